@@ -1,0 +1,218 @@
+"""The typed pipeline. Every default of kft is in this file and in no other."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+PositiveInt = Annotated[int, Field(ge=1)]
+Option = bool | int | float | str
+
+
+class Section(BaseModel):
+    """A part of a pipeline: frozen, and refusing keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class FoldersConfig(Section):
+    """Which folder above the class folders is which split, where names alone do not say."""
+
+    train: str | None = None
+    """Folder of the training examples; by default `train` or `training`, if there is one."""
+    validation: str | None = None
+    """Folder of the validation examples; by default `validation`, `valid`, `val` or `dev`."""
+    holdout: str | None = None
+    """Folder of the holdout examples; by default `holdout`, `test` or `testing`."""
+
+
+class TableConfig(Section):
+    """Columns of a CSV or TSV file that lists the examples."""
+
+    path_column: str | None = None
+    """Column of image paths, relative to the table's folder; by default `path`, `file` or `filename`."""
+    label_columns: tuple[str, ...] = ()
+    """Label columns: one for classes, several for labels (0 or 1) or numbers; by default `label` or `class`."""
+    split_column: str | None = None
+    """Column that says train, validation or holdout; without it the examples are split by kft."""
+
+
+class RecordConfig(Section):
+    """Features of TFRecord files, or of a TensorFlow Datasets entry."""
+
+    image_feature: str | None = None
+    """Feature that holds the encoded image; `image/encoded` in TFRecord, `image` in TFDS by default."""
+    label_feature: str | None = None
+    """Feature that holds the label; `image/class/label` in TFRecord, `label` in TFDS by default."""
+    class_names: tuple[str, ...] = ()
+    """Names of the classes by their index; TFRecord files do not hold them."""
+
+
+class DataConfig(Section):
+    """Where the labelled examples are, and how they become train, validation and holdout."""
+
+    path: str | None = None
+    """A folder, a CSV or TSV file, a folder or glob of TFRecord files, or `tfds:NAME`."""
+    source: Literal["auto", "folder", "table", "tfds", "tfrecord"] = "auto"
+    """What `path` is; `auto` looks."""
+    target: Literal["auto", "class", "labels", "number"] = "auto"
+    """What a label is: one class of several, any number of labels, or numbers."""
+    folders: FoldersConfig = FoldersConfig()
+    table: TableConfig = TableConfig()
+    records: RecordConfig = RecordConfig()
+    validation: Fraction = 0.2
+    """Share of the examples for validation, where no validation split is given; 0 for none."""
+    holdout: Fraction = 0.2
+    """Share of the examples for the holdout, where no holdout split is given; 0 for none."""
+    split_seed: int = 0
+    """Seed of the split, apart from the training seed, so that seeds can be compared on one split."""
+    resize: Literal["stretch", "crop", "pad"] = "stretch"
+    """How a picture becomes square: stretched, its centre cropped, or padded with black."""
+    augmentation: Literal["none", "light"] = "light"
+    """Random changes of training pictures; `light`: flip, shift and zoom."""
+    cache: Literal["auto", "memory", "none"] = "auto"
+    """Keep decoded pictures in memory; `auto` does where they take at most `cache_megabytes`."""
+    cache_megabytes: PositiveInt = 2048
+    """Memory that `cache: auto` may take, in megabytes."""
+
+    @model_validator(mode="after")
+    def _leave_something_to_train_on(self) -> DataConfig:
+        if self.validation + self.holdout >= 1.0:
+            raise ValueError(
+                f"validation {self.validation} and holdout {self.holdout} leave nothing to train on; "
+                "their sum must be below 1"
+            )
+        return self
+
+
+class BackboneConfig(Section):
+    """The pretrained trunk."""
+
+    name: str = "mobilenet_v2"
+    """A registered name (`kft backbones`), `hub:HANDLE`, `keras_hub:PRESET`, or the path of a saved backbone."""
+    weights: str = "imagenet"
+    """`imagenet`, `random`, or the path of a weights file. A saved or hub backbone brings its own."""
+    input_size: Annotated[int, Field(ge=16, le=2048)] | None = None
+    """Height and width in pixels; by default the size the backbone was pretrained at."""
+    options: dict[str, Option] = Field(default_factory=dict)
+    """Arguments of the architecture, such as `alpha: 0.35` for MobileNet."""
+    trust: bool = False
+    """Accept a legacy .h5 file whose digest kft does not know."""
+
+
+class HeadConfig(Section):
+    """The layers that answer the task."""
+
+    name: Literal["auto", "classification", "multilabel", "regression"] = "auto"
+    """`auto` follows the targets: classes, labels or numbers."""
+    pooling: Literal["avg", "max", "avg_max"] = "avg"
+    """How a feature map becomes a feature vector."""
+    hidden: tuple[PositiveInt, ...] = ()
+    """Units of hidden layers between the feature vector and the output."""
+    dropout: Fraction = 0.0
+    """Share of the feature vector dropped in training, before each layer of the head."""
+
+
+class PhaseConfig(Section):
+    """One phase of an explicit strategy."""
+
+    name: str | None = None
+    """Name of the phase in the run; by default `phase`."""
+    trainable: tuple[str, ...] = ("head",)
+    """Blocks that train: names as `kft backbones NAME` prints them, `head`, `backbone` or `all`."""
+    batch_norm: Literal["frozen", "trainable"] = "frozen"
+    """Whether the batch statistics of trainable blocks keep their pretrained values."""
+    learning_rate: Annotated[float, Field(gt=0.0)] = 3e-4
+    """Peak learning rate."""
+    multipliers: dict[str, Annotated[float, Field(gt=0.0)]] = Field(default_factory=dict)
+    """Factor on the learning rate of a block; 1 where none is given."""
+    duration: str | int = "10 epochs"
+    """`10 epochs`, `500 steps`, `20000 examples`; a bare number means epochs."""
+    augmentation: Literal["none", "light"] | None = None
+    """Augmentation of this phase; by default that of `data.augmentation`."""
+    weight_decay: Annotated[float, Field(ge=0.0)] | None = None
+    """Decoupled weight decay; by default that of `training.weight_decay`."""
+
+
+class StrategyConfig(Section):
+    """Which blocks train, when, and how fast."""
+
+    name: Literal["linear_probe", "full", "lp_ft", "phases"] = "lp_ft"
+    """`linear_probe`: head only. `full`: everything. `lp_ft`: probe, then everything. `phases`: as listed."""
+    phases: tuple[PhaseConfig, ...] = ()
+    """The phases of `name: phases`, in order."""
+    probe_learning_rate: Annotated[float, Field(gt=0.0)] = 3e-3
+    """Peak learning rate of the linear probe."""
+    probe_duration: str | int = "60 epochs"
+    """Length of the linear probe; its backbone is computed once, so epochs cost little."""
+    full_learning_rate: Annotated[float, Field(gt=0.0)] = 3e-4
+    """Peak learning rate of full fine-tuning."""
+    full_duration: str | int = "12 epochs"
+    """Length of full fine-tuning."""
+    batch_norm: Literal["frozen", "trainable"] = "frozen"
+    """Batch statistics in full fine-tuning of a pretrained backbone."""
+
+    @model_validator(mode="after")
+    def _phases_go_with_their_name(self) -> StrategyConfig:
+        if self.name == "phases" and not self.phases:
+            raise ValueError("name 'phases' needs at least one entry under `phases`")
+        if self.name != "phases" and self.phases:
+            raise ValueError(
+                f"`phases` is given, but name is {self.name!r}; write `name: phases` to use them"
+            )
+        return self
+
+
+class TrainingConfig(Section):
+    """How a phase is fitted."""
+
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    """Seed of initial weights, data order, augmentation and dropout."""
+    global_batch_size: PositiveInt = 32
+    """Examples per step over all replicas."""
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    """`sgd` has momentum 0.9 and Nesterov's correction."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """Learning rate after the warmup."""
+    warmup: Fraction = 0.1
+    """Share of a phase's steps in which the rate rises linearly from 0."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.05
+    """Decoupled weight decay; biases and normalisation are spared."""
+    clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
+    """Largest global norm of the gradients; null for no limit."""
+    label_smoothing: Fraction = 0.0
+    """Share of the target spread evenly over all classes."""
+    distribution: Literal["none", "mirrored", "auto"] = "auto"
+    """`mirrored` trains on all devices of this machine; `auto` does where there is more than one GPU."""
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """Keras dtype policy of the backbone and head."""
+    jit_compile: bool = False
+    """Compile steps with XLA; on CPU it slows depthwise convolutions by a factor."""
+
+
+class ExportConfig(Section):
+    """The SavedModel."""
+
+    enabled: bool = True
+    """Export after training."""
+    directory: str = "saved_models"
+    """Exports go to DIRECTORY/NAME/VERSION."""
+    parity_examples: PositiveInt = 32
+    """How many files of the holdout the parity gate feeds to the export."""
+
+
+class Pipeline(Section):
+    """Everything a run depends on."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = "pipeline"
+    """Name of the runs and of the export; by default that of the data folder."""
+    data: DataConfig = DataConfig()
+    backbone: BackboneConfig = BackboneConfig()
+    head: HeadConfig = HeadConfig()
+    strategy: StrategyConfig = StrategyConfig()
+    training: TrainingConfig = TrainingConfig()
+    export: ExportConfig = ExportConfig()
+    runs_directory: str = "runs"
+    """Runs go to RUNS_DIRECTORY/NAME/RUN_ID."""

@@ -1,0 +1,66 @@
+"""The value that this room hands on: labelled examples in three splits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+TargetKind = Literal["class", "labels", "number"]
+SPLIT_NAMES = ("train", "validation", "holdout")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Labelled files in a fixed order.
+
+    Attributes:
+        ids: Name of each example within its data set, with forward slashes.
+        paths: Absolute path of each example's file.
+        targets: int64 (examples,) class indices; float32 (examples, labels) of
+            0 and 1; or float32 (examples, numbers).
+    """
+
+    ids: tuple[str, ...]
+    paths: tuple[str, ...]
+    targets: np.ndarray
+
+    def __post_init__(self) -> None:
+        assert len(self.ids) == len(self.paths) == len(self.targets)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Examples:
+        """The examples at `indices`, in that order."""
+        return Examples(
+            ids=tuple(self.ids[i] for i in indices),
+            paths=tuple(self.paths[i] for i in indices),
+            targets=self.targets[np.asarray(indices, dtype=np.int64)],
+        )
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Train, validation and holdout of one data set.
+
+    Attributes:
+        train: What is fitted.
+        validation: What choices are made on; may be empty.
+        holdout: What is judged once; may be empty.
+        target_kind: What a target is.
+        class_names: Name of each class, label or number, by index.
+        fingerprint: SHA-256 over ids, contents and targets, whatever the
+            order of the files.
+        origin: How the split was made, in words.
+    """
+
+    train: Examples
+    validation: Examples
+    holdout: Examples
+    target_kind: TargetKind
+    class_names: tuple[str, ...]
+    fingerprint: str
+    origin: str

@@ -1,0 +1,67 @@
+"""The exception tree.
+
+KftError                exit 1
+├── ConfigError         exit 2   a pipeline file, an override or an option
+├── DataError           exit 2   the user's examples or labels
+├── BackboneError       exit 2   a backbone, its blocks or its weights
+├── RunError            exit 2   a run directory: missing, taken, damaged
+├── TrainingError       exit 1   a phase that did not do what it declared
+└── ExportError         exit 1   an export that does not serve what was trained
+
+A message says where, what was found, what is allowed, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class KftError(Exception):
+    """Every error that kft raises on purpose.
+
+    Attributes:
+        exit_code: What the command line returns: 2 where the user's data or
+            configuration must change, 1 for a failure of the work itself.
+    """
+
+    exit_code = 1
+
+
+class ConfigError(KftError):
+    """A pipeline file, an override or a command line option is wrong."""
+
+    exit_code = 2
+
+    @classmethod
+    def from_problems(cls, where: str, problems: Sequence[str]) -> ConfigError:
+        """One error that lists every problem found in `where`."""
+        if len(problems) == 1:
+            return cls(f"{where}: {problems[0]}")
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        return cls(f"{where}: {len(problems)} problems\n{listed}")
+
+
+class DataError(KftError):
+    """The user's examples or labels cannot be used as they are."""
+
+    exit_code = 2
+
+
+class BackboneError(KftError):
+    """A backbone is unknown, cannot be divided into blocks, or its weights do not fit."""
+
+    exit_code = 2
+
+
+class RunError(KftError):
+    """A run directory is missing, taken or damaged."""
+
+    exit_code = 2
+
+
+class TrainingError(KftError):
+    """A phase did not do what it declared."""
+
+
+class ExportError(KftError):
+    """An export failed, or does not serve what was trained."""
