@@ -48,8 +48,12 @@ class Block:
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """Every variable of the block, batch statistics included."""
-        return [variable for layer in self.layers for variable in layer.variables]
+        """Every weight of the block, batch statistics included.
+
+        The states of random generators (dropout) are left out: they belong to no block, and
+        advance in frozen ones too.
+        """
+        return [variable for layer in self.layers for variable in layer.weights]
 
     @property
     def num_parameters(self) -> int:
@@ -81,7 +85,7 @@ class Backbone:
         model: Takes scaled pixels of shape (batch, height, width, channels),
             gives a feature map (batch, h, w, c) or a feature vector (batch, c).
         input_spec: What `model` expects.
-        blocks: Shallow to deep; every variable of `model` lies in exactly one.
+        blocks: Shallow to deep; every weight of `model` lies in exactly one.
         feature_levels: One per stride, deepest map of each; empty where the
             backbone shows no inside (a hub module).
         source: Where architecture and weights come from.

@@ -151,8 +151,8 @@ class StrategyConfig(Section):
     """Peak learning rate of full fine-tuning."""
     full_duration: str | int = "12 epochs"
     """Length of full fine-tuning."""
-    batch_norm: Literal["frozen", "trainable"] = "frozen"
-    """Batch statistics in full fine-tuning of a pretrained backbone."""
+    batch_norm: Literal["auto", "frozen", "trainable"] = "auto"
+    """Batch statistics in full fine-tuning; `auto` freezes those of a pretrained backbone."""
 
     @model_validator(mode="after")
     def _phases_go_with_their_name(self) -> StrategyConfig:
@@ -172,7 +172,7 @@ class TrainingConfig(Section):
     """Seed of initial weights, data order, augmentation and dropout."""
     global_batch_size: PositiveInt = 32
     """Examples per step over all replicas."""
-    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "sgd"] = "adamw"
     """`sgd` has momentum 0.9 and Nesterov's correction."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """Learning rate after the warmup."""
@@ -203,6 +203,46 @@ class ExportConfig(Section):
     """How many files of the holdout the parity gate feeds to the export."""
 
 
+class DimensionConfig(Section):
+    """What a search may try for one setting: a list of values, or a range."""
+
+    values: tuple[Option, ...] = ()
+    """The values to choose from."""
+    low: float | None = None
+    """Least value of a range."""
+    high: float | None = None
+    """Greatest value of a range."""
+    scale: Literal["linear", "log"] = "log"
+    """How a range is walked; `log` for rates."""
+
+    @model_validator(mode="after")
+    def _values_or_range(self) -> DimensionConfig:
+        has_range = self.low is not None and self.high is not None
+        if bool(self.values) == has_range or (self.low is None) != (self.high is None):
+            raise ValueError("give either `values`, or both `low` and `high`")
+        if self.low is not None and self.high is not None:
+            if self.low >= self.high:
+                raise ValueError(f"low {self.low} must be below high {self.high}")
+            if self.scale == "log" and self.low <= 0:
+                raise ValueError(f"a log range starts above 0, not at {self.low}")
+        return self
+
+
+class TuningConfig(Section):
+    """The search of `kft tune`."""
+
+    space: dict[str, DimensionConfig] = Field(
+        default_factory=lambda: {
+            "strategy.full_learning_rate": DimensionConfig(low=1e-4, high=3e-3)
+        }
+    )
+    """Path of a setting -> what to try for it."""
+    trials: PositiveInt = 8
+    """How many pipelines are trained."""
+    oracle: Literal["bayesian", "random", "grid"] = "bayesian"
+    """Who proposes the next trial."""
+
+
 class Pipeline(Section):
     """Everything a run depends on."""
 
@@ -214,5 +254,17 @@ class Pipeline(Section):
     strategy: StrategyConfig = StrategyConfig()
     training: TrainingConfig = TrainingConfig()
     export: ExportConfig = ExportConfig()
+    tuning: TuningConfig = TuningConfig()
     runs_directory: str = "runs"
     """Runs go to RUNS_DIRECTORY/NAME/RUN_ID."""
+
+
+PRETRAINING_OVERRIDES = (
+    "backbone.name=small_cnn",
+    "backbone.weights=random",
+    "strategy.name=full",
+    "strategy.full_learning_rate=3e-3",
+    "strategy.full_duration=30 epochs",
+    "export.enabled=false",
+)
+"""What `kft pretrain` sets before a user's own overrides."""

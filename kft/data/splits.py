@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 TargetKind = Literal["class", "labels", "number"]
-SPLIT_NAMES = ("train", "validation", "holdout")
+SplitName = Literal["train", "validation", "holdout"]
+SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "holdout")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Splits:
         fingerprint: SHA-256 over ids, contents and targets, whatever the
             order of the files.
         origin: How the split was made, in words.
+        ignored: Reason -> how many files of the source were left aside for it.
     """
 
     train: Examples
@@ -64,3 +66,9 @@ class Splits:
     class_names: tuple[str, ...]
     fingerprint: str
     origin: str
+    ignored: Mapping[str, int] = field(default_factory=dict)
+
+    def get(self, split: SplitName) -> Examples:
+        """The examples of one split, by its name."""
+        examples: Examples = getattr(self, split)
+        return examples

@@ -1,0 +1,16 @@
+"""Where a run lives: layout, manifest, lock, atomic writes."""
+
+from __future__ import annotations
+
+from kft.runs.layout import RunDirectory, check_run_is_new, create_run, find_runs, open_run
+from kft.runs.manifest import make_manifest, package_versions
+
+__all__ = [
+    "RunDirectory",
+    "check_run_is_new",
+    "create_run",
+    "find_runs",
+    "make_manifest",
+    "open_run",
+    "package_versions",
+]

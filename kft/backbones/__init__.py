@@ -1,0 +1,84 @@
+"""Name -> `Backbone`: a pretrained trunk, its input contract and its ordered blocks.
+
+Listing names imports neither Keras nor TensorFlow; loading a backbone does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kft.backbones.catalogue import Description, Listing, describe_backbone, list_backbones
+from kft.backbones.families import ARCHITECTURES
+from kft.errors import BackboneError
+from kft.registry import Registry, suggest
+
+if TYPE_CHECKING:
+    from kft.backbones.record import Backbone
+    from kft.config.schema import BackboneConfig
+
+BACKBONES = Registry(
+    "backbone",
+    {
+        **dict.fromkeys(ARCHITECTURES, "kft.backbones.applications:load"),
+        "small_cnn": "kft.backbones.small:load",
+    },
+    error=BackboneError,
+)
+
+_HUB_URLS = ("https://tfhub.dev/", "https://www.kaggle.com/", "https://kaggle.com/")
+
+
+def load_backbone(config: BackboneConfig) -> Backbone:
+    """The backbone that a pipeline names, with its weights.
+
+    `config.name` is a registered name, `hub:HANDLE_OR_PATH` or a TF Hub URL,
+    `keras_hub:PRESET`, or the path of a folder that `save_backbone` wrote, of a `.keras`
+    file or of a SavedModel.
+
+    Raises:
+        BackboneError: The name is unknown, or options, size or weights do not fit it.
+    """
+    name = config.name
+    if name in BACKBONES:
+        backbone: Backbone = BACKBONES.load(name)(config)
+        return backbone
+    if name.startswith("hub:") or name.startswith(_HUB_URLS):
+        from kft.backbones.hub import load as load_hub
+
+        return load_hub(config)
+    if name.startswith("keras_hub:"):
+        from kft.backbones.presets import load as load_preset
+
+        return load_preset(config)
+    if Path(name).expanduser().exists():
+        from kft.backbones.saved import load as load_saved
+
+        return load_saved(config)
+    raise BackboneError(
+        f"backbone.name: unknown backbone {name!r}, and no file or folder of that name exists. "
+        f"{suggest(name, BACKBONES)} Run `kft backbones` to see all; `hub:HANDLE`, "
+        "`keras_hub:PRESET` and the path of a saved backbone are allowed too."
+    )
+
+
+def save_backbone(backbone: Backbone, directory: Path | str) -> Path:
+    """Write a backbone that `load_backbone` reads back; gives the folder.
+
+    Raises:
+        BackboneError: `directory` exists already.
+    """
+    from kft.backbones.saved import save
+
+    return save(backbone, Path(directory))
+
+
+__all__ = [
+    "BACKBONES",
+    "Description",
+    "Listing",
+    "describe_backbone",
+    "list_backbones",
+    "load_backbone",
+    "save_backbone",
+]

@@ -1,0 +1,162 @@
+"""What there is to choose from: the listing of `kft backbones`, and one backbone in full."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kft.backbones.architecture import Architecture
+from kft.backbones.families import ARCHITECTURES
+from kft.backbones.official import official_files
+from kft.backbones.record import Scaling
+from kft.backbones.weights import find_weights
+from kft.errors import BackboneError
+
+if TYPE_CHECKING:
+    from kft.backbones.record import Backbone
+
+_SMALL_CNN = "small_cnn"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One line of `kft backbones`.
+
+    Attributes:
+        name: As a pipeline names it.
+        family: Such as 'ResNet'.
+        default_size: Height and width of pretraining in pixels.
+        smallest_size: The least it takes.
+        scaling: What it expects of its pixels.
+        licence: Of its official weights.
+        options: Arguments that a pipeline may set, with their defaults.
+        weights: Official files found offline; empty where there is none. With several
+            widths (`alpha`), each file found counts.
+    """
+
+    name: str
+    family: str
+    default_size: int
+    smallest_size: int
+    scaling: Scaling
+    licence: str
+    options: dict[str, bool | int | float | str]
+    weights: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BlockListing:
+    """One block: its name, how many layers and numbers it holds."""
+
+    name: str
+    num_layers: int
+    num_parameters: int
+
+
+@dataclass(frozen=True)
+class Description:
+    """One backbone in full.
+
+    Attributes:
+        name: As given.
+        input_size: Height and width in pixels.
+        scaling: What it expects of its pixels.
+        output_shape: Of its feature map (height, width, channels) or vector (channels,).
+        num_parameters: All numbers, batch statistics included.
+        blocks: Shallow to deep.
+        levels: (stride, block that ends with it, channels), fine to coarse.
+        source: Where architecture and weights come from.
+        licence: Of the weights.
+    """
+
+    name: str
+    input_size: int
+    scaling: Scaling
+    output_shape: tuple[int | None, ...]
+    num_parameters: int
+    blocks: tuple[BlockListing, ...]
+    levels: tuple[tuple[int, str, int], ...]
+    source: str
+    licence: str
+
+
+def list_backbones() -> tuple[Listing, ...]:
+    """Every registered backbone, by name; imports neither Keras nor TensorFlow."""
+    return tuple(_listing(name) for name in sorted([*ARCHITECTURES, _SMALL_CNN]))
+
+
+def _listing(name: str) -> Listing:
+    """One line, from the tables alone."""
+    if name == _SMALL_CNN:
+        return Listing(name, "kft", 32, 16, "symmetric", "Apache-2.0", {"width": 16}, ())
+    architecture = ARCHITECTURES[name]
+    return Listing(
+        name=name,
+        family=architecture.family,
+        default_size=architecture.default_size,
+        smallest_size=architecture.smallest_size,
+        scaling=architecture.scaling,
+        licence=architecture.licence,
+        options={option: rule.default for option, rule in architecture.options.items()},
+        weights=_found_weights(architecture),
+    )
+
+
+def _found_weights(architecture: Architecture) -> tuple[str, ...]:
+    """Names of the official files that lie offline, over all widths and sizes."""
+    found: dict[str, None] = {}
+    alphas = architecture.options["alpha"].pretrained if "alpha" in architecture.options else (1.0,)
+    minimal = (False, True) if "minimalistic" in architecture.options else (False,)
+    for alpha in alphas:
+        for minimalistic in minimal:
+            options = {"alpha": alpha, "minimalistic": minimalistic}
+            options = {key: options[key] for key in options if key in architecture.options}
+            for size in architecture.weights_sizes or (architecture.default_size,):
+                try:
+                    candidates = official_files(architecture, options, size)
+                except BackboneError:
+                    continue
+                path = find_weights(candidates)
+                if path is not None:
+                    found[path.name] = None
+    return tuple(found)
+
+
+def describe_backbone(name: str, *, input_size: int | None = None) -> Description:
+    """Blocks, parameters and levels of one backbone; builds it, for a registered name with
+    random weights.
+
+    Args:
+        name: Whatever a pipeline may name.
+        input_size: Height and width in pixels; by default that of pretraining.
+
+    Raises:
+        BackboneError: There is no such backbone.
+    """
+    from kft.backbones import BACKBONES, load_backbone
+    from kft.config.schema import BackboneConfig
+
+    weights = "random" if name in BACKBONES else "imagenet"
+    return describe(
+        load_backbone(BackboneConfig(name=name, weights=weights, input_size=input_size))
+    )
+
+
+def describe(backbone: Backbone) -> Description:
+    """The description of a backbone at hand."""
+    return Description(
+        name=backbone.name,
+        input_size=backbone.input_spec.height,
+        scaling=backbone.input_spec.scaling,
+        output_shape=tuple(backbone.model.output.shape[1:]),
+        num_parameters=sum(block.num_parameters for block in backbone.blocks),
+        blocks=tuple(
+            BlockListing(block.name, len(block.layers), block.num_parameters)
+            for block in backbone.blocks
+        ),
+        levels=tuple(
+            (level.stride, level.block, level.tensor.shape[-1]) for level in backbone.feature_levels
+        ),
+        source=backbone.source,
+        licence=backbone.licence,
+    )

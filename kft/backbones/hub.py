@@ -1,0 +1,294 @@
+"""TF Hub modules and other SavedModels as a Keras layer whose blocks freeze."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kft.backbones.partition import check_blocks
+from kft.backbones.record import Backbone, Block, InputSpec
+from kft.backbones.weights import digest_folder, first_line, socket_timeout
+from kft.config.schema import BackboneConfig
+from kft.errors import BackboneError
+
+# Modules for images of TF Hub's common signature take this size where they state none.
+_DEFAULT_SIZE = 224
+# A numbered scope that is a freezing unit: MobilenetV2/expanded_conv_3/…, block_3_expand/…,
+# resnet_v2_50/block1/…, efficientnet-b0/blocks_0/…, InceptionV3/Mixed_5b/…
+_NUMBERED = re.compile(
+    r"(?:^|[/_])(?P<kind>expanded_conv|blocks?|stage|group|layer|mixed)_?(?P<number>\d+)"
+    r"(?P<letter>[a-z]?)(?=[/_]|$)",
+    re.IGNORECASE,
+)
+
+
+@keras.saving.register_keras_serializable(package="kft")
+class HubBlock(keras.layers.Layer):
+    """The variables of one block of a module; its `trainable` freezes them."""
+
+    def __init__(self, variables: Sequence[Any] = (), **options: Any) -> None:
+        super().__init__(**options)
+        # The Keras variables share storage with the module's own.
+        self.module_variables = [
+            keras.Variable(
+                initializer=variable,
+                trainable=variable.trainable,
+                dtype=variable.dtype.name,
+                name=re.sub(r"[/:]", "_", variable.name.removesuffix(":0")),
+            )
+            for variable in variables
+        ]
+        self.built = True
+
+
+@keras.saving.register_keras_serializable(package="kft")
+class HubLayer(keras.layers.Layer):
+    """A TF2 SavedModel (TF Hub module or Keras export) as a layer.
+
+    Its variables are grouped into blocks by their name scopes, and each block is a sub-layer
+    with a `trainable` of its own. A module has but one training flag for all its batch
+    statistics: it gets `training=True` only while no block is frozen, else the statistics
+    of every block keep their values, those of trainable blocks too.
+
+    Args:
+        handle: A folder, or a URL that tensorflow_hub resolves. It is part of the layer's
+            configuration: reading a saved model needs it again; the weights are saved.
+
+    Raises:
+        BackboneError: The handle cannot be loaded, is not callable or has no variables.
+    """
+
+    def __init__(self, handle: str, **options: Any) -> None:
+        # The module's graph is fixed in float32, under a mixed policy too.
+        options["dtype"] = "float32"
+        super().__init__(**options)
+        self.handle = handle
+        self.folder = locate_module(handle)
+        module = load_module(self.folder)
+        self._function, self._takes_training = _find_call(module, handle)
+        # Tracked by neither Keras nor the layer: it must only stay alive.
+        self._module = _Hidden(module)
+        self.hub_blocks = [
+            HubBlock(variables, name=name, dtype="float32")
+            for name, variables in group_by_scope(module, self._function.value, handle)
+        ]
+        self.built = True
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Feature vectors or maps of `inputs`, pixels in the range the module expects."""
+        inputs = tf.cast(inputs, tf.float32)
+        if not self._takes_training:
+            outputs = self._function.value(inputs)
+        else:
+            is_free = self.trainable and all(block.trainable for block in self.hub_blocks)
+            outputs = self._function.value(inputs, training=bool(training) and is_free)
+        if isinstance(outputs, dict):
+            outputs = outputs["default"] if "default" in outputs else next(iter(outputs.values()))
+        return outputs
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the layer; the handle must still resolve."""
+        return {**super().get_config(), "handle": self.handle}
+
+
+class _Hidden:
+    """Keeps an object out of Keras's and TensorFlow's attribute tracking."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def load(config: BackboneConfig, *, prefix: str = "hub:") -> Backbone:
+    """The backbone behind `hub:HANDLE`, a TF Hub URL or the folder of a SavedModel.
+
+    Raises:
+        BackboneError: It cannot be loaded, or weights or options are asked for.
+    """
+    handle = config.name.removeprefix(prefix)
+    if config.weights != "imagenet":
+        raise BackboneError(
+            f"backbone.weights: {config.weights!r} is not possible for {config.name!r}: a "
+            "SavedModel's graph comes with its own weights and has no initializers. Leave "
+            "`backbone.weights` away."
+        )
+    if config.options:
+        raise BackboneError(f"backbone.options: {config.name!r} takes none; its graph is fixed.")
+    path = Path(handle).expanduser()
+    if path.exists():
+        handle = str(path.resolve())
+    layer = HubLayer(handle, name="hub_module")
+    size = _input_size(layer, config)
+    inputs = keras.Input((size, size, 3), name="pixels")
+    try:
+        model = keras.Model(inputs, layer(inputs), name="hub_backbone")
+    except (ValueError, TypeError, tf.errors.OpError) as error:
+        raise BackboneError(
+            f"{config.name!r} does not take pixels of {size} x {size}: "
+            f"{first_line(error)} Set `backbone.input_size`."
+        ) from error
+    if len(model.output.shape) not in (2, 4):
+        raise BackboneError(
+            f"{config.name!r} gives a tensor of shape {model.output.shape}; a backbone gives a "
+            "feature vector (batch, channels) or a feature map (batch, height, width, channels)."
+        )
+    blocks = tuple(Block(block.name, (block,)) for block in layer.hub_blocks)
+    check_blocks(model, blocks)
+    return Backbone(
+        name=config.name,
+        model=model,
+        input_spec=InputSpec(size, size, 3, "unit"),
+        blocks=blocks,
+        feature_levels=(),
+        source=f"SavedModel {handle}",
+        licence="unknown",
+        sha256=digest_folder(layer.folder),
+    )
+
+
+def locate_module(handle: str) -> Path:
+    """The folder of a SavedModel; tensorflow_hub is imported, and asked, for URLs only.
+
+    Raises:
+        BackboneError: There is none, or it cannot be fetched.
+    """
+    if "://" in handle:
+        return _fetch(handle)
+    path = Path(handle).expanduser()
+    if not (path / "saved_model.pb").is_file():
+        raise BackboneError(
+            f"backbone.name: {handle!r} is no folder with a saved_model.pb, and no URL. Give "
+            "`hub:FOLDER` with the unpacked module, or `hub:https://…`."
+        )
+    return path
+
+
+def _fetch(handle: str) -> Path:
+    """The folder that tensorflow_hub unpacks a module into."""
+    try:
+        import tensorflow_hub
+
+        with socket_timeout():
+            return Path(tensorflow_hub.resolve(handle))
+    except Exception as error:  # it lets everything of urllib and tarfile through
+        raise BackboneError(
+            f"backbone.name: {handle} cannot be fetched: {first_line(error)} Without a network, "
+            "unpack the module into a folder and give `hub:FOLDER`, or fill TFHUB_CACHE_DIR."
+        ) from error
+
+
+def load_module(folder: Path) -> Any:
+    """The loaded SavedModel.
+
+    Raises:
+        BackboneError: It is damaged.
+    """
+    try:
+        return tf.saved_model.load(str(folder))
+    except Exception as error:  # protocol buffers, files and TensorFlow each raise their own
+        raise BackboneError(
+            f"{folder} cannot be read as a SavedModel: {first_line(error)}"
+        ) from error
+
+
+def _find_call(module: Any, handle: str) -> tuple[_Hidden, bool]:
+    """The module's function of pixels, and whether it takes `training`.
+
+    Raises:
+        BackboneError: It has none, or no variables.
+    """
+    function = module if callable(module) else getattr(module, "serve", None)
+    if function is None or not getattr(module, "variables", None):
+        raise BackboneError(
+            f"{handle} cannot be a backbone: kft needs a SavedModel of TensorFlow 2 that can be "
+            "called (`__call__`, or `serve` as Keras exports) and that lists its `variables`. A "
+            "TF1 Hub module or one with signatures only can be served but not fine-tuned."
+        )
+    restored = module.__call__ if callable(module) else function
+    takes_training = any(
+        "training" in concrete.structured_input_signature[1]
+        or "training" in _argument_names(restored)
+        for concrete in restored.concrete_functions
+    )
+    return _Hidden(restored), takes_training
+
+
+def _argument_names(function: Any) -> list[str]:
+    """Names of the arguments of a restored function."""
+    specification = getattr(function, "function_spec", None) or getattr(
+        function, "_function_spec", None
+    )
+    if specification is None:
+        return list(inspect.signature(function).parameters)
+    return [str(name) for name in specification.fullargspec.args]
+
+
+def group_by_scope(module: Any, function: Any, handle: str) -> list[tuple[str, list[Any]]]:
+    """Blocks of a module as (name, variables), in the order in which its graph uses them.
+
+    Variables before the first numbered scope are the 'stem', those after the last the 'tail',
+    others outside a numbered scope belong to the block before them. A module without numbered
+    scopes is one block, 'module'.
+    """
+    ordered = _in_order_of_use(module, function)
+    keys = [_numbered_scope(variable.name) for variable in ordered]
+    if not any(keys):
+        return [("module", ordered)]
+    last = max(index for index, key in enumerate(keys) if key)
+    groups: dict[str, list[Any]] = {}
+    current = "stem"
+    for index, (variable, key) in enumerate(zip(ordered, keys, strict=True)):
+        current = key or ("tail" if index > last else current)
+        groups.setdefault(current, []).append(variable)
+    return list(groups.items())
+
+
+def _in_order_of_use(module: Any, function: Any) -> list[Any]:
+    """The module's variables as its first graph captures them, unused ones last."""
+    by_handle = {id(variable.handle): variable for variable in module.variables}
+    used: dict[int, Any] = {}
+    for captured in function.concrete_functions[0].captured_inputs:
+        if id(captured) in by_handle:
+            used.setdefault(id(captured), by_handle[id(captured)])
+    rest = [variable for key, variable in by_handle.items() if key not in used]
+    return [*used.values(), *rest]
+
+
+def _numbered_scope(name: str) -> str:
+    """'MobilenetV2/expanded_conv_3/project/weights:0' -> 'block3'; '' without a number."""
+    match = _NUMBERED.search(name.removesuffix(":0"))
+    if match is None:
+        return ""
+    kind = match["kind"].lower().removesuffix("s")
+    kind = "block" if kind == "expanded_conv" else kind
+    return f"{kind}{match['number']}{match['letter'].lower()}"
+
+
+def _input_size(layer: HubLayer, config: BackboneConfig) -> int:
+    """Height and width: what the module's graph fixes, what is asked for, or the default.
+
+    Raises:
+        BackboneError: Both are given and differ.
+    """
+    fixed: set[int] = set()
+    for concrete in layer._function.value.concrete_functions:
+        for argument in tf.nest.flatten(concrete.structured_input_signature):
+            if isinstance(argument, tf.TensorSpec) and argument.shape.rank == 4:
+                if argument.shape[3] not in (3, None):
+                    raise BackboneError(
+                        f"{config.name!r} takes {argument.shape[3]} channels; kft feeds 3."
+                    )
+                fixed.add(argument.shape[1] or 0)
+    if 0 in fixed or not fixed:
+        return config.input_size or _DEFAULT_SIZE
+    if config.input_size and config.input_size not in fixed:
+        raise BackboneError(
+            f"backbone.input_size: {config.name!r} takes {min(fixed)} pixels and no other; "
+            f"found {config.input_size}."
+        )
+    return min(fixed)

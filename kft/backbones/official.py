@@ -1,0 +1,111 @@
+"""Which options, sizes and official weights files an architecture allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kft.backbones.architecture import Architecture, OptionRule, OptionValue
+from kft.backbones.weights import OfficialFile
+from kft.errors import BackboneError
+
+# MobileNet's files spell the width multiplier in their own way.
+_MOBILENET_ALPHA = {0.25: "2_5", 0.5: "5_0", 0.75: "7_5", 1.0: "1_0"}
+
+
+def check_options(architecture: Architecture, options: Mapping[str, Any]) -> None:
+    """Refuse options that the architecture does not have, or values it cannot take.
+
+    Raises:
+        BackboneError: Lists every problem and the allowed arguments.
+    """
+    problems = [
+        f"{name}: {_problem(options[name], architecture.options.get(name))}"
+        for name in options
+        if _problem(options[name], architecture.options.get(name))
+    ]
+    if problems:
+        allowed = ", ".join(
+            f"{name} ({type(rule.default).__name__}, by default {rule.default})"
+            for name, rule in architecture.options.items()
+        )
+        raise BackboneError(
+            f"backbone.options of {architecture.name}: {'; '.join(problems)}. "
+            f"Allowed: {allowed or 'none'}."
+        )
+
+
+def _problem(value: Any, rule: OptionRule | None) -> str:
+    """What is wrong with an option's value; '' if nothing is."""
+    if rule is None:
+        return "there is no such argument"
+    if isinstance(rule.default, bool):
+        return "" if isinstance(value, bool) else f"{value!r} is neither true nor false"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return f"{value!r} is no number"
+    if isinstance(rule.default, int) and not isinstance(value, int):
+        return f"{value!r} is no whole number"
+    return "" if value >= rule.minimum else f"{value!r} is below {rule.minimum}"
+
+
+def check_size(architecture: Architecture, size: int | None) -> int:
+    """The input size in pixels: the one asked for, or that of pretraining.
+
+    Raises:
+        BackboneError: It is below what the architecture can take.
+    """
+    if size is None:
+        return architecture.default_size
+    if size < architecture.smallest_size:
+        raise BackboneError(
+            f"backbone.input_size: {size} is too small for {architecture.name}; the least is "
+            f"{architecture.smallest_size}, and it was pretrained at {architecture.default_size}."
+        )
+    return size
+
+
+def official_files(
+    architecture: Architecture, options: Mapping[str, Any], size: int
+) -> tuple[OfficialFile, ...]:
+    """Official weights without top that fit, the best first.
+
+    MobileNet and MobileNetV2 have files for several input sizes. Convolutions fit any, so the
+    exact size comes first and 224 second.
+
+    Raises:
+        BackboneError: No ImageNet weights exist for these options.
+    """
+    values = {name: options.get(name, rule.default) for name, rule in architecture.options.items()}
+    for name, rule in architecture.options.items():
+        if values[name] not in rule.pretrained:
+            _refuse_pretrained(architecture, f"{name}={values[name]}", rule.pretrained)
+    if values.get("minimalistic") and values.get("alpha") != 1.0:
+        _refuse_pretrained(architecture, f"minimalistic with alpha={values['alpha']}", (1.0,))
+    if architecture.weights_file:
+        remote = architecture.remote_file or architecture.weights_file
+        return (OfficialFile(architecture.weights_file, f"{architecture.weights_url}/{remote}"),)
+    sizes = [size] if size in architecture.weights_sizes else []
+    names = [_file_name(architecture, values, rows) for rows in dict.fromkeys([*sizes, 224])]
+    return tuple(OfficialFile(name, f"{architecture.weights_url}/{name}") for name in names)
+
+
+def _file_name(architecture: Architecture, values: Mapping[str, Any], rows: int) -> str:
+    """Keras's name for the weights of a MobileNet with these options."""
+    alpha = float(values["alpha"])
+    if architecture.name == "mobilenet":
+        return f"mobilenet_{_MOBILENET_ALPHA[alpha]}_{rows}_tf_no_top.h5"
+    if architecture.name == "mobilenet_v2":
+        return f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_{rows}_no_top.h5"
+    size = architecture.name.rpartition("_")[2]
+    minimal = "_minimalistic" if values["minimalistic"] else ""
+    return f"weights_mobilenet_v3_{size}{minimal}_224_{alpha}_float_no_top_v2.h5"
+
+
+def _refuse_pretrained(
+    architecture: Architecture, found: str, allowed: tuple[OptionValue, ...]
+) -> None:
+    raise BackboneError(
+        f"backbone.options: no ImageNet weights exist for {architecture.name} with {found}; they "
+        f"do for {', '.join(str(value) for value in allowed)}. Choose one of these, or "
+        "`backbone.weights=random`."
+    )

@@ -1,0 +1,238 @@
+"""Layers of a functional model -> ordered blocks and feature levels."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from kft.backbones.architecture import Boundary
+from kft.backbones.graph import Graph
+from kft.backbones.record import Backbone, Block, FeatureLevel
+from kft.errors import BackboneError
+
+
+def partition(model: keras.Model, boundaries: Sequence[Boundary]) -> tuple[Block, ...]:
+    """Blocks of `model` by the boundaries of its family.
+
+    A block holds the layers that its end depends on and that no earlier block holds. What
+    follows the last end is the 'tail', or belongs to the last block if it has no variables.
+
+    Raises:
+        BackboneError: A boundary matches no layer, or a variable lies in no block or in two.
+    """
+    graph = Graph(model)
+    return _blocks_from_ends(model, graph, _find_ends(graph, boundaries))
+
+
+def partition_by_stride(model: keras.Model) -> tuple[Block, ...]:
+    """Blocks of any functional model: one per spatial stride, cut where one tensor crosses.
+
+    They are called stem, stage1, stage2 … and tail (after the last feature map). A model
+    without cuts is one block, 'stage1'.
+    """
+    graph = Graph(model)
+    strides = graph.strides()
+    ends: dict[int, Any] = {}
+    for cut in graph.cuts():
+        if id(cut) in strides and cut is not graph.steps[0].outputs[0]:
+            ends[strides[id(cut)]] = cut
+    ordered = sorted(ends.values(), key=graph.position)
+    weighted = []
+    seen: set[int] = set()
+    for end in ordered:
+        members = graph.ancestors(end)
+        if any(_has_variables(graph, position) for position in members - seen):
+            weighted.append(end)
+            seen |= members
+    names = ["stem", *(f"stage{index}" for index in range(1, len(weighted)))]
+    if len(weighted) < 2:
+        names = ["stage1"]
+    return _blocks_from_ends(model, graph, list(zip(names, weighted, strict=False)))
+
+
+def blocks_by_layer_names(
+    model: keras.Model, names: Mapping[str, Sequence[str]]
+) -> tuple[Block, ...]:
+    """Blocks as a saved backbone lists them: block name -> names of its layers.
+
+    Raises:
+        BackboneError: A layer is missing, or a variable lies in no block or in two.
+    """
+    layers = {layer.name: layer for layer in model.layers}
+    missing = [name for members in names.values() for name in members if name not in layers]
+    if missing:
+        raise BackboneError(f"model {model.name!r} lacks layers of its blocks: {missing[:5]}.")
+    blocks = tuple(
+        Block(block, tuple(layers[name] for name in members)) for block, members in names.items()
+    )
+    check_blocks(model, blocks)
+    return blocks
+
+
+def check_blocks(model: keras.Model, blocks: Sequence[Block]) -> None:
+    """Refuse blocks unless every variable of `model` lies in exactly one.
+
+    Raises:
+        BackboneError: Names the variables in no block, or in several, and those of no model.
+    """
+    counts = Counter(id(variable) for block in blocks for variable in block.variables)
+    homeless = [v.path for v in model.weights if counts[id(v)] == 0]
+    shared = [v.path for v in model.weights if counts[id(v)] > 1]
+    own = {id(variable) for variable in model.weights}
+    foreign = [v.path for block in blocks for v in block.variables if id(v) not in own]
+    problems = [
+        f"{len(paths)} {what}: {', '.join(paths[:5])}"
+        for paths, what in (
+            (homeless, "variables in no block"),
+            (shared, "variables in several blocks"),
+            (foreign, "variables outside the model"),
+        )
+        if paths
+    ]
+    if problems:
+        raise BackboneError(
+            f"model {model.name!r} cannot be divided into blocks. {'; '.join(problems)}."
+        )
+
+
+def feature_levels(model: keras.Model, blocks: Sequence[Block]) -> tuple[FeatureLevel, ...]:
+    """The deepest feature map at each stride, of those that end a block; fine to coarse."""
+    graph = Graph(model)
+    strides = graph.strides()
+    levels: dict[int, FeatureLevel] = {}
+    for block, tensor in zip(blocks, block_outputs(model, blocks), strict=True):
+        stride = strides.get(id(tensor))
+        if stride is not None:
+            levels[stride] = FeatureLevel(stride, block.name, tensor)
+    return tuple(levels[stride] for stride in sorted(levels))
+
+
+def block_outputs(model: keras.Model, blocks: Sequence[Block]) -> list[Any]:
+    """The tensor that ends each block.
+
+    Where one tensor alone crosses to the next block, that one; else the output of the
+    block's last layer.
+    """
+    graph = Graph(model)
+    cuts = graph.cuts()
+    outputs = []
+    for index in range(len(blocks)):
+        cut = _cut_between(graph, cuts, blocks[: index + 1], blocks[index + 1 :])
+        outputs.append(cut if cut is not None else _last_output(graph, blocks[index]))
+    return outputs
+
+
+def cut_after(backbone: Backbone, block: str) -> Any | None:
+    """The one tensor that crosses from `block` to the blocks after it, or None if several do.
+
+    The model can be computed once up to this tensor and continued from it.
+
+    Raises:
+        BackboneError: The backbone has no such block.
+    """
+    names = [b.name for b in backbone.blocks]
+    if block not in names:
+        raise BackboneError(
+            f"backbone {backbone.name!r} has no block {block!r}. Blocks: {', '.join(names)}."
+        )
+    index = names.index(block) + 1
+    graph = Graph(backbone.model)
+    return _cut_between(graph, graph.cuts(), backbone.blocks[:index], backbone.blocks[index:])
+
+
+def _cut_between(
+    graph: Graph, cuts: Sequence[Any], before: Sequence[Block], after: Sequence[Block]
+) -> Any | None:
+    """The first cut with all layers of `before` upstream and all weights of `after` downstream.
+
+    The first, not the last: padding that opens the next block is not part of this one's map.
+    """
+    if not after:
+        return graph.output
+    positions = _positions(graph)
+    first = max(max(positions[id(layer)]) for block in before for layer in block.layers)
+    last = min(
+        min(positions[id(layer)]) for block in after for layer in block.layers if layer.weights
+    )
+    return next((cut for cut in cuts if first <= graph.position(cut) < last), None)
+
+
+def _positions(graph: Graph) -> dict[int, list[int]]:
+    """Id of each operation -> the steps that call it."""
+    found: dict[int, list[int]] = {}
+    for position, step in enumerate(graph.steps):
+        found.setdefault(id(step.operation), []).append(position)
+    return found
+
+
+def _last_output(graph: Graph, block: Block) -> Any:
+    """Output of the block's deepest layer."""
+    positions = _positions(graph)
+    return graph.steps[max(max(positions[id(layer)]) for layer in block.layers)].outputs[0]
+
+
+def _has_variables(graph: Graph, position: int) -> bool:
+    return bool(getattr(graph.steps[position].operation, "weights", ()))
+
+
+def _find_ends(graph: Graph, boundaries: Sequence[Boundary]) -> list[tuple[str, Any]]:
+    """(block name, tensor that ends it), shallow to deep."""
+    cuts = graph.cuts()
+    found: dict[str, tuple[int, Boundary]] = {}
+    for boundary in boundaries:
+        before = len(found)
+        for position, step in enumerate(graph.steps):
+            match = re.fullmatch(boundary.layers, step.operation.name)
+            if match:
+                number = int(match.group(1)) + boundary.offset if match.groups() else None
+                found[boundary.block.format(number)] = (position, boundary)
+        if len(found) == before:
+            raise BackboneError(
+                f"no layer matches {boundary.layers!r}, which ends {boundary.block!r}: this "
+                "release of Keras names its layers otherwise than kft knows."
+            )
+    ends = []
+    for name, (position, boundary) in found.items():
+        tensor = graph.steps[position].outputs[0]
+        if boundary.at == "next_cut":
+            tensor = next(cut for cut in cuts if graph.position(cut) >= position)
+        elif boundary.at == "previous_cut":
+            tensor = [cut for cut in cuts if graph.position(cut) < position][-1]
+        ends.append((name, tensor))
+    return sorted(ends, key=lambda end: graph.position(end[1]))
+
+
+def _blocks_from_ends(
+    model: keras.Model, graph: Graph, ends: Sequence[tuple[str, Any]]
+) -> tuple[Block, ...]:
+    """Give each layer to the first block whose end depends on it."""
+    members: list[tuple[str, set[int]]] = []
+    seen: set[int] = set()
+    for name, tensor in ends:
+        own = graph.ancestors(tensor) - seen
+        members.append((name, own))
+        seen |= own
+    rest = set(range(len(graph.steps))) - seen
+    if any(_has_variables(graph, position) for position in rest) or not members:
+        members.append(("tail" if members else "stage1", rest))
+    else:
+        members[-1][1].update(rest)
+    blocks = tuple(Block(name, _layers(graph, positions)) for name, positions in members)
+    check_blocks(model, blocks)
+    return blocks
+
+
+def _layers(graph: Graph, positions: set[int]) -> tuple[keras.layers.Layer, ...]:
+    """The layers at `positions`, each once, in graph order, without the input."""
+    layers: dict[int, keras.layers.Layer] = {}
+    for position in sorted(positions):
+        operation = graph.steps[position].operation
+        if isinstance(operation, keras.layers.Layer) and not isinstance(
+            operation, keras.layers.InputLayer
+        ):
+            layers.setdefault(id(operation), operation)
+    return tuple(layers.values())

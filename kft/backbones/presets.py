@@ -1,0 +1,136 @@
+"""Image presets of KerasHub, an optional dependency that is imported on demand."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kft.backbones.partition import feature_levels, partition_by_stride
+from kft.backbones.record import Backbone, InputSpec
+from kft.backbones.weights import digest_folder, first_line
+from kft.config.schema import BackboneConfig
+from kft.errors import BackboneError
+
+_DEFAULT_SIZE = 224
+
+
+def load(config: BackboneConfig) -> Backbone:
+    """The backbone behind `keras_hub:PRESET`, its image converter's scaling built in.
+
+    PRESET is a name of KerasHub's, a handle (`kaggle://…`, `hf://…`) or a folder that
+    `save_to_preset` wrote.
+
+    Raises:
+        BackboneError: KerasHub is missing, the preset is unknown or unreachable, or it is
+            not a convolutional backbone of images.
+    """
+    keras_hub = _import_keras_hub()
+    preset = config.name.removeprefix("keras_hub:")
+    if config.weights not in ("imagenet", "random"):
+        raise BackboneError(
+            f"backbone.weights: {config.name!r} brings its own weights; allowed: `random`, or "
+            "leave it away."
+        )
+    if config.options:
+        raise BackboneError(f"backbone.options: {config.name!r} takes none; the preset has them.")
+    trunk = _from_preset(keras_hub.models.Backbone, preset, load_weights=config.weights != "random")
+    converter = _find_converter(keras_hub, preset)
+    size = config.input_size or _preset_size(trunk, converter)
+    model = _flat_model(trunk, converter, size)
+    blocks = partition_by_stride(model)
+    return Backbone(
+        name=config.name,
+        model=model,
+        input_spec=InputSpec(size, size, 3, "none"),
+        blocks=blocks,
+        feature_levels=feature_levels(model, blocks),
+        source=f"KerasHub {keras_hub.__version__}, preset {preset}",
+        licence="unknown",
+        sha256=digest_folder(Path(preset)) if Path(preset).is_dir() else None,
+    )
+
+
+def _import_keras_hub() -> Any:
+    """The module.
+
+    Raises:
+        BackboneError: It is not installed.
+    """
+    try:
+        return importlib.import_module("keras_hub")
+    except ImportError as error:
+        raise BackboneError(
+            f"backbone.name: `keras_hub:` needs KerasHub, which cannot be imported ({error}). "
+            "Install it with `pip install 'kft[hub]'`."
+        ) from error
+
+
+def _from_preset(constructor: Any, preset: str, **options: Any) -> Any:
+    """`constructor.from_preset`, with its many errors made one.
+
+    Raises:
+        BackboneError: The preset is unknown, unreachable or damaged.
+    """
+    try:
+        return constructor.from_preset(preset, **options)
+    except Exception as error:  # kagglehub, huggingface_hub and Keras each raise their own
+        raise BackboneError(
+            f"backbone.name: KerasHub cannot load the preset {preset!r}: {first_line(error)} "
+            "Without a network, give the folder of a preset: `keras_hub:FOLDER`."
+        ) from error
+
+
+def _find_converter(keras_hub: Any, preset: str) -> Any | None:
+    """The preset's image converter, or None where it has none."""
+    try:
+        return keras_hub.layers.ImageConverter.from_preset(preset)
+    except (ValueError, FileNotFoundError):
+        return None
+
+
+def _preset_size(trunk: Any, converter: Any | None) -> int:
+    """Height and width of pretraining in pixels, as far as the preset says."""
+    for shape in (getattr(converter, "image_size", None), getattr(trunk, "image_shape", None)):
+        if shape and shape[0]:
+            return int(shape[0])
+    return _DEFAULT_SIZE
+
+
+def _flat_model(trunk: Any, converter: Any | None, size: int) -> keras.Model:
+    """Pixels in [0, 255] -> feature map, with the trunk's layers in one flat graph.
+
+    Raises:
+        BackboneError: The trunk takes other inputs, or gives no feature map.
+    """
+    if len(trunk.inputs) != 1 or len(trunk.inputs[0].shape) != 4:
+        raise BackboneError(
+            f"KerasHub's {type(trunk).__name__} takes {[i.name for i in trunk.inputs]}; kft feeds "
+            "pictures (batch, height, width, 3)."
+        )
+    inputs = keras.Input((size, size, 3), name="pixels")
+    x: Any = inputs
+    scale, offset = getattr(converter, "scale", None), getattr(converter, "offset", None)
+    if scale is not None or offset is not None:
+        x = keras.layers.Rescaling(
+            1.0 if scale is None else scale,
+            0.0 if offset is None else offset,
+            dtype="float32",
+            name="preset_rescaling",
+        )(x)
+    try:
+        # `call`, not the model itself: the layers enter this graph one by one.
+        outputs = trunk.call(x)
+    except ValueError as error:
+        raise BackboneError(
+            f"KerasHub's {type(trunk).__name__} does not take pictures of {size} x {size}: "
+            f"{first_line(error)} Set `backbone.input_size`."
+        ) from error
+    if isinstance(outputs, (dict, list, tuple)) or len(outputs.shape) != 4:
+        raise BackboneError(
+            f"KerasHub's {type(trunk).__name__} gives {outputs}; kft takes convolutional "
+            "backbones, which give one feature map (batch, height, width, channels)."
+        )
+    return keras.Model(inputs, outputs, name="keras_hub_backbone")

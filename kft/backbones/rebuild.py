@@ -1,0 +1,86 @@
+"""A saved model, changed as a whole: without its top, at another size, with fresh weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+
+from kft.backbones.graph import Graph
+from kft.backbones.hub import HubLayer
+from kft.backbones.weights import first_line
+from kft.errors import BackboneError
+
+
+def without_top(model: keras.Model, path: Path) -> tuple[keras.Model, list[str]]:
+    """The model up to its last feature map, and the names of the layers left away.
+
+    The top begins with the global pooling (or flattening) that every path passes through;
+    the poolings of squeeze-and-excitation lie on side paths and are kept.
+
+    Raises:
+        BackboneError: The model has no feature map to end with.
+    """
+    graph = Graph(model)
+    top = (
+        keras.layers.GlobalAveragePooling2D,
+        keras.layers.GlobalMaxPooling2D,
+        keras.layers.Flatten,
+    )
+    end = None
+    for cut in graph.cuts():
+        if isinstance(graph.steps[graph.position(cut)].operation, top):
+            break
+        if len(cut.shape) == 4 and graph.position(cut) > 0:
+            end = cut
+    if end is None:
+        raise BackboneError(
+            f"{path} has no feature map (batch, height, width, channels) that every path passes "
+            "through, so kft cannot put a head on it. Save the model without its top."
+        )
+    if end is model.outputs[0]:
+        return model, []
+    kept = graph.ancestors(end)
+    dropped = [step.operation.name for i, step in enumerate(graph.steps) if i not in kept]
+    return keras.Model(model.inputs[0], end, name=model.name), dropped
+
+
+def reinitialised(model: keras.Model) -> keras.Model:
+    """The same network with fresh random weights, as `keras.utils.set_random_seed` decides.
+
+    `Normalization` layers keep their statistics: they are preprocessing, not learning.
+
+    Raises:
+        BackboneError: A layer, such as a SavedModel's, has no initializers.
+    """
+    if any(isinstance(layer, HubLayer) for layer in model.layers):
+        raise BackboneError(
+            "backbone.weights: 'random' is not possible for a SavedModel: its graph comes with "
+            "its own weights and has no initializers."
+        )
+    fresh = keras.models.clone_model(model)
+    for old, new in zip(model.layers, fresh.layers, strict=True):
+        if isinstance(old, keras.layers.Normalization):
+            new.set_weights(old.get_weights())
+            new.finalize_state()
+    return fresh
+
+
+def with_size(model: keras.Model, size: int | None) -> keras.Model:
+    """The model for inputs of `size` x `size` pixels, with the same weights.
+
+    Raises:
+        BackboneError: Its layers do not allow that size.
+    """
+    if size is None or model.input_shape[1:3] == (size, size):
+        return model
+    try:
+        inputs = keras.Input((size, size, model.input_shape[3]), name="pixels")
+        resized = keras.models.clone_model(model, input_tensors=inputs)
+        resized.set_weights(model.get_weights())
+    except (ValueError, TypeError) as error:
+        raise BackboneError(
+            f"backbone.input_size: {size} is not possible for {model.name!r}, saved for "
+            f"{model.input_shape[1]}: {first_line(error)}"
+        ) from error
+    return resized

@@ -1,0 +1,135 @@
+"""kft's own small residual network, for pretraining on a user's data and for demonstrations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kft.backbones.partition import blocks_by_layer_names, feature_levels
+from kft.backbones.record import Backbone, InputSpec
+from kft.backbones.weights import load_given
+from kft.config.schema import BackboneConfig
+from kft.errors import BackboneError
+
+DEFAULT_SIZE = 32
+SMALLEST_SIZE = 16
+DEFAULT_WIDTH = 16
+_STAGES = 4
+
+
+def load(config: BackboneConfig) -> Backbone:
+    """The `small_cnn` backbone: random weights, or those of a file.
+
+    Raises:
+        BackboneError: ImageNet weights, an unknown option or too small an input is asked for.
+    """
+    if config.weights == "imagenet":
+        raise BackboneError(
+            "backbone.weights: small_cnn has no ImageNet weights. Write "
+            "`backbone.weights=random`, or the path of a file that `kft pretrain` saved."
+        )
+    width = _check_options(config)
+    size = config.input_size or DEFAULT_SIZE
+    model, names = build(size, width)
+    sha256 = None
+    source = "kft small_cnn, random weights"
+    if config.weights != "random":
+        path = Path(config.weights).expanduser()
+        sha256 = load_given(model, path, trust=config.trust)
+        source = f"kft small_cnn, {path.name}"
+    blocks = blocks_by_layer_names(model, names)
+    return Backbone(
+        name=config.name,
+        model=model,
+        input_spec=InputSpec(size, size, 3, "symmetric"),
+        blocks=blocks,
+        feature_levels=feature_levels(model, blocks),
+        source=source,
+        licence="Apache-2.0" if sha256 is None else "unknown",
+        sha256=sha256,
+    )
+
+
+def build(size: int, width: int) -> tuple[keras.Model, dict[str, list[str]]]:
+    """The network and its blocks, as block name -> layer names.
+
+    A 3 x 3 stem, then four stages of one residual block each, of `width` to 8 x `width`
+    channels and strides 1, 2, 4 and 8: 32 pixels end in a map of 4 x 4.
+
+    Source: He et al., Deep Residual Learning, arXiv:1512.03385, section 4.2.
+    """
+    inputs = keras.Input((size, size, 3), name="pixels")
+    names: dict[str, list[str]] = {}
+    x = _convolve(inputs, "stem", width, 1, names=names.setdefault("stem", []))
+    for stage in range(1, _STAGES + 1):
+        name = f"stage{stage}"
+        x = _residual(
+            x, name, width * 2 ** (stage - 1), 1 if stage == 1 else 2, names.setdefault(name, [])
+        )
+    return keras.Model(inputs, x, name="small_cnn"), names
+
+
+def _residual(x: Any, prefix: str, channels: int, stride: int, names: list[str]) -> Any:
+    """Two convolutions and a shortcut."""
+    shortcut = x
+    if stride != 1 or x.shape[-1] != channels:
+        shortcut = _convolve(
+            x, f"{prefix}_shortcut", channels, stride, kernel=1, activate=False, names=names
+        )
+    x = _convolve(x, f"{prefix}_first", channels, stride, names=names)
+    x = _convolve(x, f"{prefix}_second", channels, 1, activate=False, names=names)
+    names += [f"{prefix}_add", f"{prefix}_out"]
+    x = keras.layers.Add(name=f"{prefix}_add")([x, shortcut])
+    return keras.layers.ReLU(name=f"{prefix}_out")(x)
+
+
+def _convolve(
+    x: Any,
+    prefix: str,
+    channels: int,
+    stride: int,
+    *,
+    names: list[str],
+    kernel: int = 3,
+    activate: bool = True,
+) -> Any:
+    """Convolution, batch normalization and, if asked for, ReLU."""
+    names += [f"{prefix}_conv", f"{prefix}_bn"]
+    x = keras.layers.Conv2D(
+        channels,
+        kernel,
+        strides=stride,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=f"{prefix}_conv",
+    )(x)
+    # Keras's momentum of 0.99 needs hundreds of steps to follow; small sets have tens.
+    x = keras.layers.BatchNormalization(momentum=0.9, name=f"{prefix}_bn")(x)
+    if activate:
+        names.append(f"{prefix}_relu")
+        x = keras.layers.ReLU(name=f"{prefix}_relu")(x)
+    return x
+
+
+def _check_options(config: BackboneConfig) -> int:
+    """The width, once options and size are found to be allowed."""
+    unknown = sorted(set(config.options) - {"width"})
+    if unknown:
+        raise BackboneError(
+            f"backbone.options: small_cnn has no {', '.join(unknown)}. Allowed: width (whole "
+            f"number, by default {DEFAULT_WIDTH})."
+        )
+    width = config.options.get("width", DEFAULT_WIDTH)
+    if isinstance(width, bool) or not isinstance(width, int) or not 1 <= width <= 256:
+        raise BackboneError(
+            f"backbone.options.width: {width!r} is no whole number between 1 and 256."
+        )
+    if config.input_size is not None and config.input_size < SMALLEST_SIZE:
+        raise BackboneError(
+            f"backbone.input_size: {config.input_size} is too small for small_cnn; "
+            f"the least is {SMALLEST_SIZE}."
+        )
+    return width

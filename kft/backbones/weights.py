@@ -1,0 +1,250 @@
+"""Weights files: where they are, whether they are what they claim, and loading them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kft.backbones.digests import OFFICIAL_DIGESTS
+from kft.errors import BackboneError
+
+if TYPE_CHECKING:
+    import keras
+
+# A host that does not answer within this time is taken for absent.
+_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class OfficialFile:
+    """A weights file that Keras publishes.
+
+    Attributes:
+        name: Under which Keras stores it.
+        url: Where it lies.
+    """
+
+    name: str
+    url: str
+
+
+def weights_folders() -> list[Path]:
+    """Folders that are looked in before anything is downloaded, in this order."""
+    folders = []
+    if os.environ.get("KFT_WEIGHTS_DIR"):
+        folders.append(Path(os.environ["KFT_WEIGHTS_DIR"]).expanduser())
+    home = os.environ.get("KERAS_HOME")
+    keras_home = Path(home) if home else Path("~/.keras").expanduser()
+    folders.append(keras_home / "models")
+    return folders
+
+
+def find_weights(candidates: Sequence[OfficialFile]) -> Path | None:
+    """The first candidate that lies in a folder, the best candidate first."""
+    for candidate in candidates:
+        for folder in weights_folders():
+            path = folder / candidate.name
+            if path.is_file():
+                return path
+    return None
+
+
+def obtain_official(candidates: Sequence[OfficialFile]) -> Path:
+    """The path of an official weights file, found or downloaded, its digest checked.
+
+    Raises:
+        BackboneError: It is nowhere and cannot be downloaded, or it is damaged.
+    """
+    found = find_weights(candidates)
+    if found is None:
+        found = _download(candidates)
+    check_official(found)
+    return found
+
+
+def check_official(path: Path) -> None:
+    """Refuse a file that bears an official name without being that file.
+
+    Raises:
+        BackboneError: The digest is known and differs.
+    """
+    expected = OFFICIAL_DIGESTS.get(path.name)
+    if expected is None:
+        return
+    algorithm = _algorithm(expected)
+    actual = digest(path, algorithm)
+    if actual != expected:
+        raise BackboneError(
+            f"{path}: its {algorithm.upper()} is {actual}, but Keras's file of this name has "
+            f"{expected}. It is damaged or another file: delete it and fetch it again."
+        )
+
+
+def is_known(path: Path) -> bool:
+    """Whether the file equals, under whatever name, one whose digest kft knows."""
+    known = set(OFFICIAL_DIGESTS.values())
+    return digest(path, "sha256") in known or digest(path, "md5") in known
+
+
+def digest(path: Path, algorithm: str = "sha256") -> str:
+    """Hexadecimal digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def digest_folder(folder: Path) -> str:
+    """SHA-256 over the files of a folder and their relative names."""
+    total = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            total.update(path.relative_to(folder).as_posix().encode() + b"\0")
+            total.update(bytes.fromhex(digest(path)))
+    return total.hexdigest()
+
+
+def load_given(model: keras.Model, path: Path, *, trust: bool) -> str:
+    """Load the weights that a user names, whole or not at all; gives their SHA-256.
+
+    Args:
+        model: Takes the weights. Throw it away if this raises.
+        path: `.h5` (legacy), `.weights.h5` or `.keras`.
+        trust: Accept a legacy `.h5` file with an unknown digest.
+
+    Raises:
+        BackboneError: The file is missing, of another kind, unknown or does not fit.
+    """
+    if not path.is_file():
+        raise BackboneError(
+            f"backbone.weights: there is no file {path}. "
+            "Allowed: imagenet, random, or the path of a .h5, .weights.h5 or .keras file."
+        )
+    if not path.name.endswith((".h5", ".keras")):
+        raise BackboneError(
+            f"backbone.weights: {path} is no weights file that kft reads. "
+            "Allowed endings: .h5, .weights.h5, .keras."
+        )
+    is_legacy = path.suffix == ".h5" and not path.name.endswith(".weights.h5")
+    if is_legacy and not trust and not is_known(path):
+        raise BackboneError(
+            f"backbone.weights: kft does not know the legacy file {path} "
+            f"(SHA-256 {digest(path)}), and the format says nothing of where it comes from. "
+            "If you do know, say so with `backbone.trust=true` or `--trust`."
+        )
+    return load_file(model, path)
+
+
+def load_file(model: keras.Model, path: Path) -> str:
+    """Load a weights file whose origin is settled; gives its SHA-256.
+
+    Raises:
+        BackboneError: It is damaged or does not fit `model`.
+    """
+    try:
+        if path.suffix == ".keras":
+            _copy_from_archive(model, path)
+        else:
+            if path.name.endswith(".weights.h5"):
+                _check_count(model, path)
+            model.load_weights(str(path))
+    except BackboneError:
+        raise
+    except Exception as error:  # Keras, h5py and zipfile each raise their own.
+        raise BackboneError(
+            f"{path} does not fit {model.name!r}, which has "
+            f"{len([la for la in model.layers if la.variables])} layers with weights and "
+            f"{model.count_params():,} parameters: {first_line(error)} "
+            "Check `backbone.name`, `backbone.options` (such as alpha) and whether the file is "
+            "one without the classification top."
+        ) from error
+    return digest(path)
+
+
+def _copy_from_archive(model: keras.Model, path: Path) -> None:
+    """Copy the weights of a whole saved model, if its variables have the same shapes."""
+    import keras
+
+    source = keras.saving.load_model(path, compile=False, safe_mode=True)
+    found = [tuple(variable.shape) for variable in source.weights]
+    expected = [tuple(variable.shape) for variable in model.weights]
+    if found != expected:
+        at = next(
+            (i for i, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b),
+            min(len(found), len(expected)),
+        )
+        raise ValueError(
+            f"it holds {len(found)} variables, expected {len(expected)}; "
+            f"the first difference is variable {at}."
+        )
+    for target, origin in zip(model.weights, source.weights, strict=True):
+        target.assign(origin.value)
+
+
+def _check_count(model: keras.Model, path: Path) -> None:
+    """Refuse a `.weights.h5` file with more or fewer arrays than the model has variables."""
+    import h5py
+
+    arrays: list[str] = []
+    with h5py.File(path, "r") as file:
+        file.visititems(lambda name, item: arrays.append(name) if hasattr(item, "shape") else None)
+    # Optimizer state and the states of dropout's random generators are no weights.
+    others = ("optimizer", "seed_generator")
+    held = [
+        name for name in arrays if "/vars/" in f"/{name}" and not any(o in name for o in others)
+    ]
+    if len(held) != len(model.weights):
+        raise ValueError(f"it holds {len(held)} arrays, expected {len(model.weights)}.")
+
+
+def _download(candidates: Sequence[OfficialFile]) -> Path:
+    """Fetch the first candidate that Keras's servers have, into the Keras cache."""
+    from keras.utils import get_file
+
+    problem = ""
+    for candidate in candidates:
+        expected = OFFICIAL_DIGESTS.get(candidate.name)
+        try:
+            # Keras tells of the download on standard output, which belongs to results.
+            with socket_timeout(), redirect_stdout(sys.stderr):
+                fetched = get_file(
+                    candidate.name, candidate.url, cache_subdir="models", file_hash=expected
+                )
+            return Path(fetched)
+        except Exception as error:  # get_file raises bare Exception
+            problem = problem or first_line(error)
+    names = " or ".join(dict.fromkeys(candidate.name for candidate in candidates))
+    folders = ", ".join(str(folder) for folder in weights_folders())
+    raise BackboneError(
+        f"backbone.weights: {names} is not in {folders}, and downloading "
+        f"{candidates[0].url} failed: {problem} Put the file into one of these folders, or into "
+        "another and set KFT_WEIGHTS_DIR to it; or give its path as `backbone.weights=PATH`; or "
+        "start from `backbone.weights=random`."
+    )
+
+
+@contextmanager
+def socket_timeout(seconds: float = _TIMEOUT_SECONDS) -> Iterator[None]:
+    """Let connections fail after `seconds` instead of hanging."""
+    previous = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(previous)
+
+
+def _algorithm(hexadecimal: str) -> str:
+    return "sha256" if len(hexadecimal) == 64 else "md5"
+
+
+def first_line(error: BaseException) -> str:
+    """A library's message on one line, ended by a full stop."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = (lines[0] if lines else type(error).__name__)[:300]
+    return text if text.endswith(".") else f"{text}."

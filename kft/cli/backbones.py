@@ -1,0 +1,37 @@
+"""`kft backbones`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("backbones", short_help="List backbones, or show the blocks of one.")
+@click.argument("name", required=False)
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+def command(name: str | None, overrides: tuple[str, ...]) -> None:
+    """List backbones, or show the blocks of one.
+
+    NAME is a registered name, hub:HANDLE, keras_hub:PRESET or the path of a
+    saved backbone. Its architecture is shown; no weights are downloaded.
+
+    \b
+    Examples:
+      kft backbones
+      kft backbones resnet50
+      kft backbones mobilenet_v2 backbone.options.alpha=0.35
+    """
+    from kft.cli.output import show_backbone, show_backbones
+
+    if name is None:
+        from kft.backbones.catalogue import list_backbones
+
+        show_backbones(list_backbones())
+        return
+    from kft.backbones import BACKBONES, load_backbone
+    from kft.backbones.catalogue import describe
+    from kft.config import load_pipeline
+
+    # The architecture is asked about: a registered one needs no weights for that.
+    weights = ["backbone.weights=random"] if name in BACKBONES else []
+    pipeline = load_pipeline(None, [f"backbone.name={name}", *weights, *overrides])
+    show_backbone(describe(load_backbone(pipeline.backbone)))

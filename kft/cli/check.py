@@ -1,0 +1,42 @@
+"""`kft check`."""
+
+from __future__ import annotations
+
+import click
+
+from kft.cli.options import overrides_argument, trust_option, with_trust
+
+
+@click.command("check", short_help="Show what a run would do, without training.")
+@click.argument("source", metavar="DATA|PIPELINE.yaml", required=False)
+@overrides_argument
+@trust_option
+@click.option("--schema", is_flag=True, help="Print the JSON schema of pipeline files, and stop.")
+def command(source: str | None, overrides: tuple[str, ...], trust: bool, schema: bool) -> None:
+    """Show what a run would do, without training.
+
+    Prints the resolved pipeline with every default, the data and its split,
+    the block table, the phases with their forecast, and the risks.
+
+    \b
+    Examples:
+      kft check photos/
+      kft check pipelines/lp_ft.yaml data.path=photos
+      kft check --schema > pipelines/pipeline.schema.json
+    """
+    if schema:
+        from kft.config import format_schema
+
+        click.echo(format_schema(), nl=False)
+        return
+    if source is None:
+        raise click.UsageError("Name the data or a pipeline file, or ask for --schema.")
+    from kft.cli.output import show_plan
+    from kft.config import load_pipeline
+
+    pipeline = load_pipeline(source, with_trust(overrides, trust))
+
+    from kft.training import Display
+    from kft.workflow import make_plan
+
+    show_plan(make_plan(pipeline, Display()))

@@ -1,0 +1,24 @@
+"""`kft doctor`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("doctor", short_help="What this machine has, what is missing, what mends it.")
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """What this machine has, what is missing, and the command that mends it.
+
+    Ends with exit code 1 if something is missing that `kft train` needs.
+
+    \b
+    Example:
+      kft doctor
+    """
+    from kft.cli.output import show_findings
+    from kft.doctor import examine
+
+    findings = examine()
+    show_findings(findings)
+    ctx.exit(0 if all(finding.is_fine or finding.is_optional for finding in findings) else 1)

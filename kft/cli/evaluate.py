@@ -1,0 +1,44 @@
+"""`kft evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("evaluate", short_help="Show how a finished run does.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--split",
+    type=click.Choice(["holdout", "validation"]),
+    default="holdout",
+    show_default=True,
+    help="Which of the run's own splits.",
+)
+@click.option("--data", metavar="PATH", help="Judge the model on other labelled data instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print every figure as JSON.")
+def command(run: Path, split: str, data: str | None, as_json: bool) -> None:
+    """Show how a finished run does.
+
+    The holdout was judged once, when the run ended; its figures are read from
+    the run. With --data, the model is judged on other labelled data, and
+    predictions.csv and metrics.json are written into the run.
+
+    \b
+    Examples:
+      kft evaluate runs/photos/RUN_ID
+      kft evaluate runs/photos/RUN_ID --split validation --json
+      kft evaluate runs/photos/RUN_ID --data new_photos/
+    """
+    import json
+
+    from kft.cli.output import show_figures
+    from kft.finished import evaluate_run
+    from kft.training import Display
+
+    figures = evaluate_run(run, Display(), split=split, data=data)
+    if as_json:
+        click.echo(json.dumps(figures, indent=2, ensure_ascii=False))
+    else:
+        show_figures(figures, title=data or split)

@@ -1,0 +1,96 @@
+"""The `kft` command: finds its verbs, and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from kft import __version__
+from kft.errors import KftError
+
+VERBS = (
+    "train",
+    "check",
+    "demo",
+    "pretrain",
+    "evaluate",
+    "predict",
+    "export",
+    "tune",
+    "runs",
+    "backbones",
+    "doctor",
+)
+INTERRUPTED = 130
+
+
+class Verbs(click.Group):
+    """Loads a verb's module when it is asked for, and reports errors without tracebacks."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which a user meets them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb's command; None if there is no such verb."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"kft.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, naming near verbs when there is no such one."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            from kft.registry import suggest
+
+            ctx.fail(f"no such command {args[0]!r}. {suggest(args[0], VERBS)}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; errors become a message and an exit code, unless --debug."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KftError as error:
+            _leave(ctx, f"error: {error}", error.exit_code, error)
+        except KeyboardInterrupt as error:
+            _leave(ctx, "interrupted", INTERRUPTED, error)
+        except BrokenPipeError:
+            # The reader of our output went away (`| head`): no failure of ours.
+            sys.stderr.close()
+            ctx.exit(0)
+        except Exception as error:
+            message = (
+                f"error: unexpected {type(error).__name__}: {_first_lines(error)}\n"
+                "This is a fault of kft or of its surroundings. Run the command again as "
+                "`kft --debug …` for the traceback, and `kft doctor` for the state of this machine."
+            )
+            _leave(ctx, message, 1, error)
+
+
+def _leave(ctx: click.Context, message: str, exit_code: int, error: BaseException) -> None:
+    if ctx.params.get("debug"):
+        raise error
+    click.echo(message, err=True)
+    ctx.exit(exit_code)
+
+
+def _first_lines(error: Exception) -> str:
+    return "\n".join(str(error).strip().splitlines()[:3])
+
+
+@click.group(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with `kft demo`, or `kft train FOLDER` on a folder of class folders.",
+)
+@click.version_option(__version__, prog_name="kft")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:
+    """Fine-tune pretrained models on your own labelled data, and serve what was trained."""

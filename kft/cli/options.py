@@ -1,0 +1,35 @@
+"""Arguments and options that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+OVERRIDES_HELP = "Any setting can be overridden: key.path=value, for example training.seed=3."
+
+source_argument = click.argument("source", metavar="DATA|PIPELINE.yaml")
+overrides_argument = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+trust_option = click.option(
+    "--trust",
+    is_flag=True,
+    help="Accept a legacy .h5 weights file whose digest kft does not know.",
+)
+run_id_option = click.option(
+    "--run-id", metavar="NAME", help="Name of the run's directory; by default made of the time."
+)
+
+
+def pipeline_options(command: Command) -> Command:
+    """SOURCE, KEY=VALUE… and --trust."""
+    for decorate in (trust_option, overrides_argument, source_argument):
+        command = decorate(command)
+    return command
+
+
+def with_trust(overrides: tuple[str, ...], trust: bool) -> list[str]:
+    """The overrides, with --trust as one of them."""
+    return [*overrides, *(["backbone.trust=true"] if trust else [])]

@@ -1,0 +1,36 @@
+"""`kft pretrain`."""
+
+from __future__ import annotations
+
+import click
+
+from kft.cli.options import pipeline_options, run_id_option, with_trust
+
+
+@click.command("pretrain", short_help="Train a backbone of your own from random weights.")
+@pipeline_options
+@run_id_option
+def command(source: str, overrides: tuple[str, ...], trust: bool, run_id: str | None) -> None:
+    """Train a backbone of your own from random weights, on labelled pictures.
+
+    The backbone is saved as runs/NAME/RUN_ID/backbone, a path that
+    `backbone.name` takes. By default it is small_cnn; every registered
+    backbone can be pretrained.
+
+    \b
+    Examples:
+      kft pretrain pictures/
+      kft pretrain pictures/ backbone.options.width=32 strategy.full_duration="60 epochs"
+      kft train photos/ backbone.name=runs/pictures/RUN_ID/backbone
+    """
+    from kft.cli.output import show_finished
+    from kft.config import PRETRAINING_OVERRIDES, is_pipeline_file, load_pipeline
+
+    # A pipeline file says everything itself; data alone gets the settings of pretraining.
+    defaults = [] if is_pipeline_file(source) else PRETRAINING_OVERRIDES
+    pipeline = load_pipeline(source, [*defaults, *with_trust(overrides, trust)])
+
+    from kft.training import Display
+    from kft.workflow import train
+
+    show_finished(train(pipeline, Display(), run_id=run_id, keep_backbone=True))

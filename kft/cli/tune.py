@@ -1,0 +1,32 @@
+"""`kft tune`."""
+
+from __future__ import annotations
+
+import click
+
+from kft.cli.options import pipeline_options, with_trust
+
+
+@click.command("tune", short_help="Search for the best settings, then run them.")
+@pipeline_options
+def command(source: str, overrides: tuple[str, ...], trust: bool) -> None:
+    """Search for the best settings, then run them to their end.
+
+    Trials are judged on validation; the holdout is judged once, for the best.
+    What is searched stands under `tuning.space`; by default the learning rate
+    of full fine-tuning. A search that was stopped goes on where it was.
+
+    \b
+    Examples:
+      kft tune photos/ tuning.trials=6
+      kft tune photos/ 'tuning.space={head.dropout: {values: [0, 0.3]}}' tuning.oracle=grid
+    """
+    from kft.cli.output import show_tuned
+    from kft.config import load_pipeline
+
+    pipeline = load_pipeline(source, with_trust(overrides, trust))
+
+    from kft.training import Display
+    from kft.tuning import tune
+
+    show_tuned(tune(pipeline, Display()))

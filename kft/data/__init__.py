@@ -1,0 +1,23 @@
+"""Source -> `Splits` of (inputs, targets), and their way into tf.data.
+
+`load_splits` finds, splits and checks the examples; `kft.data.decoding` and
+`kft.data.input_pipeline` (which import TensorFlow) turn them into batches.
+"""
+
+from __future__ import annotations
+
+from kft.data.loading import SOURCES, load_splits
+from kft.data.splits import SPLIT_NAMES, Examples, SplitName, Splits, TargetKind
+from kft.data.splitting import format_target, write_splits_csv
+
+__all__ = [
+    "SOURCES",
+    "SPLIT_NAMES",
+    "Examples",
+    "SplitName",
+    "Splits",
+    "TargetKind",
+    "format_target",
+    "load_splits",
+    "write_splits_csv",
+]

@@ -1,0 +1,65 @@
+"""What a source hands to the splitting: labelled files, and what it left aside."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from kft.data.splits import Examples, SplitName, TargetKind
+
+# Endings of the formats that tf.io.decode_image reads here.
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
+
+SPLIT_WORDS: Mapping[SplitName, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "holdout": ("holdout", "test", "testing"),
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """Labelled files as a source found them, not yet split.
+
+    Attributes:
+        examples: All of them, in any order.
+        given_splits: The split that the source names for each example, or
+            None for all of them where it names none.
+        target_kind: What a target is.
+        class_names: Name of each class, label or number, by index.
+        source: What was read, for messages and for `Splits.origin`.
+        ignored: Reason -> how many files were left aside for it.
+    """
+
+    examples: Examples
+    given_splits: tuple[SplitName, ...] | None
+    target_kind: TargetKind
+    class_names: tuple[str, ...]
+    source: str
+    ignored: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        assert self.given_splits is None or len(self.given_splits) == len(self.examples)
+
+
+def find_split(word: str) -> SplitName | None:
+    """The split that a folder name or table value usually means, in any case of letters."""
+    for split, words in SPLIT_WORDS.items():
+        if word.strip().lower() in words:
+            return split
+    return None
+
+
+def listed(names: list[str] | tuple[str, ...], limit: int = 10) -> str:
+    """Up to `limit` names for a message, and how many more there are."""
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def sort_class_names(labels: Iterable[str]) -> tuple[str, ...]:
+    """The different labels in order: of the numbers, where all are whole ones, else of the text."""
+    names = set(labels)
+    if all(re.fullmatch(r"-?\d+", name) for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    return tuple(sorted(names))

@@ -1,0 +1,92 @@
+"""From the `data` section of a pipeline to checked `Splits`."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+
+import numpy as np
+
+from kft.config.schema import DataConfig
+from kft.data.found import Found
+from kft.data.gate import Progress, check_files, compute_fingerprint
+from kft.data.splits import SPLIT_NAMES, Examples, Splits
+from kft.data.splitting import describe_origin, split_examples
+from kft.errors import DataError
+from kft.registry import Registry
+
+SOURCES = Registry(
+    "data source",
+    {
+        "folder": "kft.data.folder:find_folder",
+        "table": "kft.data.table:find_table",
+        "tfds": "kft.data.tfds:find_tfds",
+        "tfrecord": "kft.data.tfrecord:find_tfrecord",
+    },
+    error=DataError,
+)
+
+
+def load_splits(config: DataConfig, *, progress: Progress | None = None) -> Splits:
+    """Find the examples, split them, and make sure that every file decodes.
+
+    Args:
+        config: The `data` section.
+        progress: Called with (files checked, files in all).
+
+    Raises:
+        DataError: The data cannot be used as they are; the message names the
+            file or key, what is allowed and what to do.
+    """
+    name = find_source(config)
+    found: Found = SOURCES.load(name)(config)
+    parts = split_examples(found, config)
+    everything = _join([parts[name] for name in SPLIT_NAMES])
+    digests = check_files(everything, progress)
+    return Splits(
+        train=parts["train"],
+        validation=parts["validation"],
+        holdout=parts["holdout"],
+        target_kind=found.target_kind,
+        class_names=found.class_names,
+        fingerprint=compute_fingerprint(everything, digests, found.target_kind, found.class_names),
+        origin=describe_origin(found, config),
+        ignored=found.ignored,
+    )
+
+
+def find_source(config: DataConfig) -> str:
+    """The name of the source, looking at `data.path` where the pipeline says `auto`.
+
+    Raises:
+        DataError: There is no path, nothing is there, or it is of no known kind.
+    """
+    if config.path is None:
+        raise DataError("data.path: not given. Name a folder, a CSV file or TFRecord files.")
+    if config.source != "auto":
+        return config.source
+    if config.path.startswith("tfds:"):
+        return "tfds"
+    path = Path(config.path).expanduser()
+    if path.is_dir():
+        if not any(path.glob("*.tfrecord*")):
+            return "folder"
+        return "tfds" if (path / "dataset_info.json").is_file() else "tfrecord"
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return "table"
+    if ".tfrecord" in path.name or glob.has_magic(config.path):
+        return "tfrecord"
+    if path.exists():
+        raise DataError(
+            f"data.path: {path} is no data source. Expected a folder, a .csv or .tsv file, "
+            "TFRecord files, or tfds:NAME; data.source says which, where the name does not."
+        )
+    raise DataError(f"data.path: there is nothing at {path.absolute()}.")
+
+
+def _join(parts: list[Examples]) -> Examples:
+    return Examples(
+        ids=tuple(name for part in parts for name in part.ids),
+        paths=tuple(path for part in parts for path in part.paths),
+        targets=np.concatenate([part.targets for part in parts]),
+    )

@@ -1,0 +1,206 @@
+"""Records -> files, once: what TFDS and TFRecord hold becomes a folder in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kft.data.found import Found, listed, sort_class_names
+from kft.data.splits import Examples, SplitName, TargetKind
+from kft.errors import DataError
+from kft.runs.atomic import atomic_directory
+
+_VERSION = 1  # counts changes of the layout below
+_INDEX = "examples.jsonl"
+_SIGNATURES = (
+    (b"\xff\xd8\xff", ".jpg"),
+    (b"\x89PNG", ".png"),
+    (b"GIF8", ".gif"),
+    (b"BM", ".bmp"),
+    (b"RIFF", ".webp"),
+)
+Label = int | str | list[float]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One labelled picture of a record file.
+
+    Attributes:
+        id: Name within the data set.
+        split: The split it is given to, or None.
+        image: The encoded picture.
+        label: Class index, class name, or the values of labels or numbers.
+    """
+
+    id: str
+    split: SplitName | None
+    image: bytes
+    label: Label
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """The files of unpacked records, with their labels."""
+
+    ids: tuple[str, ...]
+    paths: tuple[str, ...]
+    splits: tuple[SplitName | None, ...]
+    labels: tuple[Label, ...]
+
+
+def cache_directory() -> Path:
+    """Where kft keeps what can be made again: `KFT_CACHE_DIR`, or ~/.cache/kft."""
+    return Path(os.environ.get("KFT_CACHE_DIR") or "~/.cache/kft").expanduser().absolute()
+
+
+def unpack(
+    sources: Sequence[Path], request: object, read: Callable[[], Iterable[Record]]
+) -> Unpacked:
+    """The records as files: unpacked now, or found in the cache.
+
+    The folder is named after the sources' names, sizes and times of change
+    and after `request`, and takes its name only when it is whole.
+
+    Args:
+        sources: The files that the records come from.
+        request: What is asked of them, as JSON would hold it.
+        read: Gives the records; called only where they are not in the cache.
+
+    Raises:
+        DataError: There is no record.
+    """
+    target = cache_directory() / "unpacked" / _make_key(sources, request)
+    if not target.is_dir():
+        try:
+            with atomic_directory(target) as folder:
+                if not _write(folder, read()):
+                    raise DataError(f"{sources[0]}: the files hold no record.")
+        except OSError:
+            if not target.is_dir():  # else another process was first, with the same content
+                raise
+    return _read_index(target)
+
+
+def _make_key(sources: Sequence[Path], request: object) -> str:
+    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
+    return hashlib.sha256(json.dumps([_VERSION, stats, request]).encode()).hexdigest()[:32]
+
+
+def _write(folder: Path, records: Iterable[Record]) -> int:
+    """Write pictures and index; gives how many there are."""
+    count = 0
+    with open(folder / _INDEX, "w", encoding="utf-8") as index:
+        for count, record in enumerate(records, 1):
+            name = f"{count // 1000:03d}/{count:06d}{_find_ending(record.image)}"
+            path = folder / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(record.image)
+            index.write(json.dumps([record.id, name, record.split, record.label]) + "\n")
+    return count
+
+
+def _read_index(folder: Path) -> Unpacked:
+    lines = (folder / _INDEX).read_text(encoding="utf-8").splitlines()
+    ids, names, splits, labels = zip(*map(json.loads, lines), strict=True)
+    return Unpacked(ids, tuple(str(folder / name) for name in names), splits, labels)
+
+
+def _find_ending(image: bytes) -> str:
+    return next((ending for start, ending in _SIGNATURES if image.startswith(start)), ".unknown")
+
+
+def to_found(unpacked: Unpacked, *, class_names: Sequence[str], target: str, source: str) -> Found:
+    """Labels of unpacked records -> targets.
+
+    Args:
+        unpacked: The files and their labels.
+        class_names: Names by index, where they are known.
+        target: `auto`, `class`, `labels` or `number`.
+        source: What was read, for messages.
+
+    Raises:
+        DataError: Labels of more than one kind or length, an index beyond the
+            names, or a single class.
+    """
+    kinds = {type(label) for label in unpacked.labels}
+    if len(kinds) > 1:
+        raise DataError(f"{source}: labels of more than one type; expected one for all records.")
+    labels = unpacked.labels
+    if kinds == {int} and target == "number":
+        labels = tuple([float(label)] for label in labels)  # type: ignore[arg-type]
+    kind: TargetKind = "class"
+    if isinstance(labels[0], list):
+        kind, names, targets = _read_vectors(labels, class_names, target, source)
+    elif target in ("labels", "number"):
+        raise DataError(f"data.target: {target!r}, but {source} holds one class per record.")
+    else:
+        names, targets = _read_classes(labels, class_names, source)
+    given = tuple(split for split in unpacked.splits if split is not None)
+    examples = Examples(unpacked.ids, unpacked.paths, targets)
+    return Found(examples, given or None, kind, names, source)
+
+
+def _read_classes(
+    labels: Sequence[Label], class_names: Sequence[str], source: str
+) -> tuple[tuple[str, ...], np.ndarray]:
+    if class_names and isinstance(labels[0], int):
+        beyond = sorted({i for i in labels if not 0 <= i < len(class_names)})  # type: ignore[operator]
+        if beyond:
+            raise DataError(
+                f"{source}: label {beyond[0]} is beyond the {len(class_names)} names of "
+                f"data.records.class_names (0 to {len(class_names) - 1}). Name every class."
+            )
+        labels = [class_names[i] for i in labels]  # type: ignore[index]
+    found = sort_class_names(str(label) for label in labels)
+    names = tuple(class_names) or found
+    unnamed, empty = sorted(set(found) - set(names)), [n for n in names if n not in found]
+    if unnamed:
+        raise DataError(
+            f"{source}: label {unnamed[0]!r} is not in data.records.class_names "
+            f"({listed(names)}). Add it."
+        )
+    if empty:
+        raise DataError(
+            f"{source}: class {listed(empty)} has no example, so it cannot be learned. Name the "
+            "classes that have some in data.records.class_names."
+        )
+    if len(names) < 2:
+        raise DataError(
+            f"{source}: one class, {names[0]!r}; telling classes apart needs at least two."
+        )
+    index = {name: i for i, name in enumerate(names)}
+    return names, np.asarray([index[str(label)] for label in labels], dtype=np.int64)
+
+
+def _read_vectors(
+    labels: Sequence[Label], class_names: Sequence[str], target: str, source: str
+) -> tuple[TargetKind, tuple[str, ...], np.ndarray]:
+    lengths = sorted({len(label) for label in labels})  # type: ignore[arg-type]
+    if len(lengths) > 1 or lengths == [0]:
+        raise DataError(f"{source}: labels have {lengths} values; expected the same number in all.")
+    targets = np.asarray(labels, dtype=np.float32)
+    if class_names and len(class_names) != lengths[0]:
+        raise DataError(
+            f"data.records.class_names: {len(class_names)} names, but {source} holds "
+            f"{lengths[0]} values per record. Name each value."
+        )
+    if target == "class":
+        raise DataError(
+            f"data.target: `class`, but {source} holds {lengths[0]} values per record; "
+            "allowed: labels (all 0 or 1), number."
+        )
+    if not np.isfinite(targets).all():
+        raise DataError(f"{source}: a label is not a finite number.")
+    binary = bool(np.isin(targets, (0.0, 1.0)).all())
+    if target == "labels" and not binary:
+        raise DataError(f"{source}: data.target is `labels`, but values other than 0 and 1 occur.")
+    names = tuple(class_names) or tuple(f"label_{i}" for i in range(lengths[0]))
+    is_labels = target == "labels" or (target == "auto" and binary and lengths[0] > 1)
+    return ("labels" if is_labels else "number"), names, targets

@@ -1,0 +1,143 @@
+"""What this machine has, what is missing, and the command that mends it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kft.runs.caches import cache_root
+
+PYTHONS = ((3, 11), (3, 13))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What.
+        is_fine: Whether it can be used.
+        text: What was found.
+        remedy: The command or setting that mends it; empty if nothing is to mend.
+        is_optional: Whether `kft train` does without it.
+    """
+
+    name: str
+    is_fine: bool
+    text: str
+    remedy: str = ""
+    is_optional: bool = False
+
+
+def examine() -> list[Finding]:
+    """All findings, in the order in which they matter."""
+    return [_python(), *_packages(), *_devices(), *_folders(), *_weights()]
+
+
+def _python() -> Finding:
+    version = sys.version_info[:2]
+    return Finding(
+        "Python",
+        PYTHONS[0] <= version <= PYTHONS[1],
+        f"{sys.version.split()[0]} at {sys.executable}",
+        "use Python 3.11, 3.12 or 3.13",
+    )
+
+
+def _packages() -> Iterator[Finding]:
+    """Every requirement that kft's own metadata declares, and whether it is met."""
+    from packaging.requirements import Requirement
+
+    try:
+        declared = importlib.metadata.requires("kft") or []
+    except importlib.metadata.PackageNotFoundError:
+        yield Finding("kft", False, "runs from its source tree, not installed", "pip install .")
+        return
+    for line in declared:
+        requirement = Requirement(line)
+        extra = _extra_of(requirement)
+        if extra == "dev" or (requirement.marker and not _applies(requirement, extra)):
+            continue
+        try:
+            version = importlib.metadata.version(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            version = None
+        is_fine = version is not None and requirement.specifier.contains(version, True)
+        mend = f"pip install 'kft[{extra}]'" if extra else f"pip install '{_plain(requirement)}'"
+        yield Finding(
+            requirement.name,
+            is_fine,
+            version or "not installed",
+            "" if is_fine else mend,
+            is_optional=bool(extra),
+        )
+
+
+def _extra_of(requirement: object) -> str:
+    marker = str(getattr(requirement, "marker", None) or "")
+    return marker.partition("extra ==")[2].strip().strip("\"'")
+
+
+def _applies(requirement: object, extra: str) -> bool:
+    marker = getattr(requirement, "marker")  # noqa: B009
+    return bool(marker.evaluate({"extra": extra}))
+
+
+def _plain(requirement: object) -> str:
+    return str(requirement).partition(";")[0].strip()
+
+
+def _devices() -> Iterator[Finding]:
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        yield Finding("TensorFlow", False, f"does not import: {error}", "pip install --force-reinstall tensorflow")
+        return
+    gpus = tf.config.list_physical_devices("GPU")
+    yield Finding("CPU", True, f"{os.cpu_count()} cores")
+    yield Finding(
+        "GPU",
+        bool(gpus),
+        f"{len(gpus)} found" if gpus else "none found; kft trains on the CPU",
+        "" if gpus else "for an NVIDIA GPU: pip install 'tensorflow[and-cuda]'",
+        is_optional=True,
+    )
+
+
+def _folders() -> Iterator[Finding]:
+    keras_home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    for name, folder, variable in (
+        ("kft cache", cache_root(), "KFT_CACHE_DIR"),
+        ("Keras cache", keras_home, "KERAS_HOME"),
+    ):
+        existing = next(p for p in (folder, *folder.parents) if p.exists())
+        is_fine = os.access(existing, os.W_OK)
+        free = shutil.disk_usage(existing).free / 1e9
+        text = f"{folder}, {free:.1f} GB free" if is_fine else f"{folder} cannot be written"
+        yield Finding(name, is_fine, text, "" if is_fine else f"export {variable}=/a/writable/folder")
+
+
+def _weights() -> Iterator[Finding]:
+    from kft.backbones.catalogue import list_backbones
+    from kft.config import BackboneConfig
+
+    given = os.environ.get("KFT_WEIGHTS_DIR")
+    if given and not Path(given).expanduser().is_dir():
+        yield Finding("KFT_WEIGHTS_DIR", False, f"{given} is no folder", "unset KFT_WEIGHTS_DIR")
+    default = BackboneConfig().name
+    offline = next(row for row in list_backbones() if row.name == default).weights
+    yield Finding(
+        f"{default} weights",
+        bool(offline),
+        f"on disk: {', '.join(offline)}" if offline else "not on disk; the first run downloads them",
+        ""
+        if offline
+        else "without a network: export KFT_WEIGHTS_DIR=/folder/with/the/.h5, "
+        "or backbone.weights=random",
+        is_optional=True,
+    )

@@ -1,0 +1,9 @@
+"""Model -> figures, each beside its baseline."""
+
+from __future__ import annotations
+
+from kft.evaluation.evaluating import Evaluation, evaluate
+from kft.evaluation.metrics import headline
+from kft.evaluation.prediction import predict_outputs
+
+__all__ = ["Evaluation", "evaluate", "headline", "predict_outputs"]

@@ -1,0 +1,165 @@
+"""Targets and outputs -> figures, each with what it must be compared to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn import metrics
+
+
+def compute_metrics(
+    target_kind: str,
+    targets: np.ndarray,
+    outputs: np.ndarray,
+    class_names: Sequence[str],
+    train_targets: np.ndarray,
+) -> dict[str, Any]:
+    """The figures for one split, as JSON values.
+
+    Args:
+        target_kind: 'class', 'labels' or 'number'.
+        targets: As `Examples.targets`.
+        outputs: Probabilities or numbers (examples, outputs).
+        class_names: Name of each output.
+        train_targets: What a baseline that looks at no picture would know.
+    """
+    if target_kind == "class":
+        return _class_metrics(targets, outputs, class_names, train_targets)
+    if target_kind == "labels":
+        return _label_metrics(targets, outputs, class_names, train_targets)
+    return _number_metrics(targets, outputs, class_names, train_targets)
+
+
+def wilson_interval(correct: int, total: int, z: float = 1.959964) -> tuple[float, float]:
+    """Interval of a share that was `correct` of `total`, 95 % by default.
+
+    Unlike the normal approximation it stays within [0, 1] and holds for few
+    examples and shares near 1.
+
+    Source: Wilson, Probable Inference, JASA 22 (1927).
+    """
+    share = correct / total
+    centre = share + z * z / (2 * total)
+    spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    scale = 1 + z * z / total
+    return (max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale))
+
+
+def _class_metrics(
+    targets: np.ndarray, outputs: np.ndarray, names: Sequence[str], train_targets: np.ndarray
+) -> dict[str, Any]:
+    indices = list(range(len(names)))
+    predicted = outputs.argmax(axis=1)
+    correct = int((predicted == targets).sum())
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
+        targets, predicted, labels=indices, zero_division=0.0
+    )
+    majority = int(np.bincount(train_targets, minlength=len(names)).argmax())
+    return {
+        "examples": len(targets),
+        "accuracy": correct / len(targets),
+        "accuracy_95_percent_interval": list(wilson_interval(correct, len(targets))),
+        "majority_class_accuracy": float((targets == majority).mean()),
+        "macro_f1": float(f1.mean()),
+        "log_loss": float(_log_loss(targets, outputs)),
+        "classes": {
+            name: {
+                "precision": float(precision[i]),
+                "recall": float(recall[i]),
+                "f1": float(f1[i]),
+                "examples": int(support[i]),
+            }
+            for i, name in enumerate(names)
+        },
+        "confusion": {
+            "rows_are_true_columns_are_predicted": list(names),
+            "counts": metrics.confusion_matrix(targets, predicted, labels=indices).tolist(),
+        },
+    }
+
+
+def _log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
+    true = probabilities[np.arange(len(targets)), targets]
+    # float32 cannot tell a probability below this from zero.
+    return float(-np.log(np.maximum(true.astype(np.float64), 1e-38)).mean())
+
+
+def _label_metrics(
+    targets: np.ndarray, outputs: np.ndarray, names: Sequence[str], train_targets: np.ndarray
+) -> dict[str, Any]:
+    predicted = (outputs >= 0.5).astype(int)
+    truth = targets.astype(int)
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
+        truth, predicted, average=None, zero_division=0.0
+    )
+    majority = (train_targets.mean(axis=0) >= 0.5).astype(int)
+    exact = int((predicted == truth).all(axis=1).sum())
+    return {
+        "examples": len(targets),
+        "accuracy": float((predicted == truth).mean()),
+        "majority_label_accuracy": float((truth == majority).mean()),
+        "exact_match": exact / len(targets),
+        "exact_match_95_percent_interval": list(wilson_interval(exact, len(targets))),
+        "macro_f1": float(f1.mean()),
+        "labels": {
+            name: {
+                "precision": float(precision[i]),
+                "recall": float(recall[i]),
+                "f1": float(f1[i]),
+                "average_precision": (
+                    float(metrics.average_precision_score(truth[:, i], outputs[:, i]))
+                    if support[i]
+                    else None
+                ),
+                "examples": int(support[i]),
+            }
+            for i, name in enumerate(names)
+        },
+    }
+
+
+def _number_metrics(
+    targets: np.ndarray, outputs: np.ndarray, names: Sequence[str], train_targets: np.ndarray
+) -> dict[str, Any]:
+    errors = outputs - targets
+    baseline = np.abs(targets - train_targets.mean(axis=0))
+    spread = ((targets - targets.mean(axis=0)) ** 2).sum(axis=0)
+    squared = (errors**2).sum(axis=0)
+    return {
+        "examples": len(targets),
+        "mean_absolute_error": float(np.abs(errors).mean()),
+        "mean_target_absolute_error": float(baseline.mean()),
+        "numbers": {
+            name: {
+                "mean_absolute_error": float(np.abs(errors[:, i]).mean()),
+                "root_mean_squared_error": float(np.sqrt((errors[:, i] ** 2).mean())),
+                "r_squared": float(1 - squared[i] / spread[i]) if spread[i] > 0 else None,
+            }
+            for i, name in enumerate(names)
+        },
+    }
+
+
+def headline(figures: dict[str, Any]) -> str:
+    """The one line that a person reads first."""
+    if "mean_target_absolute_error" in figures:
+        return (
+            f"mean absolute error {figures['mean_absolute_error']:.4g} "
+            f"(answering the training mean: {figures['mean_target_absolute_error']:.4g}), "
+            f"{figures['examples']} examples"
+        )
+    if "exact_match" in figures:
+        return (
+            f"label accuracy {figures['accuracy']:.3f} "
+            f"(answering each label's majority: {figures['majority_label_accuracy']:.3f}), "
+            f"exact match {figures['exact_match']:.3f}, {figures['examples']} examples"
+        )
+    low, high = figures["accuracy_95_percent_interval"]
+    return (
+        f"accuracy {figures['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f}; answering "
+        f"the majority class: {figures['majority_class_accuracy']:.3f}), "
+        f"{figures['examples']} examples"
+    )

@@ -1,0 +1,156 @@
+"""What can be done with a finished run: evaluate, predict, export again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kft.data import Examples, Splits, load_splits
+from kft.data.gate import check_files
+from kft.data.input_pipeline import make_dataset
+from kft.errors import DataError
+from kft.evaluation import evaluate, predict_outputs
+from kft.runs import open_run
+from kft.runs.layout import read_json
+from kft.serving import (
+    Answer,
+    Export,
+    answers_from_outputs,
+    export_model,
+    is_export,
+    predict_files,
+)
+from kft.training import Display, Trained, load_trained
+from kft.workflow import choose_parity_files
+
+# Enough to keep the cores busy, few enough that memory does not grow with the files.
+PREDICTION_BATCH_SIZE = 32
+
+
+def evaluate_run(
+    path: Path, display: Display, *, split: str = "holdout", data: str | None = None
+) -> dict[str, Any]:
+    """The figures of a finished run on one of its splits, or on other labelled data.
+
+    The holdout was judged when the run ended, and is not judged again: its
+    figures are read from the run.
+
+    Raises:
+        RunError: There is no finished run at `path`.
+        DataError: The run's data changed, or other data has other classes.
+    """
+    run = open_run(path)
+    if data is None:
+        recorded = run.evaluation(split) / "metrics.json"
+        if not recorded.is_file():
+            raise DataError(f"{path}: this run has no {split} split, so there is nothing to judge.")
+        figures: dict[str, Any] = read_json(recorded)
+        return figures
+    trained = load_trained(run)
+    changes = {"path": data, "validation": 0.0, "holdout": 0.0}
+    with display.track("Checking every picture") as advance:
+        splits = load_splits(trained.pipeline.data.model_copy(update=changes), progress=advance)
+    examples = _translate_targets(splits, trained)
+    batches = make_dataset(
+        examples, trained.decoder, batch_size=trained.pipeline.training.global_batch_size
+    )
+    name = Path(data).absolute().name
+    with display.track(f"Evaluation on {name}", len(examples)) as advance:
+        evaluation = evaluate(
+            trained.model,
+            trained.head,
+            batches,
+            files=examples.ids,
+            targets=examples.targets,
+            train_targets=examples.targets,
+            folder=run.evaluation(f"other-{name}"),
+            progress=advance,
+        )
+    return evaluation.figures
+
+
+def _translate_targets(splits: Splits, trained: Trained) -> Examples:
+    """All examples of other data, their classes by the index that the model knows."""
+    known = trained.head.class_names
+    if splits.target_kind != trained.head.target_kind:
+        raise DataError(
+            f"the model answers {trained.head.target_kind!r}, the data holds "
+            f"{splits.target_kind!r}; data.target may need to be set."
+        )
+    unknown = sorted(set(splits.class_names) - set(known))
+    if unknown:
+        raise DataError(
+            f"the data has classes that the model does not know: {', '.join(unknown)}. "
+            f"It knows: {', '.join(known)}."
+        )
+    index = np.array([known.index(name) for name in splits.class_names])
+    parts = [splits.get(name) for name in ("train", "validation", "holdout")]
+    targets = np.concatenate([part.targets for part in parts])
+    if splits.target_kind == "class":
+        targets = index[targets]
+    else:
+        arranged = np.zeros((len(targets), len(known)), targets.dtype)
+        arranged[:, index] = targets
+        targets = arranged
+    return Examples(
+        tuple(i for part in parts for i in part.ids),
+        tuple(p for part in parts for p in part.paths),
+        targets,
+    )
+
+
+def export_run(path: Path, display: Display, *, directory: str | None = None) -> Export:
+    """Export a finished run once more, as the next version.
+
+    Raises:
+        RunError: There is no finished run at `path`.
+        DataError: The run's data changed since; the parity gate needs them.
+        ExportError: The export does not answer as the model does.
+    """
+    run = open_run(path)
+    trained = load_trained(run)
+    with display.track("Checking every picture") as advance:
+        splits = load_splits(trained.pipeline.data, progress=advance)
+    fingerprint = read_json(run.manifest)["data_fingerprint"]
+    if splits.fingerprint != fingerprint:
+        raise DataError(
+            f"{trained.pipeline.data.path}: these are not the examples of the run (fingerprint "
+            f"{splits.fingerprint[:12]}, then {fingerprint[:12]}); the parity gate needs them."
+        )
+    with display.track("Export and its parity gate"):
+        return export_model(
+            trained.model,
+            trained.head,
+            trained.decoder,
+            directory=Path(directory or trained.pipeline.export.directory),
+            name=trained.pipeline.name,
+            files=choose_parity_files(splits, trained.pipeline.export.parity_examples),
+            card=read_json(run.model_card) | {"run": str(run.path)},
+        )
+
+
+def predict(path: Path, files: Sequence[str]) -> list[Answer]:
+    """The answers of a run's model, or of an export, about picture files.
+
+    Raises:
+        RunError: `path` is neither a finished run nor an export.
+        DataError: A file is missing or no picture; it is named.
+    """
+    if is_export(path):
+        return predict_files(path, files)
+    trained = load_trained(open_run(path))
+    examples = Examples(tuple(files), tuple(files), np.zeros(len(files), np.int64))
+    check_files(examples)
+    outputs = predict_outputs(
+        trained.model,
+        trained.head,
+        make_dataset(examples, trained.decoder, batch_size=PREDICTION_BATCH_SIZE),
+        num_examples=len(files),
+        progress=lambda done, total: None,
+    )
+    return answers_from_outputs(
+        files, outputs, trained.head.class_names, trained.head.target_kind
+    )

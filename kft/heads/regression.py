@@ -1,0 +1,86 @@
+"""A head whose answers are numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from kft.errors import ConfigError
+from kft.heads.base import Head
+
+
+@dataclass(frozen=True)
+class RegressionHead(Head):
+    """Numbers, learnt in units of the training targets' deviation.
+
+    The layers answer standardised numbers, so that the loss and the learning
+    rate do not depend on the unit of the targets; `activate` gives the
+    user's unit back.
+
+    Attributes:
+        means: Mean of each target over the training split.
+        deviations: Standard deviation of each, 1 for a constant.
+    """
+
+    name: ClassVar[str] = "regression"
+    target_kind: ClassVar[str] = "number"
+    means: tuple[float, ...] = ()
+    deviations: tuple[float, ...] = ()
+
+    @classmethod
+    def fit_units(cls, targets: np.ndarray) -> dict[str, tuple[float, ...]]:
+        """Means and deviations of float targets (examples, numbers)."""
+        deviations = np.where(targets.std(axis=0) > 0, targets.std(axis=0), 1.0)
+        return {
+            "means": tuple(map(float, targets.mean(axis=0))),
+            "deviations": tuple(map(float, deviations)),
+        }
+
+    def make_loss(self, label_smoothing: float = 0.0) -> keras.losses.Loss:
+        """Mean squared error of standardised numbers.
+
+        Raises:
+            ConfigError: Labels are to be smoothed, which numbers cannot be.
+        """
+        if label_smoothing:
+            raise ConfigError(
+                f"training.label_smoothing: found {label_smoothing}, but a regression head has "
+                "no classes to spread a label over. Set it to 0."
+            )
+        return StandardisedSquaredError(self.means, self.deviations)
+
+    def make_metrics(self) -> list[keras.metrics.Metric]:
+        """Mean absolute error in the unit of the targets."""
+
+        def error(targets: Any, outputs: Any) -> Any:
+            return keras.losses.mean_absolute_error(targets, self.activate(outputs))
+
+        return [keras.metrics.MeanMetricWrapper(error, name="mean_absolute_error")]
+
+    def activate(self, logits: Any) -> Any:
+        """Numbers in the unit of the targets."""
+        return logits * np.float32(self.deviations) + np.float32(self.means)
+
+    def describe(self) -> dict[str, Any]:
+        """As the base class, with the units."""
+        return super().describe() | {
+            "means": list(self.means),
+            "deviations": list(self.deviations),
+        }
+
+
+class StandardisedSquaredError(keras.losses.Loss):
+    """Mean squared error after targets are brought to mean 0 and deviation 1."""
+
+    def __init__(self, means: tuple[float, ...], deviations: tuple[float, ...]) -> None:
+        super().__init__(name="standardised_squared_error")
+        self.means = np.float32(means)
+        self.deviations = np.float32(deviations)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Loss (batch,) of targets and outputs, both (batch, numbers)."""
+        standardised = (y_true - self.means) / self.deviations
+        return keras.ops.mean(keras.ops.square(standardised - y_pred), axis=-1)

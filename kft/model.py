@@ -1,0 +1,126 @@
+"""Backbone and head -> one `keras.Model` and its `BlockTable`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import keras
+
+from kft.backbones.record import Backbone, Block
+from kft.backbones.scaling import PixelScaling
+from kft.errors import BackboneError
+from kft.heads.base import Head
+
+HEAD = "head"
+
+
+@dataclass(frozen=True)
+class BlockTable:
+    """Every variable of the assembled model, in exactly one block.
+
+    Attributes:
+        blocks: The backbone's, shallow to deep, then the head.
+    """
+
+    blocks: tuple[Block, ...]
+
+    def __getitem__(self, name: str) -> Block:
+        return next(block for block in self.blocks if block.name == name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Block names, shallow to deep."""
+        return tuple(block.name for block in self.blocks)
+
+    def set_trainable(self, names: Iterable[str], *, batch_norm: str) -> None:
+        """Let the named blocks train and freeze all others.
+
+        Args:
+            names: Blocks that train.
+            batch_norm: 'frozen' keeps normalisation by batch statistics at
+                rest, scale and shift included, even in trainable blocks.
+        """
+        trainable = set(names)
+        for block in self.blocks:
+            for layer in block.layers:
+                layer.trainable = block.name in trainable
+                if batch_norm == "frozen" and block.name in trainable:
+                    for part in flatten_layers(layer):
+                        if isinstance(part, keras.layers.BatchNormalization):
+                            part.trainable = False
+
+    def digests(self) -> dict[str, dict[str, bytes]]:
+        """Block -> variable path -> digest of its value, to see later what moved."""
+        return {
+            block.name: {
+                f"{variable.path}#{index}": hashlib.blake2b(
+                    variable.numpy().tobytes(), digest_size=16
+                ).digest()
+                for index, variable in enumerate(block.variables)
+                # Dropout draws from its generator even in a frozen block: that is no learning.
+                if "seed_generator_state" not in variable.path
+            }
+            for block in self.blocks
+        }
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A backbone with a head.
+
+    Attributes:
+        model: float32 pixels (batch, height, width, channels) in [0, 255] ->
+            logits (batch, outputs). Scaling to what the backbone expects is
+            its first layer, so that training and serving cannot differ in it.
+        blocks: Who owns which variable.
+        backbone: What was assembled.
+        head: What was put on top.
+    """
+
+    model: keras.Model
+    blocks: BlockTable
+    backbone: Backbone
+    head: Head
+
+
+def assemble(backbone: Backbone, head: Head) -> Assembled:
+    """One model of a backbone and a head.
+
+    Raises:
+        BackboneError: A variable lies in no block, or in two.
+    """
+    spec = backbone.input_spec
+    pixels = keras.Input((spec.height, spec.width, spec.channels), name="pixels", dtype="float32")
+    scaled = PixelScaling(spec.scaling, name="pixel_scaling")(pixels)
+    logits = head.build(backbone.model(scaled))
+    model = keras.Model(pixels, logits, name="kft")
+    above = [layer for layer in model.layers if layer is not backbone.model and layer.variables]
+    table = BlockTable((*backbone.blocks, Block(HEAD, tuple(above))))
+    _check_partition(model, table)
+    return Assembled(model, table, backbone, head)
+
+
+def _check_partition(model: keras.Model, table: BlockTable) -> None:
+    owner: dict[int, str] = {}
+    for block in table.blocks:
+        for variable in block.variables:
+            if id(variable) in owner:
+                raise BackboneError(
+                    f"variable {variable.path} lies in two blocks, {owner[id(variable)]!r} and "
+                    f"{block.name!r}; freezing one would not freeze it"
+                )
+            owner[id(variable)] = block.name
+    homeless = [variable.path for variable in model.variables if id(variable) not in owner]
+    if homeless:
+        raise BackboneError(
+            f"{len(homeless)} variables lie in no block, so no phase could freeze or train them: "
+            f"{', '.join(homeless[:5])}{' …' if len(homeless) > 5 else ''}"
+        )
+
+
+def flatten_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """A layer and all layers inside it."""
+    # Keras has no public walk over a composite layer's parts that skips no wrapper.
+    return [layer, *layer._flatten_layers(include_self=False)]

@@ -1,0 +1,7 @@
+"""What the loss is made of."""
+
+from __future__ import annotations
+
+from kft.objectives.supervised import Objective, make_supervised
+
+__all__ = ["Objective", "make_supervised"]

@@ -1,0 +1,182 @@
+"""A run directory: its layout, its life, who holds it."""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kft.errors import RunError
+from kft.runs.atomic import write_json
+
+
+class RunDirectory:
+    """Paths of one run, and its status.
+
+    runs/<name>/<run id>/
+        pipeline.yaml       every setting, defaults included
+        manifest.json       seed, versions, hardware, fingerprint, digests
+        splits.csv          which example is in which split
+        status.json         running, finished or failed, and the reason
+        phases/00-…/        history.csv, phase.json, tensorboard/
+        model.keras         the trained model; model.json: what its outputs mean
+        evaluation/<split>/ predictions.csv, metrics.json
+
+    Args:
+        path: The directory of the run.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.pipeline = self.path / "pipeline.yaml"
+        self.manifest = self.path / "manifest.json"
+        self.splits = self.path / "splits.csv"
+        self.status_file = self.path / "status.json"
+        self.model = self.path / "model.keras"
+        self.model_card = self.path / "model.json"
+
+    @property
+    def name(self) -> str:
+        """Name of the pipeline that was run."""
+        return self.path.absolute().parent.name
+
+    @property
+    def run_id(self) -> str:
+        """Which run of that name."""
+        return self.path.name
+
+    def phase(self, index: int, name: str) -> Path:
+        """Folder of one phase."""
+        return self.path / "phases" / f"{index:02d}-{name.replace('_', '-')}"
+
+    def evaluation(self, split: str) -> Path:
+        """Folder of the figures on one split."""
+        return self.path / "evaluation" / split
+
+    def write_status(self, state: str, **details: Any) -> None:
+        """Record 'running', 'finished' or 'failed', with the time."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        write_json(self.status_file, {"state": state, "time": now, **details})
+
+    def read_status(self) -> dict[str, Any]:
+        """What `write_status` recorded last."""
+        status: dict[str, Any] = read_json(self.status_file)
+        if status["state"] == "running" and not self._is_held():
+            return {**status, "state": "interrupted"}
+        return status
+
+    def _is_held(self) -> bool:
+        with (self.path / ".lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return True
+        return False
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep other processes from writing into this run.
+
+        The operating system lets go of the lock when its process dies.
+
+        Raises:
+            RunError: Another process holds it; its pid is named.
+        """
+        with (self.path / ".lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.EACCES):
+                    raise
+                lock.seek(0)
+                raise RunError(
+                    f"{self.path}: process {lock.read().strip() or 'unknown'} is writing into this "
+                    "run. Wait for it, or stop it."
+                ) from None
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
+
+
+def create_run(runs_directory: str, name: str, run_id: str | None = None) -> RunDirectory:
+    """A new, empty run directory.
+
+    Args:
+        runs_directory: Folder of all runs.
+        name: Of the pipeline.
+        run_id: By default the time and four random characters.
+
+    Raises:
+        RunError: The directory exists already, or cannot be made.
+    """
+    if run_id is None:
+        run_id = f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    path = Path(runs_directory) / name / run_id
+    check_run_is_new(path)
+    try:
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise RunError(f"{path}: cannot make this run directory: {error.strerror}") from error
+    return RunDirectory(path)
+
+
+def check_run_is_new(path: Path) -> None:
+    """Refuse a run directory that exists, before any work is done for it.
+
+    Raises:
+        RunError: It exists.
+    """
+    if path.exists():
+        raise RunError(
+            f"{path}: this run directory exists. kft never writes over a run: choose another "
+            "--run-id, or remove the directory."
+        )
+
+
+def open_run(path: Path | str) -> RunDirectory:
+    """A finished run.
+
+    Raises:
+        RunError: There is no run at `path`, or it did not finish.
+    """
+    run = RunDirectory(path)
+    if not run.path.is_dir():
+        raise RunError(f"{path}: no such run directory. Run `kft runs` to list them.")
+    if not run.status_file.is_file():
+        raise RunError(
+            f"{path}: not a run directory: it holds no {run.status_file.name}. "
+            "Run `kft runs` to list them."
+        )
+    status = run.read_status()
+    if status["state"] != "finished":
+        reason = f": {status['reason']}" if "reason" in status else ""
+        raise RunError(f"{path}: this run is {status['state']}, not finished{reason}")
+    return run
+
+
+def find_runs(runs_directory: Path | str) -> list[RunDirectory]:
+    """All runs of a folder, oldest first within each name."""
+    found = sorted(Path(runs_directory).glob("*/*/status.json"))
+    return [RunDirectory(status.parent) for status in found]
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file of a run.
+
+    Raises:
+        RunError: It is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path}: missing; the run directory is not complete") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read: {error}") from error

@@ -1,0 +1,17 @@
+"""Trained model -> a SavedModel that answers as it does, and answers from it."""
+
+from __future__ import annotations
+
+from kft.serving.export import Export, export_model
+from kft.serving.parity import ask_export
+from kft.serving.predictor import Answer, answers_from_outputs, is_export, predict_files
+
+__all__ = [
+    "Answer",
+    "Export",
+    "answers_from_outputs",
+    "ask_export",
+    "export_model",
+    "is_export",
+    "predict_files",
+]

@@ -1,0 +1,104 @@
+"""Trained model -> a SavedModel that TensorFlow Serving loads, or no export at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kft.errors import ExportError
+from kft.heads.base import Head
+from kft.model import flatten_layers
+from kft.runs.atomic import atomic_directory, write_json
+from kft.serving.parity import LOW_PRECISION_TOLERANCE, TOLERANCE, check_parity
+from kft.serving.signatures import Decoder, ServedModel
+
+
+@dataclass(frozen=True)
+class Export:
+    """A SavedModel that passed the parity gate.
+
+    Attributes:
+        path: saved_models/<name>/<version>.
+        largest_difference: Between served and trained outputs.
+        num_files: How many pictures were compared.
+    """
+
+    path: Path
+    largest_difference: float
+    num_files: int
+
+
+def export_model(
+    model: keras.Model,
+    head: Head,
+    decoder: Decoder,
+    *,
+    directory: Path,
+    name: str,
+    files: Sequence[str],
+    card: dict[str, Any],
+) -> Export:
+    """Write the next version of saved_models/<name>, and prove it.
+
+    Args:
+        model: Pixels -> logits.
+        head: What the logits mean.
+        decoder: Encoded bytes -> pixels, as in training.
+        directory: Folder of all exports.
+        name: Of this model, as TensorFlow Serving will know it.
+        files: Pictures that the parity gate asks about, as bytes.
+        card: What describes the model; written beside it, in assets.extra.
+
+    Raises:
+        ExportError: The export cannot be written, does not load without kft,
+            or answers differently. It is removed.
+    """
+    path = directory / name / str(_next_version(directory / name))
+    served = ServedModel(model, head, decoder)
+    expected = _ask_trained(model, head, decoder, files)
+    try:
+        # The version gets its name only once it is proven: a server that watches the folder
+        # never sees another.
+        with atomic_directory(path) as unproven:
+            tf.saved_model.save(served, str(unproven), signatures=served.signatures())
+            write_json(unproven / "assets.extra" / "kft.json", card)
+            difference = check_parity(
+                unproven,
+                files,
+                expected,
+                output_name="numbers" if head.target_kind == "number" else "probabilities",
+                tolerance=TOLERANCE if _is_float32(model) else LOW_PRECISION_TOLERANCE,
+            )
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be written: {error}") from error
+    finally:
+        if path.parent.is_dir() and not any(path.parent.iterdir()):
+            path.parent.rmdir()
+    return Export(path, difference, len(files))
+
+
+def _ask_trained(
+    model: keras.Model, head: Head, decoder: Decoder, files: Sequence[str]
+) -> np.ndarray:
+    """The trained model's own answers, (files, outputs)."""
+    pixels = tf.stack([tf.cast(decoder(tf.io.read_file(file)), tf.float32) for file in files])
+    outputs = head.activate(model(pixels, training=False))
+    return np.asarray(tf.cast(outputs, tf.float32))
+
+
+def _is_float32(model: keras.Model) -> bool:
+    return all(
+        part.compute_dtype in (None, "float32") for part in flatten_layers(model) if part.variables
+    )
+
+
+def _next_version(folder: Path) -> int:
+    """One more than the highest version; TensorFlow Serving loads the highest."""
+    versions = [int(entry.name) for entry in folder.glob("*") if entry.name.isdigit()]
+    return max(versions, default=0) + 1

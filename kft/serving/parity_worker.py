@@ -1,0 +1,38 @@
+"""Asks an export about files, in a process that has TensorFlow and nothing of kft.
+
+Run as a script: python parity_worker.py EXPORT FILE_LIST.json OUTPUT.npz
+"""
+
+import json
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+# Small, so that an export is tried with more than one batch and with a partial one.
+BATCH_SIZE = 8
+
+
+def main(export: str, file_list: str, output: str) -> None:
+    """Write the export's answers about the files to an npz file."""
+    serve = tf.saved_model.load(export).signatures["serving_default"]
+    with open(file_list, encoding="utf-8") as text:
+        files = json.load(text)
+    answers: dict[str, list[np.ndarray]] = {}
+    for start in range(0, len(files), BATCH_SIZE):
+        encoded = [tf.io.read_file(file) for file in files[start : start + BATCH_SIZE]]
+        for name, values in serve(encoded=tf.stack(encoded)).items():
+            answers.setdefault(name, []).append(values.numpy())
+    assert "kft" not in sys.modules, "an export must not need kft"
+    joined = {name: np.concatenate(parts) for name, parts in answers.items()}
+    # Text as fixed-width Unicode: object arrays would need pickle.
+    for name, values in joined.items():
+        if values.dtype == object:
+            joined[name] = np.array(
+                [[item.decode() for item in row] for row in values.reshape(len(values), -1)]
+            )
+    np.savez(output, **joined)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

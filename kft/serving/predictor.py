@@ -1,0 +1,118 @@
+"""Files -> answers, from a run's model or from an export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from kft.errors import DataError, ExportError
+
+# Enough to keep two cores busy, few enough that memory does not grow with the files.
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of one picture.
+
+    Attributes:
+        file: As it was given.
+        values: Name -> probability (or number), in the order of the model.
+        has_one_class: Whether the probabilities exclude each other.
+    """
+
+    file: str
+    values: dict[str, float]
+    has_one_class: bool
+
+    def best(self, count: int) -> list[tuple[str, float]]:
+        """The `count` most probable names."""
+        return sorted(self.values.items(), key=lambda item: -item[1])[:count]
+
+
+def is_export(path: Path) -> bool:
+    """Whether `path` is a SavedModel, or a folder of numbered versions of one."""
+    return find_version(path) is not None
+
+
+def find_version(path: Path) -> Path | None:
+    """The SavedModel at `path`: itself, or its highest version; None if there is none."""
+    if (path / "saved_model.pb").is_file():
+        return path
+    versions = [entry for entry in path.glob("*/saved_model.pb") if entry.parent.name.isdigit()]
+    return max((v.parent for v in versions), key=lambda v: int(v.name), default=None)
+
+
+def predict_files(export: Path, files: Sequence[str]) -> list[Answer]:
+    """The answers of an export, as TensorFlow Serving would give them.
+
+    Raises:
+        ExportError: There is no kft export at `export`.
+        DataError: A file is missing or no picture; it is named.
+    """
+    path = find_version(export)
+    if path is None:
+        raise ExportError(f"{export}: holds no saved_model.pb, nor numbered versions that do")
+    try:
+        serve = tf.saved_model.load(str(path)).signatures["serving_default"]
+        encoded = {"encoded": tf.TensorSpec((None,), tf.string, name="encoded")}
+        if serve.structured_input_signature[1] != encoded:
+            raise KeyError("encoded")
+    except (OSError, ValueError, KeyError) as error:
+        raise ExportError(f"{path}: not an export of kft: {error}") from error
+    answers: list[Answer] = []
+    for start in range(0, len(files), BATCH_SIZE):
+        batch = files[start : start + BATCH_SIZE]
+        answers.extend(_answer(serve, batch))
+    return answers
+
+
+def _answer(serve: tf.types.experimental.ConcreteFunction, files: Sequence[str]) -> list[Answer]:
+    encoded = [_read(file) for file in files]
+    try:
+        served = serve(encoded=tf.constant(encoded))
+    except tf.errors.InvalidArgumentError:
+        for file, content in zip(files, encoded, strict=True):
+            try:
+                serve(encoded=tf.constant([content]))
+            except tf.errors.InvalidArgumentError as error:
+                reason = str(error.message).splitlines()[0]
+                raise DataError(
+                    f"{file}: not a picture that can be decoded (JPEG, PNG, GIF, BMP): {reason}"
+                ) from None
+        raise
+    values = (served["probabilities"] if "probabilities" in served else served["numbers"]).numpy()
+    names = (served["class_names"] if "class_names" in served else served["names"]).numpy()
+    return [
+        Answer(
+            file,
+            {n.decode(): float(v) for n, v in zip(names[row], values[row], strict=True)},
+            "top_class" in served,
+        )
+        for row, file in enumerate(files)
+    ]
+
+
+def _read(file: str) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from None
+
+
+def answers_from_outputs(
+    files: Sequence[str], outputs: np.ndarray, class_names: Sequence[str], target_kind: str
+) -> list[Answer]:
+    """The answers that a trained model's outputs stand for."""
+    return [
+        Answer(
+            file,
+            {name: float(v) for name, v in zip(class_names, row, strict=True)},
+            target_kind == "class",
+        )
+        for file, row in zip(files, outputs, strict=True)
+    ]

@@ -1,0 +1,35 @@
+"""Block names as a user writes them -> blocks of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from kft.errors import ConfigError
+from kft.registry import suggest
+
+
+def resolve_blocks(
+    names: Iterable[str], table_names: tuple[str, ...], *, where: str, backbone: str
+) -> tuple[str, ...]:
+    """Block names, shallow to deep, with 'all' and 'backbone' spelt out.
+
+    Args:
+        names: As a user wrote them.
+        table_names: Of the block table; the head is last.
+        where: Path of the setting, for messages.
+        backbone: Its name, for messages.
+
+    Raises:
+        ConfigError: A name is no block of this backbone.
+    """
+    groups: Mapping[str, tuple[str, ...]] = {"all": table_names, "backbone": table_names[:-1]}
+    chosen: set[str] = set()
+    for name in names:
+        if name not in table_names and name not in groups:
+            raise ConfigError(
+                f"{where}: backbone {backbone!r} has no block {name!r}. "
+                f"{suggest(name, (*table_names, *groups))} Blocks: {', '.join(table_names)}. "
+                f"Run `kft backbones {backbone}` to see them."
+            )
+        chosen.update(groups.get(name, (name,)))
+    return tuple(name for name in table_names if name in chosen)

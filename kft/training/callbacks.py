@@ -1,0 +1,104 @@
+"""Keras callbacks: progress, history, refusal of losses that are no numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kft.errors import TrainingError
+from kft.runs.atomic import write_text
+
+
+class ProgressCallback(keras.callbacks.Callback):
+    """Tells a display how far a phase is, with its last figures."""
+
+    def __init__(self, advance: Callable[..., None], total_steps: int) -> None:
+        super().__init__()
+        self._advance = advance
+        self._total_steps = total_steps
+        self._done = 0
+        self._validation = ""
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """One more step."""
+        self._done += 1
+        self._advance(self._done, self._total_steps, format_figures(logs or {}) + self._validation)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Validation figures stay beside the bar until there are newer ones."""
+        validation = {k: v for k, v in (logs or {}).items() if k.startswith("val_")}
+        self._validation = f"  {format_figures(validation)}" if validation else ""
+        training = {k: v for k, v in (logs or {}).items() if not k.startswith("val_")}
+        self._advance(self._done, self._total_steps, format_figures(training) + self._validation)
+
+
+def format_figures(figures: dict[str, float]) -> str:
+    """'loss 0.412  accuracy 0.871'."""
+    return "  ".join(
+        f"{name.replace('val_', 'validation ')} {value:.3f}" for name, value in figures.items()
+    )
+
+
+class HistoryFile(keras.callbacks.Callback):
+    """Writes history.csv anew after each epoch: one row an epoch, whole or not at all.
+
+    Attributes:
+        rows: What was written so far.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self.rows: list[dict[str, float]] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """One more row."""
+        figures = {name: float(value) for name, value in (logs or {}).items()}
+        self.rows.append({"epoch": epoch + 1, **figures})
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self._path, text.getvalue())
+
+
+class RefuseDivergence(keras.callbacks.Callback):
+    """Ends a phase whose loss is no longer a number.
+
+    Raises:
+        TrainingError: With the step, and what usually helps.
+    """
+
+    def __init__(self, phase: str, learning_rate: float) -> None:
+        super().__init__()
+        self._phase = phase
+        self._learning_rate = learning_rate
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Look at the loss of the step."""
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"phase {self._phase!r}: the loss is {loss} after step {batch + 1}. Lower its "
+                f"learning rate (now {self._learning_rate:g}), or set training.clip_norm."
+            )
+
+
+class EndAfter(keras.callbacks.Callback):
+    """Ends a phase at its last step, which need not be the last of an epoch."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._steps_left = steps
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Count one step."""
+        self._steps_left -= 1
+        if self._steps_left == 0:
+            self.model.stop_training = True

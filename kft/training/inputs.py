@@ -1,0 +1,158 @@
+"""What a phase is fitted on: pixels, or stored activations where its prefix is frozen."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from kft.config import DataConfig, TrainingConfig
+from kft.data import Examples, Splits
+from kft.data.augmentation import make_augmentation
+from kft.data.input_pipeline import make_dataset
+from kft.data.pixels import Decoder, PixelCache, make_pixel_cache
+from kft.features import Cut, find_cut, load_or_extract
+from kft.model import Assembled
+from kft.strategies import Phase
+from kft.training.progress import Display
+
+
+@dataclass(frozen=True)
+class PhaseInput:
+    """What one phase is fitted on.
+
+    Attributes:
+        model: The whole model, or the part after the cut.
+        train: Batches over all epochs of the phase.
+        validation: Batches of the validation split, or None.
+        computed_from: 'pixels', or the name of the cut whose activations are stored.
+    """
+
+    model: keras.Model
+    train: tf.data.Dataset
+    validation: tf.data.Dataset | None
+    computed_from: str
+
+
+class InputMaker:
+    """Makes the inputs of every phase of a run, decoding each picture once.
+
+    Args:
+        assembled: The model whose phases are fitted.
+        splits: Where the examples come from.
+        decoder: Encoded bytes -> pixels.
+        data: The pipeline's `data` section.
+        training: The pipeline's `training` section.
+        display: Shows what takes long.
+    """
+
+    def __init__(
+        self,
+        assembled: Assembled,
+        splits: Splits,
+        decoder: Decoder,
+        *,
+        data: DataConfig,
+        training: TrainingConfig,
+        display: Display,
+    ) -> None:
+        self._assembled = assembled
+        self._splits = splits
+        self._decoder = decoder
+        self._data = data
+        self._training = training
+        self._display = display
+        self._caches: dict[str, PixelCache | None] = {}
+
+    def for_phase(self, phase: Phase) -> PhaseInput:
+        """The input of one phase, whose `trainable` flags are set already."""
+        cut = None
+        if phase.augmentation == "none":
+            cut = find_cut(self._assembled, phase.trainable)
+        if cut is not None:
+            return self._from_activations(phase, cut)
+        return PhaseInput(
+            self._assembled.model,
+            self._batches("train", self._pixel_cache("train"), phase),
+            self.in_order("validation") if len(self._splits.validation) else None,
+            "pixels",
+        )
+
+    def in_order(self, split: str) -> tf.data.Dataset:
+        """Batches of (pixels, targets) of a split, once and in order."""
+        return make_dataset(
+            self._examples(split),
+            self._decoder,
+            batch_size=self._training.global_batch_size,
+            cache=self._pixel_cache(split),
+        )
+
+    def _from_activations(self, phase: Phase, cut: Cut) -> PhaseInput:
+        stored = {
+            split: self._load_activations(cut, split)
+            for split in ("train", "validation")
+            if len(self._examples(split))
+        }
+        validation = None
+        if "validation" in stored:
+            validation = make_dataset(
+                self._splits.validation,
+                self._decoder,
+                batch_size=self._training.global_batch_size,
+                cache=stored["validation"],
+            )
+        train = self._batches("train", stored["train"], phase)
+        return PhaseInput(cut.suffix, train, validation, cut.name)
+
+    def _load_activations(self, cut: Cut, split: str) -> PixelCache:
+        examples = self._examples(split)
+        with self._display.track(f"Features of {split}", len(examples)) as advance:
+            stored = load_or_extract(
+                cut,
+                self.in_order(split).map(lambda pixels, targets: pixels),
+                content_key=self._content_key(examples),
+                num_examples=len(examples),
+                progress=advance,
+            )
+            if stored.was_cached:
+                advance(len(examples), note="(stored by an earlier run)")
+        return PixelCache(tf.constant(stored.activations))
+
+    def _batches(self, split: str, cache: PixelCache | None, phase: Phase) -> tf.data.Dataset:
+        seed = self._training.seed
+        return make_dataset(
+            self._examples(split),
+            self._decoder,
+            batch_size=self._training.global_batch_size,
+            cache=cache,
+            shuffle_seed=seed,
+            epochs=phase.epochs,
+            augmentation=make_augmentation(phase.augmentation),
+            seed=seed,
+        )
+
+    def _pixel_cache(self, split: str) -> PixelCache | None:
+        if split not in self._caches:
+            examples = self._examples(split)
+            with self._display.track(f"Decoding {split}", len(examples)) as advance:
+                self._caches[split] = make_pixel_cache(
+                    examples,
+                    self._decoder,
+                    mode=self._data.cache,
+                    megabytes=self._data.cache_megabytes,
+                    progress=advance,
+                )
+        return self._caches[split]
+
+    def _examples(self, split: str) -> Examples:
+        examples: Examples = getattr(self._splits, split)
+        return examples
+
+    def _content_key(self, examples: Examples) -> str:
+        """Digest of what decides the pixels of these examples, in this order."""
+        digest = hashlib.sha256(f"{self._splits.fingerprint}\n{self._decoder!r}\n".encode())
+        for example_id in examples.ids:
+            digest.update(f"{example_id}\n".encode())
+        return digest.hexdigest()

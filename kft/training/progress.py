@@ -1,0 +1,108 @@
+"""What a person sees of a run while it goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+# A log file wants few lines; a line each 10 s tells that the run is alive.
+PLAIN_INTERVAL_SECONDS = 10.0
+
+
+class Display:
+    """Stages and their progress: bars on a terminal, plain lines elsewhere.
+
+    Args:
+        console: Where to print; by default standard error, so that the
+            output of a command can be piped.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def stage(self, text: str) -> None:
+        """One line about what begins or what was found."""
+        self.console.print(text, markup=False)
+
+    @contextmanager
+    def track(self, label: str, total: int = 0) -> Iterator[Callable[..., None]]:
+        """Show progress while the block runs.
+
+        Args:
+            label: What is being done.
+            total: Units of it, if known already.
+
+        Yields:
+            `advance(done, total=…, note=…)`: how much is done, in all, and a
+            short text beside it.
+        """
+        if self.console.is_terminal:
+            yield from self._track_bar(label, total)
+        else:
+            yield from self._track_lines(label, total)
+
+    def _track_bar(self, label: str, total: int) -> Iterator[Callable[..., None]]:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+        )
+        with Progress(*columns, console=self.console) as bars:
+            task = bars.add_task(label, total=total or None, note="")
+
+            def advance(done: int, total: int | None = None, note: str | None = None) -> None:
+                changes: dict[str, object] = {"completed": done}
+                if total is not None:
+                    changes["total"] = total
+                if note is not None:
+                    changes["note"] = note
+                bars.update(task, **changes)  # type: ignore[arg-type]
+
+            yield advance
+
+    def _track_lines(self, label: str, total: int) -> Iterator[Callable[..., None]]:
+        begun = shown = time.monotonic()
+        state: dict[str, object] = {"done": 0, "total": total, "note": ""}
+
+        def advance(done: int, total: int | None = None, note: str | None = None) -> None:
+            nonlocal shown
+            state["done"] = done
+            if total is not None:
+                state["total"] = total
+            if note is not None:
+                state["note"] = note
+            now = time.monotonic()
+            if now - shown >= PLAIN_INTERVAL_SECONDS:
+                shown = now
+                self.stage(_progress_line(label, state, now - begun))
+
+        yield advance
+        elapsed = time.monotonic() - begun
+        note = f"  {state['note']}" if state["note"] else ""
+        self.stage(f"{label}: done in {format_seconds(elapsed)}{note}")
+
+
+def _progress_line(label: str, state: dict[str, object], elapsed: float) -> str:
+    done, total = int(str(state["done"])), int(str(state["total"]))
+    left = f", {format_seconds(elapsed / done * (total - done))} left" if done and total else ""
+    note = f"  {state['note']}" if state["note"] else ""
+    return f"{label}: {done}/{total}{left}{note}"
+
+
+def format_seconds(seconds: float) -> str:
+    """'0.4 s', '12 s', '3 min 5 s' or '2 h 10 min'."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,102 @@
+"""A trained model in its run directory, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from kft.backbones.record import InputSpec
+from kft.config import Pipeline, parse_yaml, validate_pipeline
+from kft.data.decoding import make_decoder
+from kft.data.pixels import Decoder
+from kft.errors import RunError
+from kft.heads import restore_head
+from kft.heads.base import Head
+from kft.model import Assembled
+from kft.registry import Registry
+from kft.runs import RunDirectory
+from kft.runs.atomic import atomic_file, write_json
+from kft.runs.layout import read_json
+
+# Layers of kft's own that a saved model may hold; Keras knows them once they are imported.
+SAVED_LAYERS = Registry(
+    "layer",
+    {
+        "PixelScaling": "kft.backbones.scaling:PixelScaling",
+        "HubLayer": "kft.backbones.hub:HubLayer",
+    },
+)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model as a run left it.
+
+    Attributes:
+        model: Pixels -> logits.
+        head: What the logits mean.
+        decoder: Encoded bytes -> pixels.
+        pipeline: As it was run.
+    """
+
+    model: keras.Model
+    head: Head
+    decoder: Decoder
+    pipeline: Pipeline
+
+
+def make_card(assembled: Assembled, pipeline: Pipeline) -> dict[str, Any]:
+    """What a reader of the weights alone would not know, as JSON values."""
+    spec = assembled.backbone.input_spec
+    return {
+        "format": 1,
+        "name": pipeline.name,
+        "head": assembled.head.describe(),
+        "input": {
+            "modality": spec.modality,
+            "height": spec.height,
+            "width": spec.width,
+            "channels": spec.channels,
+            "scaling": spec.scaling,
+            "resize": pipeline.data.resize,
+        },
+        "backbone": {
+            "name": assembled.backbone.name,
+            "source": assembled.backbone.source,
+            "licence": assembled.backbone.licence,
+            "sha256": assembled.backbone.sha256,
+        },
+    }
+
+
+def save_trained(run: RunDirectory, assembled: Assembled, pipeline: Pipeline) -> None:
+    """Write model.keras and model.json."""
+    # A model without compile state: what trained it is in pipeline.yaml and phases/.
+    bare = keras.Model(assembled.model.inputs, assembled.model.outputs, name="kft")
+    with atomic_file(run.model) as temporary:
+        bare.save(temporary)
+    write_json(run.model_card, make_card(assembled, pipeline))
+
+
+def load_trained(run: RunDirectory) -> Trained:
+    """The model of a finished run.
+
+    Raises:
+        RunError: A file of the run is missing or damaged.
+    """
+    card = read_json(run.model_card)
+    if not run.model.is_file():
+        raise RunError(f"{run.model}: missing; the run directory is not complete")
+    for name in SAVED_LAYERS:
+        SAVED_LAYERS.load(name)
+    try:
+        model = keras.models.load_model(run.model, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{run.model}: cannot be loaded: {error}") from error
+    spec = InputSpec(*(card["input"][k] for k in ("height", "width", "channels", "scaling")))
+    text = run.pipeline.read_text(encoding="utf-8")
+    pipeline = validate_pipeline(parse_yaml(text, str(run.pipeline)), str(run.pipeline))
+    decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data)
+    return Trained(model, restore_head(card["head"]), decoder, pipeline)

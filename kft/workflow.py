@@ -1,0 +1,315 @@
+"""Runs the stages once, in order; the one place that reads the whole `Pipeline`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from kft.backbones import load_backbone, save_backbone
+from kft.config import Pipeline, dump_pipeline
+from kft.data import SplitName, Splits, load_splits, write_splits_csv
+from kft.data.decoding import make_decoder
+from kft.data.input_pipeline import num_steps_per_epoch
+from kft.data.loading import find_source
+from kft.data.pixels import Decoder
+from kft.errors import ConfigError
+from kft.evaluation import Evaluation, evaluate, headline
+from kft.heads import make_head
+from kft.model import Assembled, assemble
+from kft.runs import RunDirectory, check_run_is_new, create_run, make_manifest
+from kft.runs.atomic import write_json, write_text
+from kft.serving import Export, export_model
+from kft.strategies import Phase, Setting, plan_phases
+from kft.training import (
+    Display,
+    FittedPhase,
+    InputMaker,
+    check_batch_size,
+    fit_phase,
+    make_card,
+    make_distribution,
+    save_trained,
+    seed_everything,
+    set_precision,
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is known before training.
+
+    Attributes:
+        pipeline: Validated.
+        splits: Found, split and checked.
+        assembled: Backbone and head, with their pretrained and first weights.
+        phases: In order.
+        decoder: Encoded bytes -> pixels.
+        distribution: Whose scope the model was made in.
+    """
+
+    pipeline: Pipeline
+    splits: Splits
+    assembled: Assembled
+    phases: tuple[Phase, ...]
+    decoder: Decoder
+    distribution: tf.distribute.Strategy
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run leaves.
+
+    Attributes:
+        run: Its directory.
+        fitted: Each phase.
+        evaluations: Of each split that was judged.
+        export: None where `export.enabled` is false.
+        backbone: Folder of the saved backbone; None but for pretraining.
+    """
+
+    run: RunDirectory
+    fitted: tuple[FittedPhase, ...]
+    evaluations: Mapping[SplitName, Evaluation]
+    export: Export | None
+    backbone: Path | None
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """On the holdout; None where there is none."""
+        return self.evaluations.get("holdout")
+
+
+def make_plan(pipeline: Pipeline, display: Display) -> Plan:
+    """Find the data, load the backbone, assemble, and plan the phases; trains nothing.
+
+    Raises:
+        KftError: Anything that would stop the run before its first step.
+    """
+    find_source(pipeline.data)
+    seed_everything(pipeline.training.seed)
+    set_precision(pipeline.training.precision)
+    distribution = make_distribution(pipeline.training.distribution)
+    check_batch_size(distribution, pipeline.training.global_batch_size)
+    with distribution.scope():
+        backbone = load_backbone(pipeline.backbone)
+        with display.track("Checking every picture") as advance:
+            splits = load_splits(pipeline.data, progress=advance)
+        head = make_head(
+            pipeline.head, splits.target_kind, splits.class_names, splits.train.targets
+        )
+        assembled = assemble(backbone, head)
+    phases = plan_phases(
+        Setting(
+            config=pipeline.strategy,
+            backbone=backbone.name,
+            block_names=assembled.blocks.names,
+            augmentation=pipeline.data.augmentation,
+            is_pretrained=backbone.sha256 is not None,
+            num_examples=len(splits.train),
+            steps_per_epoch=num_steps_per_epoch(
+                len(splits.train), pipeline.training.global_batch_size
+            ),
+        )
+    )
+    _check_batch_norm(phases, distribution)
+    spec = backbone.input_spec
+    decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data)
+    return Plan(pipeline, splits, assembled, phases, decoder, distribution)
+
+
+def _check_batch_norm(phases: tuple[Phase, ...], distribution: tf.distribute.Strategy) -> None:
+    if distribution.num_replicas_in_sync == 1:
+        return
+    for phase in phases:
+        if phase.batch_norm == "trainable":
+            raise ConfigError(
+                f"phase {phase.name!r}: batch_norm 'trainable' over "
+                f"{distribution.num_replicas_in_sync} replicas would train on statistics of each "
+                "replica's part of the batch. Use batch_norm 'frozen', or "
+                "`training.distribution=none`."
+            )
+
+
+def train(
+    pipeline: Pipeline,
+    display: Display,
+    *,
+    run_id: str | None = None,
+    keep_backbone: bool = False,
+    judged_splits: Sequence[SplitName] = ("validation", "holdout"),
+) -> Finished:
+    """From labelled examples to a measured, exported model.
+
+    Args:
+        pipeline: What to do.
+        display: What a person sees meanwhile.
+        run_id: Name of the run's directory; by default made of the time.
+        keep_backbone: Save the trained backbone as one of the user's own.
+        judged_splits: A trial of a search leaves the holdout alone.
+
+    Raises:
+        KftError: Nothing is left behind if it comes before training; after
+            that the run directory says why it failed.
+    """
+    if run_id is not None:
+        check_run_is_new(Path(pipeline.runs_directory) / pipeline.name / run_id)
+    plan = make_plan(pipeline, display)
+    run = create_run(pipeline.runs_directory, pipeline.name, run_id)
+    with run.hold():
+        run.write_status("running")
+        try:
+            finished = _run_stages(plan, run, display, keep_backbone, judged_splits)
+        except BaseException as error:
+            state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            run.write_status(state, reason=f"{type(error).__name__}: {error}")
+            raise
+        evaluation = finished.evaluation
+        run.write_status("finished", holdout=headline(evaluation.figures) if evaluation else None)
+    return finished
+
+
+def _run_stages(
+    plan: Plan,
+    run: RunDirectory,
+    display: Display,
+    keep_backbone: bool,
+    judged_splits: Sequence[SplitName],
+) -> Finished:
+    pipeline = plan.pipeline
+    _write_records(plan, run)
+    _say_what_is_trained(plan, display)
+    inputs = InputMaker(
+        plan.assembled,
+        plan.splits,
+        plan.decoder,
+        data=pipeline.data,
+        training=pipeline.training,
+        display=display,
+    )
+    fitted = _fit_phases(plan, run, inputs, display)
+    save_trained(run, plan.assembled, pipeline)
+    evaluations = {
+        split: _judge(plan, run, inputs, split, display)
+        for split in judged_splits
+        if len(plan.splits.get(split))
+    }
+    backbone = None
+    if keep_backbone:
+        backbone = save_backbone(plan.assembled.backbone, run.path / "backbone")
+    export = None
+    if pipeline.export.enabled:
+        with display.track("Export and its parity gate"):
+            export = export_model(
+                plan.assembled.model,
+                plan.assembled.head,
+                plan.decoder,
+                directory=Path(pipeline.export.directory),
+                name=pipeline.name,
+                files=choose_parity_files(plan.splits, pipeline.export.parity_examples),
+                card=make_card(plan.assembled, pipeline) | {"run": str(run.path)},
+            )
+    return Finished(run, fitted, evaluations, export, backbone)
+
+
+def _write_records(plan: Plan, run: RunDirectory) -> None:
+    backbone = plan.assembled.backbone
+    write_text(run.pipeline, dump_pipeline(plan.pipeline))
+    write_splits_csv(plan.splits, run.splits)
+    write_json(
+        run.manifest,
+        make_manifest(
+            seed=plan.pipeline.training.seed,
+            fingerprint=plan.splits.fingerprint,
+            weights_sha256=backbone.sha256,
+            backbone_source=backbone.source,
+            backbone_licence=backbone.licence,
+        ),
+    )
+
+
+def _say_what_is_trained(plan: Plan, display: Display) -> None:
+    for line in describe_data(plan.splits):
+        display.stage(line)
+    backbone = plan.assembled.backbone
+    spec = backbone.input_spec
+    weights = f"sha256 {backbone.sha256[:12]}" if backbone.sha256 else "random weights"
+    display.stage(
+        f"Backbone: {backbone.name} at {spec.height} x {spec.width}, "
+        f"{backbone.model.count_params():,} parameters, {weights}"
+    )
+
+
+def describe_data(splits: Splits) -> list[str]:
+    """Sentences: how many examples, which classes, how they were split, what was left out."""
+    counts = ", ".join(
+        f"{len(splits.get(name))} {name}" for name in ("train", "validation", "holdout")
+    )
+    names = splits.class_names
+    shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+    noun = {"class": "classes", "labels": "labels", "number": "numbers"}[splits.target_kind]
+    lines = [
+        f"Data: {counts}; {len(names)} {noun}: {shown}",
+        f"Split: {splits.origin}",
+    ]
+    if splits.ignored:
+        ignored = ", ".join(f"{count} {kind}" for kind, count in sorted(splits.ignored.items()))
+        lines.append(f"Ignored: {ignored}")
+    return lines
+
+
+def _fit_phases(
+    plan: Plan, run: RunDirectory, inputs: InputMaker, display: Display
+) -> tuple[FittedPhase, ...]:
+    fitted = []
+    for index, phase in enumerate(plan.phases):
+        with plan.distribution.scope():
+            fitted.append(
+                fit_phase(
+                    plan.assembled,
+                    phase,
+                    plan.pipeline.training,
+                    inputs.for_phase,
+                    folder=run.phase(index, phase.name),
+                    display=display,
+                    title=f"Phase {index + 1} of {len(plan.phases)}, {phase.name}",
+                )
+            )
+        if fitted[-1].unmoved:
+            display.stage(
+                f"  {len(fitted[-1].unmoved)} trainable variables had a gradient of zero "
+                "throughout; phase.json names them."
+            )
+    return tuple(fitted)
+
+
+def _judge(
+    plan: Plan, run: RunDirectory, inputs: InputMaker, split: SplitName, display: Display
+) -> Evaluation:
+    examples = plan.splits.get(split)
+    with display.track(f"Evaluation on {split}", len(examples)) as advance:
+        evaluation = evaluate(
+            plan.assembled.model,
+            plan.assembled.head,
+            inputs.in_order(split),
+            files=examples.ids,
+            targets=examples.targets,
+            train_targets=plan.splits.train.targets,
+            folder=run.evaluation(split),
+            progress=advance,
+        )
+    display.stage(f"  {split}: {headline(evaluation.figures)}")
+    return evaluation
+
+
+def choose_parity_files(splits: Splits, count: int) -> list[str]:
+    """`count` files spread evenly over the holdout, so that every class is among them.
+
+    Where a user kept no holdout they come from validation, and else from train.
+    """
+    examples = next(part for part in (splits.holdout, splits.validation, splits.train) if len(part))
+    chosen = np.linspace(0, len(examples) - 1, min(count, len(examples))).astype(int)
+    return [examples.paths[i] for i in chosen]

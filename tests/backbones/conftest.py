@@ -1,0 +1,39 @@
+"""Real weights of the shared folder, and backbones small enough to build in every test."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from kft.config.schema import BackboneConfig
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real material; `KFT_SHARED` says where, by default `../shared`."""
+    folder = Path(os.environ.get("KFT_SHARED", "../shared"))
+    if not folder.is_dir():
+        pytest.skip(f"no shared folder at {folder}: set KFT_SHARED")
+    return folder.resolve()
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path) -> Path:
+    """An empty Keras cache and an empty KFT_WEIGHTS_DIR, which is returned; no downloads."""
+
+    def refuse(*_args, **_kwargs):
+        raise OSError("the test has no network")
+
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    monkeypatch.setenv("KFT_WEIGHTS_DIR", str(folder))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr("keras.utils.get_file", refuse)
+    return folder
+
+
+@pytest.fixture
+def small_config() -> BackboneConfig:
+    return BackboneConfig(name="small_cnn", weights="random", options={"width": 4})

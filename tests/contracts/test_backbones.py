@@ -1,0 +1,163 @@
+"""What every registered backbone promises, with random weights at its smallest size."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from kft.backbones import BACKBONES, load_backbone
+from kft.backbones.families import ARCHITECTURES
+from kft.backbones.partition import cut_after
+from kft.backbones.record import Backbone
+from kft.config.schema import BackboneConfig
+
+keras = pytest.importorskip("keras")
+
+# Over 40 million parameters or 500 layers: minutes, not seconds, for a step and a round trip.
+HEAVY = {
+    *(f"efficientnet_b{index}" for index in (4, 5, 6, 7)),
+    *(f"efficientnet_v2_{variant}" for variant in ("s", "m", "l")),
+    *(f"convnext_{variant}" for variant in ("small", "base", "large", "xlarge")),
+    *(f"resnet{depth}{version}" for depth in (101, 152) for version in ("", "_v2")),
+    *("densenet169", "densenet201", "nasnet_large", "inception_resnet_v2"),
+}
+
+
+# Large enough for the coarsest map to tell strides of 32 and 64 apart.
+ROOMY_SIZE = 256
+
+
+def build(name: str, size: int | None = None) -> Backbone:
+    """With random weights, by default at the smallest size."""
+    size = size or (ARCHITECTURES[name].smallest_size if name in ARCHITECTURES else 16)
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+    return load_backbone(BackboneConfig(name=name, weights="random", input_size=size))
+
+
+@pytest.fixture(scope="module", params=sorted(BACKBONES))
+def backbone(request) -> Backbone:
+    return build(request.param, ROOMY_SIZE)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=[pytest.mark.slow] if name in HEAVY else [])
+        for name in sorted(BACKBONES)
+    ],
+)
+def light_backbone(request) -> Backbone:
+    return build(request.param)
+
+
+def test_the_registry_holds_every_model_of_keras_applications():
+    constructors = {name for name in dir(keras.applications) if name[0].isupper()}
+    assert len(constructors) == 40
+    assert {a.constructor for a in ARCHITECTURES.values()} == constructors
+    assert set(BACKBONES) == {*ARCHITECTURES, "small_cnn"}
+
+
+def test_structure_holds(backbone):
+    """One test for all, so that each of the forty models is built once."""
+    every_variable_lies_in_exactly_one_block(backbone)
+    blocks_follow_the_graph(backbone)
+    feature_levels_have_the_strides_they_claim(backbone)
+
+
+def every_variable_lies_in_exactly_one_block(backbone):
+    in_blocks = [id(v) for block in backbone.blocks for v in block.variables]
+    assert len(in_blocks) == len(set(in_blocks))
+    assert set(in_blocks) == {id(v) for v in backbone.model.weights}
+    layers = [id(layer) for block in backbone.blocks for layer in block.layers]
+    assert len(layers) == len(set(layers))
+    names = [block.name for block in backbone.blocks]
+    assert len(names) == len(set(names))
+    assert len(names) >= 4
+    assert all(block.num_parameters > 0 for block in backbone.blocks if "vgg" not in backbone.name)
+
+
+def blocks_follow_the_graph(backbone):
+    for earlier, later in zip(backbone.blocks, backbone.blocks[1:], strict=False):
+        if later.name != "tail":
+            number = "".join(filter(str.isdigit, later.name))
+            previous = "".join(filter(str.isdigit, earlier.name))
+            assert not previous or int(number) == int(previous) + 1, (earlier.name, later.name)
+        if backbone.name.startswith("nasnet"):
+            continue  # Two tensors cross between its cells.
+        cut = cut_after(backbone, earlier.name)
+        assert cut is not None, earlier.name
+        upstream = keras.Model(backbone.model.input, cut)
+        before = {id(v) for block in backbone.blocks for v in block.variables}
+        upstream_ids = {id(v) for v in upstream.weights}
+        assert upstream_ids <= before
+        assert not upstream_ids & {id(v) for v in later.variables}
+        assert {id(v) for v in earlier.variables} <= upstream_ids
+
+
+def feature_levels_have_the_strides_they_claim(backbone):
+    levels = backbone.feature_levels
+    strides = [level.stride for level in levels]
+    assert strides == sorted(set(strides))
+    assert levels[-1].tensor is backbone.model.output
+    assert strides[-1] == (8 if backbone.name == "small_cnn" else 32)
+    for level in levels:
+        cells = level.tensor.shape[1]
+        # Unpadded convolutions lose a few cells at the border.
+        assert 0 <= math.ceil(ROOMY_SIZE / level.stride) - cells <= 3, (level.stride, cells)
+
+
+def test_freezing_a_block_holds_its_variables_and_statistics_while_the_others_move(
+    light_backbone,
+):
+    import tensorflow as tf
+
+    backbone = light_backbone
+    for layer in backbone.model.layers:
+        layer.trainable = True
+    half = len(backbone.blocks) // 2
+    frozen, free = backbone.blocks[:half], backbone.blocks[half:]
+    for block in frozen:
+        for layer in block.layers:
+            layer.trainable = False
+    before = {id(v): v.numpy().copy() for v in backbone.model.weights}
+    spec = backbone.input_spec
+    inputs = np.random.default_rng(0).normal(size=(2, spec.height, spec.width, 3))
+    targets = np.random.default_rng(1).normal(size=(2, *backbone.model.output.shape[1:]))
+    with tf.GradientTape() as tape:
+        outputs = backbone.model(tf.constant(inputs, "float32"), training=True)
+        loss = tf.reduce_mean((outputs - tf.constant(targets, outputs.dtype)) ** 2)
+    variables = backbone.model.trainable_variables
+    gradients = tape.gradient(loss, [v.value for v in variables])
+    for variable, gradient in zip(variables, gradients, strict=True):
+        variable.assign(variable.value - 10.0 * tf.sign(gradient))
+
+    for block in frozen:
+        for variable in block.variables:
+            assert np.array_equal(before[id(variable)], variable.numpy()), variable.path
+    for block in free:
+        moved = [v.path for v in block.variables if (before[id(v)] != v.numpy()).any()]
+        assert moved, block.name
+        statistics = [v for v in block.variables if "moving_" in v.path]
+        still = [v.path for v in statistics if np.array_equal(before[id(v)], v.numpy())]
+        assert not still
+
+
+def test_a_keras_file_gives_the_backbone_back(light_backbone, tmp_path):
+    from kft.backbones.partition import partition, partition_by_stride
+
+    path = tmp_path / "model.keras"
+    light_backbone.model.save(path)
+    loaded = keras.saving.load_model(path, safe_mode=True)
+    for original, read in zip(light_backbone.model.weights, loaded.weights, strict=True):
+        assert np.array_equal(original.numpy(), read.numpy())
+    if light_backbone.name in ARCHITECTURES:
+        blocks = partition(loaded, ARCHITECTURES[light_backbone.name].boundaries)
+    else:
+        blocks = partition_by_stride(loaded)
+    expected = [b.num_parameters for b in light_backbone.blocks]
+    if light_backbone.name in ARCHITECTURES:
+        assert [b.num_parameters for b in blocks] == expected
+    assert sum(b.num_parameters for b in blocks) == sum(expected)
