@@ -120,7 +120,7 @@ class Graph:
 def step_stride(operation: Any) -> float:
     """Factor by which an operation coarsens its map; below 1 where it refines it."""
     if isinstance(operation, keras.Sequential):
-        return math.prod(step_stride(layer) for layer in operation.layers)
+        return float(math.prod(step_stride(layer) for layer in operation.layers))
     if isinstance(operation, keras.Model):
         inner = Graph(operation)
         return float(inner.strides().get(id(inner.output), 1))

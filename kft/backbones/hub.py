@@ -6,26 +6,21 @@ import inspect
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import tensorflow as tf
 
 from kft.backbones.partition import check_blocks
-from kft.backbones.record import Backbone, Block, InputSpec
+from kft.backbones.record import Backbone, Block, InputSpec, Scaling
+from kft.backbones.scaling import asked_scaling
+from kft.backbones.scopes import group_by_scope, module_variables
 from kft.backbones.weights import digest_folder, first_line, socket_timeout
 from kft.config.schema import BackboneConfig
 from kft.errors import BackboneError
 
 # Modules for images of TF Hub's common signature take this size where they state none.
 _DEFAULT_SIZE = 224
-# A numbered scope that is a freezing unit: MobilenetV2/expanded_conv_3/…, block_3_expand/…,
-# resnet_v2_50/block1/…, efficientnet-b0/blocks_0/…, InceptionV3/Mixed_5b/…
-_NUMBERED = re.compile(
-    r"(?:^|[/_])(?P<kind>expanded_conv|blocks?|stage|group|layer|mixed)_?(?P<number>\d+)"
-    r"(?P<letter>[a-z]?)(?=[/_]|$)",
-    re.IGNORECASE,
-)
 
 
 @keras.saving.register_keras_serializable(package="kft")
@@ -72,11 +67,12 @@ class HubLayer(keras.layers.Layer):
         self.folder = locate_module(handle)
         module = load_module(self.folder)
         self._function, self._takes_training = _find_call(module, handle)
+        self.is_keras_export = not callable(module)
         # Tracked by neither Keras nor the layer: it must only stay alive.
         self._module = _Hidden(module)
         self.hub_blocks = [
             HubBlock(variables, name=name, dtype="float32")
-            for name, variables in group_by_scope(module, self._function.value, handle)
+            for name, variables in group_by_scope(module, self._function.value)
         ]
         self.built = True
 
@@ -117,12 +113,13 @@ def load(config: BackboneConfig, *, prefix: str = "hub:") -> Backbone:
             "SavedModel's graph comes with its own weights and has no initializers. Leave "
             "`backbone.weights` away."
         )
-    if config.options:
-        raise BackboneError(f"backbone.options: {config.name!r} takes none; its graph is fixed.")
+    scaling = asked_scaling(config)
     path = Path(handle).expanduser()
     if path.exists():
         handle = str(path.resolve())
     layer = HubLayer(handle, name="hub_module")
+    if scaling is None:
+        scaling = _hub_scaling(layer, config)
     size = _input_size(layer, config)
     inputs = keras.Input((size, size, 3), name="pixels")
     try:
@@ -142,7 +139,7 @@ def load(config: BackboneConfig, *, prefix: str = "hub:") -> Backbone:
     return Backbone(
         name=config.name,
         model=model,
-        input_spec=InputSpec(size, size, 3, "unit"),
+        input_spec=InputSpec(size, size, 3, scaling),
         blocks=blocks,
         feature_levels=(),
         source=f"SavedModel {handle}",
@@ -202,14 +199,13 @@ def _find_call(module: Any, handle: str) -> tuple[_Hidden, bool]:
     Raises:
         BackboneError: It has none, or no variables.
     """
-    function = module if callable(module) else getattr(module, "serve", None)
-    if function is None or not getattr(module, "variables", None):
+    if not (callable(module) or hasattr(module, "serve")) or not module_variables(module):
         raise BackboneError(
             f"{handle} cannot be a backbone: kft needs a SavedModel of TensorFlow 2 that can be "
-            "called (`__call__`, or `serve` as Keras exports) and that lists its `variables`. A "
-            "TF1 Hub module or one with signatures only can be served but not fine-tuned."
+            "called (`__call__`, or `serve` as Keras exports) and that holds variables. A TF1 Hub "
+            "module or one with signatures only can be served but not fine-tuned."
         )
-    restored = module.__call__ if callable(module) else function
+    restored = module.__call__ if callable(module) else module.serve
     takes_training = any(
         "training" in concrete.structured_input_signature[1]
         or "training" in _argument_names(restored)
@@ -228,45 +224,18 @@ def _argument_names(function: Any) -> list[str]:
     return [str(name) for name in specification.fullargspec.args]
 
 
-def group_by_scope(module: Any, function: Any, handle: str) -> list[tuple[str, list[Any]]]:
-    """Blocks of a module as (name, variables), in the order in which its graph uses them.
+def _hub_scaling(layer: HubLayer, config: BackboneConfig) -> Scaling:
+    """'unit', by TF Hub's convention for images; a Keras export follows none.
 
-    Variables before the first numbered scope are the 'stem', those after the last the 'tail',
-    others outside a numbered scope belong to the block before them. A module without numbered
-    scopes is one block, 'module'.
+    Raises:
+        BackboneError: The SavedModel is a Keras export.
     """
-    ordered = _in_order_of_use(module, function)
-    keys = [_numbered_scope(variable.name) for variable in ordered]
-    if not any(keys):
-        return [("module", ordered)]
-    last = max(index for index, key in enumerate(keys) if key)
-    groups: dict[str, list[Any]] = {}
-    current = "stem"
-    for index, (variable, key) in enumerate(zip(ordered, keys, strict=True)):
-        current = key or ("tail" if index > last else current)
-        groups.setdefault(current, []).append(variable)
-    return list(groups.items())
-
-
-def _in_order_of_use(module: Any, function: Any) -> list[Any]:
-    """The module's variables as its first graph captures them, unused ones last."""
-    by_handle = {id(variable.handle): variable for variable in module.variables}
-    used: dict[int, Any] = {}
-    for captured in function.concrete_functions[0].captured_inputs:
-        if id(captured) in by_handle:
-            used.setdefault(id(captured), by_handle[id(captured)])
-    rest = [variable for key, variable in by_handle.items() if key not in used]
-    return [*used.values(), *rest]
-
-
-def _numbered_scope(name: str) -> str:
-    """'MobilenetV2/expanded_conv_3/project/weights:0' -> 'block3'; '' without a number."""
-    match = _NUMBERED.search(name.removesuffix(":0"))
-    if match is None:
-        return ""
-    kind = match["kind"].lower().removesuffix("s")
-    kind = "block" if kind == "expanded_conv" else kind
-    return f"{kind}{match['number']}{match['letter'].lower()}"
+    if not layer.is_keras_export:
+        return "unit"
+    raise BackboneError(
+        f"{config.name!r} is a Keras export, which does not say how its pixels were scaled. Set "
+        f"`backbone.options.scaling` to one of {', '.join(get_args(Scaling))}."
+    )
 
 
 def _input_size(layer: HubLayer, config: BackboneConfig) -> int:

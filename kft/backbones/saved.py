@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 import keras
 
@@ -19,7 +19,7 @@ from kft.backbones.partition import (
 )
 from kft.backbones.rebuild import reinitialised, with_size, without_top
 from kft.backbones.record import Backbone, Block, InputSpec, Scaling
-from kft.backbones.scaling import PixelScaling
+from kft.backbones.scaling import PixelScaling, asked_scaling
 from kft.backbones.weights import digest, first_line, load_given
 from kft.config.schema import BackboneConfig
 from kft.errors import BackboneError
@@ -182,15 +182,9 @@ def _scaling(config: BackboneConfig, model: keras.Model, path: Path) -> Scaling:
     Raises:
         BackboneError: The option is none of the scalings, or is needed and missing.
     """
-    unknown = sorted(set(config.options) - {"scaling"})
-    asked = config.options.get("scaling")
-    if unknown or (asked is not None and asked not in get_args(Scaling)):
-        raise BackboneError(
-            f"backbone.options of {path}: found {dict(config.options)}. "
-            f"Allowed: scaling ({', '.join(get_args(Scaling))})."
-        )
+    asked = asked_scaling(config)
     if asked is not None:
-        return cast(Scaling, asked)
+        return asked
     inner = (keras.layers.Rescaling, keras.layers.Normalization, PixelScaling)
     if any(isinstance(layer, inner) for layer in model.layers):
         return "none"
@@ -213,6 +207,8 @@ def _read_model(path: Path) -> keras.Model:
             f"{path} cannot be read as a Keras model: {first_line(error)} kft runs no code out of "
             "model files: layers of your own must be registered, lambdas are refused."
         ) from error
+    if isinstance(model, keras.Sequential) and model.built:
+        model = keras.Model(model.inputs, model.outputs, name=model.name)
     Graph(model)
     return model
 

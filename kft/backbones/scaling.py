@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import keras
 
 from kft.backbones.record import Scaling
+from kft.config.schema import BackboneConfig
 from kft.errors import BackboneError
 
 # ImageNet's mean and deviation of RGB in [0, 1], as PyTorch's models were trained.
@@ -14,6 +15,22 @@ _TORCH_MEAN = (0.485, 0.456, 0.406)
 _TORCH_DEVIATION = (0.229, 0.224, 0.225)
 # ImageNet's mean of BGR in [0, 255], as Caffe's models were trained.
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
+
+
+def asked_scaling(config: BackboneConfig) -> Scaling | None:
+    """`options.scaling` of a backbone that came as a file and does not know its own; or None.
+
+    Raises:
+        BackboneError: There are other options, or the scaling is unknown.
+    """
+    unknown = sorted(set(config.options) - {"scaling"})
+    asked = config.options.get("scaling")
+    if unknown or (asked is not None and asked not in get_args(Scaling)):
+        raise BackboneError(
+            f"backbone.options of {config.name!r}: found {dict(config.options)}. "
+            f"Allowed: scaling ({', '.join(get_args(Scaling))})."
+        )
+    return cast("Scaling | None", asked)
 
 
 @keras.saving.register_keras_serializable(package="kft")

@@ -27,6 +27,10 @@ def command(name: str | None, overrides: tuple[str, ...]) -> None:
 
         show_backbones(list_backbones())
         return
+    from kft.cli.startup import start_tensorflow
+
+    start_tensorflow()
+
     from kft.backbones import BACKBONES, load_backbone
     from kft.backbones.catalogue import describe
     from kft.config import load_pipeline

@@ -32,9 +32,11 @@ def command(source: str | None, overrides: tuple[str, ...], trust: bool, schema:
     if source is None:
         raise click.UsageError("Name the data or a pipeline file, or ask for --schema.")
     from kft.cli.output import show_plan
+    from kft.cli.startup import start_tensorflow
     from kft.config import load_pipeline
 
     pipeline = load_pipeline(source, with_trust(overrides, trust))
+    start_tensorflow()
 
     from kft.training import Display
     from kft.workflow import make_plan

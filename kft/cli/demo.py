@@ -29,6 +29,10 @@ def command(directory: Path) -> None:
       kft demo --directory /tmp/kft-demo
     """
     from kft.cli.output import show_demo
+    from kft.cli.startup import start_tensorflow
+
+    start_tensorflow()
+
     from kft.demo import run_demo
     from kft.training import Display
 

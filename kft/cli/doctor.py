@@ -17,6 +17,10 @@ def command(ctx: click.Context) -> None:
       kft doctor
     """
     from kft.cli.output import show_findings
+    from kft.cli.startup import start_tensorflow
+
+    start_tensorflow()
+
     from kft.doctor import examine
 
     findings = examine()

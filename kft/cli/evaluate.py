@@ -34,6 +34,10 @@ def command(run: Path, split: str, data: str | None, as_json: bool) -> None:
     import json
 
     from kft.cli.output import show_figures
+    from kft.cli.startup import start_tensorflow
+
+    start_tensorflow()
+
     from kft.finished import evaluate_run
     from kft.training import Display
 

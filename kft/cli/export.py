@@ -24,6 +24,10 @@ def command(run: Path, directory: str | None) -> None:
       kft export runs/photos/RUN_ID --directory /srv/models
     """
     from kft.cli.output import show_export
+    from kft.cli.startup import start_tensorflow
+
+    start_tensorflow()
+
     from kft.finished import export_run
     from kft.training import Display
 

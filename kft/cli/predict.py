@@ -27,6 +27,10 @@ def command(model: Path, files: tuple[str, ...], top: int, as_json: bool) -> Non
     import json
 
     from kft.cli.output import show_answers
+    from kft.cli.startup import start_tensorflow
+
+    start_tensorflow()
+
     from kft.finished import predict
 
     answers = predict(model, files)

@@ -24,11 +24,13 @@ def command(source: str, overrides: tuple[str, ...], trust: bool, run_id: str | 
       kft train photos/ backbone.name=runs/pictures/RUN_ID/backbone
     """
     from kft.cli.output import show_finished
+    from kft.cli.startup import start_tensorflow
     from kft.config import PRETRAINING_OVERRIDES, is_pipeline_file, load_pipeline
 
     # A pipeline file says everything itself; data alone gets the settings of pretraining.
     defaults = [] if is_pipeline_file(source) else PRETRAINING_OVERRIDES
     pipeline = load_pipeline(source, [*defaults, *with_trust(overrides, trust)])
+    start_tensorflow()
 
     from kft.training import Display
     from kft.workflow import train

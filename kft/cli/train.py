@@ -25,9 +25,11 @@ def command(source: str, overrides: tuple[str, ...], trust: bool, run_id: str | 
       kft train pipelines/lp_ft.yaml data.path=photos training.seed=3
     """
     from kft.cli.output import show_finished
+    from kft.cli.startup import start_tensorflow
     from kft.config import load_pipeline
 
     pipeline = load_pipeline(source, with_trust(overrides, trust))
+    start_tensorflow()
 
     from kft.training import Display
     from kft.workflow import train

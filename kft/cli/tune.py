@@ -22,9 +22,11 @@ def command(source: str, overrides: tuple[str, ...], trust: bool) -> None:
       kft tune photos/ 'tuning.space={head.dropout: {values: [0, 0.3]}}' tuning.oracle=grid
     """
     from kft.cli.output import show_tuned
+    from kft.cli.startup import start_tensorflow
     from kft.config import load_pipeline
 
     pipeline = load_pipeline(source, with_trust(overrides, trust))
+    start_tensorflow()
 
     from kft.training import Display
     from kft.tuning import tune

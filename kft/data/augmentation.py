@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
@@ -15,8 +16,8 @@ Augmentation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 AUGMENTATIONS = Registry(
     "augmentation",
     {
-        "none": "kft.data.augmentation:make_no_layers",
-        "light": "kft.data.augmentation:make_light_layers",
+        "none": "kft.data.augmentation:make_no_augmentation",
+        "light": "kft.data.augmentation:GeometricAugmentation",
     },
 )
 
@@ -29,23 +30,65 @@ def make_augmentation(preset: str) -> Augmentation | None:
     Raises:
         ConfigError: The preset is unknown.
     """
-    layers = AUGMENTATIONS.load(preset)()
-    return LayerAugmentation(layers) if layers else None
+    augmentation: Augmentation | None = AUGMENTATIONS.load(preset)()
+    return augmentation
 
 
-def make_no_layers() -> tuple[keras.Layer, ...]:
+def make_no_augmentation() -> None:
     """Pictures as they are."""
-    return ()
 
 
-def make_light_layers() -> tuple[keras.Layer, ...]:
-    """Horizontal flip, shift by up to a tenth, zoom by up to a tenth; edges are reflected."""
-    # float32 whatever the global policy: float16 cannot hold the half levels of [0, 255].
-    return (
-        keras.layers.RandomFlip("horizontal", dtype="float32"),
-        keras.layers.RandomTranslation(0.1, 0.1, dtype="float32"),
-        keras.layers.RandomZoom(0.1, dtype="float32"),
-    )
+@dataclass(frozen=True)
+class GeometricAugmentation:
+    """Horizontal flip of every other picture, shift and zoom; what lies outside is mirrored.
+
+    Keras's RandomFlip, RandomTranslation and RandomZoom in one resampling: it
+    blurs less and takes 0.9 ms of a core for a picture of 160 px, the three
+    layers 2.2 ms.
+
+    Attributes:
+        shift: Largest shift down and across, as a share of height and width.
+        zoom: Largest change of scale, as a share.
+    """
+
+    shift: float = 0.1
+    zoom: float = 0.1
+
+    def __call__(self, pixels: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        """Change each picture by its own seed.
+
+        Args:
+            pixels: uint8 or float32 (batch, height, width, 3).
+            seeds: int32 (batch, 2).
+
+        Returns:
+            float32 of the same shape, in [0, 255].
+        """
+        draws = tf.map_fn(
+            lambda seed: tf.random.stateless_uniform((4,), seed),
+            seeds,
+            fn_output_signature=tf.TensorSpec((4,), tf.float32),
+        )
+        flip, zoom, down, across = tf.unstack(draws, axis=1)
+        scale_y = 1.0 + self.zoom * (2.0 * zoom - 1.0)
+        scale_x = tf.where(flip < 0.5, -scale_y, scale_y)
+        offset_y = self._offset(pixels.shape[1], scale_y, down)
+        offset_x = self._offset(pixels.shape[2], scale_x, across)
+        # Output (x, y) is taken from input (a0 x + a1 y + a2, b0 x + b1 y + b2); c0 = c1 = 0.
+        zero = tf.zeros_like(flip)
+        matrix = [scale_x, zero, offset_x, zero, scale_y, offset_y, zero, zero]
+        changed = keras.ops.image.affine_transform(
+            tf.cast(pixels, tf.float32),
+            tf.stack(matrix, axis=1),
+            interpolation="bilinear",
+            fill_mode="reflect",
+            data_format="channels_last",
+        )
+        return tf.ensure_shape(changed, pixels.shape)
+
+    def _offset(self, size: int, scale: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
+        """Where the first pixel is taken from, when the centre stays but for the shift."""
+        return (size - 1) / 2 * (1.0 - scale) + self.shift * size * (2.0 * draw - 1.0)
 
 
 class LayerAugmentation:
@@ -56,7 +99,9 @@ class LayerAugmentation:
     example takes the next seed derived from the example's own.
 
     Args:
-        layers: Applied in this order to pixels in [0, 255].
+        layers: Applied in this order to pixels in [0, 255]. Give them
+            `dtype="float32"`, or a mixed policy computes them in 16 bits. Not
+            AugMix: it chooses by Python's `random`, once, when it is traced.
     """
 
     def __init__(self, layers: Sequence[keras.Layer]) -> None:
@@ -77,8 +122,8 @@ class LayerAugmentation:
         Returns:
             float32 of the same shape, in [0, 255].
         """
-        # One picture at a time: most of the work is resampling, which a batch does not speed up
-        # (1.06 and 1.06 ms a picture at 160 px), and so every layer is pure without knowing it.
+        # One picture at a time, so that every layer is pure without knowing it. It costs nothing:
+        # drawing alone by example, then transforming the batch, took as long (1.06 ms at 160 px).
         return tf.map_fn(
             lambda pair: self._change_one(*pair),
             (pixels, seeds),

@@ -44,12 +44,26 @@ class ImageDecoder:
         picture.set_shape((None, None, 3))
         if self.resize == "crop":
             picture = self._crop(picture)
-        if self.resize == "pad":
-            resized = tf.image.resize_with_pad(picture, self.height, self.width, antialias=True)
-        else:
-            resized = tf.image.resize(picture, (self.height, self.width), antialias=True)
+        size = self._fit(picture) if self.resize == "pad" else (self.height, self.width)
+        resized = tf.image.resize(picture, size, antialias=True)
         rounded = tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
+        if self.resize == "pad":
+            # Not tf.image.resize_with_pad: it fails where a thin side would round to nothing.
+            rounded = tf.image.pad_to_bounding_box(
+                rounded,
+                (self.height - size[0]) // 2,
+                (self.width - size[1]) // 2,
+                self.height,
+                self.width,
+            )
         return tf.ensure_shape(rounded, self.output_shape)
+
+    def _fit(self, picture: tf.Tensor) -> tf.Tensor:
+        """Height and width of the picture within the output, its aspect ratio kept."""
+        size = tf.shape(picture)[:2]
+        scale = tf.reduce_min(tf.constant([self.height, self.width]) / size)
+        scaled = tf.cast(tf.round(tf.cast(size, tf.float64) * scale), tf.int32)
+        return tf.clip_by_value(scaled, 1, [self.height, self.width])
 
     def _crop(self, picture: tf.Tensor) -> tf.Tensor:
         """The largest centred part with the aspect ratio of the output."""

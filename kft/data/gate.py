@@ -20,7 +20,7 @@ MAX_PIXELS = 100_000_000
 Progress = Callable[[int, int], None]
 
 
-class _Unreadable(Exception):
+class _UnreadableError(Exception):
     """Why one file cannot be used."""
 
 
@@ -44,7 +44,7 @@ def check_files(examples: Examples, progress: Progress | None = None) -> tuple[s
         outcomes = pool.map(_check, examples.paths)
         files = zip(examples.ids, examples.paths, outcomes, strict=True)
         for done, (name, path, outcome) in enumerate(files, 1):
-            if isinstance(outcome, _Unreadable):
+            if isinstance(outcome, _UnreadableError):
                 # The id too, where the file is a record that was unpacked to the cache.
                 where = path if path.endswith(name) else f"{name} ({path})"
                 problems.append(f"{where}: {outcome}")
@@ -62,14 +62,14 @@ def check_files(examples: Examples, progress: Progress | None = None) -> tuple[s
     return tuple(digests)
 
 
-def _check(path: str) -> str | _Unreadable:
+def _check(path: str) -> str | _UnreadableError:
     try:
         content = Path(path).read_bytes()
         _check_picture(content)
-    except _Unreadable as reason:
+    except _UnreadableError as reason:
         return reason
     except OSError as error:
-        return _Unreadable(error.strerror or str(error))
+        return _UnreadableError(error.strerror or str(error))
     return hashlib.sha256(content).hexdigest()
 
 
@@ -80,24 +80,24 @@ def _check_picture(content: bytes) -> None:
     _refuse_what_is_no_picture(content)
     width, height = _read_size(content)
     if width * height > MAX_PIXELS:
-        raise _Unreadable(
+        raise _UnreadableError(
             f"{width} x {height} pixels; at most {MAX_PIXELS // 1_000_000} megapixels are decoded"
         )
     try:
         with tf.device("CPU"):
             tf.io.decode_image(content, channels=3, expand_animations=False)
     except tf.errors.InvalidArgumentError as error:
-        raise _Unreadable(_first_line(error.message)) from None
+        raise _UnreadableError(_first_line(error.message)) from None
 
 
 def _refuse_what_is_no_picture(content: bytes) -> None:
     start = content[:200].lstrip().lower()
     if not content:
-        raise _Unreadable("the file is empty")
+        raise _UnreadableError("the file is empty")
     if start.startswith(b"version https://git-lfs"):
-        raise _Unreadable("a Git LFS pointer, not the picture; run `git lfs pull`")
+        raise _UnreadableError("a Git LFS pointer, not the picture; run `git lfs pull`")
     if start.startswith((b"<!doctype html", b"<html")):
-        raise _Unreadable("an HTML page, not a picture; the download failed")
+        raise _UnreadableError("an HTML page, not a picture; the download failed")
 
 
 def _read_size(content: bytes) -> tuple[int, int]:
@@ -108,12 +108,14 @@ def _read_size(content: bytes) -> tuple[int, int]:
         with Image.open(io.BytesIO(content)) as picture:
             return picture.size
     except (OSError, ValueError, SyntaxError) as error:
-        raise _Unreadable(f"no picture format that is known ({type(error).__name__})") from None
+        raise _UnreadableError(
+            f"no picture format that is known ({type(error).__name__})"
+        ) from None
 
 
 @contextmanager
 def _own_pixel_limit() -> Iterator[None]:
-    """Leave the pixel limit to `MAX_PIXELS`: Pillow's is lower, and warns instead of naming a file."""
+    """Leave the limit to `MAX_PIXELS`: Pillow's is lower, and warns without naming a file."""
     from PIL import Image
 
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None

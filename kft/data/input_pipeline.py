@@ -1,4 +1,4 @@
-"""Examples -> tf.data: batches whose order and pixels are pure functions of (seed, epoch, example)."""
+"""Examples -> tf.data: order and pixels are pure functions of (seed, epoch, example)."""
 
 from __future__ import annotations
 
@@ -83,9 +83,10 @@ def _locate(
 
 def example_seeds(seed: int, epoch: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     """A stateless seed for each example of a batch: int32 (batch, 2)."""
-    run = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0], tf.int32), epoch)
+    fold_in = tf.random.experimental.stateless_fold_in
+    run = fold_in(tf.constant([seed, 0], tf.int32), tf.cast(epoch, tf.int32))
     return tf.map_fn(
-        lambda index: tf.random.experimental.stateless_fold_in(run, index),
-        indices,
+        lambda index: fold_in(run, index),
+        tf.cast(indices, tf.int32),
         fn_output_signature=tf.TensorSpec((2,), tf.int32),
     )

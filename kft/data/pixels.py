@@ -81,6 +81,8 @@ def make_pixel_cache(
 def decode_all(examples: Examples, decoder: Decoder, progress: Progress | None = None) -> tf.Tensor:
     """The pixels of all examples: uint8 (examples, height, width, channels), on the CPU.
 
+    While the last of it is copied, they take their size twice.
+
     Raises:
         DataError: Files that do not decode, by name.
     """
@@ -118,7 +120,7 @@ def find_unreadable(examples: Examples, decoder: Decoder) -> list[tuple[str, str
 
 @contextmanager
 def translate_read_errors(examples: Examples, decoder: Decoder) -> Iterator[None]:
-    """Around an iteration: a TensorFlow error becomes one that names the files, if files explain it.
+    """Around an iteration: an error of TensorFlow's becomes one that names the files behind it.
 
     Raises:
         DataError: Some file is missing or does not decode.

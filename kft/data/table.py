@@ -64,10 +64,10 @@ def _read_rows(table: Path) -> tuple[list[str], list[_Row]]:
     reader = csv.reader(text.splitlines(keepends=True), delimiter=_find_delimiter(table, text))
     header: list[str] = []
     rows: list[_Row] = []
-    for cells in reader:
-        if not any(cell.strip() for cell in cells):
+    for line in reader:
+        cells = [cell.strip() for cell in line]
+        if not any(cells):
             continue
-        cells = [cell.strip() for cell in cells]
         if not header:
             header = cells
         elif len(cells) != len(header):

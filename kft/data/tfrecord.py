@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +54,8 @@ def _list_files(path: str) -> tuple[Path, list[Path]]:
     elif given.is_file():
         root, files = given.parent, [given]
     else:
-        files = sorted(Path(p) for p in glob.glob(str(given)) if Path(p).is_file())
+        pattern = given.relative_to(given.anchor).as_posix()
+        files = sorted(p for p in Path(given.anchor).glob(pattern) if p.is_file())
         root = files[0].parent if files else given.parent
         root = root if all(p.is_relative_to(root) for p in files) else Path(root.anchor)
     if not files:

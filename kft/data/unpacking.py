@@ -96,7 +96,7 @@ def _make_key(sources: Sequence[Path], request: object) -> str:
 def _write(folder: Path, records: Iterable[Record]) -> int:
     """Write pictures and index; gives how many there are."""
     count = 0
-    with open(folder / _INDEX, "w", encoding="utf-8") as index:
+    with (folder / _INDEX).open("w", encoding="utf-8") as index:
         for count, record in enumerate(records, 1):
             name = f"{count // 1000:03d}/{count:06d}{_find_ending(record.image)}"
             path = folder / name

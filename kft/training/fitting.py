@@ -86,6 +86,8 @@ def fit_phase(
             steps_per_epoch=phase.steps_per_epoch,
             validation_data=given.validation,
             verbose=0,
+            # The order is the data set's own.
+            shuffle=False,
             callbacks=[
                 RefuseDivergence(phase.name, phase.learning_rate),
                 EndAfter(phase.steps),

@@ -9,6 +9,15 @@ import pytest
 
 from kft.config.schema import BackboneConfig
 
+# Keras 3.15 reads variables through numpy's old __array__ protocol, of which numpy 2 warns.
+OLD_ARRAY_PROTOCOL = "ignore:__array__ implementation:DeprecationWarning"
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.filterwarnings(OLD_ARRAY_PROTOCOL))
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

@@ -15,6 +15,9 @@ from kft.config.schema import BackboneConfig
 
 keras = pytest.importorskip("keras")
 
+# Keras 3.15 reads variables through numpy's old __array__ protocol, of which numpy 2 warns.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 # Over 40 million parameters or 500 layers: minutes, not seconds, for a step and a round trip.
 HEAVY = {
     *(f"efficientnet_b{index}" for index in (4, 5, 6, 7)),

@@ -87,5 +87,5 @@ def test_an_exported_graph_gives_the_same_pixels(tmp_path, resize):
 
 def test_an_unknown_modality_is_refused():
     assert make_decoder("image", 4, 6, DataConfig(resize="pad")) == ImageDecoder(4, 6, "pad")
-    with pytest.raises(ConfigError, match="unknown modality 'smell'. Allowed: image"):
+    with pytest.raises(ConfigError, match=r"unknown modality 'smell'. Allowed: image"):
         make_decoder("smell", 4, 6, DataConfig())

@@ -100,55 +100,57 @@ def test_a_missing_folder_is_named(tmp_path):
 
 def test_pictures_without_class_folders_are_refused(tmp_path, write_picture):
     write_picture("a.png")
-    with pytest.raises(DataError, match="1 pictures but no class folders. Expected FOLDER/<class>"):
+    with pytest.raises(
+        DataError, match=r"1 pictures but no class folders. Expected FOLDER/<class>"
+    ):
         find(tmp_path)
 
 
 def test_one_class_is_refused(tmp_path, write_classes):
     write_classes(ant=3)
-    with pytest.raises(DataError, match="one class folder, 'ant'"):
+    with pytest.raises(DataError, match=r"one class folder, 'ant'"):
         find(tmp_path)
 
 
 def test_an_empty_class_is_named(tmp_path, write_classes):
     write_classes(ant=3, wasp=2)
     (tmp_path / "bee").mkdir()
-    with pytest.raises(DataError, match="no pictures in class folder bee. Add pictures"):
+    with pytest.raises(DataError, match=r"no pictures in class folder bee. Add pictures"):
         find(tmp_path)
 
 
 def test_a_class_that_training_lacks_is_refused(tmp_path, write_classes):
     write_classes(train__ant=1, train__wasp=1, val__ant=1, val__wasp=1, val__wsap=1)
-    with pytest.raises(DataError, match="val: class wsap is not in .*train"):
+    with pytest.raises(DataError, match=r"val: class wsap is not in .*train"):
         find(tmp_path)
 
 
 def test_a_class_that_validation_lacks_is_refused(tmp_path, write_classes):
     write_classes(train__ant=1, train__wasp=1, val__ant=1)
-    with pytest.raises(DataError, match="class wasp .* is missing"):
+    with pytest.raises(DataError, match=r"class wasp .* is missing"):
         find(tmp_path)
 
 
 def test_two_folders_for_one_split_are_ambiguous(tmp_path, write_classes):
     for split in ("train", "val", "valid"):
         write_classes(**{f"{split}__ant": 1, f"{split}__wasp": 1})
-    with pytest.raises(DataError, match="val, valid may each be the validation split"):
+    with pytest.raises(DataError, match=r"val, valid may each be the validation split"):
         find(tmp_path)
 
 
 def test_a_misspelt_split_folder_is_suggested(tmp_path, write_classes):
     write_classes(images_train__ant=1, images_train__wasp=1)
-    with pytest.raises(DataError, match="data.folders.train: .*Did you mean 'images_train'"):
+    with pytest.raises(DataError, match=r"data.folders.train: .*Did you mean 'images_train'"):
         find(tmp_path, train="image_train")
 
 
 def test_one_folder_for_two_splits_is_refused(tmp_path, write_classes):
     write_classes(train__ant=1, train__wasp=1, val__ant=1, val__wasp=1)
-    with pytest.raises(DataError, match="'val' is given for validation and holdout"):
+    with pytest.raises(DataError, match=r"'val' is given for validation and holdout"):
         find(tmp_path, validation="val", holdout="val")
 
 
 def test_splits_without_training_are_refused(tmp_path, write_classes):
     write_classes(val__ant=1, val__wasp=1, test__ant=1, test__wasp=1)
-    with pytest.raises(DataError, match="none for training"):
+    with pytest.raises(DataError, match=r"none for training"):
         find(tmp_path)

@@ -29,7 +29,8 @@ def examples_of(tmp_path):
 def encode(format_name: str, mode: str = "RGB", size: tuple[int, int] = (9, 7)) -> bytes:
     """A picture in that format; WebP and JPEG at their defaults."""
     buffer = io.BytesIO()
-    Image.new(mode, size).save(buffer, format_name)
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(noise).convert(mode).save(buffer, format_name)
     return buffer.getvalue()
 
 
@@ -68,7 +69,7 @@ def test_pictures_that_tensorflow_decodes_pass(examples_of, picture):
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
         (b"\n<!DOCTYPE html><html>404</html>", "an HTML page"),
         (b"nothing that is known", "no picture format"),
-        (encode("JPEG", size=(64, 64))[:-200], "JPEG|jpeg"),
+        (encode("JPEG", size=(64, 64))[:-200], "JPEG"),
         (encode("PNG", size=(64, 64))[:-30], "PNG"),
         (encode("TIFF"), "Unknown image file format"),
         (make_huge_png(23_000, 23_000), "23000 x 23000 pixels; at most 100 megapixels"),
@@ -86,7 +87,7 @@ def test_pillows_own_pixel_limit_is_left_as_it_was(examples_of):
 
 
 def test_ten_unreadable_pictures_are_named_and_the_rest_counted(examples_of):
-    with pytest.raises(DataError, match="12 of 12 pictures") as caught:
+    with pytest.raises(DataError, match=r"12 of 12 pictures") as caught:
         check_files(examples_of(**{f"f{i:02d}": b"" for i in range(12)}))
     assert str(caught.value).count("the file is empty") == 10
     assert "and 2 more" in str(caught.value)
@@ -95,7 +96,7 @@ def test_ten_unreadable_pictures_are_named_and_the_rest_counted(examples_of):
 def test_a_file_that_vanished_is_named(examples_of, tmp_path):
     examples = examples_of(a=encode("PNG"))
     (tmp_path / "a").unlink()
-    with pytest.raises(DataError, match="a: No such file"):
+    with pytest.raises(DataError, match=r"a: No such file"):
         check_files(examples)
 
 

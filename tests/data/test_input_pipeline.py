@@ -148,7 +148,7 @@ def test_a_file_that_broke_after_the_check_is_named(examples, tmp_path):
     with pytest.raises(DataError, match=r"2 of 11 files(.|\n)*04.png(.|\n)*06.png"):
         make_cache(examples)
     with (
-        pytest.raises(DataError, match="04.png"),
+        pytest.raises(DataError, match=r"04.png"),
         translate_read_errors(examples, DECODER),
     ):
         collect(make_dataset(examples, DECODER, batch_size=4))

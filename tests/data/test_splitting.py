@@ -107,7 +107,7 @@ def test_a_class_too_small_for_its_splits_is_named():
 
 def test_a_class_that_train_lacks_is_refused():
     found = found_of([3, 3], given_splits=("train",) * 3 + ("holdout",) * 3)
-    with pytest.raises(DataError, match="class class1 is in the holdout split, but not in train"):
+    with pytest.raises(DataError, match=r"class class1 is in the holdout split, but not in train"):
         split_examples(found, CONFIG)
 
 

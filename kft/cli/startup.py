@@ -1,0 +1,40 @@
+"""TensorFlow's first import, without the notices that it prints before logging is set up."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+
+# No environment variable silences these: they come before TensorFlow reads any.
+_NOTICE = re.compile(
+    rb"WARNING: All log messages before absl::InitializeLog|"
+    rb"I\d{4} .*(oneDNN custom operations|Could not find cuda drivers|optimized to use available)|"
+    rb"To enable the following instructions|"
+    rb"E\d{4} .*failed call to cuInit"
+)
+
+
+def start_tensorflow() -> None:
+    """Import TensorFlow and find its devices; print only what is no mere notice.
+
+    `kft doctor` tells of devices and drivers in words.
+    """
+    if "tensorflow" in sys.modules:
+        return
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_logical_devices()
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            said.seek(0)
+            for line in said:
+                if not _NOTICE.match(line):
+                    os.write(2, line)
