@@ -97,7 +97,7 @@ def run(data: Path, settings: tuple[str, ...], seed: int) -> tuple[float, float]
         own = (f"training.seed={seed}", "export.enabled=false", f"runs_directory={folder}/runs")
         pipeline = load_pipeline(str(data), (*settings, *own))
         begun = time.monotonic()
-        with open(os.devnull, "w") as nowhere:
+        with Path(os.devnull).open("w") as nowhere:
             finished = train(pipeline, Display(Console(file=nowhere)))
         seconds = time.monotonic() - begun
     keras.backend.clear_session()

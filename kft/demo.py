@@ -68,9 +68,7 @@ def run_demo(directory: Path, display: Display) -> Demo:
     target = str(directory / "digits-5-to-9")
     backbone = f"backbone.name={pretrained.backbone}"
     display.stage(f"\nFine-tuning it to 5 to 9, with {PICTURES_PER_CLASS} pictures of each")
-    fine_tuned = train(
-        load_pipeline(target, (backbone, *SETTINGS, *FINE_TUNING, *places)), display
-    )
+    fine_tuned = train(load_pipeline(target, (backbone, *SETTINGS, *FINE_TUNING, *places)), display)
 
     display.stage("\nThe same network from random weights")
     own = ("backbone.weights=random", "strategy.name=full", "export.enabled=false")
@@ -93,8 +91,7 @@ def write_digits(directory: Path) -> None:
     """The digits as PNG class folders: 0 to 4 in one data set, 5 to 9 split in another."""
     digits = load_digits()
     seen: dict[int, int] = dict.fromkeys(range(10), 0)
-    for picture, digit in zip(digits.images, digits.target, strict=True):
-        digit = int(digit)
+    for picture, digit in zip(digits.images, map(int, digits.target), strict=True):
         number = seen[digit]
         seen[digit] += 1
         if digit < 5:

@@ -96,7 +96,12 @@ def _devices() -> Iterator[Finding]:
     try:
         import tensorflow as tf
     except ImportError as error:
-        yield Finding("TensorFlow", False, f"does not import: {error}", "pip install --force-reinstall tensorflow")
+        yield Finding(
+            "TensorFlow",
+            False,
+            f"does not import: {error}",
+            "pip install --force-reinstall tensorflow",
+        )
         return
     gpus = tf.config.list_physical_devices("GPU")
     yield Finding("CPU", True, f"{os.cpu_count()} cores")
@@ -119,7 +124,9 @@ def _folders() -> Iterator[Finding]:
         is_fine = os.access(existing, os.W_OK)
         free = shutil.disk_usage(existing).free / 1e9
         text = f"{folder}, {free:.1f} GB free" if is_fine else f"{folder} cannot be written"
-        yield Finding(name, is_fine, text, "" if is_fine else f"export {variable}=/a/writable/folder")
+        yield Finding(
+            name, is_fine, text, "" if is_fine else f"export {variable}=/a/writable/folder"
+        )
 
 
 def _weights() -> Iterator[Finding]:
@@ -134,7 +141,9 @@ def _weights() -> Iterator[Finding]:
     yield Finding(
         f"{default} weights",
         bool(offline),
-        f"on disk: {', '.join(offline)}" if offline else "not on disk; the first run downloads them",
+        f"on disk: {', '.join(offline)}"
+        if offline
+        else "not on disk; the first run downloads them",
         ""
         if offline
         else "without a network: export KFT_WEIGHTS_DIR=/folder/with/the/.h5, "

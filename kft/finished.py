@@ -151,6 +151,4 @@ def predict(path: Path, files: Sequence[str]) -> list[Answer]:
         num_examples=len(files),
         progress=lambda done, total: None,
     )
-    return answers_from_outputs(
-        files, outputs, trained.head.class_names, trained.head.target_kind
-    )
+    return answers_from_outputs(files, outputs, trained.head.class_names, trained.head.target_kind)

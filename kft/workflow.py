@@ -190,13 +190,14 @@ def _run_stages(
         training=pipeline.training,
         display=display,
     )
-    fitted = _fit_phases(plan, run, inputs, display)
-    save_trained(run, plan.assembled, pipeline)
-    evaluations = {
-        split: _judge(plan, run, inputs, split, display)
-        for split in judged_splits
-        if len(plan.splits.get(split))
-    }
+    with inputs.name_unreadable():
+        fitted = _fit_phases(plan, run, inputs, display)
+        save_trained(run, plan.assembled, pipeline)
+        evaluations = {
+            split: _judge(plan, run, inputs, split, display)
+            for split in judged_splits
+            if len(plan.splits.get(split))
+        }
     backbone = None
     if keep_backbone:
         backbone = save_backbone(plan.assembled.backbone, run.path / "backbone")

@@ -23,7 +23,7 @@ SCHEMA_COMMENT = f"# yaml-language-server: $schema={SCHEMA_FILE}\n"
 class _Yaml12Loader(yaml.SafeLoader):
     """Safe YAML with version 1.2's scalars: `no` is a word, `1e-3` is a number, keys are unique."""
 
-    yaml_implicit_resolvers = {
+    yaml_implicit_resolvers = {  # noqa: RUF012 (PyYAML copies it before it changes it)
         first: [rule for rule in rules if rule[0] not in ("tag:yaml.org,2002:bool",)]
         for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
@@ -61,7 +61,7 @@ def parse_yaml(text: str, where: str) -> Any:
         ConfigError: The text is not YAML; the message names line and column.
     """
     try:
-        return yaml.load(text, Loader=_Yaml12Loader)  # noqa: S506 (a SafeLoader)
+        return yaml.load(text, Loader=_Yaml12Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""

@@ -32,9 +32,9 @@ class TableConfig(Section):
     """Columns of a CSV or TSV file that lists the examples."""
 
     path_column: str | None = None
-    """Column of image paths, relative to the table's folder; by default `path`, `file` or `filename`."""
+    """Image paths, relative to the table's folder; by default `path`, `file` or `filename`."""
     label_columns: tuple[str, ...] = ()
-    """Label columns: one for classes, several for labels (0 or 1) or numbers; by default `label` or `class`."""
+    """One for classes, several for labels (0 or 1) or numbers; by default `label` or `class`."""
     split_column: str | None = None
     """Column that says train, validation or holdout; without it the examples are split by kft."""
 
@@ -43,9 +43,9 @@ class RecordConfig(Section):
     """Features of TFRecord files, or of a TensorFlow Datasets entry."""
 
     image_feature: str | None = None
-    """Feature that holds the encoded image; `image/encoded` in TFRecord, `image` in TFDS by default."""
+    """Holds the encoded image; by default `image/encoded` in TFRecord, `image` in TFDS."""
     label_feature: str | None = None
-    """Feature that holds the label; `image/class/label` in TFRecord, `label` in TFDS by default."""
+    """Holds the label; by default `image/class/label` in TFRecord, `label` in TFDS."""
     class_names: tuple[str, ...] = ()
     """Names of the classes by their index; TFRecord files do not hold them."""
 
@@ -67,7 +67,7 @@ class DataConfig(Section):
     holdout: Fraction = 0.2
     """Share of the examples for the holdout, where no holdout split is given; 0 for none."""
     split_seed: int = 0
-    """Seed of the split, apart from the training seed, so that seeds can be compared on one split."""
+    """Seed of the split, apart from that of training, so that seeds compare on one split."""
     resize: Literal["stretch", "crop", "pad"] = "stretch"
     """How a picture becomes square: stretched, its centre cropped, or padded with black."""
     augmentation: Literal["none", "light"] = "light"
@@ -81,8 +81,8 @@ class DataConfig(Section):
     def _leave_something_to_train_on(self) -> DataConfig:
         if self.validation + self.holdout >= 1.0:
             raise ValueError(
-                f"validation {self.validation} and holdout {self.holdout} leave nothing to train on; "
-                "their sum must be below 1"
+                f"validation {self.validation} and holdout {self.holdout} leave nothing to train "
+                "on; their sum must be below 1"
             )
         return self
 
@@ -91,9 +91,9 @@ class BackboneConfig(Section):
     """The pretrained trunk."""
 
     name: str = "mobilenet_v2"
-    """A registered name (`kft backbones`), `hub:HANDLE`, `keras_hub:PRESET`, or the path of a saved backbone."""
+    """A name of `kft backbones`, `hub:HANDLE`, `keras_hub:PRESET`, or a saved backbone's path."""
     weights: str = "imagenet"
-    """`imagenet`, `random`, or the path of a weights file. A saved or hub backbone brings its own."""
+    """`imagenet`, `random`, or a weights file. A saved or hub backbone brings its own."""
     input_size: Annotated[int, Field(ge=16, le=2048)] | None = None
     """Height and width in pixels; by default the size the backbone was pretrained at."""
     options: dict[str, Option] = Field(default_factory=dict)
@@ -140,7 +140,7 @@ class StrategyConfig(Section):
     """Which blocks train, when, and how fast."""
 
     name: Literal["linear_probe", "full", "lp_ft", "phases"] = "lp_ft"
-    """`linear_probe`: head only. `full`: everything. `lp_ft`: probe, then everything. `phases`: as listed."""
+    """`linear_probe`: the head. `full`: everything. `lp_ft`: one, then the other. `phases`."""
     phases: tuple[PhaseConfig, ...] = ()
     """The phases of `name: phases`, in order."""
     probe_learning_rate: Annotated[float, Field(gt=0.0)] = 3e-3
@@ -185,7 +185,7 @@ class TrainingConfig(Section):
     label_smoothing: Fraction = 0.0
     """Share of the target spread evenly over all classes."""
     distribution: Literal["none", "mirrored", "auto"] = "auto"
-    """`mirrored` trains on all devices of this machine; `auto` does where there is more than one GPU."""
+    """`mirrored` trains on all devices of this machine; `auto` does with more than one GPU."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Keras dtype policy of the backbone and head."""
     jit_compile: bool = False

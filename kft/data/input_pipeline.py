@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from kft.data.augmentation import Augmentation
-from kft.data.pixels import Decoder, PixelCache, read_pixels
+from kft.data.pixels import Decoder, ExampleCache, read_pixels
 from kft.data.splits import Examples
 
 
@@ -19,7 +19,7 @@ def make_dataset(
     decoder: Decoder,
     *,
     batch_size: int,
-    cache: PixelCache | None = None,
+    cache: ExampleCache | None = None,
     shuffle_seed: int | None = None,
     epochs: int = 1,
     start_step: int = 0,

@@ -27,18 +27,19 @@ class Decoder(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class PixelCache:
-    """Decoded pixels in memory, gathered by index.
+class ExampleCache:
+    """What was made of each example, in memory, gathered by index.
 
     Attributes:
-        pixels: uint8 (examples, height, width, channels).
+        values: Decoded pixels, uint8 (examples, height, width, channels); or the
+            activations of a frozen prefix, float32 (examples, …).
     """
 
-    pixels: tf.Tensor
+    values: tf.Tensor
 
     def gather(self, indices: tf.Tensor) -> tf.Tensor:
-        """The pixels of the examples at `indices`."""
-        return tf.gather(self.pixels, indices)
+        """The values of the examples at `indices`."""
+        return tf.gather(self.values, indices)
 
 
 def read_pixels(paths: tf.Tensor, decoder: Decoder) -> tf.Tensor:
@@ -58,7 +59,7 @@ def make_pixel_cache(
     mode: Literal["auto", "memory", "none"] = "auto",
     megabytes: int,
     progress: Progress | None = None,
-) -> PixelCache | None:
+) -> ExampleCache | None:
     """Decode every example once into memory, or None where the files are to be read each time.
 
     Args:
@@ -75,7 +76,7 @@ def make_pixel_cache(
     needed = len(examples) * height * width * channels
     if mode == "none" or not len(examples) or (mode == "auto" and needed > megabytes * 1_000_000):
         return None
-    return PixelCache(decode_all(examples, decoder, progress))
+    return ExampleCache(decode_all(examples, decoder, progress))
 
 
 def decode_all(examples: Examples, decoder: Decoder, progress: Progress | None = None) -> tf.Tensor:

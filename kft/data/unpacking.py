@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from kft.data.found import Found, listed, sort_class_names
 from kft.data.splits import Examples, SplitName, TargetKind
 from kft.errors import DataError
 from kft.runs.atomic import atomic_directory
+from kft.runs.caches import cache_folder
 
 _VERSION = 1  # counts changes of the layout below
 _INDEX = "examples.jsonl"
@@ -55,11 +55,6 @@ class Unpacked:
     labels: tuple[Label, ...]
 
 
-def cache_directory() -> Path:
-    """Where kft keeps what can be made again: `KFT_CACHE_DIR`, or ~/.cache/kft."""
-    return Path(os.environ.get("KFT_CACHE_DIR") or "~/.cache/kft").expanduser().absolute()
-
-
 def unpack(
     sources: Sequence[Path], request: object, read: Callable[[], Iterable[Record]]
 ) -> Unpacked:
@@ -76,7 +71,7 @@ def unpack(
     Raises:
         DataError: There is no record.
     """
-    target = cache_directory() / "unpacked" / _make_key(sources, request)
+    target = cache_folder("unpacked") / _make_key(sources, request)
     if not target.is_dir():
         try:
             with atomic_directory(target) as folder:

@@ -54,9 +54,7 @@ def evaluate(
         progress: Told how many are done of how many.
     """
     outputs = predict_outputs(model, head, batches, num_examples=len(files), progress=progress)
-    figures = compute_metrics(
-        head.target_kind, targets, outputs, head.class_names, train_targets
-    )
+    figures = compute_metrics(head.target_kind, targets, outputs, head.class_names, train_targets)
     write_predictions(
         folder / "predictions.csv", head=head, files=files, targets=targets, outputs=outputs
     )

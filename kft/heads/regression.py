@@ -62,7 +62,7 @@ class RegressionHead(Head):
 
     def activate(self, logits: Any) -> Any:
         """Numbers in the unit of the targets."""
-        return logits * np.float32(self.deviations) + np.float32(self.means)
+        return logits * np.array(self.deviations, np.float32) + np.array(self.means, np.float32)
 
     def describe(self) -> dict[str, Any]:
         """As the base class, with the units."""
@@ -77,8 +77,8 @@ class StandardisedSquaredError(keras.losses.Loss):
 
     def __init__(self, means: tuple[float, ...], deviations: tuple[float, ...]) -> None:
         super().__init__(name="standardised_squared_error")
-        self.means = np.float32(means)
-        self.deviations = np.float32(deviations)
+        self.means = np.array(means, np.float32)
+        self.deviations = np.array(deviations, np.float32)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Loss (batch,) of targets and outputs, both (batch, numbers)."""

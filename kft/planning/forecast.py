@@ -63,9 +63,7 @@ def forecast_phases(
         cut = find_cut(assembled, phase.trainable) if phase.augmentation == "none" else None
         if cut is None:
             images = phase.steps * min(global_batch_size, num_train)
-            seconds = forward * (
-                TRAINING_FORWARDS * images + phase.epochs * num_validation
-            )
+            seconds = forward * (TRAINING_FORWARDS * images + phase.epochs * num_validation)
         else:
             seconds = forward * (num_train + num_validation) + phase.steps * STORED_STEP_SECONDS
         forecasts.append(

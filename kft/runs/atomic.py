@@ -35,7 +35,7 @@ def atomic_file(path: Path | str) -> Iterator[Path]:
     try:
         yield temporary
         _sync(temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
         _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
@@ -57,7 +57,7 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
         for written in temporary.rglob("*"):
             if written.is_file():
                 _sync(written)
-        os.rename(temporary, path)
+        temporary.rename(path)
         _sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

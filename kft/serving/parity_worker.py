@@ -5,6 +5,7 @@ Run as a script: python parity_worker.py EXPORT FILE_LIST.json OUTPUT.npz
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -16,8 +17,7 @@ BATCH_SIZE = 8
 def main(export: str, file_list: str, output: str) -> None:
     """Write the export's answers about the files to an npz file."""
     serve = tf.saved_model.load(export).signatures["serving_default"]
-    with open(file_list, encoding="utf-8") as text:
-        files = json.load(text)
+    files = json.loads(Path(file_list).read_text(encoding="utf-8"))
     answers: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(files), BATCH_SIZE):
         encoded = [tf.io.read_file(file) for file in files[start : start + BATCH_SIZE]]
@@ -31,7 +31,7 @@ def main(export: str, file_list: str, output: str) -> None:
             joined[name] = np.array(
                 [[item.decode() for item in row] for row in values.reshape(len(values), -1)]
             )
-    np.savez(output, **joined)
+    np.savez(output, allow_pickle=False, **joined)
 
 
 if __name__ == "__main__":

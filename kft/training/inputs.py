@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
 
 from kft.config import DataConfig, TrainingConfig
-from kft.data import Examples, Splits
+from kft.data import SPLIT_NAMES, Examples, SplitName, Splits
 from kft.data.augmentation import make_augmentation
 from kft.data.input_pipeline import make_dataset
-from kft.data.pixels import Decoder, PixelCache, make_pixel_cache
+from kft.data.pixels import Decoder, ExampleCache, make_pixel_cache, translate_read_errors
 from kft.features import Cut, find_cut, load_or_extract
 from kft.model import Assembled
 from kft.strategies import Phase
@@ -64,7 +66,19 @@ class InputMaker:
         self._data = data
         self._training = training
         self._display = display
-        self._caches: dict[str, PixelCache | None] = {}
+        self._caches: dict[SplitName, ExampleCache | None] = {}
+
+    @contextmanager
+    def name_unreadable(self) -> Iterator[None]:
+        """Around reading: a failure to decode becomes an error that names the files.
+
+        Raises:
+            DataError: Files changed after they were checked.
+        """
+        with ExitStack() as stack:
+            for split in SPLIT_NAMES:
+                stack.enter_context(translate_read_errors(self._splits.get(split), self._decoder))
+            yield
 
     def for_phase(self, phase: Phase) -> PhaseInput:
         """The input of one phase, whose `trainable` flags are set already."""
@@ -80,20 +94,21 @@ class InputMaker:
             "pixels",
         )
 
-    def in_order(self, split: str) -> tf.data.Dataset:
+    def in_order(self, split: SplitName) -> tf.data.Dataset:
         """Batches of (pixels, targets) of a split, once and in order."""
         return make_dataset(
-            self._examples(split),
+            self._splits.get(split),
             self._decoder,
             batch_size=self._training.global_batch_size,
             cache=self._pixel_cache(split),
         )
 
     def _from_activations(self, phase: Phase, cut: Cut) -> PhaseInput:
+        kept: tuple[SplitName, ...] = ("train", "validation")
         stored = {
             split: self._load_activations(cut, split)
-            for split in ("train", "validation")
-            if len(self._examples(split))
+            for split in kept
+            if len(self._splits.get(split))
         }
         validation = None
         if "validation" in stored:
@@ -106,8 +121,8 @@ class InputMaker:
         train = self._batches("train", stored["train"], phase)
         return PhaseInput(cut.suffix, train, validation, cut.name)
 
-    def _load_activations(self, cut: Cut, split: str) -> PixelCache:
-        examples = self._examples(split)
+    def _load_activations(self, cut: Cut, split: SplitName) -> ExampleCache:
+        examples = self._splits.get(split)
         with self._display.track(f"Features of {split}", len(examples)) as advance:
             stored = load_or_extract(
                 cut,
@@ -118,12 +133,14 @@ class InputMaker:
             )
             if stored.was_cached:
                 advance(len(examples), note="(stored by an earlier run)")
-        return PixelCache(tf.constant(stored.activations))
+        return ExampleCache(tf.constant(stored.activations))
 
-    def _batches(self, split: str, cache: PixelCache | None, phase: Phase) -> tf.data.Dataset:
+    def _batches(
+        self, split: SplitName, cache: ExampleCache | None, phase: Phase
+    ) -> tf.data.Dataset:
         seed = self._training.seed
         return make_dataset(
-            self._examples(split),
+            self._splits.get(split),
             self._decoder,
             batch_size=self._training.global_batch_size,
             cache=cache,
@@ -133,9 +150,9 @@ class InputMaker:
             seed=seed,
         )
 
-    def _pixel_cache(self, split: str) -> PixelCache | None:
+    def _pixel_cache(self, split: SplitName) -> ExampleCache | None:
         if split not in self._caches:
-            examples = self._examples(split)
+            examples = self._splits.get(split)
             with self._display.track(f"Decoding {split}", len(examples)) as advance:
                 self._caches[split] = make_pixel_cache(
                     examples,
@@ -145,10 +162,6 @@ class InputMaker:
                     progress=advance,
                 )
         return self._caches[split]
-
-    def _examples(self, split: str) -> Examples:
-        examples: Examples = getattr(self._splits, split)
-        return examples
 
     def _content_key(self, examples: Examples) -> str:
         """Digest of what decides the pixels of these examples, in this order."""

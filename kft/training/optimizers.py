@@ -82,9 +82,7 @@ def make_optimizer(
         "global_clipnorm": config.clip_norm,
     }
     optimizer: Any = (
-        SGD(momentum=0.9, nesterov=True, **common)
-        if config.optimizer == "sgd"
-        else AdamW(**common)
+        SGD(momentum=0.9, nesterov=True, **common) if config.optimizer == "sgd" else AdamW(**common)
     )
     optimizer.set_block_rates(
         {
