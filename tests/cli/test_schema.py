@@ -1,0 +1,36 @@
+"""Editors find the schema of pipeline files, and it says what kft accepts."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from kft.cli.main import main
+from kft.config import SCHEMA_COMMENT, load_pipeline
+
+PIPELINES = Path(__file__).parents[2] / "pipelines"
+
+
+def test_the_schema_beside_the_pipelines_is_the_one_that_check_prints():
+    printed = CliRunner().invoke(main, ["check", "--schema"]).output
+    assert printed == (PIPELINES / "pipeline.schema.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", sorted(PIPELINES.glob("*.yaml")), ids=lambda p: p.stem)
+def test_a_pipeline_file_fits_the_schema_and_tells_editors_of_it(path):
+    text = path.read_text(encoding="utf-8")
+    schema = json.loads((PIPELINES / "pipeline.schema.json").read_text(encoding="utf-8"))
+    # As an editor sees it: plain values, before kft has looked at them.
+    values = load_pipeline(str(path)).model_dump(mode="json", exclude_unset=True)
+    jsonschema.validate(values, schema)
+    assert text.startswith(SCHEMA_COMMENT)
+    assert yaml.safe_load(text)
+
+
+def test_the_schema_refuses_what_kft_refuses():
+    schema = json.loads((PIPELINES / "pipeline.schema.json").read_text(encoding="utf-8"))
+    with pytest.raises(jsonschema.ValidationError, match="trainig"):
+        jsonschema.validate({"trainig": {}}, schema)

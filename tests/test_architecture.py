@@ -1,0 +1,85 @@
+"""The order of the rooms, and what importing them costs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "kft"
+# Rooms on one line do not import each other; a room imports only from the lines above its own.
+ORDER = (
+    ("__init__",),
+    ("errors", "registry"),
+    ("config",),
+    ("runs",),
+    ("data", "backbones", "heads"),
+    ("model",),
+    ("features",),
+    ("strategies", "objectives"),
+    ("training",),
+    ("evaluation", "planning", "serving"),
+    ("workflow",),
+    ("finished", "tuning"),
+    ("demo", "doctor"),
+    ("cli",),
+)
+LINE_OF = {room: line for line, rooms in enumerate(ORDER) for room in rooms}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def imported_rooms(path: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("kft"):
+            names = [f"kft.{a.name}" for a in node.names] if node.module == "kft" else [node.module]
+            rooms.update(room_of(name) for name in names)
+        elif isinstance(node, ast.Import):
+            rooms.update(room_of(a.name) for a in node.names if a.name.startswith("kft"))
+    return rooms - {"__version__"}
+
+
+def test_every_room_has_its_place_in_the_order():
+    rooms = {
+        path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        for path in MODULES
+    }
+    assert rooms == set(LINE_OF)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_room_imports_only_from_rooms_above_it(path):
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    wrong = {
+        other
+        for other in imported_rooms(path)
+        if other != room and LINE_OF[other] >= LINE_OF[room]
+    }
+    assert not wrong, f"{path.name} of room {room} imports from {sorted(wrong)}"
+
+
+@pytest.mark.parametrize("module", ["kft", "kft.cli.main", "kft.config", "kft.runs", "kft.data"])
+def test_importing_loads_no_tensorflow(module):
+    code = (
+        f"import {module}, sys; "
+        "print(sorted({'tensorflow', 'keras', 'numpy'} & set(sys.modules) - {'numpy'}))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_no_module_has_outgrown_its_idea():
+    long = {
+        str(path.relative_to(PACKAGE)): lines
+        for path in MODULES
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
+    }
+    assert not long

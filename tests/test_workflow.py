@@ -1,0 +1,208 @@
+"""From a folder of pictures to a SavedModel, and what can be done with the run after."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from kft.cli.main import main
+from kft.config import load_pipeline
+from kft.errors import DataError, RunError
+from kft.finished import evaluate_run, export_run, predict
+from kft.runs import find_runs, open_run
+from kft.serving import ask_export
+from kft.training import Display, load_trained
+from kft.workflow import train
+
+SETTINGS = (
+    "backbone.name=small_cnn",
+    "backbone.weights=random",
+    "backbone.options.width=4",
+    "strategy.probe_duration=5",
+    "strategy.full_duration=6",
+    "strategy.full_learning_rate=1e-2",
+    "training.global_batch_size=8",
+)
+
+
+def settings(place: Path) -> tuple[str, ...]:
+    return (*SETTINGS, f"runs_directory={place}/runs", f"export.directory={place}/saved_models")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, make_picture_folder):
+    place = tmp_path_factory.mktemp("spine")
+    make_picture_folder(place / "photos", classes=("cat", "dog", "owl"), per_class=15, size=24)
+    return place
+
+
+@pytest.fixture(scope="module")
+def finished(place):
+    return train(load_pipeline(str(place / "photos"), settings(place)), Display())
+
+
+def test_a_run_holds_all_that_it_promises(finished):
+    run = finished.run
+    for path in (run.pipeline, run.manifest, run.splits, run.model, run.model_card):
+        assert path.is_file(), path
+    assert (run.phase(0, "linear_probe") / "history.csv").is_file()
+    assert (run.phase(1, "full") / "phase.json").is_file()
+    assert list((run.phase(1, "full") / "tensorboard").rglob("events*"))
+    assert run.read_status()["state"] == "finished"
+    assert not [path for path in run.path.rglob("*") if ".partial" in path.name]
+
+
+def test_the_manifest_says_what_the_run_depended_on(finished):
+    manifest = json.loads(finished.run.manifest.read_text())
+    assert manifest["seed"] == 0
+    assert len(manifest["data_fingerprint"]) == 64
+    assert manifest["versions"]["keras"]
+    assert manifest["hardware"]["cpus"] >= 1
+    assert manifest["command"]
+
+
+def test_every_picture_is_in_exactly_one_split(finished, place):
+    rows = list(csv.DictReader(finished.run.splits.open()))
+    assert len(rows) == 45
+    assert {row["id"] for row in rows} == {
+        str(path.relative_to(place / "photos")) for path in (place / "photos").rglob("*.png")
+    }
+    assert {row["split"] for row in rows} == {"train", "validation", "holdout"}
+
+
+def test_predictions_add_up_to_the_metrics(finished):
+    folder = finished.run.evaluation("holdout")
+    rows = list(csv.DictReader((folder / "predictions.csv").open()))
+    figures = json.loads((folder / "metrics.json").read_text())
+    right = sum(row["true"] == row["predicted"] for row in rows)
+    assert figures["examples"] == len(rows) == 9
+    assert figures["accuracy"] == pytest.approx(right / len(rows))
+    for row in rows:
+        assert sum(float(row[name]) for name in ("cat", "dog", "owl")) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_probe_is_computed_from_stored_features_and_full_tuning_from_pixels(finished):
+    assert [fitted.computed_from for fitted in finished.fitted] == ["feature_vector", "pixels"]
+
+
+def test_a_second_run_with_the_same_seed_gives_bit_equal_weights(finished, place):
+    again = train(
+        load_pipeline(str(place / "photos"), (*settings(place), "export.enabled=false")), Display()
+    )
+    first, second = load_trained(finished.run).model, load_trained(again.run).model
+    for one, other in zip(first.variables, second.variables, strict=True):
+        assert np.array_equal(one.numpy(), other.numpy()), one.path
+
+
+def test_the_export_answers_as_the_model_in_a_process_that_has_tensorflow_only(finished, place):
+    rows = list(csv.DictReader((finished.run.evaluation("holdout") / "predictions.csv").open()))
+    files = [str(place / "photos" / row["file"]) for row in rows]
+    served = ask_export(finished.export.path, files)
+    for row, probabilities, names, top in zip(
+        rows, served["probabilities"], served["class_names"], served["top_class"], strict=True
+    ):
+        assert list(names) == ["cat", "dog", "owl"]
+        assert top[0] == row["predicted"]
+        expected = [float(row[name]) for name in names]
+        assert np.abs(probabilities - expected).max() <= 1e-5
+
+
+def test_run_and_export_give_the_same_answer_about_files(finished, place):
+    files = [str(path) for path in sorted((place / "photos" / "dog").iterdir())[:3]]
+    from_run = predict(finished.run.path, files)
+    from_export = predict(finished.export.path.parent, files)
+    for one, other in zip(from_run, from_export, strict=True):
+        assert one.file == other.file
+        assert one.values == pytest.approx(other.values, abs=1e-5)
+        assert one.best(1)[0][0] == "dog"
+
+
+def test_a_file_that_is_no_picture_is_named(finished, place):
+    broken = place / "broken.jpg"
+    broken.write_bytes(b"nothing")
+    for model in (finished.run.path, finished.export.path):
+        with pytest.raises(DataError, match=r"broken\.jpg"):
+            predict(model, [str(broken)])
+        with pytest.raises(DataError, match=r"gone\.jpg"):
+            predict(model, [str(place / "gone.jpg")])
+
+
+def test_exporting_again_makes_the_next_version(finished, place):
+    export = export_run(finished.run.path, Display(), directory=str(place / "again"))
+    assert export.path == place / "again" / "photos" / "1"
+    assert export_run(finished.run.path, Display(), directory=str(place / "again")).path.name == "2"
+
+
+def test_the_holdout_is_read_and_not_judged_again(finished):
+    before = (finished.run.evaluation("holdout") / "metrics.json").stat().st_mtime_ns
+    figures = evaluate_run(finished.run.path, Display())
+    assert figures == finished.evaluation.figures
+    assert (finished.run.evaluation("holdout") / "metrics.json").stat().st_mtime_ns == before
+
+
+def test_other_data_is_judged_by_class_name_whatever_the_index(finished, place, make_picture_folder):
+    # Without 'cat', the index of 'dog' would shift if an index decided.
+    make_picture_folder(place / "other", classes=("dog", "owl"), per_class=4, size=24, only=True)
+    figures = evaluate_run(finished.run.path, Display(), data=str(place / "other"))
+    assert figures["examples"] == 8
+    assert figures["classes"]["cat"]["examples"] == 0
+    assert figures["accuracy"] == 1.0
+
+
+def test_other_data_with_an_unknown_class_is_refused(finished, place, make_picture_folder):
+    make_picture_folder(place / "strange", classes=("dog", "yak"), per_class=4, size=24)
+    with pytest.raises(DataError, match="yak"):
+        evaluate_run(finished.run.path, Display(), data=str(place / "strange"))
+
+
+def test_export_after_the_data_changed_is_refused(tmp_path, make_picture_folder):
+    make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
+    own = (*settings(tmp_path), "strategy.name=linear_probe", "export.enabled=false")
+    run = train(load_pipeline(str(tmp_path / "photos"), own), Display()).run
+    next((tmp_path / "photos" / "cat").iterdir()).unlink()
+    with pytest.raises(DataError, match="not the examples of the run"):
+        export_run(run.path, Display())
+    assert not (tmp_path / "saved_models").exists()
+
+
+def test_runs_are_listed_with_how_they_did(finished, place):
+    result = CliRunner().invoke(main, ["runs", "--directory", str(place / "runs")])
+    assert result.exit_code == 0
+    assert finished.run.run_id in result.output
+    assert "finished" in result.output
+    assert "accuracy" in result.output
+    assert finished.run.path in [run.path for run in find_runs(place / "runs")]
+
+
+def test_a_run_that_fails_says_why_and_cannot_be_used(tmp_path, make_picture_folder):
+    make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
+    own = (*settings(tmp_path), "strategy.full_learning_rate=1e30", "training.clip_norm=null")
+    with pytest.raises(Exception, match="loss is"):
+        train(load_pipeline(str(tmp_path / "photos"), own), Display(), run_id="bad")
+    with pytest.raises(RunError, match="failed"):
+        open_run(tmp_path / "runs" / "photos" / "bad")
+
+
+def test_train_prints_where_everything_is_and_what_to_type_next(tmp_path, make_picture_folder):
+    make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
+    own = (*settings(tmp_path), "strategy.name=linear_probe")
+    result = CliRunner().invoke(main, ["train", str(tmp_path / "photos"), *own])
+    assert result.exit_code == 0, result.output
+    assert f"kft predict {tmp_path}/saved_models/photos/1 PICTURE.jpg" in result.stdout
+    assert "Holdout   accuracy" in result.stdout
+    # Progress goes to standard error, so that the result can be piped.
+    assert "Phase 1 of 1, linear_probe: done" in result.stderr
+
+
+def test_check_shows_pipeline_blocks_phases_and_risks_and_trains_nothing(
+    tmp_path, make_picture_folder
+):
+    make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
+    result = CliRunner().invoke(main, ["check", str(tmp_path / "photos"), *settings(tmp_path)])
+    assert result.exit_code == 0, result.output
+    for text in ("full_learning_rate: 0.01", "linear_probe", "stage4", "frozen", "Risks"):
+        assert text in result.stdout, text
+    assert not (tmp_path / "runs").exists()
