@@ -59,8 +59,6 @@ class BlockTable:
                     variable.numpy().tobytes(), digest_size=16
                 ).digest()
                 for index, variable in enumerate(block.variables)
-                # Dropout draws from its generator even in a frozen block: that is no learning.
-                if "seed_generator_state" not in variable.path
             }
             for block in self.blocks
         }
@@ -112,7 +110,7 @@ def _check_partition(model: keras.Model, table: BlockTable) -> None:
                     f"{block.name!r}; freezing one would not freeze it"
                 )
             owner[id(variable)] = block.name
-    homeless = [variable.path for variable in model.variables if id(variable) not in owner]
+    homeless = [variable.path for variable in model.weights if id(variable) not in owner]
     if homeless:
         raise BackboneError(
             f"{len(homeless)} variables lie in no block, so no phase could freeze or train them: "

@@ -147,7 +147,7 @@ class StrategyConfig(Section):
     """Peak learning rate of the linear probe."""
     probe_duration: str | int = "60 epochs"
     """Length of the linear probe; its backbone is computed once, so epochs cost little."""
-    full_learning_rate: Annotated[float, Field(gt=0.0)] = 3e-4
+    full_learning_rate: Annotated[float, Field(gt=0.0)] = 2e-4
     """Peak learning rate of full fine-tuning."""
     full_duration: str | int = "12 epochs"
     """Length of full fine-tuning."""

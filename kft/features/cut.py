@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import keras
 
-from kft.backbones.record import Block
+from kft.backbones.partition import cut_after
 from kft.heads.base import FEATURE_VECTOR
-from kft.model import HEAD, Assembled, flatten_layers
+from kft.model import HEAD, Assembled
 
 
 @dataclass(frozen=True)
@@ -42,37 +42,13 @@ def find_cut(assembled: Assembled, trainable: Iterable[str]) -> Cut | None:
             keras.Model(assembled.model.inputs, vector, name="prefix"),
             keras.Model(vector, assembled.model.outputs, name="suffix"),
         )
-    backbone = assembled.backbone.model
     names = [block.name for block in assembled.backbone.blocks]
     first = min(names.index(name) for name in trainable if name in names)
     for depth in range(first, 0, -1):
-        crossing = _crossing_tensor(backbone, assembled.backbone.blocks[depth:])
+        crossing = cut_after(assembled.backbone, names[depth - 1])
         if crossing is not None:
             return _cut_inside(assembled, crossing, names[depth - 1])
     return None
-
-
-def _crossing_tensor(backbone: keras.Model, rest: Sequence[Block]) -> keras.KerasTensor | None:
-    """The one tensor that the blocks `rest` and all after them take from before.
-
-    None where several tensors cross, as inside a cell with two inputs.
-    """
-    unfrozen = {
-        id(part) for block in rest for layer in block.layers for part in flatten_layers(layer)
-    }
-    after: set[int] = set()
-    crossing: dict[int, keras.KerasTensor] = {}
-    # Keras shows a model's calls in order nowhere but here.
-    by_depth = backbone._nodes_by_depth
-    for node in (node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]):
-        inputs = node.input_tensors
-        if id(node.operation) in unfrozen or any(id(tensor) in after for tensor in inputs):
-            after.update(id(tensor) for tensor in node.output_tensors)
-            crossing.update({id(tensor): tensor for tensor in inputs if id(tensor) not in after})
-    if len(crossing) != 1:
-        return None
-    (tensor,) = crossing.values()
-    return None if any(tensor is given for given in backbone.inputs) else tensor
 
 
 def _cut_inside(assembled: Assembled, crossing: keras.KerasTensor, name: str) -> Cut:

@@ -147,7 +147,7 @@ def _movable(block: Block, blocks: BlockTable) -> set[str]:
     return {
         f"{variable.path}#{index}"
         for index, variable in enumerate(block.variables)
-        if id(variable) not in resting and "seed_generator_state" not in variable.path
+        if id(variable) not in resting
     }
 
 

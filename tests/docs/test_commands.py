@@ -1,0 +1,70 @@
+"""Every command and every piece of code that the documents show, run as it stands."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from kft.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# Not ours to run: they install, start what runs these tests, or need a container engine.
+NOT_OURS = ("pip install", "tox", "docker run")
+
+
+def commands_of(document: Path) -> list[str]:
+    blocks = re.findall(r"```console\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
+    lines = "\n".join(blocks).splitlines()
+    return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+
+
+def run_all(document: Path) -> list[str]:
+    """Run the document's commands of kft in order; gives what each printed."""
+    printed = []
+    for command in commands_of(document):
+        if command.startswith(NOT_OURS):
+            continue
+        program, *arguments = shlex.split(command)
+        assert program == "kft", command
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 0, f"{command}\n{result.output}"
+        printed.append(result.stdout)
+    return printed
+
+
+def test_the_documents_show_commands():
+    assert sum(len(commands_of(document)) for document in DOCUMENTS) >= 20
+
+
+def test_the_first_screen_of_the_readme_says_how_to_start_and_how_to_test():
+    first_screen = "\n".join((ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:40])
+    assert "pip install . && kft demo" in first_screen
+    assert "pip install tox && tox" in first_screen
+
+
+def test_the_guide(tmp_path, monkeypatch, make_picture_folder):
+    make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=15, size=24)
+    rows = [
+        f"photos/{path.parent.name}/{path.name},{path.parent.name}"
+        for path in sorted((tmp_path / "photos").rglob("*.png"))
+    ]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    monkeypatch.chdir(tmp_path)
+    guide = ROOT / "docs" / "guide.md"
+    assert len(run_all(guide)) >= 15
+    code = re.findall(r"```python\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
+    assert code
+    for block in code:
+        exec(compile(block, "guide.md", "exec"), {})
+
+
+def test_the_tour_of_the_readme(tmp_path, monkeypatch, shared):
+    (tmp_path / "photos").symlink_to(shared / "data/image/ants_bees")
+    monkeypatch.setenv("KFT_WEIGHTS_DIR", str(shared / "weights"))
+    monkeypatch.chdir(tmp_path)
+    printed = run_all(ROOT / "README.md")
+    accuracy = float(re.search(r"Holdout\s+accuracy ([\d.]+)", "\n".join(printed))[1])
+    assert accuracy >= 0.86

@@ -1,0 +1,20 @@
+"""The demonstration does what it says, offline, with the installed command's own code."""
+
+import re
+
+from click.testing import CliRunner
+
+from kft.cli.main import main
+
+
+def test_the_demo_shows_that_pretraining_pays_and_that_the_export_serves(tmp_path):
+    result = CliRunner().invoke(main, ["demo", "--directory", str(tmp_path / "demo")])
+    assert result.exit_code == 0, result.output
+    pretrained = float(re.search(r"then fine-tuned\s+([\d.]+)", result.stdout)[1])
+    from_random = float(re.search(r"from random weights\s+([\d.]+)", result.stdout)[1])
+    assert pretrained > from_random
+    assert pretrained > 0.85
+    # What the export answered about PNG bytes, in a process without kft.
+    answers = re.findall(r"holdout/(\w+)/\d+\.png\s+(\w+)", result.stdout)
+    assert len(answers) == 5
+    assert sum(true == served for true, served in answers) >= 4

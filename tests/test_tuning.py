@@ -1,0 +1,61 @@
+"""A search chooses on validation, judges the holdout once, and goes on after a stop."""
+
+import pytest
+
+from kft.config import load_pipeline
+from kft.errors import ConfigError
+from kft.runs import find_runs
+from kft.training import Display
+from kft.tuning import check_space, tune
+
+SETTINGS = (
+    "backbone.name=small_cnn",
+    "backbone.weights=random",
+    "backbone.options.width=4",
+    "strategy.name=linear_probe",
+    "strategy.probe_duration=3",
+    "training.global_batch_size=8",
+    "export.enabled=false",
+    "tuning.oracle=grid",
+    "tuning.space={strategy.probe_learning_rate: {values: [1e-7, 3e-2]}}",
+)
+
+
+def test_the_better_value_wins_and_only_the_winner_sees_the_holdout(tmp_path, make_picture_folder):
+    make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=20, size=24)
+    pipeline = load_pipeline(
+        str(tmp_path / "photos"), (*SETTINGS, "tuning.trials=2", f"runs_directory={tmp_path}/runs")
+    )
+    tuned = tune(pipeline, Display())
+    assert tuned.objective == "accuracy"
+    assert [t.settings["strategy.probe_learning_rate"] for t in tuned.trials] == [3e-2, 1e-7]
+    assert tuned.trials[0].score >= tuned.trials[1].score
+    judged = [run for run in find_runs(tmp_path / "runs") if run.evaluation("holdout").exists()]
+    assert [run.path for run in judged] == [tuned.finished.run.path]
+    # A second search finds its trials done, and only runs the best.
+    before = len(find_runs(tmp_path / "runs"))
+    again = tune(pipeline, Display())
+    assert again.trials == tuned.trials
+    assert len(find_runs(tmp_path / "runs")) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("tuning.space={strategy.lerning_rate: {values: [1]}}",), "lerning_rate"),
+        (("tuning.space={head.dropout: {values: [0.2, 2]}}",), "head.dropout"),
+        (("tuning.space={}",), "names no setting"),
+        (("data.validation=0",), "never on the holdout"),
+    ],
+)
+def test_a_search_that_cannot_be_run_is_refused_before_its_first_trial(overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        check_space(load_pipeline("photos", (*SETTINGS, *overrides)))
+
+
+@pytest.mark.parametrize(
+    "dimension", ["{low: 1}", "{values: [1], low: 0, high: 1}", "{low: 2, high: 1}", "{}"]
+)
+def test_a_dimension_is_values_or_a_range(dimension):
+    with pytest.raises(ConfigError, match=r"tuning\.space"):
+        load_pipeline("photos", [f"tuning.space={{head.dropout: {dimension}}}"])
