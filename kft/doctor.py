@@ -41,11 +41,12 @@ def examine() -> list[Finding]:
 
 def _python() -> Finding:
     version = sys.version_info[:2]
+    is_fine = PYTHONS[0] <= version <= PYTHONS[1]
     return Finding(
         "Python",
-        PYTHONS[0] <= version <= PYTHONS[1],
+        is_fine,
         f"{sys.version.split()[0]} at {sys.executable}",
-        "use Python 3.11, 3.12 or 3.13",
+        "" if is_fine else "use Python 3.11, 3.12 or 3.13",
     )
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from kft.data import Examples, Splits, load_splits
 from kft.data.gate import check_files
 from kft.data.input_pipeline import make_dataset
-from kft.errors import DataError
+from kft.errors import DataError, RunError
 from kft.evaluation import evaluate, predict_outputs
-from kft.runs import open_run
+from kft.runs import RunDirectory, open_run
 from kft.runs.layout import read_json
 from kft.serving import (
     Answer,
@@ -141,6 +141,11 @@ def predict(path: Path, files: Sequence[str]) -> list[Answer]:
     """
     if is_export(path):
         return predict_files(path, files)
+    if not RunDirectory(path).status_file.is_file():
+        raise RunError(
+            f"{path}: neither a run (`kft runs` lists them) nor an export (a folder that holds "
+            "saved_model.pb, or numbered versions)."
+        )
     trained = load_trained(open_run(path))
     examples = Examples(tuple(files), tuple(files), np.zeros(len(files), np.int64))
     check_files(examples)

@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).parent.parent / "kft"
 # Rooms on one line do not import each other; a room imports only from the lines above its own.
 ORDER = (
     ("__init__",),
-    ("errors", "registry"),
+    ("errors",),
+    ("registry",),
     ("config",),
     ("runs",),
     ("data", "backbones", "heads"),

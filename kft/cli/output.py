@@ -25,9 +25,10 @@ PIPED_WIDTH = 160
 
 def make_console() -> Console:
     """Standard output; in a pipe it has a fixed width and no colour."""
+    # Markup off: `pip install 'kft[hub]'` is text.
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=PIPED_WIDTH)
+        console = Console(highlight=False, markup=False, width=PIPED_WIDTH)
     return console
 
 
@@ -43,7 +44,7 @@ def _table(*headings: str, title: str | None = None) -> Table:
 def _pairs(console: Console, rows: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        console.print(f"  {name.ljust(width)}  {value}", markup=False, soft_wrap=True)
+        console.print(f"  {name.ljust(width)}  {value}", soft_wrap=True)
 
 
 def show_finished(finished: Finished) -> None:
@@ -53,7 +54,7 @@ def show_finished(finished: Finished) -> None:
 
     console = make_console()
     seconds = sum(fitted.seconds for fitted in finished.fitted)
-    console.print(f"\nFinished; the phases took {format_seconds(seconds)}.\n", markup=False)
+    console.print(f"\nFinished; the phases took {format_seconds(seconds)}.\n")
     run, export = finished.run.path, finished.export
     rows = []
     if finished.evaluation:
@@ -74,7 +75,7 @@ def show_finished(finished: Finished) -> None:
     if not export:
         commands.append(f"kft export {run}")
     for line in commands:
-        console.print(f"  {line}", markup=False, soft_wrap=True)
+        console.print(f"  {line}", soft_wrap=True)
 
 
 def _describe_export(export: Export) -> str:
@@ -90,11 +91,10 @@ def show_export(export: Export) -> None:
     folder = export.path.parent
     _pairs(console, [("Export", _describe_export(export))])
     console.print("\nNext\n")
-    console.print(f"  kft predict {export.path} PICTURE.jpg", markup=False, soft_wrap=True)
+    console.print(f"  kft predict {export.path} PICTURE.jpg", soft_wrap=True)
     console.print(
         f"  docker run -p 8501:8501 -v {folder.absolute()}:/models/{folder.name} "
         f"-e MODEL_NAME={folder.name} tensorflow/serving",
-        markup=False,
         soft_wrap=True,
     )
 
@@ -107,9 +107,9 @@ def show_plan(plan: Plan) -> None:
     from kft.workflow import describe_data
 
     console = make_console()
-    console.print(dump_pipeline(plan.pipeline), markup=False, soft_wrap=True)
+    console.print(dump_pipeline(plan.pipeline), soft_wrap=True)
     for line in describe_data(plan.splits):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     forecasts = forecast_phases(
         plan.assembled,
         plan.phases,
@@ -140,7 +140,7 @@ def show_plan(plan: Plan) -> None:
     risks = find_risks(plan.splits, plan.assembled.backbone, plan.phases)
     console.print("Risks" if risks else "No risks seen.")
     for risk in risks:
-        console.print(f"  - {risk}", markup=False, soft_wrap=True)
+        console.print(f"  - {risk}", soft_wrap=True)
 
 
 def _show_block_table(console: Console, plan: Plan) -> None:
@@ -162,7 +162,7 @@ def show_figures(figures: dict[str, Any], *, title: str) -> None:
     from kft.evaluation import headline
 
     console = make_console()
-    console.print(f"{title}: {headline(figures)}", markup=False, soft_wrap=True)
+    console.print(f"{title}: {headline(figures)}", soft_wrap=True)
     for kind in ("classes", "labels", "numbers"):
         if kind not in figures:
             continue
@@ -200,9 +200,9 @@ def show_runs(runs: Sequence[RunDirectory], directory: str) -> None:
 
     console = make_console()
     if not runs:
-        console.print(f"No runs in {Path(directory).absolute()}.", markup=False, soft_wrap=True)
+        console.print(f"No runs in {Path(directory).absolute()}.", soft_wrap=True)
         return
-    table = _table("run", "state", "since", "holdout")
+    table = _table("run", "state", "at", "holdout")
     for run in runs:
         try:
             status = run.read_status()
@@ -210,7 +210,7 @@ def show_runs(runs: Sequence[RunDirectory], directory: str) -> None:
             table.add_row(str(run.path), "damaged", "", str(error))
             continue
         note = status.get("holdout") or status.get("reason") or ""
-        table.add_row(str(run.path), status["state"], status["time"], note.partition(";")[0])
+        table.add_row(str(run.path), status["state"], status["time"], note.partition(" (")[0])
     console.print(table)
 
 
@@ -236,7 +236,6 @@ def show_backbones(listings: Sequence[Listing]) -> None:
     console.print(
         "Also: hub:HANDLE, keras_hub:PRESET, or the path of a saved backbone, a .keras file or a "
         "SavedModel. `kft backbones NAME` shows the blocks.",
-        markup=False,
         soft_wrap=True,
     )
 

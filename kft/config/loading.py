@@ -159,7 +159,8 @@ def _default_name(target: str | None, values: dict[str, Any]) -> str:
     """The pipeline file's stem, or the last part of the data path, made a plain name."""
     data = values.get("data")
     source = target or (data.get("path") if isinstance(data, dict) else None) or "pipeline"
-    stem = Path(str(source)).resolve().name if target else Path(str(source)).name
+    # absolute(), not resolve(): a link is named by the user, its target is not.
+    stem = Path(str(source)).absolute().name
     if target and is_pipeline_file(target):
         stem = Path(target).stem
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")
@@ -201,7 +202,8 @@ def _keys_at(location: Sequence[str | int]) -> list[str]:
     """The keys that the section at `location` knows."""
     model: type[BaseModel] = Pipeline
     for part in location:
-        if isinstance(part, int):
+        # An index, or a key of the user's own.
+        if isinstance(part, int) or part not in model.model_fields:
             continue
         annotation: Any = model.model_fields[part].annotation
         candidates = [annotation, *get_args(annotation)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import keras
 
+from kft.backbones.graph import Graph
 from kft.backbones.partition import cut_after
 from kft.heads.base import FEATURE_VECTOR
 from kft.model import HEAD, Assembled
@@ -39,8 +40,8 @@ def find_cut(assembled: Assembled, trainable: Iterable[str]) -> Cut | None:
         vector = assembled.model.get_layer(FEATURE_VECTOR).output
         return Cut(
             FEATURE_VECTOR,
-            keras.Model(assembled.model.inputs, vector, name="prefix"),
-            keras.Model(vector, assembled.model.outputs, name="suffix"),
+            keras.Model(assembled.model.input, vector, name="prefix"),
+            keras.Model(vector, assembled.model.output, name="suffix"),
         )
     names = [block.name for block in assembled.backbone.blocks]
     first = min(names.index(name) for name in trainable if name in names)
@@ -53,13 +54,15 @@ def find_cut(assembled: Assembled, trainable: Iterable[str]) -> Cut | None:
 
 def _cut_inside(assembled: Assembled, crossing: keras.KerasTensor, name: str) -> Cut:
     model, backbone = assembled.model, assembled.backbone.model
-    inner_prefix = keras.Model(backbone.inputs, crossing, name="inner_prefix")
-    inner_suffix = keras.Model(crossing, backbone.outputs, name="inner_suffix")
+    inner_prefix = keras.Model(backbone.input, crossing, name="inner_prefix")
+    inner_suffix = keras.Model(crossing, backbone.output, name="inner_suffix")
     scaled = model.get_layer("pixel_scaling").output
-    above = keras.Model(model.get_layer(backbone.name).output, model.outputs, name="above")
+    # Of the call in this model: `backbone.output` is the tensor inside the backbone's own graph.
+    features = next(step.outputs[0] for step in Graph(model).steps if step.operation is backbone)
+    above = keras.Model(features, model.output, name="above")
     stored = keras.Input(crossing.shape[1:], dtype=crossing.dtype, name="stored")
     return Cut(
         name,
-        keras.Model(model.inputs, inner_prefix(scaled), name="prefix"),
+        keras.Model(model.input, inner_prefix(scaled), name="prefix"),
         keras.Model(stored, above(inner_suffix(stored)), name="suffix"),
     )

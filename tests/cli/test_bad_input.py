@@ -152,7 +152,7 @@ def test_a_run_that_is_none(place, verb):
 
 def test_predicting_with_what_is_neither_run_nor_export(place):
     picture(place / "cat.png")
-    assert "no such run" in refused(place, "predict", "nothing", "cat.png")
+    assert "neither a run" in refused(place, "predict", "nothing", "cat.png")
 
 
 def test_a_batch_size_below_one(place):

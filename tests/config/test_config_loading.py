@@ -1,0 +1,353 @@
+"""Text -> a pipeline, or one error that lists every problem with its place."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kft.config import (
+    PRETRAINING_OVERRIDES,
+    Pipeline,
+    dump_pipeline,
+    is_pipeline_file,
+    load_pipeline,
+    override_pipeline,
+    parse_yaml,
+    validate_pipeline,
+)
+from kft.errors import ConfigError
+
+PIPELINES = sorted((Path(__file__).parents[2] / "pipelines").glob("*.yaml"))
+
+
+def refusal(*overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_pipeline(None, overrides)
+    return str(caught.value)
+
+
+# YAML
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 0.001),
+        ("1E5", 1e5),
+        ("-1e-3", -0.001),
+        (".5e2", 50.0),
+        ("1e3x", "1e3x"),
+        ("3", 3),
+        ("0.5", 0.5),
+        ("no", "no"),
+        ("yes", "yes"),
+        ("on", "on"),
+        ("off", "off"),
+        ("true", True),
+        ("False", False),
+        ("null", None),
+        ("'1e-3'", "1e-3"),
+        ("[1e-3, no]", [0.001, "no"]),
+    ],
+)
+def test_scalars_are_those_of_yaml_1_2(text, value):
+    parsed = parse_yaml(text, "here")
+    assert parsed == value
+    assert type(parsed) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "reason"),
+    [
+        ("a: 1\nb: [1, 2", "here, line 2, column 9", "expected ',' or ']'"),
+        ("a: b: c", "here, line 1, column 5", "mapping values are not allowed here"),
+        ("a: 1\nb: 2\na: 3", "here, line 3, column 1", "the key 'a' stands twice"),
+        ("data: {x: 1, x: 2}", "here, line 1, column 14", "the key 'x' stands twice"),
+        ("? [a]\n: 1", "here, line 1, column 3", "a key must be a word"),
+        ("a: *b", "here, line 1, column 4", "undefined alias 'b'"),
+        ("a: !!python/name:os.system x", "here, line 1, column 4", "python/name:os.system"),
+        ("a: \x01", "here", "special characters are not allowed"),
+    ],
+)
+def test_what_is_not_yaml_is_refused_with_line_and_column(text, place, reason):
+    with pytest.raises(ConfigError) as caught:
+        parse_yaml(text, "here")
+    assert str(caught.value).startswith(f"{place}: not valid YAML: ")
+    assert reason in str(caught.value)
+
+
+# Unknown keys and refused values
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainig={}", "trainig: unknown key. Did you mean 'training'"),
+        ("training.sed=3", "training.sed: unknown key. Did you mean 'seed'?"),
+        ("data.table.pth_column=x", "data.table.pth_column: unknown key. Did you mean 'path_col"),
+        (
+            "strategy.phases=[{}, {trainabl: [head]}]",
+            "strategy.phases[1].trainabl: unknown key. Did you mean 'trainable'?",
+        ),
+        (
+            "tuning.space={head.dropout: {valus: [1]}}",
+            "tuning.space.head.dropout.valus: unknown key. Did you mean 'values'?",
+        ),
+        ("xyz=1", "xyz: unknown key. Allowed: backbone, data, export, head, name,"),
+        ("head.xyz=1", "head.xyz: unknown key. Allowed: dropout, hidden, name, pooling."),
+    ],
+)
+def test_an_unknown_key_is_refused_at_every_level_with_the_near_name(override, message):
+    assert message in refusal(override)
+
+
+@pytest.mark.parametrize(
+    ("override", "path"),
+    [
+        ("training.seed=no", "training.seed: found 'no'."),
+        ("training.seed=-1", "training.seed: found -1."),
+        ("training.warmup=1", "training.warmup: found 1."),
+        ("training.precision=float16", "training.precision: found 'float16'. Input should be 'flo"),
+        ("head.hidden=[8, 0]", "head.hidden[1]: found 0."),
+        ("training=3", "training: found 3."),
+        ("strategy.full_learning_rate=0", "strategy.full_learning_rate: found 0."),
+        ("strategy.full_learning_rate=.nan", "strategy.full_learning_rate: found nan."),
+        ("backbone.input_size=8", "backbone.input_size: found 8."),
+        ("name=../x", "name: found '../x'."),
+    ],
+)
+def test_a_refused_value_is_shown_with_its_path(override, path):
+    assert path in refusal(override)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["data.validation=0.6", "data.holdout=0.6"],
+            "data: validation 0.6 and holdout 0.6 leave nothing to train on",
+        ),
+        (["strategy.name=phases"], "strategy: name 'phases' needs at least one entry"),
+        (["strategy.phases=[{}]"], "strategy: `phases` is given, but name is 'lp_ft'"),
+        (["tuning.space={a: {low: 1}}"], "tuning.space.a: give either `values`, or both"),
+        (["tuning.space={a: {low: 1, high: 2, values: [1]}}"], "give either `values`, or both"),
+        (["tuning.space={a: {low: 2, high: 1}}"], "low 2.0 must be below high 1.0"),
+        (["tuning.space={a: {low: 0, high: 1}}"], "a log range starts above 0, not at 0.0"),
+    ],
+)
+def test_values_that_contradict_each_other_are_refused(overrides, message):
+    assert message in refusal(*overrides)
+
+
+def test_a_linear_range_may_start_at_zero():
+    space = load_pipeline(None, ["tuning.space={a: {low: 0, high: 1, scale: linear}}"]).tuning.space
+    assert space["a"].low == 0.0
+
+
+def test_all_problems_are_listed_at_once(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("training: {sed: 1, warmup: 2}\nhead: {hidden: [0]}\nbackbon: {}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_pipeline(str(path))
+    first, *listed = str(caught.value).splitlines()
+    assert first == f"{path}: 4 problems"
+    assert [line.split(":")[0] for line in listed] == [
+        "  - head.hidden[0]",
+        "  - training.warmup",
+        "  - training.sed",
+        "  - backbon",
+    ]
+
+
+# Overrides
+
+
+def test_overrides_set_values_at_any_depth_and_make_missing_sections():
+    pipeline = load_pipeline(
+        None,
+        [
+            "training.seed=3",
+            "strategy.full_learning_rate=1e-3",
+            "data.table.label_columns=[a, no]",
+            "backbone.options.alpha=0.35",
+            "training.clip_norm=null",
+            "data.path=a=b",
+        ],
+    )
+    assert pipeline.training.seed == 3
+    assert pipeline.strategy.full_learning_rate == 0.001
+    assert pipeline.data.table.label_columns == ("a", "no")
+    assert pipeline.backbone.options == {"alpha": 0.35}
+    assert pipeline.training.clip_norm is None
+    assert pipeline.data.path == "a=b"
+
+
+def test_the_last_of_two_overrides_counts():
+    assert load_pipeline(None, ["training.seed=1", "training.seed=2"]).training.seed == 2
+
+
+def test_overrides_win_over_the_file(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("training: {seed: 1, warmup: 0.5}\n")
+    training = load_pipeline(str(path), ["training.seed=2"]).training
+    assert (training.seed, training.warmup) == (2, 0.5)
+
+
+@pytest.mark.parametrize("override", ["nope", "=3", ".a=3", "a..b=3", ""])
+def test_an_override_of_another_form_is_refused_with_an_example(override):
+    assert refusal(override) == (
+        f"override {override!r}: the form is key.path=value, for example training.seed=3"
+    )
+
+
+def test_an_override_below_a_value_that_has_no_keys_is_refused():
+    message = refusal("training.seed=3", "training.seed.x=4")
+    assert message == "override 'training.seed.x=4': training.seed holds 3, not a section that has keys"
+
+
+def test_an_override_whose_value_is_not_yaml_is_named():
+    assert refusal("head.hidden=[1").startswith("override 'head.hidden=[1', line 1, column 3: not")
+
+
+def test_an_override_of_a_validated_pipeline_changes_that_setting_alone():
+    pipeline = load_pipeline(None, ["training.seed=3"])
+    changed = override_pipeline(pipeline, ["training.warmup=0"])
+    assert changed.training == pipeline.training.model_copy(update={"warmup": 0.0})
+    assert changed.data == pipeline.data
+    with pytest.raises(ConfigError, match=r"^override: training\.sed: unknown key"):
+        override_pipeline(pipeline, ["training.sed=0"])
+
+
+def test_what_pretraining_sets_is_valid():
+    pipeline = load_pipeline(None, PRETRAINING_OVERRIDES)
+    assert pipeline.backbone.name == "small_cnn"
+    assert not pipeline.export.enabled
+
+
+# Files and names
+
+
+def test_a_missing_file_is_named_with_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"^no\.yaml: no such pipeline file") as caught:
+        load_pipeline("no.yaml")
+    assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize(("content", "kind"), [("- a\n- b\n", "list"), ("word", "str")])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path, content, kind):
+    path = tmp_path / "x.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=f"mapping of sections .*this file holds a {kind}"):
+        load_pipeline(str(path))
+
+
+def test_a_file_that_is_not_utf_8_is_refused(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_bytes(b"name: \xff\xfe")
+    with pytest.raises(ConfigError, match="cannot be read as UTF-8"):
+        load_pipeline(str(path))
+
+
+def test_a_file_with_a_byte_order_mark_and_an_empty_file_are_read(tmp_path):
+    (tmp_path / "mark.yaml").write_bytes(b"\xef\xbb\xbftraining: {seed: 5}\n")
+    (tmp_path / "empty.yaml").write_text("# nothing\n")
+    assert load_pipeline(str(tmp_path / "mark.yaml")).training.seed == 5
+    assert load_pipeline(str(tmp_path / "empty.yaml")) == Pipeline(name="empty")
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [("a.yaml", True), ("a.YML", True), ("a/b.yml", True), ("a.csv", False), ("yaml", False)],
+)
+def test_a_pipeline_file_is_known_by_its_ending(target, expected):
+    assert is_pipeline_file(target) is expected
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("photos", "photos"),
+        ("some/where/My photos/", "My-photos"),
+        ("tfds:mnist", "tfds-mnist"),
+        ("labels.csv", "labels.csv"),
+        ("___", "pipeline"),
+        ("a" * 200, "a" * 100),
+    ],
+)
+def test_the_name_is_by_default_that_of_the_data(target, name):
+    pipeline = load_pipeline(target)
+    assert pipeline.name == name
+    assert pipeline.data.path == target
+
+
+def test_the_default_name_of_the_working_directory_is_its_own(tmp_path, monkeypatch):
+    (tmp_path / "birds").mkdir()
+    monkeypatch.chdir(tmp_path / "birds")
+    assert load_pipeline(".").name == "birds"
+
+
+def test_the_name_of_a_pipeline_file_is_its_stem_and_a_given_name_wins(tmp_path):
+    path = tmp_path / "my probe.yaml"
+    path.write_text("data: {path: photos}\n")
+    assert load_pipeline(str(path)).name == "my-probe"
+    assert load_pipeline(str(path), ["name=other"]).name == "other"
+
+
+def test_without_a_target_the_name_comes_from_the_data_path():
+    assert load_pipeline(None).name == "pipeline"
+    assert load_pipeline(None, ["data.path=some/birds"]).name == "birds"
+
+
+# Round trip
+
+
+def test_there_are_pipelines_to_dump():
+    assert PIPELINES
+
+
+@pytest.mark.parametrize("path", PIPELINES, ids=lambda p: p.stem)
+def test_every_pipeline_file_survives_dump_and_load(path, tmp_path):
+    pipeline = load_pipeline(str(path))
+    (tmp_path / "again.yaml").write_text(dump_pipeline(pipeline), encoding="utf-8")
+    assert load_pipeline(str(tmp_path / "again.yaml")) == pipeline
+
+
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=12)
+RATES = st.floats(1e-12, 1e3, allow_nan=False)
+
+
+@given(
+    path=st.one_of(st.none(), WORDS),
+    options=st.dictionaries(
+        WORDS, st.one_of(st.booleans(), st.integers(-5, 2**40), RATES, WORDS), max_size=3
+    ),
+    phases=st.lists(
+        st.fixed_dictionaries(
+            {
+                "name": st.one_of(st.none(), WORDS),
+                "trainable": st.lists(WORDS, max_size=3),
+                "learning_rate": RATES,
+                "multipliers": st.dictionaries(WORDS, RATES, max_size=2),
+                "duration": st.one_of(WORDS, st.integers(1, 99)),
+            }
+        ),
+        max_size=2,
+    ),
+    hidden=st.lists(st.integers(1, 4096), max_size=3),
+)
+def test_any_pipeline_survives_dump_and_load(path, options, phases, hidden):
+    pipeline = validate_pipeline(
+        {
+            "data": {"path": path},
+            "backbone": {"options": options},
+            "strategy": {"name": "phases", "phases": phases} if phases else {},
+            "head": {"hidden": hidden},
+        },
+        "here",
+    )
+    again = validate_pipeline(parse_yaml(dump_pipeline(pipeline), "dump"), "dump")
+    assert again == pipeline
+    for key, value in pipeline.backbone.options.items():
+        assert type(again.backbone.options[key]) is type(value)

@@ -1,0 +1,46 @@
+"""The typed pipeline: frozen, and the one place of every default."""
+
+import typing
+
+import pytest
+from pydantic import ValidationError
+
+from kft.backbones import BACKBONES
+from kft.config import HeadConfig, Pipeline, StrategyConfig
+from kft.config.schema import Section
+from kft.heads import HEADS
+from kft.strategies import STRATEGIES
+
+SECTIONS = sorted(Section.__subclasses__(), key=lambda section: section.__name__)
+
+
+def test_there_are_sections():
+    assert len(SECTIONS) >= 10
+    assert Pipeline in SECTIONS
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
+def test_a_section_cannot_be_changed_once_made(section):
+    value = section(values=(1,)) if "values" in section.model_fields else section()
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(value, next(iter(section.model_fields)), None)
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
+def test_every_setting_says_what_it_is(section):
+    silent = {
+        name
+        for name, field in section.model_fields.items()
+        if not field.description and not isinstance(field.default, Section)
+    }
+    assert not silent
+
+
+def choices(section: type[Section], key: str) -> set[str]:
+    return set(typing.get_args(section.model_fields[key].annotation))
+
+
+def test_the_choices_of_the_pipeline_are_what_the_registries_hold():
+    assert choices(HeadConfig, "name") == {"auto", *HEADS}
+    assert choices(StrategyConfig, "name") == set(STRATEGIES)
+    assert Pipeline().backbone.name in BACKBONES

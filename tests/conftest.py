@@ -1,0 +1,135 @@
+"""What every room's tests share: pictures to learn, a tiny model, and no traces on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+if TYPE_CHECKING:
+    from kft.model import Assembled
+
+REPOSITORY = Path(__file__).parent.parent
+CLASS_NAMES = ("cat", "dog", "owl")
+TINY_SIZE = 32
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _session_caches(tmp_path_factory) -> Iterator[None]:
+    """For fixtures that outlive a test: the caches of no user, and no weights of theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KFT_CACHE_DIR", str(tmp_path_factory.mktemp("caches")))
+        patch.delenv("KFT_WEIGHTS_DIR", raising=False)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def caches(_session_caches, monkeypatch, tmp_path_factory) -> Path:
+    """The cache folder of this test alone; it starts empty."""
+    folder = tmp_path_factory.mktemp("caches")
+    monkeypatch.setenv("KFT_CACHE_DIR", str(folder))
+    monkeypatch.delenv("KFT_WEIGHTS_DIR", raising=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real pictures and weights, which are not part of the project."""
+    given = os.environ.get("KFT_SHARED", "../shared")
+    folder = (REPOSITORY / given).resolve()
+    if not folder.is_dir():
+        pytest.skip(f"KFT_SHARED: no such folder {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_picture_folder() -> Callable[..., Path]:
+    """Write a folder of PNG pictures for each class; a class has one colour, whatever its index."""
+
+    def make(
+        root: Path | str,
+        classes: Sequence[str] = CLASS_NAMES,
+        per_class: int = 10,
+        size: int = TINY_SIZE,
+        *,
+        only: bool = False,
+    ) -> Path:
+        """`only`: `root` must hold no other classes."""
+        colours = {name: _colour(name) for name in classes}
+        assert not only or not Path(root).exists() or set(os.listdir(root)) <= set(classes)
+        assert _least_distance(list(colours.values())) > 60, "choose classes of other colours"
+        for name, colour in colours.items():
+            folder = Path(root) / name
+            folder.mkdir(parents=True, exist_ok=True)
+            for number in range(per_class):
+                noise = np.random.default_rng([number, *name.encode()])
+                pixels = colour + noise.normal(0, 12, (size, size, 3))
+                picture = np.clip(pixels, 0, 255).astype(np.uint8)
+                Image.fromarray(picture).save(folder / f"{number:03d}.png")
+        return Path(root)
+
+    return make
+
+
+def _colour(name: str) -> np.ndarray:
+    return np.frombuffer(hashlib.sha256(name.encode()).digest()[:3], np.uint8).astype(float)
+
+
+def _least_distance(colours: list[np.ndarray]) -> float:
+    pairs = [(a, b) for index, a in enumerate(colours) for b in colours[:index]]
+    return min((float(np.linalg.norm(a - b)) for a, b in pairs), default=np.inf)
+
+
+@pytest.fixture(scope="session")
+def assemble_tiny() -> Callable[..., Assembled]:
+    """Make a small_cnn of width 4 at 32 pixels with a head; its weights are those of the seed.
+
+    The kernel of the logits is drawn too (kft starts it from zero), so that gradients
+    reach the backbone and outputs differ between pictures from the first step on.
+    """
+
+    def make(seed: int = 0, *, head: object = None, is_head_drawn: bool = True) -> Assembled:
+        import keras
+
+        from kft.backbones import load_backbone
+        from kft.config import BackboneConfig
+        from kft.heads.classification import ClassificationHead
+        from kft.model import assemble
+
+        keras.utils.set_random_seed(seed)
+        config = BackboneConfig(
+            name="small_cnn", weights="random", input_size=TINY_SIZE, options={"width": 4}
+        )
+        assembled = assemble(load_backbone(config), head or ClassificationHead(CLASS_NAMES))
+        if is_head_drawn:
+            kernel = assembled.model.get_layer("logits").kernel
+            drawn = np.random.default_rng(seed).normal(0, 0.3, kernel.shape)
+            kernel.assign(drawn.astype("float32"))
+        return assembled
+
+    return make
+
+
+@pytest.fixture
+def tiny_assembled(assemble_tiny) -> Assembled:
+    """small_cnn with a head of three classes."""
+    return assemble_tiny()
+
+
+@pytest.fixture
+def restored_globals() -> Iterator[None]:
+    """For a test that sets the seed, op determinism or the dtype policy: put them back after."""
+    import keras
+    from tensorflow.python.framework import config
+
+    policy = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(policy)
+    # TensorFlow shows the way back in no public name.
+    config.disable_op_determinism()

@@ -1,0 +1,156 @@
+"""Figures against a hand's and scikit-learn's."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from kft.evaluation import headline
+from kft.evaluation.metrics import compute_metrics, wilson_interval
+
+NAMES = ("cat", "dog", "owl")
+# Predicted: cat, dog, dog, cat, cat; right: the first, second and last.
+PROBABILITIES = np.array(
+    [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.5, 0.3], [0.6, 0.3, 0.1], [0.9, 0.05, 0.05]],
+    np.float32,
+)
+CLASSES = np.array([0, 1, 2, 1, 0])
+
+
+def judge(kind, targets, outputs, train_targets, names=NAMES):
+    figures = compute_metrics(kind, targets, outputs, names, train_targets)
+    assert json.loads(json.dumps(figures, allow_nan=False)) == figures
+    return figures
+
+
+def test_the_figures_of_classes_are_those_of_a_hand():
+    figures = judge("class", CLASSES, PROBABILITIES, np.array([1, 1, 0]))
+    assert figures["examples"] == 5
+    assert figures["accuracy"] == 0.6
+    assert figures["majority_class_accuracy"] == 0.4
+    assert figures["classes"]["cat"] == {
+        "precision": pytest.approx(2 / 3),
+        "recall": 1.0,
+        "f1": pytest.approx(0.8),
+        "examples": 2,
+    }
+    assert figures["classes"]["dog"]["f1"] == 0.5
+    assert figures["classes"]["owl"] == {"precision": 0, "recall": 0, "f1": 0, "examples": 1}
+    assert figures["macro_f1"] == pytest.approx((0.8 + 0.5 + 0) / 3)
+    assert figures["log_loss"] == pytest.approx(-np.log([0.7, 0.8, 0.3, 0.3, 0.9]).mean(), rel=1e-6)
+    assert figures["confusion"]["counts"] == [[2, 0, 0], [1, 1, 0], [0, 1, 0]]
+    assert figures["confusion"]["rows_are_true_columns_are_predicted"] == list(NAMES)
+    assert figures["accuracy_95_percent_interval"] == list(wilson_interval(3, 5))
+
+
+def test_the_figures_of_classes_are_those_of_scikit_learn():
+    random = np.random.default_rng(0)
+    targets = random.integers(0, 3, 200)
+    outputs = random.dirichlet([1, 1, 1], 200).astype(np.float32)
+    figures = judge("class", targets, outputs, targets)
+    predicted = outputs.argmax(axis=1)
+    assert figures["accuracy"] == pytest.approx(reference.accuracy_score(targets, predicted))
+    assert figures["macro_f1"] == pytest.approx(
+        reference.f1_score(targets, predicted, average="macro")
+    )
+    normal = outputs.astype(float) / outputs.astype(float).sum(axis=1, keepdims=True)
+    assert figures["log_loss"] == pytest.approx(reference.log_loss(targets, normal), rel=1e-5)
+
+
+def test_a_class_without_examples_keeps_its_row_and_column():
+    figures = judge("class", np.array([0, 0]), PROBABILITIES[:2], np.array([0]))
+    assert set(figures["classes"]) == set(NAMES)
+    assert figures["classes"]["owl"]["examples"] == 0
+    assert figures["confusion"]["counts"] == [[1, 1, 0], [0, 0, 0], [0, 0, 0]]
+
+
+def test_a_probability_of_zero_gives_a_large_loss_and_no_infinity():
+    outputs = np.array([[0.0, 1.0, 0.0]], np.float32)
+    figures = judge("class", np.array([0]), outputs, np.array([0]))
+    assert figures["log_loss"] == pytest.approx(-np.log(1e-38))
+
+
+def test_the_figures_of_labels_are_those_of_a_hand():
+    targets = np.array([[1, 0], [1, 1], [0, 0], [0, 0]], np.float32)
+    outputs = np.array([[0.9, 0.1], [0.5, 0.2], [0.6, 0.4], [0.1, 0.3]], np.float32)
+    # In training the first label is mostly on, the second off.
+    figures = judge("labels", targets, outputs, np.array([[1, 0], [1, 0], [0, 1]]), ("a", "b"))
+    assert figures["accuracy"] == 6 / 8
+    assert figures["exact_match"] == 2 / 4
+    assert figures["exact_match_95_percent_interval"] == list(wilson_interval(2, 4))
+    assert figures["majority_label_accuracy"] == 5 / 8
+    assert figures["labels"]["a"]["precision"] == pytest.approx(2 / 3)
+    assert figures["labels"]["a"]["recall"] == 1.0
+    assert figures["labels"]["b"]["f1"] == 0.0
+    assert figures["macro_f1"] == pytest.approx(0.8 / 2)
+    for index, name in enumerate("ab"):
+        assert figures["labels"][name]["average_precision"] == pytest.approx(
+            reference.average_precision_score(targets[:, index], outputs[:, index])
+        )
+
+
+def test_a_label_that_never_occurs_has_no_average_precision():
+    figures = judge("labels", np.zeros((2, 1)), np.full((2, 1), 0.2), np.zeros((2, 1)), ("a",))
+    assert figures["labels"]["a"]["average_precision"] is None
+    assert figures["labels"]["a"]["examples"] == 0
+
+
+def test_the_figures_of_numbers_are_those_of_a_hand():
+    targets = np.array([[0.0, 5], [2, 5], [4, 5]], np.float32)
+    outputs = np.array([[1.0, 5], [2, 6], [4, 3]], np.float32)
+    train = np.array([[0.0, 5], [4, 7]], np.float32)
+    figures = judge("number", targets, outputs, train, ("x", "y"))
+    assert figures["mean_absolute_error"] == pytest.approx((1 + 1 + 2) / 6)
+    # The training means are 2 and 6.
+    assert figures["mean_target_absolute_error"] == pytest.approx((2 + 0 + 2 + 3) / 6)
+    x, y = figures["numbers"]["x"], figures["numbers"]["y"]
+    assert x["root_mean_squared_error"] == pytest.approx(np.sqrt(1 / 3))
+    assert x["r_squared"] == pytest.approx(reference.r2_score(targets[:, 0], outputs[:, 0]))
+    assert x["r_squared"] == pytest.approx(1 - 1 / 8)
+    assert y["mean_absolute_error"] == 1.0
+    assert y["r_squared"] is None
+
+
+@pytest.mark.parametrize(
+    ("correct", "total", "low", "high"),
+    [
+        # Newcombe, Statistics in Medicine 17 (1998), table I, method 3.
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+        # By symmetry with none of twenty.
+        (20, 20, 0.8389, 1.0000),
+        # One half: (1/2 ± z sqrt(1/4n + z²/4n²)/(1 + z²/n) by hand.
+        (1, 2, 0.0945, 0.9055),
+    ],
+)
+def test_the_wilson_interval_is_the_published_one(correct, total, low, high):
+    assert wilson_interval(correct, total) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_the_wilson_interval_holds_its_share_and_narrows_with_examples():
+    widths = []
+    for total in (10, 100, 1000):
+        low, high = wilson_interval(total * 9 // 10, total)
+        assert 0 <= low < 0.9 < high <= 1
+        widths.append(high - low)
+    assert widths == sorted(widths, reverse=True)
+
+
+def test_the_headline_of_each_kind_names_its_baseline():
+    classes = judge("class", CLASSES, PROBABILITIES, np.array([1, 1, 0]))
+    assert headline(classes) == (
+        "accuracy 0.600 (95 % interval 0.231 to 0.882; answering the majority class: 0.400), "
+        "5 examples"
+    )
+    labels = judge("labels", np.eye(2), np.eye(2), np.zeros((2, 2)), ("a", "b"))
+    assert headline(labels) == (
+        "label accuracy 1.000 (answering each label's majority: 0.500), exact match 1.000, "
+        "2 examples"
+    )
+    numbers = judge("number", np.ones((2, 1)), np.zeros((2, 1)), np.full((1, 1), 4.0), ("x",))
+    assert headline(numbers) == (
+        "mean absolute error 1 (answering the training mean: 3), 2 examples"
+    )

@@ -1,0 +1,203 @@
+"""Where the frozen prefix ends, and that both halves together are the model."""
+
+from __future__ import annotations
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+
+from kft.backbones import load_backbone
+from kft.backbones.record import Backbone, Block, InputSpec
+from kft.config import BackboneConfig, HeadConfig
+from kft.features import Cut, find_cut
+from kft.heads.classification import ClassificationHead
+from kft.model import HEAD, Assembled, assemble
+
+BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4")
+
+
+def draw_weights(assembled: Assembled) -> Assembled:
+    """Weights under which outputs differ between pictures, so that a skipped layer shows."""
+    random = np.random.default_rng(0)
+    for variable in assembled.model.weights:
+        if "gamma" in variable.path or "beta" in variable.path or "logits" in variable.path:
+            shift = 1.0 if "gamma" in variable.path else 0.0
+            variable.assign(random.normal(shift, 0.3, variable.shape).astype(np.float32))
+    # Batch statistics of these very pictures: at rest, a random network forgets its input.
+    norms = [
+        layer
+        for layer in assembled.backbone.model.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    for norm in norms:
+        norm.momentum = 0.0
+    assembled.model(pixels_for(assembled), training=True)
+    return assembled
+
+
+def pixels_for(assembled: Assembled) -> np.ndarray:
+    """Noise in three colours."""
+    random = np.random.default_rng(1)
+    noise = random.normal(0, 40, (3, *assembled.model.input_shape[1:]))
+    colours = random.uniform(40, 215, (3, 1, 1, 3))
+    return np.clip(noise + colours, 0, 255).astype(np.float32)
+
+
+def assert_is_the_model_in_two(cut: Cut, assembled: Assembled) -> None:
+    pixels = pixels_for(assembled)
+    whole = np.asarray(assembled.model(pixels))
+    assert np.ptp(whole, axis=0).min() > 1e-3, "outputs that hardly vary prove nothing"
+    halves = np.asarray(cut.suffix(cut.prefix(pixels)))
+    assert np.abs(halves - whole).max() <= 1e-5 * max(1.0, np.abs(whole).max())
+    assert len(cut.prefix.outputs) == len(cut.suffix.inputs) == 1
+
+
+def assert_shares_every_weight(cut: Cut, assembled: Assembled, trainable: set[str]) -> None:
+    """Nothing that trains lies before the cut; all of it lies behind."""
+    before = {id(variable) for variable in cut.prefix.weights}
+    behind = {id(variable) for variable in cut.suffix.weights}
+    assert not before & behind
+    assert before | behind == {id(variable) for variable in assembled.model.weights}
+    for name in trainable:
+        assert {id(variable) for variable in assembled.blocks[name].variables} <= behind
+
+
+@pytest.fixture(scope="module")
+def small(assemble_tiny) -> Assembled:
+    return draw_weights(assemble_tiny())
+
+
+@pytest.fixture(scope="module")
+def mobilenet() -> Assembled:
+    keras.utils.set_random_seed(0)
+    config = BackboneConfig(
+        name="mobilenet_v2", weights="random", input_size=64, options={"alpha": 0.35}
+    )
+    return draw_weights(assemble(load_backbone(config), ClassificationHead(("a", "b", "c"))))
+
+
+@pytest.mark.parametrize("trainable", [(HEAD,), ()])
+def test_where_the_head_alone_trains_the_cut_is_the_feature_vector(small, trainable):
+    cut = find_cut(small, trainable)
+    assert cut.name == "feature_vector"
+    assert cut.prefix.output_shape == (None, 32)
+    assert_is_the_model_in_two(cut, small)
+    assert_shares_every_weight(cut, small, {HEAD})
+
+
+def test_where_the_last_stage_trains_one_tensor_inside_crosses(small):
+    cut = find_cut(small, ["stage4", HEAD])
+    assert cut.name == "stage3"
+    assert cut.prefix.output_shape == (None, 8, 8, 16)
+    assert cut.suffix.input_shape == (None, 8, 8, 16)
+    assert cut.suffix.output_shape == (None, 3)
+
+
+@pytest.mark.parametrize("first", BLOCKS[1:])
+def test_every_cut_of_small_cnn_gives_the_model_back(small, first):
+    trainable = {*BLOCKS[BLOCKS.index(first) :], HEAD}
+    cut = find_cut(small, trainable)
+    assert cut.name == BLOCKS[BLOCKS.index(first) - 1]
+    assert_is_the_model_in_two(cut, small)
+    assert_shares_every_weight(cut, small, trainable)
+
+
+@pytest.mark.parametrize("depth", [1, 4, 9, 13, -1])
+def test_cuts_of_mobilenet_v2_give_the_model_back(mobilenet, depth):
+    names = mobilenet.blocks.names[:-1]
+    trainable = {*names[depth:], HEAD}
+    cut = find_cut(mobilenet, trainable)
+    assert cut.name == names[:depth][-1]
+    assert_is_the_model_in_two(cut, mobilenet)
+    assert_shares_every_weight(cut, mobilenet, trainable)
+
+
+def test_the_shallowest_trainable_block_decides_whatever_the_order(small):
+    for order in itertools.permutations(["stage2", "stage4", HEAD]):
+        assert find_cut(small, order).name == "stage1"
+    assert find_cut(small, ["stage2"]).name == "stage1"
+
+
+@pytest.mark.parametrize("trainable", [(*BLOCKS, HEAD), ("stem",), ("stem", HEAD)])
+def test_there_is_no_cut_where_the_stem_trains(small, trainable):
+    assert find_cut(small, trainable) is None
+
+
+def test_the_halves_follow_the_weights_of_the_model(assemble_tiny):
+    assembled = draw_weights(assemble_tiny(seed=3))
+    cut = find_cut(assembled, ["stage4", HEAD])
+    pixels = pixels_for(assembled)
+    before = np.asarray(assembled.model(pixels))
+    variable = assembled.blocks["stage4"].variables[0]
+    variable.assign(variable.numpy() * 3)
+    after = np.asarray(assembled.model(pixels))
+    assert np.abs(after - before).max() > 1e-3
+    assert np.allclose(np.asarray(cut.suffix(cut.prefix(pixels))), after, atol=1e-4)
+
+
+def test_a_hidden_layer_and_both_poolings_lie_behind_the_cut(assemble_tiny):
+    config = HeadConfig(hidden=(5,), dropout=0.5, pooling="avg_max")
+    assembled = draw_weights(assemble_tiny(head=ClassificationHead(("a", "b", "c"), config)))
+    probe = find_cut(assembled, [HEAD])
+    assert probe.prefix.output_shape == (None, 64)
+    for cut in (probe, find_cut(assembled, ["stage4", HEAD])):
+        assert_is_the_model_in_two(cut, assembled)
+
+
+# Cells with two inputs, as NASNet has them: a cell takes the two outputs before it.
+
+
+def make_two_input_cells(*, is_bridged: bool) -> Assembled:
+    inputs = keras.Input((16, 16, 3))
+    layers = {
+        name: keras.layers.Conv2D(3, 3, padding="same", activation="tanh", name=f"{name}_conv")
+        for name in ("stem", "cell1", "cell2", "cell3")
+    }
+    add1, add2 = keras.layers.Add(name="cell2_add"), keras.layers.Add(name="cell3_add")
+    stem = layers["stem"](inputs)
+    cell1 = layers["cell1"](stem)
+    # The second cell adds the stem's output: stem and cell1 both cross into it.
+    cell2 = add1([layers["cell2"](cell1), stem])
+    cell3 = layers["cell3"](cell2)
+    # A shortcut from the input over everything crosses each cut there could be.
+    output = add2([cell3, inputs]) if is_bridged else cell3
+    model = keras.Model(inputs, output, name="cells")
+    blocks = (
+        Block("stem", (layers["stem"],)),
+        Block("cell1", (layers["cell1"],)),
+        Block("cell2", (layers["cell2"], add1)),
+        Block("cell3", (layers["cell3"], *((add2,) if is_bridged else ()))),
+    )
+    backbone = Backbone(
+        name="cells",
+        model=model,
+        input_spec=InputSpec(16, 16, 3, "symmetric"),
+        blocks=blocks,
+        feature_levels=(),
+        source="a test",
+        licence="Apache-2.0",
+        sha256=None,
+    )
+    return draw_weights(assemble(backbone, ClassificationHead(("a", "b", "c"))))
+
+
+def test_where_two_tensors_cross_the_cut_moves_to_the_earlier_single_one():
+    assembled = make_two_input_cells(is_bridged=False)
+    cut = find_cut(assembled, ["cell2", "cell3", HEAD])
+    assert cut.name == "stem"
+    assert_is_the_model_in_two(cut, assembled)
+    assert_shares_every_weight(cut, assembled, {"cell1", "cell2", "cell3", HEAD})
+    later = find_cut(assembled, ["cell3", HEAD])
+    assert later.name == "cell2"
+    assert_is_the_model_in_two(later, assembled)
+
+
+def test_where_every_cut_is_crossed_twice_there_is_none_but_the_feature_vector():
+    assembled = make_two_input_cells(is_bridged=True)
+    for first in ("cell1", "cell2", "cell3"):
+        assert find_cut(assembled, [first, HEAD]) is None
+    cut = find_cut(assembled, [HEAD])
+    assert cut.name == "feature_vector"
+    assert_is_the_model_in_two(cut, assembled)

@@ -1,0 +1,191 @@
+"""A run directory: where things are, who holds it, how it ended."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kft.errors import RunError
+from kft.runs import RunDirectory, check_run_is_new, create_run, find_runs, open_run
+from kft.runs.layout import read_json
+
+# Takes the run, says so, and stays until it is killed.
+HOLDER = """
+import sys, time
+from kft.runs import RunDirectory
+with RunDirectory(sys.argv[1]).hold():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+TRIES = """
+import sys
+from kft.errors import RunError
+from kft.runs import RunDirectory
+try:
+    with RunDirectory(sys.argv[1]).hold():
+        print("held")
+except RunError as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def run(tmp_path) -> RunDirectory:
+    return create_run(str(tmp_path / "runs"), "birds", "first")
+
+
+@contextlib.contextmanager
+def held_by_another(run: RunDirectory):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(run.path)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def try_elsewhere(run: RunDirectory) -> str:
+    result = subprocess.run(
+        [sys.executable, "-c", TRIES, str(run.path)], capture_output=True, text=True, check=True
+    )
+    return result.stdout.strip()
+
+
+def test_the_layout_is_what_the_class_describes(run):
+    assert run.name == "birds"
+    assert run.run_id == "first"
+    assert run.path.is_dir()
+    root = run.path
+    assert run.pipeline == root / "pipeline.yaml"
+    assert run.manifest == root / "manifest.json"
+    assert run.splits == root / "splits.csv"
+    assert run.status_file == root / "status.json"
+    assert run.model == root / "model.keras"
+    assert run.model_card == root / "model.json"
+    assert run.phase(0, "linear_probe") == root / "phases" / "00-linear-probe"
+    assert run.phase(12, "full") == root / "phases" / "12-full"
+    assert run.evaluation("holdout") == root / "evaluation" / "holdout"
+
+
+def test_the_name_is_known_from_a_relative_path_too(run, monkeypatch):
+    monkeypatch.chdir(run.path)
+    assert RunDirectory(".").name == "birds"
+
+
+def test_run_ids_are_made_of_the_time_and_differ(tmp_path):
+    runs = [create_run(str(tmp_path), "birds") for _ in range(3)]
+    assert len({run.run_id for run in runs}) == 3
+    year = time.strftime("%Y")
+    assert all(run.run_id.startswith(year) for run in runs)
+
+
+def test_a_run_is_never_made_twice(run, tmp_path):
+    (run.path / "kept").write_text("x")
+    with pytest.raises(RunError, match=r"first: this run directory exists.*--run-id"):
+        create_run(str(tmp_path / "runs"), "birds", "first")
+    with pytest.raises(RunError, match="exists"):
+        check_run_is_new(run.path)
+    assert [path.name for path in run.path.iterdir()] == ["kept"]
+
+
+def test_a_place_where_no_folder_can_be_made_is_named(tmp_path):
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(RunError, match="cannot make this run directory: Not a directory"):
+        create_run(str(tmp_path / "runs"), "birds", "first")
+
+
+def test_the_status_reads_back_with_its_time_and_details(run):
+    run.write_status("failed", reason="ValueError: x")
+    status = run.read_status()
+    assert status["state"] == "failed"
+    assert status["reason"] == "ValueError: x"
+    assert status["time"].endswith("+00:00")
+
+
+def test_a_held_run_is_running_and_one_that_nobody_holds_was_interrupted(run):
+    with run.hold():
+        run.write_status("running")
+        assert run.read_status()["state"] == "running"
+    assert run.read_status()["state"] == "interrupted"
+    run.write_status("finished")
+    assert run.read_status()["state"] == "finished"
+
+
+def test_a_second_process_is_refused_and_told_the_pid_of_the_first(run):
+    with run.hold():
+        message = try_elsewhere(run)
+    assert f"process {os.getpid()} is writing into this run" in message
+    assert str(run.path) in message
+    assert try_elsewhere(run) == "held"
+
+
+def test_the_lock_of_a_killed_process_is_free_and_its_run_was_interrupted(run):
+    with held_by_another(run) as process:
+        run.write_status("running")
+        assert run.read_status()["state"] == "running"
+        with pytest.raises(RunError, match=f"process {process.pid} is writing"), run.hold():
+            pass
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert run.read_status()["state"] == "interrupted"
+        with run.hold():
+            assert (run.path / ".lock").read_text() == str(os.getpid())
+
+
+def test_a_body_that_fails_lets_go_of_the_run(run):
+    def fail():
+        with run.hold():
+            raise ValueError
+
+    with pytest.raises(ValueError):
+        fail()
+    with run.hold():
+        pass
+
+
+def test_a_finished_run_opens(run):
+    run.write_status("finished")
+    assert open_run(run.path).run_id == "first"
+    assert open_run(str(run.path)).path == run.path
+
+
+def test_opening_says_what_is_wrong_with_a_run(run, tmp_path):
+    with pytest.raises(RunError, match=r"no such run directory.*kft runs"):
+        open_run(tmp_path / "nowhere")
+    with pytest.raises(RunError, match=r"not a run directory: it holds no status\.json"):
+        open_run(run.path)
+    run.write_status("failed", reason="OSError: disk full")
+    with pytest.raises(RunError, match=r"this run is failed, not finished: OSError: disk full"):
+        open_run(run.path)
+    run.write_status("running")
+    with pytest.raises(RunError, match="this run is interrupted, not finished$"):
+        open_run(run.path)
+
+
+def test_runs_are_found_in_order_and_other_folders_are_not(tmp_path):
+    for name, run_id in (("b", "2"), ("b", "1"), ("a", "9")):
+        create_run(str(tmp_path), name, run_id).write_status("running")
+    create_run(str(tmp_path), "a", "without-status")
+    (tmp_path / "stray.txt").write_text("x")
+    assert [(run.name, run.run_id) for run in find_runs(tmp_path)] == [
+        ("a", "9"),
+        ("b", "1"),
+        ("b", "2"),
+    ]
+    assert find_runs(tmp_path / "nowhere") == []
+
+
+def test_a_missing_or_damaged_record_is_an_error_of_the_run(tmp_path):
+    with pytest.raises(RunError, match="missing; the run directory is not complete"):
+        read_json(tmp_path / "x.json")
+    (tmp_path / "x.json").write_text("{")
+    with pytest.raises(RunError, match=r"x\.json: cannot be read"):
+        read_json(tmp_path / "x.json")

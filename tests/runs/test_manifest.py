@@ -1,0 +1,80 @@
+"""What a run depended on."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from kft import __version__
+from kft.runs import make_manifest, package_versions
+from kft.runs.manifest import RECORDED_PACKAGES, find_git_commit
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """An empty git repository as the working directory."""
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.chdir(tmp_path)
+    git("init", "-q")
+    return tmp_path
+
+
+def git(*arguments: str) -> str:
+    identity = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.org")
+    result = subprocess.run(
+        ["git", *identity, *arguments], capture_output=True, text=True, check=True
+    )
+    return result.stdout.strip()
+
+
+def test_the_manifest_holds_what_it_was_given_and_what_it_found():
+    manifest = make_manifest(
+        seed=7,
+        fingerprint="f" * 64,
+        weights_sha256=None,
+        backbone_source="somewhere",
+        backbone_licence="Apache-2.0",
+    )
+    assert manifest["seed"] == 7
+    assert manifest["data_fingerprint"] == "f" * 64
+    assert manifest["backbone"] == {
+        "sha256": None,
+        "source": "somewhere",
+        "licence": "Apache-2.0",
+    }
+    assert manifest["hardware"]["cpus"] >= 1
+    assert manifest["command"] == sys.argv
+    assert json.loads(json.dumps(manifest)) == manifest
+
+
+def test_versions_are_those_of_the_packages_that_decide_the_numbers(monkeypatch):
+    versions = package_versions()
+    assert set(versions) == {"python", *RECORDED_PACKAGES}
+    assert versions["kft"] == __version__
+    assert versions["python"].startswith(f"{sys.version_info[0]}.{sys.version_info[1]}.")
+
+
+def test_a_package_that_is_not_there_is_said_to_be_missing(monkeypatch):
+    monkeypatch.setattr("kft.runs.manifest.RECORDED_PACKAGES", ("no-such-package",))
+    assert package_versions()["no-such-package"] == "not installed"
+
+
+def test_the_commit_is_marked_where_files_differ_from_it(repository):
+    (repository / "a").write_text("1")
+    git("add", "a")
+    git("commit", "-q", "-m", "first")
+    commit = git("rev-parse", "HEAD")
+    assert find_git_commit() == commit
+    (repository / "a").write_text("2")
+    assert find_git_commit() == f"{commit}-dirty"
+
+
+def test_there_is_no_commit_outside_of_a_repository_or_without_git(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.chdir(tmp_path)
+    assert find_git_commit() is None
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_git_commit() is None

@@ -1,0 +1,82 @@
+"""One vocabulary for durations, resolved to steps."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kft.errors import ConfigError
+from kft.strategies import Phase
+from kft.strategies.phases import resolve_duration
+
+
+def resolve(duration, num_examples=100, steps_per_epoch=4):
+    return resolve_duration(
+        duration, num_examples=num_examples, steps_per_epoch=steps_per_epoch, where="here"
+    )
+
+
+@pytest.mark.parametrize(
+    ("duration", "steps"),
+    [
+        ("10 epochs", 40),
+        ("1 epoch", 4),
+        ("10", 40),
+        (10, 40),
+        ("0.5 epochs", 2),
+        ("7 steps", 7),
+        ("1 step", 1),
+        ("7steps", 7),
+        ("  7   steps  ", 7),
+        ("250 examples", 10),
+        ("1 example", None),
+        ("0.1 epochs", None),
+        ("0 steps", None),
+        (0, None),
+    ],
+)
+def test_durations_come_to_these_steps_or_are_refused_as_none(duration, steps):
+    if steps is None:
+        with pytest.raises(ConfigError, match=r"^here: .* comes to no step at all"):
+            resolve(duration)
+    else:
+        assert resolve(duration) == steps
+
+
+@pytest.mark.parametrize(
+    "duration", ["", "ten epochs", "10 hours", "-1 epochs", "1e3 steps", "10 epochs 2", "0x10", "."]
+)
+def test_another_form_is_refused_with_examples_of_the_right_one(duration):
+    with pytest.raises(ConfigError, match=r"^here: found .*'10 epochs', '500 steps', '20000 exam"):
+        resolve(duration)
+
+
+def test_part_of_a_step_is_refused():
+    with pytest.raises(ConfigError, match="found '1.5 steps'. Steps are whole numbers"):
+        resolve("1.5 steps")
+
+
+COUNTS = st.integers(1, 10**6)
+
+
+@given(amount=COUNTS, examples=COUNTS, batch=st.integers(1, 4096))
+def test_every_unit_agrees_with_the_others(amount, examples, batch):
+    per_epoch = -(-examples // batch)
+
+    def steps(duration):
+        return resolve(duration, examples, per_epoch)
+
+    assert steps(f"{amount} epochs") == steps(amount) == amount * per_epoch
+    assert steps(f"{amount} steps") == amount
+    assert steps(f"{examples} examples") == per_epoch
+    assert steps(f"{amount * examples} examples") == amount * per_epoch
+
+
+@given(first=COUNTS, more=COUNTS, unit=st.sampled_from(["epochs", "steps", "examples"]))
+def test_a_longer_duration_has_no_fewer_steps(first, more, unit):
+    assert resolve(f"{first + more} {unit}", 4, 4) >= resolve(f"{first} {unit}", 4, 4)
+
+
+@given(steps=COUNTS, per_epoch=st.integers(1, 5000))
+def test_a_phase_begins_as_many_epochs_as_its_steps_need(steps, per_epoch):
+    phase = Phase("a", ("head",), 1e-3, steps, per_epoch)
+    assert (phase.epochs - 1) * per_epoch < steps <= phase.epochs * per_epoch

@@ -1,0 +1,51 @@
+"""The exception tree, its exit codes, and lists of problems."""
+
+import pytest
+
+from kft import errors
+from kft.errors import (
+    BackboneError,
+    ConfigError,
+    DataError,
+    ExportError,
+    KftError,
+    RunError,
+    TrainingError,
+)
+
+EXIT_CODES = {
+    KftError: 1,
+    ConfigError: 2,
+    DataError: 2,
+    BackboneError: 2,
+    RunError: 2,
+    TrainingError: 1,
+    ExportError: 1,
+}
+
+
+def test_the_tree_holds_these_errors_and_no_other():
+    found = {value for value in vars(errors).values() if isinstance(value, type)}
+    assert {c for c in found if issubclass(c, Exception)} == set(EXIT_CODES)
+
+
+@pytest.mark.parametrize("error", EXIT_CODES, ids=lambda e: e.__name__)
+def test_every_error_is_one_of_kfts_and_says_its_exit_code(error):
+    assert issubclass(error, KftError)
+    assert error("why").exit_code == EXIT_CODES[error]
+
+
+@pytest.mark.parametrize("error", EXIT_CODES, ids=lambda e: e.__name__)
+def test_the_drawing_at_the_top_of_the_file_names_every_error_with_its_code(error):
+    (line,) = (line for line in errors.__doc__.splitlines() if error.__name__ in line)
+    assert f"exit {EXIT_CODES[error]}" in line
+
+
+def test_one_problem_stands_on_the_line_of_its_file():
+    assert str(ConfigError.from_problems("a.yaml", ["x: wrong"])) == "a.yaml: x: wrong"
+
+
+def test_several_problems_are_counted_and_listed_one_a_line():
+    error = ConfigError.from_problems("a.yaml", ["x: wrong", "y: worse"])
+    assert isinstance(error, ConfigError)
+    assert str(error) == "a.yaml: 2 problems\n  - x: wrong\n  - y: worse"

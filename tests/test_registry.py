@@ -1,0 +1,73 @@
+"""Names on demand, and what is said of an unknown one."""
+
+import sys
+
+import pytest
+
+from kft.backbones import BACKBONES
+from kft.backbones.catalogue import list_backbones
+from kft.data import SOURCES
+from kft.errors import BackboneError, ConfigError
+from kft.heads import HEADS
+from kft.registry import Registry, suggest
+from kft.strategies import STRATEGIES
+
+ENTRIES = {"square": "fractions:Fraction", "circle": "colorsys:rgb_to_hsv"}
+
+
+def test_a_registry_is_a_mapping_in_the_order_of_its_entries():
+    registry = Registry("shape", ENTRIES)
+    assert list(registry) == ["square", "circle"]
+    assert dict(registry) == ENTRIES
+    assert len(registry) == 2
+    assert "square" in registry
+    assert "cube" not in registry
+
+
+def test_listing_imports_nothing_and_loading_imports_the_one_module(monkeypatch):
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    registry = Registry("shape", ENTRIES)
+    assert "circle" in list(registry)
+    assert "colorsys" not in sys.modules
+    loaded = registry.load("circle")
+    assert loaded is sys.modules["colorsys"].rgb_to_hsv
+
+
+def test_a_misspelt_name_gets_the_near_one_and_the_kind():
+    with pytest.raises(ConfigError) as caught:
+        Registry("shape", ENTRIES)["sqare"]
+    assert str(caught.value) == "unknown shape 'sqare'. Did you mean 'square'?"
+
+
+def test_a_strange_name_gets_the_sorted_list():
+    with pytest.raises(ConfigError, match=r"unknown shape 'xyz'\. Allowed: circle, square\.$"):
+        Registry("shape", ENTRIES).load("xyz")
+
+
+def test_the_error_is_the_registrys_own():
+    with pytest.raises(BackboneError):
+        Registry("shape", ENTRIES, error=BackboneError).load("xyz")
+
+
+def test_later_changes_of_the_given_entries_do_not_reach_the_registry():
+    entries = dict(ENTRIES)
+    registry = Registry("shape", entries)
+    entries["cube"] = "math:pow"
+    assert "cube" not in registry
+
+
+def test_suggestions_name_at_most_three():
+    text = suggest("stage", [f"stage{number}" for number in range(9)])
+    assert text.count("stage") == 3
+    assert text.startswith("Did you mean 'stage")
+
+
+@pytest.mark.parametrize("registry", [BACKBONES, HEADS, SOURCES, STRATEGIES], ids=lambda r: r.kind)
+def test_every_entry_of_every_registry_loads(registry):
+    assert len(registry) >= 3
+    for name in registry:
+        assert callable(registry.load(name)), name
+
+
+def test_the_list_of_backbones_is_the_registry():
+    assert {listing.name for listing in list_backbones()} == set(BACKBONES)
