@@ -32,6 +32,10 @@ def settings(place: Path) -> tuple[str, ...]:
     return (*SETTINGS, f"runs_directory={place}/runs", f"export.directory={place}/saved_models")
 
 
+def read_rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, make_picture_folder):
     place = tmp_path_factory.mktemp("spine")
@@ -65,7 +69,7 @@ def test_the_manifest_says_what_the_run_depended_on(finished):
 
 
 def test_every_picture_is_in_exactly_one_split(finished, place):
-    rows = list(csv.DictReader(finished.run.splits.open()))
+    rows = read_rows(finished.run.splits)
     assert len(rows) == 45
     assert {row["id"] for row in rows} == {
         str(path.relative_to(place / "photos")) for path in (place / "photos").rglob("*.png")
@@ -75,7 +79,7 @@ def test_every_picture_is_in_exactly_one_split(finished, place):
 
 def test_predictions_add_up_to_the_metrics(finished):
     folder = finished.run.evaluation("holdout")
-    rows = list(csv.DictReader((folder / "predictions.csv").open()))
+    rows = read_rows(folder / "predictions.csv")
     figures = json.loads((folder / "metrics.json").read_text())
     right = sum(row["true"] == row["predicted"] for row in rows)
     assert figures["examples"] == len(rows) == 9
@@ -98,7 +102,7 @@ def test_a_second_run_with_the_same_seed_gives_bit_equal_weights(finished, place
 
 
 def test_the_export_answers_as_the_model_in_a_process_that_has_tensorflow_only(finished, place):
-    rows = list(csv.DictReader((finished.run.evaluation("holdout") / "predictions.csv").open()))
+    rows = read_rows(finished.run.evaluation("holdout") / "predictions.csv")
     files = [str(place / "photos" / row["file"]) for row in rows]
     served = ask_export(finished.export.path, files)
     for row, probabilities, names, top in zip(
@@ -192,7 +196,7 @@ def test_train_prints_where_everything_is_and_what_to_type_next(tmp_path, make_p
     result = CliRunner().invoke(main, ["train", str(tmp_path / "photos"), *own])
     assert result.exit_code == 0, result.output
     assert f"kft predict {tmp_path}/saved_models/photos/1 PICTURE.jpg" in result.stdout
-    assert "Holdout   accuracy" in result.stdout
+    assert "Holdout  accuracy" in result.stdout
     # Progress goes to standard error, so that the result can be piped.
     assert "Phase 1 of 1, linear_probe: done" in result.stderr
 

@@ -69,18 +69,21 @@ class Display:
     def _track_lines(self, label: str, total: int) -> Iterator[Callable[..., None]]:
         begun = shown = time.monotonic()
         state: dict[str, object] = {"done": 0, "total": total, "note": ""}
+        # The first unit of work also traces graphs: time left is told from the second on.
+        first: tuple[float, int] | None = None
 
         def advance(done: int, total: int | None = None, note: str | None = None) -> None:
-            nonlocal shown
+            nonlocal shown, first
             state["done"] = done
             if total is not None:
                 state["total"] = total
             if note is not None:
                 state["note"] = note
             now = time.monotonic()
+            first = first or (now, done)
             if now - shown >= PLAIN_INTERVAL_SECONDS:
                 shown = now
-                self.stage(_progress_line(label, state, now - begun))
+                self.stage(_progress_line(label, state, first, now))
 
         yield advance
         elapsed = time.monotonic() - begun
@@ -88,9 +91,14 @@ class Display:
         self.stage(f"{label}: done in {format_seconds(elapsed)}{note}")
 
 
-def _progress_line(label: str, state: dict[str, object], elapsed: float) -> str:
+def _progress_line(
+    label: str, state: dict[str, object], first: tuple[float, int], now: float
+) -> str:
     done, total = int(str(state["done"])), int(str(state["total"]))
-    left = f", {format_seconds(elapsed / done * (total - done))} left" if done and total else ""
+    begun, done_first = first
+    left = ""
+    if done > done_first and total:
+        left = f", {format_seconds((now - begun) / (done - done_first) * (total - done))} left"
     note = f"  {state['note']}" if state["note"] else ""
     return f"{label}: {done}/{total}{left}{note}"
 

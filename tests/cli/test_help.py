@@ -40,4 +40,4 @@ def test_every_verb_explains_itself_with_an_example(verb):
 def test_a_misspelt_verb_is_answered_with_the_near_one():
     result = CliRunner().invoke(main, ["trian"])
     assert result.exit_code == 2
-    assert "Did you mean 'train'?" in result.output
+    assert "Did you mean 'train'" in result.output

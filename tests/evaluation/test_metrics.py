@@ -91,9 +91,19 @@ def test_the_figures_of_labels_are_those_of_a_hand():
 
 
 def test_a_label_that_never_occurs_has_no_average_precision():
-    figures = judge("labels", np.zeros((2, 1)), np.full((2, 1), 0.2), np.zeros((2, 1)), ("a",))
+    targets = np.array([[0, 1], [0, 0]])
+    figures = judge("labels", targets, np.full((2, 2), 0.2), targets, ("a", "b"))
     assert figures["labels"]["a"]["average_precision"] is None
     assert figures["labels"]["a"]["examples"] == 0
+    assert figures["labels"]["b"]["average_precision"] == 0.5
+
+
+@pytest.mark.xfail(strict=True, reason="scikit-learn takes one column for two classes")
+def test_a_single_label_is_judged_where_it_is_on():
+    targets = np.array([[1], [0], [0], [0]])
+    outputs = np.array([[0.9], [0.8], [0.1], [0.1]])
+    label = judge("labels", targets, outputs, targets, ("a",))["labels"]["a"]
+    assert (label["precision"], label["recall"], label["examples"]) == (0.5, 1.0, 1)
 
 
 def test_the_figures_of_numbers_are_those_of_a_hand():

@@ -36,6 +36,10 @@ def write(folder, kind: str) -> list[dict[str, str]]:
     write_predictions(
         path, head=head_for(kind), files=FILES, targets=TARGETS[kind], outputs=outputs_for(kind)
     )
+    return read_rows(path)
+
+
+def read_rows(path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -117,7 +121,7 @@ def test_an_evaluation_writes_both_files_and_gives_what_they_hold(
     )
     folder = tmp_path / "evaluation" / "holdout"
     assert json.loads((folder / "metrics.json").read_text()) == evaluation.figures
-    rows = list(csv.DictReader((folder / "predictions.csv").open()))
+    rows = read_rows(folder / "predictions.csv")
     right = sum(row["true"] == row["predicted"] for row in rows)
     assert evaluation.figures["accuracy"] == right / 5
     assert np.array_equal(read(rows, tiny_assembled.head.class_names), evaluation.outputs)

@@ -1,0 +1,73 @@
+"""What a run will cost."""
+
+import pytest
+
+from kft.model import HEAD
+from kft.planning import forecast_phases
+from kft.planning.forecast import (
+    STORED_STEP_SECONDS,
+    TRAINING_FORWARDS,
+    measure_forward_seconds,
+)
+from kft.strategies import Phase
+
+BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4", HEAD)
+PROBE = Phase("linear_probe", (HEAD,), 1e-3, 100, 10)
+LAST = Phase("last", ("stage4", HEAD), 1e-3, 50, 10, batch_norm="trainable")
+FULL = Phase("full", BLOCKS, 1e-3, 25, 10, augmentation="light")
+AUGMENTED = Phase("augmented", (HEAD,), 1e-3, 25, 10, augmentation="light")
+
+
+@pytest.fixture
+def one_second_a_picture(monkeypatch):
+    monkeypatch.setattr(
+        "kft.planning.forecast.measure_forward_seconds", lambda assembled, batch_size: 1.0
+    )
+
+
+def forecast(assembled, *phases, num_train=80):
+    return forecast_phases(
+        assembled, phases, num_train=num_train, num_validation=20, global_batch_size=8
+    )
+
+
+def test_a_forecast_says_what_is_stored_and_what_is_computed_anew(
+    tiny_assembled, one_second_a_picture
+):
+    forecasts = forecast(tiny_assembled, PROBE, LAST, FULL, AUGMENTED)
+    assert [f.phase for f in forecasts] == [PROBE, LAST, FULL, AUGMENTED]
+    assert [f.computed_from for f in forecasts] == ["feature_vector", "stage3", "pixels", "pixels"]
+
+
+def test_the_numbers_that_train_are_counted(tiny_assembled, one_second_a_picture):
+    probe, last, full, _ = forecast(tiny_assembled, PROBE, LAST, FULL, AUGMENTED)
+    total = tiny_assembled.model.count_params()
+    assert {f.parameters for f in (probe, last, full)} == {total}
+    assert probe.trainable_parameters == 32 * 3 + 3
+    stage4 = tiny_assembled.blocks["stage4"]
+    statistics = sum(v.shape[0] for v in stage4.variables if "moving_" in v.path)
+    assert last.trainable_parameters == 99 + stage4.num_parameters - statistics
+    norms = sum(
+        v.shape[0] for v in tiny_assembled.backbone.model.weights if "_bn/" in v.path
+    )
+    assert full.trainable_parameters == total - norms
+
+
+def test_a_probe_costs_one_pass_and_full_training_three_a_step(
+    tiny_assembled, one_second_a_picture
+):
+    probe, full = forecast(tiny_assembled, PROBE, FULL)
+    assert probe.seconds == pytest.approx(80 + 20 + 100 * STORED_STEP_SECONDS)
+    assert full.seconds == pytest.approx(TRAINING_FORWARDS * 25 * 8 + 3 * 20)
+
+
+def test_a_batch_is_no_larger_than_the_training_split(tiny_assembled, one_second_a_picture):
+    (full,) = forecast(tiny_assembled, FULL, num_train=5)
+    assert full.seconds == pytest.approx(TRAINING_FORWARDS * 25 * 5 + 3 * 20)
+
+
+def test_the_forward_pass_is_measured_and_moves_nothing(tiny_assembled):
+    before = tiny_assembled.blocks.digests()
+    seconds = measure_forward_seconds(tiny_assembled, batch_size=2)
+    assert 0 < seconds < 1
+    assert tiny_assembled.blocks.digests() == before

@@ -1,0 +1,85 @@
+"""What is likely to go wrong, said before training."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kft.data import Examples, Splits
+from kft.model import HEAD
+from kft.planning import find_risks
+from kft.strategies import Phase
+
+PROBE = Phase("linear_probe", (HEAD,), 1e-3, 100, 10)
+FULL = Phase("full", ("stem", HEAD), 1e-3, 100, 10)
+
+
+@pytest.fixture
+def pretrained(tiny_assembled):
+    return replace(tiny_assembled.backbone, sha256="0" * 64)
+
+
+def examples(*counts: int) -> Examples:
+    targets = np.repeat(np.arange(len(counts)), counts)
+    names = tuple(map(str, range(len(targets))))
+    return Examples(names, names, targets)
+
+
+def splits(*train: int, holdout: int = 100, kind: str = "class") -> Splits:
+    return Splits(
+        train=examples(*train),
+        validation=examples(),
+        holdout=examples(holdout),
+        target_kind=kind,
+        class_names=tuple("abcdefgh"[: len(train)]),
+        fingerprint="f",
+        origin="a test",
+    )
+
+
+def test_enough_of_everything_is_no_risk(pretrained):
+    assert find_risks(splits(200, 200), pretrained, (PROBE, FULL)) == []
+    assert find_risks(splits(10, 10), pretrained, (PROBE,)) == []
+
+
+def test_classes_with_few_examples_are_named(pretrained):
+    (risk,) = find_risks(splits(9, 10, 0), pretrained, (PROBE,))
+    assert "Fewer than 10 training examples in 2 classes (a, c): " in risk
+
+
+def test_at_most_five_of_them_are_named(pretrained):
+    (risk,) = find_risks(splits(*[5] * 7), pretrained, (PROBE,))
+    assert "in 7 classes (a, b, c, d, e, …)" in risk
+
+
+def test_imbalance_is_told_from_five_to_one(pretrained):
+    assert find_risks(splits(499, 100), pretrained, (PROBE,)) == []
+    (risk,) = find_risks(splits(100, 500), pretrained, (PROBE,))
+    assert risk.startswith("Imbalance: 500 examples of 'b', 100 of 'a'.")
+
+
+def test_targets_that_are_no_classes_are_not_counted_by_class(pretrained):
+    numbers = splits(9, 1, kind="number")
+    assert find_risks(numbers, pretrained, (PROBE,)) == []
+
+
+def test_a_missing_and_a_small_holdout_are_told(pretrained):
+    (missing,) = find_risks(splits(200, holdout=0), pretrained, (PROBE,))
+    assert missing.startswith("There is no holdout")
+    (small,) = find_risks(splits(200, holdout=99), pretrained, (PROBE,))
+    assert small.startswith("The holdout has 99 examples")
+
+
+def test_random_weights_are_a_risk_until_there_are_many_examples(tiny_assembled):
+    random = tiny_assembled.backbone
+    (risk,) = find_risks(splits(100, 100), random, (FULL,))
+    assert risk.startswith("The backbone starts from random weights and sees 200 examples")
+    assert find_risks(splits(5000, 5000), random, (FULL,)) == []
+
+
+def test_deep_training_on_few_examples_may_overfit_and_the_probe_does_not(pretrained):
+    (risk,) = find_risks(splits(49, 50), pretrained, (PROBE, FULL))
+    assert risk.startswith("Overfitting: 99 training examples")
+    assert "strategy.name=linear_probe" in risk
+    assert find_risks(splits(50, 50), pretrained, (PROBE, FULL)) == []
+    assert find_risks(splits(49, 50), pretrained, (PROBE,)) == []
