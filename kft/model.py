@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
+import tensorflow as tf
 
 from kft.backbones.record import Backbone, Block
 from kft.backbones.scaling import PixelScaling
@@ -116,6 +118,28 @@ def _check_partition(model: keras.Model, table: BlockTable) -> None:
             f"{len(homeless)} variables lie in no block, so no phase could freeze or train them: "
             f"{', '.join(homeless[:5])}{' …' if len(homeless) > 5 else ''}"
         )
+
+
+def compile_forward(
+    model: keras.Model, activate: Callable[[Any], Any] = tf.identity
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The model's forward pass in inference, traced once for every batch size.
+
+    Args:
+        model: One input, one output.
+        activate: Applied to the output, inside the graph.
+
+    Returns:
+        inputs (batch, …) -> float32 outputs (batch, …).
+    """
+
+    @tf.function
+    def forward(inputs: tf.Tensor) -> tf.Tensor:
+        return tf.cast(activate(model(inputs, training=False)), tf.float32)
+
+    given = model.inputs[0]
+    # A concrete function: one trace, whatever the size of a last batch.
+    return forward.get_concrete_function(tf.TensorSpec(given.shape, given.dtype))
 
 
 def flatten_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:

@@ -47,10 +47,7 @@ def imported_rooms(path: Path) -> set[str]:
 
 
 def test_every_room_has_its_place_in_the_order():
-    rooms = {
-        path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        for path in MODULES
-    }
+    rooms = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES}
     assert rooms == set(LINE_OF)
 
 
@@ -58,9 +55,7 @@ def test_every_room_has_its_place_in_the_order():
 def test_a_room_imports_only_from_rooms_above_it(path):
     room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     wrong = {
-        other
-        for other in imported_rooms(path)
-        if other != room and LINE_OF[other] >= LINE_OF[room]
+        other for other in imported_rooms(path) if other != room and LINE_OF[other] >= LINE_OF[room]
     }
     assert not wrong, f"{path.name} of room {room} imports from {sorted(wrong)}"
 

@@ -17,23 +17,26 @@ SETTINGS = (
     "backbone.weights=random",
     "backbone.options.width=4",
     "strategy.name=linear_probe",
-    "strategy.probe_duration=3",
     "training.global_batch_size=8",
     "export.enabled=false",
     "tuning.oracle=grid",
-    "tuning.space={strategy.probe_learning_rate: {values: [1e-7, 3e-2]}}",
+    "tuning.space={strategy.probe_duration: {values: [1 steps, 40 epochs]}}",
 )
 
 
 def test_the_better_value_wins_and_only_the_winner_sees_the_holdout(tmp_path, make_picture_folder):
-    make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=20, size=24)
+    make_picture_folder(tmp_path / "photos", classes=("cat", "dog", "owl"), per_class=20, size=24)
     pipeline = load_pipeline(
         str(tmp_path / "photos"), (*SETTINGS, "tuning.trials=2", f"runs_directory={tmp_path}/runs")
     )
     tuned = tune(pipeline, Display())
     assert tuned.objective == "accuracy"
-    assert [t.settings["strategy.probe_learning_rate"] for t in tuned.trials] == [3e-2, 1e-7]
-    assert tuned.trials[0].score >= tuned.trials[1].score
+    tried = {trial.settings["strategy.probe_duration"] for trial in tuned.trials}
+    assert tried == {"1 steps", "40 epochs"}
+    best, other = tuned.trials
+    assert best.score > other.score
+    assert best.settings["strategy.probe_duration"] == "40 epochs"
+    assert tuned.finished.fitted[0].phase.epochs == 40
     judged = [run for run in find_runs(tmp_path / "runs") if run.evaluation("holdout").exists()]
     assert [run.path for run in judged] == [tuned.finished.run.path]
     # A second search finds its trials done, and only runs the best.

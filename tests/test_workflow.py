@@ -147,7 +147,9 @@ def test_the_holdout_is_read_and_not_judged_again(finished):
     assert (finished.run.evaluation("holdout") / "metrics.json").stat().st_mtime_ns == before
 
 
-def test_other_data_is_judged_by_class_name_whatever_the_index(finished, place, make_picture_folder):
+def test_other_data_is_judged_by_class_name_whatever_the_index(
+    finished, place, make_picture_folder
+):
     # Without 'cat', the index of 'dog' would shift if an index decided.
     make_picture_folder(place / "other", classes=("dog", "owl"), per_class=4, size=24)
     figures = evaluate_run(finished.run.path, Display(), data=str(place / "other"))

@@ -92,9 +92,10 @@ def _label_metrics(
 ) -> dict[str, Any]:
     predicted = (outputs >= 0.5).astype(int)
     truth = targets.astype(int)
-    precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        truth, predicted, average=None, zero_division=0.0
-    )
+    labels = {
+        name: _judge_label(truth[:, i], predicted[:, i], outputs[:, i])
+        for i, name in enumerate(names)
+    }
     majority = (train_targets.mean(axis=0) >= 0.5).astype(int)
     exact = int((predicted == truth).all(axis=1).sum())
     return {
@@ -103,21 +104,26 @@ def _label_metrics(
         "majority_label_accuracy": float((truth == majority).mean()),
         "exact_match": exact / len(targets),
         "exact_match_95_percent_interval": list(wilson_interval(exact, len(targets))),
-        "macro_f1": float(f1.mean()),
-        "labels": {
-            name: {
-                "precision": float(precision[i]),
-                "recall": float(recall[i]),
-                "f1": float(f1[i]),
-                "average_precision": (
-                    float(metrics.average_precision_score(truth[:, i], outputs[:, i]))
-                    if support[i]
-                    else None
-                ),
-                "examples": int(support[i]),
-            }
-            for i, name in enumerate(names)
-        },
+        "macro_f1": sum(label["f1"] for label in labels.values()) / len(labels),
+        "labels": labels,
+    }
+
+
+def _judge_label(
+    truth: np.ndarray, predicted: np.ndarray, probability: np.ndarray
+) -> dict[str, Any]:
+    """The figures of one label where it is on."""
+    precision, recall, f1, _ = metrics.precision_recall_fscore_support(
+        truth, predicted, average="binary", zero_division=0.0
+    )
+    return {
+        "precision": float(precision),
+        "recall": float(recall),
+        "f1": float(f1),
+        "average_precision": (
+            float(metrics.average_precision_score(truth, probability)) if truth.any() else None
+        ),
+        "examples": int(truth.sum()),
     }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from kft.heads.base import Head
+from kft.model import compile_forward
 from kft.runs.atomic import write_text
 
 
@@ -32,11 +33,7 @@ def predict_outputs(
         num_examples: How many there are.
         progress: Told how many are done of how many.
     """
-
-    @tf.function(reduce_retracing=True)
-    def forward(pixels: tf.Tensor) -> tf.Tensor:
-        return tf.cast(head.activate(model(pixels, training=False)), tf.float32)
-
+    forward = compile_forward(model, head.activate)
     outputs = []
     done = 0
     for batch in batches:

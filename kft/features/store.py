@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from kft.features.cut import Cut
+from kft.model import compile_forward
 from kft.runs.atomic import atomic_directory, write_json
 from kft.runs.caches import cache_folder
 
@@ -57,6 +59,9 @@ def load_or_extract(
     if stored is not None:
         progress(num_examples, num_examples)
         return Stored(stored, was_cached=True)
+    if entry.exists():
+        # Not whole: what a disk or a user damaged is made anew.
+        shutil.rmtree(entry)
     try:
         with atomic_directory(entry) as folder:
             _extract(cut.prefix, pixels, folder, num_examples, progress)
@@ -97,10 +102,7 @@ def _extract(
     num_examples: int,
     progress: Callable[[int, int], None],
 ) -> None:
-    @tf.function(reduce_retracing=True)
-    def forward(batch: tf.Tensor) -> tf.Tensor:
-        return tf.cast(prefix(batch, training=False), tf.float32)
-
+    forward = compile_forward(prefix)
     shape = (num_examples, *prefix.output.shape[1:])
     values = np.lib.format.open_memmap(
         os.fspath(folder / "activations.npy"), mode="w+", dtype=np.float32, shape=shape

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kft.features import find_cut
-from kft.model import Assembled
+from kft.model import Assembled, compile_forward
 from kft.strategies import Phase
 
 # Backward passes cost about two forward ones: gradients by inputs and by weights.
@@ -81,11 +81,7 @@ def forecast_phases(
 def measure_forward_seconds(assembled: Assembled, *, batch_size: int) -> float:
     """Median seconds a picture of the model's forward pass on this machine."""
     pixels = tf.zeros((batch_size, *assembled.model.input_shape[1:]))
-
-    @tf.function
-    def forward(batch: tf.Tensor) -> tf.Tensor:
-        return assembled.model(batch, training=False)
-
+    forward = compile_forward(assembled.model)
     forward(pixels)
     seconds = []
     for _ in range(5):

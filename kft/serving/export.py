@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from kft.errors import ExportError
 from kft.heads.base import Head
-from kft.model import flatten_layers
+from kft.model import compile_forward, flatten_layers
 from kft.runs.atomic import atomic_directory, write_json
 from kft.serving.parity import LOW_PRECISION_TOLERANCE, TOLERANCE, check_parity
 from kft.serving.signatures import Decoder, ServedModel
@@ -88,8 +88,7 @@ def _ask_trained(
 ) -> np.ndarray:
     """The trained model's own answers, (files, outputs)."""
     pixels = tf.stack([tf.cast(decoder(tf.io.read_file(file)), tf.float32) for file in files])
-    outputs = head.activate(model(pixels, training=False))
-    return np.asarray(tf.cast(outputs, tf.float32))
+    return compile_forward(model, head.activate)(pixels).numpy()
 
 
 def _is_float32(model: keras.Model) -> bool:

@@ -74,7 +74,7 @@ def make_card(assembled: Assembled, pipeline: Pipeline) -> dict[str, Any]:
 def save_trained(run: RunDirectory, assembled: Assembled, pipeline: Pipeline) -> None:
     """Write model.keras and model.json."""
     # A model without compile state: what trained it is in pipeline.yaml and phases/.
-    bare = keras.Model(assembled.model.inputs, assembled.model.outputs, name="kft")
+    bare = keras.Model(assembled.model.input, assembled.model.output, name="kft")
     with atomic_file(run.model) as temporary:
         bare.save(temporary)
     write_json(run.model_card, make_card(assembled, pipeline))

@@ -203,7 +203,10 @@ def test_an_override_of_another_form_is_refused_with_an_example(override):
 
 def test_an_override_below_a_value_that_has_no_keys_is_refused():
     message = refusal("training.seed=3", "training.seed.x=4")
-    assert message == "override 'training.seed.x=4': training.seed holds 3, not a section that has keys"
+    assert (
+        message
+        == "override 'training.seed.x=4': training.seed holds 3, not a section that has keys"
+    )
 
 
 def test_an_override_whose_value_is_not_yaml_is_named():

@@ -47,11 +47,11 @@ def test_it_reaches_the_stated_figure(path, shared, tmp_path, monkeypatch, capfd
     header = header_of(path)
     _, verb, file, *overrides = re.search(r"^# Run:\s+(.+)$", header, re.MULTILINE)[1].split()
     expected = float(re.search(r"^# Expect: accuracy at least ([\d.]+)$", header, re.MULTILINE)[1])
+    overrides = [override.replace("hub:MODULE", f"hub:{shared / MODULE}") for override in overrides]
     overrides = [
-        override.replace("hub:MODULE", f"hub:{shared / MODULE}") for override in overrides
-    ]
-    overrides = [
-        f"data.path={shared / DATA[o.removeprefix('data.path=')]}" if o.startswith("data.path=") else o
+        f"data.path={shared / DATA[o.removeprefix('data.path=')]}"
+        if o.startswith("data.path=")
+        else o
         for o in overrides
     ]
     monkeypatch.setenv("KFT_WEIGHTS_DIR", str(shared / "weights"))

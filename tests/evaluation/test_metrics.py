@@ -98,7 +98,6 @@ def test_a_label_that_never_occurs_has_no_average_precision():
     assert figures["labels"]["b"]["average_precision"] == 0.5
 
 
-@pytest.mark.xfail(strict=True, reason="scikit-learn takes one column for two classes")
 def test_a_single_label_is_judged_where_it_is_on():
     targets = np.array([[1], [0], [0], [0]])
     outputs = np.array([[0.9], [0.8], [0.1], [0.1]])

@@ -162,7 +162,6 @@ def test_an_entry_that_another_process_finished_meanwhile_is_taken(cut, caches):
     assert len(entries(caches)) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="the damaged entry stands in the way of the new one")
 def test_a_damaged_entry_is_computed_anew(cut, caches):
     first = store(cut, Source())
     expected = np.array(first.activations)

@@ -47,9 +47,7 @@ def test_the_numbers_that_train_are_counted(tiny_assembled, one_second_a_picture
     stage4 = tiny_assembled.blocks["stage4"]
     statistics = sum(v.shape[0] for v in stage4.variables if "moving_" in v.path)
     assert last.trainable_parameters == 99 + stage4.num_parameters - statistics
-    norms = sum(
-        v.shape[0] for v in tiny_assembled.backbone.model.weights if "_bn/" in v.path
-    )
+    norms = sum(v.shape[0] for v in tiny_assembled.backbone.model.weights if "_bn/" in v.path)
     assert full.trainable_parameters == total - norms
 
 

@@ -166,7 +166,7 @@ def test_opening_says_what_is_wrong_with_a_run(run, tmp_path):
     with pytest.raises(RunError, match=r"this run is failed, not finished: OSError: disk full"):
         open_run(run.path)
     run.write_status("running")
-    with pytest.raises(RunError, match="this run is interrupted, not finished$"):
+    with pytest.raises(RunError, match=r"this run is interrupted, not finished$"):
         open_run(run.path)
 
 

@@ -67,9 +67,7 @@ def test_signatures_for_pixels_and_features_agree_with_the_one_for_bytes(tmp_pat
     decoder = ImageDecoder(16, 16)
     pixels = tf.stack([tf.cast(decoder(one), tf.float32) for one in encoded])
     from_pixels = loaded.signatures["pixels"](pixels=pixels)
-    np.testing.assert_allclose(
-        from_bytes["probabilities"], from_pixels["probabilities"], atol=1e-6
-    )
+    np.testing.assert_allclose(from_bytes["probabilities"], from_pixels["probabilities"], atol=1e-6)
     features = loaded.signatures["features"](encoded=encoded)["feature_vector"]
     np.testing.assert_allclose(features, tf.reduce_mean(pixels, axis=(1, 2)), atol=1e-3)
     tops = np.array([b"cat", b"dog", b"owl"])[np.argmax(from_bytes["probabilities"], axis=1)]

@@ -51,7 +51,7 @@ def test_another_form_is_refused_with_examples_of_the_right_one(duration):
 
 
 def test_part_of_a_step_is_refused():
-    with pytest.raises(ConfigError, match="found '1.5 steps'. Steps are whole numbers"):
+    with pytest.raises(ConfigError, match=r"found '1\.5 steps'\. Steps are whole numbers"):
         resolve("1.5 steps")
 
 

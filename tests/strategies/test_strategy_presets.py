@@ -77,7 +77,10 @@ def test_lp_ft_is_the_probe_then_full():
 
 @pytest.mark.parametrize(
     ("override", "path"),
-    [("probe_duration=0", "strategy.probe_duration"), ("full_duration=x", "strategy.full_duration")],
+    [
+        ("probe_duration=0", "strategy.probe_duration"),
+        ("full_duration=x", "strategy.full_duration"),
+    ],
 )
 def test_a_duration_that_is_refused_is_named(override, path):
     with pytest.raises(ConfigError, match=f"^{path}: "):

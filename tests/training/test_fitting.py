@@ -71,7 +71,9 @@ def test_the_last_stage_alone_trains_from_a_stored_prefix_as_it_does_from_pixels
         )
         assert moved(before, assembled.blocks.digests()) == {"stage4", HEAD}
         assert fitted.computed_from == ("pixels" if from_pixels else "stage3")
-        weights.append([v.numpy() for name in ("stage4", HEAD) for v in assembled.blocks[name].variables])
+        weights.append(
+            [v.numpy() for name in ("stage4", HEAD) for v in assembled.blocks[name].variables]
+        )
     for stored, whole in zip(*weights, strict=True):
         assert np.allclose(stored, whole, atol=1e-4)
 
@@ -96,20 +98,23 @@ def test_a_phase_ends_at_its_step_inside_an_epoch_and_writes_what_it_did(
     assert "Phase 1 of 1: done in" in display.console.file.getvalue()
 
 
-def test_two_fits_with_one_seed_give_bit_equal_weights_and_another_seed_others(
+def test_two_fits_with_one_seed_give_bit_equal_weights(
     fit, assemble_tiny, make_phase, restored_globals
 ):
     head = ClassificationHead(("cat", "dog", "owl"), HeadConfig(dropout=0.3, hidden=(8,)))
     phase = make_phase("full", *BLOCKS, steps=3, augmentation="light", batch_norm="trainable")
-    weights = []
-    for seed in (1, 1, 2):
-        seed_everything(seed)
-        assembled = assemble_tiny(seed=seed, head=head)
-        fit(assembled, phase, TrainingConfig(seed=seed, global_batch_size=8))
-        weights.append({v.path: v.numpy() for v in assembled.model.variables})
-    first, second, other = weights
-    assert all(np.array_equal(first[path], second[path]) for path in first)
-    assert not all(np.array_equal(first[path], other[path]) for path in first)
+    runs = []
+    for _ in range(2):
+        seed_everything(1)
+        assembled = assemble_tiny(seed=1, head=head)
+        before = assembled.blocks.digests()
+        fit(assembled, phase, TrainingConfig(seed=1, global_batch_size=8))
+        assert moved(before, assembled.blocks.digests()) == set(BLOCKS)
+        # The state of the dropout's generators too.
+        runs.append(assembled.model.variables)
+    assert any("seed_generator" in variable.path for variable in runs[0])
+    for one, other in zip(*runs, strict=True):
+        assert np.array_equal(one.numpy(), other.numpy()), one.path
 
 
 @pytest.mark.parametrize("bad_step", [1, 2])

@@ -46,7 +46,9 @@ def step(tiny_assembled):
         random = np.random.default_rng(0)
         gradients = [random.normal(0, 1, v.shape).astype(np.float32) for v in variables]
         for variable in variables:
-            start = np.zeros(variable.shape) if start_at_zero else random.normal(1, 1, variable.shape)
+            start = (
+                np.zeros(variable.shape) if start_at_zero else random.normal(1, 1, variable.shape)
+            )
             variable.assign(start.astype(np.float32))
         before = [variable.numpy().astype(np.float64) for variable in variables]
         optimizer = make_optimizer(config, phase, blocks)

@@ -1,0 +1,98 @@
+"""A trained model in its run, and back to the last bit."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kft.config import HeadConfig, dump_pipeline, load_pipeline
+from kft.errors import ConfigError, RunError
+from kft.heads import HEADS, make_head
+from kft.runs import create_run
+from kft.training import load_trained, make_card, save_trained
+
+NAMES = ("cat", "dog", "owl")
+PIXELS = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)
+TARGETS = np.random.default_rng(1).normal(5, 2, (9, 3)).astype(np.float32)
+PIPELINE = load_pipeline("photos", ["data.resize=pad", "head.hidden=[5]", "training.seed=3"])
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = create_run(str(tmp_path), "photos", "first")
+    run.pipeline.write_text(dump_pipeline(PIPELINE))
+    return run
+
+
+@pytest.fixture
+def saved(run, tiny_assembled):
+    save_trained(run, tiny_assembled, PIPELINE)
+    return run
+
+
+@pytest.mark.parametrize("name", sorted(HEADS))
+def test_a_loaded_model_answers_bit_for_bit_as_the_saved_one(run, assemble_tiny, name):
+    kind = HEADS.load(name).target_kind
+    config = HeadConfig(name=name, hidden=(5,), dropout=0.5, pooling="avg_max")
+    assembled = assemble_tiny(head=make_head(config, kind, NAMES, TARGETS))
+    expected = np.asarray(assembled.model(PIXELS))
+    assert np.ptp(expected, axis=0).min() > 1e-4
+    save_trained(run, assembled, PIPELINE)
+    trained = load_trained(run)
+    outputs = trained.model(PIXELS)
+    assert np.array_equal(np.asarray(outputs), expected)
+    assert trained.head == assembled.head
+    assert np.array_equal(
+        np.asarray(trained.head.activate(outputs)), np.asarray(assembled.head.activate(expected))
+    )
+
+
+def test_pipeline_and_decoder_come_back_with_the_model(saved):
+    trained = load_trained(saved)
+    assert trained.pipeline == PIPELINE
+    assert trained.decoder.output_shape == (32, 32, 3)
+    assert trained.decoder.resize == "pad"
+
+
+def test_the_card_says_what_the_weights_do_not(saved, tiny_assembled):
+    card = json.loads(saved.model_card.read_text())
+    assert card == make_card(tiny_assembled, PIPELINE)
+    assert card["head"]["class_names"] == list(NAMES)
+    assert card["input"] == {
+        "modality": "image",
+        "height": 32,
+        "width": 32,
+        "channels": 3,
+        "scaling": "symmetric",
+        "resize": "pad",
+    }
+    assert card["backbone"]["sha256"] is None
+
+
+def test_saving_leaves_no_temporary_file(saved):
+    assert {path.name for path in saved.path.iterdir()} == {
+        "pipeline.yaml",
+        "model.keras",
+        "model.json",
+    }
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.json"])
+def test_a_missing_file_is_named(saved, name):
+    (saved.path / name).unlink()
+    with pytest.raises(RunError, match=f"{name}: missing; the run directory is not complete"):
+        load_trained(saved)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.json"])
+def test_a_damaged_file_is_named(saved, name):
+    path = saved.path / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(RunError, match=f"{name}: cannot be"):
+        load_trained(saved)
+
+
+def test_a_pipeline_that_was_changed_into_nonsense_is_refused(saved):
+    saved.pipeline.write_text("training: {sed: 3}\n")
+    with pytest.raises(ConfigError, match=r"pipeline\.yaml: training\.sed: unknown key"):
+        load_trained(saved)
