@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kft.backbones.hub import HubBlock
 from kft.backbones.record import Backbone, Block
 from kft.backbones.scaling import PixelScaling
 from kft.errors import BackboneError
@@ -29,7 +30,7 @@ class BlockTable:
     blocks: tuple[Block, ...]
 
     def __getitem__(self, name: str) -> Block:
-        return next(block for block in self.blocks if block.name == name)
+        return {block.name: block for block in self.blocks}[name]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -42,16 +43,17 @@ class BlockTable:
         Args:
             names: Blocks that train.
             batch_norm: 'frozen' keeps normalisation by batch statistics at
-                rest, scale and shift included, even in trainable blocks.
+                rest even in trainable blocks: of Keras layers with their
+                scale and shift, of a hub module its statistics.
         """
         trainable = set(names)
         for block in self.blocks:
-            for layer in block.layers:
-                layer.trainable = block.name in trainable
-                if batch_norm == "frozen" and block.name in trainable:
-                    for part in flatten_layers(layer):
-                        if isinstance(part, keras.layers.BatchNormalization):
-                            part.trainable = False
+            for part in (part for layer in block.layers for part in flatten_layers(layer)):
+                rests = batch_norm == "frozen" and isinstance(part, keras.layers.BatchNormalization)
+                # Part by part: setting a composite layer to the value it has reaches no further.
+                part.trainable = block.name in trainable and not rests
+                if isinstance(part, HubBlock):
+                    part.batch_norm_rests = batch_norm == "frozen"
 
     def digests(self) -> dict[str, dict[str, bytes]]:
         """Block -> variable path -> digest of its value, to see later what moved."""

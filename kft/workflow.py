@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kft.backbones import load_backbone, save_backbone
+from kft.backbones.hub import HubBlock
 from kft.config import Pipeline, dump_pipeline
 from kft.data import SplitName, Splits, load_splits, write_splits_csv
 from kft.data.decoding import make_decoder
@@ -115,17 +116,28 @@ def make_plan(pipeline: Pipeline, display: Display) -> Plan:
             ),
         )
     )
-    _check_batch_norm(phases, distribution)
+    _check_batch_norm(phases, assembled, distribution)
     spec = backbone.input_spec
     decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data)
     return Plan(pipeline, splits, assembled, phases, decoder, distribution)
 
 
-def _check_batch_norm(phases: tuple[Phase, ...], distribution: tf.distribute.Strategy) -> None:
-    if distribution.num_replicas_in_sync == 1:
-        return
+def _check_batch_norm(
+    phases: tuple[Phase, ...], assembled: Assembled, distribution: tf.distribute.Strategy
+) -> None:
     for phase in phases:
-        if phase.batch_norm == "trainable":
+        if phase.batch_norm == "frozen":
+            continue
+        frozen = set(assembled.blocks.names) - set(phase.trainable)
+        if frozen and any(
+            isinstance(block.layers[0], HubBlock) for block in assembled.blocks.blocks
+        ):
+            raise ConfigError(
+                f"phase {phase.name!r}: batch_norm 'trainable' with frozen blocks. A hub module "
+                "has one switch for the statistics of all its blocks: train them all, or use "
+                "batch_norm 'frozen'."
+            )
+        if distribution.num_replicas_in_sync > 1:
             raise ConfigError(
                 f"phase {phase.name!r}: batch_norm 'trainable' over "
                 f"{distribution.num_replicas_in_sync} replicas would train on statistics of each "

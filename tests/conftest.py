@@ -57,12 +57,8 @@ def make_picture_folder() -> Callable[..., Path]:
         classes: Sequence[str] = CLASS_NAMES,
         per_class: int = 10,
         size: int = TINY_SIZE,
-        *,
-        only: bool = False,
     ) -> Path:
-        """`only`: `root` must hold no other classes."""
         colours = {name: _colour(name) for name in classes}
-        assert not only or not Path(root).exists() or set(os.listdir(root)) <= set(classes)
         assert _least_distance(list(colours.values())) > 60, "choose classes of other colours"
         for name, colour in colours.items():
             folder = Path(root) / name

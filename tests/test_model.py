@@ -116,7 +116,6 @@ def test_frozen_batch_statistics_rest_in_training_too(tiny_assembled, batch_norm
     assert moved(before, blocks.digests()) == ({"stage3"} if batch_norm == "trainable" else set())
 
 
-@pytest.mark.xfail(strict=True, reason="set_trainable does not reach into composite layers")
 def test_batch_normalization_inside_a_composite_layer_is_frozen_too():
     dense, norm = keras.layers.Dense(4), keras.layers.BatchNormalization()
     inner = keras.Sequential([dense, norm])

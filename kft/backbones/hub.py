@@ -25,7 +25,11 @@ _DEFAULT_SIZE = 224
 
 @keras.saving.register_keras_serializable(package="kft")
 class HubBlock(keras.layers.Layer):
-    """The variables of one block of a module; its `trainable` freezes them."""
+    """The variables of one block of a module; its `trainable` freezes them.
+
+    Attributes:
+        batch_norm_rests: Keep the batch statistics as they are while the block trains.
+    """
 
     def __init__(self, variables: Sequence[Any] = (), **options: Any) -> None:
         super().__init__(**options)
@@ -39,6 +43,7 @@ class HubBlock(keras.layers.Layer):
             )
             for variable in variables
         ]
+        self.batch_norm_rests = False
         self.built = True
 
 
@@ -48,8 +53,8 @@ class HubLayer(keras.layers.Layer):
 
     Its variables are grouped into blocks by their name scopes, and each block is a sub-layer
     with a `trainable` of its own. A module has but one training flag for all its batch
-    statistics: it gets `training=True` only while no block is frozen, else the statistics
-    of every block keep their values, those of trainable blocks too.
+    statistics: it gets `training=True` only while every block trains and none is told that
+    its batch statistics rest; else those of every block keep their values.
 
     Args:
         handle: A folder, or a URL that tensorflow_hub resolves. It is part of the layer's
@@ -82,7 +87,9 @@ class HubLayer(keras.layers.Layer):
         if not self._takes_training:
             outputs = self._function.value(inputs)
         else:
-            is_free = self.trainable and all(block.trainable for block in self.hub_blocks)
+            is_free = self.trainable and all(
+                block.trainable and not block.batch_norm_rests for block in self.hub_blocks
+            )
             outputs = self._function.value(inputs, training=bool(training) and is_free)
         if isinstance(outputs, dict):
             outputs = outputs["default"] if "default" in outputs else next(iter(outputs.values()))

@@ -16,15 +16,18 @@ from kft.errors import ConfigError
 from kft.registry import suggest
 
 PIPELINE_ENDINGS = (".yaml", ".yml")
+# What pydantic appends to the path of a value that may have several types.
+UNION_TYPES = ("bool", "int", "float", "str")
 SCHEMA_FILE = "pipeline.schema.json"
 SCHEMA_COMMENT = f"# yaml-language-server: $schema={SCHEMA_FILE}\n"
 
 
 class _Yaml12Loader(yaml.SafeLoader):
-    """Safe YAML with version 1.2's scalars: `no` is a word, `1e-3` is a number, keys are unique."""
+    """Safe YAML with the scalars of version 1.2: `no` is a word, `1e-3` a number, keys unique."""
 
+    # Version 1.1 also reads `no` as false, `010` as 8, `1:30` as 90 and `2020-01-01` as a date.
     yaml_implicit_resolvers = {  # noqa: RUF012 (PyYAML copies it before it changes it)
-        first: [rule for rule in rules if rule[0] not in ("tag:yaml.org,2002:bool",)]
+        first: [rule for rule in rules if rule[0].rpartition(":")[2] in ("null", "merge")]
         for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
@@ -43,15 +46,27 @@ class _Yaml12Loader(yaml.SafeLoader):
             seen.add(key)
         return super().construct_mapping(node, deep)
 
+    def construct_core_int(self, node: yaml.ScalarNode) -> int:
+        """`010` is ten, `0o10` eight, `0x10` sixteen."""
+        text = self.construct_scalar(node)
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
 
-_Yaml12Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|false|True|False)$"), list("tfTF")
-)
-_Yaml12Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)
+
+# Source: YAML 1.2.2, section 10.3.2, tag resolution of the core schema.
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        "-+0123456789.",
+    ),
+):
+    _Yaml12Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first)
+    )
+_Yaml12Loader.add_constructor("tag:yaml.org,2002:int", _Yaml12Loader.construct_core_int)
 
 
 def parse_yaml(text: str, where: str) -> Any:
@@ -176,12 +191,16 @@ def validate_pipeline(values: dict[str, Any], where: str) -> Pipeline:
     try:
         return Pipeline.model_validate(values)
     except ValidationError as error:
-        problems = [_describe_problem(problem) for problem in error.errors()]
+        # A union tells a problem for each of its types: one is enough.
+        problems = list(dict.fromkeys(_describe_problem(problem) for problem in error.errors()))
         raise ConfigError.from_problems(where, problems) from None
 
 
 def _describe_problem(problem: Any) -> str:
     location = problem["loc"]
+    if location and location[-1] in UNION_TYPES:
+        path = _format_path(location[:-1])
+        return f"{path}: found {problem['input']!r}. Give one number, word or truth value"
     path = _format_path(location) or "pipeline"
     if problem["type"] == "extra_forbidden":
         return f"{path}: unknown key. {suggest(str(location[-1]), _keys_at(location[:-1]))}"

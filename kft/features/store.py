@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from kft.features.cut import Cut
-from kft.model import compile_forward
+from kft.model import compile_forward, flatten_layers
 from kft.runs.atomic import atomic_directory, write_json
 from kft.runs.caches import cache_folder
 
@@ -81,10 +82,18 @@ def _entry_key(cut: Cut, content_key: str) -> str:
         json.dumps([FORMAT, content_key, cut.name, tf.__version__, keras.__version__]).encode()
     )
     # The graph and its weights: two backbones with one name must not meet in one entry.
-    digest.update(cut.prefix.to_json().encode())
+    digest.update(_describe_graph(cut.prefix).encode())
     for variable in cut.prefix.variables:
         digest.update(variable.numpy().tobytes())
     return digest.hexdigest()[:32]
+
+
+def _describe_graph(model: keras.Model) -> str:
+    """A model's layers and calls, without the names that depend on what was built before it."""
+    ordinals = {layer.name: f"#{i}" for i, layer in enumerate(flatten_layers(model))}
+    return re.sub(
+        r'"([^"]*)"', lambda quoted: f'"{ordinals.get(quoted[1], quoted[1])}"', model.to_json()
+    )
 
 
 def _read(entry: Path, num_examples: int) -> np.ndarray | None:
@@ -113,4 +122,5 @@ def _extract(
         values[done : done + len(activations)] = activations
         done += len(activations)
         progress(done, num_examples)
+    assert done == num_examples, f"{done} of {num_examples} examples came"
     values.flush()

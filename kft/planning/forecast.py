@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -16,7 +17,7 @@ from kft.strategies import Phase
 
 # Backward passes cost about two forward ones: gradients by inputs and by weights.
 TRAINING_FORWARDS = 3.0
-# A step of a dense head on stored features, in seconds; too small to measure for a forecast.
+# What a step costs at the least, in seconds: Keras's loop around a dense head.
 STORED_STEP_SECONDS = 0.004
 
 
@@ -56,7 +57,7 @@ def forecast_phases(
         num_validation: Validation examples.
         global_batch_size: Examples per step.
     """
-    forward = measure_forward_seconds(assembled, batch_size=min(16, global_batch_size))
+    forward = measure_forward_seconds(assembled.model, batch_size=min(16, global_batch_size))
     forecasts = []
     for phase in phases:
         assembled.blocks.set_trainable(phase.trainable, batch_norm=phase.batch_norm)
@@ -65,7 +66,10 @@ def forecast_phases(
             images = phase.steps * min(global_batch_size, num_train)
             seconds = forward * (TRAINING_FORWARDS * images + phase.epochs * num_validation)
         else:
-            seconds = forward * (num_train + num_validation) + phase.steps * STORED_STEP_SECONDS
+            suffix = measure_forward_seconds(cut.suffix, batch_size=global_batch_size)
+            seconds = forward * (num_train + num_validation) + phase.steps * max(
+                STORED_STEP_SECONDS, TRAINING_FORWARDS * suffix * global_batch_size
+            )
         forecasts.append(
             PhaseForecast(
                 phase,
@@ -78,14 +82,14 @@ def forecast_phases(
     return forecasts
 
 
-def measure_forward_seconds(assembled: Assembled, *, batch_size: int) -> float:
-    """Median seconds a picture of the model's forward pass on this machine."""
-    pixels = tf.zeros((batch_size, *assembled.model.input_shape[1:]))
-    forward = compile_forward(assembled.model)
-    forward(pixels)
+def measure_forward_seconds(model: keras.Model, *, batch_size: int) -> float:
+    """Median seconds an example of a model's forward pass on this machine."""
+    inputs = tf.zeros((batch_size, *model.input_shape[1:]))
+    forward = compile_forward(model)
+    forward(inputs)
     seconds = []
     for _ in range(5):
         begun = time.perf_counter()
-        forward(pixels).numpy()
+        forward(inputs).numpy()
         seconds.append(time.perf_counter() - begun)
     return statistics.median(seconds) / batch_size

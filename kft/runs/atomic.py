@@ -57,7 +57,13 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
         for written in temporary.rglob("*"):
             if written.is_file():
                 _sync(written)
-        temporary.rename(path)
+        try:
+            temporary.rename(path)
+        except OSError as error:
+            # The system says ENOTEMPTY or EEXIST, by file system.
+            if path.exists():
+                raise FileExistsError(f"{path} exists already") from error
+            raise
         _sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -79,13 +79,15 @@ class RefuseDivergence(keras.callbacks.Callback):
         super().__init__()
         self._phase = phase
         self._learning_rate = learning_rate
+        self._done = 0
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Look at the loss of the step."""
+        self._done += 1
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
             raise TrainingError(
-                f"phase {self._phase!r}: the loss is {loss} after step {batch + 1}. Lower its "
+                f"phase {self._phase!r}: the loss is {loss} after step {self._done}. Lower its "
                 f"learning rate (now {self._learning_rate:g}), or set training.clip_norm."
             )
 

@@ -33,9 +33,10 @@ def check_batch_size(distribution: tf.distribute.Strategy, global_batch_size: in
     replicas = distribution.num_replicas_in_sync
     if global_batch_size % replicas:
         below = global_batch_size // replicas * replicas
+        choices = [str(size) for size in (below, below + replicas) if size]
         raise ConfigError(
             f"training.global_batch_size: {global_batch_size} examples do not divide among "
-            f"{replicas} replicas. Use {below or replicas} or {below + replicas}."
+            f"{replicas} replicas. Use {' or '.join(choices)}."
         )
 
 

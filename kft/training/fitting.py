@@ -119,7 +119,9 @@ def check_movement(
     unmoved: list[str] = []
     for block in blocks.blocks:
         moved = {p for p, digest in after[block.name].items() if before[block.name][p] != digest}
-        may_move = _movable(block, blocks) if block.name in phase.trainable else set()
+        may_move = set()
+        if block.name in phase.trainable:
+            may_move = _movable(block, batch_norm=phase.batch_norm)
         if moved - may_move:
             raise TrainingError(
                 f"phase {phase.name!r}: {len(moved - may_move)} variables moved that it keeps "
@@ -135,19 +137,19 @@ def check_movement(
     return tuple(unmoved)
 
 
-def _movable(block: Block, blocks: BlockTable) -> set[str]:
+def _movable(block: Block, *, batch_norm: str) -> set[str]:
     """Paths, as `BlockTable.digests` writes them, of what a trainable block may change."""
-    resting = {
+    statistics = {
         id(variable)
         for layer in block.layers
         for part in flatten_layers(layer)
-        if not part.trainable
-        for variable in part.variables
+        if part.trainable and batch_norm == "trainable"
+        for variable in part.non_trainable_variables
     }
     return {
         f"{variable.path}#{index}"
         for index, variable in enumerate(block.variables)
-        if id(variable) not in resting
+        if variable.trainable or id(variable) in statistics
     }
 
 

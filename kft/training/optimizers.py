@@ -22,15 +22,19 @@ class BlockRates:
     the rate of the block.
     """
 
-    def set_block_rates(self, multipliers: Mapping[str, float], weight_decay: float) -> None:
+    def set_block_rates(
+        self, multipliers: Mapping[str, float], weight_decay: float, clip_norm: float | None
+    ) -> None:
         """Set the factors before the optimizer is built.
 
         Args:
             multipliers: Variable path -> factor on the learning rate; 1 where absent.
             weight_decay: Share of a variable taken away per step, times its rate.
+            clip_norm: Largest global norm of the gradients of a whole batch.
         """
         self._multiplier_by_path = dict(multipliers)
         self._decoupled_weight_decay = weight_decay
+        self._clip_norm = clip_norm
 
     def build(self, variables: list[keras.Variable]) -> None:
         """As Keras's, noting the factors of each variable by its index."""
@@ -43,6 +47,15 @@ class BlockRates:
             )
             for variable in variables
         ]
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: list[Any]) -> list[Any]:
+        """As Keras's, then clipped: Keras would clip each replica's share before the sum."""
+        reduced = super()._all_reduce_sum_gradients(grads_and_vars)  # type: ignore[misc]
+        if self._clip_norm is None:
+            return reduced
+        gradients, variables = zip(*reduced, strict=True)
+        clipped, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
+        return list(zip(clipped, variables, strict=True))
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One variable's decay and update, at its own rate."""
@@ -77,10 +90,7 @@ def make_optimizer(
         phase: Its rate, steps, multipliers and weight decay.
         blocks: To find each block's variables.
     """
-    common: dict[str, Any] = {
-        "learning_rate": make_schedule(config, phase),
-        "global_clipnorm": config.clip_norm,
-    }
+    common: dict[str, Any] = {"learning_rate": make_schedule(config, phase)}
     optimizer: Any = (
         SGD(momentum=0.9, nesterov=True, **common) if config.optimizer == "sgd" else AdamW(**common)
     )
@@ -91,6 +101,7 @@ def make_optimizer(
             for variable in blocks[name].variables
         },
         config.weight_decay if phase.weight_decay is None else phase.weight_decay,
+        config.clip_norm,
     )
     return optimizer
 

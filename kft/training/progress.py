@@ -100,7 +100,8 @@ def _progress_line(
     if done > done_first and total:
         left = f", {format_seconds((now - begun) / (done - done_first) * (total - done))} left"
     note = f"  {state['note']}" if state["note"] else ""
-    return f"{label}: {done}/{total}{left}{note}"
+    counted = f"{done}/{total}" if total else str(done)
+    return f"{label}: {counted}{left}{note}"
 
 
 def format_seconds(seconds: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -17,15 +16,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.filterwarnings(OLD_ARRAY_PROTOCOL))
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """Real material; `KFT_SHARED` says where, by default `../shared`."""
-    folder = Path(os.environ.get("KFT_SHARED", "../shared"))
-    if not folder.is_dir():
-        pytest.skip(f"no shared folder at {folder}: set KFT_SHARED")
-    return folder.resolve()
 
 
 @pytest.fixture

@@ -22,7 +22,9 @@ def test_help_answers_in_under_a_third_of_a_second_without_tensorflow():
     # The best of several: other tests run beside this one.
     for _ in range(5):
         begun = time.perf_counter()
-        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        result = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
         seconds.append(time.perf_counter() - begun)
         assert result.returncode == 0, result.stderr
         assert "kft demo" in result.stdout

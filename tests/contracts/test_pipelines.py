@@ -45,7 +45,7 @@ def test_it_reaches_the_stated_figure(path, shared, tmp_path, monkeypatch, capfd
     from kft.cli.main import main
 
     header = header_of(path)
-    _, verb, file, *overrides = re.search(r"^# Run:\s+(.+)$", header, re.MULTILINE)[1].split()
+    _, verb, _, *overrides = re.search(r"^# Run:\s+(.+)$", header, re.MULTILINE)[1].split()
     expected = float(re.search(r"^# Expect: accuracy at least ([\d.]+)$", header, re.MULTILINE)[1])
     overrides = [override.replace("hub:MODULE", f"hub:{shared / MODULE}") for override in overrides]
     overrides = [

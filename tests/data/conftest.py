@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,12 +37,3 @@ def write_classes(write_picture: WritePicture) -> Callable[..., None]:
                 write_picture(f"{folder.replace('__', '/')}/{number:03d}{ending}")
 
     return write
-
-
-@pytest.fixture
-def shared() -> Path:
-    """Real labelled pictures, which are not part of the project."""
-    folder = Path(os.environ.get("KFT_SHARED", "../shared"))
-    if not (folder / "data" / "image").is_dir():
-        pytest.skip(f"no real data at {folder.absolute()}; set KFT_SHARED")
-    return folder

@@ -20,8 +20,10 @@ AUGMENTED = Phase("augmented", (HEAD,), 1e-3, 25, 10, augmentation="light")
 
 @pytest.fixture
 def one_second_a_picture(monkeypatch):
+    """Through the whole model; what comes after a cut takes a hundredth."""
     monkeypatch.setattr(
-        "kft.planning.forecast.measure_forward_seconds", lambda assembled, batch_size: 1.0
+        "kft.planning.forecast.measure_forward_seconds",
+        lambda model, batch_size: 0.01 if model.name == "suffix" else 1.0,
     )
 
 
@@ -55,8 +57,19 @@ def test_a_probe_costs_one_pass_and_full_training_three_a_step(
     tiny_assembled, one_second_a_picture
 ):
     probe, full = forecast(tiny_assembled, PROBE, FULL)
-    assert probe.seconds == pytest.approx(80 + 20 + 100 * STORED_STEP_SECONDS)
+    assert probe.seconds == pytest.approx(80 + 20 + TRAINING_FORWARDS * 100 * 8 * 0.01)
     assert full.seconds == pytest.approx(TRAINING_FORWARDS * 25 * 8 + 3 * 20)
+
+
+def test_a_step_on_stored_features_costs_at_least_what_the_loop_around_it_does(
+    tiny_assembled, monkeypatch
+):
+    monkeypatch.setattr(
+        "kft.planning.forecast.measure_forward_seconds",
+        lambda model, batch_size: 1e-9 if model.name == "suffix" else 1.0,
+    )
+    (probe,) = forecast(tiny_assembled, PROBE)
+    assert probe.seconds == pytest.approx(80 + 20 + 100 * STORED_STEP_SECONDS)
 
 
 def test_a_batch_is_no_larger_than_the_training_split(tiny_assembled, one_second_a_picture):
@@ -66,6 +79,6 @@ def test_a_batch_is_no_larger_than_the_training_split(tiny_assembled, one_second
 
 def test_the_forward_pass_is_measured_and_moves_nothing(tiny_assembled):
     before = tiny_assembled.blocks.digests()
-    seconds = measure_forward_seconds(tiny_assembled, batch_size=2)
+    seconds = measure_forward_seconds(tiny_assembled.model, batch_size=2)
     assert 0 < seconds < 1
     assert tiny_assembled.blocks.digests() == before

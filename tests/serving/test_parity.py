@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from kft.config import HeadConfig
 from kft.data.decoding import ImageDecoder
 from kft.errors import DataError, ExportError
 from kft.heads import make_head
-from kft.config import HeadConfig
 from kft.serving import export_model, is_export, predict_files
 from kft.serving.export import Export
 

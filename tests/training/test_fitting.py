@@ -102,14 +102,15 @@ def test_two_fits_with_one_seed_give_bit_equal_weights(
     fit, assemble_tiny, make_phase, restored_globals
 ):
     head = ClassificationHead(("cat", "dog", "owl"), HeadConfig(dropout=0.3, hidden=(8,)))
-    phase = make_phase("full", *BLOCKS, steps=3, augmentation="light", batch_norm="trainable")
+    last = ("stage4", HEAD)
+    phase = make_phase("last", *last, steps=3, augmentation="light", batch_norm="trainable")
     runs = []
     for _ in range(2):
         seed_everything(1)
         assembled = assemble_tiny(seed=1, head=head)
         before = assembled.blocks.digests()
         fit(assembled, phase, TrainingConfig(seed=1, global_batch_size=8))
-        assert moved(before, assembled.blocks.digests()) == set(BLOCKS)
+        assert moved(before, assembled.blocks.digests()) == set(last)
         # The state of the dropout's generators too.
         runs.append(assembled.model.variables)
     assert any("seed_generator" in variable.path for variable in runs[0])
@@ -130,7 +131,6 @@ def test_a_loss_that_is_no_number_ends_the_phase_and_names_phase_and_step(
         fit(tiny_assembled, phase, make_input=lambda phase: given)
 
 
-@pytest.mark.xfail(strict=True, reason="the step is counted within its epoch")
 def test_the_step_of_a_divergence_is_counted_over_the_whole_phase():
     callback = RefuseDivergence("deep", 0.5)
     for _ in range(2):
