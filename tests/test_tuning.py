@@ -8,10 +8,6 @@ from kft.runs import find_runs
 from kft.training import Display
 from kft.tuning import check_space, tune
 
-# KerasTuner 1.4.8 calls threading by its old names.
-pytestmark = pytest.mark.filterwarnings(
-    r"ignore:(currentThread|getName)\(\) is deprecated:DeprecationWarning"
-)
 SETTINGS = (
     "backbone.name=small_cnn",
     "backbone.weights=random",

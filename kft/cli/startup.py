@@ -31,6 +31,10 @@ def start_tensorflow() -> None:
             import tensorflow as tf
 
             tf.config.list_logical_devices()
+            # Each phase, and each trial of a search, has a graph of its own: that is no accident.
+            tf.get_logger().addFilter(
+                lambda record: "triggered tf.function retracing" not in record.getMessage()
+            )
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)

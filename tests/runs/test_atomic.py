@@ -112,7 +112,7 @@ def test_a_folder_that_came_into_being_meanwhile_is_not_touched(tmp_path):
             (tmp_path / "a").mkdir()
             (tmp_path / "a" / "y").write_text("theirs")
 
-    with pytest.raises(OSError, match="not empty"):
+    with pytest.raises(FileExistsError, match="exists already"):
         fill()
     assert names(tmp_path) == ["a", "a/y"]
 
