@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kft.runs import package_versions
@@ -37,10 +37,10 @@ def _processor() -> str:
     return platform.processor()
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A Markdown table."""
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A Markdown table; each row is printed when it comes."""
     print("| " + " | ".join(headings) + " |")
-    print("|" + " --- |" * len(headings))
+    print("|" + " --- |" * len(headings), flush=True)
     for row in rows:
         print("| " + " | ".join(row) + " |", flush=True)
     print()

@@ -13,6 +13,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,28 +67,29 @@ def main() -> None:
         "random weights, LP-FT": (*H5, "backbone.weights=random", "strategy.name=lp_ft"),
     }
     print_header("Transfer: pretrained against random weights", SEEDS)
-    rows = []
+    headings = ("data", "run", "holdout accuracy", "by seed", "seconds")
+    print_table(headings, measure(shared, variants))
+
+
+def measure(shared: Path, variants: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """The rows of the table, each as soon as it is there."""
     for data_set in DATA_SETS:
         for name, settings in variants.items():
-            # A hub module takes the one size that it was made for.
-            own = [s for s in data_set.settings if not ("hub" in name and "input_size" in s)]
+            # A hub module takes the one size that it was made for, that of ants_bees.
             if "hub" in name and data_set.name != "ants_bees":
                 continue
             outcomes = [
-                run(shared / "data/image" / data_set.name, (*own, *settings), seed)
+                run(shared / "data/image" / data_set.name, (*data_set.settings, *settings), seed)
                 for seed in data_set.seeds
             ]
             accuracies, seconds = zip(*outcomes, strict=True)
-            rows.append(
-                (
-                    data_set.name,
-                    name,
-                    f"{statistics.median(accuracies):.3f}",
-                    ", ".join(f"{accuracy:.3f}" for accuracy in accuracies),
-                    f"{statistics.median(seconds):.0f}",
-                )
+            yield (
+                data_set.name,
+                name,
+                f"{statistics.median(accuracies):.3f}",
+                ", ".join(f"{accuracy:.3f}" for accuracy in accuracies),
+                f"{statistics.median(seconds):.0f}",
             )
-    print_table(("data", "run", "holdout accuracy", "by seed", "seconds"), rows)
 
 
 def run(data: Path, settings: tuple[str, ...], seed: int) -> tuple[float, float]:

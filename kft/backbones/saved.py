@@ -208,7 +208,7 @@ def _read_model(path: Path) -> keras.Model:
             "model files: layers of your own must be registered, lambdas are refused."
         ) from error
     if isinstance(model, keras.Sequential) and model.built:
-        model = keras.Model(model.input, model.output, name=model.name)
+        model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     Graph(model)
     return model
 
