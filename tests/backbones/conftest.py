@@ -1,4 +1,4 @@
-"""Real weights of the shared folder, and backbones small enough to build in every test."""
+"""Real weights, and backbones small enough to build in every test."""
 
 from __future__ import annotations
 
