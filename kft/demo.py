@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,10 @@ def run_demo(directory: Path, display: Display) -> Demo:
     begun = time.monotonic()
     display.stage(f"Writing handwritten digits as PNG files to {directory}")
     write_digits(directory)
-    places = (f"runs_directory={directory}/runs", f"export.directory={directory}/saved_models")
+    places = (
+        override("runs_directory", directory / "runs"),
+        override("export.directory", directory / "saved_models"),
+    )
 
     display.stage("\nPretraining small_cnn on the digits 0 to 4")
     overrides = (*PRETRAINING_OVERRIDES, *SETTINGS, *PRETRAINING, *places)
@@ -69,7 +73,7 @@ def run_demo(directory: Path, display: Display) -> Demo:
     )
 
     target = str(directory / "digits-5-to-9")
-    backbone = f"backbone.name={pretrained.backbone}"
+    backbone = override("backbone.name", pretrained.backbone)
     display.stage(f"\nFine-tuning it to 5 to 9, with {PICTURES_PER_CLASS} pictures of each")
     fine_tuned = train(load_pipeline(target, (backbone, *SETTINGS, *FINE_TUNING, *places)), display)
 
@@ -88,6 +92,11 @@ def run_demo(directory: Path, display: Display) -> Demo:
         for file, answer in zip(files, answers["top_class"].ravel(), strict=True)
     ]
     return Demo(fine_tuned, from_random, served, time.monotonic() - begun)
+
+
+def override(path: str, value: object) -> str:
+    """A setting as the command line takes it, quoted: a folder may have any name."""
+    return f"{path}={json.dumps(str(value))}"
 
 
 def write_digits(directory: Path) -> None:

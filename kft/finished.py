@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kft.config import DataConfig, FoldersConfig
 from kft.data import Examples, Splits, load_splits
 from kft.data.gate import check_files
 from kft.data.input_pipeline import make_dataset
@@ -46,13 +47,12 @@ def evaluate_run(
     if data is None:
         recorded = run.evaluation(split) / "metrics.json"
         if not recorded.is_file():
-            raise DataError(f"{path}: this run has no {split} split, so there is nothing to judge.")
+            raise DataError(f"{path}: this run did not judge its {split} split, or has none.")
         figures: dict[str, Any] = read_json(recorded)
         return figures
     trained = load_trained(run)
-    changes = {"path": data, "validation": 0.0, "holdout": 0.0}
     with display.track("Checking every picture") as advance:
-        splits = load_splits(trained.pipeline.data.model_copy(update=changes), progress=advance)
+        splits = load_splits(_config_for_other(trained.pipeline.data, data), progress=advance)
     examples = _translate_targets(splits, trained)
     batches = make_dataset(
         examples, trained.decoder, batch_size=trained.pipeline.training.global_batch_size
@@ -65,11 +65,33 @@ def evaluate_run(
             batches,
             files=examples.ids,
             targets=examples.targets,
-            train_targets=examples.targets,
+            train_targets=_read_train_targets(run),
             folder=run.evaluation(f"other-{name}"),
             progress=advance,
         )
     return evaluation.figures
+
+
+def _config_for_other(config: DataConfig, path: str) -> DataConfig:
+    """How other data is read: all of it, whatever splits the run's own data had."""
+    return config.model_copy(
+        update={
+            "path": path,
+            "source": "auto",
+            "folders": FoldersConfig(),
+            "table": config.table.model_copy(update={"split_column": None}),
+            "validation": 0.0,
+            "holdout": 0.0,
+        }
+    )
+
+
+def _read_train_targets(run: RunDirectory) -> np.ndarray:
+    try:
+        targets: np.ndarray = np.load(run.train_targets, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{run.train_targets}: cannot be read: {error}") from error
+    return targets
 
 
 def _translate_targets(splits: Splits, trained: Trained) -> Examples:

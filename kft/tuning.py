@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,16 @@ import keras
 import keras_tuner
 
 from kft.config import Pipeline, TuningConfig, override_pipeline
-from kft.errors import ConfigError, KftError
+from kft.errors import ConfigError, KftError, TrainingError
 from kft.training import Display
-from kft.workflow import Finished, train
+from kft.workflow import Finished, make_plan, train
+
+# What a trial is judged by on validation, and whether more of it is better.
+OBJECTIVES = {
+    "class": ("accuracy", "max"),
+    "labels": ("accuracy", "max"),
+    "number": ("mean_absolute_error", "min"),
+}
 
 
 @dataclass(frozen=True)
@@ -47,19 +56,28 @@ def tune(pipeline: Pipeline, display: Display) -> Tuned:
     """Search, then run the best pipeline to its end.
 
     A search that was stopped goes on where it was: KerasTuner keeps its
-    trials in RUNS_DIRECTORY/NAME-search.
+    trials in RUNS_DIRECTORY/NAME-search-DIGEST; another search has another digest.
 
     Raises:
         ConfigError: A searched setting is none, a value is refused, or there
             is no validation split to choose on.
     """
     check_space(pipeline)
-    tuner = PipelineTuner(pipeline, display)
-    tuner.search()
+    # What would stop every trial is told now, and the data say what a trial is judged by.
+    target_kind = make_plan(pipeline, display).splits.target_kind
+    tuner = PipelineTuner(pipeline, display, OBJECTIVES[target_kind])
+    try:
+        tuner.search()
+    except keras_tuner.errors.FatalError as error:
+        raise error.__cause__ or error from None
     trials = tuple(
         Trial(trial.hyperparameters.values, trial.score)
         for trial in tuner.oracle.get_best_trials(pipeline.tuning.trials)
+        # KerasTuner also gives those that failed.
+        if trial.score is not None
     )
+    if not trials:
+        raise TrainingError("every trial of the search diverged; search lower learning rates")
     best = _overrides(trials[0].settings)
     display.stage(f"\nBest of {len(trials)} trials: {', '.join(best)}. Now to its end.")
     finished = train(override_pipeline(pipeline, best), display)
@@ -94,18 +112,20 @@ class PipelineTuner(keras_tuner.engine.base_tuner.BaseTuner):
     Args:
         pipeline: What is varied.
         display: Shows each trial's run.
+        objective: Name of the figure, and 'max' or 'min'.
     """
 
-    def __init__(self, pipeline: Pipeline, display: Display) -> None:
+    def __init__(self, pipeline: Pipeline, display: Display, objective: tuple[str, str]) -> None:
         self._pipeline = pipeline
         self._display = display
-        self._done = 0
         runs = Path(pipeline.runs_directory)
-        oracle = make_oracle(pipeline.tuning, pipeline.training.seed, _objective_of(pipeline))
+        oracle = make_oracle(pipeline.tuning, pipeline.training.seed, objective)
         oracle.verbose = 0
+        # Else KerasTuner prints the traceback of a trial that diverged; the display says why.
+        keras_tuner.src.config.DEBUG = False
         # overwrite=False: what an interrupted search had tried is kept.
         super().__init__(
-            oracle, directory=str(runs), project_name=f"{pipeline.name}-search", overwrite=False
+            oracle, directory=str(runs), project_name=_project_name(pipeline), overwrite=False
         )
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
@@ -115,10 +135,12 @@ class PipelineTuner(keras_tuner.engine.base_tuner.BaseTuner):
             self._pipeline,
             [*overrides, "export.enabled=false", f"name={self._pipeline.name}-trials"],
         )
-        self._done += 1
         self._display.stage(f"\nTrial {trial.trial_id}: {', '.join(overrides)}")
         try:
             finished = train(tried, self._display, judged_splits=("validation",))
+        except TrainingError as error:
+            self._display.stage(f"  this trial is out: {error}")
+            raise keras_tuner.errors.FailedTrialError(str(error)) from error
         except KftError as error:
             # Else KerasTuner would count a wrong pipeline as one more failed trial.
             raise keras_tuner.errors.FatalError(str(error)) from error
@@ -128,21 +150,20 @@ class PipelineTuner(keras_tuner.engine.base_tuner.BaseTuner):
         return {name: finished.evaluations["validation"].figures[name]}
 
 
-def _objective_of(pipeline: Pipeline) -> keras_tuner.Objective:
-    is_regression = pipeline.data.target == "number" or pipeline.head.name == "regression"
-    if is_regression:
-        return keras_tuner.Objective("mean_absolute_error", "min")
-    return keras_tuner.Objective("accuracy", "max")
+def _project_name(pipeline: Pipeline) -> str:
+    """Of KerasTuner's folder: the same for the same search, so that only that one goes on."""
+    settings = pipeline.model_dump_json(exclude={"tuning": {"trials"}})
+    return f"{pipeline.name}-search-{hashlib.sha256(settings.encode()).hexdigest()[:12]}"
 
 
-def make_oracle(
-    config: TuningConfig, seed: int, objective: keras_tuner.Objective
-) -> keras_tuner.Oracle:
+def make_oracle(config: TuningConfig, seed: int, objective: tuple[str, str]) -> keras_tuner.Oracle:
     """KerasTuner's oracle over the space of the `tuning` section."""
     space = keras_tuner.HyperParameters()
     for path, dimension in config.space.items():
         if dimension.values:
-            space.Choice(path, list(dimension.values))
+            space.Choice(path, _of_one_type(dimension.values))
+        elif isinstance(dimension.low, int) and isinstance(dimension.high, int):
+            space.Int(path, dimension.low, dimension.high, sampling=dimension.scale)
         else:
             space.Float(path, dimension.low, dimension.high, sampling=dimension.scale)
     oracles = {
@@ -151,7 +172,7 @@ def make_oracle(
         "grid": keras_tuner.oracles.GridSearchOracle,
     }
     return oracles[config.oracle](
-        objective=objective,
+        objective=keras_tuner.Objective(*objective),
         max_trials=config.trials,
         seed=seed,
         hyperparameters=space,
@@ -160,5 +181,12 @@ def make_oracle(
     )
 
 
+def _of_one_type(values: tuple[Any, ...]) -> list[Any]:
+    """KerasTuner takes no whole numbers beside fractions."""
+    has_fraction = any(isinstance(value, float) for value in values)
+    return [float(value) for value in values] if has_fraction else list(values)
+
+
 def _overrides(settings: dict[str, Any]) -> list[str]:
-    return [f"{path}={value}" for path, value in settings.items()]
+    # JSON is YAML: a word stays the word that it is.
+    return [f"{path}={json.dumps(value)}" for path, value in settings.items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +21,10 @@ from kft.errors import ConfigError
 from kft.evaluation import Evaluation, evaluate, headline
 from kft.heads import make_head
 from kft.model import Assembled, assemble
+from kft.objectives import make_supervised
 from kft.runs import RunDirectory, check_run_is_new, create_run, make_manifest
-from kft.runs.atomic import write_json, write_text
-from kft.serving import Export, export_model
+from kft.runs.atomic import write_array, write_json, write_text
+from kft.serving import Export, check_export_directory, export_model
 from kft.strategies import Phase, Setting, plan_phases
 from kft.training import (
     Display,
@@ -102,6 +103,8 @@ def make_plan(pipeline: Pipeline, display: Display) -> Plan:
         head = make_head(
             pipeline.head, splits.target_kind, splits.class_names, splits.train.targets
         )
+        # Told now rather than by the first phase: labels that this head cannot smooth.
+        make_supervised(head, label_smoothing=pipeline.training.label_smoothing)
         assembled = assemble(backbone, head)
     phases = plan_phases(
         Setting(
@@ -168,7 +171,9 @@ def train(
             that the run directory says why it failed.
     """
     if run_id is not None:
-        check_run_is_new(Path(pipeline.runs_directory) / pipeline.name / run_id)
+        check_run_is_new(pipeline.runs_directory, pipeline.name, run_id)
+    if pipeline.export.enabled:
+        check_export_directory(Path(pipeline.export.directory))
     plan = make_plan(pipeline, display)
     run = create_run(pipeline.runs_directory, pipeline.name, run_id)
     with run.hold():
@@ -181,7 +186,10 @@ def train(
             raise
         evaluation = finished.evaluation
         run.write_status("finished", holdout=headline(evaluation.figures) if evaluation else None)
-    return finished
+        if not pipeline.export.enabled:
+            return finished
+        # After the run is finished: what a failed export leaves can be exported again.
+        return replace(finished, export=_export(plan, run, display))
 
 
 def _run_stages(
@@ -213,25 +221,27 @@ def _run_stages(
     backbone = None
     if keep_backbone:
         backbone = save_backbone(plan.assembled.backbone, run.path / "backbone")
-    export = None
-    if pipeline.export.enabled:
-        with display.track("Export and its parity gate"):
-            export = export_model(
-                plan.assembled.model,
-                plan.assembled.head,
-                plan.decoder,
-                directory=Path(pipeline.export.directory),
-                name=pipeline.name,
-                files=choose_parity_files(plan.splits, pipeline.export.parity_examples),
-                card=make_card(plan.assembled, pipeline) | {"run": str(run.path)},
-            )
-    return Finished(run, fitted, evaluations, export, backbone)
+    return Finished(run, fitted, evaluations, None, backbone)
+
+
+def _export(plan: Plan, run: RunDirectory, display: Display) -> Export:
+    with display.track("Export and its parity gate"):
+        return export_model(
+            plan.assembled.model,
+            plan.assembled.head,
+            plan.decoder,
+            directory=Path(plan.pipeline.export.directory),
+            name=plan.pipeline.name,
+            files=choose_parity_files(plan.splits, plan.pipeline.export.parity_examples),
+            card=make_card(plan.assembled, plan.pipeline) | {"run": str(run.path)},
+        )
 
 
 def _write_records(plan: Plan, run: RunDirectory) -> None:
     backbone = plan.assembled.backbone
     write_text(run.pipeline, dump_pipeline(plan.pipeline))
     write_splits_csv(plan.splits, run.splits)
+    write_array(run.train_targets, plan.splits.train.targets)
     write_json(
         run.manifest,
         make_manifest(
@@ -319,7 +329,7 @@ def _judge(
 
 
 def choose_parity_files(splits: Splits, count: int) -> list[str]:
-    """`count` files spread evenly over the holdout, so that every class is among them.
+    """`count` files spread evenly over the holdout.
 
     Where a user kept no holdout they come from validation, and else from train.
     """

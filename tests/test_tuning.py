@@ -3,10 +3,10 @@
 import pytest
 
 from kft.config import load_pipeline
-from kft.errors import ConfigError
+from kft.errors import BackboneError, ConfigError, DataError, KftError
 from kft.runs import find_runs
 from kft.training import Display
-from kft.tuning import check_space, tune
+from kft.tuning import _project_name, check_space, make_oracle, tune
 
 SETTINGS = (
     "backbone.name=small_cnn",
@@ -62,3 +62,58 @@ def test_a_search_that_cannot_be_run_is_refused_before_its_first_trial(overrides
 def test_a_dimension_is_values_or_a_range(dimension):
     with pytest.raises(ConfigError, match=r"tuning\.space"):
         load_pipeline("photos", [f"tuning.space={{head.dropout: {dimension}}}"])
+
+
+def refused_search(place, *overrides):
+    pipeline = load_pipeline(
+        str(place / "photos"), (*SETTINGS, f"runs_directory={place}/runs", *overrides)
+    )
+    with pytest.raises(KftError) as refused:
+        tune(pipeline, Display())
+    return refused.value
+
+
+def test_what_would_stop_every_trial_is_told_before_the_first(tmp_path, make_picture_folder):
+    assert isinstance(refused_search(tmp_path), DataError)
+    make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
+    assert isinstance(refused_search(tmp_path, "backbone.name=resnet5"), BackboneError)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_search_in_which_all_trials_diverge_says_so(tmp_path, make_picture_folder):
+    make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
+    error = refused_search(
+        tmp_path,
+        "tuning.space={strategy.full_learning_rate: {values: [1e30]}}",
+        "strategy.name=full",
+        "training.clip_norm=null",
+        "tuning.trials=1",
+    )
+    assert "diverged" in str(error)
+
+
+def test_another_pipeline_starts_another_search():
+    first = load_pipeline("photos", (*SETTINGS, "tuning.trials=2"))
+    more = load_pipeline("photos", (*SETTINGS, "tuning.trials=5"))
+    other = load_pipeline("photos", (*SETTINGS, "backbone.options.width=8"))
+    assert _project_name(first) == _project_name(more) != _project_name(other)
+
+
+@pytest.mark.parametrize(
+    ("dimension", "kind"),
+    [
+        ("{values: [0, 0.3]}", float),
+        ("{low: 8, high: 64}", int),
+        ("{low: 0.5, high: 2}", float),
+        ("{values: [adamw, sgd]}", str),
+    ],
+)
+def test_a_dimension_has_values_of_one_type(dimension, kind):
+    config = load_pipeline("photos", [f"tuning.space={{x: {dimension}}}"]).tuning
+    oracle = make_oracle(config, 0, ("accuracy", "max"))
+    assert type(oracle.hyperparameters.get("x")) is kind
+
+
+def test_mixed_values_are_refused():
+    with pytest.raises(ConfigError, match="mix"):
+        load_pipeline("photos", ["tuning.space={x: {values: [1, one]}}"])

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from kft.cli.main import main
 from kft.config import load_pipeline
-from kft.errors import DataError, RunError
+from kft.errors import DataError, ExportError, RunError
 from kft.finished import evaluate_run, export_run, predict
 from kft.runs import find_runs, open_run
 from kft.serving import ask_export
@@ -174,10 +174,53 @@ def test_export_after_the_data_changed_is_refused(tmp_path, make_picture_folder)
     assert not (tmp_path / "saved_models").exists()
 
 
+def test_other_data_needs_none_of_the_runs_own_split_folders(tmp_path, make_picture_folder):
+    for split in ("learn", "judge"):
+        make_picture_folder(tmp_path / "photos" / split, classes=("cat", "dog"), per_class=8)
+    make_picture_folder(tmp_path / "new", classes=("cat", "dog"), per_class=3)
+    own = (
+        *settings(tmp_path),
+        "strategy.name=linear_probe",
+        "export.enabled=false",
+        "data.folders={train: learn, holdout: judge}",
+    )
+    run = train(load_pipeline(str(tmp_path / "photos"), own), Display()).run
+    assert evaluate_run(run.path, Display(), data=str(tmp_path / "new"))["examples"] == 6
+
+
+def test_the_baseline_of_other_data_is_that_of_the_training_split(tmp_path, make_picture_folder):
+    make_picture_folder(tmp_path / "photos", classes=("cat",), per_class=20)
+    make_picture_folder(tmp_path / "photos", classes=("dog",), per_class=10)
+    make_picture_folder(tmp_path / "new", classes=("cat",), per_class=2)
+    make_picture_folder(tmp_path / "new", classes=("dog",), per_class=6)
+    own = (*settings(tmp_path), "strategy.name=linear_probe", "export.enabled=false")
+    run = train(load_pipeline(str(tmp_path / "photos"), own), Display()).run
+    figures = evaluate_run(run.path, Display(), data=str(tmp_path / "new"))
+    # Training has more cats: to answer 'cat' is right twice in eight.
+    assert figures["majority_class_accuracy"] == 0.25
+
+
+def test_a_run_whose_export_failed_is_finished_and_can_be_exported_again(
+    tmp_path, make_picture_folder, monkeypatch
+):
+    make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
+    own = (*settings(tmp_path), "strategy.name=linear_probe")
+
+    def fail(*arguments, **options):
+        raise ExportError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kft.workflow.export_model", fail)
+        with pytest.raises(ExportError):
+            train(load_pipeline(str(tmp_path / "photos"), own), Display(), run_id="kept")
+    run = tmp_path / "runs" / "photos" / "kept"
+    assert export_run(run, Display()).path.is_dir()
+
+
 def test_runs_are_listed_with_how_they_did(finished, place):
     result = CliRunner().invoke(main, ["runs", "--directory", str(place / "runs")])
     assert result.exit_code == 0
-    assert finished.run.run_id in result.output
+    assert finished.run.path.name in result.output
     assert "finished" in result.output
     assert "accuracy" in result.output
     assert finished.run.path in [run.path for run in find_runs(place / "runs")]

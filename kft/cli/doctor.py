@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import click
 
 
@@ -19,7 +21,9 @@ def command(ctx: click.Context) -> None:
     from kft.cli.output import show_findings
     from kft.cli.startup import start_tensorflow
 
-    start_tensorflow()
+    # Missing, it is a finding.
+    with contextlib.suppress(ImportError):
+        start_tensorflow()
 
     from kft.doctor import examine
 

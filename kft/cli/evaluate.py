@@ -12,13 +12,11 @@ import click
 @click.option(
     "--split",
     type=click.Choice(["holdout", "validation"]),
-    default="holdout",
-    show_default=True,
-    help="Which of the run's own splits.",
+    help="Which of the run's own splits; by default the holdout.",
 )
 @click.option("--data", metavar="PATH", help="Judge the model on other labelled data instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print every figure as JSON.")
-def command(run: Path, split: str, data: str | None, as_json: bool) -> None:
+def command(run: Path, split: str | None, data: str | None, as_json: bool) -> None:
     """Show how a finished run does.
 
     The holdout was judged once, when the run ended; its figures are read from
@@ -31,6 +29,8 @@ def command(run: Path, split: str, data: str | None, as_json: bool) -> None:
       kft evaluate runs/photos/RUN_ID --split validation --json
       kft evaluate runs/photos/RUN_ID --data new_photos/
     """
+    if split and data:
+        raise click.UsageError("--split names the run's own data, --data other data: give one.")
     import json
 
     from kft.cli.output import show_figures
@@ -41,8 +41,8 @@ def command(run: Path, split: str, data: str | None, as_json: bool) -> None:
     from kft.finished import evaluate_run
     from kft.training import Display
 
-    figures = evaluate_run(run, Display(), split=split, data=data)
+    figures = evaluate_run(run, Display(), split=split or "holdout", data=data)
     if as_json:
         click.echo(json.dumps(figures, indent=2, ensure_ascii=False))
     else:
-        show_figures(figures, title=data or split)
+        show_figures(figures, title=data or split or "holdout")

@@ -9,8 +9,6 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-OVERRIDES_HELP = "Any setting can be overridden: key.path=value, for example training.seed=3."
-
 source_argument = click.argument("source", metavar="DATA|PIPELINE.yaml")
 overrides_argument = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 trust_option = click.option(

@@ -26,7 +26,7 @@ PIPED_WIDTH = 160
 def make_console() -> Console:
     """Standard output; in a pipe it has a fixed width and no colour."""
     # Markup off: `pip install 'kft[hub]'` is text.
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, width=PIPED_WIDTH)
     return console

@@ -52,6 +52,14 @@ class _Yaml12Loader(yaml.SafeLoader):
         return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
 
 
+class _Yaml12Dumper(yaml.SafeDumper):
+    """Quotes what the loader above would read as something else than a word."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 (as above)
+        first: list(rules) for first, rules in _Yaml12Loader.yaml_implicit_resolvers.items()
+    }
+
+
 # Source: YAML 1.2.2, section 10.3.2, tag resolution of the core schema.
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -63,9 +71,10 @@ for _tag, _pattern, _first in (
         "-+0123456789.",
     ),
 ):
-    _Yaml12Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first)
-    )
+    for _side in (_Yaml12Loader, _Yaml12Dumper):
+        _side.add_implicit_resolver(
+            f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first)
+        )
 _Yaml12Loader.add_constructor("tag:yaml.org,2002:int", _Yaml12Loader.construct_core_int)
 
 
@@ -233,7 +242,7 @@ def _keys_at(location: Sequence[str | int]) -> list[str]:
 def dump_pipeline(pipeline: Pipeline) -> str:
     """YAML of every value of a pipeline, defaults included."""
     values = pipeline.model_dump(mode="json")
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return yaml.dump(values, Dumper=_Yaml12Dumper, sort_keys=False, allow_unicode=True)
 
 
 def format_schema() -> str:

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Option = bool | int | float | str
+# What may become the name of a folder: no separators, and no way out of the one above.
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
 class Section(BaseModel):
@@ -118,9 +120,9 @@ class HeadConfig(Section):
 class PhaseConfig(Section):
     """One phase of an explicit strategy."""
 
-    name: str | None = None
-    """Name of the phase in the run; by default `phase`."""
-    trainable: tuple[str, ...] = ("head",)
+    name: Annotated[str, Field(pattern=NAME_PATTERN)] = "phase"
+    """Name of the phase in the run."""
+    trainable: Annotated[tuple[str, ...], Field(min_length=1)] = ("head",)
     """Blocks that train: names as `kft backbones NAME` prints them, `head`, `backbone` or `all`."""
     batch_norm: Literal["frozen", "trainable"] = "frozen"
     """Whether the batch statistics of trainable blocks keep their pretrained values."""
@@ -128,7 +130,7 @@ class PhaseConfig(Section):
     """Peak learning rate."""
     multipliers: dict[str, Annotated[float, Field(gt=0.0)]] = Field(default_factory=dict)
     """Factor on the learning rate of a block; 1 where none is given."""
-    duration: str | int = "10 epochs"
+    duration: str | int | float = "10 epochs"
     """`10 epochs`, `500 steps`, `20000 examples`; a bare number means epochs."""
     augmentation: Literal["none", "light"] | None = None
     """Augmentation of this phase; by default that of `data.augmentation`."""
@@ -145,11 +147,11 @@ class StrategyConfig(Section):
     """The phases of `name: phases`, in order."""
     probe_learning_rate: Annotated[float, Field(gt=0.0)] = 3e-3
     """Peak learning rate of the linear probe."""
-    probe_duration: str | int = "60 epochs"
+    probe_duration: str | int | float = "60 epochs"
     """Length of the linear probe; its backbone is computed once, so epochs cost little."""
     full_learning_rate: Annotated[float, Field(gt=0.0)] = 2e-4
     """Peak learning rate of full fine-tuning."""
-    full_duration: str | int = "12 epochs"
+    full_duration: str | int | float = "12 epochs"
     """Length of full fine-tuning."""
     batch_norm: Literal["auto", "frozen", "trainable"] = "auto"
     """Batch statistics in full fine-tuning; `auto` freezes those of a pretrained backbone."""
@@ -177,7 +179,7 @@ class TrainingConfig(Section):
     schedule: Literal["cosine", "constant"] = "cosine"
     """Learning rate after the warmup."""
     warmup: Fraction = 0.1
-    """Share of a phase's steps in which the rate rises linearly from 0."""
+    """Share of a phase's steps in which the rate rises linearly to its peak."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.05
     """Decoupled weight decay; biases and normalisation are spared."""
     clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
@@ -208,15 +210,17 @@ class DimensionConfig(Section):
 
     values: tuple[Option, ...] = ()
     """The values to choose from."""
-    low: float | None = None
-    """Least value of a range."""
-    high: float | None = None
+    low: int | float | None = None
+    """Least value of a range; whole numbers at both ends make a range of whole numbers."""
+    high: int | float | None = None
     """Greatest value of a range."""
     scale: Literal["linear", "log"] = "log"
     """How a range is walked; `log` for rates."""
 
     @model_validator(mode="after")
     def _values_or_range(self) -> DimensionConfig:
+        if len({_kind_of(value) for value in self.values}) > 1:
+            raise ValueError(f"values {list(self.values)} mix words, numbers and truth values")
         has_range = self.low is not None and self.high is not None
         if bool(self.values) == has_range or (self.low is None) != (self.high is None):
             raise ValueError("give either `values`, or both `low` and `high`")
@@ -226,6 +230,13 @@ class DimensionConfig(Section):
             if self.scale == "log" and self.low <= 0:
                 raise ValueError(f"a log range starts above 0, not at {self.low}")
         return self
+
+
+def _kind_of(value: Option) -> str:
+    """'number', 'truth value' or 'word'."""
+    if isinstance(value, bool):
+        return "truth value"
+    return "word" if isinstance(value, str) else "number"
 
 
 class TuningConfig(Section):
@@ -246,7 +257,7 @@ class TuningConfig(Section):
 class Pipeline(Section):
     """Everything a run depends on."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = "pipeline"
+    name: Annotated[str, Field(pattern=NAME_PATTERN)] = "pipeline"
     """Name of the runs and of the export; by default that of the data folder."""
     data: DataConfig = DataConfig()
     backbone: BackboneConfig = BackboneConfig()

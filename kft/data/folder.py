@@ -26,6 +26,11 @@ def find_folder(config: DataConfig) -> Found:
         DataError: The folder is missing or laid out otherwise, a split folder
             is ambiguous, or the classes of two splits differ.
     """
+    if config.target not in ("auto", "class"):
+        raise DataError(
+            f"data.target: {config.target!r}, but class folders hold classes. Labels and numbers "
+            "come from a table: a CSV file with a column for each."
+        )
     root = Path(config.path or "").expanduser().absolute()
     if not root.is_dir():
         raise DataError(f"data.path: there is no folder {root}. {_LAYOUT}.")

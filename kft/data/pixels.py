@@ -135,5 +135,5 @@ def translate_read_errors(examples: Examples, decoder: Decoder) -> Iterator[None
         shown = "\n".join(f"  - {path}: {reason}" for path, reason in problems[:10])
         raise DataError(
             f"{len(problems)} of {len(examples)} files can no longer be read; they changed after "
-            f"they were checked. Put them back, then resume.\n{shown}"
+            f"they were checked. Put them back, then run again.\n{shown}"
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 from collections.abc import Sequence
@@ -61,7 +62,7 @@ def _read_rows(table: Path) -> tuple[list[str], list[_Row]]:
         text = table.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{table}: not UTF-8 text ({error.reason}). Save it as UTF-8.") from None
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=_find_delimiter(table, text))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_find_delimiter(table, text))
     header: list[str] = []
     rows: list[_Row] = []
     for line in reader:

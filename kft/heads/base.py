@@ -32,6 +32,11 @@ class Head(ABC):
     class_names: tuple[str, ...]
     config: HeadConfig = field(default_factory=HeadConfig)
 
+    @property
+    def units(self) -> tuple[float, ...]:
+        """What a difference between two answers is measured in, for each output."""
+        return (1.0,) * len(self.class_names)
+
     def build(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """Logits (batch, outputs) from a feature map (batch, h, w, c) or vector (batch, c)."""
         outputs = pool(features, self.config.pooling)

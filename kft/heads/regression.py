@@ -30,6 +30,11 @@ class RegressionHead(Head):
     means: tuple[float, ...] = ()
     deviations: tuple[float, ...] = ()
 
+    @property
+    def units(self) -> tuple[float, ...]:
+        """The deviation of each target."""
+        return self.deviations
+
     @classmethod
     def fit_units(cls, targets: np.ndarray) -> dict[str, tuple[float, ...]]:
         """Means and deviations of float targets (examples, numbers)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import secrets
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 
 def _temporary_sibling(path: Path) -> Path:
@@ -78,6 +81,13 @@ def write_bytes(path: Path | str, content: bytes) -> None:
 def write_text(path: Path | str, text: str) -> None:
     """Write a UTF-8 file whole or not at all."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def write_array(path: Path | str, values: np.ndarray) -> None:
+    """Write an npy file whole or not at all."""
+    content = io.BytesIO()
+    np.save(content, values, allow_pickle=False)
+    write_bytes(path, content.getvalue())
 
 
 def write_json(path: Path | str, value: Any) -> None:

@@ -7,12 +7,14 @@ import errno
 import fcntl
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kft.config.schema import NAME_PATTERN
 from kft.errors import RunError
 from kft.runs.atomic import write_json
 
@@ -27,6 +29,7 @@ class RunDirectory:
         status.json         running, finished or failed, and the reason
         phases/00-…/        history.csv, phase.json, tensorboard/
         model.keras         the trained model; model.json: what its outputs mean
+        train_targets.npy   for the baseline of data that is judged later
         evaluation/<split>/ predictions.csv, metrics.json
 
     Args:
@@ -41,16 +44,7 @@ class RunDirectory:
         self.status_file = self.path / "status.json"
         self.model = self.path / "model.keras"
         self.model_card = self.path / "model.json"
-
-    @property
-    def name(self) -> str:
-        """Name of the pipeline that was run."""
-        return self.path.absolute().parent.name
-
-    @property
-    def run_id(self) -> str:
-        """Which run of that name."""
-        return self.path.name
+        self.train_targets = self.path / "train_targets.npy"
 
     def phase(self, index: int, name: str) -> Path:
         """Folder of one phase."""
@@ -68,16 +62,20 @@ class RunDirectory:
     def read_status(self) -> dict[str, Any]:
         """What `write_status` recorded last."""
         status: dict[str, Any] = read_json(self.status_file)
+        if not isinstance(status, dict) or not {"state", "time"} <= set(status):
+            raise RunError(f"{self.status_file}: not a status that kft wrote")
         if status["state"] == "running" and not self._is_held():
             return {**status, "state": "interrupted"}
         return status
 
     def _is_held(self) -> bool:
-        with (self.path / ".lock").open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                return True
+        try:
+            with (self.path / ".lock").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
         return False
 
     @contextmanager
@@ -119,8 +117,7 @@ def create_run(runs_directory: str, name: str, run_id: str | None = None) -> Run
     """
     if run_id is None:
         run_id = f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    path = Path(runs_directory) / name / run_id
-    check_run_is_new(path)
+    path = check_run_is_new(runs_directory, name, run_id)
     try:
         path.mkdir(parents=True)
     except OSError as error:
@@ -128,17 +125,24 @@ def create_run(runs_directory: str, name: str, run_id: str | None = None) -> Run
     return RunDirectory(path)
 
 
-def check_run_is_new(path: Path) -> None:
-    """Refuse a run directory that exists, before any work is done for it.
+def check_run_is_new(runs_directory: str, name: str, run_id: str) -> Path:
+    """The path of a run that does not exist yet, told before any work is done for it.
 
     Raises:
-        RunError: It exists.
+        RunError: It exists, or `run_id` is no plain name.
     """
+    if not re.match(NAME_PATTERN, run_id):
+        raise RunError(
+            f"--run-id {run_id!r}: a plain name is expected: letters, digits, '.', '_' and '-', "
+            "beginning with a letter or digit."
+        )
+    path = Path(runs_directory) / name / run_id
     if path.exists():
         raise RunError(
             f"{path}: this run directory exists. kft never writes over a run: choose another "
             "--run-id, or remove the directory."
         )
+    return path
 
 
 def open_run(path: Path | str) -> RunDirectory:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kft.errors import ExportError
+from kft.errors import ConfigError, ExportError
 from kft.heads.base import Head
 from kft.model import compile_forward, flatten_layers
 from kft.runs.atomic import atomic_directory, write_json
@@ -73,6 +74,7 @@ def export_model(
                 files,
                 expected,
                 output_name="numbers" if head.target_kind == "number" else "probabilities",
+                units=head.units,
                 tolerance=TOLERANCE if _is_float32(model) else LOW_PRECISION_TOLERANCE,
             )
     except OSError as error:
@@ -95,6 +97,20 @@ def _is_float32(model: keras.Model) -> bool:
     return all(
         part.compute_dtype in (None, "float32") for part in flatten_layers(model) if part.variables
     )
+
+
+def check_export_directory(directory: Path) -> None:
+    """Refuse a folder that cannot be written, before hours are spent on what goes into it.
+
+    Raises:
+        ConfigError: It, or the nearest folder above it that exists, is no writable folder.
+    """
+    existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise ConfigError(
+            f"export.directory: {existing} is no folder that can be written. Choose another, or "
+            "set export.enabled=false."
+        )
 
 
 def _next_version(folder: Path) -> int:

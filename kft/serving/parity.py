@@ -46,6 +46,7 @@ def check_parity(
     expected: np.ndarray,
     *,
     output_name: str,
+    units: Sequence[float] = (1.0,),
     tolerance: float = TOLERANCE,
 ) -> float:
     """The largest difference between the export's answers and the trained model's.
@@ -55,15 +56,15 @@ def check_parity(
         files: Pictures, fed as bytes.
         expected: The trained model's outputs for them.
         output_name: Of the signature: 'probabilities' or 'numbers'.
-        tolerance: Largest difference allowed; for numbers, relative to their spread.
+        units: What a difference is measured in, for each output: 1 for
+            probabilities, the deviation of the training targets for numbers.
+        tolerance: Largest difference allowed, in those units.
 
     Raises:
         ExportError: An answer differs by more; the worst file is named.
     """
     served = ask_export(export, files)[output_name]
-    differences = np.abs(served - expected).max(axis=1)
-    if output_name == "numbers":
-        differences = differences / max(1.0, float(np.abs(expected).max()))
+    differences = (np.abs(served - expected) / np.array(units, np.float32)).max(axis=1)
     worst = int(differences.argmax())
     # Written so that a NaN fails too.
     if not differences[worst] <= tolerance or np.isnan(differences).any():

@@ -44,7 +44,7 @@ class Phase:
 
 
 def resolve_duration(
-    duration: str | int, *, num_examples: int, steps_per_epoch: int, where: str
+    duration: str | float, *, num_examples: int, steps_per_epoch: int, where: str
 ) -> int:
     """Steps of a duration such as '10 epochs', '500 steps' or '20000 examples'.
 

@@ -32,7 +32,7 @@ class Setting:
     num_examples: int
     steps_per_epoch: int
 
-    def steps(self, duration: str | int, where: str) -> int:
+    def steps(self, duration: str | float, where: str) -> int:
         """A duration in steps."""
         return resolve_duration(
             duration,
@@ -105,7 +105,7 @@ def explicit_phases(setting: Setting) -> tuple[Phase, ...]:
                 )
         phases.append(
             Phase(
-                name=config.name or "phase",
+                name=config.name,
                 trainable=trainable,
                 learning_rate=config.learning_rate,
                 steps=setting.steps(config.duration, f"{where}.duration"),

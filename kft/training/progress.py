@@ -47,10 +47,10 @@ class Display:
 
     def _track_bar(self, label: str, total: int) -> Iterator[Callable[..., None]]:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TaskProgressColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeRemainingColumn(elapsed_when_finished=True),
         )
         with Progress(*columns, console=self.console) as bars:

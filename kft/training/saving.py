@@ -95,8 +95,12 @@ def load_trained(run: RunDirectory) -> Trained:
         model = keras.models.load_model(run.model, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RunError(f"{run.model}: cannot be loaded: {error}") from error
-    spec = InputSpec(*(card["input"][k] for k in ("height", "width", "channels", "scaling")))
-    text = run.pipeline.read_text(encoding="utf-8")
+    try:
+        spec = InputSpec(*(card["input"][k] for k in ("height", "width", "channels", "scaling")))
+        head = restore_head(card["head"])
+        text = run.pipeline.read_text(encoding="utf-8")
+    except (KeyError, TypeError, OSError) as error:
+        raise RunError(f"{run.path}: model.json or pipeline.yaml is damaged: {error!r}") from error
     pipeline = validate_pipeline(parse_yaml(text, str(run.pipeline)), str(run.pipeline))
     decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data)
-    return Trained(model, restore_head(card["head"]), decoder, pipeline)
+    return Trained(model, head, decoder, pipeline)

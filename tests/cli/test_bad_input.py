@@ -145,6 +145,37 @@ def test_a_run_directory_that_exists(place):
     assert "--run-id" in message
 
 
+@pytest.mark.parametrize("run_id", ["../escaped", "a/b", "", "/tmp/elsewhere"])
+def test_a_run_id_that_is_no_plain_name(place, run_id):
+    photos(place)
+    assert "plain name" in refused(place, "train", "photos", *SMALL, "--run-id", run_id)
+
+
+def test_a_phase_name_that_leaves_its_folder(place):
+    message = refused(
+        place, "train", "photos", "strategy.name=phases", "strategy.phases=[{name: ../x}]"
+    )
+    assert "strategy.phases[0].name" in message
+
+
+def test_a_phase_that_trains_nothing(place):
+    phases = "strategy.phases=[{trainable: []}]"
+    message = refused(place, "train", "photos", "strategy.name=phases", phases)
+    assert "strategy.phases[0].trainable" in message
+
+
+def test_numbers_asked_of_class_folders(place):
+    photos(place)
+    assert "data.target" in refused(place, "train", "photos", *SMALL, "data.target=number")
+
+
+def test_an_export_directory_that_is_a_file(place):
+    photos(place)
+    (place / "taken").write_text("")
+    message = refused(place, "train", "photos", *SMALL, "export.directory=taken")
+    assert "export.directory" in message
+
+
 @pytest.mark.parametrize("verb", ["evaluate", "export"])
 def test_a_run_that_is_none(place, verb):
     assert "kft runs" in refused(place, verb, "runs/none")

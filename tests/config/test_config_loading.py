@@ -132,8 +132,8 @@ def test_a_refused_value_is_shown_with_its_path(override, path):
         (["strategy.phases=[{}]"], "strategy: `phases` is given, but name is 'lp_ft'"),
         (["tuning.space={a: {low: 1}}"], "tuning.space.a: give either `values`, or both"),
         (["tuning.space={a: {low: 1, high: 2, values: [1]}}"], "give either `values`, or both"),
-        (["tuning.space={a: {low: 2, high: 1}}"], "low 2.0 must be below high 1.0"),
-        (["tuning.space={a: {low: 0, high: 1}}"], "a log range starts above 0, not at 0.0"),
+        (["tuning.space={a: {low: 2, high: 1}}"], "low 2 must be below high 1"),
+        (["tuning.space={a: {low: 0, high: 1}}"], "a log range starts above 0, not at 0"),
     ],
 )
 def test_values_that_contradict_each_other_are_refused(overrides, message):
@@ -329,8 +329,8 @@ RATES = st.floats(1e-12, 1e3, allow_nan=False)
     phases=st.lists(
         st.fixed_dictionaries(
             {
-                "name": st.one_of(st.none(), WORDS),
-                "trainable": st.lists(WORDS, max_size=3),
+                "name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True),
+                "trainable": st.lists(WORDS, min_size=1, max_size=3),
                 "learning_rate": RATES,
                 "multipliers": st.dictionaries(WORDS, RATES, max_size=2),
                 "duration": st.one_of(WORDS, st.integers(1, 99)),
@@ -354,3 +354,10 @@ def test_any_pipeline_survives_dump_and_load(path, options, phases, hidden):
     assert again == pipeline
     for key, value in pipeline.backbone.options.items():
         assert type(again.backbone.options[key]) is type(value)
+
+
+@pytest.mark.parametrize("name", ["2e5", "1e3", "010", "true", "2020-01-01", "no", "1.5"])
+def test_a_name_that_looks_like_a_number_survives_dump_and_load(name):
+    pipeline = validate_pipeline({"name": name, "data": {"path": name}}, "here")
+    again = validate_pipeline(parse_yaml(dump_pipeline(pipeline), "there"), "there")
+    assert again == pipeline
