@@ -82,7 +82,7 @@ def _answer(serve: tf.types.experimental.ConcreteFunction, files: Sequence[str])
             except tf.errors.InvalidArgumentError as error:
                 reason = str(error.message).splitlines()[0]
                 raise DataError(
-                    f"{file}: not a picture that can be decoded (JPEG, PNG, GIF, BMP): {reason}"
+                    f"{file}: no JPEG, PNG, GIF, BMP or WebP that can be decoded: {reason}"
                 ) from None
         raise
     values = (served["probabilities"] if "probabilities" in served else served["numbers"]).numpy()

@@ -16,7 +16,7 @@ class ServedModel(tf.Module):
     """Signatures over one trained model.
 
     Each is a tf.function with named outputs. `serving_default` and
-    `features` take encoded JPEG, PNG, GIF or BMP bytes (batch,); `pixels`
+    `features` take encoded JPEG, PNG, GIF, BMP or WebP bytes (batch,); `pixels`
     takes float32 pixels (batch, height, width, 3) in [0, 255].
 
     Args:
