@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class Stored:
 
 def load_or_extract(
     cut: Cut,
-    pixels: tf.data.Dataset,
+    pixels: Iterable[tf.Tensor],
     *,
     content_key: str,
     num_examples: int,
@@ -48,7 +48,8 @@ def load_or_extract(
 
     Args:
         cut: Where the prefix ends.
-        pixels: Batches of pixels (batch, height, width, 3) in the order of the split.
+        pixels: Batches of pixels (batch, height, width, 3) in the order of the split; begun
+            only where the activations are not on the disk.
         content_key: Digest of everything that decides the pixels: files,
             contents, order, decoding.
         num_examples: How many there are.
@@ -106,7 +107,7 @@ def _read(entry: Path, num_examples: int) -> np.ndarray | None:
 
 def _extract(
     prefix: keras.Model,
-    pixels: tf.data.Dataset,
+    pixels: Iterable[tf.Tensor],
     folder: Path,
     num_examples: int,
     progress: Callable[[int, int], None],

@@ -126,7 +126,7 @@ class InputMaker:
         with self._display.track(f"Features of {split}", len(examples)) as advance:
             stored = load_or_extract(
                 cut,
-                self.in_order(split).map(lambda pixels, targets: pixels),
+                self._pixels_of(split),
                 content_key=self._content_key(examples),
                 num_examples=len(examples),
                 progress=advance,
@@ -134,6 +134,11 @@ class InputMaker:
             if stored.was_cached:
                 advance(len(examples), note="(stored by an earlier run)")
         return ExampleCache(tf.constant(stored.activations))
+
+    def _pixels_of(self, split: SplitName) -> Iterator[tf.Tensor]:
+        """Batches of pixels in order; nothing is decoded before the first is asked for."""
+        for pixels, _ in self.in_order(split):
+            yield pixels
 
     def _batches(
         self, split: SplitName, cache: ExampleCache | None, phase: Phase
