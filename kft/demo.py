@@ -21,11 +21,11 @@ PICTURES_PER_CLASS = 20
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 # Mirrored digits are no digits; the few labelled ones all train.
 SETTINGS = ("data.augmentation=none", "data.validation=0")
-PRETRAINING = ("data.augmentation=light", "strategy.full_duration=20 epochs")
+PRETRAINING = ("data.augmentation=light", "strategy.duration=20 epochs")
 # One recipe for both: what differs is where the weights start.
 FINE_TUNING = (
-    "strategy.full_duration=30 epochs",
-    "strategy.full_learning_rate=3e-3",
+    "strategy.duration=30 epochs",
+    "strategy.learning_rate=3e-3",
     "strategy.batch_norm=trainable",
 )
 

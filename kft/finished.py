@@ -55,7 +55,7 @@ def evaluate_run(
         splits = load_splits(_config_for_other(trained.pipeline.data, data), progress=advance)
     examples = _translate_targets(splits, trained)
     batches = make_dataset(
-        examples, trained.decoder, batch_size=trained.pipeline.training.global_batch_size
+        examples, trained.decoder, batch_size=trained.pipeline.training.batch_size
     )
     name = Path(data).absolute().name
     with display.track(f"Evaluation on {name}", len(examples)) as advance:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ import tensorflow as tf
 from kft.backbones.hub import HubBlock
 from kft.backbones.record import Backbone, Block
 from kft.backbones.scaling import PixelScaling
+from kft.config import LoraConfig
 from kft.errors import BackboneError
 from kft.heads.base import Head
 
@@ -37,29 +39,63 @@ class BlockTable:
         """Block names, shallow to deep."""
         return tuple(block.name for block in self.blocks)
 
-    def set_trainable(self, names: Iterable[str], *, batch_norm: str) -> None:
-        """Let the named blocks train and freeze all others.
+    def set_trainable(
+        self,
+        names: Iterable[str],
+        *,
+        batch_norm: str,
+        part: str = "all",
+        lora: LoraConfig | None = None,
+    ) -> None:
+        """Let the named blocks train and freeze all others, whatever was set before.
+
+        The head trains in full wherever it is named.
 
         Args:
             names: Blocks that train.
             batch_norm: 'frozen' keeps normalisation by batch statistics at
                 rest even in trainable blocks: of Keras layers with their
-                scale and shift, of a hub module its statistics.
+                scale and shift (unless `part` says that these train), of a
+                hub module its statistics.
+            part: 'all', or 'bias_norm': of the backbone's blocks only biases,
+                and scales and shifts of normalisation.
+            lora: Given where only the low-rank factors of the backbone's
+                blocks train, which `kft.training.lora.add_lora` has put in.
+
+        Source of 'bias_norm': Ben Zaken et al., BitFit, arXiv:2106.10199.
         """
         trainable = set(names)
         for block in self.blocks:
-            for part in (part for layer in block.layers for part in flatten_layers(layer)):
-                rests = batch_norm == "frozen" and isinstance(part, keras.layers.BatchNormalization)
-                # Part by part: setting a composite layer to the value it has reaches no further.
-                part.trainable = block.name in trainable and not rests
-                if isinstance(part, HubBlock):
-                    part.batch_norm_rests = batch_norm == "frozen"
+            _set_layers(block, trains=block.name in trainable, batch_norm=batch_norm)
+            is_partial = part == "bias_norm" or lora is not None
+            if block.name in trainable and block.name != HEAD and is_partial:
+                chosen = find_factors(block) if lora is not None else _biases_and_norms(block)
+                ids = {id(variable) for variable in chosen}
+                # A layer's flag says how it computes, a variable's whether gradients change it:
+                # scale and shift train on batch statistics that rest.
+                for variable in block.variables:
+                    variable.trainable = id(variable) in ids
+
+    def movable(self, name: str, *, batch_norm: str) -> set[str]:
+        """What training may change in a block as the flags now stand; keys of `digests`."""
+        block = self[name]
+        statistics = {
+            id(variable)
+            for part in _parts(block)
+            if part.trainable and batch_norm == "trainable"
+            for variable in part._non_trainable_variables
+        }
+        return {
+            _digest_key(variable, index)
+            for index, variable in enumerate(block.variables)
+            if variable.trainable or id(variable) in statistics
+        }
 
     def digests(self) -> dict[str, dict[str, bytes]]:
         """Block -> variable path -> digest of its value, to see later what moved."""
         return {
             block.name: {
-                f"{variable.path}#{index}": hashlib.blake2b(
+                _digest_key(variable, index): hashlib.blake2b(
                     variable.numpy().tobytes(), digest_size=16
                 ).digest()
                 for index, variable in enumerate(block.variables)
@@ -148,3 +184,49 @@ def flatten_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     """A layer and all layers inside it."""
     # Keras has no public walk over a composite layer's parts that skips no wrapper.
     return [layer, *layer._flatten_layers(include_self=False)]
+
+
+def find_factors(block: Block) -> list[keras.Variable]:
+    """The low-rank factors in a block's layers; none but in a phase that trains them."""
+    return [variable for variable in block.variables if variable.name.startswith("lora_")]
+
+
+def has_bias_or_norm(block: Block) -> bool:
+    """Whether a phase of part 'bias_norm' would find anything in a block."""
+    return bool(_biases_and_norms(block))
+
+
+def _biases_and_norms(block: Block) -> list[keras.Variable]:
+    """Biases, and scales and shifts of normalisation."""
+    norms = {
+        id(variable)
+        for part in _parts(block)
+        # By name: KerasHub's models bring normalisation classes of their own.
+        if re.search(r"Norm(alization)?(V\d)?$", type(part).__name__)
+        for variable in part._trainable_variables
+    }
+    return [
+        variable
+        for variable in block.variables
+        if id(variable) in norms or re.search(r"(^|_)bias$", variable.name)
+    ]
+
+
+def _set_layers(block: Block, *, trains: bool, batch_norm: str) -> None:
+    for part in _parts(block):
+        rests = batch_norm == "frozen" and isinstance(part, keras.layers.BatchNormalization)
+        # Part by part: setting a composite layer to the value it has reaches no further, neither
+        # to its parts nor to variables whose flags differ from it.
+        part.trainable = trains and not rests
+        for variable in part._trainable_variables:
+            variable.trainable = part.trainable
+        if isinstance(part, HubBlock):
+            part.batch_norm_rests = batch_norm == "frozen"
+
+
+def _parts(block: Block) -> list[keras.layers.Layer]:
+    return [part for layer in block.layers for part in flatten_layers(layer)]
+
+
+def _digest_key(variable: keras.Variable, index: int) -> str:
+    return f"{variable.path}#{index}"

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from kft.backbones import load_backbone, save_backbone
 from kft.backbones.hub import HubBlock
+from kft.backbones.record import Backbone
 from kft.config import Pipeline, dump_pipeline
 from kft.data import SplitName, Splits, load_splits, write_splits_csv
 from kft.data.decoding import make_decoder
@@ -20,18 +21,21 @@ from kft.data.pixels import Decoder
 from kft.errors import ConfigError
 from kft.evaluation import Evaluation, evaluate, headline
 from kft.heads import make_head
+from kft.measuring import apply_measured, load_measured, set_threads
 from kft.model import Assembled, assemble
 from kft.objectives import make_supervised
 from kft.runs import RunDirectory, check_run_is_new, create_run, make_manifest
 from kft.runs.atomic import write_array, write_json, write_text
 from kft.serving import Export, check_export_directory, export_model
-from kft.strategies import Phase, Setting, plan_phases
+from kft.strategies import Phase, Setting, find_traits, plan_phases
+from kft.strategies.checks import check_strategy, is_solvable
+from kft.strategies.targets import check_targets, may_mix
 from kft.training import (
     Display,
     FittedPhase,
     InputMaker,
+    PhaseRunner,
     check_batch_size,
-    fit_phase,
     make_card,
     make_distribution,
     save_trained,
@@ -85,44 +89,78 @@ class Finished:
         return self.evaluations.get("holdout")
 
 
-def make_plan(pipeline: Pipeline, display: Display) -> Plan:
+def make_plan(pipeline: Pipeline, display: Display, *, is_thorough: bool = False) -> Plan:
     """Find the data, load the backbone, assemble, and plan the phases; trains nothing.
+
+    Args:
+        pipeline: What to do.
+        display: Shows what takes long.
+        is_thorough: Decode every picture. A run that trains decodes them
+            soon after anyway.
 
     Raises:
         KftError: Anything that would stop the run before its first step.
     """
     find_source(pipeline.data)
-    seed_everything(pipeline.training.seed)
-    set_precision(pipeline.training.precision)
-    distribution = make_distribution(pipeline.training.distribution)
-    check_batch_size(distribution, pipeline.training.global_batch_size)
+    pipeline = apply_measured(pipeline, load_measured(pipeline))
+    training = pipeline.training
+    set_threads(int(training.threads))
+    seed_everything(training.seed)
+    set_precision(training.precision)
+    distribution = make_distribution(training.distribution)
+    check_batch_size(distribution, training.batch_size)
     with distribution.scope():
         backbone = load_backbone(pipeline.backbone)
+        _check_before_data(pipeline, backbone)
         with display.track("Checking every picture") as advance:
-            splits = load_splits(pipeline.data, progress=advance)
+            splits = load_splits(pipeline.data, progress=advance, decode=is_thorough)
         head = make_head(
             pipeline.head, splits.target_kind, splits.class_names, splits.train.targets
         )
-        # Told now rather than by the first phase: labels that this head cannot smooth.
-        make_supervised(head, label_smoothing=pipeline.training.label_smoothing)
-        assembled = assemble(backbone, head)
-    phases = plan_phases(
-        Setting(
-            config=pipeline.strategy,
-            backbone=backbone.name,
-            block_names=assembled.blocks.names,
-            augmentation=pipeline.data.augmentation,
-            is_pretrained=backbone.sha256 is not None,
-            num_examples=len(splits.train),
-            steps_per_epoch=num_steps_per_epoch(
-                len(splits.train), pipeline.training.global_batch_size
-            ),
+        check_targets(
+            training,
+            splits.target_kind,
+            splits.class_names,
+            num_validation=len(splits.validation),
         )
-    )
+        # Told now rather than by the first phase: classes that cannot be weighed.
+        make_supervised(head, training, splits.train.targets)
+        assembled = assemble(backbone, head)
+    phases = plan_phases(_make_setting(pipeline, assembled, splits))
     _check_batch_norm(phases, assembled, distribution)
     spec = backbone.input_spec
     decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data)
     return Plan(pipeline, splits, assembled, phases, decoder, distribution)
+
+
+def _check_before_data(pipeline: Pipeline, backbone: Backbone) -> None:
+    check_strategy(
+        pipeline.strategy,
+        training=pipeline.training,
+        features=pipeline.features,
+        head=pipeline.head,
+        augmentation=pipeline.data.augmentation,
+        backbone=backbone.name,
+        traits=find_traits(backbone),
+        is_pretrained=backbone.sha256 is not None,
+    )
+
+
+def _make_setting(pipeline: Pipeline, assembled: Assembled, splits: Splits) -> Setting:
+    backbone, training = assembled.backbone, pipeline.training
+    return Setting(
+        config=pipeline.strategy,
+        backbone=backbone.name,
+        block_names=assembled.blocks.names,
+        augmentation=pipeline.data.augmentation,
+        is_pretrained=backbone.sha256 is not None,
+        num_examples=len(splits.train),
+        steps_per_epoch=num_steps_per_epoch(len(splits.train), training.batch_size),
+        num_validation=len(splits.validation),
+        has_linear_head=is_solvable(pipeline.head, training, splits.target_kind),
+        may_mix=may_mix(training, splits.target_kind, splits.class_names),
+        traits=find_traits(backbone),
+    )
 
 
 def _check_batch_norm(
@@ -206,11 +244,14 @@ def _run_stages(
         plan.assembled,
         plan.splits,
         plan.decoder,
+        phases=plan.phases,
         data=pipeline.data,
+        features=pipeline.features,
         training=pipeline.training,
         display=display,
     )
     with inputs.name_unreadable():
+        inputs.decode_everything()
         fitted = _fit_phases(plan, run, inputs, display)
         save_trained(run, plan.assembled, pipeline)
         evaluations = {
@@ -287,20 +328,18 @@ def describe_data(splits: Splits) -> list[str]:
 def _fit_phases(
     plan: Plan, run: RunDirectory, inputs: InputMaker, display: Display
 ) -> tuple[FittedPhase, ...]:
+    runner = PhaseRunner(
+        plan.assembled,
+        plan.pipeline.training,
+        inputs,
+        train_targets=plan.splits.train.targets,
+        display=display,
+    )
     fitted = []
     for index, phase in enumerate(plan.phases):
+        title = f"Phase {index + 1} of {len(plan.phases)}, {phase.name}"
         with plan.distribution.scope():
-            fitted.append(
-                fit_phase(
-                    plan.assembled,
-                    phase,
-                    plan.pipeline.training,
-                    inputs.for_phase,
-                    folder=run.phase(index, phase.name),
-                    display=display,
-                    title=f"Phase {index + 1} of {len(plan.phases)}, {phase.name}",
-                )
-            )
+            fitted.append(runner.run(phase, folder=run.phase(index, phase.name), title=title))
         if fitted[-1].unmoved:
             display.stage(
                 f"  {len(fitted[-1].unmoved)} trainable variables had a gradient of zero "

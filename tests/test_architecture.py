@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "kft"
 ORDER = (
     ("__init__",),
     ("errors",),
-    ("registry",),
+    ("registry", "linear"),
     ("config",),
     ("runs",),
     ("data", "backbones", "heads"),
@@ -22,7 +22,7 @@ ORDER = (
     ("training",),
     ("evaluation", "planning", "serving"),
     ("workflow",),
-    ("finished", "tuning"),
+    ("finished", "tuning", "rate_finding"),
     ("demo", "doctor"),
     ("cli",),
 )

@@ -10,7 +10,7 @@ from kft.backbones.record import Block
 from kft.config import HeadConfig
 from kft.errors import BackboneError
 from kft.heads.classification import ClassificationHead
-from kft.model import HEAD, BlockTable, assemble
+from kft.model import HEAD, BlockTable, assemble, has_bias_or_norm
 
 PIXELS = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype(np.float32)
 
@@ -152,3 +152,90 @@ def test_digests_do_not_see_the_seed_of_a_dropout(assemble_tiny):
     assembled.model(PIXELS, training=True)
     assert not np.array_equal(seeds[0].numpy(), state)
     assert assembled.blocks.digests()[HEAD] == before[HEAD]
+
+
+def of_bias_and_norm(assembled, names) -> set[int]:
+    return {
+        id(variable)
+        for name in names
+        for variable in assembled.blocks[name].variables
+        if variable.name in ("bias", "gamma", "beta")
+    }
+
+
+@pytest.mark.parametrize("batch_norm", ["frozen", "trainable"])
+def test_biases_and_normalisation_train_alone_and_the_head_in_full(tiny_assembled, batch_norm):
+    blocks, model = tiny_assembled.blocks, tiny_assembled.model
+    blocks.set_trainable(["stage4", HEAD], batch_norm=batch_norm, part="bias_norm")
+    expected = of_bias_and_norm(tiny_assembled, ["stage4"])
+    expected |= {id(variable) for variable in blocks[HEAD].variables}
+    assert {id(variable) for variable in model.trainable_variables} == expected
+    assert len(expected) > 2
+
+
+@pytest.mark.parametrize("batch_norm", ["frozen", "trainable"])
+def test_scales_and_shifts_move_and_statistics_only_if_told_to(tiny_assembled, batch_norm):
+    blocks, model = tiny_assembled.blocks, tiny_assembled.model
+    blocks.set_trainable(blocks.names, batch_norm=batch_norm, part="bias_norm")
+    before = blocks.digests()
+    movable = {name: blocks.movable(name, batch_norm=batch_norm) for name in blocks.names}
+    fit_a_little(model)
+    after = blocks.digests()
+    for name in blocks.names:
+        changed = {key for key in after[name] if before[name][key] != after[name][key]}
+        assert changed == movable[name]
+    kinds = {key.partition("#")[0].rpartition("/")[2] for key in set.union(*movable.values())}
+    statistics = {"moving_mean", "moving_variance"} if batch_norm == "trainable" else set()
+    assert kinds == {"gamma", "beta", "kernel", "bias"} | statistics
+    assert not any("kernel" in key for name in blocks.names[:-1] for key in movable[name])
+
+
+def fit_a_little(model):
+    model.compile(
+        keras.optimizers.Adam(1e-2), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    model.fit(PIXELS, np.array([0, 1, 2, 0]), batch_size=2, epochs=2, verbose=0)
+
+
+def test_a_part_is_forgotten_by_the_next_phase(tiny_assembled):
+    blocks, model = tiny_assembled.blocks, tiny_assembled.model
+    blocks.set_trainable(blocks.names, batch_norm="trainable")
+    everything = {variable.path for variable in model.trainable_variables}
+    fit_a_little(model)
+    blocks.set_trainable(blocks.names, batch_norm="frozen", part="bias_norm")
+    blocks.set_trainable(["stem"], batch_norm="frozen", part="bias_norm")
+    assert {id(v) for v in model.trainable_variables} == of_bias_and_norm(tiny_assembled, ["stem"])
+    blocks.set_trainable(blocks.names, batch_norm="trainable")
+    assert {variable.path for variable in model.trainable_variables} == everything
+    before = blocks.digests()
+    fit_a_little(model)
+    assert moved(before, blocks.digests()) == set(blocks.names)
+
+
+def test_every_sort_of_normalisation_and_bias_is_found_inside_composite_layers():
+    attention = keras.layers.MultiHeadAttention(2, 4, name="attention")
+    attention.build((None, 5, 8), (None, 5, 8))
+    norm = keras.layers.LayerNormalization()
+    norm.build((None, 8))
+    block = Block("a", (attention, norm))
+    table = BlockTable((block,))
+    assert has_bias_or_norm(block)
+    table.set_trainable(["a"], batch_norm="frozen", part="bias_norm")
+    trainable = [variable.name for variable in block.variables if variable.trainable]
+    assert sorted(trainable) == ["beta", "bias", "bias", "bias", "bias", "gamma"]
+    table.set_trainable(["a"], batch_norm="frozen")
+    assert all(variable.trainable for variable in block.variables)
+
+
+@pytest.mark.parametrize("batch_norm", ["frozen", "trainable"])
+def test_what_may_move_is_what_trains_and_the_statistics_of_trainable_blocks(
+    tiny_assembled, batch_norm
+):
+    blocks = tiny_assembled.blocks
+    blocks.set_trainable(["stage4", HEAD], batch_norm=batch_norm)
+    assert blocks.movable("stem", batch_norm=batch_norm) == set()
+    keys = blocks.movable("stage4", batch_norm=batch_norm)
+    kernels = {key for key in keys if "kernel#" in key}
+    assert len(kernels) == 3
+    assert (keys == kernels) == (batch_norm == "frozen")
+    assert any("moving_mean#" in key for key in keys) == (batch_norm == "trainable")

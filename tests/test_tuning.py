@@ -84,7 +84,7 @@ def test_a_search_in_which_all_trials_diverge_says_so(tmp_path, make_picture_fol
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
     error = refused_search(
         tmp_path,
-        "tuning.space={strategy.full_learning_rate: {values: [1e30]}}",
+        "tuning.space={strategy.learning_rate: {values: [1e30]}}",
         "strategy.name=full",
         "training.clip_norm=null",
         "tuning.trials=1",

@@ -22,8 +22,8 @@ SETTINGS = (
     "backbone.weights=random",
     "backbone.options.width=4",
     "strategy.probe_duration=5",
-    "strategy.full_duration=6",
-    "strategy.full_learning_rate=1e-2",
+    "strategy.duration=6",
+    "strategy.learning_rate=1e-2",
     "training.global_batch_size=8",
 )
 
@@ -228,7 +228,7 @@ def test_runs_are_listed_with_how_they_did(finished, place):
 
 def test_a_run_that_fails_says_why_and_cannot_be_used(tmp_path, make_picture_folder):
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
-    own = (*settings(tmp_path), "strategy.full_learning_rate=1e30", "training.clip_norm=null")
+    own = (*settings(tmp_path), "strategy.learning_rate=1e30", "training.clip_norm=null")
     with pytest.raises(Exception, match="loss is"):
         train(load_pipeline(str(tmp_path / "photos"), own), Display(), run_id="bad")
     with pytest.raises(RunError, match="failed"):
@@ -252,6 +252,6 @@ def test_check_shows_pipeline_blocks_phases_and_risks_and_trains_nothing(
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
     result = CliRunner().invoke(main, ["check", str(tmp_path / "photos"), *settings(tmp_path)])
     assert result.exit_code == 0, result.output
-    for text in ("full_learning_rate: 0.01", "linear_probe", "stage4", "frozen", "Risks"):
+    for text in ("learning_rate: 0.01", "linear_probe", "stage4", "frozen", "Risks"):
         assert text in result.stdout, text
     assert not (tmp_path / "runs").exists()

@@ -20,8 +20,11 @@ VERBS = (
     "predict",
     "export",
     "tune",
+    "data",
+    "find-lr",
     "runs",
     "backbones",
+    "cache",
     "doctor",
 )
 INTERRUPTED = 130
@@ -38,7 +41,9 @@ class Verbs(click.Group):
         """The verb's command; None if there is no such verb."""
         if cmd_name not in VERBS:
             return None
-        command: click.Command = importlib.import_module(f"kft.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(
+            f"kft.cli.{cmd_name.replace('-', '_')}"
+        ).command
         return command
 
     def resolve_command(

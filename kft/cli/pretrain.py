@@ -20,7 +20,7 @@ def command(source: str, overrides: tuple[str, ...], trust: bool, run_id: str | 
     \b
     Examples:
       kft pretrain pictures/
-      kft pretrain pictures/ backbone.options.width=32 strategy.full_duration="60 epochs"
+      kft pretrain pictures/ backbone.options.width=32 strategy.duration="60 epochs"
       kft train photos/ backbone.name=runs/pictures/RUN_ID/backbone
     """
     from kft.cli.output import show_finished

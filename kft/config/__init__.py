@@ -11,12 +11,16 @@ from kft.config.loading import (
     validate_pipeline,
 )
 from kft.config.schema import (
+    AUTO_LEARNING_RATES,
+    LEARNING_RATES,
     PRETRAINING_OVERRIDES,
     BackboneConfig,
     DataConfig,
     ExportConfig,
+    FeaturesConfig,
     FoldersConfig,
     HeadConfig,
+    LoraConfig,
     PhaseConfig,
     Pipeline,
     StrategyConfig,
@@ -25,13 +29,17 @@ from kft.config.schema import (
 )
 
 __all__ = [
+    "AUTO_LEARNING_RATES",
+    "LEARNING_RATES",
     "PRETRAINING_OVERRIDES",
     "SCHEMA_COMMENT",
     "BackboneConfig",
     "DataConfig",
     "ExportConfig",
+    "FeaturesConfig",
     "FoldersConfig",
     "HeadConfig",
+    "LoraConfig",
     "PhaseConfig",
     "Pipeline",
     "StrategyConfig",

@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Option = bool | int | float | str
+Duration = str | int | float
+Augmentation = Literal[
+    "none", "light", "medium", "strong", "trivial_augment", "rand_augment", "aug_mix"
+]
 # What may become the name of a folder: no separators, and no way out of the one above.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
@@ -72,10 +76,10 @@ class DataConfig(Section):
     """Seed of the split, apart from that of training, so that seeds compare on one split."""
     resize: Literal["stretch", "crop", "pad"] = "stretch"
     """How a picture becomes square: stretched, its centre cropped, or padded with black."""
-    augmentation: Literal["none", "light"] = "light"
-    """Random changes of training pictures; `light`: flip, shift and zoom."""
-    cache: Literal["auto", "memory", "none"] = "auto"
-    """Keep decoded pictures in memory; `auto` does where they take at most `cache_megabytes`."""
+    augmentation: Augmentation = "light"
+    """Random changes of training pictures; `kft data PHOTOS --show-augmented` draws them."""
+    cache: Literal["auto", "memory", "disk", "none"] = "auto"
+    """Keep decoded pictures; `auto`: in memory up to `cache_megabytes`, beyond that on the disk."""
     cache_megabytes: PositiveInt = 2048
     """Memory that `cache: auto` may take, in megabytes."""
 
@@ -117,6 +121,34 @@ class HeadConfig(Section):
     """Share of the feature vector dropped in training, before each layer of the head."""
 
 
+class FeaturesConfig(Section):
+    """The frozen part of a model, which is computed once and stored."""
+
+    enabled: bool = True
+    """Store the activations where a phase's frozen part ends; else compute them in every step."""
+    views: Annotated[int, Field(ge=0, le=1000)] = 4
+    """Augmented views of each example to store, cycled over the epochs; 0 for none."""
+    without_views: Literal["refuse", "compute"] = "refuse"
+    """What to do with a frozen part under augmentation where `views` is 0."""
+    dtype: Literal["auto", "float32", "float16"] = "auto"
+    """Of the stored numbers; `auto` halves large feature maps where a probe loses nothing."""
+    engine: Literal["auto", "keras", "folded", "litert", "openvino", "openvino_bfloat16"] = "auto"
+    """What computes them; `auto` measures, where there are enough examples for it to pay."""
+    limit_gigabytes: Annotated[float, Field(gt=0.0)] = 20.0
+    """Size of the cache folder; what was used least recently makes room."""
+
+
+class LoraConfig(Section):
+    """Low-rank adaptation."""
+
+    rank: PositiveInt = 8
+    """Inner dimension of the two factors."""
+    alpha: Annotated[float, Field(gt=0.0)] = 16.0
+    """The product of the factors counts alpha / rank times."""
+    layers: str = ".*"
+    """Regular expression for the names of the layers that get one; those of `kft check`."""
+
+
 class PhaseConfig(Section):
     """One phase of an explicit strategy."""
 
@@ -124,15 +156,23 @@ class PhaseConfig(Section):
     """Name of the phase in the run."""
     trainable: Annotated[tuple[str, ...], Field(min_length=1)] = ("head",)
     """Blocks that train: names as `kft backbones NAME` prints them, `head`, `backbone` or `all`."""
+    part: Literal["all", "bias_norm"] = "all"
+    """Which weights of these blocks: all, or biases and normalisation alone (BitFit)."""
+    lora: LoraConfig | None = None
+    """Train low-rank factors of the backbone's kernels in place of the kernels."""
+    method: Literal["fit", "solve"] = "fit"
+    """`solve` finds the optimum of a linear head on the stored features, without steps."""
     batch_norm: Literal["frozen", "trainable"] = "frozen"
     """Whether the batch statistics of trainable blocks keep their pretrained values."""
     learning_rate: Annotated[float, Field(gt=0.0)] = 3e-4
     """Peak learning rate."""
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Factor on the rate from one trainable block to the next one toward the input."""
     multipliers: dict[str, Annotated[float, Field(gt=0.0)]] = Field(default_factory=dict)
-    """Factor on the learning rate of a block; 1 where none is given."""
-    duration: str | int | float = "10 epochs"
-    """`10 epochs`, `500 steps`, `20000 examples`; a bare number means epochs."""
-    augmentation: Literal["none", "light"] | None = None
+    """Factor on the learning rate of a block, beside `layer_decay`."""
+    duration: Duration = "10 epochs"
+    """`10 epochs`, `500 steps`, `20000 examples`, `50 percent` of `strategy.duration`."""
+    augmentation: Augmentation | None = None
     """Augmentation of this phase; by default that of `data.augmentation`."""
     weight_decay: Annotated[float, Field(ge=0.0)] | None = None
     """Decoupled weight decay; by default that of `training.weight_decay`."""
@@ -141,20 +181,41 @@ class PhaseConfig(Section):
 class StrategyConfig(Section):
     """Which blocks train, when, and how fast."""
 
-    name: Literal["linear_probe", "full", "lp_ft", "phases"] = "lp_ft"
-    """`linear_probe`: the head. `full`: everything. `lp_ft`: one, then the other. `phases`."""
+    name: Literal[
+        "auto",
+        "linear_probe",
+        "top_k",
+        "full",
+        "lp_ft",
+        "gradual",
+        "surgical",
+        "lora",
+        "bitfit",
+        "phases",
+    ] = "auto"
+    """`auto`: a solved probe, then all blocks from it if that is better. Others: the guide."""
     phases: tuple[PhaseConfig, ...] = ()
     """The phases of `name: phases`, in order."""
+    probe: Literal["auto", "solved", "trained"] = "auto"
+    """How a linear probe is found; `auto` solves it, but for heads with hidden layers."""
     probe_learning_rate: Annotated[float, Field(gt=0.0)] = 3e-3
-    """Peak learning rate of the linear probe."""
-    probe_duration: str | int | float = "60 epochs"
-    """Length of the linear probe; its backbone is computed once, so epochs cost little."""
-    full_learning_rate: Annotated[float, Field(gt=0.0)] = 2e-4
-    """Peak learning rate of full fine-tuning."""
-    full_duration: str | int | float = "12 epochs"
-    """Length of full fine-tuning."""
+    """Peak learning rate of a trained probe."""
+    probe_duration: Duration = "60 epochs"
+    """Length of a trained probe; its backbone is computed once, so epochs cost little."""
+    learning_rate: Annotated[float, Field(gt=0.0)] | None = None
+    """Peak rate of fine-tuning; by default the strategy's own (`auto` finds it on validation)."""
+    duration: Duration | None = None
+    """Length of fine-tuning in all; by default BiT's steps, 500 to 20,000, at most 12 epochs."""
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """Factor on the rate from a block to the next one toward the input; by default by strategy."""
     batch_norm: Literal["auto", "frozen", "trainable"] = "auto"
-    """Batch statistics in full fine-tuning; `auto` freezes those of a pretrained backbone."""
+    """Batch statistics in fine-tuning; `auto` freezes those of a pretrained backbone."""
+    top_blocks: PositiveInt = 1
+    """How many of the deepest blocks `top_k` trains."""
+    block: str = "best"
+    """The block that `surgical` trains; `best` tries each on validation."""
+    lora: LoraConfig = LoraConfig()
+    """The factors of `lora`."""
 
     @model_validator(mode="after")
     def _phases_go_with_their_name(self) -> StrategyConfig:
@@ -172,26 +233,75 @@ class TrainingConfig(Section):
 
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Seed of initial weights, data order, augmentation and dropout."""
-    global_batch_size: PositiveInt = 32
-    """Examples per step over all replicas."""
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    global_batch_size: PositiveInt | Literal["auto"] = 32
+    """Examples per step over all replicas; `auto` takes the fastest that fits into memory."""
+    accumulation: PositiveInt = 1
+    """Parts in which each batch is computed before its one update: less memory, same update."""
+    optimizer: Literal["adamw", "sgd", "adafactor", "lion", "lamb", "muon"] = "adamw"
     """`sgd` has momentum 0.9 and Nesterov's correction."""
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal[
+        "cosine", "constant", "one_cycle", "slanted_triangular", "step", "plateau"
+    ] = "cosine"
     """Learning rate after the warmup."""
-    warmup: Fraction = 0.1
-    """Share of a phase's steps in which the rate rises linearly to its peak."""
+    warmup: Duration = "10 percent"
+    """Steps in which the rate rises linearly to its peak; percent are of the phase."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.05
     """Decoupled weight decay; biases and normalisation are spared."""
+    l2_sp: Annotated[float, Field(ge=0.0)] = 0.0
+    """Decoupled decay toward the weights that a phase began with, in place of toward zero."""
     clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
     """Largest global norm of the gradients; null for no limit."""
     label_smoothing: Fraction = 0.0
     """Share of the target spread evenly over all classes."""
+    focal_gamma: Annotated[float, Field(ge=0.0)] = 0.0
+    """Focal loss: an example counts (1 - p)**gamma times, p being its true class's probability."""
+    class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(ge=0.0)]] = "none"
+    """Factor on the loss of a class; `balanced`: the inverse of its share."""
+    sampling: Literal["natural", "balanced"] = "natural"
+    """`balanced` draws each class equally often."""
+    logit_adjustment: Annotated[float, Field(ge=0.0)] = 0.0
+    """Temperature of the class prior added to the logits in the loss; 1 is the theory's."""
+    mixup: Annotated[float, Field(ge=0.0)] = 0.0
+    """Alpha of mixup: pairs of examples are blended; 0 for none."""
+    cutmix: Annotated[float, Field(ge=0.0)] = 0.0
+    """Alpha of cutmix: a rectangle comes from another picture; 0 for none."""
+    ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """Momentum of a moving average of the weights, which is what validation sees and is kept."""
+    early_stopping: PositiveInt | None = None
+    """End a phase after so many epochs without a better validation loss; the best is restored."""
+    soup: Annotated[int, Field(ge=0, le=20)] = 0
+    """Average the best of so many checkpoints, if validation gains by it; 0 for none."""
+    wise_ft: bool = False
+    """Try weights between the probe's and the fine-tuned ones; keep them if validation gains."""
     distribution: Literal["none", "mirrored", "auto"] = "auto"
     """`mirrored` trains on all devices of this machine; `auto` does with more than one GPU."""
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    """Keras dtype policy of the backbone and head."""
-    jit_compile: bool = False
-    """Compile steps with XLA; on CPU it slows depthwise convolutions by a factor."""
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    """Keras dtype policy; `auto` is what `kft measure` found for this machine, else float32."""
+    jit_compile: bool | Literal["auto"] = "auto"
+    """Compile steps with XLA; `auto` is what `kft measure` found for this machine, else not."""
+    threads: PositiveInt | Literal["auto"] = "auto"
+    """Of an operation; `auto` is what `kft measure` found for this machine, else one a core."""
+
+    @property
+    def batch_size(self) -> int:
+        """The global batch size, once what was `auto` has become a number."""
+        assert self.global_batch_size != "auto", "measured choices come before training"
+        return int(self.global_batch_size)
+
+
+LEARNING_RATES = {
+    "top_k": 1e-3,
+    "full": 3e-4,
+    "lp_ft": 3e-4,
+    "gradual": 1e-3,
+    "surgical": 1e-3,
+    "lora": 3e-3,
+    "bitfit": 3e-3,
+}
+"""Peak rate of each strategy where none is given."""
+
+AUTO_LEARNING_RATES = (1e-3, 3e-4, 1e-4)
+"""What `strategy: auto` tries on validation, in this order."""
 
 
 class ExportConfig(Section):
@@ -244,7 +354,7 @@ class TuningConfig(Section):
 
     space: dict[str, DimensionConfig] = Field(
         default_factory=lambda: {
-            "strategy.full_learning_rate": DimensionConfig(low=1e-4, high=3e-3)
+            "strategy.learning_rate": DimensionConfig(low=1e-4, high=3e-3)
         }
     )
     """Path of a setting -> what to try for it."""
@@ -262,6 +372,7 @@ class Pipeline(Section):
     data: DataConfig = DataConfig()
     backbone: BackboneConfig = BackboneConfig()
     head: HeadConfig = HeadConfig()
+    features: FeaturesConfig = FeaturesConfig()
     strategy: StrategyConfig = StrategyConfig()
     training: TrainingConfig = TrainingConfig()
     export: ExportConfig = ExportConfig()
@@ -274,8 +385,8 @@ PRETRAINING_OVERRIDES = (
     "backbone.name=small_cnn",
     "backbone.weights=random",
     "strategy.name=full",
-    "strategy.full_learning_rate=3e-3",
-    "strategy.full_duration=30 epochs",
+    "strategy.learning_rate=3e-3",
+    "strategy.duration=30 epochs",
     "export.enabled=false",
 )
 """What `kft pretrain` sets before a user's own overrides."""

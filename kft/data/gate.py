@@ -1,9 +1,8 @@
-"""One pass over every file: it is digested, and it decodes, before anything is built on it."""
+"""One pass over every file: it is digested and looked at before anything is built on it."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from kft.data.headers import HeaderError, read_header
 from kft.data.splits import Examples, TargetKind
 from kft.errors import DataError
 
 # 100 megapixels decode to 300 MB; TensorFlow was seen to take 1.6 GB for 529.
 MAX_PIXELS = 100_000_000
+# Files of a thread's turn: enough that handing them over costs next to nothing.
+_PIECE = 16
 Progress = Callable[[int, int], None]
 
 
@@ -24,15 +26,20 @@ class _UnreadableError(Exception):
     """Why one file cannot be used."""
 
 
-def check_files(examples: Examples, progress: Progress | None = None) -> tuple[str, ...]:
-    """SHA-256 of each file, after making sure that every one decodes.
+def check_files(
+    examples: Examples, progress: Progress | None = None, *, decode: bool = True
+) -> tuple[str, ...]:
+    """SHA-256 of each file, after making sure that it can be used.
 
-    Files are decoded by the decoder that training and serving use, in threads
-    (it releases Python's lock). Nothing is dropped: one bad file refuses all.
+    Each file is read once, in threads (reading, digesting and decoding release
+    Python's lock). Nothing is dropped: one bad file refuses all.
 
     Args:
         examples: What to read.
         progress: Called with (files done, files in all).
+        decode: Decode every file, by the decoder that training and serving
+            use. Else only those whose first and last bytes leave a doubt; damage
+            within a file is then found by its first real reading.
 
     Raises:
         DataError: Files that are unreadable, with their reasons.
@@ -40,18 +47,16 @@ def check_files(examples: Examples, progress: Progress | None = None) -> tuple[s
     problems: list[str] = []
     digests: list[str] = []
     total = len(examples)
-    with _own_pixel_limit(), ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as pool:
-        outcomes = pool.map(_check, examples.paths)
-        files = zip(examples.ids, examples.paths, outcomes, strict=True)
-        for done, (name, path, outcome) in enumerate(files, 1):
-            if isinstance(outcome, _UnreadableError):
-                # The id too, where the file is a record that was unpacked to the cache.
-                where = path if path.endswith(name) else f"{name} ({path})"
-                problems.append(f"{where}: {outcome}")
-            else:
-                digests.append(outcome)
-            if progress is not None:
-                progress(done, total)
+    files = zip(examples.ids, examples.paths, _check_all(examples.paths, decode), strict=True)
+    for done, (name, path, outcome) in enumerate(files, 1):
+        if isinstance(outcome, _UnreadableError):
+            # The id too, where the file is a record that was unpacked to the cache.
+            where = path if path.endswith(name) else f"{name} ({path})"
+            problems.append(f"{where}: {outcome}")
+        else:
+            digests.append(outcome)
+        if progress is not None:
+            progress(done, total)
     if problems:
         shown = "\n".join(f"  - {problem}" for problem in problems[:10])
         more = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
@@ -62,10 +67,17 @@ def check_files(examples: Examples, progress: Progress | None = None) -> tuple[s
     return tuple(digests)
 
 
-def _check(path: str) -> str | _UnreadableError:
+def _check_all(paths: Sequence[str], decode: bool) -> Iterator[str | _UnreadableError]:
+    pieces = [paths[i : i + _PIECE] for i in range(0, len(paths), _PIECE)]
+    with _own_pixel_limit(), ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as pool:
+        for outcomes in pool.map(lambda piece: [_check(path, decode) for path in piece], pieces):
+            yield from outcomes
+
+
+def _check(path: str, decode: bool) -> str | _UnreadableError:
     try:
         content = Path(path).read_bytes()
-        _check_picture(content)
+        _check_picture(content, decode)
     except _UnreadableError as reason:
         return reason
     except OSError as error:
@@ -73,16 +85,25 @@ def _check(path: str) -> str | _UnreadableError:
     return hashlib.sha256(content).hexdigest()
 
 
-def _check_picture(content: bytes) -> None:
+def _check_picture(content: bytes, decode: bool) -> None:
     """Make sure that an encoded picture decodes, looking at its size first."""
+    _refuse_what_is_no_picture(content)
+    try:
+        header = read_header(content)
+    except HeaderError as error:
+        raise _UnreadableError(str(error)) from None
+    if header.width * header.height > MAX_PIXELS:
+        raise _UnreadableError(
+            f"{header.width} x {header.height} pixels; at most {MAX_PIXELS // 1_000_000} "
+            "megapixels are decoded"
+        )
+    if decode or not header.looks_whole:
+        _decode(content)
+
+
+def _decode(content: bytes) -> None:
     import tensorflow as tf
 
-    _refuse_what_is_no_picture(content)
-    width, height = _read_size(content)
-    if width * height > MAX_PIXELS:
-        raise _UnreadableError(
-            f"{width} x {height} pixels; at most {MAX_PIXELS // 1_000_000} megapixels are decoded"
-        )
     try:
         with tf.device("CPU"):
             tf.io.decode_image(content, channels=3, expand_animations=False)
@@ -98,19 +119,6 @@ def _refuse_what_is_no_picture(content: bytes) -> None:
         raise _UnreadableError("a Git LFS pointer, not the picture; run `git lfs pull`")
     if start.startswith((b"<!doctype html", b"<html")):
         raise _UnreadableError("an HTML page, not a picture; the download failed")
-
-
-def _read_size(content: bytes) -> tuple[int, int]:
-    """Width and height from the header, without decoding."""
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(content)) as picture:
-            return picture.size
-    except (OSError, ValueError, SyntaxError) as error:
-        raise _UnreadableError(
-            f"no picture format that is known ({type(error).__name__})"
-        ) from None
 
 
 @contextmanager

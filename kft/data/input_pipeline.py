@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
 from kft.data.augmentation import Augmentation
-from kft.data.pixels import Decoder, ExampleCache, read_pixels
+from kft.data.example_cache import ExampleCache
+from kft.data.mixing import Mixing
+from kft.data.order import Sampling, make_order
+from kft.data.pixels import Decoder, read_pixels
 from kft.data.splits import Examples
 
 
@@ -21,72 +27,125 @@ def make_dataset(
     batch_size: int,
     cache: ExampleCache | None = None,
     shuffle_seed: int | None = None,
+    sampling: Sampling = "natural",
     epochs: int = 1,
     start_step: int = 0,
     augmentation: Augmentation | None = None,
+    mixing: Mixing | None = None,
     seed: int = 0,
 ) -> tf.data.Dataset:
-    """Batches (float32 pixels (batch, height, width, 3) in [0, 255], targets) of all epochs.
+    """Batches (float32 inputs (batch, …), targets) of all epochs.
 
-    Each epoch is a full permutation that depends on (shuffle_seed, epoch)
-    alone, and ends with a smaller batch where the size does not divide it.
-    Started at a later step the data set yields what it would have yielded
-    from there, and neither reads nor decodes what lies before.
+    Inputs are pixels (batch, height, width, 3) in [0, 255], or what `cache`
+    holds. The order of an epoch depends on (shuffle_seed, epoch) alone; it ends
+    with a smaller batch where the size does not divide it. Started at a later
+    step the data set yields what it would have yielded from there, and neither
+    reads nor decodes what lies before.
 
     Args:
         examples: What to read, at least one.
         decoder: Encoded bytes -> uint8 pixels.
         batch_size: Examples of a batch.
-        cache: Their decoded pixels (`make_pixel_cache`); None to read files.
+        cache: Their decoded pixels (`make_pixel_cache`) or stored activations,
+            whose views come in turn; None to read files.
         shuffle_seed: Seed of the order; None keeps the order of `examples`.
-        epochs: How often each example comes.
+        sampling: `balanced` draws each class equally often.
+        epochs: How often each example comes, on average with `balanced`.
         start_step: Batches to skip, counted over all epochs.
-        augmentation: Random changes, one seed per example and epoch.
-        seed: Seed of the augmentation.
+        augmentation: Random changes of pixels, one seed per example and time.
+        mixing: Blends the examples of a batch; targets become dense.
+        seed: Seed of augmentation and mixing.
+
+    Raises:
+        ConfigError: `balanced`, but targets are no classes.
     """
     assert len(examples) > 0
     steps = num_steps_per_epoch(len(examples), batch_size)
-    order = tf.data.Dataset.range(start_step, epochs * steps).map(
-        lambda step: _locate(step, len(examples), batch_size, shuffle_seed),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
-    paths = tf.constant(examples.paths)
+    order = make_order(examples.targets, sampling=sampling, shuffle_seed=shuffle_seed)
+    read = _make_reader(examples, decoder, cache)
     targets = tf.constant(examples.targets)
 
-    def load(epoch: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        if cache is not None:
-            pixels = cache.gather(indices)
-        else:
-            pixels = read_pixels(tf.gather(paths, indices), decoder)
+    def load(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        epoch, first = step // steps, (step % steps) * batch_size
+        positions = tf.range(first, tf.minimum(first + batch_size, len(examples)))
+        times, indices = order(epoch, positions)
+        inputs = read(times, indices)
         if augmentation is not None:
-            pixels = augmentation(pixels, example_seeds(seed, epoch, indices))
-        return tf.cast(pixels, tf.float32), tf.gather(targets, indices)
+            inputs = augmentation(inputs, example_seeds(seed, times, indices))
+        inputs = tf.cast(inputs, tf.float32)
+        if mixing is None:
+            return inputs, tf.gather(targets, indices)
+        return mixing(inputs, tf.gather(targets, indices), seed=seed, step=step)
 
-    return order.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(
-        tf.data.AUTOTUNE
-    )
-
-
-def _locate(
-    step: tf.Tensor, num_examples: int, batch_size: int, shuffle_seed: int | None
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Epoch of a step, and the indices of its examples."""
-    steps = num_steps_per_epoch(num_examples, batch_size)
-    epoch, first = step // steps, (step % steps) * batch_size
-    indices = tf.range(first, tf.minimum(first + batch_size, num_examples))
-    if shuffle_seed is not None:
-        key = tf.stack([tf.cast(shuffle_seed, tf.int64), epoch])
-        indices = tf.random.experimental.index_shuffle(indices, key, num_examples - 1)
-    return epoch, indices
+    return _map(tf.data.Dataset.range(start_step, epochs * steps), load)
 
 
-def example_seeds(seed: int, epoch: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
-    """A stateless seed for each example of a batch: int32 (batch, 2)."""
+def make_view_dataset(
+    examples: Examples,
+    decoder: Decoder,
+    *,
+    view: int,
+    batch_size: int,
+    cache: ExampleCache | None = None,
+    augmentation: Augmentation | None = None,
+    seed: int = 0,
+) -> tf.data.Dataset:
+    """Batches of float32 pixels (batch, height, width, 3) of every example once, in order.
+
+    They are those that `make_dataset` shows of each example in epoch `view`, so
+    that activations of stored views are those that training would have computed.
+
+    Args:
+        examples: What to read, at least one.
+        decoder: Encoded bytes -> uint8 pixels.
+        view: Number of the view, from 0.
+        batch_size: Examples of a batch.
+        cache: Their decoded pixels; None to read files.
+        augmentation: As of `make_dataset`.
+        seed: As of `make_dataset`.
+    """
+    assert len(examples) > 0
+    read = _make_reader(examples, decoder, cache)
+
+    def load(first: tf.Tensor) -> tf.Tensor:
+        indices = tf.range(first, tf.minimum(first + batch_size, len(examples)))
+        times = tf.fill(tf.shape(indices), tf.constant(view, tf.int64))
+        pixels = read(times, indices)
+        if augmentation is not None:
+            pixels = augmentation(pixels, example_seeds(seed, times, indices))
+        return tf.cast(pixels, tf.float32)
+
+    return _map(tf.data.Dataset.range(0, len(examples), batch_size), load)
+
+
+def _make_reader(
+    examples: Examples, decoder: Decoder, cache: ExampleCache | None
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """(times, indices), both (batch) -> pixels or activations (batch, …)."""
+    if cache is not None:
+        return lambda times, indices: cache.gather(indices, times)
+    paths = tf.constant(examples.paths)
+    return lambda times, indices: read_pixels(tf.gather(paths, indices), decoder)
+
+
+def _map(steps: tf.data.Dataset, load: Callable[..., Any]) -> tf.data.Dataset:
+    loaded = steps.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return loaded.prefetch(tf.data.AUTOTUNE)
+
+
+def example_seeds(seed: int, times: tf.Tensor | int, indices: tf.Tensor) -> tf.Tensor:
+    """A stateless seed for each example of a batch: int32 (batch, 2).
+
+    Args:
+        seed: Of the run.
+        times: Which time each comes, from 0: the epoch, where it comes once in each.
+            One number, or one for each (batch).
+        indices: Of the examples (batch).
+    """
     fold_in = tf.random.experimental.stateless_fold_in
-    run = fold_in(tf.constant([seed, 0], tf.int32), tf.cast(epoch, tf.int32))
+    times = tf.broadcast_to(tf.cast(times, tf.int32), tf.shape(indices))
     return tf.map_fn(
-        lambda index: fold_in(run, index),
-        tf.cast(indices, tf.int32),
+        lambda pair: fold_in(fold_in(tf.constant([seed, 0], tf.int32), pair[0]), pair[1]),
+        (times, tf.cast(indices, tf.int32)),
         fn_output_signature=tf.TensorSpec((2,), tf.int32),
     )

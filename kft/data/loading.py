@@ -27,12 +27,16 @@ SOURCES = Registry(
 )
 
 
-def load_splits(config: DataConfig, *, progress: Progress | None = None) -> Splits:
-    """Find the examples, split them, and make sure that every file decodes.
+def load_splits(
+    config: DataConfig, *, progress: Progress | None = None, decode: bool = True
+) -> Splits:
+    """Find the examples, split them, and check every file.
 
     Args:
         config: The `data` section.
         progress: Called with (files checked, files in all).
+        decode: Whether to decode every file, or only those that look damaged;
+            see `check_files`. False where they are decoded soon after anyway.
 
     Raises:
         DataError: The data cannot be used as they are; the message names the
@@ -42,7 +46,7 @@ def load_splits(config: DataConfig, *, progress: Progress | None = None) -> Spli
     found: Found = SOURCES.load(name)(config)
     parts = split_examples(found, config)
     everything = _join([parts[name] for name in SPLIT_NAMES])
-    digests = check_files(everything, progress)
+    digests = check_files(everything, progress, decode=decode)
     return Splits(
         train=parts["train"],
         validation=parts["validation"],

@@ -1,18 +1,27 @@
-"""Decoded pixels of a set of examples, from their files or held in memory."""
+"""Decoded pixels of a set of examples: from their files, in memory, or kept on the disk."""
 
 from __future__ import annotations
 
+import hashlib
+import math
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 import tensorflow as tf
 
+from kft.data.example_cache import ExampleCache, empty_array, share_as_tensor
 from kft.data.gate import Progress
 from kft.data.splits import Examples
 from kft.errors import DataError
+from kft.runs.caches import cache_folder
+from kft.runs.entries import open_or_build
+
+_ROOM = "pixels"
+_FILE = "pixels.npy"
 
 
 class Decoder(Protocol):
@@ -24,22 +33,6 @@ class Decoder(Protocol):
 
     def __call__(self, encoded: tf.Tensor) -> tf.Tensor:
         """The pixels of one example."""
-
-
-@dataclass(frozen=True, eq=False)
-class ExampleCache:
-    """What was made of each example, in memory, gathered by index.
-
-    Attributes:
-        values: Decoded pixels, uint8 (examples, height, width, channels); or the
-            activations of a frozen prefix, float32 (examples, …).
-    """
-
-    values: tf.Tensor
-
-    def gather(self, indices: tf.Tensor) -> tf.Tensor:
-        """The values of the examples at `indices`."""
-        return tf.gather(self.values, indices)
 
 
 def read_pixels(paths: tf.Tensor, decoder: Decoder) -> tf.Tensor:
@@ -56,53 +49,108 @@ def make_pixel_cache(
     examples: Examples,
     decoder: Decoder,
     *,
-    mode: Literal["auto", "memory", "none"] = "auto",
+    mode: Literal["auto", "memory", "disk", "none"] = "auto",
     megabytes: int,
+    content_key: str,
+    limit_gigabytes: float,
     progress: Progress | None = None,
 ) -> ExampleCache | None:
-    """Decode every example once into memory, or None where the files are to be read each time.
+    """Decode every example once, or None where the files are to be read each time.
+
+    On the disk they outlive the run: the next one decodes nothing.
 
     Args:
         examples: What to decode.
         decoder: Encoded bytes -> uint8 pixels.
-        mode: `auto` caches where the pixels take at most `megabytes`.
+        mode: `auto`: in memory up to `megabytes`, beyond that on the disk if
+            the cache folder has room for them, else None.
         megabytes: Memory that `auto` may take.
+        content_key: Digest of what decides the pixels and their order.
+        limit_gigabytes: Size of the cache folder.
         progress: Called with (examples decoded, examples in all).
 
     Raises:
         DataError: Files that do not decode, by name.
+        ConfigError: `disk`, but there is no room.
     """
-    height, width, channels = decoder.output_shape
-    needed = len(examples) * height * width * channels
-    if mode == "none" or not len(examples) or (mode == "auto" and needed > megabytes * 1_000_000):
+    needed = len(examples) * math.prod(decoder.output_shape)
+    if mode == "none" or not len(examples):
         return None
-    return ExampleCache(decode_all(examples, decoder, progress))
+    if mode == "memory" or (mode == "auto" and needed <= megabytes * 1_000_000):
+        return ExampleCache(decode_all(examples, decoder, progress)[tf.newaxis])
+    if mode == "auto" and not _fits_on_disk(needed, limit_gigabytes):
+        return None
+    return _open_on_disk(examples, decoder, content_key, limit_gigabytes, progress)
+
+
+def _fits_on_disk(num_bytes: int, limit_gigabytes: float) -> bool:
+    free = shutil.disk_usage(cache_folder(_ROOM)).free
+    return num_bytes <= limit_gigabytes * 1e9 and num_bytes <= free
+
+
+def _open_on_disk(
+    examples: Examples,
+    decoder: Decoder,
+    content_key: str,
+    limit_gigabytes: float,
+    progress: Progress | None,
+) -> ExampleCache:
+    shape = (len(examples), *decoder.output_shape)
+
+    def build(folder: Path) -> None:
+        # A stream, not a map: written pages of a map would count as memory of this process.
+        with (folder / _FILE).open("wb") as file:
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for batch in _decode_batches(examples, decoder, progress):
+                file.write(np.ascontiguousarray(batch))
+
+    height, width, _ = decoder.output_shape
+    entry = open_or_build(
+        _ROOM,
+        hashlib.sha256(f"{content_key}\n{decoder!r}\n".encode()).hexdigest()[:32],
+        build,
+        about=f"{len(examples)} decoded pictures of {height} x {width}",
+        limit_bytes=int(limit_gigabytes * 1e9),
+        expected_bytes=math.prod(shape),
+    )
+    if entry.was_cached and progress is not None:
+        progress(len(examples), len(examples))
+    pixels = np.load(entry.path / _FILE, mmap_mode="r")
+    return ExampleCache(pixels[np.newaxis], entry=entry)
 
 
 def decode_all(examples: Examples, decoder: Decoder, progress: Progress | None = None) -> tf.Tensor:
     """The pixels of all examples: uint8 (examples, height, width, channels), on the CPU.
 
-    While the last of it is copied, they take their size twice.
-
     Raises:
         DataError: Files that do not decode, by name.
     """
+    pixels = empty_array((len(examples), *decoder.output_shape), np.uint8)
+    done = 0
+    for batch in _decode_batches(examples, decoder, progress):
+        pixels[done : done + len(batch)] = batch
+        done += len(batch)
+    return share_as_tensor(pixels)
+
+
+def _decode_batches(
+    examples: Examples, decoder: Decoder, progress: Progress | None
+) -> Iterator[np.ndarray]:
+    """Batches of pixels in order."""
     batches = tf.data.Dataset.from_tensor_slices(list(examples.paths)).batch(32)
     decoded = batches.map(
         lambda paths: read_pixels(paths, decoder),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-    pixels = np.empty((len(examples), *decoder.output_shape), np.uint8)
     done = 0
     with translate_read_errors(examples, decoder):
-        for batch in decoded:
-            pixels[done : done + len(batch)] = batch
+        for batch in decoded.as_numpy_iterator():
+            yield batch
             done += len(batch)
             if progress is not None:
                 progress(done, len(examples))
-    with tf.device("CPU"):
-        return tf.constant(pixels)
 
 
 def find_unreadable(examples: Examples, decoder: Decoder) -> list[tuple[str, str]]:
@@ -133,7 +181,8 @@ def translate_read_errors(examples: Examples, decoder: Decoder) -> Iterator[None
         if not problems:
             raise
         shown = "\n".join(f"  - {path}: {reason}" for path, reason in problems[:10])
+        more = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise DataError(
-            f"{len(problems)} of {len(examples)} files can no longer be read; they changed after "
-            f"they were checked. Put them back, then run again.\n{shown}"
+            f"{len(problems)} of {len(examples)} pictures cannot be read or decoded. Replace or "
+            f"remove them, then run again.\n{shown}{more}"
         ) from error

@@ -1,8 +1,20 @@
-"""The frozen prefix: where to cut, extraction, the store on disk."""
+"""The frozen prefix: where to cut, what computes it, the store on disk."""
 
 from __future__ import annotations
 
+from kft.features.choice import Chosen, Judge, choose_engine
 from kft.features.cut import Cut, find_cut
-from kft.features.store import Stored, load_or_extract
+from kft.features.engines import Forward
+from kft.features.store import Stored, fits_store, load_or_extract
 
-__all__ = ["Cut", "Stored", "find_cut", "load_or_extract"]
+__all__ = [
+    "Chosen",
+    "Cut",
+    "Forward",
+    "Judge",
+    "Stored",
+    "choose_engine",
+    "find_cut",
+    "fits_store",
+    "load_or_extract",
+]

@@ -21,11 +21,13 @@ class Cut:
         name: The deepest frozen block, or 'feature_vector'.
         prefix: Pixels -> the one tensor that crosses the cut; all of it is frozen.
         suffix: That tensor -> logits.
+        backbone: Name of the backbone that was cut.
     """
 
     name: str
     prefix: keras.Model
     suffix: keras.Model
+    backbone: str
 
 
 def find_cut(assembled: Assembled, trainable: Iterable[str]) -> Cut | None:
@@ -42,6 +44,7 @@ def find_cut(assembled: Assembled, trainable: Iterable[str]) -> Cut | None:
             FEATURE_VECTOR,
             keras.Model(assembled.model.input, vector, name="prefix"),
             keras.Model(vector, assembled.model.output, name="suffix"),
+            assembled.backbone.name,
         )
     names = [block.name for block in assembled.backbone.blocks]
     first = min(names.index(name) for name in trainable if name in names)
@@ -65,4 +68,5 @@ def _cut_inside(assembled: Assembled, crossing: keras.KerasTensor, name: str) ->
         name,
         keras.Model(model.input, inner_prefix(scaled), name="prefix"),
         keras.Model(stored, above(inner_suffix(stored)), name="suffix"),
+        assembled.backbone.name,
     )

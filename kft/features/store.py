@@ -3,125 +3,286 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-import os
-import re
-import shutil
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
+from kft.config import FeaturesConfig
+from kft.errors import ConfigError
+from kft.features.choice import Chosen, Judge, choose_engine
 from kft.features.cut import Cut
-from kft.model import compile_forward, flatten_layers
-from kft.runs.atomic import atomic_directory, write_json
-from kft.runs.caches import cache_folder
+from kft.features.engines import Forward, is_available, number_class
+from kft.features.fingerprint import digest_model
+from kft.features.rounding import measure_rounding, to_float16
+from kft.runs.caches import check_space
+from kft.runs.entries import Entry, open_or_build
 
-FORMAT = 1
+FORMAT = 2
+ROOM = "features"
+_FILE = "activations.npy"
+# Below this float16 would save neither disk nor time that anybody notices.
+_LARGE_BYTES = 64_000_000
+
+MakeBatches = Callable[[int], Iterable[Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stored:
-    """Activations of one split.
+    """Activations of one split; the entry on the disk stays while this value lives.
 
     Attributes:
-        activations: float32 (examples, …), memory-mapped, in the order of the split.
+        activations: (views, examples, …), memory-mapped, in the order of the split; float32 or
+            float16.
         was_cached: Whether an earlier run had computed them.
+        chosen: The engine that computed them.
+        facts: What was measured when they were computed.
+        seconds: What finding or computing them took now.
     """
 
     activations: np.ndarray
     was_cached: bool
+    chosen: Chosen
+    facts: dict[str, Any]
+    seconds: float
+    _digest: str = field(repr=False)
+    _entry: Entry = field(repr=False)
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine that computed them."""
+        return self.chosen.name
+
+    @property
+    def dtype(self) -> str:
+        """'float32' or 'float16'."""
+        return self.activations.dtype.name
 
 
 def load_or_extract(
     cut: Cut,
-    pixels: Iterable[tf.Tensor],
+    make_batches: MakeBatches,
     *,
     content_key: str,
     num_examples: int,
+    num_views: int = 1,
+    config: FeaturesConfig,
+    judge: Judge | None = None,
+    like: Stored | None = None,
     progress: Callable[[int, int], None],
+    on_wait: Callable[[], None] | None = None,
 ) -> Stored:
     """The activations of every example at the cut, from the disk if they are there.
 
+    Memory does not grow with the number of examples. Of several processes that want the same
+    activations one computes them, and the others wait.
+
     Args:
         cut: Where the prefix ends.
-        pixels: Batches of pixels (batch, height, width, 3) in the order of the split; begun
-            only where the activations are not on the disk.
-        content_key: Digest of everything that decides the pixels: files,
-            contents, order, decoding.
+        make_batches: View -> batches of pixels (batch, height, width, 3) in the order of the
+            split; called only where the activations are not on the disk.
+        content_key: Digest of everything that decides the pixels of all views: files, contents,
+            order, decoding, the preset of the augmentation and its seed.
         num_examples: How many there are.
-        progress: Told how many are done of how many.
+        num_views: How often each is there, each time augmented in another way.
+        config: The pipeline's `features` section.
+        judge: Says what less exact numbers cost: without one `engine: auto` takes no bfloat16.
+        like: Activations of another split at this cut: engine and numbers are to be the same.
+        progress: Told how many are done of how many, views times examples.
+        on_wait: Called where another process is computing them.
+
+    Raises:
+        ConfigError: They do not fit into the cache, or the engine asked for cannot be had.
     """
-    key = _entry_key(cut, content_key)
-    entry = cache_folder("features") / key
-    stored = _read(entry, num_examples)
-    if stored is not None:
-        progress(num_examples, num_examples)
-        return Stored(stored, was_cached=True)
-    if entry.exists():
-        # Not whole: what a disk or a user damaged is made anew.
-        shutil.rmtree(entry)
-    try:
-        with atomic_directory(entry) as folder:
-            _extract(cut.prefix, pixels, folder, num_examples, progress)
-            write_json(folder / "entry.json", {"format": FORMAT, "cut": cut.name, "key": key})
-    except OSError:
-        # Another process finished the same entry first: its numbers are these.
-        if _read(entry, num_examples) is None:
-            raise
-    stored = _read(entry, num_examples)
-    assert stored is not None
-    return Stored(stored, was_cached=False)
-
-
-def _entry_key(cut: Cut, content_key: str) -> str:
-    digest = hashlib.sha256()
-    digest.update(
-        json.dumps([FORMAT, content_key, cut.name, tf.__version__, keras.__version__]).encode()
+    begun = time.perf_counter()
+    extraction = _Extraction(
+        cut=cut,
+        make_batches=make_batches,
+        num_examples=num_examples,
+        num_views=num_views,
+        config=config,
+        judge=judge,
+        like=like,
+        digest=digest_model(cut.prefix),
+        progress=progress,
     )
-    # The graph and its weights: two backbones with one name must not meet in one entry.
-    digest.update(_describe_graph(cut.prefix).encode())
-    for variable in cut.prefix.variables:
-        digest.update(variable.numpy().tobytes())
-    return digest.hexdigest()[:32]
-
-
-def _describe_graph(model: keras.Model) -> str:
-    """A model's layers and calls, without the names that depend on what was built before it."""
-    ordinals = {layer.name: f"#{i}" for i, layer in enumerate(flatten_layers(model))}
-    return re.sub(
-        r'"([^"]*)"', lambda quoted: f'"{ordinals.get(quoted[1], quoted[1])}"', model.to_json()
+    entry = open_or_build(
+        ROOM,
+        extraction.make_key(content_key),
+        extraction.build,
+        about=f"{cut.backbone} at {cut.name}, examples: {num_examples}, views: {num_views}",
+        limit_bytes=limit_bytes(config),
+        expected_bytes=extraction.least_bytes,
+        on_wait=on_wait,
+    )
+    activations = np.load(entry.path / _FILE, mmap_mode="r", allow_pickle=False)
+    assert activations.shape == extraction.shape
+    if entry.was_cached:
+        progress(num_views * num_examples, num_views * num_examples)
+    return Stored(
+        activations,
+        entry.was_cached,
+        extraction.chosen or Chosen(entry.facts["engine"], Forward(cut.prefix)),
+        dict(entry.facts),
+        time.perf_counter() - begun,
+        extraction.digest,
+        entry,
     )
 
 
-def _read(entry: Path, num_examples: int) -> np.ndarray | None:
-    try:
-        values = np.load(entry / "activations.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
-        return None
-    return values if len(values) == num_examples else None
+def fits_store(cut: Cut, *, num_examples: int, num_views: int, config: FeaturesConfig) -> bool:
+    """Whether the limit of the cache allows `load_or_extract` at this cut."""
+    num_bytes = _least_bytes(_shape(cut, num_examples, num_views), config)
+    return num_bytes <= limit_bytes(config)
 
 
-def _extract(
-    prefix: keras.Model,
-    pixels: Iterable[tf.Tensor],
-    folder: Path,
-    num_examples: int,
-    progress: Callable[[int, int], None],
-) -> None:
-    forward = compile_forward(prefix)
-    shape = (num_examples, *prefix.output.shape[1:])
-    values = np.lib.format.open_memmap(
-        os.fspath(folder / "activations.npy"), mode="w+", dtype=np.float32, shape=shape
-    )
-    done = 0
-    for batch in pixels:
-        activations = forward(batch).numpy()
-        values[done : done + len(activations)] = activations
-        done += len(activations)
-        progress(done, num_examples)
-    assert done == num_examples, f"{done} of {num_examples} examples came"
-    values.flush()
+def limit_bytes(config: FeaturesConfig) -> int:
+    """Size that the cache folder may have."""
+    return int(config.limit_gigabytes * 1e9)
+
+
+def _shape(cut: Cut, num_examples: int, num_views: int) -> tuple[int, ...]:
+    return (num_views, num_examples, *cut.prefix.output.shape[1:])
+
+
+def _least_bytes(shape: tuple[int, ...], config: FeaturesConfig) -> int:
+    """Of the activations, in float16 where that is asked for or may come out."""
+    return math.prod(shape) * (4 if _asked_dtype(shape, config) == "float32" else 2)
+
+
+def _asked_dtype(shape: tuple[int, ...], config: FeaturesConfig) -> str:
+    """'auto' only where float16 is worth a look: in large feature maps."""
+    is_large_map = len(shape) == 5 and 4 * math.prod(shape) >= _LARGE_BYTES
+    return "float32" if config.dtype == "auto" and not is_large_map else config.dtype
+
+
+@dataclass(kw_only=True)
+class _Extraction:
+    """Computes activations into the empty folder of a new entry."""
+
+    cut: Cut
+    make_batches: MakeBatches
+    num_examples: int
+    num_views: int
+    config: FeaturesConfig
+    judge: Judge | None
+    like: Stored | None
+    digest: str
+    progress: Callable[[int, int], None]
+    chosen: Chosen | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(views, examples, …)."""
+        return _shape(self.cut, self.num_examples, self.num_views)
+
+    @property
+    def least_bytes(self) -> int:
+        """What the entry takes at least."""
+        return _least_bytes(self.shape, self.config)
+
+    def make_key(self, content_key: str) -> str:
+        """Digest of all that decides the numbers, or by what rule they are decided."""
+        numbers, dtype = self._asked()
+        # What a judge allowed is not for a caller with another judge, or with none.
+        is_judged = self.judge is not None and (numbers, dtype) != ("float32", "float32")
+        stated = [FORMAT, content_key, self.digest, self.cut.name, self.num_views]
+        stated += [self.num_examples, numbers, dtype, is_judged]
+        return hashlib.sha256(json.dumps(stated).encode()).hexdigest()[:32]
+
+    def _asked(self) -> tuple[str, str]:
+        """Exactness of the engine and type of the numbers, or 'auto' where that is open."""
+        if self.like is not None:
+            return number_class(self.like.engine), self.like.dtype
+        engine = self.config.engine
+        if engine != "auto":
+            numbers = number_class(engine)
+        elif self.judge is not None and is_available("openvino_bfloat16"):
+            numbers = "auto"
+        else:
+            numbers = "float32"
+        return numbers, _asked_dtype(self.shape, self.config)
+
+    def build(self, folder: Path) -> dict[str, Any]:
+        """Write the activations; gives what was measured on the way."""
+        begun = time.perf_counter()
+        batches = iter(self.make_batches(0))
+        first = next(batches)
+        self.chosen = self._choose(first)
+        outputs = None if self.like else self.chosen.sample_outputs
+        outputs = self.chosen(first) if outputs is None else outputs
+        dtype, found = self._choose_dtype(outputs)
+        computed = itertools.chain([outputs], map(self.chosen, batches))
+        if not self._write(folder / _FILE, dtype, computed):
+            if self.config.dtype == "float16":
+                raise ConfigError(
+                    "features.dtype: found 'float16', but some activations at "
+                    f"{self.cut.name} are larger than it can hold (65504). Choose `auto` or "
+                    "`float32`."
+                )
+            dtype = "float32"
+            self._write(folder / _FILE, dtype, map(self.chosen, self.make_batches(0)))
+        seconds = time.perf_counter() - begun
+        return {**self.chosen.facts, "dtype": dtype, **found, "seconds": seconds}
+
+    def _choose(self, sample: Any) -> Chosen:
+        forward = Forward(self.cut.prefix)
+        if self.like is not None:
+            # The engine itself where the weights are those that it was made of.
+            is_same = self.like._digest == self.digest
+            return self.like.chosen if is_same else Chosen(self.like.engine, forward)
+        return choose_engine(
+            forward,
+            sample,
+            config=self.config,
+            num_examples=self.num_examples * self.num_views,
+            digest=self.digest,
+            judge=self.judge,
+        )
+
+    def _choose_dtype(self, outputs: np.ndarray) -> tuple[str, dict[str, Any]]:
+        """Type of the numbers, and why."""
+        asked = self._asked()[1]
+        if asked != "auto":
+            return asked, {}
+        assert self.chosen is not None
+        rounding = measure_rounding(outputs, self.chosen, self.judge)
+        noise = rounding.noise if math.isfinite(rounding.noise) else None
+        found = {"noise": noise, "accuracy_loss": rounding.accuracy_loss}
+        return ("float16" if rounding.is_lossless else "float32"), {"float16": found}
+
+    def _write(self, path: Path, dtype: str, first_view: Iterable[np.ndarray]) -> bool:
+        """Write all views batch by batch; False where a number is too large for `dtype`."""
+        kind = np.dtype(dtype)
+        check_space(
+            math.prod(self.shape) * kind.itemsize,
+            limit_bytes(self.config),
+            what=f"the activations at {self.cut.name}",
+        )
+        done = 0
+        # A file, not a memory map, whose pages would count as this process's memory.
+        with path.open("wb") as file:
+            header = {"descr": kind.str, "fortran_order": False, "shape": self.shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for values in self._all_views(first_view):
+                kept = to_float16(values) if dtype == "float16" else values
+                if kept is None:
+                    return False
+                file.write(np.ascontiguousarray(kept).data)
+                done += len(values)
+                self.progress(done, self.num_views * self.num_examples)
+        expected = self.num_views * self.num_examples
+        assert done == expected, f"{done} of {expected} examples came"
+        return True
+
+    def _all_views(self, first_view: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        assert self.chosen is not None
+        yield from first_view
+        for view in range(1, self.num_views):
+            yield from map(self.chosen, self.make_batches(view))

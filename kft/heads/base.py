@@ -10,9 +10,11 @@ import keras
 from keras import layers
 
 from kft.config import HeadConfig
+from kft.heads.losses import LossTerms
 
 FEATURE_VECTOR = "feature_vector"
 LOGITS = "logits"
+PLAIN = LossTerms()
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ class Head(ABC):
         )(outputs)
 
     @abstractmethod
-    def make_loss(self, label_smoothing: float = 0.0) -> keras.losses.Loss:
-        """Loss between targets and logits."""
+    def make_loss(self, terms: LossTerms = PLAIN) -> keras.losses.Loss:
+        """Loss between targets and logits; `kft.objectives` makes the terms."""
 
     @abstractmethod
     def make_metrics(self) -> list[keras.metrics.Metric]:

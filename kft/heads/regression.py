@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from kft.errors import ConfigError
-from kft.heads.base import Head
+from kft.heads.base import PLAIN, Head
+from kft.heads.losses import LossTerms
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,14 @@ class RegressionHead(Head):
             "deviations": tuple(map(float, deviations)),
         }
 
-    def make_loss(self, label_smoothing: float = 0.0) -> keras.losses.Loss:
-        """Mean squared error of standardised numbers.
+    def standardise(self, targets: np.ndarray) -> np.ndarray:
+        """Targets (examples, numbers) in the units that the layers answer in."""
+        standardised: np.ndarray = (targets - np.array(self.means)) / np.array(self.deviations)
+        return standardised.astype(np.float32)
 
-        Raises:
-            ConfigError: Labels are to be smoothed, which numbers cannot be.
-        """
-        if label_smoothing:
-            raise ConfigError(
-                f"training.label_smoothing: found {label_smoothing}, but a regression head has "
-                "no classes to spread a label over. Set it to 0."
-            )
+    def make_loss(self, terms: LossTerms = PLAIN) -> keras.losses.Loss:
+        """Mean squared error of standardised numbers; every term is one of classes."""
+        assert terms == PLAIN, "the settings behind them are refused before"
         return StandardisedSquaredError(self.means, self.deviations)
 
     def make_metrics(self) -> list[keras.metrics.Metric]:

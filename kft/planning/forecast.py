@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from kft.features import find_cut
-from kft.model import Assembled, compile_forward
+from kft.config import FeaturesConfig
+from kft.features import Cut
+from kft.model import HEAD, Assembled, compile_forward
+from kft.planning.block_rows import describe_blocks, find_stored_cut
 from kft.strategies import Phase
 
 # Backward passes cost about two forward ones: gradients by inputs and by weights.
 TRAINING_FORWARDS = 3.0
 # What a step costs at the least, in seconds: Keras's loop around a dense head.
 STORED_STEP_SECONDS = 0.004
+# Of a solved head, for each example and number of the head, cross-validation included.
+SOLUTION_SECONDS = 1e-7
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,10 @@ class PhaseForecast:
     Attributes:
         phase: As planned.
         computed_from: 'pixels', or the name of the cut whose activations are stored.
-        trainable_parameters: Numbers that gradients change.
+        trainable_parameters: Numbers that gradients change, or a solution finds.
         parameters: Numbers in all.
-        seconds: About; from the forward time measured on this machine.
+        seconds: About; from the forward time measured on this machine. Of a
+            choice among candidates, the trials are in it.
     """
 
     phase: Phase
@@ -40,10 +44,23 @@ class PhaseForecast:
     seconds: float
 
 
+@dataclass(frozen=True)
+class _Cost:
+    """Seconds of a phase: before its first step, of a step, of judging on validation."""
+
+    before: float
+    step: float
+    judging: float
+
+    def of(self, steps: int, epochs: int) -> float:
+        return steps * self.step + epochs * self.judging
+
+
 def forecast_phases(
     assembled: Assembled,
     phases: Sequence[Phase],
     *,
+    features: FeaturesConfig,
     num_train: int,
     num_validation: int,
     global_batch_size: int,
@@ -53,33 +70,77 @@ def forecast_phases(
     Args:
         assembled: The model.
         phases: As planned.
+        features: The pipeline's `features` section.
         num_train: Training examples.
         num_validation: Validation examples.
         global_batch_size: Examples per step.
     """
     forward = measure_forward_seconds(assembled.model, batch_size=min(16, global_batch_size))
+
+    def find_cost(phase: Phase) -> _Cost:
+        return _find_cost(
+            phase,
+            find_stored_cut(assembled, phase, features),
+            forward=forward,
+            batch_size=min(global_batch_size, num_train),
+            num_stored=num_train * _num_views(phase, features) + num_validation,
+            num_validation=num_validation,
+            products=num_train * assembled.blocks[HEAD].num_parameters,
+        )
+
     forecasts = []
     for phase in phases:
-        assembled.blocks.set_trainable(phase.trainable, batch_norm=phase.batch_norm)
-        cut = find_cut(assembled, phase.trainable) if phase.augmentation == "none" else None
-        if cut is None:
-            images = phase.steps * min(global_batch_size, num_train)
-            seconds = forward * (TRAINING_FORWARDS * images + phase.epochs * num_validation)
-        else:
-            suffix = measure_forward_seconds(cut.suffix, batch_size=global_batch_size)
-            seconds = forward * (num_train + num_validation) + phase.steps * max(
-                STORED_STEP_SECONDS, TRAINING_FORWARDS * suffix * global_batch_size
-            )
+        rows = describe_blocks(assembled, phase, features=features)
+        cut = find_stored_cut(assembled, phase, features)
         forecasts.append(
             PhaseForecast(
                 phase,
                 cut.name if cut else "pixels",
-                sum(int(np.prod(v.shape)) for v in assembled.model.trainable_variables),
+                sum(row.trainable_parameters for row in rows),
                 int(assembled.model.count_params()),
-                seconds,
+                _add_up(phase, find_cost),
             )
         )
     return forecasts
+
+
+def _add_up(phase: Phase, find_cost: Callable[[Phase], _Cost]) -> float:
+    """Seconds of a phase, with the trials that come before its choice."""
+    if not phase.candidates:
+        cost = find_cost(phase)
+        return cost.before + cost.of(phase.steps, phase.epochs)
+    # The first and the last: between them lie those that train one of the blocks in between.
+    ends = [find_cost(candidate) for candidate in (phase.candidates[0], phase.candidates[-1])]
+    # Of candidates that are tried in turn, one at the least.
+    num_tried = 1 if phase.is_sequential else len(phase.candidates)
+    trial = statistics.fmean(cost.of(phase.pilot_steps, 1) for cost in ends)
+    chosen = max(cost.of(phase.steps, phase.epochs) for cost in ends)
+    return max(cost.before for cost in ends) + num_tried * trial + chosen
+
+
+def _find_cost(
+    phase: Phase,
+    cut: Cut | None,
+    *,
+    forward: float,
+    batch_size: int,
+    num_stored: int,
+    num_validation: int,
+    products: int,
+) -> _Cost:
+    if cut is None:
+        return _Cost(0.0, TRAINING_FORWARDS * forward * batch_size, forward * num_validation)
+    stored = forward * num_stored
+    if phase.method == "solve":
+        return _Cost(stored + SOLUTION_SECONDS * products, 0.0, 0.0)
+    suffix = measure_forward_seconds(cut.suffix, batch_size=batch_size)
+    step = max(STORED_STEP_SECONDS, TRAINING_FORWARDS * suffix * batch_size)
+    return _Cost(stored, step, suffix * num_validation)
+
+
+def _num_views(phase: Phase, features: FeaturesConfig) -> int:
+    """How often each training example is computed."""
+    return 1 if phase.augmentation == "none" else min(features.views, max(1, phase.epochs))
 
 
 def measure_forward_seconds(model: keras.Model, *, batch_size: int) -> float:

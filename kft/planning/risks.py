@@ -14,6 +14,8 @@ FEW_EXAMPLES = 10
 IMBALANCE = 5.0
 # Below this many holdout examples the 95 % interval is wider than 20 points.
 SMALL_HOLDOUT = 100
+# With fewer validation examples a gain of ten points is no more than chance.
+SMALL_VALIDATION = 50
 
 
 def find_risks(splits: Splits, backbone: Backbone, phases: tuple[Phase, ...]) -> list[str]:
@@ -34,18 +36,34 @@ def find_risks(splits: Splits, backbone: Backbone, phases: tuple[Phase, ...]) ->
             f"The holdout has {len(splits.holdout)} examples: two models must differ by many "
             "points before the difference means anything."
         )
-    is_deep = any(len(phase.trainable) > 1 for phase in phases)
+    risks.extend(_choice_risks(splits, phases))
     if backbone.sha256 is None and len(splits.train) < 10_000:
         risks.append(
             f"The backbone starts from random weights and sees {len(splits.train)} examples: "
             "expect it to stay well below a pretrained one."
         )
-    elif is_deep and len(splits.train) < 50 * max(1, len(splits.class_names)):
+    elif any(map(_is_deep, phases)) and len(splits.train) < 50 * max(1, len(splits.class_names)):
         risks.append(
             f"Overfitting: {len(splits.train)} training examples for a backbone that trains in "
             "full. Compare with `strategy.name=linear_probe`."
         )
     return risks
+
+
+def _is_deep(phase: Phase) -> bool:
+    """Whether all weights of blocks train, and are kept whatever validation says of them."""
+    has_all = phase.part == "all" and phase.lora is None
+    return len(phase.trainable) > 1 and has_all and not phase.must_beat_start
+
+
+def _choice_risks(splits: Splits, phases: tuple[Phase, ...]) -> list[str]:
+    chooses = any(phase.candidates or phase.must_beat_start for phase in phases)
+    if not chooses or len(splits.validation) >= SMALL_VALIDATION:
+        return []
+    return [
+        f"Choices are made on {len(splits.validation)} validation examples: only a large gain "
+        "shows on so few. Raise `data.validation`, or add examples."
+    ]
 
 
 def _class_risks(splits: Splits) -> list[str]:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from kft.registry import Registry
 from kft.strategies.phases import Phase
-from kft.strategies.presets import Setting
+from kft.strategies.setting import Setting
+from kft.strategies.traits import find_traits
 
 STRATEGIES = Registry(
     "strategy",
     {
+        "auto": "kft.strategies.automatic:auto",
         "linear_probe": "kft.strategies.presets:linear_probe",
+        "top_k": "kft.strategies.presets:top_k",
         "full": "kft.strategies.presets:full",
         "lp_ft": "kft.strategies.presets:lp_ft",
-        "phases": "kft.strategies.presets:explicit_phases",
+        "gradual": "kft.strategies.presets:gradual",
+        "surgical": "kft.strategies.presets:surgical",
+        "lora": "kft.strategies.presets:lora",
+        "bitfit": "kft.strategies.presets:bitfit",
+        "phases": "kft.strategies.explicit:explicit_phases",
     },
 )
 
@@ -27,4 +34,4 @@ def plan_phases(setting: Setting) -> tuple[Phase, ...]:
     return phases
 
 
-__all__ = ["STRATEGIES", "Phase", "Setting", "plan_phases"]
+__all__ = ["STRATEGIES", "Phase", "Setting", "find_traits", "plan_phases"]

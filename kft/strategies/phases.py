@@ -5,26 +5,42 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
+from kft.config import LoraConfig
 from kft.errors import ConfigError
 
-_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(epochs?|steps?|examples?)?\s*$")
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(epochs?|steps?|examples?|percent|%)?\s*$")
 
 
 @dataclass(frozen=True)
 class Phase:
-    """What trains, how fast and how long: one `model.fit`.
+    """What trains, how fast and how long: one `model.fit`, or one solution.
 
     Attributes:
         name: Also the name of its folder in the run.
         trainable: Blocks that train, shallow to deep.
         learning_rate: Peak rate of a block with multiplier 1.
-        steps: Optimizer steps.
+        steps: Optimizer steps; 0 for a probe that is solved.
         steps_per_epoch: Steps that see every training example once.
+        method: 'fit', or 'solve' for the optimum of a linear head.
+        part: 'all' weights of the trainable blocks, or 'bias_norm': biases
+            and normalisation alone.
+        lora: Low-rank factors train in place of the backbone's kernels.
         batch_norm: Whether batch statistics of trainable blocks rest.
-        multipliers: Factor on the rate of a block; 1 where absent.
+        multipliers: Factor on the rate of a block, layer-wise decay
+            included; 1 where absent.
         augmentation: Preset for the training pictures.
         weight_decay: Decoupled; None for the pipeline's own.
+        mixup: Alpha of mixup; None for the pipeline's own.
+        candidates: Variants of this phase; each is tried for `pilot_steps`
+            from where the phase begins, judged on validation. The phase
+            goes on as the best of them.
+        is_sequential: Take the first candidate that betters the weights the
+            phase began with, without trying those after it.
+        pilot_steps: Steps of a candidate's trial.
+        must_beat_start: Keep the weights the phase began with, unless it is
+            better than they are beyond the confidence interval on validation.
     """
 
     name: str
@@ -32,10 +48,18 @@ class Phase:
     learning_rate: float
     steps: int
     steps_per_epoch: int
+    method: Literal["fit", "solve"] = "fit"
+    part: Literal["all", "bias_norm"] = "all"
+    lora: LoraConfig | None = None
     batch_norm: str = "frozen"
     multipliers: Mapping[str, float] = field(default_factory=dict)
     augmentation: str = "none"
     weight_decay: float | None = None
+    mixup: float | None = None
+    candidates: tuple[Phase, ...] = ()
+    is_sequential: bool = False
+    pilot_steps: int = 0
+    must_beat_start: bool = False
 
     @property
     def epochs(self) -> int:
@@ -44,30 +68,54 @@ class Phase:
 
 
 def resolve_duration(
-    duration: str | float, *, num_examples: int, steps_per_epoch: int, where: str
+    duration: str | float,
+    *,
+    num_examples: int,
+    steps_per_epoch: int,
+    where: str,
+    percent_of: int | None = None,
+    least: int = 1,
 ) -> int:
-    """Steps of a duration such as '10 epochs', '500 steps' or '20000 examples'.
+    """Steps of a duration such as '10 epochs', '500 steps', '20000 examples' or '50 percent'.
 
     Args:
         duration: A bare number means epochs.
         num_examples: In the training split.
         steps_per_epoch: Steps that see every example once.
         where: Path of the setting, for messages.
+        percent_of: Steps that are 100 percent; None where percent mean nothing.
+        least: Fewest steps that are allowed, 0 or 1.
 
     Raises:
-        ConfigError: It has another form, or comes to less than one step.
+        ConfigError: It has another form, is a percentage of nothing, or
+            comes to less than `least` steps.
     """
     match = _DURATION.match(str(duration))
     if match is None:
+        share = "" if percent_of is None else ", or a share such as '10 percent'"
         raise ConfigError(
             f"{where}: found {duration!r}. A duration is a number of epochs, steps or examples, "
-            "for example '10 epochs', '500 steps', '20000 examples'."
+            f"for example '10 epochs', '500 steps', '20000 examples'{share}."
         )
     amount, unit = float(match[1]), (match[2] or "epochs").rstrip("s")
     if unit == "step" and amount != int(amount):
         raise ConfigError(f"{where}: found {duration!r}. Steps are whole numbers.")
-    per_unit = {"epoch": steps_per_epoch, "step": 1, "example": steps_per_epoch / num_examples}
-    steps = round(amount * per_unit[unit])
-    if steps < 1:
+    if unit in ("percent", "%"):
+        steps = _share_of(amount, percent_of, duration, where)
+    else:
+        per_unit = {"epoch": steps_per_epoch, "step": 1, "example": steps_per_epoch / num_examples}
+        steps = round(amount * per_unit[unit])
+    if steps < least:
         raise ConfigError(f"{where}: {duration!r} comes to no step at all; train for one at least.")
     return steps
+
+
+def _share_of(amount: float, whole: int | None, duration: str | float, where: str) -> int:
+    if whole is None:
+        raise ConfigError(
+            f"{where}: found {duration!r}, but there is nothing here that it could be a share of. "
+            "Write epochs, steps or examples."
+        )
+    if amount > 100:
+        raise ConfigError(f"{where}: found {duration!r}. A share is at most 100 percent.")
+    return round(amount / 100 * whole)

@@ -2,79 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
-from kft.config import StrategyConfig
 from kft.errors import ConfigError
-from kft.strategies.phases import Phase, resolve_duration
-from kft.strategies.selection import resolve_blocks
+from kft.registry import suggest
+from kft.strategies.phases import Phase
+from kft.strategies.setting import Setting
+from kft.strategies.traits import resolve_bias_norm_blocks, resolve_lora_blocks
 
-
-@dataclass(frozen=True)
-class Setting:
-    """What a strategy may look at.
-
-    Attributes:
-        config: The pipeline's `strategy` section.
-        backbone: Its name, for messages.
-        block_names: Of the block table, shallow to deep; the head is last.
-        augmentation: Preset for phases that compute the backbone anew.
-        is_pretrained: Whether the backbone's batch statistics are worth keeping.
-        num_examples: In the training split.
-        steps_per_epoch: Steps that see every training example once.
-    """
-
-    config: StrategyConfig
-    backbone: str
-    block_names: tuple[str, ...]
-    augmentation: str
-    is_pretrained: bool
-    num_examples: int
-    steps_per_epoch: int
-
-    def steps(self, duration: str | float, where: str) -> int:
-        """A duration in steps."""
-        return resolve_duration(
-            duration,
-            num_examples=self.num_examples,
-            steps_per_epoch=self.steps_per_epoch,
-            where=where,
-        )
-
-    def blocks(self, names: tuple[str, ...], where: str) -> tuple[str, ...]:
-        """Block names as a user wrote them, spelt out."""
-        return resolve_blocks(names, self.block_names, where=where, backbone=self.backbone)
+BEST = "best"
 
 
 def linear_probe(setting: Setting) -> tuple[Phase, ...]:
-    """The head alone, on features of the frozen backbone that are computed once."""
+    """The head alone, on features of the frozen backbone that are computed once.
+
+    A linear head is solved to its optimum; another one, or any if
+    `strategy.probe` says so, is trained.
+
+    Raises:
+        ConfigError: The head has no solution and `strategy.probe` asks for it.
+    """
     config = setting.config
+    if config.probe == "solved" and not setting.has_linear_head:
+        raise ConfigError(
+            "strategy.probe: 'solved' needs a head that is one layer alone, but `head.hidden` or "
+            "`head.dropout` adds to it. Leave them away, or use `strategy.probe=trained`."
+        )
+    is_solved = config.probe == "solved" or (config.probe == "auto" and setting.has_linear_head)
     return (
         Phase(
             name="linear_probe",
-            trainable=setting.block_names[-1:],
+            trainable=(setting.head,),
             learning_rate=config.probe_learning_rate,
-            steps=setting.steps(config.probe_duration, "strategy.probe_duration"),
+            steps=0
+            if is_solved
+            else setting.steps(config.probe_duration, "strategy.probe_duration"),
             steps_per_epoch=setting.steps_per_epoch,
+            method="solve" if is_solved else "fit",
         ),
     )
 
 
 def full(setting: Setting) -> tuple[Phase, ...]:
     """Every block at once."""
-    config = setting.config
-    by_origin = "frozen" if setting.is_pretrained else "trainable"
-    return (
-        Phase(
-            name="full",
-            trainable=setting.block_names,
-            learning_rate=config.full_learning_rate,
-            steps=setting.steps(config.full_duration, "strategy.full_duration"),
-            steps_per_epoch=setting.steps_per_epoch,
-            batch_norm=by_origin if config.batch_norm == "auto" else config.batch_norm,
-            augmentation=setting.augmentation,
-        ),
-    )
+    return (setting.phase("full", setting.backbone_blocks, "full"),)
 
 
 def lp_ft(setting: Setting) -> tuple[Phase, ...]:
@@ -86,34 +57,110 @@ def lp_ft(setting: Setting) -> tuple[Phase, ...]:
     Source: Kumar et al., Fine-Tuning can Distort Pretrained Features,
     arXiv:2202.10054.
     """
-    return linear_probe(setting) + full(setting)
+    blocks = setting.backbone_blocks
+    return (*linear_probe(setting), setting.phase("full", blocks, "lp_ft"))
 
 
-def explicit_phases(setting: Setting) -> tuple[Phase, ...]:
-    """The phases that the pipeline lists."""
-    phases = []
-    for index, config in enumerate(setting.config.phases):
-        where = f"strategy.phases[{index}]"
-        trainable = setting.blocks(config.trainable, f"{where}.trainable")
-        for block in config.multipliers:
-            if block not in setting.blocks((block,), f"{where}.multipliers"):
-                raise ConfigError(f"{where}.multipliers: name single blocks, not {block!r}.")
-            if block not in trainable:
-                raise ConfigError(
-                    f"{where}.multipliers: block {block!r} has a multiplier but is frozen in "
-                    f"this phase. Trainable: {', '.join(trainable)}."
-                )
-        phases.append(
-            Phase(
-                name=config.name,
-                trainable=trainable,
-                learning_rate=config.learning_rate,
-                steps=setting.steps(config.duration, f"{where}.duration"),
-                steps_per_epoch=setting.steps_per_epoch,
-                batch_norm=config.batch_norm,
-                multipliers=dict(config.multipliers),
-                augmentation=config.augmentation or setting.augmentation,
-                weight_decay=config.weight_decay,
-            )
+def top_k(setting: Setting) -> tuple[Phase, ...]:
+    """Linear probe, then the deepest blocks and the head.
+
+    Raises:
+        ConfigError: There are fewer blocks than `strategy.top_blocks`.
+    """
+    count, blocks = setting.config.top_blocks, setting.backbone_blocks
+    if count > len(blocks):
+        raise ConfigError(
+            f"strategy.top_blocks: found {count}, but backbone {setting.backbone!r} has "
+            f"{len(blocks)} blocks: {', '.join(blocks)}."
         )
-    return tuple(phases)
+    return (*linear_probe(setting), setting.phase("top_k", blocks[-count:], "top_k"))
+
+
+def gradual(setting: Setting) -> tuple[Phase, ...]:
+    """Linear probe, then one block more in each phase, deepest first; they share the duration.
+
+    Raises:
+        ConfigError: The backbone has one block, or there are fewer steps than phases.
+
+    Source: Howard and Ruder, ULMFiT, arXiv:1801.06146.
+    """
+    blocks = setting.backbone_blocks
+    if len(blocks) < 2:
+        raise ConfigError(
+            f"strategy.name: 'gradual' unfreezes block by block, but backbone "
+            f"{setting.backbone!r} is one block, {blocks[0]!r}. Use `strategy.name=lp_ft`."
+        )
+    budget = setting.budget()
+    if budget < len(blocks):
+        raise ConfigError(
+            f"strategy.duration: {budget} steps are fewer than the {len(blocks)} phases of "
+            f"'gradual', one a block. Give at least {len(blocks)} steps."
+        )
+    share, rest = divmod(budget, len(blocks))
+    phases = []
+    for depth in range(len(blocks) - 1, -1, -1):
+        # What does not divide goes to the last phases, which have the most to train.
+        steps = share + (1 if depth < rest else 0)
+        name = f"from_{blocks[depth]}"
+        phases.append(setting.phase(name, blocks[depth:], "gradual", steps=steps))
+    return (*linear_probe(setting), *phases)
+
+
+def surgical(setting: Setting) -> tuple[Phase, ...]:
+    """Linear probe, then one block of the backbone and the head.
+
+    Which block is best depends on what differs from pretraining: shallow ones for how pictures
+    look, deep ones for what they mean. `strategy.block: best` tries each on validation.
+
+    Raises:
+        ConfigError: The block is none of the backbone's, or there is nothing to choose on.
+
+    Source: Lee et al., Surgical Fine-Tuning, arXiv:2210.11466.
+    """
+    block, blocks = setting.config.block, setting.backbone_blocks
+    probe = linear_probe(setting)
+    if block != BEST:
+        if block not in blocks:
+            raise ConfigError(
+                f"strategy.block: backbone {setting.backbone!r} has no block {block!r} to train "
+                f"by itself. {suggest(block, (*blocks, BEST))} Blocks: {', '.join(blocks)}."
+            )
+        return (*probe, setting.phase("surgical", (block,), "surgical"))
+    setting.must_choose("strategy.block")
+    candidates = tuple(setting.phase(name, (name,), "surgical") for name in blocks)
+    return (*probe, _choice("surgical", candidates[::-1], setting))
+
+
+def lora(setting: Setting) -> tuple[Phase, ...]:
+    """Linear probe, then low-rank factors of the backbone's kernels, and the head.
+
+    Raises:
+        ConfigError: No layer of the backbone takes them.
+
+    Source: Hu et al., LoRA, arXiv:2106.09685.
+    """
+    config = setting.config
+    blocks = resolve_lora_blocks(config.lora, setting.traits, "strategy.lora")
+    phase = setting.phase("lora", blocks, "lora", lora=config.lora, batch_norm="frozen")
+    return (*linear_probe(setting), phase)
+
+
+def bitfit(setting: Setting) -> tuple[Phase, ...]:
+    """Linear probe, then biases, scales and shifts of normalisation, and the head.
+
+    Raises:
+        ConfigError: The backbone shows none of them.
+
+    Source: Ben Zaken et al., BitFit, arXiv:2106.10199; for the normalisation
+    of convolutional networks, Frankle et al., arXiv:2003.00152.
+    """
+    blocks = resolve_bias_norm_blocks(setting.traits, "strategy.name")
+    return (*linear_probe(setting), setting.phase("bitfit", blocks, "bitfit", part="bias_norm"))
+
+
+def _choice(name: str, candidates: tuple[Phase, ...], setting: Setting) -> Phase:
+    """A phase that goes on as the best of its candidates."""
+    first = candidates[0]
+    return replace(
+        first, name=name, candidates=candidates, pilot_steps=setting.pilot_steps(first.steps)
+    )

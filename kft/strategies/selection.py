@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from kft.errors import ConfigError
 from kft.registry import suggest
 
+GROUPS = ("all", "backbone")
+
 
 def resolve_blocks(
     names: Iterable[str], table_names: tuple[str, ...], *, where: str, backbone: str
@@ -22,14 +24,21 @@ def resolve_blocks(
     Raises:
         ConfigError: A name is no block of this backbone.
     """
-    groups: Mapping[str, tuple[str, ...]] = {"all": table_names, "backbone": table_names[:-1]}
+    groups: Mapping[str, tuple[str, ...]] = dict(
+        zip(GROUPS, (table_names, table_names[:-1]), strict=True)
+    )
     chosen: set[str] = set()
     for name in names:
         if name not in table_names and name not in groups:
-            raise ConfigError(
-                f"{where}: backbone {backbone!r} has no block {name!r}. "
-                f"{suggest(name, (*table_names, *groups))} Blocks: {', '.join(table_names)}. "
-                f"Run `kft backbones {backbone}` to see them."
-            )
+            raise ConfigError(unknown_block(name, table_names, where, backbone))
         chosen.update(groups.get(name, (name,)))
     return tuple(name for name in table_names if name in chosen)
+
+
+def unknown_block(name: str, table_names: tuple[str, ...], where: str, backbone: str) -> str:
+    """What to say of a name that is no block: the near ones, and all."""
+    return (
+        f"{where}: backbone {backbone!r} has no block {name!r}. "
+        f"{suggest(name, (*table_names, *GROUPS))} Blocks: {', '.join(table_names)}. "
+        f"Run `kft backbones {backbone}` to see them."
+    )

@@ -1,18 +1,25 @@
-"""Keras callbacks: progress, history, refusal of losses that are no numbers."""
+"""Keras callbacks: progress, history, refusal of losses that are no numbers, rate by plateau."""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from kft.errors import TrainingError
+from kft.errors import ConfigError, TrainingError
 from kft.runs.atomic import write_text
+from kft.training.schedules import PhaseSchedule
+
+# A plateau: so many epochs in a row whose validation loss is not lower by this share.
+PLATEAU_EPOCHS = 2
+PLATEAU_GAIN = 1e-4
+PLATEAU_FACTOR = 0.1
 
 
 class ProgressCallback(keras.callbacks.Callback):
@@ -104,3 +111,76 @@ class EndAfter(keras.callbacks.Callback):
         self._steps_left -= 1
         if self._steps_left == 0:
             self.model.stop_training = True
+
+
+class StepTimes(keras.callbacks.Callback):
+    """Counts steps, and the time until the first one's end.
+
+    Args:
+        begun: `time.monotonic()` when the phase began.
+
+    Attributes:
+        first_seconds: From then to the end of the first step.
+        num_done: Steps so far.
+    """
+
+    def __init__(self, begun: float) -> None:
+        super().__init__()
+        self._begun = begun
+        self.first_seconds = 0.0
+        self.num_done = 0
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Count one step."""
+        if not self.num_done:
+            self.first_seconds = time.monotonic() - self._begun
+        self.num_done += 1
+
+
+class ReduceOnPlateau(keras.callbacks.Callback):
+    """Divides the rate by 10 when the validation loss has not fallen for two epochs.
+
+    Epochs that end within the warmup set a mark but do not count against
+    the rate: it has not been tried yet.
+
+    Args:
+        schedule: Of the optimizer; its peak stays, its factor falls.
+    """
+
+    def __init__(self, schedule: PhaseSchedule) -> None:
+        super().__init__()
+        self._schedule = schedule
+        self._steps_done = 0
+        self._best = math.inf
+        self._wait_epochs = 0
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Count one step."""
+        self._steps_done += 1
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Compare the epoch with the best one so far."""
+        loss = (logs or {}).get("val_loss", math.inf)
+        if loss < self._best * (1 - PLATEAU_GAIN):
+            self._best = loss
+            self._wait_epochs = 0
+            return
+        if self._steps_done <= self._schedule.warmup_steps:
+            return
+        self._wait_epochs += 1
+        if self._wait_epochs == PLATEAU_EPOCHS:
+            self._schedule.scale(PLATEAU_FACTOR)
+            self._wait_epochs = 0
+
+
+def check_plateau(*, has_validation: bool) -> None:
+    """Refuse a schedule that follows the validation loss where there is none.
+
+    Raises:
+        ConfigError: There is no validation split.
+    """
+    if not has_validation:
+        raise ConfigError(
+            "training.schedule: 'plateau' follows the validation loss, and there is no validation "
+            "split. Keep a share, for example data.validation=0.2, or use 'cosine'."
+        )

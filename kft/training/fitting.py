@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import keras
+import numpy as np
 
-from kft.backbones.record import Block
 from kft.config import TrainingConfig
 from kft.errors import TrainingError
-from kft.model import Assembled, BlockTable, flatten_layers
+from kft.model import HEAD, Assembled, BlockTable
 from kft.objectives import make_supervised
 from kft.runs.atomic import write_json
 from kft.strategies import Phase
-from kft.training.callbacks import EndAfter, HistoryFile, ProgressCallback, RefuseDivergence
+from kft.training.callbacks import (
+    EndAfter,
+    HistoryFile,
+    ProgressCallback,
+    ReduceOnPlateau,
+    RefuseDivergence,
+    StepTimes,
+    check_plateau,
+)
 from kft.training.inputs import PhaseInput
-from kft.training.optimizers import make_optimizer
+from kft.training.lora import add_lora, merge_lora
+from kft.training.optimizers import block_rates, make_optimizer, reset_optimizer
 from kft.training.progress import Display
+from kft.training.snapshots import Snapshot, Weights, find_moving
+from kft.training.trainer import FitModel, WeightAverages
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,13 @@ class FittedPhase:
         seconds: From compile to the last step.
         computed_from: 'pixels', or the name of the cut.
         unmoved: Trainable variables whose gradient was exactly zero throughout.
+        first_step_seconds: From compile to the end of the first step, which
+            holds the tracing; 0 for a phase without steps.
+        steps_done: Fewer than the phase's where a callback ended it.
+        traces: How often the training step was traced.
+        is_undone: Whether the weights are those from before the phase: it was
+            no better than they are.
+        facts: JSON values: what was solved, tried, compared or averaged.
     """
 
     phase: Phase
@@ -40,66 +59,249 @@ class FittedPhase:
     seconds: float
     computed_from: str
     unmoved: tuple[str, ...]
+    first_step_seconds: float = 0.0
+    steps_done: int = 0
+    traces: int = 0
+    is_undone: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def fit_phase(
+@dataclass
+class CompiledPhase:
+    """A phase that is ready to be fitted, any number of times.
+
+    Its training step is traced once; `reset` and `run` again cost no trace.
+    End it by `finish` or `discard`: both leave the model without factors.
+
+    Attributes:
+        assembled: Whose weights change.
+        phase: What trains.
+        config: The pipeline's `training` section.
+        model: What is fitted; its layers are those of the assembled model.
+        given: Batches.
+        weights: What the phase may change.
+        start: Their values before the first step.
+        begun: `time.monotonic()` when the compilation began.
+        adapted: Layers that have low-rank factors for the phase.
+        digests: Of every variable, before the phase.
+    """
+
+    assembled: Assembled
+    phase: Phase
+    config: TrainingConfig
+    model: FitModel
+    given: PhaseInput
+    weights: Weights
+    start: Snapshot
+    begun: float
+    adapted: tuple[keras.layers.Layer, ...]
+    digests: dict[str, dict[str, bytes]]
+
+    def __post_init__(self) -> None:
+        self.averages = WeightAverages(self.model)
+        self._schedule = block_rates(self.model.optimizer).schedule
+        self._warmup_steps = self._schedule.warmup_steps
+        self._generators = [(v, v.numpy()) for v in find_generators(self.model)]
+
+    def run(
+        self,
+        *,
+        steps: int | None = None,
+        is_validated: bool = True,
+        callbacks: Sequence[Any] = (),
+    ) -> None:
+        """Fit for the steps of the phase, or fewer, from the first batch on.
+
+        Args:
+            steps: At most those of the phase.
+            is_validated: Whether each epoch ends with a look at validation.
+            callbacks: After kft's own, which end the run and refuse divergence.
+
+        Raises:
+            TrainingError: The loss is no number.
+        """
+        steps = self.phase.steps if steps is None else steps
+        assert 0 < steps <= self.phase.steps, "the batches end with the phase"
+        own = [RefuseDivergence(self.phase.name, self._schedule.peak), EndAfter(steps)]
+        if self.config.ema is not None:
+            own.append(self.averages)
+        if self.config.schedule == "plateau":
+            own.append(ReduceOnPlateau(self._schedule))
+        self.model.fit(
+            self.given.train,
+            epochs=-(-steps // self.phase.steps_per_epoch),
+            steps_per_epoch=self.phase.steps_per_epoch,
+            validation_data=self.given.validation if is_validated else None,
+            verbose=0,
+            # The order is the data set's own.
+            shuffle=False,
+            callbacks=[*own, *callbacks],
+        )
+
+    def take(self) -> Snapshot:
+        """The weights that validation sees: the present ones, or their moving averages."""
+        with self.averages.in_place():
+            return self.weights.take()
+
+    def reset(self, *, learning_rate: float | None = None, steps: int | None = None) -> None:
+        """Back to where the phase began, to the last bit, with another rate or length.
+
+        Args:
+            learning_rate: Peak; by default the phase's.
+            steps: Of the schedule, by default the phase's; its warmup keeps its share of them.
+        """
+        self.weights.put(self.start)
+        for variable, state in self._generators:
+            variable.assign(state)
+        steps = self.phase.steps if steps is None else steps
+        reset_optimizer(
+            self.model.optimizer,
+            learning_rate=self.phase.learning_rate if learning_rate is None else learning_rate,
+            steps=steps,
+            warmup_steps=self._warmup_steps * steps // self.phase.steps,
+        )
+
+    def finish(self) -> tuple[str, ...]:
+        """Merge what was added for the phase, and prove what moved.
+
+        Returns:
+            Trainable variables that stayed, which a zero gradient explains.
+
+        Raises:
+            TrainingError: A variable moved that should rest, or a trainable
+                block did not move at all.
+        """
+        merge_lora(self.adapted)
+        self.adapted = ()
+        return check_movement(self.phase, self.digests, self.assembled.blocks)
+
+    def discard(self) -> None:
+        """Leave the model as it was before the phase."""
+        self.reset()
+        # The second factors are zero again, so that the merge adds nothing.
+        merge_lora(self.adapted)
+        self.adapted = ()
+
+
+def compile_phase(
     assembled: Assembled,
     phase: Phase,
     config: TrainingConfig,
     make_input: Callable[[Phase], PhaseInput],
     *,
+    train_targets: np.ndarray,
+) -> CompiledPhase:
+    """Set what trains, and compile a fresh model for it; no step is taken yet.
+
+    Args:
+        assembled: The model; its `trainable` flags change, and a phase of
+            low-rank factors puts them in until it ends.
+        phase: What trains, how fast, how long.
+        config: The pipeline's `training` section.
+        make_input: Called once the flags are set.
+        train_targets: Of the training split; see `make_supervised`.
+
+    Raises:
+        ConfigError: A setting does not fit the targets, or the phase.
+    """
+    begun = time.monotonic()
+    objective = make_supervised(assembled.head, config, train_targets)
+    digests = assembled.blocks.digests()
+    adapted: tuple[keras.layers.Layer, ...] = ()
+    if phase.lora is not None:
+        blocks = [assembled.blocks[name] for name in phase.trainable if name != HEAD]
+        adapted = add_lora(blocks, phase.lora, seed=config.seed)
+    assembled.blocks.set_trainable(
+        phase.trainable, batch_norm=phase.batch_norm, part=phase.part, lora=phase.lora
+    )
+    given = make_input(phase)
+    if config.schedule == "plateau":
+        check_plateau(has_validation=given.validation is not None)
+    model = FitModel(given.model.input, given.model.output, accumulation=config.accumulation)
+    optimizer = make_optimizer(config, phase, assembled.blocks, num_examples=len(train_targets))
+    # Built now: variables made inside the training step would have Keras trace it twice.
+    optimizer.build(model.trainable_variables)
+    model.compile(
+        optimizer=optimizer,
+        loss=objective.loss,
+        metrics=objective.metrics,
+        # 'auto' has been measured by now, or means no: Keras's own choice is XLA, on CPU too.
+        jit_compile=config.jit_compile is True,
+    )
+    weights = find_moving(assembled.blocks, phase)
+    return CompiledPhase(
+        assembled,
+        phase,
+        config,
+        model,
+        given,
+        weights=weights,
+        start=weights.take(),
+        begun=begun,
+        adapted=adapted,
+        digests=digests,
+    )
+
+
+def fit_compiled(
+    compiled: CompiledPhase,
+    *,
     folder: Path,
     display: Display,
     title: str,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    choose_weights: Callable[[], bool] = lambda: True,
+    facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> FittedPhase:
     """Train the phase's blocks, and prove that they moved and nothing else did.
 
     Args:
-        assembled: The model; its weights change.
-        phase: What trains, how fast, how long.
-        config: The pipeline's `training` section.
-        make_input: Called once the flags are set.
+        compiled: From `compile_phase`; perhaps tried before, and reset.
         folder: Where history.csv, phase.json and TensorBoard's files go.
         display: Shows the progress.
         title: Of the progress bar.
+        callbacks: Called after kft's own.
+        choose_weights: Called after the last step, while low-rank factors are
+            still weights of their own: to put others in the place of the last
+            ones. False to undo the phase.
+        facts: What phase.json is to hold besides; `choose_weights` may add to it.
 
     Raises:
         TrainingError: The loss is no number, a frozen block moved, or a
             trainable one did not.
     """
-    assembled.blocks.set_trainable(phase.trainable, batch_norm=phase.batch_norm)
-    given = make_input(phase)
-    before = assembled.blocks.digests()
+    phase = compiled.phase
     history = HistoryFile(folder / "history.csv")
-    begun = time.monotonic()
-    objective = make_supervised(assembled.head, label_smoothing=config.label_smoothing)
-    given.model.compile(
-        optimizer=make_optimizer(config, phase, assembled.blocks),
-        loss=objective.loss,
-        metrics=objective.metrics,
-        jit_compile=config.jit_compile,
-    )
+    steps = StepTimes(compiled.begun)
     with display.track(title, phase.steps) as advance:
-        given.model.fit(
-            given.train,
-            epochs=phase.epochs,
-            steps_per_epoch=phase.steps_per_epoch,
-            validation_data=given.validation,
-            verbose=0,
-            # The order is the data set's own.
-            shuffle=False,
+        compiled.run(
             callbacks=[
-                RefuseDivergence(phase.name, phase.learning_rate),
-                EndAfter(phase.steps),
+                steps,
                 history,
                 ProgressCallback(advance, phase.steps),
                 keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False),
-            ],
+                *callbacks,
+            ]
         )
-    seconds = time.monotonic() - begun
-    unmoved = check_movement(phase, before, assembled.blocks)
-    fitted = FittedPhase(phase, history.rows, seconds, given.computed_from, unmoved)
-    write_json(folder / "phase.json", _describe(fitted))
+    is_chosen = choose_weights()
+    unmoved: tuple[str, ...] = ()
+    if is_chosen:
+        unmoved = compiled.finish()
+    else:
+        compiled.discard()
+    fitted = FittedPhase(
+        phase,
+        history.rows,
+        seconds=time.monotonic() - compiled.begun,
+        computed_from=compiled.given.computed_from,
+        unmoved=unmoved,
+        first_step_seconds=steps.first_seconds,
+        steps_done=steps.num_done,
+        traces=compiled.model.train_traces,
+        is_undone=not is_chosen,
+        facts=facts,
+    )
+    write_json(folder / "phase.json", describe_phase(fitted))
     return fitted
 
 
@@ -121,7 +323,7 @@ def check_movement(
         moved = {p for p, digest in after[block.name].items() if before[block.name][p] != digest}
         may_move = set()
         if block.name in phase.trainable:
-            may_move = _movable(block, batch_norm=phase.batch_norm)
+            may_move = blocks.movable(block.name, batch_norm=phase.batch_norm)
         if moved - may_move:
             raise TrainingError(
                 f"phase {phase.name!r}: {len(moved - may_move)} variables moved that it keeps "
@@ -137,34 +339,34 @@ def check_movement(
     return tuple(unmoved)
 
 
-def _movable(block: Block, *, batch_norm: str) -> set[str]:
-    """Paths, as `BlockTable.digests` writes them, of what a trainable block may change."""
-    statistics = {
-        id(variable)
-        for layer in block.layers
-        for part in flatten_layers(layer)
-        if part.trainable and batch_norm == "trainable"
-        for variable in part.non_trainable_variables
-    }
-    return {
-        f"{variable.path}#{index}"
-        for index, variable in enumerate(block.variables)
-        if variable.trainable or id(variable) in statistics
-    }
+def find_generators(model: keras.Model) -> list[keras.Variable]:
+    """States of random generators: variables of the model that are no weights."""
+    weights = {id(variable) for variable in model.weights}
+    return [variable for variable in model.variables if id(variable) not in weights]
 
 
-def _describe(fitted: FittedPhase) -> dict[str, Any]:
+def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
+    """What phase.json holds, as JSON values."""
     phase = fitted.phase
     return {
         "name": phase.name,
+        "method": phase.method,
         "trainable": list(phase.trainable),
+        "part": phase.part,
+        "lora": phase.lora.model_dump(mode="json") if phase.lora else None,
         "batch_norm": phase.batch_norm,
         "learning_rate": phase.learning_rate,
         "multipliers": dict(phase.multipliers),
         "steps": phase.steps,
         "steps_per_epoch": phase.steps_per_epoch,
+        "steps_done": fitted.steps_done,
         "augmentation": phase.augmentation,
+        "mixup": phase.mixup,
         "computed_from": fitted.computed_from,
         "seconds": round(fitted.seconds, 3),
+        "first_step_seconds": round(fitted.first_step_seconds, 3),
+        "traces": fitted.traces,
         "unmoved_variables": list(fitted.unmoved),
+        "is_undone": fitted.is_undone,
+        **fitted.facts,
     }

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from kft.config import DataConfig, TrainingConfig
+from kft.config import DataConfig, FeaturesConfig, TrainingConfig
 from kft.data import SPLIT_NAMES, Examples, SplitName, Splits
-from kft.data.augmentation import make_augmentation
-from kft.data.input_pipeline import make_dataset
-from kft.data.pixels import Decoder, ExampleCache, make_pixel_cache, translate_read_errors
-from kft.features import Cut, find_cut, load_or_extract
+from kft.data.augmentation import Augmentation, make_augmentation
+from kft.data.example_cache import ExampleCache
+from kft.data.input_pipeline import make_dataset, make_view_dataset
+from kft.data.mixing import Mixing
+from kft.data.pixels import Decoder, make_pixel_cache, translate_read_errors
+from kft.features import Cut, Judge, Stored, find_cut, fits_store, load_or_extract
+from kft.linear import cross_validate
 from kft.model import Assembled
 from kft.strategies import Phase
 from kft.training.progress import Display
+
+# What a judge of less exact numbers looks at; more tell half a point of accuracy no better.
+NUM_JUDGED = 512
 
 
 @dataclass(frozen=True)
@@ -38,14 +45,23 @@ class PhaseInput:
     computed_from: str
 
 
+def find_stored_cut(assembled: Assembled, phase: Phase, features: FeaturesConfig) -> Cut | None:
+    """The cut whose activations a phase is fitted on, or None where it starts from pixels."""
+    if not features.enabled or not (phase.augmentation == "none" or features.views):
+        return None
+    return find_cut(assembled, phase.trainable)
+
+
 class InputMaker:
-    """Makes the inputs of every phase of a run, decoding each picture once.
+    """Makes the inputs of every phase of a run, decoding no picture more often than it must.
 
     Args:
         assembled: The model whose phases are fitted.
         splits: Where the examples come from.
         decoder: Encoded bytes -> pixels.
+        phases: That will be asked for; they decide whether pixels are worth keeping.
         data: The pipeline's `data` section.
+        features: The pipeline's `features` section.
         training: The pipeline's `training` section.
         display: Shows what takes long.
     """
@@ -56,7 +72,9 @@ class InputMaker:
         splits: Splits,
         decoder: Decoder,
         *,
+        phases: Sequence[Phase],
         data: DataConfig,
+        features: FeaturesConfig,
         training: TrainingConfig,
         display: Display,
     ) -> None:
@@ -64,9 +82,16 @@ class InputMaker:
         self._splits = splits
         self._decoder = decoder
         self._data = data
+        self._features = features
         self._training = training
         self._display = display
         self._caches: dict[SplitName, ExampleCache | None] = {}
+        variants = [variant for phase in phases for variant in phase.candidates or (phase,)]
+        # One reading of each picture: it goes from its file through the prefix, and is not kept.
+        self._is_streamed = data.cache == "auto" and all(
+            phase.augmentation == "none" and find_stored_cut(assembled, phase, features) is not None
+            for phase in variants
+        )
 
     @contextmanager
     def name_unreadable(self) -> Iterator[None]:
@@ -80,97 +105,185 @@ class InputMaker:
                 stack.enter_context(translate_read_errors(self._splits.get(split), self._decoder))
             yield
 
+    def decode_everything(self) -> None:
+        """Decode every split now, where a phase trains from pixels.
+
+        A picture that does not decode then ends the run before its first
+        step, and not when the holdout is judged.
+        """
+        if not self._is_streamed:
+            for split in SPLIT_NAMES:
+                self._pixel_cache(split)
+
     def for_phase(self, phase: Phase) -> PhaseInput:
         """The input of one phase, whose `trainable` flags are set already."""
-        cut = None
-        if phase.augmentation == "none":
-            cut = find_cut(self._assembled, phase.trainable)
-        if cut is not None:
+        cut = find_stored_cut(self._assembled, phase, self._features)
+        if cut is not None and self._fits(cut, phase):
             return self._from_activations(phase, cut)
         return PhaseInput(
             self._assembled.model,
-            self._batches("train", self._pixel_cache("train"), phase),
+            self._batches(phase, self._pixel_cache("train"), make_augmentation(phase.augmentation)),
             self.in_order("validation") if len(self._splits.validation) else None,
             "pixels",
         )
+
+    def vectors(self, phase: Phase) -> np.ndarray:
+        """Feature vectors (examples, features) of the training split, memory-mapped.
+
+        Args:
+            phase: One that trains a head alone, on pictures as they are.
+        """
+        cut = find_cut(self._assembled, phase.trainable)
+        assert cut is not None
+        activations: np.ndarray = self._load_activations(cut, "train", phase).activations
+        return activations[0]
 
     def in_order(self, split: SplitName) -> tf.data.Dataset:
         """Batches of (pixels, targets) of a split, once and in order."""
         return make_dataset(
             self._splits.get(split),
             self._decoder,
-            batch_size=self._training.global_batch_size,
+            batch_size=self._training.batch_size,
             cache=self._pixel_cache(split),
         )
 
+    def _fits(self, cut: Cut, phase: Phase) -> bool:
+        num_views = self._num_views(phase)
+        num_examples = len(self._splits.train)
+        fits = fits_store(
+            cut, num_examples=num_examples, num_views=num_views, config=self._features
+        )
+        if not fits:
+            self._display.stage(
+                f"  Activations at {cut.name} ({num_examples} examples, {num_views} views) would "
+                f"take more than features.limit_gigabytes ({self._features.limit_gigabytes:g}): "
+                f"phase {phase.name} computes its frozen part in every step."
+            )
+        return fits
+
+    def _num_views(self, phase: Phase) -> int:
+        # No more than there are epochs to show them in.
+        return 1 if phase.augmentation == "none" else min(self._features.views, phase.epochs)
+
     def _from_activations(self, phase: Phase, cut: Cut) -> PhaseInput:
-        kept: tuple[SplitName, ...] = ("train", "validation")
-        stored = {
-            split: self._load_activations(cut, split)
-            for split in kept
-            if len(self._splits.get(split))
-        }
+        stored = self._load_activations(cut, "train", phase)
         validation = None
-        if "validation" in stored:
+        if len(self._splits.validation):
+            of_validation = self._load_activations(cut, "validation", phase, like=stored)
             validation = make_dataset(
                 self._splits.validation,
                 self._decoder,
-                batch_size=self._training.global_batch_size,
-                cache=stored["validation"],
+                batch_size=self._training.batch_size,
+                cache=ExampleCache(of_validation.activations, entry=of_validation),
             )
-        train = self._batches("train", stored["train"], phase)
+        train = self._batches(phase, ExampleCache(stored.activations, entry=stored), None)
         return PhaseInput(cut.suffix, train, validation, cut.name)
 
-    def _load_activations(self, cut: Cut, split: SplitName) -> ExampleCache:
+    def _load_activations(
+        self, cut: Cut, split: SplitName, phase: Phase, *, like: Stored | None = None
+    ) -> Stored:
         examples = self._splits.get(split)
-        with self._display.track(f"Features of {split}", len(examples)) as advance:
+        # Validation is judged on pictures as they are.
+        preset = phase.augmentation if split == "train" else "none"
+        num_views = self._num_views(phase) if split == "train" else 1
+        augmentation = make_augmentation(preset)
+
+        def make_batches(view: int) -> tf.data.Dataset:
+            return make_view_dataset(
+                examples,
+                self._decoder,
+                view=view,
+                batch_size=self._training.batch_size,
+                cache=self._pixel_cache(split),
+                augmentation=augmentation,
+                seed=self._training.seed,
+            )
+
+        title = f"Features of {split}" + (f", {num_views} views" if num_views > 1 else "")
+        with self._display.track(title, num_views * len(examples)) as advance:
             stored = load_or_extract(
                 cut,
-                self._pixels_of(split),
-                content_key=self._content_key(examples),
+                make_batches,
+                content_key=self._content_key(examples, preset),
                 num_examples=len(examples),
+                num_views=num_views,
+                config=self._features,
+                judge=self._judge() if like is None else None,
+                like=like,
                 progress=advance,
+                on_wait=lambda: self._display.stage("  another process is computing them; waiting"),
             )
-            if stored.was_cached:
-                advance(len(examples), note="(stored by an earlier run)")
-        return ExampleCache(tf.constant(stored.activations))
+            note = "stored by an earlier run" if stored.was_cached else f"by {stored.engine}"
+            done = num_views * len(examples)
+            advance(done, note=f"({note})")
+        return stored
 
-    def _pixels_of(self, split: SplitName) -> Iterator[tf.Tensor]:
-        """Batches of pixels in order; nothing is decoded before the first is asked for."""
-        for pixels, _ in self.in_order(split):
-            yield pixels
+    def _judge(self) -> Judge | None:
+        """What less exact numbers cost: the accuracy of a probe on them, for classes."""
+        if self._splits.target_kind != "class":
+            return None
+        examples = self._splits.train
+        spread = np.linspace(0, len(examples) - 1, min(NUM_JUDGED, len(examples))).astype(int)
+        judged = examples.take(np.unique(spread))
+        targets = np.eye(len(self._splits.class_names), dtype=np.float32)[judged.targets]
+
+        def read() -> np.ndarray:
+            batches = make_view_dataset(judged, self._decoder, view=0, batch_size=64)
+            return np.concatenate(list(batches.as_numpy_iterator()))
+
+        def score(activations: np.ndarray) -> float:
+            axes = tuple(range(1, activations.ndim - 1))
+            vectors = activations.mean(axis=axes) if axes else activations
+            return cross_validate(vectors, targets, "class").score
+
+        return Judge(read, score)
 
     def _batches(
-        self, split: SplitName, cache: ExampleCache | None, phase: Phase
+        self, phase: Phase, cache: ExampleCache | None, augmentation: Augmentation | None
     ) -> tf.data.Dataset:
         seed = self._training.seed
         return make_dataset(
-            self._splits.get(split),
+            self._splits.train,
             self._decoder,
-            batch_size=self._training.global_batch_size,
+            batch_size=self._training.batch_size,
             cache=cache,
             shuffle_seed=seed,
+            sampling=self._training.sampling,
             epochs=phase.epochs,
-            augmentation=make_augmentation(phase.augmentation),
+            augmentation=augmentation,
+            mixing=self._mixing(phase),
             seed=seed,
         )
 
+    def _mixing(self, phase: Phase) -> Mixing | None:
+        mixup = self._training.mixup if phase.mixup is None else phase.mixup
+        if not mixup and not self._training.cutmix:
+            return None
+        return Mixing(len(self._splits.class_names), mixup=mixup, cutmix=self._training.cutmix)
+
     def _pixel_cache(self, split: SplitName) -> ExampleCache | None:
+        examples = self._splits.get(split)
+        if self._is_streamed or not len(examples):
+            return None
         if split not in self._caches:
-            examples = self._splits.get(split)
             with self._display.track(f"Decoding {split}", len(examples)) as advance:
                 self._caches[split] = make_pixel_cache(
                     examples,
                     self._decoder,
                     mode=self._data.cache,
                     megabytes=self._data.cache_megabytes,
+                    content_key=self._content_key(examples, "none"),
+                    limit_gigabytes=self._features.limit_gigabytes,
                     progress=advance,
                 )
         return self._caches[split]
 
-    def _content_key(self, examples: Examples) -> str:
+    def _content_key(self, examples: Examples, preset: str) -> str:
         """Digest of what decides the pixels of these examples, in this order."""
-        digest = hashlib.sha256(f"{self._splits.fingerprint}\n{self._decoder!r}\n".encode())
+        drawn = "" if preset == "none" else f"{preset} {self._training.seed}"
+        digest = hashlib.sha256(
+            f"{self._splits.fingerprint}\n{self._decoder!r}\n{drawn}\n".encode()
+        )
         for example_id in examples.ids:
             digest.update(f"{example_id}\n".encode())
         return digest.hexdigest()

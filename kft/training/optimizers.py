@@ -1,52 +1,118 @@
-"""Optimizers whose rate differs by block, and their schedules."""
+"""Optimizers whose rate differs by block, decoupled decay, and averages of the weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from kft.config import TrainingConfig
-from kft.model import BlockTable
+from kft.model import HEAD, BlockTable
 from kft.strategies import Phase
+from kft.training.schedules import PhaseSchedule, make_schedule
+
+
+@dataclass(frozen=True)
+class UpdateRule:
+    """How one variable is updated, beside its gradient.
+
+    Attributes:
+        multiplier: Factor on the learning rate.
+        decay: Share of the distance to the goal that a step takes away, times its rate.
+        decays_to_start: The goal is the value that the optimizer was built
+            with; else zero.
+        is_of_head: Of the layers that answer the task.
+    """
+
+    multiplier: float = 1.0
+    decay: float = 0.0
+    decays_to_start: bool = False
+    is_of_head: bool = False
 
 
 class BlockRates:
-    """Mixed into a Keras optimizer: each block has its own learning rate.
+    """Mixed into a Keras optimizer: rules for each variable, and averages of the weights.
 
     Scaling gradients would do nothing under Adam, which divides by their
-    size: the rate of the update is scaled. Decoupled weight decay is applied
-    here too, since Keras's own bypasses `update_step` and so would ignore
-    the rate of the block.
+    size: the rate of the update is scaled. Decoupled decay is applied here
+    too, since Keras's own bypasses `update_step` and so would ignore the
+    rate of the block. Decay toward the start (L2-SP) is decoupled for the
+    reason that weight decay is: the gradient of a penalty would be divided
+    by the size of past gradients, so that weights that move much would be
+    held least.
+
+    The average of a variable follows it by min(momentum, (1 + t) / (10 + t))
+    at step t: soon after the start, the weights of the start are forgotten.
+
+    Source: Li et al., Explicit Inductive Bias for Transfer Learning (L2-SP),
+    arXiv:1802.01483; the momentum of few steps is that of
+    tf.train.ExponentialMovingAverage.
     """
 
-    def set_block_rates(
-        self, multipliers: Mapping[str, float], weight_decay: float, clip_norm: float | None
+    def set_rules(
+        self,
+        schedule: PhaseSchedule,
+        rules: Mapping[int, UpdateRule],
+        *,
+        clip_norm: float | None = None,
+        average_momentum: float | None = None,
     ) -> None:
-        """Set the factors before the optimizer is built.
+        """Set what differs by variable, before the optimizer is built.
 
         Args:
-            multipliers: Variable path -> factor on the learning rate; 1 where absent.
-            weight_decay: Share of a variable taken away per step, times its rate.
+            schedule: The one the optimizer was made with.
+            rules: By `id` of the variable.
             clip_norm: Largest global norm of the gradients of a whole batch.
+            average_momentum: Of the averages; None for no averages.
         """
-        self._multiplier_by_path = dict(multipliers)
-        self._decoupled_weight_decay = weight_decay
+        self.schedule = schedule
+        # An attribute of their own, so that Keras counts them among the optimizer's variables.
+        self.schedule_variables = schedule.variables
+        self._rule_by_id = dict(rules)
         self._clip_norm = clip_norm
+        self._average_momentum = average_momentum
 
     def build(self, variables: list[keras.Variable]) -> None:
-        """As Keras's, noting the factors of each variable by its index."""
+        """As Keras's, then the rules by index, and copies of what the rules need."""
         super().build(variables)  # type: ignore[misc]
-        self._factors = [
-            (
-                self._multiplier_by_path.get(variable.path, 1.0),
-                # Biases, and scales and shifts of normalisation, have one dimension: spared.
-                self._decoupled_weight_decay if len(variable.shape) > 1 else 0.0,
-            )
+        self._rules = [self._rule_by_id[id(variable)] for variable in variables]
+        self._starts = [
+            self._copy(variable, "start") if rule.decays_to_start else None
+            for variable, rule in zip(variables, self._rules, strict=True)
+        ]
+        self._averages = [
+            self._copy(variable, "average") if self._average_momentum else None
             for variable in variables
         ]
+
+    def _copy(self, variable: keras.Variable, name: str) -> keras.Variable:
+        copy = self.add_variable_from_reference(variable, name=name)  # type: ignore[attr-defined]
+        copy.assign(variable)
+        return copy
+
+    @property
+    def averages(self) -> dict[int, keras.Variable]:
+        """The average of each variable by its `id`; empty where none are kept."""
+        variables = self._trainable_variables  # type: ignore[attr-defined]
+        return {
+            id(variable): average
+            for variable, average in zip(variables, self._averages, strict=True)
+            if average is not None
+        }
+
+    def restart(self) -> None:
+        """Forget every step: slots, steps taken, starts and averages, but not the schedule."""
+        kept = {id(variable) for variable in self.schedule_variables}
+        for variable in self.variables:  # type: ignore[attr-defined]
+            if id(variable) not in kept:
+                variable.assign(keras.ops.zeros_like(variable))
+        for copies in (self._starts, self._averages):
+            for variable, copy in zip(self._trainable_variables, copies, strict=True):  # type: ignore[attr-defined]
+                if copy is not None:
+                    copy.assign(variable)
 
     def _all_reduce_sum_gradients(self, grads_and_vars: list[Any]) -> list[Any]:
         """As Keras's, then clipped: Keras would clip each replica's share before the sum."""
@@ -58,18 +124,29 @@ class BlockRates:
         return list(zip(clipped, variables, strict=True))
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One variable's decay and update, at its own rate."""
+        """One variable's decay and update, at its own rate, then its average."""
         # Under a strategy `variable` is a bare tf.Variable, which has no path: hence the index.
         index = self._get_variable_index(variable)  # type: ignore[attr-defined]
-        multiplier, weight_decay = self._factors[index]
-        rate = learning_rate * multiplier
-        if weight_decay:
-            variable.assign_sub(variable * tf.cast(rate * weight_decay, variable.dtype))
+        rule = self._rules[index]
+        rate = learning_rate * rule.multiplier
+        if rule.decay:
+            start = self._starts[index]
+            away = variable if start is None else variable - tf.convert_to_tensor(start)
+            variable.assign_sub(away * tf.cast(rate * rule.decay, variable.dtype))
         super().update_step(gradient, variable, rate)  # type: ignore[misc]
+        average = self._averages[index]
+        if average is not None:
+            self._follow(average, variable)
+
+    def _follow(self, average: keras.Variable, variable: Any) -> None:
+        taken = tf.cast(self.iterations, "float32")  # type: ignore[attr-defined]
+        momentum = tf.minimum(self._average_momentum, (1 + taken) / (10 + taken))
+        step = (variable - tf.convert_to_tensor(average)) * tf.cast(1 - momentum, variable.dtype)
+        self.assign_add(average, step)  # type: ignore[attr-defined]
 
 
 class AdamW(BlockRates, keras.optimizers.Adam):
-    """Adam with decoupled weight decay and a rate per block.
+    """Adam with decoupled weight decay.
 
     Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization,
     arXiv:1711.05101.
@@ -77,11 +154,128 @@ class AdamW(BlockRates, keras.optimizers.Adam):
 
 
 class SGD(BlockRates, keras.optimizers.SGD):
-    """SGD with decoupled weight decay and a rate per block."""
+    """SGD with decoupled weight decay."""
+
+
+class Lion(BlockRates, keras.optimizers.Lion):
+    """The sign of the momentum: every weight moves by the rate itself.
+
+    Wants a rate three to ten times lower than AdamW's, and a decay as many
+    times higher.
+
+    Source: Chen et al., Symbolic Discovery of Optimization Algorithms, arXiv:2302.06675.
+    """
+
+
+class Lamb(BlockRates, keras.optimizers.Lamb):
+    """Adam's update, as long as the variable itself: the rate is a relative one.
+
+    Source: You et al., Large Batch Optimization for Deep Learning, arXiv:1904.00962.
+    """
+
+
+class FactoredSecondMoment(keras.optimizers.Optimizer):
+    """Adafactor's update at the rate that is given, so that 1e-3 means what it does to AdamW.
+
+    Keras's Adafactor multiplies the rate by the size of the variable, caps
+    it at 1 / sqrt(step), which would break the ratio between blocks, and
+    keeps the unfactored moment beside its factors. Here the root mean square
+    of an update is at most the rate, and a kernel costs two vectors of memory.
+
+    Source: Shazeer and Stern, Adafactor, arXiv:1804.04235, algorithm 4 with
+    an absolute step size.
+    """
+
+    DECAY_POWER = -0.8
+    LEAST_SQUARE = 1e-30
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        """Rows and columns of a kernel's last two dimensions; all numbers of other variables."""
+        if self.built:
+            return
+        super().build(variables)
+        self._rows = [self._moment(variable, variable.shape[:-1]) for variable in variables]
+        self._columns = [
+            self._moment(variable, (*variable.shape[:-2], variable.shape[-1]))
+            if len(variable.shape) > 1
+            else self._moment(variable, variable.shape)
+            for variable in variables
+        ]
+
+    def _moment(self, variable: keras.Variable, shape: tuple[int, ...]) -> keras.Variable:
+        return self.add_variable(shape=shape, dtype=variable.dtype, name="moment")
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """One variable's update."""
+        index = self._get_variable_index(variable)
+        rows, columns = self._rows[index], self._columns[index]
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        momentum = 1 - tf.pow(step, self.DECAY_POWER)
+        squares = tf.square(gradient) + self.LEAST_SQUARE
+        if len(variable.shape) > 1:
+            self._average_into(rows, tf.reduce_mean(squares, axis=-1), momentum)
+            self._average_into(columns, tf.reduce_mean(squares, axis=-2), momentum)
+            row = tf.convert_to_tensor(rows)
+            shares = row / tf.reduce_mean(row, axis=-1, keepdims=True)
+            moment = shares[..., None] * tf.convert_to_tensor(columns)[..., None, :]
+        else:
+            self._average_into(columns, squares, momentum)
+            moment = tf.convert_to_tensor(columns)
+        update = gradient * tf.math.rsqrt(moment)
+        size = tf.sqrt(tf.reduce_mean(tf.square(update)))
+        rate = tf.cast(learning_rate, variable.dtype)
+        self.assign_sub(variable, rate * update / tf.maximum(1.0, size))
+
+    def _average_into(self, average: keras.Variable, value: Any, momentum: Any) -> None:
+        self.assign(average, momentum * tf.convert_to_tensor(average) + (1 - momentum) * value)
+
+
+class Adafactor(BlockRates, FactoredSecondMoment):
+    """Adafactor with decoupled weight decay."""
+
+
+class Muon(BlockRates, keras.optimizers.Muon):
+    """Orthogonal updates of kernels; AdamW for the head, embeddings, biases and normalisation.
+
+    Of a convolution's kernel, all dimensions but the last are one, as its
+    authors advise; Keras would leave it to AdamW. Depthwise kernels have no
+    matrix to be made orthogonal.
+
+    Source: Jordan et al., Muon, github.com/KellerJordan/Muon; with the rate
+    of Liu et al., arXiv:2502.16982, which equals AdamW's.
+    """
+
+    def _should_use_adamw(self, variable: Any) -> bool:
+        shape = variable.shape
+        return (
+            len(shape) < 2
+            or shape[-1] == 1
+            or self._rule_by_id[id(variable)].is_of_head
+            or "embedding" in variable.path.lower()
+        )
+
+    def _muon_update_step(self, gradient: Any, variable: Any, lr: Any, m: Any) -> None:
+        self.assign_add(m, gradient + tf.convert_to_tensor(m) * (self.momentum - 1))
+        ahead = gradient + self.momentum * tf.convert_to_tensor(m)
+        matrix = tf.reshape(ahead, (-1, variable.shape[-1]))
+        matrix.set_shape((variable.shape.num_elements() // variable.shape[-1], variable.shape[-1]))
+        update = self.lr_adjust(lr * self.zeropower_via_newtonschulz5(matrix, self.ns_steps))
+        self.assign_sub(variable, tf.reshape(update, variable.shape))
+
+
+# Decay is the mixin's: Keras's own is turned off where it is on by default.
+OPTIMIZERS: Mapping[str, tuple[type, Mapping[str, Any]]] = {
+    "adamw": (AdamW, {}),
+    "sgd": (SGD, {"momentum": 0.9, "nesterov": True}),
+    "adafactor": (Adafactor, {}),
+    "lion": (Lion, {}),
+    "lamb": (Lamb, {}),
+    "muon": (Muon, {"weight_decay": None, "adam_weight_decay": None}),
+}
 
 
 def make_optimizer(
-    config: TrainingConfig, phase: Phase, blocks: BlockTable
+    config: TrainingConfig, phase: Phase, blocks: BlockTable, *, num_examples: int
 ) -> keras.optimizers.Optimizer:
     """A fresh optimizer for one phase.
 
@@ -89,34 +283,70 @@ def make_optimizer(
         config: The pipeline's `training` section.
         phase: Its rate, steps, multipliers and weight decay.
         blocks: To find each block's variables.
+        num_examples: In the training split, for a warmup in examples.
+
+    Raises:
+        ConfigError: The warmup does not fit the phase.
     """
-    common: dict[str, Any] = {"learning_rate": make_schedule(config, phase)}
-    optimizer: Any = (
-        SGD(momentum=0.9, nesterov=True, **common) if config.optimizer == "sgd" else AdamW(**common)
-    )
-    optimizer.set_block_rates(
-        {
-            variable.path: factor
-            for name, factor in phase.multipliers.items()
-            for variable in blocks[name].variables
-        },
-        config.weight_decay if phase.weight_decay is None else phase.weight_decay,
-        config.clip_norm,
+    schedule = make_schedule(config, phase, num_examples=num_examples)
+    optimizer_class, options = OPTIMIZERS[config.optimizer]
+    optimizer: Any = optimizer_class(learning_rate=schedule, **options)
+    optimizer.set_rules(
+        schedule,
+        make_rules(config, phase, blocks),
+        clip_norm=config.clip_norm,
+        average_momentum=config.ema,
     )
     return optimizer
 
 
-def make_schedule(
-    config: TrainingConfig, phase: Phase
-) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Linear warmup, then cosine to zero or a constant."""
-    warmup_steps = round(config.warmup * phase.steps)
-    # From one step's share rather than zero: the first step moves something.
-    start = phase.learning_rate / (warmup_steps + 1)
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=start if warmup_steps else phase.learning_rate,
-        decay_steps=max(1, phase.steps - warmup_steps),
-        alpha=1.0 if config.schedule == "constant" else 0.0,
-        warmup_target=phase.learning_rate if warmup_steps else None,
-        warmup_steps=warmup_steps,
-    )
+def make_rules(config: TrainingConfig, phase: Phase, blocks: BlockTable) -> dict[int, UpdateRule]:
+    """The rule of each variable by its `id`."""
+    weight_decay = config.weight_decay if phase.weight_decay is None else phase.weight_decay
+    rules = {}
+    for block in blocks.blocks:
+        is_head = block.name == HEAD
+        for variable in block.variables:
+            # Biases, and scales and shifts of normalisation, have one dimension: spared.
+            is_kernel = len(variable.shape) > 1
+            # The head has no pretrained weights to stay near.
+            is_held = is_kernel and config.l2_sp > 0 and not is_head
+            rules[id(variable)] = UpdateRule(
+                multiplier=phase.multipliers.get(block.name, 1.0),
+                decay=config.l2_sp if is_held else weight_decay if is_kernel else 0.0,
+                decays_to_start=is_held,
+                is_of_head=is_head,
+            )
+    return rules
+
+
+def reset_optimizer(
+    optimizer: keras.optimizers.Optimizer, *, learning_rate: float, steps: int, warmup_steps: int
+) -> None:
+    """Make a built optimizer as good as new, for the weights as they are now.
+
+    What it computes with are variables, so that the traced training step
+    goes on without a new trace.
+
+    Args:
+        optimizer: From `make_optimizer`, or Keras's wrapper of it that scales losses.
+        learning_rate: Peak of the schedule from here on.
+        steps: Of the schedule.
+        warmup_steps: Below `steps`.
+    """
+    inner = block_rates(optimizer)
+    inner.restart()
+    inner.schedule.reset(peak=learning_rate, steps=steps, warmup_steps=warmup_steps)
+    if inner is not optimizer:
+        optimizer.step_counter.assign(0)
+        optimizer.dynamic_scale.assign(optimizer.initial_scale)
+
+
+def set_peak_rate(optimizer: keras.optimizers.Optimizer, learning_rate: float) -> None:
+    """Change the peak of the schedule alone, without a new trace."""
+    block_rates(optimizer).schedule.set_peak(learning_rate)
+
+
+def block_rates(optimizer: Any) -> Any:
+    """The optimizer from `make_optimizer`, out of the wrapper that float16 brings."""
+    return getattr(optimizer, "inner_optimizer", optimizer)

@@ -111,8 +111,8 @@ def test_an_unknown_key_is_refused_at_every_level_with_the_near_name(override, m
         ("training.precision=float16", "training.precision: found 'float16'. Input should be 'flo"),
         ("head.hidden=[8, 0]", "head.hidden[1]: found 0."),
         ("training=3", "training: found 3."),
-        ("strategy.full_learning_rate=0", "strategy.full_learning_rate: found 0."),
-        ("strategy.full_learning_rate=.nan", "strategy.full_learning_rate: found nan."),
+        ("strategy.learning_rate=0", "strategy.learning_rate: found 0."),
+        ("strategy.learning_rate=.nan", "strategy.learning_rate: found nan."),
         ("backbone.input_size=8", "backbone.input_size: found 8."),
         ("name=../x", "name: found '../x'."),
     ],
@@ -168,7 +168,7 @@ def test_overrides_set_values_at_any_depth_and_make_missing_sections():
         None,
         [
             "training.seed=3",
-            "strategy.full_learning_rate=1e-3",
+            "strategy.learning_rate=1e-3",
             "data.table.label_columns=[a, no]",
             "backbone.options.alpha=0.35",
             "training.clip_norm=null",
@@ -176,7 +176,7 @@ def test_overrides_set_values_at_any_depth_and_make_missing_sections():
         ],
     )
     assert pipeline.training.seed == 3
-    assert pipeline.strategy.full_learning_rate == 0.001
+    assert pipeline.strategy.learning_rate == 0.001
     assert pipeline.data.table.label_columns == ("a", "no")
     assert pipeline.backbone.options == {"alpha": 0.35}
     assert pipeline.training.clip_norm is None

@@ -3,15 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from kft.data.augmentation import make_augmentation
 from kft.data.decoding import ImageDecoder
-from kft.data.input_pipeline import _locate, make_dataset, num_steps_per_epoch
-from kft.data.pixels import find_unreadable, make_pixel_cache, translate_read_errors
+from kft.data.example_cache import ExampleCache
+from kft.data.input_pipeline import make_dataset, make_view_dataset, num_steps_per_epoch
+from kft.data.mixing import Mixing
+from kft.data.pixels import make_pixel_cache
 from kft.data.splits import Examples
-from kft.errors import DataError
 
 DECODER = ImageDecoder(8, 8)
 NUM_EXAMPLES = 11
@@ -25,7 +24,9 @@ def examples(write_picture) -> Examples:
 
 
 def make_cache(examples: Examples):
-    return make_pixel_cache(examples, DECODER, mode="memory", megabytes=1)
+    return make_pixel_cache(
+        examples, DECODER, mode="memory", megabytes=1, content_key="k", limit_gigabytes=1.0
+    )
 
 
 def collect(dataset) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -36,26 +37,6 @@ def assert_same(one, other) -> None:
     for (pixels, targets), (other_pixels, other_targets) in zip(one, other, strict=True):
         assert np.array_equal(pixels, other_pixels)
         assert np.array_equal(targets, other_targets)
-
-
-@given(
-    num_examples=st.integers(1, 60),
-    batch_size=st.integers(1, 20),
-    seed=st.one_of(st.none(), st.integers(0, 2**31 - 1)),
-    epoch=st.integers(0, 1000),
-)
-@settings(max_examples=30, deadline=None, derandomize=True)
-def test_each_epoch_is_a_permutation(num_examples, batch_size, seed, epoch):
-    steps = num_steps_per_epoch(num_examples, batch_size)
-    located = [
-        _locate(tf.constant(epoch * steps + step, tf.int64), num_examples, batch_size, seed)
-        for step in range(steps)
-    ]
-    assert all(int(found) == epoch for found, _ in located)
-    indices = np.concatenate([batch for _, batch in located])
-    assert sorted(indices) == list(range(num_examples))
-    if seed is None:
-        assert indices.tolist() == list(range(num_examples))
 
 
 def test_batches_hold_float_pixels_with_their_own_targets(examples):
@@ -86,7 +67,8 @@ def test_epochs_and_seeds_order_differently_and_no_seed_keeps_the_order(examples
 
 @pytest.mark.parametrize("is_cached", [True, False])
 @pytest.mark.parametrize("start_step", [0, 1, 3, 5])
-def test_a_late_start_yields_what_would_have_come(examples, is_cached, start_step):
+@pytest.mark.parametrize("sampling", ["natural", "balanced"])
+def test_a_late_start_yields_what_would_have_come(examples, is_cached, start_step, sampling):
     cache = make_cache(examples) if is_cached else None
     augmentation = make_augmentation("light")
     whole, rest = (
@@ -97,9 +79,11 @@ def test_a_late_start_yields_what_would_have_come(examples, is_cached, start_ste
                 batch_size=4,
                 cache=cache,
                 shuffle_seed=7,
+                sampling=sampling,
                 epochs=2,
                 start_step=start,
                 augmentation=augmentation,
+                mixing=Mixing(NUM_EXAMPLES, mixup=0.5, cutmix=0.5),
                 seed=7,
             )
         )
@@ -121,45 +105,60 @@ def test_the_cache_changes_nothing(examples):
     )
 
 
-def test_auto_caches_what_fits(examples):
-    large = ImageDecoder(200, 200)
-    assert make_pixel_cache(examples, large, mode="auto", megabytes=2) is not None
-    assert make_pixel_cache(examples, large, mode="auto", megabytes=1) is None
-    assert make_pixel_cache(examples, large, mode="memory", megabytes=1) is not None
-    assert make_pixel_cache(examples, large, mode="none", megabytes=9) is None
-    assert make_pixel_cache(examples.take([]), large, mode="memory", megabytes=9) is None
-
-
-def test_filling_the_cache_reports_progress(examples):
-    seen: list[tuple[int, int]] = []
-    make_pixel_cache(
-        examples, DECODER, mode="auto", megabytes=1, progress=lambda *now: seen.append(now)
-    )
-    assert seen == [(NUM_EXAMPLES, NUM_EXAMPLES)]
-
-
-def test_a_file_that_broke_after_the_check_is_named(examples, tmp_path):
-    (tmp_path / "04.png").write_bytes(b"broken")
-    (tmp_path / "06.png").unlink()
-    assert [path for path, _ in find_unreadable(examples, DECODER)] == [
-        examples.paths[4],
-        examples.paths[6],
-    ]
-    with pytest.raises(DataError, match=r"2 of 11 files(.|\n)*04.png(.|\n)*06.png"):
-        make_cache(examples)
-    with (
-        pytest.raises(DataError, match=r"04.png"),
-        translate_read_errors(examples, DECODER),
-    ):
-        collect(make_dataset(examples, DECODER, batch_size=4))
-
-
-def test_an_error_that_no_file_explains_stays_as_it_was(examples):
-    with pytest.raises(tf.errors.InternalError), translate_read_errors(examples, DECODER):
-        raise tf.errors.InternalError(None, None, "something else")
-
-
 def test_a_vector_target_stays_a_vector(examples):
     numbers = Examples(examples.ids, examples.paths, np.ones((NUM_EXAMPLES, 2), np.float32))
     (_, targets), *_ = collect(make_dataset(numbers, DECODER, batch_size=4))
     assert targets.shape == (4, 2) and targets.dtype == np.float32
+
+
+def test_the_views_of_a_cache_come_in_turn(examples):
+    values = np.arange(3 * NUM_EXAMPLES, dtype=np.float32).reshape(3, NUM_EXAMPLES, 1)
+    batches = collect(
+        make_dataset(examples, DECODER, batch_size=11, cache=ExampleCache(values), epochs=7)
+    )
+    for epoch, (inputs, targets) in enumerate(batches):
+        assert inputs[:, 0].tolist() == (epoch % 3 * NUM_EXAMPLES + targets).tolist()
+
+
+@pytest.mark.parametrize("is_cached", [True, False])
+def test_a_view_is_what_its_epoch_shows(examples, is_cached):
+    options = {
+        "cache": make_cache(examples) if is_cached else None,
+        "augmentation": make_augmentation("light"),
+        "seed": 5,
+    }
+    trained = collect(
+        make_dataset(examples, DECODER, batch_size=3, shuffle_seed=2, epochs=3, **options)
+    )
+    for view in range(3):
+        batches = make_view_dataset(examples, DECODER, view=view, batch_size=4, **options)
+        shown = np.concatenate(list(batches.as_numpy_iterator()))
+        for pixels, targets in trained[view * 4 : view * 4 + 4]:
+            assert np.array_equal(pixels, shown[targets])
+
+
+def test_an_example_that_comes_twice_in_an_epoch_is_changed_in_two_ways(examples):
+    rare = Examples(examples.ids, examples.paths, np.array([0] * 10 + [1]))
+    (pixels, targets), *_ = collect(
+        make_dataset(
+            rare,
+            DECODER,
+            batch_size=11,
+            sampling="balanced",
+            shuffle_seed=0,
+            augmentation=make_augmentation("light"),
+        )
+    )
+    shown = pixels[targets == 1]
+    assert len(shown) in (5, 6)
+    assert len(np.unique(shown, axis=0)) == len(shown)
+
+
+def test_mixing_depends_on_the_seed_and_the_step(examples):
+    def mixed(seed):
+        options = {"batch_size": 11, "epochs": 2, "mixing": Mixing(NUM_EXAMPLES, mixup=1.0)}
+        return [t for _, t in collect(make_dataset(examples, DECODER, seed=seed, **options))]
+
+    first, again, other = mixed(1), mixed(1), mixed(2)
+    assert np.array_equal(first, again)
+    assert len(np.unique(np.stack([*first, *other]), axis=0)) == 4

@@ -10,6 +10,7 @@ import tensorflow as tf
 from kft.config import HeadConfig
 from kft.evaluation import evaluate, predict_outputs
 from kft.evaluation.prediction import write_predictions
+from kft.features import choice
 from kft.heads import HEADS, make_head
 
 NAMES = ("cat", "dog", "owl")
@@ -125,3 +126,34 @@ def test_an_evaluation_writes_both_files_and_gives_what_they_hold(
     right = sum(row["true"] == row["predicted"] for row in rows)
     assert evaluation.figures["accuracy"] == right / 5
     assert np.array_equal(read(rows, tiny_assembled.head.class_names), evaluation.outputs)
+
+
+def test_over_many_files_the_chosen_engine_computes_to_within_the_parity_gate(
+    tiny_assembled, monkeypatch
+):
+    model, head = tiny_assembled.model, tiny_assembled.head
+    pixels = np.random.default_rng(1).uniform(0, 255, (70, 32, 32, 3)).astype(np.float32)
+    # As if Keras were slow, and converting took no time.
+    hopes = {"litert": (0.01, 0.0)}
+    monkeypatch.setattr("kft.features.choice._HOPES", hopes)
+    engines = []
+    make_engine = choice.make_engine
+
+    def remember(name, forward):
+        engines.append(name)
+        return make_engine(name, forward)
+
+    monkeypatch.setattr(choice, "make_engine", remember)
+    for engine, made in (("keras", ["keras"]), ("auto", ["keras", "litert"])):
+        engines.clear()
+        outputs = predict_outputs(
+            model,
+            head,
+            tf.data.Dataset.from_tensor_slices(pixels).batch(32),
+            num_examples=70,
+            progress=lambda done, total: None,
+            engine=engine,
+        )
+        assert engines == made
+        assert outputs.shape == (70, 3)
+        assert np.abs(outputs - np.asarray(head.activate(model(pixels)))).max() < 1e-5

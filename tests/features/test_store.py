@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kft.features import find_cut, load_or_extract
+from kft.config import FeaturesConfig
+from kft.errors import ConfigError
+from kft.features import Judge, find_cut, fits_store, load_or_extract
+from kft.features import store as store_module
 from kft.model import HEAD
 
 NUM_EXAMPLES = 7
@@ -16,18 +25,23 @@ PIXELS = np.random.default_rng(0).uniform(0, 255, (NUM_EXAMPLES, 32, 32, 3)).ast
 
 
 class Source:
-    """Batches of pixels that count how many were asked for."""
+    """Batches of pixels of a view; counts how many were asked for."""
 
-    def __init__(self, *, fail_at: int | None = None) -> None:
+    def __init__(self, *, fail_at: int | None = None, scale: float = 1.0) -> None:
         self.given = 0
         self._fail_at = fail_at
+        self._scale = scale
 
-    def __iter__(self):
+    def __call__(self, view: int):
         for first in range(0, NUM_EXAMPLES, 3):
             if first == self._fail_at:
                 raise KeyboardInterrupt
             self.given += 1
-            yield tf.constant(PIXELS[first : first + 3])
+            yield tf.constant(pixels_of(view)[first : first + 3] * self._scale)
+
+
+def pixels_of(view: int) -> np.ndarray:
+    return PIXELS[:, ::-1] if view % 2 else PIXELS
 
 
 @pytest.fixture
@@ -35,13 +49,20 @@ def cut(tiny_assembled):
     return find_cut(tiny_assembled, [HEAD])
 
 
-def store(cut, pixels, *, content_key="pictures", num_examples=NUM_EXAMPLES, progress=None):
+@pytest.fixture
+def map_cut(tiny_assembled):
+    return find_cut(tiny_assembled, ["stage4", HEAD])
+
+
+def store(cut, source=None, *, content_key="pictures", progress=None, config=None, **options):
     return load_or_extract(
         cut,
-        pixels,
+        source or Source(),
         content_key=content_key,
-        num_examples=num_examples,
+        num_examples=NUM_EXAMPLES,
+        config=FeaturesConfig(**(config or {})),
         progress=progress or (lambda done, total: None),
+        **options,
     )
 
 
@@ -49,25 +70,42 @@ def entries(caches) -> list[str]:
     return sorted(path.name for path in (caches / "features").iterdir())
 
 
+def compute(cut, view: int = 0) -> np.ndarray:
+    return np.asarray(cut.prefix(pixels_of(view)))
+
+
 def test_activations_are_those_of_the_prefix_in_the_order_of_the_examples(cut):
-    stored = store(cut, Source())
-    expected = np.asarray(cut.prefix(PIXELS))
-    assert stored.activations.shape == (NUM_EXAMPLES, 32)
+    stored = store(cut)
+    expected = compute(cut)
+    assert stored.activations.shape == (1, NUM_EXAMPLES, 32)
     assert stored.activations.dtype == np.float32
     assert np.ptp(expected, axis=0).max() > 1e-3
-    assert np.allclose(stored.activations, expected, atol=1e-5)
+    assert np.allclose(stored.activations[0], expected, atol=1e-5)
     assert not stored.was_cached
 
 
-def test_a_feature_map_inside_the_backbone_is_stored_too(tiny_assembled):
-    cut = find_cut(tiny_assembled, ["stage4", HEAD])
-    stored = store(cut, tf.data.Dataset.from_tensor_slices(PIXELS).batch(3))
-    assert stored.activations.shape == (NUM_EXAMPLES, 8, 8, 16)
-    assert np.allclose(stored.activations, np.asarray(cut.prefix(PIXELS)), atol=1e-5)
+def test_a_feature_map_inside_the_backbone_is_stored_too(map_cut):
+    stored = store(map_cut, lambda view: tf.data.Dataset.from_tensor_slices(PIXELS).batch(3))
+    assert stored.activations.shape == (1, NUM_EXAMPLES, 8, 8, 16)
+    assert stored.dtype == "float32"
+    assert np.allclose(stored.activations[0], compute(map_cut), atol=1e-5)
+
+
+def test_each_view_is_stored_and_each_number_of_views_has_an_entry(cut, caches):
+    told = []
+    stored = store(cut, num_views=3, progress=lambda done, total: told.append((done, total)))
+    assert stored.activations.shape == (3, NUM_EXAMPLES, 32)
+    for view in range(3):
+        assert np.allclose(stored.activations[view], compute(cut, view), atol=1e-5)
+    assert np.ptp(stored.activations, axis=0).max() > 1e-3
+    assert [done for done, _ in told] == [3, 6, 7, 10, 13, 14, 17, 20, 21]
+    assert {total for _, total in told} == {21}
+    assert not store(cut, num_views=2).was_cached
+    assert store(cut, num_views=3).was_cached
 
 
 def test_a_second_call_reads_the_disk_and_computes_nothing(cut, caches):
-    first = store(cut, Source())
+    first = store(cut)
     source, told = Source(), []
     second = store(cut, source, progress=lambda done, total: told.append((done, total)))
     assert second.was_cached
@@ -80,64 +118,64 @@ def test_a_second_call_reads_the_disk_and_computes_nothing(cut, caches):
 
 def test_progress_counts_examples(cut):
     told = []
-    store(cut, Source(), progress=lambda done, total: told.append((done, total)))
+    store(cut, progress=lambda done, total: told.append((done, total)))
     assert told == [(3, 7), (6, 7), (7, 7)]
 
 
 def test_other_weights_before_the_cut_make_another_entry(cut, caches, tiny_assembled):
-    first = store(cut, Source())
+    first = store(cut)
     variable = tiny_assembled.blocks["stem"].variables[0]
     variable.assign(variable.numpy() * 1.5)
-    second = store(cut, Source())
+    second = store(cut)
     assert not second.was_cached
     assert len(entries(caches)) == 2
     assert not np.array_equal(first.activations, second.activations)
 
 
 def test_a_batch_statistic_is_a_weight_in_this(cut, caches, tiny_assembled):
-    store(cut, Source())
+    store(cut)
     (mean,) = (v for v in tiny_assembled.blocks["stem"].variables if "moving_mean" in v.path)
     mean.assign(mean.numpy() + 0.5)
-    assert not store(cut, Source()).was_cached
+    assert not store(cut).was_cached
 
 
 def test_weights_behind_the_cut_do_not_matter(cut, tiny_assembled):
-    store(cut, Source())
+    store(cut)
     kernel = tiny_assembled.model.get_layer("logits").kernel
     kernel.assign(kernel.numpy() + 1)
-    assert store(cut, Source()).was_cached
+    assert store(cut).was_cached
 
 
 def test_other_contents_make_another_entry(cut, caches):
-    store(cut, Source(), content_key="pictures")
-    assert not store(cut, Source(), content_key="other pictures").was_cached
+    store(cut, content_key="pictures")
+    assert not store(cut, content_key="other pictures").was_cached
     assert len(entries(caches)) == 2
 
 
 def test_another_cut_of_one_model_makes_another_entry(cut, tiny_assembled, caches):
-    store(cut, Source())
-    assert not store(find_cut(tiny_assembled, ["stage4"]), Source()).was_cached
-    assert not store(replace(cut, name="other"), Source()).was_cached
+    store(cut)
+    assert not store(find_cut(tiny_assembled, ["stage4"])).was_cached
+    assert not store(replace(cut, name="other")).was_cached
     assert len(entries(caches)) == 3
 
 
 def test_the_same_model_built_again_finds_the_entry(cut, assemble_tiny):
-    store(cut, Source())
+    store(cut)
     again = find_cut(assemble_tiny(), [HEAD])
-    assert store(again, Source()).was_cached
+    assert store(again).was_cached
 
 
 def test_an_interrupted_extraction_leaves_nothing_and_the_next_one_starts_anew(cut, caches):
     with pytest.raises(KeyboardInterrupt):
         store(cut, Source(fail_at=6))
     assert entries(caches) == []
-    stored = store(cut, Source())
+    stored = store(cut)
     assert not stored.was_cached
-    assert np.allclose(stored.activations, np.asarray(cut.prefix(PIXELS)), atol=1e-5)
+    assert np.allclose(stored.activations[0], compute(cut), atol=1e-5)
 
 
 def test_no_temporary_folder_stays(cut, caches):
-    store(cut, Source())
+    store(cut)
     (entry,) = entries(caches)
     assert ".partial" not in entry
     assert {path.name for path in (caches / "features" / entry).iterdir()} == {
@@ -146,27 +184,193 @@ def test_no_temporary_folder_stays(cut, caches):
     }
 
 
-def test_an_entry_that_another_process_finished_meanwhile_is_taken(cut, caches):
-    """The other process ends while this one computes."""
-    raced = []
+@pytest.mark.parametrize("damage", ["truncate", "flip"])
+@pytest.mark.parametrize("file", ["activations.npy", "entry.json"])
+def test_a_damaged_entry_is_computed_anew(cut, caches, file, damage):
+    expected = np.array(store(cut).activations)
+    (entry,) = entries(caches)
+    path = caches / "features" / entry / file
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content[:-100] if damage == "truncate" else content)
+    stored = store(cut)
+    assert not stored.was_cached
+    assert np.array_equal(stored.activations, expected)
 
-    class Race(Source):
-        def __iter__(self):
-            if not raced:
-                raced.append(store(cut, Source()))
-            yield from super().__iter__()
 
-    stored = store(cut, Race())
-    assert raced
-    assert np.array_equal(stored.activations, raced[0].activations)
+WORKER = """
+import sys
+import numpy as np
+import keras
+from kft.config import FeaturesConfig
+from kft.features import Cut, load_or_extract
+
+inputs = keras.Input((4, 4, 3))
+outputs = keras.layers.GlobalAveragePooling2D()(inputs)
+cut = Cut("feature_vector", keras.Model(inputs, outputs), None, "means")
+
+def batches(view):
+    print("computing", flush=True)
+    assert sys.stdin.readline()
+    yield np.full((5, 4, 4, 3), 7, np.float32)
+
+stored = load_or_extract(
+    cut, batches, content_key="x", num_examples=5, config=FeaturesConfig(),
+    progress=lambda done, total: None, on_wait=lambda: print("waiting", flush=True),
+)
+print(stored.was_cached, float(stored.activations.mean()), flush=True)
+"""
+
+
+def test_of_two_processes_one_computes_and_the_other_waits_and_reads(caches):
+    def start():
+        return subprocess.Popen(
+            [sys.executable, "-c", WORKER],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+
+    with start() as first:
+        assert first.stdout.readline() == "computing\n"
+        with start() as second:
+            assert second.stdout.readline() == "waiting\n"
+            first.communicate("\n")
+            assert second.communicate()[0] == "True 7.0\n"
     assert len(entries(caches)) == 1
 
 
-def test_a_damaged_entry_is_computed_anew(cut, caches):
-    first = store(cut, Source())
-    expected = np.array(first.activations)
-    del first
+# What computes, and in which numbers.
+
+
+def test_engine_and_seconds_are_told_and_kept(cut):
+    stored = store(cut, config={"engine": "folded"})
+    assert stored.engine == "folded"
+    assert stored.facts["measured"]["folded"]["difference"] < 1e-5
+    assert 0 < stored.facts["seconds"] <= stored.seconds
+    again = store(cut, config={"engine": "folded"})
+    assert again.was_cached
+    assert again.engine == "folded"
+    assert again.facts == stored.facts
+
+
+def test_engines_of_equal_numbers_share_an_entry(cut):
+    store(cut, config={"engine": "folded"})
+    for engine in ("keras", "litert", "openvino", "auto"):
+        assert store(cut, config={"engine": engine}).was_cached
+    assert not store(cut, config={"dtype": "float16"}).was_cached
+
+
+def test_float16_is_stored_where_it_is_asked_for(cut):
+    stored = store(cut, config={"dtype": "float16"})
+    assert stored.dtype == "float16"
+    assert np.allclose(stored.activations[0], compute(cut), rtol=1e-3, atol=1e-5)
+
+
+@pytest.fixture
+def any_map_is_large(monkeypatch):
+    monkeypatch.setattr(store_module, "_LARGE_BYTES", 1)
+
+
+def test_large_feature_maps_are_halved_where_rounding_is_below_what_varies(
+    map_cut, cut, any_map_is_large
+):
+    stored = store(map_cut)
+    assert stored.dtype == "float16"
+    assert 0 < stored.facts["float16"]["noise"] < 1e-3
+    assert store(cut).dtype == "float32", "vectors are small"
+    assert store(map_cut).was_cached
+
+
+def test_maps_that_hardly_vary_around_a_large_mean_keep_float32(assemble_tiny, any_map_is_large):
+    assembled = assemble_tiny()
+    cut = find_cut(assembled, ["stage4", HEAD])
+    shift = keras.layers.Rescaling(1.0, offset=50.0)
+    prefix = keras.Model(cut.prefix.input, shift(cut.prefix.output))
+    stored = store(replace(cut, prefix=prefix))
+    assert stored.dtype == "float32"
+    assert stored.facts["float16"]["noise"] > 1e-3
+
+
+@pytest.mark.parametrize(("loss", "dtype"), [(0.004, "float16"), (0.006, "float32")])
+def test_where_there_is_a_judge_the_accuracy_decides(map_cut, any_map_is_large, loss, dtype):
+    accuracies = itertools.cycle([0.9, 0.9 - loss])
+    seen = []
+
+    def accuracy(activations):
+        seen.append(activations)
+        return next(accuracies)
+
+    stored = store(map_cut, judge=Judge(lambda: PIXELS, accuracy), config={"engine": "keras"})
+    assert stored.dtype == dtype
+    assert stored.facts["float16"]["accuracy_loss"] == pytest.approx(loss)
+    assert [values.dtype for values in seen] == [np.float32] * 2
+    assert not np.array_equal(*seen)
+
+
+def test_numbers_too_large_for_float16_are_stored_in_float32_or_refused(cut, any_map_is_large):
+    inputs = keras.Input((32, 32, 3))
+    brightness = keras.layers.Rescaling(300.0)(inputs)
+    bright = replace(cut, prefix=keras.Model(inputs, brightness))
+
+    def source(view):
+        # The first batch is dim, and fits; what follows does not.
+        return iter([PIXELS[:3] / 2, PIXELS[3:]])
+
+    with pytest.raises(ConfigError, match=r"features.dtype: found 'float16', but some .*65504"):
+        store(bright, source, config={"dtype": "float16"})
+    stored = store(bright, source)
+    assert stored.dtype == "float32"
+    assert stored.facts["float16"]["noise"] < 1e-3
+    assert np.allclose(stored.activations[0, 3:], PIXELS[3:] * 300)
+    assert stored.activations.max() > 65504
+
+
+def test_another_split_is_computed_like_the_first(map_cut, any_map_is_large):
+    train = store(map_cut, config={"engine": "litert"})
+    assert (train.engine, train.dtype) == ("litert", "float16")
+    validation = store(map_cut, content_key="validation", like=train)
+    assert (validation.engine, validation.dtype) == ("litert", "float16")
+    assert validation.chosen is train.chosen
+    assert np.array_equal(validation.activations, train.activations)
+
+
+def test_after_the_weights_changed_the_engine_is_made_anew(cut, tiny_assembled):
+    train = store(cut, config={"engine": "folded"})
+    variable = tiny_assembled.blocks["stem"].variables[0]
+    variable.assign(variable.numpy() * 1.5)
+    validation = store(cut, content_key="validation", like=train)
+    assert validation.engine == "folded"
+    assert np.allclose(validation.activations[0], compute(cut), atol=1e-5)
+    assert not np.allclose(validation.activations, train.activations, atol=1e-3)
+
+
+# The cache folder.
+
+
+def test_what_does_not_fit_into_the_cache_is_told_before_it_is_computed(map_cut):
+    source = Source()
+    config = {"limit_gigabytes": 1e-6}
+    with pytest.raises(ConfigError, match=r"features.limit_gigabytes: found 1e-06"):
+        store(map_cut, source, config=config)
+    assert source.given == 0
+    for limit, fits in ((1e-6, False), (1.0, True)):
+        config = FeaturesConfig(limit_gigabytes=limit)
+        assert fits_store(map_cut, num_examples=7, num_views=1, config=config) is fits
+
+
+def test_the_entry_stays_while_it_is_used_and_makes_room_after(cut, map_cut, caches):
+    config = {"limit_gigabytes": 2e-5}
+    held = store(cut, config=config)
+    (first,) = entries(caches)
+    other = store(cut, content_key="other", num_views=14, config=config)
+    assert first in entries(caches)
+    del held, other
+    gc.collect()
+    store(cut, content_key="third", num_views=14, config=config)
+    assert first not in entries(caches)
+
+
+def test_a_stored_file_is_read_by_numpy_without_kft(cut, caches):
+    stored = store(cut, num_views=2)
     (entry,) = entries(caches)
-    path = caches / "features" / entry / "activations.npy"
-    path.write_bytes(path.read_bytes()[:-100])
-    assert np.array_equal(store(cut, Source()).activations, expected)
+    values = np.load(Path(caches, "features", entry, "activations.npy"), allow_pickle=False)
+    assert np.array_equal(values, stored.activations)

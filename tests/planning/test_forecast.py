@@ -1,10 +1,14 @@
 """What a run will cost."""
 
+from dataclasses import replace
+
 import pytest
 
+from kft.config import FeaturesConfig, LoraConfig
 from kft.model import HEAD
 from kft.planning import forecast_phases
 from kft.planning.forecast import (
+    SOLUTION_SECONDS,
     STORED_STEP_SECONDS,
     TRAINING_FORWARDS,
     measure_forward_seconds,
@@ -27,16 +31,21 @@ def one_second_a_picture(monkeypatch):
     )
 
 
-def forecast(assembled, *phases, num_train=80):
+def forecast(assembled, *phases, num_train=80, **features):
     return forecast_phases(
-        assembled, phases, num_train=num_train, num_validation=20, global_batch_size=8
+        assembled,
+        phases,
+        features=FeaturesConfig(**features),
+        num_train=num_train,
+        num_validation=20,
+        global_batch_size=8,
     )
 
 
 def test_a_forecast_says_what_is_stored_and_what_is_computed_anew(
     tiny_assembled, one_second_a_picture
 ):
-    forecasts = forecast(tiny_assembled, PROBE, LAST, FULL, AUGMENTED)
+    forecasts = forecast(tiny_assembled, PROBE, LAST, FULL, AUGMENTED, views=0)
     assert [f.phase for f in forecasts] == [PROBE, LAST, FULL, AUGMENTED]
     assert [f.computed_from for f in forecasts] == ["feature_vector", "stage3", "pixels", "pixels"]
 
@@ -57,7 +66,8 @@ def test_a_probe_costs_one_pass_and_full_training_three_a_step(
     tiny_assembled, one_second_a_picture
 ):
     probe, full = forecast(tiny_assembled, PROBE, FULL)
-    assert probe.seconds == pytest.approx(80 + 20 + TRAINING_FORWARDS * 100 * 8 * 0.01)
+    steps, judging = TRAINING_FORWARDS * 100 * 8 * 0.01, 10 * 20 * 0.01
+    assert probe.seconds == pytest.approx(80 + 20 + steps + judging)
     assert full.seconds == pytest.approx(TRAINING_FORWARDS * 25 * 8 + 3 * 20)
 
 
@@ -70,6 +80,61 @@ def test_a_step_on_stored_features_costs_at_least_what_the_loop_around_it_does(
     )
     (probe,) = forecast(tiny_assembled, PROBE)
     assert probe.seconds == pytest.approx(80 + 20 + 100 * STORED_STEP_SECONDS)
+
+
+def test_a_solved_probe_costs_one_pass_and_its_solution(tiny_assembled, one_second_a_picture):
+    solved = Phase("linear_probe", (HEAD,), 1e-3, 0, 10, method="solve")
+    (probe,) = forecast(tiny_assembled, solved)
+    assert probe.computed_from == "feature_vector"
+    assert probe.trainable_parameters == 99
+    assert probe.seconds == pytest.approx(80 + 20 + 80 * 99 * SOLUTION_SECONDS)
+
+
+@pytest.mark.parametrize(("views", "passes"), [(1, 1), (2, 2), (9, 3)])
+def test_every_view_that_is_used_is_computed_once(
+    tiny_assembled, one_second_a_picture, views, passes
+):
+    (augmented,) = forecast(tiny_assembled, AUGMENTED, views=views)
+    assert augmented.computed_from == "feature_vector"
+    steps, judging = TRAINING_FORWARDS * 25 * 8 * 0.01, 3 * 20 * 0.01
+    assert augmented.seconds == pytest.approx(80 * passes + 20 + steps + judging)
+
+
+def test_of_candidates_in_turn_one_trial_is_counted_and_of_others_each(
+    tiny_assembled, one_second_a_picture
+):
+    candidates = (FULL, replace(FULL, learning_rate=1e-4), replace(FULL, learning_rate=1e-5))
+    choice = replace(FULL, candidates=candidates, pilot_steps=5)
+    (plain,) = forecast(tiny_assembled, FULL)
+    (each,) = forecast(tiny_assembled, choice)
+    (in_turn,) = forecast(tiny_assembled, replace(choice, is_sequential=True))
+    trial = TRAINING_FORWARDS * 5 * 8 + 20
+    assert each.seconds == pytest.approx(plain.seconds + 3 * trial)
+    assert in_turn.seconds == pytest.approx(plain.seconds + trial)
+
+
+def test_of_candidates_for_other_blocks_the_costliest_may_be_chosen(
+    tiny_assembled, one_second_a_picture
+):
+    deep, shallow = Phase("deep", ("stage4", HEAD), 1e-3, 25, 10), replace(FULL, name="shallow")
+    choice = replace(deep, candidates=(deep, shallow), pilot_steps=5)
+    (last,) = forecast(tiny_assembled, deep)
+    (full,) = forecast(tiny_assembled, shallow)
+    (chosen,) = forecast(tiny_assembled, choice)
+    assert chosen.seconds > full.seconds > last.seconds
+
+
+def test_few_numbers_of_low_rank_factors_and_of_bitfit_are_counted(
+    tiny_assembled, one_second_a_picture
+):
+    lora, bitfit, full = forecast(
+        tiny_assembled,
+        replace(FULL, lora=LoraConfig(rank=1)),
+        replace(FULL, part="bias_norm"),
+        FULL,
+    )
+    assert 99 < lora.trainable_parameters < full.trainable_parameters / 2
+    assert 99 < bitfit.trainable_parameters < full.trainable_parameters / 2
 
 
 def test_a_batch_is_no_larger_than_the_training_split(tiny_assembled, one_second_a_picture):

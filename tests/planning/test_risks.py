@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from kft.config import LoraConfig
 from kft.data import Examples, Splits
 from kft.model import HEAD
 from kft.planning import find_risks
@@ -25,10 +26,10 @@ def examples(*counts: int) -> Examples:
     return Examples(names, names, targets)
 
 
-def splits(*train: int, holdout: int = 100, kind: str = "class") -> Splits:
+def splits(*train: int, holdout: int = 100, validation: int = 0, kind: str = "class") -> Splits:
     return Splits(
         train=examples(*train),
-        validation=examples(),
+        validation=examples(validation),
         holdout=examples(holdout),
         target_kind=kind,
         class_names=tuple("abcdefgh"[: len(train)]),
@@ -75,6 +76,25 @@ def test_random_weights_are_a_risk_until_there_are_many_examples(tiny_assembled)
     (risk,) = find_risks(splits(100, 100), random, (FULL,))
     assert risk.startswith("The backbone starts from random weights and sees 200 examples")
     assert find_risks(splits(5000, 5000), random, (FULL,)) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"lora": LoraConfig()}, {"part": "bias_norm"}, {"must_beat_start": True}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_few_numbers_that_train_or_a_probe_to_beat_guard_against_overfitting(pretrained, changes):
+    given = splits(49, 50, validation=50)
+    assert find_risks(given, pretrained, (PROBE, replace(FULL, **changes))) == []
+
+
+@pytest.mark.parametrize("changes", [{"candidates": (FULL,)}, {"must_beat_start": True}])
+def test_choices_on_few_validation_examples_are_a_risk(pretrained, changes):
+    phases = (PROBE, replace(FULL, **changes))
+    (risk,) = find_risks(splits(200, 200, validation=49), pretrained, phases)
+    assert risk.startswith("Choices are made on 49 validation examples")
+    assert find_risks(splits(200, 200, validation=50), pretrained, phases) == []
+    assert find_risks(splits(200, 200), pretrained, (PROBE, FULL)) == []
 
 
 def test_deep_training_on_few_examples_may_overfit_and_the_probe_does_not(pretrained):

@@ -1,8 +1,32 @@
-"""Where what can be made again is kept."""
+"""Where what can be made again is kept, what there is, and how it goes."""
 
+import gc
 from pathlib import Path
 
-from kft.runs.caches import cache_folder, cache_root
+import pytest
+
+from kft.errors import ConfigError
+from kft.runs.caches import (
+    cache_folder,
+    cache_root,
+    clear,
+    find_clearable,
+    find_kept,
+    list_kept,
+    list_rooms,
+)
+from kft.runs.entries import open_or_build
+
+
+def make(key: str, *, room: str = "features", size: int = 1000):
+    def build(folder: Path) -> None:
+        (folder / "values.bin").write_bytes(b"x" * size)
+
+    return open_or_build(room, key, build, about=f"entry {key}", limit_bytes=10**9)
+
+
+def keys(kept) -> list[str]:
+    return [entry.key for entry in kept]
 
 
 def test_the_variable_of_kft_comes_first(monkeypatch, tmp_path):
@@ -24,3 +48,80 @@ def test_the_folder_of_a_room_is_made(monkeypatch, tmp_path):
     assert cache_folder("features") == tmp_path / "own" / "features"
     assert (tmp_path / "own" / "features").is_dir()
     assert cache_folder("features").is_dir()
+
+
+def test_nothing_is_listed_where_nothing_is_kept(caches):
+    assert list_kept() == [] == list_rooms()
+    cache_folder("features")
+    assert list_kept() == []
+
+
+def test_entries_are_listed_with_what_they_are_used_last_first():
+    make("first", size=5000)
+    make("second", room="pixels")
+    make("third")
+    make("first")
+    listed = list_kept()
+    assert keys(listed) == ["first", "third", "second"]
+    assert listed[0].about == "entry first"
+    assert 5000 < listed[0].num_bytes < 6000
+    assert keys(list_kept("pixels")) == ["second"]
+
+
+def test_folders_without_a_manifest_and_single_files_are_listed_too(caches):
+    unpacked = caches / "unpacked" / "records"
+    unpacked.mkdir(parents=True)
+    (unpacked / "1.png").write_bytes(b"x" * 70)
+    (cache_folder("engines") / "model.json").write_text("{}")
+    found = {entry.key: (entry.room, entry.num_bytes, entry.about) for entry in list_kept()}
+    assert found == {"records": ("unpacked", 70, ""), "model.json": ("engines", 2, "")}
+
+
+def test_an_unknown_room_is_refused_with_those_there_are():
+    make("key")
+    with pytest.raises(ConfigError, match=r"no room 'feature'. Did you mean 'features'"):
+        find_kept("feature")
+    with pytest.raises(ConfigError, match="no room 'feature'"):
+        find_clearable("feature")
+    with pytest.raises(ConfigError, match="no entry whose name begins with 'x'"):
+        find_clearable("features", "x")
+
+
+def test_clearing_removes_what_is_not_in_use_and_says_what_it_freed():
+    held = make("held")
+    make("free", size=5000)
+    gc.collect()
+    cleared = clear(find_clearable())
+    assert keys(cleared.removed) == ["free"]
+    assert keys(cleared.in_use) == ["held"]
+    assert 5000 < cleared.freed_bytes < 6000
+    assert keys(list_kept()) == ["held"]
+    del held
+    gc.collect()
+    assert clear(find_clearable()).in_use == ()
+    assert list_kept() == []
+
+
+def test_clearing_all_spares_unpacked_records_which_go_by_name(caches):
+    (caches / "unpacked" / "records").mkdir(parents=True)
+    (cache_folder("engines") / "model.json").write_text("{}")
+    assert keys(find_clearable()) == ["model.json"]
+    clear(find_clearable("unpacked"))
+    assert not (caches / "unpacked" / "records").exists()
+
+
+def test_one_entry_is_cleared_by_the_beginning_of_its_name():
+    make("abc1")
+    make("abd2")
+    gc.collect()
+    clear(find_clearable("features", "abc"))
+    assert keys(list_kept()) == ["abd2"]
+
+
+def test_what_was_left_half_written_is_cleared_and_counted(caches):
+    partial = cache_folder("features") / ".key.0123abcd.partial"
+    partial.mkdir()
+    (partial / "values.bin").write_bytes(b"x" * 300)
+    assert list_kept() == []
+    assert clear([]).freed_bytes == 300
+    assert list((caches / "features").iterdir()) == []

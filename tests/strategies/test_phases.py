@@ -9,9 +9,9 @@ from kft.strategies import Phase
 from kft.strategies.phases import resolve_duration
 
 
-def resolve(duration, num_examples=100, steps_per_epoch=4):
+def resolve(duration, num_examples=100, steps_per_epoch=4, **more):
     return resolve_duration(
-        duration, num_examples=num_examples, steps_per_epoch=steps_per_epoch, where="here"
+        duration, num_examples=num_examples, steps_per_epoch=steps_per_epoch, where="here", **more
     )
 
 
@@ -53,6 +53,39 @@ def test_another_form_is_refused_with_examples_of_the_right_one(duration):
 def test_part_of_a_step_is_refused():
     with pytest.raises(ConfigError, match=r"found '1\.5 steps'\. Steps are whole numbers"):
         resolve("1.5 steps")
+
+
+@pytest.mark.parametrize(
+    ("duration", "steps"),
+    [("50 percent", 100), ("50%", 100), ("12.5 %", 25), ("100percent", 200), ("2 epochs", 8)],
+)
+def test_percent_are_of_what_they_are_said_to_be_of(duration, steps):
+    assert resolve(duration, percent_of=200) == steps
+
+
+def test_percent_of_nothing_are_refused():
+    with pytest.raises(ConfigError, match=r"^here: found '50%', but there is nothing here that"):
+        resolve("50%")
+
+
+def test_more_than_all_is_refused():
+    with pytest.raises(ConfigError, match=r"'101 percent'\. A share is at most 100 percent"):
+        resolve("101 percent", percent_of=200)
+
+
+def test_another_form_is_told_of_percent_only_where_they_mean_something():
+    with pytest.raises(ConfigError, match="or a share such as '10 percent'"):
+        resolve("10 hours", percent_of=200)
+    with pytest.raises(ConfigError) as caught:
+        resolve("10 hours")
+    assert "percent" not in str(caught.value)
+
+
+@pytest.mark.parametrize("duration", [0, "0 steps", "0 percent", "0.1 percent"])
+def test_no_step_is_allowed_where_it_is_said_to_be(duration):
+    assert resolve(duration, percent_of=200, least=0) == 0
+    with pytest.raises(ConfigError, match="comes to no step"):
+        resolve(duration, percent_of=200)
 
 
 COUNTS = st.integers(1, 10**6)

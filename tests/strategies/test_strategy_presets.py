@@ -1,59 +1,53 @@
 """Strategies -> the phases they stand for."""
 
+from dataclasses import replace
+
 import pytest
 
-from kft.config import load_pipeline
+from kft.config import LEARNING_RATES, LoraConfig
 from kft.errors import ConfigError
-from kft.strategies import STRATEGIES, Phase, Setting, plan_phases
-from kft.strategies.selection import resolve_blocks
+from kft.strategies import STRATEGIES, Phase
 
 BLOCKS = ("stem", "stage1", "stage2", "head")
-
-
-def plan(*overrides: str, is_pretrained: bool = True, augmentation: str = "light"):
-    return plan_phases(
-        Setting(
-            config=load_pipeline(None, [f"strategy.{o}" for o in overrides]).strategy,
-            backbone="small_cnn",
-            block_names=BLOCKS,
-            augmentation=augmentation,
-            is_pretrained=is_pretrained,
-            num_examples=80,
-            steps_per_epoch=10,
-        )
-    )
-
-
-def explicit(*phases: str, **setting):
-    return plan("name=phases", f"phases=[{', '.join(phases)}]", **setting)
-
-
-def refusal(*phases: str) -> str:
-    with pytest.raises(ConfigError) as caught:
-        explicit(*phases)
-    return str(caught.value)
+SOLVED = Phase("linear_probe", ("head",), 3e-3, 0, 10, method="solve")
 
 
 @pytest.mark.parametrize("name", sorted(set(STRATEGIES) - {"phases"}))
-def test_every_preset_trains_the_head_and_at_least_one_step(name):
+def test_every_preset_trains_the_head_and_at_least_one_step(name, plan):
     phases = plan(f"name={name}")
     assert phases
     for phase in phases:
         assert "head" in phase.trainable
-        assert phase.steps >= 1
+        assert (phase.steps >= 1) == (phase.method == "fit")
         assert phase.steps_per_epoch == 10
         assert phase.learning_rate > 0
 
 
-def test_a_linear_probe_is_the_head_on_pictures_that_do_not_change():
-    (phase,) = plan("name=linear_probe", "probe_duration=3", "probe_learning_rate=0.5")
+@pytest.mark.parametrize("name", sorted(set(STRATEGIES) - {"phases", "full", "linear_probe"}))
+def test_every_preset_that_fine_tunes_from_a_probe_solves_it_first(name, plan):
+    first, *others = plan(f"name={name}")
+    assert first == SOLVED
+    assert others
+    assert sum(phase.steps for phase in others) == 120
+
+
+def test_a_trained_probe_is_the_head_on_pictures_that_do_not_change(plan):
+    wanted = ("probe=trained", "probe_duration=3", "probe_learning_rate=0.5")
+    (phase,) = plan("name=linear_probe", *wanted)
     assert phase == Phase("linear_probe", ("head",), 0.5, 30, 10)
     assert (phase.batch_norm, phase.augmentation) == ("frozen", "none")
 
 
-def test_full_fine_tuning_trains_every_block_on_augmented_pictures():
-    (phase,) = plan("name=full", "full_duration=25 steps", "full_learning_rate=0.5")
-    assert phase == Phase("full", BLOCKS, 0.5, 25, 10, "frozen", augmentation="light")
+def test_a_head_of_several_layers_is_trained_and_never_solved(plan):
+    (phase,) = plan("name=linear_probe", has_linear_head=False)
+    assert (phase.method, phase.steps) == ("fit", 600)
+    with pytest.raises(ConfigError, match=r"^strategy\.probe: 'solved' needs a head that is one"):
+        plan("name=linear_probe", "probe=solved", has_linear_head=False)
+
+
+def test_full_fine_tuning_trains_every_block_on_augmented_pictures(plan):
+    (phase,) = plan("name=full", "duration=25 steps", "learning_rate=0.5")
+    assert phase == Phase("full", BLOCKS, 0.5, 25, 10, augmentation="light")
     assert plan("name=full", augmentation="none")[0].augmentation == "none"
 
 
@@ -66,84 +60,123 @@ def test_full_fine_tuning_trains_every_block_on_augmented_pictures():
         ("trainable", True, "trainable"),
     ],
 )
-def test_batch_statistics_rest_where_they_are_worth_keeping(batch_norm, is_pretrained, expected):
+def test_batch_statistics_rest_where_they_are_worth_keeping(
+    batch_norm, is_pretrained, expected, plan
+):
     (phase,) = plan("name=full", f"batch_norm={batch_norm}", is_pretrained=is_pretrained)
     assert phase.batch_norm == expected
 
 
-def test_lp_ft_is_the_probe_then_full():
+def test_lp_ft_is_the_probe_then_full(plan):
     assert plan("name=lp_ft") == plan("name=linear_probe") + plan("name=full")
 
 
+@pytest.mark.parametrize("name", sorted(LEARNING_RATES))
+def test_a_strategy_has_a_rate_of_its_own_unless_one_is_given(name, plan):
+    assert plan(f"name={name}")[-1].learning_rate == LEARNING_RATES[name]
+    assert plan(f"name={name}", "learning_rate=0.25")[-1].learning_rate == 0.25
+
+
 @pytest.mark.parametrize(
-    ("override", "path"),
+    ("num_examples", "steps_per_epoch", "steps"),
     [
-        ("probe_duration=0", "strategy.probe_duration"),
-        ("full_duration=x", "strategy.full_duration"),
+        (80, 10, 120),
+        (19_999, 625, 500),
+        (20_000, 625, 7500),
+        (20_000, 1000, 10_000),
+        (499_999, 1000, 10_000),
+        (500_000, 10_000, 20_000),
     ],
 )
-def test_a_duration_that_is_refused_is_named(override, path):
+def test_the_budget_is_that_of_bit_for_twelve_epochs_at_most(
+    num_examples, steps_per_epoch, steps, plan
+):
+    sizes = {"num_examples": num_examples, "steps_per_epoch": steps_per_epoch}
+    assert plan("name=full", **sizes)[0].steps == steps
+    assert plan("name=full", "duration=7 steps", **sizes)[0].steps == 7
+
+
+def test_decay_slows_blocks_toward_the_input_and_not_the_head(plan):
+    (phase,) = plan("name=full", "layer_decay=0.5")
+    assert phase.multipliers == {"stem": 0.25, "stage1": 0.5}
+
+
+def test_top_k_trains_the_deepest_blocks(plan):
+    assert plan("name=top_k")[-1].trainable == ("stage2", "head")
+    two = plan("name=top_k", "top_blocks=2", "layer_decay=0.5")[-1]
+    assert (two.trainable, two.multipliers) == (("stage1", "stage2", "head"), {"stage1": 0.5})
+
+
+def test_more_blocks_than_there_are_is_refused(plan):
+    assert plan("name=top_k", "top_blocks=3")[-1].trainable == BLOCKS
+    with pytest.raises(ConfigError, match=r"^strategy\.top_blocks: found 4, but .* has 3 blocks"):
+        plan("name=top_k", "top_blocks=4")
+
+
+def test_gradual_unfreezing_goes_from_the_deepest_block_and_shares_the_duration(plan):
+    _, *phases = plan("name=gradual", "duration=11 steps", "layer_decay=0.5")
+    assert [phase.name for phase in phases] == ["from_stage2", "from_stage1", "from_stem"]
+    assert [phase.trainable for phase in phases] == [BLOCKS[2:], BLOCKS[1:], BLOCKS]
+    assert [phase.steps for phase in phases] == [3, 4, 4]
+    assert [dict(phase.multipliers) for phase in phases] == [
+        {},
+        {"stage1": 0.5},
+        {"stem": 0.25, "stage1": 0.5},
+    ]
+
+
+def test_gradual_unfreezing_needs_several_blocks_and_a_step_for_each(plan):
+    with pytest.raises(ConfigError, match=r"'small_cnn' is one block, 'stem'.*name=lp_ft"):
+        plan("name=gradual", block_names=("stem", "head"))
+    with pytest.raises(ConfigError, match=r"^strategy\.duration: 2 steps are fewer than the 3"):
+        plan("name=gradual", "duration=2 steps")
+
+
+def test_surgical_trains_the_named_block_and_the_head(plan):
+    phase = plan("name=surgical", "block=stage1")[-1]
+    assert (phase.name, phase.trainable) == ("surgical", ("stage1", "head"))
+    assert phase.candidates == ()
+
+
+@pytest.mark.parametrize("block", ["stage9", "head", "all"])
+def test_surgical_refuses_what_is_no_block_of_the_backbone(block, plan):
+    with pytest.raises(ConfigError, match=rf"^strategy\.block: .* has no block '{block}' to train"):
+        plan("name=surgical", f"block={block}")
+
+
+def test_the_best_block_is_the_best_of_all_on_validation(plan):
+    phase = plan("name=surgical")[-1]
+    assert [c.trainable[0] for c in phase.candidates] == ["stage2", "stage1", "stem"]
+    assert all(c.trainable[1:] == ("head",) for c in phase.candidates)
+    assert (phase.name, phase.is_sequential, phase.must_beat_start) == ("surgical", False, False)
+    assert phase.pilot_steps == 20
+    without = {"name": "stage2", "candidates": (), "pilot_steps": 0}
+    assert replace(phase, **without) == phase.candidates[0]
+    with pytest.raises(ConfigError, match=r"^strategy\.block: .* no validation examples"):
+        plan("name=surgical", num_validation=0)
+
+
+def test_lora_adapts_the_blocks_whose_layers_allow_it(plan):
+    phase = plan("name=lora", "lora.rank=2")[-1]
+    assert phase.trainable == ("stage1", "stage2", "head")
+    assert (phase.lora, phase.batch_norm, phase.part) == (LoraConfig(rank=2), "frozen", "all")
+    assert plan("name=lora", "lora.layers=project")[-1].trainable == ("stage1", "head")
+
+
+def test_bitfit_trains_the_blocks_that_have_biases_or_normalisation(plan):
+    phase = plan("name=bitfit")[-1]
+    assert (phase.trainable, phase.part) == (("stem", "stage1", "head"), "bias_norm")
+    assert phase.lora is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "path"),
+    [
+        (("name=linear_probe", "probe=trained", "probe_duration=0"), "strategy.probe_duration"),
+        (("name=full", "duration=x"), "strategy.duration"),
+        (("name=lp_ft", "duration=50 percent"), "strategy.duration"),
+    ],
+)
+def test_a_duration_that_is_refused_is_named(overrides, path, plan):
     with pytest.raises(ConfigError, match=f"^{path}: "):
-        plan(override)
-
-
-def test_explicit_phases_are_taken_as_they_are_written():
-    first, second = explicit(
-        "{trainable: [head], duration: 2, learning_rate: 0.1, augmentation: none}",
-        "{name: deep, trainable: [head, stage2], duration: 5 steps, batch_norm: trainable, "
-        "multipliers: {stage2: 0.1}, weight_decay: 0}",
-    )
-    assert first == Phase("phase", ("head",), 0.1, 20, 10)
-    assert second.name == "deep"
-    assert second.trainable == ("stage2", "head")
-    assert (second.steps, second.batch_norm) == (5, "trainable")
-    assert second.multipliers == {"stage2": 0.1}
-    assert second.weight_decay == 0.0
-    assert second.augmentation == "light"
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        ("[all]", BLOCKS),
-        ("[backbone]", BLOCKS[:-1]),
-        ("[backbone, head]", BLOCKS),
-        ("[head, stem, head]", ("stem", "head")),
-        ("[stage2, stage1]", ("stage1", "stage2")),
-    ],
-)
-def test_blocks_are_spelt_out_shallow_to_deep_and_once(names, expected):
-    (phase,) = explicit(f"{{trainable: {names}}}")
-    assert phase.trainable == expected
-
-
-def test_an_unknown_block_is_named_with_the_near_one_and_the_list():
-    message = refusal("{}", "{trainable: [stage7]}")
-    assert message.startswith(
-        "strategy.phases[1].trainable: backbone 'small_cnn' has no block 'stage7'. Did you mean 's"
-    )
-    assert "Blocks: stem, stage1, stage2, head." in message
-    assert "kft backbones small_cnn" in message
-
-
-def test_a_multiplier_of_an_unknown_block_is_refused():
-    message = refusal("{trainable: [all], multipliers: {stage9: 0.1}}")
-    assert message.startswith("strategy.phases[0].multipliers: backbone 'small_cnn' has no block")
-
-
-def test_a_multiplier_of_a_frozen_block_is_refused():
-    message = refusal("{trainable: [head], multipliers: {stage1: 0.1}}")
-    assert message == (
-        "strategy.phases[0].multipliers: block 'stage1' has a multiplier but is frozen in this "
-        "phase. Trainable: head."
-    )
-
-
-@pytest.mark.parametrize("group", ["all", "backbone"])
-def test_a_multiplier_of_a_group_is_refused(group):
-    message = refusal(f"{{trainable: [all], multipliers: {{{group}: 0.1}}}}")
-    assert message == f"strategy.phases[0].multipliers: name single blocks, not {group!r}."
-
-
-def test_no_names_are_no_blocks():
-    assert resolve_blocks((), BLOCKS, where="here", backbone="x") == ()
+        plan(*overrides)

@@ -8,11 +8,12 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from kft.config import DataConfig, TrainingConfig
+from kft.config import DataConfig, FeaturesConfig, TrainingConfig
 from kft.data import Splits, load_splits
 from kft.data.decoding import make_decoder
 from kft.strategies import Phase
-from kft.training import Display, InputMaker, fit_phase
+from kft.training import Display, InputMaker
+from kft.training.fitting import compile_phase, fit_compiled
 
 BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4", "head")
 
@@ -48,7 +49,9 @@ def make_inputs(splits, data, display) -> Callable[..., InputMaker]:
         settings = {
             "splits": splits,
             "decoder": make_decoder("image", 32, 32, data),
+            "phases": (),
             "data": data,
+            "features": FeaturesConfig(),
             "training": TrainingConfig(global_batch_size=8),
             "display": display,
         } | changes
@@ -72,19 +75,18 @@ def make_phase() -> Callable[..., Phase]:
 
 
 @pytest.fixture
-def fit(make_inputs, tmp_path, display) -> Callable[..., object]:
+def fit(make_inputs, splits, tmp_path, display) -> Callable[..., object]:
     """Fit a phase on the pictures; history.csv and phase.json go to tmp_path / 'phase'."""
 
-    def fit_it(assembled, phase, config=None, make_input=None):
+    def fit_it(assembled, phase, config=None, make_input=None, **options):
         config = config or TrainingConfig(global_batch_size=8)
-        return fit_phase(
-            assembled,
-            phase,
-            config,
-            make_input or make_inputs(assembled, training=config).for_phase,
-            folder=tmp_path / "phase",
-            display=display,
-            title="Phase 1 of 1",
+        if make_input is None:
+            make_input = make_inputs(assembled, training=config, phases=(phase,)).for_phase
+        compiled = compile_phase(
+            assembled, phase, config, make_input, train_targets=splits.train.targets
+        )
+        return fit_compiled(
+            compiled, folder=tmp_path / "phase", display=display, title="Phase 1 of 1", **options
         )
 
     return fit_it

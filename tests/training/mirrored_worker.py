@@ -1,72 +1,93 @@
-"""Run by test_fitting.py in a process of its own: one phase on one device and on two."""
+"""Run by test_fitting.py in a process of its own: phases on one device and on two."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-FOLDER, PLACE = sys.argv[1:]
+(PLACE,) = sys.argv[1:]
 # Before anything else touches the devices.
 CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
 
+TARGETS = np.arange(16) % 3
+# A class is a colour, more or less.
+PIXELS = (
+    np.random.default_rng(0).normal(0, 30, (16, 32, 32, 3))
+    + 200 * np.eye(3)[TARGETS][:, None, None]
+)
+CASES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "parts": {"accumulation": 2, "ema": 0.5, "l2_sp": 1.0},
+    "dropout": {"accumulation": 2},
+}
 
-def main() -> None:
+
+def fit(case: str, name: str) -> tuple[dict[str, Any], list[np.ndarray]]:
     import keras
 
     from kft.backbones import load_backbone
-    from kft.config import BackboneConfig, DataConfig, TrainingConfig
-    from kft.data import Splits, load_splits
-    from kft.data.decoding import make_decoder
+    from kft.config import BackboneConfig, HeadConfig, TrainingConfig
     from kft.heads.classification import ClassificationHead
     from kft.model import assemble
     from kft.strategies import Phase
-    from kft.training import Display, InputMaker, check_batch_size, fit_phase, make_distribution
+    from kft.training import Display, check_batch_size, make_distribution
+    from kft.training.fitting import compile_phase, fit_compiled
+    from kft.training.inputs import PhaseInput
 
-    data = DataConfig(path=FOLDER, validation=0.0, holdout=0.0)
-    found = load_splits(data)
-    splits = Splits(**{**vars(found), "train": found.train.take(range(16))})
-    training = TrainingConfig(global_batch_size=8, optimizer="sgd", clip_norm=0.1)
-    answer: dict[str, dict] = {"replicas": {}, "losses": {}, "iterations": {}}
-    weights = {}
-    for name in ("none", "mirrored"):
-        distribution = make_distribution(name)
-        check_batch_size(distribution, training.global_batch_size)
-        keras.utils.set_random_seed(0)
-        with distribution.scope():
-            backbone = load_backbone(
-                BackboneConfig(name="small_cnn", weights="random", options={"width": 4})
-            )
-            assembled = assemble(backbone, ClassificationHead(splits.class_names))
-            inputs = InputMaker(
-                assembled,
-                splits,
-                make_decoder("image", 32, 32, data),
-                data=data,
-                training=training,
-                display=Display(),
-            )
-            fitted = fit_phase(
-                assembled,
-                Phase("full", assembled.blocks.names, 0.05, 4, 2),
-                training,
-                inputs.for_phase,
-                folder=Path(PLACE) / name,
-                display=Display(),
-                title=name,
-            )
-        answer["replicas"][name] = distribution.num_replicas_in_sync
-        answer["losses"][name] = [row["loss"] for row in fitted.history]
-        answer["iterations"][name] = int(assembled.model.optimizer.iterations.numpy())
-        weights[name] = [variable.numpy() for variable in assembled.model.weights]
-    answer["largest_difference"] = max(
-        float(np.abs(one - two).max())
-        for one, two in zip(weights["none"], weights["mirrored"], strict=True)
+    training = TrainingConfig(
+        global_batch_size=8, optimizer="sgd", clip_norm=0.1, warmup=0, **CASES[case]
     )
+    distribution = make_distribution(name)
+    check_batch_size(distribution, 8)
+    keras.utils.set_random_seed(0)
+    with distribution.scope():
+        backbone = load_backbone(
+            BackboneConfig(name="small_cnn", weights="random", options={"width": 4})
+        )
+        config = HeadConfig(dropout=0.5 if case == "dropout" else 0.0)
+        assembled = assemble(backbone, ClassificationHead(("a", "b", "c"), config))
+        data = tf.data.Dataset.from_tensor_slices((PIXELS.astype(np.float32), TARGETS)).batch(8)
+        given = PhaseInput(assembled.model, data.repeat(2), data, "pixels")
+        compiled = compile_phase(
+            assembled,
+            Phase("full", assembled.blocks.names, 0.05, 4, 2),
+            training,
+            lambda phase: given,
+            train_targets=TARGETS,
+        )
+        fitted = fit_compiled(
+            compiled,
+            folder=Path(PLACE) / case / name,
+            display=Display(),
+            title=f"{case} {name}",
+        )
+    found = {
+        "replicas": distribution.num_replicas_in_sync,
+        "losses": [row["loss"] for row in fitted.history],
+        "validation_losses": [row["val_loss"] for row in fitted.history],
+        "steps": fitted.steps_done,
+        "traces": fitted.traces,
+    }
+    return found, [variable.numpy() for variable in assembled.model.weights]
+
+
+def main() -> None:
+    answer: dict[str, dict[str, Any]] = {}
+    for case in CASES:
+        weights = {}
+        answer[case] = {}
+        for name in ("none", "mirrored"):
+            answer[case][name], weights[name] = fit(case, name)
+        answer[case]["largest_difference"] = max(
+            float(np.abs(one - two).max())
+            for one, two in zip(weights["none"], weights["mirrored"], strict=True)
+        )
     print(json.dumps(answer))
 
 

@@ -8,17 +8,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kft.config import HeadConfig, TrainingConfig
-from kft.errors import TrainingError
+from kft.config import HeadConfig, LoraConfig, TrainingConfig
+from kft.errors import ConfigError, TrainingError
 from kft.heads.classification import ClassificationHead
 from kft.model import HEAD
 from kft.training import seed_everything
 from kft.training.callbacks import RefuseDivergence
-from kft.training.fitting import check_movement
+from kft.training.fitting import check_movement, compile_phase, fit_compiled
 from kft.training.inputs import PhaseInput
 
 BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4", HEAD)
@@ -83,7 +84,9 @@ def test_a_phase_ends_at_its_step_inside_an_epoch_and_writes_what_it_did(
 ):
     phase = make_phase("full", *BLOCKS, steps=5, batch_norm="trainable", multipliers={"stem": 0.5})
     fitted = fit(tiny_assembled, phase)
-    assert int(tiny_assembled.model.optimizer.iterations.numpy()) == 5
+    assert fitted.steps_done == 5
+    assert fitted.traces == 1
+    assert 0 < fitted.first_step_seconds < fitted.seconds
     with (tmp_path / "phase" / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
@@ -138,6 +141,190 @@ def test_the_step_of_a_divergence_is_counted_over_the_whole_phase():
             callback.on_train_batch_end(batch, {"loss": 1.0})
     with pytest.raises(TrainingError, match="after step 5"):
         callback.on_train_batch_end(0, {"loss": float("inf")})
+
+
+# Parts and factors
+
+
+def test_biases_and_norms_alone_move_while_statistics_rest(fit, tiny_assembled, make_phase):
+    before = tiny_assembled.blocks.digests()
+    fit(tiny_assembled, make_phase("bitfit", "stage4", HEAD, part="bias_norm", steps=2))
+    after = tiny_assembled.blocks.digests()
+    changed = {
+        path.rsplit("#")[0].rsplit("/")[1]
+        for path, digest in before["stage4"].items()
+        if after["stage4"][path] != digest
+    }
+    assert changed == {"gamma", "beta"}
+    assert moved(before, after) == {"stage4", HEAD}
+
+
+def test_factors_are_merged_into_their_kernels_and_leave_no_trace(
+    fit, assemble_tiny, make_phase, tmp_path
+):
+    assembled = assemble_tiny()
+    before, names = assembled.blocks.digests(), [v.path for v in assembled.model.weights]
+    phase = make_phase("lora", "stage4", HEAD, lora=LoraConfig(rank=2), steps=4)
+    fitted = fit(assembled, phase)
+    after = assembled.blocks.digests()
+    changed = {p for p, digest in before["stage4"].items() if after["stage4"][p] != digest}
+    assert {path.rsplit("#")[0].rsplit("/")[1] for path in changed} == {"kernel"}
+    assert moved(before, after) == {"stage4", HEAD}
+    assert [v.path for v in assembled.model.weights] == names
+    assert fitted.unmoved == ()
+    described = json.loads((tmp_path / "phase" / "phase.json").read_text())
+    assert described["lora"]["rank"] == 2
+    # A later phase trains the kernels themselves.
+    fit(assembled, make_phase("last", "stage4", HEAD, steps=2))
+
+
+# Compiled once, run often
+
+
+@pytest.fixture
+def compile_it(splits):
+    """A phase on noise, with dropout, compiled on a model made anew from the seed."""
+    random = np.random.default_rng(0)
+    pixels = random.uniform(0, 255, (20, 32, 32, 3)).astype(np.float32)
+    targets = random.integers(0, 3, 20)
+    data = tf.data.Dataset.from_tensor_slices((pixels, targets)).batch(8)
+
+    def make(assembled, phase, has_validation=True, **settings):
+        config = TrainingConfig(global_batch_size=8, **{"ema": 0.9, "l2_sp": 0.1} | settings)
+        validation = data.take(1) if has_validation else None
+        return compile_phase(
+            assembled,
+            phase,
+            config,
+            lambda phase: PhaseInput(
+                assembled.model, data.repeat(phase.epochs), validation, "pixels"
+            ),
+            train_targets=targets,
+        )
+
+    return make
+
+
+HEAD_WITH_DROPOUT = ClassificationHead(("cat", "dog", "owl"), HeadConfig(dropout=0.3))
+LAST = {"steps": 6, "steps_per_epoch": 3}
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_reset_phase_is_a_fresh_one_to_the_last_bit_without_a_new_trace(
+    compile_it, assemble_tiny, make_phase, restored_globals, optimizer
+):
+    seed_everything(0)
+    phase = make_phase("last", "stage4", HEAD, batch_norm="trainable", **LAST)
+    used = compile_it(assemble_tiny(head=HEAD_WITH_DROPOUT), phase, optimizer=optimizer)
+    used.run(steps=2)
+    used.reset(learning_rate=0.3, steps=4)
+    used.run(steps=4)
+    used.reset()
+    used.run()
+    fresh = compile_it(assemble_tiny(head=HEAD_WITH_DROPOUT), phase, optimizer=optimizer)
+    fresh.run()
+    assert (used.model.train_traces, used.model.test_traces) == (1, 1)
+    pairs = [*zip(used.assembled.model.variables, fresh.assembled.model.variables, strict=True)]
+    pairs += zip(used.model.optimizer.variables, fresh.model.optimizer.variables, strict=True)
+    assert any("seed_generator" in one.path for one, _ in pairs)
+    for one, other in pairs:
+        assert np.array_equal(one.numpy(), other.numpy()), one.path
+
+
+def test_a_shorter_run_has_a_warmup_of_the_same_share(compile_it, tiny_assembled, make_phase):
+    phase = make_phase("last", "stage4", HEAD, steps=40, steps_per_epoch=3)
+    compiled = compile_it(tiny_assembled, phase, warmup="10 steps")
+    schedule = compiled.model.optimizer.schedule
+    assert schedule.warmup_steps == 10
+    compiled.reset(learning_rate=0.5, steps=20)
+    assert (schedule.peak, schedule.warmup_steps) == (0.5, 5)
+    compiled.reset()
+    assert (schedule.peak, schedule.warmup_steps) == (pytest.approx(1e-2), 10)
+
+
+def test_a_discarded_phase_leaves_the_model_as_it_was(compile_it, tiny_assembled, make_phase):
+    names = [v.path for v in tiny_assembled.model.weights]
+    before = tiny_assembled.blocks.digests()
+    phase = make_phase("lora", "stage4", HEAD, lora=LoraConfig(rank=2), **LAST)
+    compiled = compile_it(tiny_assembled, phase)
+    compiled.run(steps=3)
+    compiled.discard()
+    assert [v.path for v in tiny_assembled.model.weights] == names
+    assert tiny_assembled.blocks.digests() == before
+
+
+def test_what_is_taken_is_what_validation_saw(compile_it, tiny_assembled, make_phase):
+    compiled = compile_it(tiny_assembled, make_phase("last", "stage4", HEAD, **LAST))
+    taken = {}
+
+    class Take(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            taken.update(compiled.take())
+            taken["loss"] = logs["val_loss"]
+
+    compiled.run(callbacks=[Take()])
+    loss = taken.pop("loss")
+    compiled.weights.put(taken)
+    assert compiled.model.evaluate(compiled.given.validation, verbose=0)[0] == pytest.approx(loss)
+
+
+def test_a_compiled_phase_is_fitted_with_callbacks_and_a_last_word(
+    compile_it, tiny_assembled, make_phase, tmp_path, display
+):
+    compiled = compile_it(tiny_assembled, make_phase("last", "stage4", HEAD, **LAST))
+    order = []
+
+    class StopEarly(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            order.append("epoch")
+            self.model.stop_training = True
+
+    fitted = fit_compiled(
+        compiled,
+        folder=tmp_path,
+        display=display,
+        title="last",
+        callbacks=[StopEarly()],
+        choose_weights=lambda: order.append("end") or True,
+        facts={"found": 1},
+    )
+    assert order == ["epoch", "end"]
+    assert (fitted.steps_done, fitted.traces, len(fitted.history)) == (3, 1, 1)
+    described = json.loads((tmp_path / "phase.json").read_text())
+    assert (described["steps_done"], described["found"], described["is_undone"]) == (3, 1, False)
+
+
+def test_a_phase_whose_weights_are_not_chosen_is_undone(
+    compile_it, tiny_assembled, make_phase, tmp_path, display
+):
+    before = tiny_assembled.blocks.digests()
+    phase = make_phase("lora", "stage4", HEAD, lora=LoraConfig(rank=2), **LAST)
+    fitted = fit_compiled(
+        compile_it(tiny_assembled, phase),
+        folder=tmp_path,
+        display=display,
+        title="last",
+        choose_weights=lambda: False,
+    )
+    assert fitted.is_undone
+    assert fitted.steps_done == 6
+    assert tiny_assembled.blocks.digests() == before
+
+
+def test_a_plateau_lowers_the_rate_of_a_phase(compile_it, tiny_assembled, make_phase):
+    # No loss but the first is lower: a rate this low changes none by a ten-thousandth.
+    phase = make_phase("last", HEAD, steps=9, steps_per_epoch=3, learning_rate=1e-9)
+    compiled = compile_it(tiny_assembled, phase, schedule="plateau", warmup=0, ema=None)
+    compiled.run()
+    assert float(compiled.model.optimizer.learning_rate) == pytest.approx(1e-10)
+
+
+def test_a_plateau_without_validation_is_refused_before_the_first_step(
+    compile_it, tiny_assembled, make_phase
+):
+    phase = make_phase("last", HEAD, **LAST)
+    with pytest.raises(ConfigError, match=r"training\.schedule: 'plateau'"):
+        compile_it(tiny_assembled, phase, has_validation=False, schedule="plateau")
 
 
 # What moved
@@ -205,19 +392,43 @@ def test_a_fit_that_cannot_reach_the_backbone_is_refused(fit, assemble_tiny, mak
 MIRRORED = Path(__file__).with_name("mirrored_worker.py")
 
 
-def test_two_mirrored_devices_train_as_one_does_where_batch_norm_rests(pictures, tmp_path):
+@pytest.fixture(scope="module")
+def mirrored(tmp_path_factory) -> dict:
+    """Case -> what one device and two did in it."""
     result = subprocess.run(
-        [sys.executable, str(MIRRORED), pictures, str(tmp_path)],
+        [sys.executable, str(MIRRORED), str(tmp_path_factory.mktemp("mirrored"))],
         capture_output=True,
         text=True,
         check=False,
     )
     assert result.returncode == 0, result.stderr[-2000:]
-    answer = json.loads(result.stdout.splitlines()[-1])
-    assert answer["replicas"] == {"none": 1, "mirrored": 2}
-    one, two = answer["losses"]["none"], answer["losses"]["mirrored"]
-    assert len(one) == 2
-    assert one[0] - one[-1] > 1e-3
-    assert two == pytest.approx(one, abs=1e-5)
-    assert answer["iterations"] == {"none": 4, "mirrored": 4}
-    assert answer["largest_difference"] < 1e-3
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("case", ["plain", "parts"])
+def test_two_mirrored_devices_train_as_one_does_where_batch_norm_rests(mirrored, case):
+    """In parts too, held to the start, with averages that validation sees."""
+    one, two = mirrored[case]["none"], mirrored[case]["mirrored"]
+    assert (one["replicas"], two["replicas"]) == (1, 2)
+    assert (one["steps"], two["steps"]) == (4, 4)
+    assert one["losses"][0] - one["losses"][-1] > 1e-3
+    assert two["losses"] == pytest.approx(one["losses"], abs=1e-5)
+    assert two["validation_losses"] == pytest.approx(one["validation_losses"], abs=1e-5)
+    assert mirrored[case]["largest_difference"] < 1e-3
+
+
+def test_parts_on_one_device_and_two_are_the_plain_step(mirrored):
+    """The pull to the start is zero in the first step: the first epoch begins alike."""
+    plain, parts = mirrored["plain"]["none"], mirrored["parts"]["mirrored"]
+    assert parts["losses"][0] == pytest.approx(plain["losses"][0], abs=1e-2)
+    assert parts["validation_losses"] != plain["validation_losses"]
+
+
+def test_dropout_draws_within_parts_on_two_devices(mirrored):
+    assert np.isfinite(mirrored["dropout"]["mirrored"]["losses"]).all()
+    assert mirrored["dropout"]["mirrored"]["steps"] == 4
+
+
+def test_a_step_is_traced_once_for_each_device(mirrored):
+    for case in mirrored.values():
+        assert (case["none"]["traces"], case["mirrored"]["traces"]) == (1, 2)

@@ -47,7 +47,7 @@ def test_statistics_of_a_module_move_only_if_the_phase_says_so(
     monkeypatch.setattr(workflow, "make_plan", remember)
     train(
         settings(
-            "strategy.name=full", "strategy.full_duration=1 steps",
+            "strategy.name=full", "strategy.duration=1 steps",
             f"strategy.batch_norm={batch_norm}",
         ),
         Display(),

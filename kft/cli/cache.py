@@ -1,0 +1,109 @@
+"""`kft cache`."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from kft.runs.caches import Kept
+
+
+@click.group("cache", short_help="List or clear what kft keeps to save work.")
+def command() -> None:
+    """List or clear what kft keeps to save work.
+
+    Features of frozen blocks, decoded pixels, unpacked records, measurements of engines: all of
+    it can be made again. It lies in KFT_CACHE_DIR, by default ~/.cache/kft. Features and pixels
+    that were used least recently make room when a run's `features.limit_gigabytes` is reached.
+
+    \b
+    Examples:
+      kft cache list
+      kft cache clear features
+    """
+
+
+@command.command("list", short_help="Show the entries, used last first.")
+@click.argument("room", required=False)
+def list_command(room: str | None) -> None:
+    """Show the entries of one ROOM or of all: what they are, their size, when they were used.
+
+    \b
+    Examples:
+      kft cache list
+      kft cache list features
+    """
+    from kft.runs.caches import find_kept
+
+    _show(find_kept(room))
+
+
+def _show(entries: Sequence[Kept]) -> None:
+    from kft.cli.output import _table, make_console
+    from kft.config import FeaturesConfig
+    from kft.runs.caches import EVICTABLE, cache_root
+
+    console = make_console()
+    if not entries:
+        console.print(f"Nothing is kept in {cache_root()}.", soft_wrap=True)
+        return
+    table = _table("room", "key", "what", "size>", "last used")
+    for entry in entries:
+        used = datetime.datetime.fromtimestamp(entry.last_used)
+        size = format_bytes(entry.num_bytes)
+        table.add_row(entry.room, entry.key[:12], entry.about, size, f"{used:%Y-%m-%d %H:%M}")
+    console.print(table)
+    limited = sum(entry.num_bytes for entry in entries if entry.room in EVICTABLE)
+    total = sum(entry.num_bytes for entry in entries)
+    limit = FeaturesConfig().limit_gigabytes * 1e9
+    console.print(
+        f"{format_bytes(total)} in {cache_root()}; {' and '.join(EVICTABLE)} take "
+        f"{format_bytes(limited)} of {format_bytes(limit)}, or of what a pipeline says in "
+        "features.limit_gigabytes.",
+        soft_wrap=True,
+    )
+
+
+@command.command("clear", short_help="Remove entries that no process uses.")
+@click.argument("room", required=False)
+@click.argument("key", required=False)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def clear_command(room: str | None, key: str | None, yes: bool) -> None:
+    """Remove all entries, those of one ROOM, or those of it whose name begins with KEY.
+
+    Entries in use stay. Unpacked records do not tell whether they are in use: they go only
+    where their ROOM is named.
+
+    \b
+    Examples:
+      kft cache clear
+      kft cache clear features 3f9c --yes
+    """
+    from kft.runs.caches import clear, find_clearable
+
+    found = find_clearable(room, key)
+    if found and not yes:
+        size = format_bytes(sum(entry.num_bytes for entry in found))
+        click.confirm(f"Remove {_count(found)}, {size}?", abort=True)
+    cleared = clear(found)
+    freed = format_bytes(cleared.freed_bytes)
+    click.echo(f"Removed {_count(cleared.removed)} and freed {freed}.")
+    for entry in cleared.in_use:
+        click.echo(f"Kept {entry.room} {entry.key[:12]}: a process uses it.")
+
+
+def _count(entries: Sequence[Kept]) -> str:
+    return "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
+
+
+def format_bytes(count: float) -> str:
+    """Such as '12.3 MB', in units of a thousand."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

@@ -1,0 +1,173 @@
+"""`kft data`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kft.cli.options import pipeline_options, with_trust
+
+if TYPE_CHECKING:
+    from kft.config import BackboneConfig, Pipeline
+    from kft.data import Splits
+
+
+@click.command("data", short_help="Show the data: splits, classes, augmented pictures.")
+@pipeline_options
+@click.option(
+    "--show-augmented",
+    "picture",
+    metavar="FILE.png",
+    type=click.Path(path_type=Path),
+    help="Draw training pictures and what augmentation makes of them.",
+)
+@click.option("--preset", metavar="NAME", help="The augmentation drawn; by default the pipeline's.")
+@click.option(
+    "--pictures",
+    type=click.IntRange(1, 100),
+    default=6,
+    show_default=True,
+    help="Examples drawn, of the classes in turn.",
+)
+@click.option(
+    "--views",
+    type=click.IntRange(1, 20),
+    default=5,
+    show_default=True,
+    help="Augmented views of each: those of the first epochs.",
+)
+def command(
+    source: str,
+    overrides: tuple[str, ...],
+    trust: bool,
+    *,
+    picture: Path | None,
+    preset: str | None,
+    pictures: int,
+    views: int,
+) -> None:
+    """Show the data: splits, classes, augmented pictures.
+
+    Every picture is decoded on the way; those that cannot be are named.
+
+    Augmentations: none, light, medium, strong, trivial_augment, rand_augment,
+    aug_mix. A drawn view is what training with the same seed shows in the epoch
+    of that number.
+
+    \b
+    Examples:
+      kft data photos/
+      kft data photos/ --show-augmented augmented.png
+      kft data photos/ --show-augmented strong.png --preset strong --pictures 10
+    """
+    from kft.cli.startup import start_tensorflow
+    from kft.config import load_pipeline
+
+    if preset is not None:
+        overrides = (*overrides, f"data.augmentation={preset}")
+    pipeline = load_pipeline(source, with_trust(overrides, trust))
+    if picture is not None:
+        _check_picture(picture, pipeline.data.augmentation)
+    start_tensorflow()
+
+    from kft.data import load_splits
+    from kft.training import Display
+
+    with Display().track("Checking every picture") as advance:
+        splits = load_splits(pipeline.data, progress=advance)
+    _show_splits(splits)
+    if picture is not None:
+        _draw(pipeline, splits, picture, pictures, views)
+        click.echo(f"\n{picture}: {pipeline.data.augmentation}, {views} views of each picture")
+
+
+def _check_picture(path: Path, preset: str) -> None:
+    if path.suffix.lower() != ".png":
+        raise click.UsageError(f"--show-augmented: {path} must end in .png.")
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise click.UsageError(f"--show-augmented: {path} is no file in a folder that exists.")
+    if preset == "none":
+        raise click.UsageError(
+            "--show-augmented: data.augmentation is 'none', so there is nothing to show. "
+            "Name one with --preset."
+        )
+
+
+def _draw(pipeline: Pipeline, splits: Splits, path: Path, pictures: int, views: int) -> None:
+    import io
+
+    from kft.data.augmentation import make_augmentation
+    from kft.data.decoding import make_decoder
+    from kft.data.gallery import draw_gallery, make_rows
+    from kft.runs.atomic import write_bytes
+
+    augmentation = make_augmentation(pipeline.data.augmentation)
+    assert augmentation is not None
+    modality, height, width = _find_input(pipeline.backbone)
+    rows = make_rows(
+        splits,
+        make_decoder(modality, height, width, pipeline.data),
+        augmentation,
+        num_pictures=pictures,
+        num_views=views,
+        seed=pipeline.training.seed,
+    )
+    caption = f"{pipeline.data.augmentation}: {pipeline.data.path} at {height} x {width}"
+    content = io.BytesIO()
+    draw_gallery(rows, caption=caption).save(content, "PNG")
+    write_bytes(path, content.getvalue())
+
+
+def _find_input(config: BackboneConfig) -> tuple[str, int, int]:
+    """Modality, height and width of what the backbone reads."""
+    from kft.backbones import load_backbone
+    from kft.backbones.families import ARCHITECTURES
+    from kft.backbones.official import check_size
+
+    if config.name in ARCHITECTURES:
+        size = check_size(ARCHITECTURES[config.name], config.input_size)
+        return "image", size, size
+    # Any other says it only when it is built.
+    spec = load_backbone(config).input_spec
+    return spec.modality, spec.height, spec.width
+
+
+def _show_splits(splits: Splits) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from kft.cli.output import make_console
+    from kft.data import SPLIT_NAMES
+    from kft.workflow import describe_data
+
+    console = make_console()
+    for line in describe_data(splits):
+        console.print(line, soft_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
+    for split in SPLIT_NAMES:
+        table.add_column(split, justify="right")
+    for name, *cells in summarise(splits):
+        table.add_row(name, *cells)
+    console.print(table)
+
+
+def summarise(splits: Splits) -> list[tuple[str, ...]]:
+    """Name of each class, label or number, and its count or range in each split."""
+    from kft.data import SPLIT_NAMES
+
+    def describe(split: str, index: int) -> str:
+        targets = splits.get(split).targets  # type: ignore[arg-type]
+        if splits.target_kind == "class":
+            return f"{int((targets == index).sum()):,}"
+        if splits.target_kind == "labels":
+            return f"{int(targets[:, index].sum()):,}"
+        return f"{targets[:, index].min():g} to {targets[:, index].max():g}" if len(targets) else ""
+
+    rows = [
+        (name, *(describe(split, index) for split in SPLIT_NAMES))
+        for index, name in enumerate(splits.class_names)
+    ]
+    return [*rows, ("all", *(f"{len(splits.get(split)):,}" for split in SPLIT_NAMES))]

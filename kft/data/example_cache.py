@@ -1,0 +1,125 @@
+"""What was made of each example once, in memory or on the disk, gathered by index."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+# Tensors that share their memory with an array must begin where TensorFlow's own do.
+_ALIGNMENT = 64
+
+
+class ExampleCache:
+    """Decoded pixels, or the activations of a frozen prefix, of every example and view.
+
+    Args:
+        values: (views, examples, …) in memory; or a memory-mapped array of a
+            file, of which no more is read than what is asked for. 16-bit
+            floats come out as float32.
+        entry: What keeps that file from being removed; held as long as the cache is.
+
+    Attributes:
+        num_views: How many views there are; 1 where examples are not augmented.
+        num_examples: How many examples there are.
+    """
+
+    def __init__(self, values: tf.Tensor | np.ndarray, *, entry: object = None) -> None:
+        self.num_views, self.num_examples = (int(size) for size in values.shape[:2])
+        self._entry = entry
+        shape = (self.num_views * self.num_examples, *values.shape[2:])
+        is_on_disk = isinstance(values, np.memmap)
+        self._rows: _Rows = _FileRows(values) if is_on_disk else _MemoryRows(values, shape)
+
+    def gather(self, indices: tf.Tensor, epoch: tf.Tensor | int = 0) -> tf.Tensor:
+        """The values of the examples at `indices` (batch); of view `epoch % num_views`.
+
+        Args:
+            indices: Of the examples (batch).
+            epoch: Which time they come, from 0: one number, or one for each (batch).
+        """
+        view = tf.cast(epoch, tf.int64) % self.num_views
+        values = self._rows.gather(view * self.num_examples + tf.cast(indices, tf.int64))
+        return tf.cast(values, tf.float32) if values.dtype == tf.float16 else values
+
+
+class _Rows(Protocol):
+    def gather(self, rows: tf.Tensor) -> tf.Tensor:
+        """The rows of those numbers, int64 (batch)."""
+
+
+class _MemoryRows:
+    def __init__(self, values: tf.Tensor | np.ndarray, shape: tuple[int, ...]) -> None:
+        # Here, not in `gather`: inside a tf.data function it would run for each batch.
+        self._values = tf.reshape(values, shape)
+
+    def gather(self, rows: tf.Tensor) -> tf.Tensor:
+        return tf.gather(self._values, rows)
+
+
+class _FileRows:
+    """The rows of a mapped file by plain reads.
+
+    Through the map, what was ever read would count as memory of this process,
+    and a page that is still on the disk would stop every Python thread.
+    """
+
+    def __init__(self, values: np.memmap) -> None:
+        assert values.flags.c_contiguous, "rows of a cache lie one after the other"
+        assert values.filename is not None
+        self._shape, self._dtype = values.shape[2:], values.dtype
+        self._row_bytes = int(np.prod(self._shape, dtype=np.int64)) * values.itemsize
+        self._start = _find_start(values)
+        self._name = values.filename
+        self._descriptor = os.open(self._name, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def gather(self, rows: tf.Tensor) -> tf.Tensor:
+        values = tf.numpy_function(self._read, [rows], self._dtype, stateful=False)
+        return tf.ensure_shape(values, (*rows.shape, *self._shape))
+
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        values = np.empty((len(rows), *self._shape), self._dtype)
+        # Rows that follow each other are one read: a whole batch, where it comes in order.
+        bounds = [*np.flatnonzero(np.diff(rows, prepend=-2) != 1), len(rows)]
+        for start, stop in pairwise(bounds):
+            place = self._start + int(rows[start]) * self._row_bytes
+            self._fill(memoryview(values[start:stop]).cast("B"), place)
+        return values
+
+    def _fill(self, wanted: memoryview, place: int) -> None:
+        while len(wanted):
+            count = os.preadv(self._descriptor, [wanted], place)
+            if not count:
+                raise OSError(f"{self._name} ends at byte {place}, before its last row")
+            wanted, place = wanted[count:], place + count
+
+
+def _find_start(values: np.memmap) -> int:
+    """Byte of the file at which a mapped array begins, also where it is a part of a larger one."""
+    whole: np.ndarray = values
+    while isinstance(whole.base, np.ndarray):
+        whole = whole.base
+    assert isinstance(whole, np.memmap)
+    return int(whole.offset) + values.ctypes.data - whole.ctypes.data
+
+
+def empty_array(shape: tuple[int, ...], dtype: np.dtype | type) -> np.ndarray:
+    """Memory to fill, which `share_as_tensor` then takes without copying it."""
+    num_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    memory = np.empty(num_bytes + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + num_bytes].view(dtype).reshape(shape)
+
+
+def share_as_tensor(values: np.ndarray) -> tf.Tensor:
+    """A tensor on the CPU over the very memory of an array of `empty_array`.
+
+    `tf.constant` would copy it. Nothing may be written to the array after.
+    """
+    assert values.ctypes.data % _ALIGNMENT == 0
+    return tf.experimental.dlpack.from_dlpack(values.__dlpack__())

@@ -1,0 +1,234 @@
+"""Engines: what runs a model's forward pass on batches of pixels."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import re
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kft.errors import ConfigError
+from kft.model import compile_forward
+
+Engine = Callable[[Any], np.ndarray]
+"""Inputs (batch, …), a tensor or an array -> float32 outputs (batch, …), for any batch size."""
+
+# Examples that LiteRT and OpenVINO see at once. They plan memory for one fixed size, and eight
+# pictures keep two cores busy; more of them only leave the processor's cache.
+PIECE = 8
+
+# What folding and LiteRT say on the error stream each time, whatever the log level.
+_NOTICE = re.compile(
+    rb"INFO: (Created|Initialized) TensorFlow Lite|"
+    rb"[IW]\d{4} .*(devices\.cc|single_machine\.cc|tf_tfl_flatbuffer_helpers\.cc)"
+)
+
+
+class Forward:
+    """A model's forward pass in inference, traced and folded once for all engines made of it.
+
+    The folded graph holds the weights as they are when it is first asked for.
+
+    Args:
+        model: One input, one output.
+        activate: Applied to the output, inside the graph.
+    """
+
+    def __init__(self, model: keras.Model, activate: Callable[[Any], Any] = tf.identity) -> None:
+        self.model = model
+        self._activate = activate
+
+    @cached_property
+    def traced(self) -> Any:
+        """The graph that reads the model's variables."""
+        return compile_forward(self.model, self._activate)
+
+    @cached_property
+    def folded(self) -> Any:
+        """The graph with its variables as constants."""
+        # TensorFlow shows this in no public name; its own converters go this way.
+        from tensorflow.python.framework.convert_to_constants import (
+            convert_variables_to_constants_v2,
+        )
+
+        traced = self.traced
+        with _without_notices():
+            return convert_variables_to_constants_v2(traced)
+
+    @property
+    def piece_shape(self) -> tuple[int, ...]:
+        """(PIECE, …): inputs of the engines that plan for one size.
+
+        Raises:
+            ValueError: The model takes inputs of more than one size.
+        """
+        shape = tuple(self.model.inputs[0].shape[1:])
+        if None in shape:
+            raise ValueError(f"inputs of shape {shape} have no fixed size")
+        return (PIECE, *shape)
+
+
+def make_engine(name: str, forward: Forward) -> Engine:
+    """The engine of one of `ENGINES`, ready for its first batch.
+
+    Raises:
+        ConfigError: It needs a package that is not installed.
+        Exception: Whatever its converter raises for a model that it cannot take.
+    """
+    return ENGINES[name](forward)
+
+
+def is_available(name: str) -> bool:
+    """Whether the packages of an engine are installed."""
+    return not name.startswith("openvino") or importlib.util.find_spec("openvino") is not None
+
+
+def _make_keras(forward: Forward) -> Engine:
+    traced = forward.traced
+    return lambda inputs: traced(tf.convert_to_tensor(inputs)).numpy()
+
+
+def _make_folded(forward: Forward) -> Engine:
+    folded = forward.folded
+    return lambda inputs: folded(tf.convert_to_tensor(inputs))[0].numpy()
+
+
+def _make_litert(forward: Forward) -> Engine:
+    shape, folded = forward.piece_shape, forward.folded
+    with _without_notices():
+        # Of the folded graph: converting the one with variables takes ten times as long, and
+        # some of its answers were NaN.
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([folded])
+        interpreter = tf.lite.Interpreter(
+            model_content=converter.convert(), num_threads=num_cores()
+        )
+        given = interpreter.get_input_details()[0]["index"]
+        wanted = interpreter.get_output_details()[0]["index"]
+        interpreter.resize_tensor_input(given, shape)
+        interpreter.allocate_tensors()
+
+    def run(piece: np.ndarray) -> np.ndarray:
+        interpreter.set_tensor(given, piece)
+        interpreter.invoke()
+        return interpreter.get_tensor(wanted)
+
+    return _in_pieces(run)
+
+
+def _make_openvino(forward: Forward, precision: str = "f32") -> Engine:
+    try:
+        import openvino
+    except ImportError:
+        raise ConfigError(
+            "features.engine: OpenVINO is not installed. Run `pip install 'kft[openvino]'`, or "
+            "choose `auto`, `keras`, `folded` or `litert`."
+        ) from None
+    shape = forward.piece_shape
+    core = openvino.Core()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.pb")
+        path.write_bytes(forward.folded.graph.as_graph_def().SerializeToString())
+        model = core.read_model(path)
+    model.reshape(list(shape))
+    # One stream over all cores: the batches come one after the other.
+    options = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_NUM_THREADS": num_cores(),
+    }
+    request = core.compile_model(model, "CPU", options).create_infer_request()
+
+    def run(piece: np.ndarray) -> np.ndarray:
+        # A copy: the next piece overwrites what it gave.
+        return np.array(request.infer({0: piece}, share_inputs=True)[0], np.float32)
+
+    return _in_pieces(run)
+
+
+def _make_openvino_bfloat16(forward: Forward) -> Engine:
+    return _make_openvino(forward, "bf16")
+
+
+ENGINES: dict[str, Callable[[Forward], Engine]] = {
+    "keras": _make_keras,
+    "folded": _make_folded,
+    "litert": _make_litert,
+    "openvino": _make_openvino,
+    "openvino_bfloat16": _make_openvino_bfloat16,
+}
+
+
+def number_class(name: str) -> str:
+    """'bfloat16', or 'float32' for the engines that give Keras's numbers."""
+    return "bfloat16" if name == "openvino_bfloat16" else "float32"
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _in_pieces(run: Callable[[np.ndarray], np.ndarray]) -> Engine:
+    """An engine for any batch size, of one for PIECE examples."""
+
+    def compute(inputs: Any) -> np.ndarray:
+        values = _as_array(inputs)
+        outputs = []
+        for start in range(0, len(values), PIECE):
+            piece = values[start : start + PIECE]
+            count = len(piece)
+            if count < PIECE:
+                # Examples do not see each other: what fills the piece changes nothing.
+                padding = np.zeros((PIECE - count, *piece.shape[1:]), piece.dtype)
+                piece = np.concatenate([piece, padding])
+            outputs.append(run(piece)[:count])
+        return np.concatenate(outputs)
+
+    return compute
+
+
+def _as_array(inputs: Any) -> np.ndarray:
+    """The numbers of a tensor, without a copy where it lies in this memory."""
+    try:
+        return np.asarray(memoryview(inputs))
+    except (TypeError, ValueError, BufferError):
+        return np.asarray(inputs)
+
+
+@contextmanager
+def _without_notices() -> Iterator[None]:
+    """Hold back notices; what else comes on the error stream is passed on after."""
+    stderr = os.dup(2)
+    logger = logging.getLogger("absl")
+    with tempfile.TemporaryFile() as said, warnings.catch_warnings():
+        # That the interpreter moves out of TensorFlow: kft pins the TensorFlow that has it.
+        warnings.filterwarnings("ignore", message=r"\s*Warning: tf.lite.Interpreter is deprecated")
+        logger.addFilter(_is_no_advice)
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            logger.removeFilter(_is_no_advice)
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            said.seek(0)
+            for line in said:
+                if not _NOTICE.match(line):
+                    os.write(2, line)
+
+
+def _is_no_advice(record: logging.LogRecord) -> bool:
+    # LiteRT asks for the model beside the folded graph, which leads to the conversion that is
+    # slow and wrong.
+    return "trackable_obj" not in record.getMessage()

@@ -1,0 +1,165 @@
+"""The linear head at its optimum, its penalty chosen by cross-validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kft.linear.problem import MAX_HELD, Problem, State, TargetKind
+
+NUM_FOLDS = 5
+# Half a decade a step, from where the solution is almost the prior.
+PATH_FACTOR = 10**-0.5
+MAX_PATH_STEPS = 16
+# The path ends after so many penalties in a row without a better one.
+PATIENCE = 2
+# Rows that cross-validation looks at. A penalty is the strength of a prior on the weights, which
+# more examples leave as it is: what is best for these serves all.
+MAX_CROSS_VALIDATED = MAX_HELD
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One penalty of the path.
+
+    Attributes:
+        penalty: Factor on the squared norm of the kernel.
+        loss: Mean loss of an example on the fold that did not see it.
+        score: Accuracy there; for numbers the mean absolute error.
+    """
+
+    penalty: float
+    loss: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A linear head at the optimum of its objective.
+
+    Attributes:
+        kernel: float32 (features, outputs).
+        bias: float32 (outputs,).
+        penalty: The one that cross-validation chose.
+        path: What was tried, strongest penalty first; empty where the
+            penalty was given.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    penalty: float
+    path: tuple[Attempt, ...]
+
+    @property
+    def best(self) -> Attempt:
+        """The attempt whose penalty was chosen."""
+        return next(attempt for attempt in self.path if attempt.penalty == self.penalty)
+
+
+def solve_linear(
+    features: np.ndarray,
+    targets: np.ndarray,
+    kind: TargetKind,
+    *,
+    weights: np.ndarray | None = None,
+    offsets: np.ndarray | None = None,
+    penalty: float | None = None,
+    seed: int = 0,
+) -> Solution:
+    """Minimise the sum of losses plus penalty times the squared norm of the kernel.
+
+    The loss is cross-entropy for classes, the sum of binary cross-entropies
+    for labels, half the squared error for numbers; the bias is not penalised.
+    The problem is preconditioned by the spectrum of the features: with fewer
+    examples than features it is solved in the span of the examples, which
+    holds the same solution. Features that lie on a disk are read in blocks,
+    so that memory does not grow with the examples.
+
+    Args:
+        features: (examples, features), of any float type, possibly memory-mapped.
+        targets: Dense: (examples, outputs), rows of 0 and 1, shares, or numbers.
+        kind: What a target is.
+        weights: (examples,) factor on each example's loss.
+        offsets: (outputs,) added to the logits in the loss only.
+        penalty: None to choose it by cross-validation.
+        seed: Of the folds.
+
+    Source: Kornblith et al., Do Better ImageNet Models Transfer Better?,
+    arXiv:1805.08974, for the objective.
+    """
+    examples = np.ones(len(features), np.float32) if weights is None else weights
+    shift = np.zeros(targets.shape[1], np.float32) if offsets is None else offsets
+    path: tuple[Attempt, ...] = ()
+    start = None
+    if penalty is None:
+        chosen = _choose_rows(targets, kind, seed)
+        part = features if len(chosen) == len(features) else np.asarray(features[chosen])
+        problem = Problem(part, targets[chosen], kind, examples[chosen], shift)
+        penalty, path, start = _walk_path(problem, assign_folds(targets[chosen], kind, seed))
+    whole = Problem(features, targets, kind, examples, shift)
+    mask = np.ones((1, len(features)), bool)
+    kernel, bias = whole.solve(penalty, mask, start, tolerance=1e-10)
+    return Solution(kernel[0], bias[0], penalty, path)
+
+
+def cross_validate(
+    features: np.ndarray, targets: np.ndarray, kind: TargetKind, seed: int = 0
+) -> Attempt:
+    """How well the best linear head on these features does on examples it did not see."""
+    chosen = _choose_rows(targets, kind, seed)
+    ones = np.ones(len(chosen), np.float32)
+    part, dense = np.asarray(features[chosen]), targets[chosen]
+    problem = Problem(part, dense, kind, ones, np.zeros(targets.shape[1], np.float32))
+    penalty, path, _ = _walk_path(problem, assign_folds(dense, kind, seed))
+    return next(attempt for attempt in path if attempt.penalty == penalty)
+
+
+def assign_folds(targets: np.ndarray, kind: TargetKind, seed: int) -> np.ndarray:
+    """Fold of each example, (examples,): classes are spread evenly over the folds."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(targets))
+    if kind == "class":
+        # Sorted by class and dealt out in turn.
+        order = order[np.argsort(targets.argmax(axis=1)[order], kind="stable")]
+    folds = np.empty(len(targets), np.int64)
+    folds[order] = np.arange(len(targets)) % min(NUM_FOLDS, len(targets))
+    return folds
+
+
+def _choose_rows(targets: np.ndarray, kind: TargetKind, seed: int) -> np.ndarray:
+    """All rows, or as many as cross-validation looks at, with every class in its share."""
+    if len(targets) <= MAX_CROSS_VALIDATED:
+        return np.arange(len(targets))
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(targets))
+    if kind == "class":
+        order = order[np.argsort(targets.argmax(axis=1)[order], kind="stable")]
+    picks = np.linspace(0, len(targets) - 1, MAX_CROSS_VALIDATED).astype(int)
+    return np.sort(order[picks])
+
+
+def _walk_path(problem: Problem, folds: np.ndarray) -> tuple[float, tuple[Attempt, ...], State]:
+    """The best penalty, all that were tried, and the solution on all rows there.
+
+    All folds, and all rows as one more, are solved at once, each from its
+    solution at the penalty before.
+    """
+    # The last row of the mask leaves nothing out.
+    num_folds = int(folds.max()) + 1
+    mask = np.stack([*(folds != fold for fold in range(num_folds)), np.ones(len(folds), bool)])
+    penalty = problem.largest_penalty
+    path: list[Attempt] = []
+    state: State | None = None
+    best: State | None = None
+    best_at = 0
+    for index in range(MAX_PATH_STEPS):
+        state = problem.solve(penalty, mask, state, tolerance=1e-5)
+        path.append(Attempt(penalty, *problem.judge(state, folds)))
+        if path[-1].loss <= path[best_at].loss:
+            best, best_at = (state[0][-1:], state[1][-1:]), index
+        elif index - best_at >= PATIENCE:
+            break
+        penalty *= PATH_FACTOR
+    assert best is not None
+    return path[best_at].penalty, tuple(path), best

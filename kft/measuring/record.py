@@ -1,0 +1,215 @@
+"""What was measured: its record on disk, and what it puts in place of `auto`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from kft.backbones.families import ARCHITECTURES
+from kft.config import Pipeline, TrainingConfig, override_pipeline
+from kft.measuring.machine import default_threads, describe_machine
+from kft.runs import package_versions
+from kft.runs.atomic import write_json
+from kft.runs.caches import cache_folder, cache_root
+
+DEFAULT_PRECISION = "float32"
+DEFAULT_BATCH_SIZE = TrainingConfig.model_fields["global_batch_size"].default
+_ROOM = "measured"
+# Those that decide how fast a step is.
+_VERSIONS = ("kft", "tensorflow", "keras")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One thing that was tried, or that there was no time for.
+
+    Attributes:
+        candidate: Such as 'bfloat16', '1 thread', 'batch 64', 'XLA'.
+        precision: Keras dtype policy.
+        threads: Of an operation.
+        jit_compile: Whether XLA compiled the step.
+        batch_size: Examples in a step.
+        examples_per_second: Of full training steps; None if it was not measured.
+        ratio: Speed, in units of what it is compared with; None likewise.
+        peak_bytes: Most memory of its process so far; None if unknown.
+        seconds: That it took to try.
+        note: What is to be said of it; empty if nothing is.
+    """
+
+    candidate: str
+    precision: str
+    threads: int
+    jit_compile: bool
+    batch_size: int
+    examples_per_second: float | None = None
+    ratio: float | None = None
+    peak_bytes: int | None = None
+    seconds: float = 0.0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The fastest settings for a model on a machine, and what they were chosen from.
+
+    Attributes:
+        precision: Keras dtype policy.
+        jit_compile: Whether XLA compiles the step.
+        batch_size: Examples in a step.
+        threads: Of an operation.
+        trials: What was tried, in order.
+        seconds: That it took in all.
+        backbone: In words.
+        machine: In words.
+        measured_at: Local time, in ISO 8601.
+    """
+
+    precision: str
+    jit_compile: bool
+    batch_size: int
+    threads: int
+    trials: tuple[Trial, ...]
+    seconds: float
+    backbone: str
+    machine: str
+    measured_at: str
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether time ran out before the first step: its settings are the defaults."""
+        return all(trial.examples_per_second is None for trial in self.trials)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A setting that may be measured.
+
+    Attributes:
+        setting: Its path in the pipeline.
+        value: In force.
+        origin: Where the value comes from, in words.
+    """
+
+    setting: str
+    value: str
+    origin: str
+
+
+def find_record(pipeline: Pipeline) -> Path:
+    """Where the record of this model on this machine is, or would be."""
+    key = json.dumps(
+        {
+            "machine": describe_machine(),
+            "versions": {name: package_versions()[name] for name in _VERSIONS},
+            "backbone": _identify_backbone(pipeline),
+            # What a user pinned is not varied: the rest was measured beside it.
+            "pinned": {
+                name: getattr(pipeline.training, name)
+                for name in ("precision", "jit_compile", "threads")
+            },
+        },
+        sort_keys=True,
+    )
+    digest = hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
+    return cache_root() / _ROOM / f"{digest}.json"
+
+
+def _identify_backbone(pipeline: Pipeline) -> dict[str, Any]:
+    """What decides the arithmetic of a backbone: its weights do not."""
+    config = pipeline.backbone
+    size, options = config.input_size, dict(config.options)
+    if config.name in ARCHITECTURES:
+        architecture = ARCHITECTURES[config.name]
+        size = size or architecture.default_size
+        options = {name: rule.default for name, rule in architecture.options.items()} | options
+    is_path = Path(config.name).exists()
+    name = str(Path(config.name).absolute()) if is_path else config.name
+    return {"name": name, "input_size": size, "options": options}
+
+
+def describe_model(pipeline: Pipeline) -> str:
+    """The backbone in words: 'mobilenet_v2, alpha 0.35, 160 x 160'."""
+    identity = _identify_backbone(pipeline)
+    size = identity["input_size"]
+    options = [f"{name} {value}" for name, value in pipeline.backbone.options.items()]
+    return ", ".join([identity["name"], *options, *([f"{size} x {size}"] if size else [])])
+
+
+def save_measured(pipeline: Pipeline, measured: Measured) -> Path:
+    """Remember it; gives the file."""
+    cache_folder(_ROOM)
+    path = find_record(pipeline)
+    write_json(path, asdict(measured))
+    return path
+
+
+def load_measured(pipeline: Pipeline) -> Measured | None:
+    """What was measured for this model on this machine, or None; starts no TensorFlow.
+
+    A record that cannot be read counts as none: measuring anew writes it whole.
+    """
+    try:
+        values = json.loads(find_record(pipeline).read_text(encoding="utf-8"))
+        trials = tuple(Trial(**trial) for trial in values.pop("trials"))
+        return Measured(trials=trials, **values)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def apply_measured(pipeline: Pipeline, measured: Measured | None) -> Pipeline:
+    """The pipeline with every `auto` among the measured settings made a value.
+
+    What a user gave stays. With nothing measured the values are float32, no
+    XLA, one thread a core and 32 examples, so that a run's record always
+    holds what it ran with.
+    """
+    values = {
+        "precision": measured.precision if measured else DEFAULT_PRECISION,
+        "jit_compile": measured.jit_compile if measured else False,
+        "threads": measured.threads if measured else default_threads(),
+        "global_batch_size": _batch_size(pipeline, measured),
+    }
+    overrides = [
+        f"training.{name}={json.dumps(value)}"
+        for name, value in values.items()
+        if getattr(pipeline.training, name) == "auto"
+    ]
+    return override_pipeline(pipeline, overrides) if overrides else pipeline
+
+
+def _batch_size(pipeline: Pipeline, measured: Measured | None) -> int:
+    """A multiple of the parts that a batch is computed in."""
+    parts = pipeline.training.accumulation
+    size = measured.batch_size if measured else DEFAULT_BATCH_SIZE
+    return max(parts, size // parts * parts)
+
+
+def describe_choices(pipeline: Pipeline, measured: Measured | None) -> tuple[Choice, ...]:
+    """Each measured setting, its value in force and where it comes from.
+
+    Args:
+        pipeline: As the user gave it, before `apply_measured`.
+        measured: What is remembered, if anything.
+    """
+    applied = apply_measured(pipeline, measured)
+    choices = []
+    for name in ("precision", "jit_compile", "threads", "global_batch_size"):
+        given = getattr(pipeline.training, name)
+        field = type(pipeline.training).model_fields[name]
+        if given != "auto":
+            origin = "default" if given == field.default else "given"
+        elif measured:
+            origin = f"measured on {measured.measured_at[:10]}"
+        else:
+            origin = "default; nothing is measured yet"
+        value = json.dumps(getattr(applied.training, name)).strip('"')
+        choices.append(Choice(f"training.{name}", value, origin))
+    return tuple(choices)
+
+
+def to_json(measured: Measured) -> str:
+    """The record as text."""
+    return json.dumps(asdict(measured), indent=2, ensure_ascii=False)

@@ -1,0 +1,107 @@
+"""What a phase does to each block, for people to read before it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+import keras
+
+from kft.backbones.hub import HubBlock
+from kft.backbones.record import Block
+from kft.config import FeaturesConfig
+from kft.features import Cut, find_cut
+from kft.model import HEAD, Assembled, flatten_layers
+from kft.strategies import Phase
+from kft.strategies.traits import count_lora_parameters
+
+
+@dataclass(frozen=True)
+class BlockRow:
+    """One block in one phase.
+
+    Attributes:
+        block: Its name.
+        parameters: Numbers in it, batch statistics included.
+        trainable_parameters: Those that gradients change; of low-rank
+            factors theirs, which are no part of `parameters`.
+        learning_rate: Peak rate, or None for a block that rests, and for one
+            that is solved for.
+        batch_norm: 'frozen' or 'trainable' batch statistics, or 'none' where
+            the block has no such layer.
+        computed_from: 'cache' before the cut, 'computed' in every step after it.
+    """
+
+    block: str
+    parameters: int
+    trainable_parameters: int
+    learning_rate: float | None
+    batch_norm: Literal["none", "frozen", "trainable"]
+    computed_from: Literal["cache", "computed"]
+
+
+def describe_blocks(
+    assembled: Assembled, phase: Phase, *, features: FeaturesConfig
+) -> tuple[BlockRow, ...]:
+    """A row for each block, shallow to deep; sets the model's `trainable` flags as the phase does.
+
+    Args:
+        assembled: The model.
+        phase: As planned; of a choice among candidates the first one's blocks.
+        features: The pipeline's `features` section.
+    """
+    assembled.blocks.set_trainable(
+        phase.trainable, batch_norm=phase.batch_norm, part=phase.part, lora=phase.lora
+    )
+    cut = find_stored_cut(assembled, phase, features)
+    num_stored = _count_stored(assembled, cut)
+    return tuple(
+        BlockRow(
+            block.name,
+            block.num_parameters,
+            _count_trainable(block, phase),
+            _learning_rate(block, phase),
+            _batch_norm(block, phase),
+            "cache" if index < num_stored else "computed",
+        )
+        for index, block in enumerate(assembled.blocks.blocks)
+    )
+
+
+def find_stored_cut(assembled: Assembled, phase: Phase, features: FeaturesConfig) -> Cut | None:
+    """The cut whose activations a phase is fitted on, or None where it starts from pixels."""
+    is_stored = phase.augmentation == "none" or features.views > 0
+    if not features.enabled or not is_stored:
+        return None
+    return find_cut(assembled, phase.trainable)
+
+
+def _count_stored(assembled: Assembled, cut: Cut | None) -> int:
+    if cut is None:
+        return 0
+    names = [block.name for block in assembled.backbone.blocks]
+    return names.index(cut.name) + 1 if cut.name in names else len(names)
+
+
+def _count_trainable(block: Block, phase: Phase) -> int:
+    if block.name not in phase.trainable:
+        return 0
+    if phase.lora is not None and block.name != HEAD:
+        return count_lora_parameters((block,), phase.lora)
+    return sum(prod(variable.shape) for variable in block.variables if variable.trainable)
+
+
+def _learning_rate(block: Block, phase: Phase) -> float | None:
+    if block.name not in phase.trainable or phase.method == "solve":
+        return None
+    return phase.learning_rate * phase.multipliers.get(block.name, 1.0)
+
+
+def _batch_norm(block: Block, phase: Phase) -> Literal["none", "frozen", "trainable"]:
+    parts = [part for layer in block.layers for part in flatten_layers(layer)]
+    # Whether a hub module has such layers its graph does not say.
+    if not any(isinstance(p, (keras.layers.BatchNormalization, HubBlock)) for p in parts):
+        return "none"
+    moves = block.name in phase.trainable and phase.batch_norm == "trainable"
+    return "trainable" if moves else "frozen"

@@ -1,0 +1,193 @@
+"""An entry of the cache: written whole by one process, checked whenever it is opened."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import weakref
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kft.runs.caches import (
+    MANIFEST,
+    PARTIAL,
+    cache_folder,
+    check_space,
+    discard,
+    lock_path,
+    make_partial_path,
+    make_room,
+    touch,
+)
+from kft.runs.locks import hold_alone, share
+
+FORMAT = 2
+_CHUNK_BYTES = 4_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A whole entry, which no process removes while this value lives.
+
+    Keep it as long as its files are read; a memory map does not hold it.
+
+    Attributes:
+        path: Its folder.
+        about: What it is, in a line.
+        facts: What its maker found out.
+        was_cached: Whether it was there already.
+    """
+
+    path: Path
+    about: str
+    facts: Mapping[str, Any]
+    was_cached: bool
+    _descriptor: int = field(repr=False)
+
+    def __post_init__(self) -> None:
+        # Closing the descriptor lets go of the shared lock.
+        weakref.finalize(self, os.close, self._descriptor)
+
+
+def open_or_build(
+    room: str,
+    key: str,
+    build: Callable[[Path], Mapping[str, Any] | None],
+    *,
+    about: str,
+    limit_bytes: int,
+    expected_bytes: int = 0,
+    on_wait: Callable[[], None] | None = None,
+) -> Entry:
+    """The entry of `key`, checked; built where there is none, or a damaged one.
+
+    Of several processes that want the same entry one builds it, and the others wait for it. A
+    build that fails or is killed leaves nothing that is ever read. What was used least recently
+    makes room for it.
+
+    Args:
+        room: 'features' or 'pixels'.
+        key: Digest of everything that decides the content: letters and digits.
+        build: Writes the files of the entry into the empty folder that it is given, and may
+            give facts (as JSON holds them) to be kept with it. It must not open the same entry.
+        about: What it is, in a line, for `kft cache list`.
+        limit_bytes: Size of all evictable rooms together.
+        expected_bytes: Of the files that `build` writes; 0 if unknown.
+        on_wait: Called once, where another process is building the entry.
+
+    Raises:
+        ConfigError: `expected_bytes` are more than the limit, or than the disk has free.
+    """
+    folder = cache_folder(room) / key
+    entry = _open(folder)
+    if entry is not None:
+        return entry
+    with hold_alone(lock_path(folder), on_wait=on_wait):
+        # Another process may have built it while this one waited.
+        entry = _open(folder)
+        if entry is not None:
+            return entry
+        for partial in folder.parent.glob(f".{key}.*{PARTIAL}"):
+            shutil.rmtree(partial, ignore_errors=True)
+        make_room(limit_bytes, for_bytes=expected_bytes)
+        check_space(expected_bytes, limit_bytes, what=about)
+        entry = _build(folder, build, about)
+    make_room(limit_bytes)
+    return entry
+
+
+def find_entry(room: str, key: str) -> Entry | None:
+    """The entry of `key` if it is there and whole; nothing is built or waited for."""
+    return _open(cache_folder(room) / key)
+
+
+def _build(folder: Path, build: Callable[[Path], Mapping[str, Any] | None], about: str) -> Entry:
+    partial = make_partial_path(folder)
+    partial.mkdir()
+    try:
+        facts = dict(build(partial) or {})
+        files = {
+            str(file.relative_to(partial)): list(_sum_up(file))
+            for file in sorted(partial.rglob("*"))
+            if file.is_file()
+        }
+        content = {"format": FORMAT, "about": about, "facts": facts, "files": files}
+        # Nothing is synced: after a power cut the checksums tell, and the entry is made anew.
+        (partial / MANIFEST).write_text(_dump(content), encoding="utf-8")
+        # Held before it has its name: no process may evict it in between.
+        descriptor = share(partial / MANIFEST)
+        entry = Entry(folder, about, facts, was_cached=False, _descriptor=descriptor)
+        # There may be a damaged one. Who still reads it keeps its files.
+        discard(folder)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return entry
+
+
+def _open(folder: Path) -> Entry | None:
+    """The entry at `folder`, or None if it is missing or damaged."""
+    try:
+        descriptor = share(folder / MANIFEST)
+    except OSError:
+        return None
+    try:
+        content = read_manifest(folder)
+        is_whole = content is not None and all(
+            list(_sum_up(folder / name)) == expected for name, expected in content["files"].items()
+        )
+    except OSError:
+        is_whole = False
+    except BaseException:
+        os.close(descriptor)
+        raise
+    if not is_whole:
+        os.close(descriptor)
+        return None
+    assert content is not None
+    touch(folder / MANIFEST)
+    return Entry(
+        folder, content["about"], content["facts"], was_cached=True, _descriptor=descriptor
+    )
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """What entry.json says, or None if it is missing, damaged or of another format."""
+    try:
+        value = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    content = {name: part for name, part in value.items() if name != "checksum"}
+    is_sound = value.get("checksum") == _checksum(content) and content.get("format") == FORMAT
+    return content if is_sound else None
+
+
+def _dump(content: Mapping[str, Any]) -> str:
+    signed = {**content, "checksum": _checksum(content)}
+    return json.dumps(signed, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _checksum(content: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
+
+
+def _sum_up(file: Path) -> tuple[int, int]:
+    """Size and CRC-32 of a file, read in pieces.
+
+    Any single damaged stretch of up to 32 bits shows, anything else but one time in 2**32. It
+    runs at some 2 GB/s, four times as fast as a cryptographic digest: damage is no attack.
+    """
+    size, checksum = 0, 0
+    buffer = bytearray(_CHUNK_BYTES)
+    view = memoryview(buffer)
+    with file.open("rb", buffering=0) as stream:
+        while count := stream.readinto(buffer):
+            size += count
+            checksum = zlib.crc32(view[:count], checksum)
+    return size, checksum

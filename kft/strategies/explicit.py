@@ -1,0 +1,121 @@
+"""Phases that the pipeline lists itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kft.config import PhaseConfig
+from kft.errors import ConfigError
+from kft.strategies.layerwise import decayed
+from kft.strategies.phases import Phase
+from kft.strategies.problems import Problems
+from kft.strategies.selection import GROUPS, unknown_block
+from kft.strategies.setting import Setting
+from kft.strategies.traits import resolve_bias_norm_blocks, resolve_lora_blocks
+
+
+def explicit_phases(setting: Setting) -> tuple[Phase, ...]:
+    """The phases that the pipeline lists.
+
+    Raises:
+        ConfigError: Lists all that contradicts itself or the backbone.
+    """
+    problems = Problems()
+    phases = [
+        phase
+        for index in range(len(setting.config.phases))
+        if (phase := explicit_phase(setting, index, problems)) is not None
+    ]
+    problems.refuse("strategy.phases")
+    return tuple(phases)
+
+
+def explicit_phase(setting: Setting, index: int, problems: Problems) -> Phase | None:
+    """One phase as it is listed, or None where it was refused; the problems are noted."""
+    config, where = setting.config.phases[index], f"strategy.phases[{index}]"
+    before = len(problems.found)
+    trainable: tuple[str, ...] = ()
+    with problems.noted():
+        trainable = _reached(setting, config, where)
+        for problem in _check_rates(setting, config, trainable, where):
+            problems.add(problem)
+    steps = 0
+    if config.method == "fit":
+        with problems.noted():
+            percent_of = setting.budget()
+            steps = setting.steps(config.duration, f"{where}.duration", percent_of=percent_of)
+    if len(problems.found) > before:
+        return None
+    backbone = [block for block in trainable if block != setting.head]
+    multipliers = decayed(backbone, config.layer_decay)
+    for block, factor in config.multipliers.items():
+        multipliers[block] = multipliers.get(block, 1.0) * factor
+    # A solution is on pictures as they are.
+    by_method = "none" if config.method == "solve" else setting.augmentation
+    return Phase(
+        name=config.name,
+        trainable=trainable,
+        learning_rate=config.learning_rate,
+        steps=steps,
+        steps_per_epoch=setting.steps_per_epoch,
+        method=config.method,
+        part=config.part,
+        lora=config.lora,
+        batch_norm=config.batch_norm,
+        multipliers=multipliers,
+        augmentation=config.augmentation or by_method,
+        weight_decay=config.weight_decay,
+    )
+
+
+def _reached(setting: Setting, config: PhaseConfig, where: str) -> tuple[str, ...]:
+    """The blocks that train; of a group, those in which `lora` or `part` finds something."""
+    trainable = setting.blocks(config.trainable, f"{where}.trainable")
+    if config.lora is None and config.part == "all":
+        return trainable
+    path = f"{where}.part" if config.lora is None else f"{where}.lora"
+    if config.lora is not None and config.part == "bias_norm":
+        raise ConfigError(
+            f"{path}: low-rank factors stand for the kernels, but `part: bias_norm` leaves kernels "
+            "alone. Choose one of the two, or list two phases."
+        )
+    if trainable == (setting.head,):
+        raise ConfigError(
+            f"{path}: it is about blocks of the backbone, and only the head trains in this phase. "
+            "Name blocks under `trainable`, or leave it away."
+        )
+    traits = [block for block in setting.traits if block.name in trainable]
+    if config.lora is None:
+        reached = resolve_bias_norm_blocks(traits, path)
+    else:
+        reached = resolve_lora_blocks(config.lora, traits, path)
+    idle = [b.name for b in traits if b.name in config.trainable and b.name not in reached]
+    if idle:
+        raise ConfigError(
+            f"{where}.trainable: nothing of block {', '.join(map(repr, idle))} would train, for "
+            f"{path.removeprefix(where + '.')!r} finds nothing in it. Blocks in which it does: "
+            f"{', '.join(reached)}."
+        )
+    return tuple(block for block in trainable if block in reached or block == setting.head)
+
+
+def _check_rates(
+    setting: Setting, config: PhaseConfig, trainable: tuple[str, ...], where: str
+) -> Iterator[str]:
+    if config.layer_decay != 1.0 and trainable == (setting.head,):
+        yield (
+            f"{where}.layer_decay: found {config.layer_decay}, but only the head trains in this "
+            "phase, which keeps the full rate. Leave it away, or name blocks under `trainable`."
+        )
+    for block in config.multipliers:
+        if block in GROUPS:
+            yield f"{where}.multipliers: name single blocks, not {block!r}."
+        elif block not in setting.block_names:
+            yield unknown_block(
+                block, setting.block_names, f"{where}.multipliers", setting.backbone
+            )
+        elif block not in trainable:
+            yield (
+                f"{where}.multipliers: block {block!r} has a multiplier but is frozen in "
+                f"this phase. Trainable: {', '.join(trainable)}."
+            )

@@ -1,0 +1,126 @@
+"""What a strategy may look at, and what strategies have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kft.config import LEARNING_RATES, StrategyConfig
+from kft.errors import ConfigError
+from kft.strategies.layerwise import decayed
+from kft.strategies.phases import Phase, resolve_duration
+from kft.strategies.selection import resolve_blocks
+from kft.strategies.traits import BlockTraits
+
+# BiT-HyperRule: fewer examples than this -> so many steps.
+# Source: Kolesnikov et al., Big Transfer, arXiv:1912.11370.
+BIT_STEPS = ((20_000, 500), (500_000, 10_000), (None, 20_000))
+# BiT counts batches of 512: for small sets of a few batches an epoch its steps would be far more
+# passes than anything learns from.
+MAX_EPOCHS = 12
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a strategy may look at.
+
+    Attributes:
+        config: The pipeline's `strategy` section.
+        backbone: Its name, for messages.
+        block_names: Of the block table, shallow to deep; the head is last.
+        augmentation: Preset for phases that compute the backbone anew.
+        is_pretrained: Whether the backbone's batch statistics are worth keeping.
+        num_examples: In the training split.
+        steps_per_epoch: Steps that see every training example once.
+        num_validation: Examples that a choice can be made on.
+        has_linear_head: The head is one Dense layer alone, which can be solved.
+        may_mix: Targets are classes or labels, and the pipeline names no
+            mixing of its own.
+        traits: Of the backbone's blocks.
+    """
+
+    config: StrategyConfig
+    backbone: str
+    block_names: tuple[str, ...]
+    augmentation: str
+    is_pretrained: bool
+    num_examples: int
+    steps_per_epoch: int
+    num_validation: int
+    has_linear_head: bool
+    may_mix: bool
+    traits: tuple[BlockTraits, ...]
+
+    @property
+    def head(self) -> str:
+        """Name of the head's block."""
+        return self.block_names[-1]
+
+    @property
+    def backbone_blocks(self) -> tuple[str, ...]:
+        """Names of the backbone's blocks, shallow to deep."""
+        return self.block_names[:-1]
+
+    def steps(self, duration: str | float, where: str, *, percent_of: int | None = None) -> int:
+        """A duration in steps."""
+        return resolve_duration(
+            duration,
+            num_examples=self.num_examples,
+            steps_per_epoch=self.steps_per_epoch,
+            where=where,
+            percent_of=percent_of,
+        )
+
+    def budget(self) -> int:
+        """Steps of fine-tuning in all: as configured, or by the number of examples.
+
+        Source: BiT-HyperRule, arXiv:1912.11370, here for at most 12 epochs.
+        """
+        if self.config.duration is not None:
+            return self.steps(self.config.duration, "strategy.duration")
+        steps = next(s for limit, s in BIT_STEPS if limit is None or self.num_examples < limit)
+        return min(steps, MAX_EPOCHS * self.steps_per_epoch)
+
+    def learning_rate(self, strategy: str) -> float:
+        """As configured, or the strategy's own."""
+        return self.config.learning_rate or LEARNING_RATES[strategy]
+
+    def batch_norm(self) -> str:
+        """As configured, or by whether the backbone's statistics are worth keeping."""
+        if self.config.batch_norm != "auto":
+            return self.config.batch_norm
+        return "frozen" if self.is_pretrained else "trainable"
+
+    def blocks(self, names: tuple[str, ...], where: str) -> tuple[str, ...]:
+        """Block names as a user wrote them, spelt out."""
+        return resolve_blocks(names, self.block_names, where=where, backbone=self.backbone)
+
+    def phase(self, name: str, blocks: tuple[str, ...], strategy: str, **changes: Any) -> Phase:
+        """A phase of fine-tuning: these backbone blocks and the head, in the whole budget."""
+        decay = 1.0 if self.config.layer_decay is None else self.config.layer_decay
+        given: Mapping[str, Any] = {
+            "learning_rate": self.learning_rate(strategy),
+            "steps": self.budget(),
+            "steps_per_epoch": self.steps_per_epoch,
+            "batch_norm": self.batch_norm(),
+            "multipliers": decayed(blocks, decay),
+            "augmentation": self.augmentation,
+        }
+        return Phase(name, (*blocks, self.head), **{**given, **changes})
+
+    def pilot_steps(self, steps: int) -> int:
+        """About two epochs, but 20 steps at least and a third of the phase at most."""
+        return max(1, min(max(20, 2 * self.steps_per_epoch), steps // 3))
+
+    def must_choose(self, where: str) -> None:
+        """For a choice among candidates.
+
+        Raises:
+            ConfigError: There are no validation examples to choose on.
+        """
+        if not self.num_validation:
+            raise ConfigError(
+                f"{where}: the choice is made on validation, and there are no validation examples. "
+                "Set `data.validation` above 0, or name what is to be taken."
+            )

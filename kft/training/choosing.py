@@ -1,0 +1,303 @@
+"""A phase with what is chosen on validation: which candidate, whether it stays, which average."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kft.config import TrainingConfig
+from kft.errors import TrainingError
+from kft.model import Assembled
+from kft.runs.atomic import write_json
+from kft.strategies import Phase
+from kft.training.averaging import Judge, Judged, greedy_soup, wise_ft
+from kft.training.best import make_keep_best
+from kft.training.comparison import compare
+from kft.training.fitting import (
+    CompiledPhase,
+    FittedPhase,
+    compile_phase,
+    describe_phase,
+    fit_compiled,
+)
+from kft.training.inputs import InputMaker
+from kft.training.lora import is_first_factor
+from kft.training.progress import Display
+from kft.training.snapshots import Snapshot
+from kft.training.solving import solve_phase
+
+
+@dataclass(frozen=True)
+class PhaseRunner:
+    """Runs the phases of a run, one after the other.
+
+    Attributes:
+        assembled: The model; its weights change.
+        config: The pipeline's `training` section.
+        inputs: Of the phases.
+        train_targets: Of the training split.
+        display: Shows the progress.
+    """
+
+    assembled: Assembled
+    config: TrainingConfig
+    inputs: InputMaker
+    train_targets: np.ndarray
+    display: Display
+
+    def run(self, phase: Phase, *, folder: Path, title: str) -> FittedPhase:
+        """Solve or fit a phase; the model ends with the weights that it chose.
+
+        Args:
+            phase: As planned.
+            folder: Where its files go.
+            title: Of the progress bar.
+
+        Raises:
+            ConfigError: A setting does not fit the targets.
+            TrainingError: The loss is no number, or something moved, or
+                stayed, that should not.
+        """
+        if phase.method == "solve":
+            return solve_phase(
+                self.assembled,
+                phase,
+                self.config,
+                self.inputs.vectors,
+                train_targets=self.train_targets,
+                folder=folder,
+                display=self.display,
+                title=title,
+            )
+        return _Choice(self, phase, folder, title).run()
+
+    def compile(self, phase: Phase) -> CompiledPhase:
+        """A phase that is ready to be fitted."""
+        return compile_phase(
+            self.assembled,
+            phase,
+            self.config,
+            self.inputs.for_phase,
+            train_targets=self.train_targets,
+        )
+
+
+@dataclass
+class _Choice:
+    """One fitted phase, from its candidates' trials to the average of its weights."""
+
+    runner: PhaseRunner
+    phase: Phase
+    folder: Path
+    title: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    _judge: Judge | None = None
+
+    def run(self) -> FittedPhase:
+        begun = time.monotonic()
+        compiled = self._try_candidates() if self.phase.candidates else self._compile(self.phase)
+        if compiled is None:
+            return self._keep_start(time.monotonic() - begun)
+        config = self.runner.config
+        best = make_keep_best(
+            compiled.weights, config, folder=self.folder / "kept", take=compiled.take
+        )
+        start_outputs = None
+        if self.phase.must_beat_start:
+            start_outputs, _ = self._judge_of(compiled).answer()
+
+        def choose_weights() -> bool:
+            if best is not None:
+                self._go_back_to_best(compiled, best)
+            if config.wise_ft:
+                self._interpolate(compiled)
+            if best is not None:
+                best.discard()
+            return start_outputs is None or self._beats(compiled, start_outputs)
+
+        return fit_compiled(
+            compiled,
+            folder=self.folder,
+            display=self.runner.display,
+            title=self.title,
+            callbacks=[] if best is None else [best],
+            choose_weights=choose_weights,
+            facts=self.facts,
+        )
+
+    def _compile(self, phase: Phase) -> CompiledPhase:
+        self._judge = None
+        return self.runner.compile(phase)
+
+    def _judge_of(self, compiled: CompiledPhase) -> Judge:
+        """Judges the present weights; traced once for a compiled phase."""
+        if self._judge is None:
+            assert compiled.given.validation is not None, "a choice without validation examples"
+            head = self.runner.assembled.head
+            self._judge = Judge(compiled.given.model, head, compiled.given.validation)
+        return self._judge
+
+    def _try_candidates(self) -> CompiledPhase | None:
+        """The candidate to go on with, compiled; None to stay with the weights as they are."""
+        trials: list[_Trial] = []
+        start: Judged | None = None
+        for candidate, compiled in self._compiled_candidates():
+            judge = self._judge_of(compiled)
+            start = start or judge()
+            trials.append(self._try(candidate, compiled, judge))
+            if self.phase.is_sequential and trials[-1].judged.is_better_than(start):
+                break
+        assert start is not None
+        best = min(trials, key=lambda trial: trial.judged.loss)
+        self.facts["candidates"] = {
+            "start": start.describe(),
+            "pilot_steps": self.phase.pilot_steps,
+            "tried": [trial.describe(is_chosen=trial is best) for trial in trials],
+        }
+        if self.phase.must_beat_start and not best.judged.is_better_than(start):
+            trials[-1].compiled.discard()
+            self.runner.display.stage(
+                f"  None of {len(trials)} trials of {self.phase.pilot_steps} steps bettered the "
+                f"validation loss of {start.loss:.3f}: {self.phase.name} is left out."
+            )
+            return None
+        self._say_chosen(best, start)
+        self.phase = best.candidate
+        last = trials[-1].compiled
+        if best.compiled is last:
+            last.reset(learning_rate=best.candidate.learning_rate)
+            last.phase = best.candidate
+            return last
+        last.discard()
+        return self._compile(best.candidate)
+
+    def _compiled_candidates(self) -> Iterator[tuple[Phase, CompiledPhase]]:
+        """Each candidate with what it runs on: one traced step, where only the rate differs."""
+        compiled: CompiledPhase | None = None
+        for variant in self.phase.candidates:
+            candidate = replace(
+                variant, must_beat_start=self.phase.must_beat_start, name=self.phase.name
+            )
+            if compiled is None or not _differ_in_rate(compiled.phase, candidate):
+                if compiled is not None:
+                    compiled.discard()
+                compiled = self._compile(candidate)
+            yield candidate, compiled
+
+    def _try(self, candidate: Phase, compiled: CompiledPhase, judge: Judge) -> _Trial:
+        """A short run with a schedule of its own, judged, and undone."""
+        steps = self.phase.pilot_steps
+        compiled.reset(learning_rate=candidate.learning_rate, steps=steps)
+        what = _describe_candidate(candidate, self.phase.candidates)
+        try:
+            with self.runner.display.track(f"  trial of {what}, {steps} steps") as advance:
+                compiled.run(steps=steps, is_validated=False)
+                with compiled.averages.in_place():
+                    judged = judge()
+                advance(steps, note=f"(validation loss {judged.loss:.3f})")
+        except TrainingError:
+            # It diverged: worse than any other.
+            judged = Judged(float("inf"), None)
+        compiled.reset(learning_rate=candidate.learning_rate)
+        return _Trial(candidate, compiled, judged)
+
+    def _say_chosen(self, best: _Trial, start: Judged) -> None:
+        what = _describe_candidate(best.candidate, self.phase.candidates)
+        self.runner.display.stage(
+            f"  {self.title}: {what}, whose trial took the validation loss from {start.loss:.3f} "
+            f"to {best.judged.loss:.3f}"
+        )
+
+    def _go_back_to_best(self, compiled: CompiledPhase, best: Any) -> None:
+        """Early stopping's best epoch, or an average of the best ones."""
+        if self.runner.config.early_stopping is not None:
+            kept = best.restore()
+            self.facts["restored_epoch"] = kept.epoch
+        if self.runner.config.soup:
+            soup = greedy_soup(compiled.weights, best.snapshots(), self._judge_of(compiled))
+            self.facts["greedy_soup"] = soup.describe()
+            self.runner.display.stage(f"  {soup}")
+
+    def _interpolate(self, compiled: CompiledPhase) -> None:
+        start = _start_of_interpolation(compiled)
+        found = wise_ft(compiled.weights, start, self._judge_of(compiled))
+        self.facts["wise_ft"] = found.describe()
+        self.runner.display.stage(f"  {found}")
+
+    def _beats(self, compiled: CompiledPhase, start_outputs: np.ndarray) -> bool:
+        """Whether the phase betters its start beyond chance, told to the user."""
+        outputs, targets = self._judge_of(compiled).answer()
+        head = self.runner.assembled.head
+        comparison = compare(start_outputs, outputs, targets, head.target_kind, units=head.units)
+        self.facts["comparison"] = comparison.describe()
+        verdict = "it stays" if comparison.is_better else "not beyond chance, it is undone"
+        self.runner.display.stage(f"  {self.phase.name} on validation: {comparison}; {verdict}")
+        return comparison.is_better
+
+    def _keep_start(self, seconds: float) -> FittedPhase:
+        fitted = FittedPhase(
+            self.phase,
+            history=[],
+            seconds=seconds,
+            computed_from="pixels",
+            unmoved=(),
+            is_undone=True,
+            facts=self.facts,
+        )
+        write_json(self.folder / "phase.json", describe_phase(fitted))
+        return fitted
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """A candidate's short run.
+
+    Attributes:
+        candidate: What was tried.
+        compiled: What it ran on.
+        judged: On validation, at its end.
+    """
+
+    candidate: Phase
+    compiled: CompiledPhase
+    judged: Judged
+
+    def describe(self, *, is_chosen: bool) -> dict[str, Any]:
+        """JSON values."""
+        judged = self.judged.describe() if np.isfinite(self.judged.loss) else None
+        return {
+            "trainable": list(self.candidate.trainable),
+            "learning_rate": self.candidate.learning_rate,
+            "validation": judged,
+            "is_chosen": is_chosen,
+        }
+
+
+def _differ_in_rate(one: Phase, other: Phase) -> bool:
+    """Whether two phases are the same but for their learning rate."""
+    return replace(one, learning_rate=other.learning_rate) == other
+
+
+def _describe_candidate(candidate: Phase, among: tuple[Phase, ...]) -> str:
+    """What distinguishes it from the others."""
+    if len({other.trainable for other in among}) > 1:
+        return "block " + ", ".join(candidate.trainable[:-1])
+    return f"learning rate {candidate.learning_rate:g}"
+
+
+def _start_of_interpolation(compiled: CompiledPhase) -> Snapshot:
+    """The weights before the phase, from where the path to the present ones is straight.
+
+    A product of low-rank factors is on a straight path if one of them stays
+    at its last value and the other grows from zero.
+    """
+    present = compiled.weights.take()
+    return {
+        name: present[name] if is_first_factor(name) else value
+        for name, value in compiled.start.items()
+    }

@@ -1,0 +1,120 @@
+"""A phase that is solved: the linear head at its optimum on the stored features."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kft.config import TrainingConfig
+from kft.heads.base import LOGITS, Head
+from kft.heads.regression import RegressionHead
+from kft.linear import Solution, solve_linear
+from kft.model import Assembled
+from kft.objectives import make_supervised
+from kft.runs.atomic import write_json
+from kft.strategies import Phase
+from kft.training.fitting import FittedPhase, check_movement, describe_phase
+from kft.training.progress import Display
+
+
+def solve_phase(
+    assembled: Assembled,
+    phase: Phase,
+    config: TrainingConfig,
+    find_vectors: Callable[[Phase], np.ndarray],
+    *,
+    train_targets: np.ndarray,
+    folder: Path,
+    display: Display,
+    title: str,
+) -> FittedPhase:
+    """Put the optimum of the head's objective into the head, and prove that only it moved.
+
+    Args:
+        assembled: The model; the weights of its head change.
+        phase: What is solved, a head of one layer.
+        config: The pipeline's `training` section: what the loss is made of.
+        find_vectors: Gives the feature vectors (examples, features) of the
+            training split, once the flags are set.
+        train_targets: Of the training split.
+        folder: Where phase.json goes.
+        display: Shows the progress.
+        title: Of the phase.
+
+    Raises:
+        ConfigError: A setting does not fit the targets.
+        TrainingError: Something else than the head moved.
+    """
+    begun = time.monotonic()
+    assembled.blocks.set_trainable(phase.trainable, batch_norm=phase.batch_norm)
+    before = assembled.blocks.digests()
+    head = assembled.head
+    targets, weights, offsets = _state_problem(head, config, train_targets)
+    vectors = find_vectors(phase)
+    with display.track(f"{title}, solved") as advance:
+        solution = solve_linear(
+            vectors,
+            targets,
+            head.target_kind,  # type: ignore[arg-type]
+            weights=weights,
+            offsets=offsets,
+            seed=config.seed,
+        )
+        advance(1, note=f"({_say(solution, head)})")
+    layer = assembled.model.get_layer(LOGITS)
+    layer.kernel.assign(solution.kernel)
+    layer.bias.assign(solution.bias)
+    unmoved = check_movement(phase, before, assembled.blocks)
+    fitted = FittedPhase(
+        phase,
+        history=[],
+        seconds=time.monotonic() - begun,
+        computed_from="feature_vector",
+        unmoved=unmoved,
+        facts={"solution": _describe(solution)},
+    )
+    write_json(folder / "phase.json", describe_phase(fitted))
+    return fitted
+
+
+def _state_problem(
+    head: Head, config: TrainingConfig, train_targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Dense targets, weights of the examples, offsets of the logits: the loss of training."""
+    if isinstance(head, RegressionHead):
+        # Raises for terms of the loss that are for classes.
+        make_supervised(head, config, train_targets)
+        return head.standardise(train_targets), None, None
+    terms = make_supervised(head, config, train_targets).loss.terms
+    smoothing = terms.label_smoothing
+    if head.target_kind == "labels":
+        return train_targets * (1 - smoothing) + smoothing / 2, None, None
+    num_classes = len(head.class_names)
+    dense = np.eye(num_classes, dtype=np.float32)[train_targets]
+    weights = None
+    if terms.class_weights:
+        weights = np.array(terms.class_weights, np.float32)[train_targets]
+    elif config.sampling == "balanced":
+        counts = np.bincount(train_targets, minlength=num_classes)
+        weights = (len(train_targets) / (num_classes * counts))[train_targets]
+    offsets = np.array(terms.logit_offsets, np.float32) if terms.logit_offsets else None
+    return dense * (1 - smoothing) + smoothing / num_classes, weights, offsets
+
+
+def _say(solution: Solution, head: Head) -> str:
+    name = "error" if head.target_kind == "number" else "accuracy"
+    return f"penalty {solution.penalty:.3g}, cross-validated {name} {solution.best.score:.3f}"
+
+
+def _describe(solution: Solution) -> dict[str, Any]:
+    return {
+        "penalty": solution.penalty,
+        "path": [
+            {"penalty": attempt.penalty, "loss": attempt.loss, "score": attempt.score}
+            for attempt in solution.path
+        ],
+    }

@@ -1,0 +1,157 @@
+"""The model that a phase fits: Keras's training step, in parts where a batch is too large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kft.training.optimizers import block_rates
+
+
+class FitModel(keras.Model):
+    """A functional model over layers that others own, whose step may be computed in parts.
+
+    Args:
+        inputs: Symbolic inputs of the graph.
+        outputs: Its logits.
+        accumulation: Parts of a batch. Each part's gradient counts by its
+            share of the examples, and one update follows, so that the step
+            is that of the undivided batch where no layer looks across the
+            batch (frozen batch norm, no dropout). Memory is that of a part.
+
+    Attributes:
+        train_traces: How often the training step was traced.
+        test_traces: How often the validation step was traced.
+    """
+
+    def __init__(
+        self, inputs: keras.KerasTensor, outputs: keras.KerasTensor, *, accumulation: int = 1
+    ) -> None:
+        super().__init__(inputs, outputs)
+        self.accumulation = accumulation
+        self.train_traces = 0
+        self.test_traces = 0
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One update from one batch, per replica."""
+        self.train_traces += 1
+        if self.accumulation == 1:
+            return super().train_step(data)
+        inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+        assert weights is None, "kft weighs examples in the loss"
+        loss, gradients, logits = self._accumulate(inputs, targets)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        tracker = next(metric for metric in self.metrics if metric.name == "loss")
+        # Keras divides losses by the number of replicas, so that their gradients add up.
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        tracker.update_state(loss * replicas, sample_weight=tf.shape(inputs)[0])
+        return self.compute_metrics(inputs, targets, logits)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """One batch judged, per replica."""
+        self.test_traces += 1
+        return super().test_step(data)
+
+    def _accumulate(self, inputs: Any, targets: Any) -> tuple[Any, list[Any], Any]:
+        """Loss, gradients and logits of a batch, computed part by part."""
+        examples = tf.shape(inputs)[0]
+        # A last batch may be smaller than the number of parts: then there are fewer parts.
+        size = tf.maximum(1, -(-examples // self.accumulation))
+        num_parts = -(-examples // size)
+        variables = self.trainable_variables
+        unconnected: set[int] = set()
+
+        def add_part(part: Any, total: Any, sums: list[Any], found: Any) -> tuple[Any, ...]:
+            begin, end = part * size, tf.minimum(part * size + size, examples)
+            with tf.GradientTape() as tape:
+                logits = self(inputs[begin:end], training=True)
+                loss = self.compute_loss(y=targets[begin:end], y_pred=logits, training=True)
+                scaled = self.optimizer.scale_loss(loss)
+            share = tf.cast(end - begin, "float32") / tf.cast(examples, "float32")
+            gradients = tape.gradient(scaled, variables)
+            unconnected.update(i for i, gradient in enumerate(gradients) if gradient is None)
+            sums = [
+                so_far
+                if gradient is None
+                else so_far + tf.convert_to_tensor(gradient) * tf.cast(share, gradient.dtype)
+                for so_far, gradient in zip(sums, gradients, strict=True)
+            ]
+            return part + 1, total + loss * share, sums, found.write(part, logits)
+
+        _, total, sums, found = tf.while_loop(
+            lambda part, *_: part < num_parts,
+            add_part,
+            (
+                tf.constant(0),
+                tf.constant(0.0),
+                [tf.zeros(variable.shape, variable.dtype) for variable in variables],
+                tf.TensorArray(
+                    self.output.dtype,
+                    size=num_parts,
+                    infer_shape=False,
+                    element_shape=self.output.shape,
+                ),
+            ),
+            # In turn: parts side by side would take the memory of the whole batch.
+            parallel_iterations=1,
+        )
+        gradients = [None if i in unconnected else total for i, total in enumerate(sums)]
+        return total, gradients, found.concat()
+
+
+class WeightAverages(keras.callbacks.Callback):
+    """Validation sees the moving averages of the weights, and a phase ends with them.
+
+    The averages themselves are the optimizer's, made by `BlockRates`; where
+    it keeps none, nothing happens. Batch statistics are averages already.
+
+    Args:
+        fitted: The compiled model.
+    """
+
+    def __init__(self, fitted: keras.Model) -> None:
+        super().__init__()
+        self._fitted = fitted
+        self._present: list[np.ndarray] = []
+
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Averages in, weights aside."""
+        self._present = [variable.numpy() for variable, _ in self._pairs()]
+        self.keep()
+
+    def on_test_end(self, logs: dict[str, float] | None = None) -> None:
+        """Weights back."""
+        for (variable, _), value in zip(self._pairs(), self._present, strict=True):
+            variable.assign(value)
+        self._present = []
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """The averages are the weights from here on."""
+        self.keep()
+
+    def keep(self) -> None:
+        """Make the averages the weights."""
+        for variable, average in self._pairs():
+            variable.assign(average)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Averages in the place of the weights, within the block."""
+        self.on_test_begin()
+        try:
+            yield
+        finally:
+            self.on_test_end()
+
+    def _pairs(self) -> list[tuple[keras.Variable, keras.Variable]]:
+        averages = block_rates(self._fitted.optimizer).averages
+        return [
+            (variable, averages[id(variable)])
+            for variable in self._fitted.trainable_variables
+            if id(variable) in averages
+        ]

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kft.data.decoding import ImageDecoder
+from kft.data.input_pipeline import make_dataset
+from kft.data.pixels import (
+    decode_all,
+    find_unreadable,
+    make_pixel_cache,
+    read_pixels,
+    translate_read_errors,
+)
+from kft.data.splits import Examples
+from kft.errors import ConfigError, DataError
+from kft.runs.caches import list_kept
+
+DECODER = ImageDecoder(8, 8)
+NUM_EXAMPLES = 35  # more than a batch of decoding
+
+
+@pytest.fixture
+def examples(write_picture) -> Examples:
+    paths = tuple(str(write_picture(f"{i:02d}.png", seed=i)) for i in range(NUM_EXAMPLES))
+    ids = tuple(path.rsplit("/")[-1] for path in paths)
+    return Examples(ids, paths, np.arange(NUM_EXAMPLES, dtype=np.int64))
+
+
+@pytest.fixture
+def make_cache(examples):
+    def make(mode: str, decoder=DECODER, examples=examples, **changes):
+        given = {"megabytes": 1, "content_key": "key", "limit_gigabytes": 1.0} | changes
+        return make_pixel_cache(examples, decoder, mode=mode, **given)
+
+    return make
+
+
+def kept_pixels() -> list[str]:
+    return [kept.key for kept in list_kept("pixels")]
+
+
+@pytest.mark.parametrize("mode", ["memory", "disk"])
+def test_a_cache_holds_what_the_files_decode_to(examples, make_cache, mode):
+    indices = [34, 0, 1, 2, 20, 2]
+    found = make_cache(mode).gather(tf.constant(indices))
+    assert found.dtype == tf.uint8
+    assert np.array_equal(found, read_pixels(tf.gather(list(examples.paths), indices), DECODER))
+
+
+def test_auto_takes_the_memory_then_the_disk_then_neither(make_cache):
+    large = ImageDecoder(200, 200)  # 4.2 MB in all
+    assert make_cache("auto", large, megabytes=5) is not None
+    assert make_cache("memory", large, megabytes=1) is not None
+    assert make_cache("auto", large, megabytes=4, limit_gigabytes=0.0041) is None
+    assert make_cache("none", large) is None
+    assert kept_pixels() == []
+    assert make_cache("auto", large, megabytes=4, limit_gigabytes=0.0043) is not None
+    assert len(kept_pixels()) == 1
+
+
+def test_no_examples_need_no_cache(examples, make_cache):
+    assert make_cache("disk", examples=examples.take([])) is None
+
+
+def test_a_disk_without_room_is_told_where_it_was_asked_for(make_cache):
+    with pytest.raises(ConfigError, match=r"features.limit_gigabytes"):
+        make_cache("disk", ImageDecoder(200, 200), limit_gigabytes=0.004)
+
+
+def test_what_is_on_the_disk_is_not_decoded_again(examples, make_cache, tmp_path):
+    first = make_cache("disk").gather(tf.range(NUM_EXAMPLES))
+    for path in examples.paths:
+        (tmp_path / path).unlink()
+    seen: list[tuple[int, int]] = []
+    again = make_cache("disk", progress=lambda *now: seen.append(now))
+    assert np.array_equal(again.gather(tf.range(NUM_EXAMPLES)), first)
+    assert seen == [(NUM_EXAMPLES, NUM_EXAMPLES)]
+
+
+def test_other_contents_and_other_decoders_are_other_entries(make_cache):
+    make_cache("disk")
+    make_cache("disk", content_key="other")
+    make_cache("disk", ImageDecoder(8, 8, "crop"))
+    assert len(set(kept_pixels())) == 3
+
+
+def test_a_file_that_does_not_decode_leaves_no_entry(examples, make_cache, tmp_path):
+    (tmp_path / "34.png").write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"34\.png"):
+        make_cache("disk")
+    assert kept_pixels() == []
+
+
+def test_a_data_set_reads_the_disk_as_it_reads_the_files(examples, make_cache):
+    options = {"batch_size": 8, "shuffle_seed": 1, "epochs": 2}
+    from_files, from_disk = (
+        list(make_dataset(examples, DECODER, cache=cache, **options).as_numpy_iterator())
+        for cache in (None, make_cache("disk"))
+    )
+    for one, other in zip(from_files, from_disk, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_filling_the_cache_reports_progress(make_cache):
+    for mode in ("memory", "disk"):
+        seen: list[tuple[int, int]] = []
+        make_cache(mode, progress=lambda *now, seen=seen: seen.append(now))
+        assert seen == [(32, NUM_EXAMPLES), (NUM_EXAMPLES, NUM_EXAMPLES)]
+
+
+def test_a_file_that_does_not_decode_is_named(examples, tmp_path):
+    (tmp_path / "04.png").write_bytes(b"broken")
+    (tmp_path / "06.png").unlink()
+    assert [path for path, _ in find_unreadable(examples, DECODER)] == [
+        examples.paths[4],
+        examples.paths[6],
+    ]
+    with pytest.raises(DataError, match=r"2 of 35 pictures(.|\n)*04.png(.|\n)*06.png"):
+        decode_all(examples, DECODER)
+    with (
+        pytest.raises(DataError, match=r"04.png"),
+        translate_read_errors(examples, DECODER),
+    ):
+        list(make_dataset(examples, DECODER, batch_size=4))
+
+
+def test_ten_bad_files_are_named_and_the_rest_counted(examples, tmp_path):
+    for number in range(12):
+        (tmp_path / f"{number:02d}.png").write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"12 of 35 pictures(.|\n)*and 2 more"):
+        decode_all(examples, DECODER)
+
+
+def test_an_error_that_no_file_explains_stays_as_it_was(examples):
+    with pytest.raises(tf.errors.InternalError), translate_read_errors(examples, DECODER):
+        raise tf.errors.InternalError(None, None, "something else")

@@ -1,0 +1,130 @@
+"""Every engine gives Keras's numbers, for batches of any size, or does not take the model."""
+
+from __future__ import annotations
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kft.backbones import load_backbone
+from kft.config import BackboneConfig
+from kft.errors import ConfigError
+from kft.features import Forward, find_cut
+from kft.features.choice import relative_difference
+from kft.features.engines import ENGINES, PIECE, is_available, make_engine, number_class
+from kft.heads.classification import ClassificationHead
+from kft.model import HEAD, assemble
+
+EXACT = [name for name in ENGINES if number_class(name) == "float32"]
+INSTALLED = [
+    pytest.param(
+        name, marks=pytest.mark.skipif(not is_available(name), reason="an extra, not installed")
+    )
+    for name in EXACT
+]
+PIXELS = np.random.default_rng(0).uniform(0, 255, (2 * PIECE + 3, 32, 32, 3)).astype(np.float32)
+
+
+def expected_of(model: keras.Model, pixels=PIXELS) -> np.ndarray:
+    outputs = np.asarray(model(pixels, training=False))
+    assert np.ptp(outputs, axis=0).max() > 1e-3, "outputs that hardly vary prove nothing"
+    return outputs
+
+
+@pytest.fixture(scope="module")
+def prefixes(assemble_tiny):
+    """A cut after the backbone, and one inside of it: a vector and a feature map."""
+    assembled = assemble_tiny()
+    return [find_cut(assembled, blocks).prefix for blocks in ([HEAD], ["stage4", HEAD])]
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+@pytest.mark.parametrize("rank", [2, 4])
+def test_an_engine_gives_keras_numbers_for_every_batch_size_each_time(prefixes, name, rank):
+    prefix = prefixes[rank // 4]
+    assert len(prefix.output.shape) == rank
+    expected = expected_of(prefix)
+    engine = make_engine(name, Forward(prefix))
+    for size in (len(PIXELS), PIECE, PIECE + 1, PIECE - 1, 1):
+        outputs = engine(tf.constant(PIXELS[:size]))
+        assert outputs.dtype == np.float32
+        assert relative_difference(outputs, expected[:size]) < 1e-5
+    assert np.array_equal(engine(PIXELS), engine(tf.constant(PIXELS)))
+
+
+def test_what_an_engine_gave_is_not_overwritten_by_the_next_batch(prefixes):
+    for name in ("keras", "litert"):
+        engine = make_engine(name, Forward(prefixes[0]))
+        first = engine(PIXELS[:PIECE])
+        kept = first.copy()
+        engine(PIXELS[PIECE:])
+        assert np.array_equal(first, kept)
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_the_whole_model_with_its_activation_gives_probabilities(tiny_assembled, name):
+    model, head = tiny_assembled.model, tiny_assembled.head
+    outputs = make_engine(name, Forward(model, head.activate))(PIXELS)
+    assert np.allclose(outputs.sum(axis=1), 1, atol=1e-5)
+    assert np.allclose(outputs, np.asarray(head.activate(model(PIXELS))), atol=1e-5)
+
+
+def test_folding_and_converting_print_nothing(prefixes, capfd):
+    make_engine("litert", Forward(prefixes[0]))(PIXELS)
+    said = capfd.readouterr()
+    assert said.err == said.out == ""
+
+
+def test_dropout_and_random_layers_of_a_model_rest(assemble_tiny):
+    inputs = keras.Input((32, 32, 3))
+    hidden = keras.layers.RandomFlip()(inputs)
+    outputs = keras.layers.Dropout(0.9)(keras.layers.Flatten()(hidden))
+    model = keras.Model(inputs, outputs)
+    for name in ("folded", "litert"):
+        assert np.array_equal(make_engine(name, Forward(model))(PIXELS), PIXELS.reshape(19, -1))
+
+
+def test_under_a_mixed_policy_the_outputs_are_float32(restored_globals, assemble_tiny):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    prefix = find_cut(assemble_tiny(), [HEAD]).prefix
+    for name in ("keras", "folded"):
+        assert make_engine(name, Forward(prefix))(PIXELS).dtype == np.float32
+
+
+class Module(tf.Module):
+    """A SavedModel as TF Hub has them: pixels in [0, 1] -> feature vectors."""
+
+    def __init__(self):
+        super().__init__()
+        self.kernel = tf.Variable(tf.random.stateless_normal((3, 3, 3, 6), [1, 2]), name="kernel")
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 32, 32, 3), tf.float32)])
+    def __call__(self, pixels):
+        return tf.reduce_mean(tf.nn.relu(tf.nn.conv2d(pixels, self.kernel, 2, "SAME")), [1, 2])
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_a_hub_module_is_computed_by_every_engine(tmp_path, name):
+    tf.saved_model.save(Module(), str(tmp_path / "module"))
+    backbone = load_backbone(BackboneConfig(name=f"hub:{tmp_path / 'module'}"))
+    prefix = find_cut(assemble(backbone, ClassificationHead(("a", "b"))), [HEAD]).prefix
+    outputs = make_engine(name, Forward(prefix))(PIXELS)
+    assert relative_difference(outputs, expected_of(prefix)) < 1e-5
+
+
+def test_a_model_without_a_fixed_size_is_none_for_engines_that_plan_for_one():
+    inputs = keras.Input((None, None, 3))
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs))
+    with pytest.raises(ValueError, match="no fixed size"):
+        make_engine("litert", Forward(model))
+    assert make_engine("folded", Forward(model))(PIXELS).shape == (19, 3)
+
+
+@pytest.mark.parametrize("name", ["openvino", "openvino_bfloat16"])
+def test_an_engine_that_is_not_installed_says_what_to_install(prefixes, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ConfigError, match=r"pip install 'kft\[openvino\]'"):
+        make_engine(name, Forward(prefixes[0]))

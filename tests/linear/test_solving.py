@@ -1,0 +1,163 @@
+"""A linear head is at the optimum of its stated objective, whatever the shape of its features."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import special
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from kft.linear import cross_validate, solve_linear
+from kft.linear import problem as problem_module
+from kft.linear.solving import assign_folds
+
+
+def make_classes(rows: int, columns: int, classes: int, seed: int = 0, spread: float = 1.0):
+    rng = np.random.default_rng(seed)
+    indices = np.arange(rows) % classes
+    centres = rng.normal(0, spread, (classes, columns))
+    features = (centres[indices] + rng.normal(0, 1, (rows, columns)) + 3.0).astype(np.float32)
+    return features, np.eye(classes, dtype=np.float32)[indices], indices
+
+
+def class_objective(features, targets, kernel, bias, penalty, weights=None, offsets=0.0):
+    logits = features.astype(np.float64) @ kernel.astype(np.float64) + bias + offsets
+    losses = -(targets * special.log_softmax(logits, axis=1)).sum(axis=1)
+    weights = np.ones(len(losses)) if weights is None else weights
+    return (weights * losses).sum() + penalty * np.square(kernel, dtype=np.float64).sum()
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(200, 20), (40, 300), (60, 60)])
+@pytest.mark.parametrize("penalty", [0.03, 3.0, 300.0])
+def test_classes_reach_the_optimum_that_scikit_learn_finds(rows, columns, penalty):
+    features, targets, indices = make_classes(rows, columns, classes=4)
+    found = solve_linear(features, targets, "class", penalty=penalty)
+    reference = LogisticRegression(C=1 / (2 * penalty), max_iter=20_000, tol=1e-9)
+    reference.fit(features.astype(np.float64), indices)
+    best = class_objective(features, targets, reference.coef_.T, reference.intercept_, penalty)
+    ours = class_objective(features, targets, found.kernel, found.bias, penalty)
+    assert ours <= best * (1 + 1e-5) + 1e-4
+    assert found.path == ()
+
+
+def test_an_unpenalised_bias_answers_the_prior_where_the_penalty_rules():
+    features, targets, _ = make_classes(90, 10, classes=3)
+    targets[:45] = [1, 0, 0]
+    found = solve_linear(features, targets, "class", penalty=1e9)
+    probabilities = special.softmax(features @ found.kernel + found.bias, axis=1)
+    assert probabilities.mean(axis=0) == pytest.approx(targets.mean(axis=0), abs=1e-3)
+    assert np.abs(found.kernel).max() < 1e-4
+
+
+def test_numbers_reach_the_optimum_of_ridge_regression():
+    rng = np.random.default_rng(0)
+    features = rng.normal(2, 1, (80, 12)).astype(np.float32)
+    targets = (features[:, :2] * [2.0, -1.0] + 5 + rng.normal(0, 0.1, (80, 2))).astype(np.float32)
+    found = solve_linear(features, targets, "number", penalty=2.0)
+    # Ours halves the squared error: scikit-learn's alpha is twice the penalty.
+    reference = Ridge(alpha=4.0).fit(features, targets)
+    assert found.kernel == pytest.approx(reference.coef_.T, abs=1e-3)
+    assert found.bias == pytest.approx(reference.intercept_, abs=1e-2)
+
+
+def test_labels_are_logistic_regressions_side_by_side():
+    rng = np.random.default_rng(1)
+    features = rng.normal(0, 1, (120, 8)).astype(np.float32)
+    labels = (features[:, :3] + rng.normal(0, 0.7, (120, 3)) > 0).astype(np.float32)
+    found = solve_linear(features, labels, "labels", penalty=0.7)
+    for column in range(3):
+        reference = LogisticRegression(C=1 / 1.4, tol=1e-9, max_iter=5_000)
+        reference.fit(features, labels[:, column])
+        assert found.kernel[:, column] == pytest.approx(reference.coef_[0], abs=2e-3)
+
+
+def test_a_weight_of_two_is_the_example_twice():
+    features, targets, _ = make_classes(60, 9, classes=3)
+    weights = np.where(np.arange(60) < 20, 2.0, 1.0).astype(np.float32)
+    weighted = solve_linear(features, targets, "class", weights=weights, penalty=1.0)
+    doubled = solve_linear(
+        np.concatenate([features, features[:20]]),
+        np.concatenate([targets, targets[:20]]),
+        "class",
+        penalty=1.0,
+    )
+    assert weighted.kernel == pytest.approx(doubled.kernel, abs=2e-3)
+
+
+def test_offsets_are_in_the_loss_and_not_in_the_answer():
+    features, targets, _ = make_classes(60, 5, classes=3)
+    offsets = np.log(np.array([0.6, 0.3, 0.1], np.float32))
+    plain = solve_linear(features, targets, "class", penalty=1.0)
+    adjusted = solve_linear(features, targets, "class", offsets=offsets, penalty=1.0)
+    # The bias alone can undo an offset, and is not penalised.
+    assert adjusted.kernel == pytest.approx(plain.kernel, abs=2e-3)
+    difference = adjusted.bias + offsets - plain.bias
+    assert difference - difference.mean() == pytest.approx(np.zeros(3), abs=1e-2)
+
+
+def test_features_on_a_disk_and_in_blocks_give_the_same_head(tmp_path, monkeypatch):
+    features, targets, _ = make_classes(400, 30, classes=3, spread=0.5)
+    held = solve_linear(features, targets, "class", penalty=5.0)
+    np.save(tmp_path / "features.npy", features)
+    mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
+    monkeypatch.setattr(problem_module, "MAX_HELD", 100)
+    monkeypatch.setattr(problem_module, "_MAX_BLOCK", 30 * 64)
+    read = solve_linear(mapped, targets, "class", penalty=5.0)
+    assert read.kernel == pytest.approx(held.kernel, abs=1e-3)
+
+
+def test_float16_features_are_computed_in_float32():
+    features, targets, _ = make_classes(100, 10, classes=2)
+    halves = features.astype(np.float16)
+    assert solve_linear(halves, targets, "class", penalty=1.0).kernel == pytest.approx(
+        solve_linear(halves.astype(np.float32), targets, "class", penalty=1.0).kernel
+    )
+
+
+def test_the_chosen_penalty_has_the_least_cross_validated_loss():
+    features, targets, _ = make_classes(120, 200, classes=4, spread=0.15)
+    found = solve_linear(features, targets, "class")
+    losses = [attempt.loss for attempt in found.path]
+    assert found.best.loss == min(losses)
+    # Neither end of the path: it was walked past the best one.
+    assert 0 < losses.index(min(losses)) < len(losses) - 1
+    penalties = [attempt.penalty for attempt in found.path]
+    assert penalties == sorted(penalties, reverse=True)
+
+
+def test_the_head_does_not_depend_on_the_run_but_on_the_seed_of_its_folds():
+    features, targets, _ = make_classes(100, 40, classes=3, spread=0.4)
+    first = solve_linear(features, targets, "class", seed=1)
+    again = solve_linear(features, targets, "class", seed=1)
+    assert first.kernel.tobytes() == again.kernel.tobytes()
+    assert first.path == again.path
+    assert first.path != solve_linear(features, targets, "class", seed=2).path
+
+
+def test_cross_validation_tells_signal_from_noise():
+    features, targets, _ = make_classes(200, 20, classes=2, spread=1.0)
+    noise = np.random.default_rng(0).normal(size=features.shape).astype(np.float32)
+    assert cross_validate(features, targets, "class").score > 0.9
+    assert cross_validate(noise, targets, "class").score < 0.65
+
+
+def test_features_without_spread_give_the_prior():
+    targets = np.eye(2, dtype=np.float32)[[0, 0, 0, 1]]
+    found = solve_linear(np.ones((4, 3), np.float32), targets, "class")
+    answer = special.softmax(np.ones(3) @ found.kernel + found.bias)
+    assert answer == pytest.approx([0.75, 0.25], abs=0.02)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 60), st.integers(2, 6), st.integers(0, 5))
+def test_folds_hold_each_class_as_evenly_as_it_divides(rows, classes, seed):
+    targets = np.eye(classes, dtype=np.float32)[np.arange(rows) % classes]
+    folds = assign_folds(targets, "class", seed)
+    assert folds.min() == 0
+    sizes = np.bincount(folds)
+    assert sizes.max() - sizes.min() <= 1
+    for column in targets.T:
+        in_fold = np.bincount(folds[column == 1], minlength=len(sizes))
+        assert in_fold.max() - in_fold.min() <= 2

@@ -1,0 +1,106 @@
+"""From settings and training targets to the terms of a loss, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kft.config import HeadConfig, TrainingConfig
+from kft.errors import ConfigError
+from kft.heads import make_head
+from kft.objectives import make_supervised
+from kft.objectives.supervised import balanced_weights
+
+NAMES = ("a", "b", "c")
+TARGETS = np.array([0, 0, 0, 1, 1, 2])
+LABELS = np.array([[1, 0, 1], [0, 0, 1], [0, 1, 0], [0, 1, 1]], np.float32)
+NUMBERS = np.array([[1.0], [2.0], [4.0]], np.float32)
+
+
+def terms(targets=TARGETS, **settings):
+    kind = "class" if targets.ndim == 1 else "labels"
+    head = make_head(HeadConfig(), kind, NAMES, targets)
+    return make_supervised(head, TrainingConfig(**settings), targets).loss.terms
+
+
+def test_the_default_adds_nothing():
+    plain = terms()
+    assert (plain.label_smoothing, plain.focal_gamma) == (0, 0)
+    assert (plain.class_weights, plain.logit_offsets) == ((), ())
+
+
+def test_smoothing_and_focus_reach_the_loss():
+    given = terms(label_smoothing=0.1, focal_gamma=2.0)
+    assert (given.label_smoothing, given.focal_gamma) == (0.1, 2.0)
+
+
+def test_balanced_weights_make_classes_count_alike_and_leave_the_mean_at_one():
+    weights = np.array(terms(class_weights="balanced").class_weights)
+    assert weights == pytest.approx([6 / 9, 1.0, 2.0])
+    counts = np.bincount(TARGETS)
+    assert np.ptp(weights * counts) == pytest.approx(0)
+    assert weights[TARGETS].mean() == pytest.approx(1)
+
+
+def test_weights_by_name_leave_the_others_at_one():
+    assert terms(class_weights={"c": 5.0, "a": 0.0}).class_weights == (0.0, 1.0, 5.0)
+
+
+def test_balanced_weights_of_labels_are_absent_over_present():
+    assert terms(LABELS, class_weights="balanced").class_weights == pytest.approx((3, 1, 1 / 3))
+
+
+def test_the_offsets_are_the_temperature_times_the_log_of_the_training_shares():
+    assert terms(logit_adjustment=1.0).logit_offsets == pytest.approx(np.log([1 / 2, 1 / 3, 1 / 6]))
+    assert terms(logit_adjustment=2.0).logit_offsets == pytest.approx(
+        2 * np.log([1 / 2, 1 / 3, 1 / 6])
+    )
+
+
+@pytest.mark.parametrize("setting", [{"class_weights": "balanced"}, {"logit_adjustment": 1.0}])
+def test_a_class_without_training_examples_is_refused(setting):
+    (name,) = setting
+    with pytest.raises(ConfigError, match=rf"training\.{name}: .*no example of 'c'"):
+        terms(np.array([0, 1, 1]), **setting)
+
+
+@pytest.mark.parametrize(("column", "said"), [(0, "no training"), (1, "every training")])
+def test_a_label_with_one_side_alone_cannot_be_balanced(column, said):
+    labels = LABELS.copy()
+    labels[:, column] = column
+    with pytest.raises(ConfigError, match=rf"{said} example has the label '{NAMES[column]}'"):
+        balanced_weights(NAMES, labels)
+
+
+def test_an_unknown_class_is_refused_with_a_near_name():
+    with pytest.raises(ConfigError, match=r"training\.class_weights: no class 'd'. Allowed: a, b"):
+        terms(class_weights={"d": 2.0})
+
+
+def test_labels_have_no_prior_to_adjust_by():
+    with pytest.raises(ConfigError, match=r"training\.logit_adjustment: labels do not compete"):
+        terms(LABELS, logit_adjustment=1.0)
+
+
+SETTINGS = {
+    "label_smoothing": 0.1,
+    "focal_gamma": 2.0,
+    "class_weights": "balanced",
+    "logit_adjustment": 1.0,
+}
+
+
+def test_a_regression_refuses_every_term_at_once_by_its_path():
+    head = make_head(HeadConfig(), "number", ("x",), NUMBERS)
+    with pytest.raises(ConfigError) as caught:
+        make_supervised(head, TrainingConfig(**SETTINGS), NUMBERS)
+    for name in SETTINGS:
+        assert f"training.{name}: found" in str(caught.value)
+    assert make_supervised(head, TrainingConfig(), NUMBERS).loss(NUMBERS, NUMBERS) is not None
+
+
+def test_loss_and_metrics_are_made_anew_each_time():
+    head = make_head(HeadConfig(), "class", NAMES, TARGETS)
+    one, other = (make_supervised(head, TrainingConfig(), TARGETS) for _ in range(2))
+    assert one.loss is not other.loss
+    assert one.metrics[0] is not other.metrics[0]

@@ -1,0 +1,86 @@
+"""What a phase does to each block."""
+
+import pytest
+
+from kft.config import FeaturesConfig, LoraConfig
+from kft.model import HEAD
+from kft.planning import describe_blocks
+from kft.strategies import Phase
+
+BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4", HEAD)
+LAST = Phase("last", ("stage4", HEAD), 1e-3, 50, 10, multipliers={"stage4": 0.5})
+
+
+def rows(assembled, phase, **features):
+    found = describe_blocks(assembled, phase, features=FeaturesConfig(**features))
+    assert [row.block for row in found] == list(BLOCKS)
+    return {row.block: row for row in found}
+
+
+def test_rates_are_those_of_the_block_and_none_where_it_rests(tiny_assembled):
+    found = rows(tiny_assembled, LAST)
+    assert [row.learning_rate for row in found.values()] == [None] * 4 + [0.0005, 0.001]
+
+
+def test_a_solved_head_has_no_rate_but_numbers_that_are_found(tiny_assembled):
+    found = rows(tiny_assembled, Phase("linear_probe", (HEAD,), 1e-3, 0, 10, method="solve"))
+    assert {row.learning_rate for row in found.values()} == {None}
+    assert [row.trainable_parameters for row in found.values()] == [0] * 5 + [32 * 3 + 3]
+    assert [row.computed_from for row in found.values()] == ["cache"] * 5 + ["computed"]
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "features", "stored"),
+    [
+        ("none", {}, 4),
+        ("light", {"views": 4}, 4),
+        ("light", {"views": 0}, 0),
+        ("none", {"views": 0}, 4),
+        ("none", {"enabled": False}, 0),
+    ],
+)
+def test_blocks_before_the_cut_come_from_the_cache(tiny_assembled, augmentation, features, stored):
+    phase = Phase("last", ("stage4", HEAD), 1e-3, 50, 10, augmentation=augmentation)
+    found = rows(tiny_assembled, phase, **features)
+    expected = ["cache"] * stored + ["computed"] * (6 - stored)
+    assert [row.computed_from for row in found.values()] == expected
+
+
+def test_nothing_comes_from_the_cache_where_the_first_block_trains(tiny_assembled):
+    found = rows(tiny_assembled, Phase("full", BLOCKS, 1e-3, 50, 10))
+    assert {row.computed_from for row in found.values()} == {"computed"}
+
+
+@pytest.mark.parametrize("batch_norm", ["frozen", "trainable"])
+def test_batch_norm_is_told_where_there_is_any(tiny_assembled, batch_norm):
+    phase = Phase("last", ("stage4", HEAD), 1e-3, 50, 10, batch_norm=batch_norm)
+    found = rows(tiny_assembled, phase)
+    assert [row.batch_norm for row in found.values()] == ["frozen"] * 4 + [batch_norm, "none"]
+
+
+def test_parameters_are_those_of_the_block_and_those_that_train(tiny_assembled):
+    found = rows(tiny_assembled, LAST)
+    stage4 = tiny_assembled.blocks["stage4"]
+    norms = sum(v.shape[0] for v in stage4.variables if "_bn/" in v.path)
+    assert found["stage4"].parameters == stage4.num_parameters
+    assert found["stage4"].trainable_parameters == stage4.num_parameters - norms
+    assert found["stage3"].trainable_parameters == 0
+
+
+def test_of_low_rank_factors_theirs_are_counted_before_they_exist(tiny_assembled):
+    phase = Phase("lora", BLOCKS, 1e-3, 50, 10, lora=LoraConfig(rank=2))
+    weights = len(tiny_assembled.model.weights)
+    found = rows(tiny_assembled, phase)
+    # 3 x 3 x 3 -> rank -> 4.
+    assert found["stem"].trainable_parameters == 27 * 2 + 2 * 4
+    assert found[HEAD].trainable_parameters == 99
+    assert len(tiny_assembled.model.weights) == weights
+
+
+def test_of_biases_and_normalisation_only_they_are_counted(tiny_assembled):
+    phase = Phase("bitfit", BLOCKS, 1e-3, 50, 10, part="bias_norm")
+    found = rows(tiny_assembled, phase)
+    for name in BLOCKS[:-1]:
+        scales = [v for v in tiny_assembled.blocks[name].variables if v.name in ("gamma", "beta")]
+        assert found[name].trainable_parameters == sum(v.shape[0] for v in scales) > 0
+    assert found[HEAD].trainable_parameters == 99

@@ -1,0 +1,286 @@
+"""An entry is whole or absent, whoever is killed, waits, damages or evicts."""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kft.errors import ConfigError
+from kft.runs import caches as caches_module
+from kft.runs import entries
+from kft.runs.entries import find_entry, open_or_build
+
+WORKER = Path(__file__).with_name("entry_worker.py")
+
+
+class Maker:
+    """Writes two files of an entry, and counts how often it was asked."""
+
+    def __init__(self, content: bytes = b"content", *, error: BaseException | None = None) -> None:
+        self.calls = 0
+        self._content = content
+        self._error = error
+
+    def __call__(self, folder: Path):
+        self.calls += 1
+        assert list(folder.iterdir()) == []
+        (folder / "values.bin").write_bytes(self._content)
+        if self._error is not None:
+            raise self._error
+        (folder / "inner").mkdir()
+        (folder / "inner" / "names.txt").write_text("a\nb\n")
+        return {"engine": "a test", "seconds": 1.5}
+
+
+def make(maker=None, key="key", room="features", limit_bytes=10**9, **options):
+    return open_or_build(
+        room, key, maker or Maker(), about=f"entry {key}", limit_bytes=limit_bytes, **options
+    )
+
+
+def names(caches_folder: Path, room: str = "features") -> list[str]:
+    return sorted(path.name for path in (caches_folder / room).iterdir())
+
+
+def test_an_entry_is_built_once_and_then_found_with_its_facts(caches):
+    first, second = Maker(), Maker()
+    built = make(first)
+    assert not built.was_cached
+    found = make(second)
+    assert found.was_cached
+    assert (first.calls, second.calls) == (1, 0)
+    assert (found.path / "values.bin").read_bytes() == b"content"
+    assert dict(found.facts) == dict(built.facts) == {"engine": "a test", "seconds": 1.5}
+    assert found.about == "entry key"
+    assert names(caches) == ["key"], "neither lock nor temporary folder stays"
+
+
+def test_find_entry_builds_nothing(caches):
+    assert find_entry("features", "key") is None
+    make()
+    assert find_entry("features", "key") is not None
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("no")])
+def test_a_build_that_fails_leaves_nothing(caches, error):
+    with pytest.raises(type(error)):
+        make(Maker(error=error))
+    assert names(caches) == []
+    assert make(Maker()).was_cached is False
+
+
+FILES = ("entry.json", "values.bin", "inner/names.txt")
+
+
+def test_the_files_that_are_damaged_here_are_all_there_are():
+    path = make().path
+    found = {str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()}
+    assert found == set(FILES)
+
+
+def flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def truncate(path: Path, place: int) -> None:
+    path.write_bytes(path.read_bytes()[:place])
+
+
+def grow(path: Path, _: int) -> None:
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+def remove(path: Path, _: int) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("damage", [flip, truncate, grow, remove])
+def test_damage_of_any_file_is_seen_and_the_entry_is_built_anew(file, damage):
+    path = make().path
+    before = {name: (path / name).read_bytes() for name in FILES}
+    damage(path / file, len(before[file]) // 2)
+    maker = Maker()
+    assert make(maker).was_cached is False
+    assert maker.calls == 1
+    assert {name: (path / name).read_bytes() for name in FILES} == before
+    assert make(maker).was_cached
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, 10**6), bit=st.integers(0, 7))
+def test_no_flipped_bit_of_the_manifest_changes_what_it_says(caches, place, bit):
+    shutil.rmtree(caches / "features", ignore_errors=True)
+    path = make().path
+    sound = entries.read_manifest(path)
+    content = bytearray((path / "entry.json").read_bytes())
+    content[place % len(content)] ^= 1 << bit
+    (path / "entry.json").write_bytes(bytes(content))
+    # White space between the parts says nothing.
+    assert entries.read_manifest(path) in (None, sound)
+
+
+def test_one_who_reads_a_damaged_entry_keeps_its_files_while_it_is_built_anew():
+    entry = make()
+    with (entry.path / "values.bin").open("rb") as held:
+        flip(entry.path / "inner/names.txt", 0)
+        assert make(Maker(b"other")).was_cached is False
+        assert held.read() == b"content"
+
+
+def test_an_entry_of_another_format_is_built_anew(monkeypatch):
+    make()
+    monkeypatch.setattr(entries, "FORMAT", entries.FORMAT + 1)
+    assert make().was_cached is False
+
+
+# Several processes.
+
+
+class Worker:
+    """entry_worker.py, spoken with by lines."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(WORKER), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+
+    def hear(self) -> str:
+        return self.process.stdout.readline().strip()
+
+    def go_on(self) -> None:
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+
+def test_of_two_processes_one_builds_and_the_other_waits_and_reads(caches):
+    with Worker("key", "hold") as first:
+        assert first.hear() == "building"
+        with Worker("key") as second:
+            assert second.hear() == "waiting"
+            first.go_on()
+            assert first.hear() == "has the value, cached: False"
+            assert second.hear() == "has the value, cached: True"
+    assert names(caches) == ["key"]
+
+
+def test_who_waits_for_a_killed_writer_builds_and_reads_nothing_of_it(caches):
+    with Worker("key", "hold") as first:
+        assert first.hear() == "building"
+        with Worker("key") as second:
+            assert second.hear() == "waiting"
+            os.kill(first.process.pid, signal.SIGKILL)
+            assert second.hear() == "building"
+            assert second.hear() == "has the value, cached: False"
+    assert names(caches) == ["key"], "what the killed one had left is gone"
+
+
+def test_what_a_killed_writer_left_of_another_entry_is_swept_up(caches):
+    with Worker("key", "hold") as first:
+        assert first.hear() == "building"
+        make(key="other")
+        assert len([name for name in names(caches) if name.endswith(".partial")]) == 1
+        os.kill(first.process.pid, signal.SIGKILL)
+        first.process.wait()
+        make(key="third")
+    assert names(caches) == ["other", "third"]
+
+
+def test_what_another_process_uses_is_not_evicted(caches):
+    with Worker("used") as worker:
+        assert worker.hear() == "building"
+        assert worker.hear() == "has the value, cached: False"
+        make(Maker(b"x" * 1000), "large", limit_bytes=1400)
+        assert names(caches) == ["large", "used"]
+    gc.collect()
+    make(Maker(), "small", limit_bytes=1)
+    assert names(caches) == ["small"]
+
+
+# Eviction.
+
+
+def test_an_entry_in_use_by_this_process_stays_and_goes_when_it_is_let_go(caches):
+    held = make(key="held")
+    make(key="second", limit_bytes=1)
+    gc.collect()
+    assert "held" in names(caches)
+    del held
+    gc.collect()
+    make(key="third", limit_bytes=1)
+    assert names(caches) == ["third"]
+
+
+def test_pixels_and_features_share_one_limit(caches):
+    make(key="old", room="pixels")
+    gc.collect()
+    make(key="new", limit_bytes=1)
+    assert names(caches, "pixels") == []
+
+
+def test_records_that_do_not_tell_whether_they_are_used_are_not_evicted(caches):
+    unpacked = caches / "unpacked" / "key"
+    unpacked.mkdir(parents=True)
+    (unpacked / "000.png").write_bytes(b"x" * 5000)
+    make(limit_bytes=1)
+    assert (unpacked / "000.png").exists()
+
+
+def test_what_does_not_fit_into_the_limit_is_refused_before_it_is_built(caches):
+    maker = Maker()
+    with pytest.raises(ConfigError, match=r"features.limit_gigabytes: found 2e-06, but entry key"):
+        make(maker, limit_bytes=2000, expected_bytes=3000)
+    assert maker.calls == 0
+    assert names(caches) == []
+
+
+def test_what_does_not_fit_on_the_disk_is_refused(monkeypatch):
+    usage = shutil.disk_usage("/")._replace(free=1000)
+    monkeypatch.setattr(caches_module.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(ConfigError, match="KFT_CACHE_DIR"):
+        make(expected_bytes=3000)
+
+
+ACTIONS = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 9)), max_size=14)
+
+
+@settings(deadline=None, max_examples=40)
+@given(actions=ACTIONS, limit=st.integers(4, 20))
+def test_the_entries_that_stay_are_those_used_last(actions, limit):
+    """Beside a model of the cache: what is kept, in the order of its use, in units of 10 kB."""
+    kept: dict[str, int] = {}
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KFT_CACHE_DIR", folder)
+        for key, size in actions:
+            was_there = key in kept
+            kept[key] = kept.pop(key, size)
+            # The half unit is for the manifests.
+            entry = make(Maker(b"x" * size * 10_000), key, limit_bytes=limit * 10_000 + 5000)
+            assert entry.was_cached is was_there
+            del entry
+            while not was_there and len(kept) > 1 and sum(kept.values()) > limit:
+                del kept[next(iter(kept))]
+            assert set(names(Path(folder))) == set(kept)

@@ -1,0 +1,147 @@
+"""Phases that the pipeline lists itself."""
+
+import pytest
+
+from kft.config import LoraConfig
+from kft.errors import ConfigError
+from kft.strategies import Phase
+from kft.strategies.selection import resolve_blocks
+
+BLOCKS = ("stem", "stage1", "stage2", "head")
+
+
+@pytest.fixture
+def explicit(plan):
+    def make(*phases, **setting):
+        return plan("name=phases", f"phases=[{', '.join(phases)}]", **setting)
+
+    return make
+
+
+@pytest.fixture
+def refusal(explicit):
+    def make(*phases, **setting):
+        with pytest.raises(ConfigError) as caught:
+            explicit(*phases, **setting)
+        return str(caught.value)
+
+    return make
+
+
+def test_explicit_phases_are_taken_as_they_are_written(explicit):
+    first, second = explicit(
+        "{trainable: [head], duration: 2, learning_rate: 0.1, augmentation: none}",
+        "{name: deep, trainable: [head, stage2], duration: 5 steps, batch_norm: trainable, "
+        "multipliers: {stage2: 0.1}, weight_decay: 0}",
+    )
+    assert first == Phase("phase", ("head",), 0.1, 20, 10)
+    assert second.name == "deep"
+    assert second.trainable == ("stage2", "head")
+    assert (second.steps, second.batch_norm) == (5, "trainable")
+    assert second.multipliers == {"stage2": 0.1}
+    assert second.weight_decay == 0.0
+    assert second.augmentation == "light"
+
+
+def test_percent_are_of_the_strategy_in_all(plan):
+    phases = "phases=[{duration: 25 percent}, {duration: 75%}]"
+    assert [p.steps for p in plan("name=phases", phases, "duration=40 steps")] == [10, 30]
+    assert [p.steps for p in plan("name=phases", phases)] == [30, 90]
+
+
+def test_a_solved_phase_has_no_steps_and_sees_pictures_as_they_are(explicit):
+    (phase,) = explicit("{method: solve}")
+    assert (phase.method, phase.steps, phase.augmentation) == ("solve", 0, "none")
+
+
+def test_multipliers_come_on_top_of_the_decay(explicit):
+    (phase,) = explicit("{trainable: [all], layer_decay: 0.5, multipliers: {stem: 0.2, head: 3}}")
+    assert phase.multipliers == pytest.approx({"stem": 0.05, "stage1": 0.5, "head": 3.0})
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ("[all]", BLOCKS),
+        ("[backbone]", BLOCKS[:-1]),
+        ("[backbone, head]", BLOCKS),
+        ("[head, stem, head]", ("stem", "head")),
+        ("[stage2, stage1]", ("stage1", "stage2")),
+    ],
+)
+def test_blocks_are_spelt_out_shallow_to_deep_and_once(names, expected, explicit):
+    (phase,) = explicit(f"{{trainable: {names}}}")
+    assert phase.trainable == expected
+
+
+def test_an_unknown_block_is_named_with_the_near_one_and_the_list(refusal):
+    message = refusal("{}", "{trainable: [stage7]}")
+    assert message.startswith(
+        "strategy.phases[1].trainable: backbone 'small_cnn' has no block 'stage7'. Did you mean 's"
+    )
+    assert "Blocks: stem, stage1, stage2, head." in message
+    assert "kft backbones small_cnn" in message
+
+
+def test_a_multiplier_of_an_unknown_block_is_refused(refusal):
+    message = refusal("{trainable: [all], multipliers: {stage9: 0.1}}")
+    assert message.startswith("strategy.phases[0].multipliers: backbone 'small_cnn' has no block")
+
+
+def test_a_multiplier_of_a_frozen_block_is_refused(refusal):
+    message = refusal("{trainable: [head], multipliers: {stage1: 0.1}}")
+    assert message == (
+        "strategy.phases[0].multipliers: block 'stage1' has a multiplier but is frozen in this "
+        "phase. Trainable: head."
+    )
+
+
+@pytest.mark.parametrize("group", ["all", "backbone"])
+def test_a_multiplier_of_a_group_is_refused(group, refusal):
+    message = refusal(f"{{trainable: [all], multipliers: {{{group}: 0.1}}}}")
+    assert message == f"strategy.phases[0].multipliers: name single blocks, not {group!r}."
+
+
+def test_decay_without_blocks_to_slow_is_refused(refusal):
+    message = refusal("{trainable: [head], layer_decay: 0.5}")
+    assert message.startswith("strategy.phases[0].layer_decay: found 0.5, but only the head trains")
+
+
+def test_of_a_group_those_blocks_train_in_which_something_is_found(explicit):
+    (lora,) = explicit("{trainable: [all], lora: {rank: 2}}")
+    assert (lora.trainable, lora.lora) == (("stage1", "stage2", "head"), LoraConfig(rank=2))
+    (bitfit,) = explicit("{trainable: [backbone], part: bias_norm}")
+    assert (bitfit.trainable, bitfit.part) == (("stem", "stage1"), "bias_norm")
+
+
+@pytest.mark.parametrize(
+    ("phase", "path", "reason"),
+    [
+        ("{trainable: [stem, stage1], lora: {}}", "trainable", "nothing of block 'stem' would"),
+        ("{trainable: [all, stage2], part: bias_norm}", "trainable", "nothing of block 'stage2'"),
+        ("{trainable: [stem], lora: {}}", "lora", "stem_depthwise (DepthwiseConv2D)"),
+        ("{trainable: [stage2], part: bias_norm}", "part", "blocks stage2 have none"),
+        ("{trainable: [head], lora: {}}", "lora", "only the head trains in this phase"),
+        ("{trainable: [head], part: bias_norm}", "part", "only the head trains in this phase"),
+        ("{trainable: [all], part: bias_norm, lora: {}}", "lora", "Choose one of the two"),
+        ("{trainable: [all], lora: {layers: '('}}", "lora.layers", "is no regular expression"),
+        ("{duration: 101 percent}", "duration", "at most 100 percent"),
+    ],
+)
+def test_a_phase_that_contradicts_itself_or_the_backbone_is_refused(phase, path, reason, refusal):
+    message = refusal(phase)
+    assert message.startswith(f"strategy.phases[0].{path}: ")
+    assert reason in message
+
+
+def test_all_that_is_wrong_is_told_at_once(refusal):
+    message = refusal(
+        "{trainable: [stage7], duration: 0}", "{}", "{multipliers: {stem: 2, stage1: 2}}"
+    )
+    assert message.startswith("strategy.phases: 4 problems\n")
+    for path in ("[0].trainable", "[0].duration", "[2].multipliers: block 'stem'", "'stage1'"):
+        assert path in message
+
+
+def test_no_names_are_no_blocks():
+    assert resolve_blocks((), BLOCKS, where="here", backbone="x") == ()

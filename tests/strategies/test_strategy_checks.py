@@ -1,0 +1,188 @@
+"""Contradictions, refused before any data is read."""
+
+import pytest
+
+from kft.config import load_pipeline
+from kft.errors import ConfigError
+from kft.strategies import STRATEGIES
+from kft.strategies.checks import check_strategy
+from kft.strategies.traits import BlockTraits
+
+TRAITS = (
+    BlockTraits("stem", unadaptable=(("stem_depthwise", "DepthwiseConv2D"),)),
+    BlockTraits("stage1", adaptable=("stage1_conv",)),
+    BlockTraits("stage2", adaptable=("stage2_conv",)),
+)
+ONE_BLOCK = (BlockTraits("stage1", ends_in_cut=False),)
+
+
+def check(*overrides, traits=TRAITS, is_pretrained=True):
+    pipeline = load_pipeline(None, overrides)
+    check_strategy(
+        pipeline.strategy,
+        training=pipeline.training,
+        features=pipeline.features,
+        head=pipeline.head,
+        augmentation=pipeline.data.augmentation,
+        backbone="small_cnn",
+        traits=traits,
+        is_pretrained=is_pretrained,
+    )
+
+
+def refusal(*overrides, **setting):
+    with pytest.raises(ConfigError) as caught:
+        check(*overrides, **setting)
+    return str(caught.value)
+
+
+def phases(*listed):
+    return ("strategy.name=phases", f"strategy.phases=[{', '.join(listed)}]")
+
+
+@pytest.mark.parametrize("is_pretrained", [True, False])
+@pytest.mark.parametrize("name", sorted(set(STRATEGIES) - {"phases"}))
+def test_defaults_contradict_nothing(name, is_pretrained):
+    check(f"strategy.name={name}", is_pretrained=is_pretrained)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        phases("{}", "{trainable: [all], lora: {rank: 2}}", "{trainable: [all], part: bias_norm}"),
+        phases("{method: solve}", "{trainable: [all], layer_decay: 0.9, duration: 50 percent}"),
+        ("training.class_weights={a: 2, b: 1}", "training.logit_adjustment=1"),
+        ("training.focal_gamma=2", "training.label_smoothing=0.1", "training.ema=0.99"),
+        ("training.cutmix=1", "strategy.name=lp_ft"),
+        ("training.accumulation=4", "training.global_batch_size=32"),
+        ("training.accumulation=3", "training.global_batch_size=auto"),
+        ("training.warmup=0",),
+        ("strategy.name=top_k", "features.views=0", "features.without_views=compute"),
+        ("strategy.name=top_k", "features.views=0", "data.augmentation=none"),
+        ("strategy.name=top_k", "features.views=0", "features.enabled=false"),
+        ("strategy.name=linear_probe", "strategy.probe=trained", "training.mixup=0.2"),
+    ],
+    ids=lambda overrides: overrides[-1][:60],
+)
+def test_what_goes_together_passes(overrides):
+    check(*overrides)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "path", "reason"),
+    [
+        (("strategy.name=top_k", "strategy.top_blocks=4"), "strategy.top_blocks", "has 3 blocks"),
+        (("strategy.name=surgical", "strategy.block=head"), "strategy.block", "no block 'head'"),
+        (("strategy.name=lora", "strategy.lora.layers=stem"), "strategy.lora.layers", "Depthwise"),
+        (("strategy.probe=solved", "head.hidden=[8]"), "strategy.probe", "head.hidden"),
+        (("strategy.probe=solved", "head.dropout=0.1"), "strategy.probe", "head.dropout"),
+        (phases("{method: solve, trainable: [stage2, head]}"), "strategy.phases[0]", "stage2 cann"),
+        ((*phases("{method: solve}"), "head.hidden=[8]"), "strategy.phases[0]", "one layer alone"),
+        (phases("{method: solve, augmentation: light}"), "strategy.phases[0]", "has no epochs"),
+        (
+            phases("{trainable: [all], lora: {}, batch_norm: trainable}"),
+            "strategy.phases[0].batch_norm",
+            "under low-rank",
+        ),
+        (phases("{trainable: [head], multipliers: {stem: 2}}"), "strategy.phases[0]", "frozen in"),
+        (("strategy.name=top_k", "features.views=0"), "strategy.name: phase 'top_k'", "views=4"),
+        (("strategy.name=top_k", "training.cutmix=1"), "training.cutmix", "stored features"),
+        (("training.accumulation=3",), "training.accumulation", "do not divide batches of 32"),
+        (
+            ("training.class_weights=balanced", "training.sampling=balanced"),
+            "training.class_weights",
+            "corrected for 2 times over",
+        ),
+        (
+            ("training.class_weights={a: 1, b: 2}", "training.sampling=balanced"),
+            "training.class_weights",
+            "training.sampling=balanced",
+        ),
+        (
+            ("training.logit_adjustment=1", "training.sampling=balanced"),
+            "training.sampling=balanced",
+            "training.logit_adjustment",
+        ),
+        (("training.class_weights={a: 0}",), "training.class_weights", "no weight is above 0"),
+        (("training.warmup=soon",), "training.warmup", "10 percent"),
+        (("training.warmup=200 percent",), "training.warmup", "at most 100 percent"),
+        (("strategy.duration=5 percent",), "strategy.duration", "could be a share of"),
+        (("training.wise_ft=true", "strategy.name=full"), "training.wise_ft", "one phase"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[-1][:60],
+)
+def test_contradictions_are_refused_with_the_path_and_the_reason(overrides, path, reason):
+    message = refusal(*overrides)
+    assert message.startswith(path)
+    assert reason in message
+    assert "problems" not in message
+
+
+def test_gradual_unfreezing_of_one_block_is_refused():
+    assert refusal("strategy.name=gradual", traits=ONE_BLOCK).startswith(
+        "strategy.name: 'gradual' unfreezes block by block, but backbone 'small_cnn' is one block"
+    )
+
+
+def test_augmentation_needs_views_only_where_a_frozen_part_can_be_stored():
+    uncut = tuple(BlockTraits(f"block{i}", ends_in_cut=False) for i in range(2))
+    check("strategy.name=top_k", "features.views=0", traits=uncut)
+    check("strategy.name=full", "features.views=0")
+    message = refusal("features.views=0", *phases("{trainable: [head], augmentation: light}"))
+    ways_out = ("features.views=4", "features.without_views=compute", "augmentation: none")
+    assert all(way in message for way in ways_out)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("linear_probe", "strategy.learning_rate=1e-3"),
+        ("linear_probe", "strategy.duration=3"),
+        ("linear_probe", "strategy.layer_decay=0.5"),
+        ("linear_probe", "strategy.batch_norm=frozen"),
+        ("lora", "strategy.batch_norm=frozen"),
+        ("full", "strategy.probe=trained"),
+        ("full", "strategy.top_blocks=2"),
+        ("full", "strategy.block=stem"),
+        ("full", "strategy.lora.rank=2"),
+        ("lp_ft", "strategy.probe_learning_rate=0.1"),
+        ("lp_ft", "strategy.probe_duration=3"),
+        ("linear_probe", "training.mixup=0.2"),
+        ("linear_probe", "training.early_stopping=3"),
+        ("linear_probe", "training.class_weights=balanced"),
+    ],
+)
+def test_a_setting_without_effect_is_refused(name, setting):
+    message = refusal(f"strategy.name={name}", setting)
+    assert message.startswith(setting.partition("=")[0].removesuffix(".rank") + ": ")
+
+
+def test_rates_of_listed_phases_stand_in_the_phases():
+    message = refusal(*phases("{}"), "strategy.learning_rate=0.1")
+    assert message.endswith(
+        "has no effect under `name: phases`. Set it in each of `strategy.phases`."
+    )
+
+
+def test_all_contradictions_are_told_at_once():
+    message = refusal(
+        "strategy.name=top_k",
+        "strategy.probe=solved",
+        "head.hidden=[8]",
+        "strategy.top_blocks=9",
+        "strategy.block=stem",
+        "training.accumulation=3",
+        "training.class_weights=balanced",
+        "training.sampling=balanced",
+        "training.warmup=x",
+    )
+    assert message.startswith("pipeline: 6 problems\n")
+    for path in (
+        "strategy.probe",
+        "strategy.top_blocks",
+        "strategy.block",
+        "training.accumulation",
+        "training.class_weights",
+        "training.warmup",
+    ):
+        assert f"  - {path}: " in message
