@@ -13,7 +13,8 @@ from kft.data import Examples, Splits, load_splits
 from kft.data.gate import check_files
 from kft.data.input_pipeline import make_dataset
 from kft.errors import DataError, RunError
-from kft.evaluation import evaluate, predict_outputs
+from kft.evaluation import Predictor, evaluate
+from kft.features import Forward
 from kft.runs import RunDirectory, open_run
 from kft.runs.layout import read_json
 from kft.serving import (
@@ -60,7 +61,11 @@ def evaluate_run(
     name = Path(data).absolute().name
     with display.track(f"Evaluation on {name}", len(examples)) as advance:
         evaluation = evaluate(
-            trained.model,
+            Predictor(
+                Forward(trained.model, trained.head.activate),
+                num_examples=len(examples),
+                engine=trained.pipeline.features.engine,
+            ),
             trained.head,
             batches,
             files=examples.ids,
@@ -171,9 +176,12 @@ def predict(path: Path, files: Sequence[str]) -> list[Answer]:
     trained = load_trained(open_run(path))
     examples = Examples(tuple(files), tuple(files), np.zeros(len(files), np.int64))
     check_files(examples)
-    outputs = predict_outputs(
-        trained.model,
-        trained.head,
+    predictor = Predictor(
+        Forward(trained.model, trained.head.activate),
+        num_examples=len(files),
+        engine=trained.pipeline.features.engine,
+    )
+    outputs = predictor(
         make_dataset(examples, trained.decoder, batch_size=PREDICTION_BATCH_SIZE),
         num_examples=len(files),
         progress=lambda done, total: None,

@@ -164,7 +164,7 @@ def _run(plan: Plan, phase: Phase, display: Display) -> RangeTest:
         with display.track(f"Range test of {phase.name}", 2 * STEPS) as advance:
             return find_rate(
                 compiled.model,
-                compiled.given.train,
+                compiled.given.train(0),
                 low=LOW,
                 high=HIGH,
                 steps=STEPS,

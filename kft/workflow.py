@@ -19,7 +19,8 @@ from kft.data.input_pipeline import num_steps_per_epoch
 from kft.data.loading import find_source
 from kft.data.pixels import Decoder
 from kft.errors import ConfigError
-from kft.evaluation import Evaluation, evaluate, headline
+from kft.evaluation import Evaluation, Predictor, evaluate, headline
+from kft.features import Forward
 from kft.heads import make_head
 from kft.measuring import apply_measured, load_measured, set_threads
 from kft.model import Assembled, assemble
@@ -250,15 +251,13 @@ def _run_stages(
         training=pipeline.training,
         display=display,
     )
+    # Traced once, for all that asks the whole model: choices on validation, and the evaluation.
+    answers = Forward(plan.assembled.model, plan.assembled.head.activate)
     with inputs.name_unreadable():
         inputs.decode_everything()
-        fitted = _fit_phases(plan, run, inputs, display)
+        fitted = _fit_phases(plan, run, inputs, answers, display)
         save_trained(run, plan.assembled, pipeline)
-        evaluations = {
-            split: _judge(plan, run, inputs, split, display)
-            for split in judged_splits
-            if len(plan.splits.get(split))
-        }
+        evaluations = _judge(plan, run, inputs, answers, splits=judged_splits, display=display)
     backbone = None
     if keep_backbone:
         backbone = save_backbone(plan.assembled.backbone, run.path / "backbone")
@@ -326,10 +325,11 @@ def describe_data(splits: Splits) -> list[str]:
 
 
 def _fit_phases(
-    plan: Plan, run: RunDirectory, inputs: InputMaker, display: Display
+    plan: Plan, run: RunDirectory, inputs: InputMaker, answers: Forward, display: Display
 ) -> tuple[FittedPhase, ...]:
     runner = PhaseRunner(
         plan.assembled,
+        answers,
         plan.pipeline.training,
         inputs,
         train_targets=plan.splits.train.targets,
@@ -349,22 +349,36 @@ def _fit_phases(
 
 
 def _judge(
-    plan: Plan, run: RunDirectory, inputs: InputMaker, split: SplitName, display: Display
-) -> Evaluation:
-    examples = plan.splits.get(split)
-    with display.track(f"Evaluation on {split}", len(examples)) as advance:
-        evaluation = evaluate(
-            plan.assembled.model,
-            plan.assembled.head,
-            inputs.in_order(split),
-            files=examples.ids,
-            targets=examples.targets,
-            train_targets=plan.splits.train.targets,
-            folder=run.evaluation(split),
-            progress=advance,
-        )
-    display.stage(f"  {split}: {headline(evaluation.figures)}")
-    return evaluation
+    plan: Plan,
+    run: RunDirectory,
+    inputs: InputMaker,
+    answers: Forward,
+    *,
+    splits: Sequence[SplitName],
+    display: Display,
+) -> dict[SplitName, Evaluation]:
+    judged = [split for split in splits if len(plan.splits.get(split))]
+    predictor = Predictor(
+        answers,
+        num_examples=sum(len(plan.splits.get(split)) for split in judged),
+        engine=plan.pipeline.features.engine,
+    )
+    evaluations = {}
+    for split in judged:
+        examples = plan.splits.get(split)
+        with display.track(f"Evaluation on {split}", len(examples)) as advance:
+            evaluations[split] = evaluate(
+                predictor,
+                plan.assembled.head,
+                inputs.in_order(split),
+                files=examples.ids,
+                targets=examples.targets,
+                train_targets=plan.splits.train.targets,
+                folder=run.evaluation(split),
+                progress=advance,
+            )
+        display.stage(f"  {split}: {headline(evaluations[split].figures)}")
+    return evaluations
 
 
 def choose_parity_files(splits: Splits, count: int) -> list[str]:

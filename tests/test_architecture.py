@@ -20,7 +20,7 @@ ORDER = (
     ("features",),
     ("strategies", "objectives"),
     ("training",),
-    ("evaluation", "planning", "serving"),
+    ("evaluation", "measuring", "planning", "serving"),
     ("workflow",),
     ("finished", "tuning", "rate_finding"),
     ("demo", "doctor"),

@@ -43,7 +43,7 @@ def list_command(room: str | None) -> None:
 
 
 def _show(entries: Sequence[Kept]) -> None:
-    from kft.cli.output import _table, make_console
+    from kft.cli.output import make_console, make_table
     from kft.config import FeaturesConfig
     from kft.runs.caches import EVICTABLE, cache_root
 
@@ -51,7 +51,7 @@ def _show(entries: Sequence[Kept]) -> None:
     if not entries:
         console.print(f"Nothing is kept in {cache_root()}.", soft_wrap=True)
         return
-    table = _table("room", "key", "what", "size>", "last used")
+    table = make_table("room", "key", "what", "size>", "last used")
     for entry in entries:
         used = datetime.datetime.fromtimestamp(entry.last_used)
         size = format_bytes(entry.num_bytes)

@@ -16,7 +16,8 @@ def command(source: str | None, overrides: tuple[str, ...], trust: bool, schema:
     """Show what a run would do, without training.
 
     Prints the resolved pipeline with every default, the data and its split,
-    the block table, the phases with their forecast, and the risks.
+    the choices measured for this machine, the phases with their forecast and
+    what each does to every block, and the risks.
 
     \b
     Examples:
@@ -31,14 +32,20 @@ def command(source: str | None, overrides: tuple[str, ...], trust: bool, schema:
         return
     if source is None:
         raise click.UsageError("Name the data or a pipeline file, or ask for --schema.")
-    from kft.cli.output import show_plan
+    from kft.cli.plan_output import show_plan
     from kft.cli.startup import start_tensorflow
     from kft.config import load_pipeline
+    from kft.measuring import apply_measured, describe_choices, load_measured, set_threads
 
-    pipeline = load_pipeline(source, with_trust(overrides, trust))
+    given = load_pipeline(source, with_trust(overrides, trust))
+    measured = load_measured(given)
+    pipeline = apply_measured(given, measured)
+    assert pipeline.training.threads != "auto", "it was made a number"
+    # Before TensorFlow starts: its thread pools keep their size.
+    set_threads(pipeline.training.threads)
     start_tensorflow()
 
     from kft.training import Display
     from kft.workflow import make_plan
 
-    show_plan(make_plan(pipeline, Display()))
+    show_plan(make_plan(pipeline, Display()), describe_choices(given, measured))

@@ -22,6 +22,7 @@ VERBS = (
     "tune",
     "data",
     "find-lr",
+    "measure",
     "runs",
     "backbones",
     "cache",

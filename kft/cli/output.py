@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kft.runs import RunDirectory
     from kft.serving import Answer, Export
     from kft.tuning import Tuned
-    from kft.workflow import Finished, Plan
+    from kft.workflow import Finished
 
 # Wide enough that a table in a pipe or a log is not folded.
 PIPED_WIDTH = 160
@@ -32,7 +32,7 @@ def make_console() -> Console:
     return console
 
 
-def _table(*headings: str, title: str | None = None) -> Table:
+def make_table(*headings: str, title: str | None = None) -> Table:
     """A table without frames; headings that end in '>' align their column right."""
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     for heading in headings:
@@ -41,7 +41,8 @@ def _table(*headings: str, title: str | None = None) -> Table:
     return table
 
 
-def _pairs(console: Console, rows: Sequence[tuple[str, str]]) -> None:
+def show_pairs(console: Console, rows: Sequence[tuple[str, str]]) -> None:
+    """Names and their values, a line each."""
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         console.print(f"  {name.ljust(width)}  {value}", soft_wrap=True)
@@ -64,7 +65,7 @@ def show_finished(finished: Finished) -> None:
         rows.append(("Backbone", str(finished.backbone)))
     if export:
         rows.append(("Export", _describe_export(export)))
-    _pairs(console, rows)
+    show_pairs(console, rows)
     console.print("\nNext\n")
     commands = []
     if finished.backbone:
@@ -89,7 +90,7 @@ def show_export(export: Export) -> None:
     """Where the export is, and how it is served."""
     console = make_console()
     folder = export.path.parent
-    _pairs(console, [("Export", _describe_export(export))])
+    show_pairs(console, [("Export", _describe_export(export))])
     console.print("\nNext\n")
     console.print(f"  kft predict {export.path} PICTURE.jpg", soft_wrap=True)
     console.print(
@@ -97,64 +98,6 @@ def show_export(export: Export) -> None:
         f"-e MODEL_NAME={folder.name} tensorflow/serving",
         soft_wrap=True,
     )
-
-
-def show_plan(plan: Plan) -> None:
-    """The resolved pipeline, data, block table, phases and risks."""
-    from kft.config import dump_pipeline
-    from kft.planning import find_risks, forecast_phases
-    from kft.training.progress import format_seconds
-    from kft.workflow import describe_data
-
-    console = make_console()
-    console.print(dump_pipeline(plan.pipeline), soft_wrap=True)
-    for line in describe_data(plan.splits):
-        console.print(line, soft_wrap=True)
-    forecasts = forecast_phases(
-        plan.assembled,
-        plan.phases,
-        num_train=len(plan.splits.train),
-        num_validation=len(plan.splits.validation),
-        global_batch_size=plan.pipeline.training.global_batch_size,
-    )
-    table = _table(
-        "phase", "steps>", "epochs>", "rate>", "batch norm", "augmentation",
-        "computed from", "trainable parameters>", "about>",
-        title="\nPhases",
-    )  # fmt: skip
-    for forecast in forecasts:
-        phase = forecast.phase
-        table.add_row(
-            phase.name,
-            f"{phase.steps:,}",
-            f"{phase.steps / phase.steps_per_epoch:.4g}",
-            f"{phase.learning_rate:g}",
-            phase.batch_norm,
-            phase.augmentation,
-            "pixels" if forecast.computed_from == "pixels" else f"stored {forecast.computed_from}",
-            f"{forecast.trainable_parameters:,} of {forecast.parameters:,}",
-            format_seconds(forecast.seconds),
-        )
-    console.print(table)
-    _show_block_table(console, plan)
-    risks = find_risks(plan.splits, plan.assembled.backbone, plan.phases)
-    console.print("Risks" if risks else "No risks seen.")
-    for risk in risks:
-        console.print(f"  - {risk}", soft_wrap=True)
-
-
-def _show_block_table(console: Console, plan: Plan) -> None:
-    names = [phase.name for phase in plan.phases]
-    table = _table("block", "layers>", "parameters>", *names, title="Blocks")
-    for block in plan.assembled.blocks.blocks:
-        cells = [
-            f"rate {phase.learning_rate * phase.multipliers.get(block.name, 1.0):g}"
-            if block.name in phase.trainable
-            else "frozen"
-            for phase in plan.phases
-        ]
-        table.add_row(block.name, str(len(block.layers)), f"{block.num_parameters:,}", *cells)
-    console.print(table)
 
 
 def show_figures(figures: dict[str, Any], *, title: str) -> None:
@@ -167,7 +110,7 @@ def show_figures(figures: dict[str, Any], *, title: str) -> None:
         if kind not in figures:
             continue
         columns = list(next(iter(figures[kind].values())))
-        table = _table(kind, *(f"{column.replace('_', ' ')}>" for column in columns))
+        table = make_table(kind, *(f"{column.replace('_', ' ')}>" for column in columns))
         for name, values in figures[kind].items():
             table.add_row(name, *(_format_figure(values[column]) for column in columns))
         console.print(table)
@@ -182,7 +125,7 @@ def _format_figure(value: float | int | None) -> str:
 def show_answers(answers: Sequence[Answer], top: int) -> None:
     """A line a file with its most probable names."""
     console = make_console()
-    table = _table("file", "answer", "also")
+    table = make_table("file", "answer", "also")
     for answer in answers:
         if answer.has_one_class:
             (name, value), *rest = answer.best(top)
@@ -202,7 +145,7 @@ def show_runs(runs: Sequence[RunDirectory], directory: str) -> None:
     if not runs:
         console.print(f"No runs in {Path(directory).absolute()}.", soft_wrap=True)
         return
-    table = _table("run", "state", "at", "holdout")
+    table = make_table("run", "state", "at", "holdout")
     for run in runs:
         try:
             status = run.read_status()
@@ -217,7 +160,7 @@ def show_runs(runs: Sequence[RunDirectory], directory: str) -> None:
 def show_backbones(listings: Sequence[Listing]) -> None:
     """A line a registered backbone."""
     console = make_console()
-    table = _table(
+    table = make_table(
         "backbone", "family", "size>", "least>", "scaling", "options", "licence", "weights on disk"
     )
     for row in listings:
@@ -243,7 +186,7 @@ def show_backbones(listings: Sequence[Listing]) -> None:
 def show_backbone(description: Description) -> None:
     """One backbone: its contract, blocks and feature levels."""
     console = make_console()
-    _pairs(
+    show_pairs(
         console,
         [
             ("Backbone", description.name),
@@ -256,7 +199,7 @@ def show_backbone(description: Description) -> None:
         ],
     )
     strides = {block: (stride, channels) for stride, block, channels in description.levels}
-    table = _table("block", "layers>", "parameters>", "stride>", "channels>")
+    table = make_table("block", "layers>", "parameters>", "stride>", "channels>")
     for block in description.blocks:
         stride, channels = strides.get(block.name, ("", ""))
         table.add_row(
@@ -272,7 +215,7 @@ def show_backbone(description: Description) -> None:
 def show_findings(findings: Sequence[Finding]) -> None:
     """A line a finding, with what mends it."""
     console = make_console()
-    table = _table("", "what", "found", "what mends it")
+    table = make_table("", "what", "found", "what mends it")
     for finding in findings:
         mark = "ok" if finding.is_fine else "optional" if finding.is_optional else "MISSING"
         table.add_row(mark, finding.name, finding.text, finding.remedy)
@@ -285,7 +228,7 @@ def show_demo(demo: Demo) -> None:
     from kft.training.progress import format_seconds
 
     console = make_console()
-    table = _table("small_cnn, digits 5 to 9", "holdout accuracy>", "95 % interval>")
+    table = make_table("small_cnn, digits 5 to 9", "holdout accuracy>", "95 % interval>")
     for name, finished in (
         ("pretrained on the digits 0 to 4, then fine-tuned", demo.fine_tuned),
         ("from random weights", demo.from_random),
@@ -301,10 +244,10 @@ def show_demo(demo: Demo) -> None:
         "PNG bytes in a process without kft:\n",
         soft_wrap=True,
     )
-    _pairs(console, list(demo.served))
+    show_pairs(console, list(demo.served))
     console.print("\nWhere everything is\n")
     assert demo.fine_tuned.export is not None
-    _pairs(
+    show_pairs(
         console,
         [
             ("Run", str(demo.fine_tuned.run.path)),
@@ -322,7 +265,7 @@ def show_tuned(tuned: Tuned) -> None:
     """The trials, best first, then the finished run of the best."""
     console = make_console()
     paths = list(tuned.trials[0].settings)
-    table = _table(*paths, f"validation {tuned.objective.replace('_', ' ')}>")
+    table = make_table(*paths, f"validation {tuned.objective.replace('_', ' ')}>")
     for trial in tuned.trials:
         values = [trial.settings[path] for path in paths]
         shown = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in values]

@@ -353,9 +353,7 @@ class TuningConfig(Section):
     """The search of `kft tune`."""
 
     space: dict[str, DimensionConfig] = Field(
-        default_factory=lambda: {
-            "strategy.learning_rate": DimensionConfig(low=1e-4, high=3e-3)
-        }
+        default_factory=lambda: {"strategy.learning_rate": DimensionConfig(low=1e-4, high=3e-3)}
     )
     """Path of a setting -> what to try for it."""
     trials: PositiveInt = 8

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
-# Tensors that share their memory with an array must begin where TensorFlow's own do.
-_ALIGNMENT = 64
+# tf.data copies the tensors that a function of it uses, for each iterator: only small ones are
+# given to it as tensors. It reads arrays by a call, some 0.1 ms a batch slower.
+_LARGEST_TENSOR_BYTES = 64_000_000
 
 
 class ExampleCache:
@@ -31,9 +33,7 @@ class ExampleCache:
     def __init__(self, values: tf.Tensor | np.ndarray, *, entry: object = None) -> None:
         self.num_views, self.num_examples = (int(size) for size in values.shape[:2])
         self._entry = entry
-        shape = (self.num_views * self.num_examples, *values.shape[2:])
-        is_on_disk = isinstance(values, np.memmap)
-        self._rows: _Rows = _FileRows(values) if is_on_disk else _MemoryRows(values, shape)
+        self._rows = _make_rows(values)
 
     def gather(self, indices: tf.Tensor, epoch: tf.Tensor | int = 0) -> tf.Tensor:
         """The values of the examples at `indices` (batch); of view `epoch % num_views`.
@@ -52,13 +52,33 @@ class _Rows(Protocol):
         """The rows of those numbers, int64 (batch)."""
 
 
-class _MemoryRows:
-    def __init__(self, values: tf.Tensor | np.ndarray, shape: tuple[int, ...]) -> None:
-        # Here, not in `gather`: inside a tf.data function it would run for each batch.
-        self._values = tf.reshape(values, shape)
+def _make_rows(values: tf.Tensor | np.ndarray) -> _Rows:
+    if isinstance(values, np.memmap):
+        return _FileRows(values)
+    array = values if isinstance(values, np.ndarray) else values.numpy()
+    array = array.reshape((array.shape[0] * array.shape[1], *array.shape[2:]))
+    if array.nbytes > _LARGEST_TENSOR_BYTES:
+        return _ArrayRows(array)
+    return _TensorRows(tf.constant(array))
+
+
+class _TensorRows:
+    def __init__(self, values: tf.Tensor) -> None:
+        self._values = values
 
     def gather(self, rows: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._values, rows)
+
+
+class _ArrayRows:
+    def __init__(self, values: np.ndarray) -> None:
+        self._values = values
+
+    def gather(self, rows: tf.Tensor) -> tf.Tensor:
+        return _call(self._read, rows, self._values.shape[1:], self._values.dtype)
+
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        return np.take(self._values, rows, axis=0)
 
 
 class _FileRows:
@@ -79,8 +99,7 @@ class _FileRows:
         weakref.finalize(self, os.close, self._descriptor)
 
     def gather(self, rows: tf.Tensor) -> tf.Tensor:
-        values = tf.numpy_function(self._read, [rows], self._dtype, stateful=False)
-        return tf.ensure_shape(values, (*rows.shape, *self._shape))
+        return _call(self._read, rows, self._shape, self._dtype)
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
         values = np.empty((len(rows), *self._shape), self._dtype)
@@ -88,7 +107,7 @@ class _FileRows:
         bounds = [*np.flatnonzero(np.diff(rows, prepend=-2) != 1), len(rows)]
         for start, stop in pairwise(bounds):
             place = self._start + int(rows[start]) * self._row_bytes
-            self._fill(memoryview(values[start:stop]).cast("B"), place)
+            self._fill(values[start:stop].data.cast("B"), place)
         return values
 
     def _fill(self, wanted: memoryview, place: int) -> None:
@@ -108,18 +127,11 @@ def _find_start(values: np.memmap) -> int:
     return int(whole.offset) + values.ctypes.data - whole.ctypes.data
 
 
-def empty_array(shape: tuple[int, ...], dtype: np.dtype | type) -> np.ndarray:
-    """Memory to fill, which `share_as_tensor` then takes without copying it."""
-    num_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-    memory = np.empty(num_bytes + _ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % _ALIGNMENT
-    return memory[start : start + num_bytes].view(dtype).reshape(shape)
-
-
-def share_as_tensor(values: np.ndarray) -> tf.Tensor:
-    """A tensor on the CPU over the very memory of an array of `empty_array`.
-
-    `tf.constant` would copy it. Nothing may be written to the array after.
-    """
-    assert values.ctypes.data % _ALIGNMENT == 0
-    return tf.experimental.dlpack.from_dlpack(values.__dlpack__())
+def _call(
+    read: Callable[[np.ndarray], np.ndarray],
+    rows: tf.Tensor,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+) -> tf.Tensor:
+    values = tf.numpy_function(read, [rows], dtype, stateful=False)
+    return tf.ensure_shape(values, (*rows.shape, *shape))

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import numpy as np
 import tensorflow as tf
 
-from kft.data.example_cache import ExampleCache, empty_array, share_as_tensor
+from kft.data.example_cache import ExampleCache
 from kft.data.gate import Progress
 from kft.data.splits import Examples
 from kft.errors import DataError
@@ -77,7 +77,7 @@ def make_pixel_cache(
     if mode == "none" or not len(examples):
         return None
     if mode == "memory" or (mode == "auto" and needed <= megabytes * 1_000_000):
-        return ExampleCache(decode_all(examples, decoder, progress)[tf.newaxis])
+        return ExampleCache(decode_all(examples, decoder, progress)[np.newaxis])
     if mode == "auto" and not _fits_on_disk(needed, limit_gigabytes):
         return None
     return _open_on_disk(examples, decoder, content_key, limit_gigabytes, progress)
@@ -103,7 +103,7 @@ def _open_on_disk(
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
             for batch in _decode_batches(examples, decoder, progress):
-                file.write(np.ascontiguousarray(batch))
+                file.write(batch.data)
 
     height, width, _ = decoder.output_shape
     entry = open_or_build(
@@ -120,18 +120,20 @@ def _open_on_disk(
     return ExampleCache(pixels[np.newaxis], entry=entry)
 
 
-def decode_all(examples: Examples, decoder: Decoder, progress: Progress | None = None) -> tf.Tensor:
-    """The pixels of all examples: uint8 (examples, height, width, channels), on the CPU.
+def decode_all(
+    examples: Examples, decoder: Decoder, progress: Progress | None = None
+) -> np.ndarray:
+    """The pixels of all examples: uint8 (examples, height, width, channels).
 
     Raises:
         DataError: Files that do not decode, by name.
     """
-    pixels = empty_array((len(examples), *decoder.output_shape), np.uint8)
+    pixels = np.empty((len(examples), *decoder.output_shape), np.uint8)
     done = 0
     for batch in _decode_batches(examples, decoder, progress):
         pixels[done : done + len(batch)] = batch
         done += len(batch)
-    return share_as_tensor(pixels)
+    return pixels
 
 
 def _decode_batches(

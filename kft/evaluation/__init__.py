@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from kft.evaluation.evaluating import Evaluation, evaluate
 from kft.evaluation.metrics import headline
-from kft.evaluation.prediction import predict_outputs
+from kft.evaluation.prediction import Predictor
 
-__all__ = ["Evaluation", "evaluate", "headline", "predict_outputs"]
+__all__ = ["Evaluation", "Predictor", "evaluate", "headline"]

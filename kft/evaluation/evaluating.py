@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from kft.evaluation.metrics import compute_metrics
-from kft.evaluation.prediction import predict_outputs, write_predictions
+from kft.evaluation.prediction import Predictor, write_predictions
 from kft.heads.base import Head
 from kft.runs.atomic import write_json
 
@@ -31,7 +30,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: keras.Model,
+    predictor: Predictor,
     head: Head,
     batches: tf.data.Dataset,
     *,
@@ -44,7 +43,7 @@ def evaluate(
     """Judge a model on a split; writes predictions.csv and metrics.json.
 
     Args:
-        model: Pixels -> logits.
+        predictor: Of the model.
         head: What the logits mean.
         batches: Of the split, in order.
         files: Name of each example.
@@ -53,7 +52,7 @@ def evaluate(
         folder: Where the two files go.
         progress: Told how many are done of how many.
     """
-    outputs = predict_outputs(model, head, batches, num_examples=len(files), progress=progress)
+    outputs = predictor(batches, num_examples=len(files), progress=progress)
     figures = compute_metrics(head.target_kind, targets, outputs, head.class_names, train_targets)
     write_predictions(
         folder / "predictions.csv", head=head, files=files, targets=targets, outputs=outputs

@@ -7,7 +7,6 @@ import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -20,46 +19,55 @@ from kft.runs.atomic import write_text
 _TOLERANCE = 1e-5
 
 
-def predict_outputs(
-    model: keras.Model,
-    head: Head,
-    batches: tf.data.Dataset,
-    *,
-    num_examples: int,
-    progress: Callable[[int, int], None],
-    engine: str = "auto",
-) -> np.ndarray:
-    """Probabilities (examples, classes), or numbers (examples, numbers), in order.
+class Predictor:
+    """Gives a model's outputs for every example of a split; one engine computes all of them.
 
-    Over many files the fastest engine computes that gives Keras's outputs to within what the
-    parity gate of an export allows; over few it is Keras.
+    Over many files it is the fastest engine that gives Keras's outputs to within what the parity
+    gate of an export allows; over few it is Keras.
 
     Args:
-        model: Pixels -> logits.
-        head: Makes probabilities of logits.
-        batches: Of pixels, or of (pixels, targets).
-        num_examples: How many there are.
-        progress: Told how many are done of how many.
+        answers: Pixels -> probabilities or numbers, of a model that trains no further.
+        num_examples: How many will be asked for in all.
         engine: 'keras' for Keras whatever the number; anything else is as 'auto'.
     """
-    chosen: Chosen | None = None
-    outputs = []
-    done = 0
-    for batch in batches:
-        pixels = batch[0] if isinstance(batch, tuple) else batch
-        if chosen is None:
-            chosen = choose_engine(
-                Forward(model, head.activate),
-                pixels,
-                # Never bfloat16: without a judge `auto` does not take it.
-                config=FeaturesConfig(engine="keras" if engine == "keras" else "auto"),
-                num_examples=num_examples,
-                tolerance=_TOLERANCE,
-            )
-        outputs.append(chosen(pixels))
-        done += len(outputs[-1])
-        progress(done, num_examples)
-    return np.concatenate(outputs)
+
+    def __init__(self, answers: Forward, *, num_examples: int, engine: str = "auto") -> None:
+        self._answers = answers
+        self._num_examples = num_examples
+        # Never bfloat16: without a judge `auto` does not take it.
+        self._config = FeaturesConfig(engine="keras" if engine == "keras" else "auto")
+        self._chosen: Chosen | None = None
+
+    def __call__(
+        self,
+        batches: tf.data.Dataset,
+        *,
+        num_examples: int,
+        progress: Callable[[int, int], None],
+    ) -> np.ndarray:
+        """Probabilities (examples, classes), or numbers (examples, numbers), in order.
+
+        Args:
+            batches: Of pixels, or of (pixels, targets).
+            num_examples: How many there are.
+            progress: Told how many are done of how many.
+        """
+        outputs = []
+        done = 0
+        for batch in batches:
+            pixels = batch[0] if isinstance(batch, tuple) else batch
+            if self._chosen is None:
+                self._chosen = choose_engine(
+                    self._answers,
+                    pixels,
+                    config=self._config,
+                    num_examples=self._num_examples,
+                    tolerance=_TOLERANCE,
+                )
+            outputs.append(self._chosen(pixels))
+            done += len(outputs[-1])
+            progress(done, num_examples)
+        return np.concatenate(outputs)
 
 
 def write_predictions(
@@ -72,7 +80,7 @@ def write_predictions(
         head: What the outputs mean.
         files: Name of each example.
         targets: As `Examples.targets`.
-        outputs: As `predict_outputs` gives them.
+        outputs: As `Predictor` gives them.
     """
     names = head.class_names
     text = io.StringIO()

@@ -7,7 +7,7 @@ of its threads can be set only then. The measuring itself happens in processes o
 from __future__ import annotations
 
 from kft.measuring.machine import num_cores, set_threads
-from kft.measuring.measure import measure
+from kft.measuring.measuring import measure
 from kft.measuring.record import (
     Choice,
     Measured,
@@ -16,6 +16,7 @@ from kft.measuring.record import (
     describe_choices,
     find_record,
     load_measured,
+    to_json,
 )
 
 WORTH_MEASURING_SECONDS = 20 * 60.0
@@ -42,4 +43,5 @@ __all__ = [
     "measure",
     "num_cores",
     "set_threads",
+    "to_json",
 ]

@@ -61,11 +61,11 @@ class Timing:
     peak_bytes: int | None
 
 
-class OutOfTime(Exception):
+class OutOfTimeError(Exception):
     """No answer within its time; the process is ended."""
 
 
-class WorkFailed(Exception):
+class WorkError(Exception):
     """The process could not do it, or died of it; the message says why."""
 
 
@@ -79,7 +79,6 @@ class Bench:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._workers: dict[Variant, _Worker] = {}
-        self._ready: set[Variant] = set()
 
     def __enter__(self) -> Bench:
         return self
@@ -97,25 +96,26 @@ class Bench:
         for variant in variants:
             self._workers[variant] = _Worker(self._pipeline, variant)
 
-    def await_ready(self, variant: Variant, limit_seconds: float) -> None:
-        """Wait until a process has built its model and traced its step.
+    def await_ready(self, variant: Variant, limit_seconds: float) -> int | None:
+        """Wait until a process has built its model and run a first step of one example.
+
+        Returns:
+            Most bytes of memory so far; None if unknown.
 
         Raises:
-            OutOfTime: It has not, within the limit.
+            OutOfTimeError: It has not, within the limit.
             BackboneError: There is no such backbone.
-            WorkFailed: It died.
+            WorkError: It died.
         """
-        if variant in self._ready:
-            return
-        self._receive(variant, limit_seconds)
-        self._ready.add(variant)
+        peak_bytes: int | None = self._receive(variant, limit_seconds)["peak_bytes"]
+        return peak_bytes
 
     def run(self, variant: Variant, order: Order, limit_seconds: float) -> Timing:
         """The time that a process needs for what is ordered.
 
         Raises:
-            OutOfTime: It is not done within the limit.
-            WorkFailed: It cannot, or died.
+            OutOfTimeError: It is not done within the limit.
+            WorkError: It cannot, or died.
         """
         self._find(variant).send(asdict(order))
         return Timing(**self._receive(variant, limit_seconds))
@@ -128,19 +128,19 @@ class Bench:
 
     def _find(self, variant: Variant) -> _Worker:
         if variant not in self._workers:
-            raise WorkFailed("its process has ended")
+            raise WorkError("its process has ended")
         return self._workers[variant]
 
     def _receive(self, variant: Variant, limit_seconds: float) -> dict[str, Any]:
         try:
             answer = self._find(variant).receive(limit_seconds)
-        except (OutOfTime, WorkFailed):
+        except (OutOfTimeError, WorkError):
             self.end([variant])
             raise
         if "refused" in answer:
             raise BackboneError(answer["refused"])
         if "failed" in answer:
-            raise WorkFailed(answer["failed"])
+            raise WorkError(answer["failed"])
         return answer
 
 
@@ -158,7 +158,8 @@ class _Worker:
             # Several processes share a GPU: none may take all of its memory.
             "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         }
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        # Closed by `end`.
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", "kft.measuring.worker"],
             stdin=subprocess.PIPE,
@@ -187,15 +188,15 @@ class _Worker:
         """Its next answer.
 
         Raises:
-            OutOfTime: None came within the limit.
-            WorkFailed: None will come.
+            OutOfTimeError: None came within the limit.
+            WorkError: None will come.
         """
         try:
             line = self._answers.get(timeout=max(0.0, limit_seconds))
         except queue.Empty:
-            raise OutOfTime from None
+            raise OutOfTimeError from None
         if line is None:
-            raise WorkFailed(f"its process died: {self._last_words()}")
+            raise WorkError(f"its process died: {self._last_words()}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -235,7 +236,7 @@ class Deadline:
     def __init__(self, budget_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._begun = clock()
-        self._budget = budget_seconds
+        self.budget = budget_seconds
 
     @property
     def spent(self) -> float:
@@ -245,4 +246,4 @@ class Deadline:
     @property
     def left(self) -> float:
         """Seconds until the end; below zero after it."""
-        return self._budget - self.spent
+        return self.budget - self.spent

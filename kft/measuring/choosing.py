@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from kft.measuring.bench import Deadline, Order, OutOfTime, Timing, Variant, WorkFailed
+from kft.measuring.bench import Deadline, Order, OutOfTimeError, Timing, Variant, WorkError
 from kft.measuring.record import DEFAULT_BATCH_SIZE, Trial
 
 # Below this gain a default stays: timings of half a second differ by some percent.
@@ -24,6 +24,8 @@ COMPARED_STEP_SECONDS = 0.5
 ROUNDS = 2
 # The first call at a size takes about two steps; two that count follow.
 STEPS_OF_A_TRIAL = 4
+# Of the budget, that building and tracing the variants may take.
+PREPARATION_SHARE = 0.5
 # Of what is left, that larger batches may take; XLA, which compiles long, gets the rest.
 BATCHES_SHARE = 0.5
 OUT_OF_TIME = "not measured: out of time"
@@ -33,8 +35,11 @@ GIGABYTE = 1e9
 class RunsSteps(Protocol):
     """What is asked of a `Bench` here."""
 
-    def await_ready(self, variant: Variant, limit_seconds: float) -> None:
-        """Wait until a process can take orders."""
+    def start(self, variants: Iterable[Variant]) -> None:
+        """Start processes."""
+
+    def await_ready(self, variant: Variant, limit_seconds: float) -> int | None:
+        """Wait until a process can take orders; gives its peak memory at one example."""
 
     def run(self, variant: Variant, order: Order, limit_seconds: float) -> Timing:
         """Time what is ordered."""
@@ -60,6 +65,7 @@ class Chooser:
         bench: Runs the steps, in a process for each variant.
         default: The variant that stays unless another one is clearly faster.
         deadline: When to stop.
+        cores: So many processes prepare at a time.
         memory_bytes: Available; 0 where unknown.
         jit_compile: Whether XLA compiles all steps; None to find out.
     """
@@ -70,13 +76,16 @@ class Chooser:
         default: Variant,
         deadline: Deadline,
         *,
+        cores: int,
         memory_bytes: int,
         jit_compile: bool | None = None,
     ) -> None:
         self._bench = bench
         self._default = default
         self._deadline = deadline
+        self._cores = cores
         self._memory = memory_bytes * MEMORY_SHARE
+        self._base_bytes: dict[Variant, int | None] = {}
         self._pinned_jit = jit_compile
 
     def choose(self, others: Sequence[Variant]) -> Chosen:
@@ -85,25 +94,59 @@ class Chooser:
         Raises:
             BackboneError: The backbone cannot be built.
         """
+        late = self._prepare(others)
         batches, failure = self._ramp_up()
         if not batches:
-            return self._give_up(others, failure)
+            reasons = {self._default: failure} | dict.fromkeys(others, OUT_OF_TIME)
+            return self._give_up(reasons | late)
         size = max(batches)
-        compared = self._compare(others, size)
+        compared = self._compare([other for other in others if other not in late], size)
         variant = fastest(compared, self._default)
-        self._bench.end(other for other in (self._default, *others) if other != variant)
-        if variant != self._default:
-            # Of the other one's batches nothing follows for this one.
-            batches = {size: replace(compared[variant], candidate=f"batch {size}")}
+        self._bench.end(other for other in compared if other != variant)
+        # Of the default's batches nothing follows for another variant's.
+        kept = batches if variant == self._default else {}
+        batches = kept | {size: _faster(kept.get(size), compared[variant])}
         unmeasured = self._enlarge(variant, batches)
-        rows = [*compared.values(), *_batch_rows(batches), *unmeasured]
+        batch_size = self._choose_batch_size(variant, batches)
+        rows = [
+            *compared.values(),
+            *(self._name_row(other, size, note) for other, note in late.items()),
+            *_batch_rows(batches),
+            *unmeasured,
+        ]
         uses_xla = bool(self._pinned_jit)
         if self._pinned_jit is None:
-            row = self._try_xla(variant, batches[size])
-            uses_xla = (row.ratio or 0.0) >= LEAST_GAIN
-            rows.append(row)
-        batch_size = choose_batch_size(batches, self._memory)
+            rows.append(self._try_xla(variant, batches[size]))
+            uses_xla = (rows[-1].ratio or 0.0) >= LEAST_GAIN
         return Chosen(variant, uses_xla, batch_size, tuple(rows))
+
+    def _prepare(self, others: Sequence[Variant]) -> dict[Variant, str]:
+        """Start all and wait until they are ready, for one that prepares disturbs the others.
+
+        Those that are not in time are ended, or not begun; why, is given for each.
+        """
+        late: dict[Variant, str] = {}
+        first = (self._default, *others)[: self._cores]
+        self._bench.start(first)
+        self._await(self._default, self._deadline.left, late)
+        took = self._deadline.spent
+        latest = PREPARATION_SHARE * self._deadline.budget
+        for other in others:
+            if other not in first:
+                if self._deadline.spent + took > latest:
+                    late[other] = OUT_OF_TIME
+                    continue
+                self._bench.start([other])
+            self._await(other, latest - self._deadline.spent, late)
+        return late
+
+    def _await(self, variant: Variant, limit_seconds: float, late: dict[Variant, str]) -> None:
+        try:
+            self._base_bytes[variant] = self._bench.await_ready(variant, limit_seconds)
+        except OutOfTimeError:
+            late[variant] = OUT_OF_TIME
+        except WorkError as error:
+            late[variant] = str(error)
 
     def _ramp_up(self) -> tuple[dict[int, Trial], str]:
         """The default at growing batches, until a step is long enough to compare others by.
@@ -137,21 +180,22 @@ class Chooser:
             for variant, row in rows.items()
         }
 
-    def _give_up(self, others: Sequence[Variant], failure: str) -> Chosen:
+    def _give_up(self, reasons: Mapping[Variant, str]) -> Chosen:
         """The defaults, where not even they could be measured."""
-        notes = {self._default: failure} | dict.fromkeys(others, OUT_OF_TIME)
-        rows = [
-            replace(_trial(variant, FIRST_BATCH_SIZE, note), candidate=self._name(variant))
-            for variant, note in notes.items()
-        ]
-        return Chosen(self._default, bool(self._pinned_jit), DEFAULT_BATCH_SIZE, tuple(rows))
+        rows = tuple(
+            self._name_row(variant, FIRST_BATCH_SIZE, note) for variant, note in reasons.items()
+        )
+        return Chosen(self._default, bool(self._pinned_jit), DEFAULT_BATCH_SIZE, rows)
+
+    def _name_row(self, variant: Variant, size: int, note: str) -> Trial:
+        return replace(_trial(variant, size, note), candidate=self._name(variant))
 
     def _enlarge(self, variant: Variant, batches: dict[int, Trial]) -> list[Trial]:
         """Add larger batches, while time and memory allow; gives a row for the one that is not."""
         end = self._deadline.left * (1.0 - BATCHES_SHARE)
         size = max(batches) * 2
         while size <= LARGEST_BATCH_SIZE:
-            memory = predict_memory(batches, size)
+            memory = predict_memory(batches, size, self._base_bytes[variant])
             if memory > self._memory > 0:
                 share = f"{memory / GIGABYTE:.1f} GB, more than {MEMORY_SHARE:.0%} of what is free"
                 return [_trial(variant, size, f"not tried: takes about {share}")]
@@ -164,6 +208,16 @@ class Chooser:
             batches[size] = trial
             size *= 2
         return []
+
+    def _choose_batch_size(self, variant: Variant, batches: dict[int, Trial]) -> int:
+        """As `choose_batch_size`; what would replace a measured default is timed once more."""
+        base_bytes = self._base_bytes[variant]
+        size = choose_batch_size(batches, self._memory, base_bytes)
+        if size == DEFAULT_BATCH_SIZE or DEFAULT_BATCH_SIZE not in batches:
+            return size
+        for again in (DEFAULT_BATCH_SIZE, size):
+            batches[again] = _faster(batches[again], self._time(variant, again))
+        return choose_batch_size(batches, self._memory, base_bytes)
 
     def _try_xla(self, variant: Variant, plain: Trial) -> Trial:
         """The row of XLA, at the batch of a step without it.
@@ -181,13 +235,13 @@ class Chooser:
         try:
             forward = self._run(variant, Order(size, "forward"))
             compiled = self._run(variant, Order(size, "forward", jit_compile=True))
-            slower = compiled.seconds / forward.seconds
-            if slower > 1.0:
-                return told(f"forward pass {slower:.1f} times slower; not tried further")
+            speed = forward.seconds / compiled.seconds
+            if speed < 1.0:
+                return told(f"forward pass at {speed:.2f} of the speed; not tried further")
             step = self._run(variant, Order(size, jit_compile=True))
-        except OutOfTime:
+        except OutOfTimeError:
             return told(f"still compiling after {self._deadline.spent - begun:.0f} s; ended")
-        except WorkFailed as error:
+        except WorkError as error:
             return told(str(error))
         rate = size / step.seconds
         return replace(
@@ -203,9 +257,9 @@ class Chooser:
         trial = replace(_trial(variant, size, OUT_OF_TIME), jit_compile=bool(self._pinned_jit))
         try:
             timing = self._run(variant, Order(size, jit_compile=bool(self._pinned_jit)))
-        except OutOfTime:
+        except OutOfTimeError:
             return replace(trial, seconds=self._deadline.spent - begun)
-        except WorkFailed as error:
+        except WorkError as error:
             return replace(trial, seconds=self._deadline.spent - begun, note=str(error))
         return replace(
             trial,
@@ -216,7 +270,6 @@ class Chooser:
         )
 
     def _run(self, variant: Variant, order: Order) -> Timing:
-        self._bench.await_ready(variant, self._deadline.left)
         return self._bench.run(variant, order, self._deadline.left)
 
     def _name(self, variant: Variant) -> str:
@@ -234,7 +287,9 @@ def fastest(rows: Mapping[Variant, Trial], default: Variant) -> Variant:
     return best if (rows[best].ratio or 0.0) >= LEAST_GAIN else default
 
 
-def choose_batch_size(batches: Mapping[int, Trial], memory_bytes: float) -> int:
+def choose_batch_size(
+    batches: Mapping[int, Trial], memory_bytes: float, base_bytes: int | None
+) -> int:
     """The default, unless it takes too much memory or another size is clearly faster.
 
     Else it is the smallest size within 5 % of the highest rate. A default that was not
@@ -243,6 +298,7 @@ def choose_batch_size(batches: Mapping[int, Trial], memory_bytes: float) -> int:
     Args:
         batches: Measured batches, by size.
         memory_bytes: May be taken; 0 where unknown.
+        base_bytes: Taken by one example; None where unknown.
     """
     fitting = {
         size: _speed(trial)
@@ -252,36 +308,34 @@ def choose_batch_size(batches: Mapping[int, Trial], memory_bytes: float) -> int:
     if not fitting:
         return min(batches)
     best = max(fitting.values())
-    is_default_safe = DEFAULT_BATCH_SIZE in fitting or (
-        DEFAULT_BATCH_SIZE not in batches
-        and (not memory_bytes or predict_memory(batches, DEFAULT_BATCH_SIZE) <= memory_bytes)
-    )
-    default_rate = fitting.get(DEFAULT_BATCH_SIZE, fitting[max(fitting)])
-    if is_default_safe and best < LEAST_GAIN * default_rate:
+    default_rate = fitting.get(DEFAULT_BATCH_SIZE)
+    if default_rate is None and max(batches) < DEFAULT_BATCH_SIZE:
+        predicted = predict_memory(batches, DEFAULT_BATCH_SIZE, base_bytes)
+        if not memory_bytes or predicted <= memory_bytes:
+            default_rate = fitting[max(fitting)]
+    if default_rate is not None and best < LEAST_GAIN * default_rate:
         return DEFAULT_BATCH_SIZE
     return min(size for size, rate in fitting.items() if rate >= AS_FAST * best)
 
 
-def predict_memory(batches: Mapping[int, Trial], size: int) -> float:
-    """Bytes that a larger batch will take: a line through the smallest and largest measured.
+def predict_memory(batches: Mapping[int, Trial], size: int, base_bytes: int | None) -> float:
+    """Bytes that a larger batch will take: a line through one example and the largest measured.
 
-    0 where memory is unknown. With one batch measured all of its memory counts as the batch's,
-    which says rather too much.
+    0 where memory is unknown.
     """
-    small, large = min(batches), max(batches)
-    low, high = batches[small].peak_bytes, batches[large].peak_bytes
-    if low is None or high is None:
+    largest = max(batches)
+    measured = batches[largest].peak_bytes
+    if base_bytes is None or measured is None:
         return 0.0
-    if small == large:
-        return high * size / large
-    return high + (high - low) / (large - small) * (size - large)
+    return measured + (measured - base_bytes) / (largest - 1) * (size - largest)
 
 
 def _batch_rows(batches: Mapping[int, Trial]) -> list[Trial]:
     """With their speed in units of that of the default size, or of the nearest one measured."""
     base = batches[min(batches, key=lambda size: abs(size - DEFAULT_BATCH_SIZE))]
     return [
-        replace(trial, ratio=_ratio(trial, base.examples_per_second)) for trial in batches.values()
+        replace(trial, candidate=f"batch {size}", ratio=_ratio(trial, base.examples_per_second))
+        for size, trial in sorted(batches.items())
     ]
 
 

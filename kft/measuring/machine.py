@@ -35,6 +35,11 @@ def num_cores() -> int:
     return max(1, min(bound, math.ceil(quota))) if quota else bound
 
 
+def busy_cores() -> float:
+    """Cores that kept busy on average over the last minute; 0 where the system does not say."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+
+
 def default_threads() -> int:
     """Threads of an operation where nobody chose: those of the environment, else one a core."""
     given = os.environ.get(_THREADS_VARIABLE, "")

@@ -91,11 +91,13 @@ class Choice:
         setting: Its path in the pipeline.
         value: In force.
         origin: Where the value comes from, in words.
+        is_unmeasured: Whether it is `auto`, with nothing measured.
     """
 
     setting: str
     value: str
     origin: str
+    is_unmeasured: bool = False
 
 
 def find_record(pipeline: Pipeline) -> Path:
@@ -204,9 +206,10 @@ def describe_choices(pipeline: Pipeline, measured: Measured | None) -> tuple[Cho
         elif measured:
             origin = f"measured on {measured.measured_at[:10]}"
         else:
-            origin = "default; nothing is measured yet"
+            origin = "not measured; see `kft measure`"
         value = json.dumps(getattr(applied.training, name)).strip('"')
-        choices.append(Choice(f"training.{name}", value, origin))
+        is_unmeasured = given == "auto" and measured is None
+        choices.append(Choice(f"training.{name}", value, origin, is_unmeasured))
     return tuple(choices)
 
 

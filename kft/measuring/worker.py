@@ -45,7 +45,7 @@ def main() -> None:
     except KftError as error:
         answer({"refused": str(error)})
         return
-    answer({"ready": True})
+    answer({"peak_bytes": _peak_bytes()})
     for line in sys.stdin:
         try:
             answer(steps.time(**json.loads(line)))
@@ -81,8 +81,8 @@ class Steps:
         targets = tf.TensorSpec((None,), tf.int32)
         self._step = tf.function(_make_step(self._assembled)).get_concrete_function(pixels, targets)
         self._forward = tf.function(
-            lambda pixels: model(pixels, training=False)
-        ).get_concrete_function(pixels)
+            lambda pixels: model(pixels, training=False), input_signature=[pixels]
+        )
         # The first call prepares what all others use.
         self._call("step", 1, jit_compile=False)()
 

@@ -12,7 +12,7 @@ from kft.strategies.explicit import explicit_phase
 from kft.strategies.phases import Phase, resolve_duration
 from kft.strategies.presets import linear_probe
 from kft.strategies.problems import Problems
-from kft.strategies.setting import Setting
+from kft.strategies.setting import SOLVABLE, Setting
 from kft.strategies.traits import BlockTraits
 
 # Before the data is read: so many examples in batches of one, that no duration comes to nothing.
@@ -27,15 +27,10 @@ _UNUSED_BY = {
 }
 # Settings of `strategy` for one strategy alone.
 _USED_BY = {"top_blocks": "top_k", "block": "surgical", "lora": "lora"}
-# Settings of `training` that only steps of training obey.
+# Settings of `training` that only steps of training obey; a solution obeys the others.
 _OF_STEPS = (
     "accumulation",
     "l2_sp",
-    "label_smoothing",
-    "focal_gamma",
-    "class_weights",
-    "sampling",
-    "logit_adjustment",
     "mixup",
     "cutmix",
     "ema",
@@ -80,7 +75,8 @@ def check_strategy(
         num_examples=_STAND_IN,
         steps_per_epoch=_STAND_IN,
         num_validation=_STAND_IN,
-        has_linear_head=is_linear(head),
+        # Whether targets are labels, whose weights are not solved for, the data will say.
+        has_linear_head=is_solvable(head, training, "class"),
         may_mix=False,
         traits=tuple(traits),
     )
@@ -177,10 +173,7 @@ def _check_solution(where: str, phase: Phase, setting: Setting) -> Iterator[str]
             "cannot be solved for. Use `method: fit`, or `trainable: [head]`."
         )
     if not setting.has_linear_head:
-        yield (
-            f"{where}.method: 'solve' needs a head that is one layer alone, but `head.hidden` or "
-            "`head.dropout` adds to it. Leave them away, or use `method: fit`."
-        )
+        yield (f"{where}.method: 'solve' {SOLVABLE} Use `method: fit`, or leave them away.")
     if phase.augmentation != "none":
         yield (
             f"{where}.augmentation: {phase.augmentation!r} changes pictures from epoch to epoch, "

@@ -7,7 +7,7 @@ from dataclasses import replace
 from kft.errors import ConfigError
 from kft.registry import suggest
 from kft.strategies.phases import Phase
-from kft.strategies.setting import Setting
+from kft.strategies.setting import SOLVABLE, Setting
 from kft.strategies.traits import resolve_bias_norm_blocks, resolve_lora_blocks
 
 BEST = "best"
@@ -16,8 +16,8 @@ BEST = "best"
 def linear_probe(setting: Setting) -> tuple[Phase, ...]:
     """The head alone, on features of the frozen backbone that are computed once.
 
-    A linear head is solved to its optimum; another one, or any if
-    `strategy.probe` says so, is trained.
+    A linear head is solved to its optimum if its loss has one; else, or if
+    `strategy.probe` says so, it is trained.
 
     Raises:
         ConfigError: The head has no solution and `strategy.probe` asks for it.
@@ -25,8 +25,7 @@ def linear_probe(setting: Setting) -> tuple[Phase, ...]:
     config = setting.config
     if config.probe == "solved" and not setting.has_linear_head:
         raise ConfigError(
-            "strategy.probe: 'solved' needs a head that is one layer alone, but `head.hidden` or "
-            "`head.dropout` adds to it. Leave them away, or use `strategy.probe=trained`."
+            f"strategy.probe: 'solved' {SOLVABLE} Use `strategy.probe=trained`, or leave them away."
         )
     is_solved = config.probe == "solved" or (config.probe == "auto" and setting.has_linear_head)
     return (

@@ -19,6 +19,11 @@ BIT_STEPS = ((20_000, 500), (500_000, 10_000), (None, 20_000))
 # BiT counts batches of 512: for small sets of a few batches an epoch its steps would be far more
 # passes than anything learns from.
 MAX_EPOCHS = 12
+# What can be solved for, for messages.
+SOLVABLE = (
+    "needs a head that is one layer alone (no `head.hidden`, no `head.dropout`) and a loss with "
+    "one optimum (no `training.focal_gamma`, no `training.class_weights` of labels)."
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,8 @@ class Setting:
         num_examples: In the training split.
         steps_per_epoch: Steps that see every training example once.
         num_validation: Examples that a choice can be made on.
-        has_linear_head: The head is one Dense layer alone, which can be solved.
+        has_linear_head: The head is one Dense layer alone, and its loss has an
+            optimum that can be solved for.
         may_mix: Targets are classes or labels, and the pipeline names no
             mixing of its own.
         traits: Of the backbone's blocks.
@@ -110,8 +116,8 @@ class Setting:
         return Phase(name, (*blocks, self.head), **{**given, **changes})
 
     def pilot_steps(self, steps: int) -> int:
-        """About two epochs, but 20 steps at least and a third of the phase at most."""
-        return max(1, min(max(20, 2 * self.steps_per_epoch), steps // 3))
+        """A quarter of the phase, which is three epochs where it has twelve."""
+        return max(1, steps // 4)
 
     def must_choose(self, where: str) -> None:
         """For a choice among candidates.

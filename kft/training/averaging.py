@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from kft.features import Forward
 from kft.heads.base import Head
-from kft.model import compile_forward
 from kft.training.comparison import example_losses
 from kft.training.snapshots import Snapshot, Weights
 
@@ -120,14 +119,14 @@ class Judge:
     """Judges a model with whatever weights it holds when called; its graph is traced once.
 
     Args:
-        model: Inputs -> logits: the whole model or the part after a cut.
-            Low-rank factors must be merged before, or stay while it is used.
-        head: What the logits mean.
+        answers: Inputs -> probabilities or numbers, of the whole model or of the
+            part after a cut. Low-rank factors stay in it while it is used.
+        head: What the outputs mean.
         batches: (inputs, targets) of validation, in order.
     """
 
-    def __init__(self, model: keras.Model, head: Head, batches: tf.data.Dataset) -> None:
-        self._forward = compile_forward(model, head.activate)
+    def __init__(self, answers: Forward, head: Head, batches: tf.data.Dataset) -> None:
+        self._forward = answers.traced
         self._head = head
         self._batches = batches
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -12,12 +13,15 @@ import numpy as np
 
 from kft.config import TrainingConfig
 from kft.errors import TrainingError
+from kft.features import Forward
+from kft.heads.base import Head
 from kft.model import Assembled
 from kft.runs.atomic import write_json
 from kft.strategies import Phase
 from kft.training.averaging import Judge, Judged, greedy_soup, wise_ft
 from kft.training.best import make_keep_best
-from kft.training.comparison import compare
+from kft.training.callbacks import ProgressCallback
+from kft.training.comparison import Comparison, compare
 from kft.training.fitting import (
     CompiledPhase,
     FittedPhase,
@@ -38,6 +42,7 @@ class PhaseRunner:
 
     Attributes:
         assembled: The model; its weights change.
+        answers: Its forward pass, traced once for all that judge it.
         config: The pipeline's `training` section.
         inputs: Of the phases.
         train_targets: Of the training split.
@@ -45,6 +50,7 @@ class PhaseRunner:
     """
 
     assembled: Assembled
+    answers: Forward
     config: TrainingConfig
     inputs: InputMaker
     train_targets: np.ndarray
@@ -97,6 +103,8 @@ class _Choice:
     title: str
     facts: dict[str, Any] = field(default_factory=dict)
     _judge: Judge | None = None
+    _first_step: int = 0
+    _start_outputs: np.ndarray | None = None
 
     def run(self) -> FittedPhase:
         begun = time.monotonic()
@@ -107,9 +115,8 @@ class _Choice:
         best = make_keep_best(
             compiled.weights, config, folder=self.folder / "kept", take=compiled.take
         )
-        start_outputs = None
-        if self.phase.must_beat_start:
-            start_outputs, _ = self._judge_of(compiled).answer()
+        if self.phase.must_beat_start and self._start_outputs is None:
+            self._start_outputs, _ = self._judge_of(compiled).answer()
 
         def choose_weights() -> bool:
             if best is not None:
@@ -118,7 +125,7 @@ class _Choice:
                 self._interpolate(compiled)
             if best is not None:
                 best.discard()
-            return start_outputs is None or self._beats(compiled, start_outputs)
+            return not self.phase.must_beat_start or self._beats(compiled)
 
         return fit_compiled(
             compiled,
@@ -127,6 +134,7 @@ class _Choice:
             title=self.title,
             callbacks=[] if best is None else [best],
             choose_weights=choose_weights,
+            first_step=self._first_step,
             facts=self.facts,
         )
 
@@ -138,43 +146,60 @@ class _Choice:
         """Judges the present weights; traced once for a compiled phase."""
         if self._judge is None:
             assert compiled.given.validation is not None, "a choice without validation examples"
-            head = self.runner.assembled.head
-            self._judge = Judge(compiled.given.model, head, compiled.given.validation)
+            answers = self.runner.answers
+            if compiled.given.model is not answers.model or compiled.adapted:
+                # Another graph than that of the whole model as it will be when all is done.
+                answers = Forward(compiled.given.model, self._head.activate)
+            self._judge = Judge(answers, self._head, compiled.given.validation)
         return self._judge
 
     def _try_candidates(self) -> CompiledPhase | None:
         """The candidate to go on with, compiled; None to stay with the weights as they are."""
         trials: list[_Trial] = []
-        start: Judged | None = None
         for candidate, compiled in self._compiled_candidates():
-            judge = self._judge_of(compiled)
-            start = start or judge()
-            trials.append(self._try(candidate, compiled, judge))
-            if self.phase.is_sequential and trials[-1].judged.is_better_than(start):
+            if self._start_outputs is None:
+                self._start_outputs, _ = self._judge_of(compiled).answer()
+            if trials:
+                # The last one goes on from its trial if nothing else is tried after it.
+                compiled.reset()
+            trials.append(self._try(candidate, compiled))
+            if self.phase.is_sequential and trials[-1].is_promising:
                 break
-        assert start is not None
         best = min(trials, key=lambda trial: trial.judged.loss)
+        if self.phase.is_sequential and trials[-1].is_promising:
+            best = trials[-1]
         self.facts["candidates"] = {
-            "start": start.describe(),
             "pilot_steps": self.phase.pilot_steps,
             "tried": [trial.describe(is_chosen=trial is best) for trial in trials],
         }
-        if self.phase.must_beat_start and not best.judged.is_better_than(start):
+        if self.phase.must_beat_start and not best.is_promising:
             trials[-1].compiled.discard()
             self.runner.display.stage(
-                f"  None of {len(trials)} trials of {self.phase.pilot_steps} steps bettered the "
-                f"validation loss of {start.loss:.3f}: {self.phase.name} is left out."
+                f"  {self.title}: all {len(trials)} trials of {self.phase.pilot_steps} steps were "
+                "worse than the weights it began with, beyond chance; it is left out."
             )
             return None
-        self._say_chosen(best, start)
+        what = _describe_candidate(best.candidate, self.phase.candidates)
+        self.runner.display.stage(f"  {self.title}: goes on with {what}")
         self.phase = best.candidate
-        last = trials[-1].compiled
-        if best.compiled is last:
-            last.reset(learning_rate=best.candidate.learning_rate)
-            last.phase = best.candidate
-            return last
-        last.discard()
-        return self._compile(best.candidate)
+        return self._go_on(best, trials[-1])
+
+    def _go_on(self, best: _Trial, last: _Trial) -> CompiledPhase:
+        """The chosen candidate, after its trial where the model still holds its weights."""
+        steps, pilot_steps = best.candidate.steps, self.phase.pilot_steps
+        if best is last:
+            self._first_step = pilot_steps if pilot_steps < steps else 0
+        if best.compiled is not last.compiled:
+            last.compiled.discard()
+            return self._compile(best.candidate)
+        compiled = best.compiled
+        compiled.phase = best.candidate
+        rate = best.candidate.learning_rate
+        if self._first_step:
+            compiled.restart(learning_rate=rate, steps=steps - self._first_step)
+        else:
+            compiled.reset(learning_rate=rate)
+        return compiled
 
     def _compiled_candidates(self) -> Iterator[tuple[Phase, CompiledPhase]]:
         """Each candidate with what it runs on: one traced step, where only the rate differs."""
@@ -189,29 +214,41 @@ class _Choice:
                 compiled = self._compile(candidate)
             yield candidate, compiled
 
-    def _try(self, candidate: Phase, compiled: CompiledPhase, judge: Judge) -> _Trial:
-        """A short run with a schedule of its own, judged, and undone."""
+    def _try(self, candidate: Phase, compiled: CompiledPhase) -> _Trial:
+        """A short run with a schedule of its own, judged."""
         steps = self.phase.pilot_steps
-        compiled.reset(learning_rate=candidate.learning_rate, steps=steps)
+        compiled.restart(learning_rate=candidate.learning_rate, steps=steps)
         what = _describe_candidate(candidate, self.phase.candidates)
-        try:
-            with self.runner.display.track(f"  trial of {what}, {steps} steps") as advance:
-                compiled.run(steps=steps, is_validated=False)
-                with compiled.averages.in_place():
-                    judged = judge()
-                advance(steps, note=f"(validation loss {judged.loss:.3f})")
-        except TrainingError:
-            # It diverged: worse than any other.
-            judged = Judged(float("inf"), None)
-        compiled.reset(learning_rate=candidate.learning_rate)
-        return _Trial(candidate, compiled, judged)
+        with self.runner.display.track(f"  trial of {what}, {steps} steps", steps) as advance:
+            try:
+                compiled.run(
+                    steps=steps,
+                    is_validated=False,
+                    callbacks=[ProgressCallback(advance, steps)],
+                )
+            except TrainingError:
+                advance(steps, note="(diverged)")
+                return _Trial(candidate, compiled, Judged(math.inf, None), is_promising=False)
+            with compiled.averages.in_place():
+                comparison, judged = self._compare(compiled)
+            advance(steps, note=f"(validation {comparison})")
+        # So early a rate that will win may still be behind, and surer than right: it must not
+        # have lost beyond chance, in accuracy where there is one.
+        return _Trial(candidate, compiled, judged, is_promising=comparison.leading.high >= 0)
 
-    def _say_chosen(self, best: _Trial, start: Judged) -> None:
-        what = _describe_candidate(best.candidate, self.phase.candidates)
-        self.runner.display.stage(
-            f"  {self.title}: {what}, whose trial took the validation loss from {start.loss:.3f} "
-            f"to {best.judged.loss:.3f}"
+    def _compare(self, compiled: CompiledPhase) -> tuple[Comparison, Judged]:
+        """The present weights beside those that the phase began with, on validation."""
+        judge, head = self._judge_of(compiled), self._head
+        outputs, targets = judge.answer()
+        assert self._start_outputs is not None
+        comparison = compare(
+            self._start_outputs, outputs, targets, head.target_kind, units=head.units
         )
+        return comparison, judge.score(outputs, targets)
+
+    @property
+    def _head(self) -> Head:
+        return self.runner.assembled.head
 
     def _go_back_to_best(self, compiled: CompiledPhase, best: Any) -> None:
         """Early stopping's best epoch, or an average of the best ones."""
@@ -229,11 +266,9 @@ class _Choice:
         self.facts["wise_ft"] = found.describe()
         self.runner.display.stage(f"  {found}")
 
-    def _beats(self, compiled: CompiledPhase, start_outputs: np.ndarray) -> bool:
+    def _beats(self, compiled: CompiledPhase) -> bool:
         """Whether the phase betters its start beyond chance, told to the user."""
-        outputs, targets = self._judge_of(compiled).answer()
-        head = self.runner.assembled.head
-        comparison = compare(start_outputs, outputs, targets, head.target_kind, units=head.units)
+        comparison, _ = self._compare(compiled)
         self.facts["comparison"] = comparison.describe()
         verdict = "it stays" if comparison.is_better else "not beyond chance, it is undone"
         self.runner.display.stage(f"  {self.phase.name} on validation: {comparison}; {verdict}")
@@ -261,11 +296,13 @@ class _Trial:
         candidate: What was tried.
         compiled: What it ran on.
         judged: On validation, at its end.
+        is_promising: Not worse there than the weights it began with, beyond chance.
     """
 
     candidate: Phase
     compiled: CompiledPhase
     judged: Judged
+    is_promising: bool
 
     def describe(self, *, is_chosen: bool) -> dict[str, Any]:
         """JSON values."""
@@ -274,6 +311,7 @@ class _Trial:
             "trainable": list(self.candidate.trainable),
             "learning_rate": self.candidate.learning_rate,
             "validation": judged,
+            "is_promising": self.is_promising,
             "is_chosen": is_chosen,
         }
 

@@ -107,28 +107,30 @@ class CompiledPhase:
         self,
         *,
         steps: int | None = None,
+        first_step: int = 0,
         is_validated: bool = True,
         callbacks: Sequence[Any] = (),
     ) -> None:
-        """Fit for the steps of the phase, or fewer, from the first batch on.
+        """Fit for the steps of the phase, or fewer.
 
         Args:
             steps: At most those of the phase.
+            first_step: Where in the phase's order of batches to begin.
             is_validated: Whether each epoch ends with a look at validation.
             callbacks: After kft's own, which end the run and refuse divergence.
 
         Raises:
             TrainingError: The loss is no number.
         """
-        steps = self.phase.steps if steps is None else steps
-        assert 0 < steps <= self.phase.steps, "the batches end with the phase"
+        steps = self.phase.steps - first_step if steps is None else steps
+        assert 0 < steps <= self.phase.steps - first_step, "the batches end with the phase"
         own = [RefuseDivergence(self.phase.name, self._schedule.peak), EndAfter(steps)]
         if self.config.ema is not None:
             own.append(self.averages)
         if self.config.schedule == "plateau":
             own.append(ReduceOnPlateau(self._schedule))
         self.model.fit(
-            self.given.train,
+            self.given.train(first_step),
             epochs=-(-steps // self.phase.steps_per_epoch),
             steps_per_epoch=self.phase.steps_per_epoch,
             validation_data=self.given.validation if is_validated else None,
@@ -153,6 +155,10 @@ class CompiledPhase:
         self.weights.put(self.start)
         for variable, state in self._generators:
             variable.assign(state)
+        self.restart(learning_rate=learning_rate, steps=steps)
+
+    def restart(self, *, learning_rate: float | None = None, steps: int | None = None) -> None:
+        """A fresh optimizer, as `reset` gives it, for the weights as they are."""
         steps = self.phase.steps if steps is None else steps
         reset_optimizer(
             self.model.optimizer,
@@ -251,6 +257,7 @@ def fit_compiled(
     title: str,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     choose_weights: Callable[[], bool] = lambda: True,
+    first_step: int = 0,
     facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> FittedPhase:
     """Train the phase's blocks, and prove that they moved and nothing else did.
@@ -264,6 +271,7 @@ def fit_compiled(
         choose_weights: Called after the last step, while low-rank factors are
             still weights of their own: to put others in the place of the last
             ones. False to undo the phase.
+        first_step: How many of the phase's steps a trial has taken already.
         facts: What phase.json is to hold besides; `choose_weights` may add to it.
 
     Raises:
@@ -273,15 +281,17 @@ def fit_compiled(
     phase = compiled.phase
     history = HistoryFile(folder / "history.csv")
     steps = StepTimes(compiled.begun)
-    with display.track(title, phase.steps) as advance:
+    num_steps = phase.steps - first_step
+    with display.track(title, num_steps) as advance:
         compiled.run(
+            first_step=first_step,
             callbacks=[
                 steps,
                 history,
-                ProgressCallback(advance, phase.steps),
+                ProgressCallback(advance, num_steps),
                 keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False),
                 *callbacks,
-            ]
+            ],
         )
     is_chosen = choose_weights()
     unmoved: tuple[str, ...] = ()
@@ -296,7 +306,7 @@ def fit_compiled(
         computed_from=compiled.given.computed_from,
         unmoved=unmoved,
         first_step_seconds=steps.first_seconds,
-        steps_done=steps.num_done,
+        steps_done=first_step + steps.num_done,
         traces=compiled.model.train_traces,
         is_undone=not is_chosen,
         facts=facts,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -34,13 +34,13 @@ class PhaseInput:
 
     Attributes:
         model: The whole model, or the part after the cut.
-        train: Batches over all epochs of the phase.
+        train: First step -> batches from there on, over all epochs of the phase.
         validation: Batches of the validation split, or None.
         computed_from: 'pixels', or the name of the cut whose activations are stored.
     """
 
     model: keras.Model
-    train: tf.data.Dataset
+    train: Callable[[int], tf.data.Dataset]
     validation: tf.data.Dataset | None
     computed_from: str
 
@@ -240,20 +240,25 @@ class InputMaker:
 
     def _batches(
         self, phase: Phase, cache: ExampleCache | None, augmentation: Augmentation | None
-    ) -> tf.data.Dataset:
-        seed = self._training.seed
-        return make_dataset(
-            self._splits.train,
-            self._decoder,
-            batch_size=self._training.batch_size,
-            cache=cache,
-            shuffle_seed=seed,
-            sampling=self._training.sampling,
-            epochs=phase.epochs,
-            augmentation=augmentation,
-            mixing=self._mixing(phase),
-            seed=seed,
-        )
+    ) -> Callable[[int], tf.data.Dataset]:
+        seed, mixing = self._training.seed, self._mixing(phase)
+
+        def start_at(step: int) -> tf.data.Dataset:
+            return make_dataset(
+                self._splits.train,
+                self._decoder,
+                batch_size=self._training.batch_size,
+                cache=cache,
+                shuffle_seed=seed,
+                sampling=self._training.sampling,
+                epochs=phase.epochs,
+                start_step=step,
+                augmentation=augmentation,
+                mixing=mixing,
+                seed=seed,
+            )
+
+        return start_at
 
     def _mixing(self, phase: Phase) -> Mixing | None:
         mixup = self._training.mixup if phase.mixup is None else phase.mixup
@@ -276,6 +281,8 @@ class InputMaker:
                     limit_gigabytes=self._features.limit_gigabytes,
                     progress=advance,
                 )
+                if self._caches[split] is None:
+                    advance(len(examples), note="(no room to keep them: decoded when needed)")
         return self._caches[split]
 
     def _content_key(self, examples: Examples, preset: str) -> str:

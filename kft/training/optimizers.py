@@ -12,6 +12,7 @@ import tensorflow as tf
 from kft.config import TrainingConfig
 from kft.model import HEAD, BlockTable
 from kft.strategies import Phase
+from kft.training.adafactor import FactoredSecondMoment
 from kft.training.schedules import PhaseSchedule, make_schedule
 
 
@@ -104,15 +105,18 @@ class BlockRates:
         }
 
     def restart(self) -> None:
-        """Forget every step: slots, steps taken, starts and averages, but not the schedule."""
-        kept = {id(variable) for variable in self.schedule_variables}
+        """Forget every step: slots, steps taken and averages.
+
+        The schedule stays, and what decays to its start keeps the start that
+        it was built with: a phase goes on after a trial, and has one start.
+        """
+        kept = {id(v) for v in (*self.schedule_variables, *self._starts) if v is not None}
         for variable in self.variables:  # type: ignore[attr-defined]
             if id(variable) not in kept:
                 variable.assign(keras.ops.zeros_like(variable))
-        for copies in (self._starts, self._averages):
-            for variable, copy in zip(self._trainable_variables, copies, strict=True):  # type: ignore[attr-defined]
-                if copy is not None:
-                    copy.assign(variable)
+        for variable, average in zip(self._trainable_variables, self._averages, strict=True):  # type: ignore[attr-defined]
+            if average is not None:
+                average.assign(variable)
 
     def _all_reduce_sum_gradients(self, grads_and_vars: list[Any]) -> list[Any]:
         """As Keras's, then clipped: Keras would clip each replica's share before the sum."""
@@ -172,62 +176,6 @@ class Lamb(BlockRates, keras.optimizers.Lamb):
 
     Source: You et al., Large Batch Optimization for Deep Learning, arXiv:1904.00962.
     """
-
-
-class FactoredSecondMoment(keras.optimizers.Optimizer):
-    """Adafactor's update at the rate that is given, so that 1e-3 means what it does to AdamW.
-
-    Keras's Adafactor multiplies the rate by the size of the variable, caps
-    it at 1 / sqrt(step), which would break the ratio between blocks, and
-    keeps the unfactored moment beside its factors. Here the root mean square
-    of an update is at most the rate, and a kernel costs two vectors of memory.
-
-    Source: Shazeer and Stern, Adafactor, arXiv:1804.04235, algorithm 4 with
-    an absolute step size.
-    """
-
-    DECAY_POWER = -0.8
-    LEAST_SQUARE = 1e-30
-
-    def build(self, variables: list[keras.Variable]) -> None:
-        """Rows and columns of a kernel's last two dimensions; all numbers of other variables."""
-        if self.built:
-            return
-        super().build(variables)
-        self._rows = [self._moment(variable, variable.shape[:-1]) for variable in variables]
-        self._columns = [
-            self._moment(variable, (*variable.shape[:-2], variable.shape[-1]))
-            if len(variable.shape) > 1
-            else self._moment(variable, variable.shape)
-            for variable in variables
-        ]
-
-    def _moment(self, variable: keras.Variable, shape: tuple[int, ...]) -> keras.Variable:
-        return self.add_variable(shape=shape, dtype=variable.dtype, name="moment")
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One variable's update."""
-        index = self._get_variable_index(variable)
-        rows, columns = self._rows[index], self._columns[index]
-        step = tf.cast(self.iterations + 1, variable.dtype)
-        momentum = 1 - tf.pow(step, self.DECAY_POWER)
-        squares = tf.square(gradient) + self.LEAST_SQUARE
-        if len(variable.shape) > 1:
-            self._average_into(rows, tf.reduce_mean(squares, axis=-1), momentum)
-            self._average_into(columns, tf.reduce_mean(squares, axis=-2), momentum)
-            row = tf.convert_to_tensor(rows)
-            shares = row / tf.reduce_mean(row, axis=-1, keepdims=True)
-            moment = shares[..., None] * tf.convert_to_tensor(columns)[..., None, :]
-        else:
-            self._average_into(columns, squares, momentum)
-            moment = tf.convert_to_tensor(columns)
-        update = gradient * tf.math.rsqrt(moment)
-        size = tf.sqrt(tf.reduce_mean(tf.square(update)))
-        rate = tf.cast(learning_rate, variable.dtype)
-        self.assign_sub(variable, rate * update / tf.maximum(1.0, size))
-
-    def _average_into(self, average: keras.Variable, value: Any, momentum: Any) -> None:
-        self.assign(average, momentum * tf.convert_to_tensor(average) + (1 - momentum) * value)
 
 
 class Adafactor(BlockRates, FactoredSecondMoment):
@@ -323,7 +271,7 @@ def make_rules(config: TrainingConfig, phase: Phase, blocks: BlockTable) -> dict
 def reset_optimizer(
     optimizer: keras.optimizers.Optimizer, *, learning_rate: float, steps: int, warmup_steps: int
 ) -> None:
-    """Make a built optimizer as good as new, for the weights as they are now.
+    """Make a built optimizer as good as new; L2-SP's start stays that of the build.
 
     What it computes with are variables, so that the traced training step
     goes on without a new trace.

@@ -14,7 +14,7 @@ from kft.config.schema import Augmentation as PresetName
 from kft.data.augmentation import AUGMENTATIONS, make_augmentation
 from kft.data.input_pipeline import example_seeds
 
-NUM_EXAMPLES = 24
+NUM_EXAMPLES = 16
 HEIGHT, WIDTH = 17, 22
 PRESETS = [name for name in AUGMENTATIONS if name != "none"]
 
@@ -67,7 +67,7 @@ def test_neither_batch_nor_position_nor_parallelism_changes_a_picture(change):
     order = np.random.default_rng(1).permutation(NUM_EXAMPLES)
     for batches in (
         [[index] for index in order[:5]],
-        np.split(order, [7, 9, 20]),
+        np.split(order, [7, 9, 14]),
         [[*order, *order[:9]]],
     ):
         for batch, changed in zip(batches, change(batches, parallel=4), strict=True):
@@ -106,11 +106,9 @@ def test_pictures_are_changed_but_not_beyond_recognition(change, pixels):
     assert np.median(likeness) > 0.25
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_a_mixed_precision_policy_changes_no_pixel(change, policy, restored_globals):
+def test_a_mixed_precision_policy_changes_no_pixel(change, restored_globals):
     expected = change([[0, 1, 2, 3]])[0]
-    keras.config.set_dtype_policy(policy)
-    assert np.array_equal(change([[0, 1, 2, 3]])[0], expected)
+    keras.config.set_dtype_policy("mixed_float16")
     made = make_augmentation(change.preset)
     assert np.array_equal(change([[0, 1, 2, 3]], augmentation=made)[0], expected)
 

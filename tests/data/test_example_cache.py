@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kft.data.example_cache import ExampleCache, empty_array, share_as_tensor
+from kft.data import example_cache
+from kft.data.example_cache import ExampleCache
 
 VIEWS, EXAMPLES = 3, 10
 
@@ -23,9 +24,11 @@ def map_file(tmp_path):
     return write
 
 
-@pytest.fixture(params=["array", "tensor", "file"])
-def cache(request, values, map_file) -> ExampleCache:
-    make = {"array": np.asarray, "tensor": tf.constant, "file": map_file}[request.param]
+@pytest.fixture(params=["array", "tensor", "large array", "file"])
+def cache(request, values, map_file, monkeypatch) -> ExampleCache:
+    if request.param == "large array":
+        monkeypatch.setattr(example_cache, "_LARGEST_TENSOR_BYTES", 100)
+    make = {"tensor": tf.constant, "file": map_file}.get(request.param, np.asarray)
     return ExampleCache(make(values))
 
 
@@ -79,12 +82,8 @@ def test_a_file_that_ends_too_early_is_an_error(values, map_file, tmp_path):
         cache.gather(tf.constant([EXAMPLES - 1]), VIEWS - 1)
 
 
-def test_memory_is_shared_not_copied():
-    filled = empty_array((3, 5), np.uint8)
-    filled[:] = np.arange(15).reshape(3, 5)
-    shared = share_as_tensor(filled)
-    filled[0, 0] = 99
-    assert shared[0, 0] == 99
-    expected = filled.tolist()
-    del filled
-    assert shared.numpy().tolist() == expected
+def test_a_large_array_is_not_copied(values, monkeypatch):
+    monkeypatch.setattr(example_cache, "_LARGEST_TENSOR_BYTES", 100)
+    cache = ExampleCache(values)
+    values[0, 3] = 9.0
+    assert (cache.gather(tf.constant([3])).numpy() == 9.0).all()

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from kft.config import HeadConfig
-from kft.evaluation import evaluate, predict_outputs
+from kft.evaluation import Predictor, evaluate
+from kft.features import Forward
 from kft.evaluation.prediction import write_predictions
 from kft.features import choice
 from kft.heads import HEADS, make_head
@@ -97,8 +98,9 @@ def test_outputs_come_in_order_from_batches_of_any_size(tiny_assembled, batches,
     pixels = np.concatenate([pixels for pixels, _ in batches.as_numpy_iterator()])
     given = batches if has_targets else batches.map(lambda pixels, targets: pixels)
     told = []
-    outputs = predict_outputs(
-        model, head, given, num_examples=5, progress=lambda done, total: told.append((done, total))
+    predictor = Predictor(Forward(model, head.activate), num_examples=5)
+    outputs = predictor(
+        given, num_examples=5, progress=lambda done, total: told.append((done, total))
     )
     assert told == [(2, 5), (4, 5), (5, 5)]
     assert outputs.dtype == np.float32
@@ -110,8 +112,9 @@ def test_an_evaluation_writes_both_files_and_gives_what_they_hold(
     tiny_assembled, batches, tmp_path
 ):
     targets = np.array([0, 1, 2, 0, 1])
+    answers = Forward(tiny_assembled.model, tiny_assembled.head.activate)
     evaluation = evaluate(
-        tiny_assembled.model,
+        Predictor(answers, num_examples=5),
         tiny_assembled.head,
         batches,
         files=[f"{index}.png" for index in range(5)],
@@ -146,13 +149,11 @@ def test_over_many_files_the_chosen_engine_computes_to_within_the_parity_gate(
     monkeypatch.setattr(choice, "make_engine", remember)
     for engine, made in (("keras", ["keras"]), ("auto", ["keras", "litert"])):
         engines.clear()
-        outputs = predict_outputs(
-            model,
-            head,
+        predictor = Predictor(Forward(model, head.activate), num_examples=70, engine=engine)
+        outputs = predictor(
             tf.data.Dataset.from_tensor_slices(pixels).batch(32),
             num_examples=70,
             progress=lambda done, total: None,
-            engine=engine,
         )
         assert engines == made
         assert outputs.shape == (70, 3)

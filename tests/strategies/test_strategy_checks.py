@@ -57,6 +57,8 @@ def test_defaults_contradict_nothing(name, is_pretrained):
         ("training.accumulation=4", "training.global_batch_size=32"),
         ("training.accumulation=3", "training.global_batch_size=auto"),
         ("training.warmup=0",),
+        ("strategy.name=linear_probe", "training.class_weights=balanced"),
+        ("strategy.name=linear_probe", "training.focal_gamma=2"),
         ("strategy.name=top_k", "features.views=0", "features.without_views=compute"),
         ("strategy.name=top_k", "features.views=0", "data.augmentation=none"),
         ("strategy.name=top_k", "features.views=0", "features.enabled=false"),
@@ -76,6 +78,7 @@ def test_what_goes_together_passes(overrides):
         (("strategy.name=lora", "strategy.lora.layers=stem"), "strategy.lora.layers", "Depthwise"),
         (("strategy.probe=solved", "head.hidden=[8]"), "strategy.probe", "head.hidden"),
         (("strategy.probe=solved", "head.dropout=0.1"), "strategy.probe", "head.dropout"),
+        (("strategy.probe=solved", "training.focal_gamma=2"), "strategy.probe", "focal_gamma"),
         (phases("{method: solve, trainable: [stage2, head]}"), "strategy.phases[0]", "stage2 cann"),
         ((*phases("{method: solve}"), "head.hidden=[8]"), "strategy.phases[0]", "one layer alone"),
         (phases("{method: solve, augmentation: light}"), "strategy.phases[0]", "has no epochs"),
@@ -149,7 +152,7 @@ def test_augmentation_needs_views_only_where_a_frozen_part_can_be_stored():
         ("lp_ft", "strategy.probe_duration=3"),
         ("linear_probe", "training.mixup=0.2"),
         ("linear_probe", "training.early_stopping=3"),
-        ("linear_probe", "training.class_weights=balanced"),
+        ("linear_probe", "training.l2_sp=0.1"),
     ],
 )
 def test_a_setting_without_effect_is_refused(name, setting):

@@ -8,10 +8,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kft.config import HeadConfig
+from kft.features import Forward
 from kft.heads import make_head
 from kft.training.averaging import Judge, Judged, greedy_soup, mix, wise_ft
 from kft.training.snapshots import Weights, find_weights
@@ -127,6 +128,8 @@ def test_what_was_tried_is_json():
     assert described["after"]["loss"] == pytest.approx(0.0, abs=1e-9)
 
 
+# The first example also starts TensorFlow.
+@settings(deadline=None)
 @given(st.floats(-5, 5), st.floats(-5, 5), st.floats(-5, 5))
 def test_validation_never_loses(present, start, best):
     bowl = Bowl(present, best)
@@ -158,7 +161,9 @@ def batches() -> tf.data.Dataset:
 
 
 def test_a_judge_sees_the_present_weights_without_tracing_again(tiny_assembled, batches):
-    judge = Judge(tiny_assembled.model, tiny_assembled.head, batches)
+    judge = Judge(
+        Forward(tiny_assembled.model, tiny_assembled.head.activate), tiny_assembled.head, batches
+    )
     tiny_assembled.model.compile(
         loss=tiny_assembled.head.make_loss(), metrics=tiny_assembled.head.make_metrics()
     )
@@ -186,7 +191,7 @@ def test_labels_and_numbers_are_judged_too(kind, name):
     model = keras.Model(features, head.build(features))
     inputs = rng.normal(size=(5, 3)).astype(np.float32)
     batches = tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(2)
-    judged = Judge(model, head, batches)()
+    judged = Judge(Forward(model, head.activate), head, batches)()
     expected = float(head.make_loss()(targets, model(inputs)))
     assert judged.loss == pytest.approx(expected, rel=1e-4)
     assert (judged.accuracy is None) == (kind == "number")
@@ -198,7 +203,9 @@ def test_averaging_a_whole_model_on_pictures_never_loses(tiny_assembled, batches
     start = weights.take()
     for variable in blocks["head"].variables:
         variable.assign(-variable.numpy())
-    judge = Judge(tiny_assembled.model, tiny_assembled.head, batches)
+    judge = Judge(
+        Forward(tiny_assembled.model, tiny_assembled.head.activate), tiny_assembled.head, batches
+    )
     before = judge()
     averaged = wise_ft(weights, start, judge)
     assert averaged.before == before

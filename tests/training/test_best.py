@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kft.config import TrainingConfig
@@ -77,6 +77,8 @@ def test_without_any_such_epoch_there_is_nothing_to_go_back_to(weights, variable
         callback.restore()
 
 
+# The first example also starts TensorFlow.
+@settings(deadline=None)
 @given(
     st.lists(st.floats(0, 10, width=16), min_size=1, max_size=12),
     st.integers(1, 4),

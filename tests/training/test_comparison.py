@@ -58,7 +58,7 @@ def test_the_interval_of_a_loss_gain_holds_the_truth_95_times_of_100(count):
         before, after = (easy + rng.normal(shift, 0.7, size) for shift in (0.0, 0.3))
         return np.logaddexp(0, -before) - np.logaddexp(0, -after)
 
-    truth = draw(2_000_000).mean()
+    truth = draw(500_000).mean()
     held = 0
     for _ in range(1500):
         difference = paired_mean(draw(count))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kft.config import HeadConfig, LoraConfig, TrainingConfig
+from kft.config import FeaturesConfig, HeadConfig, LoraConfig, TrainingConfig
 from kft.errors import ConfigError, TrainingError
 from kft.heads.classification import ClassificationHead
 from kft.model import HEAD
@@ -56,20 +56,12 @@ def test_the_last_stage_alone_trains_from_a_stored_prefix_as_it_does_from_pixels
     for from_pixels in (False, True):
         seed_everything(0)
         assembled = assemble_tiny()
-        inputs = make_inputs(assembled)
-        if from_pixels:
-            given = PhaseInput(
-                assembled.model,
-                inputs._batches("train", None, make_phase(steps=3)),
-                None,
-                "pixels",
-            )
-        before = assembled.blocks.digests()
-        fitted = fit(
-            assembled,
-            make_phase("last", "stage4", HEAD, steps=3),
-            make_input=(lambda phase, given=given: given) if from_pixels else None,
+        phase = make_phase("last", "stage4", HEAD, steps=3)
+        inputs = make_inputs(
+            assembled, phases=(phase,), features=FeaturesConfig(enabled=not from_pixels)
         )
+        before = assembled.blocks.digests()
+        fitted = fit(assembled, phase, make_input=inputs.for_phase)
         assert moved(before, assembled.blocks.digests()) == {"stage4", HEAD}
         assert fitted.computed_from == ("pixels" if from_pixels else "stage3")
         weights.append(
@@ -128,7 +120,7 @@ def test_a_loss_that_is_no_number_ends_the_phase_and_names_phase_and_step(
     pixels = np.zeros((4, 8, 32, 32, 3), np.float32)
     pixels[bad_step - 1, 0, 0, 0, 0] = np.nan
     batches = tf.data.Dataset.from_tensor_slices((pixels, np.zeros((4, 8), np.int64)))
-    given = PhaseInput(tiny_assembled.model, batches, None, "pixels")
+    given = PhaseInput(tiny_assembled.model, batches.skip, None, "pixels")
     phase = make_phase("deep", HEAD, learning_rate=0.5)
     with pytest.raises(TrainingError, match=f"phase 'deep': the loss is nan after step {bad_step}"):
         fit(tiny_assembled, phase, make_input=lambda phase: given)
@@ -197,7 +189,7 @@ def compile_it(splits):
             phase,
             config,
             lambda phase: PhaseInput(
-                assembled.model, data.repeat(phase.epochs), validation, "pixels"
+                assembled.model, data.repeat(phase.epochs).skip, validation, "pixels"
             ),
             train_targets=targets,
         )

@@ -30,7 +30,7 @@ def test_a_probe_is_fitted_on_the_features_of_the_very_pictures(
     assert np.ptp(expected, axis=0).max() > 1e-3
     assert np.allclose(rows(given.validation), expected, atol=1e-4)
     train = vectors(tiny_assembled, inputs, "train")
-    shuffled = rows(given.train)
+    shuffled = rows(given.train(0))
     assert shuffled.shape == train.shape
     assert np.allclose(np.sort(shuffled, axis=0), np.sort(train, axis=0), atol=1e-4)
     assert not np.allclose(shuffled, train, atol=1e-4)
@@ -51,7 +51,7 @@ def test_where_nothing_can_be_stored_the_whole_model_gets_pixels(
     given = inputs.for_phase(make_phase("deep", *trainable, augmentation=augmentation))
     assert given.computed_from == "pixels"
     assert given.model is tiny_assembled.model
-    assert given.train.element_spec[0].shape.as_list() == [None, 32, 32, 3]
+    assert given.train(0).element_spec[0].shape.as_list() == [None, 32, 32, 3]
 
 
 def test_each_picture_is_decoded_once_in_a_run(make_inputs, tiny_assembled, make_phase, display):
@@ -96,7 +96,7 @@ def test_without_a_validation_split_there_is_none_to_judge(
 def test_the_order_is_that_of_the_seed(make_inputs, tiny_assembled, make_phase):
     def order(seed):
         training = TrainingConfig(seed=seed, global_batch_size=8)
-        return rows(make_inputs(tiny_assembled, training=training).for_phase(make_phase()).train)
+        return rows(make_inputs(tiny_assembled, training=training).for_phase(make_phase()).train(0))
 
     assert np.array_equal(order(1), order(1))
     assert not np.array_equal(order(1), order(2))

@@ -292,8 +292,11 @@ def test_a_reset_optimizer_is_a_fresh_one(tiny_assembled, optimizer):
     variables = tiny_assembled.model.trainable_variables
     config = config_for(optimizer, ema=0.9, l2_sp=0.1, schedule="cosine", warmup="20 percent")
     used = make(config, phase_for(learning_rate=0.3, steps=50), blocks)
+    starts = [variable.numpy() for variable in variables]
     for number in range(3):
         used.apply(draw(variables, number), variables)
+    for variable, start in zip(variables, starts, strict=True):
+        variable.assign(start)
     used.schedule.scale(0.1)
     reset_optimizer(used, learning_rate=RATE, steps=10, warmup_steps=2)
     fresh = make(config, phase_for(), blocks)
@@ -301,6 +304,21 @@ def test_a_reset_optimizer_is_a_fresh_one(tiny_assembled, optimizer):
     assert len(used.variables) == len(fresh.variables)
     for one, other in zip(used.variables, fresh.variables, strict=True):
         assert np.array_equal(one.numpy(), other.numpy()), one.path
+
+
+def test_weights_that_went_on_are_held_to_the_start_of_the_phase_after_a_reset(tiny_assembled):
+    blocks = tiny_assembled.blocks
+    blocks.set_trainable(TRAINABLE, batch_norm="frozen")
+    variables = tiny_assembled.model.trainable_variables
+    optimizer = make(config_for("sgd", l2_sp=0.5, ema=0.9), phase_for(learning_rate=1.0), blocks)
+    kernel = blocks["stage4"].variables[0]
+    start = kernel.numpy()
+    optimizer.apply(draw(variables), variables)
+    went_on = kernel.numpy()
+    reset_optimizer(optimizer, learning_rate=1.0, steps=10, warmup_steps=0)
+    assert np.array_equal(optimizer.averages[id(kernel)].numpy(), went_on)
+    optimizer.apply([np.zeros(variable.shape, np.float32) for variable in variables], variables)
+    assert np.allclose(kernel.numpy(), (start + went_on) / 2, atol=1e-6)
 
 
 def test_a_wrapper_that_scales_losses_is_reset_with_what_it_wraps(tiny_assembled):

@@ -9,10 +9,18 @@ from datetime import datetime
 from kft.config import Pipeline
 from kft.measuring.bench import Bench, Deadline, Variant
 from kft.measuring.choosing import Chooser, Chosen
-from kft.measuring.machine import available_memory, default_threads, describe_machine
+from kft.measuring.machine import (
+    available_memory,
+    busy_cores,
+    default_threads,
+    describe_machine,
+    num_cores,
+)
 from kft.measuring.record import DEFAULT_PRECISION, Measured, describe_model, save_measured
 
 BUDGET_SECONDS = 30.0
+# Above it, what else runs on the machine is likely to disturb.
+BUSY_SHARE = 0.5
 # Ending the processes and writing the record come after the last trial.
 _RESERVED_SECONDS = 1.0
 
@@ -42,18 +50,19 @@ def measure(
     deadline = Deadline(budget_seconds - _RESERVED_SECONDS)
     default, *others = list_variants(pipeline)
     given_jit = pipeline.training.jit_compile
-    say(
-        f"Measuring {describe_model(pipeline)} for up to {budget_seconds:.0f} s: "
-        f"{', '.join(_describe(variant) for variant in (default, *others))}; batch sizes; XLA"
-    )
+    say(f"Measuring {describe_model(pipeline)} for up to {budget_seconds:.0f} s")
+    if busy_cores() > BUSY_SHARE * num_cores():
+        say(
+            f"  {busy_cores():.1f} of {num_cores()} cores were busy in the last minute: the "
+            "figures will be rough. Measure again when the machine is idle."
+        )
     with Bench(pipeline) as bench:
-        memory = available_memory()
-        bench.start([default, *others])
         chooser = Chooser(
             bench,
             default,
             deadline,
-            memory_bytes=memory,
+            cores=num_cores(),
+            memory_bytes=available_memory(),
             jit_compile=None if given_jit == "auto" else given_jit,
         )
         chosen = chooser.choose(others)
@@ -75,10 +84,6 @@ def list_variants(pipeline: Pipeline) -> Sequence[Variant]:
         # Where two threads share a core, one of them can be the faster.
         variants.append(Variant(precision, threads // 2))
     return variants
-
-
-def _describe(variant: Variant) -> str:
-    return f"{variant.precision.removeprefix('mixed_')} on {variant.threads}"
 
 
 def _record(pipeline: Pipeline, chosen: Chosen, seconds: float) -> Measured:

@@ -1,0 +1,63 @@
+"""`kft measure`."""
+
+from __future__ import annotations
+
+import click
+
+from kft.cli.options import overrides_argument, trust_option, with_trust
+
+
+@click.command("measure", short_help="Find the fastest settings for this machine and model.")
+@click.argument("source", metavar="[DATA|PIPELINE.yaml]", required=False)
+@overrides_argument
+@trust_option
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=5.0),
+    default=30.0,
+    show_default=True,
+    help="Time that it may take.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
+def command(
+    source: str | None,
+    overrides: tuple[str, ...],
+    trust: bool,
+    seconds: float,
+    as_json: bool,
+) -> None:
+    """Find the fastest settings for this machine and model.
+
+    Times training steps of the backbone in float32 and bfloat16, with fewer
+    threads, at several batch sizes and with XLA; no data is read. The result
+    is remembered: from then on it is what `auto` means in training.precision,
+    jit_compile, threads and global_batch_size.
+
+    Takes the arguments of `kft train`, or settings alone.
+
+    \b
+    Examples:
+      kft measure
+      kft measure backbone.name=resnet50 backbone.input_size=160
+      kft measure pipelines/lp_ft.yaml --json
+    """
+    from pathlib import Path
+
+    from kft.config import load_pipeline
+    from kft.measuring import measure, to_json
+
+    if source is not None and "=" in source and not Path(source).exists():
+        overrides = (source, *overrides)
+        source = None
+    pipeline = load_pipeline(source, with_trust(overrides, trust))
+
+    def say(text: str) -> None:
+        click.echo(text, err=True)
+
+    measured = measure(pipeline, say, budget_seconds=seconds)
+    if as_json:
+        click.echo(to_json(measured))
+        return
+    from kft.cli.measure_output import show_measured
+
+    show_measured(measured, pipeline)

@@ -1,0 +1,190 @@
+"""What `kft check` prints: the pipeline, the data, each phase with its block table, the risks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.padding import Padding
+
+from kft.cli.output import make_console, make_table, show_pairs
+
+if TYPE_CHECKING:
+    from kft.measuring import Choice
+    from kft.planning import BlockRow, PhaseForecast
+    from kft.strategies import Phase
+    from kft.workflow import Plan
+
+
+def show_plan(plan: Plan, choices: Sequence[Choice]) -> None:
+    """The resolved pipeline, data, measured choices, phases, block tables and risks.
+
+    Args:
+        plan: What a run would do.
+        choices: The settings that may be measured, and where their values come from.
+    """
+    from kft.config import dump_pipeline
+    from kft.planning import describe_blocks, find_risks, forecast_phases
+    from kft.workflow import describe_data
+
+    console = make_console()
+    console.print(dump_pipeline(plan.pipeline), soft_wrap=True)
+    for line in describe_data(plan.splits):
+        console.print(line, soft_wrap=True)
+    pipeline = plan.pipeline
+    forecasts = forecast_phases(
+        plan.assembled,
+        plan.phases,
+        features=pipeline.features,
+        num_train=len(plan.splits.train),
+        num_validation=len(plan.splits.validation),
+        global_batch_size=pipeline.training.batch_size,
+    )
+    _show_choices(console, choices, sum(forecast.seconds for forecast in forecasts))
+    _show_phases(console, forecasts)
+    for index, phase in enumerate(plan.phases):
+        console.print(f"Phase {index + 1} of {len(plan.phases)}: {phase.name}")
+        before = plan.phases[index - 1] if index else None
+        num_adapted = _count_adapted(plan, phase)
+        for sentence in describe_phase(phase, before, num_adapted=num_adapted):
+            console.print(Padding(sentence, (0, 0, 0, 2)))
+        rows = describe_blocks(plan.assembled, phase, features=pipeline.features)
+        show_block_table(console, phase, rows)
+    risks = find_risks(plan.splits, plan.assembled.backbone, plan.phases)
+    console.print("Risks" if risks else "No risks seen.")
+    for risk in risks:
+        console.print(f"  - {risk}", soft_wrap=True)
+
+
+def _show_choices(console: Console, choices: Sequence[Choice], forecast_seconds: float) -> None:
+    """The values in force, and whether measuring would pay."""
+    from kft.measuring import is_worth_measuring
+
+    console.print("\nChoices for this machine\n")
+    width = max(len(choice.value) for choice in choices)
+    show_pairs(console, [(c.setting, f"{c.value.ljust(width)}  {c.origin}") for c in choices])
+    if any(choice.is_unmeasured for choice in choices) and is_worth_measuring(forecast_seconds):
+        console.print(
+            "\nThe forecast is long enough for measuring to pay: run `kft measure` with the same "
+            "settings first."
+        )
+
+
+def _show_phases(console: Console, forecasts: Sequence[PhaseForecast]) -> None:
+    """A line a phase: how long, on what, what it costs."""
+    from kft.training.progress import format_seconds
+
+    table = make_table(
+        "phase", "steps>", "epochs>", "pictures", "from", "trainable>", "about>", title="\nPhases"
+    )
+    for forecast in forecasts:
+        phase = forecast.phase
+        is_solved = phase.method == "solve"
+        table.add_row(
+            phase.name,
+            "solved" if is_solved else f"{phase.steps:,}",
+            "" if is_solved else f"{phase.steps / phase.steps_per_epoch:.3g}",
+            "as they are" if phase.augmentation == "none" else phase.augmentation,
+            "pixels" if forecast.computed_from == "pixels" else "cache",
+            f"{forecast.trainable_parameters:,}",
+            format_seconds(forecast.seconds),
+        )
+    console.print(table)
+
+
+def describe_phase(phase: Phase, before: Phase | None = None, *, num_adapted: int = 0) -> list[str]:
+    """Sentences about how a phase goes, as far as its block table does not say it.
+
+    Args:
+        phase: As planned.
+        before: The phase that it continues.
+        num_adapted: Layers that get low-rank factors.
+    """
+    sentences = []
+    if phase.method == "solve":
+        sentences.append("Solved to its optimum on stored features, without steps.")
+    if phase.candidates:
+        sentences.append(_describe_candidates(phase))
+    if phase.must_beat_start:
+        start = (
+            "the probe" if before and len(before.trainable) == 1 else "the weights it begins with"
+        )
+        sentences.append(f"Kept only if it beats {start} on validation beyond the 95 % interval.")
+    if phase.part == "bias_norm":
+        sentences.append("Trains biases and normalisation alone (BitFit).")
+    if phase.lora is not None:
+        sentences.append(
+            f"Trains low-rank factors (LoRA) of rank {phase.lora.rank} and alpha "
+            f"{phase.lora.alpha:g} on {num_adapted} layers, merged into their kernels at the end."
+        )
+    if phase.mixup:
+        sentences.append(f"Blends pairs of examples (mixup, alpha {phase.mixup:g}).")
+    if phase.weight_decay is not None:
+        sentences.append(f"Weight decay {phase.weight_decay:g}.")
+    return sentences
+
+
+def _count_adapted(plan: Plan, phase: Phase) -> int:
+    from kft.strategies.traits import find_lora_layers
+
+    if phase.lora is None:
+        return 0
+    blocks = [b for b in plan.assembled.backbone.blocks if b.name in phase.trainable]
+    return len(find_lora_layers(blocks, phase.lora.layers))
+
+
+def _describe_candidates(phase: Phase) -> str:
+    """What differs between them is what is chosen: the blocks, or the rate."""
+    blocks = [set(candidate.trainable) for candidate in phase.candidates]
+    if all(other == blocks[0] for other in blocks):
+        what = "Learning rate"
+        values = [f"{candidate.learning_rate:g}" for candidate in phase.candidates]
+    else:
+        what = "Blocks"
+        shared = set.intersection(*blocks)
+        values = [
+            " and ".join(name for name in candidate.trainable if name not in shared)
+            for candidate in phase.candidates
+        ]
+    rule = "the first that betters the start goes on" if phase.is_sequential else "the best goes on"
+    return (
+        f"{what} tried on validation for {phase.pilot_steps:,} steps each: {', '.join(values)}; "
+        f"{rule}. The table shows the first."
+    )
+
+
+def show_block_table(console: Console, phase: Phase, rows: Sequence[BlockRow]) -> None:
+    """What becomes of each block; neighbours that are treated alike share a line."""
+    table = make_table("block", "parameters>", "trainable>", "rate>", "batch norm", "from")
+    for blocks in _group(rows):
+        first, last = blocks[0], blocks[-1]
+        name = first.block if first is last else f"{first.block} … {last.block} ({len(blocks)})"
+        trainable = sum(row.trainable_parameters for row in blocks)
+        table.add_row(
+            name,
+            f"{sum(row.parameters for row in blocks):,}",
+            f"{trainable:,}" if trainable else "frozen",
+            _format_rate(phase, first),
+            "" if first.batch_norm == "none" else first.batch_norm,
+            first.computed_from,
+        )
+    console.print(table)
+
+
+def _format_rate(phase: Phase, row: BlockRow) -> str:
+    if row.block in phase.trainable and phase.method == "solve":
+        return "solved"
+    return "" if row.learning_rate is None else f"{row.learning_rate:.3g}"
+
+
+def _group(rows: Sequence[BlockRow]) -> Iterator[list[BlockRow]]:
+    """Runs of neighbours that differ in their names and sizes alone."""
+
+    def treatment(row: BlockRow) -> tuple[object, ...]:
+        is_trained = row.trainable_parameters > 0
+        return (is_trained, row.learning_rate, row.batch_norm, row.computed_from)
+
+    for _, run in groupby(rows, treatment):
+        yield list(run)

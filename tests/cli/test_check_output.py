@@ -1,0 +1,132 @@
+"""`kft check` says what each phase does to every block, and how it goes."""
+
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from kft.cli.main import main
+from kft.cli.plan_output import describe_phase, show_block_table
+from kft.config import LoraConfig, load_pipeline
+from kft.measuring import Measured
+from kft.measuring.record import save_measured
+from kft.planning import BlockRow
+from kft.strategies import Phase
+
+SMALL = ("backbone.name=small_cnn", "backbone.weights=random", "backbone.options.width=4")
+PROBE = Phase("linear_probe", ("head",), 3e-3, 0, 10, method="solve")
+FULL = Phase("full", ("stem", "stage1", "head"), 1e-3, 50, 10)
+ROWS = (
+    BlockRow("stem", 1000, 0, None, "frozen", "cache"),
+    BlockRow("stage1", 2000, 0, None, "frozen", "cache"),
+    BlockRow("stage2", 4000, 3000, 1e-4, "frozen", "computed"),
+    BlockRow("head", 500, 500, 1e-3, "none", "computed"),
+)
+
+
+def sentences(phase, *arguments, **options):
+    return " ".join(describe_phase(phase, *arguments, **options))
+
+
+def table(phase, rows):
+    console = Console(width=80, no_color=True, file=io.StringIO())
+    show_block_table(console, phase, rows)
+    return console.file.getvalue().splitlines()
+
+
+def line_of(name, lines):
+    return re.split(
+        r"\s{2,}", next(line for line in lines if line.strip().startswith(name)).strip()
+    )
+
+
+def test_neighbours_that_are_treated_alike_share_a_line():
+    lines = table(FULL, ROWS)
+    assert line_of("stem", lines) == ["stem … stage1 (2)", "3,000", "frozen", "frozen", "cache"]
+    assert line_of("stage2", lines) == ["stage2", "4,000", "3,000", "0.0001", "frozen", "computed"]
+    assert line_of("head", lines) == ["head", "500", "500", "0.001", "computed"]
+
+
+def test_blocks_of_different_rates_keep_their_own_lines():
+    rows = [
+        BlockRow(f"block{index}", 10, 10, 1e-3 * 0.75**index, "none", "computed")
+        for index in range(5)
+    ]
+    assert sum("block" in line for line in table(FULL, rows)[1:]) == 6
+
+
+def test_a_solved_head_has_no_rate():
+    rows = (replace(ROWS[0], block="stem"), BlockRow("head", 500, 500, None, "none", "computed"))
+    assert "solved" in line_of("head", table(PROBE, rows))
+    assert "without steps" in sentences(PROBE)
+
+
+def test_rates_tried_on_validation_are_named_in_order():
+    candidates = tuple(replace(FULL, learning_rate=rate) for rate in (1e-3, 3e-4, 1e-4))
+    phase = replace(FULL, candidates=candidates, pilot_steps=20, is_sequential=True)
+    said = sentences(phase, PROBE)
+    assert "Learning rate tried on validation for 20 steps each: 0.001, 0.0003, 0.0001" in said
+    assert "the first that betters the start" in said
+    assert "the best goes on" in sentences(replace(phase, is_sequential=False))
+
+
+def test_blocks_tried_on_validation_are_named_without_what_they_share():
+    candidates = tuple(replace(FULL, trainable=(name, "head")) for name in ("stem", "stage1"))
+    said = sentences(replace(FULL, candidates=candidates, pilot_steps=20))
+    assert "Blocks tried on validation for 20 steps each: stem, stage1;" in said
+
+
+def test_what_must_beat_its_start_says_what_that_is():
+    phase = replace(FULL, must_beat_start=True)
+    assert "beats the probe on validation beyond the 95 % interval" in sentences(phase, PROBE)
+    assert "beats the weights it begins with" in sentences(phase)
+
+
+def test_lora_bitfit_and_mixup_are_said():
+    said = sentences(replace(FULL, lora=LoraConfig(rank=4, alpha=8)), num_adapted=12)
+    assert "rank 4 and alpha 8 on 12 layers" in said
+    assert "BitFit" in sentences(replace(FULL, part="bias_norm"))
+    assert "mixup, alpha 0.2" in sentences(replace(FULL, mixup=0.2))
+
+
+def test_a_plain_phase_needs_no_sentence():
+    assert describe_phase(FULL, PROBE) == []
+
+
+@pytest.fixture
+def photos(tmp_path, make_picture_folder, monkeypatch):
+    monkeypatch.setenv("KFT_CACHE_DIR", str(tmp_path / "cache"))
+    # Set first, so that what the command sets is undone.
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS")
+    return str(make_picture_folder(tmp_path / "photos", per_class=12))
+
+
+def check(*arguments):
+    result = CliRunner().invoke(main, ["check", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_check_shows_every_phase_with_its_blocks(photos, restored_globals):
+    printed = check(photos, *SMALL, "strategy.name=lp_ft", "data.augmentation=none")
+    assert "Phase 1 of 2: linear_probe" in printed
+    assert "Phase 2 of 2: full" in printed
+    blocks = printed[printed.index("Phase 2 of 2") :].splitlines()
+    assert "computed" in next(line for line in blocks if line.strip().startswith("stem"))
+    assert "not measured; see `kft measure`" in printed
+
+
+def test_check_shows_the_measured_choices_and_takes_them(photos, restored_globals):
+    settings = [*SMALL, "training.global_batch_size=auto", "training.threads=1"]
+    measured = Measured(
+        "float32", False, 16, 1, (), 20.0, "small_cnn", "here", "2026-01-02T03:04:05"
+    )
+    save_measured(load_pipeline(photos, settings), measured)
+    printed = check(photos, *settings)
+    assert "global_batch_size: 16" in printed
+    assert re.search(r"training\.global_batch_size +16 +measured on 2026-01-02", printed)
+    assert re.search(r"training\.threads +1 +given", printed)

@@ -1,0 +1,106 @@
+"""What the machine has is read from the system, within what its control groups grant."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from kft.measuring import machine
+
+
+@pytest.fixture
+def system(tmp_path, monkeypatch):
+    """A /proc and a /sys/fs/cgroup of the test's own."""
+    proc, groups = tmp_path / "proc", tmp_path / "cgroup"
+    (proc / "self").mkdir(parents=True)
+    groups.mkdir()
+    monkeypatch.setattr(machine, "_PROC", proc)
+    monkeypatch.setattr(machine, "_CGROUPS", groups)
+    (proc / "meminfo").write_text("MemTotal: 8000 kB\nMemAvailable: 6000 kB\n")
+    (proc / "self/cgroup").write_text("0::/box/inner\n")
+    return proc, groups
+
+
+def write(folder, **files):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+
+
+def test_without_limits_all_that_the_system_has_is_available(system):
+    assert machine.available_memory() == 6000 * 1024
+    assert machine.total_memory() == 8000 * 1024
+
+
+def test_the_memory_limit_of_a_group_above_holds(system):
+    write(system[1] / "box", memory__max="2000000\n", memory__current="500000\n")
+    write(system[1] / "box/inner", memory__max="max\n", memory__current="500000\n")
+    assert machine.available_memory() == 1_500_000
+
+
+def test_the_memory_limit_of_the_first_version_holds_too(system):
+    (system[0] / "self/cgroup").write_text("4:memory:/box\n0::/\n")
+    files = {"memory__limit_in_bytes": "3000000\n", "memory__usage_in_bytes": "1000000\n"}
+    write(system[1] / "memory/box", **files)
+    assert machine.available_memory() == 2_000_000
+
+
+def test_a_quota_leaves_fewer_cores(system, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    assert machine.num_cores() == 8
+    write(system[1] / "box/inner", cpu__max="150000 100000\n")
+    assert machine.num_cores() == 2
+    write(system[1] / "box/inner", cpu__max="max 100000\n")
+    assert machine.num_cores() == 8
+
+
+def test_a_quota_of_the_first_version_leaves_fewer_cores(system, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    (system[0] / "self/cgroup").write_text("1:cpu,cpuacct:/box\n")
+    files = {"cpu__cfs_quota_us": "300000\n", "cpu__cfs_period_us": "100000\n"}
+    write(system[1] / "cpu/box", **files)
+    assert machine.num_cores() == 3
+
+
+def test_a_system_that_says_nothing_is_no_error(system):
+    for file in ("meminfo", "self/cgroup"):
+        (system[0] / file).unlink()
+    assert machine.available_memory() == 0
+    assert machine.num_cores() >= 1
+    assert machine.describe_machine()["processor"]
+
+
+def test_hidden_gpus_do_not_count(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2")
+    assert machine.describe_machine()["gpus"] == 2
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert machine.describe_machine()["gpus"] == 0
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts threads in /proc")
+def test_threads_are_set_before_tensorflow_starts_and_not_after():
+    # More than TensorFlow would start by itself, for operations and between them.
+    count = 8 * machine.num_cores()
+    code = (
+        "import os\n"
+        "from kft.measuring import set_threads\n"
+        f"assert set_threads({count})\n"
+        "import tensorflow as tf\n"
+        "tf.constant(1.0)\n"
+        f"assert len(os.listdir('/proc/self/task')) > {count}\n"
+        f"assert set_threads({count})\n"
+        f"assert not set_threads({count + 1})\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "TF_NUM_INTRAOP_THREADS"}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_threads_that_the_environment_names_are_the_default(monkeypatch):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
+    assert machine.default_threads() == 7
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS")
+    assert machine.default_threads() == machine.num_cores()
