@@ -13,6 +13,7 @@ SETTINGS = (
     "backbone.weights=random",
     "backbone.options.width=4",
     "strategy.name=linear_probe",
+    "strategy.probe=trained",
     "training.global_batch_size=8",
     "export.enabled=false",
     "tuning.oracle=grid",

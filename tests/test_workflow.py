@@ -21,15 +21,15 @@ SETTINGS = (
     "backbone.name=small_cnn",
     "backbone.weights=random",
     "backbone.options.width=4",
-    "strategy.probe_duration=5",
-    "strategy.duration=6",
-    "strategy.learning_rate=1e-2",
     "training.global_batch_size=8",
 )
+FINE_TUNING = ("strategy.name=lp_ft", "strategy.duration=6", "strategy.learning_rate=1e-2")
+PROBE = ("strategy.name=linear_probe",)
 
 
-def settings(place: Path) -> tuple[str, ...]:
-    return (*SETTINGS, f"runs_directory={place}/runs", f"export.directory={place}/saved_models")
+def settings(place: Path, strategy: tuple[str, ...] = FINE_TUNING) -> tuple[str, ...]:
+    places = (f"runs_directory={place}/runs", f"export.directory={place}/saved_models")
+    return (*SETTINGS, *strategy, *places)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -52,7 +52,10 @@ def test_a_run_holds_all_that_it_promises(finished):
     run = finished.run
     for path in (run.pipeline, run.manifest, run.splits, run.model, run.model_card):
         assert path.is_file(), path
-    assert (run.phase(0, "linear_probe") / "history.csv").is_file()
+    solved = json.loads((run.phase(0, "linear_probe") / "phase.json").read_text())
+    assert solved["method"] == "solve"
+    assert solved["solution"]["penalty"] > 0
+    assert (run.phase(1, "full") / "history.csv").is_file()
     assert (run.phase(1, "full") / "phase.json").is_file()
     assert list((run.phase(1, "full") / "tensorboard").rglob("events*"))
     assert run.read_status()["state"] == "finished"
@@ -166,7 +169,7 @@ def test_other_data_with_an_unknown_class_is_refused(finished, place, make_pictu
 
 def test_export_after_the_data_changed_is_refused(tmp_path, make_picture_folder):
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
-    own = (*settings(tmp_path), "strategy.name=linear_probe", "export.enabled=false")
+    own = (*settings(tmp_path, PROBE), "export.enabled=false")
     run = train(load_pipeline(str(tmp_path / "photos"), own), Display()).run
     next((tmp_path / "photos" / "cat").iterdir()).unlink()
     with pytest.raises(DataError, match="not the examples of the run"):
@@ -179,8 +182,7 @@ def test_other_data_needs_none_of_the_runs_own_split_folders(tmp_path, make_pict
         make_picture_folder(tmp_path / "photos" / split, classes=("cat", "dog"), per_class=8)
     make_picture_folder(tmp_path / "new", classes=("cat", "dog"), per_class=3)
     own = (
-        *settings(tmp_path),
-        "strategy.name=linear_probe",
+        *settings(tmp_path, PROBE),
         "export.enabled=false",
         "data.folders={train: learn, holdout: judge}",
     )
@@ -193,7 +195,7 @@ def test_the_baseline_of_other_data_is_that_of_the_training_split(tmp_path, make
     make_picture_folder(tmp_path / "photos", classes=("dog",), per_class=10)
     make_picture_folder(tmp_path / "new", classes=("cat",), per_class=2)
     make_picture_folder(tmp_path / "new", classes=("dog",), per_class=6)
-    own = (*settings(tmp_path), "strategy.name=linear_probe", "export.enabled=false")
+    own = (*settings(tmp_path, PROBE), "export.enabled=false")
     run = train(load_pipeline(str(tmp_path / "photos"), own), Display()).run
     figures = evaluate_run(run.path, Display(), data=str(tmp_path / "new"))
     # Training has more cats: to answer 'cat' is right twice in eight.
@@ -204,13 +206,13 @@ def test_a_run_whose_export_failed_is_finished_and_can_be_exported_again(
     tmp_path, make_picture_folder, monkeypatch
 ):
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
-    own = (*settings(tmp_path), "strategy.name=linear_probe")
+    own = settings(tmp_path, PROBE)
 
     def fail(*arguments, **options):
         raise ExportError("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr("kft.workflow.export_model", fail)
+        patch.setattr("kft.workflow.running.export_model", fail)
         with pytest.raises(ExportError):
             train(load_pipeline(str(tmp_path / "photos"), own), Display(), run_id="kept")
     run = tmp_path / "runs" / "photos" / "kept"
@@ -237,13 +239,13 @@ def test_a_run_that_fails_says_why_and_cannot_be_used(tmp_path, make_picture_fol
 
 def test_train_prints_where_everything_is_and_what_to_type_next(tmp_path, make_picture_folder):
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
-    own = (*settings(tmp_path), "strategy.name=linear_probe")
+    own = settings(tmp_path, PROBE)
     result = CliRunner().invoke(main, ["train", str(tmp_path / "photos"), *own])
     assert result.exit_code == 0, result.output
     assert f"kft predict {tmp_path}/saved_models/photos/1 PICTURE.jpg" in result.stdout
     assert "Holdout  accuracy" in result.stdout
     # Progress goes to standard error, so that the result can be piped.
-    assert "Phase 1 of 1, linear_probe: done" in result.stderr
+    assert "Phase 1 of 1, linear_probe, solved: done" in result.stderr
 
 
 def test_check_shows_pipeline_blocks_phases_and_risks_and_trains_nothing(

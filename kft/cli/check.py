@@ -35,17 +35,13 @@ def command(source: str | None, overrides: tuple[str, ...], trust: bool, schema:
     from kft.cli.plan_output import show_plan
     from kft.cli.startup import start_tensorflow
     from kft.config import load_pipeline
-    from kft.measuring import apply_measured, describe_choices, load_measured, set_threads
+    from kft.measuring import describe_choices, load_measured
 
-    given = load_pipeline(source, with_trust(overrides, trust))
-    measured = load_measured(given)
-    pipeline = apply_measured(given, measured)
-    assert pipeline.training.threads != "auto", "it was made a number"
-    # Before TensorFlow starts: its thread pools keep their size.
-    set_threads(pipeline.training.threads)
-    start_tensorflow()
+    pipeline = load_pipeline(source, with_trust(overrides, trust))
+    start_tensorflow(pipeline)
 
     from kft.training import Display
     from kft.workflow import make_plan
 
-    show_plan(make_plan(pipeline, Display()), describe_choices(given, measured))
+    plan = make_plan(pipeline, Display(), is_thorough=True)
+    show_plan(plan, describe_choices(pipeline, load_measured(pipeline)))

@@ -40,7 +40,7 @@ def command(
     from kft.config import load_pipeline
 
     pipeline = load_pipeline(source, with_trust(overrides, trust))
-    start_tensorflow()
+    start_tensorflow(pipeline)
 
     from kft.rate_finding import find_learning_rate
     from kft.training import Display

@@ -30,7 +30,7 @@ def command(source: str, overrides: tuple[str, ...], trust: bool, run_id: str | 
     # A pipeline file says everything itself; data alone gets the settings of pretraining.
     defaults = [] if is_pipeline_file(source) else PRETRAINING_OVERRIDES
     pipeline = load_pipeline(source, [*defaults, *with_trust(overrides, trust)])
-    start_tensorflow()
+    start_tensorflow(pipeline)
 
     from kft.training import Display
     from kft.workflow import train

@@ -6,6 +6,10 @@ import os
 import re
 import sys
 import tempfile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kft.config import Pipeline
 
 # No environment variable silences these: they come before TensorFlow reads any.
 _NOTICE = re.compile(
@@ -16,11 +20,19 @@ _NOTICE = re.compile(
 )
 
 
-def start_tensorflow() -> None:
+def start_tensorflow(pipeline: Pipeline | None = None) -> None:
     """Import TensorFlow and find its devices; print only what is no mere notice.
 
     `kft doctor` tells of devices and drivers in words.
+
+    Args:
+        pipeline: What will be run: its number of threads, which holds only if
+            it is set before TensorFlow starts.
     """
+    if pipeline is not None:
+        from kft.measuring import apply_measured, load_measured, set_threads
+
+        set_threads(int(apply_measured(pipeline, load_measured(pipeline)).training.threads))
     if "tensorflow" in sys.modules:
         return
     sys.stderr.flush()

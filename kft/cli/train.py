@@ -29,7 +29,7 @@ def command(source: str, overrides: tuple[str, ...], trust: bool, run_id: str | 
     from kft.config import load_pipeline
 
     pipeline = load_pipeline(source, with_trust(overrides, trust))
-    start_tensorflow()
+    start_tensorflow(pipeline)
 
     from kft.training import Display
     from kft.workflow import train

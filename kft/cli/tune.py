@@ -26,7 +26,7 @@ def command(source: str, overrides: tuple[str, ...], trust: bool) -> None:
     from kft.config import load_pipeline
 
     pipeline = load_pipeline(source, with_trust(overrides, trust))
-    start_tensorflow()
+    start_tensorflow(pipeline)
 
     from kft.training import Display
     from kft.tuning import tune

@@ -207,6 +207,16 @@ def _eigen(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.maximum(values[kept], 1e-12), vectors[:, kept]
 
 
+def take_rows(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The features of some rows, in memory; the pages of a mapped file are given back."""
+    taken = np.empty((len(rows), *features.shape[1:]), features.dtype)
+    step = max(1, _MAX_BLOCK // features.shape[1])
+    for begin in range(0, len(rows), step):
+        taken[begin : begin + step] = features[rows[begin : begin + step]]
+        _let_go(features)
+    return taken
+
+
 def _mean(features: np.ndarray) -> np.ndarray:
     total = np.zeros(features.shape[1])
     step = max(1, _MAX_BLOCK // features.shape[1])

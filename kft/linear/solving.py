@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kft.linear.problem import MAX_HELD, Problem, State, TargetKind
+from kft.linear.problem import MAX_HELD, Problem, State, TargetKind, take_rows
 
 NUM_FOLDS = 5
 # Half a decade a step, from where the solution is almost the prior.
@@ -94,7 +94,7 @@ def solve_linear(
     start = None
     if penalty is None:
         chosen = _choose_rows(targets, kind, seed)
-        part = features if len(chosen) == len(features) else np.asarray(features[chosen])
+        part = take_rows(features, chosen)
         problem = Problem(part, targets[chosen], kind, examples[chosen], shift)
         penalty, path, start = _walk_path(problem, assign_folds(targets[chosen], kind, seed))
     whole = Problem(features, targets, kind, examples, shift)
@@ -109,7 +109,7 @@ def cross_validate(
     """How well the best linear head on these features does on examples it did not see."""
     chosen = _choose_rows(targets, kind, seed)
     ones = np.ones(len(chosen), np.float32)
-    part, dense = np.asarray(features[chosen]), targets[chosen]
+    part, dense = take_rows(features, chosen), targets[chosen]
     problem = Problem(part, dense, kind, ones, np.zeros(targets.shape[1], np.float32))
     penalty, path, _ = _walk_path(problem, assign_folds(dense, kind, seed))
     return next(attempt for attempt in path if attempt.penalty == penalty)

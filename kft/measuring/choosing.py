@@ -24,8 +24,10 @@ COMPARED_STEP_SECONDS = 0.5
 ROUNDS = 2
 # The first call at a size takes about two steps; two that count follow.
 STEPS_OF_A_TRIAL = 4
-# Of the budget, that building and tracing the variants may take.
-PREPARATION_SHARE = 0.5
+# Of the budget, when those must be ready that prepare beside the default, and those that had
+# to wait for a core: the former are the more promising.
+FIRST_READY_SHARE = 0.7
+LATER_READY_SHARE = 0.5
 # Of what is left, that larger batches may take; XLA, which compiles long, gets the rest.
 BATCHES_SHARE = 0.5
 OUT_OF_TIME = "not measured: out of time"
@@ -130,8 +132,9 @@ class Chooser:
         self._bench.start(first)
         self._await(self._default, self._deadline.left, late)
         took = self._deadline.spent
-        latest = PREPARATION_SHARE * self._deadline.budget
         for other in others:
+            share = FIRST_READY_SHARE if other in first else LATER_READY_SHARE
+            latest = share * self._deadline.budget
             if other not in first:
                 if self._deadline.spent + took > latest:
                     late[other] = OUT_OF_TIME
@@ -344,11 +347,15 @@ def _trial(variant: Variant, size: int, note: str) -> Trial:
 
 
 def _faster(known: Trial | None, new: Trial) -> Trial:
-    """The faster of two rounds, which took the time of both."""
+    """The faster of two rounds, which took the time of both.
+
+    Its memory is that of the first: at the second, larger batches may have come between.
+    """
     if known is None:
         return new
     best = max(known, new, key=_speed)
-    return replace(best, seconds=known.seconds + new.seconds)
+    peak_bytes = known.peak_bytes or new.peak_bytes
+    return replace(best, peak_bytes=peak_bytes, seconds=known.seconds + new.seconds)
 
 
 def _speed(trial: Trial) -> float:

@@ -11,9 +11,9 @@ from kft.measuring.bench import Bench, Deadline, Variant
 from kft.measuring.choosing import Chooser, Chosen
 from kft.measuring.machine import (
     available_memory,
-    busy_cores,
     default_threads,
     describe_machine,
+    load,
     num_cores,
 )
 from kft.measuring.record import DEFAULT_PRECISION, Measured, describe_model, save_measured
@@ -51,10 +51,10 @@ def measure(
     default, *others = list_variants(pipeline)
     given_jit = pipeline.training.jit_compile
     say(f"Measuring {describe_model(pipeline)} for up to {budget_seconds:.0f} s")
-    if busy_cores() > BUSY_SHARE * num_cores():
+    if load() > BUSY_SHARE * num_cores():
         say(
-            f"  {busy_cores():.1f} of {num_cores()} cores were busy in the last minute: the "
-            "figures will be rough. Measure again when the machine is idle."
+            f"  In the last minute {load():.1f} processes wanted one of the {num_cores()} "
+            "cores: the figures will be rough. Measure again when the machine is idle."
         )
     with Bench(pipeline) as bench:
         chooser = Chooser(

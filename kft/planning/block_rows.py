@@ -11,10 +11,11 @@ import keras
 from kft.backbones.hub import HubBlock
 from kft.backbones.record import Block
 from kft.config import FeaturesConfig
-from kft.features import Cut, find_cut
+from kft.features import Cut
 from kft.model import HEAD, Assembled, flatten_layers
 from kft.strategies import Phase
 from kft.strategies.traits import count_lora_parameters
+from kft.training.inputs import find_stored_cut
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,6 @@ def describe_blocks(
         )
         for index, block in enumerate(assembled.blocks.blocks)
     )
-
-
-def find_stored_cut(assembled: Assembled, phase: Phase, features: FeaturesConfig) -> Cut | None:
-    """The cut whose activations a phase is fitted on, or None where it starts from pixels."""
-    is_stored = phase.augmentation == "none" or features.views > 0
-    if not features.enabled or not is_stored:
-        return None
-    return find_cut(assembled, phase.trainable)
 
 
 def _count_stored(assembled: Assembled, cut: Cut | None) -> int:

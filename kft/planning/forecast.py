@@ -13,8 +13,9 @@ import tensorflow as tf
 from kft.config import FeaturesConfig
 from kft.features import Cut
 from kft.model import HEAD, Assembled, compile_forward
-from kft.planning.block_rows import describe_blocks, find_stored_cut
+from kft.planning.block_rows import describe_blocks
 from kft.strategies import Phase
+from kft.training.inputs import find_stored_cut
 
 # Backward passes cost about two forward ones: gradients by inputs and by weights.
 TRAINING_FORWARDS = 3.0
@@ -140,7 +141,7 @@ def _find_cost(
 
 def _num_views(phase: Phase, features: FeaturesConfig) -> int:
     """How often each training example is computed."""
-    return 1 if phase.augmentation == "none" else min(features.views, max(1, phase.epochs))
+    return 1 if phase.augmentation == "none" else features.views
 
 
 def measure_forward_seconds(model: keras.Model, *, batch_size: int) -> float:

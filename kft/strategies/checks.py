@@ -195,6 +195,11 @@ def _check_training(training: TrainingConfig, problems: Problems) -> Iterator[st
             f"training.accumulation: {training.accumulation} parts do not divide batches of "
             f"{batch_size}. Choose a divisor of `training.global_batch_size`."
         )
+    if training.accumulation > 1 and training.jit_compile is True:
+        yield (
+            "training.jit_compile: XLA compiles steps of one size, and `training.accumulation` "
+            "takes batches apart into parts of sizes that it cannot know. Use one of the two."
+        )
     corrections = {
         "training.class_weights": training.class_weights != "none",
         "training.sampling=balanced": training.sampling == "balanced",

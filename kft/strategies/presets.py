@@ -11,6 +11,8 @@ from kft.strategies.setting import SOLVABLE, Setting
 from kft.strategies.traits import resolve_bias_norm_blocks, resolve_lora_blocks
 
 BEST = "best"
+# Tracing a training step takes as long as some twenty steps.
+LEAST_PHASE_STEPS = 20
 
 
 def linear_probe(setting: Setting) -> tuple[Phase, ...]:
@@ -78,6 +80,9 @@ def top_k(setting: Setting) -> tuple[Phase, ...]:
 def gradual(setting: Setting) -> tuple[Phase, ...]:
     """Linear probe, then one block more in each phase, deepest first; they share the duration.
 
+    Where that would leave a phase fewer steps than its tracing is worth, it
+    unfreezes several blocks.
+
     Raises:
         ConfigError: The backbone has one block, or there are fewer steps than phases.
 
@@ -90,16 +95,19 @@ def gradual(setting: Setting) -> tuple[Phase, ...]:
             f"{setting.backbone!r} is one block, {blocks[0]!r}. Use `strategy.name=lp_ft`."
         )
     budget = setting.budget()
-    if budget < len(blocks):
+    count = min(len(blocks), max(2, budget // LEAST_PHASE_STEPS))
+    if budget < count:
         raise ConfigError(
-            f"strategy.duration: {budget} steps are fewer than the {len(blocks)} phases of "
-            f"'gradual', one a block. Give at least {len(blocks)} steps."
+            f"strategy.duration: {budget} steps are fewer than the {count} phases of 'gradual'. "
+            f"Give at least {count} steps."
         )
-    share, rest = divmod(budget, len(blocks))
+    share, rest = divmod(budget, count)
     phases = []
-    for depth in range(len(blocks) - 1, -1, -1):
-        # What does not divide goes to the last phases, which have the most to train.
-        steps = share + (1 if depth < rest else 0)
+    for index in range(count):
+        # Blocks that do not divide are unfrozen early, where steps cost least.
+        depth = len(blocks) * (count - 1 - index) // count
+        # Steps that do not divide go to the last phases, which have the most to train.
+        steps = share + (1 if index >= count - rest else 0)
         name = f"from_{blocks[depth]}"
         phases.append(setting.phase(name, blocks[depth:], "gradual", steps=steps))
     return (*linear_probe(setting), *phases)
@@ -160,6 +168,6 @@ def bitfit(setting: Setting) -> tuple[Phase, ...]:
 def _choice(name: str, candidates: tuple[Phase, ...], setting: Setting) -> Phase:
     """A phase that goes on as the best of its candidates."""
     first = candidates[0]
-    return replace(
-        first, name=name, candidates=candidates, pilot_steps=setting.pilot_steps(first.steps)
-    )
+    # Short ones: there are many, and each traces a step of its own.
+    pilot_steps = max(1, setting.pilot_steps(first.steps) // 2)
+    return replace(first, name=name, candidates=candidates, pilot_steps=pilot_steps)

@@ -181,25 +181,29 @@ class _Choice:
             return None
         what = _describe_candidate(best.candidate, self.phase.candidates)
         self.runner.display.stage(f"  {self.title}: goes on with {what}")
+        compiled = self._go_on(best, trials[-1])
         self.phase = best.candidate
-        return self._go_on(best, trials[-1])
+        return compiled
 
     def _go_on(self, best: _Trial, last: _Trial) -> CompiledPhase:
         """The chosen candidate, after its trial where the model still holds its weights."""
-        steps, pilot_steps = best.candidate.steps, self.phase.pilot_steps
-        if best is last:
-            self._first_step = pilot_steps if pilot_steps < steps else 0
-        if best.compiled is not last.compiled:
+        if not self._differ_in_rate:
             last.compiled.discard()
             return self._compile(best.candidate)
-        compiled = best.compiled
+        compiled, rate, steps = best.compiled, best.candidate.learning_rate, best.candidate.steps
         compiled.phase = best.candidate
-        rate = best.candidate.learning_rate
-        if self._first_step:
+        if best is last and self.phase.pilot_steps < steps:
+            self._first_step = self.phase.pilot_steps
             compiled.restart(learning_rate=rate, steps=steps - self._first_step)
         else:
             compiled.reset(learning_rate=rate)
         return compiled
+
+    @property
+    def _differ_in_rate(self) -> bool:
+        """Whether the candidates are one phase at several rates."""
+        first, *others = self.phase.candidates
+        return all(replace(o, learning_rate=first.learning_rate) == first for o in others)
 
     def _compiled_candidates(self) -> Iterator[tuple[Phase, CompiledPhase]]:
         """Each candidate with what it runs on: one traced step, where only the rate differs."""
@@ -208,9 +212,12 @@ class _Choice:
             candidate = replace(
                 variant, must_beat_start=self.phase.must_beat_start, name=self.phase.name
             )
-            if compiled is None or not _differ_in_rate(compiled.phase, candidate):
+            if not self._differ_in_rate:
                 if compiled is not None:
                     compiled.discard()
+                # As long as its trial: no more views are stored than that sees.
+                compiled = self._compile(replace(candidate, steps=self.phase.pilot_steps))
+            elif compiled is None:
                 compiled = self._compile(candidate)
             yield candidate, compiled
 
@@ -314,11 +321,6 @@ class _Trial:
             "is_promising": self.is_promising,
             "is_chosen": is_chosen,
         }
-
-
-def _differ_in_rate(one: Phase, other: Phase) -> bool:
-    """Whether two phases are the same but for their learning rate."""
-    return replace(one, learning_rate=other.learning_rate) == other
 
 
 def _describe_candidate(candidate: Phase, among: tuple[Phase, ...]) -> str:

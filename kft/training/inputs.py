@@ -46,8 +46,13 @@ class PhaseInput:
 
 
 def find_stored_cut(assembled: Assembled, phase: Phase, features: FeaturesConfig) -> Cut | None:
-    """The cut whose activations a phase is fitted on, or None where it starts from pixels."""
-    if not features.enabled or not (phase.augmentation == "none" or features.views):
+    """The cut whose activations a phase is fitted on, or None where it starts from pixels.
+
+    A phase no longer than its views would store each activation for one use.
+    """
+    if not features.enabled:
+        return None
+    if phase.augmentation != "none" and not 0 < features.views < phase.epochs:
         return None
     return find_cut(assembled, phase.trainable)
 
@@ -87,11 +92,9 @@ class InputMaker:
         self._display = display
         self._caches: dict[SplitName, ExampleCache | None] = {}
         variants = [variant for phase in phases for variant in phase.candidates or (phase,)]
+        cuts = {self._find_plain_cut(variant) for variant in variants}
         # One reading of each picture: it goes from its file through the prefix, and is not kept.
-        self._is_streamed = data.cache == "auto" and all(
-            phase.augmentation == "none" and find_stored_cut(assembled, phase, features) is not None
-            for phase in variants
-        )
+        self._is_streamed = data.cache == "auto" and len(cuts) <= 1 and None not in cuts
 
     @contextmanager
     def name_unreadable(self) -> Iterator[None]:
@@ -147,6 +150,15 @@ class InputMaker:
             cache=self._pixel_cache(split),
         )
 
+    def _find_plain_cut(self, phase: Phase) -> str | None:
+        """Name of the cut where a phase has pictures stored as they are, if it has."""
+        cut = find_stored_cut(self._assembled, phase, self._features)
+        if cut is None or phase.augmentation != "none":
+            return None
+        num_examples = len(self._splits.train)
+        fits = fits_store(cut, num_examples=num_examples, num_views=1, config=self._features)
+        return cut.name if fits else None
+
     def _fits(self, cut: Cut, phase: Phase) -> bool:
         num_views = self._num_views(phase)
         num_examples = len(self._splits.train)
@@ -162,8 +174,7 @@ class InputMaker:
         return fits
 
     def _num_views(self, phase: Phase) -> int:
-        # No more than there are epochs to show them in.
-        return 1 if phase.augmentation == "none" else min(self._features.views, phase.epochs)
+        return 1 if phase.augmentation == "none" else self._features.views
 
     def _from_activations(self, phase: Phase, cut: Cut) -> PhaseInput:
         stored = self._load_activations(cut, "train", phase)

@@ -94,7 +94,7 @@ def test_what_is_not_yaml_is_refused_with_line_and_column(text, place, reason):
             "tuning.space={head.dropout: {valus: [1]}}",
             "tuning.space.head.dropout.valus: unknown key. Did you mean 'values'?",
         ),
-        ("xyz=1", "xyz: unknown key. Allowed: backbone, data, export, head, name,"),
+        ("xyz=1", "xyz: unknown key. Allowed: backbone, data, export, features, head,"),
         ("head.xyz=1", "head.xyz: unknown key. Allowed: dropout, hidden, name, pooling."),
     ],
 )
@@ -107,8 +107,8 @@ def test_an_unknown_key_is_refused_at_every_level_with_the_near_name(override, m
     [
         ("training.seed=no", "training.seed: found 'no'."),
         ("training.seed=-1", "training.seed: found -1."),
-        ("training.warmup=1", "training.warmup: found 1."),
-        ("training.precision=float16", "training.precision: found 'float16'. Input should be 'flo"),
+        ("training.ema=1", "training.ema: found 1."),
+        ("training.precision=float16", "training.precision: found 'float16'. Input should be 'aut"),
         ("head.hidden=[8, 0]", "head.hidden[1]: found 0."),
         ("training=3", "training: found 3."),
         ("strategy.learning_rate=0", "strategy.learning_rate: found 0."),
@@ -129,7 +129,7 @@ def test_a_refused_value_is_shown_with_its_path(override, path):
             "data: validation 0.6 and holdout 0.6 leave nothing to train on",
         ),
         (["strategy.name=phases"], "strategy: name 'phases' needs at least one entry"),
-        (["strategy.phases=[{}]"], "strategy: `phases` is given, but name is 'lp_ft'"),
+        (["strategy.phases=[{}]"], "strategy: `phases` is given, but name is 'auto'"),
         (["tuning.space={a: {low: 1}}"], "tuning.space.a: give either `values`, or both"),
         (["tuning.space={a: {low: 1, high: 2, values: [1]}}"], "give either `values`, or both"),
         (["tuning.space={a: {low: 2, high: 1}}"], "low 2 must be below high 1"),
@@ -147,14 +147,14 @@ def test_a_linear_range_may_start_at_zero():
 
 def test_all_problems_are_listed_at_once(tmp_path):
     path = tmp_path / "bad.yaml"
-    path.write_text("training: {sed: 1, warmup: 2}\nhead: {hidden: [0]}\nbackbon: {}\n")
+    path.write_text("training: {sed: 1, clip_norm: 0}\nhead: {hidden: [0]}\nbackbon: {}\n")
     with pytest.raises(ConfigError) as caught:
         load_pipeline(str(path))
     first, *listed = str(caught.value).splitlines()
     assert first == f"{path}: 4 problems"
     assert [line.split(":")[0] for line in listed] == [
         "  - head.hidden[0]",
-        "  - training.warmup",
+        "  - training.clip_norm",
         "  - training.sed",
         "  - backbon",
     ]

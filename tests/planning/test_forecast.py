@@ -90,7 +90,7 @@ def test_a_solved_probe_costs_one_pass_and_its_solution(tiny_assembled, one_seco
     assert probe.seconds == pytest.approx(80 + 20 + 80 * 99 * SOLUTION_SECONDS)
 
 
-@pytest.mark.parametrize(("views", "passes"), [(1, 1), (2, 2), (9, 3)])
+@pytest.mark.parametrize(("views", "passes"), [(1, 1), (2, 2)])
 def test_every_view_that_is_used_is_computed_once(
     tiny_assembled, one_second_a_picture, views, passes
 ):

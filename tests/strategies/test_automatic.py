@@ -30,14 +30,9 @@ def test_the_rates_are_tried_in_turn_and_differ_in_nothing_else(plan):
         assert candidate.multipliers == phase.multipliers
 
 
-@pytest.mark.parametrize(
-    ("steps", "steps_per_epoch", "pilot"),
-    [(120, 10, 20), (1200, 100, 200), (30, 10, 10), (2, 10, 1), (500, 400, 166)],
-)
-def test_a_trial_is_two_epochs_but_neither_tiny_nor_most_of_the_phase(
-    steps, steps_per_epoch, pilot, plan
-):
-    phase = plan("name=auto", f"duration={steps} steps", steps_per_epoch=steps_per_epoch)[-1]
+@pytest.mark.parametrize(("steps", "pilot"), [(120, 30), (30, 7), (3, 1)])
+def test_a_trial_is_a_quarter_of_the_phase(steps, pilot, plan):
+    *_, phase = plan(f"duration={steps} steps")
     assert phase.pilot_steps == pilot
 
 

@@ -114,10 +114,10 @@ def test_more_blocks_than_there_are_is_refused(plan):
 
 
 def test_gradual_unfreezing_goes_from_the_deepest_block_and_shares_the_duration(plan):
-    _, *phases = plan("name=gradual", "duration=11 steps", "layer_decay=0.5")
+    _, *phases = plan("name=gradual", "duration=62 steps", "layer_decay=0.5")
     assert [phase.name for phase in phases] == ["from_stage2", "from_stage1", "from_stem"]
     assert [phase.trainable for phase in phases] == [BLOCKS[2:], BLOCKS[1:], BLOCKS]
-    assert [phase.steps for phase in phases] == [3, 4, 4]
+    assert [phase.steps for phase in phases] == [20, 21, 21]
     assert [dict(phase.multipliers) for phase in phases] == [
         {},
         {"stage1": 0.5},
@@ -125,11 +125,17 @@ def test_gradual_unfreezing_goes_from_the_deepest_block_and_shares_the_duration(
     ]
 
 
-def test_gradual_unfreezing_needs_several_blocks_and_a_step_for_each(plan):
+def test_gradual_unfreezing_takes_blocks_together_where_phases_would_be_shorter_than_tracing(plan):
+    _, *phases = plan("name=gradual", "duration=59 steps")
+    assert [phase.trainable for phase in phases] == [BLOCKS[1:], BLOCKS]
+    assert [phase.steps for phase in phases] == [29, 30]
+
+
+def test_gradual_unfreezing_needs_several_blocks_and_a_step_for_each_phase(plan):
     with pytest.raises(ConfigError, match=r"'small_cnn' is one block, 'stem'.*name=lp_ft"):
         plan("name=gradual", block_names=("stem", "head"))
-    with pytest.raises(ConfigError, match=r"^strategy\.duration: 2 steps are fewer than the 3"):
-        plan("name=gradual", "duration=2 steps")
+    with pytest.raises(ConfigError, match=r"^strategy\.duration: 1 steps are fewer than the 2"):
+        plan("name=gradual", "duration=1 steps")
 
 
 def test_surgical_trains_the_named_block_and_the_head(plan):
@@ -149,7 +155,7 @@ def test_the_best_block_is_the_best_of_all_on_validation(plan):
     assert [c.trainable[0] for c in phase.candidates] == ["stage2", "stage1", "stem"]
     assert all(c.trainable[1:] == ("head",) for c in phase.candidates)
     assert (phase.name, phase.is_sequential, phase.must_beat_start) == ("surgical", False, False)
-    assert phase.pilot_steps == 20
+    assert phase.pilot_steps == 15
     without = {"name": "stage2", "candidates": (), "pilot_steps": 0}
     assert replace(phase, **without) == phase.candidates[0]
     with pytest.raises(ConfigError, match=r"^strategy\.block: .* no validation examples"):

@@ -1,4 +1,4 @@
-"""A small set of pictures, and phases fitted on it in one call."""
+"""A small set of pictures, and phases run on it in one call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kft.config import DataConfig, FeaturesConfig, TrainingConfig
 from kft.data import Splits, load_splits
 from kft.data.decoding import make_decoder
 from kft.strategies import Phase
-from kft.training import Display, InputMaker
+from kft.training import Display, InputMaker, PhaseRunner
 from kft.training.fitting import compile_phase, fit_compiled
 
 BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4", "head")
@@ -90,3 +90,18 @@ def fit(make_inputs, splits, tmp_path, display) -> Callable[..., object]:
         )
 
     return fit_it
+
+
+@pytest.fixture
+def run_phase(make_inputs, splits, tmp_path, display) -> Callable[..., object]:
+    """Run a phase with all that is chosen on validation; its files go to tmp_path / its name."""
+
+    def run_it(assembled, phase, config=None, **changes):
+        config = config or TrainingConfig(global_batch_size=8)
+        inputs = make_inputs(assembled, training=config, phases=(phase,), **changes)
+        runner = PhaseRunner(
+            assembled, config, inputs, train_targets=splits.train.targets, display=display
+        )
+        return runner.run(phase, folder=tmp_path / phase.name, title="Phase 1 of 1")
+
+    return run_it

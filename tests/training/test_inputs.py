@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kft.config import TrainingConfig
+from kft.config import FeaturesConfig, TrainingConfig
 from kft.data import Splits, load_splits
 from kft.data.decoding import make_decoder
 from kft.errors import DataError
@@ -37,17 +37,26 @@ def test_a_probe_is_fitted_on_the_features_of_the_very_pictures(
 
 
 def vectors(assembled, inputs, split) -> np.ndarray:
-    pixels = rows(inputs.in_order(split))
+    return vectors_of(assembled, rows(inputs.in_order(split)))
+
+
+def vectors_of(assembled, pixels) -> np.ndarray:
     return np.asarray(assembled.backbone.model(pixels / 127.5 - 1.0)).mean(axis=(1, 2))
 
 
 @pytest.mark.parametrize(
-    ("trainable", "augmentation"), [(BLOCKS, "none"), (("head",), "light"), (BLOCKS, "light")]
+    ("trainable", "augmentation", "features"),
+    [
+        (BLOCKS, "none", {}),
+        (BLOCKS, "light", {}),
+        (("head",), "none", {"enabled": False}),
+        (("head",), "light", {"views": 0, "without_views": "compute"}),
+    ],
 )
 def test_where_nothing_can_be_stored_the_whole_model_gets_pixels(
-    make_inputs, tiny_assembled, make_phase, trainable, augmentation
+    make_inputs, tiny_assembled, make_phase, trainable, augmentation, features
 ):
-    inputs = make_inputs(tiny_assembled)
+    inputs = make_inputs(tiny_assembled, features=FeaturesConfig(**features))
     given = inputs.for_phase(make_phase("deep", *trainable, augmentation=augmentation))
     assert given.computed_from == "pixels"
     assert given.model is tiny_assembled.model
@@ -55,9 +64,10 @@ def test_where_nothing_can_be_stored_the_whole_model_gets_pixels(
 
 
 def test_each_picture_is_decoded_once_in_a_run(make_inputs, tiny_assembled, make_phase, display):
-    inputs = make_inputs(tiny_assembled)
-    for trainable in (("head",), ("stage4", "head"), BLOCKS):
-        inputs.for_phase(make_phase("any", *trainable))
+    phases = [make_phase("any", *names) for names in (("head",), ("stage4", "head"), BLOCKS)]
+    inputs = make_inputs(tiny_assembled, phases=phases)
+    for phase in phases:
+        inputs.for_phase(phase)
     said = display.console.file.getvalue()
     assert said.count("Decoding train: done") == 1
     assert said.count("Decoding validation: done") == 1
@@ -114,4 +124,131 @@ def test_a_picture_that_vanished_is_named(
     with pytest.raises(DataError) as caught, inputs.name_unreadable():
         inputs.for_phase(make_phase())
     assert str(gone) in str(caught.value)
-    assert f"1 of {len(found.train)} files can no longer be read" in str(caught.value)
+    assert f"1 of {len(found.train)} pictures cannot be read or decoded" in str(caught.value)
+
+
+# Streaming
+
+
+def test_pictures_go_from_their_files_through_the_prefix_where_no_phase_needs_them_later(
+    make_inputs, tiny_assembled, make_phase, pictures, data, display, tmp_path
+):
+    shutil.copytree(pictures, tmp_path / "photos")
+    moving = data.model_copy(update={"path": str(tmp_path / "photos")})
+    phase = make_phase()
+    inputs = make_inputs(
+        tiny_assembled, splits=load_splits(moving), data=moving, phases=(phase,)
+    )
+    inputs.decode_everything()
+    given = inputs.for_phase(phase)
+    shutil.rmtree(tmp_path / "photos")
+    assert len(rows(given.train(0))) == 2 * 18
+    assert "Decoding" not in display.console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("last", "augmentation", "limit_gigabytes", "cache"),
+    [
+        ("head", "light", 20.0, "auto"),
+        ("head", "none", 1e-6, "auto"),
+        ("head", "none", 20.0, "memory"),
+        ("stage4", "none", 20.0, "auto"),
+    ],
+)
+def test_pictures_are_kept_where_they_are_read_more_than_once(
+    make_inputs, tiny_assembled, make_phase, data, display, last, augmentation, limit_gigabytes, cache
+):
+    phases = (make_phase(), make_phase("last", last, "head", augmentation=augmentation))
+    inputs = make_inputs(
+        tiny_assembled,
+        phases=phases,
+        data=data.model_copy(update={"cache": cache}),
+        features=FeaturesConfig(limit_gigabytes=limit_gigabytes),
+    )
+    inputs.decode_everything()
+    assert "Decoding train: done" in display.console.file.getvalue()
+
+
+def test_a_store_that_is_too_small_for_a_phase_is_told_and_its_pixels_are_used(
+    make_inputs, tiny_assembled, make_phase, display
+):
+    phase = make_phase()
+    features = FeaturesConfig(limit_gigabytes=1e-6)
+    given = make_inputs(tiny_assembled, phases=(phase,), features=features).for_phase(phase)
+    assert given.computed_from == "pixels"
+    said = display.console.file.getvalue()
+    assert "features.limit_gigabytes (1e-06)" in said
+    assert "phase probe computes its frozen part in every step" in said
+
+
+# Views
+
+
+def test_stored_views_are_what_training_would_have_computed_and_come_in_turn(
+    make_inputs, tiny_assembled, make_phase, display
+):
+    phase = make_phase(augmentation="light", steps=6)
+    stored = make_inputs(
+        tiny_assembled, phases=(phase,), features=FeaturesConfig(views=2)
+    ).for_phase(phase)
+    pixels = make_inputs(
+        tiny_assembled, phases=(phase,), features=FeaturesConfig(enabled=False)
+    ).for_phase(phase)
+    epochs = rows(stored.train(0)).reshape(3, 16, -1)
+    seen = vectors_of(tiny_assembled, rows(pixels.train(0))).reshape(3, 16, -1)
+    assert np.allclose(epochs[:2], seen[:2], atol=1e-4)
+    # The third epoch shows the first one's views again, in an order of its own.
+    assert not np.allclose(epochs[2], seen[2], atol=1e-4)
+    assert not np.array_equal(epochs[0], epochs[2])
+    assert np.array_equal(np.sort(epochs[0], axis=0), np.sort(epochs[2], axis=0))
+    assert "Features of train, 2 views: done" in display.console.file.getvalue()
+
+
+def test_no_more_views_are_stored_than_there_are_epochs(
+    make_inputs, tiny_assembled, make_phase, display
+):
+    phase = make_phase(augmentation="light", steps=5)
+    make_inputs(
+        tiny_assembled, phases=(phase,), features=FeaturesConfig(views=9)
+    ).for_phase(phase)
+    assert "Features of train, 3 views: done" in display.console.file.getvalue()
+
+
+def test_validation_is_seen_as_it_is(make_inputs, tiny_assembled, make_phase):
+    phase = make_phase(augmentation="strong")
+    inputs = make_inputs(tiny_assembled, phases=(phase,))
+    expected = vectors(tiny_assembled, inputs, "validation")
+    assert np.allclose(rows(inputs.for_phase(phase).validation), expected, atol=1e-4)
+
+
+# Numbers
+
+
+def test_mixup_blends_stored_features_and_their_targets(make_inputs, tiny_assembled, make_phase):
+    def targets_of(phase, **training):
+        config = TrainingConfig(global_batch_size=8, **training)
+        given = make_inputs(tiny_assembled, phases=(phase,), training=config).for_phase(phase)
+        assert given.computed_from == "feature_vector"
+        return np.concatenate([targets for _, targets in given.train(0).as_numpy_iterator()])
+
+    assert targets_of(make_phase()).shape == (32,)
+    for dense in (targets_of(make_phase(), mixup=1.0), targets_of(make_phase(mixup=1.0))):
+        assert dense.shape == (32, 3)
+        assert dense.sum(axis=1) == pytest.approx(np.ones(32), abs=1e-6)
+        assert ((dense > 0.01) & (dense < 0.99)).any()
+    # A phase's own word counts.
+    assert targets_of(make_phase(mixup=0.0), mixup=1.0).shape == (32,)
+
+
+def test_features_in_float16_are_those_in_float32_rounded(make_inputs, tiny_assembled, make_phase):
+    def features_in(dtype):
+        phase = make_phase("last", "stage4", "head")
+        inputs = make_inputs(
+            tiny_assembled, phases=(phase,), features=FeaturesConfig(dtype=dtype)
+        )
+        return rows(inputs.for_phase(phase).train(0))
+
+    exact, rounded = features_in("float32"), features_in("float16")
+    assert exact.dtype == rounded.dtype == np.float32
+    assert not np.array_equal(exact, rounded)
+    assert np.allclose(exact, rounded, rtol=2**-11, atol=1e-6)

@@ -1,0 +1,8 @@
+"""Runs the stages once, in order; the one place that reads the whole `Pipeline`."""
+
+from __future__ import annotations
+
+from kft.workflow.plan import Plan, describe_data, make_plan
+from kft.workflow.running import Finished, choose_parity_files, train
+
+__all__ = ["Finished", "Plan", "choose_parity_files", "describe_data", "make_plan", "train"]

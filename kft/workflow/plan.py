@@ -1,0 +1,173 @@
+"""All that is known, and may be refused, before training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from kft.backbones import load_backbone
+from kft.backbones.hub import HubBlock
+from kft.backbones.record import Backbone
+from kft.config import Pipeline
+from kft.data import Splits, load_splits
+from kft.data.decoding import make_decoder
+from kft.data.input_pipeline import num_steps_per_epoch
+from kft.data.loading import find_source
+from kft.data.pixels import Decoder
+from kft.errors import ConfigError
+from kft.heads import make_head
+from kft.measuring import apply_measured, load_measured, set_threads
+from kft.model import Assembled, assemble
+from kft.objectives import make_supervised
+from kft.strategies import Phase, Setting, find_traits, plan_phases
+from kft.strategies.checks import check_strategy, is_solvable
+from kft.strategies.targets import check_targets, may_mix
+from kft.training import (
+    Display,
+    check_batch_size,
+    make_distribution,
+    seed_everything,
+    set_precision,
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is known before training.
+
+    Attributes:
+        pipeline: Validated.
+        splits: Found, split and checked.
+        assembled: Backbone and head, with their pretrained and first weights.
+        phases: In order.
+        decoder: Encoded bytes -> pixels.
+        distribution: Whose scope the model was made in.
+    """
+
+    pipeline: Pipeline
+    splits: Splits
+    assembled: Assembled
+    phases: tuple[Phase, ...]
+    decoder: Decoder
+    distribution: tf.distribute.Strategy
+
+
+def make_plan(pipeline: Pipeline, display: Display, *, is_thorough: bool = False) -> Plan:
+    """Find the data, load the backbone, assemble, and plan the phases; trains nothing.
+
+    Args:
+        pipeline: What to do.
+        display: Shows what takes long.
+        is_thorough: Decode every picture. A run that trains decodes them
+            soon after anyway.
+
+    Raises:
+        KftError: Anything that would stop the run before its first step.
+    """
+    find_source(pipeline.data)
+    pipeline = apply_measured(pipeline, load_measured(pipeline))
+    training = pipeline.training
+    if not set_threads(int(training.threads)):
+        display.stage(
+            f"training.threads: {training.threads} were chosen, but TensorFlow runs already with "
+            "another number; it keeps that."
+        )
+    seed_everything(training.seed)
+    set_precision(training.precision)
+    distribution = make_distribution(training.distribution)
+    check_batch_size(distribution, training.batch_size)
+    with distribution.scope():
+        backbone = load_backbone(pipeline.backbone)
+        _check_before_data(pipeline, backbone)
+        with display.track("Checking every picture") as advance:
+            splits = load_splits(pipeline.data, progress=advance, decode=is_thorough)
+        head = make_head(
+            pipeline.head, splits.target_kind, splits.class_names, splits.train.targets
+        )
+        check_targets(
+            training,
+            splits.target_kind,
+            splits.class_names,
+            num_validation=len(splits.validation),
+        )
+        # Told now rather than by the first phase: classes that cannot be weighed.
+        make_supervised(head, training, splits.train.targets)
+        assembled = assemble(backbone, head)
+    phases = plan_phases(_make_setting(pipeline, assembled, splits))
+    _check_batch_norm(phases, assembled, distribution)
+    spec = backbone.input_spec
+    decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data)
+    return Plan(pipeline, splits, assembled, phases, decoder, distribution)
+
+
+def _check_before_data(pipeline: Pipeline, backbone: Backbone) -> None:
+    check_strategy(
+        pipeline.strategy,
+        training=pipeline.training,
+        features=pipeline.features,
+        head=pipeline.head,
+        augmentation=pipeline.data.augmentation,
+        backbone=backbone.name,
+        traits=find_traits(backbone),
+        is_pretrained=backbone.sha256 is not None,
+    )
+
+
+def _make_setting(pipeline: Pipeline, assembled: Assembled, splits: Splits) -> Setting:
+    backbone, training = assembled.backbone, pipeline.training
+    return Setting(
+        config=pipeline.strategy,
+        backbone=backbone.name,
+        block_names=assembled.blocks.names,
+        augmentation=pipeline.data.augmentation,
+        is_pretrained=backbone.sha256 is not None,
+        num_examples=len(splits.train),
+        steps_per_epoch=num_steps_per_epoch(len(splits.train), training.batch_size),
+        num_validation=len(splits.validation),
+        has_linear_head=is_solvable(pipeline.head, training, splits.target_kind),
+        may_mix=may_mix(training, splits.target_kind, splits.class_names),
+        traits=find_traits(backbone),
+    )
+
+
+def _check_batch_norm(
+    phases: tuple[Phase, ...], assembled: Assembled, distribution: tf.distribute.Strategy
+) -> None:
+    for phase in phases:
+        if phase.batch_norm == "frozen":
+            continue
+        frozen = set(assembled.blocks.names) - set(phase.trainable)
+        if frozen and any(
+            isinstance(block.layers[0], HubBlock) for block in assembled.blocks.blocks
+        ):
+            raise ConfigError(
+                f"phase {phase.name!r}: batch_norm 'trainable' with frozen blocks. A hub module "
+                "has one switch for the statistics of all its blocks: train them all, or use "
+                "batch_norm 'frozen'."
+            )
+        if distribution.num_replicas_in_sync > 1:
+            raise ConfigError(
+                f"phase {phase.name!r}: batch_norm 'trainable' over "
+                f"{distribution.num_replicas_in_sync} replicas would train on statistics of each "
+                "replica's part of the batch. Use batch_norm 'frozen', or "
+                "`training.distribution=none`."
+            )
+
+
+def describe_data(splits: Splits) -> list[str]:
+    """Sentences: how many examples, which classes, how they were split, what was left out."""
+    counts = ", ".join(
+        f"{len(splits.get(name))} {name}" for name in ("train", "validation", "holdout")
+    )
+    names = splits.class_names
+    shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+    noun = {"class": "classes", "labels": "labels", "number": "numbers"}[splits.target_kind]
+    lines = [
+        f"Data: {counts}; {len(names)} {noun}: {shown}",
+        f"Split: {splits.origin}",
+    ]
+    if splits.ignored:
+        ignored = ", ".join(f"{count} {kind}" for kind, count in sorted(splits.ignored.items()))
+        lines.append(f"Ignored: {ignored}")
+    return lines

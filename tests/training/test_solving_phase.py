@@ -1,0 +1,141 @@
+"""A solved phase puts the optimum of the very loss that training would lower into the head."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy import special
+
+from kft.config import HeadConfig, TrainingConfig
+from kft.heads import make_head
+from kft.linear import problem as problem_module
+from kft.model import HEAD
+from kft.objectives import make_supervised
+from kft.training.solving import solve_phase
+
+NAMES = ("cat", "dog", "owl")
+# Uneven, so that what corrects for it shows.
+CLASSES = np.repeat([0, 1, 2], [20, 8, 4])
+LABELS = np.random.default_rng(1).uniform(size=(32, 3)).round()
+NUMBERS = np.random.default_rng(2).normal([50, -3, 0.1], [9, 1, 0.02], (32, 3))
+# As many as small_cnn of width 4 gives.
+VECTORS = np.random.default_rng(0).normal(1, 1, (32, 32)).astype(np.float32)
+VECTORS[np.arange(32), CLASSES] += 1.5
+
+
+@pytest.fixture
+def solve(assemble_tiny, make_phase, tmp_path, display):
+    """Solve for a head on the vectors; gives the model and the phase."""
+
+    def solve_it(targets, kind="class", **training):
+        head = make_head(HeadConfig(), kind, NAMES, targets)
+        assembled = assemble_tiny(head=head)
+        before = assembled.blocks.digests()
+        fitted = solve_phase(
+            assembled,
+            make_phase("linear_probe", method="solve", steps=0),
+            TrainingConfig(**training),
+            lambda phase: VECTORS,
+            train_targets=targets,
+            folder=tmp_path / "phase",
+            display=display,
+            title="Phase 1 of 1",
+        )
+        after = assembled.blocks.digests()
+        assert {name for name in before if before[name] != after[name]} == {HEAD}
+        return assembled, fitted
+
+    return solve_it
+
+
+def logits_of(assembled) -> np.ndarray:
+    layer = assembled.model.get_layer("logits")
+    return VECTORS @ layer.kernel.numpy() + layer.bias.numpy()
+
+
+@pytest.mark.parametrize(
+    ("training", "weights", "smoothing", "offsets"),
+    [
+        ({}, (1, 1, 1), 0.0, 0.0),
+        ({"label_smoothing": 0.2}, (1, 1, 1), 0.2, 0.0),
+        ({"class_weights": "balanced"}, (32 / 60, 32 / 24, 32 / 12), 0.0, 0.0),
+        ({"class_weights": {"owl": 5.0}}, (1, 1, 5), 0.0, 0.0),
+        ({"sampling": "balanced"}, (32 / 60, 32 / 24, 32 / 12), 0.0, 0.0),
+        ({"logit_adjustment": 1.0}, (1, 1, 1), 0.0, np.log([20 / 32, 8 / 32, 4 / 32])),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_what_the_loss_of_classes_is_made_of_is_in_the_solution(
+    solve, training, weights, smoothing, offsets
+):
+    assembled, _ = solve(CLASSES, **training)
+    probabilities = special.softmax(logits_of(assembled) + offsets, axis=1)
+    targets = np.eye(3)[CLASSES] * (1 - smoothing) + smoothing / 3
+    counted = np.asarray(weights)[CLASSES, np.newaxis]
+    # The bias is not penalised: at the optimum its gradient is zero.
+    gradient = (counted * (probabilities - targets)).sum(axis=0)
+    assert gradient == pytest.approx(np.zeros(3), abs=0.02)
+    if training:
+        plain, _ = solve(CLASSES)
+        assert np.abs(logits_of(plain) - logits_of(assembled)).max() > 0.1
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_labels_are_solved_for_side_by_side(solve, smoothing):
+    assembled, _ = solve(LABELS, "labels", label_smoothing=smoothing)
+    targets = LABELS * (1 - smoothing) + smoothing / 2
+    answered = special.expit(logits_of(assembled))
+    assert answered.mean(axis=0) == pytest.approx(targets.mean(axis=0), abs=1e-3)
+
+
+def test_numbers_come_out_in_the_unit_that_they_went_in(solve):
+    assembled, _ = solve(NUMBERS, "number")
+    answered = assembled.head.activate(logits_of(assembled))
+    assert answered.mean(axis=0) == pytest.approx(NUMBERS.mean(axis=0), rel=1e-3)
+
+
+def test_no_step_of_training_lowers_the_loss_further_but_by_the_penalty(solve, make_phase):
+    assembled, fitted = solve(CLASSES)
+    loss = make_supervised(assembled.head, TrainingConfig(), CLASSES).loss
+    layer = assembled.model.get_layer("logits")
+    penalty = fitted.facts["solution"]["penalty"] / len(CLASSES)
+    kernel = layer.kernel.numpy()
+
+    def objective(change) -> float:
+        moved = VECTORS @ (kernel + change) + layer.bias.numpy()
+        return float(loss(CLASSES, moved)) + penalty * float(np.square(kernel + change).sum())
+
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        change = rng.normal(0, 0.01, kernel.shape).astype(np.float32)
+        assert objective(change) > objective(0 * change)
+
+
+def test_the_file_of_the_phase_tells_which_penalties_were_tried(solve, tmp_path, display):
+    _, fitted = solve(CLASSES)
+    written = json.loads((tmp_path / "phase" / "phase.json").read_text())
+    assert written["method"] == "solve"
+    assert written["steps_done"] == 0
+    assert written["solution"] == fitted.facts["solution"]
+    best = min(written["solution"]["path"], key=lambda attempt: attempt["loss"])
+    assert written["solution"]["penalty"] == best["penalty"]
+    assert f"cross-validated accuracy {best['score']:.3f}" in display.console.file.getvalue()
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+def test_the_same_features_give_the_same_head_to_the_last_bit(solve, monkeypatch, is_large):
+    if is_large:
+        monkeypatch.setattr(problem_module, "MAX_HELD", 100)
+    (first, _), (second, _) = solve(CLASSES), solve(CLASSES)
+    assert logits_of(first).tobytes() == logits_of(second).tobytes()
+
+
+def test_a_probe_on_pictures_answers_all_of_them(run_phase, assemble_tiny, make_phase, splits):
+    assembled = assemble_tiny()
+    phase = make_phase("linear_probe", method="solve", steps=0)
+    fitted = run_phase(assembled, phase)
+    assert fitted.computed_from == "feature_vector"
+    assert min(attempt["score"] for attempt in fitted.facts["solution"]["path"][1:]) > 0
+    assert max(attempt["score"] for attempt in fitted.facts["solution"]["path"]) == 1.0
