@@ -148,7 +148,9 @@ def _describe_candidates(phase: Phase) -> str:
             " and ".join(name for name in candidate.trainable if name not in shared)
             for candidate in phase.candidates
         ]
-    rule = "the first that betters the start goes on" if phase.is_sequential else "the best goes on"
+    rule = "the best goes on"
+    if phase.is_sequential:
+        rule = "the first that is not behind the start, beyond chance, goes on"
     return (
         f"{what} tried on validation for {phase.pilot_steps:,} steps each: {', '.join(values)}; "
         f"{rule}. The table shows the first."

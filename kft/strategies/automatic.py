@@ -21,10 +21,11 @@ def auto(setting: Setting) -> tuple[Phase, ...]:
     """Linear probe, then all blocks from it, kept only if validation gains by it.
 
     The learning rate, to which fine-tuning is most sensitive, is found on
-    validation: the rates are tried in turn, and the first that betters the
-    probe is taken. Without validation examples there is nothing to choose
-    on: the rate is that of `lp_ft`. A backbone of random weights is trained
-    in full, since a probe on it says nothing.
+    validation: the rates are tried in turn, and the first that after a
+    quarter of the phase is not behind the probe, beyond chance, goes on.
+    Without validation examples there is nothing to choose on: the rate is
+    that of `lp_ft`. A backbone of random weights is trained in full, since a
+    probe on it says nothing.
 
     Source: Kumar et al., arXiv:2202.10054; the budget is BiT-HyperRule's,
     arXiv:1912.11370.

@@ -36,8 +36,8 @@ class Phase:
         candidates: Variants of this phase; each is tried for `pilot_steps`
             from where the phase begins, judged on validation. The phase
             goes on as the best of them.
-        is_sequential: Take the first candidate that betters the weights the
-            phase began with, without trying those after it.
+        is_sequential: Go on with the first candidate that is not worse, beyond
+            chance, than the weights the phase began with; try none after it.
         pilot_steps: Steps of a candidate's trial.
         must_beat_start: Keep the weights the phase began with, unless it is
             better than they are beyond the confidence interval on validation.

@@ -69,7 +69,7 @@ def test_rates_tried_on_validation_are_named_in_order():
     phase = replace(FULL, candidates=candidates, pilot_steps=20, is_sequential=True)
     said = sentences(phase, PROBE)
     assert "Learning rate tried on validation for 20 steps each: 0.001, 0.0003, 0.0001" in said
-    assert "the first that betters the start" in said
+    assert "the first that is not behind the start" in said
     assert "the best goes on" in sentences(replace(phase, is_sequential=False))
 
 
