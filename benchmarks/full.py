@@ -95,16 +95,24 @@ def _describe(
     runs: list[dict[str, Any]], peer: list[float], forward: list[float]
 ) -> tuple[str, ...]:
     steps = [run["step_seconds"] for run in runs]
-    # kft's are of its one phase.
-    parts = [run["phases"][-1] if "phases" in run else run for run in runs]
     in_forwards = [step * 1e3 / BATCH_SIZE / one for step, one in zip(steps, forward, strict=True)]
     return (
         median_cell(steps, 3),
         ratio_cell(steps, peer),
         median_cell(in_forwards, 2),
-        median_cell([part["seconds_to_first_step"] for part in parts]),
-        f"{statistics.median(part['traces'] for part in parts):g}",
+        median_cell([_first_step(run) for run in runs]),
+        f"{statistics.median(_phase(run)['traces'] for run in runs):g}",
     )
+
+
+def _first_step(run: dict[str, Any]) -> float:
+    # kft's clock starts before it loads the backbone.
+    return _phase(run)["seconds_to_first_step"] - run.get("load_seconds", 0.0)
+
+
+def _phase(run: dict[str, Any]) -> dict[str, Any]:
+    """The one phase of kft; the peer knows none."""
+    return run["phases"][0] if "phases" in run else run
 
 
 def _settings(model: str, epochs: int) -> tuple[str, ...]:

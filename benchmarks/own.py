@@ -85,7 +85,8 @@ def train(
         outputs: File for the probabilities of the holdout.
 
     Returns:
-        `seconds` of the whole run; `fit_seconds` from the first look at the
+        `seconds` of the whole run; `load_seconds` of them to the first look at
+        the files, which load the backbone; `fit_seconds` from the first look at the
         files to the end of the last phase, the backbone being loaded before;
         `features_seconds` of the feature store, and what computed them, by
         split; `step_seconds`, the mean after
@@ -105,6 +106,7 @@ def train(
     features = watch.starting_with("Features of ")
     return {
         "seconds": seconds,
+        "load_seconds": first.begun,
         "fit_seconds": last.ended - first.begun,
         "features_seconds": sum(lap.ended - lap.begun for lap in features),
         "computed": [lap.note.strip("()") for lap in features],

@@ -1,110 +1,78 @@
 """Pretrained against random weights, on real data: is transfer learning what wins here?
 
-Run: KFT_SHARED=../shared python benchmarks/transfer.py
+Run: KFT_SHARED=../shared python benchmarks/transfer.py [--quick]
 
 MobileNetV2 0.35 by its .h5 weights and by its TF Hub module. Each cell is
 the median holdout accuracy over the seeds; seconds are of the whole run
-without export, the median over seeds, features stored by no earlier run.
+without export, imports before, the median over seeds, features stored by no
+earlier run.
 """
 
 from __future__ import annotations
 
-import os
-import statistics
-import tempfile
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import keras
-from report import find_shared, print_header, print_table
-from rich.console import Console
-
-from kft.config import load_pipeline
-from kft.training import Display
-from kft.workflow import train
+from measuring import call
+from pictures import BACKBONE
+from report import make_parser, median_cell, print_header, print_table, use_shared
 
 SEEDS = (0, 1, 2)
-H5 = ("backbone.name=mobilenet_v2", "backbone.options.alpha=0.35")
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """A data set of the table.
-
-    Attributes:
-        name: Its folder below data/image.
-        settings: How it is split.
-        seeds: Fewer where a run takes minutes.
-    """
-
-    name: str
-    settings: tuple[str, ...]
-    seeds: tuple[int, ...] = SEEDS
-
-
-DATA_SETS = (
-    # As given: `val` is the holdout, all of `train` trains.
-    DataSet("ants_bees", ("data.folders.holdout=val", "data.validation=0")),
-    DataSet("sign_digits", ("data.holdout=0.3", "data.validation=0", "backbone.input_size=160")),
-    DataSet(
-        "cifar10", ("data.validation=0", "backbone.input_size=96"), seeds=(0,)
-    ),
-)  # fmt: skip
+# As given: `val` is the holdout of ants_bees, all of `train` trains. The hub module takes the one
+# size that it was made for, which is the default of the other.
+SETTINGS = {
+    "ants_bees": ("data.folders.holdout=val",),
+    "sign_digits": ("data.holdout=0.3", "backbone.input_size=160"),
+    "cifar10": ("backbone.input_size=96",),
+}
+# A run takes minutes.
+FEWER_SEEDS = {"cifar10": (0,)}
 
 
 def main() -> None:
     """Print the table as Markdown."""
-    shared = find_shared()
-    os.environ["KFT_WEIGHTS_DIR"] = str(shared / "weights")
+    asked = make_parser(__doc__).parse_args()
+    shared = use_shared()
     hub = f"backbone.name=hub:{shared / 'hub/mobilenet_v2_035_224_feature_vector'}"
+    duration = "strategy.duration=5 steps" if asked.quick else "strategy.duration=12 epochs"
+    lp_ft = ("strategy.name=lp_ft", duration)
     variants = {
-        "linear probe": (*H5, "strategy.name=linear_probe"),
-        "LP-FT": (*H5, "strategy.name=lp_ft"),
+        "linear probe": (*BACKBONE, "strategy.name=linear_probe"),
+        "LP-FT": (*BACKBONE, *lp_ft),
         "hub, linear probe": (hub, "strategy.name=linear_probe"),
-        "hub, LP-FT": (hub, "strategy.name=lp_ft"),
-        "random weights, LP-FT": (*H5, "backbone.weights=random", "strategy.name=lp_ft"),
+        "hub, LP-FT": (hub, *lp_ft),
+        "random weights, LP-FT": (*BACKBONE, "backbone.weights=random", *lp_ft),
     }
-    print_header("Transfer: pretrained against random weights", SEEDS)
-    headings = ("data", "run", "holdout accuracy", "by seed", "seconds")
-    print_table(headings, measure(shared, variants))
+    seeds = SEEDS[:1] if asked.quick else SEEDS
+    print_header("Transfer: pretrained against random weights", seeds)
+    headings = ("data", "run", "holdout accuracy", "seconds")
+    print_table(headings, measure(shared, variants, seeds))
 
 
-def measure(shared: Path, variants: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+def measure(
+    shared: Path, variants: dict[str, tuple[str, ...]], seeds: Sequence[int]
+) -> Iterator[tuple[str, ...]]:
     """The rows of the table, each as soon as it is there."""
-    for data_set in DATA_SETS:
+    for data_name, of_data in SETTINGS.items():
+        data = str(shared / "data/image" / data_name)
         for name, settings in variants.items():
-            # A hub module takes the one size that it was made for, that of ants_bees.
-            if "hub" in name and data_set.name != "ants_bees":
+            if "hub" in name and data_name != "ants_bees":
                 continue
-            outcomes = [
-                run(shared / "data/image" / data_set.name, (*data_set.settings, *settings), seed)
-                for seed in data_set.seeds
+            runs = [
+                call(
+                    "own:train",
+                    data=data,
+                    settings=(*of_data, "data.validation=0", *settings),
+                    seed=seed,
+                )
+                for seed in FEWER_SEEDS.get(data_name, seeds)
             ]
-            accuracies, seconds = zip(*outcomes, strict=True)
             yield (
-                data_set.name,
+                data_name,
                 name,
-                f"{statistics.median(accuracies):.3f}",
-                ", ".join(f"{accuracy:.3f}" for accuracy in accuracies),
-                f"{statistics.median(seconds):.0f}",
+                median_cell([run["accuracy"] for run in runs], 3),
+                median_cell([run["seconds"] for run in runs], 0),
             )
-
-
-def run(data: Path, settings: tuple[str, ...], seed: int) -> tuple[float, float]:
-    """Holdout accuracy and seconds of one run, in folders that vanish."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["KFT_CACHE_DIR"] = f"{folder}/cache"
-        own = (f"training.seed={seed}", "export.enabled=false", f"runs_directory={folder}/runs")
-        pipeline = load_pipeline(str(data), (*settings, *own))
-        begun = time.monotonic()
-        with Path(os.devnull).open("w") as nowhere:
-            finished = train(pipeline, Display(Console(file=nowhere)))
-        seconds = time.monotonic() - begun
-    keras.backend.clear_session()
-    assert finished.evaluation is not None
-    return finished.evaluation.figures["accuracy"], seconds
 
 
 if __name__ == "__main__":

@@ -62,6 +62,8 @@ def merge_lora(layers: Sequence[keras.layers.Layer]) -> None:
             # Keras takes no variable out of a layer by a public name, and `delattr` would collect
             # garbage for each.
             layer._untrack_variable(getattr(layer, name))
+            # TensorFlow's own record of it, which an export would write.
+            layer._delete_tracking(name)
             object.__delattr__(layer, name)
         layer.lora_enabled = False
         layer.lora_rank = layer.lora_alpha = None

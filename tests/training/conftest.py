@@ -11,6 +11,7 @@ from rich.console import Console
 from kft.config import DataConfig, FeaturesConfig, TrainingConfig
 from kft.data import Splits, load_splits
 from kft.data.decoding import make_decoder
+from kft.features import Forward
 from kft.strategies import Phase
 from kft.training import Display, InputMaker, PhaseRunner
 from kft.training.fitting import compile_phase, fit_compiled
@@ -100,7 +101,12 @@ def run_phase(make_inputs, splits, tmp_path, display) -> Callable[..., object]:
         config = config or TrainingConfig(global_batch_size=8)
         inputs = make_inputs(assembled, training=config, phases=(phase,), **changes)
         runner = PhaseRunner(
-            assembled, config, inputs, train_targets=splits.train.targets, display=display
+            assembled,
+            Forward(assembled.model, assembled.head.activate),
+            config,
+            inputs,
+            train_targets=splits.train.targets,
+            display=display,
         )
         return runner.run(phase, folder=tmp_path / phase.name, title="Phase 1 of 1")
 

@@ -1,0 +1,160 @@
+"""Whole runs of every strategy from a pretrained backbone: what they keep, reuse, and serve."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from kft.backbones import load_backbone, save_backbone
+from kft.config import BackboneConfig, load_pipeline
+from kft.errors import DataError
+from kft.training import Display, load_trained
+from kft.workflow import make_plan, train
+
+# Of one lightness.
+HUES = {"red": (220, 60, 110), "blue": (60, 220, 110)}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, make_picture_folder):
+    """Pictures of three colours, and two saved backbones: `sees`, and `blind` to colours."""
+    place = tmp_path_factory.mktemp("strategies")
+    make_picture_folder(place / "photos", per_class=15, size=24)
+    keras.utils.set_random_seed(0)
+    backbone = load_backbone(
+        BackboneConfig(name="small_cnn", weights="random", options={"width": 4})
+    )
+    save_backbone(backbone, place / "sees")
+    kernel = backbone.blocks[0].variables[0]
+    kernel.assign(np.repeat(kernel.numpy().mean(axis=2, keepdims=True), 3, axis=2))
+    save_backbone(backbone, place / "blind")
+    return place
+
+
+def run(
+    place: Path,
+    tmp_path: Path,
+    *overrides: str,
+    photos: Path | None = None,
+    backbone: str = "sees",
+    display: Display | None = None,
+):
+    own = (
+        f"backbone.name={place / backbone}",
+        "training.global_batch_size=16",
+        "export.enabled=false",
+        f"runs_directory={tmp_path}/runs",
+        f"export.directory={tmp_path}/saved_models",
+    )
+    pipeline = load_pipeline(str(photos or place / "photos"), (*own, *overrides))
+    return train(pipeline, display or Display())
+
+
+def make_hues(root: Path, names: tuple[str, str] = ("red", "blue")) -> Path:
+    """40 plain pictures of two classes; those of other names are of one hue."""
+    for name in names:
+        (root / name).mkdir(parents=True)
+        hue = np.array(HUES.get(name, (140, 140, 110)))
+        for number in range(40):
+            noise = np.random.default_rng([number, *name.encode()]).normal(0, 20, (24, 24, 1))
+            picture = np.clip(hue + noise, 0, 255).astype(np.uint8)
+            Image.fromarray(picture).save(root / name / f"{number:03d}.png")
+    return root
+
+
+TWO_EPOCHS = "strategy.duration=2"
+EXPLICIT = (
+    "strategy.phases=[{name: solved, method: solve}, "
+    "{name: all, trainable: [all], duration: 2 epochs}]"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "phases"),
+    [
+        ("linear_probe", (), ["linear_probe"]),
+        ("top_k", ("strategy.top_blocks=2", TWO_EPOCHS), ["linear_probe", "top_k"]),
+        ("lp_ft", ("strategy.probe=trained", TWO_EPOCHS), ["linear_probe", "full"]),
+        ("gradual", (TWO_EPOCHS,), ["linear_probe", "from_stage2", "from_stem"]),
+        ("surgical", (TWO_EPOCHS,), ["linear_probe", "surgical"]),
+        ("bitfit", (TWO_EPOCHS,), ["linear_probe", "bitfit"]),
+        ("phases", (EXPLICIT,), ["solved", "all"]),
+    ],
+)
+def test_a_strategy_runs_its_phases_and_learns(place, tmp_path, name, overrides, phases):
+    finished = run(place, tmp_path, f"strategy.name={name}", *overrides)
+    assert [fitted.phase.name for fitted in finished.fitted] == phases
+    for fitted in finished.fitted:
+        assert fitted.steps_done == fitted.phase.steps
+        assert fitted.traces == (fitted.phase.method == "fit")
+        assert not fitted.is_undone
+    # What the probe has learnt so few steps do not unlearn.
+    assert finished.evaluation.figures["accuracy"] > 0.6
+
+
+def test_auto_keeps_fine_tuning_where_a_probe_cannot_tell_what_it_can(place, tmp_path):
+    photos = make_hues(tmp_path / "hues")
+    finished = run(place, tmp_path, photos=photos, backbone="blind")
+    probe, fine_tuned = finished.fitted
+    assert probe.facts["solution"]["path"][0]["score"] < 0.7
+    assert not fine_tuned.is_undone
+    assert fine_tuned.facts["comparison"]["is_better"]
+    assert finished.evaluation.figures["accuracy"] > 0.9
+
+
+def test_auto_keeps_the_probe_where_there_is_nothing_more_to_learn(place, tmp_path):
+    photos = make_hues(tmp_path / "hues", names=("left", "right"))
+    finished = run(place, tmp_path, photos=photos)
+    assert finished.fitted[1].is_undone
+    probe_alone = run(place, tmp_path, "strategy.name=linear_probe", photos=photos)
+    kept, alone = (load_trained(f.run).model.get_weights() for f in (finished, probe_alone))
+    assert all(np.array_equal(a, b) for a, b in zip(kept, alone, strict=True))
+
+
+def test_a_second_run_computes_no_features(place, tmp_path):
+    said = io.StringIO()
+    display = Display(Console(file=said, soft_wrap=True, width=200))
+    probe = ("strategy.name=linear_probe", "data.augmentation=none")
+    first = run(place, tmp_path, *probe, display=display)
+    assert "stored by an earlier run" not in said.getvalue()
+    # The seed decides nothing about pictures that nobody changes.
+    second = run(place, tmp_path, *probe, "training.seed=1", display=display)
+    assert said.getvalue().count("(stored by an earlier run)") == 1
+    assert second.evaluation.figures["accuracy"] == first.evaluation.figures["accuracy"]
+
+
+def test_low_rank_factors_leave_no_trace_in_what_is_saved_and_served(place, tmp_path):
+    lora = ("strategy.name=lora", "strategy.duration=2", "export.enabled=true")
+    finished = run(place, tmp_path, *lora)
+    assert finished.fitted[1].phase.lora is not None
+    with zipfile.ZipFile(finished.run.model) as archive:
+        assert b'"lora_' not in archive.read("config.json").replace(b'"lora_rank": null', b"")
+    assert b"lora" not in (finished.export.path / "saved_model.pb").read_bytes()
+    before = load_backbone(BackboneConfig(name=str(place / "sees"))).model.weights
+    after = load_trained(finished.run).model.get_layer("small_cnn").weights
+    assert [w.path for w in after] == [w.path for w in before]
+    moved = [
+        b.path
+        for a, b in zip(after, before, strict=True)
+        if not np.array_equal(a.numpy(), b.numpy())
+    ]
+    assert moved
+    assert all(path.endswith("kernel") for path in moved)
+
+
+def test_a_picture_that_is_cut_short_is_named_before_or_by_the_first_reading(place, tmp_path):
+    photos = make_hues(tmp_path / "hues")
+    cut = photos / "red" / "000.png"
+    cut.write_bytes(cut.read_bytes()[:-200])
+    own = (f"backbone.name={place / 'sees'}", f"runs_directory={tmp_path}/runs")
+    with pytest.raises(DataError, match=r"red/000\.png"):
+        make_plan(load_pipeline(str(photos), own), Display(), is_thorough=True)
+    with pytest.raises(DataError, match=r"red/000\.png"):
+        run(place, tmp_path, "strategy.name=linear_probe", photos=photos)
