@@ -9,9 +9,8 @@ import tensorflow as tf
 
 from kft.config import HeadConfig
 from kft.evaluation import Predictor, evaluate
-from kft.features import Forward
 from kft.evaluation.prediction import write_predictions
-from kft.features import choice
+from kft.features import Forward, choice
 from kft.heads import HEADS, make_head
 
 NAMES = ("cat", "dog", "owl")
