@@ -87,6 +87,7 @@ def test_a_search_in_which_all_trials_diverge_says_so(tmp_path, make_picture_fol
         tmp_path,
         "tuning.space={strategy.learning_rate: {values: [1e30]}}",
         "strategy.name=full",
+        "strategy.probe=auto",
         "training.clip_norm=null",
         "tuning.trials=1",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import logging
 import os
@@ -64,7 +65,13 @@ class Forward:
 
         traced = self.traced
         with _without_notices():
-            return convert_variables_to_constants_v2(traced)
+            # Folding makes and drops so many objects that Python looks through all those of
+            # TensorFlow again and again, for nothing: that took four fifths of the time.
+            gc.freeze()
+            try:
+                return convert_variables_to_constants_v2(traced)
+            finally:
+                gc.unfreeze()
 
     @property
     def piece_shape(self) -> tuple[int, ...]:

@@ -44,8 +44,8 @@ def find_risks(splits: Splits, backbone: Backbone, phases: tuple[Phase, ...]) ->
         )
     elif any(map(_is_deep, phases)) and len(splits.train) < 50 * max(1, len(splits.class_names)):
         risks.append(
-            f"Overfitting: {len(splits.train)} training examples for a backbone that trains in "
-            "full. Compare with `strategy.name=linear_probe`."
+            f"Overfitting: {len(splits.train)} training examples for a backbone whose weights "
+            "train. Compare with `strategy.name=linear_probe`."
         )
     return risks
 

@@ -16,6 +16,10 @@ _NORMAL_QUANTILE = 1.959963984540054
 _LEAST_PROBABILITY = 1e-7
 
 
+# Where all examples are right and sure, a fall in the sixth place is beyond chance too.
+LEAST_FALL = 1e-3
+
+
 @dataclass(frozen=True)
 class Difference:
     """A difference with its 95 % confidence interval; above 0 the second model is better.
@@ -36,7 +40,7 @@ class Difference:
         return {"gain": self.gain} | {k: v if math.isfinite(v) else None for k, v in ends.items()}
 
     def __str__(self) -> str:
-        return f"{self.gain:+.4g} [{self.low:+.4g}, {self.high:+.4g}]"
+        return f"{self.gain:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class Comparison:
         loss: By how much the mean loss fell.
         num_examples: How many both answered.
         is_better: The rise of the accuracy is beyond its interval, or the
-            fall of the loss is beyond its own and the accuracy is no lower.
+            fall of the loss is beyond its own, large enough to matter, and the
+            accuracy is no lower.
     """
 
     accuracy: Difference | None
@@ -111,12 +116,13 @@ def compare(
         after_outputs, targets, target_kind, units=units
     )
     loss = paired_mean(falls)
+    is_fall = loss.low > 0 and loss.gain >= LEAST_FALL
     if target_kind != "class":
-        return Comparison(None, loss, len(targets), loss.low > 0)
+        return Comparison(None, loss, len(targets), is_fall)
     accuracy = paired_proportions(
         before_outputs.argmax(axis=1) == targets, after_outputs.argmax(axis=1) == targets
     )
-    is_better = accuracy.low > 0 or (loss.low > 0 and accuracy.gain >= 0)
+    is_better = accuracy.low > 0 or (is_fall and accuracy.gain >= 0)
     return Comparison(accuracy, loss, len(targets), is_better)
 
 

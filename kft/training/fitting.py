@@ -365,7 +365,7 @@ def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
         "part": phase.part,
         "lora": phase.lora.model_dump(mode="json") if phase.lora else None,
         "batch_norm": phase.batch_norm,
-        "learning_rate": phase.learning_rate,
+        "learning_rate": None if phase.method == "solve" else phase.learning_rate,
         "multipliers": dict(phase.multipliers),
         "steps": phase.steps,
         "steps_per_epoch": phase.steps_per_epoch,

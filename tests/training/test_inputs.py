@@ -145,31 +145,22 @@ def test_pictures_go_from_their_files_through_the_prefix_where_no_phase_needs_th
 
 
 @pytest.mark.parametrize(
-    ("last", "augmentation", "limit_gigabytes", "cache"),
+    ("last", "augmentation", "features", "cache"),
     [
-        ("head", "light", 20.0, "auto"),
-        ("head", "none", 1e-6, "auto"),
-        ("head", "none", 20.0, "memory"),
-        ("stage4", "none", 20.0, "auto"),
+        ("head", "light", {}, "auto"),
+        ("head", "none", {"limit_gigabytes": 1e-6}, "auto"),
+        ("head", "none", {}, "memory"),
+        ("stage4", "none", {}, "auto"),
     ],
 )
 def test_pictures_are_kept_where_they_are_read_more_than_once(
-    make_inputs,
-    tiny_assembled,
-    make_phase,
-    data,
-    display,
-    last,
-    augmentation,
-    limit_gigabytes,
-    cache,
+    make_inputs, tiny_assembled, make_phase, data, display, last, augmentation, features, cache
 ):
-    phases = (make_phase(), make_phase("last", last, "head", augmentation=augmentation))
     inputs = make_inputs(
         tiny_assembled,
-        phases=phases,
+        phases=(make_phase(), make_phase("last", last, "head", augmentation=augmentation)),
         data=data.model_copy(update={"cache": cache}),
-        features=FeaturesConfig(limit_gigabytes=limit_gigabytes),
+        features=FeaturesConfig(**features),
     )
     inputs.decode_everything()
     assert "Decoding train: done" in display.console.file.getvalue()
