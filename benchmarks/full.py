@@ -33,6 +33,7 @@ from report import (
 MODELS = {"mobilenet_v2": "MobileNetV2", "resnet50": "ResNet50"}
 BATCH_SIZE = 32
 NUM_PICTURES = 256
+QUICK_PICTURES = 96
 EPOCHS = 3
 LEARNING_RATE = 1e-4
 
@@ -44,9 +45,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     asked = parser.parse_args()
     repeats, epochs = (1, 1) if asked.quick else (asked.repeats, EPOCHS)
+    count = QUICK_PICTURES if asked.quick else NUM_PICTURES
     print_header("Full fine-tuning", (0,), f"{repeats} repeats: medians, and each in brackets")
     print_section(
-        f"{NUM_PICTURES} photographs at {SIZE} px, {epochs} epochs",
+        f"{count} photographs at {SIZE} px, {epochs} epochs",
         "Seconds of a step: the mean after the first. To the first step: from the first look at",
         "the files to its end, decoding and tracing inside, imports and backbone before. Keras:",
         "decoded pictures cached, light augmentation by its own layers, no XLA.",
@@ -54,7 +56,7 @@ def main() -> None:
     headings = ("model", "f, ms", "", "step, s", "of Keras's", "step, f a picture")
     with tempfile.TemporaryDirectory() as scratch:
         source = use_shared() / "data/image/ants_bees/train"
-        data = link_repeated(source, Path(scratch), count=NUM_PICTURES)
+        data = link_repeated(source, Path(scratch), count=count)
         rows = measure(data, asked.models, epochs=epochs, repeats=repeats)
         print_table((*headings, "to the first step, s", "traces"), rows)
 

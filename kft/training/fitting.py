@@ -46,7 +46,8 @@ class FittedPhase:
         computed_from: 'pixels', or the name of the cut.
         unmoved: Trainable variables whose gradient was exactly zero throughout.
         first_step_seconds: From compile to the end of the first step, which
-            holds the tracing; 0 for a phase without steps.
+            holds the tracing, and the trials of candidates; 0 for a phase
+            without steps.
         steps_done: Fewer than the phase's where a callback ended it.
         traces: How often the training step was traced.
         is_undone: Whether the weights are those from before the phase: it was
