@@ -35,7 +35,7 @@ def statistics(assembled) -> list[bytes]:
 def test_statistics_of_a_module_move_only_if_the_phase_says_so(
     settings, monkeypatch, batch_norm, moves
 ):
-    from kft import workflow
+    from kft.workflow import running
 
     plans = []
 
@@ -44,7 +44,7 @@ def test_statistics_of_a_module_move_only_if_the_phase_says_so(
         plans.append(statistics(plans[0].assembled))
         return plans[0]
 
-    monkeypatch.setattr(workflow, "make_plan", remember)
+    monkeypatch.setattr(running, "make_plan", remember)
     train(
         settings(
             "strategy.name=full", "strategy.duration=1 steps",
