@@ -140,24 +140,24 @@ def _choose_rows(targets: np.ndarray, kind: TargetKind, seed: int) -> np.ndarray
 
 
 def _walk_path(problem: Problem, folds: np.ndarray) -> tuple[float, tuple[Attempt, ...], State]:
-    """The best penalty, all that were tried, and the solution on all rows there.
+    """The best penalty, all that were tried, and the mean of the folds' solutions there.
 
-    All folds, and all rows as one more, are solved at once, each from its
-    solution at the penalty before.
+    All folds are solved at once, each from its solution at the penalty before.
     """
-    # The last row of the mask leaves nothing out.
-    num_folds = int(folds.max()) + 1
-    mask = np.stack([*(folds != fold for fold in range(num_folds)), np.ones(len(folds), bool)])
+    mask = np.stack([folds != fold for fold in range(int(folds.max()) + 1)])
     penalty = problem.largest_penalty
     path: list[Attempt] = []
     state: State | None = None
     best: State | None = None
     best_at = 0
     for index in range(MAX_PATH_STEPS):
-        state = problem.solve(penalty, mask, state, tolerance=1e-5)
+        # A loss to four places tells penalties apart.
+        state = problem.solve(penalty, mask, state, tolerance=1e-4)
         path.append(Attempt(penalty, *problem.judge(state, folds)))
         if path[-1].loss <= path[best_at].loss:
-            best, best_at = (state[0][-1:], state[1][-1:]), index
+            kernels, biases = state
+            best = (kernels.mean(axis=0, keepdims=True), biases.mean(axis=0, keepdims=True))
+            best_at = index
         elif index - best_at >= PATIENCE:
             break
         penalty *= PATH_FACTOR
