@@ -78,6 +78,6 @@ def _ask_pillow(content: bytes) -> Header:
 
     try:
         with Image.open(io.BytesIO(content)) as picture:
-            return Header(*picture.size, looks_whole=False)
+            return Header(picture.width, picture.height, looks_whole=False)
     except (OSError, ValueError, SyntaxError) as error:
         raise HeaderError(f"no picture format that is known ({type(error).__name__})") from None
