@@ -65,3 +65,10 @@ class TrainingError(KftError):
 
 class ExportError(KftError):
     """An export failed, or does not serve what was trained."""
+
+
+def first_line(error: BaseException) -> str:
+    """A library's message on one line of ours, ended by a full stop."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = (lines[0] if lines else type(error).__name__)[:300]
+    return text if text.endswith(".") else f"{text}."

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "kft"
 ORDER = (
     ("__init__",),
     ("errors",),
-    ("registry", "linear"),
+    ("registry", "linear", "notices"),
     ("config",),
     ("runs",),
     ("data", "backbones", "heads"),

@@ -15,9 +15,9 @@ from kft.backbones.partition import check_blocks
 from kft.backbones.record import Backbone, Block, InputSpec, Scaling
 from kft.backbones.scaling import asked_scaling
 from kft.backbones.scopes import group_by_scope, module_variables
-from kft.backbones.weights import digest_folder, first_line, socket_timeout
+from kft.backbones.weights import digest_folder, socket_timeout
 from kft.config.schema import BackboneConfig
-from kft.errors import BackboneError
+from kft.errors import BackboneError, first_line
 
 # Modules for images of TF Hub's common signature take this size where they state none.
 _DEFAULT_SIZE = 224

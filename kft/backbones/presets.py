@@ -10,9 +10,9 @@ import keras
 
 from kft.backbones.partition import feature_levels, partition_by_stride
 from kft.backbones.record import Backbone, InputSpec
-from kft.backbones.weights import digest_folder, first_line
+from kft.backbones.weights import digest_folder
 from kft.config.schema import BackboneConfig
-from kft.errors import BackboneError
+from kft.errors import BackboneError, first_line
 
 _DEFAULT_SIZE = 224
 

@@ -8,8 +8,7 @@ import keras
 
 from kft.backbones.graph import Graph
 from kft.backbones.hub import HubLayer
-from kft.backbones.weights import first_line
-from kft.errors import BackboneError
+from kft.errors import BackboneError, first_line
 
 
 def without_top(model: keras.Model, path: Path) -> tuple[keras.Model, list[str]]:

@@ -20,9 +20,9 @@ from kft.backbones.partition import (
 from kft.backbones.rebuild import reinitialised, with_size, without_top
 from kft.backbones.record import Backbone, Block, InputSpec, Scaling
 from kft.backbones.scaling import PixelScaling, asked_scaling
-from kft.backbones.weights import digest, first_line, load_given
+from kft.backbones.weights import digest, load_given
 from kft.config.schema import BackboneConfig
-from kft.errors import BackboneError
+from kft.errors import BackboneError, first_line
 from kft.runs.atomic import atomic_directory, write_json
 
 FORMAT_VERSION = 1

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kft.backbones.digests import OFFICIAL_DIGESTS
-from kft.errors import BackboneError
+from kft.errors import BackboneError, first_line
 
 if TYPE_CHECKING:
     import keras
@@ -241,10 +241,3 @@ def socket_timeout(seconds: float = _TIMEOUT_SECONDS) -> Iterator[None]:
 
 def _algorithm(hexadecimal: str) -> str:
     return "sha256" if len(hexadecimal) == 64 else "md5"
-
-
-def first_line(error: BaseException) -> str:
-    """A library's message on one line, ended by a full stop."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = (lines[0] if lines else type(error).__name__)[:300]
-    return text if text.endswith(".") else f"{text}."

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
-import tempfile
 from typing import TYPE_CHECKING
+
+from kft.notices import hold_back
 
 if TYPE_CHECKING:
     from kft.config import Pipeline
@@ -35,22 +35,11 @@ def start_tensorflow(pipeline: Pipeline | None = None) -> None:
         set_threads(int(apply_measured(pipeline, load_measured(pipeline)).training.threads))
     if "tensorflow" in sys.modules:
         return
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
-        try:
-            import tensorflow as tf
+    with hold_back(_NOTICE):
+        import tensorflow as tf
 
-            tf.config.list_logical_devices()
-            # Each phase, and each trial of a search, has a graph of its own: that is no accident.
-            tf.get_logger().addFilter(
-                lambda record: "triggered tf.function retracing" not in record.getMessage()
-            )
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            said.seek(0)
-            for line in said:
-                if not _NOTICE.match(line):
-                    os.write(2, line)
+        tf.config.list_logical_devices()
+    # Each phase, and each trial of a search, has a graph of its own: that is no accident.
+    tf.get_logger().addFilter(
+        lambda record: "triggered tf.function retracing" not in record.getMessage()
+    )

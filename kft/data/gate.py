@@ -13,7 +13,7 @@ import numpy as np
 
 from kft.data.headers import HeaderError, read_header
 from kft.data.splits import Examples, TargetKind
-from kft.errors import DataError
+from kft.errors import DataError, first_line
 
 # 100 megapixels decode to 300 MB; TensorFlow was seen to take 1.6 GB for 529.
 MAX_PIXELS = 100_000_000
@@ -108,7 +108,7 @@ def _decode(content: bytes) -> None:
         with tf.device("CPU"):
             tf.io.decode_image(content, channels=3, expand_animations=False)
     except tf.errors.InvalidArgumentError as error:
-        raise _UnreadableError(_first_line(error.message)) from None
+        raise _UnreadableError(first_line(error)[:-1]) from None
 
 
 def _refuse_what_is_no_picture(content: bytes) -> None:
@@ -131,10 +131,6 @@ def _own_pixel_limit() -> Iterator[None]:
         yield
     finally:
         Image.MAX_IMAGE_PIXELS = limit
-
-
-def _first_line(message: str) -> str:
-    return message.strip().splitlines()[0][:200] if message.strip() else "it does not decode"
 
 
 def compute_fingerprint(

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kft.config import FeaturesConfig
-from kft.errors import ConfigError
+from kft.errors import ConfigError, first_line
 from kft.features.engines import Engine, Forward, is_available, make_engine, number_class
 from kft.features.remembered import Measured, read_measured, write_measured
 
@@ -188,7 +188,7 @@ class _Bench:
         except Exception as error:  # each converter raises its own
             if name == "keras":
                 raise
-            return Measured(reason=f"{type(error).__name__}: {_first_line(error)}")
+            return Measured(reason=f"{type(error).__name__}: {first_line(error)[:-1]}")
         setup_seconds = time.perf_counter() - begun
         if expected is None:
             return Measured(self._time(name), setup_seconds, 0.0)
@@ -282,7 +282,3 @@ def relative_difference(values: np.ndarray, expected: np.ndarray) -> float:
     largest = float(np.abs(expected).max(initial=0.0))
     difference = float(np.abs(values - expected).max(initial=0.0))
     return difference / largest if largest > 0 else difference
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ["no reason given"])[0][:200]

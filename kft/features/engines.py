@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from kft.errors import ConfigError
 from kft.model import compile_forward
+from kft.notices import hold_back
 
 Engine = Callable[[Any], np.ndarray]
 """Inputs (batch, …), a tensor or an array -> float32 outputs (batch, …), for any batch size."""
@@ -215,24 +216,15 @@ def _as_array(inputs: Any) -> np.ndarray:
 
 @contextmanager
 def _without_notices() -> Iterator[None]:
-    """Hold back notices; what else comes on the error stream is passed on after."""
-    stderr = os.dup(2)
     logger = logging.getLogger("absl")
-    with tempfile.TemporaryFile() as said, warnings.catch_warnings():
+    with hold_back(_NOTICE), warnings.catch_warnings():
         # That the interpreter moves out of TensorFlow: kft pins the TensorFlow that has it.
         warnings.filterwarnings("ignore", message=r"\s*Warning: tf.lite.Interpreter is deprecated")
         logger.addFilter(_is_no_advice)
-        os.dup2(said.fileno(), 2)
         try:
             yield
         finally:
             logger.removeFilter(_is_no_advice)
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            said.seek(0)
-            for line in said:
-                if not _NOTICE.match(line):
-                    os.write(2, line)
 
 
 def _is_no_advice(record: logging.LogRecord) -> bool:
