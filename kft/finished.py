@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kft.config import DataConfig, FoldersConfig
-from kft.data import Examples, Splits, load_splits
+from kft.data import SPLIT_NAMES, Examples, Splits, load_splits
 from kft.data.gate import check_files
 from kft.data.input_pipeline import make_dataset
 from kft.errors import DataError, RunError
@@ -114,19 +115,12 @@ def _translate_targets(splits: Splits, trained: Trained) -> Examples:
             f"It knows: {', '.join(known)}."
         )
     index = np.array([known.index(name) for name in splits.class_names])
-    parts = [splits.get(name) for name in ("train", "validation", "holdout")]
-    targets = np.concatenate([part.targets for part in parts])
+    examples = Examples.join([splits.get(name) for name in SPLIT_NAMES])
     if splits.target_kind == "class":
-        targets = index[targets]
-    else:
-        arranged = np.zeros((len(targets), len(known)), targets.dtype)
-        arranged[:, index] = targets
-        targets = arranged
-    return Examples(
-        tuple(i for part in parts for i in part.ids),
-        tuple(p for part in parts for p in part.paths),
-        targets,
-    )
+        return replace(examples, targets=index[examples.targets])
+    arranged = np.zeros((len(examples), len(known)), examples.targets.dtype)
+    arranged[:, index] = examples.targets
+    return replace(examples, targets=arranged)
 
 
 def export_run(path: Path, display: Display, *, directory: str | None = None) -> Export:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kft.backbones.catalogue import Description, Listing, describe_backbone, list_backbones
+from kft.backbones.catalogue import Description, Listing, describe, list_backbones
 from kft.backbones.families import ARCHITECTURES
 from kft.errors import BackboneError
 from kft.registry import Registry, suggest
@@ -77,7 +77,7 @@ __all__ = [
     "BACKBONES",
     "Description",
     "Listing",
-    "describe_backbone",
+    "describe",
     "list_backbones",
     "load_backbone",
     "save_backbone",

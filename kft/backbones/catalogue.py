@@ -122,26 +122,6 @@ def _found_weights(architecture: Architecture) -> tuple[str, ...]:
     return tuple(found)
 
 
-def describe_backbone(name: str, *, input_size: int | None = None) -> Description:
-    """Blocks, parameters and levels of one backbone; builds it, for a registered name with
-    random weights.
-
-    Args:
-        name: Whatever a pipeline may name.
-        input_size: Height and width in pixels; by default that of pretraining.
-
-    Raises:
-        BackboneError: There is no such backbone.
-    """
-    from kft.backbones import BACKBONES, load_backbone
-    from kft.config.schema import BackboneConfig
-
-    weights = "random" if name in BACKBONES else "imagenet"
-    return describe(
-        load_backbone(BackboneConfig(name=name, weights=weights, input_size=input_size))
-    )
-
-
 def describe(backbone: Backbone) -> Description:
     """The description of a backbone at hand."""
     return Description(

@@ -31,8 +31,7 @@ def command(name: str | None, overrides: tuple[str, ...]) -> None:
 
     start_tensorflow()
 
-    from kft.backbones import BACKBONES, load_backbone
-    from kft.backbones.catalogue import describe
+    from kft.backbones import BACKBONES, describe, load_backbone
     from kft.config import load_pipeline
 
     # The architecture is asked about: a registered one needs no weights for that.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import glob
 from pathlib import Path
 
-import numpy as np
-
 from kft.config.schema import DataConfig
 from kft.data.found import Found
 from kft.data.gate import Progress, check_files, compute_fingerprint
@@ -45,7 +43,7 @@ def load_splits(
     name = find_source(config)
     found: Found = SOURCES.load(name)(config)
     parts = split_examples(found, config)
-    everything = _join([parts[name] for name in SPLIT_NAMES])
+    everything = Examples.join([parts[name] for name in SPLIT_NAMES])
     digests = check_files(everything, progress, decode=decode)
     return Splits(
         train=parts["train"],
@@ -86,11 +84,3 @@ def find_source(config: DataConfig) -> str:
             "TFRecord files, or tfds:NAME; data.source says which, where the name does not."
         )
     raise DataError(f"data.path: there is nothing at {path.absolute()}.")
-
-
-def _join(parts: list[Examples]) -> Examples:
-    return Examples(
-        ids=tuple(name for part in parts for name in part.ids),
-        paths=tuple(path for part in parts for path in part.paths),
-        targets=np.concatenate([part.targets for part in parts]),
-    )

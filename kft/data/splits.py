@@ -42,6 +42,15 @@ class Examples:
             targets=self.targets[np.asarray(indices, dtype=np.int64)],
         )
 
+    @staticmethod
+    def join(parts: Sequence[Examples]) -> Examples:
+        """The examples of all parts, one part after the other."""
+        return Examples(
+            ids=tuple(name for part in parts for name in part.ids),
+            paths=tuple(path for part in parts for path in part.paths),
+            targets=np.concatenate([part.targets for part in parts]),
+        )
+
 
 @dataclass(frozen=True)
 class Splits:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from kft.backbones import BACKBONES, describe_backbone, list_backbones, load_backbone
+from kft.backbones import BACKBONES, describe, list_backbones, load_backbone
 from kft.config.schema import BackboneConfig
 from kft.errors import BackboneError
 
@@ -44,7 +44,7 @@ def test_an_unknown_name_is_refused_with_near_names_and_the_command_that_lists_a
 
 
 def test_one_backbone_is_described_with_blocks_and_levels():
-    description = describe_backbone("small_cnn")
+    description = describe(load_backbone(BackboneConfig(name="small_cnn", weights="random")))
     assert [block.name for block in description.blocks] == [
         *("stem", "stage1", "stage2", "stage3", "stage4")
     ]
