@@ -16,6 +16,7 @@ from rich.console import Console
 
 from kft.cli.startup import start_tensorflow
 from kft.config import load_pipeline
+from kft.errors import ConfigError
 from kft.planning.block_rows import describe_blocks
 from kft.training import Display, FittedPhase
 from kft.workflow import Finished, make_plan
@@ -114,6 +115,14 @@ def train(
         "accuracy": finished.evaluation.figures["accuracy"] if finished.evaluation else None,
         "phases": _describe_phases(finished, watch),
     }
+
+
+def train_if_allowed(data: str, settings: Sequence[str]) -> dict[str, Any]:
+    """What `train` returns, or `refused`, the reason why kft does not do it."""
+    try:
+        return train(data, settings)
+    except ConfigError as error:
+        return {"refused": str(error)}
 
 
 def count_trainable(data: str, settings: Sequence[str]) -> int:
