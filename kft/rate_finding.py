@@ -151,8 +151,8 @@ def _run(plan: Plan, phase: Phase, display: Display) -> RangeTest:
         training=pipeline.training,
         display=display,
     )
-    # Averages of the weights would be kept and never looked at.
-    training = pipeline.training.model_copy(update={"ema": None})
+    # Averages of the weights would be kept and never looked at; the rate has a course of its own.
+    training = pipeline.training.model_copy(update={"ema": None, "warmup": 0})
     with inputs.name_unreadable(), plan.distribution.scope():
         compiled = compile_phase(
             plan.assembled,

@@ -64,8 +64,13 @@ def tune(pipeline: Pipeline, display: Display) -> Tuned:
     """
     check_space(pipeline)
     # What would stop every trial is told now, and the data say what a trial is judged by.
-    target_kind = make_plan(pipeline, display).splits.target_kind
-    tuner = PipelineTuner(pipeline, display, OBJECTIVES[target_kind])
+    splits = make_plan(pipeline, display).splits
+    if not len(splits.validation):
+        raise ConfigError(
+            "data.validation: there are no validation examples, but a search chooses on them, "
+            "never on the holdout. Keep a share, for example data.validation=0.2."
+        )
+    tuner = PipelineTuner(pipeline, display, OBJECTIVES[splits.target_kind])
     try:
         tuner.search()
     except keras_tuner.errors.FatalError as error:
@@ -88,14 +93,8 @@ def check_space(pipeline: Pipeline) -> None:
     """Refuse a search that could not be run, before its first trial.
 
     Raises:
-        ConfigError: A path names no setting, a value is refused, or there is
-            no validation split.
+        ConfigError: A path names no setting, or a value is refused.
     """
-    if pipeline.data.validation == 0.0 and pipeline.data.folders.validation is None:
-        raise ConfigError(
-            "data.validation: 0, but a search chooses on validation, never on the holdout. "
-            "Keep a share, for example data.validation=0.2."
-        )
     if not pipeline.tuning.space:
         raise ConfigError("tuning.space: names no setting; there is nothing to search.")
     for path, dimension in pipeline.tuning.space.items():
@@ -174,7 +173,10 @@ def make_oracle(config: TuningConfig, seed: int, objective: tuple[str, str]) -> 
     return oracles[config.oracle](
         objective=keras_tuner.Objective(*objective),
         max_trials=config.trials,
-        seed=seed,
+        # KerasTuner would give up after three in a row, with an error of its own.
+        max_consecutive_failed_trials=config.trials + 1,
+        # Of 0 it would make a random one.
+        seed=seed + 1,
         hyperparameters=space,
         allow_new_entries=False,
         tune_new_entries=False,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from sklearn import metrics
+
+from kft.training.comparison import wilson_interval
 
 
 def compute_metrics(
@@ -33,21 +34,6 @@ def compute_metrics(
     return _number_metrics(targets, outputs, class_names, train_targets)
 
 
-def wilson_interval(correct: int, total: int, z: float = 1.959964) -> tuple[float, float]:
-    """Interval of a share that was `correct` of `total`, 95 % by default.
-
-    Unlike the normal approximation it stays within [0, 1] and holds for few
-    examples and shares near 1.
-
-    Source: Wilson, Probable Inference, JASA 22 (1927).
-    """
-    share = correct / total
-    centre = share + z * z / (2 * total)
-    spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    scale = 1 + z * z / total
-    return (max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale))
-
-
 def _class_metrics(
     targets: np.ndarray, outputs: np.ndarray, names: Sequence[str], train_targets: np.ndarray
 ) -> dict[str, Any]:
@@ -61,7 +47,7 @@ def _class_metrics(
     return {
         "examples": len(targets),
         "accuracy": correct / len(targets),
-        "accuracy_95_percent_interval": list(wilson_interval(correct, len(targets))),
+        "accuracy_95_percent_interval": _interval(correct, len(targets)),
         "majority_class_accuracy": float((targets == majority).mean()),
         "macro_f1": float(f1.mean()),
         "log_loss": float(_log_loss(targets, outputs)),
@@ -103,7 +89,7 @@ def _label_metrics(
         "accuracy": float((predicted == truth).mean()),
         "majority_label_accuracy": float((truth == majority).mean()),
         "exact_match": exact / len(targets),
-        "exact_match_95_percent_interval": list(wilson_interval(exact, len(targets))),
+        "exact_match_95_percent_interval": _interval(exact, len(targets)),
         "macro_f1": sum(label["f1"] for label in labels.values()) / len(labels),
         "labels": labels,
     }
@@ -169,3 +155,8 @@ def headline(figures: dict[str, Any]) -> str:
         f"the majority class: {figures['majority_class_accuracy']:.3f}), "
         f"{figures['examples']} examples"
     )
+
+
+def _interval(correct: int, total: int) -> list[float]:
+    low, high = wilson_interval(correct / total, total)
+    return [max(0.0, low), min(1.0, high)]

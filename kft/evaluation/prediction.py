@@ -99,4 +99,4 @@ def write_predictions(
 
 def _numbers(values: np.ndarray) -> list[str]:
     """Text that reads back to the same float32."""
-    return [np.format_float_positional(np.float32(value), trim="-") for value in values]
+    return [format(value, ".9g") for value in np.asarray(values, np.float32).tolist()]

@@ -8,7 +8,13 @@ from typing import Any, ClassVar
 import keras
 
 from kft.heads.base import PLAIN, Head
-from kft.heads.losses import ClassAccuracy, ClassCrossentropy, LabelCrossentropy, LossTerms
+from kft.heads.losses import (
+    ClassAccuracy,
+    ClassCrossentropy,
+    LabelAccuracy,
+    LabelCrossentropy,
+    LossTerms,
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class MultilabelHead(Head):
 
     def make_metrics(self) -> list[keras.metrics.Metric]:
         """Accuracy over all labels at probability 0.5, which is logit 0."""
-        return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
+        return [LabelAccuracy()]
 
     def activate(self, logits: Any) -> Any:
         """Probability of each label."""

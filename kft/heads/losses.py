@@ -126,6 +126,16 @@ class ClassAccuracy(keras.metrics.MeanMetricWrapper):
         super().__init__(is_right, name="accuracy")
 
 
+class LabelAccuracy(keras.metrics.MeanMetricWrapper):
+    """Share of labels whose logit lies on the side of 0 that their target, or most of it, does."""
+
+    def __init__(self) -> None:
+        def is_right(targets: Any, logits: Any) -> Any:
+            return ops.cast(ops.equal(targets > 0.5, logits > 0), "float32")
+
+        super().__init__(is_right, name="accuracy")
+
+
 def dense_targets(targets: Any, num_classes: int) -> Any:
     """Targets (batch, classes) of class indices (batch,) or (batch, 1); dense ones as they are."""
     if len(targets.shape) == 2 and targets.shape[-1] == num_classes > 1:

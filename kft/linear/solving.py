@@ -14,9 +14,10 @@ PATH_FACTOR = 10**-0.5
 MAX_PATH_STEPS = 16
 # The path ends after so many penalties in a row without a better one.
 PATIENCE = 2
-# Rows that cross-validation looks at. A penalty is the strength of a prior on the weights, which
-# more examples leave as it is: what is best for these serves all.
-MAX_CROSS_VALIDATED = MAX_HELD
+# Rows that cross-validation looks at: so many, or so many of each output. A penalty is the strength
+# of a prior on the weights, which more examples leave as it is: what is best for these serves all.
+CROSS_VALIDATED = 2_000
+CROSS_VALIDATED_OF_EACH = 20
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,14 @@ class Solution:
         penalty: The one that cross-validation chose.
         path: What was tried, strongest penalty first; empty where the
             penalty was given.
+        num_cross_validated: Examples that the penalty was chosen on.
     """
 
     kernel: np.ndarray
     bias: np.ndarray
     penalty: float
     path: tuple[Attempt, ...]
+    num_cross_validated: int
 
     @property
     def best(self) -> Attempt:
@@ -91,16 +94,19 @@ def solve_linear(
     examples = np.ones(len(features), np.float32) if weights is None else weights
     shift = np.zeros(targets.shape[1], np.float32) if offsets is None else offsets
     path: tuple[Attempt, ...] = ()
-    start = None
+    start, problem, num_chosen = None, None, 0
     if penalty is None:
         chosen = _choose_rows(targets, kind, seed)
+        num_chosen = len(chosen)
         part = take_rows(features, chosen)
         problem = Problem(part, targets[chosen], kind, examples[chosen], shift)
         penalty, path, start = _walk_path(problem, assign_folds(targets[chosen], kind, seed))
-    whole = Problem(features, targets, kind, examples, shift)
+    if num_chosen < len(features):
+        problem = Problem(features, targets, kind, examples, shift)
+    assert problem is not None
     mask = np.ones((1, len(features)), bool)
-    kernel, bias = whole.solve(penalty, mask, start, tolerance=1e-10)
-    return Solution(kernel[0], bias[0], penalty, path)
+    kernel, bias = problem.solve(penalty, mask, start, tolerance=1e-10)
+    return Solution(kernel[0], bias[0], penalty, path, num_chosen)
 
 
 def cross_validate(
@@ -129,13 +135,14 @@ def assign_folds(targets: np.ndarray, kind: TargetKind, seed: int) -> np.ndarray
 
 def _choose_rows(targets: np.ndarray, kind: TargetKind, seed: int) -> np.ndarray:
     """All rows, or as many as cross-validation looks at, with every class in its share."""
-    if len(targets) <= MAX_CROSS_VALIDATED:
+    count = min(max(CROSS_VALIDATED, CROSS_VALIDATED_OF_EACH * targets.shape[1]), MAX_HELD)
+    if len(targets) <= count:
         return np.arange(len(targets))
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(targets))
     if kind == "class":
         order = order[np.argsort(targets.argmax(axis=1)[order], kind="stable")]
-    picks = np.linspace(0, len(targets) - 1, MAX_CROSS_VALIDATED).astype(int)
+    picks = np.linspace(0, len(targets) - 1, count).astype(int)
     return np.sort(order[picks])
 
 

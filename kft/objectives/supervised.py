@@ -12,7 +12,6 @@ from kft.config import TrainingConfig
 from kft.errors import ConfigError
 from kft.heads.base import Head
 from kft.heads.losses import LossTerms
-from kft.registry import suggest
 
 
 @dataclass(frozen=True)
@@ -36,13 +35,12 @@ def make_supervised(head: Head, training: TrainingConfig, train_targets: np.ndar
         training: The pipeline's `training` section.
         train_targets: Class indices (examples,), or labels (examples, labels)
             of the training split, which weights and priors are counted in.
+            `kft.strategies.targets` has found that the settings fit them.
 
     Raises:
-        ConfigError: A term of the loss has no meaning for these targets, or
-            a class that is to be weighed has no training example.
+        ConfigError: A class that is to be weighed has no training example.
     """
     if head.target_kind == "number":
-        _refuse_terms_of_classes(training)
         return Objective(head.make_loss(), head.make_metrics())
     names = head.class_names
     terms = LossTerms(
@@ -62,11 +60,6 @@ def _class_weights(
     if wanted == "balanced":
         return balanced_weights(names, targets)
     assert not isinstance(wanted, str)
-    unknown = [name for name in wanted if name not in names]
-    if unknown:
-        raise ConfigError(
-            f"training.class_weights: no class {unknown[0]!r}. {suggest(unknown[0], names)}"
-        )
     return tuple(float(wanted.get(name, 1.0)) for name in names)
 
 
@@ -103,11 +96,7 @@ def _logit_offsets(
     """The temperature times the log of each class's share of the training examples."""
     if not temperature:
         return ()
-    if targets.ndim > 1:
-        raise ConfigError(
-            "training.logit_adjustment: labels do not compete for one share, so they have no "
-            "prior to adjust by. Set it to 0, or use training.class_weights."
-        )
+    assert targets.ndim == 1, "labels, which compete for no share, are refused before"
     counts = count_classes(names, targets, f"training.logit_adjustment: {temperature:g}")
     return tuple(map(float, temperature * np.log(counts / len(targets))))
 
@@ -126,17 +115,3 @@ def count_classes(names: tuple[str, ...], targets: np.ndarray, where: str) -> np
             "Add some, leave the class out, or turn the setting off."
         )
     return counts
-
-
-def _refuse_terms_of_classes(training: TrainingConfig) -> None:
-    given = {
-        "label_smoothing": training.label_smoothing,
-        "focal_gamma": training.focal_gamma,
-        "class_weights": training.class_weights != "none" and training.class_weights,
-        "logit_adjustment": training.logit_adjustment,
-    }
-    problems = [
-        f"training.{name}: found {value!r}; leave it out" for name, value in given.items() if value
-    ]
-    if problems:
-        raise ConfigError.from_problems("a regression has no classes", problems)

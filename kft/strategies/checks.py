@@ -29,6 +29,11 @@ _UNUSED_BY = {
 _USED_BY = {"top_blocks": "top_k", "block": "surgical", "lora": "lora"}
 # Settings of `training` that only steps of training obey; a solution obeys the others.
 _OF_STEPS = (
+    "optimizer",
+    "schedule",
+    "warmup",
+    "weight_decay",
+    "clip_norm",
     "accumulation",
     "l2_sp",
     "mixup",
@@ -93,11 +98,6 @@ def check_strategy(
     problems.refuse("pipeline")
 
 
-def is_linear(head: HeadConfig) -> bool:
-    """Whether a head is one layer alone."""
-    return not head.hidden and not head.dropout
-
-
 def is_solvable(head: HeadConfig, training: TrainingConfig, target_kind: str) -> bool:
     """Whether a head's objective has an optimum that can be solved for.
 
@@ -105,7 +105,8 @@ def is_solvable(head: HeadConfig, training: TrainingConfig, target_kind: str) ->
     of each, are left to training.
     """
     weighs_labels = target_kind == "labels" and training.class_weights != "none"
-    return is_linear(head) and not training.focal_gamma and not weighs_labels
+    is_one_layer = not head.hidden and not head.dropout
+    return is_one_layer and not training.focal_gamma and not weighs_labels
 
 
 def _expand(setting: Setting, problems: Problems) -> list[tuple[str, Phase]]:
@@ -213,8 +214,6 @@ def _check_training(training: TrainingConfig, problems: Problems) -> Iterator[st
             f"{given[0]}: with {' and '.join(given[1:])}, rare classes would be corrected for "
             f"{len(given)} times over. Keep one of them."
         )
-    if isinstance(training.class_weights, dict) and not any(training.class_weights.values()):
-        yield "training.class_weights: no weight is above 0, so nothing would be learnt."
     with problems.noted():
         resolve_duration(
             training.warmup,

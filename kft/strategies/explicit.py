@@ -13,6 +13,9 @@ from kft.strategies.selection import GROUPS, unknown_block
 from kft.strategies.setting import Setting
 from kft.strategies.traits import resolve_bias_norm_blocks, resolve_lora_blocks
 
+# What only steps obey.
+_OF_STEPS = ("learning_rate", "layer_decay", "multipliers", "duration", "weight_decay")
+
 
 def explicit_phases(setting: Setting) -> tuple[Phase, ...]:
     """The phases that the pipeline lists.
@@ -40,7 +43,10 @@ def explicit_phase(setting: Setting, index: int, problems: Problems) -> Phase | 
         for problem in _check_rates(setting, config, trainable, where):
             problems.add(problem)
     steps = 0
-    if config.method == "fit":
+    if config.method == "solve":
+        for problem in _check_solved(config, where):
+            problems.add(problem)
+    else:
         with problems.noted():
             percent_of = setting.budget()
             steps = setting.steps(config.duration, f"{where}.duration", percent_of=percent_of)
@@ -97,6 +103,16 @@ def _reached(setting: Setting, config: PhaseConfig, where: str) -> tuple[str, ..
             f"{', '.join(reached)}."
         )
     return tuple(block for block in trainable if block in reached or block == setting.head)
+
+
+def _check_solved(config: PhaseConfig, where: str) -> Iterator[str]:
+    default = PhaseConfig()
+    for name in _OF_STEPS:
+        if getattr(config, name) != getattr(default, name):
+            yield (
+                f"{where}.{name}: has no effect under `method: solve`, which takes no steps. Leave "
+                "it away, or use `method: fit`."
+            )
 
 
 def _check_rates(

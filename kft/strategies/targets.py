@@ -81,6 +81,8 @@ def _check_classes(
         for name in training.class_weights:
             if name not in class_names:
                 yield f"training.class_weights: no class {name!r}. {suggest(name, class_names)}"
+        if all(training.class_weights.get(name, 1.0) == 0 for name in class_names):
+            yield "training.class_weights: no weight is above 0, so nothing would be learnt."
 
 
 def _check_validation(training: TrainingConfig, num_validation: int) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from kft.errors import ConfigError, TrainingError
+from kft.errors import TrainingError
 from kft.runs.atomic import write_text
 from kft.training.schedules import PhaseSchedule
 
@@ -171,16 +171,3 @@ class ReduceOnPlateau(keras.callbacks.Callback):
         if self._wait_epochs == PLATEAU_EPOCHS:
             self._schedule.scale(PLATEAU_FACTOR)
             self._wait_epochs = 0
-
-
-def check_plateau(*, has_validation: bool) -> None:
-    """Refuse a schedule that follows the validation loss where there is none.
-
-    Raises:
-        ConfigError: There is no validation split.
-    """
-    if not has_validation:
-        raise ConfigError(
-            "training.schedule: 'plateau' follows the validation loss, and there is no validation "
-            "split. Keep a share, for example data.validation=0.2, or use 'cosine'."
-        )

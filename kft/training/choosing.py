@@ -15,7 +15,7 @@ from kft.config import TrainingConfig
 from kft.errors import TrainingError
 from kft.features import Forward
 from kft.heads.base import Head
-from kft.model import Assembled
+from kft.model import HEAD, Assembled
 from kft.runs.atomic import write_json
 from kft.strategies import Phase
 from kft.training.averaging import Judge, Judged, greedy_soup, wise_ft
@@ -82,13 +82,17 @@ class PhaseRunner:
             )
         return _Choice(self, phase, folder, title).run()
 
-    def compile(self, phase: Phase) -> CompiledPhase:
-        """A phase that is ready to be fitted."""
+    def compile(self, phase: Phase, *, num_steps: int | None = None) -> CompiledPhase:
+        """A phase that is ready to be fitted, or `num_steps` steps of it.
+
+        For a few steps no more views are stored than these see.
+        """
+        steps = phase.steps if num_steps is None else num_steps
         return compile_phase(
             self.assembled,
             phase,
             self.config,
-            self.inputs.for_phase,
+            lambda phase: self.inputs.for_phase(replace(phase, steps=steps)),
             train_targets=self.train_targets,
         )
 
@@ -121,7 +125,8 @@ class _Choice:
         def choose_weights() -> bool:
             if best is not None:
                 self._go_back_to_best(compiled, best)
-            if config.wise_ft:
+            # A probe has nothing to go back to but a head that answers nothing.
+            if config.wise_ft and self.phase.trainable != (HEAD,):
                 self._interpolate(compiled)
             if best is not None:
                 best.discard()
@@ -138,9 +143,9 @@ class _Choice:
             facts=self.facts,
         )
 
-    def _compile(self, phase: Phase) -> CompiledPhase:
+    def _compile(self, phase: Phase, *, num_steps: int | None = None) -> CompiledPhase:
         self._judge = None
-        return self.runner.compile(phase)
+        return self.runner.compile(phase, num_steps=num_steps)
 
     def _judge_of(self, compiled: CompiledPhase) -> Judge:
         """Judges the present weights; traced once for a compiled phase."""
@@ -156,12 +161,10 @@ class _Choice:
     def _try_candidates(self) -> CompiledPhase | None:
         """The candidate to go on with, compiled; None to stay with the weights as they are."""
         trials: list[_Trial] = []
+        compiled: CompiledPhase | None = None
         for candidate, compiled in self._compiled_candidates():
             if self._start_outputs is None:
                 self._start_outputs, _ = self._judge_of(compiled).answer()
-            if trials:
-                # The last one goes on from its trial if nothing else is tried after it.
-                compiled.reset()
             trials.append(self._try(candidate, compiled))
             if self.phase.is_sequential and trials[-1].is_promising:
                 break
@@ -172,8 +175,9 @@ class _Choice:
             "pilot_steps": self.phase.pilot_steps,
             "tried": [trial.describe(is_chosen=trial is best) for trial in trials],
         }
+        assert compiled is not None
         if self.phase.must_beat_start and not best.is_promising:
-            trials[-1].compiled.discard()
+            compiled.discard()
             self.runner.display.stage(
                 f"  {self.title}: all {len(trials)} trials of {self.phase.pilot_steps} steps were "
                 "worse than the weights it began with, beyond chance; it is left out."
@@ -181,18 +185,18 @@ class _Choice:
             return None
         what = _describe_candidate(best.candidate, self.phase.candidates)
         self.runner.display.stage(f"  {self.title}: goes on with {what}")
-        compiled = self._go_on(best, trials[-1])
+        compiled = self._go_on(best.candidate, compiled, was_last=best is trials[-1])
         self.phase = best.candidate
         return compiled
 
-    def _go_on(self, best: _Trial, last: _Trial) -> CompiledPhase:
+    def _go_on(self, chosen: Phase, compiled: CompiledPhase, *, was_last: bool) -> CompiledPhase:
         """The chosen candidate, after its trial where the model still holds its weights."""
         if not self._differ_in_rate:
-            last.compiled.discard()
-            return self._compile(best.candidate)
-        compiled, rate, steps = best.compiled, best.candidate.learning_rate, best.candidate.steps
-        compiled.phase = best.candidate
-        if best is last and self.phase.pilot_steps < steps:
+            compiled.discard()
+            return self._compile(chosen)
+        rate, steps = chosen.learning_rate, chosen.steps
+        compiled.phase = chosen
+        if was_last and self.phase.pilot_steps < steps:
             self._first_step = self.phase.pilot_steps
             compiled.restart(learning_rate=rate, steps=steps - self._first_step)
         else:
@@ -215,8 +219,7 @@ class _Choice:
             if not self._differ_in_rate:
                 if compiled is not None:
                     compiled.discard()
-                # As long as its trial: no more views are stored than that sees.
-                compiled = self._compile(replace(candidate, steps=self.phase.pilot_steps))
+                compiled = self._compile(candidate, num_steps=self.phase.pilot_steps)
             elif compiled is None:
                 compiled = self._compile(candidate)
             yield candidate, compiled
@@ -224,7 +227,8 @@ class _Choice:
     def _try(self, candidate: Phase, compiled: CompiledPhase) -> _Trial:
         """A short run with a schedule of its own, judged."""
         steps = self.phase.pilot_steps
-        compiled.restart(learning_rate=candidate.learning_rate, steps=steps)
+        # From the start, and not put back at the end: the last one may go on from its trial.
+        compiled.reset(learning_rate=candidate.learning_rate, steps=steps)
         what = _describe_candidate(candidate, self.phase.candidates)
         with self.runner.display.track(f"  trial of {what}, {steps} steps", steps) as advance:
             try:
@@ -235,13 +239,12 @@ class _Choice:
                 )
             except TrainingError:
                 advance(steps, note="(diverged)")
-                return _Trial(candidate, compiled, Judged(math.inf, None), is_promising=False)
-            with compiled.averages.in_place():
-                comparison, judged = self._compare(compiled)
+                return _Trial(candidate, Judged(math.inf, None), is_promising=False)
+            comparison, judged = self._compare(compiled)
             advance(steps, note=f"(validation {comparison})")
         # So early a rate that will win may still be behind, and surer than right: it must not
         # have lost beyond chance, in accuracy where there is one.
-        return _Trial(candidate, compiled, judged, is_promising=comparison.leading.high >= 0)
+        return _Trial(candidate, judged, is_promising=comparison.leading.high >= 0)
 
     def _compare(self, compiled: CompiledPhase) -> tuple[Comparison, Judged]:
         """The present weights beside those that the phase began with, on validation."""
@@ -301,13 +304,11 @@ class _Trial:
 
     Attributes:
         candidate: What was tried.
-        compiled: What it ran on.
         judged: On validation, at its end.
         is_promising: Not worse there than the weights it began with, beyond chance.
     """
 
     candidate: Phase
-    compiled: CompiledPhase
     judged: Judged
     is_promising: bool
 

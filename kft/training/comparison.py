@@ -180,8 +180,8 @@ def paired_proportions(before: np.ndarray, after: np.ndarray) -> Difference:
     """
     count = len(before)
     first, second = float(np.mean(before)), float(np.mean(after))
-    first_low, first_high = _wilson(first, count)
-    second_low, second_high = _wilson(second, count)
+    first_low, first_high = wilson_interval(first, count)
+    second_low, second_high = wilson_interval(second, count)
     spread = math.sqrt(first * (1 - first) * second * (1 - second))
     both = float(np.mean(before & after))
     # Without spread in one of them there is no correlation to speak of.
@@ -192,8 +192,14 @@ def paired_proportions(before: np.ndarray, after: np.ndarray) -> Difference:
     return Difference(gain, gain - low, gain + high)
 
 
-def _wilson(share: float, count: int) -> tuple[float, float]:
-    """Wilson's score interval of one proportion."""
+def wilson_interval(share: float, count: int) -> tuple[float, float]:
+    """Interval of 95 % of a proportion that was found in `count` examples.
+
+    Unlike the normal approximation it stays within [0, 1], but for rounding,
+    and holds for few examples and shares near 1.
+
+    Source: Wilson, Probable Inference, JASA 22 (1927).
+    """
     square = _NORMAL_QUANTILE**2
     middle = (share + square / (2 * count)) / (1 + square / count)
     half = math.sqrt(share * (1 - share) * square / count + square**2 / (4 * count**2))

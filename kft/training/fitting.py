@@ -25,7 +25,6 @@ from kft.training.callbacks import (
     ReduceOnPlateau,
     RefuseDivergence,
     StepTimes,
-    check_plateau,
 )
 from kft.training.inputs import PhaseInput
 from kft.training.lora import add_lora, merge_lora
@@ -128,7 +127,7 @@ class CompiledPhase:
         own = [RefuseDivergence(self.phase.name, self._schedule.peak), EndAfter(steps)]
         if self.config.ema is not None:
             own.append(self.averages)
-        if self.config.schedule == "plateau":
+        if self.config.schedule == "plateau" and is_validated:
             own.append(ReduceOnPlateau(self._schedule))
         self.model.fit(
             self.given.train(first_step),
@@ -209,7 +208,7 @@ def compile_phase(
         train_targets: Of the training split; see `make_supervised`.
 
     Raises:
-        ConfigError: A setting does not fit the targets, or the phase.
+        ConfigError: A class that is to be weighed has no training example.
     """
     begun = time.monotonic()
     objective = make_supervised(assembled.head, config, train_targets)
@@ -222,19 +221,17 @@ def compile_phase(
         phase.trainable, batch_norm=phase.batch_norm, part=phase.part, lora=phase.lora
     )
     given = make_input(phase)
-    if config.schedule == "plateau":
-        check_plateau(has_validation=given.validation is not None)
     model = FitModel(given.model.input, given.model.output, accumulation=config.accumulation)
-    optimizer = make_optimizer(config, phase, assembled.blocks, num_examples=len(train_targets))
-    # Built now: variables made inside the training step would have Keras trace it twice.
-    optimizer.build(model.trainable_variables)
     model.compile(
-        optimizer=optimizer,
+        optimizer=make_optimizer(config, phase, assembled.blocks, num_examples=len(train_targets)),
         loss=objective.loss,
         metrics=objective.metrics,
         # 'auto' has been measured by now, or means no: Keras's own choice is XLA, on CPU too.
         jit_compile=config.jit_compile is True,
     )
+    # Built now: variables made inside the training step would have Keras trace it twice. What is
+    # built is what `compile` made of it: in float16 a wrapper, which builds the optimizer in it.
+    model.optimizer.build(model.trainable_variables)
     weights = find_moving(assembled.blocks, phase)
     return CompiledPhase(
         assembled,
@@ -340,7 +337,8 @@ def check_movement(
                 f"phase {phase.name!r}: {len(moved - may_move)} variables moved that it keeps "
                 f"frozen, among them {sorted(moved - may_move)[0]!r} of block {block.name!r}."
             )
-        if may_move and not moved:
+        # An optimum may be where the head began.
+        if may_move and not moved and phase.method == "fit":
             raise TrainingError(
                 f"phase {phase.name!r}: block {block.name!r} is trainable but none of its "
                 f"{len(may_move)} variables moved in {phase.steps} steps. Is its learning rate "

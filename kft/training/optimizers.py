@@ -78,6 +78,9 @@ class BlockRates:
 
     def build(self, variables: list[keras.Variable]) -> None:
         """As Keras's, then the rules by index, and copies of what the rules need."""
+        # Keras's wrapper for float16 calls it again inside the step: the copies stay.
+        if self.built:  # type: ignore[attr-defined]
+            return
         super().build(variables)  # type: ignore[misc]
         self._rules = [self._rule_by_id[id(variable)] for variable in variables]
         self._starts = [
@@ -288,11 +291,6 @@ def reset_optimizer(
     if inner is not optimizer:
         optimizer.step_counter.assign(0)
         optimizer.dynamic_scale.assign(optimizer.initial_scale)
-
-
-def set_peak_rate(optimizer: keras.optimizers.Optimizer, learning_rate: float) -> None:
-    """Change the peak of the schedule alone, without a new trace."""
-    block_rates(optimizer).schedule.set_peak(learning_rate)
 
 
 def block_rates(optimizer: Any) -> Any:

@@ -85,7 +85,6 @@ SHAPES: Mapping[str, Shape] = {
 """Name of a schedule -> share of the peak at a step, of so many steps and warmup steps."""
 
 
-@keras.saving.register_keras_serializable(package="kft")
 class PhaseSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """A shape over the steps of a phase, times its peak rate.
 
@@ -135,22 +134,9 @@ class PhaseSchedule(keras.optimizers.schedules.LearningRateSchedule):
         for variable, value in zip(self.variables, (peak, steps, warmup_steps, 1.0), strict=True):
             variable.assign(value)
 
-    def set_peak(self, peak: float) -> None:
-        """Change the highest rate alone."""
-        self._peak.assign(peak)
-
     def scale(self, factor: float) -> None:
         """Multiply the rate by a factor from here on."""
         self._factor.assign(self._factor.numpy() * factor)
-
-    def get_config(self) -> dict[str, Any]:
-        """What makes it again; a factor from `scale` is state, not configuration."""
-        return {
-            "shape": self.shape,
-            "peak": self.peak,
-            "steps": int(self._steps.numpy()),
-            "warmup_steps": self.warmup_steps,
-        }
 
 
 def make_schedule(config: TrainingConfig, phase: Phase, *, num_examples: int) -> PhaseSchedule:

@@ -64,7 +64,7 @@ def solve_phase(
             offsets=offsets,
             seed=config.seed,
         )
-        advance(1, note=f"({_say(solution, head)})")
+        advance(1, note=f"({_say(solution, head, len(vectors))})")
     layer = assembled.model.get_layer(LOGITS)
     layer.kernel.assign(solution.kernel)
     layer.bias.assign(solution.bias)
@@ -86,13 +86,11 @@ def _state_problem(
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
     """Dense targets, weights of the examples, offsets of the logits: the loss of training."""
     if isinstance(head, RegressionHead):
-        # Raises for terms of the loss that are for classes.
-        make_supervised(head, config, train_targets)
         return head.standardise(train_targets), None, None
     terms = make_supervised(head, config, train_targets).loss.terms
     smoothing = terms.label_smoothing
     if head.target_kind == "labels":
-        return train_targets * (1 - smoothing) + smoothing / 2, None, None
+        return _smooth(train_targets, smoothing, 2), None, None
     num_classes = len(head.class_names)
     dense = np.eye(num_classes, dtype=np.float32)[train_targets]
     weights = None
@@ -100,19 +98,29 @@ def _state_problem(
         weights = np.array(terms.class_weights, np.float32)[train_targets]
     elif config.sampling == "balanced":
         counts = np.bincount(train_targets, minlength=num_classes)
-        weights = (len(train_targets) / (num_classes * counts))[train_targets]
+        # A class that is only named has no example to weigh.
+        weights = (len(train_targets) / (num_classes * np.maximum(counts, 1)))[train_targets]
     offsets = np.array(terms.logit_offsets, np.float32) if terms.logit_offsets else None
-    return dense * (1 - smoothing) + smoothing / num_classes, weights, offsets
+    return _smooth(dense, smoothing, num_classes), weights, offsets
 
 
-def _say(solution: Solution, head: Head) -> str:
+def _smooth(dense: np.ndarray, smoothing: float, num_answers: int) -> np.ndarray:
+    return dense * (1 - smoothing) + smoothing / num_answers if smoothing else dense
+
+
+def _say(solution: Solution, head: Head, num_examples: int) -> str:
     name = "error" if head.target_kind == "number" else "accuracy"
-    return f"penalty {solution.penalty:.3g}, cross-validated {name} {solution.best.score:.3f}"
+    count = solution.num_cross_validated
+    where = f" on {count} of {num_examples}" if count < num_examples else ""
+    return (
+        f"penalty {solution.penalty:.3g}, cross-validated {name}{where} {solution.best.score:.3f}"
+    )
 
 
 def _describe(solution: Solution) -> dict[str, Any]:
     return {
         "penalty": solution.penalty,
+        "num_cross_validated": solution.num_cross_validated,
         "path": [
             {"penalty": attempt.penalty, "loss": attempt.loss, "score": attempt.score}
             for attempt in solution.path

@@ -23,6 +23,7 @@ from kft.objectives import make_supervised
 from kft.strategies import Phase, Setting, find_traits, plan_phases
 from kft.strategies.checks import check_strategy, is_solvable
 from kft.strategies.targets import check_targets, may_mix
+from kft.strategies.traits import BlockTraits
 from kft.training import (
     Display,
     check_batch_size,
@@ -30,6 +31,7 @@ from kft.training import (
     seed_everything,
     set_precision,
 )
+from kft.training.schedules import resolve_warmup
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def make_plan(pipeline: Pipeline, display: Display, *, is_thorough: bool = False
     check_batch_size(distribution, training.batch_size)
     with distribution.scope():
         backbone = load_backbone(pipeline.backbone)
-        _check_before_data(pipeline, backbone)
+        traits = find_traits(backbone)
+        _check_before_data(pipeline, backbone, traits)
         with display.track("Checking every picture") as advance:
             splits = load_splits(pipeline.data, progress=advance, decode=is_thorough)
         head = make_head(
@@ -94,14 +97,19 @@ def make_plan(pipeline: Pipeline, display: Display, *, is_thorough: bool = False
         # Told now rather than by the first phase: classes that cannot be weighed.
         make_supervised(head, training, splits.train.targets)
         assembled = assemble(backbone, head)
-    phases = plan_phases(_make_setting(pipeline, assembled, splits))
+    phases = plan_phases(_make_setting(pipeline, assembled, splits, traits))
+    for phase in phases:
+        if phase.method == "fit":
+            resolve_warmup(training, phase, num_examples=len(splits.train))
     _check_batch_norm(phases, assembled, distribution)
     spec = backbone.input_spec
     decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data)
     return Plan(pipeline, splits, assembled, phases, decoder, distribution)
 
 
-def _check_before_data(pipeline: Pipeline, backbone: Backbone) -> None:
+def _check_before_data(
+    pipeline: Pipeline, backbone: Backbone, traits: tuple[BlockTraits, ...]
+) -> None:
     check_strategy(
         pipeline.strategy,
         training=pipeline.training,
@@ -109,12 +117,14 @@ def _check_before_data(pipeline: Pipeline, backbone: Backbone) -> None:
         head=pipeline.head,
         augmentation=pipeline.data.augmentation,
         backbone=backbone.name,
-        traits=find_traits(backbone),
+        traits=traits,
         is_pretrained=backbone.sha256 is not None,
     )
 
 
-def _make_setting(pipeline: Pipeline, assembled: Assembled, splits: Splits) -> Setting:
+def _make_setting(
+    pipeline: Pipeline, assembled: Assembled, splits: Splits, traits: tuple[BlockTraits, ...]
+) -> Setting:
     backbone, training = assembled.backbone, pipeline.training
     return Setting(
         config=pipeline.strategy,
@@ -127,7 +137,7 @@ def _make_setting(pipeline: Pipeline, assembled: Assembled, splits: Splits) -> S
         num_validation=len(splits.validation),
         has_linear_head=is_solvable(pipeline.head, training, splits.target_kind),
         may_mix=may_mix(training, splits.target_kind, splits.class_names),
-        traits=find_traits(backbone),
+        traits=traits,
     )
 
 

@@ -7,7 +7,8 @@ import pytest
 from sklearn import metrics as reference
 
 from kft.evaluation import headline
-from kft.evaluation.metrics import compute_metrics, wilson_interval
+from kft.evaluation.metrics import compute_metrics
+from kft.training.comparison import wilson_interval
 
 NAMES = ("cat", "dog", "owl")
 # Predicted: cat, dog, dog, cat, cat; right: the first, second and last.
@@ -41,7 +42,7 @@ def test_the_figures_of_classes_are_those_of_a_hand():
     assert figures["log_loss"] == pytest.approx(-np.log([0.7, 0.8, 0.3, 0.3, 0.9]).mean(), rel=1e-6)
     assert figures["confusion"]["counts"] == [[2, 0, 0], [1, 1, 0], [0, 1, 0]]
     assert figures["confusion"]["rows_are_true_columns_are_predicted"] == list(NAMES)
-    assert figures["accuracy_95_percent_interval"] == list(wilson_interval(3, 5))
+    assert figures["accuracy_95_percent_interval"] == pytest.approx(wilson_interval(3 / 5, 5))
 
 
 def test_the_figures_of_classes_are_those_of_scikit_learn():
@@ -78,7 +79,7 @@ def test_the_figures_of_labels_are_those_of_a_hand():
     figures = judge("labels", targets, outputs, np.array([[1, 0], [1, 0], [0, 1]]), ("a", "b"))
     assert figures["accuracy"] == 6 / 8
     assert figures["exact_match"] == 2 / 4
-    assert figures["exact_match_95_percent_interval"] == list(wilson_interval(2, 4))
+    assert figures["exact_match_95_percent_interval"] == pytest.approx(wilson_interval(2 / 4, 4))
     assert figures["majority_label_accuracy"] == 5 / 8
     assert figures["labels"]["a"]["precision"] == pytest.approx(2 / 3)
     assert figures["labels"]["a"]["recall"] == 1.0
@@ -121,33 +122,6 @@ def test_the_figures_of_numbers_are_those_of_a_hand():
     assert y["r_squared"] is None
 
 
-@pytest.mark.parametrize(
-    ("correct", "total", "low", "high"),
-    [
-        # Newcombe, Statistics in Medicine 17 (1998), table I, method 3.
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0000, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-        # By symmetry with none of twenty.
-        (20, 20, 0.8389, 1.0000),
-        # One half: (1/2 ± z sqrt(1/4n + z²/4n²)/(1 + z²/n) by hand.
-        (1, 2, 0.0945, 0.9055),
-    ],
-)
-def test_the_wilson_interval_is_the_published_one(correct, total, low, high):
-    assert wilson_interval(correct, total) == pytest.approx((low, high), abs=5e-5)
-
-
-def test_the_wilson_interval_holds_its_share_and_narrows_with_examples():
-    widths = []
-    for total in (10, 100, 1000):
-        low, high = wilson_interval(total * 9 // 10, total)
-        assert 0 <= low < 0.9 < high <= 1
-        widths.append(high - low)
-    assert widths == sorted(widths, reverse=True)
-
-
 def test_the_headline_of_each_kind_names_its_baseline():
     classes = judge("class", CLASSES, PROBABILITIES, np.array([1, 1, 0]))
     assert headline(classes) == (
@@ -163,3 +137,10 @@ def test_the_headline_of_each_kind_names_its_baseline():
     assert headline(numbers) == (
         "mean absolute error 1 (answering the training mean: 3), 2 examples"
     )
+
+
+def test_an_interval_ends_at_0_and_1():
+    targets = np.zeros(20, np.int64)
+    outputs = np.tile([1.0, 0.0], (20, 1))
+    figures = compute_metrics("class", targets, outputs, ("a", "b"), targets)
+    assert figures["accuracy_95_percent_interval"][1] == 1.0

@@ -72,33 +72,6 @@ def test_a_label_with_one_side_alone_cannot_be_balanced(column, said):
         balanced_weights(NAMES, labels)
 
 
-def test_an_unknown_class_is_refused_with_a_near_name():
-    with pytest.raises(ConfigError, match=r"training\.class_weights: no class 'd'. Allowed: a, b"):
-        terms(class_weights={"d": 2.0})
-
-
-def test_labels_have_no_prior_to_adjust_by():
-    with pytest.raises(ConfigError, match=r"training\.logit_adjustment: labels do not compete"):
-        terms(LABELS, logit_adjustment=1.0)
-
-
-SETTINGS = {
-    "label_smoothing": 0.1,
-    "focal_gamma": 2.0,
-    "class_weights": "balanced",
-    "logit_adjustment": 1.0,
-}
-
-
-def test_a_regression_refuses_every_term_at_once_by_its_path():
-    head = make_head(HeadConfig(), "number", ("x",), NUMBERS)
-    with pytest.raises(ConfigError) as caught:
-        make_supervised(head, TrainingConfig(**SETTINGS), NUMBERS)
-    for name in SETTINGS:
-        assert f"training.{name}: found" in str(caught.value)
-    assert make_supervised(head, TrainingConfig(), NUMBERS).loss(NUMBERS, NUMBERS) is not None
-
-
 def test_loss_and_metrics_are_made_anew_each_time():
     head = make_head(HeadConfig(), "class", NAMES, TARGETS)
     one, other = (make_supervised(head, TrainingConfig(), TARGETS) for _ in range(2))

@@ -106,7 +106,16 @@ def test_what_goes_together_passes(overrides):
             "training.sampling=balanced",
             "training.logit_adjustment",
         ),
-        (("training.class_weights={a: 0}",), "training.class_weights", "no weight is above 0"),
+        (
+            ("strategy.name=linear_probe", "training.weight_decay=0.5"),
+            "training.weight_decay",
+            "nothing is trained by steps",
+        ),
+        (
+            phases("{method: solve, learning_rate: 0.1}", "{trainable: [all]}"),
+            "strategy.phases[0].learning_rate",
+            "takes no steps",
+        ),
         (("training.warmup=soon",), "training.warmup", "10 percent"),
         (("training.warmup=200 percent",), "training.warmup", "at most 100 percent"),
         (("strategy.duration=5 percent",), "strategy.duration", "could be a share of"),

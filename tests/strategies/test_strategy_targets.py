@@ -59,6 +59,12 @@ def test_weights_of_unknown_classes_are_refused_with_the_near_name():
     check_targets(training("class_weights={cat: 1}"), "class", NAMES, num_validation=0)
 
 
+def test_a_class_may_be_left_out_of_the_loss_but_not_all():
+    check_targets(training("class_weights={cat: 0}"), "class", NAMES, num_validation=0)
+    message = refusal("class_weights={cat: 0, dog: 0}")
+    assert message == "training.class_weights: no weight is above 0, so nothing would be learnt."
+
+
 @pytest.mark.parametrize(
     "setting", ["early_stopping=3", "soup=3", "wise_ft=true", "schedule=plateau"]
 )

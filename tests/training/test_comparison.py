@@ -15,6 +15,7 @@ from kft.training.comparison import (
     example_losses,
     paired_mean,
     paired_proportions,
+    wilson_interval,
 )
 
 
@@ -182,3 +183,30 @@ def test_the_interval_of_proportions_holds_the_gain_and_turns_with_the_models(co
     )
     if not np.any(before != after):
         assert found.low <= 0.0 <= found.high
+
+
+@pytest.mark.parametrize(
+    ("correct", "total", "low", "high"),
+    [
+        # Newcombe, Statistics in Medicine 17 (1998), table I, method 3.
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+        # By symmetry with none of twenty.
+        (20, 20, 0.8389, 1.0000),
+        # One half: (1/2 ± z sqrt(1/4n + z²/4n²)/(1 + z²/n) by hand.
+        (1, 2, 0.0945, 0.9055),
+    ],
+)
+def test_the_wilson_interval_is_the_published_one(correct, total, low, high):
+    assert wilson_interval(correct / total, total) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_the_wilson_interval_holds_its_share_and_narrows_with_examples():
+    widths = []
+    for total in (10, 100, 1000):
+        low, high = wilson_interval(0.9, total)
+        assert 0 <= low < 0.9 < high <= 1
+        widths.append(high - low)
+    assert widths == sorted(widths, reverse=True)

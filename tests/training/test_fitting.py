@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from kft.config import FeaturesConfig, HeadConfig, LoraConfig, TrainingConfig
-from kft.errors import ConfigError, TrainingError
+from kft.errors import TrainingError
 from kft.heads.classification import ClassificationHead
 from kft.model import HEAD
 from kft.training import seed_everything
@@ -311,12 +311,31 @@ def test_a_plateau_lowers_the_rate_of_a_phase(compile_it, tiny_assembled, make_p
     assert float(compiled.model.optimizer.learning_rate) == pytest.approx(1e-10)
 
 
-def test_a_plateau_without_validation_is_refused_before_the_first_step(
+def test_a_plateau_is_not_looked_for_where_validation_is_not_looked_at(
     compile_it, tiny_assembled, make_phase
 ):
-    phase = make_phase("last", HEAD, **LAST)
-    with pytest.raises(ConfigError, match=r"training\.schedule: 'plateau'"):
-        compile_it(tiny_assembled, phase, has_validation=False, schedule="plateau")
+    phase = make_phase("last", HEAD, steps=9, steps_per_epoch=3, learning_rate=1e-3)
+    compiled = compile_it(tiny_assembled, phase, schedule="plateau", warmup=0)
+    compiled.run(is_validated=False)
+    assert float(compiled.model.optimizer.learning_rate) == pytest.approx(1e-3)
+
+
+def test_a_phase_in_float16_has_one_trace_can_be_reset_and_decays_to_its_start(
+    compile_it, assemble_tiny, make_phase, restored_globals
+):
+    keras.config.set_dtype_policy("mixed_float16")
+    assembled = assemble_tiny()
+    phase = make_phase("last", "stage4", HEAD, **LAST)
+    compiled = compile_it(assembled, phase, l2_sp=0.5)
+    starts = {id(copy) for copy in compiled.model.optimizer.inner_optimizer._starts}
+    compiled.reset(learning_rate=1e-3, steps=4)
+    compiled.run(steps=2)
+    assert compiled.model.train_traces == 1
+    optimizer = compiled.model.optimizer.inner_optimizer
+    assert {id(copy) for copy in optimizer._starts} == starts
+    held = [copy for copy in optimizer._starts if copy is not None]
+    assert held
+    assert all(np.abs(copy.numpy()).sum() > 0 for copy in held)
 
 
 # What moved

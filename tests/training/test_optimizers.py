@@ -14,7 +14,6 @@ from kft.training.optimizers import (
     block_rates,
     make_optimizer,
     reset_optimizer,
-    set_peak_rate,
 )
 
 RATE = 0.01
@@ -336,9 +335,3 @@ def test_a_wrapper_that_scales_losses_is_reset_with_what_it_wraps(tiny_assembled
     reset_optimizer(wrapped, learning_rate=RATE, steps=10, warmup_steps=0)
     assert float(wrapped.dynamic_scale.numpy()) == 8.0
     assert int(wrapped.step_counter.numpy()) == int(inner.iterations.numpy()) == 0
-
-
-def test_the_peak_alone_can_be_set(tiny_assembled):
-    optimizer = make(config_for("adamw"), phase_for(), tiny_assembled.blocks)
-    set_peak_rate(optimizer, 0.25)
-    assert float(optimizer.learning_rate) == 0.25

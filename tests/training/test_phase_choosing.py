@@ -157,6 +157,15 @@ def test_of_candidates_that_are_all_tried_the_least_loss_wins_and_it_alone_moves
     assert fitted.steps_done == 4
 
 
+def test_a_warmup_longer_than_a_trial_is_shortened_in_it(run_phase, assemble_tiny, make_phase):
+    candidates = tuple(
+        make_phase("surgical", block, HEAD, steps=6) for block in ("stage4", "stage3")
+    )
+    phase = replace(candidates[0], candidates=candidates, pilot_steps=2)
+    config = TrainingConfig(global_batch_size=8, warmup="3 steps")
+    assert run_phase(assemble_tiny(), phase, config).steps_done == 6
+
+
 # Whether it stays
 
 
@@ -197,13 +206,22 @@ def test_a_soup_and_an_interpolation_are_what_the_phase_ends_with_and_tells(
 ):
     assembled = assemble_tiny()
     config = TrainingConfig(global_batch_size=8, soup=3, wise_ft=True)
-    fitted = run_phase(assembled, make_phase(steps=10, learning_rate=0.3), config)
+    phase = make_phase("last", "stage4", HEAD, steps=10, learning_rate=0.03)
+    fitted = run_phase(assembled, phase, config)
     soup, interpolation = fitted.facts["greedy_soup"], fitted.facts["wise_ft"]
     assert len(soup["tried"]) == 3
     assert [t["name"] for t in interpolation["tried"]] == [f"alpha 0.{n}" for n in range(1, 10)]
     # What the one ends with the other starts from, and the phase keeps.
     assert interpolation["before"]["loss"] == pytest.approx(soup["after"]["loss"], rel=1e-5)
     assert judge(assembled).loss == pytest.approx(interpolation["after"]["loss"], rel=1e-4)
+
+
+def test_a_head_alone_is_not_mixed_with_the_head_that_answers_nothing(
+    run_phase, assemble_tiny, make_phase
+):
+    config = TrainingConfig(global_batch_size=8, wise_ft=True)
+    fitted = run_phase(assemble_tiny(is_head_drawn=False), make_phase(), config)
+    assert "wise_ft" not in fitted.facts
 
 
 def test_an_interpolation_of_low_rank_factors_is_one_of_the_merged_weights(

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from kft.backbones import load_backbone, save_backbone
 from kft.config import BackboneConfig, load_pipeline
-from kft.errors import DataError
+from kft.errors import ConfigError, DataError
 from kft.training import Display, load_trained
 from kft.workflow import make_plan, train
 
@@ -116,6 +116,13 @@ def test_auto_keeps_the_probe_where_there_is_nothing_more_to_learn(place, tmp_pa
     probe_alone = run(place, tmp_path, "strategy.name=linear_probe", photos=photos)
     kept, alone = (load_trained(f.run).model.get_weights() for f in (finished, probe_alone))
     assert all(np.array_equal(a, b) for a, b in zip(kept, alone, strict=True))
+
+
+def test_a_warmup_that_a_phase_has_no_room_for_is_told_before_the_first(place, tmp_path):
+    settings = ("strategy.name=lp_ft", "strategy.duration=5 steps", "training.warmup=5 steps")
+    with pytest.raises(ConfigError, match=r"training\.warmup: '5 steps'.* phase 'full' has 5"):
+        run(place, tmp_path, *settings)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_second_run_computes_no_features(place, tmp_path):
