@@ -161,6 +161,7 @@ def _describe_phase(fitted: FittedPhase, laps: Sequence[Lap]) -> dict[str, Any]:
         # Of the run, and at its first trial where it tries candidates.
         "seconds_to_first_step": laps[0].ticks[0] if fitted.phase.steps else None,
         "steps": fitted.phase.steps,
+        "computed_from": fitted.computed_from,
         "traces": fitted.traces,
         "num_tried": len(candidates),
         "learning_rate": fitted.phase.learning_rate,

@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from kft.machine import processor
 from kft.runs import package_versions
 from kft.runs.manifest import find_git_commit
 
@@ -39,19 +40,12 @@ def print_header(title: str, seeds: Sequence[int], *notes: str) -> None:
     versions = ", ".join(f"{name} {version}" for name, version in package_versions().items())
     print(f"## {title}\n")
     print(f"- {datetime.date.today()}, commit {find_git_commit()}")
-    print(f"- {os.cpu_count()} cores of {_processor()}, {platform.system()}, no GPU")
+    print(f"- {os.cpu_count()} cores of {processor()}, {platform.system()}, no GPU")
     print(f"- {versions}")
     print(f"- seeds {', '.join(map(str, seeds))}")
     for note in notes:
         print(f"- {note}")
     print()
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def print_section(title: str, *notes: str) -> None:
