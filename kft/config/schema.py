@@ -293,10 +293,10 @@ LEARNING_RATES = {
     "top_k": 1e-3,
     "full": 3e-4,
     "lp_ft": 3e-4,
-    "gradual": 1e-3,
+    "gradual": 3e-4,
     "surgical": 1e-3,
-    "lora": 3e-3,
-    "bitfit": 3e-3,
+    "lora": 1e-3,
+    "bitfit": 1e-2,
 }
 """Peak rate of each strategy where none is given."""
 
