@@ -45,6 +45,25 @@ class TableConfig(Section):
     """Column that says train, validation or holdout; without it the examples are split by kft."""
 
 
+class SplitConfig(Section):
+    """How examples are dealt out to train, validation and holdout where the data does not say."""
+
+    group_column: str | None = None
+    """Column of the table: examples of one value, a patient or a camera, stay on one side."""
+    group_pattern: str | None = None
+    """Regular expression that finds an example's group in its name, its first bracket: `_(\\w+)_`."""
+    time_column: str | None = None
+    """Column of the table: the latest examples are the holdout, those before them validation."""
+    near_duplicates: Literal["together", "ignore"] = "together"
+    """Whether pictures that look the same stay on one side."""
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None
+    """Cross-validation: `fold` of so many parts of what is not the holdout is validation."""
+    fold: Annotated[int, Field(ge=0)] = 0
+    """Which part is validation, from 0; below `folds`."""
+    file: str | None = None
+    """A splits.csv as a run writes it: its splits are taken, by the names of the examples."""
+
+
 class RecordConfig(Section):
     """Features of TFRecord files, or of a TensorFlow Datasets entry."""
 
@@ -68,6 +87,13 @@ class DataConfig(Section):
     folders: FoldersConfig = FoldersConfig()
     table: TableConfig = TableConfig()
     records: RecordConfig = RecordConfig()
+    split: SplitConfig = SplitConfig()
+    on_bad: Literal["quarantine", "stop"] = "quarantine"
+    """What to do with files that cannot be used: leave them out, by name, or refuse to go on."""
+    background: Literal["white", "black"] = "white"
+    """What shows through the transparent parts of a picture."""
+    max_megapixels: Annotated[float, Field(gt=0.0, le=1000.0)] = 100.0
+    """Larger pictures are not decoded: their memory is known from their header."""
     validation: Fraction = 0.2
     """Share of the examples for validation, where no validation split is given; 0 for none."""
     holdout: Fraction = 0.2

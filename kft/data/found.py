@@ -30,6 +30,10 @@ class Found:
         class_names: Name of each class, label or number, by index.
         source: What was read, for messages and for `Splits.origin`.
         ignored: Reason -> how many files were left aside for it.
+        groups: What each example belongs to, where the source says it: examples of one group
+            stay on one side of a split.
+        times: When each example was made, where the source says it: seconds since 1970, or
+            whatever number rises.
     """
 
     examples: Examples
@@ -38,6 +42,8 @@ class Found:
     class_names: tuple[str, ...]
     source: str
     ignored: Mapping[str, int] = field(default_factory=dict)
+    groups: tuple[str, ...] | None = None
+    times: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         assert self.given_splits is None or len(self.given_splits) == len(self.examples)
