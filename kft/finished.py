@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,14 @@ from typing import Any
 import numpy as np
 
 from kft.config import DataConfig, FoldersConfig
-from kft.data import SPLIT_NAMES, Examples, Splits, load_splits
+from kft.config.split_section import SplitConfig
+from kft.data import SPLIT_NAMES, Examples, Splits, load_splits, write_quarantine_csv
+from kft.data.found import Quarantined
 from kft.data.gate import check_files
 from kft.data.input_pipeline import make_dataset
+from kft.data.inspection import Checked
+from kft.data.pixels import translate_read_errors
+from kft.data.refusing import list_bad
 from kft.errors import DataError, RunError
 from kft.evaluation import Predictor, evaluate
 from kft.features import Forward
@@ -23,11 +29,12 @@ from kft.serving import (
     Export,
     answers_from_outputs,
     export_model,
+    find_version,
     is_export,
     predict_files,
 )
 from kft.training import Display, Trained, load_trained
-from kft.workflow import choose_parity_files
+from kft.workflow import choose_parity_files, describe_data
 
 # Enough to keep the cores busy, few enough that memory does not grow with the files.
 PREDICTION_BATCH_SIZE = 32
@@ -54,13 +61,21 @@ def evaluate_run(
         return figures
     trained = load_trained(run)
     with display.track("Checking every picture") as advance:
-        splits = load_splits(_config_for_other(trained.pipeline.data, data), progress=advance)
+        splits = load_splits(
+            _config_for_other(trained.pipeline.data, data), progress=advance, as_one=True
+        )
+    for line in describe_data(splits):
+        display.stage(line)
     examples = _translate_targets(splits, trained)
     batches = make_dataset(
         examples, trained.decoder, batch_size=trained.pipeline.training.batch_size
     )
     name = Path(data).absolute().name
-    with display.track(f"Evaluation on {name}", len(examples)) as advance:
+    folder = run.evaluation(f"other-{name}")
+    with (
+        translate_read_errors(examples, trained.decoder),
+        display.track(f"Evaluation on {name}", len(examples)) as advance,
+    ):
         evaluation = evaluate(
             Predictor(
                 Forward(trained.model, trained.head.activate),
@@ -72,9 +87,10 @@ def evaluate_run(
             files=examples.ids,
             targets=examples.targets,
             train_targets=_read_train_targets(run),
-            folder=run.evaluation(f"other-{name}"),
+            folder=folder,
             progress=advance,
         )
+    write_quarantine_csv(splits.quarantined, folder / "quarantine.csv")
     return evaluation.figures
 
 
@@ -86,6 +102,7 @@ def _config_for_other(config: DataConfig, path: str) -> DataConfig:
             "source": "auto",
             "folders": FoldersConfig(),
             "table": config.table.model_copy(update={"split_column": None}),
+            "split": SplitConfig(),
             "validation": 0.0,
             "holdout": 0.0,
         }
@@ -153,31 +170,80 @@ def export_run(path: Path, display: Display, *, directory: str | None = None) ->
         )
 
 
-def predict(path: Path, files: Sequence[str]) -> list[Answer]:
+def predict(
+    path: Path, files: Sequence[str], *, say: Callable[[str], None] | None = None
+) -> list[Answer]:
     """The answers of a run's model, or of an export, about picture files.
+
+    Every file passes the same gate as those that train a model: what a graph would not decode as
+    it is meant is converted first.
+
+    Args:
+        path: Of a run, or of an export.
+        files: Paths of pictures.
+        say: Told what is worth a word about a file.
 
     Raises:
         RunError: `path` is neither a finished run nor an export.
-        DataError: A file is missing or no picture; it is named.
+        DataError: Files that are missing or no pictures; they are named.
     """
     if is_export(path):
-        return predict_files(path, files)
+        return predict_files(path, files, paths=_check(files, _read_config(path), say).paths)
     if not RunDirectory(path).status_file.is_file():
         raise RunError(
             f"{path}: neither a run (`kft runs` lists them) nor an export (a folder that holds "
             "saved_model.pb, or numbered versions)."
         )
     trained = load_trained(open_run(path))
-    examples = Examples(tuple(files), tuple(files), np.zeros(len(files), np.int64))
-    check_files(examples)
+    examples = _check(files, trained.pipeline.data, say)
     predictor = Predictor(
         Forward(trained.model, trained.head.activate),
         num_examples=len(files),
         engine=trained.pipeline.features.engine,
     )
-    outputs = predictor(
-        make_dataset(examples, trained.decoder, batch_size=PREDICTION_BATCH_SIZE),
-        num_examples=len(files),
-        progress=lambda done, total: None,
-    )
+    with translate_read_errors(examples, trained.decoder):
+        outputs = predictor(
+            make_dataset(examples, trained.decoder, batch_size=PREDICTION_BATCH_SIZE),
+            num_examples=len(files),
+            progress=lambda done, total: None,
+        )
     return answers_from_outputs(files, outputs, trained.head.class_names, trained.head.target_kind)
+
+
+def _check(files: Sequence[str], config: DataConfig, say: Callable[[str], None] | None) -> Examples:
+    """The files, or what is to be read in their place.
+
+    Raises:
+        DataError: Files that cannot be used, with their reasons.
+    """
+    paths = tuple(str(Path(file).absolute()) for file in files)
+    outcomes = check_files(Examples(tuple(files), paths, np.zeros(len(files), np.int64)), config)
+    bad = [outcome for outcome in outcomes if isinstance(outcome, Quarantined)]
+    if bad:
+        raise DataError(
+            f"{len(bad)} of {len(files)} files cannot be used, so nothing was predicted. Mend "
+            f"them, or leave them out.\n{list_bad(bad)}"
+        )
+    checked = [outcome for outcome in outcomes if isinstance(outcome, Checked)]
+    for each in checked:
+        words = [*(f"converted ({reason})" for reason in each.repaired), *each.noticed]
+        if words and say is not None:
+            say(f"{each.name}: {'; '.join(words)}")
+    return Examples(
+        tuple(files),
+        tuple(each.path for each in checked),
+        np.zeros(len(files), np.int64),
+        tuple((each.size, each.changed_ns) for each in checked),
+    )
+
+
+def _read_config(export: Path) -> DataConfig:
+    """How the pictures of an export are decoded, as far as it says so."""
+    version = find_version(export)
+    assert version is not None
+    try:
+        card = json.loads((version / "assets.extra" / "kft.json").read_text(encoding="utf-8"))
+        return DataConfig(background=card["input"]["background"])
+    # Exports of others and of before have no such word.
+    except (OSError, ValueError, KeyError, TypeError):
+        return DataConfig()

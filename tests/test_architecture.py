@@ -22,7 +22,7 @@ ORDER = (
     ("training",),
     ("evaluation", "measuring", "planning", "serving"),
     ("workflow",),
-    ("finished", "tuning", "rate_finding"),
+    ("finished", "tuning", "rate_finding", "auditing"),
     ("demo", "doctor"),
     ("cli",),
 )

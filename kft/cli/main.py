@@ -21,6 +21,7 @@ VERBS = (
     "export",
     "tune",
     "data",
+    "audit",
     "find-lr",
     "measure",
     "runs",

@@ -33,7 +33,7 @@ def command(model: Path, files: tuple[str, ...], top: int, as_json: bool) -> Non
 
     from kft.finished import predict
 
-    answers = predict(model, files)
+    answers = predict(model, files, say=lambda words: click.echo(words, err=True))
     if as_json:
         for answer in answers:
             click.echo(json.dumps({"file": answer.file, "values": answer.values}))

@@ -1,10 +1,13 @@
-"""The typed pipeline. Every default of kft is in this file and in no other."""
+"""The typed pipeline. Every default of kft is here or in a section that this file imports."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from kft.config.section import Section
+from kft.config.split_section import SplitConfig, find_split_problems
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -17,12 +20,6 @@ Augmentation = Literal[
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
-class Section(BaseModel):
-    """A part of a pipeline: frozen, and refusing keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
 class FoldersConfig(Section):
     """Which folder above the class folders is which split, where names alone do not say."""
 
@@ -32,10 +29,12 @@ class FoldersConfig(Section):
     """Folder of the validation examples; by default `validation`, `valid`, `val` or `dev`."""
     holdout: str | None = None
     """Folder of the holdout examples; by default `holdout`, `test` or `testing`."""
+    outside: tuple[str, ...] = ()
+    """Folders beside the data folder that links in it may lead into."""
 
 
 class TableConfig(Section):
-    """Columns of a CSV or TSV file that lists the examples."""
+    """Columns of a CSV, TSV or Parquet file that lists the examples."""
 
     path_column: str | None = None
     """Image paths, relative to the table's folder; by default `path`, `file` or `filename`."""
@@ -43,25 +42,8 @@ class TableConfig(Section):
     """One for classes, several for labels (0 or 1) or numbers; by default `label` or `class`."""
     split_column: str | None = None
     """Column that says train, validation or holdout; without it the examples are split by kft."""
-
-
-class SplitConfig(Section):
-    """How examples are dealt out to train, validation and holdout where the data does not say."""
-
-    group_column: str | None = None
-    """Column of the table: examples of one value, a patient or a camera, stay on one side."""
-    group_pattern: str | None = None
-    """Regular expression that finds an example's group in its name, its first bracket: `_(\\w+)_`."""
-    time_column: str | None = None
-    """Column of the table: the latest examples are the holdout, those before them validation."""
-    near_duplicates: Literal["together", "ignore"] = "together"
-    """Whether pictures that look the same stay on one side."""
-    folds: Annotated[int, Field(ge=2, le=100)] | None = None
-    """Cross-validation: `fold` of so many parts of what is not the holdout is validation."""
-    fold: Annotated[int, Field(ge=0)] = 0
-    """Which part is validation, from 0; below `folds`."""
-    file: str | None = None
-    """A splits.csv as a run writes it: its splits are taken, by the names of the examples."""
+    outside: tuple[str, ...] = ()
+    """Folders beside the table's own that its paths, or links among them, may lead into."""
 
 
 class RecordConfig(Section):
@@ -79,7 +61,7 @@ class DataConfig(Section):
     """Where the labelled examples are, and how they become train, validation and holdout."""
 
     path: str | None = None
-    """A folder, a CSV or TSV file, a folder or glob of TFRecord files, or `tfds:NAME`."""
+    """A folder, a CSV, TSV or Parquet file, a folder or glob of TFRecord files, or `tfds:NAME`."""
     source: Literal["auto", "folder", "table", "tfds", "tfrecord"] = "auto"
     """What `path` is; `auto` looks."""
     target: Literal["auto", "class", "labels", "number"] = "auto"
@@ -110,12 +92,15 @@ class DataConfig(Section):
     """Memory that `cache: auto` may take, in megabytes."""
 
     @model_validator(mode="after")
-    def _leave_something_to_train_on(self) -> DataConfig:
-        if self.validation + self.holdout >= 1.0:
-            raise ValueError(
-                f"validation {self.validation} and holdout {self.holdout} leave nothing to train "
-                "on; their sum must be below 1"
-            )
+    def _splits_can_be_made(self) -> DataConfig:
+        problems = find_split_problems(
+            self.split,
+            shares={"validation": self.validation, "holdout": self.holdout},
+            source=self.source,
+            validation_folder=self.folders.validation,
+        )
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
 

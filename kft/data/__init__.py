@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
+from kft.data.admitting import write_quarantine_csv
 from kft.data.loading import SOURCES, load_splits
+from kft.data.split_files import format_target, write_splits_csv
 from kft.data.splits import SPLIT_NAMES, Examples, SplitName, Splits, TargetKind
-from kft.data.splitting import format_target, write_splits_csv
 
 __all__ = [
     "SOURCES",
@@ -19,5 +20,6 @@ __all__ = [
     "TargetKind",
     "format_target",
     "load_splits",
+    "write_quarantine_csv",
     "write_splits_csv",
 ]

@@ -8,30 +8,40 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from kft.config.schema import DataConfig
+from kft.data import exif
 from kft.registry import Registry
 
 DECODERS = Registry("modality", {"image": "kft.data.decoding:ImageDecoder"})
+
+Background = Literal["white", "black"]
+BACKGROUND_VALUES = {"white": 255, "black": 0}
+# The first EXIF mark and all after it.
+_FROM_MARK = r"Exif\x00\x00\C*"
 
 
 @dataclass(frozen=True)
 class ImageDecoder:
     """An encoded picture -> uint8 pixels (height, width, 3).
 
-    JPEG, PNG, GIF (its first frame), BMP and WebP; alpha is dropped, 16 bits
-    are cut to 8. Resizing is bilinear with antialiasing. Rounding to uint8 is
-    part of the definition, so that pixels kept in memory, read from files and
-    decoded by the exported graph are the same.
+    JPEG (turned upright, as its EXIF entry says), PNG, GIF (its first frame),
+    BMP and WebP; transparent parts show the background, 16 bits are cut to 8.
+    What it does not decode as meant, the gate converts.
+    Resizing is bilinear with antialiasing. Rounding to uint8 is part of the
+    definition, so that pixels kept in memory, read from files and decoded by
+    the exported graph are the same.
 
     Attributes:
         height: Pixels of the output.
         width: Pixels of the output.
         resize: `stretch` changes the aspect ratio, `crop` keeps the largest
             centred part of the right one, `pad` adds black.
+        background: What shows through transparent parts.
     """
 
     height: int
     width: int
     resize: Literal["stretch", "crop", "pad"] = "stretch"
+    background: Background = "white"
 
     @property
     def output_shape(self) -> tuple[int, int, int]:
@@ -40,8 +50,7 @@ class ImageDecoder:
 
     def __call__(self, encoded: tf.Tensor) -> tf.Tensor:
         """The pixels of one picture: scalar string -> uint8 (height, width, 3)."""
-        picture = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-        picture.set_shape((None, None, 3))
+        picture = decode_picture(encoded, self.background)
         if self.resize == "crop":
             picture = self._crop(picture)
         size = self._fit(picture) if self.resize == "pad" else (self.height, self.width)
@@ -79,6 +88,144 @@ class ImageDecoder:
         )
 
 
+def decode_picture(encoded: tf.Tensor, background: Background) -> tf.Tensor:
+    """A whole picture, upright and opaque: scalar string -> uint8 (height, width, 3)."""
+    picture = tf.cond(
+        tf.equal(tf.strings.substr(encoded, 0, 2), b"\xff\xd8"),
+        lambda: _decode_jpeg(encoded),
+        lambda: _decode_other(encoded, background),
+    )
+    picture.set_shape((None, None, 3))
+    return picture
+
+
+def _decode(encoded: tf.Tensor, *, channels: int) -> tf.Tensor:
+    return tf.io.decode_image(encoded, channels=channels, expand_animations=False)
+
+
+def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+    picture = _decode(encoded, channels=3)
+    head = tf.strings.substr(encoded, 0, exif.WINDOW)
+    return tf.cond(
+        _has_mark(head), lambda: _turn(picture, _read_orientation(head)), lambda: picture
+    )
+
+
+def _decode_other(encoded: tf.Tensor, background: Background) -> tf.Tensor:
+    """What is no JPEG; of these only PNG and WebP are decoded with what is transparent."""
+    start = tf.strings.substr(encoded, 0, 4)
+    return tf.case(
+        [
+            (
+                tf.equal(start, b"\x89PNG"),
+                lambda: _lay_on(background, _decode(encoded, channels=4)),
+            ),
+            (tf.equal(start, b"RIFF"), lambda: _decode_webp(encoded, background)),
+        ],
+        default=lambda: _decode(encoded, channels=3),
+    )
+
+
+def _decode_webp(encoded: tf.Tensor, background: Background) -> tf.Tensor:
+    # TensorFlow refuses a number of channels that is not the picture's own. Never ask it for
+    # any number, by 0: for an animation without transparency it writes beyond its memory.
+    head = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 0, 25), tf.uint8), tf.int32)
+    head = tf.pad(head, [[0, 25]])
+    is_extended, is_lossless = tf.equal(head[15], ord("X")), tf.equal(head[15], ord("L"))
+    has_opacity = tf.logical_or(
+        tf.logical_and(is_extended, tf.bitwise.bitwise_and(head[20], 0x10) > 0),
+        tf.logical_and(is_lossless, tf.bitwise.bitwise_and(head[24], 0x10) > 0),
+    )
+    return tf.cond(
+        has_opacity,
+        lambda: _lay_on(background, _decode(encoded, channels=4)),
+        lambda: _decode(encoded, channels=3),
+    )
+
+
+def _lay_on(background: Background, picture: tf.Tensor) -> tf.Tensor:
+    """Pixels of 4 channels (height, width, 4) -> 3."""
+    colours, opacity = picture[..., :3], picture[..., 3:]
+
+    def mix() -> tf.Tensor:
+        share = tf.cast(opacity, tf.int32)
+        behind = BACKGROUND_VALUES[background] * (255 - share)
+        return tf.cast((tf.cast(colours, tf.int32) * share + behind + 127) // 255, tf.uint8)
+
+    return tf.cond(tf.reduce_min(opacity) < 255, mix, lambda: colours)
+
+
+def find_orientation(encoded: tf.Tensor) -> tf.Tensor:
+    """EXIF's orientation of a JPEG, as `exif.orientation_in_window`: scalar string -> int32."""
+    head = tf.strings.substr(encoded, 0, exif.WINDOW)
+    return tf.cond(
+        _has_mark(head), lambda: _read_orientation(head), lambda: tf.constant(exif.UPRIGHT)
+    )
+
+
+def _has_mark(head: tf.Tensor) -> tf.Tensor:
+    before = tf.strings.regex_replace(head, _FROM_MARK, "", replace_global=False)
+    return tf.strings.length(before) < tf.strings.length(head)
+
+
+def _read_orientation(head: tf.Tensor) -> tf.Tensor:
+    """The rule of `exif.orientation_in_window` in operations of a graph, without a loop.
+
+    Args:
+        head: First bytes of a JPEG that hold an EXIF mark (scalar string).
+    """
+    before = tf.strings.regex_replace(head, _FROM_MARK, "", replace_global=False)
+    start = tf.maximum(tf.strings.length(before), 4)
+    values = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int32)
+    # Zeros in place of what the window cuts off, so that no place lies beyond the end.
+    block = tf.pad(values[start + len(exif.MARK) :], [[0, 16]])
+    is_little = tf.equal(block[0], ord("I"))
+    first, second = tf.where(is_little, 1, 256), tf.where(is_little, 256, 1)
+    # The two-byte number at each place.
+    numbers = block[:-1] * first + block[1:] * second
+    size = tf.shape(block)[0] - 16
+    high, low = (
+        tf.where(is_little, numbers[6], numbers[4]),
+        tf.where(is_little, numbers[4], numbers[6]),
+    )
+    is_sound = tf.reduce_all(
+        [
+            tf.equal(values[start - 4], 0xFF),
+            tf.equal(values[start - 3], 0xE1),
+            tf.equal(block[0], block[1]),
+            tf.logical_or(is_little, tf.equal(block[0], ord("M"))),
+            tf.equal(numbers[2], 42),
+            tf.equal(high, 0),
+            low + 2 <= size,
+        ]
+    )
+    directory = tf.where(is_sound, low, 0)
+    count = tf.minimum(numbers[directory], (size - directory - 2) // 12)
+    entries = directory + 2 + 12 * tf.range(tf.where(is_sound, count, 0))
+    is_stated = tf.logical_and(
+        tf.equal(tf.gather(numbers, entries), exif.ORIENTATION_TAG),
+        tf.equal(tf.gather(numbers, entries + 2), exif.SHORT_TYPE),
+    )
+    stated = tf.reduce_max(tf.where(is_stated, tf.gather(numbers, entries + 8), 0))
+    return tf.where(tf.logical_and(stated >= 1, stated <= 8), stated, exif.UPRIGHT)
+
+
+def _turn(picture: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Pixels as stored -> upright: from 5 on rows are columns, then either way may be mirrored."""
+
+    def holds(orientations: tuple[int, ...]) -> tf.Tensor:
+        return tf.reduce_any(tf.equal(orientation, orientations))
+
+    def turn() -> tf.Tensor:
+        turned = tf.cond(
+            orientation >= 5, lambda: tf.transpose(picture, (1, 0, 2)), lambda: picture
+        )
+        turned = tf.cond(holds((2, 3, 6, 7)), lambda: turned[:, ::-1], lambda: turned)
+        return tf.cond(holds((3, 4, 7, 8)), lambda: turned[::-1], lambda: turned)
+
+    return tf.cond(orientation > exif.UPRIGHT, turn, lambda: picture)
+
+
 def make_decoder(modality: str, height: int, width: int, config: DataConfig) -> Any:
     """The decoder of a backbone's modality, at its input size.
 
@@ -86,9 +233,11 @@ def make_decoder(modality: str, height: int, width: int, config: DataConfig) -> 
         modality: What the backbone reads; `image`.
         height: Pixels of the backbone's input.
         width: Pixels of the backbone's input.
-        config: The `data` section, for `resize`.
+        config: The `data` section, for `resize` and `background`.
 
     Raises:
         ConfigError: The modality is unknown.
     """
-    return DECODERS.load(modality)(height=height, width=width, resize=config.resize)
+    return DECODERS.load(modality)(
+        height=height, width=width, resize=config.resize, background=config.background
+    )

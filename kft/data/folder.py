@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from kft.config.schema import DataConfig, FoldersConfig
-from kft.data.found import IMAGE_ENDINGS, SPLIT_WORDS, Found, find_split, listed
+from kft.data.found import IMAGE_ENDINGS, SPLIT_WORDS, Found, find_split, listed, readable
+from kft.data.refusing import list_bad
 from kft.data.splits import SPLIT_NAMES, Examples, SplitName
+from kft.data.walking import Walker, count_files, describe_ending, find_hidden
 from kft.errors import DataError
 from kft.registry import suggest
 
 _LAYOUT = "Expected FOLDER/<class>/<picture>, or FOLDER/train/<class>/<picture>"
-_SYSTEM_NAMES = ("__macosx", "thumbs.db", "desktop.ini", "@eadir")
+Classes = dict[str, list[str]]
 
 
 def find_folder(config: DataConfig) -> Found:
     """The pictures below class folders, each labelled with its folder's name.
 
+    Every file is accounted for: an example, quarantined, or ignored for a reason.
+
     Raises:
         DataError: The folder is missing or laid out otherwise, a split folder
-            is ambiguous, or the classes of two splits differ.
+            is ambiguous, a class has no picture, or the classes of two splits
+            differ.
     """
     if config.target not in ("auto", "class"):
         raise DataError(
@@ -34,32 +37,43 @@ def find_folder(config: DataConfig) -> Found:
     root = Path(config.path or "").expanduser().absolute()
     if not root.is_dir():
         raise DataError(f"data.path: there is no folder {root}. {_LAYOUT}.")
-    ignored: Counter[str] = Counter()
+    walker = Walker(root, config.folders.outside)
     split_folders = _find_split_folders(root, config.folders)
     if split_folders is None:
-        classes = _read_classes(root, root, ignored)
-        return _to_found(root, [(None, classes)], ignored)
-    for folder in _subfolders(root):
-        if folder not in split_folders.values():
-            reason = f"in folder {folder.name!r}, which is no split"
-            ignored[reason] += sum(1 for _ in _walk(folder))
-    parts: list[tuple[SplitName | None, dict[str, list[Path]]]] = [
-        (split, _read_classes(root, folder, ignored)) for split, folder in split_folders.items()
+        return _to_found(root, [(None, _read_classes(root, root, walker))], walker)
+    for folder in split_folders.values():
+        walker.refuse_outside(folder)
+    _ignore_beside(root, split_folders, walker)
+    parts: list[tuple[SplitName | None, Classes]] = [
+        (split, _read_classes(root, folder, walker)) for split, folder in split_folders.items()
     ]
     _refuse_differing_classes(root, split_folders, parts)
-    return _to_found(root, parts, ignored)
+    return _to_found(root, parts, walker)
 
 
-def _is_hidden(name: str) -> bool:
-    """Whether a name belongs to the system, not to the data."""
-    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
+def _ignore_beside(root: Path, split_folders: dict[SplitName, Path], walker: Walker) -> None:
+    """Count what lies beside the split folders."""
+    for entry in os.scandir(root):
+        hidden = find_hidden(entry.name)
+        if Path(entry.path) in split_folders.values():
+            continue
+        if hidden is not None:
+            walker.ignored[hidden] += count_files(entry)
+        elif entry.is_dir():
+            reason = f"in folder {entry.name!r}, which is no split"
+            walker.ignored[reason] += count_files(entry)
+        elif walker.is_picture(entry):
+            walker.ignored["picture beside the split folders"] += 1
+        else:
+            walker.ignored[describe_ending(entry.name)] += 1
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return sorted(
-        (p for p in folder.iterdir() if p.is_dir() and not _is_hidden(p.name)),
-        key=lambda p: p.name,
-    )
+    try:
+        inside = sorted(folder.iterdir(), key=lambda p: p.name)
+    except OSError as error:
+        raise DataError(f"{folder}: this folder cannot be read: {error.strerror}") from None
+    return [p for p in inside if p.is_dir() and find_hidden(p.name) is None]
 
 
 def _find_split_folders(root: Path, config: FoldersConfig) -> dict[SplitName, Path] | None:
@@ -107,50 +121,53 @@ def _refuse_shared_folders(chosen: dict[SplitName, Path]) -> None:
             )
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Every file below `folder`, by way of links too, each real folder once."""
-    seen: set[str] = set()
-    for parent, subfolders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:
-            subfolders.clear()
-            continue
-        seen.add(real)
-        subfolders.sort()
-        for name in sorted(files):
-            yield Path(parent, name)
-
-
-def _read_classes(root: Path, folder: Path, ignored: Counter[str]) -> dict[str, list[Path]]:
-    """Class name -> its pictures, counting every other file in `ignored`."""
-    classes: dict[str, list[Path]] = {subfolder.name: [] for subfolder in _subfolders(folder)}
-    loose = [p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in IMAGE_ENDINGS]
+def _read_classes(root: Path, folder: Path, walker: Walker) -> Classes:
+    """Class name -> paths of its pictures."""
+    classes: Classes = {}
+    for subfolder in _subfolders(folder):
+        if readable(subfolder.name) != subfolder.name:
+            raise DataError(
+                f"{folder}: the name of class folder {readable(subfolder.name)} is not UTF-8, so "
+                "that no table or model can hold it. Rename the folder."
+            )
+        classes[subfolder.name] = []
     if not classes:
-        found = f"{len(loose)} pictures but no class folders" if loose else "no class folders"
+        loose = sum(p.suffix.lower() in IMAGE_ENDINGS for p in folder.iterdir())
+        found = f"{loose} pictures but no class folders" if loose else "no class folders"
         raise DataError(f"{folder} holds {found}. {_LAYOUT}.")
-    for path in _walk(folder):
-        relative = path.relative_to(folder)
-        if any(_is_hidden(part) for part in relative.parts):
-            ignored["hidden or system file"] += 1
-        elif path.suffix.lower() not in IMAGE_ENDINGS:
-            ignored[f"ending {path.suffix.lower() or '(none)'}"] += 1
-        elif len(relative.parts) == 1:
-            ignored["picture beside the class folders"] += 1
+    start = len(str(folder).rstrip("/")) + 1
+    for path in walker.walk(folder):
+        name, separator, _ = path[start:].partition("/")
+        if separator:
+            classes[name].append(path)
         else:
-            classes[relative.parts[0]].append(path)
-    empty = [name for name, paths in classes.items() if not paths]
-    if empty:
-        raise DataError(
-            f"{folder}: no pictures in {'class folder' if len(empty) == 1 else 'class folders'} "
-            f"{listed(empty)}. Add pictures ({', '.join(IMAGE_ENDINGS)}) or remove the folder."
-        )
+            walker.ignored["picture beside the class folders"] += 1
+    _refuse_empty_classes(root, folder, classes, walker)
     return classes
+
+
+def _refuse_empty_classes(root: Path, folder: Path, classes: Classes, walker: Walker) -> None:
+    empty = [name for name, paths in classes.items() if not paths]
+    if not empty:
+        return
+    starts = tuple(f"{(folder / name).relative_to(root).as_posix()}" for name in empty)
+    bad = [
+        each
+        for each in walker.quarantined
+        if each.name.startswith(tuple(f"{start}/" for start in starts)) or each.name in starts
+    ]
+    why = f" Of these cannot be used:\n{list_bad(bad)}" if bad else ""
+    raise DataError(
+        f"{folder}: no pictures in {'class folder' if len(empty) == 1 else 'class folders'} "
+        f"{listed(empty)}. Add pictures ({', '.join(IMAGE_ENDINGS[:5])} …) or remove the "
+        f"folder.{why}"
+    )
 
 
 def _refuse_differing_classes(
     root: Path,
     folders: dict[SplitName, Path],
-    parts: list[tuple[SplitName | None, dict[str, list[Path]]]],
+    parts: list[tuple[SplitName | None, Classes]],
 ) -> None:
     trained = set(parts[0][1])
     for split, classes in parts[1:]:
@@ -172,8 +189,8 @@ def _refuse_differing_classes(
 
 def _to_found(
     root: Path,
-    parts: list[tuple[SplitName | None, dict[str, list[Path]]]],
-    ignored: Counter[str],
+    parts: list[tuple[SplitName | None, Classes]],
+    walker: Walker,
 ) -> Found:
     class_names = tuple(sorted(parts[0][1]))
     if len(class_names) < 2:
@@ -181,7 +198,7 @@ def _to_found(
             f"{root} has one class folder, {class_names[0]!r}; telling classes apart needs at "
             f"least two. {_LAYOUT}."
         )
-    paths: list[Path] = []
+    paths: list[str] = []
     targets: list[int] = []
     splits: list[SplitName | None] = []
     for split, classes in parts:
@@ -189,10 +206,19 @@ def _to_found(
             paths += classes[name]
             targets += [index] * len(classes[name])
             splits += [split] * len(classes[name])
+    start = len(str(root).rstrip("/")) + 1
     examples = Examples(
-        ids=tuple(p.relative_to(root).as_posix() for p in paths),
-        paths=tuple(str(p) for p in paths),
+        ids=tuple(path[start:] for path in paths),
+        paths=tuple(paths),
         targets=np.asarray(targets, dtype=np.int64),
     )
     given = tuple(split for split in splits if split is not None)
-    return Found(examples, given or None, "class", class_names, f"folder {root}", dict(ignored))
+    return Found(
+        examples,
+        given or None,
+        "class",
+        class_names,
+        f"folder {root}",
+        dict(walker.ignored),
+        quarantined=tuple(walker.quarantined),
+    )

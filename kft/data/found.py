@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kft.data.splits import Examples, SplitName, TargetKind
 
-# Endings of the formats that tf.io.decode_image reads here.
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
+# Endings of pictures: used, converted, or refused by the gate, which looks at the content.
+IMAGE_ENDINGS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".heic", ".heif", ".avif", ".jxl"),
+)
 
 SPLIT_WORDS: Mapping[SplitName, tuple[str, ...]] = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev"),
     "holdout": ("holdout", "test", "testing"),
 }
+
+# How data says that there is no value: what pandas reads so, and its kin.
+MISSING_WORDS = frozenset(
+    (
+        *("nan", "NaN", "NAN", "-nan", "-NaN", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>"),
+        *("null", "Null", "NULL", "none", "None", "NONE"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """What a source or the gate left out because it cannot be used.
+
+    Attributes:
+        name: What the source calls it: an example's id, `labels.csv, line 7: cat/3.jpg`,
+            `train.tfrecord, record 12`.
+        path: The file, or the file that holds it.
+        reason: Why, in words that need neither of the two.
+    """
+
+    name: str
+    path: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -30,6 +58,7 @@ class Found:
         class_names: Name of each class, label or number, by index.
         source: What was read, for messages and for `Splits.origin`.
         ignored: Reason -> how many files were left aside for it.
+        quarantined: What cannot be used and is therefore not among the examples.
         groups: What each example belongs to, where the source says it: examples of one group
             stay on one side of a split.
         times: When each example was made, where the source says it: seconds since 1970, or
@@ -42,6 +71,7 @@ class Found:
     class_names: tuple[str, ...]
     source: str
     ignored: Mapping[str, int] = field(default_factory=dict)
+    quarantined: tuple[Quarantined, ...] = ()
     groups: tuple[str, ...] | None = None
     times: tuple[float, ...] | None = None
 
@@ -61,6 +91,11 @@ def listed(names: list[str] | tuple[str, ...], limit: int = 10) -> str:
     """Up to `limit` names for a message, and how many more there are."""
     shown = ", ".join(names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def readable(name: str) -> str:
+    """A file name in UTF-8; bytes of it that are none are written as `\\xff`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def sort_class_names(labels: Iterable[str]) -> tuple[str, ...]:

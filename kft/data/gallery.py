@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kft.data.input_pipeline import example_seeds
 from kft.data.pixels import read_pixels, translate_read_errors
-from kft.data.splitting import format_target
+from kft.data.split_files import format_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,136 +1,214 @@
-"""One pass over every file: it is digested and looked at before anything is built on it."""
+"""One pass over every file: it is read once and found usable as it is, as converted, or not."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import stat
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
-from kft.data.headers import HeaderError, read_header
+from kft.config.schema import DataConfig
+from kft.data.found import Quarantined, readable
+from kft.data.inspection import Checked, Inspection
+from kft.data.looking import UnusableError, look_at, refuse_stranger
 from kft.data.splits import Examples, TargetKind
-from kft.errors import DataError, first_line
+from kft.data.table_paths import describe_failure
+from kft.data.thumbnails import Measures
+from kft.errors import DataError
 
-# 100 megapixels decode to 300 MB; TensorFlow was seen to take 1.6 GB for 529.
-MAX_PIXELS = 100_000_000
 # Files of a thread's turn: enough that handing them over costs next to nothing.
 _PIECE = 16
 Progress = Callable[[int, int], None]
-
-
-class _UnreadableError(Exception):
-    """Why one file cannot be used."""
+# More than a picture of so many pixels needs, in 16 bits with opacity and without compression.
+_BYTES_PER_PIXEL = 9
+_SPARE_BYTES = 50_000_000
+_START_BYTES = 4096
+Outcome = TypeVar("Outcome", bound="Checked | Quarantined")
 
 
 def check_files(
-    examples: Examples, progress: Progress | None = None, *, decode: bool = True
-) -> tuple[str, ...]:
-    """SHA-256 of each file, after making sure that it can be used.
+    examples: Examples,
+    config: DataConfig,
+    progress: Progress | None = None,
+    *,
+    decode: bool = True,
+    with_likeness: bool = False,
+) -> tuple[Checked | Quarantined, ...]:
+    """What is known of each file, or why it cannot be used, in the order of the examples.
 
     Each file is read once, in threads (reading, digesting and decoding release
-    Python's lock). Nothing is dropped: one bad file refuses all.
+    Python's lock), and is in memory only for so long. A file that the graph
+    would not show as it is meant is converted, once, into the cache folder.
 
     Args:
         examples: What to read.
+        config: The `data` section, for the background and the largest size.
         progress: Called with (files done, files in all).
         decode: Decode every file, by the decoder that training and serving
-            use. Else only those whose first and last bytes leave a doubt; damage
-            within a file is then found by its first real reading.
+            use. Else only those whose bytes leave a doubt; damage within a
+            file is then found by its first real reading.
+        with_likeness: Compute the perceptual hash of each picture.
+    """
+
+    def check(name: str, path: str) -> Checked:
+        facts, _ = _check(name, path, config, decode=decode, with_likeness=with_likeness)
+        return Checked(**facts)
+
+    return tuple(_check_all(examples, check, progress))
+
+
+def inspect_files(
+    examples: Examples, config: DataConfig, progress: Progress | None = None
+) -> tuple[Inspection | Quarantined, ...]:
+    """What each file is and how it looks, or why it cannot be used, in order.
+
+    As `check_files`, and what a thumbnail of each picture says.
+
+    Args:
+        examples: What to read.
+        config: The `data` section, for the background and the largest size.
+        progress: Called with (files done, files in all).
+    """
+
+    def inspect(name: str, path: str) -> Inspection:
+        facts, measures = _check(name, path, config, with_likeness=True, with_measures=True)
+        assert measures is not None
+        return Inspection(**facts, **asdict(measures))
+
+    return tuple(_check_all(examples, inspect, progress))
+
+
+def _check_all(
+    examples: Examples, check: Callable[[str, str], Outcome], progress: Progress | None
+) -> Iterator[Outcome | Quarantined]:
+    def check_piece(files: Sequence[tuple[str, str]]) -> list[Outcome | Quarantined]:
+        outcomes: list[Outcome | Quarantined] = []
+        for name, path in files:
+            try:
+                outcomes.append(check(name, path))
+            except UnusableError as reason:
+                outcomes.append(Quarantined(readable(name), readable(path), str(reason)))
+        return outcomes
+
+    files = list(zip(examples.ids, examples.paths, strict=True))
+    pieces = [files[i : i + _PIECE] for i in range(0, len(files), _PIECE)]
+    done = 0
+    with _quiet_pillow(), ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as pool:
+        for outcomes in pool.map(check_piece, pieces):
+            for outcome in outcomes:
+                yield outcome
+                done += 1
+                if progress is not None:
+                    progress(done, len(files))
+
+
+def _check(
+    name: str,
+    path: str,
+    config: DataConfig,
+    *,
+    decode: bool = False,
+    with_likeness: bool,
+    with_measures: bool = False,
+) -> tuple[dict[str, Any], Measures | None]:
+    """The fields of `Checked`, and what was measured.
 
     Raises:
-        DataError: Files that are unreadable, with their reasons.
+        UnusableError: The file cannot be used.
     """
-    problems: list[str] = []
-    digests: list[str] = []
-    total = len(examples)
-    files = zip(examples.ids, examples.paths, _check_all(examples.paths, decode), strict=True)
-    for done, (name, path, outcome) in enumerate(files, 1):
-        if isinstance(outcome, _UnreadableError):
-            # The id too, where the file is a record that was unpacked to the cache.
-            where = path if path.endswith(name) else f"{name} ({path})"
-            problems.append(f"{where}: {outcome}")
-        else:
-            digests.append(outcome)
-        if progress is not None:
-            progress(done, total)
-    if problems:
-        shown = "\n".join(f"  - {problem}" for problem in problems[:10])
-        more = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise DataError(
-            f"{len(problems)} of {total} pictures cannot be read. Replace or remove them.\n"
-            f"{shown}{more}"
-        )
-    return tuple(digests)
+    if readable(path) != path:
+        raise UnusableError("its name is not UTF-8; rename it")
+    content, status = _read(path, config.max_megapixels)
+    digest = hashlib.sha256(content).hexdigest()
+    look = look_at(
+        content,
+        path=path,
+        digest=digest,
+        config=config,
+        decode=decode,
+        with_likeness=with_likeness,
+        with_measures=with_measures,
+    )
+    if look.converted is not None:
+        path, status = str(look.converted), look.converted.stat()
+    header = look.header
+    facts = {
+        "name": name,
+        "path": path,
+        "digest": digest,
+        "size": status.st_size,
+        "changed_ns": status.st_mtime_ns,
+        "format": header.format,
+        "mode": header.mode,
+        "width": header.width,
+        "height": header.height,
+        "orientation": header.orientation,
+        "repaired": look.repaired,
+        "noticed": look.noticed,
+        "likeness": look.likeness,
+    }
+    return facts, look.measures
 
 
-def _check_all(paths: Sequence[str], decode: bool) -> Iterator[str | _UnreadableError]:
-    pieces = [paths[i : i + _PIECE] for i in range(0, len(paths), _PIECE)]
-    with _own_pixel_limit(), ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as pool:
-        for outcomes in pool.map(lambda piece: [_check(path, decode) for path in piece], pieces):
-            yield from outcomes
-
-
-def _check(path: str, decode: bool) -> str | _UnreadableError:
+def _read(path: str, max_megapixels: float) -> tuple[bytes, os.stat_result]:
+    """The content of a file and its state, once it is sure to be a file and no bottomless one."""
     try:
-        content = Path(path).read_bytes()
-        _check_picture(content, decode)
-    except _UnreadableError as reason:
-        return reason
+        # A pipe would wait for a writer if it were opened, and a device may do anything.
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            raise UnusableError("a folder, pipe or device, not a file")
+        with Path(path).open("rb") as file:
+            status = os.fstat(file.fileno())
+            start = file.read(_START_BYTES)
+            refuse_stranger(start)
+            if status.st_size > _SPARE_BYTES + _BYTES_PER_PIXEL * max_megapixels * 1e6:
+                raise UnusableError(
+                    f"{status.st_size / 1e9:.3g} GB; a picture of {max_megapixels:g} megapixels, "
+                    "the most that are decoded (data.max_megapixels), takes less"
+                )
+            return start + file.read(), status
     except OSError as error:
-        return _UnreadableError(error.strerror or str(error))
-    return hashlib.sha256(content).hexdigest()
-
-
-def _check_picture(content: bytes, decode: bool) -> None:
-    """Make sure that an encoded picture decodes, looking at its size first."""
-    _refuse_what_is_no_picture(content)
-    try:
-        header = read_header(content)
-    except HeaderError as error:
-        raise _UnreadableError(str(error)) from None
-    if header.width * header.height > MAX_PIXELS:
-        raise _UnreadableError(
-            f"{header.width} x {header.height} pixels; at most {MAX_PIXELS // 1_000_000} "
-            "megapixels are decoded"
-        )
-    if decode or not header.looks_whole:
-        _decode(content)
-
-
-def _decode(content: bytes) -> None:
-    import tensorflow as tf
-
-    try:
-        with tf.device("CPU"):
-            tf.io.decode_image(content, channels=3, expand_animations=False)
-    except tf.errors.InvalidArgumentError as error:
-        raise _UnreadableError(first_line(error)[:-1]) from None
-
-
-def _refuse_what_is_no_picture(content: bytes) -> None:
-    start = content[:200].lstrip().lower()
-    if not content:
-        raise _UnreadableError("the file is empty")
-    if start.startswith(b"version https://git-lfs"):
-        raise _UnreadableError("a Git LFS pointer, not the picture; run `git lfs pull`")
-    if start.startswith((b"<!doctype html", b"<html")):
-        raise _UnreadableError("an HTML page, not a picture; the download failed")
+        raise UnusableError(describe_failure(path, error)) from None
 
 
 @contextmanager
-def _own_pixel_limit() -> Iterator[None]:
-    """Leave the limit to `MAX_PIXELS`: Pillow's is lower, and warns without naming a file."""
+def _quiet_pillow() -> Iterator[None]:
+    """Leave the limit of pixels to `data.max_megapixels`, and warnings that name no file aside."""
     from PIL import Image
 
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            yield
     finally:
         Image.MAX_IMAGE_PIXELS = limit
+
+
+def make_unreadable_error(problems: Sequence[str], total: int) -> DataError:
+    """An error that names the first files that cannot be used, and counts the others.
+
+    Args:
+        problems: Of each such file its name and why.
+        total: Files in all.
+    """
+    return DataError(
+        f"{len(problems)} of {total} pictures cannot be read or decoded. Replace or remove them, "
+        f"then run again.\n{list_first(problems)}"
+    )
+
+
+def list_first(problems: Sequence[str]) -> str:
+    """The first ten problems, a line for each, and how many more there are."""
+    shown = "\n".join(f"  - {problem}" for problem in problems[:10])
+    return shown + (f"\n  and {len(problems) - 10} more" if len(problems) > 10 else "")
 
 
 def compute_fingerprint(

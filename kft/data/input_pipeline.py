@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from kft.data.augmentation import Augmentation
 from kft.data.example_cache import ExampleCache
 from kft.data.mixing import Mixing
 from kft.data.order import Sampling, make_order
-from kft.data.pixels import Decoder, read_pixels
+from kft.data.pixels import Decoder, read_pixels, refuse_changed
 from kft.data.splits import Examples
 
 
@@ -86,6 +87,7 @@ def make_view_dataset(
     *,
     view: int,
     batch_size: int,
+    chosen: np.ndarray | None = None,
     cache: ExampleCache | None = None,
     augmentation: Augmentation | None = None,
     seed: int = 0,
@@ -100,22 +102,24 @@ def make_view_dataset(
         decoder: Encoded bytes -> uint8 pixels.
         view: Number of the view, from 0.
         batch_size: Examples of a batch.
-        cache: Their decoded pixels; None to read files.
+        chosen: Places of those that are wanted; None for all.
+        cache: Decoded pixels of all examples; None to read files.
         augmentation: As of `make_dataset`.
         seed: As of `make_dataset`.
     """
     assert len(examples) > 0
     read = _make_reader(examples, decoder, cache)
+    wanted = tf.constant(np.arange(len(examples)) if chosen is None else chosen, tf.int64)
 
     def load(first: tf.Tensor) -> tf.Tensor:
-        indices = tf.range(first, tf.minimum(first + batch_size, len(examples)))
+        indices = wanted[first : first + batch_size]
         times = tf.fill(tf.shape(indices), tf.constant(view, tf.int64))
         pixels = read(times, indices)
         if augmentation is not None:
             pixels = augmentation(pixels, example_seeds(seed, times, indices))
         return tf.cast(pixels, tf.float32)
 
-    return _map(tf.data.Dataset.range(0, len(examples), batch_size), load)
+    return _map(tf.data.Dataset.range(0, len(wanted), batch_size), load)
 
 
 def _make_reader(
@@ -125,7 +129,23 @@ def _make_reader(
     if cache is not None:
         return lambda times, indices: cache.gather(indices, times)
     paths = tf.constant(examples.paths)
-    return lambda times, indices: read_pixels(tf.gather(paths, indices), decoder)
+
+    def check(indices: np.ndarray) -> np.bool_:
+        refuse_changed(examples, indices.tolist())
+        return np.bool_(True)
+
+    def read(times: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+        pixels = read_pixels(tf.gather(paths, indices), decoder)
+        if examples.stamps is None:
+            return pixels
+        # After they were read: what was read is then what was checked.
+        with tf.control_dependencies([pixels]):
+            # Not stateful: tf.data would run batches one after the other.
+            is_same = tf.numpy_function(check, [indices], tf.bool, stateful=False)
+        with tf.control_dependencies([is_same]):
+            return tf.identity(pixels)
+
+    return read
 
 
 def _map(steps: tf.data.Dataset, load: Callable[..., Any]) -> tf.data.Dataset:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import glob
+from dataclasses import replace
 from pathlib import Path
 
 from kft.config.schema import DataConfig
+from kft.data.admitting import admit
 from kft.data.found import Found
-from kft.data.gate import Progress, check_files, compute_fingerprint
-from kft.data.splits import SPLIT_NAMES, Examples, Splits
+from kft.data.gate import Progress, compute_fingerprint
+from kft.data.splits import Splits
 from kft.data.splitting import describe_origin, split_examples
 from kft.errors import DataError
 from kft.registry import Registry
@@ -26,35 +28,57 @@ SOURCES = Registry(
 
 
 def load_splits(
-    config: DataConfig, *, progress: Progress | None = None, decode: bool = True
+    config: DataConfig,
+    *,
+    progress: Progress | None = None,
+    decode: bool = True,
+    as_one: bool = False,
 ) -> Splits:
-    """Find the examples, split them, and check every file.
+    """Find the examples, check every file, and split what can be used.
 
     Args:
         config: The `data` section.
         progress: Called with (files checked, files in all).
         decode: Whether to decode every file, or only those that look damaged;
             see `check_files`. False where they are decoded soon after anyway.
+        as_one: Leave aside what splits the source names: all is train, but for
+            what is carved.
 
     Raises:
         DataError: The data cannot be used as they are; the message names the
             file or key, what is allowed and what to do.
     """
-    name = find_source(config)
-    found: Found = SOURCES.load(name)(config)
-    parts = split_examples(found, config)
-    everything = Examples.join([parts[name] for name in SPLIT_NAMES])
-    digests = check_files(everything, progress, decode=decode)
+    found = find_examples(config)
+    if as_one:
+        found = replace(found, given_splits=None)
+    admitted = admit(found, config, progress, decode=decode)
+    found = admitted.found
+    parts = split_examples(found, config, alike=admitted.alike)
     return Splits(
         train=parts["train"],
         validation=parts["validation"],
         holdout=parts["holdout"],
         target_kind=found.target_kind,
         class_names=found.class_names,
-        fingerprint=compute_fingerprint(everything, digests, found.target_kind, found.class_names),
-        origin=describe_origin(found, config),
+        fingerprint=compute_fingerprint(
+            found.examples, admitted.digests, found.target_kind, found.class_names
+        ),
+        origin=describe_origin(found, config, alike=admitted.alike),
         ignored=found.ignored,
+        quarantined=found.quarantined,
+        repaired=admitted.count_repaired(),
+        noticed=admitted.count_noticed(),
     )
+
+
+def find_examples(config: DataConfig) -> Found:
+    """What the source of a pipeline holds, not yet looked at.
+
+    Raises:
+        DataError: There are no data, or they are laid out in no way that is known.
+    """
+    found: Found = SOURCES.load(find_source(config))(config)
+    return found
 
 
 def find_source(config: DataConfig) -> str:
@@ -74,13 +98,13 @@ def find_source(config: DataConfig) -> str:
         if not any(path.glob("*.tfrecord*")):
             return "folder"
         return "tfds" if (path / "dataset_info.json").is_file() else "tfrecord"
-    if path.suffix.lower() in (".csv", ".tsv"):
+    if path.suffix.lower() in (".csv", ".tsv", ".parquet"):
         return "table"
     if ".tfrecord" in path.name or glob.has_magic(config.path):
         return "tfrecord"
     if path.exists():
         raise DataError(
-            f"data.path: {path} is no data source. Expected a folder, a .csv or .tsv file, "
-            "TFRecord files, or tfds:NAME; data.source says which, where the name does not."
+            f"data.path: {path} is no data source. Expected a folder, a .csv, .tsv or .parquet "
+            "file, TFRecord files, or tfds:NAME; data.source says which, where the name does not."
         )
     raise DataError(f"data.path: there is nothing at {path.absolute()}.")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from kft.data.found import Quarantined
+
 TargetKind = Literal["class", "labels", "number"]
 SplitName = Literal["train", "validation", "holdout"]
+# Bytes of a file, and nanoseconds since 1970 at which it was changed.
+Stamp = tuple[int, int]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "holdout")
 
 
@@ -22,14 +27,18 @@ class Examples:
         paths: Absolute path of each example's file.
         targets: int64 (examples,) class indices; float32 (examples, labels) of
             0 and 1; or float32 (examples, numbers).
+        stamps: Size and time of change of each file when it was checked; None
+            where nobody checked.
     """
 
     ids: tuple[str, ...]
     paths: tuple[str, ...]
     targets: np.ndarray
+    stamps: tuple[Stamp, ...] | None = None
 
     def __post_init__(self) -> None:
         assert len(self.ids) == len(self.paths) == len(self.targets)
+        assert self.stamps is None or len(self.stamps) == len(self.ids)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -40,6 +49,7 @@ class Examples:
             ids=tuple(self.ids[i] for i in indices),
             paths=tuple(self.paths[i] for i in indices),
             targets=self.targets[np.asarray(indices, dtype=np.int64)],
+            stamps=self.stamps and tuple(self.stamps[i] for i in indices),
         )
 
     @staticmethod
@@ -49,6 +59,9 @@ class Examples:
             ids=tuple(name for part in parts for name in part.ids),
             paths=tuple(path for part in parts for path in part.paths),
             targets=np.concatenate([part.targets for part in parts]),
+            stamps=None
+            if any(part.stamps is None for part in parts)
+            else tuple(stamp for part in parts for stamp in part.stamps or ()),
         )
 
 
@@ -66,6 +79,9 @@ class Splits:
             order of the files.
         origin: How the split was made, in words.
         ignored: Reason -> how many files of the source were left aside for it.
+        quarantined: What cannot be used, and why.
+        repaired: Reason -> how many files are used as converted for it.
+        noticed: Word on a file that is used -> how many it is true of.
     """
 
     train: Examples
@@ -76,6 +92,9 @@ class Splits:
     fingerprint: str
     origin: str
     ignored: Mapping[str, int] = field(default_factory=dict)
+    quarantined: tuple[Quarantined, ...] = ()
+    repaired: Mapping[str, int] = field(default_factory=dict)
+    noticed: Mapping[str, int] = field(default_factory=dict)
 
     def get(self, split: SplitName) -> Examples:
         """The examples of one split, by its name."""

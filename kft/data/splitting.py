@@ -2,154 +2,251 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import math
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
 from kft.config.schema import DataConfig
+from kft.data.by_time import find_starts, format_time, latest_times
+from kft.data.carving import Cut, carve
 from kft.data.found import Found, listed
-from kft.data.splits import SPLIT_NAMES, Examples, SplitName, Splits, TargetKind
+from kft.data.grouping import find_groups, join_units, name_grouping
+from kft.data.split_files import read_splits
+from kft.data.splits import SPLIT_NAMES, Examples, SplitName
 from kft.errors import DataError
-from kft.runs.atomic import write_text
+
+Alike = Sequence[Sequence[int]]
 
 
-def split_examples(found: Found, config: DataConfig) -> dict[SplitName, Examples]:
+def split_examples(
+    found: Found, config: DataConfig, *, alike: Alike = ()
+) -> dict[SplitName, Examples]:
     """The examples of each split, in the order of their ids.
 
-    Splits that the source names are kept. A missing validation or holdout is
-    carved from train: within each class, the examples in the order of
-    SHA-256(split_seed, id) are dealt out by the configured shares. The same
-    ids and targets give the same split, and adding a file moves few others.
+    Splits that a file or the source names are kept. A missing validation or
+    holdout is carved from train: stratified and by lot, by group, by time or
+    in folds, as `data.split` says. The same ids and targets give the same
+    split, whatever their order; where examples are dealt out one by one, one
+    more of them moves few others.
+
+    Args:
+        found: What a source found.
+        config: The `data` section.
+        alike: Sets of positions in `found.examples` that look the same. With
+            `split.near_duplicates: together` a set stays on one side of what
+            is carved.
 
     Raises:
-        DataError: A class has too few examples for the splits asked for, or
-            nothing is left to train on.
+        DataError: A class has too few examples or groups for the splits asked
+            for, or is missing from one; groups, times or the file do not fit
+            the data; nothing is left to train on.
     """
     order = sorted(range(len(found.examples)), key=lambda i: found.examples.ids[i])
-    examples = found.examples.take(order)
-    given = ["train"] * len(order)
-    if found.given_splits is not None:
-        given = [found.given_splits[i] for i in order]
-    members: dict[SplitName, list[int]] = {name: [] for name in SPLIT_NAMES}
-    for index, name in enumerate(given):
-        members[name].append(index)  # type: ignore[index]
-    if not members["train"]:
+    alike = _follow(alike, order)
+    found = _take(found, order)
+    splits = _split(found, config, alike)
+    members = {name: np.flatnonzero(splits == name) for name in SPLIT_NAMES}
+    if not len(members["train"]):
         raise DataError(f"{found.source}: no example is in the train split.")
-    _refuse_unlearnable_classes(examples, members, found)
-    shares: dict[SplitName, float] = {
-        "validation": 0.0 if members["validation"] else config.validation,
-        "holdout": 0.0 if members["holdout"] else config.holdout,
-    }
-    carved = _carve(examples, members["train"], shares, found, config.split_seed)
-    return {
-        name: examples.take(sorted(carved[name] + ([] if name == "train" else members[name])))
-        for name in SPLIT_NAMES
-    }
+    _refuse_missing_classes(found, config, members)
+    return {name: found.examples.take(members[name]) for name in SPLIT_NAMES}
 
 
-def _refuse_unlearnable_classes(
-    examples: Examples, members: dict[SplitName, list[int]], found: Found
-) -> None:
-    """Refuse a class that has examples, but none in train."""
-    if found.target_kind != "class":
-        return
-    learned = set(examples.targets[members["train"]].tolist())
-    for split in ("validation", "holdout"):
-        strange = set(examples.targets[members[split]].tolist()) - learned
-        if strange:
-            names = [found.class_names[index] for index in sorted(strange)]
+def _take(found: Found, order: Sequence[int]) -> Found:
+    """The same examples in another order."""
+    return replace(
+        found,
+        examples=found.examples.take(order),
+        given_splits=found.given_splits and tuple(found.given_splits[i] for i in order),
+        groups=found.groups and tuple(found.groups[i] for i in order),
+        times=found.times and tuple(found.times[i] for i in order),
+    )
+
+
+def _split(found: Found, config: DataConfig, alike: Alike) -> np.ndarray:
+    """The split of each example, an array of names."""
+    if config.split.file is not None:
+        return np.asarray(read_splits(found, config.split.file), dtype=object)
+    splits = _given(found)
+    if "train" not in splits:
+        return splits
+    groups = find_groups(found, config.split)
+    if groups is not None:
+        _refuse_divided_groups(found, config, groups)
+    cut = _make_cut(found, config, groups)
+    if cut is None:
+        return splits
+    positions, unit_of = _find_units(found, config, groups, alike)
+    if found.times is None:
+        splits[positions] = carve(found, positions, unit_of, cut)
+        return splits
+    starts = find_starts(found, positions, unit_of, cut.shares)
+    times = latest_times(found, positions, unit_of)
+    for name in ("validation", "holdout"):
+        if name in starts:
+            splits[positions[times >= starts[name]]] = name
+    return splits
+
+
+def _given(found: Found) -> np.ndarray:
+    """The split that the source names for each example; train where it names none."""
+    splits = found.given_splits or ("train",) * len(found.examples)
+    return np.asarray(splits, dtype=object)
+
+
+def _make_cut(found: Found, config: DataConfig, groups: Sequence[str] | None) -> Cut | None:
+    """What is to be carved out of the training examples; None for nothing.
+
+    Raises:
+        DataError: A setting would have no effect on these data.
+    """
+    split, given = config.split, set(_given(found))
+    shares = {name: getattr(config, name) for name in SPLIT_NAMES[1:] if name not in given}
+    shares = {name: share for name, share in shares.items() if share > 0.0}
+    if split.time_column is not None and found.times is None:
+        raise DataError(
+            f"data.split.time_column: {found.source} has no columns; a table has. "
+            "Leave it out to split by lot."
+        )
+    if found.times is not None and not shares:
+        raise DataError(
+            f"data.split.time_column: {found.source} names the splits of its examples, so that "
+            "nothing is left to split by time. Leave it out, or the splits."
+        )
+    if split.folds is not None:
+        if "validation" in given:
             raise DataError(
-                f"{found.source}: class {listed(names)} is in the {split} split, but not in train, "
-                "so it could never be learned. Add training examples or remove the class."
+                f"data.split.folds: {found.source} names its validation examples, but folds take "
+                "turns at being validation. Leave data.split.folds out, or let train hold them."
+            )
+        # Without a holdout to carve, all of train is folded.
+        shares = shares if "holdout" in shares else {}
+    elif not shares:
+        return None
+    grouping = None if groups is None else name_grouping(split)
+    return Cut(shares, config.split_seed, split.folds, split.fold, grouping)
+
+
+def _find_units(
+    found: Found, config: DataConfig, groups: Sequence[str] | None, alike: Alike
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the training examples, and the unit of each."""
+    positions: list[int] = np.flatnonzero(_given(found) == "train").tolist()
+    if config.split.near_duplicates == "ignore":
+        alike = ()
+    inside = groups and [groups[i] for i in positions]
+    return np.asarray(positions), join_units(len(positions), inside, _follow(alike, positions))
+
+
+def _follow(alike: Alike, order: Sequence[int]) -> Alike:
+    """Where the members of each set are in `order`, as far as they are in it."""
+    if not alike:
+        return ()
+    place_of = {position: place for place, position in enumerate(order)}
+    return [[place_of[i] for i in positions if i in place_of] for positions in alike]
+
+
+def _refuse_divided_groups(found: Found, config: DataConfig, groups: Sequence[str]) -> None:
+    """Refuse splits of the source that put a group on two sides."""
+    splits_of: dict[str, set[SplitName]] = {}
+    for group, split in zip(groups, _given(found), strict=True):
+        splits_of.setdefault(group, set()).add(split)
+    divided = sorted(group for group, splits in splits_of.items() if len(splits) > 1)
+    if divided:
+        names = [f"{group} ({', '.join(sorted(splits_of[group]))})" for group in divided]
+        raise DataError(
+            f"{found.source}: the splits that it names divide {len(divided)} groups by "
+            f"{name_grouping(config.split)}: {listed(names)}. Move the examples of a group to one "
+            "side, or leave the splits out to have kft make them."
+        )
+
+
+def _refuse_missing_classes(
+    found: Found, config: DataConfig, members: Mapping[SplitName, np.ndarray]
+) -> None:
+    """Refuse a class that some split has and another lacks."""
+    if found.target_kind == "number":
+        return
+    present = {
+        split: _find_present(found.examples.targets[positions])
+        for split, positions in members.items()
+        if len(positions)
+    }
+    for (split, classes), (other, others) in product(present.items(), repeat=2):
+        names = [found.class_names[index] for index in sorted(others - classes)]
+        if names:
+            word = "class" if found.target_kind == "class" else "label"
+            fate = "learned" if split == "train" else "judged"
+            raise DataError(
+                f"{found.source}: {word} {listed(names)} is in the {other} split, but not in "
+                f"{split}, so it could never be {fate}. Add examples of it to {split} or "
+                f"remove the {word}{_another_way(found, config, split)}."
             )
 
 
-def _carve(
-    examples: Examples,
-    indices: Sequence[int],
-    shares: dict[SplitName, float],
-    found: Found,
-    seed: int,
-) -> dict[SplitName, list[int]]:
-    """Deal `indices` out by `shares`, the rest to train, stratum by stratum."""
-    strata: dict[int, list[int]] = {}
-    for index in indices:
-        stratum = int(examples.targets[index]) if found.target_kind == "class" else 0
-        strata.setdefault(stratum, []).append(index)
-    carved: dict[SplitName, list[int]] = {name: [] for name in SPLIT_NAMES}
-    for stratum, members in sorted(strata.items()):
-        name = found.class_names[stratum] if found.target_kind == "class" else None
-        counts = _count_shares(len(members), shares, name, found.source)
-        queue = sorted(members, key=lambda i: _draw(seed, examples.ids[i]))
-        for split, count in counts.items():
-            carved[split] += queue[:count]
-            queue = queue[count:]
-        carved["train"] += queue
-    return carved
+def _find_present(targets: np.ndarray) -> set[int]:
+    """Indices of the classes, or of the labels, that occur."""
+    if targets.ndim == 1:
+        return set(np.unique(targets).tolist())
+    return set(np.flatnonzero((targets > 0.5).any(axis=0)).tolist())
 
 
-def _draw(seed: int, example_id: str) -> bytes:
-    """The lot of an example: fixed by the seed and its id alone."""
-    return hashlib.sha256(f"{seed}\n{example_id}".encode()).digest()
-
-
-def _count_shares(
-    total: int, shares: dict[SplitName, float], class_name: str | None, source: str
-) -> dict[SplitName, int]:
-    """How many of `total` examples each split takes, at least one, leaving one to train on."""
-    wanted = {split: share for split, share in shares.items() if share > 0.0}
-    if total < 1 + len(wanted):
-        of_class = f"class {class_name!r} has" if class_name is not None else "there are"
-        off = " and ".join(f"data.{split}=0" for split in wanted)
-        raise DataError(
-            f"{source}: {of_class} {total} example{'s' * (total != 1)}, too few for train and "
-            f"{' and '.join(wanted)}, which need at least {1 + len(wanted)}. "
-            f"Add pictures, remove the class, or set {off}."
+def _another_way(found: Found, config: DataConfig, split: SplitName) -> str:
+    """What else may be done about a class that a split lacks."""
+    if config.split.file is not None:
+        return ", or leave data.split.file out to have a new split made"
+    if found.times is not None:
+        return (
+            ", set other shares (data.validation, data.holdout), or leave data.split.time_column "
+            "out to split by lot"
         )
-    counts = {split: max(1, math.floor(total * share + 0.5)) for split, share in wanted.items()}
-    while sum(counts.values()) >= total:
-        largest = max(counts, key=lambda split: counts[split])
-        counts[largest] -= 1
-    return counts
+    return "" if split == "train" else f", or have kft take the {split} split from train"
 
 
-def describe_origin(found: Found, config: DataConfig) -> str:
-    """How the split was made, in words."""
-    given = [name for name in SPLIT_NAMES if found.given_splits and name in found.given_splits]
-    wanted = {"validation": config.validation, "holdout": config.holdout}
-    carved = [f"{name} {wanted[name]:g}" for name in wanted if name not in given and wanted[name]]
+def describe_origin(found: Found, config: DataConfig, *, alike: Alike = ()) -> str:
+    """How the split was made, in words; the arguments are those of `split_examples`."""
+    if config.split.file is not None:
+        return f"{found.source}; splits of {config.split.file}"
+    given = [name for name in SPLIT_NAMES if name in (found.given_splits or ())]
     parts = [found.source]
     if given:
         parts.append(f"given: {', '.join(given)}")
-    if carved:
-        how = "stratified by class" if found.target_kind == "class" else "at random"
-        whole = "train" if given else "all"
-        parts.append(f"taken from {whole} {how}, seed {config.split_seed}: {', '.join(carved)}")
+    groups = find_groups(found, config.split)
+    cut = _make_cut(found, config, groups)
+    if cut is not None:
+        positions, unit_of = _find_units(found, config, groups, alike)
+        how = (
+            _describe_cut(found, config, cut, groups and [groups[int(i)] for i in positions])
+            if found.times is None
+            else _describe_starts(find_starts(found, positions, unit_of, cut.shares))
+        )
+        parts.append(f"taken from {'train' if given else 'all'} {how}")
+        sets = sum(len(examples) > 1 for examples in alike)
+        if sets and config.split.near_duplicates == "together":
+            parts.append(f"near duplicates kept together: {sets} set{'s' * (sets != 1)}")
     return "; ".join(parts)
 
 
-def format_target(target: np.ndarray, kind: TargetKind, class_names: Sequence[str]) -> str:
-    """A target as people read it: class name, label names joined by ';', or the numbers."""
-    if kind == "class":
-        return class_names[int(target)]
-    if kind == "labels":
-        return ";".join(name for name, on in zip(class_names, target, strict=True) if on > 0.5)
-    return ";".join(format(float(value), ".9g") for value in target)
+def _describe_cut(found: Found, config: DataConfig, cut: Cut, groups: Sequence[str] | None) -> str:
+    """As 'by speaker: 6 groups, stratified by class, seed 0: validation 0.2, holdout 0.2'."""
+    strata = {
+        "class": "stratified by class",
+        "labels": "stratified by label",
+        "number": "at random",
+    }
+    how = [f"{strata[found.target_kind]}, seed {cut.seed}"]
+    if groups is not None:
+        how.insert(0, f"by {cut.grouping}: {len(set(groups))} groups")
+    carved = [f"{name} {share:g}" for name, share in cut.shares.items()]
+    if cut.folds is not None:
+        carved = [f"validation is fold {cut.fold} of {cut.folds}, counted from 0"]
+        carved += [f"holdout {config.holdout:g}"] * ("holdout" in cut.shares)
+    return f"{', '.join(how)}: {', '.join(carved)}"
 
 
-def write_splits_csv(splits: Splits, path: Path | str) -> None:
-    """Write the columns split, id, target, one line for each example."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["split", "id", "target"])
-    for name in SPLIT_NAMES:
-        examples = splits.get(name)
-        for example_id, target in zip(examples.ids, examples.targets, strict=True):
-            value = format_target(target, splits.target_kind, splits.class_names)
-            writer.writerow([name, example_id, value])
-    write_text(path, text.getvalue())
+def _describe_starts(starts: Mapping[SplitName, float]) -> str:
+    """As 'by time: validation from 2024-03-01, holdout from 2024-05-01'."""
+    told = [f"{name} from {format_time(starts[name])}" for name in SPLIT_NAMES if name in starts]
+    return f"by time: {', '.join(told)}"

@@ -1,285 +1,245 @@
-"""A CSV or TSV table of image paths and labels."""
+"""A CSV, TSV or Parquet table of image paths and labels."""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-import os
+from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kft.config.schema import DataConfig, TableConfig
-from kft.data.found import SPLIT_WORDS, Found, find_split, listed, sort_class_names
-from kft.data.splits import Examples, SplitName, TargetKind
+from kft.config.schema import DataConfig
+from kft.data.found import Found, Quarantined, listed, sort_class_names
+from kft.data.refusing import list_bad, refuse_bad
+from kft.data.splits import SPLIT_NAMES, Examples, SplitName, TargetKind
+from kft.data.table_columns import Columns, choose_columns
+from kft.data.table_fields import BadCellError, NameField, TimeField, parse_number
+from kft.data.table_paths import PathFinder
+from kft.data.table_reading import Row, Table, open_table
 from kft.errors import DataError
-from kft.registry import suggest
-
-_PATH_COLUMNS = ("path", "file", "filename")
-_LABEL_COLUMNS = ("label", "class")
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One line of the table: its number in the file and its value by column."""
-
-    line: int
-    values: dict[str, str]
 
 
 def find_table(config: DataConfig) -> Found:
-    """The pictures and labels that a CSV or TSV file lists.
+    """The pictures and labels that a CSV, TSV or Parquet file lists.
+
+    Memory grows with the number of rows, by their paths and a few numbers
+    each, but not with the other columns.
 
     Raises:
-        DataError: The table or a column is missing, a line is short, a label
-            is blank or of another kind, or a path is missing, listed twice
-            or outside the table's folder.
+        DataError: The table or a column is missing, its bytes are no table,
+            its labels cannot be learned, or rows cannot be used: all of them,
+            or any where `data.on_bad` is `stop`. A row cannot be used where a
+            value is blank or of another kind than its column's, and where its
+            picture is missing, outside the table's folder, or listed before.
     """
-    table = Path(config.path or "").expanduser().absolute()
-    header, rows = _read_rows(table)
-    path_column = _choose_path_column(table, header, config.table)
-    label_columns = _choose_label_columns(table, header, config.table)
-    _refuse_blanks(table, rows, (path_column, *label_columns))
-    ids, paths = _resolve_paths(table, rows, path_column)
-    kind, class_names, targets = _read_targets(table, rows, label_columns, config.target)
-    splits = _read_splits(table, header, rows, config.table.split_column)
+    table = open_table(Path(config.path or "").expanduser().absolute())
+    columns = choose_columns(table, config)
+    rows = _Rows(table, columns, PathFinder(table.path.parent, config.table.outside))
+    quarantined = rows.read()
+    if not rows.total:
+        raise DataError(f"{table.path}: no {table.unit} of data below the header.")
+    refuse_bad(
+        quarantined,
+        rows.total,
+        on_bad=config.on_bad,
+        source=str(table.path),
+        what=f"{table.unit}s",
+    )
+    _refuse_mixed_times(table, columns.time)
+    values = rows.values
+    kind, class_names, targets = _read_targets(
+        table, columns, values[:, : len(columns.labels)], quarantined
+    )
+    ids = rows.ids
     return Found(
-        examples=Examples(ids=ids, paths=paths, targets=targets),
-        given_splits=splits,
+        examples=Examples(ids, rows.make_paths(ids), targets),
+        given_splits=_read_splits(columns, values),
         target_kind=kind,
         class_names=class_names,
-        source=f"table {table}",
+        source=f"table {table.path}",
+        quarantined=quarantined,
+        groups=_read_groups(columns, values),
+        times=None if columns.time is None else tuple(values[:, -1].tolist()),
     )
 
 
-def _read_rows(table: Path) -> tuple[list[str], list[_Row]]:
-    if not table.is_file():
-        raise DataError(f"data.path: there is no table {table}.")
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{table}: not UTF-8 text ({error.reason}). Save it as UTF-8.") from None
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_find_delimiter(table, text))
-    header: list[str] = []
-    rows: list[_Row] = []
-    for line in reader:
-        cells = [cell.strip() for cell in line]
-        if not any(cells):
-            continue
-        if not header:
-            header = cells
-        elif len(cells) != len(header):
-            raise DataError(
-                f"{table}, line {reader.line_num}: {len(cells)} values for {len(header)} columns "
-                f"({listed(header)}). Quote values that hold the delimiter."
-            )
-        else:
-            rows.append(_Row(reader.line_num, dict(zip(header, cells, strict=True))))
-    if not rows:
-        raise DataError(f"{table}: no line of data. Expected a header and a line per picture.")
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        raise DataError(f"{table}: column {listed(repeated)} comes twice in the header.")
-    return header, rows
+class _Rows:
+    """What is kept of the rows: an id each, and a number for each column but the path.
 
+    Ids are the keys of a mapping to their places, so that nothing is held twice
+    while a table is read.
+    """
 
-def _find_delimiter(table: Path, text: str) -> str:
-    if table.suffix.lower() == ".tsv":
-        return "\t"
-    header = text.partition("\n")[0]
-    return max(",;\t", key=header.count)  # the comma, where none occurs
+    def __init__(self, table: Table, columns: Columns, finder: PathFinder) -> None:
+        self.total = 0
+        self._table = table
+        self._columns = columns
+        self._finder = finder
+        self._places: dict[str, int] = {}
+        self._numbers = array("q")
+        self._values = array("d")
+        self._contradicted: set[int] = set()
+        # Number of the row, id where there is one, path, reason.
+        self._bad: list[tuple[int, str, str, str]] = []
 
-
-def _choose_path_column(table: Path, header: list[str], config: TableConfig) -> str:
-    if config.path_column is not None:
-        return _require_column(table, header, "path_column", config.path_column)
-    return _find_usual_column(table, header, "path_column", _PATH_COLUMNS)
-
-
-def _choose_label_columns(table: Path, header: list[str], config: TableConfig) -> tuple[str, ...]:
-    if config.label_columns:
+    def read(self) -> tuple[Quarantined, ...]:
+        """Read all rows, and give those that cannot be used, in their order."""
+        names = [self._columns.path, *(field.column for field in self._columns.fields)]
+        for row in self._table.read(names):
+            self.total += 1
+            self._read_row(row)
+        self._bad.sort()
+        place = f"{self._table.path.name}, {self._table.unit}"
         return tuple(
-            _require_column(table, header, "label_columns", name) for name in config.label_columns
+            Quarantined(f"{place} {number}{example_id and f': {example_id}'}", path, reason)
+            for number, example_id, path, reason in self._bad
         )
-    return (_find_usual_column(table, header, "label_columns", _LABEL_COLUMNS),)
+
+    def _read_row(self, row: Row) -> None:
+        example_id, path = "", str(self._table.path)
+        try:
+            if row.problem is not None:
+                raise BadCellError(row.problem)
+            written, *cells = row.cells
+            if not written:
+                raise BadCellError(f"column {self._columns.path!r} is blank")
+            example_id, path = self._finder.locate(written)
+            # Before the file: a class whose pictures are all missing is to be known, not gone.
+            values = [
+                field.parse(cell) for field, cell in zip(self._columns.fields, cells, strict=True)
+            ]
+            problem = self._finder.find_problem(path)
+            if problem is not None:
+                raise BadCellError(problem)
+            self._keep(example_id, path, row.number, values)
+        except BadCellError as error:
+            self._bad.append((row.number, example_id, path, str(error)))
+
+    def _keep(self, example_id: str, path: str, number: int, values: Sequence[float]) -> None:
+        place = self._places.setdefault(example_id, len(self._numbers))
+        if place == len(self._numbers):
+            self._numbers.append(number)
+            self._values.extend(values)
+            return
+        first, unit = self._numbers[place], self._table.unit
+        kept = self._values[place * len(values) : (place + 1) * len(values)]
+        differing = [
+            repr(field.column)
+            for field, one, other in zip(self._columns.fields, kept, values, strict=True)
+            if one != other
+        ]
+        if differing and place not in self._contradicted:
+            # Nothing says which of the two is right.
+            self._contradicted.add(place)
+            again = f"listed again in {unit} {number}, with another {listed(differing)}"
+            self._bad.append((first, example_id, path, again))
+        if differing:
+            raise BadCellError(f"listed in {unit} {first} too, with another {listed(differing)}")
+        raise BadCellError(f"listed already in {unit} {first}")
+
+    @property
+    def values(self) -> np.ndarray:
+        """float64 (rows that can be used, columns but the path)."""
+        values = np.frombuffer(self._values, dtype=np.float64)
+        values = values.reshape(-1, len(self._columns.fields))
+        return np.delete(values, sorted(self._contradicted), axis=0)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of the rows that can be used."""
+        return tuple(
+            name for name, place in self._places.items() if place not in self._contradicted
+        )
+
+    def make_paths(self, ids: Sequence[str]) -> tuple[str, ...]:
+        """The paths of ids, which the rows then forget: both at once would be the most memory."""
+        self._places.clear()
+        return tuple(map(self._finder.path_of, ids))
 
 
-def _require_column(table: Path, header: list[str], key: str, name: str) -> str:
-    if name not in header:
+def _refuse_mixed_times(table: Table, times: TimeField | None) -> None:
+    if times is not None and len(times.kinds) > 1:
+        found = " and ".join(f"{kind} ({text})" for kind, text in times.kinds.items())
         raise DataError(
-            f"data.table.{key}: {table} has no column {name!r}. {suggest(name, header)} "
-            f"Columns: {listed(header, 30)}."
+            f"{table.path}: column {times.column!r} holds {found}, which have no common order. "
+            "Write all times in one way."
         )
-    return name
-
-
-def _find_usual_column(table: Path, header: list[str], key: str, usual: Sequence[str]) -> str:
-    chosen = [name for name in header if name.lower() in usual]
-    if len(chosen) != 1:
-        found = f"more than one: {listed(chosen)}" if chosen else "none"
-        raise DataError(
-            f"{table}: looked for a column {' or '.join(usual)} and found {found}. "
-            f"Columns: {listed(header, 30)}. Say which with data.table.{key}."
-        )
-    return chosen[0]
-
-
-def _refuse_blanks(table: Path, rows: Sequence[_Row], columns: Sequence[str]) -> None:
-    for column in columns:
-        lines = [str(row.line) for row in rows if not row.values[column]]
-        if lines:
-            raise DataError(
-                f"{table}: column {column!r} is blank in {len(lines)} of {len(rows)} lines "
-                f"(line {listed(lines)}). Fill them in or remove the lines."
-            )
-
-
-def _resolve_paths(
-    table: Path, rows: Sequence[_Row], column: str
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Id and absolute path of each line's picture."""
-    folder = table.parent
-    first_line: dict[str, int] = {}
-    missing: list[str] = []
-    for row in rows:
-        written = row.values[column]
-        path = Path(os.path.normpath(folder / Path(written).expanduser()))
-        where = f"{table}, line {row.line}"
-        if not path.is_relative_to(folder):
-            raise DataError(
-                f"{where}: {written!r} lies outside {folder}. Paths are relative to the table's "
-                "folder; move the table to a folder above the pictures."
-            )
-        name = path.relative_to(folder).as_posix()
-        if name in first_line:
-            raise DataError(
-                f"{where}: {written!r} is listed already in line {first_line[name]}. "
-                "Twice, it could be learned from and judged by; keep one line."
-            )
-        first_line[name] = row.line
-        if not path.is_file():
-            missing.append(f"line {row.line}: {written}")
-    if missing:
-        raise DataError(
-            f"{table}: {len(missing)} of {len(rows)} pictures are missing in {folder} "
-            f"({listed(missing, 5)}). Put them there or remove the lines."
-        )
-    return tuple(first_line), tuple(str(folder / name) for name in first_line)
 
 
 def _read_targets(
-    table: Path, rows: Sequence[_Row], columns: tuple[str, ...], wanted: str
+    table: Table, columns: Columns, values: np.ndarray, quarantined: Sequence[Quarantined]
 ) -> tuple[TargetKind, tuple[str, ...], np.ndarray]:
-    kind = _decide_target(table, rows, columns) if wanted == "auto" else wanted
-    if kind == "class":
-        if len(columns) > 1:
-            raise DataError(
-                f"data.target: `class` needs one label column, but data.table.label_columns has "
-                f"{len(columns)}: {listed(columns)}. For one 0 or 1 per column use `labels`."
-            )
-        return ("class", *_read_classes(table, rows, columns[0]))
-    numbers = [[_to_number(table, row, column) for column in columns] for row in rows]
-    targets = np.asarray(numbers, dtype=np.float32)
-    if kind == "labels":
-        _refuse_unusable_labels(table, rows, columns, targets)
-        return "labels", columns, targets
-    return "number", columns, targets
-
-
-def _decide_target(table: Path, rows: Sequence[_Row], columns: tuple[str, ...]) -> TargetKind:
-    """What the label columns hold, where that is beyond doubt."""
-    values = {row.values[column] for row in rows for column in columns}
-    numeric = all(_parse_number(value) is not None for value in values)
-    if len(columns) == 1:
-        if numeric:
-            raise DataError(
-                f"{table}: column {columns[0]!r} holds numbers, which may be classes or amounts. "
-                "Say data.target=class or data.target=number."
-            )
-        return "class"
-    if all(_parse_number(value) in (0.0, 1.0) for value in values):
-        return "labels"
-    if numeric:
-        return "number"
-    line, column, value = next(
-        (row.line, column, row.values[column])
-        for row in rows
-        for column in columns
-        if _parse_number(row.values[column]) is None
-    )
-    raise DataError(
-        f"{table}, line {line}: {value!r} in column {column!r} is no number. Several label "
-        "columns hold 0 or 1 each (labels), or numbers; for classes give one column of names."
-    )
+    """What the labels are, their names, and the targets."""
+    names = tuple(field.column for field in columns.labels)
+    label = columns.labels[0]
+    if isinstance(label, NameField):
+        codes = values[:, 0].astype(np.int64)
+        return ("class", *_read_classes(table, label, columns.target, codes, quarantined))
+    with np.errstate(over="ignore"):
+        targets = values.astype(np.float32)
+    if columns.target == "labels" or (
+        columns.target == "auto" and bool(np.isin(targets, (0.0, 1.0)).all())
+    ):
+        _refuse_absent_labels(table, names, targets)
+        return "labels", names, targets
+    if not np.isfinite(targets).all():
+        raise DataError(
+            f"{table.path}: a number in {listed(names)} is beyond the range of float32, 3.4e38. "
+            "Scale the column."
+        )
+    return "number", names, targets
 
 
 def _read_classes(
-    table: Path, rows: Sequence[_Row], column: str
+    table: Table,
+    label: NameField,
+    target: str,
+    codes: np.ndarray,
+    quarantined: Sequence[Quarantined],
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    values = [row.values[column] for row in rows]
-    names = sort_class_names(values)
+    if target == "auto" and all(parse_number(name) is not None for name in label.names):
+        raise DataError(
+            f"{table.path}: column {label.column!r} holds numbers, which may be classes or "
+            "amounts. Say data.target=class or data.target=number."
+        )
+    used = np.zeros(len(label.names), dtype=bool)
+    used[codes] = True
+    lost = [name for name, is_used in zip(label.names, used, strict=True) if not is_used]
+    if lost:
+        raise DataError(
+            f"{table.path}: no {table.unit} of class {listed(lost)} can be used, so it could not "
+            f"be learned. Mend or remove these {table.unit}s.\n{list_bad(quarantined)}"
+        )
+    names = sort_class_names(label.names)
     if len(names) < 2:
         raise DataError(
-            f"{table}: column {column!r} holds one class, {names[0]!r}; telling classes apart "
-            "needs at least two."
+            f"{table.path}: column {label.column!r} holds one class, {names[0]!r}; telling "
+            "classes apart needs at least two."
         )
     index = {name: i for i, name in enumerate(names)}
-    return names, np.asarray([index[value] for value in values], dtype=np.int64)
+    order = np.asarray([index[name] for name in label.names], dtype=np.int64)
+    return names, order[codes]
 
 
-def _refuse_unusable_labels(
-    table: Path, rows: Sequence[_Row], columns: Sequence[str], targets: np.ndarray
-) -> None:
-    for row, values in zip(rows, targets, strict=True):
-        for column, value in zip(columns, values, strict=True):
-            if value not in (0.0, 1.0):
-                raise DataError(
-                    f"{table}, line {row.line}: {row.values[column]!r} in label column "
-                    f"{column!r}; a label is 0 or 1. For amounts set data.target=number."
-                )
-    for column, total in zip(columns, targets.sum(axis=0), strict=True):
+def _refuse_absent_labels(table: Table, names: Sequence[str], targets: np.ndarray) -> None:
+    for name, total in zip(names, targets.sum(axis=0), strict=True):
         if total == 0:
             raise DataError(
-                f"{table}: label {column!r} is 0 in every line, so it cannot be learned. "
-                "Remove the column from data.table.label_columns."
+                f"{table.path}: label {name!r} is 0 in every {table.unit}, so it cannot be "
+                "learned. Remove the column from data.table.label_columns."
             )
 
 
-def _parse_number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
+def _read_splits(columns: Columns, values: np.ndarray) -> tuple[SplitName, ...] | None:
+    if columns.split is None:
         return None
-    return value if math.isfinite(value) else None
+    codes = values[:, len(columns.labels)].astype(np.int64)
+    return tuple(SPLIT_NAMES[code] for code in codes)
 
 
-def _to_number(table: Path, row: _Row, column: str) -> float:
-    value = _parse_number(row.values[column])
-    if value is None:
-        raise DataError(
-            f"{table}, line {row.line}: {row.values[column]!r} in column {column!r} is no finite "
-            "number."
-        )
-    return value
-
-
-def _read_splits(
-    table: Path, header: list[str], rows: Sequence[_Row], column: str | None
-) -> tuple[SplitName, ...] | None:
-    if column is None:
+def _read_groups(columns: Columns, values: np.ndarray) -> tuple[str, ...] | None:
+    if columns.group is None:
         return None
-    _require_column(table, header, "split_column", column)
-    splits: list[SplitName] = []
-    for row in rows:
-        split = find_split(row.values[column])
-        if split is None:
-            words = [word for group in SPLIT_WORDS.values() for word in group]
-            raise DataError(
-                f"{table}, line {row.line}: {row.values[column]!r} in column {column!r} is no "
-                f"split. Allowed: {', '.join(words)}."
-            )
-        splits.append(split)
-    return tuple(splits)
+    names = columns.group.names
+    place = len(columns.labels) + (columns.split is not None)
+    return tuple(names[code] for code in values[:, place].astype(np.int64))

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kft.config.schema import DataConfig
-from kft.data.found import Found, find_split, listed
+from kft.data.found import Found, Quarantined, find_split, listed
 from kft.data.splits import SplitName
 from kft.data.unpacking import Label, Record, to_found, unpack
-from kft.errors import DataError
+from kft.errors import DataError, first_line
 from kft.registry import suggest
 
 _INFO = "dataset_info.json"
@@ -26,13 +27,11 @@ def find_tfds(config: DataConfig) -> Found:
     holdout; splits of other names are counted as ignored.
 
     Raises:
-        DataError: It is not prepared here, has no train split, or its image
-            and label features are missing or of another type.
+        DataError: It is not prepared here, is damaged, has no train split, or
+            its image and label features are missing or of another type.
     """
-    folder = _find_prepared(config.path or "")
-    import tensorflow_datasets
-
-    builder = tensorflow_datasets.builder_from_directory(folder)
+    folder = find_prepared(config.path or "")
+    builder = _open(folder)
     image, label = _choose_features(builder, config)
     splits = {name: split for name in builder.info.splits if (split := find_split(name))}
     if "train" not in splits.values():
@@ -42,24 +41,32 @@ def find_tfds(config: DataConfig) -> Found:
     unpacked = unpack(
         files,
         {"image": image, "label": label, "splits": splits},
-        lambda: _read_records(builder, splits, image, label),
+        lambda: _read_all(folder, builder, splits, image, label),
     )
     found = to_found(
         unpacked,
         class_names=config.records.class_names or _read_class_names(builder, label),
         target=config.target,
         source=f"TFDS {builder.info.full_name}",
+        on_bad=config.on_bad,
     )
     ignored = {
         f"in split {name!r}, which is neither train, validation nor test": info.num_examples
         for name, info in builder.info.splits.items()
         if name not in splits
     }
-    return Found(**{**vars(found), "ignored": ignored})
+    return replace(found, ignored=ignored)
 
 
-def _find_prepared(path: str) -> Path:
-    """The folder of a prepared data set, for `tfds:NAME` or a path."""
+def find_prepared(path: str) -> Path:
+    """The folder of a prepared data set, looking at the disk alone.
+
+    Args:
+        path: `tfds:NAME`, with `/CONFIG` or `:VERSION`, or a folder.
+
+    Raises:
+        DataError: It is not prepared here; the message says how to prepare it.
+    """
     if not path.startswith("tfds:"):
         folder = Path(path).expanduser().absolute()
         if not (folder / _INFO).is_file():
@@ -95,6 +102,20 @@ def _find_prepared(path: str) -> Path:
     return max(versions, key=lambda p: [int(n) for n in re.findall(r"\d+", p.name)])
 
 
+def _open(folder: Path) -> Any:
+    """The builder that reads a prepared folder."""
+    import tensorflow_datasets
+    from google.protobuf.json_format import ParseError
+
+    try:
+        return tensorflow_datasets.builder_from_directory(folder)
+    except (OSError, ValueError, KeyError, AttributeError, ParseError) as error:
+        raise DataError(
+            f"{folder}: its description cannot be read: {first_line(error)} Prepare or copy the "
+            "data set again."
+        ) from None
+
+
 def _refuse_shared_splits(folder: Path, splits: dict[str, SplitName]) -> None:
     for split in set(splits.values()):
         names = sorted(name for name, other in splits.items() if other == split)
@@ -113,7 +134,24 @@ def _choose_features(builder: Any, config: DataConfig) -> tuple[str, str]:
                 f"Say which with data.records.{key}=NAME."
             )
         chosen.append(name)
-    return chosen[0], chosen[1]
+    image, label = chosen
+    _refuse_what_is_no_picture(builder, image)
+    return image, label
+
+
+def _refuse_what_is_no_picture(builder: Any, image: str) -> None:
+    import numpy as np
+    import tensorflow_datasets as tfds
+
+    feature = builder.info.features[image]
+    is_array = isinstance(feature, tfds.features.Tensor) and len(feature.shape) == 3
+    if not isinstance(feature, tfds.features.Image) and not (
+        is_array and feature.np_dtype == np.uint8
+    ):
+        raise DataError(
+            f"{builder.info.full_name}: feature {image!r} is no picture: {feature!r}. Expected an "
+            "Image, or a tensor of uint8 with height, width and channels."
+        )
 
 
 def _read_class_names(builder: Any, label: str) -> tuple[str, ...]:
@@ -122,9 +160,27 @@ def _read_class_names(builder: Any, label: str) -> tuple[str, ...]:
     return tuple(getattr(feature, "names", None) or ())
 
 
+def _read_all(
+    folder: Path, builder: Any, splits: dict[str, SplitName], image: str, label: str
+) -> Iterator[Record | Quarantined]:
+    import tensorflow as tf
+
+    count = 0
+    try:
+        for record in _read_records(builder, splits, image, label):
+            count += 1
+            yield record
+    except (tf.errors.OpError, OSError) as error:
+        # How to go on behind the damage is not known: formats differ, and records may be batches.
+        raise DataError(
+            f"{folder}: damaged after {count} examples: {first_line(error)} Prepare or copy the "
+            "data set again."
+        ) from None
+
+
 def _read_records(
     builder: Any, splits: dict[str, SplitName], image: str, label: str
-) -> Iterator[Record]:
+) -> Iterator[Record | Quarantined]:
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
@@ -144,15 +200,21 @@ def _read_records(
             pixels = element[image]
             encoded = pixels if is_encoded else tf.io.encode_png(pixels).numpy()
             value = _to_label(element[label], names, is_sequence)
-            yield Record(f"{name}#{position:06d}", split, encoded, value)
+            if value is None:
+                where = f"split {name}, example {position}"
+                reason = "its label is below 0: it is unlabelled"
+                yield Quarantined(where, str(builder.data_path), reason)
+            else:
+                yield Record(f"{name}#{position:06d}", split, encoded, value)
 
 
-def _to_label(value: Any, names: tuple[str, ...], is_sequence: bool) -> Label:
-    """Class name, 0 or 1 for each name, or numbers."""
+def _to_label(value: Any, names: tuple[str, ...], is_sequence: bool) -> Label | None:
+    """Class name, 0 or 1 for each name, or numbers; None where there is no label."""
     if names and is_sequence:
         return [float(index in value) for index in range(len(names))]
     if names:
-        return names[int(value)]
+        # Test splits often come without labels; names[-1] would be the last class.
+        return names[int(value)] if int(value) >= 0 else None
     if isinstance(value, bytes):
         return value.decode("utf-8")
     if value.ndim == 0 and value.dtype.kind in "iub":

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kft.config.schema import DataConfig
-from kft.data.found import Found, find_split, listed
-from kft.data.splits import SplitName
+from kft.data.found import MISSING_WORDS, Found, Quarantined, listed
+from kft.data.record_files import read_records
+from kft.data.record_listing import RecordFiles, list_record_files
+from kft.data.refusing import refuse_bad
 from kft.data.unpacking import Label, Record, to_found, unpack
 from kft.errors import DataError
 from kft.registry import suggest
 
 _IMAGE_FEATURE = "image/encoded"
 _LABEL_FEATURE = "image/class/label"
+# After so many records without a feature its name is wrong: reading the rest would only take time.
+_ENOUGH_LACKING = 100
+
+
+class _BadRecordError(Exception):
+    """Why a record cannot be used."""
+
+
+class _LackingError(_BadRecordError):
+    """It has no feature of the name."""
 
 
 def find_tfrecord(config: DataConfig) -> Found:
@@ -26,113 +39,113 @@ def find_tfrecord(config: DataConfig) -> Found:
     `data.records.class_names`, or else by their digits.
 
     Raises:
-        DataError: No files, a damaged file, a missing feature, or labels that
-            do not fit each other.
+        DataError: No files, a missing feature, labels that do not fit each
+            other, or records that cannot be used: all of them, or any where
+            `data.on_bad` is `stop`. A record cannot be used where it is
+            damaged, no tf.train.Example, or without a picture or a label.
     """
-    root, files = _list_files(config.path or "")
-    splits = _read_splits(root, files)
+    source = f"TFRecord {config.path}"
+    listing = list_record_files(config.path or "")
     image = config.records.image_feature or _IMAGE_FEATURE
     label = config.records.label_feature or _LABEL_FEATURE
-    unpacked = unpack(
-        files,
-        {"image": image, "label": label, "root": str(root)},
-        lambda: _read_records(root, files, splits, (image, label)),
+    refuse_bad(
+        listing.quarantined,
+        len(listing.files) + len(listing.quarantined),
+        on_bad=config.on_bad,
+        source=source,
+        what="files",
     )
-    return to_found(
+    unpacked = unpack(
+        listing.files,
+        {"image": image, "label": label, "root": str(listing.root)},
+        lambda: _read_all(listing, {"image_feature": image, "label_feature": label}),
+    )
+    found = to_found(
         unpacked,
         class_names=config.records.class_names,
         target=config.target,
-        source=f"TFRecord {config.path}",
+        source=source,
+        on_bad=config.on_bad,
+    )
+    empty = sum(file.stat().st_size == 0 for file in listing.files)
+    return replace(
+        found,
+        ignored={**listing.ignored, **({"TFRecord file without a record": empty} if empty else {})},
+        quarantined=listing.quarantined + found.quarantined,
     )
 
 
-def _list_files(path: str) -> tuple[Path, list[Path]]:
-    """The folder that ids are relative to, and the record files in order."""
-    given = Path(path).expanduser().absolute()
-    if given.is_dir():
-        root, files = given, sorted(p for p in given.rglob("*.tfrecord*") if p.is_file())
-    elif given.is_file():
-        root, files = given.parent, [given]
-    else:
-        pattern = given.relative_to(given.anchor).as_posix()
-        files = sorted(p for p in Path(given.anchor).glob(pattern) if p.is_file())
-        root = files[0].parent if files else given.parent
-        root = root if all(p.is_relative_to(root) for p in files) else Path(root.anchor)
-    if not files:
-        raise DataError(
-            f"data.path: no TFRecord file at {given}. Expected a folder that holds *.tfrecord "
-            "files, or a glob that matches some."
-        )
-    return root, files
+def _read_all(listing: RecordFiles, features: Mapping[str, str]) -> Iterator[Record | Quarantined]:
+    lacking, is_any_whole = 0, False
+    for file, split in zip(listing.files, listing.splits, strict=True):
+        name = file.relative_to(listing.root).as_posix()
+        for position, content in enumerate(_open_records(file)):
+            where = f"{name}, record {position}"
+            try:
+                image, label = _parse(content, features)
+                is_any_whole = True
+                yield Record(f"{name}#{position:06d}", split, image, label)
+            except _BadRecordError as error:
+                lacking += isinstance(error, _LackingError)
+                if lacking == _ENOUGH_LACKING and not is_any_whole:
+                    raise DataError(
+                        f"{file}, record {position}: {error}. The same is true of every record "
+                        "before it."
+                    ) from None
+                yield Quarantined(where, str(file), str(error))
 
 
-def _read_splits(root: Path, files: list[Path]) -> list[SplitName | None]:
-    """The split that each file's name says; for all or for none."""
-    splits: list[SplitName | None] = []
-    for file in files:
-        words = re.split(r"[^A-Za-z]+", file.relative_to(root).as_posix())
-        named = {split for split in map(find_split, words) if split is not None}
-        if len(named) > 1:
-            raise DataError(f"{file}: its name says {' and '.join(sorted(named))}; rename it.")
-        splits.append(named.pop() if named else None)
-    unnamed = [str(f) for f, split in zip(files, splits, strict=True) if split is None]
-    if unnamed and len(unnamed) < len(files):
-        raise DataError(
-            f"{root}: some files name their split and others do not: {listed(unnamed, 5)}. "
-            "Rename them, or give a glob that leaves them out."
-        )
-    return splits
+def _open_records(file: Path) -> Iterator[bytes | str]:
+    try:
+        yield from read_records(file)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror or error}).") from None
 
 
-def _read_records(
-    root: Path, files: list[Path], splits: list[SplitName | None], features: tuple[str, str]
-) -> Iterator[Record]:
-    import tensorflow as tf
-
-    for file, split in zip(files, splits, strict=True):
-        compression = "GZIP" if file.suffix.lower() in (".gz", ".gzip") else ""
-        records = tf.data.TFRecordDataset(str(file), compression_type=compression)
-        position = 0
-        try:
-            for position, serialized in enumerate(records.as_numpy_iterator()):
-                where = f"{file}, record {position}"
-                image, label = _parse(serialized, features, where)
-                name = f"{file.relative_to(root).as_posix()}#{position:06d}"
-                yield Record(name, split, image, label)
-        except tf.errors.DataLossError as error:
-            raise DataError(
-                f"{file}: damaged after {position} records ({error.message.splitlines()[0]}). "
-                "Copy or write it again; compressed files need the ending .gz."
-            ) from None
-
-
-def _parse(serialized: bytes, features: tuple[str, str], where: str) -> tuple[bytes, Label]:
+def _parse(content: bytes | str, features: Mapping[str, str]) -> tuple[bytes, Label]:
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 
+    if isinstance(content, str):
+        raise _BadRecordError(content)
     try:
-        held = tf.train.Example.FromString(serialized).features.feature
+        held = tf.train.Example.FromString(content).features.feature
     except DecodeError:
-        raise DataError(f"{where}: not a tf.train.Example.") from None
-    for key, name in zip(("image_feature", "label_feature"), features, strict=True):
+        raise _BadRecordError("not a tf.train.Example") from None
+    for key, name in features.items():
         if name not in held:
-            raise DataError(
-                f"{where}: no feature {name!r}. {suggest(name, held)} Say which with "
-                f"data.records.{key}=NAME. Features: {listed(sorted(held), 30)}."
+            raise _LackingError(
+                f"no feature {name!r}. {suggest(name, held)} Say which with "
+                f"data.records.{key}=NAME. Features: {listed(sorted(held), 30) or 'none'}"
             )
-    image = held[features[0]].bytes_list.value
-    if len(image) != 1:
-        raise DataError(f"{where}: feature {features[0]!r} is not one encoded picture.")
-    return image[0], _read_label(held[features[1]], f"{where}: feature {features[1]!r}")
+    image, label = features.values()
+    pictures = held[image].bytes_list.value
+    if len(pictures) != 1:
+        raise _BadRecordError(f"feature {image!r} is not one encoded picture")
+    return pictures[0], _read_label(held[label], label)
 
 
-def _read_label(feature: Any, where: str) -> Label:
+def _read_label(feature: Any, name: str) -> Label:
     kind = feature.WhichOneof("kind")
     values = list(getattr(feature, kind).value) if kind else []
-    if kind == "float_list" and values:
+    if kind == "bytes_list" and len(values) == 1:
+        return _read_name(values[0], name)
+    if values and kind in ("float_list", "int64_list"):
+        if kind == "int64_list" and len(values) == 1:
+            return int(values[0])
+        if not all(map(math.isfinite, values)):
+            raise _BadRecordError(f"feature {name!r} holds a value that is no finite number")
         return [float(value) for value in values]
-    if len(values) == 1:
-        return values[0].decode("utf-8") if kind == "bytes_list" else int(values[0])
-    if kind == "int64_list" and values:
-        return [float(value) for value in values]
-    raise DataError(f"{where} holds {len(values)} values; expected a class, labels or numbers.")
+    raise _BadRecordError(
+        f"feature {name!r} holds {len(values)} values; expected a class, labels or numbers"
+    )
+
+
+def _read_name(value: bytes, name: str) -> str:
+    try:
+        text = value.decode("utf-8")
+    except UnicodeDecodeError:
+        raise _BadRecordError(f"feature {name!r} is no UTF-8 text") from None
+    if not text.strip() or text in MISSING_WORDS:
+        raise _BadRecordError(f"feature {name!r} is {text!r}, which stands for no class")
+    return text

@@ -7,17 +7,20 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
-from kft.data.found import Found, listed, sort_class_names
+from kft.data.found import Found, Quarantined, listed, sort_class_names
+from kft.data.refusing import list_bad, refuse_bad
 from kft.data.splits import Examples, SplitName, TargetKind
 from kft.errors import DataError
 from kft.runs.atomic import atomic_directory
 from kft.runs.caches import cache_folder
 
-_VERSION = 1  # counts changes of the layout below
+_VERSION = 2  # counts changes of the layout below
 _INDEX = "examples.jsonl"
+_QUARANTINED = "quarantined.jsonl"
 _SIGNATURES = (
     (b"\xff\xd8\xff", ".jpg"),
     (b"\x89PNG", ".png"),
@@ -47,16 +50,17 @@ class Record:
 
 @dataclass(frozen=True)
 class Unpacked:
-    """The files of unpacked records, with their labels."""
+    """The files of unpacked records, with their labels, and the records that cannot be used."""
 
     ids: tuple[str, ...]
     paths: tuple[str, ...]
     splits: tuple[SplitName | None, ...]
     labels: tuple[Label, ...]
+    quarantined: tuple[Quarantined, ...]
 
 
 def unpack(
-    sources: Sequence[Path], request: object, read: Callable[[], Iterable[Record]]
+    sources: Sequence[Path], request: object, read: Callable[[], Iterable[Record | Quarantined]]
 ) -> Unpacked:
     """The records as files: unpacked now, or found in the cache.
 
@@ -66,17 +70,17 @@ def unpack(
     Args:
         sources: The files that the records come from.
         request: What is asked of them, as JSON would hold it.
-        read: Gives the records; called only where they are not in the cache.
+        read: Gives the records, and of those that cannot be used why; called
+            only where they are not in the cache.
 
     Raises:
-        DataError: There is no record.
+        DataError: There is no record that can be used.
     """
     target = cache_folder("unpacked") / _make_key(sources, request)
     if not target.is_dir():
         try:
             with atomic_directory(target) as folder:
-                if not _write(folder, read()):
-                    raise DataError(f"{sources[0]}: the files hold no record.")
+                _write(folder, read(), str(sources[0]))
         except OSError:
             if not target.is_dir():  # else another process was first, with the same content
                 raise
@@ -88,30 +92,52 @@ def _make_key(sources: Sequence[Path], request: object) -> str:
     return hashlib.sha256(json.dumps([_VERSION, stats, request]).encode()).hexdigest()[:32]
 
 
-def _write(folder: Path, records: Iterable[Record]) -> int:
-    """Write pictures and index; gives how many there are."""
+def _write(folder: Path, records: Iterable[Record | Quarantined], source: str) -> None:
+    """Write pictures, index, and what cannot be used."""
     count = 0
+    bad: list[Quarantined] = []
     with (folder / _INDEX).open("w", encoding="utf-8") as index:
-        for count, record in enumerate(records, 1):
+        for record in records:
+            if isinstance(record, Quarantined):
+                bad.append(record)
+                continue
+            count += 1
             name = f"{count // 1000:03d}/{count:06d}{_find_ending(record.image)}"
             path = folder / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(record.image)
             index.write(json.dumps([record.id, name, record.split, record.label]) + "\n")
-    return count
+    if not count:
+        refuse_bad(bad, len(bad), on_bad="stop", source=source, what="records")
+        raise DataError(f"{source}: the files hold no record.")
+    lines = [json.dumps([one.name, one.path, one.reason]) + "\n" for one in bad]
+    (folder / _QUARANTINED).write_text("".join(lines), encoding="utf-8")
 
 
 def _read_index(folder: Path) -> Unpacked:
-    lines = (folder / _INDEX).read_text(encoding="utf-8").splitlines()
-    ids, names, splits, labels = zip(*map(json.loads, lines), strict=True)
-    return Unpacked(ids, tuple(str(folder / name) for name in names), splits, labels)
+    ids, names, splits, labels = zip(*_read_lines(folder / _INDEX), strict=True)
+    paths = tuple(str(folder / name) for name in names)
+    bad = tuple(Quarantined(*line) for line in _read_lines(folder / _QUARANTINED))
+    return Unpacked(ids, paths, splits, labels, bad)
+
+
+def _read_lines(path: Path) -> list[list[Any]]:
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
 
 
 def _find_ending(image: bytes) -> str:
     return next((ending for start, ending in _SIGNATURES if image.startswith(start)), ".unknown")
 
 
-def to_found(unpacked: Unpacked, *, class_names: Sequence[str], target: str, source: str) -> Found:
+def to_found(
+    unpacked: Unpacked,
+    *,
+    class_names: Sequence[str],
+    target: str,
+    source: str,
+    on_bad: Literal["quarantine", "stop"],
+) -> Found:
     """Labels of unpacked records -> targets.
 
     Args:
@@ -119,14 +145,20 @@ def to_found(unpacked: Unpacked, *, class_names: Sequence[str], target: str, sou
         class_names: Names by index, where they are known.
         target: `auto`, `class`, `labels` or `number`.
         source: What was read, for messages.
+        on_bad: `data.on_bad`.
 
     Raises:
         DataError: Labels of more than one kind or length, an index beyond the
-            names, or a single class.
+            names, a single class, a class without a record that can be used,
+            or records that cannot be used where `on_bad` is `stop`.
     """
     kinds = {type(label) for label in unpacked.labels}
     if len(kinds) > 1:
         raise DataError(f"{source}: labels of more than one type; expected one for all records.")
+    if kinds == {int} and class_names and target != "number":
+        unpacked = _leave_out_unlabelled(unpacked)
+    total = len(unpacked.ids) + len(unpacked.quarantined)
+    refuse_bad(unpacked.quarantined, total, on_bad=on_bad, source=source, what="records")
     labels = unpacked.labels
     if kinds == {int} and target == "number":
         labels = tuple([float(label)] for label in labels)  # type: ignore[arg-type]
@@ -136,17 +168,39 @@ def to_found(unpacked: Unpacked, *, class_names: Sequence[str], target: str, sou
     elif target in ("labels", "number"):
         raise DataError(f"data.target: {target!r}, but {source} holds one class per record.")
     else:
-        names, targets = _read_classes(labels, class_names, source)
+        names, targets = _read_classes(unpacked, class_names, source)
     given = tuple(split for split in unpacked.splits if split is not None)
     examples = Examples(unpacked.ids, unpacked.paths, targets)
-    return Found(examples, given or None, kind, names, source)
+    return Found(examples, given or None, kind, names, source, quarantined=unpacked.quarantined)
+
+
+def _leave_out_unlabelled(unpacked: Unpacked) -> Unpacked:
+    """Quarantine records of a negative index, which is how data sets say that there is no label.
+
+    In Python it would be counted from the end of the names.
+    """
+    numbered = list(enumerate(map(int, unpacked.labels)))  # type: ignore[arg-type]
+    kept = [place for place, label in numbered if label >= 0]
+    bad = [
+        Quarantined(unpacked.ids[place], unpacked.paths[place], f"label {label}: it is unlabelled")
+        for place, label in numbered
+        if label < 0
+    ]
+    return Unpacked(
+        ids=tuple(unpacked.ids[place] for place in kept),
+        paths=tuple(unpacked.paths[place] for place in kept),
+        splits=tuple(unpacked.splits[place] for place in kept),
+        labels=tuple(unpacked.labels[place] for place in kept),
+        quarantined=(*unpacked.quarantined, *bad),
+    )
 
 
 def _read_classes(
-    labels: Sequence[Label], class_names: Sequence[str], source: str
+    unpacked: Unpacked, class_names: Sequence[str], source: str
 ) -> tuple[tuple[str, ...], np.ndarray]:
+    labels: Sequence[Label] = unpacked.labels
     if class_names and isinstance(labels[0], int):
-        beyond = sorted({i for i in labels if not 0 <= i < len(class_names)})  # type: ignore[operator]
+        beyond = sorted({i for i in labels if i >= len(class_names)})  # type: ignore[operator]
         if beyond:
             raise DataError(
                 f"{source}: label {beyond[0]} is beyond the {len(class_names)} names of "
@@ -162,9 +216,12 @@ def _read_classes(
             f"({listed(names)}). Add it."
         )
     if empty:
+        bad = (
+            f"\nRecords left out:\n{list_bad(unpacked.quarantined)}" if unpacked.quarantined else ""
+        )
         raise DataError(
             f"{source}: class {listed(empty)} has no example, so it cannot be learned. Name the "
-            "classes that have some in data.records.class_names."
+            f"classes that have some in data.records.class_names.{bad}"
         )
     if len(names) < 2:
         raise DataError(

@@ -26,6 +26,7 @@ class RunDirectory:
         pipeline.yaml       every setting, defaults included
         manifest.json       seed, versions, hardware, fingerprint, digests
         splits.csv          which example is in which split
+        quarantine.csv      which file was left out, and why; missing where none was
         status.json         running, finished or failed, and the reason
         phases/00-…/        history.csv, phase.json, tensorboard/
         model.keras         the trained model; model.json: what its outputs mean
@@ -41,6 +42,7 @@ class RunDirectory:
         self.pipeline = self.path / "pipeline.yaml"
         self.manifest = self.path / "manifest.json"
         self.splits = self.path / "splits.csv"
+        self.quarantine = self.path / "quarantine.csv"
         self.status_file = self.path / "status.json"
         self.model = self.path / "model.keras"
         self.model_card = self.path / "model.json"

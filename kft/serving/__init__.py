@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from kft.serving.export import Export, check_export_directory, export_model
 from kft.serving.parity import ask_export
-from kft.serving.predictor import Answer, answers_from_outputs, is_export, predict_files
+from kft.serving.predictor import (
+    Answer,
+    answers_from_outputs,
+    find_version,
+    is_export,
+    predict_files,
+)
 
 __all__ = [
     "Answer",
@@ -13,6 +19,7 @@ __all__ = [
     "ask_export",
     "check_export_directory",
     "export_model",
+    "find_version",
     "is_export",
     "predict_files",
 ]

@@ -47,8 +47,15 @@ def find_version(path: Path) -> Path | None:
     return max((v.parent for v in versions), key=lambda v: int(v.name), default=None)
 
 
-def predict_files(export: Path, files: Sequence[str]) -> list[Answer]:
+def predict_files(
+    export: Path, files: Sequence[str], *, paths: Sequence[str] | None = None
+) -> list[Answer]:
     """The answers of an export, as TensorFlow Serving would give them.
+
+    Args:
+        export: Of kft.
+        files: Names for the answers.
+        paths: What is read for each; by default the names.
 
     Raises:
         ExportError: There is no kft export at `export`.
@@ -64,15 +71,18 @@ def predict_files(export: Path, files: Sequence[str]) -> list[Answer]:
             raise KeyError("encoded")
     except (OSError, ValueError, KeyError) as error:
         raise ExportError(f"{path}: not an export of kft: {error}") from error
+    paths = files if paths is None else paths
     answers: list[Answer] = []
     for start in range(0, len(files), BATCH_SIZE):
-        batch = files[start : start + BATCH_SIZE]
-        answers.extend(_answer(serve, batch))
+        batch = slice(start, start + BATCH_SIZE)
+        answers.extend(_answer(serve, files[batch], paths[batch]))
     return answers
 
 
-def _answer(serve: tf.types.experimental.ConcreteFunction, files: Sequence[str]) -> list[Answer]:
-    encoded = [_read(file) for file in files]
+def _answer(
+    serve: tf.types.experimental.ConcreteFunction, files: Sequence[str], paths: Sequence[str]
+) -> list[Answer]:
+    encoded = [_read(path) for path in paths]
     try:
         served = serve(encoded=tf.constant(encoded))
     except tf.errors.InvalidArgumentError:

@@ -61,6 +61,7 @@ def make_card(assembled: Assembled, pipeline: Pipeline) -> dict[str, Any]:
             "channels": spec.channels,
             "scaling": spec.scaling,
             "resize": pipeline.data.resize,
+            "background": pipeline.data.background,
         },
         "backbone": {
             "name": assembled.backbone.name,

@@ -10,11 +10,12 @@ from kft.backbones import load_backbone
 from kft.backbones.hub import HubBlock
 from kft.backbones.record import Backbone
 from kft.config import Pipeline
-from kft.data import Splits, load_splits
+from kft.data import SPLIT_NAMES, Splits, load_splits
 from kft.data.decoding import make_decoder
 from kft.data.input_pipeline import num_steps_per_epoch
 from kft.data.loading import find_source
 from kft.data.pixels import Decoder
+from kft.data.refusing import list_bad
 from kft.errors import ConfigError
 from kft.heads import make_head
 from kft.measuring import apply_measured, load_measured, set_threads
@@ -166,10 +167,8 @@ def _check_batch_norm(
 
 
 def describe_data(splits: Splits) -> list[str]:
-    """Sentences: how many examples, which classes, how they were split, what was left out."""
-    counts = ", ".join(
-        f"{len(splits.get(name))} {name}" for name in ("train", "validation", "holdout")
-    )
+    """Lines: how many examples, which classes, how they were split, what became of every file."""
+    counts = ", ".join(f"{len(splits.get(name))} {name}" for name in SPLIT_NAMES)
     names = splits.class_names
     shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
     noun = {"class": "classes", "labels": "labels", "number": "numbers"}[splits.target_kind]
@@ -177,7 +176,25 @@ def describe_data(splits: Splits) -> list[str]:
         f"Data: {counts}; {len(names)} {noun}: {shown}",
         f"Split: {splits.origin}",
     ]
-    if splits.ignored:
-        ignored = ", ".join(f"{count} {kind}" for kind, count in sorted(splits.ignored.items()))
-        lines.append(f"Ignored: {ignored}")
+    lines.append(_add_up(splits))
+    for title, counts_by_word in (
+        ("Ignored", splits.ignored),
+        ("Repaired", splits.repaired),
+        ("Noticed", splits.noticed),
+    ):
+        if counts_by_word:
+            words = ", ".join(f"{count} {word}" for word, count in sorted(counts_by_word.items()))
+            lines.append(f"{title}: {words}")
+    if splits.quarantined:
+        lines += ["Quarantined:", *list_bad(splits.quarantined).splitlines()]
     return lines
+
+
+def _add_up(splits: Splits) -> str:
+    """Every file of the source, in one sum."""
+    used = sum(len(splits.get(name)) for name in SPLIT_NAMES)
+    quarantined, ignored = len(splits.quarantined), sum(splits.ignored.values())
+    return (
+        f"Files: {used + quarantined + ignored:,} found = {used:,} used + {quarantined:,} "
+        f"quarantined + {ignored:,} ignored"
+    )

@@ -10,7 +10,7 @@ import numpy as np
 
 from kft.backbones import save_backbone
 from kft.config import Pipeline, dump_pipeline
-from kft.data import SplitName, Splits, write_splits_csv
+from kft.data import SplitName, Splits, write_quarantine_csv, write_splits_csv
 from kft.evaluation import Evaluation, Predictor, evaluate, headline
 from kft.features import Forward
 from kft.runs import RunDirectory, check_run_is_new, create_run, make_manifest
@@ -144,6 +144,7 @@ def _write_records(plan: Plan, run: RunDirectory) -> None:
     backbone = plan.assembled.backbone
     write_text(run.pipeline, dump_pipeline(plan.pipeline))
     write_splits_csv(plan.splits, run.splits)
+    write_quarantine_csv(plan.splits.quarantined, run.quarantine)
     write_array(run.train_targets, plan.splits.train.targets)
     write_json(
         run.manifest,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from kft.data.folder import find_folder
 from kft.errors import DataError
 
 
-def find(path: Path, **folders: str):
+def find(path: Path, **folders):
     return find_folder(DataConfig(path=str(path), folders=FoldersConfig(**folders)))
 
 
@@ -21,6 +22,7 @@ def test_class_folders_become_classes_in_the_order_of_their_names(tmp_path, writ
     assert found.examples.ids[0] == "ant/000.png"
     assert Path(found.examples.paths[0]).is_file()
     assert found.given_splits is None
+    assert found.quarantined == ()
 
 
 def test_folders_within_a_class_folder_are_walked(tmp_path, write_classes):
@@ -32,7 +34,20 @@ def test_links_to_folders_are_followed_and_circles_end(tmp_path, write_classes):
     write_classes(data__ant=1, data__wasp=1, elsewhere=1)
     (tmp_path / "data" / "bee").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "data" / "ant" / "again").symlink_to(tmp_path / "data" / "ant")
-    assert find(tmp_path / "data").examples.ids == ("ant/000.png", "bee/000.png", "wasp/000.png")
+    found = find(tmp_path / "data", outside=(str(tmp_path / "elsewhere"),))
+    assert found.examples.ids == ("ant/000.png", "bee/000.png", "wasp/000.png")
+    with pytest.raises(
+        DataError, match=r"class folder bee(.|\n)*- bee: leads by a link to .*outside"
+    ):
+        find(tmp_path / "data")
+
+
+def test_a_split_folder_may_not_lead_out_of_the_data_folder(tmp_path, write_classes):
+    write_classes(data__train__ant=1, data__train__wasp=1, other__ant=1, other__wasp=1)
+    (tmp_path / "data" / "val").symlink_to(tmp_path / "other")
+    with pytest.raises(DataError, match=r"data/val: leads by a link to .*data\.folders\.outside"):
+        find(tmp_path / "data")
+    assert len(find(tmp_path / "data", outside=(str(tmp_path / "other"),)).examples) == 4
 
 
 @pytest.mark.parametrize("ending", [".jpg", ".JPEG", ".png", ".GIF", ".bmp", ".webp"])
@@ -45,15 +60,18 @@ def test_what_is_not_used_is_counted(tmp_path, write_classes, write_picture):
     write_classes(ant=2, wasp=2)
     write_classes(**{"ant__.ipynb_checkpoints": 1})
     write_picture("__MACOSX/ant/000.png")
-    for name in ("ant/.DS_Store", "ant/Thumbs.db", "wasp/notes.txt", "wasp/x.tif", "README"):
+    for name in ("ant/.DS_Store", "ant/Thumbs.db", "wasp/notes.txt", "wasp/x.xcf", "README"):
         (tmp_path / name).write_text("")
     write_picture("loose.png")
     found = find(tmp_path)
     assert len(found.examples) == 4
     assert dict(found.ignored) == {
-        "hidden or system file": 4,
+        ".DS_Store": 1,
+        ".ipynb_checkpoints": 1,
+        "Thumbs.db": 1,
+        "__MACOSX": 1,
         "ending .txt": 1,
-        "ending .tif": 1,
+        "ending .xcf": 1,
         "ending (none)": 1,
         "picture beside the class folders": 1,
     }
@@ -83,9 +101,18 @@ def test_a_folder_named_as_holdout_is_not_also_validation(tmp_path, write_classe
     assert set(found.given_splits) == {"train", "holdout"}
 
 
-def test_pictures_in_a_folder_that_is_no_split_are_counted(tmp_path, write_classes):
+def test_what_lies_beside_the_splits_is_counted(tmp_path, write_classes, write_picture):
     write_classes(train__ant=1, train__wasp=1, unlabelled=3)
-    assert find(tmp_path).ignored == {"in folder 'unlabelled', which is no split": 3}
+    write_picture("loose.png")
+    for name in ("README.md", ".DS_Store", "train/notes.txt", "unlabelled/.DS_Store"):
+        (tmp_path / name).write_text("")
+    assert find(tmp_path).ignored == {
+        "in folder 'unlabelled', which is no split": 4,
+        "picture beside the split folders": 1,
+        "ending .md": 1,
+        "ending .txt": 1,
+        ".DS_Store": 1,
+    }
 
 
 def test_a_class_may_be_called_train(tmp_path, write_classes):
@@ -116,6 +143,23 @@ def test_an_empty_class_is_named(tmp_path, write_classes):
     write_classes(ant=3, wasp=2)
     (tmp_path / "bee").mkdir()
     with pytest.raises(DataError, match=r"no pictures in class folder bee. Add pictures"):
+        find(tmp_path)
+
+
+def test_a_class_that_holds_only_what_cannot_be_used_is_named_with_the_reasons(
+    tmp_path, write_classes
+):
+    write_classes(ant=3, wasp=2)
+    (tmp_path / "bee").mkdir()
+    (tmp_path / "bee" / "gone.jpg").symlink_to(tmp_path / "gone.jpg")
+    with pytest.raises(DataError, match=r"class folder bee(.|\n)*bee/gone.jpg: a link that leads"):
+        find(tmp_path)
+
+
+def test_a_class_whose_name_is_not_utf_8_is_refused(tmp_path, write_classes):
+    write_classes(ant=1, wasp=1)
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")).mkdir()
+    with pytest.raises(DataError, match=r"class folder caf\\xe9 is not UTF-8.*Rename"):
         find(tmp_path)
 
 

@@ -1,21 +1,25 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import struct
-import zlib
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from encoded import encode, make_huge_png, make_noise, make_scene
 from PIL import Image
 
-from kft.data import gate
-from kft.data.gate import check_files, compute_fingerprint
-from kft.data.headers import HeaderError, read_header
+from kft.config.schema import DataConfig
+from kft.data.found import Quarantined
+from kft.data.gate import check_files, compute_fingerprint, inspect_files
+from kft.data.inspection import Checked, Inspection
 from kft.data.splits import Examples
-from kft.errors import DataError
+
+CONFIG = DataConfig()
+JPEG = encode(make_scene(), "JPEG")
 
 
 @pytest.fixture
@@ -25,181 +29,164 @@ def examples_of(tmp_path):
     def build(**contents: bytes) -> Examples:
         for name, content in contents.items():
             (tmp_path / name).write_bytes(content)
-        paths = tuple(str(tmp_path / name) for name in contents)
-        return Examples(tuple(contents), paths, np.zeros(len(contents), np.int64))
+        return name_files(tmp_path, *contents)
 
     return build
 
 
-def encode(format_name: str, mode: str = "RGB", size: tuple[int, int] = (9, 7), **options) -> bytes:
-    """A picture in that format; WebP and JPEG at their defaults."""
-    buffer = io.BytesIO()
-    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    Image.fromarray(noise).convert(mode).save(buffer, format_name, **options)
-    return buffer.getvalue()
+def name_files(folder: Path, *names: str) -> Examples:
+    paths = tuple(str(folder / name) for name in names)
+    return Examples(names, paths, np.zeros(len(names), np.int64))
 
 
-def make_huge_png(width: int, height: int) -> bytes:
-    """The header of a PNG of that size, and next to no data."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        check = struct.pack(">I", zlib.crc32(name + data))
-        return struct.pack(">I", len(data)) + name + data + check
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+def find_reason(examples: Examples, config: DataConfig = CONFIG) -> str:
+    (outcome,) = check_files(examples, config)
+    assert isinstance(outcome, Quarantined)
+    return outcome.reason
 
 
-@pytest.fixture
-def decoded(monkeypatch) -> list[bytes]:
-    """What the gate decodes."""
-    contents: list[bytes] = []
-    decode = gate._decode
-    monkeypatch.setattr(
-        gate, "_decode", lambda content: (contents.append(content), decode(content))
+def test_what_is_known_of_a_file(examples_of, tmp_path):
+    (seen,) = check_files(examples_of(a=JPEG), CONFIG)
+    status = (tmp_path / "a").stat()
+    assert seen == Checked(
+        name="a",
+        path=str(tmp_path / "a"),
+        digest=hashlib.sha256(JPEG).hexdigest(),
+        size=len(JPEG),
+        changed_ns=status.st_mtime_ns,
+        format="JPEG",
+        mode="RGB",
+        width=96,
+        height=64,
     )
-    return contents
 
 
-@pytest.mark.parametrize("decode", [True, False])
+def test_a_converted_file_is_read_in_place_of_the_other(examples_of, caches):
+    content = encode(make_scene(), "TIFF")
+    one, other = check_files(examples_of(a=content, b=content), CONFIG)
+    assert one.repaired == ("TIFF",) and one.digest == hashlib.sha256(content).hexdigest()
+    assert one.path == other.path and Path(one.path).is_relative_to(caches)
+    status = Path(one.path).stat()
+    assert (one.size, one.changed_ns) == (status.st_size, status.st_mtime_ns)
+    (black,) = check_files(examples_of(a=content), DataConfig(background="black"))
+    assert black.path != one.path
+
+
+def test_an_inspection_is_a_check_with_measures(examples_of):
+    examples = examples_of(a=JPEG, b=encode(make_scene(), "TIFF"), c=b"")
+    first, second, bad = inspect_files(examples, CONFIG)
+    (checked,) = check_files(examples.take([0]), CONFIG, with_likeness=True)
+    assert isinstance(first, Inspection) and (first.digest, first.name) == (checked.digest, "a")
+    assert (first.likeness ^ checked.likeness).bit_count() <= 4
+    assert np.allclose(first.mean_rgb, second.mean_rgb, atol=3)
+    assert bad == Quarantined("c", examples.paths[2], "the file is empty")
+
+
+def test_outcomes_come_in_order_and_progress_counts_every_file(examples_of):
+    contents = {f"f{i:02d}": JPEG if i % 3 else b"" for i in range(50)}
+    seen: list[tuple[int, int]] = []
+    outcomes = check_files(examples_of(**contents), CONFIG, lambda *now: seen.append(now))
+    assert [outcome.name for outcome in outcomes] == list(contents)
+    assert [isinstance(outcome, Checked) for outcome in outcomes] == [
+        bool(c) for c in contents.values()
+    ]
+    assert seen == [(i, 50) for i in range(1, 51)]
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    assert find_reason(name_files(tmp_path, "gone")) == "there is no such file"
+    (tmp_path / "dangling").symlink_to(tmp_path / "gone")
+    assert find_reason(name_files(tmp_path, "dangling")) == "a link that leads nowhere"
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    assert find_reason(name_files(tmp_path, "round")) == "a link that leads in a circle"
+
+
+def test_what_is_no_file_is_never_opened(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+        for name in ("pipe", "folder", "socket", "/dev/zero"):
+            reason = find_reason(name_files(tmp_path, name))
+            assert reason == "a folder, pipe or device, not a file"
+
+
+def test_a_file_that_may_not_be_read_is_named(examples_of, monkeypatch):
+    def refuse(*arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    examples = examples_of(a=JPEG)
+    monkeypatch.setattr(Path, "open", refuse)
+    assert find_reason(examples) == "cannot be looked at (Permission denied)"
+
+
+def test_a_file_without_an_end_is_refused_by_its_size(tmp_path):
+    with (tmp_path / "endless.tif").open("wb") as file:
+        file.write(encode(make_scene(), "TIFF"))
+        file.truncate(10**12)  # a hole that takes no room
+    reason = find_reason(name_files(tmp_path, "endless.tif"))
+    assert "1e+03 GB; a picture of 100 megapixels" in reason
+    with (tmp_path / "endless.html").open("wb") as file:
+        file.write(b"<html>")
+        file.truncate(10**12)
+    assert "an HTML page" in find_reason(name_files(tmp_path, "endless.html"))
+
+
 @pytest.mark.parametrize(
-    "picture",
-    [
-        encode("JPEG"),
-        encode("JPEG") + b"\0\0\0",
-        encode("JPEG") + b"more after the end",
-        encode("JPEG", "L"),
-        encode("JPEG", "CMYK"),
-        encode("PNG", "RGBA"),
-        encode("PNG", "P"),
-        encode("GIF", "P"),
-        encode("BMP"),
-        encode("WEBP"),
-    ],
+    "name", ["-dash.jpg", "new\nline.jpg", "UPPER.JPG", "é ü 漢.jpg", "a" * 251 + ".jpg", "x.txt"]
 )
-def test_pictures_that_tensorflow_decodes_pass(examples_of, picture, decode):
-    assert len(check_files(examples_of(a=picture), decode=decode)) == 1
+def test_a_name_is_no_reason_against_a_file(tmp_path, name):
+    (tmp_path / name).write_bytes(JPEG)
+    (seen,) = check_files(name_files(tmp_path, name), CONFIG)
+    assert seen.name == name and isinstance(seen, Checked)
 
 
-@pytest.mark.parametrize(
-    "picture",
-    [
-        encode("JPEG"),
-        encode("JPEG", "L"),
-        encode("JPEG", "CMYK"),
-        encode("JPEG") + b"\0\0\0",
-        encode("JPEG", progressive=True),
-        encode("JPEG", exif=b"Exif\0\0" + b"\xff\xd9" * 50),
-        encode("PNG"),
-        encode("PNG", "P"),
-    ],
-)
-def test_a_picture_that_looks_whole_is_not_decoded_where_that_comes_later(
-    examples_of, decoded, picture
-):
-    digests = check_files(examples_of(a=picture), decode=False)
-    assert digests == (hashlib.sha256(picture).hexdigest(),)
-    assert decoded == []
-    check_files(examples_of(a=picture), decode=True)
-    assert decoded == [picture]
-
-
-@pytest.mark.parametrize(
-    "picture",
-    [encode("GIF", "P"), encode("BMP"), encode("WEBP"), encode("JPEG") + b"more after the end"],
-)
-def test_a_picture_that_the_header_test_does_not_know_is_decoded(examples_of, decoded, picture):
-    check_files(examples_of(a=picture), decode=False)
-    assert decoded == [picture]
-
-
-@pytest.mark.parametrize("decode", [True, False])
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "the file is empty"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
-        (b"\n<!DOCTYPE html><html>404</html>", "an HTML page"),
-        (b"nothing that is known", "no picture format"),
-        (encode("JPEG", size=(64, 64))[:-200], "JPEG"),
-        (encode("PNG", size=(64, 64))[:-30], "PNG"),
-        (encode("TIFF"), "Unknown image file format"),
-        (make_huge_png(23_000, 23_000), "23000 x 23000 pixels; at most 100 megapixels"),
-    ],
-)
-def test_an_unreadable_picture_is_named_with_its_reason(examples_of, content, reason, decode):
-    with pytest.raises(DataError, match=f"1 of 2 pictures cannot be read.*\n.*/bad: .*{reason}"):
-        check_files(examples_of(good=encode("PNG"), bad=content), decode=decode)
-
-
-@given(format_name=st.sampled_from(["JPEG", "PNG"]), share=st.floats(0.0, 1.0, exclude_max=True))
-@settings(
-    max_examples=40,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-def test_a_picture_cut_off_anywhere_is_refused_without_decoding_the_whole_ones(
-    examples_of, format_name, share
-):
-    whole = encode(format_name, size=(40, 30), exif=b"Exif\0\0" + b"\xff\xd9" * 9)
-    with pytest.raises(DataError, match="1 of 1 pictures"):
-        check_files(examples_of(cut=whole[: int(share * len(whole))]), decode=False)
-
-
-@pytest.mark.parametrize("decode", [True, False])
-def test_damage_within_a_file_is_found_by_decoding(examples_of, decode):
-    whole = encode("PNG", size=(64, 64))
-    damaged = whole[:500] + b"?" * 50 + whole[550:]
-    if decode:
-        with pytest.raises(DataError, match="1 of 1 pictures"):
-            check_files(examples_of(a=damaged), decode=True)
-    else:  # left to the first real reading; see test_pixels.py
-        check_files(examples_of(a=damaged), decode=False)
-
-
-@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
-@pytest.mark.parametrize("size", [(1, 1), (9, 7), (300, 2)])
-def test_the_header_says_the_size(format_name, size):
-    header = read_header(encode(format_name, size=size))
-    assert (header.width, header.height) == size
-
-
-@given(
-    content=st.binary(max_size=80), start=st.sampled_from([b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n"])
-)
-@settings(max_examples=100, deadline=None, derandomize=True)
-def test_no_bytes_break_the_header_test(content, start):
-    try:
-        assert not read_header(start + content).looks_whole
-    except HeaderError as error:
-        assert "no picture format" in str(error)
+def test_a_name_that_is_not_utf_8_is_refused_and_written_readably(tmp_path):
+    path = os.fsencode(tmp_path) + b"/caf\xe9.jpg"
+    Path(os.fsdecode(path)).write_bytes(JPEG)
+    (bad,) = check_files(name_files(tmp_path, os.fsdecode(b"caf\xe9.jpg")), CONFIG)
+    assert bad.name == "caf\\xe9.jpg" and bad.path.endswith("caf\\xe9.jpg")
+    assert bad.reason == "its name is not UTF-8; rename it"
 
 
 def test_pillows_own_pixel_limit_is_left_as_it_was(examples_of):
     limit = Image.MAX_IMAGE_PIXELS
-    check_files(examples_of(a=encode("PNG")))
+    check_files(examples_of(a=JPEG), CONFIG)
     assert limit == Image.MAX_IMAGE_PIXELS
 
 
-def test_ten_unreadable_pictures_are_named_and_the_rest_counted(examples_of):
-    with pytest.raises(DataError, match=r"12 of 12 pictures") as caught:
-        check_files(examples_of(**{f"f{i:02d}": b"" for i in range(12)}))
-    assert str(caught.value).count("the file is empty") == 10
-    assert "and 2 more" in str(caught.value)
+# The memory of the test process would depend on the tests before.
+BOMB = """
+import resource, sys, time, warnings
+import numpy as np
+from kft.config.schema import DataConfig
+from kft.data.gate import check_files
+from kft.data.splits import Examples
+
+def check(name):
+    examples = Examples((name,), (name,), np.zeros(1, np.int64))
+    return check_files(examples, DataConfig(), decode=False)
+
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+check(sys.argv[1])
+before, begun = peak(), time.perf_counter()
+(bad,) = check(sys.argv[2])
+print(bad.reason, peak() - before, time.perf_counter() - begun, sep="\\n")
+"""
 
 
-def test_a_file_that_vanished_is_named(examples_of, tmp_path):
-    examples = examples_of(a=encode("PNG"))
-    (tmp_path / "a").unlink()
-    with pytest.raises(DataError, match=r"a: No such file"):
-        check_files(examples)
-
-
-def test_progress_counts_every_file(examples_of):
-    seen: list[tuple[int, int]] = []
-    check_files(examples_of(a=encode("PNG"), b=encode("BMP")), lambda *now: seen.append(now))
-    assert seen == [(1, 2), (2, 2)]
+def test_a_picture_that_would_decode_to_gigabytes_is_refused_at_once(examples_of, tmp_path):
+    # As large as such a file is: a thousandth of its pixels.
+    bomb = make_huge_png(23_000, 23_000)
+    bomb = bomb[:33] + b"\0\x18\0\0tEXt" + bytes(0x180000) + bytes(4) + bomb[33:]
+    examples_of(small=encode(make_noise(), "PNG"), bomb=bomb)
+    command = [sys.executable, "-c", BOMB, str(tmp_path / "small"), str(tmp_path / "bomb")]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    reason, megabytes, seconds = result.stdout.splitlines()
+    assert "23000 x 23000 pixels; at most 100 megapixels are decoded" in reason
+    assert float(megabytes) < 20
+    assert float(seconds) < 0.05
 
 
 def test_the_fingerprint_depends_on_ids_contents_targets_and_names_only():

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from kft.config.schema import DataConfig, FoldersConfig
-from kft.data import SOURCES, SPLIT_NAMES, load_splits
+from kft.data import SOURCES, SPLIT_NAMES, Examples, load_splits
 from kft.data.loading import find_source
 from kft.errors import DataError
 
@@ -61,16 +63,51 @@ def test_a_folder_becomes_checked_splits(tmp_path, write_classes):
     splits = load_splits(DataConfig(path=str(tmp_path)), progress=lambda *now: seen.append(now))
     assert [len(splits.get(name)) for name in SPLIT_NAMES] == [12, 4, 4]
     assert splits.ignored == {"ending .txt": 1}
+    assert splits.quarantined == () and splits.repaired == {} and splits.noticed == {}
     assert "stratified by class, seed 0: validation 0.2, holdout 0.2" in splits.origin
     assert seen[-1] == (20, 20)
     assert len(splits.fingerprint) == 64
 
 
-def test_one_unreadable_picture_refuses_the_data(tmp_path, write_classes):
+def test_what_cannot_be_used_is_left_out_and_named(tmp_path, write_classes, write_picture):
     write_classes(ant=10, wasp=10)
+    write_picture("ant/x.tif")
     (tmp_path / "wasp" / "003.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"1 of 20 pictures(.|\n)*wasp/003.png: the file is empty"):
-        load_splits(DataConfig(path=str(tmp_path)))
+    splits = load_splits(DataConfig(path=str(tmp_path)))
+    assert [(bad.name, bad.reason) for bad in splits.quarantined] == [
+        ("wasp/003.png", "the file is empty")
+    ]
+    assert splits.repaired == {"TIFF": 1}
+    everything = Examples.join([splits.get(name) for name in SPLIT_NAMES])
+    assert len(everything) == 20 and len(everything.stamps) == 20
+    assert "wasp/003.png" not in everything.ids and "ant/x.tif" in everything.ids
+    assert not any(path.endswith(".tif") for path in everything.paths)
+    with pytest.raises(DataError, match=r"1 of 21 pictures(.|\n)*wasp/003.png: the file is empty"):
+        load_splits(DataConfig(path=str(tmp_path), on_bad="stop"))
+
+
+def test_pictures_that_look_the_same_stay_on_one_side(tmp_path, write_classes):
+    write_classes(ant=20, wasp=20)
+    for folder in ("ant", "wasp"):
+        for number in range(20):
+            path = tmp_path / folder / f"{number:03d}.png"
+            with Image.open(path) as picture:
+                picture.resize((48, 40)).save(path.with_name(f"{number:03d} copy.png"))
+    splits = load_splits(DataConfig(path=str(tmp_path)))
+    for name in SPLIT_NAMES:
+        ids = splits.get(name).ids
+        originals = {name.replace(" copy", "") for name in ids}
+        assert len(ids) == 2 * len(originals)
+    assert "near duplicates kept together (40 sets)" in splits.origin
+
+
+def test_given_splits_can_be_left_aside(tmp_path, write_classes):
+    write_classes(train__ant=3, train__wasp=3, val__ant=2, val__wasp=2)
+    shutil.copy(tmp_path / "train/ant/000.png", tmp_path / "val/ant/copy.png")
+    config = DataConfig(path=str(tmp_path), validation=0.0, holdout=0.0)
+    assert len(load_splits(config).quarantined) == 1
+    splits = load_splits(config, as_one=True)
+    assert len(splits.train) == 11 and splits.quarantined == ()
 
 
 def test_ants_and_bees_are_read_with_their_splits(shared):
@@ -80,9 +117,14 @@ def test_ants_and_bees_are_read_with_their_splits(shared):
     splits = load_splits(config)
     assert splits.class_names == ("ants", "bees")
     assert [len(splits.get(name)) for name in SPLIT_NAMES] == [196, 49, 152]
+    assert splits.quarantined == () and splits.repaired == {}
+    # The only GIF is a placeholder: it decodes, so it is used; `kft audit` tells of it.
+    everything = Examples.join([splits.get(name) for name in SPLIT_NAMES])
+    assert "train/ants/imageNotFound.gif" in everything.ids
 
 
 def test_sign_digits_are_split_evenly(shared):
     splits = load_splits(DataConfig(path=str(shared / "data/image/sign_digits")))
     assert splits.class_names == tuple("0123456789")
     assert {int((splits.holdout.targets == i).sum()) for i in range(10)} == {12}
+    assert splits.noticed == {"turned upright, as its EXIF entry says": 1}

@@ -1,9 +1,18 @@
 from __future__ import annotations
 
+import gc
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from kft.data import pixels
 from kft.data.decoding import ImageDecoder
 from kft.data.input_pipeline import make_dataset
 from kft.data.pixels import (
@@ -11,11 +20,13 @@ from kft.data.pixels import (
     find_unreadable,
     make_pixel_cache,
     read_pixels,
+    refuse_changed,
     translate_read_errors,
 )
 from kft.data.splits import Examples
 from kft.errors import ConfigError, DataError
-from kft.runs.caches import list_kept
+from kft.runs.caches import cache_folder, list_kept, lock_path
+from kft.runs.locks import hold_alone
 
 DECODER = ImageDecoder(8, 8)
 NUM_EXAMPLES = 35  # more than a batch of decoding
@@ -60,6 +71,23 @@ def test_auto_takes_the_memory_then_the_disk_then_neither(make_cache):
     assert len(kept_pixels()) == 1
 
 
+def test_auto_makes_room_on_a_full_disk(make_cache, caches, monkeypatch):
+    large = ImageDecoder(200, 200)
+    make_cache("auto", large, megabytes=4)
+    gc.collect()
+    taken = sum(kept.num_bytes for kept in list_kept())
+
+    def usage(path):
+        found = sum(file.stat().st_size for file in caches.rglob("*") if file.is_file())
+        return SimpleNamespace(free=taken + 1_000_000 - found)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    assert make_cache("auto", large, megabytes=4, content_key="other") is not None
+    assert len(kept_pixels()) == 1
+    # The disk cannot hold more than that, whatever would be removed.
+    assert make_cache("auto", ImageDecoder(300, 300), megabytes=4) is None
+
+
 def test_no_examples_need_no_cache(examples, make_cache):
     assert make_cache("disk", examples=examples.take([])) is None
 
@@ -84,6 +112,31 @@ def test_other_contents_and_other_decoders_are_other_entries(make_cache):
     make_cache("disk", content_key="other")
     make_cache("disk", ImageDecoder(8, 8, "crop"))
     assert len(set(kept_pixels())) == 3
+
+
+def test_what_another_version_of_the_decoder_made_is_another_entry(make_cache, monkeypatch):
+    make_cache("disk")
+    with monkeypatch.context() as patch:
+        patch.setattr(pixels, "FORMAT", pixels.FORMAT + 1)
+        make_cache("disk")
+    monkeypatch.setattr(tf, "__version__", "9.9.9")
+    make_cache("disk")
+    assert len(set(kept_pixels())) == 3
+
+
+def test_who_waits_for_another_process_that_decodes_is_told(make_cache, caches):
+    cache_folder("pixels")
+    make_cache("disk")
+    (key,) = kept_pixels()
+    gc.collect()
+    shutil.rmtree(caches / "pixels" / key)
+    told = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        # A lock on a file of its own conflicts within a process as between two.
+        with hold_alone(lock_path(caches / "pixels" / key)):
+            waiting = pool.submit(make_cache, "disk", on_wait=told.set)
+            assert told.wait(30)
+        assert waiting.result() is not None
 
 
 def test_a_file_that_does_not_decode_leaves_no_entry(examples, make_cache, tmp_path):
@@ -136,3 +189,51 @@ def test_ten_bad_files_are_named_and_the_rest_counted(examples, tmp_path):
 def test_an_error_that_no_file_explains_stays_as_it_was(examples):
     with pytest.raises(tf.errors.InternalError), translate_read_errors(examples, DECODER):
         raise tf.errors.InternalError(None, None, "something else")
+
+
+def stamped(examples: Examples) -> Examples:
+    """As the gate hands them on."""
+    states = [Path(path).stat() for path in examples.paths]
+    return replace(examples, stamps=tuple((s.st_size, s.st_mtime_ns) for s in states))
+
+
+def read_in_cache(examples: Examples) -> None:
+    decode_all(examples, DECODER)
+
+
+def read_in_batches(examples: Examples) -> None:
+    with translate_read_errors(examples, DECODER):
+        list(make_dataset(examples, DECODER, batch_size=10))
+
+
+@pytest.mark.parametrize("read", [read_in_cache, read_in_batches])
+def test_files_that_changed_since_they_were_checked_end_the_run(
+    examples, write_picture, tmp_path, read
+):
+    checked = stamped(examples)
+    read(checked)
+    write_picture("07.png", seed=99, size=(13, 11))  # a good picture, but another one
+    (tmp_path / "20.png").unlink()
+    with pytest.raises(DataError, match="pictures changed since they were checked") as caught:
+        read(checked)
+    # Which of them is met first is up to the threads.
+    message = str(caught.value)
+    assert "07.png: written anew" in message or "20.png: there is no such file" in message
+    assert "run again" in message
+
+
+def test_files_that_nobody_checked_are_read_as_they_are(examples, write_picture):
+    write_picture("07.png", seed=99, size=(13, 11))
+    read_in_batches(examples)
+    refuse_changed(examples)
+
+
+def test_stamps_go_where_their_examples_go(examples):
+    checked = stamped(examples)
+    parts = [checked.take([3, 1]), checked.take([]), checked.take([34])]
+    joined = Examples.join(parts)
+    assert joined.stamps == (checked.stamps[3], checked.stamps[1], checked.stamps[34])
+    refuse_changed(joined)
+    assert Examples.join([*parts, examples]).stamps is None
+    with pytest.raises(DataError, match=r"1 of 3 pictures changed(.|\n)*01\.png: written anew"):
+        refuse_changed(replace(joined, stamps=(checked.stamps[3], (0, 0), checked.stamps[34])))

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import io
 import os
+import socket
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ from PIL import Image
 
 from kft.config.schema import DataConfig, RecordConfig
 from kft.data import load_splits
+from kft.data.folder import find_folder
 from kft.data.tfds import find_tfds
 from kft.data.tfrecord import find_tfrecord
 from kft.errors import DataError
@@ -22,8 +27,10 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-def make_jpeg(seed: int) -> bytes:
-    noise = np.random.default_rng(seed).integers(0, 256, (9, 8, 3), dtype=np.uint8)
+def make_jpeg(number: int, file: str = "") -> bytes:
+    noise = np.random.default_rng([number, *file.encode()]).integers(
+        0, 256, (9, 8, 3), dtype=np.uint8
+    )
     buffer = io.BytesIO()
     Image.fromarray(noise).save(buffer, "JPEG")
     return buffer.getvalue()
@@ -48,7 +55,7 @@ def write_records(tmp_path):
         with tf.io.TFRecordWriter(str(path), options) as writer:
             for number, label in enumerate(labels):
                 features = {
-                    "image/encoded": to_feature(make_jpeg(number)),
+                    "image/encoded": to_feature(make_jpeg(number, name)),
                     label_feature: to_feature(label),
                 }
                 example = tf.train.Example(features=tf.train.Features(feature=features))
@@ -58,8 +65,14 @@ def write_records(tmp_path):
     return write
 
 
-def find(path, target="auto", **records):
-    return find_tfrecord(DataConfig(path=str(path), target=target, records=RecordConfig(**records)))
+def find(path, target="auto", on_bad="quarantine", **records):
+    return find_tfrecord(
+        DataConfig(path=str(path), target=target, on_bad=on_bad, records=RecordConfig(**records))
+    )
+
+
+def left_out(found) -> dict[str, str]:
+    return {bad.name: bad.reason for bad in found.quarantined}
 
 
 @pytest.mark.parametrize("name", ["data.tfrecord", "data.tfrecord.gz"])
@@ -71,7 +84,7 @@ def test_records_become_files_with_their_bytes(write_records, cache, name):
     for number, path in enumerate(found.examples.paths):
         assert path.startswith(str(cache)) and path.endswith(".jpg")
         with open(path, "rb") as file:
-            assert file.read() == make_jpeg(number)
+            assert file.read() == make_jpeg(number, name)
 
 
 def test_records_are_unpacked_once_and_again_when_the_file_changes(write_records, cache):
@@ -86,12 +99,179 @@ def test_records_are_unpacked_once_and_again_when_the_file_changes(write_records
     assert len(list((cache / "unpacked").iterdir())) == 2
 
 
-def test_an_interrupted_unpacking_leaves_nothing(write_records, cache):
+def test_an_interrupted_unpacking_leaves_nothing(write_records, cache, monkeypatch):
     path = write_records("data.tfrecord", [0, 1])
-    path.write_bytes(path.read_bytes()[:-5])
-    with pytest.raises(DataError, match=r"data.tfrecord: damaged after \d record"):
-        find(path)
+    with monkeypatch.context() as patch:
+        patch.setattr("kft.data.unpacking._find_ending", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            find(path)
     assert not list((cache / "unpacked").iterdir())
+    assert len(find(path).examples) == 2
+
+
+# Damaged records. A record is its length, 12 bytes before its content and 4 behind.
+
+
+def damage(path, record: int, place: int) -> None:
+    """Change a bit of a record, `place` bytes from its start; from its end where negative."""
+    content = bytearray(path.read_bytes())
+    starts = [0]
+    while starts[-1] < len(content):
+        length = int.from_bytes(content[starts[-1] : starts[-1] + 8], "little")
+        starts.append(starts[-1] + length + 16)
+    content[starts[record + (place < 0)] + place] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_damaged_record_is_left_out_by_name_and_the_rest_is_read(write_records):
+    path = write_records("data.tfrecord", [0, 0, 1, 0, 0])
+    damage(path, 1, 12)
+    damage(path, 3, -1)
+    found = find(path)
+    assert found.examples.ids == tuple(f"data.tfrecord#00000{n}" for n in (0, 2, 4))
+    assert left_out(found) == {
+        "data.tfrecord, record 1": "its checksum is wrong: the content is damaged",
+        "data.tfrecord, record 3": "its checksum is wrong: the content is damaged",
+    }
+    assert {bad.path for bad in found.quarantined} == {str(path)}
+    assert left_out(find(path)) == left_out(found), "the cache knows them too"
+
+
+@pytest.mark.parametrize("place", [0, 8])
+def test_behind_a_damaged_length_nothing_can_be_read(write_records, place):
+    path = write_records("data.tfrecord", [0, 1, 0, 1])
+    damage(path, 2, place)
+    found = find(path)
+    assert len(found.examples) == 2
+    assert left_out(found) == {
+        "data.tfrecord, record 2": "the length of the record is damaged; nothing from here on "
+        "can be read"
+    }
+
+
+@pytest.mark.parametrize("missing", [1, 4, 5, 200])
+def test_a_file_that_is_cut_off_keeps_its_whole_records(write_records, missing):
+    path = write_records("data.tfrecord", [0, 1, 0])
+    path.write_bytes(path.read_bytes()[:-missing])
+    found = find(path)
+    assert len(found.examples) == 2
+    assert left_out(found)["data.tfrecord, record 2"].startswith("the file ends within the record")
+
+
+@pytest.mark.parametrize("change", ["cut off", "damaged"])
+def test_a_damaged_compressed_file_is_left_out_from_there_on(write_records, change):
+    write_records("whole.tfrecord", [0, 1])
+    path = write_records("z.tfrecord.gz", [0, 1, 0])
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content if change == "damaged" else content[: len(content) // 2])
+    found = find(path.parent)
+    assert len(found.examples) >= 2
+    # A changed byte may damage a record and be noticed only behind it.
+    bad = found.quarantined[-1]
+    assert bad.name.startswith("z.tfrecord.gz, record ")
+    assert bad.reason.startswith("the compressed file is damaged")
+    assert bad.reason.endswith("nothing from here on can be read")
+
+
+def test_stop_refuses_damaged_records_by_name(write_records):
+    path = write_records("data.tfrecord", [0, 1, 0])
+    damage(path, 2, 12)
+    for _ in range(2):  # unpacked, and from the cache
+        with pytest.raises(DataError, match=r"1 of 3 records cannot be used(.|\n)*record 2: its"):
+            find(path, on_bad="stop")
+    assert len(find(path).examples) == 2
+
+
+def test_what_is_no_record_file_is_refused_or_left_out(write_records):
+    path = write_records("data.tfrecord", [0, 1])
+    page = path.with_name("page.tfrecord")
+    page.write_text("<!doctype html>" * 20)
+    found = find(path.parent)
+    assert "Is it a TFRecord file? Compressed" in left_out(found)["page.tfrecord, record 0"]
+    with pytest.raises(DataError, match=r"1 of 1 records cannot be used(.|\n)*Is it a TFRecord"):
+        find(page)
+
+
+def test_files_that_cannot_be_opened_are_named(write_records):
+    folder = write_records("data.tfrecord", [0, 1]).parent
+    (folder / "gone.tfrecord").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe.tfrecord")
+    found = find(folder)
+    assert left_out(found) == {
+        "gone.tfrecord": "a link that leads nowhere",
+        "pipe.tfrecord": "a pipe or device, not a file",
+    }
+    with pytest.raises(DataError, match=r"2 of 3 files cannot be used(.|\n)*gone.tfrecord: a link"):
+        find(folder, on_bad="stop")
+    with pytest.raises(DataError, match=r"1 of 1 files cannot be used(.|\n)*leads nowhere"):
+        find(folder / "gone.tfrecord")
+
+
+def test_other_files_of_the_folder_are_counted(write_records):
+    folder = write_records("data.tfrecord", [0, 1]).parent
+    (folder / "empty.tfrecord").write_bytes(b"")
+    (folder / "._data.tfrecord").write_bytes(b"not a record")
+    (folder / "notes.txt").write_text("")
+    (folder / "more").symlink_to(folder)
+    found = find(folder)
+    assert found.quarantined == ()
+    assert found.ignored == {
+        "hidden": 1,
+        "ending .txt": 1,
+        "TFRecord file without a record": 1,
+    }
+
+
+def test_records_without_what_is_asked_for_are_left_out(write_records, tmp_path):
+    path = write_records("data.tfrecord", [0, 1])
+    features = {
+        "no label": {"image/encoded": to_feature(make_jpeg(1))},
+        "two pictures": {
+            "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"a", b"b"])),
+            "image/class/label": to_feature(1),
+        },
+    }
+    with tf.io.TFRecordWriter(str(path.with_name("odd.tfrecord"))) as writer:
+        writer.write(b"\xff no example")
+        for held in features.values():
+            example = tf.train.Example(features=tf.train.Features(feature=held))
+            writer.write(example.SerializeToString())
+    reasons = left_out(find(path.parent))
+    assert reasons["odd.tfrecord, record 0"] == "not a tf.train.Example"
+    assert reasons["odd.tfrecord, record 1"].startswith("no feature 'image/class/label'")
+    assert reasons["odd.tfrecord, record 2"] == "feature 'image/encoded' is not one encoded picture"
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ([b"dog", b"cat", b""], "is '', which stands for no class"),
+        ([b"dog", b"cat", b"nan"], "is 'nan', which stands for no class"),
+        ([b"dog", b"cat", b"\xff"], "is no UTF-8 text"),
+        ([[0.5], [2.0], [float("nan")]], "holds a value that is no finite number"),
+        ([[0.5], [2.0], []], "holds 0 values; expected a class, labels or numbers"),
+    ],
+)
+def test_records_without_a_label_are_left_out(write_records, labels, reason):
+    found = find(write_records("data.tfrecord", labels))
+    assert len(found.examples) == 2
+    assert left_out(found) == {"data.tfrecord, record 2": f"feature 'image/class/label' {reason}"}
+
+
+def test_a_negative_index_is_no_class_where_classes_have_names(write_records):
+    path = write_records("data.tfrecord", [0, -1, 1])
+    found = find(path, class_names=("wasp", "ant"))
+    assert found.examples.targets.tolist() == [0, 1]
+    assert left_out(found) == {"data.tfrecord#000001": "label -1: it is unlabelled"}
+    assert find(path).class_names == ("-1", "0", "1")
+    assert find(path, target="number").examples.targets.tolist() == [[0.0], [-1.0], [1.0]]
+
+
+def test_a_wrong_feature_name_is_told_before_all_is_read(write_records):
+    path = write_records("data.tfrecord", [0] * 120)
+    with pytest.raises(DataError, match=r"record 99: no feature 'lable'.*label_feature=NAME"):
+        find(path, label_feature="lable")
 
 
 def test_names_are_given_to_indices(write_records):
@@ -148,39 +328,59 @@ def test_an_unreadable_record_is_named_by_its_place(tmp_path, write_records):
             features["image/class/label"] = to_feature(label)
             example = tf.train.Example(features=tf.train.Features(feature=features))
             writer.write(example.SerializeToString())
-    with pytest.raises(DataError, match=r"data.tfrecord#000000 \(.*no picture format"):
+    with pytest.raises(DataError, match=r"data.tfrecord#000000 \(.*/unpacked/"):
         load_splits(DataConfig(path=str(path)))
 
 
 @pytest.fixture
-def tfds_folder(tmp_path, monkeypatch):
-    """A prepared TFDS data set `toy` of two classes, with an extra split."""
+def write_tfds(tmp_path, monkeypatch):
+    """Prepare a TFDS data set `toy` of two classes; each split is a list of label indices."""
     import tensorflow_datasets as tfds
 
-    def make(count: int):
-        numbers = np.arange(count)
+    def make(labels: list[int]):
+        numbers = np.arange(len(labels))
         images = np.stack([np.full((8, 9, 3), 10 * n, np.uint8) for n in numbers])
-        elements = {"image": images, "label": numbers % 2, "age": numbers.astype(np.float32)}
+        elements = {"image": images, "label": labels, "age": numbers.astype(np.float32)}
         return tf.data.Dataset.from_tensor_slices(elements)
 
-    tfds.disable_progress_bar()
-    features = {
-        "image": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
-        "label": tfds.features.ClassLabel(names=["wasp", "ant"]),
-        "age": np.float32,
-    }
-    tfds.dataset_builders.store_as_tfds_dataset(
-        name="toy",
-        version="1.0.0",
-        features=tfds.features.FeaturesDict(features),
-        split_datasets={"train": make(10), "test": make(4), "extra": make(2)},
-        data_dir=tmp_path / "tfds",
-    )
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
-    return tmp_path / "tfds" / "toy" / "1.0.0"
+    def write(**splits: list[int]):
+        tfds.disable_progress_bar()
+        features = {
+            "image": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
+            "label": tfds.features.ClassLabel(names=["wasp", "ant"]),
+            "age": np.float32,
+        }
+        tfds.dataset_builders.store_as_tfds_dataset(
+            name="toy",
+            version="1.0.0",
+            features=tfds.features.FeaturesDict(features),
+            split_datasets={name: make(labels) for name, labels in splits.items()},
+            data_dir=tmp_path / "tfds",
+        )
+        monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+        return tmp_path / "tfds" / "toy" / "1.0.0"
+
+    return write
 
 
-def test_a_prepared_tfds_data_set_is_read(tfds_folder):
+@pytest.fixture
+def tfds_folder(write_tfds):
+    """`toy` with an extra split."""
+    return write_tfds(train=[0, 1] * 5, test=[0, 1] * 2, extra=[0, 1])
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Whoever asks for an address or a connection fails."""
+
+    def refuse(*_):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+def test_a_prepared_tfds_data_set_is_read(tfds_folder, no_network):
     splits = load_splits(DataConfig(path="tfds:toy"))
     assert splits.class_names == ("wasp", "ant")
     assert (len(splits.train), len(splits.validation), len(splits.holdout)) == (8, 2, 4)
@@ -192,13 +392,84 @@ def test_a_prepared_tfds_data_set_is_read(tfds_folder):
     assert find_tfds(DataConfig(path="tfds:toy", records=records)).target_kind == "number"
 
 
-def test_a_tfds_data_set_that_is_not_prepared_is_refused_at_once(tfds_folder):
+def test_a_tfds_data_set_that_is_not_prepared_is_refused_at_once(tfds_folder, no_network):
+    start = time.monotonic()
     for name in ("tfds:mnist", "tfds:toy:2.0.0", "tfds:toy/other"):
         with pytest.raises(DataError, match=r"is not prepared in .*tfds build .*TFDS_DATA_DIR"):
             find_tfds(DataConfig(path=name))
+    assert time.monotonic() - start < 1.0
     with pytest.raises(DataError, match=r"expected tfds:NAME"):
         find_tfds(DataConfig(path="tfds:../toy"))
     with pytest.raises(DataError, match=r"no prepared TFDS folder"):
         find_tfds(DataConfig(path=str(tfds_folder.parent)))
     with pytest.raises(DataError, match=r"no feature 'lable'. Did you mean 'label'"):
         find_tfds(DataConfig(path="tfds:toy", records=RecordConfig(label_feature="lable")))
+
+
+def test_what_is_not_prepared_is_told_without_loading_tensorflow(tmp_path):
+    code = (
+        "import sys; from kft.config.schema import DataConfig; from kft.data import load_splits\n"
+        "try: load_splits(DataConfig(path='tfds:mnist'))\n"
+        "except Exception as error: print(error)\n"
+        "assert 'tensorflow' not in sys.modules"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "TFDS_DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=5,
+        check=True,
+    )
+    assert "tfds:mnist is not prepared in" in result.stdout
+
+
+def test_a_damaged_tfds_data_set_is_refused_with_its_folder(tfds_folder):
+    (shard,) = tfds_folder.glob("toy-train*")
+    content = shard.read_bytes()
+    shard.write_bytes(content[:-20])
+    config = DataConfig(path="tfds:toy")
+    with pytest.raises(DataError, match=r"1.0.0: damaged after 9 examples: .*Prepare or copy"):
+        find_tfds(config)
+    shard.unlink()
+    with pytest.raises(DataError, match=r"1.0.0: damaged after 0 examples"):
+        find_tfds(config)
+
+
+@pytest.mark.parametrize("name", ["dataset_info.json", "features.json"])
+@pytest.mark.parametrize("content", ["{", "{}", None])
+def test_a_tfds_data_set_whose_description_is_damaged_is_refused(tfds_folder, name, content):
+    if content is None:
+        (tfds_folder / name).unlink()
+    else:
+        (tfds_folder / name).write_text(content)
+    with pytest.raises(DataError, match=r"Prepare or copy the data set again|is not prepared"):
+        find_tfds(DataConfig(path="tfds:toy"))
+
+
+def test_unlabelled_tfds_examples_are_not_given_the_last_class(write_tfds):
+    write_tfds(train=[0, 1, 0, 1], test=[-1, -1])
+    found = find_tfds(DataConfig(path="tfds:toy"))
+    assert found.given_splits == ("train",) * 4
+    assert sorted(found.examples.targets) == [0, 0, 1, 1]
+    assert left_out(found) == {
+        f"split test, example {n}": "its label is below 0: it is unlabelled" for n in (0, 1)
+    }
+
+
+def test_a_tfds_feature_that_is_no_picture_is_refused(tfds_folder):
+    records = RecordConfig(image_feature="age")
+    with pytest.raises(DataError, match=r"feature 'age' is no picture"):
+        find_tfds(DataConfig(path="tfds:toy", records=records))
+
+
+def test_the_image_folder_of_tfds_is_a_class_folder(tmp_path, write_classes):
+    import tensorflow_datasets as tfds
+
+    write_classes(train__ant=3, train__wasp=2, test__ant=1, test__wasp=2)
+    builder = tfds.ImageFolder(str(tmp_path))
+    found = find_folder(DataConfig(path=str(tmp_path)))
+    assert found.class_names == tuple(sorted(builder.info.features["label"].names))
+    counts = {name: info.num_examples for name, info in builder.info.splits.items()}
+    assert counts == {"train": 5, "test": 3}
+    assert [found.given_splits.count(name) for name in ("train", "holdout")] == [5, 3]

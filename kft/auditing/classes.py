@@ -1,0 +1,90 @@
+"""Classes that are empty, hardly judged, or much smaller than others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from kft.auditing.audit import Finding, Severity, count
+from kft.auditing.pictures import Pictures
+
+# A class with a tenth of the pictures that another has can be ignored at little loss.
+STRONG_IMBALANCE = 10.0
+IMBALANCE = 3.0
+# Of fewer, one answer moves the figures of a class by more than a fifth.
+FEWEST_JUDGED = 5
+
+
+def find_class_problems(
+    pictures: Pictures, holdout_targets: np.ndarray | None
+) -> tuple[Finding, ...]:
+    """Classes that are empty, of which too few are judged, or that are outnumbered.
+
+    Args:
+        pictures: What to look at.
+        holdout_targets: Of the holdout that training would judge on; None where the
+            pictures cannot be split.
+    """
+    if pictures.target_kind != "class":
+        return ()
+    counts = _count(pictures.class_names, pictures.targets)
+    present = {name: number for name, number in counts.items() if number}
+    findings = [*_find_empty([name for name in counts if name not in present])]
+    if holdout_targets is not None and len(holdout_targets):
+        judged = _count(pictures.class_names, holdout_targets)
+        findings += _find_hardly_judged({name: judged[name] for name in present})
+    return (*findings, *_find_imbalance(present))
+
+
+def _count(class_names: Sequence[str], targets: np.ndarray) -> dict[str, int]:
+    numbers = np.bincount(targets, minlength=len(class_names))
+    return dict(zip(class_names, numbers.tolist(), strict=True))
+
+
+def _find_empty(empty: list[str]) -> Iterator[Finding]:
+    if empty:
+        yield Finding(
+            "empty_classes",
+            "problem",
+            f"{_listed(empty)}: no picture can be used, and training refuses that. Add pictures, "
+            "or remove the class.",
+        )
+
+
+def _find_hardly_judged(judged: Mapping[str, int]) -> Iterator[Finding]:
+    few = [f"{name} ({number})" for name, number in judged.items() if number < FEWEST_JUDGED]
+    if few:
+        yield Finding(
+            "hardly_judged_classes",
+            "warning",
+            f"{_listed(few)}: fewer than {FEWEST_JUDGED} pictures in the holdout. One answer moves "
+            "the figures of such a class by more than a fifth: add pictures, or do not rely on "
+            "them.",
+        )
+
+
+def _find_imbalance(present: Mapping[str, int]) -> Iterator[Finding]:
+    largest = max(present, key=lambda name: present[name])
+    smallest = min(present, key=lambda name: present[name])
+    ratio = present[largest] / present[smallest]
+    if ratio < IMBALANCE:
+        return
+    severity: Severity = "warning" if ratio >= STRONG_IMBALANCE else "note"
+    yield Finding(
+        "imbalance",
+        severity,
+        f"Class {largest} has {ratio:.1f} times as many pictures as {smallest} "
+        f"({present[largest]:,} and {present[smallest]:,}). Read the figures of each class, not "
+        "the accuracy alone; training.class_weights=balanced or training.sampling=balanced gives "
+        "small classes more weight.",
+    )
+
+
+def _listed(names: list[str]) -> str:
+    """'Class a', or '12 classes, a, b … and 2 more'."""
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    shown = ", ".join(names[:10]) + more
+    return (
+        f"Class {shown}" if len(names) == 1 else f"{count(len(names), 'class', 'classes')}, {shown}"
+    )

@@ -1,0 +1,131 @@
+"""Pictures that occur more than once: the same content, or what looks the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kft.auditing.audit import Finding, Flagged, Severity, count
+from kft.auditing.pictures import Pictures
+from kft.data.likeness import find_same
+
+Places = Sequence[int]
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What one kind of finding says of all sets that belong to it."""
+
+    kind: str
+    severity: Severity
+    text: str
+
+
+# By whether labels differ, and whether the splits that the source names do.
+_EXACT = {
+    "labels": _Case(
+        "duplicate_labels",
+        "problem",
+        "hold the same picture under different labels. One of the labels is wrong: decide which, "
+        "and remove the other files. Training leaves all of them out.",
+    ),
+    "splits": _Case(
+        "duplicate_splits",
+        "problem",
+        "hold the same picture in more than one split: what is judged was learned. Remove the "
+        "copies from all splits but one. Training leaves out those nearer to train.",
+    ),
+    "plain": _Case(
+        "duplicates",
+        "note",
+        "hold the same picture under the same label. It counts that often in training; where kft "
+        "splits, copies stay on one side.",
+    ),
+}
+_NEAR = {
+    "labels": _Case(
+        "near_duplicate_labels",
+        "warning",
+        "look the same and have different labels. Look whether one of the labels is wrong.",
+    ),
+    "splits": _Case(
+        "near_duplicate_splits",
+        "warning",
+        "look the same and are in more than one split. Shots of one moment make figures too good: "
+        "look at them, and keep each scene in one split.",
+    ),
+    "plain": _Case(
+        "near_duplicates",
+        "note",
+        "look the same and have the same label. Where kft splits, they stay on one side.",
+    ),
+}
+
+
+def find_copies(pictures: Pictures, alike: Sequence[Places]) -> tuple[Finding, ...]:
+    """Exact and near duplicates: with different labels, across splits, and the others.
+
+    A set is told of once, by the worst that is true of it.
+
+    Args:
+        pictures: What to look at.
+        alike: Sets of positions of pictures that look the same.
+    """
+    exact = find_same_content(pictures)
+    first = {place: places[0] for places in exact for place in places}
+    # Of files with the same content one stands for all: the rest is no news.
+    near = [sorted({first.get(place, place) for place in places}) for places in alike]
+    return (
+        *_find(pictures, exact, _EXACT),
+        *_find(pictures, [places for places in near if len(places) > 1], _NEAR),
+    )
+
+
+def find_same_content(pictures: Pictures) -> tuple[tuple[int, ...], ...]:
+    """Sets of positions of files with the same content, each of two at least."""
+    return find_same([inspection.digest for inspection in pictures.inspections])
+
+
+def _find(
+    pictures: Pictures, sets: Iterable[Places], cases: dict[str, _Case]
+) -> tuple[Finding, ...]:
+    sorted_sets: dict[str, list[Places]] = {name: [] for name in cases}
+    for places in sets:
+        sorted_sets[_sort(pictures, places)].append(places)
+    return tuple(
+        _tell(pictures, sorted_sets[name], case)
+        for name, case in cases.items()
+        if sorted_sets[name]
+    )
+
+
+def _sort(pictures: Pictures, places: Places) -> str:
+    if len({pictures.label(place) for place in places}) > 1:
+        return "labels"
+    given = pictures.splits
+    return "splits" if given and len({given[place] for place in places}) > 1 else "plain"
+
+
+def _tell(pictures: Pictures, sets: Sequence[Places], case: _Case) -> Finding:
+    total = sum(len(places) for places in sets)
+    where = "" if len(sets) == 1 else f" in {len(sets):,} sets"
+    files = [
+        Flagged(pictures.names[place], _note(pictures, place, places[0], case.kind))
+        for places in sets
+        for place in places
+    ]
+    return Finding(
+        case.kind, case.severity, f"{count(total, 'file')}{where} {case.text}", tuple(files)
+    )
+
+
+def _note(pictures: Pictures, place: int, first: int, kind: str) -> str:
+    words = []
+    if kind.endswith("labels"):
+        words.append(f"labelled {pictures.label(place)}")
+    if kind.endswith("splits") and pictures.splits is not None:
+        words.append(f"in {pictures.splits[place]}")
+    if place != first:
+        relation = "looks like" if kind.startswith("near") else "same as"
+        words.append(f"{relation} {pictures.names[first]}")
+    return ", ".join(words)

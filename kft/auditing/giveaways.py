@@ -1,0 +1,235 @@
+"""Properties that give the class away although they say nothing of what is shown."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kft.auditing.audit import Finding, Flagged, Severity
+from kft.auditing.folds import NUM_FOLDS, deal_folds
+from kft.auditing.pictures import Pictures
+from kft.training.comparison import wilson_interval
+
+# A rule of so many thresholds for each class: simple enough that a model finds it at once.
+_LEAVES_PER_CLASS = 2
+_MOST_LEAVES = 64
+_SMALLEST_LEAF = 5
+# Of the way from guessing to always right: from here on there is little reason to look at the
+# pictures themselves.
+_STRONG = 0.5
+# Classes that a sentence describes.
+_DESCRIBED = 3
+
+
+@dataclass(frozen=True)
+class Property:
+    """Something of a picture that should not tell its class.
+
+    Attributes:
+        name: For messages.
+        columns: Numbers of it, float64 (pictures, columns).
+        values: It as text, of each picture.
+        summarise: Positions -> what is typical of them.
+        is_technical: It comes from how a file was made, not from what was photographed.
+    """
+
+    name: str
+    columns: np.ndarray
+    values: tuple[str, ...]
+    summarise: Callable[[np.ndarray], str]
+    is_technical: bool
+
+
+@dataclass(frozen=True)
+class Telling:
+    """How well a property tells the class, on pictures that the rule was not made from.
+
+    Attributes:
+        predicted: Class of each picture by the rule, int64 (pictures,).
+        recall: Mean over the classes of the share of their pictures that it tells.
+        low: Lower end of the 95 % interval of `recall`.
+        chance: What a rule that looks at nothing gets.
+    """
+
+    predicted: np.ndarray
+    recall: float
+    low: float
+    chance: float
+
+    @property
+    def is_beyond_chance(self) -> bool:
+        """Whether guessing is below the interval."""
+        return self.low > self.chance
+
+    @property
+    def is_strong(self) -> bool:
+        """Whether it is halfway from guessing to always right, or further."""
+        return self.recall >= self.chance + _STRONG * (1 - self.chance)
+
+
+def find_giveaways(
+    pictures: Pictures, alike: Sequence[Sequence[int]], *, seed: int = 0
+) -> tuple[Finding, ...]:
+    """Colour mode, file format, size and border colour, where one of them tells the class.
+
+    Each is tried as the only input of a small decision tree, cross-validated. All classes
+    count alike: where most pictures are of one class, a rule that finds half of the others is
+    no more accurate than one that looks at nothing, yet it tells much.
+
+    Args:
+        pictures: What to look at.
+        alike: Sets of positions of pictures that look the same: only one of each is looked at,
+            since copies would agree with each other.
+        seed: Of the folds.
+    """
+    if pictures.classes is None:
+        return ()
+    chosen = _choose(pictures, alike)
+    classes = pictures.classes[chosen]
+    if len(np.unique(classes)) < 2:
+        return ()
+    findings = []
+    for make in (_mode, _format, _size, _border):
+        of_all = make(pictures)
+        columns = of_all.columns[chosen]
+        if (columns == columns[0]).all():
+            continue
+        telling = tell_classes(columns, classes, seed=seed)
+        if telling.is_beyond_chance:
+            findings.append(_make_finding(pictures, of_all, telling, chosen))
+    return tuple(findings)
+
+
+def _choose(pictures: Pictures, alike: Sequence[Sequence[int]]) -> np.ndarray:
+    """Positions without copies, of classes that have a picture for each fold."""
+    assert pictures.classes is not None
+    places = pictures.first_of_each(alike)
+    classes = pictures.classes[places]
+    counts = np.bincount(classes, minlength=len(pictures.class_names))
+    return places[counts[classes] >= NUM_FOLDS]
+
+
+def tell_classes(columns: np.ndarray, classes: np.ndarray, *, seed: int = 0) -> Telling:
+    """How well a small decision tree on these numbers tells the class of unseen pictures.
+
+    Args:
+        columns: float64 (pictures, columns).
+        classes: int64 (pictures,), of two classes at least.
+        seed: Of the folds.
+
+    Source: Zou and Donner, Construction of confidence limits about effect measures, Statistics
+    in Medicine 27 (2008), 1693-1702, for the interval of a mean of proportions.
+    """
+    from sklearn.tree import DecisionTreeClassifier
+
+    folds = deal_folds(classes, seed=seed)
+    present, counts = np.unique(classes, return_counts=True)
+    predicted = np.empty_like(classes)
+    for fold in range(NUM_FOLDS):
+        tree = DecisionTreeClassifier(
+            max_leaf_nodes=min(_LEAVES_PER_CLASS * len(present), _MOST_LEAVES),
+            min_samples_leaf=_SMALLEST_LEAF,
+            class_weight="balanced",
+            random_state=seed,
+        )
+        tree.fit(columns[folds != fold], classes[folds != fold])
+        predicted[folds == fold] = tree.predict(columns[folds == fold])
+    recalls = np.array([float((predicted[classes == each] == each).mean()) for each in present])
+    # The distances to the ends of independent intervals add up as squares do.
+    below = [
+        recall - wilson_interval(recall, number)[0]
+        for recall, number in zip(recalls.tolist(), counts.tolist(), strict=True)
+    ]
+    recall = float(recalls.mean())
+    low = recall - math.sqrt(sum(distance**2 for distance in below)) / len(present)
+    return Telling(predicted, recall, low, 1 / len(present))
+
+
+def _mode(pictures: Pictures) -> Property:
+    return _make_category("colour mode", [each.mode for each in pictures.inspections])
+
+
+def _format(pictures: Pictures) -> Property:
+    return _make_category("file format", [each.format for each in pictures.inspections])
+
+
+def _size(pictures: Pictures) -> Property:
+    sizes = np.array(pictures.shown_sizes, np.float64)
+    columns = np.column_stack([sizes, sizes[:, 0] / sizes[:, 1]])
+    values = tuple(f"{width} x {height}" for width, height in pictures.shown_sizes)
+    return Property("size", columns, values, lambda places: _most_common(values, places), True)
+
+
+def _border(pictures: Pictures) -> Property:
+    columns = pictures.column("border_rgb")
+    return Property(
+        "border colour",
+        columns,
+        tuple(_hex(colour) for colour in columns),
+        lambda places: _hex(columns[places].mean(axis=0)),
+        False,
+    )
+
+
+def _make_category(name: str, values: list[str]) -> Property:
+    """A property that is one of a few words."""
+    words = [word for word, _ in Counter(values).most_common()]
+    columns = np.array([[value == word for word in words] for value in values], np.float64)
+    texts = tuple(values)
+    return Property(name, columns, texts, lambda places: _most_common(texts, places), True)
+
+
+def _most_common(values: Sequence[str], places: np.ndarray) -> str:
+    return Counter(values[place] for place in places).most_common(1)[0][0]
+
+
+def _hex(colour: np.ndarray) -> str:
+    return "#" + "".join(f"{round(float(value)):02x}" for value in colour)
+
+
+def _make_finding(
+    pictures: Pictures, of_all: Property, telling: Telling, chosen: np.ndarray
+) -> Finding:
+    assert pictures.classes is not None
+    classes = pictures.classes[chosen]
+    is_right = telling.predicted == classes
+    told = {
+        int(each): chosen[is_right & (classes == each)] for each in np.unique(classes[is_right])
+    }
+    severity: Severity = "note"
+    if of_all.is_technical or telling.is_strong:
+        severity = "problem" if of_all.is_technical and telling.is_strong else "warning"
+    return Finding(
+        f"{of_all.name.replace(' ', '_')}_tells_class",
+        severity,
+        f"The {of_all.name} alone tells the class of {telling.recall:.0%} of the pictures, classes "
+        f"counting alike (95 % interval from {telling.low:.0%}; guessing: {telling.chance:.0%}). "
+        f"{_describe_told(pictures, of_all, told)}. A model may learn this in place of what is "
+        "shown, and fail where it does not hold: find out where it comes from.",
+        tuple(
+            Flagged(pictures.names[place], f"{pictures.label(place)}, {of_all.values[place]}")
+            for place in _in_turn(list(told.values()))
+        ),
+    )
+
+
+def _describe_told(pictures: Pictures, of_all: Property, told: dict[int, np.ndarray]) -> str:
+    """For the classes that are told best, what is typical of them and of how many."""
+    assert pictures.classes is not None
+    totals = np.bincount(pictures.classes, minlength=len(pictures.class_names))
+    best = sorted(told, key=lambda each: -len(told[each]) / totals[each])[:_DESCRIBED]
+    return "; ".join(
+        f"{pictures.class_names[each]}: {of_all.summarise(told[each])} "
+        f"({len(told[each]):,} of {totals[each]:,} told)"
+        for each in best
+    )
+
+
+def _in_turn(lists: Sequence[np.ndarray]) -> list[int]:
+    """The first of each, the second of each …"""
+    longest = max((len(places) for places in lists), default=0)
+    return [int(places[i]) for i in range(longest) for places in lists if i < len(places)]

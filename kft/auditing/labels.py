@@ -1,0 +1,122 @@
+"""Labels that a probe, which did not see the picture, does not believe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import special
+
+from kft.auditing.audit import Finding, Flagged, count
+from kft.auditing.folds import NUM_FOLDS, deal_folds
+from kft.auditing.pictures import Pictures
+from kft.linear import cross_validate
+from kft.linear.problem import Problem, take_rows
+from kft.training.comparison import wilson_interval
+
+# Where a class is told very surely, an answer as sure as this one counts although others are surer.
+_SURE = 0.9
+# Logits of one block of rows are computed at once.
+_BLOCK = 1024
+
+
+def predict_out_of_fold(
+    vectors: np.ndarray,
+    classes: np.ndarray,
+    num_classes: int,
+    *,
+    alike: Sequence[Sequence[int]] = (),
+    seed: int = 0,
+) -> np.ndarray:
+    """Probabilities of each picture by a linear probe that was not fitted on it.
+
+    float32 (pictures, classes). The penalty is the one that cross-validation chooses.
+
+    Args:
+        vectors: Feature vectors (pictures, features), possibly memory-mapped; read in blocks.
+        classes: Class of each, int64 (pictures,).
+        num_classes: How many classes there are.
+        alike: Sets of positions of pictures that look the same. They are left out together: a
+            copy with the same wrong label would speak for it.
+        seed: Of the folds.
+    """
+    targets = np.eye(num_classes, dtype=np.float32)[classes]
+    penalty = cross_validate(vectors, targets, "class", seed).penalty
+    folds = deal_folds(classes, seed=seed, alike=alike)
+    ones, zeros = np.ones(len(vectors), np.float32), np.zeros(num_classes, np.float32)
+    problem = Problem(vectors, targets, "class", ones, zeros)
+    mask = np.stack([folds != fold for fold in range(NUM_FOLDS)])
+    kernels, biases = problem.solve(penalty, mask, None, tolerance=1e-6)
+    probabilities = np.empty((len(vectors), num_classes), np.float32)
+    for fold in range(NUM_FOLDS):
+        rows = np.flatnonzero(folds == fold)
+        for begin in range(0, len(rows), _BLOCK):
+            part = rows[begin : begin + _BLOCK]
+            logits = take_rows(vectors, part).astype(np.float32) @ kernels[fold] + biases[fold]
+            probabilities[part] = special.softmax(logits, axis=1)
+    return probabilities
+
+
+def find_label_problems(
+    pictures: Pictures, probabilities: np.ndarray, backbone: str
+) -> tuple[tuple[Finding, ...], str]:
+    """Pictures that are likely to belong to another class, the least believed label first.
+
+    A picture counts where the probability of another class is at least as high as is usual for
+    pictures of that class, so that a class that is told less surely is not blamed for it.
+
+    Args:
+        pictures: What to look at.
+        probabilities: Out of fold, (pictures, classes).
+        backbone: On whose features the probe stands.
+
+    Returns:
+        What was found, and why it was not looked for: empty where it was.
+
+    Source: Northcutt, Jiang and Chuang, Confident Learning: Estimating Uncertainty in Dataset
+    Labels, arXiv:1911.00068: the confident joint, ranked by self-confidence.
+    """
+    classes = pictures.classes
+    assert classes is not None
+    rows = np.arange(len(classes))
+    accuracy = float((probabilities.argmax(axis=1) == classes).mean())
+    guessing = float(np.bincount(classes).max()) / len(classes)
+    if wilson_interval(accuracy, len(classes))[0] <= guessing:
+        return (), (
+            f"Labels: a probe on {backbone} is right for {accuracy:.0%} of the pictures that it "
+            f"has not seen, no more than guessing ({guessing:.0%}), so it cannot judge labels."
+        )
+    confidence = probabilities[rows, classes]
+    usual = _usual_confidence(confidence, classes, probabilities.shape[1])
+    believed = np.where(probabilities >= usual, probabilities, 0.0)
+    likely = believed.argmax(axis=1)
+    doubted = np.flatnonzero((believed.max(axis=1) > 0) & (likely != classes))
+    doubted = doubted[np.argsort(confidence[doubted], kind="stable")]
+    if not len(doubted):
+        return (), ""
+    verb = "has a label" if len(doubted) == 1 else "have labels"
+    return (
+        Finding(
+            "label_problems",
+            "warning",
+            f"{count(len(doubted), 'picture')} {verb} that a probe on {backbone} does not believe "
+            f"(it has not seen them, and is right for {accuracy:.1%} of all). Look at them, the "
+            "least believable first; kft changes no label.",
+            tuple(
+                Flagged(
+                    pictures.names[place],
+                    f"labelled {pictures.label(place)} ({confidence[place]:.2f}), looks like "
+                    f"{pictures.class_names[likely[place]]} "
+                    f"({probabilities[place, likely[place]]:.2f})",
+                )
+                for place in doubted.tolist()
+            ),
+        ),
+    ), ""
+
+
+def _usual_confidence(confidence: np.ndarray, classes: np.ndarray, num_classes: int) -> np.ndarray:
+    """Mean probability of a class over the pictures labelled with it; out of reach without any."""
+    counts = np.bincount(classes, minlength=num_classes)
+    sums = np.bincount(classes, weights=confidence, minlength=num_classes)
+    return np.where(counts > 0, np.minimum(sums / np.maximum(counts, 1), _SURE), 2.0)

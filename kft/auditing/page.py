@@ -1,0 +1,145 @@
+"""An audit as one HTML page, with the pictures inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jinja2 import Environment, PackageLoader
+
+from kft import __version__
+from kft.auditing.audit import Audit, Flagged
+from kft.auditing.pictures import Pictures
+from kft.auditing.thumbnails import make_data_uri
+
+# Pictures of a finding that are shown, and names that are listed; JSON has all.
+_SHOWN_PICTURES = 24
+_SHOWN_NAMES = 200
+# Pictures of a class, and of all classes: what a page of a few megabytes holds.
+_OF_EACH_CLASS = 12
+_OF_ALL_CLASSES = 480
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One picture of a grid.
+
+    Attributes:
+        name: Of the file.
+        note: What is said below it.
+        source: The picture as a data URI; None where there is none to show.
+    """
+
+    name: str
+    note: str
+    source: str | None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Some pictures under one heading.
+
+    Attributes:
+        title: Name of a class.
+        total: Pictures of it in all.
+        figures: Those that are shown.
+    """
+
+    title: str
+    total: int
+    figures: tuple[Figure, ...]
+
+
+def render_page(audit: Audit, *, background: str, progress: Callable[[int, int], None]) -> bytes:
+    """The page, UTF-8 text.
+
+    Args:
+        audit: What to show.
+        background: Colour of what shows through transparent pictures.
+        progress: Called with (thumbnails made, thumbnails in all).
+    """
+    artist = _Artist(audit, background, progress)
+    environment = Environment(
+        loader=PackageLoader("kft", "auditing"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template("page.html.jinja").render(
+        audit=audit,
+        version=__version__,
+        findings=[(finding, artist.draw(finding.files)) for finding in audit.findings],
+        grids=artist.draw_classes(),
+        shown_names=_SHOWN_NAMES,
+    )
+    # Names may hold what is no text.
+    return text.encode("utf-8", "backslashreplace")
+
+
+class _Artist:
+    """Draws the grids of a page, counting the thumbnails."""
+
+    def __init__(self, audit: Audit, background: str, progress: Callable[[int, int], None]) -> None:
+        self._pictures = audit.pictures
+        self._background = background
+        self._progress = progress
+        self._paths = {each.name: each.path for each in audit.pictures.inspections}
+        self._classes = choose_of_classes(audit.pictures)
+        self._total = sum(len(places) for _, _, places in self._classes) + sum(
+            sum(file.name in self._paths for file in finding.files[:_SHOWN_PICTURES])
+            for finding in audit.findings
+        )
+        self._done = 0
+
+    def draw(self, files: Sequence[Flagged]) -> list[Figure]:
+        """The first files that have a picture."""
+        shown = [file for file in files[:_SHOWN_PICTURES] if file.name in self._paths]
+        return [Figure(file.name, file.note, self._thumbnail(file.name)) for file in shown]
+
+    def draw_classes(self) -> list[Grid]:
+        return [
+            Grid(
+                title,
+                total,
+                tuple(
+                    Figure(name, "", self._thumbnail(name))
+                    for name in (self._pictures.names[place] for place in places)
+                ),
+            )
+            for title, total, places in self._classes
+        ]
+
+    def _thumbnail(self, name: str) -> str | None:
+        self._done += 1
+        self._progress(self._done, self._total)
+        return make_data_uri(self._paths[name], self._background)
+
+
+def choose_of_classes(pictures: Pictures) -> list[tuple[str, int, list[int]]]:
+    """Name of each class or label, its pictures in all, and positions spread evenly over them.
+
+    Where targets are numbers, there is one group: from the least to the greatest.
+    """
+    if pictures.target_kind == "class":
+        members = [np.flatnonzero(pictures.targets == i) for i in range(len(pictures.class_names))]
+    elif pictures.target_kind == "labels":
+        members = [np.flatnonzero(column > 0.5) for column in pictures.targets.T]
+    else:
+        members = [np.argsort(pictures.targets[:, 0], kind="stable")]
+    names = (
+        ["by " + pictures.class_names[0]]
+        if pictures.target_kind == "number"
+        else pictures.class_names
+    )
+    each = max(1, min(_OF_EACH_CLASS, _OF_ALL_CLASSES // len(members)))
+    return [
+        (name, len(places), _spread(places, each))
+        for name, places in list(zip(names, members, strict=True))[:_OF_ALL_CLASSES]
+    ]
+
+
+def _spread(places: np.ndarray, number: int) -> list[int]:
+    chosen = np.linspace(0, len(places) - 1, min(number, len(places))).astype(int)
+    found: list[int] = places[chosen].tolist()
+    return found

@@ -1,0 +1,86 @@
+"""`kft audit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kft.cli.options import pipeline_options, with_trust
+
+
+@click.command("audit", short_help="Look for what is wrong with the data, before training.")
+@pipeline_options
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON document.")
+@click.option(
+    "--html",
+    "page",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write a page that shows the pictures; it needs no other file.",
+)
+@click.option(
+    "--no-labels",
+    is_flag=True,
+    help="Leave out what needs the backbone: doubtful labels, and outliers by features.",
+)
+@click.option("--strict", is_flag=True, help="Exit with 1 if there is more than notes.")
+def command(
+    source: str,
+    overrides: tuple[str, ...],
+    trust: bool,
+    *,
+    as_json: bool,
+    page: Path | None,
+    no_labels: bool,
+    strict: bool,
+) -> None:
+    """Look for what is wrong with the data, before training.
+
+    Files that cannot be used; duplicates and near duplicates, across splits and
+    with different labels; properties of the files that give the class away; tiny,
+    blank, dark and blurred pictures; odd ones out; classes that are too small;
+    labels that a probe on the backbone's features does not believe. Nothing is
+    changed. docs/audit.md says what each finding means.
+
+    \b
+    Examples:
+      kft audit photos/
+      kft audit photos/ --html audit.html
+      kft audit labels.csv --no-labels --json --strict
+    """
+    from kft.cli.startup import start_tensorflow
+    from kft.config import load_pipeline
+
+    pipeline = load_pipeline(source, with_trust(overrides, trust))
+    if page is not None:
+        _check_page(page)
+    start_tensorflow(pipeline)
+
+    import json
+
+    from kft.auditing import audit_data, render_page
+    from kft.cli.audit_output import show_audit
+    from kft.runs.atomic import write_bytes
+    from kft.training import Display
+
+    display = Display()
+    audit = audit_data(pipeline, display, with_labels=not no_labels)
+    if as_json:
+        click.echo(json.dumps(audit.describe(), indent=2))
+    else:
+        show_audit(audit)
+    if page is not None:
+        with display.track("Page") as advance:
+            content = render_page(audit, background=pipeline.data.background, progress=advance)
+        write_bytes(page, content)
+        display.stage(f"Page: {page}")
+    if strict and not audit.is_clean:
+        raise click.exceptions.Exit(1)
+
+
+def _check_page(path: Path) -> None:
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise click.UsageError(f"--html: {path} must end in .html.")
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise click.UsageError(f"--html: {path} is no file in a folder that exists.")

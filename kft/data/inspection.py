@@ -1,0 +1,63 @@
+"""What is known of a file once it was read: what the gate hands to splitting and to the audit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A file that can be used.
+
+    Attributes:
+        name: The example's id.
+        path: What is to be read: the file itself, or its conversion in the cache.
+        digest: SHA-256 of the file itself.
+        size: Bytes of what is to be read.
+        changed_ns: When it was last changed, in nanoseconds since 1970.
+        format: By content, in Pillow's words: `JPEG`, `PNG`, `GIF`, `TIFF` …
+        mode: Of its pixels, in Pillow's words: `RGB`, `L`, `CMYK`, `P`, `RGBA`, `I;16` …
+        width: Pixels as they are stored, before the picture is turned.
+        height: Pixels as they are stored.
+        orientation: EXIF's, 1 to 8; 1 is upright.
+        repaired: Why it is used as converted: `CMYK`, `TIFF` …; empty where it is used as it is.
+        noticed: What else is worth a word: `ending does not match the content` …
+        likeness: Perceptual hash of 64 bits: pictures that look the same differ in few of them.
+            None for one that is too plain to be told by its looks, or where none was asked for.
+    """
+
+    name: str
+    path: str
+    digest: str
+    size: int
+    changed_ns: int
+    format: str
+    mode: str
+    width: int
+    height: int
+    orientation: int = 1
+    repaired: tuple[str, ...] = ()
+    noticed: tuple[str, ...] = ()
+    likeness: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection(Checked):
+    """A file that can be used, and what a thumbnail of it says.
+
+    Colours and grey values are from 0 to 255, of the picture turned upright and laid on the
+    background.
+
+    Attributes:
+        mean_rgb: Mean colour.
+        brightness: Mean of the grey values.
+        contrast: Standard deviation of the grey values.
+        sharpness: Variance of the Laplacian of the grey values; small where blurred.
+        border_rgb: Mean colour of the outermost pixels.
+    """
+
+    mean_rgb: tuple[float, float, float]
+    brightness: float
+    contrast: float
+    sharpness: float
+    border_rgb: tuple[float, float, float]

@@ -1,0 +1,61 @@
+"""One error for all that cannot be used, where leaving it out will not do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from kft.data.found import Quarantined
+from kft.errors import DataError
+
+_SHOWN = 10
+
+
+def refuse_bad(
+    quarantined: Sequence[Quarantined],
+    total: int,
+    *,
+    on_bad: Literal["quarantine", "stop"],
+    source: str,
+    what: str,
+) -> None:
+    """Raise where the user wants to stop, or where nothing would be left.
+
+    Args:
+        quarantined: What cannot be used.
+        total: How many there are, the bad ones included.
+        on_bad: `data.on_bad`.
+        source: What was read, for the message.
+        what: What is counted: 'rows', 'records'.
+
+    Raises:
+        DataError: It names the first ten and counts the others.
+    """
+    is_nothing_left = 0 < total <= len(quarantined)
+    if not quarantined or (on_bad == "quarantine" and not is_nothing_left):
+        return
+    advice = (
+        "So nothing is left to learn from. Mend them."
+        if is_nothing_left
+        else "Mend or remove them, or leave them out with data.on_bad=quarantine."
+    )
+    raise DataError(
+        f"{source}: {len(quarantined):,} of {total:,} {what} cannot be used. {advice}"
+        f"\n{list_bad(quarantined)}"
+    )
+
+
+def list_bad(quarantined: Sequence[Quarantined]) -> str:
+    """The first ten, a line for each, and how many more there are."""
+    lines = [f"  - {_describe(bad)}" for bad in quarantined[:_SHOWN]]
+    if len(quarantined) > _SHOWN:
+        lines.append(f"  and {len(quarantined) - _SHOWN:,} more")
+    return "\n".join(lines)
+
+
+def _describe(bad: Quarantined) -> str:
+    is_named = Path(bad.path).name in bad.name
+    line = f"{bad.name}: {bad.reason}" if is_named else f"{bad.name} ({bad.path}): {bad.reason}"
+    # A name may hold a newline or worse, which is not to reach the terminal.
+    return line if line.isprintable() else ascii(line)[1:-1]

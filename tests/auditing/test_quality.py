@@ -1,0 +1,33 @@
+"""Pictures on which there is little to see."""
+
+from __future__ import annotations
+
+import pytest
+
+from kft.auditing.quality import find_poor
+
+
+def test_ordinary_pictures_are_no_finding(make_pictures):
+    assert find_poor(make_pictures()) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "bad", "good"),
+    [
+        ("tiny", {"height": 15}, {"width": 16, "height": 16}),
+        ("blank", {"contrast": 1.5}, {"contrast": 5.0}),
+        ("dark", {"brightness": 8.0}, {"brightness": 30.0}),
+        ("blurred", {"sharpness": 50.0}, {"sharpness": 50.0, "contrast": 30.0}),
+    ],
+)
+def test_each_kind_holds_below_its_threshold_only(make_pictures, kind, bad, good):
+    (finding,) = find_poor(make_pictures(changes={3: bad}))
+    assert (finding.kind, finding.severity) == (kind, "warning")
+    assert [file.name for file in finding.files] == ["0003.jpg"]
+    assert finding.files[0].note
+    assert find_poor(make_pictures(changes={3: good})) == ()
+
+
+def test_a_picture_is_told_of_once(make_pictures):
+    black = {"brightness": 0.0, "contrast": 0.0, "sharpness": 0.0}
+    assert [finding.kind for finding in find_poor(make_pictures(changes={1: black}))] == ["blank"]

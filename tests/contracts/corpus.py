@@ -1,0 +1,262 @@
+"""A folder that holds every kind of bad or odd file, and what is to become of each."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+# Transposition of an upright picture -> as a camera of that EXIF orientation stores it.
+_STORED_AS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+TURNED = "turned upright, as its EXIF entry says"
+FIRST_FRAME = "animated: its first frame is used"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One file of the corpus.
+
+    Attributes:
+        name: Of the file within its class folder; bytes where it is not UTF-8.
+        content: Of the file, or what puts something else at its path.
+        reason: Why it is quarantined, as a regular expression; None where it is used.
+        repaired: Why it is used as converted.
+        noticed: What else is said of it.
+    """
+
+    name: str | bytes
+    content: bytes | Callable[[Path], None]
+    reason: str | None = None
+    repaired: tuple[str, ...] = ()
+    noticed: tuple[str, ...] = ()
+
+    @property
+    def shown_name(self) -> str:
+        """As quarantine.csv writes it."""
+        name = self.name if isinstance(self.name, bytes) else self.name.encode()
+        return name.decode("utf-8", "backslashreplace")
+
+    def write(self, folder: Path) -> Path:
+        """Put it into a folder; gives its path."""
+        path = Path(os.fsdecode(os.fsencode(folder) + b"/" + os.fsencode(self.name)))
+        if callable(self.content):
+            self.content(path)
+        else:
+            path.write_bytes(self.content)
+        return path
+
+
+def make_scene(seed: int, width: int = 96, height: int = 64) -> Image.Image:
+    """Smooth blots of colour: what a photograph is to a decoder."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def encode(picture: Image.Image, format_name: str, **options) -> bytes:
+    """The file of a picture."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format_name, **options)
+    return buffer.getvalue()
+
+
+def make_exif(orientation: int) -> bytes:
+    """EXIF data with an orientation."""
+    exif = Image.Exif()
+    exif[0x010F] = "Camera"
+    exif[0x0112] = orientation
+    return exif.tobytes()
+
+
+def make_turned(orientation: int, seed: int = 100) -> bytes:
+    """One photograph, as cameras held in eight ways store it."""
+    scene = make_scene(seed)
+    stored = scene.transpose(_STORED_AS[orientation]) if orientation > 1 else scene
+    exif = make_exif(orientation)
+    return encode(stored, "JPEG", exif=exif, quality=98, subsampling=0)
+
+
+def _make_png(width: int, height: int, bits: int, data: bytes) -> bytes:
+    def chunk(name: bytes, content: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(name + content))
+        return struct.pack(">I", len(content)) + name + content + check
+
+    header = struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0)
+    parts = (chunk(b"IHDR", header), chunk(b"IDAT", data), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def _make_deep(seed: int, shift: int) -> bytes:
+    """A PNG of 16 bits, whose values use so many fewer."""
+    values = np.asarray(make_scene(seed)).astype(np.uint16) * 257 >> shift
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    return _make_png(96, 64, 16, zlib.compress(rows))
+
+
+def _without_adobe_mark(jpeg: bytes) -> bytes:
+    place = jpeg.index(b"\xff\xee\x00\x0eAdobe")
+    return jpeg[:place] + jpeg[place + 16 :]
+
+
+def _transparent(seed: int) -> Image.Image:
+    picture = make_scene(seed).convert("RGBA")
+    picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    return picture
+
+
+def _frames(seed: int) -> dict[str, object]:
+    return {"save_all": True, "append_images": [make_scene(seed + 500)], "duration": 80}
+
+
+def _link_to(target: str) -> Callable[[Path], None]:
+    return lambda path: path.symlink_to(target)
+
+
+def _make_kinds() -> tuple[Kind, ...]:
+    jpeg, png = encode(make_scene(1), "JPEG"), encode(make_scene(2), "PNG")
+    gif, webp = encode(make_scene(3), "GIF", **_frames(3)), encode(make_scene(4), "WEBP")
+    cmyk = encode(make_scene(5).convert("CMYK"), "JPEG")
+    cut = "cut off|damaged"
+    return (
+        *(Kind(f"cut_{share}.jpg", jpeg[: len(jpeg) * share // 100], cut) for share in (1, 50, 99)),
+        *(Kind(f"cut_{share}.png", png[: len(png) * share // 100], cut) for share in (50, 99)),
+        Kind("cut.gif", gif[:-60], "cut off|damaged"),
+        Kind("cut.webp", webp[:-60], "cut off|damaged|no picture format"),
+        Kind(
+            "cut_and_closed.jpg",
+            encode(make_scene(6, 240, 160), "JPEG", quality=95)[:-2500] + b"\xff\xd9",
+            "cut off: a JPEG with an end mark, but without a part of its picture",
+        ),
+        Kind("empty.jpg", b"", "the file is empty"),
+        Kind("page.jpg", b"<!DOCTYPE html><html>404</html>", "an HTML page, not a picture"),
+        Kind("pointer.jpg", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        Kind("text.jpg", b"a note on this picture", "a text, not a picture"),
+        Kind("random.jpg", bytes(range(200, 256)) * 9, "no picture format that is known"),
+        Kind("phone.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC, which is not decoded"),
+        Kind("phone.jpg", b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", "AVIF, which is not decoded"),
+        Kind("bomb.png", _make_png(23_000, 23_000, 8, b""), "23000 x 23000 pixels; at most 100"),
+        Kind("cmyk_adobe.jpg", cmyk),
+        Kind(
+            "cmyk.jpg",
+            _without_adobe_mark(encode(make_scene(7).convert("CMYK"), "JPEG")),
+            repaired=("CMYK",),
+        ),
+        Kind("16_bits.png", _make_deep(8, 0)),
+        Kind("12_bits.png", _make_deep(9, 4), repaired=("16 bits, of which 12 are used",)),
+        Kind("1_bit.png", encode(make_scene(10).convert("1"), "PNG")),
+        Kind(
+            "palette.png",
+            encode(make_scene(11).convert("P"), "PNG", transparency=bytes(range(256))),
+        ),
+        Kind("rgba.png", encode(_transparent(12), "PNG")),
+        Kind("rgba.webp", encode(_transparent(13), "WEBP")),
+        Kind("grey.jpg", encode(make_scene(14).convert("L"), "JPEG")),
+        Kind("grey_alpha.png", encode(_transparent(15).convert("LA"), "PNG")),
+        Kind("animated.gif", encode(make_scene(16), "GIF", **_frames(16)), noticed=(FIRST_FRAME,)),
+        Kind(
+            "animated.webp",
+            encode(make_scene(17), "WEBP", **_frames(17)),
+            repaired=("animated WEBP",),
+            noticed=(FIRST_FRAME,),
+        ),
+        Kind(
+            "transparent.gif",
+            encode(make_scene(18).convert("P"), "GIF", transparency=7),
+            repaired=("GIF with transparent parts",),
+        ),
+        Kind("exif_1.jpg", make_turned(1)),
+        *(Kind(f"exif_{i}.jpg", make_turned(i), noticed=(TURNED,)) for i in range(2, 9)),
+        Kind(
+            "exif.png",
+            encode(make_scene(19), "PNG", exif=make_exif(6)),
+            repaired=("EXIF orientation",),
+            noticed=(TURNED,),
+        ),
+        Kind("progressive.jpg", encode(make_scene(20), "JPEG", progressive=True)),
+        Kind(
+            "trailing.jpg",
+            encode(make_scene(21), "JPEG") + b"more",
+            None,
+            (),
+            ("bytes after the end",),
+        ),
+        Kind(
+            "png.jpg",
+            encode(make_scene(22), "PNG"),
+            noticed=("ending does not match the content",),
+        ),
+        Kind("UPPER.JPG", encode(make_scene(23), "JPEG")),
+        Kind("no_ending", encode(make_scene(24), "JPEG")),
+        Kind("picture.tif", encode(make_scene(25), "TIFF"), repaired=("TIFF",)),
+        Kind("picture.bmp", encode(make_scene(26), "BMP")),
+        Kind(
+            "palette.bmp", encode(make_scene(27).convert("P"), "BMP"), repaired=("BMP of mode P",)
+        ),
+        Kind("picture.ppm", encode(make_scene(28), "PPM"), repaired=("PPM",)),
+        Kind("1x1.png", encode(make_scene(29, 1, 1), "PNG")),
+        Kind("1x30000.png", encode(make_scene(30, 1, 30_000), "PNG")),
+        Kind(b"caf\xe9.jpg", encode(make_scene(31), "JPEG"), "not UTF-8"),
+        Kind("new\nline.jpg", encode(make_scene(32), "JPEG")),
+        Kind("-dash.jpg", encode(make_scene(33), "JPEG")),
+        Kind("a" * 251 + ".jpg", encode(make_scene(34), "JPEG")),
+        Kind("dangling.jpg", _link_to("gone.jpg"), "a link that leads nowhere"),
+        Kind("round.jpg", _link_to("round.jpg"), "a link that leads in a circle"),
+        Kind("escaping.jpg", _link_to("../../../outside.jpg"), "leads by a link to .*, outside"),
+        Kind("pipe.jpg", os.mkfifo, "a pipe or device, not a file"),
+    )
+
+
+KINDS = _make_kinds()
+# Name within the data folder -> why it is left aside.
+IGNORED = {
+    "train/cat/.DS_Store": ".DS_Store",
+    "train/cat/._exif_1.jpg": "hidden",
+    "train/cat/Thumbs.db": "Thumbs.db",
+    "train/cat/notes.txt": "ending .txt",
+    "train/dog/.ipynb_checkpoints/a-checkpoint.jpg": ".ipynb_checkpoints",
+    "train/__MACOSX/cat/exif_1.jpg": "__MACOSX",
+    "labels.csv": "ending .csv",
+    "spare/x.jpg": "in folder 'spare', which is no split",
+}
+# Copies: name -> why it is quarantined.
+COPIES = {
+    "train/cat/both.jpg": "the same picture as train/dog/both.jpg, which is labelled 'dog'",
+    "train/dog/both.jpg": "the same picture as train/cat/both.jpg, which is labelled 'cat'",
+    "train/dog/leak.jpg": "the same picture as val/dog/judged.jpg, which is in the validation",
+}
+NUM_PLAIN = 12
+
+
+def write_corpus(root: Path, make_picture_folder: Callable[..., Path]) -> int:
+    """Write the data folder; gives how many files lie in it."""
+    for split in ("train", "val"):
+        make_picture_folder(root / split, classes=("cat", "dog"), per_class=NUM_PLAIN)
+    for path in (root / "val").glob("*/*.png"):
+        # Other pictures than those of train.
+        Image.open(path).transpose(Image.Transpose.ROTATE_180).save(path)
+    for kind in KINDS:
+        kind.write(root / "train" / "cat")
+    (root.parent / "outside.jpg").write_bytes(encode(make_scene(40), "JPEG"))
+    for name in IGNORED:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"what the system left")
+    for name in ("train/cat/both.jpg", "train/dog/both.jpg"):
+        (root / name).write_bytes(encode(make_scene(41), "JPEG"))
+    for name in ("train/dog/leak.jpg", "val/dog/judged.jpg"):
+        (root / name).write_bytes(encode(make_scene(42), "JPEG"))
+    return 4 * NUM_PLAIN + len(KINDS) + len(IGNORED) + 4
