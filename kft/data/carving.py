@@ -125,7 +125,7 @@ def _deal_everywhere(found: Found, units: Units, wanted: np.ndarray, cut: Cut) -
     missing = find_missing(units, part_of, len(wanted))
     if not missing:
         return part_of
-    covering = cover(units, wanted)
+    covering = cover(units, part_of, len(wanted))
     if covering is not None:
         return covering
     names = [repr(found.class_names[column]) for column in sorted({c for _, c in missing})]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kft.data.found import Quarantined, find_split, listed
+from kft.data.found import Quarantined, find_split, listed, readable
 from kft.data.splits import SplitName
 from kft.data.walking import describe_ending, find_hidden
 from kft.errors import DataError
@@ -64,7 +64,7 @@ def list_record_files(path: str) -> RecordFiles:
         splits=_read_splits(root, usable),
         ignored=ignored,
         quarantined=tuple(
-            Quarantined(file.relative_to(root).as_posix(), str(file), problem)
+            Quarantined(readable(file.relative_to(root).as_posix()), readable(str(file)), problem)
             for file, problem in problems.items()
             if problem is not None
         ),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kft.config.schema import DataConfig
-from kft.data.found import Found, Quarantined, listed, sort_class_names
+from kft.data.found import Found, Quarantined, listed, readable, sort_class_names
 from kft.data.refusing import list_bad, refuse_bad
 from kft.data.splits import SPLIT_NAMES, Examples, SplitName, TargetKind
 from kft.data.table_columns import Columns, choose_columns
@@ -89,9 +89,13 @@ class _Rows:
             self.total += 1
             self._read_row(row)
         self._bad.sort()
-        place = f"{self._table.path.name}, {self._table.unit}"
+        place = f"{readable(self._table.path.name)}, {self._table.unit}"
         return tuple(
-            Quarantined(f"{place} {number}{example_id and f': {example_id}'}", path, reason)
+            Quarantined(
+                f"{place} {number}: {example_id}" if example_id else f"{place} {number}",
+                readable(path),
+                reason,
+            )
             for number, example_id, path, reason in self._bad
         )
 

@@ -122,8 +122,8 @@ def _find_usual_column(table: Table, key: str, usual: Sequence[str]) -> str:
 
 def _ask_for_header(table: Path, names: Sequence[str]) -> str:
     """A word more where the first line is a row of data."""
-    is_file = any(
-        "." in name and (table.parent / name).exists() for name in names if len(name) < 256
-    )
+    # Longer names are no files' names, and the system would object.
+    candidates = [name for name in names if "." in name and len(name.encode()) < 256]
+    is_file = any((table.parent / name).is_file() for name in candidates)
     first = "The first line names a file, so the table has no header: add one, such as path,label."
     return f" {first}" if is_file else ""

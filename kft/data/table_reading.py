@@ -7,9 +7,8 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, NamedTuple, Protocol, TextIO
 
 from kft.data.found import listed
 from kft.errors import DataError, first_line
@@ -28,8 +27,7 @@ _PARQUET_MAGIC = b"PAR1"
 _BATCH_ROWS = 16_384
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row of a table.
 
     Attributes:

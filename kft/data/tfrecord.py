@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kft.config.schema import DataConfig
-from kft.data.found import MISSING_WORDS, Found, Quarantined, listed
+from kft.data.found import MISSING_WORDS, Found, Quarantined, listed, readable
 from kft.data.record_files import read_records
 from kft.data.record_listing import RecordFiles, list_record_files
 from kft.data.refusing import refuse_bad
@@ -78,7 +78,7 @@ def find_tfrecord(config: DataConfig) -> Found:
 def _read_all(listing: RecordFiles, features: Mapping[str, str]) -> Iterator[Record | Quarantined]:
     lacking, is_any_whole = 0, False
     for file, split in zip(listing.files, listing.splits, strict=True):
-        name = file.relative_to(listing.root).as_posix()
+        name = readable(file.relative_to(listing.root).as_posix())
         for position, content in enumerate(_open_records(file)):
             where = f"{name}, record {position}"
             try:
@@ -92,7 +92,7 @@ def _read_all(listing: RecordFiles, features: Mapping[str, str]) -> Iterator[Rec
                         f"{file}, record {position}: {error}. The same is true of every record "
                         "before it."
                     ) from None
-                yield Quarantined(where, str(file), str(error))
+                yield Quarantined(where, readable(str(file)), str(error))
 
 
 def _open_records(file: Path) -> Iterator[bytes | str]:
