@@ -14,8 +14,8 @@ from kft.linear import cross_validate
 from kft.linear.problem import Problem, take_rows
 from kft.training.comparison import wilson_interval
 
-# Where a class is told very surely, an answer as sure as this one counts although others are surer.
-_SURE = 0.9
+# An answer as sure as this one counts, although others of its class may be surer still.
+_SURE = 0.8
 # Logits of one block of rows are computed at once.
 _BLOCK = 1024
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from kft.auditing.audit import Finding, Flagged, count
 from kft.auditing.pictures import Pictures
 from kft.linear.problem import take_rows
 
-# A mode or format of no more than one picture in a hundred is an odd one.
+# What no more than one picture in a hundred has is odd.
 RARE_SHARE = 0.01
 # Deviations from the median, in units of a normal distribution's standard deviation: of 10,000
 # normal values not one lies that far out by chance.
@@ -28,15 +28,14 @@ _FEWEST_OF_CLASS = 5
 
 
 def find_odd_ones(pictures: Pictures) -> tuple[Finding, ...]:
-    """Pictures of a rare mode or format, or of a size, shape or brightness far from the others."""
+    """Pictures of a rare format and mode, or of a size, shape or brightness far from the others."""
     if len(pictures) < _FEWEST:
         return ()
     sizes = np.array(pictures.shown_sizes, np.float64)
     names = [f"{width} x {height}" for width, height in pictures.shown_sizes]
     greys = pictures.column("brightness")
     return (
-        *_find_rare(pictures, "mode", lambda place: pictures.inspections[place].mode),
-        *_find_rare(pictures, "format", lambda place: pictures.inspections[place].format),
+        *_find_rare(pictures),
         *_find_far(pictures, "size", np.log(sizes.prod(axis=1)), _LEAST_SIZE_DEVIATION, names),
         *_find_far(
             pictures, "shape", np.log(sizes[:, 0] / sizes[:, 1]), _LEAST_SIZE_DEVIATION, names
@@ -51,25 +50,19 @@ def find_odd_ones(pictures: Pictures) -> tuple[Finding, ...]:
     )
 
 
-def _find_rare(pictures: Pictures, name: str, value_of: Callable[[int], str]) -> Iterator[Finding]:
-    counts = Counter(map(value_of, range(len(pictures))))
-    rare = [
-        place
-        for place in range(len(pictures))
-        if counts[value_of(place)] <= RARE_SHARE * len(pictures)
-    ]
-    if not rare:
-        return
-    usual = counts.most_common(1)[0][0]
-    files = tuple(Flagged(pictures.names[place], f"{name} {value_of(place)}") for place in rare)
-    has = "has" if len(rare) == 1 else "have"
-    yield Finding(
-        f"odd_{name}",
-        "warning",
-        f"{count(len(rare), 'picture')} {has} a {name} that is rare here, where {usual} is usual. "
-        "Often such a file is a placeholder, a drawing, or of another origin: look at it.",
-        files,
-    )
+def _find_rare(pictures: Pictures) -> Iterator[Finding]:
+    kinds = [f"{each.format} in mode {each.mode}" for each in pictures.inspections]
+    counts = Counter(kinds)
+    rare = [i for i, kind in enumerate(kinds) if counts[kind] <= RARE_SHARE * len(kinds)]
+    if rare:
+        usual = counts.most_common(1)[0][0]
+        yield Finding(
+            "odd_format",
+            "warning",
+            f"{count(len(rare), 'picture')} stored as few others are; usual is {usual}. Often such "
+            "a file is a placeholder, a drawing, or of another origin: look at it.",
+            tuple(Flagged(pictures.names[place], kinds[place]) for place in rare),
+        )
 
 
 def _find_far(

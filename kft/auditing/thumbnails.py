@@ -6,8 +6,12 @@ import base64
 import io
 from pathlib import Path
 
+from PIL import Image
+
+from kft.data.conversion import convert
+from kft.data.exif import UPRIGHT
 from kft.data.headers import read_header
-from kft.data.thumbnails import make_thumbnail
+from kft.data.thumbnails import make_thumbnail, shrink
 
 # Pixels of the longer side: a page of a thousand of them stays at a few megabytes.
 SIDE = 104
@@ -22,8 +26,7 @@ def make_data_uri(path: str, background: str) -> str | None:
         background: What is behind it where it is transparent.
     """
     try:
-        content = Path(path).read_bytes()
-        small = make_thumbnail(content, read_header(content), background, side=SIDE)
+        small = _make_small(Path(path).read_bytes(), background)
     # Decoders raise anything, and the file may have changed since the gate saw it.
     except Exception:
         return None
@@ -31,3 +34,12 @@ def make_data_uri(path: str, background: str) -> str | None:
     encoded = io.BytesIO()
     small.save(encoded, "JPEG", quality=_QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(encoded.getvalue()).decode()}"
+
+
+def _make_small(content: bytes, background: str) -> Image.Image:
+    header = read_header(content)
+    if not header.mode.startswith("I"):
+        return make_thumbnail(content, header, background, side=SIDE)
+    # 16 bits of grey: Pillow would cut off what is above 255.
+    pixels = convert(content, header, background).pixels
+    return shrink(Image.fromarray(pixels), UPRIGHT, side=SIDE)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from kft.config.section import Section
-from kft.config.split_section import SplitConfig, find_split_problems
+from kft.config.split_section import SplitConfig, refuse_split_problems
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -93,14 +93,12 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _splits_can_be_made(self) -> DataConfig:
-        problems = find_split_problems(
+        refuse_split_problems(
             self.split,
             shares={"validation": self.validation, "holdout": self.holdout},
             source=self.source,
             validation_folder=self.folders.validation,
         )
-        if problems:
-            raise ValueError("; ".join(problems))
         return self
 
 

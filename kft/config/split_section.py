@@ -67,16 +67,19 @@ class SplitConfig(Section):
                 yield f"group_pattern {self.group_pattern!r} is no regular expression: {error}"
 
 
-def find_split_problems(
+def refuse_split_problems(
     split: SplitConfig, *, shares: Mapping[str, float], source: str, validation_folder: str | None
-) -> list[str]:
-    """What of `data` and `data.split` cannot be obeyed together.
+) -> None:
+    """Refuse what of `data` and `data.split` cannot be obeyed together.
 
     Args:
         split: The section `data.split`.
         shares: `data.validation` and `data.holdout`.
         source: `data.source`.
         validation_folder: `data.folders.validation`.
+
+    Raises:
+        ValueError: Lists every problem.
     """
     problems = []
     told = " and ".join(f"{name} {share:g}" for name, share in shares.items())
@@ -94,4 +97,5 @@ def find_split_problems(
         given.append("split.group_pattern")
     if given and not any(shares.values()):
         problems.append(f"{told} leave nothing to split by {' and '.join(given)}")
-    return problems
+    if problems:
+        raise ValueError("; ".join(problems))

@@ -73,8 +73,8 @@ def latest_times(found: Found, positions: np.ndarray, units: np.ndarray) -> np.n
     without = [found.examples.ids[i] for i in positions[~np.isfinite(times)]]
     if without:
         raise DataError(
-            f"{found.source}: {len(without)} examples have no time: {listed(without)}. "
-            "Fill the column data.split.time_column in, or remove them."
+            f"{found.source}: {len(without)} of {len(times)} examples have no time: "
+            f"{listed(without)}. Fill the column of data.split.time_column in, or remove them."
         )
     latest = np.full(len(units) and int(units.max()) + 1, -np.inf)
     np.maximum.at(latest, units, times)

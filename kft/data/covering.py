@@ -56,10 +56,10 @@ def _solve(kinds: Units, dealt: np.ndarray) -> np.ndarray | None:
     num_kinds, num_parts = dealt.shape
     is_needed = kinds.is_required & (kinds.totals > 0)
     # The unknowns: how many of each kind go to each part, part by part, and how many come new.
-    numbers, news = sparse.eye_array(dealt.size), sparse.eye_array(dealt.size)
-    all_of_kinds = sparse.kron(np.ones((1, num_parts)), sparse.eye_array(num_kinds))
+    numbers, news = _identity(dealt.size), _identity(dealt.size)
+    all_of_kinds = sparse.kron(np.ones((1, num_parts)), _identity(num_kinds))
     holders = (kinds.counts[:, is_needed] > 0).astype(np.float64)
-    all_of_holders = sparse.kron(sparse.eye_array(num_parts), holders.T)
+    all_of_holders = sparse.kron(_identity(num_parts), holders.T)
     available, was = dealt.sum(axis=1), dealt.T.ravel()
     result = milp(
         np.append(np.zeros(dealt.size), np.tile(kinds.sizes, num_parts)),
@@ -75,6 +75,10 @@ def _solve(kinds: Units, dealt: np.ndarray) -> np.ndarray | None:
     if result.x is None:
         return None
     return np.rint(result.x[: dealt.size]).astype(np.int64).reshape(num_parts, num_kinds).T
+
+
+def _identity(size: int) -> sparse.sparray:
+    return sparse.diags_array(np.ones(size))
 
 
 def _beside(left: sparse.sparray, right: sparse.sparray) -> sparse.csr_array:

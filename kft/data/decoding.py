@@ -116,21 +116,26 @@ def _decode_other(encoded: tf.Tensor, background: Background) -> tf.Tensor:
     start = tf.strings.substr(encoded, 0, 4)
     return tf.case(
         [
-            (
-                tf.equal(start, b"\x89PNG"),
-                lambda: _lay_on(background, _decode(encoded, channels=4)),
-            ),
+            (tf.equal(start, b"\x89PNG"), lambda: _decode_png(encoded, background)),
             (tf.equal(start, b"RIFF"), lambda: _decode_webp(encoded, background)),
         ],
         default=lambda: _decode(encoded, channels=3),
     )
 
 
+def _decode_png(encoded: tf.Tensor, background: Background) -> tf.Tensor:
+    # Where a picture of less than 8 bits has no opacity, TensorFlow gives the largest number of
+    # that many bits for it, not 255.
+    full = tf.bitwise.left_shift(1, tf.minimum(_read_head(encoded)[24], 8)) - 1
+    picture = _decode(encoded, channels=4)
+    is_opaque = tf.reduce_all(tf.equal(tf.cast(picture[..., 3], tf.int32), full))
+    return tf.cond(is_opaque, lambda: picture[..., :3], lambda: _lay_on(background, picture))
+
+
 def _decode_webp(encoded: tf.Tensor, background: Background) -> tf.Tensor:
     # TensorFlow refuses a number of channels that is not the picture's own. Never ask it for
     # any number, by 0: for an animation without transparency it writes beyond its memory.
-    head = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 0, 25), tf.uint8), tf.int32)
-    head = tf.pad(head, [[0, 25]])
+    head = _read_head(encoded)
     is_extended, is_lossless = tf.equal(head[15], ord("X")), tf.equal(head[15], ord("L"))
     has_opacity = tf.logical_or(
         tf.logical_and(is_extended, tf.bitwise.bitwise_and(head[20], 0x10) > 0),
@@ -143,16 +148,17 @@ def _decode_webp(encoded: tf.Tensor, background: Background) -> tf.Tensor:
     )
 
 
+def _read_head(encoded: tf.Tensor) -> tf.Tensor:
+    """The first 25 bytes, and zeros after them: int32."""
+    head = tf.io.decode_raw(tf.strings.substr(encoded, 0, 25), tf.uint8)
+    return tf.pad(tf.cast(head, tf.int32), [[0, 25]])
+
+
 def _lay_on(background: Background, picture: tf.Tensor) -> tf.Tensor:
     """Pixels of 4 channels (height, width, 4) -> 3."""
-    colours, opacity = picture[..., :3], picture[..., 3:]
-
-    def mix() -> tf.Tensor:
-        share = tf.cast(opacity, tf.int32)
-        behind = BACKGROUND_VALUES[background] * (255 - share)
-        return tf.cast((tf.cast(colours, tf.int32) * share + behind + 127) // 255, tf.uint8)
-
-    return tf.cond(tf.reduce_min(opacity) < 255, mix, lambda: colours)
+    colours, opacity = (tf.cast(part, tf.int32) for part in (picture[..., :3], picture[..., 3:]))
+    behind = BACKGROUND_VALUES[background] * (255 - opacity)
+    return tf.cast((colours * opacity + behind + 127) // 255, tf.uint8)
 
 
 def find_orientation(encoded: tf.Tensor) -> tf.Tensor:

@@ -80,6 +80,8 @@ def read_header(content: bytes) -> Header:
         header = _read_jpeg(content)
     elif content.startswith(_PNG_START):
         header = _read_png(content)
+    elif content.startswith((b"GIF87a", b"GIF89a")):
+        _refuse_cut_gif(content)
     elif content[:4] == b"RIFF" and int.from_bytes(content[4:8], "little") + 8 > len(content):
         raise HeaderError("cut off: a WebP shorter than it says")
     return header or _ask_pillow(content)
@@ -203,6 +205,28 @@ def _read_png(content: bytes) -> Header | None:
         repairs=repairs,
         noticed=tuple(noticed),
     )
+
+
+def _refuse_cut_gif(content: bytes) -> None:
+    """Walk over the blocks to the end mark; decoders are content with the frames that are left."""
+    place = 13 + _gif_table_bytes(content[10:11])
+    while content[place : place + 1] in (b"!", b","):
+        if content[place : place + 1] == b",":
+            place += 11 + _gif_table_bytes(content[place + 9 : place + 10])
+        else:
+            place += 2
+        while length := int.from_bytes(content[place : place + 1], "big"):
+            place += 1 + length
+        place += 1
+    # Whatever else lies there is left to the decoders.
+    if place >= len(content):
+        raise HeaderError("cut off: a GIF without its end mark")
+
+
+def _gif_table_bytes(flags: bytes) -> int:
+    """Of the table of colours that a packed byte tells of."""
+    packed = int.from_bytes(flags, "big")
+    return 3 * 2 ** ((packed & 7) + 1) if packed & 0x80 else 0
 
 
 def _ask_pillow(content: bytes) -> Header:

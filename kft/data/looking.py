@@ -198,7 +198,6 @@ def _find_repairs(
     try:
         shown = _decode(content, background)
     except UnusableError:
-        _refuse_cut_off(content, header)
         if ANIMATED in header.noticed:
             what = f"animated {header.format}"
     else:
@@ -232,12 +231,6 @@ def _is_same(shown: np.ndarray, meant: np.ndarray, largest_difference: int) -> b
 
 def _name_bits(meant: Converted) -> tuple[str, ...]:
     return () if meant.bits in (None, 16) else (f"16 bits, of which {meant.bits} are used",)
-
-
-def _refuse_cut_off(content: bytes, header: Header) -> None:
-    """Refuse an animation whose first frame alone is whole."""
-    if header.format == "GIF" and not content.rstrip(b"\0").endswith(b";"):
-        raise UnusableError("cut off: a GIF without its end mark")
 
 
 def _make_thumbnail(

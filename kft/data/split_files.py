@@ -123,8 +123,12 @@ def _add_line(lines: dict[str, _Line], row: list[str], number: int, where: str) 
 def _refuse_other_examples(found: Found, path: Path, lines: dict[str, _Line]) -> None:
     """Refuse a file that is of other examples, or of other targets."""
     names = set(found.examples.ids)
-    gone = sorted(name for name in lines if name not in names)
-    new = sorted(name for name in names if name not in lines)
+    reasons = {left_out.name: left_out.reason for left_out in found.quarantined}
+    gone = [
+        f"{name} ({reasons[name]})" if name in reasons else name
+        for name in sorted(lines.keys() - names)
+    ]
+    new = sorted(names - lines.keys())
     changed = [
         f"{name} ({lines[name].target!r} there, {value!r} now)"
         for name, value in _format_targets(found)
@@ -143,7 +147,8 @@ def _refuse_other_examples(found: Found, path: Path, lines: dict[str, _Line]) ->
         )
     if changed:
         problems.append(
-            f"{len(changed)} targets differ: {listed(changed)}. Correct the data, or the lines."
+            f"the target of {len(changed)} of {len(names)} examples differs: {listed(changed)}. "
+            "Correct the data, or the lines."
         )
     if problems:
         told = "\n".join(f"  - {problem}" for problem in problems)
@@ -190,6 +195,7 @@ def _refuse_other_splits(found: Found, path: Path, splits: Sequence[SplitName]) 
     ]
     if moved:
         raise DataError(
-            f"data.split.file: {path} and {found.source} put {len(moved)} examples in different "
-            f"splits: {listed(moved)}. Leave data.split.file out to have those of the source."
+            f"data.split.file: {path} and {found.source} put {len(moved)} of {len(splits)} "
+            f"examples in different splits: {listed(moved)}. Leave data.split.file out "
+            "to have those of the source."
         )

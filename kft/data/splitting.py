@@ -157,7 +157,7 @@ def _refuse_divided_groups(found: Found, config: DataConfig, groups: Sequence[st
     if divided:
         names = [f"{group} ({', '.join(sorted(splits_of[group]))})" for group in divided]
         raise DataError(
-            f"{found.source}: the splits that it names divide {len(divided)} groups by "
+            f"{found.source}: the splits that it names divide groups by "
             f"{name_grouping(config.split)}: {listed(names)}. Move the examples of a group to one "
             "side, or leave the splits out to have kft make them."
         )
@@ -225,7 +225,7 @@ def describe_origin(found: Found, config: DataConfig, *, alike: Alike = ()) -> s
         parts.append(f"taken from {'train' if given else 'all'} {how}")
         sets = sum(len(examples) > 1 for examples in alike)
         if sets and config.split.near_duplicates == "together":
-            parts.append(f"near duplicates kept together: {sets} set{'s' * (sets != 1)}")
+            parts.append(f"near duplicates kept together ({sets} set{'s' * (sets != 1)})")
     return "; ".join(parts)
 
 

@@ -73,31 +73,28 @@ class _Rows:
     def __init__(self, table: Table, columns: Columns, finder: PathFinder) -> None:
         self.total = 0
         self._table = table
-        self._columns = columns
+        self._path_column = columns.path
+        self._fields = columns.fields
         self._finder = finder
         self._places: dict[str, int] = {}
         self._numbers = array("q")
         self._values = array("d")
         self._contradicted: set[int] = set()
-        # Number of the row, id where there is one, path, reason.
-        self._bad: list[tuple[int, str, str, str]] = []
+        self._bad: list[tuple[int, Quarantined]] = []
 
     def read(self) -> tuple[Quarantined, ...]:
         """Read all rows, and give those that cannot be used, in their order."""
-        names = [self._columns.path, *(field.column for field in self._columns.fields)]
+        names = [self._path_column, *(field.column for field in self._fields)]
         for row in self._table.read(names):
             self.total += 1
             self._read_row(row)
-        self._bad.sort()
-        place = f"{readable(self._table.path.name)}, {self._table.unit}"
-        return tuple(
-            Quarantined(
-                f"{place} {number}: {example_id}" if example_id else f"{place} {number}",
-                readable(path),
-                reason,
-            )
-            for number, example_id, path, reason in self._bad
-        )
+        self._bad.sort(key=lambda pair: pair[0])
+        return tuple(bad for _, bad in self._bad)
+
+    def _leave_out(self, number: int, example_id: str, path: str, reason: str) -> None:
+        place = f"{readable(self._table.path.name)}, {self._table.unit} {number}"
+        name = f"{place}: {example_id}" if example_id else place
+        self._bad.append((number, Quarantined(name, readable(path), reason)))
 
     def _read_row(self, row: Row) -> None:
         example_id, path = "", str(self._table.path)
@@ -106,18 +103,16 @@ class _Rows:
                 raise BadCellError(row.problem)
             written, *cells = row.cells
             if not written:
-                raise BadCellError(f"column {self._columns.path!r} is blank")
+                raise BadCellError(f"column {self._path_column!r} is blank")
             example_id, path = self._finder.locate(written)
             # Before the file: a class whose pictures are all missing is to be known, not gone.
-            values = [
-                field.parse(cell) for field, cell in zip(self._columns.fields, cells, strict=True)
-            ]
+            values = [field.parse(cell) for field, cell in zip(self._fields, cells, strict=True)]
             problem = self._finder.find_problem(path)
             if problem is not None:
                 raise BadCellError(problem)
             self._keep(example_id, path, row.number, values)
         except BadCellError as error:
-            self._bad.append((row.number, example_id, path, str(error)))
+            self._leave_out(row.number, example_id, path, str(error))
 
     def _keep(self, example_id: str, path: str, number: int, values: Sequence[float]) -> None:
         place = self._places.setdefault(example_id, len(self._numbers))
@@ -129,14 +124,14 @@ class _Rows:
         kept = self._values[place * len(values) : (place + 1) * len(values)]
         differing = [
             repr(field.column)
-            for field, one, other in zip(self._columns.fields, kept, values, strict=True)
+            for field, one, other in zip(self._fields, kept, values, strict=True)
             if one != other
         ]
         if differing and place not in self._contradicted:
             # Nothing says which of the two is right.
             self._contradicted.add(place)
             again = f"listed again in {unit} {number}, with another {listed(differing)}"
-            self._bad.append((first, example_id, path, again))
+            self._leave_out(first, example_id, path, again)
         if differing:
             raise BadCellError(f"listed in {unit} {first} too, with another {listed(differing)}")
         raise BadCellError(f"listed already in {unit} {first}")
@@ -145,7 +140,7 @@ class _Rows:
     def values(self) -> np.ndarray:
         """float64 (rows that can be used, columns but the path)."""
         values = np.frombuffer(self._values, dtype=np.float64)
-        values = values.reshape(-1, len(self._columns.fields))
+        values = values.reshape(-1, len(self._fields))
         return np.delete(values, sorted(self._contradicted), axis=0)
 
     @property

@@ -13,7 +13,7 @@ def clusters() -> tuple[np.ndarray, np.ndarray]:
     """Vectors (240, 8) around three centres, and their classes."""
     rng = np.random.default_rng(0)
     classes = np.arange(240) % 3
-    centres = 4 * np.eye(3, 8)
+    centres = 5 * np.eye(3, 8)
     return (centres[classes] + rng.normal(size=(240, 8))).astype(np.float32), classes
 
 
@@ -65,7 +65,7 @@ def test_a_class_that_is_told_less_surely_is_not_blamed(make_pictures):
 def test_where_a_class_is_told_very_surely_an_answer_need_not_be_surer_still(make_pictures):
     pictures = make_pictures()
     probabilities = np.where(np.eye(2, dtype=bool)[pictures.classes], 0.99, 0.01)
-    probabilities[0] = [0.05, 0.95]
+    probabilities[0] = [0.15, 0.85]
     findings, _ = find_label_problems(pictures, probabilities, "small_cnn")
     assert [file.name for file in findings[0].files] == ["0000.jpg"]
 

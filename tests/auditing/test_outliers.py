@@ -24,8 +24,8 @@ def test_a_usual_spread_is_no_finding(make_pictures):
 @pytest.mark.parametrize(
     ("changes", "kind", "note"),
     [
-        ({"mode": "P"}, "odd_mode", "mode P"),
-        ({"format": "GIF"}, "odd_format", "format GIF"),
+        ({"mode": "P", "format": "GIF"}, "odd_format", "GIF in mode P"),
+        ({"mode": "L"}, "odd_format", "JPEG in mode L"),
         ({"width": 3024, "height": 4032}, "odd_size", "3024 x 4032"),
         ({"width": 3000, "height": 60}, "odd_shape", "3000 x 60"),
         ({"brightness": 250.0}, "odd_brightness", "mean grey value 250"),

@@ -104,7 +104,7 @@ def test_names_and_labels_are_text_whatever_they_hold(make_pictures, photo):
     pictures = make_pictures(4, changes={i: {"path": photo} for i in range(4)})
     inspections = (replace(pictures.inspections[0], name=nasty), *pictures.inspections)
     pictures = Pictures(inspections, np.array([0, 0, 1, 0, 1]), "class", ("<b>cat</b>", "dog"))
-    finding = Finding("odd_mode", "note", "<i>One</i>.", (Flagged(nasty, "<u>P</u>"),))
+    finding = Finding("odd_format", "note", "<i>One</i>.", (Flagged(nasty, "<u>P</u>"),))
     page = render(make_audit(pictures, finding, source="folder <x>"))
     assert "<script>" not in page and "<b>cat" not in page and "<u>" not in page
     checker = Checker()

@@ -63,7 +63,7 @@ class Kind:
 
 def make_scene(seed: int, width: int = 96, height: int = 64) -> Image.Image:
     """Smooth blots of colour: what a photograph is to a decoder."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    coarse = np.random.default_rng(seed).integers(0, 256, (12, 18, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
@@ -130,6 +130,7 @@ def _make_kinds() -> tuple[Kind, ...]:
     jpeg, png = encode(make_scene(1), "JPEG"), encode(make_scene(2), "PNG")
     gif, webp = encode(make_scene(3), "GIF", **_frames(3)), encode(make_scene(4), "WEBP")
     cmyk = encode(make_scene(5).convert("CMYK"), "JPEG")
+    palette = make_scene(18).convert("P")
     cut = "cut off|damaged"
     return (
         *(Kind(f"cut_{share}.jpg", jpeg[: len(jpeg) * share // 100], cut) for share in (1, 50, 99)),
@@ -175,7 +176,7 @@ def _make_kinds() -> tuple[Kind, ...]:
         ),
         Kind(
             "transparent.gif",
-            encode(make_scene(18).convert("P"), "GIF", transparency=7),
+            encode(palette, "GIF", transparency=palette.getpixel((0, 0))),
             repaired=("GIF with transparent parts",),
         ),
         Kind("exif_1.jpg", make_turned(1)),

@@ -31,7 +31,7 @@ def make_noise(
 
 def make_scene(width: int = 96, height: int = 64, *, seed: int = 0) -> Image.Image:
     """Smooth blots of colour, different in every corner: what a photograph is to a decoder."""
-    coarse = make_noise(6, 4, seed=seed)
+    coarse = make_noise(18, 12, seed=seed)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 

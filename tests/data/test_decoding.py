@@ -114,6 +114,12 @@ def test_an_opaque_picture_is_shown_as_pillow_shows_it(mode, format_name):
     assert np.array_equal(show(content), decode(content))
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_palette_of_few_colours_is_opaque(bits):
+    picture = make_scene().quantize(2**bits)
+    assert np.array_equal(show(encode(picture, "PNG", bits=bits)), picture.convert("RGB"))
+
+
 def test_a_picture_of_16_bits_shows_the_8_highest():
     values = np.random.default_rng(0).integers(0, 2**16, (6, 8, 3), dtype=np.uint16)
     assert np.array_equal(show(make_deep_png(values)), values >> 8)
@@ -124,11 +130,11 @@ def test_a_picture_is_turned_as_its_camera_was_held(orientation):
     scene = make_scene()
     method = STORED_AS[orientation]
     stored = scene if method is None else scene.transpose(method)
-    content = encode(stored, "JPEG", exif=make_exif(orientation), quality=95, subsampling=0)
+    content = encode(stored, "JPEG", exif=make_exif(orientation), quality=98, subsampling=0)
     shown = show(content)
     assert shown.shape == (64, 96, 3)
     # Blocks of 8 pixels lie on the same places in all eight.
-    assert np.abs(shown.astype(int) - np.asarray(scene)).mean() < 2
+    assert np.abs(shown.astype(int) - np.asarray(scene)).mean() < 4
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"\xff\xd8", b"RIFF", b"\x89PNG", b"GIF8", b"x"])

@@ -151,7 +151,7 @@ def test_a_group_that_given_splits_divide_is_named():
     found = make_found(
         [0, 1] * 6, groups=["a", "a", "b", "b"] * 3, given=["train"] * 9 + ["holdout"] * 3
     )
-    with pytest.raises(DataError, match=r"divide 2 groups by speaker: a \(holdout, train\), b"):
+    with pytest.raises(DataError, match=r"divide groups by speaker: a \(holdout, train\), b"):
         split_examples(found, BY_COLUMN)
 
 

@@ -30,6 +30,8 @@ JPEG = encode(make_scene(), "JPEG")
 CMYK = encode(make_scene().convert("CMYK"), "JPEG")
 FRAMES = {"save_all": True, "append_images": [make_scene(seed=1)], "duration": 90}
 TURNED = make_exif(6)
+PALETTE = make_scene().convert("P")
+TRANSPARENT_GIF = encode(PALETTE, "GIF", transparency=PALETTE.getpixel((0, 0)))
 
 
 def look(content: bytes, *, path: str = "/x/a", decode: bool = False, **options) -> Look:
@@ -108,7 +110,7 @@ def test_what_the_graph_decodes_right_is_used_as_it_is(
         (encode(make_scene(), "WEBP", **FRAMES), ("animated WEBP",)),
         (encode(make_scene().convert("P"), "BMP"), ("BMP of mode P",)),
         (encode(make_scene().convert("1"), "BMP"), ("BMP of mode 1",)),
-        (encode(make_scene().convert("P"), "GIF", transparency=3), ("GIF with transparent parts",)),
+        (TRANSPARENT_GIF, ("GIF with transparent parts",)),
         (
             make_deep_png(np.arange(0, 4096, 43, dtype=np.uint16).reshape(8, 12, 1)),
             ("16 bits, of which 12 are used",),

@@ -8,6 +8,7 @@ import pytest
 from made import make_found, names_of
 
 from kft.config.schema import DataConfig, SplitConfig
+from kft.data.found import Quarantined
 from kft.data.split_files import write_splits_csv
 from kft.data.splits import Examples, Splits
 from kft.data.splitting import split_examples
@@ -104,7 +105,9 @@ def test_a_number_may_be_written_in_another_way(tmp_path):
     (tmp_path / "splits.csv").write_text(text)
     assert sum(map(len, take(found, tmp_path / "splits.csv").values())) == 3
     (tmp_path / "splits.csv").write_text(text.replace("1000000000.0", "many"))
-    with pytest.raises(DataError, match=r"1 targets differ: 00002 \('many' there, '1e\+09' now\)"):
+    with pytest.raises(
+        DataError, match=r"1 of 3 examples differs: 00002 \('many' there, '1e\+09' now\)"
+    ):
         take(found, tmp_path / "splits.csv")
 
 
@@ -121,10 +124,17 @@ def test_every_difference_between_file_and_data_is_named(tmp_path):
         "lines.\n"
         "  - 2 of 30 examples found are not in it: new/1, new/2. Give each a line, or remove them "
         "from the data.\n"
-        "  - 1 targets differ: 00004 ('class1' there, 'class0' now). Correct the data, or the "
-        "lines.\n"
+        "  - the target of 1 of 30 examples differs: 00004 ('class1' there, 'class0' now). Correct "
+        "the data, or the lines.\n"
         "Leave data.split.file out to have a new split made."
     )
+
+
+def test_an_example_that_was_left_out_meanwhile_is_named_with_the_reason(tmp_path):
+    write(make_found([0, 1] * 5), tmp_path / "splits.csv")
+    left_out = (Quarantined("00009", "/data/00009", "the file is empty"),)
+    with pytest.raises(DataError, match=r"are not found: 00009 \(the file is empty\)\. Put"):
+        take(replace(make_found([0, 1] * 4 + [0]), quarantined=left_out), tmp_path / "splits.csv")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +169,9 @@ def test_splits_that_the_source_names_may_be_carved_further_but_not_moved(tmp_pa
         names_of(parts)
     )
     moved = ("holdout", *given[1:5], "train", *given[6:])
-    with pytest.raises(DataError, match=r"put 2 examples in different splits: 00000 \(\w+ there"):
+    with pytest.raises(
+        DataError, match=r"put 2 of 16 examples in different splits: 00000 \(\w+ there"
+    ):
         take(make_found(targets, given=moved), tmp_path / "splits.csv")
 
 

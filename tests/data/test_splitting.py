@@ -230,5 +230,5 @@ def test_the_origin_tells_what_was_given_and_what_was_kept_together():
     found = found_of([9, 9], given_splits=(("holdout",) * 3 + ("train",) * 6) * 2)
     assert describe_origin(found, CONFIG, alike=[(4, 5), (13, 14, 15)]) == (
         "test; given: train, holdout; taken from train stratified by class, seed 0: "
-        "validation 0.2; near duplicates kept together: 2 sets"
+        "validation 0.2; near duplicates kept together (2 sets)"
     )

@@ -107,7 +107,7 @@ def test_time_has_nothing_to_do_where_the_splits_are_given():
 
 def test_an_example_without_a_time_is_named():
     found = make_found([0, 1, 0], times=[1.0, float("nan"), 2.0])
-    with pytest.raises(DataError, match=r"1 examples have no time: 00001"):
+    with pytest.raises(DataError, match=r"1 of 3 examples have no time: 00001"):
         split_examples(found, CONFIG)
 
 
@@ -120,7 +120,7 @@ def test_the_origin_says_from_when_on():
     # A near duplicate that goes to the holdout counts there.
     assert describe_origin(found, CONFIG, alike=[(0, 9)]) == (
         "test; taken from all by time: validation from 2024-08-01, holdout from 2024-10-01; "
-        "near duplicates kept together: 1 set"
+        "near duplicates kept together (1 set)"
     )
     parts = split_examples(found, CONFIG, alike=[(0, 9)])
     assert parts["holdout"].ids == ("00000", "00009")
