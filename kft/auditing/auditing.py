@@ -175,7 +175,7 @@ def _find_noticed(pictures: Pictures) -> Iterator[Finding]:
         yield Finding(
             "noticed",
             "note",
-            f"{count(len(noticed), 'picture')} used as found, with something of note.",
+            f"{count(len(noticed), 'picture')} used, though something about the file is unusual.",
             tuple(Flagged(each.name, ", ".join(each.noticed)) for each in noticed),
         )
 

@@ -16,11 +16,12 @@ RARE_SHARE = 0.01
 # Deviations from the median, in units of a normal distribution's standard deviation: of 10,000
 # normal values not one lies that far out by chance.
 FAR_DEVIATIONS = 6.0
-# In feature space distances have a longer tail than a normal distribution.
-FAR_DISTANCE = 5.0
+# Distances of foreign pictures and of odd ones overlap: the list is ranked, and may be short.
+FAR_DISTANCE = 2.5
 # Where most values are equal their deviation is zero; so much difference is never odd.
 _LEAST_SIZE_DEVIATION = np.log(1.25)
 _LEAST_GREY_DEVIATION = 8.0
+_LEAST_DISTANCE_DEVIATION = 0.05
 # Below, there is no telling what is usual.
 _FEWEST = 20
 # A class mean over fewer is mostly the picture itself.
@@ -104,10 +105,10 @@ def deviate(values: np.ndarray, least_deviation: float) -> np.ndarray:
 
 
 def measure_distances(vectors: np.ndarray, classes: np.ndarray, *, block: int = 1024) -> np.ndarray:
-    """Distance of each vector from the mean of the others of its class, float64 (pictures,).
+    """How far each vector points away from the mean of the others of its class, (pictures,).
 
-    In units of the median distance within the class, since some are wider than others; 1 where
-    a class has too few to tell.
+    One less the cosine of the angle, in units of its median within the class, since some classes
+    are wider than others; 1 where a class has too few to tell.
 
     Args:
         vectors: (pictures, features), possibly memory-mapped; read in blocks.
@@ -117,20 +118,27 @@ def measure_distances(vectors: np.ndarray, classes: np.ndarray, *, block: int = 
     counts = np.bincount(classes)
     sums = np.zeros((len(counts), vectors.shape[1]))
     for rows in _blocks(len(vectors), block):
-        np.add.at(sums, classes[rows], take_rows(vectors, rows))
-    means = sums / np.maximum(counts, 1)[:, None]
+        np.add.at(sums, classes[rows], _normalise(take_rows(vectors, rows)))
     distances = np.empty(len(vectors))
     for rows in _blocks(len(vectors), block):
-        away = take_rows(vectors, rows) - means[classes[rows]]
-        distances[rows] = np.sqrt(np.square(away).sum(axis=1))
-    # From the mean of the others: a picture draws the mean of its class toward itself.
-    distances *= counts[classes] / np.maximum(counts[classes] - 1, 1)
+        directions = _normalise(take_rows(vectors, rows))
+        # Of the others: a picture draws the mean of its class toward itself.
+        means = _normalise(sums[classes[rows]] - directions)
+        distances[rows] = 1.0 - (directions * means).sum(axis=1)
     for each in np.flatnonzero(counts):
         members = classes == each
         typical = float(np.median(distances[members]))
         is_told = counts[each] >= _FEWEST_OF_CLASS and typical > 0
         distances[members] = distances[members] / typical if is_told else 1.0
     return distances
+
+
+def _normalise(vectors: np.ndarray) -> np.ndarray:
+    """float64, of length 1."""
+    wide = vectors.astype(np.float64)
+    # A difference of equal vectors is rounding: it points nowhere.
+    unit: np.ndarray = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-9)
+    return unit
 
 
 def _blocks(total: int, block: int) -> Iterator[np.ndarray]:
@@ -141,7 +149,7 @@ def _blocks(total: int, block: int) -> Iterator[np.ndarray]:
 def find_far_features(
     pictures: Pictures, distances: np.ndarray, backbone: str
 ) -> tuple[Finding, ...]:
-    """Pictures that look like no other of their class to a backbone.
+    """Pictures that look like no other of their class to a backbone, the furthest first.
 
     Args:
         pictures: What to look at.
@@ -150,17 +158,17 @@ def find_far_features(
     """
     if len(pictures) < _FEWEST:
         return ()
-    deviations = deviate(distances, 0.02)
+    deviations = deviate(distances, _LEAST_DISTANCE_DEVIATION)
     far = [place for place in np.argsort(-deviations) if deviations[place] > FAR_DISTANCE]
     if not far:
         return ()
     return (
         Finding(
             "outliers",
-            "warning",
+            "note",
             f"{count(len(far), 'picture')} unlike the others of the same class, by the features of "
             f"{backbone} (more than {FAR_DISTANCE:g} deviations beyond the usual distance from the "
-            "mean). Look whether they belong here.",
+            "mean, the furthest first). Look whether the first of them belong here.",
             tuple(
                 Flagged(
                     pictures.names[place],

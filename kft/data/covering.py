@@ -78,7 +78,7 @@ def _solve(kinds: Units, dealt: np.ndarray) -> np.ndarray | None:
 
 
 def _identity(size: int) -> sparse.sparray:
-    return sparse.diags_array(np.ones(size))
+    return sparse.csr_array(sparse.identity(size))
 
 
 def _beside(left: sparse.sparray, right: sparse.sparray) -> sparse.csr_array:
