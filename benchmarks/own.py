@@ -133,7 +133,7 @@ def count_trainable(data: str, settings: Sequence[str]) -> int:
     return max(
         sum(
             row.trainable_parameters
-            for row in describe_blocks(plan.assembled, phase, features=pipeline.features)
+            for row in describe_blocks(plan.assembled, phase, cut=None)
         )
         for phase in plan.phases
     )

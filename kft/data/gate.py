@@ -58,13 +58,23 @@ def check_files(
         if progress is not None:
             progress(done, total)
     if problems:
-        shown = "\n".join(f"  - {problem}" for problem in problems[:10])
-        more = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise DataError(
-            f"{len(problems)} of {total} pictures cannot be read. Replace or remove them.\n"
-            f"{shown}{more}"
-        )
+        raise make_unreadable_error(problems, total)
     return tuple(digests)
+
+
+def make_unreadable_error(problems: Sequence[str], total: int) -> DataError:
+    """An error that names the first files that cannot be used, and counts the others.
+
+    Args:
+        problems: Of each such file its name and why.
+        total: Files in all.
+    """
+    shown = "\n".join(f"  - {problem}" for problem in problems[:10])
+    more = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
+    return DataError(
+        f"{len(problems)} of {total} pictures cannot be read or decoded. Replace or remove them, "
+        f"then run again.\n{shown}{more}"
+    )
 
 
 def _check_all(paths: Sequence[str], decode: bool) -> Iterator[str | _UnreadableError]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from kft.data.augmentation import Augmentation
@@ -86,6 +87,7 @@ def make_view_dataset(
     *,
     view: int,
     batch_size: int,
+    chosen: np.ndarray | None = None,
     cache: ExampleCache | None = None,
     augmentation: Augmentation | None = None,
     seed: int = 0,
@@ -100,22 +102,24 @@ def make_view_dataset(
         decoder: Encoded bytes -> uint8 pixels.
         view: Number of the view, from 0.
         batch_size: Examples of a batch.
-        cache: Their decoded pixels; None to read files.
+        chosen: Places of those that are wanted; None for all.
+        cache: Decoded pixels of all examples; None to read files.
         augmentation: As of `make_dataset`.
         seed: As of `make_dataset`.
     """
     assert len(examples) > 0
     read = _make_reader(examples, decoder, cache)
+    wanted = tf.constant(np.arange(len(examples)) if chosen is None else chosen, tf.int64)
 
     def load(first: tf.Tensor) -> tf.Tensor:
-        indices = tf.range(first, tf.minimum(first + batch_size, len(examples)))
+        indices = wanted[first : first + batch_size]
         times = tf.fill(tf.shape(indices), tf.constant(view, tf.int64))
         pixels = read(times, indices)
         if augmentation is not None:
             pixels = augmentation(pixels, example_seeds(seed, times, indices))
         return tf.cast(pixels, tf.float32)
 
-    return _map(tf.data.Dataset.range(0, len(examples), batch_size), load)
+    return _map(tf.data.Dataset.range(0, len(wanted), batch_size), load)
 
 
 def _make_reader(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Protocol
@@ -14,12 +13,14 @@ import numpy as np
 import tensorflow as tf
 
 from kft.data.example_cache import ExampleCache
-from kft.data.gate import Progress
+from kft.data.gate import Progress, make_unreadable_error
 from kft.data.splits import Examples
-from kft.errors import DataError
-from kft.runs.caches import cache_folder
+from kft.runs.arrays import write_blocks
+from kft.runs.caches import most_bytes
 from kft.runs.entries import open_or_build
 
+# To be raised where decoding or the file changes.
+FORMAT = 1
 _ROOM = "pixels"
 _FILE = "pixels.npy"
 
@@ -50,10 +51,11 @@ def make_pixel_cache(
     decoder: Decoder,
     *,
     mode: Literal["auto", "memory", "disk", "none"] = "auto",
-    megabytes: int,
+    megabytes: float,
     content_key: str,
     limit_gigabytes: float,
     progress: Progress | None = None,
+    on_wait: Callable[[], None] | None = None,
 ) -> ExampleCache | None:
     """Decode every example once, or None where the files are to be read each time.
 
@@ -68,6 +70,7 @@ def make_pixel_cache(
         content_key: Digest of what decides the pixels and their order.
         limit_gigabytes: Size of the cache folder.
         progress: Called with (examples decoded, examples in all).
+        on_wait: Called where another process is decoding them.
 
     Raises:
         DataError: Files that do not decode, by name.
@@ -78,46 +81,33 @@ def make_pixel_cache(
         return None
     if mode == "memory" or (mode == "auto" and needed <= megabytes * 1_000_000):
         return ExampleCache(decode_all(examples, decoder, progress)[np.newaxis])
-    if mode == "auto" and not _fits_on_disk(needed, limit_gigabytes):
+    limit_bytes = int(limit_gigabytes * 1e9)
+    if mode == "auto" and needed > most_bytes(limit_bytes):
         return None
-    return _open_on_disk(examples, decoder, content_key, limit_gigabytes, progress)
-
-
-def _fits_on_disk(num_bytes: int, limit_gigabytes: float) -> bool:
-    free = shutil.disk_usage(cache_folder(_ROOM)).free
-    return num_bytes <= limit_gigabytes * 1e9 and num_bytes <= free
-
-
-def _open_on_disk(
-    examples: Examples,
-    decoder: Decoder,
-    content_key: str,
-    limit_gigabytes: float,
-    progress: Progress | None,
-) -> ExampleCache:
     shape = (len(examples), *decoder.output_shape)
 
     def build(folder: Path) -> None:
-        # A stream, not a map: written pages of a map would count as memory of this process.
-        with (folder / _FILE).open("wb") as file:
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            for batch in _decode_batches(examples, decoder, progress):
-                file.write(batch.data)
+        write_blocks(folder / _FILE, _decode_batches(examples, decoder, progress), shape, "uint8")
 
-    height, width, _ = decoder.output_shape
     entry = open_or_build(
         _ROOM,
-        hashlib.sha256(f"{content_key}\n{decoder!r}\n".encode()).hexdigest()[:32],
+        _make_key(content_key, decoder),
         build,
-        about=f"{len(examples)} decoded pictures of {height} x {width}",
-        limit_bytes=int(limit_gigabytes * 1e9),
-        expected_bytes=math.prod(shape),
+        about=f"{len(examples)} decoded pictures of {shape[1]} x {shape[2]}",
+        limit_bytes=limit_bytes,
+        expected_bytes=needed,
+        on_wait=on_wait,
     )
     if entry.was_cached and progress is not None:
         progress(len(examples), len(examples))
     pixels = np.load(entry.path / _FILE, mmap_mode="r")
     return ExampleCache(pixels[np.newaxis], entry=entry)
+
+
+def _make_key(content_key: str, decoder: Decoder) -> str:
+    """Digest of what decides the pixels; TensorFlow is what decodes and resizes."""
+    stated = f"{FORMAT}\n{tf.__version__}\n{content_key}\n{decoder!r}\n"
+    return hashlib.sha256(stated.encode()).hexdigest()[:32]
 
 
 def decode_all(
@@ -182,9 +172,5 @@ def translate_read_errors(examples: Examples, decoder: Decoder) -> Iterator[None
         problems = find_unreadable(examples, decoder)
         if not problems:
             raise
-        shown = "\n".join(f"  - {path}: {reason}" for path, reason in problems[:10])
-        more = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise DataError(
-            f"{len(problems)} of {len(examples)} pictures cannot be read or decoded. Replace or "
-            f"remove them, then run again.\n{shown}{more}"
-        ) from error
+        named = [f"{path}: {reason}" for path, reason in problems]
+        raise make_unreadable_error(named, len(examples)) from error

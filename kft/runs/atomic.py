@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from kft.errors import ConfigError
+
 
 def _temporary_sibling(path: Path) -> Path:
     """A name beside `path`, keeping its ending (Keras chooses formats by it)."""
@@ -70,6 +72,26 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
         _sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_picture_path(path: Path, option: str) -> None:
+    """That a picture can be written at `path`, told before any work is done for it.
+
+    Args:
+        path: Of the PNG file.
+        option: Of the command line that names it.
+
+    Raises:
+        ConfigError: It is no PNG file, or in no folder that exists.
+    """
+    if path.suffix.lower() != ".png":
+        raise ConfigError(
+            f"{option}: found {path}. The picture is a PNG file: it must end in .png."
+        )
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise ConfigError(
+            f"{option}: {path} cannot be written: it is no file in a folder that exists."
+        )
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:

@@ -126,49 +126,71 @@ def touch(manifest: Path) -> None:
     """Remember that an entry was used now."""
     # The clock of Python, not of the file system: a coarse one would make two uses one moment.
     now = time.time_ns()
-    os.utime(manifest, ns=(now, now))
+    # Another user's entry can be read, but not told that it was.
+    with suppress(OSError):
+        os.utime(manifest, ns=(now, now))
 
 
-def make_room(limit_bytes: int, *, for_bytes: int = 0) -> list[Kept]:
-    """Remove what was used least recently until the rest and `for_bytes` keep the limit.
-
-    An entry in use by any process stays, over the limit if need be.
-
-    Returns:
-        What was removed.
-    """
+def most_bytes(limit_bytes: int) -> int:
+    """What one entry may take: the limit, but no more than is free or that `make_room` can free."""
+    if _free_bytes() >= limit_bytes:
+        return limit_bytes
+    # Nobody's: counted as free.
     remove_abandoned()
-    kept = [entry for room in EVICTABLE for entry in list_kept(room)]
-    total = sum(entry.num_bytes for entry in kept) + for_bytes
-    removed = []
-    for entry in sorted(kept, key=lambda entry: entry.last_used):
-        if total <= limit_bytes:
-            break
-        if remove_unused(entry):
-            removed.append(entry)
-            total -= entry.num_bytes
-    return removed
+    unused = sum(entry.num_bytes for entry in _list_evictable() if _is_unused(entry))
+    return min(limit_bytes, _free_bytes() + unused)
 
 
 def check_space(num_bytes: int, limit_bytes: int, *, what: str) -> None:
-    """That `num_bytes` more may be written.
+    """That `num_bytes` more may be written, once `make_room` made room for them.
 
     Raises:
-        ConfigError: They exceed the limit by themselves, or what is free on the disk.
+        ConfigError: They exceed the limit by themselves, or what the disk can hold.
     """
-    root = cache_root()
     if num_bytes > limit_bytes:
         raise ConfigError(
             f"features.limit_gigabytes: found {limit_bytes / 1e9:g}, but {what} take "
             f"{num_bytes / 1e9:.3g} GB. Raise the limit, or store less: `features.views`, "
             "`features.dtype=float16`, `features.enabled=false`."
         )
-    free = shutil.disk_usage(root).free
-    if num_bytes > free:
+    most = most_bytes(limit_bytes)
+    if num_bytes > most:
         raise ConfigError(
-            f"{root}: {free / 1e9:.3g} GB are free, but {what} take {num_bytes / 1e9:.3g} GB. "
-            "Free some, or set KFT_CACHE_DIR to a folder on another disk."
+            f"{cache_root()}: {most / 1e9:.3g} GB are free or can be freed, but {what} take "
+            f"{num_bytes / 1e9:.3g} GB. Free some, or set KFT_CACHE_DIR to a folder on another "
+            "disk."
         )
+
+
+def make_room(limit_bytes: int, *, for_bytes: int = 0) -> None:
+    """Remove what was used least recently until `for_bytes` more keep the limit, and find room.
+
+    An entry in use by any process stays, over the limit if need be.
+    """
+    remove_abandoned()
+    kept = _list_evictable()
+    total = sum(entry.num_bytes for entry in kept) + for_bytes
+    for entry in sorted(kept, key=lambda entry: entry.last_used):
+        if total <= limit_bytes and for_bytes <= _free_bytes():
+            break
+        if remove_unused(entry):
+            total -= entry.num_bytes
+
+
+def _list_evictable() -> list[Kept]:
+    return [entry for room in EVICTABLE for entry in list_kept(room)]
+
+
+def _is_unused(entry: Kept) -> bool:
+    with try_alone(entry.path / MANIFEST) as is_alone:
+        return is_alone
+
+
+def _free_bytes() -> int:
+    """Of the disk that the cache is on, or will be made on."""
+    root = cache_root()
+    there = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+    return shutil.disk_usage(there).free
 
 
 def remove_unused(entry: Kept) -> bool:

@@ -37,13 +37,11 @@ class Entry:
 
     Attributes:
         path: Its folder.
-        about: What it is, in a line.
         facts: What its maker found out.
         was_cached: Whether it was there already.
     """
 
     path: Path
-    about: str
     facts: Mapping[str, Any]
     was_cached: bool
     _descriptor: int = field(repr=False)
@@ -80,7 +78,7 @@ def open_or_build(
         on_wait: Called once, where another process is building the entry.
 
     Raises:
-        ConfigError: `expected_bytes` are more than the limit, or than the disk has free.
+        ConfigError: `expected_bytes` are more than the limit, or than the disk can hold.
     """
     folder = cache_folder(room) / key
     entry = _open(folder)
@@ -93,16 +91,11 @@ def open_or_build(
             return entry
         for partial in folder.parent.glob(f".{key}.*{PARTIAL}"):
             shutil.rmtree(partial, ignore_errors=True)
-        make_room(limit_bytes, for_bytes=expected_bytes)
         check_space(expected_bytes, limit_bytes, what=about)
+        make_room(limit_bytes, for_bytes=expected_bytes)
         entry = _build(folder, build, about)
     make_room(limit_bytes)
     return entry
-
-
-def find_entry(room: str, key: str) -> Entry | None:
-    """The entry of `key` if it is there and whole; nothing is built or waited for."""
-    return _open(cache_folder(room) / key)
 
 
 def _build(folder: Path, build: Callable[[Path], Mapping[str, Any] | None], about: str) -> Entry:
@@ -120,7 +113,7 @@ def _build(folder: Path, build: Callable[[Path], Mapping[str, Any] | None], abou
         (partial / MANIFEST).write_text(_dump(content), encoding="utf-8")
         # Held before it has its name: no process may evict it in between.
         descriptor = share(partial / MANIFEST)
-        entry = Entry(folder, about, facts, was_cached=False, _descriptor=descriptor)
+        entry = Entry(folder, facts, was_cached=False, _descriptor=descriptor)
         # There may be a damaged one. Who still reads it keeps its files.
         discard(folder)
         partial.rename(folder)
@@ -150,9 +143,7 @@ def _open(folder: Path) -> Entry | None:
         return None
     assert content is not None
     touch(folder / MANIFEST)
-    return Entry(
-        folder, content["about"], content["facts"], was_cached=True, _descriptor=descriptor
-    )
+    return Entry(folder, content["facts"], was_cached=True, _descriptor=descriptor)
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:

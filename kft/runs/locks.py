@@ -47,7 +47,8 @@ def try_alone(path: Path, *, make: bool = False) -> Iterator[bool]:
         make: Make the file where it is missing.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | (os.O_CREAT if make else 0), 0o666)
+        # For writing too: NFS locks nothing for one process alone that is open for reading.
+        descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if make else 0), 0o666)
     except OSError:
         yield False
         return

@@ -137,6 +137,17 @@ def test_a_view_is_what_its_epoch_shows(examples, is_cached):
             assert np.array_equal(pixels, shown[targets])
 
 
+@pytest.mark.parametrize("is_cached", [True, False])
+def test_some_of_the_examples_can_be_chosen(examples, is_cached):
+    chosen = np.array([10, 0, 3, 4, 7])
+    cache = make_cache(examples) if is_cached else None
+    options = {"view": 0, "batch_size": 4, "cache": cache}
+    some = list(make_view_dataset(examples, DECODER, chosen=chosen, **options).as_numpy_iterator())
+    whole = make_view_dataset(examples, DECODER, **options).as_numpy_iterator()
+    assert [len(batch) for batch in some] == [4, 1]
+    assert np.array_equal(np.concatenate(some), np.concatenate(list(whole))[chosen])
+
+
 def test_an_example_that_comes_twice_in_an_epoch_is_changed_in_two_ways(examples):
     rare = Examples(examples.ids, examples.paths, np.array([0] * 10 + [1]))
     (pixels, targets), *_ = collect(

@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import gc
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from kft.data import pixels
 from kft.data.decoding import ImageDecoder
 from kft.data.input_pipeline import make_dataset
 from kft.data.pixels import (
@@ -15,7 +22,8 @@ from kft.data.pixels import (
 )
 from kft.data.splits import Examples
 from kft.errors import ConfigError, DataError
-from kft.runs.caches import list_kept
+from kft.runs.caches import cache_folder, list_kept, lock_path
+from kft.runs.locks import hold_alone
 
 DECODER = ImageDecoder(8, 8)
 NUM_EXAMPLES = 35  # more than a batch of decoding
@@ -60,6 +68,23 @@ def test_auto_takes_the_memory_then_the_disk_then_neither(make_cache):
     assert len(kept_pixels()) == 1
 
 
+def test_auto_makes_room_on_a_full_disk(make_cache, caches, monkeypatch):
+    large = ImageDecoder(200, 200)
+    make_cache("auto", large, megabytes=4)
+    gc.collect()
+    taken = sum(kept.num_bytes for kept in list_kept())
+
+    def usage(path):
+        found = sum(file.stat().st_size for file in caches.rglob("*") if file.is_file())
+        return SimpleNamespace(free=taken + 1_000_000 - found)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    assert make_cache("auto", large, megabytes=4, content_key="other") is not None
+    assert len(kept_pixels()) == 1
+    # The disk cannot hold more than that, whatever would be removed.
+    assert make_cache("auto", ImageDecoder(300, 300), megabytes=4) is None
+
+
 def test_no_examples_need_no_cache(examples, make_cache):
     assert make_cache("disk", examples=examples.take([])) is None
 
@@ -84,6 +109,31 @@ def test_other_contents_and_other_decoders_are_other_entries(make_cache):
     make_cache("disk", content_key="other")
     make_cache("disk", ImageDecoder(8, 8, "crop"))
     assert len(set(kept_pixels())) == 3
+
+
+def test_what_another_version_of_the_decoder_made_is_another_entry(make_cache, monkeypatch):
+    make_cache("disk")
+    with monkeypatch.context() as patch:
+        patch.setattr(pixels, "FORMAT", pixels.FORMAT + 1)
+        make_cache("disk")
+    monkeypatch.setattr(tf, "__version__", "9.9.9")
+    make_cache("disk")
+    assert len(set(kept_pixels())) == 3
+
+
+def test_who_waits_for_another_process_that_decodes_is_told(make_cache, caches):
+    cache_folder("pixels")
+    make_cache("disk")
+    (key,) = kept_pixels()
+    gc.collect()
+    shutil.rmtree(caches / "pixels" / key)
+    told = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        # A lock on a file of its own conflicts within a process as between two.
+        with hold_alone(lock_path(caches / "pixels" / key)):
+            waiting = pool.submit(make_cache, "disk", on_wait=told.set)
+            assert told.wait(30)
+        assert waiting.result() is not None
 
 
 def test_a_file_that_does_not_decode_leaves_no_entry(examples, make_cache, tmp_path):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from kft.errors import ConfigError
 from kft.runs import caches as caches_module
 from kft.runs import entries
-from kft.runs.entries import find_entry, open_or_build
+from kft.runs.entries import open_or_build
 
 WORKER = Path(__file__).with_name("entry_worker.py")
 
@@ -61,14 +62,8 @@ def test_an_entry_is_built_once_and_then_found_with_its_facts(caches):
     assert (first.calls, second.calls) == (1, 0)
     assert (found.path / "values.bin").read_bytes() == b"content"
     assert dict(found.facts) == dict(built.facts) == {"engine": "a test", "seconds": 1.5}
-    assert found.about == "entry key"
+    assert entries.read_manifest(found.path)["about"] == "entry key"
     assert names(caches) == ["key"], "neither lock nor temporary folder stays"
-
-
-def test_find_entry_builds_nothing(caches):
-    assert find_entry("features", "key") is None
-    make()
-    assert find_entry("features", "key") is not None
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("no")])
@@ -220,6 +215,29 @@ def test_what_another_process_uses_is_not_evicted(caches):
     assert names(caches) == ["small"]
 
 
+def count_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors in /proc")
+def test_an_entry_of_another_user_is_read_though_its_use_cannot_be_told(monkeypatch):
+    make()
+    gc.collect()
+    before = count_descriptors()
+
+    def refuse(path, ns):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    maker = Maker()
+    found = make(maker)
+    assert found.was_cached
+    assert maker.calls == 0
+    del found
+    gc.collect()
+    assert count_descriptors() == before
+
+
 # Eviction.
 
 
@@ -257,11 +275,70 @@ def test_what_does_not_fit_into_the_limit_is_refused_before_it_is_built(caches):
     assert names(caches) == []
 
 
-def test_what_does_not_fit_on_the_disk_is_refused(monkeypatch):
-    usage = shutil.disk_usage("/")._replace(free=1000)
-    monkeypatch.setattr(caches_module.shutil, "disk_usage", lambda path: usage)
+def test_nothing_makes_room_for_what_would_not_fit_anyway(caches, disk_of):
+    make(key="old")
+    gc.collect()
+    for limit_bytes in (2000, 10**9):
+        with pytest.raises(ConfigError):
+            make(limit_bytes=limit_bytes, expected_bytes=3000)
+        assert names(caches) == ["old"]
+        disk_of(2500)
+
+
+@pytest.fixture
+def disk_of(caches, monkeypatch):
+    """Let the disk hold the cache and so many bytes in all."""
+
+    def shrink(num_bytes: int) -> None:
+        def usage(path):
+            taken = sum(file.stat().st_size for file in caches.rglob("*") if file.is_file())
+            return SimpleNamespace(free=num_bytes - taken)
+
+        monkeypatch.setattr(caches_module.shutil, "disk_usage", usage)
+
+    return shrink
+
+
+def test_what_does_not_fit_on_the_disk_is_refused(disk_of):
+    disk_of(1000)
     with pytest.raises(ConfigError, match="KFT_CACHE_DIR"):
         make(expected_bytes=3000)
+
+
+def test_a_full_disk_makes_room_as_the_limit_does(caches, disk_of):
+    for key in ("first", "second", "third"):
+        make(Maker(b"x" * 1000), key)
+    gc.collect()
+    disk_of(5500)
+    make(Maker(b"x" * 2000), "new", expected_bytes=2000)
+    assert names(caches) == ["new", "second", "third"]
+
+
+def test_an_entry_in_use_is_no_room_on_a_full_disk(caches, disk_of):
+    held = make(Maker(b"x" * 1000), "held")
+    disk_of(2500)
+    assert caches_module.most_bytes(10**9) < 1500
+    with pytest.raises(ConfigError, match="are free or can be freed"):
+        make(expected_bytes=1500)
+    del held
+    gc.collect()
+    assert caches_module.most_bytes(10**9) == 2500
+    assert caches_module.most_bytes(2000) == 2000
+    make(expected_bytes=1500)
+
+
+def test_what_a_killed_writer_left_counts_as_free(caches, disk_of):
+    partial = caches_module.cache_folder("features") / ".key.0123abcd.partial"
+    partial.mkdir()
+    (partial / "values.bin").write_bytes(b"x" * 300)
+    disk_of(1000)
+    assert caches_module.most_bytes(10**9) == 1000
+
+
+def test_room_is_counted_before_there_is_a_cache_folder(caches, monkeypatch):
+    monkeypatch.setenv("KFT_CACHE_DIR", str(caches / "not" / "there"))
+    assert caches_module.most_bytes(10) == 10
+    assert not (caches / "not").exists()
 
 
 ACTIONS = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 9)), max_size=14)

@@ -1,0 +1,33 @@
+"""Arrays that are written block by block, since they need not fit into memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+
+def write_blocks(
+    path: Path, blocks: Iterable[np.ndarray], shape: tuple[int, ...], dtype: str
+) -> None:
+    """Write an npy file of an array that comes in blocks of its rows, in order.
+
+    Args:
+        path: Of the file; part of it is there already where `blocks` raises.
+        blocks: Of that type; together they have all rows.
+        shape: Of the whole array.
+        dtype: Name of its type.
+    """
+    kind = np.dtype(dtype)
+    # A file, not a memory map, whose pages would count as this process's memory.
+    with path.open("wb") as file:
+        header = {"descr": kind.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        start = file.tell()
+        for block in blocks:
+            assert block.dtype == kind, f"a block of {block.dtype}, not of {kind}"
+            file.write(np.ascontiguousarray(block).data)
+        given, expected = file.tell() - start, math.prod(shape) * kind.itemsize
+    assert given == expected, f"{given} of {expected} bytes came"
