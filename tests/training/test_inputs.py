@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kft.config import FeaturesConfig, TrainingConfig
+from kft.config import FeaturesConfig, TrainingConfig, load_pipeline
 from kft.data import Splits, load_splits
 from kft.data.decoding import make_decoder
 from kft.errors import ConfigError, DataError
 from kft.runs.caches import clear, find_clearable, list_kept
 from kft.training.frozen import check_vectors
+from kft.workflow import train
 
 BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4", "head")
 
@@ -205,6 +206,19 @@ def test_only_the_splits_that_will_be_read_are_decoded(
     assert "Decoding holdout" not in said
     inputs.decode_everything()
     assert "Decoding holdout: done" in display.console.file.getvalue()
+
+
+def test_a_run_that_leaves_the_holdout_alone_does_not_decode_it(
+    pictures, display, tmp_path, restored_globals
+):
+    small = ("backbone.name=small_cnn", "backbone.weights=random", "backbone.options.width=4")
+    short = ("backbone.input_size=32", "strategy.name=full", "strategy.duration=1 steps")
+    places = (f"runs_directory={tmp_path}", "export.enabled=false")
+    pipeline = load_pipeline(pictures, (*small, *short, *places))
+    train(pipeline, display, judged_splits=("validation",))
+    said = display.console.file.getvalue()
+    assert "Decoding validation: done" in said
+    assert "Decoding holdout" not in said
 
 
 def test_the_splits_share_the_memory_by_their_size(
