@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from measuring import call
-from pictures import BACKBONE, SIZE, WEIGHTS
+from pictures import BACKBONE, SIZE, WEIGHTS, find_data_set
 from report import (
     make_parser,
     median_cell,
@@ -20,6 +20,31 @@ from report import (
 
 MODEL = (*BACKBONE, f"backbone.input_size={SIZE}")
 PROBE = (*MODEL, "strategy.name=linear_probe", "data.validation=0")
+
+
+@dataclass(frozen=True)
+class Given:
+    """A data set that is split already.
+
+    Attributes:
+        name: In tables.
+        folder: Of `train` and the holdout.
+        holdout: Its folder's name.
+    """
+
+    name: str
+    folder: Path
+    holdout: str
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Of kft's pipeline."""
+        return ("data.validation=0", f"data.folders.holdout={self.holdout}")
+
+    @property
+    def num_pictures(self) -> int:
+        """To learn from."""
+        return sum(1 for _ in (self.folder / "train").rglob("*.*"))
 
 
 @dataclass(frozen=True)
@@ -48,12 +73,19 @@ class Bench:
         """Of the peer's MobileNetV2."""
         return {"alpha": 0.35, "weights": str(self.shared / "weights" / WEIGHTS)}
 
-    def plain(self, **settings: Any) -> dict[str, Any]:
-        """The peer on ants_bees."""
+    def sets(self) -> Iterator[Given]:
+        """A small set, where what comes before the first step tells, and one eight times larger."""
+        yield Given("ants_bees", self.ants_bees, "val")
+        if not self.is_quick:
+            cifar10 = find_data_set("cifar10", self.shared, self.scratch / "sets")
+            yield Given("cifar10, 200 a class", cifar10.folder, "holdout")
+
+    def plain(self, given: Given, **settings: Any) -> dict[str, Any]:
+        """The peer."""
         return call(
             "plain:train",
-            data=str(self.ants_bees / "train"),
-            holdout=str(self.ants_bees / "val"),
+            data=str(given.folder / "train"),
+            holdout=str(given.folder / given.holdout),
             options=self.options,
             size=SIZE,
             **settings,
@@ -81,10 +113,16 @@ def limit_seconds(found: Mapping[str, float], count: int, views: int = 1) -> flo
     return count * views * (found["decode"] + found["forward"]) / 1e3
 
 
-def compare(found: dict[str, list[dict[str, Any]]]) -> Iterator[tuple[str, ...]]:
-    """Rows: name, seconds, those in units of plain Keras's, accuracy."""
+def compare(given: Given, found: dict[str, list[dict[str, Any]]]) -> Iterator[tuple[str, ...]]:
+    """Rows: data, name, seconds, those in units of plain Keras's, accuracy."""
     peer = [run["fit_seconds"] for run in found["plain Keras"]]
     for name, runs in found.items():
         seconds = [run["fit_seconds"] for run in runs]
         accuracies = [run["accuracy"] for run in runs]
-        yield name, median_cell(seconds, 2), ratio_cell(seconds, peer), median_cell(accuracies, 3)
+        yield (
+            given.name,
+            name,
+            median_cell(seconds, 2),
+            ratio_cell(seconds, peer),
+            median_cell(accuracies, 3),
+        )

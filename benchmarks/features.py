@@ -12,23 +12,19 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import MODEL, PROBE, Bench, compare, limit_seconds, run_parts
+from bench import MODEL, PROBE, Bench, Given, compare, limit_seconds, run_parts
 from measuring import alternate, call
 from pictures import link_part, link_together
 from report import median_cell, print_section, print_table, ratio_cell
 
 EPOCHS = 10
 VIEWS = 4
-BLOCK = (
-    *MODEL,
-    "data.validation=0",
-    "data.folders.holdout=val",
-    f"features.views={VIEWS}",
-)
+BLOCK = (*MODEL, f"features.views={VIEWS}")
 # One phase from the first weights, so that it is one and the same work for both.
 BLOCK_ALONE = (
     *BLOCK,
@@ -140,33 +136,43 @@ def show_engines(bench: Bench) -> None:
 
 def show_block(bench: Bench) -> None:
     """Ten epochs over four stored views."""
-    count = sum(1 for _ in (bench.ants_bees / "train").rglob("*.*"))
     print_section(
-        f"Last block: {EPOCHS} epochs, {VIEWS} views (ants_bees as given, {count} pictures)",
+        f"Last block: {EPOCHS} epochs, {VIEWS} views",
         "Seconds from the first look at the files to the last step; the backbone is loaded before.",
         "Block `tail` and the head train, batch norm rests, AdamW 1e-3. Keras: the same layers,",
         "light augmentation by its own layers anew in each epoch, decoded pictures cached, no XLA.",
         "Allowed: 1 / 0.80 of the limit N V (D + f), and 1 / 2.5 = 0.40 of Keras's seconds.",
     )
-    data = str(bench.ants_bees)
+    rows = (row for given in bench.sets() for row in _measure_block(bench, given))
+    print_table(("data", "", "seconds", "of Keras's", "accuracy", "of the limit"), rows)
+
+
+def _measure_block(bench: Bench, given: Given) -> Iterator[tuple[str, ...]]:
+    data = str(given.folder)
+    alone, after_probe = (
+        partial(call, "own:train", data=data, settings=(*given.settings, *settings))
+        for settings in (BLOCK_ALONE, BLOCK_AFTER_PROBE)
+    )
     found = alternate(
         {
-            "limit": partial(call, "limits:measure", data=data, settings=BLOCK),
-            "kft": partial(call, "own:train", data=data, settings=BLOCK_ALONE),
-            "kft, a probe before": partial(
-                call, "own:train", data=data, settings=BLOCK_AFTER_PROBE
-            ),
+            "limit": partial(call, "limits:measure", data=data, settings=(*MODEL, *given.settings)),
+            "kft": alone,
+            "kft, a probe before": after_probe,
             "plain Keras": partial(
-                bench.plain, epochs=EPOCHS, trainable=TAIL, augmentation=True, optimizer="adamw"
+                bench.plain,
+                given,
+                epochs=EPOCHS,
+                trainable=TAIL,
+                augmentation=True,
+                optimizer="adamw",
             ),
         },
         bench.repeats,
     )
-    limits = [limit_seconds(limit, count, VIEWS) for limit in found.pop("limit")]
-    rows = [("limit", median_cell(limits, 2), "", "", "1.00")]
-    for runs, row in zip(found.values(), compare(found), strict=True):
-        rows.append((*row, ratio_cell([run["fit_seconds"] for run in runs], limits)))
-    print_table(("", "seconds", "of Keras's", "accuracy", "of the limit"), rows)
+    limits = [limit_seconds(limit, given.num_pictures, VIEWS) for limit in found.pop("limit")]
+    yield given.name, "limit", median_cell(limits, 2), "", "", "1.00"
+    for runs, row in zip(found.values(), compare(given, found), strict=True):
+        yield *row, ratio_cell([run["fit_seconds"] for run in runs], limits)
 
 
 if __name__ == "__main__":

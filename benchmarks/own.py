@@ -131,10 +131,7 @@ def count_trainable(data: str, settings: Sequence[str]) -> int:
         pipeline = load_pipeline(data, settings)
         plan = make_plan(pipeline, Stopwatch(nowhere))
     return max(
-        sum(
-            row.trainable_parameters
-            for row in describe_blocks(plan.assembled, phase, features=pipeline.features)
-        )
+        sum(row.trainable_parameters for row in describe_blocks(plan.assembled, phase, cut=None))
         for phase in plan.phases
     )
 

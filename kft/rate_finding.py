@@ -13,7 +13,7 @@ import numpy as np
 from kft.config import Pipeline
 from kft.errors import ConfigError
 from kft.model import HEAD
-from kft.runs.atomic import write_bytes
+from kft.runs.atomic import check_picture_path, write_bytes
 from kft.strategies import Phase
 from kft.training import Display, InputMaker
 from kft.training.fitting import compile_phase
@@ -97,22 +97,13 @@ def find_learning_rate(pipeline: Pipeline, display: Display, *, output: Path) ->
         ConfigError: No phase of the strategy takes steps, or the picture
             cannot be written there.
     """
-    _check_output(output)
+    check_picture_path(output, "--output")
     plan = make_plan(pipeline, display)
     index = _choose_phase(plan.phases)
     phase = plan.phases[index]
     test = _run(plan, phase, display)
     write_bytes(output, draw(test, title=f"{pipeline.name}: {phase.name}"))
     return FoundRate(test, phase, _setting_of(pipeline, phase, index), output)
-
-
-def _check_output(output: Path) -> None:
-    if output.suffix.lower() != ".png":
-        raise ConfigError(f"--output: found {str(output)!r}. The plot is a PNG file: name it *.png")
-    if output.is_dir() or not output.absolute().parent.is_dir():
-        raise ConfigError(
-            f"--output: {output} cannot be written; name a file in a folder that exists."
-        )
 
 
 def _choose_phase(phases: Sequence[Phase]) -> int:

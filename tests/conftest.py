@@ -20,6 +20,13 @@ CLASS_NAMES = ("cat", "dog", "owl")
 TINY_SIZE = 32
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of two test processes each takes whole files, whose fixtures are made once, or a pipeline."""
+    for item in items:
+        if item.get_closest_marker("pipeline") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _session_caches(tmp_path_factory) -> Iterator[None]:
     """For fixtures that outlive a test: the caches of no user, and no weights of theirs."""

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "kft"
 ORDER = (
     ("__init__",),
     ("errors",),
-    ("registry", "linear", "notices"),
+    ("registry", "linear", "notices", "machine"),
     ("config",),
     ("runs",),
     ("data", "backbones", "heads"),

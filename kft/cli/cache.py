@@ -37,19 +37,14 @@ def list_command(room: str | None) -> None:
       kft cache list
       kft cache list features
     """
-    from kft.runs.caches import find_kept
-
-    _show(find_kept(room))
-
-
-def _show(entries: Sequence[Kept]) -> None:
     from kft.cli.output import make_console, make_table
     from kft.config import FeaturesConfig
-    from kft.runs.caches import EVICTABLE, cache_root
+    from kft.runs.caches import EVICTABLE, cache_root, find_kept, list_kept
 
     console = make_console()
+    entries, folder = find_kept(room), cache_root() / (room or "")
     if not entries:
-        console.print(f"Nothing is kept in {cache_root()}.", soft_wrap=True)
+        console.print(f"Nothing is kept in {folder}.", soft_wrap=True)
         return
     table = make_table("room", "key", "what", "size>", "last used")
     for entry in entries:
@@ -57,11 +52,12 @@ def _show(entries: Sequence[Kept]) -> None:
         size = format_bytes(entry.num_bytes)
         table.add_row(entry.room, entry.key[:12], entry.about, size, f"{used:%Y-%m-%d %H:%M}")
     console.print(table)
-    limited = sum(entry.num_bytes for entry in entries if entry.room in EVICTABLE)
+    # The limit holds for these rooms together, whichever was asked for.
+    limited = sum(entry.num_bytes for entry in list_kept() if entry.room in EVICTABLE)
     total = sum(entry.num_bytes for entry in entries)
     limit = FeaturesConfig().limit_gigabytes * 1e9
     console.print(
-        f"{format_bytes(total)} in {cache_root()}; {' and '.join(EVICTABLE)} take "
+        f"{format_bytes(total)} in {folder}; {' and '.join(EVICTABLE)} take "
         f"{format_bytes(limited)} of {format_bytes(limit)}, or of what a pipeline says in "
         "features.limit_gigabytes.",
         soft_wrap=True,
@@ -75,8 +71,8 @@ def _show(entries: Sequence[Kept]) -> None:
 def clear_command(room: str | None, key: str | None, yes: bool) -> None:
     """Remove all entries, those of one ROOM, or those of it whose name begins with KEY.
 
-    Entries in use stay. Unpacked records do not tell whether they are in use: they go only
-    where their ROOM is named.
+    Entries in use stay. Two rooms are spared unless they are named: `unpacked`, since its
+    records do not tell whether they are in use, and `measured`, what `kft measure` found.
 
     \b
     Examples:

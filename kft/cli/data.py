@@ -84,10 +84,9 @@ def command(
 
 
 def _check_picture(path: Path, preset: str) -> None:
-    if path.suffix.lower() != ".png":
-        raise click.UsageError(f"--show-augmented: {path} must end in .png.")
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise click.UsageError(f"--show-augmented: {path} is no file in a folder that exists.")
+    from kft.runs.atomic import check_picture_path
+
+    check_picture_path(path, "--show-augmented")
     if preset == "none":
         raise click.UsageError(
             "--show-augmented: data.augmentation is 'none', so there is nothing to show. "
@@ -135,20 +134,14 @@ def _find_input(config: BackboneConfig) -> tuple[str, int, int]:
 
 
 def _show_splits(splits: Splits) -> None:
-    from rich import box
-    from rich.table import Table
-
-    from kft.cli.output import make_console
+    from kft.cli.output import make_console, make_table
     from kft.data import SPLIT_NAMES
     from kft.workflow import describe_data
 
     console = make_console()
     for line in describe_data(splits):
         console.print(line, soft_wrap=True)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("")
-    for split in SPLIT_NAMES:
-        table.add_column(split, justify="right")
+    table = make_table("", *(f"{split}>" for split in SPLIT_NAMES))
     for name, *cells in summarise(splits):
         table.add_row(name, *cells)
     console.print(table)

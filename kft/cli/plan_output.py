@@ -26,7 +26,7 @@ def show_plan(plan: Plan, choices: Sequence[Choice]) -> None:
         choices: The settings that may be measured, and where their values come from.
     """
     from kft.config import dump_pipeline
-    from kft.planning import describe_blocks, find_risks, forecast_phases
+    from kft.planning import find_risks, forecast_phases
     from kft.workflow import describe_data
 
     console = make_console()
@@ -44,14 +44,13 @@ def show_plan(plan: Plan, choices: Sequence[Choice]) -> None:
     )
     _show_choices(console, choices, sum(forecast.seconds for forecast in forecasts))
     _show_phases(console, forecasts)
-    for index, phase in enumerate(plan.phases):
+    for index, (phase, forecast) in enumerate(zip(plan.phases, forecasts, strict=True)):
         console.print(f"Phase {index + 1} of {len(plan.phases)}: {phase.name}")
         before = plan.phases[index - 1] if index else None
         num_adapted = _count_adapted(plan, phase)
         for sentence in describe_phase(phase, before, num_adapted=num_adapted):
             console.print(Padding(sentence, (0, 0, 0, 2)))
-        rows = describe_blocks(plan.assembled, phase, features=pipeline.features)
-        show_block_table(console, phase, rows)
+        show_block_table(console, phase, forecast.rows)
     risks = find_risks(plan.splits, plan.assembled.backbone, plan.phases)
     console.print("Risks" if risks else "No risks seen.")
     for risk in risks:

@@ -30,7 +30,8 @@ def start_tensorflow(pipeline: Pipeline | None = None) -> None:
             it is set before TensorFlow starts.
     """
     if pipeline is not None:
-        from kft.measuring import apply_measured, load_measured, set_threads
+        from kft.machine import set_threads
+        from kft.measuring import apply_measured, load_measured
 
         set_threads(int(apply_measured(pipeline, load_measured(pipeline)).training.threads))
     if "tensorflow" in sys.modules:

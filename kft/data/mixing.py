@@ -18,7 +18,7 @@ class Mixing:
     Attributes:
         num_classes: Width of the dense targets.
         mixup: Alpha of mixup: inputs and targets are averaged, by the share.
-            For pixels and stored activations. 0 for none.
+            For pixels and stored activations. 0 for none, but not for both.
         cutmix: Alpha of cutmix: a rectangle comes from the other picture, and
             its part of the area is the other target's share. For pixels. 0 for
             none; with both above 0 a fair coin chooses for each batch.
@@ -31,7 +31,7 @@ class Mixing:
     cutmix: float = 0.0
 
     def __post_init__(self) -> None:
-        assert self.mixup >= 0.0 and self.cutmix >= 0.0
+        assert self.mixup >= 0.0 and self.cutmix >= 0.0 and self.mixup + self.cutmix > 0.0
 
     def __call__(
         self, inputs: tf.Tensor, targets: tf.Tensor, *, seed: int, step: tf.Tensor
@@ -66,10 +66,8 @@ class Mixing:
 
         if self.mixup and self.cutmix:
             mixed, kept = tf.cond(tf.random.stateless_uniform((), coin) < 0.5, blend, cut)
-        elif self.mixup or self.cutmix:
-            mixed, kept = blend() if self.mixup else cut()
         else:
-            return inputs, dense
+            mixed, kept = blend() if self.mixup else cut()
         # Alone, an example is its own other; blending would round it.
         mixed = tf.where(size > 1, tf.ensure_shape(mixed, inputs.shape), inputs)
         return mixed, kept * dense + (1.0 - kept) * tf.gather(dense, others)

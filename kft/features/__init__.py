@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from kft.features.choice import Chosen, Judge, choose_engine
+from kft.features.choice import Chosen, choose_engine
 from kft.features.cut import Cut, find_cut
 from kft.features.engines import Forward
-from kft.features.store import Stored, fits_store, load_or_extract
+from kft.features.judging import Judge
+from kft.features.store import Stored, check_store, fits_store, load_or_extract
 
 __all__ = [
     "Chosen",
@@ -13,6 +14,7 @@ __all__ = [
     "Forward",
     "Judge",
     "Stored",
+    "check_store",
     "choose_engine",
     "find_cut",
     "fits_store",

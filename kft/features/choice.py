@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,37 +12,36 @@ import tensorflow as tf
 
 from kft.config import FeaturesConfig
 from kft.errors import ConfigError, first_line
-from kft.features.engines import Engine, Forward, is_available, make_engine, number_class
+from kft.features.engines import (
+    ENGINES,
+    Engine,
+    Forward,
+    is_available,
+    make_engine,
+    number_class,
+)
+from kft.features.judging import ACCURACY_LOSS, Judge
 from kft.features.remembered import Measured, read_measured, write_measured
 
 TOLERANCE = 1e-4
-ACCURACY_LOSS = 0.005
 # Two batches are computed before a measurement of them would end.
 _FEWEST_EXAMPLES = 65
 _MEASURE_SECONDS = 0.2
+# What judging bfloat16 takes beside computing: to read an example, and to cross-validate a probe.
+_READ_SECONDS = 2e-3
+_PROBE_SECONDS = 0.5
 # What to hope of an engine before it is measured: its time in units of Keras's, and the seconds
 # to make it in units of those of tracing. From MobileNetV2 and ResNet50 on two cores.
+_BFLOAT16 = "openvino_bfloat16"
 _HOPES = {
-    "openvino_bfloat16": (0.3, 1.0),
+    _BFLOAT16: (0.3, 1.0),
     "litert": (0.5, 1.5),
     "openvino": (0.6, 1.0),
     "folded": (0.8, 0.8),
 }
 _NOT_INSTALLED = "not installed"
-
-
-@dataclass(frozen=True)
-class Judge:
-    """Says what less exact numbers cost.
-
-    Attributes:
-        inputs: Gives some hundred real inputs of all classes (examples, …).
-        accuracy: Their activations, float32 (examples, …) -> the cross-validated accuracy of
-            a probe on them, in [0, 1].
-    """
-
-    inputs: Callable[[], np.ndarray]
-    accuracy: Callable[[np.ndarray], float]
+# They say more of the machine at that moment than of the engine.
+_PASSING = (OSError, MemoryError, tf.errors.ResourceExhaustedError)
 
 
 @dataclass(eq=False)
@@ -92,8 +91,9 @@ def choose_engine(
 ) -> Chosen:
     """The engine for a model and so many examples.
 
-    `auto` weighs for each engine the seconds to make it against those that it saves; one that is
-    not expected to pay is neither made nor measured, so that Keras computes little data at once.
+    `auto` weighs for each engine the seconds to make it, and to judge it, against those that it
+    saves; one that is not expected to pay is neither made nor measured, so that Keras computes
+    little data at once.
     A float32 engine must agree with Keras on the sample; bfloat16 must keep the accuracy that the
     judge finds, and `auto` never takes it without one. On a machine with a GPU `auto` is Keras.
 
@@ -120,8 +120,8 @@ def choose_engine(
         chosen = _choose_fastest(bench, judge)
     else:
         chosen = _choose_by_name(bench, config.engine, judge)
-    if digest and bench.measured != remembered:
-        write_measured(digest, bench.measured)
+    if digest and bench.lasting != remembered:
+        write_measured(digest, bench.lasting)
     return chosen
 
 
@@ -143,6 +143,12 @@ class _Bench:
         self._tolerance = tolerance
         self._engines: dict[str, Engine] = {}
         self._outputs: dict[str, np.ndarray] = {}
+        self._passing: set[str] = set()
+
+    @property
+    def lasting(self) -> dict[str, Measured]:
+        """What was measured, without failures that may pass."""
+        return {name: found for name, found in self.measured.items() if name not in self._passing}
 
     def engine(self, name: str) -> Engine:
         if name not in self._engines:
@@ -154,23 +160,35 @@ class _Bench:
         return Chosen(name, self._forward, self.measured, accuracy_loss, outputs, engine)
 
     def seconds(self, name: str) -> float:
-        """To compute all examples from now on; infinite where the engine may not be used."""
+        """To make an engine and to compute all examples, from now on.
+
+        As measured, else hoped from Keras; infinite where the engine may not be used.
+        """
+        return self.setup_seconds(name) + self.num_examples * self._milliseconds(name) / 1e3
+
+    def setup_seconds(self, name: str) -> float:
+        """The part of `seconds` before the first example."""
+        if name in self._engines:
+            return 0.0
+        if name in self.measured:
+            return self.measured[name].setup_seconds
+        # To measure one is to compare it with Keras, which may have to be made for that.
+        setups = _HOPES[name][1] + (0 if "keras" in self._engines else 1)
+        return setups * self.measured["keras"].setup_seconds
+
+    def judging_seconds(self, judge: Judge) -> float:
+        """Of `judge`, both engines being made."""
+        milliseconds = self._milliseconds("keras") + self._milliseconds(_BFLOAT16)
+        each = _READ_SECONDS + milliseconds / 1e3
+        return judge.num_examples * each + 2 * _PROBE_SECONDS
+
+    def _milliseconds(self, name: str) -> float:
+        if name not in self.measured:
+            return _HOPES[name][0] * self._milliseconds("keras")
         found = self.measured[name]
         if found.reason is not None or found.milliseconds is None:
             return float("inf")
-        setup_seconds = 0.0 if name in self._engines else found.setup_seconds
-        return setup_seconds + self.num_examples * found.milliseconds / 1e3
-
-    def hoped_seconds(self, name: str) -> float:
-        """As `seconds`, guessed from Keras where the engine was not measured."""
-        if name in self.measured:
-            return self.seconds(name)
-        keras, (share, setups) = self.measured["keras"], _HOPES[name]
-        assert keras.milliseconds is not None
-        # To measure one is to compare it with Keras, which may have to be made for that.
-        setups += 0 if "keras" in self._engines else 1
-        each = share * keras.milliseconds / 1e3
-        return setups * keras.setup_seconds + self.num_examples * each
+        return found.milliseconds
 
     def measure(self, name: str) -> Measured:
         if name not in self.measured:
@@ -188,6 +206,8 @@ class _Bench:
         except Exception as error:  # each converter raises its own
             if name == "keras":
                 raise
+            if isinstance(error, _PASSING):
+                self._passing.add(name)
             return Measured(reason=f"{type(error).__name__}: {first_line(error)[:-1]}")
         setup_seconds = time.perf_counter() - begun
         if expected is None:
@@ -224,11 +244,8 @@ class _Bench:
 
     def judge(self, judge: Judge) -> float:
         """Accuracy that bfloat16 loses; found anew for each set of data."""
-        inputs = judge.inputs()
-        exact, rounded = (
-            judge.accuracy(self.engine(name)(inputs)) for name in ("keras", "openvino_bfloat16")
-        )
-        return exact - rounded
+        exact, rounded = self.engine("keras"), self.engine(_BFLOAT16)
+        return judge.find_loss(lambda inputs: (exact(inputs), rounded(inputs)))
 
 
 def _choose_by_name(bench: _Bench, name: str, judge: Judge | None) -> Chosen:
@@ -256,23 +273,37 @@ def _choose_fastest(bench: _Bench, judge: Judge | None) -> Chosen:
     if few or tf.config.list_physical_devices("GPU"):
         return bench.choose("keras")
     bench.measure("keras")
-    best, best_loss = "keras", None
+    # First, since the others need not be measured where it is taken.
+    loss = None if judge is None else _try_bfloat16(bench, judge)
+    best = "keras" if loss is None else _BFLOAT16
     for name in _HOPES:
-        loss = None
-        if number_class(name) != "float32" and (judge is None or not is_available(name)):
-            continue
-        if bench.hoped_seconds(name) >= bench.seconds(best):
+        if number_class(name) != "float32" or bench.seconds(name) >= bench.seconds(best):
             continue
         bench.measure(name)
-        if bench.seconds(name) >= bench.seconds(best):
-            continue
-        if number_class(name) != "float32":
-            assert judge is not None
-            loss = bench.judge(judge)
-            if loss > ACCURACY_LOSS:
-                continue
-        best, best_loss = name, loss
-    return bench.choose(best, best_loss)
+        if bench.seconds(name) < bench.seconds(best):
+            best = name
+    return bench.choose(best, loss if best == _BFLOAT16 else None)
+
+
+def _try_bfloat16(bench: _Bench, judge: Judge) -> float | None:
+    """Accuracy that it loses; None where that is too much, or not worth finding out."""
+    if not is_available(_BFLOAT16):
+        return None
+    others = [name for name in ENGINES if number_class(name) == "float32" and is_available(name)]
+
+    def is_worthwhile() -> bool:
+        judging = bench.judging_seconds(judge)
+        saved = min(map(bench.seconds, others)) - bench.seconds(_BFLOAT16) - judging
+        # As likely as not it is refused, and making and judging it were for nothing.
+        return saved > bench.setup_seconds(_BFLOAT16) + judging
+
+    if not is_worthwhile():
+        return None
+    bench.measure(_BFLOAT16)
+    if not is_worthwhile():
+        return None
+    loss = bench.judge(judge)
+    return loss if loss <= ACCURACY_LOSS else None
 
 
 def relative_difference(values: np.ndarray, expected: np.ndarray) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import keras
 
@@ -13,21 +14,57 @@ from kft.heads.base import FEATURE_VECTOR
 from kft.model import HEAD, Assembled
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cut:
-    """A model in two parts that share its layers.
+    """A model in two parts that share its layers, each built when it is first asked for.
 
     Attributes:
         name: The deepest frozen block, or 'feature_vector'.
-        prefix: Pixels -> the one tensor that crosses the cut; all of it is frozen.
-        suffix: That tensor -> logits.
-        backbone: Name of the backbone that was cut.
+        assembled: The whole model.
+        crossing: The one tensor that crosses the cut, in the graph that holds it.
     """
 
     name: str
-    prefix: keras.Model
-    suffix: keras.Model
-    backbone: str
+    assembled: Assembled
+    crossing: keras.KerasTensor
+
+    @property
+    def backbone(self) -> str:
+        """Name of the backbone that was cut."""
+        return self.assembled.backbone.name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what crosses, of one example."""
+        return tuple(self.crossing.shape[1:])
+
+    @cached_property
+    def prefix(self) -> keras.Model:
+        """Pixels -> the tensor that crosses; all of it is frozen."""
+        model = self.assembled.model
+        output = self.crossing
+        if not self._is_vector:
+            inner = keras.Model(self.assembled.backbone.model.input, output, name="inner_prefix")
+            output = inner(model.get_layer("pixel_scaling").output)
+        return keras.Model(model.input, output, name="prefix")
+
+    @cached_property
+    def suffix(self) -> keras.Model:
+        """The tensor that crosses -> logits."""
+        model, backbone = self.assembled.model, self.assembled.backbone.model
+        if self._is_vector:
+            return keras.Model(self.crossing, model.output, name="suffix")
+        inner = keras.Model(self.crossing, backbone.output, name="inner_suffix")
+        # Of the call in this model: `backbone.output` is the tensor inside its own graph.
+        called = next(step for step in Graph(model).steps if step.operation is backbone)
+        above = keras.Model(called.outputs[0], model.output, name="above")
+        stored = keras.Input(self.shape, dtype=self.crossing.dtype, name="stored")
+        return keras.Model(stored, above(inner(stored)), name="suffix")
+
+    @property
+    def _is_vector(self) -> bool:
+        """Whether the cut lies above the backbone, in the graph of the whole model."""
+        return self.name == FEATURE_VECTOR
 
 
 def find_cut(assembled: Assembled, trainable: Iterable[str]) -> Cut | None:
@@ -40,33 +77,11 @@ def find_cut(assembled: Assembled, trainable: Iterable[str]) -> Cut | None:
     trainable = set(trainable)
     if not trainable - {HEAD}:
         vector = assembled.model.get_layer(FEATURE_VECTOR).output
-        return Cut(
-            FEATURE_VECTOR,
-            keras.Model(assembled.model.input, vector, name="prefix"),
-            keras.Model(vector, assembled.model.output, name="suffix"),
-            assembled.backbone.name,
-        )
+        return Cut(FEATURE_VECTOR, assembled, vector)
     names = [block.name for block in assembled.backbone.blocks]
     first = min(names.index(name) for name in trainable if name in names)
     for depth in range(first, 0, -1):
         crossing = cut_after(assembled.backbone, names[depth - 1])
         if crossing is not None:
-            return _cut_inside(assembled, crossing, names[depth - 1])
+            return Cut(names[depth - 1], assembled, crossing)
     return None
-
-
-def _cut_inside(assembled: Assembled, crossing: keras.KerasTensor, name: str) -> Cut:
-    model, backbone = assembled.model, assembled.backbone.model
-    inner_prefix = keras.Model(backbone.input, crossing, name="inner_prefix")
-    inner_suffix = keras.Model(crossing, backbone.output, name="inner_suffix")
-    scaled = model.get_layer("pixel_scaling").output
-    # Of the call in this model: `backbone.output` is the tensor inside the backbone's own graph.
-    features = next(step.outputs[0] for step in Graph(model).steps if step.operation is backbone)
-    above = keras.Model(features, model.output, name="above")
-    stored = keras.Input(crossing.shape[1:], dtype=crossing.dtype, name="stored")
-    return Cut(
-        name,
-        keras.Model(model.input, inner_prefix(scaled), name="prefix"),
-        keras.Model(stored, above(inner_suffix(stored)), name="suffix"),
-        assembled.backbone.name,
-    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import importlib.util
 import logging
-import os
 import re
 import tempfile
 import warnings
@@ -20,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from kft.errors import ConfigError
+from kft.machine import default_threads
 from kft.model import compile_forward
 from kft.notices import hold_back
 
@@ -119,7 +119,7 @@ def _make_litert(forward: Forward) -> Engine:
         # some of its answers were NaN.
         converter = tf.lite.TFLiteConverter.from_concrete_functions([folded])
         interpreter = tf.lite.Interpreter(
-            model_content=converter.convert(), num_threads=num_cores()
+            model_content=converter.convert(), num_threads=default_threads()
         )
         given = interpreter.get_input_details()[0]["index"]
         wanted = interpreter.get_output_details()[0]["index"]
@@ -149,11 +149,11 @@ def _make_openvino(forward: Forward, precision: str = "f32") -> Engine:
         path.write_bytes(forward.folded.graph.as_graph_def().SerializeToString())
         model = core.read_model(path)
     model.reshape(list(shape))
-    # One stream over all cores: the batches come one after the other.
+    # One stream over all threads: the batches come one after the other.
     options = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": precision,
-        "INFERENCE_NUM_THREADS": num_cores(),
+        "INFERENCE_NUM_THREADS": default_threads(),
     }
     request = core.compile_model(model, "CPU", options).create_infer_request()
 
@@ -180,11 +180,6 @@ ENGINES: dict[str, Callable[[Forward], Engine]] = {
 def number_class(name: str) -> str:
     """'bfloat16', or 'float32' for the engines that give Keras's numbers."""
     return "bfloat16" if name == "openvino_bfloat16" else "float32"
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _in_pieces(run: Callable[[np.ndarray], np.ndarray]) -> Engine:

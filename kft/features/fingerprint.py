@@ -8,6 +8,7 @@ import re
 import keras
 import tensorflow as tf
 
+from kft.backbones.hub import HubLayer
 from kft.model import flatten_layers
 
 
@@ -18,6 +19,10 @@ def digest_model(model: keras.Model) -> str:
     """
     digest = hashlib.sha256(f"{tf.__version__}\n{keras.__version__}\n".encode())
     digest.update(_describe_graph(model).encode())
+    for layer in flatten_layers(model):
+        if isinstance(layer, HubLayer):
+            # Of a module the description says where it is, and no more.
+            digest.update((layer.folder / "saved_model.pb").read_bytes())
     # Weights, not variables: the state of a random generator decides nothing in inference.
     for variable in model.weights:
         values = variable.numpy()

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kft.features.engines import ENGINES, PIECE, num_cores
+from kft.features.engines import ENGINES, PIECE
+from kft.machine import default_threads, processor
 from kft.runs.atomic import write_json
 from kft.runs.caches import MEASUREMENTS, cache_folder
 
@@ -53,7 +54,9 @@ def write_measured(digest: str, measured: Mapping[str, Measured]) -> None:
 
 
 def _path(digest: str) -> Path:
-    stated = [_FORMAT, digest, PIECE, _versions(), platform.machine(), _processor(), num_cores()]
+    # One cache folder may serve several machines.
+    machine = [platform.machine(), processor(), default_threads()]
+    stated = [_FORMAT, digest, PIECE, _versions(), machine]
     name = hashlib.sha256(json.dumps(stated).encode()).hexdigest()[:32]
     return cache_folder(MEASUREMENTS) / f"{name}.json"
 
@@ -66,12 +69,3 @@ def _versions() -> list[str]:
         except importlib.metadata.PackageNotFoundError:
             found.append("")
     return found
-
-
-def _processor() -> str:
-    """Name of the processor: one cache folder may serve several machines."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line for line in lines if line.startswith("model name")), platform.processor())

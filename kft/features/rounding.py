@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from kft.features.choice import ACCURACY_LOSS, Judge
+from kft.features.judging import ACCURACY_LOSS, Judge
 
 # Rounding to 11 bits makes an error of 2.8e-4 of each number. Where the numbers vary between
 # examples as much as they are large that is lost in any probe; where they hardly vary around a
@@ -40,19 +41,24 @@ class Rounding:
 
 def to_float16(values: np.ndarray) -> np.ndarray | None:
     """The values in float16; None where one of them is too large for it."""
-    with np.errstate(over="ignore"):
-        rounded = values.astype(np.float16)
+    rounded = _round(values)
     return rounded if np.array_equal(np.isfinite(rounded), np.isfinite(values)) else None
 
 
+def _round(values: np.ndarray) -> np.ndarray:
+    """The values in float16; infinite where one is too large for it."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float16)
+
+
 def measure_rounding(
-    activations: np.ndarray, compute: Callable[[np.ndarray], np.ndarray], judge: Judge | None
+    activations: np.ndarray, compute: Callable[[Any], np.ndarray], judge: Judge | None
 ) -> Rounding:
     """What float16 would lose.
 
     Args:
         activations: float32 (examples, …) of a batch.
-        compute: Inputs -> activations, for the inputs of the judge.
+        compute: A batch of inputs -> activations, for the inputs of the judge.
         judge: What says how accurate a probe is on activations.
     """
     rounded = to_float16(activations)
@@ -63,9 +69,10 @@ def measure_rounding(
     noise = float(np.sqrt(error / varied)) if varied > 0 else (0.0 if error == 0 else np.inf)
     if judge is None:
         return Rounding(noise)
-    exact = compute(judge.inputs())
-    halved = to_float16(exact)
-    if halved is None:
-        return Rounding(float("inf"))
-    loss = judge.accuracy(exact) - judge.accuracy(halved.astype(np.float32))
-    return Rounding(noise, float(loss))
+
+    def compare(inputs: Any) -> tuple[np.ndarray, np.ndarray]:
+        exact = compute(inputs)
+        return exact, _round(exact).astype(np.float32)
+
+    loss = judge.find_loss(compare)
+    return Rounding(noise, float(loss)) if np.isfinite(loss) else Rounding(float("inf"))

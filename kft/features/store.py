@@ -16,12 +16,14 @@ import numpy as np
 
 from kft.config import FeaturesConfig
 from kft.errors import ConfigError
-from kft.features.choice import Chosen, Judge, choose_engine
+from kft.features.choice import Chosen, choose_engine
 from kft.features.cut import Cut
 from kft.features.engines import Forward, is_available, number_class
 from kft.features.fingerprint import digest_model
+from kft.features.judging import Judge
 from kft.features.rounding import measure_rounding, to_float16
-from kft.runs.caches import check_space
+from kft.runs.arrays import write_blocks
+from kft.runs.caches import check_space, make_room, most_bytes
 from kft.runs.entries import Entry, open_or_build
 
 FORMAT = 2
@@ -42,15 +44,11 @@ class Stored:
             float16.
         was_cached: Whether an earlier run had computed them.
         chosen: The engine that computed them.
-        facts: What was measured when they were computed.
-        seconds: What finding or computing them took now.
     """
 
     activations: np.ndarray
     was_cached: bool
     chosen: Chosen
-    facts: dict[str, Any]
-    seconds: float
     _digest: str = field(repr=False)
     _entry: Entry = field(repr=False)
 
@@ -100,7 +98,6 @@ def load_or_extract(
     Raises:
         ConfigError: They do not fit into the cache, or the engine asked for cannot be had.
     """
-    begun = time.perf_counter()
     extraction = _Extraction(
         cut=cut,
         make_batches=make_batches,
@@ -129,17 +126,25 @@ def load_or_extract(
         activations,
         entry.was_cached,
         extraction.chosen or Chosen(entry.facts["engine"], Forward(cut.prefix)),
-        dict(entry.facts),
-        time.perf_counter() - begun,
         extraction.digest,
         entry,
     )
 
 
 def fits_store(cut: Cut, *, num_examples: int, num_views: int, config: FeaturesConfig) -> bool:
-    """Whether the limit of the cache allows `load_or_extract` at this cut."""
+    """Whether limit and disk have room for what `load_or_extract` writes at this cut."""
     num_bytes = _least_bytes(_shape(cut, num_examples, num_views), config)
-    return num_bytes <= limit_bytes(config)
+    return num_bytes <= most_bytes(limit_bytes(config))
+
+
+def check_store(cut: Cut, *, num_examples: int, config: FeaturesConfig) -> None:
+    """As `fits_store` of one view, for what has no other way.
+
+    Raises:
+        ConfigError: There is no room for it.
+    """
+    num_bytes = _least_bytes(_shape(cut, num_examples, num_views=1), config)
+    check_space(num_bytes, limit_bytes(config), what=_describe(cut))
 
 
 def limit_bytes(config: FeaturesConfig) -> int:
@@ -148,7 +153,11 @@ def limit_bytes(config: FeaturesConfig) -> int:
 
 
 def _shape(cut: Cut, num_examples: int, num_views: int) -> tuple[int, ...]:
-    return (num_views, num_examples, *cut.prefix.output.shape[1:])
+    return (num_views, num_examples, *cut.shape)
+
+
+def _describe(cut: Cut) -> str:
+    return f"the activations at {cut.name}"
 
 
 def _least_bytes(shape: tuple[int, ...], config: FeaturesConfig) -> int:
@@ -160,6 +169,10 @@ def _asked_dtype(shape: tuple[int, ...], config: FeaturesConfig) -> str:
     """'auto' only where float16 is worth a look: in large feature maps."""
     is_large_map = len(shape) == 5 and 4 * math.prod(shape) >= _LARGE_BYTES
     return "float32" if config.dtype == "auto" and not is_large_map else config.dtype
+
+
+class _TooLargeError(Exception):
+    """A number is too large for float16."""
 
 
 @dataclass(kw_only=True)
@@ -259,30 +272,27 @@ class _Extraction:
 
     def _write(self, path: Path, dtype: str, first_view: Iterable[np.ndarray]) -> bool:
         """Write all views batch by batch; False where a number is too large for `dtype`."""
-        kind = np.dtype(dtype)
-        check_space(
-            math.prod(self.shape) * kind.itemsize,
-            limit_bytes(self.config),
-            what=f"the activations at {self.cut.name}",
-        )
-        done = 0
-        # A file, not a memory map, whose pages would count as this process's memory.
-        with path.open("wb") as file:
-            header = {"descr": kind.str, "fortran_order": False, "shape": self.shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            for values in self._all_views(first_view):
-                kept = to_float16(values) if dtype == "float16" else values
-                if kept is None:
-                    return False
-                file.write(np.ascontiguousarray(kept).data)
-                done += len(values)
-                self.progress(done, self.num_views * self.num_examples)
-        expected = self.num_views * self.num_examples
-        assert done == expected, f"{done} of {expected} examples came"
+        # More than was expected, where float16 was possible and did not come out.
+        num_bytes = math.prod(self.shape) * np.dtype(dtype).itemsize
+        check_space(num_bytes, limit_bytes(self.config), what=_describe(self.cut))
+        make_room(limit_bytes(self.config), for_bytes=num_bytes)
+        try:
+            write_blocks(path, self._all_views(dtype, first_view), self.shape, dtype)
+        except _TooLargeError:
+            path.unlink()
+            return False
         return True
 
-    def _all_views(self, first_view: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def _all_views(self, dtype: str, first_view: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Batches of every view in the type that is kept."""
         assert self.chosen is not None
-        yield from first_view
-        for view in range(1, self.num_views):
-            yield from map(self.chosen, self.make_batches(view))
+        further = (self.make_batches(view) for view in range(1, self.num_views))
+        computed = map(self.chosen, itertools.chain.from_iterable(further))
+        done = 0
+        for values in itertools.chain(first_view, computed):
+            kept = to_float16(values) if dtype == "float16" else values
+            if kept is None:
+                raise _TooLargeError
+            yield kept
+            done += len(values)
+            self.progress(done, self.num_views * self.num_examples)

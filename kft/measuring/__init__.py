@@ -6,7 +6,6 @@ of its threads can be set only then. The measuring itself happens in processes o
 
 from __future__ import annotations
 
-from kft.measuring.machine import num_cores, set_threads
 from kft.measuring.measuring import measure
 from kft.measuring.record import (
     Choice,
@@ -41,7 +40,5 @@ __all__ = [
     "is_worth_measuring",
     "load_measured",
     "measure",
-    "num_cores",
-    "set_threads",
     "to_json",
 ]

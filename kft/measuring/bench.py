@@ -23,7 +23,7 @@ from typing import IO, Any, Literal
 import kft
 from kft.config import Pipeline
 from kft.errors import BackboneError
-from kft.measuring.machine import threads_environment
+from kft.machine import threads_environment
 
 Work = Literal["step", "forward"]
 

@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from kft.config import Pipeline
-from kft.measuring.bench import Bench, Deadline, Variant
-from kft.measuring.choosing import Chooser, Chosen
-from kft.measuring.machine import (
+from kft.machine import (
     available_memory,
     default_threads,
     describe_machine,
     load,
     num_cores,
 )
+from kft.measuring.bench import Bench, Deadline, Variant
+from kft.measuring.choosing import Chooser, Chosen
 from kft.measuring.record import DEFAULT_PRECISION, Measured, describe_model, save_measured
 
 BUDGET_SECONDS = 30.0

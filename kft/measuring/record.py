@@ -10,7 +10,7 @@ from typing import Any
 
 from kft.backbones.families import ARCHITECTURES
 from kft.config import Pipeline, TrainingConfig, override_pipeline
-from kft.measuring.machine import default_threads, describe_machine
+from kft.machine import default_threads, describe_machine
 from kft.runs import package_versions
 from kft.runs.atomic import write_json
 from kft.runs.caches import cache_folder, cache_root
@@ -102,10 +102,11 @@ class Choice:
 
 def find_record(pipeline: Pipeline) -> Path:
     """Where the record of this model on this machine is, or would be."""
+    versions = package_versions()
     key = json.dumps(
         {
             "machine": describe_machine(),
-            "versions": {name: package_versions()[name] for name in _VERSIONS},
+            "versions": {name: versions[name] for name in _VERSIONS},
             "backbone": _identify_backbone(pipeline),
             # What a user pinned is not varied: the rest was measured beside it.
             "pinned": {
@@ -164,13 +165,14 @@ def load_measured(pipeline: Pipeline) -> Measured | None:
 def apply_measured(pipeline: Pipeline, measured: Measured | None) -> Pipeline:
     """The pipeline with every `auto` among the measured settings made a value.
 
-    What a user gave stays. With nothing measured the values are float32, no
-    XLA, one thread a core and 32 examples, so that a run's record always
-    holds what it ran with.
+    What a user gave stays, and what it excludes is not taken. With nothing
+    measured the values are float32, no XLA, one thread a core and 32
+    examples, so that a run's record always holds what it ran with.
     """
+    uses_xla = measured is not None and measured.jit_compile and not _excludes_xla(pipeline)
     values = {
         "precision": measured.precision if measured else DEFAULT_PRECISION,
-        "jit_compile": measured.jit_compile if measured else False,
+        "jit_compile": uses_xla,
         "threads": measured.threads if measured else default_threads(),
         "global_batch_size": _batch_size(pipeline, measured),
     }
@@ -180,6 +182,11 @@ def apply_measured(pipeline: Pipeline, measured: Measured | None) -> Pipeline:
         if getattr(pipeline.training, name) == "auto"
     ]
     return override_pipeline(pipeline, overrides) if overrides else pipeline
+
+
+def _excludes_xla(pipeline: Pipeline) -> bool:
+    """Whether steps have no one size to be compiled for."""
+    return pipeline.training.accumulation > 1
 
 
 def _batch_size(pipeline: Pipeline, measured: Measured | None) -> int:
@@ -203,6 +210,8 @@ def describe_choices(pipeline: Pipeline, measured: Measured | None) -> tuple[Cho
         field = type(pipeline.training).model_fields[name]
         if given != "auto":
             origin = "default" if given == field.default else "given"
+        elif name == "jit_compile" and _excludes_xla(pipeline):
+            origin = "off with training.accumulation"
         elif measured:
             origin = f"measured on {measured.measured_at[:10]}"
         else:

@@ -20,7 +20,7 @@ from kft.backbones import BACKBONES, load_backbone
 from kft.config import BackboneConfig
 from kft.errors import KftError
 from kft.heads.classification import ClassificationHead
-from kft.measuring.machine import peak_memory
+from kft.machine import peak_memory
 from kft.model import Assembled, assemble
 from kft.training import seed_everything, set_precision
 

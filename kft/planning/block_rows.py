@@ -10,12 +10,10 @@ import keras
 
 from kft.backbones.hub import HubBlock
 from kft.backbones.record import Block
-from kft.config import FeaturesConfig
 from kft.features import Cut
 from kft.model import HEAD, Assembled, flatten_layers
 from kft.strategies import Phase
 from kft.strategies.traits import count_lora_parameters
-from kft.training.inputs import find_stored_cut
 
 
 @dataclass(frozen=True)
@@ -42,20 +40,17 @@ class BlockRow:
     computed_from: Literal["cache", "computed"]
 
 
-def describe_blocks(
-    assembled: Assembled, phase: Phase, *, features: FeaturesConfig
-) -> tuple[BlockRow, ...]:
+def describe_blocks(assembled: Assembled, phase: Phase, cut: Cut | None) -> tuple[BlockRow, ...]:
     """A row for each block, shallow to deep; sets the model's `trainable` flags as the phase does.
 
     Args:
         assembled: The model.
         phase: As planned; of a choice among candidates the first one's blocks.
-        features: The pipeline's `features` section.
+        cut: Whose activations the phase is fitted on; None where it starts from pixels.
     """
     assembled.blocks.set_trainable(
         phase.trainable, batch_norm=phase.batch_norm, part=phase.part, lora=phase.lora
     )
-    cut = find_stored_cut(assembled, phase, features)
     num_stored = _count_stored(assembled, cut)
     return tuple(
         BlockRow(

@@ -13,9 +13,9 @@ import tensorflow as tf
 from kft.config import FeaturesConfig
 from kft.features import Cut
 from kft.model import HEAD, Assembled, compile_forward
-from kft.planning.block_rows import describe_blocks
+from kft.planning.block_rows import BlockRow, describe_blocks
 from kft.strategies import Phase
-from kft.training.inputs import find_stored_cut
+from kft.training.frozen import count_views, find_stored_cut
 
 # Backward passes cost about two forward ones: gradients by inputs and by weights.
 TRAINING_FORWARDS = 3.0
@@ -32,7 +32,7 @@ class PhaseForecast:
     Attributes:
         phase: As planned.
         computed_from: 'pixels', or the name of the cut whose activations are stored.
-        trainable_parameters: Numbers that gradients change, or a solution finds.
+        rows: What it does to each block, shallow to deep.
         parameters: Numbers in all.
         seconds: About; from the forward time measured on this machine. Of a
             choice among candidates, the trials are in it.
@@ -40,9 +40,14 @@ class PhaseForecast:
 
     phase: Phase
     computed_from: str
-    trainable_parameters: int
+    rows: tuple[BlockRow, ...]
     parameters: int
     seconds: float
+
+    @property
+    def trainable_parameters(self) -> int:
+        """Numbers that gradients change, or a solution finds."""
+        return sum(row.trainable_parameters for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -81,23 +86,22 @@ def forecast_phases(
     def find_cost(phase: Phase) -> _Cost:
         return _find_cost(
             phase,
-            find_stored_cut(assembled, phase, features),
+            find_stored_cut(assembled, phase, features, num_examples=num_train),
             forward=forward,
             batch_size=min(global_batch_size, num_train),
-            num_stored=num_train * _num_views(phase, features) + num_validation,
+            num_stored=num_train * count_views(phase, features) + num_validation,
             num_validation=num_validation,
             products=num_train * assembled.blocks[HEAD].num_parameters,
         )
 
     forecasts = []
     for phase in phases:
-        rows = describe_blocks(assembled, phase, features=features)
-        cut = find_stored_cut(assembled, phase, features)
+        cut = find_stored_cut(assembled, phase, features, num_examples=num_train)
         forecasts.append(
             PhaseForecast(
                 phase,
                 cut.name if cut else "pixels",
-                sum(row.trainable_parameters for row in rows),
+                describe_blocks(assembled, phase, cut),
                 int(assembled.model.count_params()),
                 _add_up(phase, find_cost),
             )
@@ -137,11 +141,6 @@ def _find_cost(
     suffix = measure_forward_seconds(cut.suffix, batch_size=batch_size)
     step = max(STORED_STEP_SECONDS, TRAINING_FORWARDS * suffix * batch_size)
     return _Cost(stored, step, suffix * num_validation)
-
-
-def _num_views(phase: Phase, features: FeaturesConfig) -> int:
-    """How often each training example is computed."""
-    return 1 if phase.augmentation == "none" else features.views
 
 
 def measure_forward_seconds(model: keras.Model, *, batch_size: int) -> float:

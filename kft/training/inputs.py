@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kft import __version__
 from kft.config import DataConfig, FeaturesConfig, TrainingConfig
 from kft.data import SPLIT_NAMES, Examples, SplitName, Splits
 from kft.data.augmentation import Augmentation, make_augmentation
@@ -18,10 +19,11 @@ from kft.data.example_cache import ExampleCache
 from kft.data.input_pipeline import make_dataset, make_view_dataset
 from kft.data.mixing import Mixing
 from kft.data.pixels import Decoder, make_pixel_cache, translate_read_errors
-from kft.features import Cut, Judge, Stored, find_cut, fits_store, load_or_extract
+from kft.features import Cut, Judge, Stored, find_cut, load_or_extract
 from kft.linear import cross_validate
 from kft.model import Assembled
 from kft.strategies import Phase
+from kft.training.frozen import count_views, find_stored_cut
 from kft.training.progress import Display
 
 # What a judge of less exact numbers looks at; more tell half a point of accuracy no better.
@@ -43,18 +45,6 @@ class PhaseInput:
     train: Callable[[int], tf.data.Dataset]
     validation: tf.data.Dataset | None
     computed_from: str
-
-
-def find_stored_cut(assembled: Assembled, phase: Phase, features: FeaturesConfig) -> Cut | None:
-    """The cut whose activations a phase is fitted on, or None where it starts from pixels.
-
-    A phase no longer than its views would store each activation for one use.
-    """
-    if not features.enabled:
-        return None
-    if phase.augmentation != "none" and not 0 < features.views < phase.epochs:
-        return None
-    return find_cut(assembled, phase.trainable)
 
 
 class InputMaker:
@@ -91,6 +81,8 @@ class InputMaker:
         self._training = training
         self._display = display
         self._caches: dict[SplitName, ExampleCache | None] = {}
+        # Entries whose memory maps were handed out.
+        self._held: list[Stored] = []
         variants = [variant for phase in phases for variant in phase.candidates or (phase,)]
         cuts = {self._find_plain_cut(variant) for variant in variants}
         # One reading of each picture: it goes from its file through the prefix, and is not kept.
@@ -108,20 +100,23 @@ class InputMaker:
                 stack.enter_context(translate_read_errors(self._splits.get(split), self._decoder))
             yield
 
-    def decode_everything(self) -> None:
-        """Decode every split now, where a phase trains from pixels.
+    def decode_everything(self, splits: Iterable[SplitName] = SPLIT_NAMES) -> None:
+        """Decode splits now, where a phase trains from pixels.
 
         A picture that does not decode then ends the run before its first
         step, and not when the holdout is judged.
+
+        Args:
+            splits: That will be read.
         """
         if not self._is_streamed:
-            for split in SPLIT_NAMES:
+            for split in splits:
                 self._pixel_cache(split)
 
     def for_phase(self, phase: Phase) -> PhaseInput:
         """The input of one phase, whose `trainable` flags are set already."""
-        cut = find_stored_cut(self._assembled, phase, self._features)
-        if cut is not None and self._fits(cut, phase):
+        cut = self._find_cut(phase, say=self._display.stage)
+        if cut is not None:
             return self._from_activations(phase, cut)
         return PhaseInput(
             self._assembled.model,
@@ -133,13 +128,16 @@ class InputMaker:
     def vectors(self, phase: Phase) -> np.ndarray:
         """Feature vectors (examples, features) of the training split, memory-mapped.
 
+        Their file stays as long as this value lives.
+
         Args:
             phase: One that trains a head alone, on pictures as they are.
         """
         cut = find_cut(self._assembled, phase.trainable)
         assert cut is not None
-        activations: np.ndarray = self._load_activations(cut, "train", phase).activations
-        return activations[0]
+        self._held.append(self._load_activations(cut, "train", phase))
+        vectors: np.ndarray = self._held[-1].activations[0]
+        return vectors
 
     def in_order(self, split: SplitName) -> tf.data.Dataset:
         """Batches of (pixels, targets) of a split, once and in order."""
@@ -152,29 +150,14 @@ class InputMaker:
 
     def _find_plain_cut(self, phase: Phase) -> str | None:
         """Name of the cut where a phase has pictures stored as they are, if it has."""
-        cut = find_stored_cut(self._assembled, phase, self._features)
-        if cut is None or phase.augmentation != "none":
-            return None
-        num_examples = len(self._splits.train)
-        fits = fits_store(cut, num_examples=num_examples, num_views=1, config=self._features)
-        return cut.name if fits else None
+        cut = self._find_cut(phase) if phase.augmentation == "none" else None
+        return cut.name if cut is not None else None
 
-    def _fits(self, cut: Cut, phase: Phase) -> bool:
-        num_views = self._num_views(phase)
+    def _find_cut(self, phase: Phase, say: Callable[[str], None] | None = None) -> Cut | None:
         num_examples = len(self._splits.train)
-        fits = fits_store(
-            cut, num_examples=num_examples, num_views=num_views, config=self._features
+        return find_stored_cut(
+            self._assembled, phase, self._features, num_examples=num_examples, say=say
         )
-        if not fits:
-            self._display.stage(
-                f"  Activations at {cut.name} ({num_examples} examples, {num_views} views) would "
-                f"take more than features.limit_gigabytes ({self._features.limit_gigabytes:g}): "
-                f"phase {phase.name} computes its frozen part in every step."
-            )
-        return fits
-
-    def _num_views(self, phase: Phase) -> int:
-        return 1 if phase.augmentation == "none" else self._features.views
 
     def _from_activations(self, phase: Phase, cut: Cut) -> PhaseInput:
         stored = self._load_activations(cut, "train", phase)
@@ -196,7 +179,7 @@ class InputMaker:
         examples = self._splits.get(split)
         # Validation is judged on pictures as they are.
         preset = phase.augmentation if split == "train" else "none"
-        num_views = self._num_views(phase) if split == "train" else 1
+        num_views = count_views(phase, self._features) if split == "train" else 1
         augmentation = make_augmentation(preset)
 
         def make_batches(view: int) -> tf.data.Dataset:
@@ -235,19 +218,23 @@ class InputMaker:
             return None
         examples = self._splits.train
         spread = np.linspace(0, len(examples) - 1, min(NUM_JUDGED, len(examples))).astype(int)
-        judged = examples.take(np.unique(spread))
-        targets = np.eye(len(self._splits.class_names), dtype=np.float32)[judged.targets]
+        judged = np.unique(spread)
+        targets = np.eye(len(self._splits.class_names), dtype=np.float32)[examples.targets[judged]]
 
-        def read() -> np.ndarray:
-            batches = make_view_dataset(judged, self._decoder, view=0, batch_size=64)
-            return np.concatenate(list(batches.as_numpy_iterator()))
+        def read() -> tf.data.Dataset:
+            return make_view_dataset(
+                examples,
+                self._decoder,
+                view=0,
+                batch_size=self._training.batch_size,
+                chosen=judged,
+                cache=self._pixel_cache("train"),
+            )
 
-        def score(activations: np.ndarray) -> float:
-            axes = tuple(range(1, activations.ndim - 1))
-            vectors = activations.mean(axis=axes) if axes else activations
+        def score(vectors: np.ndarray) -> float:
             return cross_validate(vectors, targets, "class").score
 
-        return Judge(read, score)
+        return Judge(read, len(judged), score)
 
     def _batches(
         self, phase: Phase, cache: ExampleCache | None, augmentation: Augmentation | None
@@ -282,15 +269,19 @@ class InputMaker:
         if self._is_streamed or not len(examples):
             return None
         if split not in self._caches:
+            share = len(examples) / sum(len(self._splits.get(name)) for name in SPLIT_NAMES)
             with self._display.track(f"Decoding {split}", len(examples)) as advance:
                 self._caches[split] = make_pixel_cache(
                     examples,
                     self._decoder,
                     mode=self._data.cache,
-                    megabytes=self._data.cache_megabytes,
+                    megabytes=share * self._data.cache_megabytes,
                     content_key=self._content_key(examples, "none"),
                     limit_gigabytes=self._features.limit_gigabytes,
                     progress=advance,
+                    on_wait=lambda: self._display.stage(
+                        "  another process is decoding them; waiting"
+                    ),
                 )
                 if self._caches[split] is None:
                     advance(len(examples), note="(no room to keep them: decoded when needed)")
@@ -298,7 +289,8 @@ class InputMaker:
 
     def _content_key(self, examples: Examples, preset: str) -> str:
         """Digest of what decides the pixels of these examples, in this order."""
-        drawn = "" if preset == "none" else f"{preset} {self._training.seed}"
+        # What a preset draws may change with kft.
+        drawn = "" if preset == "none" else f"{preset} {self._training.seed} {__version__}"
         digest = hashlib.sha256(
             f"{self._splits.fingerprint}\n{self._decoder!r}\n{drawn}\n".encode()
         )

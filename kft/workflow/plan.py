@@ -18,7 +18,8 @@ from kft.data.pixels import Decoder
 from kft.data.refusing import list_bad
 from kft.errors import ConfigError
 from kft.heads import make_head
-from kft.measuring import apply_measured, load_measured, set_threads
+from kft.machine import set_threads
+from kft.measuring import apply_measured, load_measured
 from kft.model import Assembled, assemble
 from kft.objectives import make_supervised
 from kft.strategies import Phase, Setting, find_traits, plan_phases
@@ -32,6 +33,7 @@ from kft.training import (
     seed_everything,
     set_precision,
 )
+from kft.training.frozen import check_vectors
 from kft.training.schedules import resolve_warmup
 
 
@@ -99,6 +101,7 @@ def make_plan(pipeline: Pipeline, display: Display, *, is_thorough: bool = False
         make_supervised(head, training, splits.train.targets)
         assembled = assemble(backbone, head)
     phases = plan_phases(_make_setting(pipeline, assembled, splits, traits))
+    check_vectors(assembled, phases, pipeline.features, num_examples=len(splits.train))
     for phase in phases:
         if phase.method == "fit":
             resolve_warmup(training, phase, num_examples=len(splits.train))

@@ -117,7 +117,7 @@ def _run_stages(
     # Traced once, for all that asks the whole model: choices on validation, and the evaluation.
     answers = Forward(plan.assembled.model, plan.assembled.head.activate)
     with inputs.name_unreadable():
-        inputs.decode_everything()
+        inputs.decode_everything(("train", "validation", *judged_splits))
         fitted = _fit_phases(plan, run, inputs, answers, display)
         save_trained(run, plan.assembled, pipeline)
         evaluations = _judge(plan, run, inputs, answers, splits=judged_splits, display=display)

@@ -49,11 +49,29 @@ def test_entries_are_listed_with_their_size_the_total_and_the_limit(caches):
     assert "digits" not in run("list", "features").output
 
 
+def test_the_list_of_a_room_has_the_total_of_the_room_and_of_all_that_the_limit_is_for(caches):
+    make("resnet50")
+    make("digits", "pixels")
+    output = run("list", "pixels").output
+    assert f"123.6 kB in {caches / 'pixels'}; features and pixels take 247.1 kB of" in output
+
+
 def test_an_empty_cache_says_so(caches):
     result = run("list")
     assert result.exit_code == 0
     assert f"Nothing is kept in {caches}." in result.output
     assert "Removed 0 entries" in run("clear").output
+
+
+def test_clearing_all_says_which_rooms_it_spares(caches):
+    for room in ("unpacked", "measured", "engines"):
+        (caches / room).mkdir()
+        (caches / room / "file.json").write_text("{}")
+    run("clear", "--yes")
+    spared = {path.parent.name for path in caches.glob("*/*")}
+    assert spared == {"unpacked", "measured"}
+    said = run("clear", "--help").output
+    assert all(f"`{room}`" in said for room in spared)
 
 
 def test_clearing_asks_first(caches):

@@ -120,6 +120,22 @@ def test_check_shows_every_phase_with_its_blocks(photos, restored_globals):
     assert "not measured; see `kft measure`" in printed
 
 
+def test_check_refuses_a_solved_probe_whose_vectors_find_no_room(photos, restored_globals):
+    tight = ("strategy.name=linear_probe", "features.limit_gigabytes=1e-7")
+    result = CliRunner().invoke(main, ["check", photos, *SMALL, *tight])
+    assert result.exit_code == 2
+    assert "features.limit_gigabytes: found 1e-07" in result.stderr
+    assert "strategy.probe=trained" in result.stderr
+
+
+def test_check_says_what_finds_no_room_in_the_cache(photos, restored_globals):
+    settings = (*SMALL, "strategy.name=linear_probe", "strategy.probe=trained")
+    settings = (*settings, "data.augmentation=none", "features.limit_gigabytes=1e-7")
+    blocks = check(photos, *settings).partition("Phase 1 of 1")[2]
+    assert "cache" not in blocks
+    assert "computed" in blocks
+
+
 def test_check_shows_the_measured_choices_and_takes_them(photos, restored_globals):
     settings = [*SMALL, "training.global_batch_size=auto", "training.threads=1"]
     measured = Measured(

@@ -66,9 +66,9 @@ def choose(num_examples: int, engine: str = "auto", **options):
     )  # fmt: skip
 
 
-def make_judge(*accuracies: float) -> Judge:
+def make_judge(*accuracies: float, num_examples: int = 512) -> Judge:
     left = list(accuracies)
-    return Judge(lambda: SAMPLE, lambda activations: left.pop(0))
+    return Judge(lambda: [SAMPLE[:20], SAMPLE[20:]], num_examples, lambda vectors: left.pop(0))
 
 
 def test_few_examples_are_computed_by_keras_without_any_measurement(laboratory):
@@ -113,6 +113,62 @@ def test_bfloat16_is_not_taken_where_accuracy_is_lost_nor_without_a_judge(labora
     laboratory.made.clear()
     assert choose(50_000).name == "litert"
     assert "openvino_bfloat16" not in laboratory.made
+
+
+def test_judging_bfloat16_is_part_of_its_price(laboratory):
+    """At 5000 pictures it would gain less than it takes to find out whether it may be used."""
+    asked = []
+    judge = Judge(lambda: asked.append(1) or [SAMPLE], 512, lambda vectors: 1.0)
+    assert choose(5000, judge=judge).name == "litert"
+    assert "openvino_bfloat16" not in laboratory.made
+    assert asked == []
+    few = Judge(lambda: [SAMPLE], 10, lambda vectors: 1.0)
+    assert choose(20_000, judge=few).name == "openvino_bfloat16"
+
+
+def test_bfloat16_that_is_slower_than_hoped_is_not_judged(laboratory):
+    laboratory.speeds["openvino_bfloat16"] = (1.0, 1.0)
+    chosen = choose(20_000, judge=make_judge())
+    assert chosen.name == "litert"
+    assert chosen.measured["openvino_bfloat16"].milliseconds == pytest.approx(1.0)
+
+
+def test_bfloat16_that_a_run_before_measured_is_judged_beside_a_new_keras(laboratory):
+    choose(50_000, digest="model", judge=make_judge(0.9, 0.9))
+    laboratory.made.clear()
+    assert choose(50_000, digest="model", judge=make_judge(0.9, 0.9)).name == "openvino_bfloat16"
+    assert sorted(laboratory.made) == ["keras", "openvino_bfloat16"]
+    laboratory.made.clear()
+    assert choose(5000, digest="model", judge=make_judge()).name == "litert"
+    assert "openvino_bfloat16" not in laboratory.made
+
+
+def test_the_judge_sees_one_batch_at_a_time_and_keeps_vectors_alone():
+    read, scored = [], []
+
+    def inputs():
+        for batch in (SAMPLE[:20], SAMPLE[20:]):
+            read.append(len(batch))
+            yield batch
+
+    def accuracy(vectors):
+        scored.append(vectors)
+        return 0.75 if len(scored) == 1 else 0.5
+
+    def compute(batch):
+        assert sum(read) == (20 if len(batch) == 20 else 32)
+        return batch, batch * 2
+
+    assert Judge(inputs, 32, accuracy).find_loss(compute) == 0.25
+    assert read == [20, 12], "each is read once for both"
+    exact, rounded = scored
+    assert np.allclose(exact, VALUES)
+    assert np.allclose(rounded, 2 * VALUES)
+
+
+def test_numbers_that_are_finite_no_longer_lose_all():
+    judge = Judge(lambda: [VALUES], 32, lambda vectors: 1.0)
+    assert judge.find_loss(lambda batch: (batch, np.full_like(batch, np.nan))) == np.inf
 
 
 def test_an_engine_that_is_not_installed_is_silently_no_candidate(laboratory):
@@ -185,6 +241,28 @@ def test_a_second_run_over_few_examples_knows_that_converting_does_not_pay(labor
     assert choose(100, digest="model").name == "keras"
     assert choose(50_000, digest="other model").name == "litert"
     assert laboratory.made.count("litert") == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError("disk full"), MemoryError(), tf.errors.ResourceExhaustedError(None, None, "memory")],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_failure_that_may_pass_is_not_remembered(laboratory, error):
+    laboratory.raises["litert"] = error
+    chosen = choose(50_000, digest="model")
+    assert chosen.name == "openvino"
+    assert type(error).__name__ in chosen.measured["litert"].reason
+    assert set(read_measured("model")) == {"keras", "openvino"}
+    laboratory.raises.clear()
+    assert choose(50_000, digest="model").name == "litert"
+
+
+def test_other_threads_are_other_measurements(caches, monkeypatch):
+    write_measured("model", {"keras": Measured(2.0)})
+    assert read_measured("model") == {"keras": Measured(2.0)}
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "77")
+    assert read_measured("model") == {}
 
 
 def test_other_versions_or_a_damaged_memory_are_measured_anew(caches, monkeypatch):

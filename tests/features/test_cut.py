@@ -95,6 +95,16 @@ def test_where_the_last_stage_trains_one_tensor_inside_crosses(small):
     assert cut.suffix.output_shape == (None, 3)
 
 
+def test_name_and_shape_of_a_cut_build_no_model(small, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(keras, "Model", None)
+        vector, inside = find_cut(small, [HEAD]), find_cut(small, ["stage4", HEAD])
+        assert (vector.name, vector.shape) == ("feature_vector", (32,))
+        assert (inside.name, inside.shape) == ("stage3", (8, 8, 16))
+    assert inside.prefix is inside.prefix
+    assert inside.suffix is inside.suffix
+
+
 @pytest.mark.parametrize("first", BLOCKS[1:])
 def test_every_cut_of_small_cnn_gives_the_model_back(small, first):
     trainable = {*BLOCKS[BLOCKS.index(first) :], HEAD}

@@ -72,6 +72,20 @@ def test_the_whole_model_with_its_activation_gives_probabilities(tiny_assembled,
     assert np.allclose(outputs, np.asarray(head.activate(model(PIXELS))), atol=1e-5)
 
 
+def test_an_engine_takes_the_threads_that_were_chosen(prefixes, monkeypatch):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
+    asked = []
+
+    class Interpreter(tf.lite.Interpreter):
+        def __init__(self, *, num_threads, **options):
+            asked.append(num_threads)
+            super().__init__(num_threads=num_threads, **options)
+
+    monkeypatch.setattr(tf.lite, "Interpreter", Interpreter)
+    make_engine("litert", Forward(prefixes[0]))
+    assert asked == [3]
+
+
 def test_folding_and_converting_print_nothing(prefixes, capfd):
     make_engine("litert", Forward(prefixes[0]))(PIXELS)
     said = capfd.readouterr()

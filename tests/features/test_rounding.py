@@ -33,7 +33,7 @@ def test_constant_numbers_lose_nothing_or_all():
 @pytest.mark.parametrize(("loss", "is_lossless"), [(-0.1, True), (0.0049, True), (0.0051, False)])
 def test_a_judge_decides_by_the_accuracy_of_all_inputs(loss, is_lossless):
     accuracies = iter([0.5, 0.5 - loss])
-    judge = Judge(lambda: VALUES * 2, lambda activations: next(accuracies))
+    judge = Judge(lambda: [VALUES[:9] * 2, VALUES[9:] * 2], 20, lambda vectors: next(accuracies))
     rounding = measure_rounding(VALUES, lambda inputs: inputs + 1, judge)
     assert rounding.accuracy_loss == pytest.approx(loss)
     assert rounding.is_lossless is is_lossless
@@ -44,7 +44,7 @@ def test_numbers_beyond_float16_are_never_lossless():
     large[0, 0, 0, 0] = 1e5
     assert to_float16(large) is None
     assert not measure_rounding(large, lambda inputs: inputs, None).is_lossless
-    judge = Judge(lambda: large, lambda activations: 0.9)
+    judge = Judge(lambda: [VALUES, large], 40, lambda vectors: 0.9)
     assert not measure_rounding(VALUES, lambda inputs: inputs, judge).is_lossless
 
 

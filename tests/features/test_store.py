@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 import itertools
+import shutil
 import subprocess
 import sys
-from dataclasses import replace
+import time
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -19,9 +22,24 @@ from kft.errors import ConfigError
 from kft.features import Judge, find_cut, fits_store, load_or_extract
 from kft.features import store as store_module
 from kft.model import HEAD
+from kft.runs import caches as caches_module
+from kft.runs.entries import read_manifest
 
 NUM_EXAMPLES = 7
 PIXELS = np.random.default_rng(0).uniform(0, 255, (NUM_EXAMPLES, 32, 32, 3)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class OwnCut:
+    """A cut with a prefix of the test's own."""
+
+    prefix: keras.Model
+    name: str = "own"
+    backbone: str = "small_cnn"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.prefix.output.shape[1:]
 
 
 class Source:
@@ -68,6 +86,12 @@ def store(cut, source=None, *, content_key="pictures", progress=None, config=Non
 
 def entries(caches) -> list[str]:
     return sorted(path.name for path in (caches / "features").iterdir())
+
+
+def facts(caches) -> dict:
+    """Of the one entry there is."""
+    (entry,) = entries(caches)
+    return read_manifest(caches / "features" / entry)["facts"]
 
 
 def compute(cut, view: int = 0) -> np.ndarray:
@@ -155,7 +179,7 @@ def test_other_contents_make_another_entry(cut, caches):
 def test_another_cut_of_one_model_makes_another_entry(cut, tiny_assembled, caches):
     store(cut)
     assert not store(find_cut(tiny_assembled, ["stage4"])).was_cached
-    assert not store(replace(cut, name="other")).was_cached
+    assert not store(OwnCut(cut.prefix, "other")).was_cached
     assert len(entries(caches)) == 3
 
 
@@ -200,14 +224,16 @@ def test_a_damaged_entry_is_computed_anew(cut, caches, file, damage):
 
 WORKER = """
 import sys
+from types import SimpleNamespace
 import numpy as np
 import keras
 from kft.config import FeaturesConfig
-from kft.features import Cut, load_or_extract
+from kft.features import load_or_extract
 
 inputs = keras.Input((4, 4, 3))
 outputs = keras.layers.GlobalAveragePooling2D()(inputs)
-cut = Cut("feature_vector", keras.Model(inputs, outputs), None, "means")
+prefix = keras.Model(inputs, outputs)
+cut = SimpleNamespace(name="feature_vector", backbone="means", shape=(3,), prefix=prefix)
 
 def batches(view):
     print("computing", flush=True)
@@ -241,15 +267,17 @@ def test_of_two_processes_one_computes_and_the_other_waits_and_reads(caches):
 # What computes, and in which numbers.
 
 
-def test_engine_and_seconds_are_told_and_kept(cut):
+def test_engine_and_seconds_are_told_and_kept(cut, caches):
+    begun = time.perf_counter()
     stored = store(cut, config={"engine": "folded"})
     assert stored.engine == "folded"
-    assert stored.facts["measured"]["folded"]["difference"] < 1e-5
-    assert 0 < stored.facts["seconds"] <= stored.seconds
+    found = facts(caches)
+    assert found["measured"]["folded"]["difference"] < 1e-5
+    assert 0 < found["seconds"] <= time.perf_counter() - begun
     again = store(cut, config={"engine": "folded"})
     assert again.was_cached
     assert again.engine == "folded"
-    assert again.facts == stored.facts
+    assert facts(caches) == found
 
 
 def test_engines_of_equal_numbers_share_an_entry(cut):
@@ -271,55 +299,63 @@ def any_map_is_large(monkeypatch):
 
 
 def test_large_feature_maps_are_halved_where_rounding_is_below_what_varies(
-    map_cut, cut, any_map_is_large
+    map_cut, cut, caches, any_map_is_large
 ):
     stored = store(map_cut)
     assert stored.dtype == "float16"
-    assert 0 < stored.facts["float16"]["noise"] < 1e-3
+    assert 0 < facts(caches)["float16"]["noise"] < 1e-3
     assert store(cut).dtype == "float32", "vectors are small"
     assert store(map_cut).was_cached
 
 
-def test_maps_that_hardly_vary_around_a_large_mean_keep_float32(assemble_tiny, any_map_is_large):
-    assembled = assemble_tiny()
-    cut = find_cut(assembled, ["stage4", HEAD])
+def test_maps_that_hardly_vary_around_a_large_mean_keep_float32(map_cut, caches, any_map_is_large):
     shift = keras.layers.Rescaling(1.0, offset=50.0)
-    prefix = keras.Model(cut.prefix.input, shift(cut.prefix.output))
-    stored = store(replace(cut, prefix=prefix))
+    prefix = keras.Model(map_cut.prefix.input, shift(map_cut.prefix.output))
+    stored = store(OwnCut(prefix))
     assert stored.dtype == "float32"
-    assert stored.facts["float16"]["noise"] > 1e-3
+    assert facts(caches)["float16"]["noise"] > 1e-3
 
 
 @pytest.mark.parametrize(("loss", "dtype"), [(0.004, "float16"), (0.006, "float32")])
-def test_where_there_is_a_judge_the_accuracy_decides(map_cut, any_map_is_large, loss, dtype):
+def test_where_there_is_a_judge_the_accuracy_decides(
+    map_cut, caches, any_map_is_large, loss, dtype
+):
     accuracies = itertools.cycle([0.9, 0.9 - loss])
     seen = []
 
-    def accuracy(activations):
-        seen.append(activations)
+    def accuracy(vectors):
+        seen.append(vectors)
         return next(accuracies)
 
-    stored = store(map_cut, judge=Judge(lambda: PIXELS, accuracy), config={"engine": "keras"})
+    judge = Judge(lambda: [PIXELS[:5], PIXELS[5:]], NUM_EXAMPLES, accuracy)
+    stored = store(map_cut, judge=judge, config={"engine": "keras"})
     assert stored.dtype == dtype
-    assert stored.facts["float16"]["accuracy_loss"] == pytest.approx(loss)
+    assert facts(caches)["float16"]["accuracy_loss"] == pytest.approx(loss)
     assert [values.dtype for values in seen] == [np.float32] * 2
+    assert [values.shape for values in seen] == [(NUM_EXAMPLES, 16)] * 2
     assert not np.array_equal(*seen)
 
 
-def test_numbers_too_large_for_float16_are_stored_in_float32_or_refused(cut, any_map_is_large):
+@pytest.fixture
+def bright():
+    """Pixels times 300: float16 holds them up to 218."""
     inputs = keras.Input((32, 32, 3))
-    brightness = keras.layers.Rescaling(300.0)(inputs)
-    bright = replace(cut, prefix=keras.Model(inputs, brightness))
+    return OwnCut(keras.Model(inputs, keras.layers.Rescaling(300.0)(inputs)))
 
-    def source(view):
-        # The first batch is dim, and fits; what follows does not.
-        return iter([PIXELS[:3] / 2, PIXELS[3:]])
 
+def brighten(view: int):
+    """The first batch is dim, and fits; what follows does not."""
+    return iter([PIXELS[:3] / 2, PIXELS[3:]])
+
+
+def test_numbers_too_large_for_float16_are_stored_in_float32_or_refused(
+    bright, caches, any_map_is_large
+):
     with pytest.raises(ConfigError, match=r"features.dtype: found 'float16', but some .*65504"):
-        store(bright, source, config={"dtype": "float16"})
-    stored = store(bright, source)
+        store(bright, brighten, config={"dtype": "float16"})
+    stored = store(bright, brighten)
     assert stored.dtype == "float32"
-    assert stored.facts["float16"]["noise"] < 1e-3
+    assert facts(caches)["float16"]["noise"] < 1e-3
     assert np.allclose(stored.activations[0, 3:], PIXELS[3:] * 300)
     assert stored.activations.max() > 65504
 
@@ -355,6 +391,34 @@ def test_what_does_not_fit_into_the_cache_is_told_before_it_is_computed(map_cut)
     for limit, fits in ((1e-6, False), (1.0, True)):
         config = FeaturesConfig(limit_gigabytes=limit)
         assert fits_store(map_cut, num_examples=7, num_views=1, config=config) is fits
+
+
+def test_what_the_disk_has_no_room_for_does_not_fit(map_cut, monkeypatch):
+    def fits() -> bool:
+        return fits_store(map_cut, num_examples=7, num_views=1, config=FeaturesConfig())
+
+    assert fits()
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    assert not fits()
+
+
+def test_float32_in_place_of_float16_makes_the_room_that_it_takes(
+    bright, cut, caches, any_map_is_large, monkeypatch
+):
+    """A disk on which float16 fits beside what is there, and float32 in its place."""
+    store(cut, num_views=40)
+    (old,) = entries(caches)
+    gc.collect()
+    float32_bytes = 4 * PIXELS.size
+    disk = sum(kept.num_bytes for kept in caches_module.list_kept()) + float32_bytes - 1000
+
+    def usage(path):
+        taken = sum(file.stat().st_size for file in caches.rglob("*") if file.is_file())
+        return SimpleNamespace(free=disk - taken)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    assert store(bright, brighten).dtype == "float32"
+    assert old not in entries(caches)
 
 
 def test_the_entry_stays_while_it_is_used_and_makes_room_after(cut, map_cut, caches):

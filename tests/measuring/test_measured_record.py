@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from kft.config import load_pipeline
+from kft.machine import num_cores
 from kft.measuring import (
     Measured,
     Trial,
@@ -14,7 +15,6 @@ from kft.measuring import (
     find_record,
     is_worth_measuring,
     load_measured,
-    num_cores,
 )
 from kft.measuring.record import save_measured
 
@@ -120,6 +120,23 @@ def test_measured_values_replace_auto():
     assert training.jit_compile is True
     assert training.threads == 4
     assert training.global_batch_size == 64
+
+
+def test_a_measured_xla_is_not_taken_where_a_batch_is_accumulated():
+    given = pipeline("training.accumulation=2")
+    assert apply_measured(given, measured()).training.jit_compile is False
+    (choice,) = (c for c in describe_choices(given, measured()) if c.setting.endswith("_compile"))
+    assert (choice.value, choice.origin) == ("false", "off with training.accumulation")
+
+
+def test_versions_are_asked_for_once(monkeypatch):
+    asked = []
+    versions = {"kft": "9", "tensorflow": "9", "keras": "9"}
+    monkeypatch.setattr(
+        "kft.measuring.record.package_versions", lambda: asked.append(1) or versions
+    )
+    find_record(pipeline())
+    assert len(asked) == 1
 
 
 def test_without_a_record_auto_becomes_the_defaults():

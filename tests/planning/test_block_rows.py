@@ -6,13 +6,15 @@ from kft.config import FeaturesConfig, LoraConfig
 from kft.model import HEAD
 from kft.planning import describe_blocks
 from kft.strategies import Phase
+from kft.training.frozen import find_stored_cut
 
 BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4", HEAD)
 LAST = Phase("last", ("stage4", HEAD), 1e-3, 50, 10, multipliers={"stage4": 0.5})
 
 
 def rows(assembled, phase, **features):
-    found = describe_blocks(assembled, phase, features=FeaturesConfig(**features))
+    cut = find_stored_cut(assembled, phase, FeaturesConfig(**features), num_examples=80)
+    found = describe_blocks(assembled, phase, cut)
     assert [row.block for row in found] == list(BLOCKS)
     return {row.block: row for row in found}
 

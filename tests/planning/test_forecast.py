@@ -50,6 +50,27 @@ def test_a_forecast_says_what_is_stored_and_what_is_computed_anew(
     assert [f.computed_from for f in forecasts] == ["feature_vector", "stage3", "pixels", "pixels"]
 
 
+def test_what_finds_no_room_in_the_cache_is_computed_in_every_step_as_in_the_run(
+    tiny_assembled, one_second_a_picture
+):
+    # 80 vectors of 32 numbers take 10,240 bytes, and four views of them 40,960.
+    tight = {"limit_gigabytes": 2e-5, "views": 4}
+    long = replace(AUGMENTED, steps=50)
+    probe, augmented = forecast(tiny_assembled, PROBE, long, **tight)
+    assert [probe.computed_from, augmented.computed_from] == ["feature_vector", "pixels"]
+    assert {row.computed_from for row in augmented.rows} == {"computed"}
+    assert augmented.seconds == pytest.approx(TRAINING_FORWARDS * 50 * 8 + 5 * 20)
+    (roomy,) = forecast(tiny_assembled, long, limit_gigabytes=5e-5, views=4)
+    assert roomy.computed_from == "feature_vector"
+
+
+def test_the_rows_of_a_forecast_are_those_of_its_phase(tiny_assembled, one_second_a_picture):
+    for found in forecast(tiny_assembled, PROBE, LAST, FULL):
+        assert [row.block for row in found.rows] == list(BLOCKS)
+        trained = {row.block for row in found.rows if row.trainable_parameters}
+        assert trained == set(found.phase.trainable)
+
+
 def test_the_numbers_that_train_are_counted(tiny_assembled, one_second_a_picture):
     probe, last, full, _ = forecast(tiny_assembled, PROBE, LAST, FULL, AUGMENTED)
     total = tiny_assembled.model.count_params()

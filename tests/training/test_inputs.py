@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from kft.config import FeaturesConfig, TrainingConfig
+from kft.config import FeaturesConfig, TrainingConfig, load_pipeline
 from kft.data import Splits, load_splits
 from kft.data.decoding import make_decoder
-from kft.errors import DataError
+from kft.errors import ConfigError, DataError
+from kft.runs.caches import clear, find_clearable, list_kept
+from kft.training.frozen import check_vectors
+from kft.workflow import train
 
 BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4", "head")
 
@@ -83,6 +87,32 @@ def test_a_later_run_takes_the_features_of_an_earlier_one(
     assert np.array_equal(first, again)
     said = display.console.file.getvalue()
     assert said.count("(stored by an earlier run)") == 2
+
+
+def describe_features() -> list[str]:
+    return sorted(kept.about for kept in list_kept("features"))
+
+
+def test_what_augmentation_draws_with_another_preset_seed_or_version_makes_other_features(
+    make_inputs, tiny_assembled, make_phase, monkeypatch
+):
+    def store(preset, seed):
+        phase = make_phase(augmentation=preset, steps=6)
+        training = TrainingConfig(global_batch_size=8, seed=seed)
+        features = FeaturesConfig(views=2)
+        inputs = make_inputs(tiny_assembled, phases=(phase,), training=training, features=features)
+        rows(inputs.for_phase(phase).train(0))
+        return sum("examples: 16, views: 2" in about for about in describe_features())
+
+    assert store("light", 0) == 1
+    assert store("strong", 0) == 2
+    assert store("light", 1) == 3
+    assert store("light", 0) == 3
+    # Pictures as they are depend on none of these.
+    assert sum("views: 1" in about for about in describe_features()) == 1
+    monkeypatch.setattr("kft.training.inputs.__version__", "0.0.0")
+    assert store("light", 0) == 4
+    assert sum("views: 1" in about for about in describe_features()) == 1
 
 
 def test_another_way_of_decoding_makes_other_features(
@@ -164,6 +194,112 @@ def test_pictures_are_kept_where_they_are_read_more_than_once(
     )
     inputs.decode_everything()
     assert "Decoding train: done" in display.console.file.getvalue()
+
+
+def test_only_the_splits_that_will_be_read_are_decoded(
+    make_inputs, tiny_assembled, make_phase, display
+):
+    inputs = make_inputs(tiny_assembled, phases=(make_phase("deep", *BLOCKS),))
+    inputs.decode_everything(("train", "validation", "validation"))
+    said = display.console.file.getvalue()
+    assert said.count("Decoding train: done") == said.count("Decoding validation: done") == 1
+    assert "Decoding holdout" not in said
+    inputs.decode_everything()
+    assert "Decoding holdout: done" in display.console.file.getvalue()
+
+
+def test_a_run_that_leaves_the_holdout_alone_does_not_decode_it(
+    pictures, display, tmp_path, restored_globals
+):
+    small = ("backbone.name=small_cnn", "backbone.weights=random", "backbone.options.width=4")
+    short = ("backbone.input_size=32", "strategy.name=full", "strategy.duration=1 steps")
+    places = (f"runs_directory={tmp_path}", "export.enabled=false")
+    pipeline = load_pipeline(pictures, (*small, *short, *places))
+    train(pipeline, display, judged_splits=("validation",))
+    said = display.console.file.getvalue()
+    assert "Decoding validation: done" in said
+    assert "Decoding holdout" not in said
+
+
+def test_the_splits_share_the_memory_by_their_size(
+    make_inputs, tiny_assembled, make_phase, splits, data, monkeypatch
+):
+    given = {}
+
+    def remember(examples, decoder, *, megabytes, **options):
+        given[len(examples)] = megabytes
+
+    monkeypatch.setattr("kft.training.inputs.make_pixel_cache", remember)
+    limited = data.model_copy(update={"cache_megabytes": 100})
+    inputs = make_inputs(tiny_assembled, data=limited, phases=(make_phase("deep", *BLOCKS),))
+    inputs.decode_everything()
+    counts = [len(splits.train), len(splits.validation), len(splits.holdout)]
+    assert given == {count: pytest.approx(100 * count / sum(counts)) for count in counts}
+
+
+def test_whether_pictures_are_streamed_is_known_without_a_look_at_augmented_phases(
+    make_inputs, tiny_assembled, make_phase, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(
+        "kft.training.frozen.find_cut", lambda assembled, trainable: asked.append(trainable)
+    )
+    make_inputs(tiny_assembled, phases=(make_phase(augmentation="light", steps=10),))
+    assert asked == []
+
+
+def test_vectors_stay_on_the_disk_as_long_as_their_maker(make_inputs, tiny_assembled, make_phase):
+    inputs = make_inputs(tiny_assembled)
+    vectors = inputs.vectors(make_phase(method="solve", steps=0))
+    gc.collect()
+    assert len(clear(find_clearable("features")).in_use) == 1
+    assert vectors.shape == (16, 32)
+    del vectors, inputs
+    gc.collect()
+    assert len(clear(find_clearable("features")).removed) == 1
+
+
+def test_vectors_that_find_no_room_are_refused_before_anything_is_computed(
+    tiny_assembled, make_phase
+):
+    phases = [make_phase(), make_phase("solved", method="solve", steps=0)]
+    # 100 vectors of 32 numbers take 12,800 bytes.
+    for gigabytes, phases_that_fit in ((1.3e-5, phases), (1.2e-5, phases[:1])):
+        features = FeaturesConfig(limit_gigabytes=gigabytes)
+        check_vectors(tiny_assembled, phases_that_fit, features, num_examples=100)
+    with pytest.raises(ConfigError, match=r"features.limit_gigabytes(.|\n)*strategy.probe=trained"):
+        check_vectors(tiny_assembled, phases, features, num_examples=100)
+
+
+@pytest.mark.parametrize("cache", ["memory", "none"])
+def test_the_judge_reads_a_batch_at_a_time_and_decodes_nothing_that_is_kept(
+    make_inputs, tiny_assembled, make_phase, pictures, data, tmp_path, monkeypatch, cache
+):
+    given = {}
+
+    def remember(*arguments, judge, **options):
+        given.setdefault("judge", judge)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kft.training.inputs.load_or_extract", remember)
+    monkeypatch.setattr("kft.training.inputs.NUM_JUDGED", 11)
+    shutil.copytree(pictures, tmp_path / "photos")
+    moving = data.model_copy(update={"path": str(tmp_path / "photos"), "cache": cache})
+    found = load_splits(moving)
+    inputs = make_inputs(tiny_assembled, splits=found, data=moving)
+    with pytest.raises(KeyboardInterrupt):
+        inputs.for_phase(make_phase())
+    judge = given["judge"]
+    expected = rows(inputs.in_order("train"))
+    if cache == "memory":
+        shutil.rmtree(tmp_path / "photos")
+    batches = list(judge.inputs().as_numpy_iterator())
+    assert [len(batch) for batch in batches] == [8, 3]
+    assert judge.num_examples == 11
+    chosen = np.linspace(0, len(found.train) - 1, 11).astype(int)
+    assert np.array_equal(np.concatenate(batches), expected[chosen])
+    told_apart = np.eye(3, dtype=np.float32)[found.train.targets[chosen]]
+    assert judge.accuracy(told_apart) == 1.0
 
 
 def test_a_store_that_is_too_small_for_a_phase_is_told_and_its_pixels_are_used(

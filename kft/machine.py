@@ -1,4 +1,4 @@
-"""What this machine has, as far as the operating system says it without TensorFlow."""
+"""What this machine has, as far as the operating system says it; imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PROC = Path("/proc")
 def describe_machine() -> dict[str, str | int]:
     """What the speed of a training step depends on: processor, cores, memory, GPUs."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": num_cores(),
         # Whole gigabytes: the last digits differ from one start of a machine to the next.
         "memory_gigabytes": round(total_memory() / 2**30),
@@ -41,7 +41,7 @@ def load() -> float:
 
 
 def default_threads() -> int:
-    """Threads of an operation where nobody chose: those of the environment, else one a core."""
+    """Threads of an operation: those that `set_threads` or the user chose, else one a core."""
     given = os.environ.get(_THREADS_VARIABLE, "")
     return int(given) if given.isdigit() and int(given) else num_cores()
 
@@ -107,7 +107,8 @@ def _peak_by_resource() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name of the processor."""
     try:
         text = (_PROC / "cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from kft.measuring import machine
+from kft import machine
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_threads_are_set_before_tensorflow_starts_and_not_after():
     count = 8 * machine.num_cores()
     code = (
         "import os\n"
-        "from kft.measuring import set_threads\n"
+        "from kft.machine import set_threads\n"
         f"assert set_threads({count})\n"
         "import tensorflow as tf\n"
         "tf.constant(1.0)\n"

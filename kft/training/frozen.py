@@ -1,0 +1,82 @@
+"""Where a phase's frozen part ends and is stored: one rule, for the plan and for the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from kft.config import FeaturesConfig
+from kft.errors import ConfigError
+from kft.features import Cut, check_store, find_cut, fits_store
+from kft.model import Assembled
+from kft.strategies import Phase
+
+
+def find_stored_cut(
+    assembled: Assembled,
+    phase: Phase,
+    features: FeaturesConfig,
+    *,
+    num_examples: int,
+    say: Callable[[str], None] | None = None,
+) -> Cut | None:
+    """The cut whose activations a phase is fitted on, or None where it starts from pixels.
+
+    A phase no longer than its views would store each activation for one use; and there may be
+    no room.
+
+    Args:
+        assembled: The whole model.
+        phase: As planned.
+        features: The pipeline's `features` section.
+        num_examples: Of the training split.
+        say: Told where there is no room.
+    """
+    if not features.enabled:
+        return None
+    if phase.augmentation != "none" and not 0 < features.views < phase.epochs:
+        return None
+    cut, num_views = find_cut(assembled, phase.trainable), count_views(phase, features)
+    if cut is None:
+        return None
+    if fits_store(cut, num_examples=num_examples, num_views=num_views, config=features):
+        return cut
+    if say is not None:
+        say(
+            f"  Activations at {cut.name} ({num_examples} examples, {num_views} views) would take "
+            f"more than features.limit_gigabytes ({features.limit_gigabytes:g}), or than the disk "
+            f"has room for: phase {phase.name} computes its frozen part in every step."
+        )
+    return None
+
+
+def count_views(phase: Phase, features: FeaturesConfig) -> int:
+    """How often a phase has each training example stored."""
+    return 1 if phase.augmentation == "none" else features.views
+
+
+def check_vectors(
+    assembled: Assembled, phases: Sequence[Phase], features: FeaturesConfig, *, num_examples: int
+) -> None:
+    """That the feature vectors which a phase is solved on can be stored.
+
+    Args:
+        assembled: The whole model.
+        phases: As planned.
+        features: The pipeline's `features` section.
+        num_examples: Of the training split.
+
+    Raises:
+        ConfigError: There is no room for them.
+    """
+    for phase in phases:
+        if phase.method != "solve":
+            continue
+        cut = find_cut(assembled, phase.trainable)
+        assert cut is not None
+        try:
+            check_store(cut, num_examples=num_examples, config=features)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{error} Or train the head by steps: `strategy.probe=trained`, or `method: fit` "
+                "of the phase."
+            ) from None

@@ -1,0 +1,48 @@
+"""Models that compute other numbers have other digests."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import tensorflow as tf
+
+from kft.backbones import load_backbone
+from kft.config import BackboneConfig
+from kft.features.fingerprint import digest_model
+
+
+class Module(tf.Module):
+    """A SavedModel as TF Hub has them: pixels -> vectors, by the activation that is given."""
+
+    def __init__(self, activate):
+        super().__init__()
+        self.kernel = tf.Variable(tf.ones((3, 4)), name="kernel")
+        self._activate = activate
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 16, 16, 3), tf.float32)])
+    def __call__(self, pixels):
+        return self._activate(tf.reduce_mean(pixels, [1, 2]) @ self.kernel)
+
+
+@pytest.fixture
+def digest_of(tmp_path):
+    """The digest of a module that is saved, and loaded from one and the same folder."""
+
+    def digest(activate) -> str:
+        folder = tmp_path / "module"
+        shutil.rmtree(folder, ignore_errors=True)
+        tf.saved_model.save(Module(activate), str(folder))
+        return digest_again()
+
+    def digest_again() -> str:
+        return digest_model(load_backbone(BackboneConfig(name=str(tmp_path / "module"))).model)
+
+    digest.again = digest_again
+    return digest
+
+
+def test_a_hub_module_of_equal_weights_and_another_graph_has_another_digest(digest_of):
+    first = digest_of(tf.nn.relu)
+    assert digest_of.again() == first
+    assert digest_of(tf.nn.tanh) != first
