@@ -142,7 +142,8 @@ def _make_reader(
         # would run batches one after the other; so its result must be of use, or it would not run.
         inputs = [indices, pixels[:, 0, 0, 0]]
         count = tf.numpy_function(check, inputs, tf.int32, stateful=False)
-        return tf.reshape(pixels, tf.concat([count, decoder.output_shape], axis=0))
+        checked = tf.reshape(pixels, tf.concat([count, decoder.output_shape], axis=0))
+        return tf.ensure_shape(checked, (None, *decoder.output_shape))
 
     return read
 
