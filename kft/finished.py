@@ -13,12 +13,12 @@ import numpy as np
 from kft.config import DataConfig, FoldersConfig
 from kft.config.split_section import SplitConfig
 from kft.data import SPLIT_NAMES, Examples, Splits, load_splits, write_quarantine_csv
-from kft.data.found import Quarantined
-from kft.data.gate import check_files
-from kft.data.input_pipeline import make_dataset
-from kft.data.inspection import Checked
-from kft.data.pixels import translate_read_errors
+from kft.data.gate.checking import check_files
+from kft.data.gate.inspection import Checked
+from kft.data.input.pipeline import make_dataset
+from kft.data.input.pixels import translate_read_errors
 from kft.data.refusing import list_bad
+from kft.data.splits import Quarantined
 from kft.errors import DataError, RunError
 from kft.evaluation import Predictor, evaluate
 from kft.features import Forward

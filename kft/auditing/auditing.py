@@ -19,13 +19,14 @@ from kft.auditing.quality import find_poor
 from kft.auditing.vectors import extract_vectors, find_missing_weights
 from kft.config import DataConfig, Pipeline
 from kft.data import Examples, SplitName
-from kft.data.admitting import sort_out
-from kft.data.found import Quarantined, readable
-from kft.data.gate import inspect_files
-from kft.data.inspection import Inspection
-from kft.data.likeness import find_look_alikes
+from kft.data.found import readable
+from kft.data.gate.admitting import sort_out
+from kft.data.gate.checking import inspect_files
+from kft.data.gate.inspection import Inspection
+from kft.data.gate.likeness import find_look_alikes
 from kft.data.loading import find_examples
-from kft.data.splitting import split_examples
+from kft.data.splits import Quarantined
+from kft.data.splitting.split import split_examples
 from kft.errors import DataError
 from kft.training import Display
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from kft.data import SplitName, TargetKind, format_target
-from kft.data.inspection import Inspection
+from kft.data.gate.inspection import Inspection
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from kft.data.conversion import convert
-from kft.data.exif import UPRIGHT
-from kft.data.headers import read_header
-from kft.data.thumbnails import make_thumbnail, shrink
+from kft.data.gate.conversion import convert
+from kft.data.gate.headers import read_header
+from kft.data.gate.thumbnails import make_thumbnail, shrink
+from kft.data.input.exif import UPRIGHT
 
 # Pixels of the longer side: a page of a thousand of them stays at a few megabytes.
 SIDE = 104

@@ -14,9 +14,9 @@ from kft.backbones.official import check_size, official_files
 from kft.backbones.weights import find_weights
 from kft.config import BackboneConfig, Pipeline
 from kft.data import Examples
-from kft.data.decoding import make_decoder
-from kft.data.input_pipeline import make_view_dataset
-from kft.data.pixels import Decoder, translate_read_errors
+from kft.data.input.decoding import make_decoder
+from kft.data.input.pipeline import make_view_dataset
+from kft.data.input.pixels import Decoder, translate_read_errors
 from kft.errors import BackboneError
 from kft.features import Stored, find_cut, load_or_extract
 from kft.heads import make_head

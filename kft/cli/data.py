@@ -97,9 +97,9 @@ def _check_picture(path: Path, preset: str) -> None:
 def _draw(pipeline: Pipeline, splits: Splits, path: Path, pictures: int, views: int) -> None:
     import io
 
-    from kft.data.augmentation import make_augmentation
-    from kft.data.decoding import make_decoder
     from kft.data.gallery import draw_gallery, make_rows
+    from kft.data.input.augmentation import make_augmentation
+    from kft.data.input.decoding import make_decoder
     from kft.runs.atomic import write_bytes
 
     augmentation = make_augmentation(pipeline.data.augmentation)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from kft.data.splits import Examples, SplitName, TargetKind
+from kft.data.splits import Examples, Quarantined, SplitName, TargetKind
 
 # Endings of pictures: used, converted, or refused by the gate, which looks at the content.
 IMAGE_ENDINGS = (
@@ -28,22 +28,6 @@ MISSING_WORDS = frozenset(
         *("null", "Null", "NULL", "none", "None", "NONE"),
     )
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """What a source or the gate left out because it cannot be used.
-
-    Attributes:
-        name: What the source calls it: an example's id, `labels.csv, line 7: cat/3.jpg`,
-            `train.tfrecord, record 12`.
-        path: The file, or the file that holds it.
-        reason: Why, in words that need neither of the two.
-    """
-
-    name: str
-    path: str
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
-from kft.data.input_pipeline import example_seeds
-from kft.data.pixels import read_pixels, translate_read_errors
-from kft.data.split_files import format_target
+from kft.data.input.pipeline import example_seeds
+from kft.data.input.pixels import read_pixels, translate_read_errors
+from kft.data.splits import format_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kft.data.augmentation import Augmentation
-    from kft.data.pixels import Decoder
+    from kft.data.input.augmentation import Augmentation
+    from kft.data.input.pixels import Decoder
     from kft.data.splits import Splits
 
 # In pixels. A picture is enlarged or reduced until its longer side is this long.

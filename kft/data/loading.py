@@ -7,21 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from kft.config.schema import DataConfig
-from kft.data.admitting import admit
 from kft.data.found import Found
-from kft.data.gate import Progress, compute_fingerprint
-from kft.data.splits import Splits
-from kft.data.splitting import describe_origin, split_examples
+from kft.data.gate.admitting import admit
+from kft.data.gate.checking import compute_fingerprint
+from kft.data.splits import Progress, Splits
+from kft.data.splitting.split import describe_origin, split_examples
 from kft.errors import DataError
 from kft.registry import Registry
 
 SOURCES = Registry(
     "data source",
     {
-        "folder": "kft.data.folder:find_folder",
-        "table": "kft.data.table:find_table",
-        "tfds": "kft.data.tfds:find_tfds",
-        "tfrecord": "kft.data.tfrecord:find_tfrecord",
+        "folder": "kft.data.sources.folder:find_folder",
+        "table": "kft.data.sources.table:find_table",
+        "tfds": "kft.data.sources.tfds:find_tfds",
+        "tfrecord": "kft.data.sources.tfrecord:find_tfrecord",
     },
     error=DataError,
 )

@@ -1,4 +1,4 @@
-"""One error for all that cannot be used, where leaving it out will not do."""
+"""Errors for what cannot be used, where leaving it out will not do: the first are named."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from kft.data.found import Quarantined
+from kft.data.splits import Quarantined
 from kft.errors import DataError
 
 _SHOWN = 10
@@ -46,12 +46,22 @@ def refuse_bad(
     )
 
 
+def make_unreadable_error(problems: Sequence[str], total: int) -> DataError:
+    """An error that names the first files that cannot be used, and counts the others.
+
+    Args:
+        problems: Of each such file its name and why.
+        total: Files in all.
+    """
+    return DataError(
+        f"{len(problems)} of {total} pictures cannot be read or decoded. Replace or remove them, "
+        f"then run again.\n{list_first(problems)}"
+    )
+
+
 def list_bad(quarantined: Sequence[Quarantined]) -> str:
     """The first ten, a line for each, and how many more there are."""
-    lines = [f"  - {_describe(bad)}" for bad in quarantined[:_SHOWN]]
-    if len(quarantined) > _SHOWN:
-        lines.append(f"  and {len(quarantined) - _SHOWN:,} more")
-    return "\n".join(lines)
+    return list_first([_describe(bad) for bad in quarantined])
 
 
 def _describe(bad: Quarantined) -> str:
@@ -59,3 +69,11 @@ def _describe(bad: Quarantined) -> str:
     line = f"{bad.name}: {bad.reason}" if is_named else f"{bad.name} ({bad.path}): {bad.reason}"
     # A name may hold a newline or worse, which is not to reach the terminal.
     return line if line.isprintable() else ascii(line)[1:-1]
+
+
+def list_first(problems: Sequence[str]) -> str:
+    """The first ten problems, a line for each, and how many more there are."""
+    lines = [f"  - {problem}" for problem in problems[:_SHOWN]]
+    if len(problems) > _SHOWN:
+        lines.append(f"  and {len(problems) - _SHOWN:,} more")
+    return "\n".join(lines)

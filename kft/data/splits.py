@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from kft.data.found import Quarantined
 
 TargetKind = Literal["class", "labels", "number"]
 SplitName = Literal["train", "validation", "holdout"]
 # Bytes of a file, and nanoseconds since 1970 at which it was changed.
 Stamp = tuple[int, int]
+# Called with (examples done, examples in all).
+Progress = Callable[[int, int], None]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "holdout")
 
 
@@ -65,6 +64,22 @@ class Examples:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """What a source or the gate left out because it cannot be used.
+
+    Attributes:
+        name: What the source calls it: an example's id, `labels.csv, line 7: cat/3.jpg`,
+            `train.tfrecord, record 12`.
+        path: The file, or the file that holds it.
+        reason: Why, in words that need neither of the two.
+    """
+
+    name: str
+    path: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class Splits:
     """Train, validation and holdout of one data set.
@@ -100,3 +115,12 @@ class Splits:
         """The examples of one split, by its name."""
         examples: Examples = getattr(self, split)
         return examples
+
+
+def format_target(target: np.ndarray, kind: TargetKind, class_names: Sequence[str]) -> str:
+    """A target as people read it: class name, label names joined by ';', or the numbers."""
+    if kind == "class":
+        return class_names[int(target)]
+    if kind == "labels":
+        return ";".join(name for name, on in zip(class_names, target, strict=True) if on > 0.5)
+    return ";".join(format(float(value), ".9g") for value in target)

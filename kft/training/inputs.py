@@ -14,11 +14,11 @@ import tensorflow as tf
 from kft import __version__
 from kft.config import DataConfig, FeaturesConfig, TrainingConfig
 from kft.data import SPLIT_NAMES, Examples, SplitName, Splits
-from kft.data.augmentation import Augmentation, make_augmentation
-from kft.data.example_cache import ExampleCache
-from kft.data.input_pipeline import make_dataset, make_view_dataset
-from kft.data.mixing import Mixing
-from kft.data.pixels import Decoder, make_pixel_cache, translate_read_errors
+from kft.data.input.augmentation import Augmentation, make_augmentation
+from kft.data.input.example_cache import ExampleCache
+from kft.data.input.mixing import Mixing
+from kft.data.input.pipeline import make_dataset, make_view_dataset
+from kft.data.input.pixels import Decoder, make_pixel_cache, translate_read_errors
 from kft.features import Cut, Judge, Stored, find_cut, load_or_extract
 from kft.linear import cross_validate
 from kft.model import Assembled

@@ -9,8 +9,8 @@ import keras
 
 from kft.backbones.record import InputSpec
 from kft.config import Pipeline, parse_yaml, validate_pipeline
-from kft.data.decoding import make_decoder
-from kft.data.pixels import Decoder
+from kft.data.input.decoding import make_decoder
+from kft.data.input.pixels import Decoder
 from kft.errors import RunError
 from kft.heads import restore_head
 from kft.heads.base import Head

@@ -11,10 +11,10 @@ from kft.backbones.hub import HubBlock
 from kft.backbones.record import Backbone
 from kft.config import Pipeline
 from kft.data import SPLIT_NAMES, Splits, load_splits
-from kft.data.decoding import make_decoder
-from kft.data.input_pipeline import num_steps_per_epoch
+from kft.data.input.decoding import make_decoder
+from kft.data.input.pipeline import num_steps_per_epoch
+from kft.data.input.pixels import Decoder
 from kft.data.loading import find_source
-from kft.data.pixels import Decoder
 from kft.data.refusing import list_bad
 from kft.errors import ConfigError
 from kft.heads import make_head

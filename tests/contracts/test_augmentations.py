@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 
 from kft.config.schema import Augmentation as PresetName
-from kft.data.augmentation import AUGMENTATIONS, make_augmentation
-from kft.data.input_pipeline import example_seeds
+from kft.data.input.augmentation import AUGMENTATIONS, make_augmentation
+from kft.data.input.pipeline import example_seeds
 
 NUM_EXAMPLES = 16
 HEIGHT, WIDTH = 17, 22

@@ -6,10 +6,10 @@ import tensorflow as tf
 
 from kft.config import DataConfig
 from kft.data import load_splits
-from kft.data.augmentation import make_augmentation
-from kft.data.decoding import ImageDecoder
 from kft.data.gallery import GalleryRow, draw_gallery, make_rows
-from kft.data.input_pipeline import make_dataset
+from kft.data.input.augmentation import make_augmentation
+from kft.data.input.decoding import ImageDecoder
+from kft.data.input.pipeline import make_dataset
 from kft.errors import DataError
 
 DECODER = ImageDecoder(24, 24)

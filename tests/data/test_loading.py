@@ -15,7 +15,8 @@ from kft.errors import DataError
 
 def test_importing_the_room_and_looking_at_folders_loads_no_tensorflow():
     code = (
-        "import sys, kft.data, kft.data.folder, kft.data.table, kft.data.tfrecord, kft.data.tfds;"
+        "import sys, kft.data, kft.data.sources.folder, kft.data.sources.table, "
+        "kft.data.sources.tfrecord, kft.data.sources.tfds;"
         "assert not {'tensorflow', 'keras', 'PIL'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from kft.config import HeadConfig
-from kft.data.decoding import ImageDecoder
+from kft.data.input.decoding import ImageDecoder
 from kft.errors import DataError, ExportError
 from kft.heads import make_head
 from kft.serving import export_model, is_export, predict_files

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from kft.config import DataConfig, FeaturesConfig, TrainingConfig
 from kft.data import Splits, load_splits
-from kft.data.decoding import make_decoder
+from kft.data.input.decoding import make_decoder
 from kft.features import Forward
 from kft.strategies import Phase
 from kft.training import Display, InputMaker, PhaseRunner

@@ -11,7 +11,7 @@ import pytest
 
 from kft.config import FeaturesConfig, TrainingConfig, load_pipeline
 from kft.data import Splits, load_splits
-from kft.data.decoding import make_decoder
+from kft.data.input.decoding import make_decoder
 from kft.errors import ConfigError, DataError
 from kft.runs.caches import clear, find_clearable, list_kept
 from kft.training.frozen import check_vectors

@@ -1,0 +1,191 @@
+"""What a source found -> what of it can be used, every file accounted for."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kft.config.schema import DataConfig
+from kft.data.found import Found, listed
+from kft.data.gate.checking import check_files
+from kft.data.gate.inspection import Checked
+from kft.data.gate.likeness import find_bad_copies, find_look_alikes, find_same
+from kft.data.refusing import list_bad, refuse_bad
+from kft.data.splits import Progress, Quarantined, format_target
+from kft.errors import DataError
+from kft.runs.atomic import write_text
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """What passed the gate.
+
+    Attributes:
+        found: What the source found without what cannot be used; the paths are those of files
+            to be read. All that was left out is among `found.quarantined`.
+        checked: What is known of each example, in the order of `found.examples`.
+        alike: Sets of positions in `found.examples` that look the same or are the same.
+    """
+
+    found: Found
+    checked: tuple[Checked, ...]
+    alike: tuple[tuple[int, ...], ...]
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """SHA-256 of each example's file."""
+        return tuple(each.digest for each in self.checked)
+
+    def count_repaired(self) -> Mapping[str, int]:
+        """Reason -> how many files are used as converted for it."""
+        return Counter(reason for each in self.checked for reason in each.repaired)
+
+    def count_noticed(self) -> Mapping[str, int]:
+        """Word on a file -> how many it is true of."""
+        return Counter(word for each in self.checked for word in each.noticed)
+
+
+def admit(
+    found: Found, config: DataConfig, progress: Progress | None = None, *, decode: bool = True
+) -> Admitted:
+    """Look at every file, and leave out what cannot be used.
+
+    That is what the gate refuses, and copies that contradict each other or leak from one given
+    split into another.
+
+    Args:
+        found: What a source found.
+        config: The `data` section.
+        progress: Called with (files done, files in all).
+        decode: As of `check_files`.
+
+    Raises:
+        DataError: There is something to leave out, and `data.on_bad` is `stop`; or nothing would
+            be left of a class.
+    """
+    outcomes = check_files(
+        found.examples, config, progress, decode=decode, with_likeness=is_carved(found, config)
+    )
+    return sort_out(found, outcomes, config)
+
+
+def is_carved(found: Found, config: DataConfig) -> bool:
+    """Whether kft makes a split in which pictures that look the same are to stay on one side."""
+    if config.split.file is not None or config.split.near_duplicates == "ignore":
+        return False
+    given = set(found.given_splits or ())
+    shares = {"validation": config.validation, "holdout": config.holdout}
+    wanted = {name for name, share in shares.items() if share > 0.0 and name not in given}
+    return bool(wanted) or config.split.folds is not None
+
+
+def sort_out(
+    found: Found, outcomes: Sequence[Checked | Quarantined], config: DataConfig
+) -> Admitted:
+    """Leave out what the gate refused, and copies that contradict each other or leak.
+
+    Args:
+        found: What a source found.
+        outcomes: What the gate says of each example.
+        config: The `data` section, for `on_bad`.
+
+    Raises:
+        DataError: As of `admit`.
+    """
+    quarantined = {
+        position: outcome
+        for position, outcome in enumerate(outcomes)
+        if isinstance(outcome, Quarantined)
+    }
+    quarantined |= _find_copies(found, outcomes)
+    refused = [quarantined[position] for position in sorted(quarantined)]
+    refuse_bad(refused, len(outcomes), on_bad=config.on_bad, source=found.source, what="pictures")
+    kept = [position for position in range(len(outcomes)) if position not in quarantined]
+    _refuse_lost_classes(found, kept, quarantined)
+    checked = tuple(each for i in kept if isinstance(each := outcomes[i], Checked))
+    return Admitted(
+        _keep(found, kept, checked, refused),
+        checked,
+        tuple(_find_alike(checked)),
+    )
+
+
+def _find_copies(found: Found, outcomes: Sequence[Checked | Quarantined]) -> dict[int, Quarantined]:
+    usable = [(i, each) for i, each in enumerate(outcomes) if isinstance(each, Checked)]
+    reasons = find_bad_copies(
+        [each.name for _, each in usable],
+        [each.digest for _, each in usable],
+        [
+            format_target(found.examples.targets[i], found.target_kind, found.class_names)
+            for i, _ in usable
+        ],
+        found.given_splits and [found.given_splits[i] for i, _ in usable],
+    )
+    positions = [i for i, _ in usable]
+    return {
+        positions[place]: Quarantined(
+            found.examples.ids[positions[place]], found.examples.paths[positions[place]], reason
+        )
+        for place, reason in reasons.items()
+    }
+
+
+def _refuse_lost_classes(
+    found: Found, kept: Sequence[int], quarantined: Mapping[int, Quarantined]
+) -> None:
+    """Refuse a class that had examples and has none left."""
+    if found.target_kind != "class":
+        return
+    had, has = set(found.examples.targets.tolist()), set(found.examples.targets[kept].tolist())
+    lost = sorted(had - has)
+    if not lost:
+        return
+    names = [found.class_names[index] for index in lost]
+    of_these = [
+        bad for i, bad in quarantined.items() if int(found.examples.targets[i]) in set(lost)
+    ]
+    raise DataError(
+        f"{found.source}: no picture of class {listed(names)} can be used, so it cannot be "
+        "learned. Replace its pictures, or remove the class.\n" + list_bad(of_these)
+    )
+
+
+def _keep(
+    found: Found, kept: Sequence[int], checked: Sequence[Checked], refused: Iterable[Quarantined]
+) -> Found:
+    examples = replace(
+        found.examples.take(kept),
+        paths=tuple(each.path for each in checked),
+        stamps=tuple((each.size, each.changed_ns) for each in checked),
+    )
+    return replace(
+        found,
+        examples=examples,
+        given_splits=found.given_splits and tuple(found.given_splits[i] for i in kept),
+        groups=found.groups and tuple(found.groups[i] for i in kept),
+        times=found.times and tuple(found.times[i] for i in kept),
+        quarantined=(*found.quarantined, *refused),
+    )
+
+
+def _find_alike(checked: Sequence[Checked]) -> Iterable[tuple[int, ...]]:
+    yield from find_look_alikes([each.likeness for each in checked])
+    # What has a hash is in the sets above already.
+    for places in find_same([each.digest for each in checked]):
+        if checked[places[0]].likeness is None:
+            yield places
+
+
+def write_quarantine_csv(quarantined: Sequence[Quarantined], path: Path | str) -> None:
+    """Write the columns file, reason, one line for each; no file where there is nothing to say."""
+    if not quarantined:
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["file", "reason"])
+    writer.writerows((bad.name, bad.reason) for bad in quarantined)
+    write_text(path, text.getvalue())

@@ -1,0 +1,249 @@
+"""Encoded bytes -> pixels: the one function that training and the exported graph share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import tensorflow as tf
+
+from kft.config.schema import DataConfig
+from kft.data.input import exif
+from kft.registry import Registry
+
+DECODERS = Registry("modality", {"image": "kft.data.input.decoding:ImageDecoder"})
+
+Background = Literal["white", "black"]
+BACKGROUND_VALUES = {"white": 255, "black": 0}
+# The first EXIF mark and all after it.
+_FROM_MARK = r"Exif\x00\x00\C*"
+
+
+@dataclass(frozen=True)
+class ImageDecoder:
+    """An encoded picture -> uint8 pixels (height, width, 3).
+
+    JPEG (turned upright, as its EXIF entry says), PNG, GIF (its first frame),
+    BMP and WebP; transparent parts show the background, 16 bits are cut to 8.
+    What it does not decode as meant, the gate converts.
+    Resizing is bilinear with antialiasing. Rounding to uint8 is part of the
+    definition, so that pixels kept in memory, read from files and decoded by
+    the exported graph are the same.
+
+    Attributes:
+        height: Pixels of the output.
+        width: Pixels of the output.
+        resize: `stretch` changes the aspect ratio, `crop` keeps the largest
+            centred part of the right one, `pad` adds black.
+        background: What shows through transparent parts.
+    """
+
+    height: int
+    width: int
+    resize: Literal["stretch", "crop", "pad"] = "stretch"
+    background: Background = "white"
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        return (self.height, self.width, 3)
+
+    def __call__(self, encoded: tf.Tensor) -> tf.Tensor:
+        """The pixels of one picture: scalar string -> uint8 (height, width, 3)."""
+        picture = decode_picture(encoded, self.background)
+        if self.resize == "crop":
+            picture = self._crop(picture)
+        size = self._fit(picture) if self.resize == "pad" else (self.height, self.width)
+        resized = tf.image.resize(picture, size, antialias=True)
+        rounded = tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
+        if self.resize == "pad":
+            # Not tf.image.resize_with_pad: it fails where a thin side would round to nothing.
+            rounded = tf.image.pad_to_bounding_box(
+                rounded,
+                (self.height - size[0]) // 2,
+                (self.width - size[1]) // 2,
+                self.height,
+                self.width,
+            )
+        return tf.ensure_shape(rounded, self.output_shape)
+
+    def _fit(self, picture: tf.Tensor) -> tf.Tensor:
+        """Height and width of the picture within the output, its aspect ratio kept."""
+        size = tf.shape(picture)[:2]
+        scale = tf.reduce_min(tf.constant([self.height, self.width]) / size)
+        scaled = tf.cast(tf.round(tf.cast(size, tf.float64) * scale), tf.int32)
+        return tf.clip_by_value(scaled, 1, [self.height, self.width])
+
+    def _crop(self, picture: tf.Tensor) -> tf.Tensor:
+        """The largest centred part with the aspect ratio of the output."""
+        height, width = tf.shape(picture)[0], tf.shape(picture)[1]
+        kept_height = tf.maximum(1, tf.minimum(height, width * self.height // self.width))
+        kept_width = tf.maximum(1, tf.minimum(width, height * self.width // self.height))
+        return tf.image.crop_to_bounding_box(
+            picture,
+            (height - kept_height) // 2,
+            (width - kept_width) // 2,
+            kept_height,
+            kept_width,
+        )
+
+
+def decode_picture(encoded: tf.Tensor, background: Background) -> tf.Tensor:
+    """A whole picture, upright and opaque: scalar string -> uint8 (height, width, 3)."""
+    picture = tf.cond(
+        tf.equal(tf.strings.substr(encoded, 0, 2), b"\xff\xd8"),
+        lambda: _decode_jpeg(encoded),
+        lambda: _decode_other(encoded, background),
+    )
+    picture.set_shape((None, None, 3))
+    return picture
+
+
+def _decode(encoded: tf.Tensor, *, channels: int) -> tf.Tensor:
+    return tf.io.decode_image(encoded, channels=channels, expand_animations=False)
+
+
+def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+    picture = _decode(encoded, channels=3)
+    head = tf.strings.substr(encoded, 0, exif.WINDOW)
+    return tf.cond(
+        _has_mark(head), lambda: _turn(picture, _read_orientation(head)), lambda: picture
+    )
+
+
+def _decode_other(encoded: tf.Tensor, background: Background) -> tf.Tensor:
+    """What is no JPEG; of these only PNG and WebP are decoded with what is transparent."""
+    start = tf.strings.substr(encoded, 0, 4)
+    return tf.case(
+        [
+            (tf.equal(start, b"\x89PNG"), lambda: _decode_png(encoded, background)),
+            (tf.equal(start, b"RIFF"), lambda: _decode_webp(encoded, background)),
+        ],
+        default=lambda: _decode(encoded, channels=3),
+    )
+
+
+def _decode_png(encoded: tf.Tensor, background: Background) -> tf.Tensor:
+    # Where a picture of less than 8 bits has no opacity, TensorFlow gives the largest number of
+    # that many bits for it, not 255.
+    full = tf.bitwise.left_shift(1, tf.minimum(_read_head(encoded)[24], 8)) - 1
+    picture = _decode(encoded, channels=4)
+    is_opaque = tf.reduce_all(tf.equal(tf.cast(picture[..., 3], tf.int32), full))
+    return tf.cond(is_opaque, lambda: picture[..., :3], lambda: _lay_on(background, picture))
+
+
+def _decode_webp(encoded: tf.Tensor, background: Background) -> tf.Tensor:
+    # TensorFlow refuses a number of channels that is not the picture's own. Never ask it for
+    # any number, by 0: for an animation without transparency it writes beyond its memory.
+    head = _read_head(encoded)
+    is_extended, is_lossless = tf.equal(head[15], ord("X")), tf.equal(head[15], ord("L"))
+    has_opacity = tf.logical_or(
+        tf.logical_and(is_extended, tf.bitwise.bitwise_and(head[20], 0x10) > 0),
+        tf.logical_and(is_lossless, tf.bitwise.bitwise_and(head[24], 0x10) > 0),
+    )
+    return tf.cond(
+        has_opacity,
+        lambda: _lay_on(background, _decode(encoded, channels=4)),
+        lambda: _decode(encoded, channels=3),
+    )
+
+
+def _read_head(encoded: tf.Tensor) -> tf.Tensor:
+    """The first 25 bytes, and zeros after them: int32."""
+    head = tf.io.decode_raw(tf.strings.substr(encoded, 0, 25), tf.uint8)
+    return tf.pad(tf.cast(head, tf.int32), [[0, 25]])
+
+
+def _lay_on(background: Background, picture: tf.Tensor) -> tf.Tensor:
+    """Pixels of 4 channels (height, width, 4) -> 3."""
+    colours, opacity = (tf.cast(part, tf.int32) for part in (picture[..., :3], picture[..., 3:]))
+    behind = BACKGROUND_VALUES[background] * (255 - opacity)
+    return tf.cast((colours * opacity + behind + 127) // 255, tf.uint8)
+
+
+def find_orientation(encoded: tf.Tensor) -> tf.Tensor:
+    """EXIF's orientation of a JPEG, as `exif.orientation_in_window`: scalar string -> int32."""
+    head = tf.strings.substr(encoded, 0, exif.WINDOW)
+    return tf.cond(
+        _has_mark(head), lambda: _read_orientation(head), lambda: tf.constant(exif.UPRIGHT)
+    )
+
+
+def _has_mark(head: tf.Tensor) -> tf.Tensor:
+    before = tf.strings.regex_replace(head, _FROM_MARK, "", replace_global=False)
+    return tf.strings.length(before) < tf.strings.length(head)
+
+
+def _read_orientation(head: tf.Tensor) -> tf.Tensor:
+    """The rule of `exif.orientation_in_window` in operations of a graph, without a loop.
+
+    Args:
+        head: First bytes of a JPEG that hold an EXIF mark (scalar string).
+    """
+    before = tf.strings.regex_replace(head, _FROM_MARK, "", replace_global=False)
+    start = tf.maximum(tf.strings.length(before), 4)
+    values = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int32)
+    # Zeros in place of what the window cuts off, so that no place lies beyond the end.
+    block = tf.pad(values[start + len(exif.MARK) :], [[0, 16]])
+    is_little = tf.equal(block[0], ord("I"))
+    first, second = tf.where(is_little, 1, 256), tf.where(is_little, 256, 1)
+    # The two-byte number at each place.
+    numbers = block[:-1] * first + block[1:] * second
+    size = tf.shape(block)[0] - 16
+    high, low = (
+        tf.where(is_little, numbers[6], numbers[4]),
+        tf.where(is_little, numbers[4], numbers[6]),
+    )
+    is_sound = tf.reduce_all(
+        [
+            tf.equal(values[start - 4], 0xFF),
+            tf.equal(values[start - 3], 0xE1),
+            tf.equal(block[0], block[1]),
+            tf.logical_or(is_little, tf.equal(block[0], ord("M"))),
+            tf.equal(numbers[2], 42),
+            tf.equal(high, 0),
+            low + 2 <= size,
+        ]
+    )
+    directory = tf.where(is_sound, low, 0)
+    count = tf.minimum(numbers[directory], (size - directory - 2) // 12)
+    entries = directory + 2 + 12 * tf.range(tf.where(is_sound, count, 0))
+    is_stated = tf.logical_and(
+        tf.equal(tf.gather(numbers, entries), exif.ORIENTATION_TAG),
+        tf.equal(tf.gather(numbers, entries + 2), exif.SHORT_TYPE),
+    )
+    stated = tf.reduce_max(tf.where(is_stated, tf.gather(numbers, entries + 8), 0))
+    return tf.where(tf.logical_and(stated >= 1, stated <= 8), stated, exif.UPRIGHT)
+
+
+def _turn(picture: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Pixels as stored -> upright: from 5 on rows are columns, then either way may be mirrored."""
+
+    def holds(orientations: tuple[int, ...]) -> tf.Tensor:
+        return tf.reduce_any(tf.equal(orientation, orientations))
+
+    def turn() -> tf.Tensor:
+        turned = tf.cond(
+            orientation >= 5, lambda: tf.transpose(picture, (1, 0, 2)), lambda: picture
+        )
+        turned = tf.cond(holds((2, 3, 6, 7)), lambda: turned[:, ::-1], lambda: turned)
+        return tf.cond(holds((3, 4, 7, 8)), lambda: turned[::-1], lambda: turned)
+
+    return tf.cond(orientation > exif.UPRIGHT, turn, lambda: picture)
+
+
+def make_decoder(modality: str, height: int, width: int, config: DataConfig) -> Any:
+    """The decoder of a backbone's modality, at its input size.
+
+    Args:
+        modality: What the backbone reads; `image`.
+        height: Pixels of the backbone's input.
+        width: Pixels of the backbone's input.
+        config: The `data` section, for `resize` and `background`.
+
+    Raises:
+        ConfigError: The modality is unknown.
+    """
+    return DECODERS.load(modality)(
+        height=height, width=width, resize=config.resize, background=config.background
+    )

@@ -1,0 +1,1 @@
+"""Folders, tables and records -> labelled files, `Found`."""

@@ -1,0 +1,244 @@
+"""A CSV, TSV or Parquet table of image paths and labels."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kft.config.schema import DataConfig
+from kft.data.found import Found, listed, readable, sort_class_names
+from kft.data.paths import PathFinder
+from kft.data.refusing import list_bad, refuse_bad
+from kft.data.sources.table_columns import Columns, choose_columns
+from kft.data.sources.table_fields import BadCellError, NameField, TimeField, parse_number
+from kft.data.sources.table_reading import Row, Table, open_table
+from kft.data.splits import SPLIT_NAMES, Examples, Quarantined, SplitName, TargetKind
+from kft.errors import DataError
+
+
+def find_table(config: DataConfig) -> Found:
+    """The pictures and labels that a CSV, TSV or Parquet file lists.
+
+    Memory grows with the number of rows, by their paths and a few numbers
+    each, but not with the other columns.
+
+    Raises:
+        DataError: The table or a column is missing, its bytes are no table,
+            its labels cannot be learned, or rows cannot be used: all of them,
+            or any where `data.on_bad` is `stop`. A row cannot be used where a
+            value is blank or of another kind than its column's, and where its
+            picture is missing, outside the table's folder, or listed before.
+    """
+    table = open_table(Path(config.path or "").expanduser().absolute())
+    columns = choose_columns(table, config)
+    rows = _Rows(table, columns, PathFinder(table.path.parent, config.table.outside))
+    quarantined = rows.read()
+    if not rows.total:
+        raise DataError(f"{table.path}: no {table.unit} of data below the header.")
+    refuse_bad(
+        quarantined,
+        rows.total,
+        on_bad=config.on_bad,
+        source=str(table.path),
+        what=f"{table.unit}s",
+    )
+    _refuse_mixed_times(table, columns.time)
+    values = rows.values
+    kind, class_names, targets = _read_targets(
+        table, columns, values[:, : len(columns.labels)], quarantined
+    )
+    ids = rows.ids
+    return Found(
+        examples=Examples(ids, rows.make_paths(ids), targets),
+        given_splits=_read_splits(columns, values),
+        target_kind=kind,
+        class_names=class_names,
+        source=f"table {table.path}",
+        quarantined=quarantined,
+        groups=_read_groups(columns, values),
+        times=None if columns.time is None else tuple(values[:, -1].tolist()),
+    )
+
+
+class _Rows:
+    """What is kept of the rows: an id each, and a number for each column but the path.
+
+    Ids are the keys of a mapping to their places, so that nothing is held twice
+    while a table is read.
+    """
+
+    def __init__(self, table: Table, columns: Columns, finder: PathFinder) -> None:
+        self.total = 0
+        self._table = table
+        self._path_column = columns.path
+        self._fields = columns.fields
+        self._finder = finder
+        self._places: dict[str, int] = {}
+        self._numbers = array("q")
+        self._values = array("d")
+        self._contradicted: set[int] = set()
+        self._bad: list[tuple[int, Quarantined]] = []
+
+    def read(self) -> tuple[Quarantined, ...]:
+        """Read all rows, and give those that cannot be used, in their order."""
+        names = [self._path_column, *(field.column for field in self._fields)]
+        for row in self._table.read(names):
+            self.total += 1
+            self._read_row(row)
+        self._bad.sort(key=lambda pair: pair[0])
+        return tuple(bad for _, bad in self._bad)
+
+    def _leave_out(self, number: int, example_id: str, path: str, reason: str) -> None:
+        place = f"{readable(self._table.path.name)}, {self._table.unit} {number}"
+        name = f"{place}: {example_id}" if example_id else place
+        self._bad.append((number, Quarantined(name, readable(path), reason)))
+
+    def _read_row(self, row: Row) -> None:
+        example_id, path = "", str(self._table.path)
+        try:
+            if row.problem is not None:
+                raise BadCellError(row.problem)
+            written, *cells = row.cells
+            if not written:
+                raise BadCellError(f"column {self._path_column!r} is blank")
+            example_id, path = self._finder.locate(written)
+            # Before the file: a class whose pictures are all missing is to be known, not gone.
+            values = [field.parse(cell) for field, cell in zip(self._fields, cells, strict=True)]
+            problem = self._finder.find_problem(path)
+            if problem is not None:
+                raise BadCellError(problem)
+            self._keep(example_id, path, row.number, values)
+        except BadCellError as error:
+            self._leave_out(row.number, example_id, path, str(error))
+
+    def _keep(self, example_id: str, path: str, number: int, values: Sequence[float]) -> None:
+        place = self._places.setdefault(example_id, len(self._numbers))
+        if place == len(self._numbers):
+            self._numbers.append(number)
+            self._values.extend(values)
+            return
+        first, unit = self._numbers[place], self._table.unit
+        kept = self._values[place * len(values) : (place + 1) * len(values)]
+        differing = [
+            repr(field.column)
+            for field, one, other in zip(self._fields, kept, values, strict=True)
+            if one != other
+        ]
+        if differing and place not in self._contradicted:
+            # Nothing says which of the two is right.
+            self._contradicted.add(place)
+            again = f"listed again in {unit} {number}, with another {listed(differing)}"
+            self._leave_out(first, example_id, path, again)
+        if differing:
+            raise BadCellError(f"listed in {unit} {first} too, with another {listed(differing)}")
+        raise BadCellError(f"listed already in {unit} {first}")
+
+    @property
+    def values(self) -> np.ndarray:
+        """float64 (rows that can be used, columns but the path)."""
+        values = np.frombuffer(self._values, dtype=np.float64)
+        values = values.reshape(-1, len(self._fields))
+        return np.delete(values, sorted(self._contradicted), axis=0)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of the rows that can be used."""
+        return tuple(
+            name for name, place in self._places.items() if place not in self._contradicted
+        )
+
+    def make_paths(self, ids: Sequence[str]) -> tuple[str, ...]:
+        """The paths of ids, which the rows then forget: both at once would be the most memory."""
+        self._places.clear()
+        return tuple(map(self._finder.path_of, ids))
+
+
+def _refuse_mixed_times(table: Table, times: TimeField | None) -> None:
+    if times is not None and len(times.kinds) > 1:
+        found = " and ".join(f"{kind} ({text})" for kind, text in times.kinds.items())
+        raise DataError(
+            f"{table.path}: column {times.column!r} holds {found}, which have no common order. "
+            "Write all times in one way."
+        )
+
+
+def _read_targets(
+    table: Table, columns: Columns, values: np.ndarray, quarantined: Sequence[Quarantined]
+) -> tuple[TargetKind, tuple[str, ...], np.ndarray]:
+    """What the labels are, their names, and the targets."""
+    names = tuple(field.column for field in columns.labels)
+    label = columns.labels[0]
+    if isinstance(label, NameField):
+        codes = values[:, 0].astype(np.int64)
+        return ("class", *_read_classes(table, label, columns.target, codes, quarantined))
+    with np.errstate(over="ignore"):
+        targets = values.astype(np.float32)
+    if columns.target == "labels" or (
+        columns.target == "auto" and bool(np.isin(targets, (0.0, 1.0)).all())
+    ):
+        _refuse_absent_labels(table, names, targets)
+        return "labels", names, targets
+    if not np.isfinite(targets).all():
+        raise DataError(
+            f"{table.path}: a number in {listed(names)} is beyond the range of float32, 3.4e38. "
+            "Scale the column."
+        )
+    return "number", names, targets
+
+
+def _read_classes(
+    table: Table,
+    label: NameField,
+    target: str,
+    codes: np.ndarray,
+    quarantined: Sequence[Quarantined],
+) -> tuple[tuple[str, ...], np.ndarray]:
+    if target == "auto" and all(parse_number(name) is not None for name in label.names):
+        raise DataError(
+            f"{table.path}: column {label.column!r} holds numbers, which may be classes or "
+            "amounts. Say data.target=class or data.target=number."
+        )
+    used = np.zeros(len(label.names), dtype=bool)
+    used[codes] = True
+    lost = [name for name, is_used in zip(label.names, used, strict=True) if not is_used]
+    if lost:
+        raise DataError(
+            f"{table.path}: no {table.unit} of class {listed(lost)} can be used, so it could not "
+            f"be learned. Mend or remove these {table.unit}s.\n{list_bad(quarantined)}"
+        )
+    names = sort_class_names(label.names)
+    if len(names) < 2:
+        raise DataError(
+            f"{table.path}: column {label.column!r} holds one class, {names[0]!r}; telling "
+            "classes apart needs at least two."
+        )
+    index = {name: i for i, name in enumerate(names)}
+    order = np.asarray([index[name] for name in label.names], dtype=np.int64)
+    return names, order[codes]
+
+
+def _refuse_absent_labels(table: Table, names: Sequence[str], targets: np.ndarray) -> None:
+    for name, total in zip(names, targets.sum(axis=0), strict=True):
+        if total == 0:
+            raise DataError(
+                f"{table.path}: label {name!r} is 0 in every {table.unit}, so it cannot be "
+                "learned. Remove the column from data.table.label_columns."
+            )
+
+
+def _read_splits(columns: Columns, values: np.ndarray) -> tuple[SplitName, ...] | None:
+    if columns.split is None:
+        return None
+    codes = values[:, len(columns.labels)].astype(np.int64)
+    return tuple(SPLIT_NAMES[code] for code in codes)
+
+
+def _read_groups(columns: Columns, values: np.ndarray) -> tuple[str, ...] | None:
+    if columns.group is None:
+        return None
+    names = columns.group.names
+    place = len(columns.labels) + (columns.split is not None)
+    return tuple(names[code] for code in values[:, place].astype(np.int64))

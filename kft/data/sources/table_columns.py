@@ -1,0 +1,129 @@
+"""Which column of a table holds what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kft.config.schema import DataConfig
+from kft.data.found import listed
+from kft.data.sources.table_fields import Field, NameField, NumberField, SplitField, TimeField
+from kft.data.sources.table_reading import Table
+from kft.errors import DataError
+from kft.registry import suggest
+
+_PATH_COLUMNS = ("path", "file", "filename")
+_LABEL_COLUMNS = ("label", "class")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that are read.
+
+    Attributes:
+        path: Holds the paths.
+        labels: One of names, or any number of columns of numbers.
+        target: What the labels are to be: `data.target`.
+        split: Says train, validation or holdout, where there is such a column.
+        group: Says what belongs together.
+        time: Says when an example was made.
+    """
+
+    path: str
+    labels: tuple[NameField] | tuple[NumberField, ...]
+    target: str
+    split: SplitField | None
+    group: NameField | None
+    time: TimeField | None
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """All but the path: labels, split, group, time."""
+        others = (self.split, self.group, self.time)
+        return (*self.labels, *(field for field in others if field is not None))
+
+
+def choose_columns(table: Table, config: DataConfig) -> Columns:
+    """The columns that the configuration names, or those of the usual names.
+
+    Raises:
+        DataError: A column is not there, or it is not clear which is meant.
+    """
+    chosen = config.table.path_column
+    path = (
+        _find_usual_column(table, "path_column", _PATH_COLUMNS)
+        if chosen is None
+        else _require_column(table, "table.path_column", chosen)
+    )
+    split, group, time = (
+        None if name is None else _require_column(table, key, name)
+        for key, name in (
+            ("table.split_column", config.table.split_column),
+            ("split.group_column", config.split.group_column),
+            ("split.time_column", config.split.time_column),
+        )
+    )
+    return Columns(
+        path=path,
+        labels=_make_label_fields(_choose_label_columns(table, config), config.target),
+        target=config.target,
+        split=None if split is None else SplitField(split),
+        group=None if group is None else NameField(group),
+        time=None if time is None else TimeField(time),
+    )
+
+
+def _choose_label_columns(table: Table, config: DataConfig) -> tuple[str, ...]:
+    names = config.table.label_columns
+    if not names:
+        return (_find_usual_column(table, "label_columns", _LABEL_COLUMNS),)
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise DataError(f"data.table.label_columns: {listed(repeated)} is named twice.")
+    return tuple(_require_column(table, "table.label_columns", name) for name in names)
+
+
+def _make_label_fields(
+    names: tuple[str, ...], target: str
+) -> tuple[NameField] | tuple[NumberField, ...]:
+    if target == "class" and len(names) > 1:
+        raise DataError(
+            f"data.target: `class` needs one label column, but data.table.label_columns has "
+            f"{len(names)}: {listed(names)}. For one 0 or 1 per column use `labels`."
+        )
+    if len(names) == 1 and target in ("auto", "class"):
+        return (NameField(names[0]),)
+    return tuple(NumberField(name, is_binary=target == "labels") for name in names)
+
+
+def _require_column(table: Table, key: str, name: str) -> str:
+    named = [column for column in table.header if column]
+    if name not in named:
+        raise DataError(
+            f"data.{key}: {table.path} has no column {name!r}. {suggest(name, named)} "
+            f"Columns: {listed(named, 30)}.{_ask_for_header(table.path, named)}"
+        )
+    return name
+
+
+def _find_usual_column(table: Table, key: str, usual: Sequence[str]) -> str:
+    named = [column for column in table.header if column]
+    chosen = [name for name in named if name.lower() in usual]
+    if len(chosen) != 1:
+        found = f"more than one: {listed(chosen)}" if chosen else "none"
+        raise DataError(
+            f"{table.path}: looked for a column {' or '.join(usual)} and found {found}. "
+            f"Columns: {listed(named, 30)}. Say which with data.table.{key}."
+            f"{_ask_for_header(table.path, named)}"
+        )
+    return chosen[0]
+
+
+def _ask_for_header(table: Path, names: Sequence[str]) -> str:
+    """A word more where the first line is a row of data."""
+    # Longer names are no files' names, and the system would object.
+    candidates = [name for name in names if "." in name and len(name.encode()) < 256]
+    is_file = any((table.parent / name).is_file() for name in candidates)
+    first = "The first line names a file, so the table has no header: add one, such as path,label."
+    return f" {first}" if is_file else ""

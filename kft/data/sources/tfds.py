@@ -1,0 +1,222 @@
+"""TensorFlow Datasets that are already prepared on this disk; nothing is downloaded."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kft.config.schema import DataConfig
+from kft.data.found import Found, find_split, listed
+from kft.data.sources.unpacking import Label, Record, to_found, unpack
+from kft.data.splits import Quarantined, SplitName
+from kft.errors import DataError, first_line
+from kft.registry import suggest
+
+_INFO = "dataset_info.json"
+_NAME = re.compile(r"tfds:(?P<name>\w+)(/(?P<config>[\w.-]+))?(:(?P<version>\d+\.\d+\.\d+))?")
+
+
+def find_tfds(config: DataConfig) -> Found:
+    """The labelled pictures of a prepared data set, unpacked to files.
+
+    Its train, validation and test splits become train, validation and
+    holdout; splits of other names are counted as ignored.
+
+    Raises:
+        DataError: It is not prepared here, is damaged, has no train split, or
+            its image and label features are missing or of another type.
+    """
+    folder = find_prepared(config.path or "")
+    builder = _open(folder)
+    image, label = _choose_features(builder, config)
+    splits = {name: split for name in builder.info.splits if (split := find_split(name))}
+    if "train" not in splits.values():
+        raise DataError(f"{folder}: no train split; it has {listed(sorted(builder.info.splits))}.")
+    _refuse_shared_splits(folder, splits)
+    files = sorted(p for p in folder.iterdir() if p.is_file())
+    unpacked = unpack(
+        files,
+        {"image": image, "label": label, "splits": splits},
+        lambda: _read_all(folder, builder, splits, image, label),
+    )
+    found = to_found(
+        unpacked,
+        class_names=config.records.class_names or _read_class_names(builder, label),
+        target=config.target,
+        source=f"TFDS {builder.info.full_name}",
+        on_bad=config.on_bad,
+    )
+    ignored = {
+        f"in split {name!r}, which is neither train, validation nor test": info.num_examples
+        for name, info in builder.info.splits.items()
+        if name not in splits
+    }
+    return replace(found, ignored=ignored)
+
+
+def find_prepared(path: str) -> Path:
+    """The folder of a prepared data set, looking at the disk alone.
+
+    Args:
+        path: `tfds:NAME`, with `/CONFIG` or `:VERSION`, or a folder.
+
+    Raises:
+        DataError: It is not prepared here; the message says how to prepare it.
+    """
+    if not path.startswith("tfds:"):
+        folder = Path(path).expanduser().absolute()
+        if not (folder / _INFO).is_file():
+            raise DataError(
+                f"data.path: {folder} is no prepared TFDS folder; it has no {_INFO}. "
+                "Give the folder of a version, such as NAME/1.0.0, or tfds:NAME."
+            )
+        return folder
+    match = _NAME.fullmatch(path)
+    if match is None:
+        raise DataError(f"data.path: {path!r}; expected tfds:NAME, with /CONFIG or :VERSION.")
+    root = Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser().absolute()
+    home = root / match["name"]
+    versions = [p.parent for p in (*home.glob(f"*/{_INFO}"), *home.glob(f"*/*/{_INFO}"))]
+    if match["config"]:
+        versions = [p for p in versions if p.parent == home / match["config"]]
+    if match["version"]:
+        versions = [p for p in versions if p.name == match["version"]]
+    if not versions:
+        name = path.removeprefix("tfds:")
+        raise DataError(
+            f"data.path: {path} is not prepared in {root}, and kft downloads nothing. On a machine "
+            f"with a network run `tfds build {match['name']}`, or "
+            f"`python -c \"import tensorflow_datasets as tfds; tfds.load('{name}')\"`, copy "
+            "the folder, and set TFDS_DATA_DIR to the folder that holds it."
+        )
+    if len({p.parent for p in versions}) > 1:
+        configs = sorted(p.parent.name for p in versions)
+        raise DataError(
+            f"data.path: {path} has several configurations: {listed(configs)}. "
+            f"Say which with tfds:{match['name']}/NAME."
+        )
+    return max(versions, key=lambda p: [int(n) for n in re.findall(r"\d+", p.name)])
+
+
+def _open(folder: Path) -> Any:
+    """The builder that reads a prepared folder."""
+    import tensorflow_datasets
+    from google.protobuf.json_format import ParseError
+
+    try:
+        return tensorflow_datasets.builder_from_directory(folder)
+    except (OSError, ValueError, KeyError, AttributeError, ParseError) as error:
+        raise DataError(
+            f"{folder}: its description cannot be read: {first_line(error)} Prepare or copy the "
+            "data set again."
+        ) from None
+
+
+def _refuse_shared_splits(folder: Path, splits: dict[str, SplitName]) -> None:
+    for split in set(splits.values()):
+        names = sorted(name for name, other in splits.items() if other == split)
+        if len(names) > 1:
+            raise DataError(f"{folder}: splits {listed(names)} would all be {split}.")
+
+
+def _choose_features(builder: Any, config: DataConfig) -> tuple[str, str]:
+    features = builder.info.features
+    chosen = []
+    for key, usual in (("image_feature", "image"), ("label_feature", "label")):
+        name = getattr(config.records, key) or usual
+        if name not in features:
+            raise DataError(
+                f"{builder.info.full_name}: no feature {name!r}. {suggest(name, features)} "
+                f"Say which with data.records.{key}=NAME."
+            )
+        chosen.append(name)
+    image, label = chosen
+    _refuse_what_is_no_picture(builder, image)
+    return image, label
+
+
+def _refuse_what_is_no_picture(builder: Any, image: str) -> None:
+    import numpy as np
+    import tensorflow_datasets as tfds
+
+    feature = builder.info.features[image]
+    is_array = isinstance(feature, tfds.features.Tensor) and len(feature.shape) == 3
+    if not isinstance(feature, tfds.features.Image) and not (
+        is_array and feature.np_dtype == np.uint8
+    ):
+        raise DataError(
+            f"{builder.info.full_name}: feature {image!r} is no picture: {feature!r}. Expected an "
+            "Image, or a tensor of uint8 with height, width and channels."
+        )
+
+
+def _read_class_names(builder: Any, label: str) -> tuple[str, ...]:
+    feature = builder.info.features[label]
+    feature = getattr(feature, "feature", feature)  # of a sequence, what it is made of
+    return tuple(getattr(feature, "names", None) or ())
+
+
+def _read_all(
+    folder: Path, builder: Any, splits: dict[str, SplitName], image: str, label: str
+) -> Iterator[Record | Quarantined]:
+    import tensorflow as tf
+
+    count = 0
+    try:
+        for record in _read_records(builder, splits, image, label):
+            count += 1
+            yield record
+    except (tf.errors.OpError, OSError) as error:
+        # How to go on behind the damage is not known: formats differ, and records may be batches.
+        raise DataError(
+            f"{folder}: damaged after {count} examples: {first_line(error)} Prepare or copy the "
+            "data set again."
+        ) from None
+
+
+def _read_records(
+    builder: Any, splits: dict[str, SplitName], image: str, label: str
+) -> Iterator[Record | Quarantined]:
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    is_encoded = isinstance(features[image], tfds.features.Image)
+    is_sequence = hasattr(features[label], "feature")
+    names = _read_class_names(builder, label)
+    for name, split in splits.items():
+        dataset = builder.as_dataset(
+            split=name,
+            shuffle_files=False,
+            decoders={image: tfds.decode.SkipDecoding()} if is_encoded else None,
+            # One file at a time, so that the order, and with it the ids, is always the same.
+            read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
+        )
+        for position, element in enumerate(dataset.as_numpy_iterator()):
+            pixels = element[image]
+            encoded = pixels if is_encoded else tf.io.encode_png(pixels).numpy()
+            value = _to_label(element[label], names, is_sequence)
+            if value is None:
+                where = f"split {name}, example {position}"
+                reason = "its label is below 0: it is unlabelled"
+                yield Quarantined(where, str(builder.data_path), reason)
+            else:
+                yield Record(f"{name}#{position:06d}", split, encoded, value)
+
+
+def _to_label(value: Any, names: tuple[str, ...], is_sequence: bool) -> Label | None:
+    """Class name, 0 or 1 for each name, or numbers; None where there is no label."""
+    if names and is_sequence:
+        return [float(index in value) for index in range(len(names))]
+    if names:
+        # Test splits often come without labels; names[-1] would be the last class.
+        return names[int(value)] if int(value) >= 0 else None
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    if value.ndim == 0 and value.dtype.kind in "iub":
+        return int(value)
+    return [float(number) for number in value.reshape(-1)]

@@ -1,0 +1,152 @@
+"""TFRecord files of tf.train.Example records."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kft.config.schema import DataConfig
+from kft.data.found import MISSING_WORDS, Found, listed, readable
+from kft.data.refusing import refuse_bad
+from kft.data.sources.record_files import read_records
+from kft.data.sources.record_listing import RecordFiles, list_record_files
+from kft.data.sources.unpacking import Label, Record, to_found, unpack
+from kft.data.splits import Quarantined
+from kft.errors import DataError
+from kft.registry import suggest
+
+_IMAGE_FEATURE = "image/encoded"
+_LABEL_FEATURE = "image/class/label"
+# After so many records without a feature its name is wrong: reading the rest would only take time.
+_ENOUGH_LACKING = 100
+
+
+class _BadRecordError(Exception):
+    """Why a record cannot be used."""
+
+
+class _LackingError(_BadRecordError):
+    """It has no feature of the name."""
+
+
+def find_tfrecord(config: DataConfig) -> Found:
+    """The labelled pictures of TFRecord files, unpacked to files.
+
+    Splits are read from words in the files' names, such as
+    `train-00000-of-00008.tfrecord`. Integer labels are named by
+    `data.records.class_names`, or else by their digits.
+
+    Raises:
+        DataError: No files, a missing feature, labels that do not fit each
+            other, or records that cannot be used: all of them, or any where
+            `data.on_bad` is `stop`. A record cannot be used where it is
+            damaged, no tf.train.Example, or without a picture or a label.
+    """
+    source = f"TFRecord {config.path}"
+    listing = list_record_files(config.path or "")
+    image = config.records.image_feature or _IMAGE_FEATURE
+    label = config.records.label_feature or _LABEL_FEATURE
+    refuse_bad(
+        listing.quarantined,
+        len(listing.files) + len(listing.quarantined),
+        on_bad=config.on_bad,
+        source=source,
+        what="files",
+    )
+    unpacked = unpack(
+        listing.files,
+        {"image": image, "label": label, "root": str(listing.root)},
+        lambda: _read_all(listing, {"image_feature": image, "label_feature": label}),
+    )
+    found = to_found(
+        unpacked,
+        class_names=config.records.class_names,
+        target=config.target,
+        source=source,
+        on_bad=config.on_bad,
+    )
+    empty = sum(file.stat().st_size == 0 for file in listing.files)
+    return replace(
+        found,
+        ignored={**listing.ignored, **({"TFRecord file without a record": empty} if empty else {})},
+        quarantined=listing.quarantined + found.quarantined,
+    )
+
+
+def _read_all(listing: RecordFiles, features: Mapping[str, str]) -> Iterator[Record | Quarantined]:
+    lacking, is_any_whole = 0, False
+    for file, split in zip(listing.files, listing.splits, strict=True):
+        name = readable(file.relative_to(listing.root).as_posix())
+        for position, content in enumerate(_open_records(file)):
+            where = f"{name}, record {position}"
+            try:
+                image, label = _parse(content, features)
+                is_any_whole = True
+                yield Record(f"{name}#{position:06d}", split, image, label)
+            except _BadRecordError as error:
+                lacking += isinstance(error, _LackingError)
+                if lacking == _ENOUGH_LACKING and not is_any_whole:
+                    raise DataError(
+                        f"{file}, record {position}: {error}. The same is true of every record "
+                        "before it."
+                    ) from None
+                yield Quarantined(where, readable(str(file)), str(error))
+
+
+def _open_records(file: Path) -> Iterator[bytes | str]:
+    try:
+        yield from read_records(file)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror or error}).") from None
+
+
+def _parse(content: bytes | str, features: Mapping[str, str]) -> tuple[bytes, Label]:
+    import tensorflow as tf
+    from google.protobuf.message import DecodeError
+
+    if isinstance(content, str):
+        raise _BadRecordError(content)
+    try:
+        held = tf.train.Example.FromString(content).features.feature
+    except DecodeError:
+        raise _BadRecordError("not a tf.train.Example") from None
+    for key, name in features.items():
+        if name not in held:
+            raise _LackingError(
+                f"no feature {name!r}. {suggest(name, held)} Say which with "
+                f"data.records.{key}=NAME. Features: {listed(sorted(held), 30) or 'none'}"
+            )
+    image, label = features.values()
+    pictures = held[image].bytes_list.value
+    if len(pictures) != 1:
+        raise _BadRecordError(f"feature {image!r} is not one encoded picture")
+    return pictures[0], _read_label(held[label], label)
+
+
+def _read_label(feature: Any, name: str) -> Label:
+    kind = feature.WhichOneof("kind")
+    values = list(getattr(feature, kind).value) if kind else []
+    if kind == "bytes_list" and len(values) == 1:
+        return _read_name(values[0], name)
+    if values and kind in ("float_list", "int64_list"):
+        if kind == "int64_list" and len(values) == 1:
+            return int(values[0])
+        if not all(map(math.isfinite, values)):
+            raise _BadRecordError(f"feature {name!r} holds a value that is no finite number")
+        return [float(value) for value in values]
+    raise _BadRecordError(
+        f"feature {name!r} holds {len(values)} values; expected a class, labels or numbers"
+    )
+
+
+def _read_name(value: bytes, name: str) -> str:
+    try:
+        text = value.decode("utf-8")
+    except UnicodeDecodeError:
+        raise _BadRecordError(f"feature {name!r} is no UTF-8 text") from None
+    if not text.strip() or text in MISSING_WORDS:
+        raise _BadRecordError(f"feature {name!r} is {text!r}, which stands for no class")
+    return text

@@ -1,0 +1,258 @@
+"""Records -> files, once: what TFDS and TFRecord hold becomes a folder in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from kft.data.found import Found, listed, sort_class_names
+from kft.data.refusing import list_bad, refuse_bad
+from kft.data.splits import Examples, Quarantined, SplitName, TargetKind
+from kft.errors import DataError
+from kft.runs.atomic import atomic_directory
+from kft.runs.caches import cache_folder
+
+_VERSION = 2  # counts changes of the layout below
+_INDEX = "examples.jsonl"
+_QUARANTINED = "quarantined.jsonl"
+_SIGNATURES = (
+    (b"\xff\xd8\xff", ".jpg"),
+    (b"\x89PNG", ".png"),
+    (b"GIF8", ".gif"),
+    (b"BM", ".bmp"),
+    (b"RIFF", ".webp"),
+)
+Label = int | str | list[float]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One labelled picture of a record file.
+
+    Attributes:
+        id: Name within the data set.
+        split: The split it is given to, or None.
+        image: The encoded picture.
+        label: Class index, class name, or the values of labels or numbers.
+    """
+
+    id: str
+    split: SplitName | None
+    image: bytes
+    label: Label
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """The files of unpacked records, with their labels, and the records that cannot be used."""
+
+    ids: tuple[str, ...]
+    paths: tuple[str, ...]
+    splits: tuple[SplitName | None, ...]
+    labels: tuple[Label, ...]
+    quarantined: tuple[Quarantined, ...]
+
+
+def unpack(
+    sources: Sequence[Path], request: object, read: Callable[[], Iterable[Record | Quarantined]]
+) -> Unpacked:
+    """The records as files: unpacked now, or found in the cache.
+
+    The folder is named after the sources' names, sizes and times of change
+    and after `request`, and takes its name only when it is whole.
+
+    Args:
+        sources: The files that the records come from.
+        request: What is asked of them, as JSON would hold it.
+        read: Gives the records, and of those that cannot be used why; called
+            only where they are not in the cache.
+
+    Raises:
+        DataError: There is no record that can be used.
+    """
+    target = cache_folder("unpacked") / _make_key(sources, request)
+    if not target.is_dir():
+        try:
+            with atomic_directory(target) as folder:
+                _write(folder, read(), str(sources[0]))
+        except OSError:
+            if not target.is_dir():  # else another process was first, with the same content
+                raise
+    return _read_index(target)
+
+
+def _make_key(sources: Sequence[Path], request: object) -> str:
+    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
+    return hashlib.sha256(json.dumps([_VERSION, stats, request]).encode()).hexdigest()[:32]
+
+
+def _write(folder: Path, records: Iterable[Record | Quarantined], source: str) -> None:
+    """Write pictures, index, and what cannot be used."""
+    count = 0
+    bad: list[Quarantined] = []
+    with (folder / _INDEX).open("w", encoding="utf-8") as index:
+        for record in records:
+            if isinstance(record, Quarantined):
+                bad.append(record)
+                continue
+            count += 1
+            name = f"{count // 1000:03d}/{count:06d}{_find_ending(record.image)}"
+            path = folder / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(record.image)
+            index.write(json.dumps([record.id, name, record.split, record.label]) + "\n")
+    if not count:
+        refuse_bad(bad, len(bad), on_bad="stop", source=source, what="records")
+        raise DataError(f"{source}: the files hold no record.")
+    lines = [json.dumps([one.name, one.path, one.reason]) + "\n" for one in bad]
+    (folder / _QUARANTINED).write_text("".join(lines), encoding="utf-8")
+
+
+def _read_index(folder: Path) -> Unpacked:
+    ids, names, splits, labels = zip(*_read_lines(folder / _INDEX), strict=True)
+    paths = tuple(str(folder / name) for name in names)
+    bad = tuple(Quarantined(*line) for line in _read_lines(folder / _QUARANTINED))
+    return Unpacked(ids, paths, splits, labels, bad)
+
+
+def _read_lines(path: Path) -> list[list[Any]]:
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def _find_ending(image: bytes) -> str:
+    return next((ending for start, ending in _SIGNATURES if image.startswith(start)), ".unknown")
+
+
+def to_found(
+    unpacked: Unpacked,
+    *,
+    class_names: Sequence[str],
+    target: str,
+    source: str,
+    on_bad: Literal["quarantine", "stop"],
+) -> Found:
+    """Labels of unpacked records -> targets.
+
+    Args:
+        unpacked: The files and their labels.
+        class_names: Names by index, where they are known.
+        target: `auto`, `class`, `labels` or `number`.
+        source: What was read, for messages.
+        on_bad: `data.on_bad`.
+
+    Raises:
+        DataError: Labels of more than one kind or length, an index beyond the
+            names, a single class, a class without a record that can be used,
+            or records that cannot be used where `on_bad` is `stop`.
+    """
+    kinds = {type(label) for label in unpacked.labels}
+    if len(kinds) > 1:
+        raise DataError(f"{source}: labels of more than one type; expected one for all records.")
+    if kinds == {int} and class_names and target != "number":
+        unpacked = _leave_out_unlabelled(unpacked)
+    total = len(unpacked.ids) + len(unpacked.quarantined)
+    refuse_bad(unpacked.quarantined, total, on_bad=on_bad, source=source, what="records")
+    labels = unpacked.labels
+    if kinds == {int} and target == "number":
+        labels = tuple([float(label)] for label in labels)  # type: ignore[arg-type]
+    kind: TargetKind = "class"
+    if isinstance(labels[0], list):
+        kind, names, targets = _read_vectors(labels, class_names, target, source)
+    elif target in ("labels", "number"):
+        raise DataError(f"data.target: {target!r}, but {source} holds one class per record.")
+    else:
+        names, targets = _read_classes(unpacked, class_names, source)
+    given = tuple(split for split in unpacked.splits if split is not None)
+    examples = Examples(unpacked.ids, unpacked.paths, targets)
+    return Found(examples, given or None, kind, names, source, quarantined=unpacked.quarantined)
+
+
+def _leave_out_unlabelled(unpacked: Unpacked) -> Unpacked:
+    """Quarantine records of a negative index, which is how data sets say that there is no label.
+
+    In Python it would be counted from the end of the names.
+    """
+    numbered = list(enumerate(map(int, unpacked.labels)))  # type: ignore[arg-type]
+    kept = [place for place, label in numbered if label >= 0]
+    bad = [
+        Quarantined(unpacked.ids[place], unpacked.paths[place], f"label {label}: it is unlabelled")
+        for place, label in numbered
+        if label < 0
+    ]
+    return Unpacked(
+        ids=tuple(unpacked.ids[place] for place in kept),
+        paths=tuple(unpacked.paths[place] for place in kept),
+        splits=tuple(unpacked.splits[place] for place in kept),
+        labels=tuple(unpacked.labels[place] for place in kept),
+        quarantined=(*unpacked.quarantined, *bad),
+    )
+
+
+def _read_classes(
+    unpacked: Unpacked, class_names: Sequence[str], source: str
+) -> tuple[tuple[str, ...], np.ndarray]:
+    labels: Sequence[Label] = unpacked.labels
+    if class_names and isinstance(labels[0], int):
+        beyond = sorted({i for i in labels if i >= len(class_names)})  # type: ignore[operator]
+        if beyond:
+            raise DataError(
+                f"{source}: label {beyond[0]} is beyond the {len(class_names)} names of "
+                f"data.records.class_names (0 to {len(class_names) - 1}). Name every class."
+            )
+        labels = [class_names[i] for i in labels]  # type: ignore[index]
+    found = sort_class_names(str(label) for label in labels)
+    names = tuple(class_names) or found
+    unnamed, empty = sorted(set(found) - set(names)), [n for n in names if n not in found]
+    if unnamed:
+        raise DataError(
+            f"{source}: label {unnamed[0]!r} is not in data.records.class_names "
+            f"({listed(names)}). Add it."
+        )
+    if empty:
+        bad = (
+            f"\nRecords left out:\n{list_bad(unpacked.quarantined)}" if unpacked.quarantined else ""
+        )
+        raise DataError(
+            f"{source}: class {listed(empty)} has no example, so it cannot be learned. Name the "
+            f"classes that have some in data.records.class_names.{bad}"
+        )
+    if len(names) < 2:
+        raise DataError(
+            f"{source}: one class, {names[0]!r}; telling classes apart needs at least two."
+        )
+    index = {name: i for i, name in enumerate(names)}
+    return names, np.asarray([index[str(label)] for label in labels], dtype=np.int64)
+
+
+def _read_vectors(
+    labels: Sequence[Label], class_names: Sequence[str], target: str, source: str
+) -> tuple[TargetKind, tuple[str, ...], np.ndarray]:
+    lengths = sorted({len(label) for label in labels})  # type: ignore[arg-type]
+    if len(lengths) > 1 or lengths == [0]:
+        raise DataError(f"{source}: labels have {lengths} values; expected the same number in all.")
+    targets = np.asarray(labels, dtype=np.float32)
+    if class_names and len(class_names) != lengths[0]:
+        raise DataError(
+            f"data.records.class_names: {len(class_names)} names, but {source} holds "
+            f"{lengths[0]} values per record. Name each value."
+        )
+    if target == "class":
+        raise DataError(
+            f"data.target: `class`, but {source} holds {lengths[0]} values per record; "
+            "allowed: labels (all 0 or 1), number."
+        )
+    if not np.isfinite(targets).all():
+        raise DataError(f"{source}: a label is not a finite number.")
+    binary = bool(np.isin(targets, (0.0, 1.0)).all())
+    if target == "labels" and not binary:
+        raise DataError(f"{source}: data.target is `labels`, but values other than 0 and 1 occur.")
+    names = tuple(class_names) or tuple(f"label_{i}" for i in range(lengths[0]))
+    is_labels = target == "labels" or (target == "auto" and binary and lengths[0] > 1)
+    return ("labels" if is_labels else "number"), names, targets

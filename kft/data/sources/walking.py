@@ -1,0 +1,151 @@
+"""Every file below a folder: a picture to be looked at, one that cannot be, or none."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath
+
+from kft.data.found import IMAGE_ENDINGS, readable
+from kft.data.paths import PathFinder
+from kft.data.splits import Quarantined
+from kft.errors import DataError
+
+# What systems and programs leave in folders, in lower case -> as it is usually written.
+_SYSTEM_NAMES = {
+    name.lower(): name
+    for name in (
+        "__MACOSX",
+        ".DS_Store",
+        ".ipynb_checkpoints",
+        "Thumbs.db",
+        "desktop.ini",
+        "@eaDir",
+        "lost+found",
+    )
+}
+_HIDDEN = "hidden"
+# How pictures begin, for files without an ending; "BM" alone is too little to go by.
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
+_ADVICE = (
+    "the data folder. Copy it there, or name the folder that it leads to in data.folders.outside"
+)
+
+
+def find_hidden(name: str) -> str | None:
+    """Why a name belongs to the system and not to the data; None where it does not."""
+    return _SYSTEM_NAMES.get(name.lower()) or (_HIDDEN if name.startswith(".") else None)
+
+
+class Walker:
+    """Goes through folders, by way of links too, and accounts for every file.
+
+    Args:
+        root: The data folder.
+        outside: Folders beside it that links may lead into.
+
+    Attributes:
+        ignored: Reason -> files that are no pictures, or not meant as such.
+        quarantined: What cannot even be looked at.
+    """
+
+    def __init__(self, root: Path, outside: Sequence[str] = ()) -> None:
+        self._root = str(root)
+        self._finder = PathFinder(root, outside, advice=_ADVICE)
+        # Folders that links led to. Each is entered once by a link, so that circles end.
+        self._followed = {os.path.realpath(root)}
+        self.ignored: Counter[str] = Counter()
+        self.quarantined: list[Quarantined] = []
+
+    def walk(self, folder: Path) -> Iterator[str]:
+        """Paths of the files below a folder that are to be looked at as pictures."""
+        for entry in self._list(str(folder)):
+            hidden = find_hidden(entry.name)
+            if hidden is not None:
+                self.ignored[hidden] += count_files(entry)
+            elif entry.is_symlink():
+                yield from self._follow(entry)
+            elif entry.is_dir():
+                yield from self.walk(Path(entry.path))
+            elif not self.is_picture(entry):
+                self.ignored[describe_ending(entry.name)] += 1
+            elif entry.is_file():
+                yield entry.path
+            else:
+                self._quarantine(entry.path, "a pipe or device, not a file")
+
+    def _list(self, folder: str) -> list[os.DirEntry[str]]:
+        try:
+            return sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            self._quarantine(folder, f"a folder that cannot be read ({error.strerror})")
+            return []
+
+    def _follow(self, link: os.DirEntry[str]) -> Iterator[str]:
+        if Path(link.path).is_dir():
+            yield from self._enter(link)
+            return
+        ending = PurePath(link.name).suffix
+        if ending and not self.is_picture(link):
+            self.ignored[describe_ending(link.name)] += 1
+            return
+        problem = self._finder.find_problem(link.path)
+        if problem is not None:
+            self._quarantine(link.path, problem)
+        elif self.is_picture(link):
+            yield link.path
+        else:
+            self.ignored[describe_ending(link.name)] += 1
+
+    def refuse_outside(self, folder: Path) -> None:
+        """Make sure that a folder which the layout asks for lies in the data folder.
+
+        Raises:
+            DataError: It is a link that leads out of it.
+        """
+        real = os.path.realpath(folder)
+        if not self._finder.is_allowed(real):
+            raise DataError(f"{folder}: {self._finder.describe_outside(str(folder), real)}.")
+
+    def _enter(self, link: os.DirEntry[str]) -> Iterator[str]:
+        real = os.path.realpath(link.path)
+        if not self._finder.is_allowed(real):
+            self._quarantine(link.path, self._finder.describe_outside(link.path, real))
+        elif real in self._followed or Path(link.path).parent.resolve().is_relative_to(real):
+            self.ignored["link to a folder that is read already"] += 1
+        else:
+            self._followed.add(real)
+            yield from self.walk(Path(link.path))
+
+    @staticmethod
+    def is_picture(entry: os.DirEntry[str]) -> bool:
+        """Whether it is to be looked at: by its ending, and by its first bytes if it has none."""
+        ending = PurePath(entry.name).suffix.lower()
+        if ending:
+            return ending in IMAGE_ENDINGS
+        return entry.is_file() and _begins_as_picture(entry.path)
+
+    def _quarantine(self, path: str, reason: str) -> None:
+        name = os.path.relpath(path, self._root)
+        self.quarantined.append(Quarantined(readable(name), readable(path), reason))
+
+
+def _begins_as_picture(path: str) -> bool:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(8).startswith(_SIGNATURES)
+    except OSError:
+        return False
+
+
+def count_files(entry: os.DirEntry[str]) -> int:
+    """Files below a folder, links not followed; 1 for a file."""
+    if not entry.is_dir(follow_symlinks=False):
+        return 1
+    return sum(len(files) for _, _, files in os.walk(entry.path))
+
+
+def describe_ending(name: str) -> str:
+    """As 'ending .txt', for what is left aside for it."""
+    return f"ending {PurePath(name).suffix.lower() or '(none)'}"

@@ -1,0 +1,252 @@
+"""Found examples -> train, validation and holdout: seeded, stratified, whatever the file order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+
+from kft.config.schema import DataConfig
+from kft.data.found import Found, listed
+from kft.data.splits import SPLIT_NAMES, Examples, SplitName
+from kft.data.splitting.by_time import find_starts, format_time, latest_times
+from kft.data.splitting.carving import Cut, carve
+from kft.data.splitting.grouping import find_groups, join_units, name_grouping
+from kft.data.splitting.split_files import read_splits
+from kft.errors import DataError
+
+Alike = Sequence[Sequence[int]]
+
+
+def split_examples(
+    found: Found, config: DataConfig, *, alike: Alike = ()
+) -> dict[SplitName, Examples]:
+    """The examples of each split, in the order of their ids.
+
+    Splits that a file or the source names are kept. A missing validation or
+    holdout is carved from train: stratified and by lot, by group, by time or
+    in folds, as `data.split` says. The same ids and targets give the same
+    split, whatever their order; where examples are dealt out one by one, one
+    more of them moves few others.
+
+    Args:
+        found: What a source found.
+        config: The `data` section.
+        alike: Sets of positions in `found.examples` that look the same. With
+            `split.near_duplicates: together` a set stays on one side of what
+            is carved.
+
+    Raises:
+        DataError: A class has too few examples or groups for the splits asked
+            for, or is missing from one; groups, times or the file do not fit
+            the data; nothing is left to train on.
+    """
+    order = sorted(range(len(found.examples)), key=lambda i: found.examples.ids[i])
+    alike = _follow(alike, order)
+    found = _take(found, order)
+    splits = _split(found, config, alike)
+    members = {name: np.flatnonzero(splits == name) for name in SPLIT_NAMES}
+    if not len(members["train"]):
+        raise DataError(f"{found.source}: no example is in the train split.")
+    _refuse_missing_classes(found, config, members)
+    return {name: found.examples.take(members[name]) for name in SPLIT_NAMES}
+
+
+def _take(found: Found, order: Sequence[int]) -> Found:
+    """The same examples in another order."""
+    return replace(
+        found,
+        examples=found.examples.take(order),
+        given_splits=found.given_splits and tuple(found.given_splits[i] for i in order),
+        groups=found.groups and tuple(found.groups[i] for i in order),
+        times=found.times and tuple(found.times[i] for i in order),
+    )
+
+
+def _split(found: Found, config: DataConfig, alike: Alike) -> np.ndarray:
+    """The split of each example, an array of names."""
+    if config.split.file is not None:
+        return np.asarray(read_splits(found, config.split.file), dtype=object)
+    splits = _given(found)
+    if "train" not in splits:
+        return splits
+    groups = find_groups(found, config.split)
+    if groups is not None:
+        _refuse_divided_groups(found, config, groups)
+    cut = _make_cut(found, config, groups)
+    if cut is None:
+        return splits
+    positions, unit_of = _find_units(found, config, groups, alike)
+    if found.times is None:
+        splits[positions] = carve(found, positions, unit_of, cut)
+        return splits
+    starts = find_starts(found, positions, unit_of, cut.shares)
+    times = latest_times(found, positions, unit_of)
+    for name in ("validation", "holdout"):
+        if name in starts:
+            splits[positions[times >= starts[name]]] = name
+    return splits
+
+
+def _given(found: Found) -> np.ndarray:
+    """The split that the source names for each example; train where it names none."""
+    splits = found.given_splits or ("train",) * len(found.examples)
+    return np.asarray(splits, dtype=object)
+
+
+def _make_cut(found: Found, config: DataConfig, groups: Sequence[str] | None) -> Cut | None:
+    """What is to be carved out of the training examples; None for nothing.
+
+    Raises:
+        DataError: A setting would have no effect on these data.
+    """
+    split, given = config.split, set(_given(found))
+    shares = {name: getattr(config, name) for name in SPLIT_NAMES[1:] if name not in given}
+    shares = {name: share for name, share in shares.items() if share > 0.0}
+    if split.time_column is not None and found.times is None:
+        raise DataError(
+            f"data.split.time_column: {found.source} has no columns; a table has. "
+            "Leave it out to split by lot."
+        )
+    if found.times is not None and not shares:
+        raise DataError(
+            f"data.split.time_column: {found.source} names the splits of its examples, so that "
+            "nothing is left to split by time. Leave it out, or the splits."
+        )
+    if split.folds is not None:
+        if "validation" in given:
+            raise DataError(
+                f"data.split.folds: {found.source} names its validation examples, but folds take "
+                "turns at being validation. Leave data.split.folds out, or let train hold them."
+            )
+        # Without a holdout to carve, all of train is folded.
+        shares = shares if "holdout" in shares else {}
+    elif not shares:
+        return None
+    grouping = None if groups is None else name_grouping(split)
+    return Cut(shares, config.split_seed, split.folds, split.fold, grouping)
+
+
+def _find_units(
+    found: Found, config: DataConfig, groups: Sequence[str] | None, alike: Alike
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the training examples, and the unit of each."""
+    positions: list[int] = np.flatnonzero(_given(found) == "train").tolist()
+    if config.split.near_duplicates == "ignore":
+        alike = ()
+    inside = groups and [groups[i] for i in positions]
+    return np.asarray(positions), join_units(len(positions), inside, _follow(alike, positions))
+
+
+def _follow(alike: Alike, order: Sequence[int]) -> Alike:
+    """Where the members of each set are in `order`, as far as they are in it."""
+    if not alike:
+        return ()
+    place_of = {position: place for place, position in enumerate(order)}
+    return [[place_of[i] for i in positions if i in place_of] for positions in alike]
+
+
+def _refuse_divided_groups(found: Found, config: DataConfig, groups: Sequence[str]) -> None:
+    """Refuse splits of the source that put a group on two sides."""
+    splits_of: dict[str, set[SplitName]] = {}
+    for group, split in zip(groups, _given(found), strict=True):
+        splits_of.setdefault(group, set()).add(split)
+    divided = sorted(group for group, splits in splits_of.items() if len(splits) > 1)
+    if divided:
+        names = [f"{group} ({', '.join(sorted(splits_of[group]))})" for group in divided]
+        raise DataError(
+            f"{found.source}: the splits that it names divide groups by "
+            f"{name_grouping(config.split)}: {listed(names)}. Move the examples of a group to one "
+            "side, or leave the splits out to have kft make them."
+        )
+
+
+def _refuse_missing_classes(
+    found: Found, config: DataConfig, members: Mapping[SplitName, np.ndarray]
+) -> None:
+    """Refuse a class that some split has and another lacks."""
+    if found.target_kind == "number":
+        return
+    present = {
+        split: _find_present(found.examples.targets[positions])
+        for split, positions in members.items()
+        if len(positions)
+    }
+    for (split, classes), (other, others) in product(present.items(), repeat=2):
+        names = [found.class_names[index] for index in sorted(others - classes)]
+        if names:
+            word = "class" if found.target_kind == "class" else "label"
+            fate = "learned" if split == "train" else "judged"
+            raise DataError(
+                f"{found.source}: {word} {listed(names)} is in the {other} split, but not in "
+                f"{split}, so it could never be {fate}. Add examples of it to {split} or "
+                f"remove the {word}{_another_way(found, config, split)}."
+            )
+
+
+def _find_present(targets: np.ndarray) -> set[int]:
+    """Indices of the classes, or of the labels, that occur."""
+    if targets.ndim == 1:
+        return set(np.unique(targets).tolist())
+    return set(np.flatnonzero((targets > 0.5).any(axis=0)).tolist())
+
+
+def _another_way(found: Found, config: DataConfig, split: SplitName) -> str:
+    """What else may be done about a class that a split lacks."""
+    if config.split.file is not None:
+        return ", or leave data.split.file out to have a new split made"
+    if found.times is not None:
+        return (
+            ", set other shares (data.validation, data.holdout), or leave data.split.time_column "
+            "out to split by lot"
+        )
+    return "" if split == "train" else f", or have kft take the {split} split from train"
+
+
+def describe_origin(found: Found, config: DataConfig, *, alike: Alike = ()) -> str:
+    """How the split was made, in words; the arguments are those of `split_examples`."""
+    if config.split.file is not None:
+        return f"{found.source}; splits of {config.split.file}"
+    given = [name for name in SPLIT_NAMES if name in (found.given_splits or ())]
+    parts = [found.source]
+    if given:
+        parts.append(f"given: {', '.join(given)}")
+    groups = find_groups(found, config.split)
+    cut = _make_cut(found, config, groups)
+    if cut is not None:
+        positions, unit_of = _find_units(found, config, groups, alike)
+        how = (
+            _describe_cut(found, config, cut, groups and [groups[int(i)] for i in positions])
+            if found.times is None
+            else _describe_starts(find_starts(found, positions, unit_of, cut.shares))
+        )
+        parts.append(f"taken from {'train' if given else 'all'} {how}")
+        sets = sum(len(examples) > 1 for examples in alike)
+        if sets and config.split.near_duplicates == "together":
+            parts.append(f"near duplicates kept together ({sets} set{'s' * (sets != 1)})")
+    return "; ".join(parts)
+
+
+def _describe_cut(found: Found, config: DataConfig, cut: Cut, groups: Sequence[str] | None) -> str:
+    """As 'by speaker: 6 groups, stratified by class, seed 0: validation 0.2, holdout 0.2'."""
+    strata = {
+        "class": "stratified by class",
+        "labels": "stratified by label",
+        "number": "at random",
+    }
+    how = [f"{strata[found.target_kind]}, seed {cut.seed}"]
+    if groups is not None:
+        how.insert(0, f"by {cut.grouping}: {len(set(groups))} groups")
+    carved = [f"{name} {share:g}" for name, share in cut.shares.items()]
+    if cut.folds is not None:
+        carved = [f"validation is fold {cut.fold} of {cut.folds}, counted from 0"]
+        carved += [f"holdout {config.holdout:g}"] * ("holdout" in cut.shares)
+    return f"{', '.join(how)}: {', '.join(carved)}"
+
+
+def _describe_starts(starts: Mapping[SplitName, float]) -> str:
+    """As 'by time: validation from 2024-03-01, holdout from 2024-05-01'."""
+    told = [f"{name} from {format_time(starts[name])}" for name in SPLIT_NAMES if name in starts]
+    return f"by time: {', '.join(told)}"

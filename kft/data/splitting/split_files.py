@@ -1,0 +1,192 @@
+"""splits.csv: which example is in which split, written by a run and taken by the next."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kft.data.found import Found, listed
+from kft.data.splits import SPLIT_NAMES, SplitName, Splits, TargetKind, format_target
+from kft.errors import DataError, first_line
+from kft.registry import suggest
+from kft.runs.atomic import write_bytes
+
+_COLUMNS = ["split", "id", "target"]
+# File names that are no UTF-8 keep their bytes.
+_ERRORS = "surrogateescape"
+
+
+def write_splits_csv(splits: Splits, path: Path | str) -> None:
+    """Write the columns split, id, target, one line for each example."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for name in SPLIT_NAMES:
+        examples = splits.get(name)
+        for example_id, target in zip(examples.ids, examples.targets, strict=True):
+            value = format_target(target, splits.target_kind, splits.class_names)
+            writer.writerow([name, example_id, value])
+    write_bytes(path, text.getvalue().encode(errors=_ERRORS))
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What a file says of one example."""
+
+    number: int
+    split: SplitName
+    target: str
+
+
+def read_splits(found: Found, file: str) -> tuple[SplitName, ...]:
+    """The split of each example, by its name, as a file says it.
+
+    Args:
+        found: What a source found.
+        file: A file as `write_splits_csv` writes it.
+
+    Raises:
+        DataError: The file is no such file, it and the data differ in their examples or targets,
+            or the source says another split.
+    """
+    path = Path(file).expanduser()
+    lines = _read_lines(path)
+    _refuse_other_examples(found, path, lines)
+    splits = tuple(lines[name].split for name in found.examples.ids)
+    _refuse_other_splits(found, path, splits)
+    return splits
+
+
+def _read_lines(path: Path) -> dict[str, _Line]:
+    """Name of an example -> its line."""
+    where = f"data.split.file: {path}"
+    try:
+        text = path.read_bytes().decode("utf-8-sig", errors=_ERRORS)
+    except OSError as error:
+        raise DataError(
+            f"{where} cannot be read: {error.strerror}. Name the splits.csv of a run; the "
+            f"working directory is {Path.cwd()}."
+        ) from None
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines: dict[str, _Line] = {}
+    try:
+        header = next(reader, [])
+        if header != _COLUMNS:
+            raise DataError(
+                f"{where} begins with {','.join(header)[:100]!r}, not with split,id,target as the "
+                "splits.csv of a run does. For a table with a column of splits set "
+                "data.table.split_column."
+            )
+        for row in reader:
+            if row:
+                _add_line(lines, row, reader.line_num, where)
+    except csv.Error as error:
+        raise DataError(
+            f"{where}, line {reader.line_num}: {first_line(error)} Take the file as the run "
+            "wrote it."
+        ) from None
+    return lines
+
+
+def _add_line(lines: dict[str, _Line], row: list[str], number: int, where: str) -> None:
+    if len(row) != len(_COLUMNS):
+        raise DataError(
+            f"{where}, line {number}: {len(row)} values; expected 3: split, id, target."
+        )
+    split, name, target = row
+    if split not in SPLIT_NAMES:
+        raise DataError(
+            f"{where}, line {number}: {split!r} is no split. {suggest(split, SPLIT_NAMES)}"
+        )
+    if name in lines:
+        raise DataError(
+            f"{where}, line {number}: {name!r} stands in line {lines[name].number} already. "
+            "Keep one of the lines."
+        )
+    lines[name] = _Line(number, split, target)  # type: ignore[arg-type]
+
+
+def _refuse_other_examples(found: Found, path: Path, lines: dict[str, _Line]) -> None:
+    """Refuse a file that is of other examples, or of other targets."""
+    names = set(found.examples.ids)
+    reasons = {left_out.name: left_out.reason for left_out in found.quarantined}
+    gone = [
+        f"{name} ({reasons[name]})" if name in reasons else name
+        for name in sorted(lines.keys() - names)
+    ]
+    new = sorted(names - lines.keys())
+    changed = [
+        f"{name} ({lines[name].target!r} there, {value!r} now)"
+        for name, value in _format_targets(found)
+        if name in lines and not _are_equal(lines[name].target, value, found.target_kind)
+    ]
+    problems = []
+    if gone:
+        problems.append(
+            f"{len(gone)} of its {len(lines)} examples are not found: {listed(gone)}. Put them "
+            "back, or remove their lines."
+        )
+    if new:
+        problems.append(
+            f"{len(new)} of {len(names)} examples found are not in it: {listed(new)}. Give each "
+            "a line, or remove them from the data."
+        )
+    if changed:
+        problems.append(
+            f"the target of {len(changed)} of {len(names)} examples differs: {listed(changed)}. "
+            "Correct the data, or the lines."
+        )
+    if problems:
+        told = "\n".join(f"  - {problem}" for problem in problems)
+        raise DataError(
+            f"data.split.file: {path} does not fit {found.source}.\n{told}\n"
+            "Leave data.split.file out to have a new split made."
+        )
+
+
+def _format_targets(found: Found) -> list[tuple[str, str]]:
+    examples = found.examples
+    return [
+        (name, format_target(target, found.target_kind, found.class_names))
+        for name, target in zip(examples.ids, examples.targets, strict=True)
+    ]
+
+
+def _are_equal(written: str, value: str, kind: TargetKind) -> bool:
+    if written == value or kind == "class":
+        return written == value
+    if kind == "labels":
+        # The columns of a table may be named in another order.
+        return sorted(written.split(";")) == sorted(value.split(";"))
+    try:
+        there, now = (np.asarray(text.split(";"), np.float32) for text in (written, value))
+    except ValueError:
+        return False
+    return np.array_equal(there, now)
+
+
+def _refuse_other_splits(found: Found, path: Path, splits: Sequence[SplitName]) -> None:
+    """Refuse a file that moves what the source itself puts in a split.
+
+    Of what the source gives for training, a run may have taken validation or the holdout, where
+    the source gives none.
+    """
+    if found.given_splits is None:
+        return
+    given = set(found.given_splits)
+    moved = [
+        f"{name} ({split} there, {source})"
+        for name, split, source in zip(found.examples.ids, splits, found.given_splits, strict=True)
+        if split != source and (source != "train" or split in given)
+    ]
+    if moved:
+        raise DataError(
+            f"data.split.file: {path} and {found.source} put {len(moved)} of {len(splits)} "
+            f"examples in different splits: {listed(moved)}. Leave data.split.file out "
+            "to have those of the source."
+        )
