@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from kft.cli.options import pipeline_options, with_trust
+from kft.cli.options import pipeline_options, with_options
 
 
 @click.command("audit", short_help="Look for what is wrong with the data, before training.")
@@ -52,7 +52,7 @@ def command(
     from kft.cli.startup import start_tensorflow
     from kft.config import load_pipeline
 
-    pipeline = load_pipeline(source, with_trust(overrides, trust))
+    pipeline = load_pipeline(source, with_options(overrides, trust=trust))
     if page is not None:
         _check_page(page)
     start_tensorflow(pipeline)

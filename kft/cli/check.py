@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import click
 
-from kft.cli.options import overrides_argument, trust_option, with_trust
+from kft.cli.options import on_bad_option, overrides_argument, trust_option, with_options
 
 
 @click.command("check", short_help="Show what a run would do, without training.")
 @click.argument("source", metavar="DATA|PIPELINE.yaml", required=False)
 @overrides_argument
 @trust_option
+@on_bad_option
 @click.option("--schema", is_flag=True, help="Print the JSON schema of pipeline files, and stop.")
-def command(source: str | None, overrides: tuple[str, ...], trust: bool, schema: bool) -> None:
+def command(
+    source: str | None,
+    overrides: tuple[str, ...],
+    trust: bool,
+    *,
+    on_bad: str | None,
+    schema: bool,
+) -> None:
     """Show what a run would do, without training.
 
     Prints the resolved pipeline with every default, the data and its split,
@@ -37,7 +45,7 @@ def command(source: str | None, overrides: tuple[str, ...], trust: bool, schema:
     from kft.config import load_pipeline
     from kft.measuring import describe_choices, load_measured
 
-    pipeline = load_pipeline(source, with_trust(overrides, trust))
+    pipeline = load_pipeline(source, with_options(overrides, trust=trust, on_bad=on_bad))
     start_tensorflow(pipeline)
 
     from kft.training import Display

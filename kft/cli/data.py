@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kft.cli.options import pipeline_options, with_trust
+from kft.cli.options import on_bad_option, pipeline_options, with_options
 
 if TYPE_CHECKING:
     from kft.config import BackboneConfig, Pipeline
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("data", short_help="Show the data: splits, classes, augmented pictures.")
 @pipeline_options
+@on_bad_option
 @click.option(
     "--show-augmented",
     "picture",
@@ -43,6 +44,7 @@ def command(
     overrides: tuple[str, ...],
     trust: bool,
     *,
+    on_bad: str | None,
     picture: Path | None,
     preset: str | None,
     pictures: int,
@@ -67,10 +69,10 @@ def command(
 
     if preset is not None:
         overrides = (*overrides, f"data.augmentation={preset}")
-    pipeline = load_pipeline(source, with_trust(overrides, trust))
+    pipeline = load_pipeline(source, with_options(overrides, trust=trust, on_bad=on_bad))
     if picture is not None:
         _check_picture(picture, pipeline.data.augmentation)
-    start_tensorflow()
+    start_tensorflow(pipeline)
 
     from kft.data import load_splits
     from kft.training import Display

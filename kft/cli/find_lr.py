@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from kft.cli.options import pipeline_options, with_trust
+from kft.cli.options import pipeline_options, with_options
 
 
 @click.command("find-lr", short_help="Find a learning rate by a range test, with a plot.")
@@ -39,7 +39,7 @@ def command(
     from kft.cli.startup import start_tensorflow
     from kft.config import load_pipeline
 
-    pipeline = load_pipeline(source, with_trust(overrides, trust))
+    pipeline = load_pipeline(source, with_options(overrides, trust=trust))
     start_tensorflow(pipeline)
 
     from kft.rate_finding import find_learning_rate

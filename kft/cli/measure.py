@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from kft.cli.options import overrides_argument, trust_option, with_trust
+from kft.cli.options import overrides_argument, trust_option, with_options
 
 
 @click.command("measure", short_help="Find the fastest settings for this machine and model.")
@@ -49,7 +49,7 @@ def command(
     if source is not None and "=" in source and not Path(source).exists():
         overrides = (source, *overrides)
         source = None
-    pipeline = load_pipeline(source, with_trust(overrides, trust))
+    pipeline = load_pipeline(source, with_options(overrides, trust=trust))
 
     def say(text: str) -> None:
         click.echo(text, err=True)

@@ -16,6 +16,12 @@ trust_option = click.option(
     is_flag=True,
     help="Accept a legacy .h5 weights file whose digest kft does not know.",
 )
+on_bad_option = click.option(
+    "--on-bad",
+    type=click.Choice(["quarantine", "stop"]),
+    help="Leave out files that cannot be used, by name and reason, or do not begin; by default "
+    "they are left out.",
+)
 run_id_option = click.option(
     "--run-id", metavar="NAME", help="Name of the run's directory; by default made of the time."
 )
@@ -28,6 +34,10 @@ def pipeline_options(command: Command) -> Command:
     return command
 
 
-def with_trust(overrides: tuple[str, ...], trust: bool) -> list[str]:
-    """The overrides, with --trust as one of them."""
-    return [*overrides, *(["backbone.trust=true"] if trust else [])]
+def with_options(
+    overrides: tuple[str, ...], *, trust: bool, on_bad: str | None = None
+) -> list[str]:
+    """The overrides, with --trust and --on-bad among them."""
+    of_trust = ["backbone.trust=true"] if trust else []
+    of_bad = [f"data.on_bad={on_bad}"] if on_bad is not None else []
+    return [*overrides, *of_trust, *of_bad]

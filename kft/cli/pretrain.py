@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import click
 
-from kft.cli.options import pipeline_options, run_id_option, with_trust
+from kft.cli.options import on_bad_option, pipeline_options, run_id_option, with_options
 
 
 @click.command("pretrain", short_help="Train a backbone of your own from random weights.")
 @pipeline_options
+@on_bad_option
 @run_id_option
-def command(source: str, overrides: tuple[str, ...], trust: bool, run_id: str | None) -> None:
+def command(
+    source: str,
+    overrides: tuple[str, ...],
+    trust: bool,
+    *,
+    on_bad: str | None,
+    run_id: str | None,
+) -> None:
     """Train a backbone of your own from random weights, on labelled pictures.
 
     The backbone is saved as runs/NAME/RUN_ID/backbone, a path that
@@ -29,7 +37,9 @@ def command(source: str, overrides: tuple[str, ...], trust: bool, run_id: str | 
 
     # A pipeline file says everything itself; data alone gets the settings of pretraining.
     defaults = [] if is_pipeline_file(source) else PRETRAINING_OVERRIDES
-    pipeline = load_pipeline(source, [*defaults, *with_trust(overrides, trust)])
+    pipeline = load_pipeline(
+        source, [*defaults, *with_options(overrides, trust=trust, on_bad=on_bad)]
+    )
     start_tensorflow(pipeline)
 
     from kft.training import Display

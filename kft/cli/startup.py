@@ -28,11 +28,16 @@ def start_tensorflow(pipeline: Pipeline | None = None) -> None:
     Args:
         pipeline: What will be run: its number of threads, which holds only if
             it is set before TensorFlow starts.
+
+    Raises:
+        DataError: There are no such data, which is told before the seconds of an import.
     """
     if pipeline is not None:
+        from kft.data.loading import check_source
         from kft.machine import set_threads
         from kft.measuring import apply_measured, load_measured
 
+        check_source(pipeline.data)
         set_threads(int(apply_measured(pipeline, load_measured(pipeline)).training.threads))
     if "tensorflow" in sys.modules:
         return

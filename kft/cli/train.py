@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import click
 
-from kft.cli.options import pipeline_options, run_id_option, with_trust
+from kft.cli.options import on_bad_option, pipeline_options, run_id_option, with_options
 
 
 @click.command("train", short_help="From labelled pictures to a measured, exported model.")
 @pipeline_options
+@on_bad_option
 @run_id_option
-def command(source: str, overrides: tuple[str, ...], trust: bool, run_id: str | None) -> None:
+def command(
+    source: str,
+    overrides: tuple[str, ...],
+    trust: bool,
+    *,
+    on_bad: str | None,
+    run_id: str | None,
+) -> None:
     """From labelled pictures to a measured, exported model.
 
     SOURCE is a folder of class folders (with or without train, validation and
@@ -28,7 +36,7 @@ def command(source: str, overrides: tuple[str, ...], trust: bool, run_id: str | 
     from kft.cli.startup import start_tensorflow
     from kft.config import load_pipeline
 
-    pipeline = load_pipeline(source, with_trust(overrides, trust))
+    pipeline = load_pipeline(source, with_options(overrides, trust=trust, on_bad=on_bad))
     start_tensorflow(pipeline)
 
     from kft.training import Display

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from kft.cli.options import pipeline_options, with_trust
+from kft.cli.options import pipeline_options, with_options
 
 
 @click.command("tune", short_help="Search for the best settings, then run them.")
@@ -25,7 +25,7 @@ def command(source: str, overrides: tuple[str, ...], trust: bool) -> None:
     from kft.cli.startup import start_tensorflow
     from kft.config import load_pipeline
 
-    pipeline = load_pipeline(source, with_trust(overrides, trust))
+    pipeline = load_pipeline(source, with_options(overrides, trust=trust))
     start_tensorflow(pipeline)
 
     from kft.training import Display

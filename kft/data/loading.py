@@ -81,6 +81,19 @@ def find_examples(config: DataConfig) -> Found:
     return found
 
 
+def check_source(config: DataConfig) -> None:
+    """Look whether there are data at all, in an instant and without TensorFlow.
+
+    Raises:
+        DataError: Nothing is there, it is of no known kind, or a TensorFlow Datasets entry is not
+            prepared on this machine.
+    """
+    if find_source(config) == "tfds":
+        from kft.data.sources.tfds import find_prepared
+
+        find_prepared(config.path or "")
+
+
 def find_source(config: DataConfig) -> str:
     """The name of the source, looking at `data.path` where the pipeline says `auto`.
 

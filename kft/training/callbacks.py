@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from kft.data.input.waiting import Waiting
 from kft.errors import TrainingError
 from kft.runs.atomic import write_text
 from kft.training.schedules import PhaseSchedule
@@ -114,27 +115,46 @@ class EndAfter(keras.callbacks.Callback):
 
 
 class StepTimes(keras.callbacks.Callback):
-    """Counts steps, and the time until the first one's end.
+    """Counts steps and their time, that of the first one apart: it holds the tracing.
 
     Args:
         begun: `time.monotonic()` when the phase began.
+        waiting: What the steps wait for their batches, where that is measured.
 
     Attributes:
         first_seconds: From then to the end of the first step.
         num_done: Steps so far.
     """
 
-    def __init__(self, begun: float) -> None:
+    def __init__(self, begun: float, waiting: Waiting | None = None) -> None:
         super().__init__()
-        self._begun = begun
+        self._begun = self._step_begun = begun
+        self._waiting = waiting
+        self._waited_first = 0.0
+        self._later_seconds = 0.0
         self.first_seconds = 0.0
         self.num_done = 0
 
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """A step asks for its batch."""
+        self._step_begun = time.monotonic()
+
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Count one step."""
+        now = time.monotonic()
         if not self.num_done:
-            self.first_seconds = time.monotonic() - self._begun
+            self.first_seconds = now - self._begun
+            self._waited_first = self._waiting.seconds if self._waiting is not None else 0.0
+        else:
+            self._later_seconds += now - self._step_begun
         self.num_done += 1
+
+    @property
+    def waiting_share(self) -> float | None:
+        """Share of the time of all steps but the first in which they waited for data."""
+        if self._waiting is None or not self._later_seconds:
+            return None
+        return (self._waiting.seconds - self._waited_first) / self._later_seconds
 
 
 class ReduceOnPlateau(keras.callbacks.Callback):

@@ -11,8 +11,10 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kft.config import TrainingConfig
+from kft.data.input.waiting import Waiting
 from kft.errors import TrainingError
 from kft.model import HEAD, Assembled, BlockTable
 from kft.objectives import make_supervised
@@ -49,6 +51,8 @@ class FittedPhase:
             without steps.
         steps_done: Fewer than the phase's where a callback ended it.
         traces: How often the training step was traced.
+        waiting_share: Share of the steps' time in which they waited for data, the first step
+            left out; None where it was not measured.
         is_undone: Whether the weights are those from before the phase: it was
             no better than they are.
         facts: JSON values: what was solved, tried, compared or averaged.
@@ -62,6 +66,7 @@ class FittedPhase:
     first_step_seconds: float = 0.0
     steps_done: int = 0
     traces: int = 0
+    waiting_share: float | None = None
     is_undone: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -110,6 +115,7 @@ class CompiledPhase:
         first_step: int = 0,
         is_validated: bool = True,
         callbacks: Sequence[Any] = (),
+        waiting: Waiting | None = None,
     ) -> None:
         """Fit for the steps of the phase, or fewer.
 
@@ -118,6 +124,7 @@ class CompiledPhase:
             first_step: Where in the phase's order of batches to begin.
             is_validated: Whether each epoch ends with a look at validation.
             callbacks: After kft's own, which end the run and refuse divergence.
+            waiting: Measures how long the steps wait for their batches.
 
         Raises:
             TrainingError: The loss is no number.
@@ -129,8 +136,9 @@ class CompiledPhase:
             own.append(self.averages)
         if self.config.schedule == "plateau" and is_validated:
             own.append(ReduceOnPlateau(self._schedule))
+        batches = self.given.train(first_step)
         self.model.fit(
-            self.given.train(first_step),
+            batches if waiting is None else waiting.watch(batches),
             epochs=-(-steps // self.phase.steps_per_epoch),
             steps_per_epoch=self.phase.steps_per_epoch,
             validation_data=self.given.validation if is_validated else None,
@@ -278,7 +286,10 @@ def fit_compiled(
     """
     phase = compiled.phase
     history = HistoryFile(folder / "history.csv")
-    steps = StepTimes(compiled.begun)
+    # Several replicas are fed ahead by a stage of their own, so that nothing can be measured here.
+    is_alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
+    waiting = Waiting() if is_alone else None
+    steps = StepTimes(compiled.begun, waiting)
     num_steps = phase.steps - first_step
     with display.track(title, num_steps) as advance:
         compiled.run(
@@ -290,6 +301,7 @@ def fit_compiled(
                 keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False),
                 *callbacks,
             ],
+            waiting=waiting,
         )
     is_chosen = choose_weights()
     unmoved: tuple[str, ...] = ()
@@ -306,6 +318,7 @@ def fit_compiled(
         first_step_seconds=steps.first_seconds,
         steps_done=first_step + steps.num_done,
         traces=compiled.model.train_traces,
+        waiting_share=steps.waiting_share,
         is_undone=not is_chosen,
         facts=facts,
     )
@@ -375,6 +388,7 @@ def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
         "seconds": round(fitted.seconds, 3),
         "first_step_seconds": round(fitted.first_step_seconds, 3),
         "traces": fitted.traces,
+        "waiting_share": fitted.waiting_share and round(fitted.waiting_share, 4),
         "unmoved_variables": list(fitted.unmoved),
         "is_undone": fitted.is_undone,
         **fitted.facts,

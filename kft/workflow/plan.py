@@ -14,7 +14,7 @@ from kft.data import SPLIT_NAMES, Splits, load_splits
 from kft.data.input.decoding import make_decoder
 from kft.data.input.pipeline import num_steps_per_epoch
 from kft.data.input.pixels import Decoder
-from kft.data.loading import find_source
+from kft.data.loading import check_source
 from kft.data.refusing import list_bad
 from kft.errors import ConfigError
 from kft.heads import make_head
@@ -70,7 +70,7 @@ def make_plan(pipeline: Pipeline, display: Display, *, is_thorough: bool = False
     Raises:
         KftError: Anything that would stop the run before its first step.
     """
-    find_source(pipeline.data)
+    check_source(pipeline.data)
     pipeline = apply_measured(pipeline, load_measured(pipeline))
     training = pipeline.training
     if not set_threads(int(training.threads)):

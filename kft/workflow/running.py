@@ -192,6 +192,8 @@ def _fit_phases(
         title = f"Phase {index + 1} of {len(plan.phases)}, {phase.name}"
         with plan.distribution.scope():
             fitted.append(runner.run(phase, folder=run.phase(index, phase.name), title=title))
+        if fitted[-1].waiting_share is not None:
+            display.stage(f"  waited for data {fitted[-1].waiting_share:.0%} of the time")
         if fitted[-1].unmoved:
             display.stage(
                 f"  {len(fitted[-1].unmoved)} trainable variables had a gradient of zero "

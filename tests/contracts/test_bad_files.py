@@ -14,6 +14,7 @@ from corpus import COPIES, IGNORED, KINDS, NUM_PLAIN, Kind, make_turned, write_c
 from rich.console import Console
 
 from kft import finished as verbs
+from kft.auditing import audit_data
 from kft.config import load_pipeline
 from kft.data import load_splits
 from kft.errors import DataError, KftError
@@ -137,6 +138,30 @@ def test_evaluation_accounts_for_every_file(trained, folder):
     total = count_files(folder)
     used = total - len(bad) - len(IGNORED)
     assert f"Files: {total} found = {used} used + {len(bad)} quarantined" in said
+
+
+def test_an_audit_accounts_for_every_file(folder):
+    audit = audit_data(make_pipeline(folder), make_display()).describe()
+    found = {finding["kind"]: finding["files"] for finding in audit["findings"]}
+    bad = {file["name"]: file["note"] for file in found["quarantined"]}
+    assert bad.keys() == BAD.keys()
+    for name, reason in BAD.items():
+        assert re.search(reason, bad[name]), (name, bad[name])
+    total = count_files(folder)
+    used = total - len(BAD) - len(IGNORED)
+    assert (audit["num_found"], audit["num_used"]) == (total, used)
+    converted = {file["name"]: file["note"] for file in found["converted"]}
+    noticed = {file["name"]: file["note"] for file in found["noticed"]}
+    for kind in KINDS:
+        name = f"train/cat/{kind.shown_name}"
+        assert converted.get(name, "") == ", ".join(kind.repaired)
+        assert noticed.get(name, "") == ", ".join(kind.noticed)
+    across = {file["name"] for file in found["duplicate_splits"]}
+    assert across == {"train/dog/leak.jpg", "val/dog/judged.jpg"}
+    assert {file["name"] for file in found["duplicate_labels"]} == {
+        "train/cat/both.jpg",
+        "train/dog/both.jpg",
+    }
 
 
 @pytest.fixture(scope="module")

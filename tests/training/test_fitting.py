@@ -284,6 +284,8 @@ def test_a_compiled_phase_is_fitted_with_callbacks_and_a_last_word(
     assert (fitted.steps_done, fitted.traces, len(fitted.history)) == (3, 1, 1)
     described = json.loads((tmp_path / "phase.json").read_text())
     assert (described["steps_done"], described["found"], described["is_undone"]) == (3, 1, False)
+    assert 0 < fitted.waiting_share < 1
+    assert described["waiting_share"] == pytest.approx(fitted.waiting_share, abs=1e-4)
 
 
 def test_a_phase_whose_weights_are_not_chosen_is_undone(

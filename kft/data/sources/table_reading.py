@@ -210,14 +210,9 @@ class ParquetTable:
 
     @contextmanager
     def _open(self) -> Iterator[Any]:
-        try:
-            import pyarrow
-            from pyarrow.parquet import ParquetFile
-        except ImportError:
-            raise DataError(
-                f"{self.path}: reading Parquet needs pyarrow, which is not installed. Run "
-                "`pip install pyarrow`, or save the table as CSV."
-            ) from None
+        import pyarrow
+        from pyarrow.parquet import ParquetFile
+
         try:
             with ParquetFile(self.path) as file:
                 yield file

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import datetime
-import sys
 
 import pyarrow
 import pyarrow.parquet
@@ -103,10 +102,3 @@ def test_what_parquet_cannot_give_is_refused(write_parquet, tmp_path):
 def test_a_dot_in_the_name_of_a_column_is_no_path_into_it(write_parquet):
     path = write_parquet(**{"a.b": ["x", "y"], "a": [1, 2]})
     assert find(path, label_columns=("a.b",)).class_names == ("x", "y")
-
-
-def test_without_pyarrow_it_is_said_what_to_do(write_parquet, monkeypatch):
-    path = write_parquet(label=["a", "b"])
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(DataError, match=r"needs pyarrow, which is not installed. Run `pip install"):
-        find(path)
