@@ -169,3 +169,27 @@ def test_an_unknown_modality_is_refused():
     assert make_decoder("image", 4, 6, config) == ImageDecoder(4, 6, "pad", "black")
     with pytest.raises(ConfigError, match=r"unknown modality 'smell'. Allowed: image"):
         make_decoder("smell", 4, 6, DataConfig())
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_photograph_is_decoded_at_a_fraction_that_shows_the_same(orientation):
+    scene = make_scene(640, 520, seed=3)
+    content = tf.constant(encode(scene, "JPEG", exif=make_exif(orientation)))
+    whole, reduced = show(content), decode_picture(content, "white", least_side=130).numpy()
+    assert [side / 4 for side in whole.shape[:2]] == list(reduced.shape[:2])
+    exact = tf.image.resize(whole, (32, 32), antialias=True)
+    shown = ImageDecoder(32, 32)(content)
+    assert np.abs(exact - tf.cast(shown, tf.float32)).mean() < 1
+
+
+def test_a_photograph_that_is_not_much_larger_than_the_output_is_decoded_whole():
+    content = tf.constant(encode(make_noise(300, 255), "JPEG"))
+    exact = tf.image.resize(show(content), (32, 32), antialias=True)
+    shown = ImageDecoder(32, 32)(content)
+    assert np.abs(exact - tf.cast(shown, tf.float32)).max() <= 0.5
+
+
+def test_a_reduced_photograph_keeps_the_least_side():
+    content = tf.constant(encode(make_noise(320, 256), "JPEG"))
+    for least_side, height in ((257, 256), (129, 256), (128, 128), (64, 64), (32, 32), (8, 32)):
+        assert decode_picture(content, "white", least_side=least_side).shape[0] == height

@@ -1,0 +1,130 @@
+"""The input pipeline beside the bare decoder, and the audit; both beside plain Keras.
+
+Run: KFT_SHARED=../shared python benchmarks/input.py [--only pipeline audit] [--repeats N] [--quick]
+
+Photographs of some 500 pixels (ants_bees without its one GIF), and those of a
+telephone: one of 9 megapixels, copied often. All readers read the same files
+from the operating system's cache on the same cores, and take turns.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import Bench, run_parts
+from measuring import call, run_command
+from pictures import SIZE, link_repeated
+from report import median_cell, print_section, print_table, ratio_cell
+
+# Passes over the files: what a pass costs at its start is then a part of a pass's share.
+PASSES = 5
+LARGE = "sign_digits/7/IMG_5978.JPG"
+NUM_LARGE = 60
+AUDITED = 10_000
+
+
+def main() -> None:
+    """Print the tables as Markdown."""
+    run_parts(__doc__, "Input", {"pipeline": show_pipeline, "audit": show_audit})
+
+
+def show_pipeline(bench: Bench) -> None:
+    """Pictures a second of every way to read them."""
+    print_section(
+        f"Pictures a second, to {SIZE} x {SIZE} in batches of 32",
+        f"Of {PASSES} passes over the files, their starts inside. Bare: tf.io.read_file and",
+        "tf.io.decode_jpeg in parallel, and nothing else. Bare, resized: also tf.image.resize",
+        "with antialiasing, rounded to uint8 and batched: what kft's pipeline gives, which also",
+        "shuffles, reads EXIF, composites what is transparent, and looks whether a file changed.",
+        "Asked for: 0.90 of the bare decoder on photographs of 500 pixels.",
+    )
+    headings = ("photographs", "reader", "pictures a second", "of bare", "of bare, resized")
+    print_table(headings, compare_readers(bench))
+
+
+def compare_readers(bench: Bench) -> Iterator[tuple[str, ...]]:
+    """A row for each reader of each set."""
+    for name, folder in find_photographs(bench):
+        found: dict[str, list[float]] = {}
+        for _ in range(bench.repeats):
+            speeds = call("input_speed:measure_readers", data=str(folder), size=SIZE, passes=PASSES)
+            for reader, speed in speeds.items():
+                found.setdefault(reader, []).append(speed)
+        for reader, speeds in found.items():
+            yield (
+                name,
+                reader,
+                median_cell(speeds, 0),
+                ratio_cell(speeds, found["bare"]),
+                ratio_cell(speeds, found["bare, resized"]),
+            )
+
+
+def find_photographs(bench: Bench) -> Iterator[tuple[str, Path]]:
+    """Folders of JPEG files in class folders."""
+    photographs = bench.scratch / "photographs"
+    for folder in sorted((bench.ants_bees / "train").iterdir()):
+        target = photographs / folder.name
+        target.mkdir(parents=True)
+        for path in sorted(folder.glob("*.jpg"))[: 20 if bench.is_quick else None]:
+            (target / path.name).symlink_to(path)
+    yield "500 px", photographs
+    large = bench.scratch / "large"
+    content = (bench.shared / "data/image" / LARGE).read_bytes()
+    for name in ("a", "b"):
+        (large / name).mkdir(parents=True)
+        for i in range(4 if bench.is_quick else NUM_LARGE // 2):
+            # Another content each: kft refuses one picture under two labels.
+            (large / name / f"{i}.jpg").write_bytes(content + f"{name}{i}".encode())
+    yield "9 megapixels", large
+
+
+def show_audit(bench: Bench) -> None:
+    """The gate and the audit on many pictures."""
+    count = 400 if bench.is_quick else AUDITED
+    print_section(
+        f"Checking {count:,} photographs of 500 pixels",
+        "ants_bees, each linked as often as it takes. The gate reads, digests and hashes each",
+        "file before training. `kft audit` is the whole command, without labels and page. Keras:",
+        "one pass of image_dataset_from_directory, which decodes and checks nothing. Memory: the",
+        "most resident memory of the process, and that on a tenth of the pictures.",
+    )
+    headings = ("", "seconds", "pictures a second", "memory, MB", "on a tenth")
+    print_table(headings, measure_audit(bench, count))
+
+
+def measure_audit(bench: Bench, count: int) -> Iterator[tuple[str, ...]]:
+    """A row each for the gate, the command and Keras."""
+    kft = str(Path(sys.executable).with_name("kft"))
+    with tempfile.TemporaryDirectory() as scratch:
+        folders = {
+            share: link_repeated(bench.ants_bees / "train", Path(scratch, str(share)), count=number)
+            for share, number in ((10, count // 10), (1, count))
+        }
+        for name, function in (
+            ("the gate, before training", "measure_gate"),
+            ("image_dataset_from_directory", "measure_keras"),
+        ):
+            seconds = call(f"input_speed:{function}", data=str(folders[1]), size=SIZE)
+            yield name, f"{seconds:.1f}", f"{count / seconds:.0f}", "", ""
+        ran = {
+            share: run_command(
+                [kft, "audit", str(folder), "--no-labels", "--json", "data.folders.outside=[/]"],
+                cache=Path(scratch, f"cache{share}"),
+            )
+            for share, folder in folders.items()
+        }
+        yield (
+            "kft audit",
+            f"{ran[1].seconds:.1f}",
+            f"{count / ran[1].seconds:.0f}",
+            f"{ran[1].peak_megabytes:.0f}",
+            f"{ran[10].peak_megabytes:.0f}",
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""How fast files become pixels. Called in processes of their own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kft.cli.startup import start_tensorflow
+from kft.config import load_pipeline
+from kft.data import Splits, load_splits
+from kft.data.input.decoding import make_decoder
+from kft.data.input.pipeline import make_dataset
+
+BATCH_SIZE = 32
+# Links lead out of the folder, wherever the real files are.
+SETTINGS = ("data.validation=0", "data.holdout=0", "data.folders.outside=[/]")
+
+start_tensorflow()
+
+
+def measure_readers(data: str, size: int, passes: int) -> dict[str, float]:
+    """Pictures a second of each reader, the best of two turns after a first."""
+    splits = _load(data)
+    files = tf.data.Dataset.from_tensor_slices(list(splits.train.paths)).repeat(passes)
+    pipeline = load_pipeline(data, SETTINGS)
+    decoder = make_decoder("image", size, size, pipeline.data)
+
+    def bare() -> tf.data.Dataset:
+        return _map(files, lambda path: tf.io.decode_jpeg(tf.io.read_file(path), channels=3))
+
+    def resized() -> tf.data.Dataset:
+        def read(path: tf.Tensor) -> tf.Tensor:
+            picture = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
+            small = tf.image.resize(picture, (size, size), antialias=True)
+            return tf.cast(tf.round(tf.clip_by_value(small, 0.0, 255.0)), tf.uint8)
+
+        return _map(files, read).batch(BATCH_SIZE)
+
+    def kft() -> tf.data.Dataset:
+        return make_dataset(
+            splits.train, decoder, batch_size=BATCH_SIZE, shuffle_seed=0, epochs=passes
+        )
+
+    readers: dict[str, Callable[[], Iterable[Any]]] = {
+        "bare": bare,
+        "bare, resized": resized,
+        "kft": kft,
+        "image_dataset_from_directory": lambda: _read_by_keras(data, size).repeat(passes),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in readers}
+    for _ in range(3):
+        for name, make in readers.items():
+            seconds[name].append(_time(make))
+    count = passes * len(splits.train)
+    return {name: count / min(taken[1:]) for name, taken in seconds.items()}
+
+
+def measure_gate(data: str, size: int) -> float:
+    """Seconds of finding, checking and splitting, as before training."""
+    begun = time.monotonic()
+    load_splits(load_pipeline(data, ("data.folders.outside=[/]",)).data, decode=False)
+    return time.monotonic() - begun
+
+
+def measure_keras(data: str, size: int) -> float:
+    """Seconds of one pass of Keras's own reader, its start inside."""
+    return _time(lambda: _read_by_keras(data, size))
+
+
+def _load(data: str) -> Splits:
+    return load_splits(load_pipeline(data, SETTINGS).data, decode=False)
+
+
+def _read_by_keras(data: str, size: int) -> tf.data.Dataset:
+    return keras.utils.image_dataset_from_directory(
+        data, image_size=(size, size), batch_size=BATCH_SIZE, seed=0, verbose=False
+    ).prefetch(tf.data.AUTOTUNE)
+
+
+def _map(files: tf.data.Dataset, read: Callable[[tf.Tensor], tf.Tensor]) -> tf.data.Dataset:
+    return files.map(read, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _time(make: Callable[[], Iterable[Any]]) -> float:
+    begun = time.monotonic()
+    for _ in make():
+        pass
+    return time.monotonic() - begun
