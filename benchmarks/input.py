@@ -36,10 +36,10 @@ def show_pipeline(bench: Bench) -> None:
     print_section(
         f"Pictures a second, to {SIZE} x {SIZE} in batches of 32",
         f"From the first batch on, of {PASSES} passes over the files. Bare, unscaled:",
-        "tf.io.read_file and tf.io.decode_jpeg in parallel, and nothing else. Bare: also tf.image.resize with",
-        "antialiasing, rounded to uint8, which is what kft's pipeline gives; that also shuffles,",
-        "reads EXIF, composites what is transparent, and looks whether a file changed. Keras's",
-        "reader resizes without antialiasing. Start: seconds to the first batch.",
+        "tf.io.read_file and tf.io.decode_jpeg in parallel, and nothing else. Bare: also",
+        "tf.image.resize with antialiasing, rounded to uint8, which is what kft's pipeline gives;",
+        "that also shuffles, reads EXIF, composites what is transparent, and looks whether a file",
+        "changed. Keras's reader resizes without antialiasing. Start: seconds to the first batch.",
         "Asked for: 0.90 of the bare decoder on photographs of 500 pixels.",
     )
     headings = ("photographs", "reader", "pictures a second", "of bare", "of unscaled", "start, s")
