@@ -178,8 +178,10 @@ def test_export_after_the_data_changed_is_refused(tmp_path, make_picture_folder)
 
 
 def test_other_data_needs_none_of_the_runs_own_split_folders(tmp_path, make_picture_folder):
-    for split in ("learn", "judge"):
-        make_picture_folder(tmp_path / "photos" / split, classes=("cat", "dog"), per_class=8)
+    for split, size in (("learn", 32), ("judge", 24)):
+        make_picture_folder(
+            tmp_path / "photos" / split, classes=("cat", "dog"), per_class=8, size=size
+        )
     make_picture_folder(tmp_path / "new", classes=("cat", "dog"), per_class=3)
     own = (
         *settings(tmp_path, PROBE),

@@ -92,5 +92,8 @@ def test_what_cannot_be_shown_is_refused_with_the_reason(photos, arguments, mess
 def test_a_picture_that_does_not_decode_is_named(photos):
     (photos / "cat" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     result = run("photos")
-    assert result.exit_code == 2
-    assert "broken.png" in result.stderr
+    assert result.exit_code == 0
+    assert "  - cat/broken.png: " in result.stdout
+    refused = run("photos", "--on-bad", "stop")
+    assert refused.exit_code == 2
+    assert "broken.png" in refused.stderr

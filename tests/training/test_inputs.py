@@ -154,7 +154,7 @@ def test_a_picture_that_vanished_is_named(
     with pytest.raises(DataError) as caught, inputs.name_unreadable():
         inputs.for_phase(make_phase())
     assert str(gone) in str(caught.value)
-    assert f"1 of {len(found.train)} pictures cannot be read or decoded" in str(caught.value)
+    assert f"1 of {len(found.train)} pictures changed since they were checked" in str(caught.value)
 
 
 # Streaming

@@ -65,6 +65,7 @@ def test_the_card_says_what_the_weights_do_not(saved, tiny_assembled):
         "channels": 3,
         "scaling": "symmetric",
         "resize": "pad",
+        "background": "white",
     }
     assert card["backbone"]["sha256"] is None
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from kft.backbones import load_backbone, save_backbone
 from kft.config import BackboneConfig, load_pipeline
-from kft.errors import ConfigError, DataError
+from kft.errors import ConfigError
 from kft.training import Display, load_trained
 from kft.workflow import make_plan, train
 
@@ -156,12 +156,13 @@ def test_low_rank_factors_leave_no_trace_in_what_is_saved_and_served(place, tmp_
     assert all(path.endswith("kernel") for path in moved)
 
 
-def test_a_picture_that_is_cut_short_is_named_before_or_by_the_first_reading(place, tmp_path):
+def test_a_picture_that_is_cut_short_is_left_out_of_plan_and_run(place, tmp_path):
     photos = make_hues(tmp_path / "hues")
     cut = photos / "red" / "000.png"
     cut.write_bytes(cut.read_bytes()[:-200])
     own = (f"backbone.name={place / 'sees'}", f"runs_directory={tmp_path}/runs")
-    with pytest.raises(DataError, match=r"red/000\.png"):
-        make_plan(load_pipeline(str(photos), own), Display(), is_thorough=True)
-    with pytest.raises(DataError, match=r"red/000\.png"):
-        run(place, tmp_path, "strategy.name=linear_probe", photos=photos)
+    plan = make_plan(load_pipeline(str(photos), own), Display(), is_thorough=True)
+    (bad,) = plan.splits.quarantined
+    assert (bad.name, "cut off" in bad.reason) == ("red/000.png", True)
+    finished = run(place, tmp_path, "strategy.name=linear_probe", photos=photos)
+    assert "red/000.png" in finished.run.quarantine.read_text(encoding="utf-8")

@@ -137,20 +137,23 @@ def _find_copies(found: Found, outcomes: Sequence[Checked | Quarantined]) -> dic
 def _refuse_lost_classes(
     found: Found, kept: Sequence[int], quarantined: Mapping[int, Quarantined]
 ) -> None:
-    """Refuse a class that had examples and has none left."""
+    """Refuse a class that had examples, in the training split if one is given, and has none."""
     if found.target_kind != "class":
         return
-    had, has = set(found.examples.targets.tolist()), set(found.examples.targets[kept].tolist())
-    lost = sorted(had - has)
+    splits = found.given_splits or ("train",) * len(found.examples)
+    classes = found.examples.targets.tolist()
+    has = {classes[i] for i in kept if splits[i] == "train"}
+    lost = {which for which, split in zip(classes, splits, strict=True) if split == "train"} - has
     if not lost:
         return
-    names = [found.class_names[index] for index in lost]
+    names = [found.class_names[index] for index in sorted(lost)]
     of_these = [
-        bad for i, bad in quarantined.items() if int(found.examples.targets[i]) in set(lost)
+        bad for i, bad in quarantined.items() if classes[i] in lost and splits[i] == "train"
     ]
+    where = " in the train split" if found.given_splits else ""
     raise DataError(
-        f"{found.source}: no picture of class {listed(names)} can be used, so it cannot be "
-        "learned. Replace its pictures, or remove the class.\n" + list_bad(of_these)
+        f"{found.source}: no picture of class {listed(names)}{where} can be used. Replace them, "
+        "or remove the class.\n" + list_bad(of_these)
     )
 
 

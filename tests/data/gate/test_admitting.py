@@ -102,6 +102,13 @@ def test_a_class_of_which_nothing_is_left_is_refused():
         sort_out(found, make_outcomes([None] * 4), CONFIG)
 
 
+def test_a_class_whose_training_pictures_are_all_in_the_holdout_is_refused():
+    found = make_found([0, 1, 1, 0, 1, 1], ("train",) * 3 + ("holdout",) * 3)
+    with pytest.raises(DataError, match=r"class bee in the train split can be used") as caught:
+        sort_out(found, make_outcomes("pqrsqr"), CONFIG)
+    assert "  - 1.jpg: the same picture as 4.jpg, which is in the holdout" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("given", "config", "expected"),
     [
