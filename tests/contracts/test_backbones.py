@@ -18,10 +18,12 @@ keras = pytest.importorskip("keras")
 # Keras 3.15 reads variables through numpy's old __array__ protocol, of which numpy 2 warns.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-# Over 40 million parameters or 500 layers: minutes, not seconds, for a step and a round trip.
+# Over 40 million parameters or 500 layers, which take minutes, not seconds, for a step and a round
+# trip; and siblings of a smaller one that are the same code with other numbers.
 HEAVY = {
-    *(f"efficientnet_b{index}" for index in (4, 5, 6, 7)),
-    *(f"efficientnet_v2_{variant}" for variant in ("s", "m", "l")),
+    *(f"efficientnet_b{index}" for index in range(1, 8)),
+    *(f"efficientnet_v2_{variant}" for variant in ("b1", "b2", "b3", "s", "m", "l")),
+    "vgg19",
     *(f"convnext_{variant}" for variant in ("small", "base", "large", "xlarge")),
     *(f"resnet{depth}{version}" for depth in (101, 152) for version in ("", "_v2")),
     *("densenet169", "densenet201", "nasnet_large", "inception_resnet_v2"),

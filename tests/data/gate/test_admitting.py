@@ -60,12 +60,11 @@ def test_what_is_left_out_takes_its_place_in_every_column_with_it():
 
 
 def test_copies_that_leak_or_contradict_are_left_out():
-    found = make_found(
-        [0, 1, 0, 1, 0, 1], ("train", "train", "holdout", "holdout", "train", "validation")
-    )
-    admitted = sort_out(found, make_outcomes(["p", "q", "p", "s", "t", "t"]), CONFIG)
-    assert admitted.found.examples.ids == ("1.jpg", "2.jpg", "3.jpg")
-    assert admitted.found.given_splits == ("train", "holdout", "holdout")
+    splits = ("train", "train", "holdout", "holdout", "train", "validation", "train")
+    found = make_found([0, 1, 0, 1, 0, 1, 0], splits)
+    admitted = sort_out(found, make_outcomes(["p", "q", "p", "s", "t", "t", "u"]), CONFIG)
+    assert admitted.found.examples.ids == ("1.jpg", "2.jpg", "3.jpg", "6.jpg")
+    assert admitted.found.given_splits == ("train", "holdout", "holdout", "train")
     reasons = {bad.name: bad.reason for bad in admitted.found.quarantined}
     assert reasons["0.jpg"] == "the same picture as 2.jpg, which is in the holdout split"
     assert "same picture as 5.jpg, which is labelled 'bee', not 'ant'" in reasons["4.jpg"]
