@@ -133,3 +133,15 @@ def test_a_thumbnail_is_small_whatever_the_shape(size):
     small = shrink(Image.new("RGB", size), 1, side=HASHED_SIDE)
     assert max(small.size) <= 32 * HASHED_SIDE and min(small.size) >= min(*size, HASHED_SIDE)
     measure(small)
+
+
+def test_the_copies_among_real_messages_are_all_found_whatever_is_compared(shared):
+    # Contents are what is compared, and a text is as good as a picture's digest.
+    lines = (shared / "data/text/sms_spam/sms.tsv").read_text(encoding="utf-8").split("\n")[:-1]
+    labels, messages = zip(*(line.split("\t", 1) for line in lines), strict=True)
+    sets = find_same(messages)
+    assert sum(len(places) - 1 for places in sets) == 403
+    # Each message has one label only, so that none contradicts another.
+    names = [str(line) for line in range(len(lines))]
+    assert find_bad_copies(names, messages, labels, None) == {}
+    assert len(find_bad_copies(names, messages, ("ham", *labels[:-1]), None)) > 0
