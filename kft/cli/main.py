@@ -67,7 +67,10 @@ class Verbs(click.Group):
         except KftError as error:
             _leave(ctx, f"error: {error}", error.exit_code, error)
         except KeyboardInterrupt as error:
-            _leave(ctx, "interrupted", INTERRUPTED, error)
+            # What was asked to stop says by which signal, and how to go on.
+            _leave(
+                ctx, str(error) or "interrupted", getattr(error, "exit_code", INTERRUPTED), error
+            )
         except BrokenPipeError:
             # The reader of our output went away (`| head`): no failure of ours.
             sys.stderr.close()

@@ -282,6 +282,12 @@ class TrainingConfig(Section):
     """Average the best of so many checkpoints, if validation gains by it; 0 for none."""
     wise_ft: bool = False
     """Try weights between the probe's and the fine-tuned ones; keep them if validation gains."""
+    checkpoint_every: Annotated[str, Field(pattern=r"^(auto|never|[1-9]\d* (steps|seconds))$")] = (
+        "auto"
+    )
+    """Within a phase, such as `100 steps` or `60 seconds`; `auto`: for 5 % of the time at most."""
+    checkpoints_kept: PositiveInt = 2
+    """How many of a phase are kept, apart from that of the best epoch and those between phases."""
     distribution: Literal["none", "mirrored", "auto"] = "auto"
     """`mirrored` trains on all devices of this machine; `auto` does with more than one GPU."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"

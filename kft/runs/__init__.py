@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from kft.runs.layout import RunDirectory, check_run_is_new, create_run, find_runs, open_run
+from kft.runs.layout import (
+    RunDirectory,
+    check_run_is_new,
+    create_run,
+    find_runs,
+    is_run,
+    open_interrupted,
+    open_run,
+)
 from kft.runs.manifest import make_manifest, package_versions
 
 __all__ = [
@@ -10,7 +18,9 @@ __all__ = [
     "check_run_is_new",
     "create_run",
     "find_runs",
+    "is_run",
     "make_manifest",
+    "open_interrupted",
     "open_run",
     "package_versions",
 ]

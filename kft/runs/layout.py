@@ -29,6 +29,7 @@ class RunDirectory:
         quarantine.csv      which file was left out, and why; missing where none was
         status.json         running, finished or failed, and the reason
         phases/00-…/        history.csv, phase.json, tensorboard/
+        checkpoints/        to resume from; gone when the run is finished
         model.keras         the trained model; model.json: what its outputs mean
         train_targets.npy   for the baseline of data that is judged later
         evaluation/<split>/ predictions.csv, metrics.json
@@ -47,6 +48,7 @@ class RunDirectory:
         self.model = self.path / "model.keras"
         self.model_card = self.path / "model.json"
         self.train_targets = self.path / "train_targets.npy"
+        self.checkpoints = self.path / "checkpoints"
 
     def phase(self, index: int, name: str) -> Path:
         """Folder of one phase."""
@@ -153,6 +155,15 @@ def open_run(path: Path | str) -> RunDirectory:
     Raises:
         RunError: There is no run at `path`, or it did not finish.
     """
+    run = _find_run(path)
+    status = run.read_status()
+    if status["state"] != "finished":
+        reason = f": {status['reason']}" if "reason" in status else ""
+        raise RunError(f"{path}: this run is {status['state']}, not finished{reason}")
+    return run
+
+
+def _find_run(path: Path | str) -> RunDirectory:
     run = RunDirectory(path)
     if not run.path.is_dir():
         raise RunError(f"{path}: no such run directory. Run `kft runs` to list them.")
@@ -161,11 +172,26 @@ def open_run(path: Path | str) -> RunDirectory:
             f"{path}: not a run directory: it holds no {run.status_file.name}. "
             "Run `kft runs` to list them."
         )
-    status = run.read_status()
-    if status["state"] != "finished":
-        reason = f": {status['reason']}" if "reason" in status else ""
-        raise RunError(f"{path}: this run is {status['state']}, not finished{reason}")
     return run
+
+
+def is_run(path: Path | str) -> bool:
+    """Whether a folder is a run directory, in whatever state."""
+    return RunDirectory(path).status_file.is_file()
+
+
+def open_interrupted(path: Path | str) -> RunDirectory:
+    """A run that did not finish, and that no process works on.
+
+    Raises:
+        RunError: There is no run at `path`, it finished, or a process holds it.
+    """
+    run = _find_run(path)
+    state = run.read_status()["state"]
+    if state == "finished":
+        raise RunError(f"{path}: this run is finished; there is nothing to resume.")
+    with run.hold():
+        return run
 
 
 def find_runs(runs_directory: Path | str) -> list[RunDirectory]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,21 +131,49 @@ class KeepBest(keras.callbacks.Callback):
             "patience_epochs": self._patience_epochs,
         }
 
+    def pack(self) -> tuple[dict[str, Any], Snapshot]:
+        """What is kept, and how long nothing was better."""
+        described = [{"epoch": kept.epoch, "loss": kept.loss} for kept in self.kept]
+        arrays = {
+            f"{kept.epoch}/{name}": values
+            for kept in self.kept
+            for name, values in kept.load().items()
+        }
+        return {"kept": described, "wait_epochs": self.wait_epochs}, arrays
+
+    def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep the same epochs."""
+        self.wait_epochs = state["wait_epochs"]
+        self.kept = []
+        for kept in state["kept"]:
+            prefix = f"{kept['epoch']}/"
+            snapshot = {
+                name.removeprefix(prefix): values
+                for name, values in arrays.items()
+                if name.startswith(prefix)
+            }
+            stored = self._store(kept["epoch"], snapshot)
+            self.kept.append(KeptEpoch(kept["epoch"], kept["loss"], stored))
+
     def _is_among_best(self, loss: float) -> bool:
         return len(self.kept) < self._num_kept or loss < self.kept[-1].loss
 
     def _keep(self, epoch: int, loss: float) -> None:
-        snapshot = self._take()
-        stored: Snapshot | Path = snapshot
-        if self._folder is not None:
-            stored = self._folder / f"epoch-{epoch:04d}.npz"
-            with atomic_file(stored) as temporary:
-                np.savez(temporary, **snapshot)  # type: ignore[arg-type]
+        stored = self._store(epoch, self._take())
         # Stable: of equal losses the earlier stays first.
         self.kept = sorted([*self.kept, KeptEpoch(epoch, loss, stored)], key=lambda k: k.loss)
         for superseded in self.kept[self._num_kept :]:
             superseded.discard()
         del self.kept[self._num_kept :]
+
+    def _store(self, epoch: int, snapshot: Snapshot) -> Snapshot | Path:
+        """In memory or, where that would be much, in a file."""
+        if self._folder is None:
+            return snapshot
+        path = self._folder / f"epoch-{epoch:04d}.npz"
+        with atomic_file(path) as temporary:
+            np.savez(temporary, **snapshot)  # type: ignore[arg-type]
+        return path
 
 
 def make_keep_best(

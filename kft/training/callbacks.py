@@ -6,11 +6,12 @@ import csv
 import io
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from kft.data.input.waiting import Waiting
 from kft.errors import TrainingError
@@ -45,6 +46,14 @@ class ProgressCallback(keras.callbacks.Callback):
         training = {k: v for k, v in (logs or {}).items() if not k.startswith("val_")}
         self._advance(self._done, self._total_steps, format_figures(training) + self._validation)
 
+    def pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Steps so far."""
+        return {"done": self._done, "validation": self._validation}, {}
+
+    def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Go on from them."""
+        self._done, self._validation = state["done"], state["validation"]
+
 
 def format_figures(figures: dict[str, float]) -> str:
     """'loss 0.412  accuracy 0.871'."""
@@ -75,6 +84,14 @@ class HistoryFile(keras.callbacks.Callback):
         writer.writerows(self.rows)
         write_text(self._path, text.getvalue())
 
+    def pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """The rows."""
+        return {"rows": self.rows}, {}
+
+    def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Go on after them."""
+        self.rows = list(state["rows"])
+
 
 class RefuseDivergence(keras.callbacks.Callback):
     """Ends a phase whose loss is no longer a number.
@@ -99,6 +116,14 @@ class RefuseDivergence(keras.callbacks.Callback):
                 f"learning rate (now {self._learning_rate:g}), or set training.clip_norm."
             )
 
+    def pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Steps so far."""
+        return {"done": self._done}, {}
+
+    def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Go on from them."""
+        self._done = state["done"]
+
 
 class EndAfter(keras.callbacks.Callback):
     """Ends a phase at its last step, which need not be the last of an epoch."""
@@ -112,6 +137,14 @@ class EndAfter(keras.callbacks.Callback):
         self._steps_left -= 1
         if self._steps_left == 0:
             self.model.stop_training = True
+
+    def pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Steps to come."""
+        return {"steps_left": self._steps_left}, {}
+
+    def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Go on to the same last step."""
+        self._steps_left = state["steps_left"]
 
 
 class StepTimes(keras.callbacks.Callback):
@@ -132,6 +165,7 @@ class StepTimes(keras.callbacks.Callback):
         self._waiting = waiting
         self._waited_first = 0.0
         self._later_seconds = 0.0
+        self._is_traced = False
         self.first_seconds = 0.0
         self.num_done = 0
 
@@ -144,10 +178,20 @@ class StepTimes(keras.callbacks.Callback):
         now = time.monotonic()
         if not self.num_done:
             self.first_seconds = now - self._begun
+        if not self._is_traced:
+            self._is_traced = True
             self._waited_first = self._waiting.seconds if self._waiting is not None else 0.0
         else:
             self._later_seconds += now - self._step_begun
         self.num_done += 1
+
+    def pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Steps so far, and the time to the first."""
+        return {"num_done": self.num_done, "first_seconds": self.first_seconds}, {}
+
+    def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Go on from them; what is waited for is measured anew."""
+        self.num_done, self.first_seconds = state["num_done"], state["first_seconds"]
 
     @property
     def waiting_share(self) -> float | None:
@@ -191,3 +235,42 @@ class ReduceOnPlateau(keras.callbacks.Callback):
         if self._wait_epochs == PLATEAU_EPOCHS:
             self._schedule.scale(PLATEAU_FACTOR)
             self._wait_epochs = 0
+
+    def pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """The best loss, and how long it stands; the factor is a variable of the schedule."""
+        return {
+            "steps_done": self._steps_done,
+            "best": self._best,
+            "wait_epochs": self._wait_epochs,
+        }, {}
+
+    def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Go on waiting."""
+        self._steps_done, self._best = state["steps_done"], state["best"]
+        self._wait_epochs = state["wait_epochs"]
+
+
+class OneTraining(keras.callbacks.CallbackList):
+    """Callbacks of a training that takes several calls of `fit`: it begins and ends once.
+
+    Args:
+        callbacks: In order.
+        model: What is fitted.
+    """
+
+    def __init__(self, callbacks: Sequence[Any], model: keras.Model) -> None:
+        super().__init__(list(callbacks), add_history=True, model=model, verbose=0)
+
+    def begin(self) -> None:
+        """The training begins."""
+        super().on_train_begin()
+
+    def end(self) -> None:
+        """The training has ended."""
+        super().on_train_end()
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """A call of `fit` begins, which is no news."""
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """A call of `fit` ends, which is no news."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,6 +35,9 @@ from kft.training.progress import Display
 from kft.training.snapshots import Snapshot
 from kft.training.solving import solve_phase
 
+if TYPE_CHECKING:
+    from kft.training.recording import PhaseRecorder
+
 
 @dataclass(frozen=True)
 class PhaseRunner:
@@ -56,13 +59,17 @@ class PhaseRunner:
     train_targets: np.ndarray
     display: Display
 
-    def run(self, phase: Phase, *, folder: Path, title: str) -> FittedPhase:
+    def run(
+        self, phase: Phase, *, folder: Path, title: str, recorder: PhaseRecorder | None = None
+    ) -> FittedPhase:
         """Solve or fit a phase; the model ends with the weights that it chose.
 
         Args:
             phase: As planned.
             folder: Where its files go.
             title: Of the progress bar.
+            recorder: Writes checkpoints of its steps, and says where to go on
+                from; what comes before the steps is done again.
 
         Raises:
             ConfigError: A setting does not fit the targets.
@@ -80,7 +87,7 @@ class PhaseRunner:
                 display=self.display,
                 title=title,
             )
-        return _Choice(self, phase, folder, title).run()
+        return _Choice(self, phase, folder, title, recorder).run()
 
     def compile(self, phase: Phase, *, num_steps: int | None = None) -> CompiledPhase:
         """A phase that is ready to be fitted, or `num_steps` steps of it.
@@ -105,6 +112,7 @@ class _Choice:
     phase: Phase
     folder: Path
     title: str
+    recorder: PhaseRecorder | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     _judge: Judge | None = None
     _first_step: int = 0
@@ -112,7 +120,7 @@ class _Choice:
 
     def run(self) -> FittedPhase:
         begun = time.monotonic()
-        compiled = self._try_candidates() if self.phase.candidates else self._compile(self.phase)
+        compiled = self._begin()
         if compiled is None:
             return self._keep_start(time.monotonic() - begun)
         config = self.runner.config
@@ -141,7 +149,41 @@ class _Choice:
             choose_weights=choose_weights,
             first_step=self._first_step,
             facts=self.facts,
+            recorder=self.recorder,
         )
+
+    def _begin(self) -> CompiledPhase | None:
+        """What is to be fitted, after its trials; None to stay with the weights as they are."""
+        if self.recorder is not None:
+            self.recorder.record_choice(self._pack)
+            if self.recorder.choice is not None:
+                return self._go_back_to_choice(*self.recorder.choice)
+        return self._try_candidates() if self.phase.candidates else self._compile(self.phase)
+
+    def _pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What was chosen before the steps."""
+        outputs = {} if self._start_outputs is None else {"start_outputs": self._start_outputs}
+        return {
+            "learning_rate": self.phase.learning_rate,
+            "trainable": list(self.phase.trainable),
+            "first_step": self._first_step,
+            "facts": self.facts,
+        }, outputs
+
+    def _go_back_to_choice(
+        self, chosen: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+    ) -> CompiledPhase:
+        """The phase that was chosen before it was interrupted, compiled again."""
+        for candidate in self._named_candidates():
+            if (candidate.learning_rate, list(candidate.trainable)) == (
+                chosen["learning_rate"],
+                chosen["trainable"],
+            ):
+                self.phase = candidate
+        self.facts |= chosen["facts"]
+        self._first_step = chosen["first_step"]
+        self._start_outputs = arrays.get("start_outputs")
+        return self._compile(self.phase)
 
     def _compile(self, phase: Phase, *, num_steps: int | None = None) -> CompiledPhase:
         self._judge = None
@@ -209,13 +251,15 @@ class _Choice:
         first, *others = self.phase.candidates
         return all(replace(o, learning_rate=first.learning_rate) == first for o in others)
 
+    def _named_candidates(self) -> list[Phase]:
+        """The candidates as phases that may take this one's place."""
+        own = {"must_beat_start": self.phase.must_beat_start, "name": self.phase.name}
+        return [replace(variant, **own) for variant in self.phase.candidates]  # type: ignore[arg-type]
+
     def _compiled_candidates(self) -> Iterator[tuple[Phase, CompiledPhase]]:
         """Each candidate with what it runs on: one traced step, where only the rate differs."""
         compiled: CompiledPhase | None = None
-        for variant in self.phase.candidates:
-            candidate = replace(
-                variant, must_beat_start=self.phase.must_beat_start, name=self.phase.name
-            )
+        for candidate in self._named_candidates():
             if not self._differ_in_rate:
                 if compiled is not None:
                     compiled.discard()

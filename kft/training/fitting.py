@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -23,6 +24,7 @@ from kft.strategies import Phase
 from kft.training.callbacks import (
     EndAfter,
     HistoryFile,
+    OneTraining,
     ProgressCallback,
     ReduceOnPlateau,
     RefuseDivergence,
@@ -34,6 +36,9 @@ from kft.training.optimizers import block_rates, make_optimizer, reset_optimizer
 from kft.training.progress import Display
 from kft.training.snapshots import Snapshot, Weights, find_moving
 from kft.training.trainer import FitModel, WeightAverages
+
+if TYPE_CHECKING:
+    from kft.training.recording import PhaseRecorder
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,7 @@ class CompiledPhase:
         is_validated: bool = True,
         callbacks: Sequence[Any] = (),
         waiting: Waiting | None = None,
+        recorder: PhaseRecorder | None = None,
     ) -> None:
         """Fit for the steps of the phase, or fewer.
 
@@ -125,6 +131,7 @@ class CompiledPhase:
             is_validated: Whether each epoch ends with a look at validation.
             callbacks: After kft's own, which end the run and refuse divergence.
             waiting: Measures how long the steps wait for their batches.
+            recorder: Writes checkpoints, and says where to go on from.
 
         Raises:
             TrainingError: The loss is no number.
@@ -136,17 +143,27 @@ class CompiledPhase:
             own.append(self.averages)
         if self.config.schedule == "plateau" and is_validated:
             own.append(ReduceOnPlateau(self._schedule))
-        batches = self.given.train(first_step)
-        self.model.fit(
-            batches if waiting is None else waiting.watch(batches),
-            epochs=-(-steps // self.phase.steps_per_epoch),
-            steps_per_epoch=self.phase.steps_per_epoch,
-            validation_data=self.given.validation if is_validated else None,
-            verbose=0,
-            # The order is the data set's own.
-            shuffle=False,
-            callbacks=[*own, *callbacks],
-        )
+        every = [*own, *callbacks]
+        done, is_over = (0, False) if recorder is None else recorder.begin(self, every)
+        once = OneTraining(every if recorder is None else [*every, recorder], self.model)
+        once.begin()
+        with nullcontext() if recorder is None else recorder.stop.deferred():
+            for part in [] if is_over else _plan_fits(done, steps, self.phase.steps_per_epoch):
+                batches = self.given.train(first_step + part.start)
+                self.model.fit(
+                    batches if waiting is None else waiting.watch(batches),
+                    initial_epoch=part.epoch,
+                    epochs=part.end_epoch,
+                    steps_per_epoch=part.steps_per_epoch,
+                    validation_data=self.given.validation if is_validated else None,
+                    verbose=0,
+                    # The order is the data set's own.
+                    shuffle=False,
+                    callbacks=once,
+                )
+                if self.model.stop_training:
+                    break
+        once.end()
 
     def take(self) -> Snapshot:
         """The weights that validation sees: the present ones, or their moving averages."""
@@ -265,6 +282,7 @@ def fit_compiled(
     choose_weights: Callable[[], bool] = lambda: True,
     first_step: int = 0,
     facts: Mapping[str, Any] = MappingProxyType({}),
+    recorder: PhaseRecorder | None = None,
 ) -> FittedPhase:
     """Train the phase's blocks, and prove that they moved and nothing else did.
 
@@ -279,6 +297,7 @@ def fit_compiled(
             ones. False to undo the phase.
         first_step: How many of the phase's steps a trial has taken already.
         facts: What phase.json is to hold besides; `choose_weights` may add to it.
+        recorder: As of `CompiledPhase.run`.
 
     Raises:
         TrainingError: The loss is no number, a frozen block moved, or a
@@ -302,6 +321,7 @@ def fit_compiled(
                 *callbacks,
             ],
             waiting=waiting,
+            recorder=recorder,
         )
     is_chosen = choose_weights()
     unmoved: tuple[str, ...] = ()
@@ -324,6 +344,33 @@ def fit_compiled(
     )
     write_json(folder / "phase.json", describe_phase(fitted))
     return fitted
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A call of Keras's `fit`: some whole epochs, or what is left of one.
+
+    Attributes:
+        start: Steps that are done before it.
+        epoch: Its first, from 0.
+        end_epoch: The one after its last.
+        steps_per_epoch: Of these epochs.
+    """
+
+    start: int
+    epoch: int
+    end_epoch: int
+    steps_per_epoch: int
+
+
+def _plan_fits(done: int, steps: int, steps_per_epoch: int) -> list[_Fit]:
+    """From `done` steps on: the rest of the epoch, if it is begun, and then the others."""
+    epoch, within = divmod(done, steps_per_epoch)
+    fits = [_Fit(done, epoch, epoch + 1, steps_per_epoch - within)] if within else []
+    first, end = epoch + bool(within), -(-steps // steps_per_epoch)
+    if first < end:
+        fits.append(_Fit(first * steps_per_epoch, first, end, steps_per_epoch))
+    return fits
 
 
 def check_movement(

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from kft.workflow.plan import Plan, describe_data, make_plan
-from kft.workflow.running import Finished, choose_parity_files, train
+from kft.workflow.running import Finished, choose_parity_files, resume, train
 
-__all__ = ["Finished", "Plan", "choose_parity_files", "describe_data", "make_plan", "train"]
+__all__ = [
+    "Finished",
+    "Plan",
+    "choose_parity_files",
+    "describe_data",
+    "make_plan",
+    "resume",
+    "train",
+]

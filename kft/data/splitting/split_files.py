@@ -23,6 +23,11 @@ _ERRORS = "surrogateescape"
 
 def write_splits_csv(splits: Splits, path: Path | str) -> None:
     """Write the columns split, id, target, one line for each example."""
+    write_bytes(path, format_splits(splits))
+
+
+def format_splits(splits: Splits) -> bytes:
+    """What splits.csv holds."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -31,7 +36,13 @@ def write_splits_csv(splits: Splits, path: Path | str) -> None:
         for example_id, target in zip(examples.ids, examples.targets, strict=True):
             value = format_target(target, splits.target_kind, splits.class_names)
             writer.writerow([name, example_id, value])
-    write_bytes(path, text.getvalue().encode(errors=_ERRORS))
+    return text.getvalue().encode(errors=_ERRORS)
+
+
+def read_split_lines(content: bytes) -> dict[str, tuple[str, str]]:
+    """Id -> split and target of what `format_splits` made."""
+    lines = csv.DictReader(io.StringIO(content.decode(errors=_ERRORS), newline=""))
+    return {line["id"]: (line["split"], line["target"]) for line in lines}
 
 
 @dataclass(frozen=True)
