@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -104,8 +105,7 @@ def _offer(path: Path) -> Path:
     from kft.runs import open_interrupted
 
     open_interrupted(path)
-    stdin = click.get_text_stream("stdin")
-    if stdin.isatty() and click.confirm(f"{path} is a run that was stopped. Resume it?"):
+    if sys.stdin.isatty() and click.confirm(f"{path} is a run that was stopped. Resume it?"):
         return path
     raise click.UsageError(
         f"{path} is a run that was stopped, not data. Resume it with `kft train --resume {path}`."

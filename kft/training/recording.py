@@ -209,11 +209,14 @@ class PhaseRecorder(keras.callbacks.Callback):
             callback.unpack(state["callbacks"][name], _part(arrays, f"callback/{name}"))
         compiled.begun -= state["seconds"]
         self._steps, self._best_loss = state["steps"], state["best_loss"]
+        if self._is_within_epoch:
+            # Keras makes the variables of metrics in its first step, which is too late.
+            compiled.model.evaluate(compiled.given.train(0).take(1), verbose=0)
         return self._steps, state["is_over"]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Keras begins the sums of an epoch anew: those of a part of it are put back."""
-        if self._found is not None and self._steps % self._compiled.phase.steps_per_epoch:
+        if self._found is not None and self._is_within_epoch:
             _assign(self.model.metrics_variables, "metric", self._found.arrays)
         # Once only: later epochs begin at their beginning.
         self._found = None
@@ -222,8 +225,7 @@ class PhaseRecorder(keras.callbacks.Callback):
         """Write if it is time; the last step of an epoch waits for its validation."""
         self._steps += 1
         self._pace.count_step()
-        is_last = self._steps % self._compiled.phase.steps_per_epoch == 0
-        if not is_last and not self.model.stop_training:
+        if self._is_within_epoch and not self.model.stop_training:
             self._heed()
 
     def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -269,6 +271,10 @@ class PhaseRecorder(keras.callbacks.Callback):
             arrays |= {f"callback/{name}/{key}": values for key, values in of_callback.items()}
         self._recorder.checkpoints.write(state, arrays, is_best=is_best)
         self._pace.note_written(time.monotonic() - begun)
+
+    @property
+    def _is_within_epoch(self) -> bool:
+        return self._steps % self._compiled.phase.steps_per_epoch > 0
 
     @property
     def _generators(self) -> list[keras.Variable]:
