@@ -31,25 +31,33 @@ class Waiting:
     def watch(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """The same batches; for one consumer on this machine, without another stage behind."""
 
-        # By Python's clock: TensorFlow's is refused where ops must be deterministic.
-        def ask() -> np.ndarray:
+        # By Python's clock: TensorFlow's is refused where ops must be deterministic. Not stateful,
+        # or tf.data would then do nothing in parallel and nothing ahead; so what they return must
+        # be of use, or they might not run.
+        def ask(number: np.ndarray) -> np.ndarray:
             self._asked = self._clock()
-            return np.zeros((), np.bool_)
+            return number
 
-        def arrive(_: np.ndarray) -> np.ndarray:
+        def arrive(number: np.ndarray) -> np.ndarray:
             self.seconds += self._clock() - self._asked
-            return np.zeros((), np.bool_)
+            return np.zeros((), np.int32)
 
-        def note(asked: tf.Tensor, batch: Any) -> Any:
-            with tf.control_dependencies([tf.numpy_function(arrive, [asked], tf.bool)]):
-                return tf.nest.map_structure(tf.identity, batch)
+        def note(number: tf.Tensor, batch: Any) -> Any:
+            zero = tf.numpy_function(arrive, [number], tf.int32, stateful=False)
+            first, *others = tf.nest.flatten(batch)
+            rank, shape = first.shape.rank, first.shape
+            # All of it, which costs no copy.
+            first = tf.slice(first, [zero, *[0] * (rank - 1)], [-1] * rank)
+            first = tf.ensure_shape(first, shape)
+            return tf.nest.pack_sequence_as(batch, [first, *others])
 
         requests = tf.data.Dataset.range(tf.int64.max).map(
-            lambda _: tf.numpy_function(ask, [], tf.bool)
+            lambda number: tf.numpy_function(ask, [number], tf.int64, stateful=False)
         )
         # A pair is asked for one after the other: first the request, then the batch.
         noted = tf.data.Dataset.zip((requests, batches)).map(note)
         options = tf.data.Options()
         # Otherwise TensorFlow would ask ahead, of itself.
         options.experimental_optimization.inject_prefetch = False
+        options.experimental_optimization.map_parallelization = False
         return noted.with_options(options)

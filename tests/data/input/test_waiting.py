@@ -26,15 +26,17 @@ def make_batches(clock: Clock, seconds: float) -> tf.data.Dataset:
         clock.work(seconds)
         return index
 
-    return tf.data.Dataset.range(6).map(
-        lambda i: (tf.ensure_shape(tf.numpy_function(load, [i], tf.int64), ()), i * i)
+    return (
+        tf.data.Dataset.range(6)
+        .batch(1)
+        .map(lambda i: (tf.ensure_shape(tf.numpy_function(load, [i], tf.int64), (1,)), i * i))
     )
 
 
 def test_what_passes_until_a_batch_arrives_is_waiting():
     clock = Clock()
     waiting = Waiting(clock)
-    batches = [(int(x), int(y)) for x, y in waiting.watch(make_batches(clock, 5.0))]
+    batches = [(int(x[0]), int(y[0])) for x, y in waiting.watch(make_batches(clock, 5.0))]
     assert batches == [(i, i * i) for i in range(6)]
     assert waiting.seconds == 6 * 5.0
 
