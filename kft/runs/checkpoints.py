@@ -122,12 +122,12 @@ class Checkpoints:
         """Remove those that are newer than one that is gone back to."""
         for path in self._find():
             if int(path.name[:6]) > number:
-                shutil.rmtree(path)
+                _remove(path)
 
     def clear(self) -> None:
         """Remove all, when a run has ended well; damaged ones stay."""
         for path in self._find():
-            shutil.rmtree(path)
+            _remove(path)
         self._remove_leftovers()
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
@@ -141,12 +141,19 @@ class Checkpoints:
         self._remove_leftovers()
         for kind, count in (("phase", _PHASES_KEPT), ("step", self._kept), ("best", 1)):
             for path in [p for p in self._find() if p.name.endswith(kind)][:-count]:
-                shutil.rmtree(path)
+                _remove(path)
 
     def _remove_leftovers(self) -> None:
         """What a process that was killed had not finished."""
         for path in self.folder.glob(".*.partial"):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    """Its name goes first: a process that is killed leaves no half of it under its name."""
+    leftover = path.with_name(f".{path.name}.partial")
+    path.rename(leftover)
+    shutil.rmtree(leftover)
 
 
 def _write_files(folder: Path, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:

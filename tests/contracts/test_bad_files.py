@@ -241,17 +241,17 @@ def test_a_file_that_changes_while_a_run_goes_on_ends_it(
     happens, tmp_path, make_picture_folder, monkeypatch
 ):
     folder = make_picture_folder(tmp_path / "photos", classes=("cat", "dog"))
-    write_records = running._write_records
+    write_records = running._Work.write_records
 
-    def change(plan, run):
-        write_records(plan, run)
+    def change(work):
+        write_records(work)
         path = folder / "cat" / "003.png"
         if happens == "vanishes":
             path.unlink()
         else:
             shutil.copy(folder / "dog" / "003.png", path)
 
-    monkeypatch.setattr(running, "_write_records", change)
+    monkeypatch.setattr(running._Work, "write_records", change)
     with pytest.raises(DataError, match=r"cat/003\.png: (there is no such file|written anew)"):
         train(make_pipeline(folder), make_display(), run_id="changed")
     assert "failed" in (tmp_path / "runs/photos/changed/status.json").read_text(encoding="utf-8")

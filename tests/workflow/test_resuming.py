@@ -1,0 +1,296 @@
+"""A run that was stopped anywhere ends with the very weights that it would have had."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from kft.config import load_pipeline
+from kft.errors import RunError
+from kft.runs import RunDirectory
+from kft.runs.checkpoints import Checkpoints
+from kft.training import Display, load_trained
+from kft.training.stopping import Interrupted
+from kft.workflow import resume, train
+from kft.workflow.running import _Work
+
+SMALL = (
+    "backbone.name=small_cnn",
+    "backbone.weights=random",
+    "backbone.input_size=16",
+    "backbone.options.width=4",
+    "training.global_batch_size=8",
+    "training.checkpoint_every=1 steps",
+    "export.enabled=false",
+)
+# Each with what could be lost: dropout's state, averages, waiting epochs, the choice of a trial.
+KINDS = {
+    "solved, then full": ("strategy.name=lp_ft", "strategy.duration=2", "head.dropout=0.2"),
+    "a rate that is tried": (
+        "strategy.name=auto",
+        "strategy.duration=14 steps",
+        "training.schedule=plateau",
+    ),
+    "averages and the best epochs": (
+        "strategy.name=full",
+        "strategy.duration=3",
+        "training.ema=0.8",
+        "training.early_stopping=2",
+        "training.soup=2",
+        "training.wise_ft=true",
+        "training.mixup=0.3",
+        "data.augmentation=light",
+        "training.l2_sp=0.01",
+    ),
+    "low rank": ("strategy.name=lora", "strategy.duration=2", "training.clip_norm=0.1"),
+    "one block after the other": (
+        "strategy.name=gradual",
+        "strategy.duration=3",
+        "data.augmentation=light",
+        "features.views=2",
+    ),
+    "the block that is best": ("strategy.name=surgical", "strategy.duration=2"),
+    "float16": ("strategy.name=full", "strategy.duration=2", "training.precision=mixed_float16"),
+}
+
+
+def make_display() -> Display:
+    return Display(Console(file=io.StringIO(), force_terminal=False, soft_wrap=True, width=200))
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory, make_picture_folder) -> Path:
+    return make_picture_folder(
+        tmp_path_factory.mktemp("data") / "photos", classes=("cat", "dog"), per_class=22, size=16
+    )
+
+
+@pytest.fixture
+def begin(photos, tmp_path, monkeypatch):
+    """Train in this folder: (settings, run id) -> run."""
+    monkeypatch.chdir(tmp_path)
+
+    def begin_run(*settings: str, run_id: str, data: Path = photos):
+        pipeline = load_pipeline(str(data), (*SMALL, *settings))
+        return train(pipeline, make_display(), run_id=run_id).run
+
+    return begin_run
+
+
+class StopAtWrite:
+    """As if the process was killed right after its n-th checkpoint."""
+
+    def __init__(self, monkeypatch, count: int) -> None:
+        self._left = count
+        write = Checkpoints.write
+
+        def stop(store, *args, **options):
+            path = write(store, *args, **options)
+            self._left -= 1
+            if self._left == 0:
+                raise Interrupted(signal.SIGTERM)
+            return path
+
+        monkeypatch.setattr(Checkpoints, "write", stop)
+
+
+def count_writes(monkeypatch, work) -> int:
+    """How many checkpoints a call writes."""
+    written = []
+    write = Checkpoints.write
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "write", lambda *a, **o: (written.append(1), write(*a, **o))[1])
+        work()
+    return len(written)
+
+
+def run_of(run_id: str) -> RunDirectory:
+    return RunDirectory(Path("runs/photos", run_id))
+
+
+def assert_equal_runs(one: RunDirectory, other: RunDirectory) -> None:
+    weights = [load_trained(run).model.get_weights() for run in (one, other)]
+    for a, b in zip(*weights, strict=True):
+        assert np.array_equal(a, b)
+    histories = [
+        {p.parent.name: p.read_text() for p in run.path.glob("phases/*/history.csv")}
+        for run in (one, other)
+    ]
+    assert histories[0] == histories[1]
+    figures = [(run.evaluation("holdout") / "metrics.json").read_text() for run in (one, other)]
+    assert figures[0] == figures[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_ends_with_the_weights_of_an_undisturbed_run(kind, begin, monkeypatch):
+    settings = KINDS[kind]
+    total = count_writes(monkeypatch, lambda: begin(*settings, run_id="whole"))
+    # Early, in the middle of an epoch, at an end of an epoch or phase, and after all.
+    for count in sorted({2, total // 3, total // 2, total - 1, total}):
+        run_id = f"stopped-{count}"
+        with monkeypatch.context() as patch:
+            StopAtWrite(patch, count)
+            with pytest.raises(Interrupted, match=f"kft train --resume .*{run_id}"):
+                begin(*settings, run_id=run_id)
+        run = run_of(run_id)
+        assert run.read_status()["state"] == "interrupted"
+        display = make_display()
+        resume(run.path, display)
+        assert "resuming a" in display.console.file.getvalue()
+        assert_equal_runs(run_of("whole"), run)
+        assert not run.checkpoints.exists()
+
+
+def test_a_run_that_is_stopped_again_and_again_ends_the_same(begin, monkeypatch):
+    settings = KINDS["solved, then full"]
+    begin(*settings, run_id="whole")
+    stops = 0
+    with monkeypatch.context() as patch:
+        StopAtWrite(patch, 2)
+        with pytest.raises(Interrupted):
+            begin(*settings, run_id="often")
+    while True:
+        with monkeypatch.context() as patch:
+            StopAtWrite(patch, 2)
+            try:
+                resume("runs/photos/often", make_display())
+                break
+            except Interrupted:
+                stops += 1
+    assert stops >= 3
+    assert_equal_runs(run_of("whole"), run_of("often"))
+
+
+@pytest.fixture
+def stopped(begin, monkeypatch) -> RunDirectory:
+    """A run that was stopped within its second phase; and one that was not, `whole`."""
+    begin(*KINDS["solved, then full"], run_id="whole")
+    with monkeypatch.context() as patch:
+        StopAtWrite(patch, 4)
+        with pytest.raises(Interrupted):
+            begin(*KINDS["solved, then full"], run_id="stopped")
+    return run_of("stopped")
+
+
+def test_it_says_where_it_goes_on(stopped):
+    display = make_display()
+    resume(stopped.path, display)
+    assert "resuming at phase 2 of 2, epoch 1, step 4 of 8" in display.console.file.getvalue()
+    resumed = json.loads(stopped.manifest.read_text())["resumed"]
+    assert resumed == [{"place": "at phase 2 of 2, epoch 1, step 4 of 8", "accepted_changes": []}]
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(stopped):
+    newest = sorted(stopped.checkpoints.iterdir())[-1]
+    (newest / "arrays.npz").write_bytes((newest / "arrays.npz").read_bytes()[:-9])
+    display = make_display()
+    resume(stopped.path, display)
+    said = display.console.file.getvalue()
+    assert f"Checkpoint {newest.name} is damaged" in said
+    assert "step 3 of 8" in said
+    assert_equal_runs(run_of("whole"), stopped)
+    assert (stopped.checkpoints / f"damaged-{newest.name}").is_dir()
+
+
+def test_without_that_of_the_phase_before_the_phase_is_done_again(stopped):
+    (between,) = stopped.checkpoints.glob("*-phase")
+    (between / "state.json").unlink()
+    display = make_display()
+    resume(stopped.path, display)
+    assert "resuming at phase 1 of 2, at its beginning" in display.console.file.getvalue()
+    assert_equal_runs(run_of("whole"), stopped)
+
+
+def test_without_any_checkpoint_it_begins_anew(stopped):
+    shutil.rmtree(stopped.checkpoints)
+    resume(stopped.path, make_display())
+    assert_equal_runs(run_of("whole"), stopped)
+
+
+def test_other_data_are_refused_with_what_is_other(begin, photos, tmp_path, monkeypatch):
+    data = tmp_path / "photos"
+    shutil.copytree(photos, data)
+    settings = KINDS["solved, then full"]
+    with monkeypatch.context() as patch:
+        StopAtWrite(patch, 3)
+        with pytest.raises(Interrupted):
+            begin(*settings, run_id="stopped", data=data)
+    shutil.copy(data / "cat/003.png", tmp_path / "kept.png")
+    (data / "cat/003.png").unlink()
+    with pytest.raises(RunError, match=r"not all is as it was(.|\n)*data: gone: cat/003\.png"):
+        resume("runs/photos/stopped", make_display())
+    resume("runs/photos/stopped", make_display(), accept_changes=True)
+    run = run_of("stopped")
+    (resumed,) = json.loads(run.manifest.read_text())["resumed"]
+    assert any("cat/003.png" in change for change in resumed["accepted_changes"])
+    assert "cat/003.png" not in run.splits.read_text()
+
+
+def test_a_file_with_another_content_is_refused(begin, photos, tmp_path, monkeypatch):
+    data = tmp_path / "photos"
+    shutil.copytree(photos, data)
+    with monkeypatch.context() as patch:
+        StopAtWrite(patch, 3)
+        with pytest.raises(Interrupted):
+            begin(*KINDS["solved, then full"], run_id="stopped", data=data)
+    picture = data / "cat/003.png"
+    picture.write_bytes((data / "cat/004.png").read_bytes())
+    with pytest.raises(RunError, match="data: files, or what they hold, are others"):
+        resume("runs/photos/stopped", make_display())
+
+
+def test_other_settings_and_versions_are_refused_with_both_values(stopped):
+    with pytest.raises(RunError, match=r"training.label_smoothing: 0.0 -> 0.1") as caught:
+        resume(stopped.path, make_display(), overrides=["training.label_smoothing=0.1"])
+    assert "--accept-changes" in str(caught.value)
+    manifest = json.loads(stopped.manifest.read_text())
+    manifest["versions"]["keras"] = "3.0.0"
+    stopped.manifest.write_text(json.dumps(manifest))
+    with pytest.raises(RunError, match=r'version of keras: "3.0.0" -> '):
+        resume(stopped.path, make_display())
+    assert stopped.read_status()["state"] == "interrupted"
+
+
+def test_accepted_settings_become_the_runs_own(stopped):
+    resume(
+        stopped.path,
+        make_display(),
+        overrides=["training.label_smoothing=0.1"],
+        accept_changes=True,
+    )
+    assert "label_smoothing: 0.1" in stopped.pipeline.read_text()
+
+
+def test_a_finished_run_and_one_that_is_held_are_refused(stopped):
+    with pytest.raises(RunError, match="this run is finished; there is nothing to resume"):
+        resume(run_of("whole").path, make_display())
+    with stopped.hold(), pytest.raises(RunError, match=r"process \d+ is writing into this run"):
+        resume(stopped.path, make_display())
+
+
+def test_a_run_that_stopped_before_its_records_cannot_be_resumed(begin, monkeypatch):
+    def fail(work):
+        raise Interrupted(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Work, "write_records", fail)
+        with pytest.raises(Interrupted):
+            begin(*KINDS["solved, then full"], run_id="early")
+    run = run_of("early")
+    run.pipeline.write_text(run_pipeline_text())
+    with pytest.raises(RunError, match="stopped before it had recorded"):
+        resume(run.path, make_display())
+
+
+def run_pipeline_text() -> str:
+    from kft.config import dump_pipeline
+
+    (photos,) = Path("..").glob("**/data*/photos")
+    return dump_pipeline(load_pipeline(str(photos), SMALL))
