@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from kft.config import load_pipeline
+from kft.config import dump_pipeline, load_pipeline
 from kft.errors import RunError
 from kft.runs import RunDirectory
 from kft.runs.checkpoints import Checkpoints
@@ -32,15 +32,18 @@ SMALL = (
 )
 # Each with what could be lost: dropout's state, averages, waiting epochs, the choice of a trial.
 KINDS = {
-    "solved, then full": ("strategy.name=lp_ft", "strategy.duration=2", "head.dropout=0.2"),
+    "solved, then full": ("strategy.name=lp_ft", "strategy.duration=2"),
     "a rate that is tried": (
         "strategy.name=auto",
         "strategy.duration=14 steps",
         "training.schedule=plateau",
     ),
     "averages and the best epochs": (
-        "strategy.name=full",
+        "strategy.name=lp_ft",
         "strategy.duration=3",
+        # A probe with dropout is trained.
+        "strategy.probe_duration=1",
+        "head.dropout=0.2",
         "training.ema=0.8",
         "training.early_stopping=2",
         "training.soup=2",
@@ -128,12 +131,22 @@ def assert_equal_runs(one: RunDirectory, other: RunDirectory) -> None:
     assert figures[0] == figures[1]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["a rate that is tried", "averages and the best epochs"])
 def test_it_ends_with_the_weights_of_an_undisturbed_run(kind, begin, monkeypatch):
-    settings = KINDS[kind]
+    check_stops(KINDS[kind], begin, monkeypatch, shares=(0.6,))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_wherever_it_stops_it_ends_with_these_weights(kind, begin, monkeypatch):
+    check_stops(KINDS[kind], begin, monkeypatch, shares=(0.0, 0.3, 0.5, 0.8, 1.0))
+
+
+def check_stops(settings, begin, monkeypatch, *, shares) -> None:
+    """Stop after such shares of all checkpoints, resume, and compare."""
     total = count_writes(monkeypatch, lambda: begin(*settings, run_id="whole"))
     # Early, in the middle of an epoch, at an end of an epoch or phase, and after all.
-    for count in sorted({2, total // 3, total // 2, total - 1, total}):
+    for count in sorted({max(1, round(share * total)) for share in shares}):
         run_id = f"stopped-{count}"
         with monkeypatch.context() as patch:
             StopAtWrite(patch, count)
@@ -173,7 +186,8 @@ def stopped(begin, monkeypatch) -> RunDirectory:
     """A run that was stopped within its second phase; and one that was not, `whole`."""
     begin(*KINDS["solved, then full"], run_id="whole")
     with monkeypatch.context() as patch:
-        StopAtWrite(patch, 4)
+        # That of the solved probe, then of four steps.
+        StopAtWrite(patch, 5)
         with pytest.raises(Interrupted):
             begin(*KINDS["solved, then full"], run_id="stopped")
     return run_of("stopped")
@@ -275,7 +289,7 @@ def test_a_finished_run_and_one_that_is_held_are_refused(stopped):
         resume(stopped.path, make_display())
 
 
-def test_a_run_that_stopped_before_its_records_cannot_be_resumed(begin, monkeypatch):
+def test_a_run_that_stopped_before_its_records_cannot_be_resumed(begin, photos, monkeypatch):
     def fail(work):
         raise Interrupted(signal.SIGINT)
 
@@ -284,13 +298,6 @@ def test_a_run_that_stopped_before_its_records_cannot_be_resumed(begin, monkeypa
         with pytest.raises(Interrupted):
             begin(*KINDS["solved, then full"], run_id="early")
     run = run_of("early")
-    run.pipeline.write_text(run_pipeline_text())
+    run.pipeline.write_text(dump_pipeline(load_pipeline(str(photos), SMALL)))
     with pytest.raises(RunError, match="stopped before it had recorded"):
         resume(run.path, make_display())
-
-
-def run_pipeline_text() -> str:
-    from kft.config import dump_pipeline
-
-    (photos,) = Path("..").glob("**/data*/photos")
-    return dump_pipeline(load_pipeline(str(photos), SMALL))
