@@ -54,6 +54,7 @@ class FakeBench:
         if order.jit_compile:
             seconds /= self.xla
             self._spend(self.compiling, limit_seconds, variant)
+            limit_seconds -= self.compiling
         self._spend(2 * seconds, limit_seconds, variant)
         return Timing(seconds, self.base_bytes + order.batch_size * self.bytes_per_example)
 
