@@ -1,0 +1,85 @@
+"""A real process that is asked to stop saves, says how to go on, and is gone on with."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SMALL = (
+    "backbone.name=small_cnn",
+    "backbone.weights=random",
+    "backbone.input_size=16",
+    "backbone.options.width=4",
+    "strategy.name=full",
+    "strategy.duration=5000 steps",
+    "training.global_batch_size=8",
+    "training.checkpoint_every=20 steps",
+    "export.enabled=false",
+)
+KFT = str(Path(sys.executable).with_name("kft"))
+PATIENCE_SECONDS = 120
+
+
+def start(place: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [KFT, *arguments],
+        cwd=place,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(path: Path, pattern: str, process: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not any(path.glob(pattern)):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, make_picture_folder) -> Path:
+    place = tmp_path_factory.mktemp("place")
+    make_picture_folder(place / "photos", classes=("cat", "dog"), per_class=12, size=16)
+    return place
+
+
+@pytest.mark.parametrize(
+    ("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["term", "int"]
+)
+def test_a_process_that_is_asked_to_stop_saves_and_says_how_to_go_on(place, number, exit_code):
+    run_id = f"asked-{exit_code}"
+    run = place / "runs/photos" / run_id
+    process = start(place, "train", "photos", *SMALL, "--run-id", run_id)
+    wait_for(run, "checkpoints/*-step", process)
+    # While it is held, nobody else gets in, and is told who it is.
+    asked = time.monotonic()
+    other = start(place, "train", "--resume", f"runs/photos/{run_id}")
+    _, refused = other.communicate(timeout=PATIENCE_SECONDS)
+    assert other.returncode == 2
+    assert f"process {process.pid} is writing into this run" in refused
+    assert time.monotonic() - asked < 20
+    os.kill(process.pid, number)
+    _, said = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == exit_code
+    assert f"go on with `kft train --resume runs/photos/{run_id}`" in said
+    assert "Traceback" not in said
+    assert '"interrupted"' in (run / "status.json").read_text()
+    # A run where data are expected: there is nobody to be asked.
+    named = start(place, "train", f"runs/photos/{run_id}")
+    _, said = named.communicate(timeout=PATIENCE_SECONDS)
+    assert named.returncode == 2
+    assert f"Resume it with `kft train --resume runs/photos/{run_id}`" in said
+    again = start(place, "train", "--resume", f"runs/photos/{run_id}")
+    wait_for(run, "checkpoints/*-step", again)
+    again.kill()
+    _, said = again.communicate(timeout=PATIENCE_SECONDS)
+    assert "resuming at phase 1 of 1, epoch" in said

@@ -1,0 +1,94 @@
+"""When checkpoints are written, and what a request to stop does."""
+
+import os
+import signal
+
+import pytest
+
+from kft.training import stopping
+from kft.training.fitting import _plan_fits
+from kft.training.recording import Pace
+from kft.training.stopping import Interrupted, StopRequest
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def due_at(every: str, *, steps: int, seconds_a_step: float, cost: float) -> list[int]:
+    """The steps after which a checkpoint is due."""
+    clock = Clock()
+    pace = Pace(every, clock)
+    due = []
+    for step in range(1, steps + 1):
+        clock.now += seconds_a_step
+        pace.count_step()
+        if pace.is_due:
+            due.append(step)
+            clock.now += cost
+            pace.note_written(cost)
+    return due
+
+
+def test_steps_and_seconds_are_what_they_say():
+    assert due_at("3 steps", steps=10, seconds_a_step=1.0, cost=5.0) == [3, 6, 9]
+    assert due_at("4 seconds", steps=10, seconds_a_step=1.0, cost=0.0) == [4, 8]
+    assert due_at("never", steps=1000, seconds_a_step=10.0, cost=0.0) == []
+
+
+@pytest.mark.parametrize("cost", [0.01, 1.0, 30.0])
+def test_by_default_they_take_a_twentieth_of_the_time_at_most(cost):
+    due = due_at("auto", steps=10_000, seconds_a_step=1.0, cost=cost)
+    assert due[0] == 10
+    assert (len(due) - 1) * cost <= 10_000 / 20 + cost
+    # And no more seldom than that asks for.
+    assert due[2] - due[1] <= max(11, 20 * cost + 1)
+
+
+@pytest.mark.parametrize(
+    ("done", "steps", "expected"),
+    [
+        (0, 10, [(0, 0, 3, 4)]),
+        (3, 10, [(3, 0, 1, 1), (4, 1, 3, 4)]),
+        (4, 10, [(4, 1, 3, 4)]),
+        (9, 10, [(9, 2, 3, 3)]),
+        (10, 10, [(10, 2, 3, 2)]),
+        (8, 8, []),
+    ],
+)
+def test_the_rest_of_a_phase_is_the_rest_of_its_epoch_and_then_whole_ones(done, steps, expected):
+    fits = _plan_fits(done, steps, 4)
+    assert [(f.start, f.epoch, f.end_epoch, f.steps_per_epoch) for f in fits] == expected
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_work_where_nothing_is_lost(number):
+    before = signal.getsignal(number)
+    stop = StopRequest()
+    with pytest.raises(Interrupted, match=number.name) as caught, stop.listening():
+        os.kill(os.getpid(), number)
+    assert caught.value.exit_code == 128 + number
+    assert signal.getsignal(number) is before
+
+
+def test_within_a_step_the_first_is_noted_and_the_second_ends_it():
+    stop = StopRequest()
+    with stop.listening(), stop.deferred():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.number == signal.SIGINT
+        assert not stop.has_waited_long
+        with pytest.raises(Interrupted):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_request_that_waits_for_a_long_validation_is_old(monkeypatch):
+    monkeypatch.setattr(stopping, "PATIENCE_SECONDS", 0.0)
+    stop = StopRequest()
+    assert not stop.has_waited_long
+    with stop.listening(), stop.deferred():
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.has_waited_long
