@@ -186,8 +186,8 @@ def stopped(begin, monkeypatch) -> RunDirectory:
     """A run that was stopped within its second phase; and one that was not, `whole`."""
     begin(*KINDS["solved, then full"], run_id="whole")
     with monkeypatch.context() as patch:
-        # That of the solved probe, then of four steps.
-        StopAtWrite(patch, 5)
+        # That of the solved probe, then of three steps.
+        StopAtWrite(patch, 4)
         with pytest.raises(Interrupted):
             begin(*KINDS["solved, then full"], run_id="stopped")
     return run_of("stopped")
