@@ -14,6 +14,7 @@ import keras_tuner
 from kft.config import Pipeline, TuningConfig, override_pipeline
 from kft.errors import ConfigError, KftError, TrainingError
 from kft.training import Display
+from kft.training.stopping import Interrupted
 from kft.workflow import Finished, make_plan, train
 
 # What a trial is judged by on validation, and whether more of it is better.
@@ -137,6 +138,10 @@ class PipelineTuner(keras_tuner.engine.base_tuner.BaseTuner):
         self._display.stage(f"\nTrial {trial.trial_id}: {', '.join(overrides)}")
         try:
             finished = train(tried, self._display, judged_splits=("validation",))
+        except Interrupted as stopped:
+            # Not with the trial alone, which the search would not hear of.
+            stopped.args = ("stopped; the same command goes on with the search",)
+            raise
         except TrainingError as error:
             self._display.stage(f"  this trial is out: {error}")
             raise keras_tuner.errors.FailedTrialError(str(error)) from error

@@ -1,11 +1,15 @@
 """A search chooses on validation, judges the holdout once, and goes on after a stop."""
 
+import signal
+
 import pytest
 
+from kft import tuning
 from kft.config import load_pipeline
 from kft.errors import BackboneError, ConfigError, DataError, KftError
 from kft.runs import find_runs
 from kft.training import Display
+from kft.training.stopping import Interrupted
 from kft.tuning import _project_name, check_space, make_oracle, tune
 
 SETTINGS = (
@@ -92,6 +96,23 @@ def test_a_search_in_which_all_trials_diverge_says_so(tmp_path, make_picture_fol
         "tuning.trials=3",
     )
     assert "diverged" in str(error)
+
+
+def test_a_search_that_is_stopped_says_that_the_search_is_gone_on_with(
+    tmp_path, make_picture_folder, monkeypatch
+):
+    make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=12, size=16)
+    pipeline = load_pipeline(
+        str(tmp_path / "photos"), (*SETTINGS, "tuning.trials=2", f"runs_directory={tmp_path}/runs")
+    )
+
+    def stop(*args, **options):
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr(tuning, "train", stop)
+    with pytest.raises(Interrupted, match="the same command goes on with the search") as caught:
+        tune(pipeline, Display())
+    assert caught.value.exit_code == 130
 
 
 def test_another_pipeline_starts_another_search():
