@@ -24,9 +24,9 @@ from kft.config.schema import (
     PhaseConfig,
     Pipeline,
     StrategyConfig,
-    TrainingConfig,
     TuningConfig,
 )
+from kft.config.training_section import TrainingConfig
 
 __all__ = [
     "AUTO_LEARNING_RATES",

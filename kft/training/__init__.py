@@ -9,7 +9,7 @@ from kft.training.distribution import (
     seed_everything,
     set_precision,
 )
-from kft.training.fitting import FittedPhase
+from kft.training.fitted import FittedPhase
 from kft.training.inputs import InputMaker
 from kft.training.progress import Display
 from kft.training.saving import Trained, load_trained, make_card, save_trained

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -248,29 +248,3 @@ class ReduceOnPlateau(keras.callbacks.Callback):
         """Go on waiting."""
         self._steps_done, self._best = state["steps_done"], state["best"]
         self._wait_epochs = state["wait_epochs"]
-
-
-class OneTraining(keras.callbacks.CallbackList):
-    """Callbacks of a training that takes several calls of `fit`: it begins and ends once.
-
-    Args:
-        callbacks: In order.
-        model: What is fitted.
-    """
-
-    def __init__(self, callbacks: Sequence[Any], model: keras.Model) -> None:
-        super().__init__(list(callbacks), add_history=True, model=model, verbose=0)
-
-    def begin(self) -> None:
-        """The training begins."""
-        super().on_train_begin()
-
-    def end(self) -> None:
-        """The training has ended."""
-        super().on_train_end()
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """A call of `fit` begins, which is no news."""
-
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """A call of `fit` ends, which is no news."""

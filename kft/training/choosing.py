@@ -22,11 +22,10 @@ from kft.training.averaging import Judge, Judged, greedy_soup, wise_ft
 from kft.training.best import make_keep_best
 from kft.training.callbacks import ProgressCallback
 from kft.training.comparison import Comparison, compare
+from kft.training.fitted import FittedPhase, describe_phase
 from kft.training.fitting import (
     CompiledPhase,
-    FittedPhase,
     compile_phase,
-    describe_phase,
     fit_compiled,
 )
 from kft.training.inputs import InputMaker

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -24,12 +24,13 @@ from kft.strategies import Phase
 from kft.training.callbacks import (
     EndAfter,
     HistoryFile,
-    OneTraining,
     ProgressCallback,
     ReduceOnPlateau,
     RefuseDivergence,
     StepTimes,
 )
+from kft.training.epochs import OneTraining, plan_fits
+from kft.training.fitted import FittedPhase, describe_phase
 from kft.training.inputs import PhaseInput
 from kft.training.lora import add_lora, merge_lora
 from kft.training.optimizers import block_rates, make_optimizer, reset_optimizer
@@ -39,41 +40,6 @@ from kft.training.trainer import FitModel, WeightAverages
 
 if TYPE_CHECKING:
     from kft.training.recording import PhaseRecorder
-
-
-@dataclass(frozen=True)
-class FittedPhase:
-    """What came of one phase.
-
-    Attributes:
-        phase: As it was planned.
-        history: One row an epoch: loss and metrics, of validation too.
-        seconds: From compile to the last step.
-        computed_from: 'pixels', or the name of the cut.
-        unmoved: Trainable variables whose gradient was exactly zero throughout.
-        first_step_seconds: From compile to the end of the first step, which
-            holds the tracing, and the trials of candidates; 0 for a phase
-            without steps.
-        steps_done: Fewer than the phase's where a callback ended it.
-        traces: How often the training step was traced.
-        waiting_share: Share of the steps' time in which they waited for data, the first step
-            left out; None where it was not measured.
-        is_undone: Whether the weights are those from before the phase: it was
-            no better than they are.
-        facts: JSON values: what was solved, tried, compared or averaged.
-    """
-
-    phase: Phase
-    history: list[dict[str, float]]
-    seconds: float
-    computed_from: str
-    unmoved: tuple[str, ...]
-    first_step_seconds: float = 0.0
-    steps_done: int = 0
-    traces: int = 0
-    waiting_share: float | None = None
-    is_undone: bool = False
-    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -148,7 +114,7 @@ class CompiledPhase:
         once = OneTraining(every if recorder is None else [*every, recorder], self.model)
         once.begin()
         with nullcontext() if recorder is None else recorder.stop.deferred():
-            for part in [] if is_over else _plan_fits(done, steps, self.phase.steps_per_epoch):
+            for part in [] if is_over else plan_fits(done, steps, self.phase.steps_per_epoch):
                 batches = self.given.train(first_step + part.start)
                 self.model.fit(
                     batches if waiting is None else waiting.watch(batches),
@@ -346,33 +312,6 @@ def fit_compiled(
     return fitted
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """A call of Keras's `fit`: some whole epochs, or what is left of one.
-
-    Attributes:
-        start: Steps that are done before it.
-        epoch: Its first, from 0.
-        end_epoch: The one after its last.
-        steps_per_epoch: Of these epochs.
-    """
-
-    start: int
-    epoch: int
-    end_epoch: int
-    steps_per_epoch: int
-
-
-def _plan_fits(done: int, steps: int, steps_per_epoch: int) -> list[_Fit]:
-    """From `done` steps on: the rest of the epoch, if it is begun, and then the others."""
-    epoch, within = divmod(done, steps_per_epoch)
-    fits = [_Fit(done, epoch, epoch + 1, steps_per_epoch - within)] if within else []
-    first, end = epoch + bool(within), -(-steps // steps_per_epoch)
-    if first < end:
-        fits.append(_Fit(first * steps_per_epoch, first, end, steps_per_epoch))
-    return fits
-
-
 def check_movement(
     phase: Phase, before: dict[str, dict[str, bytes]], blocks: BlockTable
 ) -> tuple[str, ...]:
@@ -412,31 +351,3 @@ def find_generators(model: keras.Model) -> list[keras.Variable]:
     """States of random generators: variables of the model that are no weights."""
     weights = {id(variable) for variable in model.weights}
     return [variable for variable in model.variables if id(variable) not in weights]
-
-
-def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
-    """What phase.json holds, as JSON values."""
-    phase = fitted.phase
-    return {
-        "name": phase.name,
-        "method": phase.method,
-        "trainable": list(phase.trainable),
-        "part": phase.part,
-        "lora": phase.lora.model_dump(mode="json") if phase.lora else None,
-        "batch_norm": phase.batch_norm,
-        "learning_rate": None if phase.method == "solve" else phase.learning_rate,
-        "multipliers": dict(phase.multipliers),
-        "steps": phase.steps,
-        "steps_per_epoch": phase.steps_per_epoch,
-        "steps_done": fitted.steps_done,
-        "augmentation": phase.augmentation,
-        "mixup": phase.mixup,
-        "computed_from": fitted.computed_from,
-        "seconds": round(fitted.seconds, 3),
-        "first_step_seconds": round(fitted.first_step_seconds, 3),
-        "traces": fitted.traces,
-        "waiting_share": fitted.waiting_share and round(fitted.waiting_share, 4),
-        "unmoved_variables": list(fitted.unmoved),
-        "is_undone": fitted.is_undone,
-        **fitted.facts,
-    }

@@ -16,10 +16,9 @@ import tensorflow as tf
 from kft.model import Assembled
 from kft.runs.checkpoints import Checkpoint, Checkpoints
 from kft.strategies import Phase
+from kft.training.fitted import FittedPhase, describe_phase
 from kft.training.fitting import (
     CompiledPhase,
-    FittedPhase,
-    describe_phase,
     find_generators,
 )
 from kft.training.snapshots import find_weights

@@ -17,7 +17,8 @@ from kft.model import Assembled
 from kft.objectives import make_supervised
 from kft.runs.atomic import write_json
 from kft.strategies import Phase
-from kft.training.fitting import FittedPhase, check_movement, describe_phase
+from kft.training.fitted import FittedPhase, describe_phase
+from kft.training.fitting import check_movement
 from kft.training.progress import Display
 
 

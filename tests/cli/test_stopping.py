@@ -78,6 +78,11 @@ def test_a_process_that_is_asked_to_stop_saves_and_says_how_to_go_on(place, numb
     _, said = named.communicate(timeout=PATIENCE_SECONDS)
     assert named.returncode == 2
     assert f"Resume it with `kft train --resume runs/photos/{run_id}`" in said
+    if number == signal.SIGTERM:
+        goes_on(place, run_id)
+
+
+def goes_on(place: Path, run_id: str) -> None:
     again = start(place, "train", "--resume", f"runs/photos/{run_id}")
     assert again.stderr is not None
     resuming = next(line for line in again.stderr if line.startswith("resuming"))

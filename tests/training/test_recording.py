@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from kft.training import stopping
-from kft.training.fitting import _plan_fits
+from kft.training.epochs import plan_fits
 from kft.training.recording import Pace
 from kft.training.stopping import Interrupted, StopRequest
 
@@ -61,7 +61,7 @@ def test_by_default_they_take_a_twentieth_of_the_time_at_most(cost):
     ],
 )
 def test_the_rest_of_a_phase_is_the_rest_of_its_epoch_and_then_whole_ones(done, steps, expected):
-    fits = _plan_fits(done, steps, 4)
+    fits = plan_fits(done, steps, 4)
     assert [(f.start, f.epoch, f.end_epoch, f.steps_per_epoch) for f in fits] == expected
 
 

@@ -81,10 +81,15 @@ def begin(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def begin_run(*settings: str, run_id: str, data: Path = photos):
-        pipeline = load_pipeline(str(data), (*SMALL, *settings))
-        return train(pipeline, make_display(), run_id=run_id).run
+        return begin_there(data, *settings, run_id=run_id)
 
     return begin_run
+
+
+def begin_there(data: Path, *settings: str, run_id: str) -> RunDirectory:
+    """Train in the present folder."""
+    pipeline = load_pipeline(str(data), (*SMALL, *settings))
+    return train(pipeline, make_display(), run_id=run_id).run
 
 
 class StopAtWrite:
@@ -161,6 +166,7 @@ def check_stops(settings, begin, monkeypatch, *, shares) -> None:
         assert not run.checkpoints.exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_again_and_again_ends_the_same(begin, monkeypatch):
     settings = KINDS["solved, then full"]
     begin(*settings, run_id="whole")
@@ -181,15 +187,26 @@ def test_a_run_that_is_stopped_again_and_again_ends_the_same(begin, monkeypatch)
     assert_equal_runs(run_of("whole"), run_of("often"))
 
 
-@pytest.fixture
-def stopped(begin, monkeypatch) -> RunDirectory:
-    """A run that was stopped within its second phase; and one that was not, `whole`."""
-    begin(*KINDS["solved, then full"], run_id="whole")
-    with monkeypatch.context() as patch:
+@pytest.fixture(scope="module")
+def prepared(photos, tmp_path_factory) -> Path:
+    """A folder with a run that was stopped within its second phase, and a `whole` one."""
+    place = tmp_path_factory.mktemp("prepared")
+    settings = KINDS["solved, then full"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        begin_there(photos, *settings, run_id="whole")
         # That of the solved probe, then of three steps.
         StopAtWrite(patch, 4)
         with pytest.raises(Interrupted):
-            begin(*KINDS["solved, then full"], run_id="stopped")
+            begin_there(photos, *settings, run_id="stopped")
+    return place
+
+
+@pytest.fixture
+def stopped(prepared, tmp_path, monkeypatch) -> RunDirectory:
+    """A copy of both, for a test alone."""
+    shutil.copytree(prepared / "runs", tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
     return run_of("stopped")
 
 

@@ -1,0 +1,76 @@
+"""The `training` section of a pipeline."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kft.config.section import Duration, Fraction, PositiveInt, Section
+
+
+class TrainingConfig(Section):
+    """How a phase is fitted."""
+
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    """Seed of initial weights, data order, augmentation and dropout."""
+    global_batch_size: PositiveInt | Literal["auto"] = 32
+    """Examples per step over all replicas; `auto` takes the fastest that fits into memory."""
+    accumulation: PositiveInt = 1
+    """Parts in which each batch is computed before its one update: less memory, same update."""
+    optimizer: Literal["adamw", "sgd", "adafactor", "lion", "lamb", "muon"] = "adamw"
+    """`sgd` has momentum 0.9 and Nesterov's correction."""
+    schedule: Literal[
+        "cosine", "constant", "one_cycle", "slanted_triangular", "step", "plateau"
+    ] = "cosine"
+    """Learning rate after the warmup."""
+    warmup: Duration = "10 percent"
+    """Steps in which the rate rises linearly to its peak; percent are of the phase."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.05
+    """Decoupled weight decay; biases and normalisation are spared."""
+    l2_sp: Annotated[float, Field(ge=0.0)] = 0.0
+    """Decoupled decay toward the weights that a phase began with, in place of toward zero."""
+    clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
+    """Largest global norm of the gradients; null for no limit."""
+    label_smoothing: Fraction = 0.0
+    """Share of the target spread evenly over all classes."""
+    focal_gamma: Annotated[float, Field(ge=0.0)] = 0.0
+    """Focal loss: an example counts (1 - p)**gamma times, p being its true class's probability."""
+    class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(ge=0.0)]] = "none"
+    """Factor on the loss of a class; `balanced`: the inverse of its share."""
+    sampling: Literal["natural", "balanced"] = "natural"
+    """`balanced` draws each class equally often."""
+    logit_adjustment: Annotated[float, Field(ge=0.0)] = 0.0
+    """Temperature of the class prior added to the logits in the loss; 1 is the theory's."""
+    mixup: Annotated[float, Field(ge=0.0)] = 0.0
+    """Alpha of mixup: pairs of examples are blended; 0 for none."""
+    cutmix: Annotated[float, Field(ge=0.0)] = 0.0
+    """Alpha of cutmix: a rectangle comes from another picture; 0 for none."""
+    ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """Momentum of a moving average of the weights, which is what validation sees and is kept."""
+    early_stopping: PositiveInt | None = None
+    """End a phase after so many epochs without a better validation loss; the best is restored."""
+    soup: Annotated[int, Field(ge=0, le=20)] = 0
+    """Average the best of so many checkpoints, if validation gains by it; 0 for none."""
+    wise_ft: bool = False
+    """Try weights between the probe's and the fine-tuned ones; keep them if validation gains."""
+    checkpoint_every: Annotated[str, Field(pattern=r"^(auto|never|[1-9]\d* (steps|seconds))$")] = (
+        "auto"
+    )
+    """Within a phase, such as `100 steps` or `60 seconds`; `auto`: for 5 % of the time at most."""
+    checkpoints_kept: PositiveInt = 2
+    """How many of a phase are kept, apart from that of the best epoch and those between phases."""
+    distribution: Literal["none", "mirrored", "auto"] = "auto"
+    """`mirrored` trains on all devices of this machine; `auto` does with more than one GPU."""
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    """Keras dtype policy; `auto` is what `kft measure` found for this machine, else float32."""
+    jit_compile: bool | Literal["auto"] = "auto"
+    """Compile steps with XLA; `auto` is what `kft measure` found for this machine, else not."""
+    threads: PositiveInt | Literal["auto"] = "auto"
+    """Of an operation; `auto` is what `kft measure` found for this machine, else one a core."""
+
+    @property
+    def batch_size(self) -> int:
+        """The global batch size, once what was `auto` has become a number."""
+        assert self.global_batch_size != "auto", "measured choices come before training"
+        return int(self.global_batch_size)

@@ -1,0 +1,72 @@
+"""What came of a phase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kft.strategies import Phase
+
+
+@dataclass(frozen=True)
+class FittedPhase:
+    """What came of one phase.
+
+    Attributes:
+        phase: As it was planned.
+        history: One row an epoch: loss and metrics, of validation too.
+        seconds: From compile to the last step.
+        computed_from: 'pixels', or the name of the cut.
+        unmoved: Trainable variables whose gradient was exactly zero throughout.
+        first_step_seconds: From compile to the end of the first step, which
+            holds the tracing, and the trials of candidates; 0 for a phase
+            without steps.
+        steps_done: Fewer than the phase's where a callback ended it.
+        traces: How often the training step was traced.
+        waiting_share: Share of the steps' time in which they waited for data, the first step
+            left out; None where it was not measured.
+        is_undone: Whether the weights are those from before the phase: it was
+            no better than they are.
+        facts: JSON values: what was solved, tried, compared or averaged.
+    """
+
+    phase: Phase
+    history: list[dict[str, float]]
+    seconds: float
+    computed_from: str
+    unmoved: tuple[str, ...]
+    first_step_seconds: float = 0.0
+    steps_done: int = 0
+    traces: int = 0
+    waiting_share: float | None = None
+    is_undone: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
+    """What phase.json holds, as JSON values."""
+    phase = fitted.phase
+    return {
+        "name": phase.name,
+        "method": phase.method,
+        "trainable": list(phase.trainable),
+        "part": phase.part,
+        "lora": phase.lora.model_dump(mode="json") if phase.lora else None,
+        "batch_norm": phase.batch_norm,
+        "learning_rate": None if phase.method == "solve" else phase.learning_rate,
+        "multipliers": dict(phase.multipliers),
+        "steps": phase.steps,
+        "steps_per_epoch": phase.steps_per_epoch,
+        "steps_done": fitted.steps_done,
+        "augmentation": phase.augmentation,
+        "mixup": phase.mixup,
+        "computed_from": fitted.computed_from,
+        "seconds": round(fitted.seconds, 3),
+        "first_step_seconds": round(fitted.first_step_seconds, 3),
+        "traces": fitted.traces,
+        "waiting_share": fitted.waiting_share and round(fitted.waiting_share, 4),
+        "unmoved_variables": list(fitted.unmoved),
+        "is_undone": fitted.is_undone,
+        **fitted.facts,
+    }
