@@ -53,7 +53,9 @@ def place(tmp_path_factory, make_picture_folder) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["term", "int"]
+    ("number", "exit_code"),
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
+    ids=["term", "int"],
 )
 def test_a_process_that_is_asked_to_stop_saves_and_says_how_to_go_on(place, number, exit_code):
     run_id = f"asked-{exit_code}"

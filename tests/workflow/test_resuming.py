@@ -136,9 +136,8 @@ def assert_equal_runs(one: RunDirectory, other: RunDirectory) -> None:
     assert figures[0] == figures[1]
 
 
-@pytest.mark.parametrize("kind", ["a rate that is tried", "averages and the best epochs"])
-def test_it_ends_with_the_weights_of_an_undisturbed_run(kind, begin, monkeypatch):
-    check_stops(KINDS[kind], begin, monkeypatch, shares=(0.6,))
+def test_it_ends_with_the_weights_of_an_undisturbed_run(begin, monkeypatch):
+    check_stops(KINDS["averages and the best epochs"], begin, monkeypatch, shares=(0.6,))
 
 
 @pytest.mark.slow
