@@ -14,7 +14,7 @@ from kft.config import DataConfig, FoldersConfig
 from kft.config.split_section import SplitConfig
 from kft.data import SPLIT_NAMES, Examples, Splits, load_splits, write_quarantine_csv
 from kft.data.gate.checking import check_files
-from kft.data.gate.inspection import Checked
+from kft.data.gate.inspection import Checked, to_be_read
 from kft.data.input.pipeline import make_dataset
 from kft.data.input.pixels import translate_read_errors
 from kft.data.refusing import list_bad
@@ -229,12 +229,7 @@ def _check(files: Sequence[str], config: DataConfig, say: Callable[[str], None] 
         words = [*(f"converted ({reason})" for reason in each.repaired), *each.noticed]
         if words and say is not None:
             say(f"{each.name}: {'; '.join(words)}")
-    return Examples(
-        tuple(files),
-        tuple(each.path for each in checked),
-        np.zeros(len(files), np.int64),
-        tuple((each.size, each.changed_ns) for each in checked),
-    )
+    return to_be_read(checked, np.zeros(len(files), np.int64))
 
 
 def _read_config(export: Path) -> DataConfig:

@@ -13,7 +13,7 @@ from kft.backbones.families import ARCHITECTURES
 from kft.backbones.official import check_size, official_files
 from kft.backbones.weights import find_weights
 from kft.config import BackboneConfig, Pipeline
-from kft.data import Examples
+from kft.data.gate.inspection import to_be_read
 from kft.data.input.decoding import make_decoder
 from kft.data.input.pipeline import make_view_dataset
 from kft.data.input.pixels import Decoder, translate_read_errors
@@ -85,8 +85,7 @@ def extract_vectors(pictures: Pictures, pipeline: Pipeline, display: Display) ->
     assert cut is not None
     spec = backbone.input_spec
     decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data)
-    paths = tuple(inspection.path for inspection in pictures.inspections)
-    examples = Examples(pictures.names, paths, pictures.targets)
+    examples = to_be_read(pictures.inspections, pictures.targets)
     with (
         display.track("Features of all pictures", len(pictures)) as advance,
         translate_read_errors(examples, decoder),

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import click
 
-from kft.cli.options import on_bad_option, overrides_argument, trust_option, with_options
+from kft.cli.options import (
+    on_bad_option,
+    optional_source_argument,
+    overrides_argument,
+    trust_option,
+    with_options,
+)
 
 
 @click.command("check", short_help="Show what a run would do, without training.")
-@click.argument("source", metavar="DATA|PIPELINE.yaml", required=False)
+@optional_source_argument
 @overrides_argument
 @trust_option
 @on_bad_option

@@ -10,6 +10,7 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 source_argument = click.argument("source", metavar="DATA|PIPELINE.yaml")
+optional_source_argument = click.argument("source", metavar="DATA|PIPELINE.yaml", required=False)
 overrides_argument = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 trust_option = click.option(
     "--trust",

@@ -9,6 +9,7 @@ import click
 
 from kft.cli.options import (
     on_bad_option,
+    optional_source_argument,
     overrides_argument,
     run_id_option,
     trust_option,
@@ -17,7 +18,7 @@ from kft.cli.options import (
 
 
 @click.command("train", short_help="From labelled pictures to a measured, exported model.")
-@click.argument("source", metavar="DATA|PIPELINE.yaml", required=False)
+@optional_source_argument
 @overrides_argument
 @trust_option
 @on_bad_option

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from kft.data.splits import Examples, Quarantined, SplitName, TargetKind
 
@@ -61,6 +61,16 @@ class Found:
 
     def __post_init__(self) -> None:
         assert self.given_splits is None or len(self.given_splits) == len(self.examples)
+
+    def take(self, positions: Sequence[int]) -> Found:
+        """The examples at these positions, in that order, with all that is said of each."""
+        return replace(
+            self,
+            examples=self.examples.take(positions),
+            given_splits=self.given_splits and tuple(self.given_splits[i] for i in positions),
+            groups=self.groups and tuple(self.groups[i] for i in positions),
+            times=self.times and tuple(self.times[i] for i in positions),
+        )
 
 
 def find_split(word: str) -> SplitName | None:

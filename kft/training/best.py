@@ -14,7 +14,7 @@ import numpy as np
 from kft.config import TrainingConfig
 from kft.errors import TrainingError
 from kft.runs.atomic import atomic_file
-from kft.training.snapshots import Snapshot, Weights
+from kft.training.snapshots import Snapshot, Weights, part_of
 
 # Snapshots of all kept epochs together; larger ones go to the run's folder.
 MAX_MEMORY_BYTES = 256 * 2**20
@@ -146,13 +146,7 @@ class KeepBest(keras.callbacks.Callback):
         self.wait_epochs = state["wait_epochs"]
         self.kept = []
         for kept in state["kept"]:
-            prefix = f"{kept['epoch']}/"
-            snapshot = {
-                name.removeprefix(prefix): values
-                for name, values in arrays.items()
-                if name.startswith(prefix)
-            }
-            stored = self._store(kept["epoch"], snapshot)
+            stored = self._store(kept["epoch"], part_of(arrays, str(kept["epoch"])))
             self.kept.append(KeptEpoch(kept["epoch"], kept["loss"], stored))
 
     def _is_among_best(self, loss: float) -> bool:

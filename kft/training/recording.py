@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, runtime_checkable
 
 import keras
@@ -16,12 +16,13 @@ import tensorflow as tf
 from kft.model import Assembled
 from kft.runs.checkpoints import Checkpoint, Checkpoints
 from kft.strategies import Phase
-from kft.training.fitted import FittedPhase, describe_phase
+from kft.training.fitted import FittedPhase
 from kft.training.fitting import (
     CompiledPhase,
     find_generators,
 )
-from kft.training.snapshots import find_weights
+from kft.training.optimizers import block_rates
+from kft.training.snapshots import find_weights, part_of
 from kft.training.stopping import Interrupted, StopRequest
 
 Arrays = dict[str, np.ndarray]
@@ -116,12 +117,7 @@ class Recorder:
             phases: As they are planned.
         """
         weights = find_weights(self.assembled.blocks, self.assembled.blocks.names)
-        changed = {
-            name.removeprefix("weights/"): values
-            for name, values in found.arrays.items()
-            if name.startswith("weights/")
-        }
-        weights.put(weights.take() | changed)
+        weights.put(weights.take() | part_of(found.arrays, "weights"))
         _assign(find_generators(self.assembled.model), "generator", found.arrays)
         return tuple(
             _unpack_fitted(phase, each)
@@ -180,7 +176,7 @@ class PhaseRecorder(keras.callbacks.Callback):
         """What was chosen before the phase was interrupted; None where it begins."""
         if self._found is None:
             return None
-        return self._found.state["choice"], _part(self._found.arrays, "choice")
+        return self._found.state["choice"], part_of(self._found.arrays, "choice")
 
     def record_choice(self, pack: Callable[[], tuple[dict[str, Any], Arrays]]) -> None:
         """Have what was chosen so far written with each checkpoint."""
@@ -197,15 +193,17 @@ class PhaseRecorder(keras.callbacks.Callback):
             Steps that are done, and whether there are no more to do.
         """
         self._compiled = compiled
-        self._resumables = {type(each).__name__: each for each in callbacks if _is_resumable(each)}
+        self._resumables = {
+            type(each).__name__: each for each in callbacks if isinstance(each, Resumable)
+        }
         if self._found is None:
             return 0, False
         state, arrays = self._found.state, self._found.arrays
-        compiled.weights.put(_part(arrays, "weights"))
+        compiled.weights.put(part_of(arrays, "weights"))
         _assign(self._generators, "generator", arrays)
         _assign(self._optimizer_variables, "optimizer", arrays)
         for name, callback in self._resumables.items():
-            callback.unpack(state["callbacks"][name], _part(arrays, f"callback/{name}"))
+            callback.unpack(state["callbacks"][name], part_of(arrays, f"callback/{name}"))
         compiled.begun -= state["seconds"]
         self._steps, self._best_loss = state["steps"], state["best_loss"]
         if self._is_within_epoch:
@@ -283,13 +281,8 @@ class PhaseRecorder(keras.callbacks.Callback):
     def _optimizer_variables(self) -> list[Any]:
         """Float16's wrapper and what it wraps included."""
         optimizer: Any = self._compiled.model.optimizer
-        inner = getattr(optimizer, "inner_optimizer", optimizer)
-        every = [*inner.variables, *optimizer.variables]
+        every = [*block_rates(optimizer).variables, *optimizer.variables]
         return list({id(variable): variable for variable in every}.values())
-
-
-def _is_resumable(callback: Any) -> bool:
-    return isinstance(callback, Resumable)
 
 
 def _values(variables: Sequence[Any], kind: str) -> Arrays:
@@ -297,7 +290,7 @@ def _values(variables: Sequence[Any], kind: str) -> Arrays:
 
 
 def _assign(variables: Sequence[Any], kind: str, arrays: Mapping[str, np.ndarray]) -> None:
-    stored = _part(arrays, kind)
+    stored = part_of(arrays, kind)
     assert len(stored) == len(variables), f"{len(stored)} of {len(variables)} {kind} variables"
     for i, variable in enumerate(variables):
         values = stored[f"{i:05d}"]
@@ -307,34 +300,17 @@ def _assign(variables: Sequence[Any], kind: str, arrays: Mapping[str, np.ndarray
         variable.assign(values)
 
 
-def _part(arrays: Mapping[str, np.ndarray], kind: str) -> Arrays:
-    """Those whose names begin with a kind, without it."""
-    prefix = f"{kind}/"
-    return {n.removeprefix(prefix): v for n, v in arrays.items() if n.startswith(prefix)}
-
-
 def _pack_fitted(fitted: FittedPhase) -> dict[str, Any]:
-    described = describe_phase(fitted)
-    return {
-        **{name: described[name] for name in ("learning_rate", "trainable", "unmoved_variables")},
-        "history": fitted.history,
-        "seconds": fitted.seconds,
-        "computed_from": fitted.computed_from,
-        "first_step_seconds": fitted.first_step_seconds,
-        "steps_done": fitted.steps_done,
-        "traces": fitted.traces,
-        "waiting_share": fitted.waiting_share,
-        "is_undone": fitted.is_undone,
-        "facts": dict(fitted.facts),
-    }
+    """JSON values; of the phase itself what may have been chosen among candidates."""
+    packed = {each.name: getattr(fitted, each.name) for each in fields(fitted)}
+    phase = fitted.phase
+    chosen = {"learning_rate": phase.learning_rate, "trainable": list(phase.trainable)}
+    return {**packed, "phase": chosen, "facts": dict(fitted.facts)}
 
 
 def _unpack_fitted(phase: Phase, packed: Mapping[str, Any]) -> FittedPhase:
-    fields = dict(packed)
-    rate, trainable = fields.pop("learning_rate"), tuple(fields.pop("trainable"))
-    chosen = replace(phase, trainable=trainable)
-    return FittedPhase(
-        chosen if rate is None else replace(chosen, learning_rate=rate),
-        unmoved=tuple(fields.pop("unmoved_variables")),
-        **fields,
+    chosen = packed["phase"]
+    was = replace(
+        phase, learning_rate=chosen["learning_rate"], trainable=tuple(chosen["trainable"])
     )
+    return FittedPhase(**{**packed, "phase": was, "unmoved": tuple(packed["unmoved"])})

@@ -14,6 +14,16 @@ Snapshot = dict[str, np.ndarray]
 """Values of a model's variables by a name that is unique in it."""
 
 
+def part_of(arrays: Mapping[str, np.ndarray], kind: str) -> Snapshot:
+    """Those whose names begin with `kind/`, without it."""
+    prefix = f"{kind}/"
+    return {
+        name.removeprefix(prefix): values
+        for name, values in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
 class Weights:
     """Some variables of a model, under names that are unique in it.
 

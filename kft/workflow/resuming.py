@@ -141,10 +141,10 @@ def _compare(kind: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> It
 
 
 def _find_data(run: RunDirectory, plan: Plan) -> Iterator[str]:
-    if run.splits.read_bytes() == format_splits(plan.splits):
+    contents = (run.splits.read_bytes(), format_splits(plan.splits))
+    if contents[0] == contents[1]:
         return
-    before = read_split_lines(run.splits.read_bytes())
-    now = read_split_lines(format_splits(plan.splits))
+    before, now = map(read_split_lines, contents)
     gone, new = sorted(before.keys() - now.keys()), sorted(now.keys() - before.keys())
     moved = sorted(name for name in before.keys() & now.keys() if before[name] != now[name])
     for names, what in ((gone, "gone"), (new, "new"), (moved, "of another split or label")):

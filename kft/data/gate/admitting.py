@@ -12,7 +12,7 @@ from pathlib import Path
 from kft.config.schema import DataConfig
 from kft.data.found import Found, listed
 from kft.data.gate.checking import check_files
-from kft.data.gate.inspection import Checked
+from kft.data.gate.inspection import Checked, to_be_read
 from kft.data.gate.likeness import find_bad_copies, find_look_alikes, find_same
 from kft.data.refusing import list_bad, refuse_bad
 from kft.data.splits import Progress, Quarantined, format_target
@@ -160,17 +160,10 @@ def _refuse_lost_classes(
 def _keep(
     found: Found, kept: Sequence[int], checked: Sequence[Checked], refused: Iterable[Quarantined]
 ) -> Found:
-    examples = replace(
-        found.examples.take(kept),
-        paths=tuple(each.path for each in checked),
-        stamps=tuple((each.size, each.changed_ns) for each in checked),
-    )
+    taken = found.take(kept)
     return replace(
-        found,
-        examples=examples,
-        given_splits=found.given_splits and tuple(found.given_splits[i] for i in kept),
-        groups=found.groups and tuple(found.groups[i] for i in kept),
-        times=found.times and tuple(found.times[i] for i in kept),
+        taken,
+        examples=to_be_read(checked, taken.examples.targets),
         quarantined=(*found.quarantined, *refused),
     )
 

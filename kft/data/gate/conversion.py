@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kft.data.gate.headers import FORMATS, PNG_END, Header
+from kft.data.input.background import BACKGROUND_VALUES
 from kft.runs.atomic import atomic_file
 from kft.runs.caches import cache_folder
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _VERSION = 1  # counts changes of what a conversion gives
-_BACKGROUNDS = {"white": 255, "black": 0}
 _ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
 # Bits of the sensors and files that there are: values below 4096 are of 12 bits, not of 16.
 _DEPTHS = (8, 10, 12, 14, 16)
@@ -120,7 +120,7 @@ def to_rgb(picture: Image.Image, background: str) -> np.ndarray:
 def lay_on(background: str, colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:
     """Colours uint8 (…, 3) of an opacity uint8 (…, 1) before a background, as the graph mixes."""
     share = opacity.astype(np.int32)
-    behind = _BACKGROUNDS[background] * (255 - share)
+    behind = BACKGROUND_VALUES[background] * (255 - share)
     return ((colours.astype(np.int32) * share + behind + 127) // 255).astype(np.uint8)
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+
+from kft.data.splits import Examples
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +66,18 @@ class Inspection(Checked):
     contrast: float
     sharpness: float
     border_rgb: tuple[float, float, float]
+
+
+def to_be_read(checked: Sequence[Checked], targets: np.ndarray) -> Examples:
+    """Examples of what was checked: what is to be read for each, and its state.
+
+    Args:
+        checked: Those that can be used.
+        targets: As of `Examples`, in their order.
+    """
+    return Examples(
+        ids=tuple(each.name for each in checked),
+        paths=tuple(each.path for each in checked),
+        targets=targets,
+        stamps=tuple((each.size, each.changed_ns) for each in checked),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,13 +21,13 @@ from kft.data.gate.thumbnails import (
     open_small,
     shrink,
 )
+from kft.data.input.background import Background
 from kft.data.input.exif import UPRIGHT
 from kft.errors import first_line
 
 if TYPE_CHECKING:
     from PIL import Image
 
-Background = Literal["white", "black"]
 # What a file must begin with to be refused by name, and what is said of it.
 _STRANGERS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the picture; run `git lfs pull`"),

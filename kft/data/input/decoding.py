@@ -10,12 +10,11 @@ import tensorflow as tf
 
 from kft.config.schema import DataConfig
 from kft.data.input import exif
+from kft.data.input.background import BACKGROUND_VALUES, Background
 from kft.registry import Registry
 
 DECODERS = Registry("modality", {"image": "kft.data.input.decoding:ImageDecoder"})
 
-Background = Literal["white", "black"]
-BACKGROUND_VALUES = {"white": 255, "black": 0}
 # Numbers of pixels that stand for one, as libjpeg can decode at once; the work falls with them.
 _JPEG_RATIOS = (1, 2, 4, 8)
 # A JPEG is decoded at a fraction of its size where each side is still so many times that of the
@@ -130,10 +129,7 @@ def _decode_jpeg(encoded: tf.Tensor, least_side: int | None) -> tf.Tensor:
             tf.add_n(enough),
             [partial(tf.io.decode_jpeg, encoded, 3, ratio) for ratio in _JPEG_RATIOS],
         )
-    head = tf.strings.substr(encoded, 0, exif.WINDOW)
-    return tf.cond(
-        _has_mark(head), lambda: _turn(picture, _read_orientation(head)), lambda: picture
-    )
+    return _turn(picture, find_orientation(encoded))
 
 
 def _decode_other(encoded: tf.Tensor, background: Background) -> tf.Tensor:

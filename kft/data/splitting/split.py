@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -45,24 +44,13 @@ def split_examples(
     """
     order = sorted(range(len(found.examples)), key=lambda i: found.examples.ids[i])
     alike = _follow(alike, order)
-    found = _take(found, order)
+    found = found.take(order)
     splits = _split(found, config, alike)
     members = {name: np.flatnonzero(splits == name) for name in SPLIT_NAMES}
     if not len(members["train"]):
         raise DataError(f"{found.source}: no example is in the train split.")
     _refuse_missing_classes(found, config, members)
     return {name: found.examples.take(members[name]) for name in SPLIT_NAMES}
-
-
-def _take(found: Found, order: Sequence[int]) -> Found:
-    """The same examples in another order."""
-    return replace(
-        found,
-        examples=found.examples.take(order),
-        given_splits=found.given_splits and tuple(found.given_splits[i] for i in order),
-        groups=found.groups and tuple(found.groups[i] for i in order),
-        times=found.times and tuple(found.times[i] for i in order),
-    )
 
 
 def _split(found: Found, config: DataConfig, alike: Alike) -> np.ndarray:

@@ -227,9 +227,12 @@ def test_a_file_that_vanished_since_it_was_checked_ends_the_run(examples, tmp_pa
 
 
 def test_files_that_nobody_checked_are_read_as_they_are(examples, write_picture):
+    before = decode_all(examples, DECODER)
     write_picture("07.png", seed=99, size=(13, 11))
     read_in_batches(examples)
     refuse_changed(examples)
+    changed = (decode_all(examples, DECODER) != before).any(axis=(1, 2, 3))
+    assert np.flatnonzero(changed).tolist() == [7]
 
 
 def test_stamps_go_where_their_examples_go(examples):
