@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import pytest
 from click.testing import CliRunner
@@ -10,25 +9,20 @@ from click.testing import CliRunner
 from kft.cli.main import VERBS, main
 
 
-def test_help_answers_in_under_a_third_of_a_second_without_tensorflow():
+def test_help_imports_nothing_but_click_so_that_it_answers_at_once():
     code = (
         "import sys; sys.argv = ['kft', '--help']\n"
         "from kft.cli.main import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n"
+        "found = {name.partition('.')[0] for name in sys.modules}\n"
+        "heavy = {'tensorflow', 'keras', 'numpy', 'pandas', 'PIL', 'scipy', 'yaml'} & found\n"
+        "assert not heavy, heavy\n"
     )
-    seconds = []
-    # The best of several: other tests run beside this one.
-    for _ in range(5):
-        begun = time.perf_counter()
-        result = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=False
-        )
-        seconds.append(time.perf_counter() - begun)
-        assert result.returncode == 0, result.stderr
-        assert "kft demo" in result.stdout
-    assert min(seconds) < 0.3
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "kft demo" in result.stdout
 
 
 @pytest.mark.parametrize("verb", VERBS)

