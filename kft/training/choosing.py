@@ -196,7 +196,7 @@ class _Choice:
             if compiled.given.model is not answers.model or compiled.adapted:
                 # Another graph than that of the whole model as it will be when all is done.
                 answers = Forward(compiled.given.model, self._head.activate)
-            self._judge = Judge(answers, self._head, compiled.given.validation)
+            self._judge = Judge(answers, self._head, compiled.given.validation.in_order)
         return self._judge
 
     def _try_candidates(self) -> CompiledPhase | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from kft.data.input.shares import WHOLE, Share
 from kft.errors import ConfigError
 
 
@@ -18,6 +19,29 @@ def make_distribution(name: str) -> tf.distribute.Strategy:
     if name == "mirrored" or (name == "auto" and len(gpus) > 1):
         return tf.distribute.MirroredStrategy([device.name for device in gpus] or _cpus())
     return tf.distribute.get_strategy()
+
+
+def find_share(distribution: tf.distribute.Strategy) -> Share:
+    """Which replicas of all are those of this process."""
+    replicas = distribution.num_replicas_in_sync
+    if replicas == 1:
+        return WHOLE
+    own = len(distribution.extended.worker_devices)
+    resolver = distribution.cluster_resolver
+    number = resolver.task_id if replicas > own and resolver is not None else 0
+    return Share(replicas, number * own, own)
+
+
+def spread(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """A data set as `fit` takes it under the strategy in whose scope this is called.
+
+    Args:
+        batches: From `make_dataset` with the share of this process.
+    """
+    distribution = tf.distribute.get_strategy()
+    if distribution.num_replicas_in_sync == 1:
+        return batches
+    return distribution.distribute_datasets_from_function(lambda context: batches)
 
 
 def _cpus() -> list[str]:

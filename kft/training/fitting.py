@@ -29,6 +29,7 @@ from kft.training.callbacks import (
     RefuseDivergence,
     StepTimes,
 )
+from kft.training.distribution import spread
 from kft.training.epochs import OneTraining, plan_fits
 from kft.training.fitted import FittedPhase, describe_phase
 from kft.training.inputs import PhaseInput
@@ -113,15 +114,20 @@ class CompiledPhase:
         done, is_over = (0, False) if recorder is None else recorder.begin(self, every)
         once = OneTraining(every if recorder is None else [*every, recorder], self.model)
         once.begin()
+        validation, validation_steps = None, None
+        if is_validated and self.given.validation is not None:
+            validation = spread(self.given.validation.own)
+            validation_steps = self.given.validation.num_batches
         with nullcontext() if recorder is None else recorder.stop.deferred():
             for part in [] if is_over else plan_fits(done, steps, self.phase.steps_per_epoch):
                 batches = self.given.train(first_step + part.start)
                 self.model.fit(
-                    batches if waiting is None else waiting.watch(batches),
+                    spread(batches if waiting is None else waiting.watch(batches)),
                     initial_epoch=part.epoch,
                     epochs=part.end_epoch,
                     steps_per_epoch=part.steps_per_epoch,
-                    validation_data=self.given.validation if is_validated else None,
+                    validation_data=validation,
+                    validation_steps=validation_steps,
                     verbose=0,
                     # The order is the data set's own.
                     shuffle=False,
@@ -216,13 +222,15 @@ def compile_phase(
     model.compile(
         optimizer=make_optimizer(config, phase, assembled.blocks, num_examples=len(train_targets)),
         loss=objective.loss,
-        metrics=objective.metrics,
+        # Weights say which examples of a replica's part are there; without any all of them are.
+        weighted_metrics=objective.metrics,
         # 'auto' has been measured by now, or means no: Keras's own choice is XLA, on CPU too.
         jit_compile=config.jit_compile is True,
     )
     # Built now: variables made inside the training step would have Keras trace it twice. What is
     # built is what `compile` made of it: in float16 a wrapper, which builds the optimizer in it.
     model.optimizer.build(model.trainable_variables)
+    model.build_metrics(given.targets)
     weights = find_moving(assembled.blocks, phase)
     return CompiledPhase(
         assembled,

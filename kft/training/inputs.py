@@ -17,8 +17,9 @@ from kft.data import SPLIT_NAMES, Examples, SplitName, Splits
 from kft.data.input.augmentation import Augmentation, make_augmentation
 from kft.data.input.example_cache import ExampleCache
 from kft.data.input.mixing import Mixing
-from kft.data.input.pipeline import make_dataset, make_view_dataset
+from kft.data.input.pipeline import make_dataset, make_view_dataset, num_steps_per_epoch
 from kft.data.input.pixels import Decoder, make_pixel_cache, translate_read_errors
+from kft.data.input.shares import WHOLE, Share
 from kft.features import Cut, Judge, Stored, find_cut, load_or_extract
 from kft.linear import cross_validate
 from kft.model import Assembled
@@ -31,20 +32,42 @@ NUM_JUDGED = 512
 
 
 @dataclass(frozen=True)
+class Validation:
+    """The validation split, as it is judged.
+
+    Attributes:
+        in_order: All batches.
+        own: This process's part of them.
+        num_batches: How many they are.
+    """
+
+    in_order: tf.data.Dataset
+    own: tf.data.Dataset
+    num_batches: int
+
+
+@dataclass(frozen=True)
 class PhaseInput:
     """What one phase is fitted on.
 
     Attributes:
         model: The whole model, or the part after the cut.
-        train: First step -> batches from there on, over all epochs of the phase.
-        validation: Batches of the validation split, or None.
+        train: First step -> this process's part of the batches from there on, over all epochs of
+            the phase.
+        validation: The validation split, or None.
         computed_from: 'pixels', or the name of the cut whose activations are stored.
     """
 
     model: keras.Model
     train: Callable[[int], tf.data.Dataset]
-    validation: tf.data.Dataset | None
+    validation: Validation | None
     computed_from: str
+
+    @property
+    def targets(self) -> tf.TensorSpec:
+        """Shape and type of those of a batch."""
+        spec: tf.TensorSpec = self.train(0).element_spec[1]
+        return spec
 
 
 class InputMaker:
@@ -59,6 +82,7 @@ class InputMaker:
         features: The pipeline's `features` section.
         training: The pipeline's `training` section.
         display: Shows what takes long.
+        share: This process's part of the batches that phases are fitted on.
     """
 
     def __init__(
@@ -72,7 +96,9 @@ class InputMaker:
         features: FeaturesConfig,
         training: TrainingConfig,
         display: Display,
+        share: Share = WHOLE,
     ) -> None:
+        self._share = share
         self._assembled = assembled
         self._splits = splits
         self._decoder = decoder
@@ -121,7 +147,7 @@ class InputMaker:
         return PhaseInput(
             self._assembled.model,
             self._batches(phase, self._pixel_cache("train"), make_augmentation(phase.augmentation)),
-            self.in_order("validation") if len(self._splits.validation) else None,
+            self._validation(self._pixel_cache("validation")),
             "pixels",
         )
 
@@ -148,6 +174,16 @@ class InputMaker:
             cache=self._pixel_cache(split),
         )
 
+    def _validation(self, cache: ExampleCache | None) -> Validation | None:
+        examples, batch_size = self._splits.validation, self._training.batch_size
+        if not len(examples):
+            return None
+        in_order, own = (
+            make_dataset(examples, self._decoder, batch_size=batch_size, cache=cache, share=share)
+            for share in (WHOLE, self._share)
+        )
+        return Validation(in_order, own, num_steps_per_epoch(len(examples), batch_size))
+
     def _find_plain_cut(self, phase: Phase) -> str | None:
         """Name of the cut where a phase has pictures stored as they are, if it has."""
         cut = self._find_cut(phase) if phase.augmentation == "none" else None
@@ -164,11 +200,8 @@ class InputMaker:
         validation = None
         if len(self._splits.validation):
             of_validation = self._load_activations(cut, "validation", phase, like=stored)
-            validation = make_dataset(
-                self._splits.validation,
-                self._decoder,
-                batch_size=self._training.batch_size,
-                cache=ExampleCache(of_validation.activations, entry=of_validation),
+            validation = self._validation(
+                ExampleCache(of_validation.activations, entry=of_validation)
             )
         train = self._batches(phase, ExampleCache(stored.activations, entry=stored), None)
         return PhaseInput(cut.suffix, train, validation, cut.name)
@@ -254,6 +287,7 @@ class InputMaker:
                 augmentation=augmentation,
                 mixing=mixing,
                 seed=seed,
+                share=self._share,
             )
 
         return start_at

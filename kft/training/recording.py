@@ -206,9 +206,6 @@ class PhaseRecorder(keras.callbacks.Callback):
             callback.unpack(state["callbacks"][name], part_of(arrays, f"callback/{name}"))
         compiled.begun -= state["seconds"]
         self._steps, self._best_loss = state["steps"], state["best_loss"]
-        if self._is_within_epoch:
-            # Keras makes the variables of metrics in its first step, which is too late.
-            compiled.model.evaluate(compiled.given.train(0).take(1), verbose=0)
         return self._steps, state["is_over"]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The model that a phase fits: Keras's training step, in parts where a batch is too large."""
+"""The model that a phase fits: Keras's training step, in parts and over replicas where need be."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ from kft.training.optimizers import block_rates
 
 class FitModel(keras.Model):
     """A functional model over layers that others own, whose step may be computed in parts.
+
+    Over several replicas the step is that of the undivided batch too: batches come with weights
+    (`Share`), so that a last batch which does not divide among them counts each example once.
+
+    Keras 3.15 fails where replicas are in several processes, at two places: it builds metrics from
+    a batch that it reduces over the replicas, and it reduces their scalars over an axis. So
+    metrics are built of shapes alone (`build_metrics`), and scalars have an axis there.
 
     Args:
         inputs: Symbolic inputs of the graph.
@@ -40,25 +47,67 @@ class FitModel(keras.Model):
     def train_step(self, data: Any) -> dict[str, Any]:
         """One update from one batch, per replica."""
         self.train_traces += 1
-        if self.accumulation == 1:
-            return super().train_step(data)
         inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
-        assert weights is None, "kft weighs examples in the loss"
-        loss, gradients, logits = self._accumulate(inputs, targets)
+        if self.accumulation == 1 and weights is None:
+            return super().train_step(data)
+        differentiate = self._differentiate if self.accumulation == 1 else self._accumulate
+        loss, gradients, logits = differentiate(inputs, targets, weights)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        tracker = next(metric for metric in self.metrics if metric.name == "loss")
-        # Keras divides losses by the number of replicas, so that their gradients add up.
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        tracker.update_state(loss * replicas, sample_weight=tf.shape(inputs)[0])
-        return self.compute_metrics(inputs, targets, logits)
+        return self._tell(loss, inputs, targets, weights, logits)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """One batch judged, per replica."""
         self.test_traces += 1
-        return super().test_step(data)
+        inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+        if weights is None:
+            return super().test_step(data)
+        logits = self(inputs, training=False)
+        loss = self.compute_loss(inputs, targets, logits, weights, training=False)
+        return self._tell(loss, inputs, targets, weights, logits)
 
-    def _accumulate(self, inputs: Any, targets: Any) -> tuple[Any, list[Any], Any]:
-        """Loss, gradients and logits of a batch, computed part by part."""
+    def build_metrics(self, targets: tf.TensorSpec) -> None:
+        """Make the variables of loss and metrics, before the first batch is there.
+
+        Args:
+            targets: Shape and type of those of a batch.
+        """
+        batch = (self.input, keras.KerasTensor(targets.shape, targets.dtype.name))
+        self._symbolic_build(data_batch=batch)
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Keras would read a batch for it; `build_metrics` has done it."""
+
+    def _tell(
+        self, loss: Any, inputs: Any, targets: Any, weights: Any, logits: Any
+    ) -> dict[str, Any]:
+        """Count a batch in the mean loss and the metrics, each example once."""
+        strategy = tf.distribute.get_strategy()
+        # Keras divides losses by the number of replicas, so that their gradients add up.
+        loss *= strategy.num_replicas_in_sync
+        count = tf.cast(tf.shape(inputs)[0], tf.float32)
+        counted = None
+        if weights is not None:
+            # Of a mean over all places, weighted, to the mean over the examples of this replica.
+            loss = tf.math.divide_no_nan(loss * count, tf.reduce_sum(weights))
+            counted = tf.cast(weights > 0, tf.float32)
+            count = tf.reduce_sum(counted)
+        tracker = next(metric for metric in self.metrics if metric.name == "loss")
+        tracker.update_state(loss, sample_weight=count)
+        found = self.compute_metrics(inputs, targets, logits, sample_weight=counted)
+        if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return {name: tf.reshape(value, (1,)) for name, value in found.items()}
+        return found
+
+    def _differentiate(self, inputs: Any, targets: Any, weights: Any) -> tuple[Any, list[Any], Any]:
+        """Loss, gradients and logits of a batch."""
+        with tf.GradientTape() as tape:
+            logits = self(inputs, training=True)
+            loss = self.compute_loss(inputs, targets, logits, weights, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        return loss, tape.gradient(scaled, self.trainable_variables), logits
+
+    def _accumulate(self, inputs: Any, targets: Any, weights: Any) -> tuple[Any, list[Any], Any]:
+        """As `_differentiate`, computed part by part."""
         examples = tf.shape(inputs)[0]
         # A last batch may be smaller than the number of parts: then there are fewer parts.
         size = tf.maximum(1, -(-examples // self.accumulation))
@@ -68,12 +117,11 @@ class FitModel(keras.Model):
 
         def add_part(part: Any, total: Any, sums: list[Any], found: Any) -> tuple[Any, ...]:
             begin, end = part * size, tf.minimum(part * size + size, examples)
-            with tf.GradientTape() as tape:
-                logits = self(inputs[begin:end], training=True)
-                loss = self.compute_loss(y=targets[begin:end], y_pred=logits, training=True)
-                scaled = self.optimizer.scale_loss(loss)
+            of_part = None if weights is None else weights[begin:end]
+            loss, gradients, logits = self._differentiate(
+                inputs[begin:end], targets[begin:end], of_part
+            )
             share = tf.cast(end - begin, "float32") / tf.cast(examples, "float32")
-            gradients = tape.gradient(scaled, variables)
             unconnected.update(i for i, gradient in enumerate(gradients) if gradient is None)
             sums = [
                 so_far

@@ -34,6 +34,7 @@ from kft.training import (
     make_card,
     save_trained,
 )
+from kft.training.distribution import find_share
 from kft.training.recording import Recorder
 from kft.training.stopping import Interrupted, StopRequest
 from kft.workflow.plan import Plan, describe_data, make_plan
@@ -224,6 +225,7 @@ class _Work:
             features=pipeline.features,
             training=pipeline.training,
             display=display,
+            share=find_share(plan.distribution),
         )
         # Traced once, for all that asks the whole model: choices on validation, and the evaluation.
         answers = Forward(plan.assembled.model, plan.assembled.head.activate)

@@ -20,7 +20,7 @@ from kft.model import HEAD
 from kft.training import seed_everything
 from kft.training.callbacks import RefuseDivergence
 from kft.training.fitting import check_movement, compile_phase, fit_compiled
-from kft.training.inputs import PhaseInput
+from kft.training.inputs import PhaseInput, Validation
 
 BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4", HEAD)
 
@@ -183,7 +183,7 @@ def compile_it(splits):
 
     def make(assembled, phase, has_validation=True, **settings):
         config = TrainingConfig(global_batch_size=8, **{"ema": 0.9, "l2_sp": 0.1} | settings)
-        validation = data.take(1) if has_validation else None
+        validation = Validation(data.take(1), data.take(1), 1) if has_validation else None
         return compile_phase(
             assembled,
             phase,
@@ -257,7 +257,9 @@ def test_what_is_taken_is_what_validation_saw(compile_it, tiny_assembled, make_p
     compiled.run(callbacks=[Take()])
     loss = taken.pop("loss")
     compiled.weights.put(taken)
-    assert compiled.model.evaluate(compiled.given.validation, verbose=0)[0] == pytest.approx(loss)
+    assert compiled.model.evaluate(compiled.given.validation.own, verbose=0)[0] == pytest.approx(
+        loss
+    )
 
 
 def test_a_compiled_phase_is_fitted_with_callbacks_and_a_last_word(
@@ -423,7 +425,7 @@ def test_two_mirrored_devices_train_as_one_does_where_batch_norm_rests(mirrored,
     """In parts too, held to the start, with averages that validation sees."""
     one, two = mirrored[case]["none"], mirrored[case]["mirrored"]
     assert (one["replicas"], two["replicas"]) == (1, 2)
-    assert (one["steps"], two["steps"]) == (4, 4)
+    assert (one["steps"], two["steps"]) == (6, 6)
     assert one["losses"][0] - one["losses"][-1] > 1e-3
     assert two["losses"] == pytest.approx(one["losses"], abs=1e-5)
     assert two["validation_losses"] == pytest.approx(one["validation_losses"], abs=1e-5)
@@ -439,7 +441,7 @@ def test_parts_on_one_device_and_two_are_the_plain_step(mirrored):
 
 def test_dropout_draws_within_parts_on_two_devices(mirrored):
     assert np.isfinite(mirrored["dropout"]["mirrored"]["losses"]).all()
-    assert mirrored["dropout"]["mirrored"]["steps"] == 4
+    assert mirrored["dropout"]["mirrored"]["steps"] == 6
 
 
 def test_a_step_is_traced_once_for_each_device(mirrored):

@@ -32,7 +32,7 @@ def test_a_probe_is_fitted_on_the_features_of_the_very_pictures(
     assert given.computed_from == "feature_vector"
     expected = vectors(tiny_assembled, inputs, "validation")
     assert np.ptp(expected, axis=0).max() > 1e-3
-    assert np.allclose(rows(given.validation), expected, atol=1e-4)
+    assert np.allclose(rows(given.validation.in_order), expected, atol=1e-4)
     train = vectors(tiny_assembled, inputs, "train")
     shuffled = rows(given.train(0))
     assert shuffled.shape == train.shape
@@ -81,9 +81,9 @@ def test_each_picture_is_decoded_once_in_a_run(make_inputs, tiny_assembled, make
 def test_a_later_run_takes_the_features_of_an_earlier_one(
     make_inputs, assemble_tiny, make_phase, display
 ):
-    first = rows(make_inputs(assemble_tiny()).for_phase(make_phase()).validation)
+    first = rows(make_inputs(assemble_tiny()).for_phase(make_phase()).validation.in_order)
     assert "stored by an earlier run" not in display.console.file.getvalue()
-    again = rows(make_inputs(assemble_tiny()).for_phase(make_phase()).validation)
+    again = rows(make_inputs(assemble_tiny()).for_phase(make_phase()).validation.in_order)
     assert np.array_equal(first, again)
     said = display.console.file.getvalue()
     assert said.count("(stored by an earlier run)") == 2
@@ -349,7 +349,7 @@ def test_validation_is_seen_as_it_is(make_inputs, tiny_assembled, make_phase):
     expected = vectors(tiny_assembled, inputs, "validation")
     given = inputs.for_phase(phase)
     assert given.computed_from == "feature_vector"
-    assert np.allclose(rows(given.validation), expected, atol=1e-4)
+    assert np.allclose(rows(given.validation.in_order), expected, atol=1e-4)
 
 
 # Numbers

@@ -13,6 +13,7 @@ from kft.data.input.example_cache import ExampleCache
 from kft.data.input.mixing import Mixing
 from kft.data.input.order import Sampling, make_order
 from kft.data.input.pixels import Decoder, read_pixels, refuse_changed
+from kft.data.input.shares import WHOLE, Share
 from kft.data.splits import Examples
 
 
@@ -34,6 +35,7 @@ def make_dataset(
     augmentation: Augmentation | None = None,
     mixing: Mixing | None = None,
     seed: int = 0,
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
     """Batches (float32 inputs (batch, …), targets) of all epochs.
 
@@ -56,6 +58,9 @@ def make_dataset(
         augmentation: Random changes of pixels, one seed per example and time.
         mixing: Blends the examples of a batch; targets become dense.
         seed: Seed of augmentation and mixing.
+        share: Where several replicas compute a batch together, those of this process: then
+            each of them gets its own element of the data set for each batch, all of one size
+            and with weights: (inputs, targets, weights float32 (batch,)).
 
     Raises:
         ConfigError: `balanced`, but targets are no classes.
@@ -66,19 +71,28 @@ def make_dataset(
     read = _make_reader(examples, decoder, cache)
     targets = tf.constant(examples.targets)
 
-    def load(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def load(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         epoch, first = step // steps, (step % steps) * batch_size
-        positions = tf.range(first, tf.minimum(first + batch_size, len(examples)))
-        times, indices = order(epoch, positions)
+        size = tf.minimum(tf.constant(batch_size, tf.int64), len(examples) - first)
+        # What is mixed needs the whole batch, whose examples are each other's partners.
+        is_cut_late = share.is_whole or mixing is not None
+        places = tf.range(size) if is_cut_late else share.find_places(size, batch_size)
+        times, indices = order(epoch, first + places)
         inputs = read(times, indices)
         if augmentation is not None:
             inputs = augmentation(inputs, example_seeds(seed, times, indices))
-        inputs = tf.cast(inputs, tf.float32)
-        if mixing is None:
-            return inputs, tf.gather(targets, indices)
-        return mixing(inputs, tf.gather(targets, indices), seed=seed, step=step)
+        batch = tf.cast(inputs, tf.float32), tf.gather(targets, indices)
+        if mixing is not None:
+            batch = mixing(*batch, seed=seed, step=step)
+        if share.is_whole:
+            return batch
+        if is_cut_late:
+            own = share.find_places(size, batch_size)
+            batch = tuple(tf.gather(part, own) for part in batch)
+        return tuple(map(share.split, (*batch, share.find_weights(size, batch_size))))
 
-    return _map(tf.data.Dataset.range(start_step, epochs * steps), load)
+    loaded = _map(tf.data.Dataset.range(start_step, epochs * steps), load)
+    return loaded if share.is_whole else loaded.unbatch()
 
 
 def make_view_dataset(
