@@ -63,6 +63,10 @@ class TrainingError(KftError):
     """A phase did not do what it declared."""
 
 
+class LostWorkerError(KftError):
+    """A process that this one trains with is gone."""
+
+
 class ExportError(KftError):
     """An export failed, or does not serve what was trained."""
 

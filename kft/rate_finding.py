@@ -16,9 +16,9 @@ from kft.model import HEAD
 from kft.runs.atomic import check_picture_path, write_bytes
 from kft.strategies import Phase
 from kft.training import Display, InputMaker
-from kft.training.distribution import find_share
 from kft.training.fitting import compile_phase
 from kft.training.range_test import RangeTest, find_rate
+from kft.training.replicas import find_share
 from kft.workflow import Plan, make_plan
 
 # From where no optimizer moves a loss to where none keeps it.
@@ -142,7 +142,7 @@ def _run(plan: Plan, phase: Phase, display: Display) -> RangeTest:
         features=pipeline.features,
         training=pipeline.training,
         display=display,
-        share=find_share(plan.distribution),
+        share=find_share(plan.distribution, plan.workers),
     )
     # Averages of the weights would be kept and never looked at; the rate has a course of its own.
     training = pipeline.training.model_copy(update={"ema": None, "warmup": 0})

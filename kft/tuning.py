@@ -15,6 +15,7 @@ from kft.config import Pipeline, TuningConfig, override_pipeline
 from kft.errors import ConfigError, KftError, TrainingError
 from kft.training import Display
 from kft.training.stopping import Interrupted
+from kft.workers import read_cluster
 from kft.workflow import Finished, make_plan, train
 
 # What a trial is judged by on validation, and whether more of it is better.
@@ -64,6 +65,10 @@ def tune(pipeline: Pipeline, display: Display) -> Tuned:
             is no validation split to choose on.
     """
     check_space(pipeline)
+    if read_cluster() is not None:
+        raise ConfigError(
+            "TF_CONFIG names several workers, but a search trains in one process. Unset it."
+        )
     # What would stop every trial is told now, and the data say what a trial is judged by.
     splits = make_plan(pipeline, display).splits
     if not len(splits.validation):

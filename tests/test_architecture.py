@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "kft"
 ORDER = (
     ("__init__",),
     ("errors",),
-    ("registry", "linear", "notices", "machine"),
+    ("registry", "linear", "notices", "machine", "workers"),
     ("config",),
     ("runs",),
     ("data", "backbones", "heads"),
@@ -22,7 +22,7 @@ ORDER = (
     ("training",),
     ("evaluation", "measuring", "planning", "serving"),
     ("workflow",),
-    ("finished", "tuning", "rate_finding", "auditing"),
+    ("finished", "tuning", "rate_finding", "auditing", "launching"),
     ("demo", "doctor"),
     ("cli",),
 )

@@ -214,7 +214,7 @@ def test_a_run_whose_export_failed_is_finished_and_can_be_exported_again(
         raise ExportError("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr("kft.workflow.running.export_model", fail)
+        patch.setattr("kft.workflow.stages.export_model", fail)
         with pytest.raises(ExportError):
             train(load_pipeline(str(tmp_path / "photos"), own), Display(), run_id="kept")
     run = tmp_path / "runs" / "photos" / "kept"

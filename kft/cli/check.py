@@ -55,7 +55,9 @@ def command(
     start_tensorflow(pipeline)
 
     from kft.training import Display
+    from kft.workers import read_cluster
     from kft.workflow import make_plan
 
-    plan = make_plan(pipeline, Display(), is_thorough=True)
+    # It asks what the cluster would do, and does not wait for it.
+    plan = make_plan(pipeline, Display(), is_thorough=True, cluster=read_cluster(), joins=False)
     show_plan(plan, describe_choices(pipeline, load_measured(pipeline)))

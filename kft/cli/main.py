@@ -13,6 +13,7 @@ from kft.errors import KftError
 
 VERBS = (
     "train",
+    "launch",
     "check",
     "demo",
     "pretrain",

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from kft.notices import hold_back
+from kft.workers import read_cluster
 
 if TYPE_CHECKING:
     from kft.config import Pipeline
@@ -44,7 +45,11 @@ def start_tensorflow(pipeline: Pipeline | None = None) -> None:
     with hold_back(_NOTICE):
         import tensorflow as tf
 
-        tf.config.list_logical_devices()
+        if read_cluster() is None:
+            tf.config.list_logical_devices()
+        else:
+            # TensorFlow can join a cluster only before it uses a device.
+            tf.config.list_physical_devices()
     # Each phase, and each trial of a search, has a graph of its own: that is no accident.
     tf.get_logger().addFilter(
         lambda record: "triggered tf.function retracing" not in record.getMessage()

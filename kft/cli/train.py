@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +17,11 @@ from kft.cli.options import (
     trust_option,
     with_options,
 )
+
+if TYPE_CHECKING:
+    from kft.config import Pipeline
+    from kft.training import Display
+    from kft.workers import Cluster
 
 
 @click.command("train", short_help="From labelled pictures to a measured, exported model.")
@@ -31,6 +38,12 @@ from kft.cli.options import (
     help="Go on with a run that was stopped, in the step where it was.",
 )
 @click.option(
+    "--or-resume",
+    is_flag=True,
+    help="With --run-id: go on with that run where it has begun, as a job that is started again "
+    "must.",
+)
+@click.option(
     "--accept-changes",
     is_flag=True,
     help="With --resume: go on although data, settings, weights or versions have changed.",
@@ -43,6 +56,7 @@ def command(
     on_bad: str | None,
     run_id: str | None,
     resumed: Path | None,
+    or_resume: bool,
     accept_changes: bool,
 ) -> None:
     """From labelled pictures to a measured, exported model.
@@ -61,11 +75,15 @@ def command(
       kft train photos/ backbone.name=resnet50 strategy.name=linear_probe
       kft train pipelines/lp_ft.yaml data.path=photos training.seed=3
       kft train --resume runs/photos/RUN_ID
+      kft train photos/ --run-id nightly --or-resume
     """
-    from kft.cli.output import show_finished
     from kft.cli.startup import start_tensorflow
     from kft.config import load_pipeline
-    from kft.runs import is_run, open_interrupted
+    from kft.runs import RunDirectory, is_run, open_interrupted
+    from kft.workers import read_cluster
+
+    cluster = read_cluster()
+    is_chief = cluster is None or cluster.is_chief
 
     if resumed is None and source is not None and is_run(source):
         resumed, source = _offer(Path(source)), None
@@ -73,28 +91,67 @@ def command(
         if run_id is not None:
             raise click.UsageError("--run-id names a new run; --resume goes on with an old one.")
         # Before the seconds of an import: another process may hold it.
-        run = open_interrupted(resumed)
+        run = open_interrupted(resumed) if is_chief else RunDirectory(resumed)
         # What seemed to be the data is the first override.
         overrides = (*([source] if source is not None else []), *overrides)
         given = with_options(overrides, trust=trust, on_bad=on_bad)
         start_tensorflow(load_pipeline(str(run.pipeline), given))
 
-        from kft.training import Display
         from kft.workflow import resume
 
-        show_finished(resume(resumed, Display(), overrides=given, accept_changes=accept_changes))
-        return
-    if source is None:
-        raise click.UsageError("Name the data or a pipeline file, or a run with --resume.")
-    if accept_changes:
-        raise click.UsageError("--accept-changes goes with --resume.")
-    pipeline = load_pipeline(source, with_options(overrides, trust=trust, on_bad=on_bad))
-    start_tensorflow(pipeline)
+        display = _make_display(cluster)
+        finished = resume(resumed, display, overrides=given, accept_changes=accept_changes)
+    else:
+        if source is None:
+            raise click.UsageError("Name the data or a pipeline file, or a run with --resume.")
+        if accept_changes:
+            raise click.UsageError("--accept-changes goes with --resume.")
+        if or_resume and run_id is None:
+            raise click.UsageError("--or-resume needs --run-id, which names the run.")
+        pipeline = load_pipeline(source, with_options(overrides, trust=trust, on_bad=on_bad))
+        if or_resume and _is_finished(pipeline, run_id):
+            return
+        start_tensorflow(pipeline)
+
+        from kft.workflow import train
+
+        finished = train(pipeline, _make_display(cluster), run_id=run_id, or_resume=or_resume)
+    if is_chief:
+        from kft.cli.output import show_finished
+
+        show_finished(finished)
+    if cluster is not None:
+        # All are done, and leave now. TensorFlow's own farewell waits for those that have left.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def _make_display(cluster: Cluster | None) -> Display:
+    """What the chief of a cluster shows for all."""
+    from rich.console import Console
 
     from kft.training import Display
-    from kft.workflow import train
 
-    show_finished(train(pipeline, Display(), run_id=run_id))
+    if cluster is None or cluster.is_chief:
+        return Display()
+    click.echo(
+        f"Worker {cluster.number} of {len(cluster.addresses)}; the first one, the chief, says how "
+        "it goes.",
+        err=True,
+    )
+    return Display(Console(quiet=True))
+
+
+def _is_finished(pipeline: Pipeline, run_id: str | None) -> bool:
+    """Whether the run that is to be gone on with has nothing to do any more, told to the user."""
+    from kft.runs import RunDirectory
+
+    run = RunDirectory(Path(pipeline.runs_directory, pipeline.name, str(run_id)))
+    if not run.status_file.is_file() or run.read_status()["state"] != "finished":
+        return False
+    click.echo(f"{run.path} is finished; `kft export {run.path}` exports it again.", err=True)
+    return True
 
 
 def _offer(path: Path) -> Path:

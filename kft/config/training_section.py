@@ -60,8 +60,10 @@ class TrainingConfig(Section):
     """Within a phase, such as `100 steps` or `60 seconds`; `auto`: for 5 % of the time at most."""
     checkpoints_kept: PositiveInt = 2
     """How many of a phase are kept, apart from that of the best epoch and those between phases."""
-    distribution: Literal["none", "mirrored", "auto"] = "auto"
-    """`mirrored` trains on all devices of this machine; `auto` does with more than one GPU."""
+    distribution: Literal["none", "mirrored", "multi_worker", "auto"] = "auto"
+    """`mirrored`: over all devices of this machine; `multi_worker`: of all that TF_CONFIG names."""
+    deterministic: bool = True
+    """One seed gives the same weights to the last bit; ops that cannot are refused by name."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     """Keras dtype policy; `auto` is what `kft measure` found for this machine, else float32."""
     jit_compile: bool | Literal["auto"] = "auto"

@@ -7,6 +7,7 @@ from kft.features.cut import Cut, find_cut
 from kft.features.engines import Forward
 from kft.features.judging import Judge
 from kft.features.store import Stored, check_store, fits_store, load_or_extract
+from kft.features.together import Together
 
 __all__ = [
     "Chosen",
@@ -14,6 +15,7 @@ __all__ = [
     "Forward",
     "Judge",
     "Stored",
+    "Together",
     "check_store",
     "choose_engine",
     "find_cut",

@@ -22,9 +22,10 @@ from kft.features.engines import Forward, is_available, number_class
 from kft.features.fingerprint import digest_model
 from kft.features.judging import Judge
 from kft.features.rounding import measure_rounding, to_float16
+from kft.features.together import Parts, Together
 from kft.runs.arrays import write_blocks
 from kft.runs.caches import check_space, make_room, most_bytes
-from kft.runs.entries import Entry, open_or_build
+from kft.runs.entries import Entry, has_entry, open_or_build
 
 FORMAT = 2
 ROOM = "features"
@@ -75,6 +76,7 @@ def load_or_extract(
     like: Stored | None = None,
     progress: Callable[[int, int], None],
     on_wait: Callable[[], None] | None = None,
+    together: Together | None = None,
 ) -> Stored:
     """The activations of every example at the cut, from the disk if they are there.
 
@@ -94,6 +96,7 @@ def load_or_extract(
         like: Activations of another split at this cut: engine and numbers are to be the same.
         progress: Told how many are done of how many, views times examples.
         on_wait: Called where another process is computing them.
+        together: Workers that share the work, and all call this.
 
     Raises:
         ConfigError: They do not fit into the cache, or the engine asked for cannot be had.
@@ -109,15 +112,20 @@ def load_or_extract(
         digest=digest_model(cut.prefix),
         progress=progress,
     )
-    entry = open_or_build(
-        ROOM,
-        extraction.make_key(content_key),
-        extraction.build,
-        about=f"{cut.backbone} at {cut.name}, examples: {num_examples}, views: {num_views}",
-        limit_bytes=limit_bytes(config),
-        expected_bytes=extraction.least_bytes,
-        on_wait=on_wait,
-    )
+    key = extraction.make_key(content_key)
+
+    def open_entry() -> Entry:
+        return open_or_build(
+            ROOM,
+            key,
+            extraction.build,
+            about=f"{cut.backbone} at {cut.name}, examples: {num_examples}, views: {num_views}",
+            limit_bytes=limit_bytes(config),
+            expected_bytes=extraction.least_bytes,
+            on_wait=on_wait,
+        )
+
+    entry = open_entry() if together is None else extraction.share(together, key, open_entry)
     activations = np.load(entry.path / _FILE, mmap_mode="r", allow_pickle=False)
     assert activations.shape == extraction.shape
     if entry.was_cached:
@@ -189,6 +197,7 @@ class _Extraction:
     digest: str
     progress: Callable[[int, int], None]
     chosen: Chosen | None = None
+    parts: Parts | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -225,14 +234,11 @@ class _Extraction:
     def build(self, folder: Path) -> dict[str, Any]:
         """Write the activations; gives what was measured on the way."""
         begun = time.perf_counter()
-        batches = iter(self.make_batches(0))
-        first = next(batches)
-        self.chosen = self._choose(first)
-        outputs = None if self.like else self.chosen.sample_outputs
-        outputs = self.chosen(first) if outputs is None else outputs
+        blocks = self._begin()
+        outputs = next(blocks)
+        assert self.chosen is not None
         dtype, found = self._choose_dtype(outputs)
-        computed = itertools.chain([outputs], map(self.chosen, batches))
-        if not self._write(folder / _FILE, dtype, computed):
+        if not self._write(folder / _FILE, dtype, itertools.chain([outputs], blocks)):
             if self.config.dtype == "float16":
                 raise ConfigError(
                     "features.dtype: found 'float16', but some activations at "
@@ -240,9 +246,48 @@ class _Extraction:
                     "`float32`."
                 )
             dtype = "float32"
-            self._write(folder / _FILE, dtype, map(self.chosen, self.make_batches(0)))
+            self._write(folder / _FILE, dtype, self._compute(0))
         seconds = time.perf_counter() - begun
         return {**self.chosen.facts, "dtype": dtype, **found, "seconds": seconds}
+
+    def share(self, together: Together, key: str, open_entry: Callable[[], Entry]) -> Entry:
+        """The entry, built by the chief of what all workers computed, where it is not there."""
+        workers = together.workers
+        entry = None
+        if not workers.ask_chief(lambda: has_entry(ROOM, key)):
+            self.parts = together.compute(
+                self._choose,
+                lambda name: Chosen(name, Forward(self.cut.prefix)),
+                room=ROOM,
+                key=key,
+                shape=self.shape,
+                limit_bytes=limit_bytes(self.config),
+                progress=self.progress,
+            )
+            self.chosen = self.parts.engine
+            if workers.is_chief:
+                entry = open_entry()
+            workers.wait()
+            self.parts.discard()
+        return entry if entry is not None else open_entry()
+
+    def _begin(self) -> Iterator[np.ndarray]:
+        """Blocks of the first view, once the engine is chosen."""
+        if self.parts is not None:
+            return self._compute(0)
+        batches = iter(self.make_batches(0))
+        first = next(batches)
+        self.chosen = self._choose(first)
+        outputs = None if self.like else self.chosen.sample_outputs
+        outputs = self.chosen(first) if outputs is None else outputs
+        return itertools.chain([outputs], map(self.chosen, batches))
+
+    def _compute(self, view: int) -> Iterator[np.ndarray]:
+        """Blocks of a view, in order."""
+        if self.parts is not None:
+            return self.parts.read(view)
+        assert self.chosen is not None
+        return map(self.chosen, self.make_batches(view))
 
     def _choose(self, sample: Any) -> Chosen:
         forward = Forward(self.cut.prefix)
@@ -285,11 +330,9 @@ class _Extraction:
 
     def _all_views(self, dtype: str, first_view: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Batches of every view in the type that is kept."""
-        assert self.chosen is not None
-        further = (self.make_batches(view) for view in range(1, self.num_views))
-        computed = map(self.chosen, itertools.chain.from_iterable(further))
+        further = map(self._compute, range(1, self.num_views))
         done = 0
-        for values in itertools.chain(first_view, computed):
+        for values in itertools.chain(first_view, itertools.chain.from_iterable(further)):
             kept = to_float16(values) if dtype == "float16" else values
             if kept is None:
                 raise _TooLargeError

@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,17 @@ class Checkpoints:
             except DamagedError as reason:
                 path.rename(path.with_name(f"damaged-{path.name}"))
                 on_damage(path, str(reason))
+
+    def find(self, numbers: Collection[int]) -> list[Checkpoint]:
+        """Those of the given numbers, which another process has found to be whole.
+
+        Raises:
+            RunError: One is not here, or not as it was written.
+        """
+        try:
+            return [_read(path) for path in self._find() if int(path.name[:6]) in numbers]
+        except DamagedError as reason:
+            raise RunError(f"{self.folder}: {reason}") from None
 
     def remove_after(self, number: int) -> None:
         """Remove those that are newer than one that is gone back to."""

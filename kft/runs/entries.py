@@ -98,6 +98,11 @@ def open_or_build(
     return entry
 
 
+def has_entry(room: str, key: str) -> bool:
+    """Whether there is a whole entry of that key."""
+    return _open(cache_folder(room) / key) is not None
+
+
 def _build(folder: Path, build: Callable[[Path], Mapping[str, Any] | None], about: str) -> Entry:
     partial = make_partial_path(folder)
     partial.mkdir()

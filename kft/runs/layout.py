@@ -194,6 +194,28 @@ def open_interrupted(path: Path | str) -> RunDirectory:
         return run
 
 
+def find_begun(runs_directory: str, name: str, run_id: str | None) -> RunDirectory | None:
+    """A run of this name that may be gone on with; None where there is none.
+
+    A directory whose run stopped before it had recorded what it depends on, and so before any
+    work, is set aside.
+
+    Raises:
+        RunError: It is in the way and cannot be renamed.
+    """
+    assert run_id is not None, "a run that is to be found again has a name"
+    run = RunDirectory(Path(runs_directory) / name / run_id)
+    if run.manifest.is_file():
+        return run
+    if run.path.exists():
+        aside = run.path.with_name(f".{run_id}-unbegun-{secrets.token_hex(2)}")
+        try:
+            run.path.rename(aside)
+        except OSError as error:
+            raise RunError(f"{run.path}: cannot be set aside: {error.strerror}") from error
+    return None
+
+
 def find_runs(runs_directory: Path | str) -> list[RunDirectory]:
     """All runs of a folder, oldest first within each name."""
     found = sorted(Path(runs_directory).glob("*/*/status.json"))

@@ -15,22 +15,29 @@ RECORDED_PACKAGES = ("kft", "tensorflow", "keras", "numpy", "scikit-learn", "ten
 def make_manifest(
     *,
     seed: int,
+    deterministic: bool,
     fingerprint: str,
     weights_sha256: str | None,
     backbone_source: str,
     backbone_licence: str,
+    workers: int = 1,
+    replicas: int = 1,
 ) -> dict[str, Any]:
     """Seed, versions, hardware, data fingerprint, digest of the weights, command, commit.
 
     Args:
         seed: Of the training.
+        deterministic: Whether the seed decides the weights to the last bit.
         fingerprint: Of the data.
         weights_sha256: Of the pretrained weights; None for random ones.
         backbone_source: Where architecture and weights come from.
         backbone_licence: Of the weights.
+        workers: Processes that train together.
+        replicas: Of the model, in all of them.
     """
     return {
         "seed": seed,
+        "deterministic": deterministic,
         "data_fingerprint": fingerprint,
         "backbone": {
             "sha256": weights_sha256,
@@ -42,6 +49,8 @@ def make_manifest(
             "machine": platform.machine(),
             "system": platform.platform(),
             "cpus": os.cpu_count(),
+            "workers": workers,
+            "replicas": replicas,
         },
         "command": sys.argv,
         "git_commit": find_git_commit(),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from kft.training.choosing import PhaseRunner
 from kft.training.distribution import (
     check_batch_size,
+    check_replicas,
+    count_replicas,
     make_distribution,
     seed_everything,
     set_precision,
@@ -21,6 +23,8 @@ __all__ = [
     "PhaseRunner",
     "Trained",
     "check_batch_size",
+    "check_replicas",
+    "count_replicas",
     "load_trained",
     "make_card",
     "make_distribution",

@@ -13,6 +13,7 @@ from kft.features import Forward
 from kft.heads.base import Head
 from kft.training.comparison import example_losses
 from kft.training.snapshots import Snapshot, Weights
+from kft.workers import ALONE, Workers
 
 ALPHAS = tuple(round(0.1 * tenths, 1) for tenths in range(1, 10))
 """Shares of the fine-tuned weights that WiSE-FT tries; the paper's grid without its ends."""
@@ -123,9 +124,13 @@ class Judge:
             part after a cut. Low-rank factors stay in it while it is used.
         head: What the outputs mean.
         batches: (inputs, targets) of validation, in order.
+        workers: All processes that judge the same weights; they go by what the chief computes.
     """
 
-    def __init__(self, answers: Forward, head: Head, batches: tf.data.Dataset) -> None:
+    def __init__(
+        self, answers: Forward, head: Head, batches: tf.data.Dataset, workers: Workers = ALONE
+    ) -> None:
+        self._workers = workers
         self._forward = answers.traced
         self._head = head
         self._batches = batches
@@ -138,7 +143,7 @@ class Judge:
         """Probabilities or numbers (examples, outputs) of the present weights, and the targets."""
         answered = [(self._forward(inputs).numpy(), t.numpy()) for inputs, t in self._batches]
         outputs, targets = zip(*answered, strict=True)
-        return np.concatenate(outputs), np.concatenate(targets)
+        return self._workers.copy(np.concatenate(outputs)), np.concatenate(targets)
 
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> Judged:
         """Loss and accuracy of outputs against targets."""

@@ -33,6 +33,7 @@ from kft.training.lora import is_first_factor
 from kft.training.progress import Display
 from kft.training.snapshots import Snapshot
 from kft.training.solving import solve_phase
+from kft.workers import ALONE, Workers
 
 if TYPE_CHECKING:
     from kft.training.recording import PhaseRecorder
@@ -49,6 +50,7 @@ class PhaseRunner:
         inputs: Of the phases.
         train_targets: Of the training split.
         display: Shows the progress.
+        workers: All processes that run it.
     """
 
     assembled: Assembled
@@ -57,6 +59,7 @@ class PhaseRunner:
     inputs: InputMaker
     train_targets: np.ndarray
     display: Display
+    workers: Workers = ALONE
 
     def run(
         self, phase: Phase, *, folder: Path, title: str, recorder: PhaseRecorder | None = None
@@ -85,6 +88,7 @@ class PhaseRunner:
                 folder=folder,
                 display=self.display,
                 title=title,
+                workers=self.workers,
             )
         return _Choice(self, phase, folder, title, recorder).run()
 
@@ -196,7 +200,8 @@ class _Choice:
             if compiled.given.model is not answers.model or compiled.adapted:
                 # Another graph than that of the whole model as it will be when all is done.
                 answers = Forward(compiled.given.model, self._head.activate)
-            self._judge = Judge(answers, self._head, compiled.given.validation.in_order)
+            batches = compiled.given.validation.in_order
+            self._judge = Judge(answers, self._head, batches, self.runner.workers)
         return self._judge
 
     def _try_candidates(self) -> CompiledPhase | None:

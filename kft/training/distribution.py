@@ -2,59 +2,80 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
-from kft.data.input.shares import WHOLE, Share
+from kft.config import TrainingConfig
 from kft.errors import ConfigError
+from kft.strategies import Phase
+from kft.workers import Cluster
 
 
-def make_distribution(name: str) -> tf.distribute.Strategy:
+def make_distribution(
+    name: str, cluster: Cluster | None = None, *, joins: bool = True
+) -> tf.distribute.Strategy:
     """The tf.distribute strategy of a run; model and optimizer are made in its scope.
 
+    Over several processes it waits until all are there, and must come before anything that
+    TensorFlow computes.
+
     Args:
-        name: 'none', 'mirrored', or 'auto': mirrored where there is more than one GPU.
+        name: 'none', 'mirrored', 'multi_worker', or 'auto': multi_worker where there is a
+            cluster, else mirrored where there is more than one GPU.
+        cluster: Of this process.
+        joins: Whether this process is to train with the others of its cluster; else it only
+            asks what would be.
+
+    Raises:
+        ConfigError: The cluster and the name contradict each other.
     """
+    if cluster is not None and name in ("none", "mirrored"):
+        raise ConfigError(
+            f"training.distribution: {name!r}, but TF_CONFIG names {len(cluster.addresses)} "
+            "workers, each of which would train a model of its own. Use `multi_worker` or `auto`, "
+            "or unset TF_CONFIG."
+        )
+    if cluster is None and name == "multi_worker":
+        raise ConfigError(
+            "training.distribution: 'multi_worker' needs the environment variable TF_CONFIG, "
+            "which names this process and the others. Rehearse on this machine with "
+            "`kft launch --workers 2 …`, or use `mirrored`."
+        )
+    if cluster is not None:
+        return (
+            tf.distribute.MultiWorkerMirroredStrategy() if joins else tf.distribute.get_strategy()
+        )
     gpus = tf.config.list_logical_devices("GPU")
     if name == "mirrored" or (name == "auto" and len(gpus) > 1):
         return tf.distribute.MirroredStrategy([device.name for device in gpus] or _cpus())
     return tf.distribute.get_strategy()
 
 
-def find_share(distribution: tf.distribute.Strategy) -> Share:
-    """Which replicas of all are those of this process."""
-    replicas = distribution.num_replicas_in_sync
-    if replicas == 1:
-        return WHOLE
-    own = len(distribution.extended.worker_devices)
-    resolver = distribution.cluster_resolver
-    number = resolver.task_id if replicas > own and resolver is not None else 0
-    return Share(replicas, number * own, own)
-
-
-def spread(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """A data set as `fit` takes it under the strategy in whose scope this is called.
-
-    Args:
-        batches: From `make_dataset` with the share of this process.
-    """
-    distribution = tf.distribute.get_strategy()
-    if distribution.num_replicas_in_sync == 1:
-        return batches
-    return distribution.distribute_datasets_from_function(lambda context: batches)
-
-
 def _cpus() -> list[str]:
     return [device.name for device in tf.config.list_logical_devices("CPU")]
 
 
-def check_batch_size(distribution: tf.distribute.Strategy, global_batch_size: int) -> None:
+def count_replicas(distribution: tf.distribute.Strategy, cluster: Cluster | None = None) -> int:
+    """How many replicas train, in all processes; with those of a cluster that was not joined.
+
+    Args:
+        distribution: From `make_distribution`.
+        cluster: Of this process, whose machines are taken to be like this one.
+    """
+    replicas: int = distribution.num_replicas_in_sync
+    if cluster is not None and replicas == 1:
+        return len(cluster.addresses) * max(1, len(tf.config.list_logical_devices("GPU")))
+    return replicas
+
+
+def check_batch_size(replicas: int, global_batch_size: int) -> None:
     """Refuse a global batch that does not divide among the replicas.
 
     Raises:
         ConfigError: It does not; the next sizes that do are named.
     """
-    replicas = distribution.num_replicas_in_sync
     if global_batch_size % replicas:
         below = global_batch_size // replicas * replicas
         choices = [str(size) for size in (below, below + replicas) if size]
@@ -64,14 +85,43 @@ def check_batch_size(distribution: tf.distribute.Strategy, global_batch_size: in
         )
 
 
-def seed_everything(seed: int) -> None:
-    """Make what follows a function of the seed, to the last bit.
+def check_replicas(replicas: int, training: TrainingConfig, phases: Sequence[Phase] = ()) -> None:
+    """Refuse what several replicas cannot do together as one would.
+
+    Args:
+        replicas: In all processes.
+        training: The pipeline's `training` section.
+        phases: As planned.
 
     Raises:
-        UnimplementedError: Later, from TensorFlow, by an op that has no deterministic form.
+        ConfigError: With the reason.
+    """
+    if replicas == 1:
+        return
+    if training.jit_compile is True:
+        raise ConfigError(
+            f"training.jit_compile: XLA compiles the step of one device, not of {replicas} "
+            "replicas. Use `training.jit_compile=false`, or `training.distribution=none`."
+        )
+    for phase in phases:
+        if phase.batch_norm == "trainable":
+            raise ConfigError(
+                f"phase {phase.name!r}: batch_norm 'trainable' over {replicas} replicas would "
+                "train on statistics of each replica's part of the batch. Use batch_norm 'frozen', "
+                "or `training.distribution=none`."
+            )
+
+
+def seed_everything(seed: int, *, deterministic: bool = True) -> None:
+    """Make what follows a function of the seed.
+
+    Args:
+        seed: Of Python, NumPy, TensorFlow and Keras.
+        deterministic: To the last bit: then an op that has no deterministic form fails later.
     """
     keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
 
 
 def set_precision(name: str) -> None:

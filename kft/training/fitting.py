@@ -29,13 +29,13 @@ from kft.training.callbacks import (
     RefuseDivergence,
     StepTimes,
 )
-from kft.training.distribution import spread
 from kft.training.epochs import OneTraining, plan_fits
 from kft.training.fitted import FittedPhase, describe_phase
 from kft.training.inputs import PhaseInput
 from kft.training.lora import add_lora, merge_lora
 from kft.training.optimizers import block_rates, make_optimizer, reset_optimizer
 from kft.training.progress import Display
+from kft.training.replicas import spread
 from kft.training.snapshots import Snapshot, Weights, find_moving
 from kft.training.trainer import FitModel, WeightAverages
 

@@ -20,12 +20,13 @@ from kft.data.input.mixing import Mixing
 from kft.data.input.pipeline import make_dataset, make_view_dataset, num_steps_per_epoch
 from kft.data.input.pixels import Decoder, make_pixel_cache, translate_read_errors
 from kft.data.input.shares import WHOLE, Share
-from kft.features import Cut, Judge, Stored, find_cut, load_or_extract
+from kft.features import Cut, Judge, Stored, Together, find_cut, load_or_extract
 from kft.linear import cross_validate
 from kft.model import Assembled
 from kft.strategies import Phase
 from kft.training.frozen import count_views, find_stored_cut
 from kft.training.progress import Display
+from kft.workers import ALONE, Workers
 
 # What a judge of less exact numbers looks at; more tell half a point of accuracy no better.
 NUM_JUDGED = 512
@@ -83,6 +84,7 @@ class InputMaker:
         training: The pipeline's `training` section.
         display: Shows what takes long.
         share: This process's part of the batches that phases are fitted on.
+        workers: All processes that fit them.
     """
 
     def __init__(
@@ -97,8 +99,10 @@ class InputMaker:
         training: TrainingConfig,
         display: Display,
         share: Share = WHOLE,
+        workers: Workers = ALONE,
     ) -> None:
         self._share = share
+        self._workers = workers
         self._assembled = assembled
         self._splits = splits
         self._decoder = decoder
@@ -191,9 +195,13 @@ class InputMaker:
 
     def _find_cut(self, phase: Phase, say: Callable[[str], None] | None = None) -> Cut | None:
         num_examples = len(self._splits.train)
-        return find_stored_cut(
+        cut = find_stored_cut(
             self._assembled, phase, self._features, num_examples=num_examples, say=say
         )
+        # Whether there is room, the disks of several workers may say differently.
+        if not self._workers.ask_chief(lambda: cut is not None):
+            return None
+        return cut or find_cut(self._assembled, phase.trainable)
 
     def _from_activations(self, phase: Phase, cut: Cut) -> PhaseInput:
         stored = self._load_activations(cut, "train", phase)
@@ -215,17 +223,20 @@ class InputMaker:
         num_views = count_views(phase, self._features) if split == "train" else 1
         augmentation = make_augmentation(preset)
 
-        def make_batches(view: int) -> tf.data.Dataset:
+        def make_batches(view: int, chosen: np.ndarray | None = None) -> tf.data.Dataset:
             return make_view_dataset(
                 examples,
                 self._decoder,
                 view=view,
+                chosen=chosen,
                 batch_size=self._training.batch_size,
                 cache=self._pixel_cache(split),
                 augmentation=augmentation,
                 seed=self._training.seed,
             )
 
+        is_shared = self._workers.count > 1
+        together = Together(self._workers, make_batches) if is_shared else None
         title = f"Features of {split}" + (f", {num_views} views" if num_views > 1 else "")
         with self._display.track(title, num_views * len(examples)) as advance:
             stored = load_or_extract(
@@ -239,6 +250,7 @@ class InputMaker:
                 like=like,
                 progress=advance,
                 on_wait=lambda: self._display.stage("  another process is computing them; waiting"),
+                together=together,
             )
             note = "stored by an earlier run" if stored.was_cached else f"by {stored.engine}"
             done = num_views * len(examples)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import signal
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -22,13 +23,18 @@ from kft.training.fitting import (
     find_generators,
 )
 from kft.training.optimizers import block_rates
+from kft.training.replicas import put_sums, take_sums
 from kft.training.snapshots import find_weights, part_of
 from kft.training.stopping import Interrupted, StopRequest
+from kft.workers import ALONE, Workers
 
 Arrays = dict[str, np.ndarray]
 # `auto`: a checkpoint may take one part in so many of the time, and the first is not at once.
 _LEAST_SECONDS = 10.0
 _TIMES_ITS_COST = 20.0
+# Workers ask each other so often whether to stop or to write, which takes some milliseconds.
+_QUESTION_SECONDS = 1.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @runtime_checkable
@@ -70,6 +76,11 @@ class Pace:
         """Whether it is time to write one."""
         return self._steps_since >= self._steps or self._clock() - self._last >= self._seconds
 
+    def count_steps_of(self, seconds: float) -> int:
+        """Steps that take about so long, by those since the last checkpoint; at least one."""
+        elapsed = self._clock() - self._last
+        return max(1, int(self._steps_since * seconds / elapsed)) if elapsed > 0 else 1
+
     def note_written(self, seconds: float) -> None:
         """One was written, in so many seconds."""
         self._last, self._steps_since = self._clock(), 0
@@ -86,12 +97,14 @@ class Recorder:
         checkpoints: Of the run.
         stop: What the system asks meanwhile.
         every: `training.checkpoint_every`.
+        workers: All processes of the run; the chief alone writes.
     """
 
     assembled: Assembled
     checkpoints: Checkpoints
     stop: StopRequest
     every: str = "auto"
+    workers: Workers = ALONE
 
     def __post_init__(self) -> None:
         # What a phase did not change comes from the plan again.
@@ -106,6 +119,8 @@ class Recorder:
         Raises:
             RunError: It cannot be written.
         """
+        if not self.workers.is_chief:
+            return
         state = {"phases_done": len(fitted), "fitted": [_pack_fitted(each) for each in fitted]}
         self.checkpoints.write(state, self._take(), is_between_phases=True)
 
@@ -162,7 +177,7 @@ class PhaseRecorder(keras.callbacks.Callback):
         self._phase = phase
         self._found = found
         self._pace = Pace(recorder.every)
-        self._steps = 0
+        self._steps = self._next_question = 0
         self._best_loss = math.inf
         self._pack_choice: Callable[[], tuple[dict[str, Any], Arrays]] = lambda: ({}, {})
 
@@ -211,7 +226,9 @@ class PhaseRecorder(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Keras begins the sums of an epoch anew: those of a part of it are put back."""
         if self._found is not None and self._is_within_epoch:
-            _assign(self.model.metrics_variables, "metric", self._found.arrays)
+            sums = part_of(self._found.arrays, "metric")
+            for i, variable in enumerate(self.model.metrics_variables):
+                put_sums(variable, sums[f"{i:05d}"], self._recorder.workers)
         # Once only: later epochs begin at their beginning.
         self._found = None
 
@@ -223,8 +240,8 @@ class PhaseRecorder(keras.callbacks.Callback):
             self._heed()
 
     def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Give a long validation up."""
-        if self._recorder.stop.has_waited_long:
+        """Give a long validation up, where nobody else waits for this process in it."""
+        if self._recorder.stop.has_waited_long and self._recorder.workers.count == 1:
             raise Interrupted(self._recorder.stop.number or 0)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -235,11 +252,26 @@ class PhaseRecorder(keras.callbacks.Callback):
         self._heed(is_best=is_best)
 
     def _heed(self, *, is_best: bool = False) -> None:
-        number = self._recorder.stop.number
-        if number is not None or self._pace.is_due:
+        number, is_due = self._ask()
+        if number is not None or is_due:
             self._write(is_best=is_best)
         if number is not None:
             raise Interrupted(number)
+
+    def _ask(self) -> tuple[int | None, bool]:
+        """The signal to stop for, and whether to write: of all workers at one step."""
+        workers, number = self._recorder.workers, self._recorder.stop.number
+        if workers.count == 1:
+            return number, self._pace.is_due
+        if self._is_within_epoch and self._steps < self._next_question:
+            return None, False
+        votes = [int(number == asked) for asked in _SIGNALS]
+        if workers.is_chief:
+            votes += [self._pace.is_due, self._pace.count_steps_of(_QUESTION_SECONDS)]
+        *asked, is_due, stride = workers.sum(np.array([*votes, 0, 0][:4], np.int64))
+        self._next_question = self._steps + int(stride)
+        signals = [each for each, count in zip(_SIGNALS, asked, strict=True) if count]
+        return next(iter(signals), None), bool(is_due)
 
     def _write(self, *, is_best: bool) -> None:
         begun = time.monotonic()
@@ -257,13 +289,17 @@ class PhaseRecorder(keras.callbacks.Callback):
             **{f"weights/{name}": v for name, v in self._compiled.weights.take().items()},
             **_values(self._generators, "generator"),
             **_values(self._optimizer_variables, "optimizer"),
-            **_values(self.model.metrics_variables, "metric"),
+            **{
+                f"metric/{i:05d}": take_sums(variable, self._recorder.workers)
+                for i, variable in enumerate(self.model.metrics_variables)
+            },
             **{f"choice/{name}": values for name, values in choice_arrays.items()},
         }
         for name, callback in self._resumables.items():
             state["callbacks"][name], of_callback = callback.pack()
             arrays |= {f"callback/{name}/{key}": values for key, values in of_callback.items()}
-        self._recorder.checkpoints.write(state, arrays, is_best=is_best)
+        if self._recorder.workers.is_chief:
+            self._recorder.checkpoints.write(state, arrays, is_best=is_best)
         self._pace.note_written(time.monotonic() - begun)
 
     @property

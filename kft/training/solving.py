@@ -20,6 +20,7 @@ from kft.strategies import Phase
 from kft.training.fitted import FittedPhase, describe_phase
 from kft.training.fitting import check_movement
 from kft.training.progress import Display
+from kft.workers import ALONE, Workers
 
 
 def solve_phase(
@@ -32,6 +33,7 @@ def solve_phase(
     folder: Path,
     display: Display,
     title: str,
+    workers: Workers = ALONE,
 ) -> FittedPhase:
     """Put the optimum of the head's objective into the head, and prove that only it moved.
 
@@ -45,6 +47,7 @@ def solve_phase(
         folder: Where phase.json goes.
         display: Shows the progress.
         title: Of the phase.
+        workers: All processes that solve it; they go by what the chief finds.
 
     Raises:
         ConfigError: A setting does not fit the targets.
@@ -67,8 +70,8 @@ def solve_phase(
         )
         advance(1, note=f"({_say(solution, head, len(vectors))})")
     layer = assembled.model.get_layer(LOGITS)
-    layer.kernel.assign(solution.kernel)
-    layer.bias.assign(solution.bias)
+    layer.kernel.assign(workers.copy(np.asarray(solution.kernel, np.float32)))
+    layer.bias.assign(workers.copy(np.asarray(solution.bias, np.float32)))
     unmoved = check_movement(phase, before, assembled.blocks)
     fitted = FittedPhase(
         phase,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kft.workflow.plan import Plan, describe_data, make_plan
-from kft.workflow.running import Finished, choose_parity_files, resume, train
+from kft.workflow.running import resume, train
+from kft.workflow.stages import Finished, choose_parity_files
 
 __all__ = [
     "Finished",

@@ -29,12 +29,15 @@ from kft.strategies.traits import BlockTraits
 from kft.training import (
     Display,
     check_batch_size,
+    check_replicas,
+    count_replicas,
     make_distribution,
     seed_everything,
     set_precision,
 )
 from kft.training.frozen import check_vectors
 from kft.training.schedules import resolve_warmup
+from kft.workers import Cluster, Workers
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Plan:
         phases: In order.
         decoder: Encoded bytes -> pixels.
         distribution: Whose scope the model was made in.
+        workers: The processes that train together.
     """
 
     pipeline: Pipeline
@@ -56,9 +60,17 @@ class Plan:
     phases: tuple[Phase, ...]
     decoder: Decoder
     distribution: tf.distribute.Strategy
+    workers: Workers
 
 
-def make_plan(pipeline: Pipeline, display: Display, *, is_thorough: bool = False) -> Plan:
+def make_plan(
+    pipeline: Pipeline,
+    display: Display,
+    *,
+    is_thorough: bool = False,
+    cluster: Cluster | None = None,
+    joins: bool = True,
+) -> Plan:
     """Find the data, load the backbone, assemble, and plan the phases; trains nothing.
 
     Args:
@@ -66,6 +78,8 @@ def make_plan(pipeline: Pipeline, display: Display, *, is_thorough: bool = False
         display: Shows what takes long.
         is_thorough: Decode every picture. A run that trains decodes them
             soon after anyway.
+        cluster: Processes that are to train together.
+        joins: As of `make_distribution`.
 
     Raises:
         KftError: Anything that would stop the run before its first step.
@@ -78,10 +92,15 @@ def make_plan(pipeline: Pipeline, display: Display, *, is_thorough: bool = False
             f"training.threads: {training.threads} were chosen, but TensorFlow runs already with "
             "another number; it keeps that."
         )
-    seed_everything(training.seed)
+    seed_everything(training.seed, deterministic=training.deterministic)
     set_precision(training.precision)
-    distribution = make_distribution(training.distribution)
-    check_batch_size(distribution, training.batch_size)
+    if cluster is not None and joins:
+        display.stage(f"Workers: {', '.join(cluster.addresses)}; waiting until all are there")
+    distribution = make_distribution(training.distribution, cluster, joins=joins)
+    workers = Workers(cluster if joins else None, distribution)
+    replicas = count_replicas(distribution, cluster)
+    check_batch_size(replicas, training.batch_size)
+    check_replicas(replicas, training)
     with distribution.scope():
         backbone = load_backbone(pipeline.backbone)
         traits = find_traits(backbone)
@@ -105,10 +124,11 @@ def make_plan(pipeline: Pipeline, display: Display, *, is_thorough: bool = False
     for phase in phases:
         if phase.method == "fit":
             resolve_warmup(training, phase, num_examples=len(splits.train))
-    _check_batch_norm(phases, assembled, distribution)
+    _check_batch_norm(phases, assembled)
+    check_replicas(replicas, training, phases)
     spec = backbone.input_spec
     decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data)
-    return Plan(pipeline, splits, assembled, phases, decoder, distribution)
+    return Plan(pipeline, splits, assembled, phases, decoder, distribution, workers)
 
 
 def _check_before_data(
@@ -145,9 +165,7 @@ def _make_setting(
     )
 
 
-def _check_batch_norm(
-    phases: tuple[Phase, ...], assembled: Assembled, distribution: tf.distribute.Strategy
-) -> None:
+def _check_batch_norm(phases: tuple[Phase, ...], assembled: Assembled) -> None:
     for phase in phases:
         if phase.batch_norm == "frozen":
             continue
@@ -159,13 +177,6 @@ def _check_batch_norm(
                 f"phase {phase.name!r}: batch_norm 'trainable' with frozen blocks. A hub module "
                 "has one switch for the statistics of all its blocks: train them all, or use "
                 "batch_norm 'frozen'."
-            )
-        if distribution.num_replicas_in_sync > 1:
-            raise ConfigError(
-                f"phase {phase.name!r}: batch_norm 'trainable' over "
-                f"{distribution.num_replicas_in_sync} replicas would train on statistics of each "
-                "replica's part of the batch. Use batch_norm 'frozen', or "
-                "`training.distribution=none`."
             )
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from kft.runs import RunDirectory
 from kft.runs.checkpoints import Checkpoint, Checkpoints
 from kft.runs.layout import read_json
 from kft.strategies import Phase
+from kft.workflow.causes import compare, flatten
 from kft.workflow.plan import Plan
 
 # Names that are listed of a change; more are counted.
@@ -38,10 +38,21 @@ class Resumption:
         """Phases that need not be done again."""
         return 0 if self.between is None else int(self.between.state["phases_done"])
 
+    @classmethod
+    def of(cls, checkpoints: Iterable[Checkpoint]) -> Resumption:
+        """That of the checkpoints whose numbers are its."""
+        by_kind = {found.is_between_phases: found for found in checkpoints}
+        return cls(by_kind.get(True), by_kind.get(False))
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of the checkpoints that are used."""
+        return [found.number for found in (self.between, self.within) if found is not None]
+
     @property
     def number(self) -> int:
         """Of the newest checkpoint that is used."""
-        return max((c.number for c in (self.between, self.within) if c is not None), default=0)
+        return max(self.numbers, default=0)
 
     def describe(self, phases: Sequence[Phase]) -> str:
         """As 'phase 2 of 2, epoch 3, step 41 of 120'."""
@@ -112,8 +123,8 @@ def _find_changes(run: RunDirectory, plan: Plan, manifest: Mapping[str, Any]) ->
         )
     before = read_json(run.manifest)
     yield from _find_settings(run, plan)
-    yield from _compare("version of ", before["versions"], manifest["versions"])
-    yield from _compare("backbone ", before["backbone"], manifest["backbone"])
+    yield from compare("version of ", before["versions"], manifest["versions"])
+    yield from compare("backbone ", before["backbone"], manifest["backbone"])
     yield from _find_data(run, plan)
     if before["data_fingerprint"] != manifest["data_fingerprint"]:
         yield "data: files, or what they hold, are others than before"
@@ -121,23 +132,8 @@ def _find_changes(run: RunDirectory, plan: Plan, manifest: Mapping[str, Any]) ->
 
 def _find_settings(run: RunDirectory, plan: Plan) -> Iterator[str]:
     text = run.pipeline.read_text(encoding="utf-8")
-    before = dict(_flatten(parse_yaml(text, str(run.pipeline))))
-    yield from _compare("", before, dict(_flatten(plan.pipeline.model_dump(mode="json"))))
-
-
-def _flatten(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
-        for name, inner in value.items():
-            yield from _flatten(inner, f"{key}.{name}" if key else str(name))
-    else:
-        yield key, value
-
-
-def _compare(kind: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    for name in dict.fromkeys([*before, *now]):
-        if before.get(name) != now.get(name):
-            found = (json.dumps(side.get(name), ensure_ascii=False) for side in (before, now))
-            yield f"{kind}{name}: " + " -> ".join(found)
+    before = dict(flatten(parse_yaml(text, str(run.pipeline))))
+    yield from compare("", before, dict(flatten(plan.pipeline.model_dump(mode="json"))))
 
 
 def _find_data(run: RunDirectory, plan: Plan) -> Iterator[str]:

@@ -59,14 +59,15 @@ def fit(case: str, name: str) -> tuple[dict[str, Any], list[np.ndarray]]:
     from kft.model import assemble
     from kft.strategies import Phase
     from kft.training import Display, check_batch_size, make_distribution
-    from kft.training.distribution import find_share
     from kft.training.fitting import compile_phase, fit_compiled
+    from kft.training.replicas import find_share
+    from kft.workers import Workers
 
     training = TrainingConfig(
         global_batch_size=8, optimizer="sgd", clip_norm=0.1, warmup=0, **CASES[case]
     )
     distribution = make_distribution(name)
-    check_batch_size(distribution, 8)
+    check_batch_size(distribution.num_replicas_in_sync, 8)
     keras.utils.set_random_seed(0)
     with distribution.scope():
         backbone = load_backbone(
@@ -74,7 +75,7 @@ def fit(case: str, name: str) -> tuple[dict[str, Any], list[np.ndarray]]:
         )
         config = HeadConfig(dropout=0.5 if case == "dropout" else 0.0)
         assembled = assemble(backbone, ClassificationHead(("a", "b", "c"), config))
-        given = make_input(assembled.model, find_share(distribution))
+        given = make_input(assembled.model, find_share(distribution, Workers()))
         compiled = compile_phase(
             assembled,
             Phase("full", assembled.blocks.names, 0.05, 6, 3),

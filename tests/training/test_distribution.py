@@ -1,7 +1,5 @@
 """Devices, seeds and precision."""
 
-from types import SimpleNamespace
-
 import keras
 import pytest
 import tensorflow as tf
@@ -21,7 +19,7 @@ def test_one_device_needs_no_strategy(name):
 
 @pytest.mark.parametrize(("replicas", "size"), [(1, 7), (2, 8), (3, 3), (4, 64)])
 def test_a_batch_that_divides_among_the_replicas_is_accepted(replicas, size):
-    check_batch_size(SimpleNamespace(num_replicas_in_sync=replicas), size)
+    check_batch_size(replicas, size)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +27,7 @@ def test_a_batch_that_divides_among_the_replicas_is_accepted(replicas, size):
 )
 def test_a_batch_that_does_not_divide_is_refused_with_sizes_that_do(replicas, size, advice):
     with pytest.raises(ConfigError) as caught:
-        check_batch_size(SimpleNamespace(num_replicas_in_sync=replicas), size)
+        check_batch_size(replicas, size)
     assert f"training.global_batch_size: {size} examples do not divide" in str(caught.value)
     assert f"{replicas} replicas" in str(caught.value)
     assert advice in str(caught.value)

@@ -19,7 +19,7 @@ from kft.runs.checkpoints import Checkpoints
 from kft.training import Display, load_trained
 from kft.training.stopping import Interrupted
 from kft.workflow import resume, train
-from kft.workflow.running import _Work
+from kft.workflow.stages import Work
 
 SMALL = (
     "backbone.name=small_cnn",
@@ -310,7 +310,7 @@ def test_a_run_that_stopped_before_its_records_cannot_be_resumed(begin, photos, 
         raise Interrupted(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Work, "write_records", fail)
+        patch.setattr(Work, "write_records", fail)
         with pytest.raises(Interrupted):
             begin(*KINDS["solved, then full"], run_id="early")
     run = run_of("early")

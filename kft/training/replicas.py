@@ -1,0 +1,62 @@
+"""What is each replica's own: its part of every batch, and its sums of the figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kft.data.input.shares import WHOLE, Share
+from kft.workers import Workers
+
+
+def find_share(distribution: tf.distribute.Strategy, workers: Workers) -> Share:
+    """Which replicas of all are those of this process."""
+    replicas = distribution.num_replicas_in_sync
+    if replicas == 1:
+        return WHOLE
+    own = len(distribution.extended.worker_devices)
+    return Share(replicas, workers.number * own, own)
+
+
+def spread(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """A data set as `fit` takes it under the strategy in whose scope this is called.
+
+    Args:
+        batches: From `make_dataset` with the share of this process.
+    """
+    distribution = tf.distribute.get_strategy()
+    if distribution.num_replicas_in_sync == 1:
+        return batches
+    return distribution.distribute_datasets_from_function(lambda context: batches)
+
+
+def take_sums(variable: Any, workers: Workers) -> np.ndarray:
+    """What each replica has summed up so far in a variable of a metric: (replicas, …).
+
+    Args:
+        variable: Keras's, whose value several replicas would answer with their sum.
+        workers: All processes; each must call this.
+    """
+    own = np.stack([component.numpy() for component in _components(variable)])
+    return np.concatenate(list(workers.gather(own)))
+
+
+def put_sums(variable: Any, sums: np.ndarray, workers: Workers) -> None:
+    """Put back what `take_sums` gave; other replicas than then get the sum in the first of all."""
+    components = _components(variable)
+    replicas = len(components) * workers.count
+    if len(sums) != replicas:
+        # To take part in the sum over the replicas once.
+        nothing = np.zeros((replicas - 1, *sums.shape[1:]), sums.dtype)
+        sums = np.concatenate([sums.sum(axis=0, keepdims=True), nothing])
+    own = sums[workers.number * len(components) :]
+    for component, values in zip(components, own, strict=False):
+        component.assign(values)
+
+
+def _components(variable: Any) -> list[Any]:
+    """The variable of each replica of this process."""
+    value = getattr(variable, "value", variable)
+    return list(getattr(value, "values", (value,)))

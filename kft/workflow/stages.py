@@ -1,0 +1,281 @@
+"""The stages of a plan, once and in order: all that changes a run directory."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from kft.backbones import save_backbone
+from kft.config import dump_pipeline
+from kft.data import SplitName, Splits, write_quarantine_csv, write_splits_csv
+from kft.errors import LostWorkerError
+from kft.evaluation import Evaluation, Predictor, evaluate, headline
+from kft.features import Forward
+from kft.runs import (
+    RunDirectory,
+)
+from kft.runs.atomic import write_array, write_json, write_text
+from kft.runs.checkpoints import Checkpoints
+from kft.serving import Export, export_model
+from kft.training import (
+    Display,
+    FittedPhase,
+    InputMaker,
+    PhaseRunner,
+    make_card,
+    save_trained,
+)
+from kft.training.recording import Recorder
+from kft.training.replicas import find_share
+from kft.training.stopping import Interrupted, StopRequest
+from kft.workflow.causes import describe_causes
+from kft.workflow.plan import Plan, describe_data
+from kft.workflow.resuming import Resumption
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run leaves.
+
+    Attributes:
+        run: Its directory.
+        fitted: Each phase.
+        evaluations: Of each split that was judged.
+        export: None where `export.enabled` is false.
+        backbone: Folder of the saved backbone; None but for pretraining.
+    """
+
+    run: RunDirectory
+    fitted: tuple[FittedPhase, ...]
+    evaluations: Mapping[SplitName, Evaluation]
+    export: Export | None
+    backbone: Path | None
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """On the holdout; None where there is none."""
+        return self.evaluations.get("holdout")
+
+
+@dataclass
+class Work:
+    """All that changes a run directory, while this process holds it.
+
+    Attributes:
+        plan: What is done.
+        run: The directory.
+        path: By which people name it.
+        display: What a person sees meanwhile.
+        keep_backbone: Save the trained backbone as one of the user's own.
+        judged_splits: Splits that are judged.
+    """
+
+    plan: Plan
+    run: RunDirectory
+    path: Path
+    display: Display
+    keep_backbone: bool
+    judged_splits: Sequence[SplitName] = ("validation", "holdout")
+
+    def __post_init__(self) -> None:
+        self._pipeline = self.plan.pipeline
+        self._stop = StopRequest()
+        self.checkpoints = Checkpoints(
+            self.run.checkpoints, kept=self._pipeline.training.checkpoints_kept
+        )
+
+    def do(self, record: Callable[[], None], found: Resumption | None = None) -> Finished:
+        """Everything, from the records to the export.
+
+        Args:
+            record: Writes what the run depends on.
+            found: Where it goes on; None to begin.
+        """
+        self.run.write_status("running")
+        how_to_go_on = f"go on with `kft train --resume {self.path}`"
+        workers = self.plan.workers
+        try:
+            with self._stop.listening(), workers.name_lost(how_to_go_on):
+                record()
+                finished = self._run_stages(found)
+        except BaseException as error:
+            is_stopped = isinstance(error, KeyboardInterrupt | LostWorkerError)
+            state = "interrupted" if is_stopped else "failed"
+            # A full disk must not hide what it was the cause of.
+            with contextlib.suppress(OSError):
+                self.run.write_status(state, reason=f"{type(error).__name__}: {error}")
+            if isinstance(error, Interrupted):
+                error.args = (f"{error}; {how_to_go_on}",)
+            raise
+        evaluation = finished.evaluation
+        holdout = headline(evaluation.figures) if evaluation else None
+        self.run.write_status("finished", holdout=holdout)
+        self.checkpoints.clear()
+        # After the run is finished: what a failed export leaves can be exported again.
+        if self._pipeline.export.enabled and workers.is_chief:
+            finished = replace(finished, export=self._export())
+        # Who leaves before the others would seem to be lost.
+        with workers.name_lost("the run itself is finished; see whether it was exported"):
+            workers.wait()
+        return finished
+
+    def write_records(self) -> None:
+        """What the run depends on."""
+        plan, run = self.plan, self.run
+        write_text(run.pipeline, dump_pipeline(self._pipeline))
+        write_splits_csv(plan.splits, run.splits)
+        write_quarantine_csv(plan.splits.quarantined, run.quarantine)
+        write_array(run.train_targets, plan.splits.train.targets)
+        # The last one: where it is, the run can be resumed.
+        write_json(run.manifest, {**describe_causes(plan), "keep_backbone": self.keep_backbone})
+
+    def _run_stages(self, found: Resumption | None) -> Finished:
+        plan, pipeline, display = self.plan, self._pipeline, self.display
+        self._say_what_is_trained()
+        inputs = InputMaker(
+            plan.assembled,
+            plan.splits,
+            plan.decoder,
+            phases=plan.phases,
+            data=pipeline.data,
+            features=pipeline.features,
+            training=pipeline.training,
+            display=display,
+            share=find_share(plan.distribution, plan.workers),
+            workers=plan.workers,
+        )
+        # Traced once, for all that asks the whole model: choices on validation, and the evaluation.
+        answers = Forward(plan.assembled.model, plan.assembled.head.activate)
+        recorder = Recorder(
+            plan.assembled,
+            self.checkpoints,
+            self._stop,
+            every=pipeline.training.checkpoint_every,
+            workers=plan.workers,
+        )
+        with inputs.name_unreadable():
+            inputs.decode_everything(("train", "validation", *self.judged_splits))
+            fitted = self._fit_phases(inputs, answers, recorder, found)
+            if not plan.workers.is_chief:
+                return Finished(self.run, fitted, {}, None, None)
+            save_trained(self.run, plan.assembled, pipeline)
+            evaluations = self._judge(inputs, answers)
+        backbone = None
+        if self.keep_backbone:
+            backbone = save_backbone(plan.assembled.backbone, self.run.path / "backbone")
+        return Finished(self.run, fitted, evaluations, None, backbone)
+
+    def _fit_phases(
+        self,
+        inputs: InputMaker,
+        answers: Forward,
+        recorder: Recorder,
+        found: Resumption | None,
+    ) -> tuple[FittedPhase, ...]:
+        plan = self.plan
+        runner = PhaseRunner(
+            plan.assembled,
+            answers,
+            plan.pipeline.training,
+            inputs,
+            train_targets=plan.splits.train.targets,
+            display=self.display,
+            workers=plan.workers,
+        )
+        fitted: list[FittedPhase] = []
+        within = None
+        if found is not None:
+            within = found.within
+            if found.between is not None:
+                fitted += recorder.put_back(found.between, plan.phases)
+        for index, phase in enumerate(plan.phases):
+            if index < len(fitted):
+                continue
+            title = f"Phase {index + 1} of {len(plan.phases)}, {phase.name}"
+            with plan.distribution.scope():
+                fitted.append(
+                    runner.run(
+                        phase,
+                        folder=self.run.phase(index, phase.name),
+                        title=title,
+                        recorder=recorder.within(index, within),
+                    )
+                )
+            within = None
+            recorder.record_phase(fitted)
+            if fitted[-1].waiting_share is not None:
+                self.display.stage(f"  waited for data {fitted[-1].waiting_share:.0%} of the time")
+            if fitted[-1].unmoved:
+                self.display.stage(
+                    f"  {len(fitted[-1].unmoved)} trainable variables had a gradient of zero "
+                    "throughout; phase.json names them."
+                )
+        return tuple(fitted)
+
+    def _judge(self, inputs: InputMaker, answers: Forward) -> dict[SplitName, Evaluation]:
+        plan = self.plan
+        judged = [split for split in self.judged_splits if len(plan.splits.get(split))]
+        predictor = Predictor(
+            answers,
+            num_examples=sum(len(plan.splits.get(split)) for split in judged),
+            engine=plan.pipeline.features.engine,
+        )
+        evaluations = {}
+        for split in judged:
+            examples = plan.splits.get(split)
+            with self.display.track(f"Evaluation on {split}", len(examples)) as advance:
+                evaluations[split] = evaluate(
+                    predictor,
+                    plan.assembled.head,
+                    inputs.in_order(split),
+                    files=examples.ids,
+                    targets=examples.targets,
+                    train_targets=plan.splits.train.targets,
+                    folder=self.run.evaluation(split),
+                    progress=advance,
+                )
+            self.display.stage(f"  {split}: {headline(evaluations[split].figures)}")
+        return evaluations
+
+    def _say_what_is_trained(self) -> None:
+        for line in describe_data(self.plan.splits):
+            self.display.stage(line)
+        backbone = self.plan.assembled.backbone
+        spec = backbone.input_spec
+        weights = f"sha256 {backbone.sha256[:12]}" if backbone.sha256 else "random weights"
+        self.display.stage(
+            f"Backbone: {backbone.name} at {spec.height} x {spec.width}, "
+            f"{backbone.model.count_params():,} parameters, {weights}"
+        )
+        training = self.plan.pipeline.training
+        compiler = "with XLA" if training.jit_compile else "without XLA"
+        self.display.stage(
+            f"Machine: {training.precision}, {compiler}, {training.threads} threads, batches of "
+            f"{training.batch_size}"
+        )
+
+    def _export(self) -> Export:
+        with self.display.track("Export and its parity gate"):
+            return export_model(
+                self.plan.assembled.model,
+                self.plan.assembled.head,
+                self.plan.decoder,
+                directory=Path(self._pipeline.export.directory),
+                name=self._pipeline.name,
+                files=choose_parity_files(self.plan.splits, self._pipeline.export.parity_examples),
+                card=make_card(self.plan.assembled, self._pipeline) | {"run": str(self.run.path)},
+            )
+
+
+def choose_parity_files(splits: Splits, count: int) -> list[str]:
+    """`count` files spread evenly over the holdout.
+
+    Where a user kept no holdout they come from validation, and else from train.
+    """
+    examples = next(part for part in (splits.holdout, splits.validation, splits.train) if len(part))
+    chosen = np.linspace(0, len(examples) - 1, min(count, len(examples))).astype(int)
+    return [examples.paths[i] for i in chosen]
