@@ -53,7 +53,7 @@ class Bench:
 
     Attributes:
         shared: Real data and weights.
-        scratch: For links and caches; vanishes.
+        scratch: For copies and caches; vanishes.
         repeats: Of each measurement.
         is_quick: Whether less of everything will do.
     """

@@ -19,7 +19,7 @@ from typing import Any
 
 from bench import MODEL, PROBE, Bench, Given, compare, limit_seconds, run_parts
 from measuring import alternate, call
-from pictures import link_part, link_together
+from pictures import copy_part, copy_together
 from report import median_cell, print_section, print_table, ratio_cell
 
 EPOCHS = 10
@@ -45,7 +45,7 @@ def main() -> None:
 def show_probe(bench: Bench) -> None:
     """Against the limit, and against itself the second time."""
     sources = (bench.ants_bees / "train", bench.ants_bees / "val")
-    data = link_together(sources, bench.scratch / "together")
+    data = copy_together(sources, bench.scratch / "together")
     count = sum(1 for _ in data.rglob("*.*"))
     print_section(
         f"Linear probe of {count} pictures (ants_bees, train and val together)",
@@ -97,7 +97,7 @@ def show_engines(bench: Bench) -> None:
     """Where the fast ones pay."""
     per_class = 20 if bench.is_quick else 500
     source = bench.shared / "data/image/cifar10"
-    data = link_part(source, bench.scratch / "many", per_class=per_class) / "train"
+    data = copy_part(source, bench.scratch / "many", per_class=per_class) / "train"
     count = 10 * per_class
     print_section(
         f"Engines: linear probe of {count} pictures (cifar10's)",

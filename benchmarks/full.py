@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from measuring import alternate, call
-from pictures import SIZE, link_repeated
+from pictures import SIZE, copy_repeated
 from report import (
     make_parser,
     median_cell,
@@ -56,7 +56,7 @@ def main() -> None:
     headings = ("model", "f, ms", "", "step, s", "of Keras's", "step, f a picture")
     with tempfile.TemporaryDirectory() as scratch:
         source = use_shared() / "data/image/ants_bees/train"
-        data = link_repeated(source, Path(scratch), count=count)
+        data = copy_repeated(source, Path(scratch), count=count)
         rows = measure(data, asked.models, epochs=epochs, repeats=repeats)
         print_table((*headings, "to the first step, s", "traces"), rows)
 

@@ -9,6 +9,7 @@ from the operating system's cache on the same cores, and take turns.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from typing import Any
 
 from bench import Bench, run_parts
 from measuring import call, run_command
-from pictures import SIZE, link_repeated
+from pictures import SIZE, copy_repeated
 from report import median_cell, print_section, print_table, ratio_cell
 
 PASSES = 5
@@ -75,7 +76,7 @@ def find_photographs(bench: Bench) -> Iterator[tuple[str, Path]]:
         target = photographs / folder.name
         target.mkdir(parents=True)
         for path in sorted(folder.glob("*.jpg"))[: 20 if bench.is_quick else None]:
-            (target / path.name).symlink_to(path)
+            shutil.copyfile(path, target / path.name)
     yield "500 px", photographs
     large = bench.scratch / "large"
     content = (bench.shared / "data/image" / LARGE).read_bytes()
@@ -92,7 +93,7 @@ def show_audit(bench: Bench) -> None:
     count = 400 if bench.is_quick else AUDITED
     print_section(
         f"Checking {count:,} photographs of 500 pixels",
-        "ants_bees, each linked as often as it takes. The gate reads, digests and hashes each",
+        "ants_bees, each copied as often as it takes. The gate reads, digests and hashes each",
         "file before training. `kft audit` is the whole command, without labels and page. Keras:",
         "one pass of image_dataset_from_directory, which decodes and checks nothing. Memory: the",
         "most resident memory of the process, and that on a tenth of the pictures.",
@@ -106,7 +107,7 @@ def measure_audit(bench: Bench, count: int) -> Iterator[tuple[str, ...]]:
     kft = str(Path(sys.executable).with_name("kft"))
     with tempfile.TemporaryDirectory() as scratch:
         folders = {
-            share: link_repeated(bench.ants_bees / "train", Path(scratch, str(share)), count=number)
+            share: copy_repeated(bench.ants_bees / "train", Path(scratch, str(share)), count=number)
             for share, number in ((10, count // 10), (1, count))
         }
         for name, function in (

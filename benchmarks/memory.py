@@ -3,7 +3,7 @@
 Run: KFT_SHARED=../shared python benchmarks/memory.py [--counts N …] [--quick]
 
 `kft train` with a probe, MobileNetV2 0.35 at 96 px to keep it short, over
-cifar10's 5,000 pictures, each linked as often as it takes. Peak memory is the
+cifar10's 5,000 pictures, each copied as often as it takes. Peak memory is the
 most resident memory that the process ever had (VmHWM), pages of files that it
 has mapped included.
 """
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from measuring import run_command
-from pictures import BACKBONE, link_repeated
+from pictures import BACKBONE, copy_repeated
 from report import make_parser, print_header, print_table, use_shared
 
 COUNTS = (5_000, 50_000)
@@ -48,7 +48,7 @@ def measure(counts: Sequence[int], shared: Path) -> Iterator[tuple[str, ...]]:
     for count in counts:
         with tempfile.TemporaryDirectory() as folder:
             source = shared / "data/image/cifar10/train"
-            data = link_repeated(source, Path(folder, "pictures"), count=count)
+            data = copy_repeated(source, Path(folder, "pictures"), count=count)
             kft = str(Path(sys.executable).with_name("kft"))
             command = [kft, "train", str(data), *SETTINGS, f"runs_directory={folder}/runs"]
             ran = run_command(command, cache=Path(folder, "cache"))

@@ -1,8 +1,9 @@
-"""The data sets of the benchmarks, and folders of links that rearrange them."""
+"""The data sets of the benchmarks, and folders of copies that rearrange them."""
 
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,41 +35,41 @@ def find_data_set(name: str, shared: Path, scratch: Path) -> DataSet:
     Args:
         name: One of these.
         shared: The folder of real data.
-        scratch: Where links may be made.
+        scratch: Where copies may be made.
     """
     folder = shared / "data/image" / name
     if name == "ants_bees":
         return DataSet(name, folder, ("data.folders.holdout=val",))
     if name == "sign_digits":
         return DataSet(name, folder, ("data.holdout=0.3",))
-    return DataSet(name, link_part(folder, scratch / "cifar10", per_class=200))
+    return DataSet(name, copy_part(folder, scratch / "cifar10", per_class=200))
 
 
-def link_part(source: Path, target: Path, *, per_class: int) -> Path:
+def copy_part(source: Path, target: Path, *, per_class: int) -> Path:
     """`train` with so many pictures of each class, spread evenly, and `holdout`, all of `test`."""
     for folder in _class_folders(source / "train"):
         files = sorted(folder.iterdir())
         chosen = [files[i * len(files) // per_class] for i in range(per_class)]
-        _link(chosen, target / "train" / folder.name)
+        _copy(chosen, target / "train" / folder.name)
     for folder in _class_folders(source / "test"):
-        _link(sorted(folder.iterdir()), target / "holdout" / folder.name)
+        _copy(sorted(folder.iterdir()), target / "holdout" / folder.name)
     return target
 
 
-def link_together(sources: Iterable[Path], target: Path) -> Path:
+def copy_together(sources: Iterable[Path], target: Path) -> Path:
     """The pictures of several folders of class folders as one."""
     for source in sources:
         for folder in _class_folders(source):
-            _link(sorted(folder.iterdir()), target / folder.name, prefix=f"{source.name}-")
+            _copy(sorted(folder.iterdir()), target / folder.name, prefix=f"{source.name}-")
     return target
 
 
-def link_repeated(source: Path, target: Path, *, count: int) -> Path:
+def copy_repeated(source: Path, target: Path, *, count: int) -> Path:
     """`count` pictures in the class folders of `source`, each file as often as it takes."""
     folders = _class_folders(source)
     for folder in folders:
         again = itertools.cycle(sorted(folder.iterdir()))
-        _link(itertools.islice(again, count // len(folders)), target / folder.name, numbered=True)
+        _copy(itertools.islice(again, count // len(folders)), target / folder.name, numbered=True)
     return target
 
 
@@ -76,8 +77,9 @@ def _class_folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir())
 
 
-def _link(files: Iterable[Path], folder: Path, *, prefix: str = "", numbered: bool = False) -> None:
+def _copy(files: Iterable[Path], folder: Path, *, prefix: str = "", numbered: bool = False) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for index, file in enumerate(files):
         name = f"{index:06d}-{file.name}" if numbered else file.name
-        (folder / f"{prefix}{name}").symlink_to(file)
+        # No link: one that leads out of the folder of the data is refused.
+        shutil.copyfile(file, folder / f"{prefix}{name}")
