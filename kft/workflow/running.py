@@ -135,7 +135,13 @@ def _go_on(path: Path, plan: Plan, display: Display, *, accept_changes: bool = F
         place = found.describe(plan.phases)
 
         def record() -> None:
-            resumed = {"place": place, "accepted_changes": changes, **manifest["hardware"]}
+            hardware = manifest["hardware"]
+            resumed = {
+                "place": place,
+                "accepted_changes": changes,
+                "workers": hardware["workers"],
+                "replicas": hardware["replicas"],
+            }
             every = [*before.get("resumed", ()), resumed]
             write_json(run.manifest, {**before, "resumed": every})
             if changes:
