@@ -214,7 +214,8 @@ def test_it_says_where_it_goes_on(stopped):
     resume(stopped.path, display)
     assert "resuming at phase 2 of 2, epoch 1, step 4 of 8" in display.console.file.getvalue()
     resumed = json.loads(stopped.manifest.read_text())["resumed"]
-    assert resumed == [{"place": "at phase 2 of 2, epoch 1, step 4 of 8", "accepted_changes": []}]
+    place = "at phase 2 of 2, epoch 1, step 4 of 8"
+    assert resumed == [{"place": place, "accepted_changes": [], "workers": 1, "replicas": 1}]
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(stopped):
