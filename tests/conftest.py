@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
+
+from kft.workers import Cluster, Workers
 
 if TYPE_CHECKING:
     from kft.model import Assembled
@@ -141,3 +145,39 @@ def restored_globals() -> Iterator[None]:
     keras.config.set_dtype_policy(policy)
     # TensorFlow shows the way back in no public name.
     config.disable_op_determinism()
+
+
+class ThreadWorkers(Workers):
+    """A worker that is a thread: the same words, over a barrier in place of a network."""
+
+    def __init__(self, number: int, count: int, barrier: threading.Barrier, said: list) -> None:
+        super().__init__(Cluster(("host:1",) * count, number))
+        self._barrier, self._said = barrier, said
+
+    def sum(self, values: np.ndarray) -> np.ndarray:
+        self._said[self.number] = values
+        self._barrier.wait()
+        # Shapes are one, as collectives want them.
+        assert len({(each.shape, each.dtype) for each in self._said}) == 1
+        total = sum(self._said)
+        self._barrier.wait()
+        return total
+
+
+@pytest.fixture
+def make_team() -> Callable[[int], Callable[..., list]]:
+    """Count -> run a function of `Workers` in so many of them; what each returned."""
+
+    def make(count: int) -> Callable[..., list]:
+        def run(work: Callable[[Workers], object]) -> list:
+            barrier, said = threading.Barrier(count, timeout=60), [None] * count
+            team = [ThreadWorkers(number, count, barrier, said) for number in range(count)]
+            with ThreadPoolExecutor(count) as threads:
+                futures = [threads.submit(work, workers) for workers in team]
+                for future in futures:
+                    future.add_done_callback(lambda done: done.exception() and barrier.abort())
+                return [future.result() for future in futures]
+
+        return run
+
+    return make
