@@ -34,7 +34,7 @@ def launch(num_workers: int, arguments: Sequence[str]) -> int:
     Returns:
         The exit code of the first worker that failed, else 0.
     """
-    addresses = [f"127.0.0.1:{port}" for port in _find_ports(num_workers)]
+    addresses = [f"127.0.0.1:{port}" for port in find_ports(num_workers)]
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", _RUN_KFT, "train", *arguments],
@@ -59,7 +59,7 @@ def _environment(addresses: Sequence[str], number: int) -> Mapping[str, str]:
     return {**os.environ, "TF_CONFIG": json.dumps(task), "CUDA_VISIBLE_DEVICES": "-1"}
 
 
-def _find_ports(count: int) -> list[int]:
+def find_ports(count: int) -> list[int]:
     """Ports of loopback that nobody listens at."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]

@@ -101,14 +101,14 @@ def check_replicas(replicas: int, training: TrainingConfig, phases: Sequence[Pha
     if training.jit_compile is True:
         raise ConfigError(
             f"training.jit_compile: XLA compiles the step of one device, not of {replicas} "
-            "replicas. Use `training.jit_compile=false`, or `training.distribution=none`."
+            "replicas. Use `training.jit_compile=false`, or one device."
         )
     for phase in phases:
         if phase.batch_norm == "trainable":
             raise ConfigError(
                 f"phase {phase.name!r}: batch_norm 'trainable' over {replicas} replicas would "
                 "train on statistics of each replica's part of the batch. Use batch_norm 'frozen', "
-                "or `training.distribution=none`."
+                "or one device."
             )
 
 
