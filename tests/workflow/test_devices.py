@@ -1,0 +1,104 @@
+"""Everything of the engine over two devices: as over one, and gone on with exactly."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("two_devices.py")
+# Steps small enough that rounding is not blown up, and a last batch with one example.
+SETTINGS = (
+    "backbone.name=small_cnn",
+    "backbone.weights=random",
+    "backbone.input_size=16",
+    "backbone.options.width=4",
+    "training.global_batch_size=10",
+    "training.optimizer=sgd",
+    "training.checkpoint_every=1 steps",
+    "features.engine=keras",
+    "export.enabled=false",
+)
+SLOWLY = ("strategy.learning_rate=0.001", "strategy.batch_norm=frozen")
+KINDS = {
+    "a probe on the store": (
+        "strategy.name=linear_probe",
+        "strategy.probe=trained",
+        "strategy.probe_duration=3",
+        "data.augmentation=light",
+        "features.views=2",
+        "training.mixup=0.2",
+    ),
+    "every term at once": (
+        "strategy.name=full",
+        "strategy.duration=3",
+        *SLOWLY,
+        "data.augmentation=light",
+        "training.accumulation=5",
+        "training.ema=0.8",
+        "training.early_stopping=2",
+        "training.soup=2",
+        "training.mixup=0.3",
+        "training.cutmix=0.3",
+        "training.l2_sp=0.01",
+        "training.label_smoothing=0.1",
+        "training.class_weights=balanced",
+        "training.clip_norm=0.1",
+    ),
+    "solved, then full": (
+        "strategy.name=lp_ft",
+        "strategy.duration=3",
+        *SLOWLY,
+        "training.wise_ft=true",
+        "training.schedule=plateau",
+        "training.sampling=balanced",
+    ),
+    "one block after the other": (
+        "strategy.name=gradual",
+        "strategy.duration=6",
+        "strategy.layer_decay=0.7",
+        *SLOWLY,
+    ),
+    "low rank": ("strategy.name=lora", "strategy.duration=3", "strategy.learning_rate=0.001"),
+    "biases": ("strategy.name=bitfit", "strategy.duration=3", *SLOWLY),
+    "the block that is best": ("strategy.name=surgical", "strategy.duration=3", *SLOWLY),
+    "float16": (
+        "strategy.name=full",
+        "strategy.duration=3",
+        *SLOWLY,
+        "training.precision=mixed_float16",
+    ),
+    "bfloat16": (
+        "strategy.name=full",
+        "strategy.duration=3",
+        *SLOWLY,
+        "training.precision=mixed_bfloat16",
+    ),
+}
+# What rounds in 8 or 11 bits is not the same to five places.
+TOLERANCES = {"float16": 1e-2, "bfloat16": 3e-2}
+
+
+def run_on_two(place: Path, *kinds: str) -> dict:
+    wanted = json.dumps({kind: [*SETTINGS, *KINDS[kind]] for kind in kinds})
+    command = [sys.executable, str(SCRIPT), str(place), wanted]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_devices_do_what_one_does_and_a_run_on_them_goes_on_exactly(
+    kind, tmp_path, make_picture_folder
+):
+    make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=24, size=16)
+    found = run_on_two(tmp_path, kind)[kind]
+    assert found["replicas"] == 2
+    assert len(set(found["epochs"])) == 1
+    assert found["difference"] < TOLERANCES.get(kind, 1e-5)
+    assert found["same_history"]
+    assert found["same_weights"]
