@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
 
 from kft.config import TrainingConfig
-from kft.errors import ConfigError
+from kft.errors import ConfigError, TrainingError
 from kft.strategies import Phase
 from kft.workers import Cluster
 
@@ -122,6 +123,26 @@ def seed_everything(seed: int, *, deterministic: bool = True) -> None:
     keras.utils.set_random_seed(seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+
+
+@contextmanager
+def name_nondeterministic() -> Iterator[None]:
+    """Around what computes: an op that cannot give the same bits twice becomes an error by name.
+
+    Raises:
+        TrainingError: With the op, and how to do without.
+    """
+    try:
+        yield
+    except (tf.errors.UnimplementedError, RuntimeError) as error:
+        lines = [line for line in str(error).splitlines() if "determinis" in line.lower()]
+        if not lines:
+            raise
+        raise TrainingError(
+            f"an operation of this model cannot give the same numbers twice: {lines[0].strip()} "
+            "Leave it out, or set training.deterministic=false: then a run that is repeated or "
+            "resumed may end with other weights."
+        ) from error
 
 
 def set_precision(name: str) -> None:

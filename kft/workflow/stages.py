@@ -29,6 +29,7 @@ from kft.training import (
     make_card,
     save_trained,
 )
+from kft.training.distribution import name_nondeterministic
 from kft.training.recording import Recorder
 from kft.training.replicas import find_share
 from kft.training.stopping import Interrupted, StopRequest
@@ -157,7 +158,7 @@ class Work:
             every=pipeline.training.checkpoint_every,
             workers=plan.workers,
         )
-        with inputs.name_unreadable():
+        with inputs.name_unreadable(), name_nondeterministic():
             inputs.decode_everything(("train", "validation", *self.judged_splits))
             fitted = self._fit_phases(inputs, answers, recorder, found)
             if not plan.workers.is_chief:

@@ -1,11 +1,26 @@
 """Devices, seeds and precision."""
 
+from dataclasses import replace
+
 import keras
 import pytest
 import tensorflow as tf
 
-from kft.errors import ConfigError
-from kft.training import check_batch_size, make_distribution, seed_everything, set_precision
+from kft.config import TrainingConfig
+from kft.errors import ConfigError, TrainingError
+from kft.strategies import Phase
+from kft.training import (
+    check_batch_size,
+    check_replicas,
+    count_replicas,
+    make_distribution,
+    seed_everything,
+    set_precision,
+)
+from kft.training.distribution import name_nondeterministic
+from kft.workers import Cluster
+
+CLUSTER = Cluster(("a:1", "b:1"), 0)
 
 
 @pytest.mark.parametrize("name", ["none", "auto"])
@@ -48,3 +63,42 @@ def test_layers_made_after_it_compute_in_the_precision(name, restored_globals):
     layer = keras.layers.Dense(1)
     assert layer.compute_dtype == name.removeprefix("mixed_")
     assert layer.variable_dtype == "float32"
+
+
+@pytest.mark.parametrize("name", ["none", "mirrored"])
+def test_a_cluster_whose_workers_would_train_each_for_itself_is_refused(name):
+    with pytest.raises(ConfigError, match=f"{name}', but TF_CONFIG names 2 workers"):
+        make_distribution(name, CLUSTER)
+
+
+def test_several_workers_without_a_cluster_are_refused():
+    with pytest.raises(
+        ConfigError, match="'multi_worker' needs the environment variable TF_CONFIG"
+    ):
+        make_distribution("multi_worker")
+
+
+def test_who_only_asks_what_a_cluster_would_do_does_not_wait_for_it():
+    distribution = make_distribution("auto", CLUSTER, joins=False)
+    assert distribution.num_replicas_in_sync == 1
+    assert count_replicas(distribution) == 1
+    assert count_replicas(distribution, CLUSTER) % 2 == 0
+
+
+def test_what_replicas_cannot_do_together_is_refused_with_the_reason():
+    trainable = Phase("deep", ("head",), 0.1, 4, 2, batch_norm="trainable")
+    check_replicas(1, TrainingConfig(jit_compile=True), [trainable])
+    check_replicas(2, TrainingConfig(), [replace(trainable, batch_norm="frozen")])
+    with pytest.raises(ConfigError, match="XLA compiles the step of one device, not of 2"):
+        check_replicas(2, TrainingConfig(jit_compile=True))
+    with pytest.raises(ConfigError, match="phase 'deep': batch_norm 'trainable' over 2 replicas"):
+        check_replicas(2, TrainingConfig(), [trainable])
+
+
+def test_an_op_that_cannot_give_the_same_bits_twice_is_named():
+    message = "A deterministic GPU implementation of SparseSoftmax is not available.\n[[node a]]"
+    named = pytest.raises(TrainingError, match=r"of SparseSoftmax is not.*deterministic=false")
+    with named, name_nondeterministic():
+        raise tf.errors.UnimplementedError(None, None, message)
+    with pytest.raises(RuntimeError, match="something else"), name_nondeterministic():
+        raise RuntimeError("something else")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -195,3 +197,31 @@ def test_without_averages_nothing_is_exchanged(compile_tiny):
     with WeightAverages(model).in_place():
         for variable, value in zip(model.weights, weights, strict=True):
             assert np.array_equal(variable.numpy(), value)
+
+
+# Several processes
+
+
+def test_keras_still_fails_where_kft_corrects_it(monkeypatch):
+    """When this fails, Keras has mended it: `build_metrics` and the axis of scalars may go."""
+    from keras.src.backend.tensorflow import trainer
+
+    monkeypatch.setattr(trainer, "_collective_all_reduce_multi_worker", lambda strategy: True)
+    strategy = tf.distribute.OneDeviceStrategy("CPU:0")
+    values = strategy.run(lambda: {"loss": tf.constant(1.0)})
+    with pytest.raises(ValueError, match="Invalid reduction dimension 0"):
+        trainer.reduce_per_replica(values, strategy, "auto")
+    values = strategy.run(lambda: {"loss": tf.constant([1.0])})
+    assert trainer.reduce_per_replica(values, strategy, "auto")["loss"].numpy() == 1.0
+    source = inspect.getsource(keras.Model._maybe_symbolic_build)
+    assert 'reduce(\n                        "MEAN",' in source
+
+
+def test_metrics_are_built_without_a_batch(compile_tiny):
+    model = compile_tiny()
+    assert len(model.metrics_variables) == 2
+    model.build_metrics(tf.TensorSpec((None,), tf.int64))
+    names = [variable.path for variable in model.metrics_variables]
+    assert len(names) == 4
+    fitted(model, 8, epochs=1)
+    assert [variable.path for variable in model.metrics_variables] == names

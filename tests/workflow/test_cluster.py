@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -154,6 +155,7 @@ def stop_one(place: Path, run_id: str, number: int, with_signal: int) -> str:
     path_of(place, run_id)
     while not any(path_of(place, run_id).glob("checkpoints/*-step")):
         assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
     pid = process.pid if number < 0 else find_worker(process.pid, number)
     os.kill(pid, with_signal)
     said, _ = process.communicate(timeout=PATIENCE_SECONDS)
