@@ -153,7 +153,7 @@ def stop_one(place: Path, run_id: str, number: int, with_signal: int) -> str:
     begun = ("launch", "--workers", "2", "photos", *SETTINGS, *LONG)
     process = start(place, *begun, "--run-id", run_id, cache="whole")
     path_of(place, run_id)
-    while not any(path_of(place, run_id).glob("checkpoints/*-step")):
+    while not any(path_of(place, run_id).glob("checkpoints/0*")):
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.05)
     pid = process.pid if number < 0 else find_worker(process.pid, number)
