@@ -117,8 +117,9 @@ def _exit_code(worker: subprocess.Popen[str]) -> int:
 
 
 def _relay(number: int, stream: IO[str], is_error: bool) -> None:
-    for line in stream:
-        click.echo(f"[{number}] {line.rstrip()}", err=is_error)
+    with stream:
+        for line in stream:
+            click.echo(f"[{number}] {line.rstrip()}", err=is_error)
 
 
 @contextmanager

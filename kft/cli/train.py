@@ -79,7 +79,7 @@ def command(
     """
     from kft.cli.startup import start_tensorflow
     from kft.config import load_pipeline
-    from kft.runs import RunDirectory, is_run, open_interrupted
+    from kft.runs import find_run, is_run, open_interrupted
     from kft.workers import read_cluster
 
     cluster = read_cluster()
@@ -91,7 +91,7 @@ def command(
         if run_id is not None:
             raise click.UsageError("--run-id names a new run; --resume goes on with an old one.")
         # Before the seconds of an import: another process may hold it.
-        run = open_interrupted(resumed) if is_chief else RunDirectory(resumed)
+        run = open_interrupted(resumed) if is_chief else find_run(resumed)
         # What seemed to be the data is the first override.
         overrides = (*([source] if source is not None else []), *overrides)
         given = with_options(overrides, trust=trust, on_bad=on_bad)

@@ -155,7 +155,7 @@ def open_run(path: Path | str) -> RunDirectory:
     Raises:
         RunError: There is no run at `path`, or it did not finish.
     """
-    run = _find_run(path)
+    run = find_run(path)
     status = run.read_status()
     if status["state"] != "finished":
         reason = f": {status['reason']}" if "reason" in status else ""
@@ -163,7 +163,12 @@ def open_run(path: Path | str) -> RunDirectory:
     return run
 
 
-def _find_run(path: Path | str) -> RunDirectory:
+def find_run(path: Path | str) -> RunDirectory:
+    """A run in whatever state.
+
+    Raises:
+        RunError: There is none at `path`.
+    """
     run = RunDirectory(path)
     if not run.path.is_dir():
         raise RunError(f"{path}: no such run directory. Run `kft runs` to list them.")
@@ -186,7 +191,7 @@ def open_interrupted(path: Path | str) -> RunDirectory:
     Raises:
         RunError: There is no run at `path`, it finished, or a process holds it.
     """
-    run = _find_run(path)
+    run = find_run(path)
     state = run.read_status()["state"]
     if state == "finished":
         raise RunError(f"{path}: this run is finished; there is nothing to resume.")
