@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -89,3 +90,59 @@ def goes_on(place: Path, run_id: str) -> None:
     again.kill()
     again.communicate(timeout=PATIENCE_SECONDS)
     assert resuming.startswith("resuming at phase 1 of 1, epoch ")
+
+
+SEARCH = (
+    "tune",
+    "photos",
+    "backbone.name=small_cnn",
+    "backbone.weights=random",
+    "backbone.input_size=16",
+    "backbone.options.width=4",
+    "strategy.name=full",
+    "strategy.duration=100 steps",
+    "training.global_batch_size=8",
+    "training.checkpoint_every=20 steps",
+    "export.enabled=false",
+    "tuning.oracle=grid",
+    "tuning.trials=3",
+    "tuning.space={strategy.learning_rate: {values: [1e-4, 1e-3, 1e-2]}}",
+)
+
+
+def read_trials(runs: str, place: Path) -> dict[float, float]:
+    """Rate -> score, of the trials that KerasTuner has finished."""
+    found = {}
+    for path in (place / runs).glob("photos-search-*/trial_*/trial.json"):
+        trial = json.loads(path.read_text())
+        if trial["status"] == "COMPLETED":
+            found[trial["hyperparameters"]["values"]["strategy.learning_rate"]] = trial["score"]
+    return found
+
+
+@pytest.mark.slow
+def test_a_search_that_is_killed_goes_on_to_the_same_end(place):
+    whole = start(place, *SEARCH, "runs_directory=whole")
+    whole.communicate(timeout=PATIENCE_SECONDS)
+    assert whole.returncode == 0
+    process = start(place, *SEARCH, "runs_directory=killed")
+    # In the middle of a trial that is not the first.
+    wait_for(place / "killed/photos-trials", "*/status.json", process)
+    (first,) = (place / "killed/photos-trials").glob("*")
+    while not [
+        p
+        for p in (place / "killed/photos-trials").glob("*/checkpoints/*")
+        if p.parent.parent != first
+    ]:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.kill()
+    process.communicate(timeout=PATIENCE_SECONDS)
+    done = read_trials("killed", place)
+    assert len(done) == 1
+    again = start(place, *SEARCH, "runs_directory=killed")
+    again.communicate(timeout=PATIENCE_SECONDS)
+    assert again.returncode == 0
+    assert len(read_trials("killed", place)) == 3
+    assert read_trials("killed", place) == read_trials("whole", place)
+    assert done.items() <= read_trials("killed", place).items()
