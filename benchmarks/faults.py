@@ -12,6 +12,7 @@ pictures are made here; the backbone is small_cnn with weights of its own.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import random
 import signal
@@ -74,7 +75,7 @@ class Outcome:
     """What became of the runs of one kind.
 
     Attributes:
-        killed: Processes that were killed.
+        killed: Processes that were killed, at least one of each run.
         within_phase: Of the resumed, those that went on within a phase.
         identical: Runs that ended as the undisturbed one.
     """
@@ -135,14 +136,19 @@ def kill_and_compare(
     """Run once undisturbed, then as often as asked with kills."""
     drawn = random.Random(seed)
     begun = ["train", str(data), *SETTINGS, *settings]
+    run(place, [*begun, "--run-id", "first"])
+    # With what the first one stored, as those that will be killed; and equal to it.
     lasted, _ = run(place, [*begun, "--run-id", "whole"])
     expected = digest(place / "runs/pictures/whole")
+    assert expected == digest(place / "runs/pictures/first"), "one seed, two results"
     killed = within = identical = 0
     for point in range(points):
-        name = f"killed-{point}"
-        path = place / "runs/pictures" / name
-        _, is_killed = run(place, [*begun, "--run-id", name], drawn.uniform(0, lasted))
-        killed += is_killed
+        is_killed, names = False, (f"killed-{point}-{attempt}" for attempt in itertools.count())
+        while not is_killed:
+            # One that was faster than the moment drawn proves nothing.
+            path = place / "runs/pictures" / next(names)
+            _, is_killed = run(place, [*begun, "--run-id", path.name], drawn.uniform(0, lasted))
+        killed += 1
         # The kill may come in the last moments, when all is done.
         while is_killed and '"finished"' not in (path / "status.json").read_text():
             again = drawn.uniform(0, lasted) if drawn.random() < 1 / 3 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -50,12 +51,18 @@ def make_distribution(
         )
     gpus = tf.config.list_logical_devices("GPU")
     if name == "mirrored" or (name == "auto" and len(gpus) > 1):
-        return tf.distribute.MirroredStrategy([device.name for device in gpus] or _cpus())
+        return _mirror(tuple(device.name for device in gpus) or _cpus())
     return tf.distribute.get_strategy()
 
 
-def _cpus() -> list[str]:
-    return [device.name for device in tf.config.list_logical_devices("CPU")]
+@functools.cache
+def _mirror(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    """One for a process: the collectives of a second one get in the way of the first's."""
+    return tf.distribute.MirroredStrategy(devices)
+
+
+def _cpus() -> tuple[str, ...]:
+    return tuple(device.name for device in tf.config.list_logical_devices("CPU"))
 
 
 def count_replicas(distribution: tf.distribute.Strategy, cluster: Cluster | None = None) -> int:
