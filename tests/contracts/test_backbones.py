@@ -42,18 +42,18 @@ def build(name: str, size: int | None = None) -> Backbone:
     return load_backbone(BackboneConfig(name=name, weights="random", input_size=size))
 
 
-@pytest.fixture(scope="module", params=sorted(BACKBONES))
+EVERY = [
+    pytest.param(name, marks=[pytest.mark.slow] if name in HEAVY else [])
+    for name in sorted(BACKBONES)
+]
+
+
+@pytest.fixture(scope="module", params=EVERY)
 def backbone(request) -> Backbone:
     return build(request.param, ROOMY_SIZE)
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(name, marks=[pytest.mark.slow] if name in HEAVY else [])
-        for name in sorted(BACKBONES)
-    ],
-)
+@pytest.fixture(scope="module", params=EVERY)
 def light_backbone(request) -> Backbone:
     return build(request.param)
 
