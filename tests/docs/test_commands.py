@@ -2,16 +2,21 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from kft.cli.main import main
+from kft.config import load_pipeline
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-# Not ours to run: they install, start what runs these tests, or need a container engine.
-NOT_OURS = ("pip install", "tox", "docker run")
+# Not ours to run: they install, start what runs these tests, need a container engine or a cluster.
+NOT_OURS = ("pip install", "tox", "docker run", "kubectl", "sbatch")
+SCALE = ROOT / "docs" / "scale.md"
 
 
 def commands_of(document: Path) -> list[str]:
@@ -67,3 +72,34 @@ def test_the_tour_of_the_readme(tmp_path, monkeypatch, shared):
     printed = run_all(ROOT / "README.md")
     accuracy = float(re.search(r"Holdout\s+accuracy ([\d.]+)", "\n".join(printed))[1])
     assert accuracy >= 0.86
+
+
+@pytest.mark.parametrize("command", commands_of(SCALE))
+def test_several_machines(command):
+    program, *arguments = shlex.split(command)
+    missing = [
+        word for word in arguments if word.startswith("docs/") and not (ROOT / word).is_file()
+    ]
+    assert not missing
+    if program == "python":
+        subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, check=True)
+    elif program == "kft":
+        # It takes several devices or processes: asked is only whether it would be understood.
+        usage = CliRunner().invoke(main, [arguments[0], "--help"])
+        assert usage.exit_code == 0, usage.output
+        assert all(word in usage.output for word in arguments if word.startswith("--"))
+        load_pipeline(None, [word for word in arguments if "=" in word])
+    else:
+        assert command.startswith(NOT_OURS)
+
+
+def test_several_machines_shows_what_the_check_says(tmp_path):
+    said = re.findall(r"^FAIL .*$", SCALE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(said) == 2
+    folder = ROOT / "docs" / "scale"
+    job = (folder / "kubernetes.yaml").read_text(encoding="utf-8")
+    changed = tmp_path / "kubernetes.yaml"
+    changed.write_text(job.replace("completions: 2", "completions: 3"), encoding="utf-8")
+    check = [sys.executable, str(folder / "check_kubernetes.py"), str(changed)]
+    printed = subprocess.run(check, capture_output=True, text=True, check=False).stdout.splitlines()
+    assert set(said) <= set(printed)
