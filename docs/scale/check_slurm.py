@@ -256,7 +256,7 @@ def _check_srun(report: Report, script: Script) -> None:
             "--kill-on-bad-exit=0",
             "the chief is not killed at its checkpoint when another has ended",
         ),
-        ("--wait=0", "nor while it evaluates and exports after the others"),
+        ("--wait=0", "nor at its evaluation and export"),
     ):
         report.check(
             option in called.split(),

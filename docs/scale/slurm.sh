@@ -1,7 +1,7 @@
 #!/bin/bash
 # Trains on two nodes, one worker each, and goes on after the time limit or the loss of a node.
 #
-# Yours to set: the lines #SBATCH, the environment, run, the line `kft train`. Then, without a cluster:
+# Yours to set: the lines #SBATCH, the environment, the line `kft train`. Then, without a cluster:
 #
 #   python docs/scale/check_slurm.py docs/scale/slurm.sh
 #
@@ -23,30 +23,8 @@
 # What makes `kft` known on every node: module load …, or
 # export PATH="$PWD/venv/bin:$PATH"
 
-run=runs/photos/first # RUNS_DIRECTORY/NAME/RUN_ID. Another run needs another name.
 most_restarts=20
 export KFT_CACHE_DIR="$PWD/cache"
-
-id=${run##*/}
-named=${run%/*}
-name=${named##*/}
-runs=${named%/*}
-
-# Decided once for all workers, while none runs.
-if grep -qs '"state": "finished"' "$run/status.json"; then
-  echo "$run is finished; if it has no export: kft export $run"
-  exit 0
-fi
-if [ -e "$run/manifest.json" ]; then
-  command=(kft train --resume "$run")
-else
-  # Stopped before its manifest was written: it holds no work and cannot be resumed.
-  if [ -d "$run" ]; then
-    mv "$run" "$run-stopped-$(date +%s)"
-  fi
-  command=(kft train photos training.global_batch_size=64
-    "runs_directory=$runs" "name=$name" --run-id "$id")
-fi
 
 # Another port for each job, below those that the system deals out: jobs may share a node.
 port=$((12000 + SLURM_JOB_ID % 20000))
@@ -61,12 +39,13 @@ export CLUSTER="{\"worker\": [$hosts]}"
 is_ended=no
 trap 'is_ended=yes' TERM
 
-# Workers that have lost one end by themselves; the chief is not to be killed at its checkpoint, nor
-# while it evaluates and exports after the others have ended.
+# Workers that have lost one end by themselves. The chief is not to be killed before, at its checkpoint
+# or its export. At every start the same command; another run needs another --run-id.
 srun --kill-on-bad-exit=0 --wait=0 ${SLURM_CPUS_PER_TASK:+--cpus-per-task=$SLURM_CPUS_PER_TASK} sh -c '
   task="{\"type\": \"worker\", \"index\": $SLURM_PROCID}"
   export TF_CONFIG="{\"cluster\": $CLUSTER, \"task\": $task}"
-  exec "$@"' worker "${command[@]}"
+  exec "$@"' worker \
+  kft train photos training.global_batch_size=64 --run-id first --or-resume
 code=$? # The highest of all workers.
 
 # 0: done. 2: data or settings must change first.

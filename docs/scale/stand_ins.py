@@ -1,4 +1,4 @@
-"""The stage on which a job's own shell runs: an empty folder, and stand-ins for programs.
+"""The stage on which a job's own commands run: an empty folder, and stand-ins for programs.
 
 The stand-in for kft only notes how it was called.
 """
@@ -12,26 +12,12 @@ from pathlib import Path
 
 # What a step and a checkpoint on a shared disk may take.
 GRACE_SECONDS = 60
-# Within a minute a lost worker is noticed, and within another a shared volume shows what was
-# written: NFS keeps what it knows of a folder for as long.
-WAIT_SECONDS = 60
 
 _KFT = """#!/bin/sh
 call=0
 while ! mkdir "$REHEARSAL/call-$call" 2>/dev/null; do call=$((call + 1)); done
 printf '%s\\0' "${TF_CONFIG-}" "$PWD" "$@" > "$REHEARSAL/call-$call/words"
 exit "${REHEARSAL_CODE:-0}"
-"""
-# Adds up what it was asked to wait. After a minute of it a chief that is about to end has written
-# what it was writing.
-_SLEEP = f"""#!/bin/sh
-echo "${{1%%[!0-9]*}}" >> "$REHEARSAL/slept"
-total=0
-while read -r seconds; do total=$((total + seconds)); done < "$REHEARSAL/slept"
-if [ "$total" -ge {WAIT_SECONDS} ] && [ -n "${{REHEARSAL_LATE-}}" ]; then
-  mkdir -p "$REHEARSAL_LATE"
-  echo '{{}}' > "$REHEARSAL_LATE/manifest.json"
-fi
 """
 
 
@@ -124,7 +110,6 @@ def make_scene(folder: str, environment: Mapping[str, str] | None = None) -> Sce
     # Resolved: a shell says where it is without links.
     scene = Scene(Path(folder).resolve(), environment or {})
     scene.add_program("kft", _KFT)
-    scene.add_program("sleep", _SLEEP)
     return scene
 
 

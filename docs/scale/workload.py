@@ -90,12 +90,13 @@ class Workload:
 
     def make_environment(self, index: int) -> dict[str, str]:
         """The container's variables in the pod of that index."""
-        variables = {"JOB_COMPLETION_INDEX": str(index)}
+        variables: dict[str, str] = {}
         for one in self.container.get("env") or []:
             source = (one.get("valueFrom") or {}).get("fieldRef") or {}
             value = one.get("value", self._read_field(str(source.get("fieldPath")), index))
             variables[one["name"]] = expand(str(value), variables)
-        return variables
+        # Kubernetes adds it as the last one: no value above can refer to it.
+        return {"JOB_COMPLETION_INDEX": str(index), **variables}
 
     def _read_field(self, path: str, index: int) -> str:
         """What the downward API gives; empty for what only a cluster knows."""
