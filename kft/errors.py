@@ -59,6 +59,10 @@ class RunError(KftError):
     exit_code = 2
 
 
+class HeldRunError(RunError):
+    """Another process writes into a run."""
+
+
 class TrainingError(KftError):
     """A phase did not do what it declared."""
 

@@ -168,7 +168,7 @@ class Workers:
         TensorFlow finds out by heartbeats that a process is gone, some 10 seconds after.
 
         Args:
-            advice: What to do then.
+            advice: What to do then, as a sentence.
 
         Raises:
             LostWorkerError: Another worker is gone, or lost this one.
@@ -189,7 +189,7 @@ class Workers:
         except lost as error:
             raise LostWorkerError(
                 f"worker {self.number}: {self._name_lost(str(error))}. Its own output says why it "
-                f"ended. When all can start again, {advice} on every one."
+                f"ended. {advice}"
             ) from error
 
     def _name_lost(self, message: str) -> str:

@@ -108,12 +108,9 @@ def test_an_error_of_the_chief_is_everyones(make_team):
 def test_a_lost_worker_is_named_with_what_to_do():
     workers = Workers(Cluster(("a:1", "b:1", "c:1"), 0))
     message = "Collective ops is aborted by: unhealthy:\n/job:worker/replica:0/task:2\nThe tasks"
-    with pytest.raises(LostWorkerError) as caught, workers.name_lost("go on with X"):
+    with pytest.raises(LostWorkerError) as caught, workers.name_lost("Do X."):
         raise tf.errors.UnavailableError(None, None, message)
-    assert str(caught.value) == (
-        "worker 0: lost worker 2. Its own output says why it ended. When all can start again, go "
-        "on with X on every one."
-    )
+    assert str(caught.value) == ("worker 0: lost worker 2. Its own output says why it ended. Do X.")
     unnamed = pytest.raises(LostWorkerError, match=r"lost another worker \(Socket closed\)")
     with unnamed, workers.name_lost("go on"):
         raise tf.errors.AbortedError(None, None, "Collective\nSocket closed")

@@ -109,7 +109,7 @@ def command(
         if or_resume and run_id is None:
             raise click.UsageError("--or-resume needs --run-id, which names the run.")
         pipeline = load_pipeline(source, with_options(overrides, trust=trust, on_bad=on_bad))
-        if or_resume and _is_finished(pipeline, run_id):
+        if or_resume and run_id is not None and _is_finished(pipeline, run_id, is_chief=is_chief):
             return
         start_tensorflow(pipeline)
 
@@ -143,14 +143,28 @@ def _make_display(cluster: Cluster | None) -> Display:
     return Display(Console(quiet=True))
 
 
-def _is_finished(pipeline: Pipeline, run_id: str | None) -> bool:
-    """Whether the run that is to be gone on with has nothing to do any more, told to the user."""
+def _is_finished(pipeline: Pipeline, run_id: str, *, is_chief: bool) -> bool:
+    """Whether the run that is to be gone on with is finished, told to the user.
+
+    An export that it was stopped in is made by the chief.
+    """
+    from kft.cli.startup import start_tensorflow
     from kft.runs import RunDirectory
 
-    run = RunDirectory(Path(pipeline.runs_directory, pipeline.name, str(run_id)))
-    if not run.status_file.is_file() or run.read_status()["state"] != "finished":
+    run = RunDirectory(Path(pipeline.runs_directory, pipeline.name, run_id))
+    status = run.read_status() if run.status_file.is_file() else {"state": "missing"}
+    if status["state"] != "finished":
         return False
-    click.echo(f"{run.path} is finished; `kft export {run.path}` exports it again.", err=True)
+    click.echo(f"{run.path} is finished.", err=True)
+    if pipeline.export.enabled and "export" not in status and is_chief:
+        start_tensorflow()
+        from kft.cli.output import show_export
+        from kft.finished import export_run
+        from kft.training import Display
+
+        export = export_run(run.path, Display())
+        run.write_status(**{**status, "export": str(export.path)})
+        show_export(export)
     return True
 
 

@@ -124,8 +124,15 @@ class Checkpoints:
         Raises:
             RunError: One is not here, or not as it was written.
         """
+        paths = {int(path.name[:6]): path for path in self._find()}
+        missing = sorted(set(numbers) - set(paths))
+        if missing:
+            raise RunError(
+                f"{self.folder}: checkpoint {missing[0]} is not here. Let all workers see the "
+                "folder of runs at one path."
+            )
         try:
-            return [_read(path) for path in self._find() if int(path.name[:6]) in numbers]
+            return [_read(paths[number]) for number in numbers]
         except DamagedError as reason:
             raise RunError(f"{self.folder}: {reason}") from None
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kft.config.schema import NAME_PATTERN
-from kft.errors import RunError
+from kft.errors import HeldRunError, RunError
 from kft.runs.atomic import write_json
 
 
@@ -89,7 +89,7 @@ class RunDirectory:
         The operating system lets go of the lock when its process dies.
 
         Raises:
-            RunError: Another process holds it; its pid is named.
+            HeldRunError: Another process holds it; its pid is named.
         """
         with (self.path / ".lock").open("a+") as lock:
             try:
@@ -98,7 +98,7 @@ class RunDirectory:
                 if error.errno not in (errno.EAGAIN, errno.EACCES):
                     raise
                 lock.seek(0)
-                raise RunError(
+                raise HeldRunError(
                     f"{self.path}: process {lock.read().strip() or 'unknown'} is writing into this "
                     "run. Wait for it, or stop it."
                 ) from None
@@ -129,17 +129,26 @@ def create_run(runs_directory: str, name: str, run_id: str | None = None) -> Run
     return RunDirectory(path)
 
 
-def check_run_is_new(runs_directory: str, name: str, run_id: str) -> Path:
-    """The path of a run that does not exist yet, told before any work is done for it.
+def check_run_id(run_id: str) -> None:
+    """Refuse what is no plain name.
 
     Raises:
-        RunError: It exists, or `run_id` is no plain name.
+        RunError: It is none.
     """
     if not re.match(NAME_PATTERN, run_id):
         raise RunError(
             f"--run-id {run_id!r}: a plain name is expected: letters, digits, '.', '_' and '-', "
             "beginning with a letter or digit."
         )
+
+
+def check_run_is_new(runs_directory: str, name: str, run_id: str) -> Path:
+    """The path of a run that does not exist yet, told before any work is done for it.
+
+    Raises:
+        RunError: It exists, or `run_id` is no plain name.
+    """
+    check_run_id(run_id)
     path = Path(runs_directory) / name / run_id
     if path.exists():
         raise RunError(
@@ -199,31 +208,30 @@ def open_interrupted(path: Path | str) -> RunDirectory:
         return run
 
 
-def find_begun(runs_directory: str, name: str, run_id: str | None) -> RunDirectory | None:
+def find_begun(runs_directory: str, name: str, run_id: str) -> RunDirectory | None:
     """A run of this name that may be gone on with; None where there is none.
 
     A directory whose run stopped before it had recorded what it depends on, and so before any
     work, is set aside.
 
     Raises:
-        RunError: It is in the way and cannot be renamed.
+        RunError: It is in the way and cannot be renamed, or another process holds it.
     """
-    assert run_id is not None, "a run that is to be found again has a name"
+    check_run_id(run_id)
     run = RunDirectory(Path(runs_directory) / name / run_id)
-    if run.manifest.is_file():
-        return run
-    if run.path.exists():
-        aside = run.path.with_name(f".{run_id}-unbegun-{secrets.token_hex(2)}")
-        try:
-            run.path.rename(aside)
-        except OSError as error:
-            raise RunError(f"{run.path}: cannot be set aside: {error.strerror}") from error
+    if run.manifest.is_file() or not run.path.exists():
+        return run if run.manifest.is_file() else None
+    try:
+        with run.hold():
+            run.path.rename(run.path.with_name(f".{run_id}-unbegun-{secrets.token_hex(2)}"))
+    except OSError as error:
+        raise RunError(f"{run.path}: cannot be set aside: {error.strerror}") from error
     return None
 
 
 def find_runs(runs_directory: Path | str) -> list[RunDirectory]:
     """All runs of a folder, oldest first within each name."""
-    found = sorted(Path(runs_directory).glob("*/*/status.json"))
+    found = sorted(Path(runs_directory).glob("*/[!.]*/status.json"))
     return [RunDirectory(status.parent) for status in found]
 
 

@@ -12,6 +12,8 @@ from types import FrameType
 # Of a validation in progress when the request comes; what comes after the last checkpoint is
 # then computed once more.
 PATIENCE_SECONDS = 4.0
+# Terminal and launcher may both deliver one Ctrl-C.
+_ONE_PRESS_SECONDS = 1.0
 
 
 class Interrupted(KeyboardInterrupt):
@@ -29,8 +31,10 @@ class Interrupted(KeyboardInterrupt):
 class StopRequest:
     """SIGINT and SIGTERM, while `listening`.
 
-    By default they raise `Interrupted` where they come. Within `deferred` the
-    first is only noted, for whoever looks at `number`; a second raises.
+    By default they raise `Interrupted` where they come. Within `deferred` they
+    are only noted, for whoever looks at `number`: supervisors repeat SIGTERM
+    while they wait, and end what does not heed it by SIGKILL. A person who
+    presses Ctrl-C once more is heeded at once.
     """
 
     def __init__(self) -> None:
@@ -55,7 +59,7 @@ class StopRequest:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Note the first signal only."""
+        """Only note what comes."""
         self._is_deferred = True
         try:
             yield
@@ -68,8 +72,11 @@ class StopRequest:
         return self.number is not None and time.monotonic() - self._asked > PATIENCE_SECONDS
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        is_second = self.number is not None
-        self.number = number
-        if is_second or not self._is_deferred:
+        now = time.monotonic()
+        if not self._is_deferred:
+            self.number = number
             raise Interrupted(number)
-        self._asked = time.monotonic()
+        if self.number is None:
+            self.number, self._asked = number, now
+        elif number == signal.SIGINT and now - self._asked > _ONE_PRESS_SECONDS:
+            raise Interrupted(number)

@@ -14,7 +14,7 @@ from kft.training import count_replicas
 from kft.workflow.plan import Plan
 
 # Settings that may differ from machine to machine.
-_OF_ONE_MACHINE = ("training.threads",)
+OF_ONE_MACHINE = ("training.threads",)
 
 
 def describe_causes(plan: Plan) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def check_of_one_mind(plan: Plan) -> None:
     causes = describe_causes(plan)
     settings = dict(flatten(plan.pipeline.model_dump(mode="json")))
     own = {
-        **{name: value for name, value in settings.items() if name not in _OF_ONE_MACHINE},
+        **{name: value for name, value in settings.items() if name not in OF_ONE_MACHINE},
         **{f"version of {name}": version for name, version in causes["versions"].items()},
         **{f"backbone {name}": value for name, value in causes["backbone"].items()},
         "data": causes["data_fingerprint"],

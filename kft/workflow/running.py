@@ -10,6 +10,7 @@ from typing import Any
 
 from kft.config import Pipeline, dump_pipeline, load_pipeline
 from kft.data import SplitName, write_splits_csv
+from kft.errors import HeldRunError, KftError
 from kft.runs import (
     RunDirectory,
     check_run_is_new,
@@ -19,7 +20,7 @@ from kft.runs import (
 )
 from kft.runs.atomic import write_json, write_text
 from kft.runs.checkpoints import Checkpoints
-from kft.runs.layout import read_json
+from kft.runs.layout import check_run_id, read_json
 from kft.serving import check_export_directory
 from kft.training import Display
 from kft.workers import Cluster, Workers, read_cluster
@@ -27,6 +28,8 @@ from kft.workflow.causes import check_of_one_mind, describe_causes
 from kft.workflow.plan import Plan, make_plan
 from kft.workflow.resuming import Resumption, check_unchanged, find_resumption
 from kft.workflow.stages import Finished, Work
+
+_BEFORE_ALL = "Nothing has been trained meanwhile; start all again."
 
 
 def train(
@@ -54,19 +57,29 @@ def train(
         Interrupted: The system or the user stopped it; the run can be resumed.
     """
     cluster = read_cluster()
-    name = (pipeline.runs_directory, pipeline.name, run_id)
+    where = (pipeline.runs_directory, pipeline.name)
     is_chief = cluster is None or cluster.is_chief
     if is_chief and run_id is not None and not or_resume:
-        check_run_is_new(pipeline.runs_directory, pipeline.name, run_id)
+        check_run_is_new(*where, run_id)
+    if run_id is not None:
+        check_run_id(run_id)
     plan = _make_plan(pipeline, display, cluster)
 
     def open_place() -> tuple[str, bool]:
-        begun = find_begun(*name) if or_resume else None
-        return (str(create_run(*name).path), True) if begun is None else (str(begun.path), False)
+        begun = find_begun(*where, run_id) if or_resume and run_id is not None else None
+        if begun is not None:
+            return str(begun.path), False
+        return str(create_run(*where, run_id).path), True
 
-    path, is_new = plan.workers.ask_chief(open_place)
+    with plan.workers.name_lost(_BEFORE_ALL):
+        path, is_new = plan.workers.ask_chief(open_place)
     if not is_new:
-        return _go_on(Path(path), plan, display)
+        try:
+            return _go_on(Path(path), plan, display)
+        except HeldRunError as error:
+            # A job that starts again may come before the system lets go of a lock.
+            error.exit_code = KftError.exit_code
+            raise
     with _writable(Path(path), plan.workers) as run, run.hold():
         work = Work(plan, run, Path(path), display, keep_backbone, judged_splits)
         return work.do(work.write_records)
@@ -106,7 +119,8 @@ def _make_plan(pipeline: Pipeline, display: Display, cluster: Cluster | None) ->
     if pipeline.export.enabled:
         check_export_directory(Path(pipeline.export.directory))
     plan = make_plan(pipeline, display, cluster=cluster)
-    check_of_one_mind(plan)
+    with plan.workers.name_lost(_BEFORE_ALL):
+        check_of_one_mind(plan)
     return plan
 
 
@@ -128,7 +142,8 @@ def _go_on(path: Path, plan: Plan, display: Display, *, accept_changes: bool = F
             checkpoints.remove_after(found.number)
             return {"changes": changes, "numbers": found.numbers}
 
-        agreed = plan.workers.ask_chief(find)
+        with plan.workers.name_lost(_BEFORE_ALL):
+            agreed = plan.workers.ask_chief(find)
         found = Resumption.of(checkpoints.find(agreed["numbers"]))
         before, changes = read_json(original.manifest), agreed["changes"]
         run = held.enter_context(_writable(path, plan.workers))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -100,14 +100,17 @@ class Work:
         how_to_go_on = f"go on with `kft train --resume {self.path}`"
         workers = self.plan.workers
         try:
-            with self._stop.listening(), workers.name_lost(how_to_go_on):
+            with (
+                self._stop.listening(),
+                workers.name_lost(f"When all can start again, {how_to_go_on} on every one."),
+            ):
                 record()
                 finished = self._run_stages(found)
         except BaseException as error:
             is_stopped = isinstance(error, KeyboardInterrupt | LostWorkerError)
             state = "interrupted" if is_stopped else "failed"
             # A full disk must not hide what it was the cause of.
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 self.run.write_status(state, reason=f"{type(error).__name__}: {error}")
             if isinstance(error, Interrupted):
                 error.args = (f"{error}; {how_to_go_on}",)
@@ -118,9 +121,12 @@ class Work:
         self.checkpoints.clear()
         # After the run is finished: what a failed export leaves can be exported again.
         if self._pipeline.export.enabled and workers.is_chief:
-            finished = replace(finished, export=self._export())
-        # Who leaves before the others would seem to be lost.
-        with workers.name_lost("the run itself is finished; see whether it was exported"):
+            export = self._export()
+            self.run.write_status("finished", holdout=holdout, export=str(export.path))
+            finished = replace(finished, export=export)
+        # Who leaves before the chief would seem to be lost; when the chief is done, all is.
+        forgiven = suppress(LostWorkerError) if workers.is_chief else nullcontext()
+        with forgiven, workers.name_lost(f"`kft export {self.path}` makes a missing export."):
             workers.wait()
         return finished
 

@@ -67,7 +67,9 @@ def test_a_finished_run_is_told_and_not_done_again(tmp_path, make_picture_folder
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=4)
     run = tmp_path / "runs/photos/nightly"
     run.mkdir(parents=True)
-    (run / "status.json").write_text('{"state": "finished", "time": "2026-01-01"}')
+    (run / "status.json").write_text(
+        '{"state": "finished", "time": "2026-01-01", "export": "saved"}'
+    )
     result = invoke("train", "photos", "--run-id", "nightly", "--or-resume")
     assert result.exit_code == 0, result.output
     assert "runs/photos/nightly is finished" in result.output

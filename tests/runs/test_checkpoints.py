@@ -94,6 +94,18 @@ def test_going_back_removes_what_is_newer(store):
     assert [found.state["step"] for found in store.read(refuse)] == [9, 0]
 
 
+def test_what_another_process_found_is_found_by_number_or_missed(store):
+    for step in range(2):
+        store.write({"steps": step}, {"w": np.full(2, step)})
+    (found,) = store.find([2])
+    assert found.state == {"steps": 1}
+    with pytest.raises(RunError, match=r"checkpoint 7 is not here\. Let all"):
+        store.find([2, 7])
+    (store.folder / "000002-step" / "state.json").write_text("{}")
+    with pytest.raises(RunError, match="digests"):
+        store.find([2])
+
+
 def test_nothing_is_left_of_a_run_that_ended_well(store):
     store.clear()
     store.write({}, ARRAYS)

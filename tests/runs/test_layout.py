@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from kft.errors import RunError
-from kft.runs import RunDirectory, check_run_is_new, create_run, find_runs, open_run
+from kft.errors import HeldRunError, RunError
+from kft.runs import RunDirectory, check_run_is_new, create_run, find_begun, find_runs, open_run
 from kft.runs.layout import read_json
 
 # Takes the run, says so, and stays until it is killed.
@@ -184,3 +184,35 @@ def test_a_missing_or_damaged_record_is_an_error_of_the_run(tmp_path):
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(RunError, match=r"x\.json: cannot be read"):
         read_json(tmp_path / "x.json")
+
+
+def test_a_begun_run_is_found_again_and_one_that_recorded_nothing_is_set_aside(tmp_path):
+    assert find_begun(str(tmp_path), "photos", "job") is None
+    run = create_run(str(tmp_path), "photos", "job")
+    run.write_status("running")
+    (run.path / "notes.txt").write_text("mine")
+    assert find_begun(str(tmp_path), "photos", "job") is None
+    assert not run.path.exists()
+    (aside,) = (tmp_path / "photos").glob(".job-unbegun-*")
+    assert (aside / "notes.txt").read_text() == "mine"
+    assert find_runs(tmp_path) == []
+    run = create_run(str(tmp_path), "photos", "job")
+    run.manifest.write_text("{}")
+    begun = find_begun(str(tmp_path), "photos", "job")
+    assert begun is not None
+    assert begun.path == run.path
+
+
+@pytest.mark.parametrize("run_id", ["", ".", "..", "a/b"])
+def test_a_run_that_has_no_plain_name_is_not_looked_for(tmp_path, run_id):
+    create_run(str(tmp_path), "photos", "other")
+    with pytest.raises(RunError, match="a plain name is expected"):
+        find_begun(str(tmp_path), "photos", run_id)
+    assert (tmp_path / "photos/other").is_dir()
+
+
+def test_a_run_that_another_process_begins_is_left_alone(tmp_path):
+    run = create_run(str(tmp_path), "photos", "job")
+    with held_by_another(run), pytest.raises(HeldRunError, match="is writing into this run"):
+        find_begun(str(tmp_path), "photos", "job")
+    assert run.path.is_dir()

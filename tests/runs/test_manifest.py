@@ -33,12 +33,13 @@ def git(*arguments: str) -> str:
 def test_the_manifest_holds_what_it_was_given_and_what_it_found():
     manifest = make_manifest(
         seed=7,
+        deterministic=True,
         fingerprint="f" * 64,
         weights_sha256=None,
         backbone_source="somewhere",
         backbone_licence="Apache-2.0",
     )
-    assert manifest["seed"] == 7
+    assert (manifest["seed"], manifest["deterministic"]) == (7, True)
     assert manifest["data_fingerprint"] == "f" * 64
     assert manifest["backbone"] == {
         "sha256": None,
