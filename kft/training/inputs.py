@@ -19,6 +19,7 @@ from kft.data.input.example_cache import ExampleCache
 from kft.data.input.mixing import Mixing
 from kft.data.input.pipeline import make_dataset, make_view_dataset
 from kft.data.input.pixels import Decoder, make_pixel_cache, translate_read_errors
+from kft.data.input.service import DataService
 from kft.features import Cut, Judge, Stored, find_cut, load_or_extract
 from kft.linear import cross_validate
 from kft.model import Assembled
@@ -80,6 +81,9 @@ class InputMaker:
         self._features = features
         self._training = training
         self._display = display
+        self._service: DataService | None = None
+        if data.service is not None:
+            self._service = DataService(data.service, megabytes=data.cache_megabytes)
         self._caches: dict[SplitName, ExampleCache | None] = {}
         # Entries whose memory maps were handed out.
         self._held: list[Stored] = []
@@ -94,7 +98,14 @@ class InputMaker:
 
         Raises:
             DataError: Files changed after they were checked.
+            ServiceError: The tf.data service lost a batch, or failed to make one.
         """
+        service = self._service
+        with self._name_files() if service is None else service.translate_errors(self._name_files):
+            yield
+
+    @contextmanager
+    def _name_files(self) -> Iterator[None]:
         with ExitStack() as stack:
             for split in SPLIT_NAMES:
                 stack.enter_context(translate_read_errors(self._splits.get(split), self._decoder))
@@ -146,6 +157,7 @@ class InputMaker:
             self._decoder,
             batch_size=self._training.batch_size,
             cache=self._pixel_cache(split),
+            service=self._service,
         )
 
     def _find_plain_cut(self, phase: Phase) -> str | None:
@@ -191,6 +203,7 @@ class InputMaker:
                 cache=self._pixel_cache(split),
                 augmentation=augmentation,
                 seed=self._training.seed,
+                service=self._service,
             )
 
         title = f"Features of {split}" + (f", {num_views} views" if num_views > 1 else "")
@@ -229,6 +242,7 @@ class InputMaker:
                 batch_size=self._training.batch_size,
                 chosen=judged,
                 cache=self._pixel_cache("train"),
+                service=self._service,
             )
 
         def score(vectors: np.ndarray) -> float:
@@ -254,6 +268,7 @@ class InputMaker:
                 augmentation=augmentation,
                 mixing=mixing,
                 seed=seed,
+                service=self._service if cache is None else None,
             )
 
         return start_at
@@ -266,7 +281,7 @@ class InputMaker:
 
     def _pixel_cache(self, split: SplitName) -> ExampleCache | None:
         examples = self._splits.get(split)
-        if self._is_streamed or not len(examples):
+        if self._is_streamed or self._service is not None or not len(examples):
             return None
         if split not in self._caches:
             share = len(examples) / sum(len(self._splits.get(name)) for name in SPLIT_NAMES)

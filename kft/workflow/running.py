@@ -13,6 +13,7 @@ import numpy as np
 from kft.backbones import save_backbone
 from kft.config import Pipeline, dump_pipeline, load_pipeline
 from kft.data import SplitName, Splits, write_quarantine_csv, write_splits_csv
+from kft.data.input.service import ServiceError
 from kft.evaluation import Evaluation, Predictor, evaluate, headline
 from kft.features import Forward
 from kft.runs import (
@@ -192,6 +193,8 @@ class _Work:
                 self.run.write_status(state, reason=f"{type(error).__name__}: {error}")
             if isinstance(error, Interrupted):
                 error.args = (f"{error}; go on with `kft train --resume {self.run.path}`",)
+            if isinstance(error, ServiceError):
+                error.args = (f"{error} Then go on with `kft train --resume {self.run.path}`.",)
             raise
         evaluation = finished.evaluation
         holdout = headline(evaluation.figures) if evaluation else None
