@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from kft.config.section import Duration, Fraction, Option, PositiveInt, Section
+from kft.config.service_address import split_address
 from kft.config.split_section import SplitConfig, refuse_split_problems
 from kft.config.training_section import TrainingConfig
 
@@ -86,7 +87,25 @@ class DataConfig(Section):
     cache: Literal["auto", "memory", "disk", "none"] = "auto"
     """Keep decoded pictures; `auto`: in memory up to `cache_megabytes`, beyond that on the disk."""
     cache_megabytes: PositiveInt = 2048
-    """Memory that `cache: auto` may take, in megabytes."""
+    """Memory in megabytes that `cache: auto` may take, or with `service` what comes out of turn."""
+    service: str | None = None
+    """Address of a tf.data service, `HOST:PORT`, whose data workers decode and augment."""
+
+    @field_validator("service")
+    @classmethod
+    def _service_is_an_address(cls, service: str | None) -> str | None:
+        if service is not None:
+            split_address(service)
+        return service
+
+    @model_validator(mode="after")
+    def _service_goes_with_the_cache(self) -> DataConfig:
+        if self.service is not None and self.cache not in ("auto", "none"):
+            raise ValueError(
+                f"cache {self.cache!r} keeps pictures that this process decodes, but with service "
+                "others decode them, each time anew. Use cache 'auto' or 'none', or no service"
+            )
+        return self
 
     @model_validator(mode="after")
     def _splits_can_be_made(self) -> DataConfig:

@@ -19,6 +19,7 @@ from kft.data.input.example_cache import ExampleCache
 from kft.data.input.mixing import Mixing
 from kft.data.input.pipeline import make_dataset, make_view_dataset, num_steps_per_epoch
 from kft.data.input.pixels import Decoder, make_pixel_cache, translate_read_errors
+from kft.data.input.service import DataService
 from kft.data.input.shares import WHOLE, Share
 from kft.features import Cut, Judge, Stored, Together, find_cut, load_or_extract
 from kft.linear import cross_validate
@@ -110,6 +111,9 @@ class InputMaker:
         self._features = features
         self._training = training
         self._display = display
+        self._service: DataService | None = None
+        if data.service is not None:
+            self._service = DataService(data.service, megabytes=data.cache_megabytes)
         self._caches: dict[SplitName, ExampleCache | None] = {}
         # Entries whose memory maps were handed out.
         self._held: list[Stored] = []
@@ -124,7 +128,14 @@ class InputMaker:
 
         Raises:
             DataError: Files changed after they were checked.
+            ServiceError: The tf.data service lost a batch, or failed to make one.
         """
+        service = self._service
+        with self._name_files() if service is None else service.translate_errors(self._name_files):
+            yield
+
+    @contextmanager
+    def _name_files(self) -> Iterator[None]:
         with ExitStack() as stack:
             for split in SPLIT_NAMES:
                 stack.enter_context(translate_read_errors(self._splits.get(split), self._decoder))
@@ -176,6 +187,7 @@ class InputMaker:
             self._decoder,
             batch_size=self._training.batch_size,
             cache=self._pixel_cache(split),
+            service=self._service,
         )
 
     def _validation(self, cache: ExampleCache | None) -> Validation | None:
@@ -183,7 +195,14 @@ class InputMaker:
         if not len(examples):
             return None
         in_order, own = (
-            make_dataset(examples, self._decoder, batch_size=batch_size, cache=cache, share=share)
+            make_dataset(
+                examples,
+                self._decoder,
+                batch_size=batch_size,
+                cache=cache,
+                service=self._service if cache is None else None,
+                share=share,
+            )
             for share in (WHOLE, self._share)
         )
         return Validation(in_order, own, num_steps_per_epoch(len(examples), batch_size))
@@ -233,6 +252,7 @@ class InputMaker:
                 cache=self._pixel_cache(split),
                 augmentation=augmentation,
                 seed=self._training.seed,
+                service=self._service,
             )
 
         is_shared = self._workers.count > 1
@@ -274,6 +294,7 @@ class InputMaker:
                 batch_size=self._training.batch_size,
                 chosen=judged,
                 cache=self._pixel_cache("train"),
+                service=self._service,
             )
 
         def score(vectors: np.ndarray) -> float:
@@ -300,6 +321,7 @@ class InputMaker:
                 mixing=mixing,
                 seed=seed,
                 share=self._share,
+                service=self._service if cache is None else None,
             )
 
         return start_at
@@ -312,7 +334,7 @@ class InputMaker:
 
     def _pixel_cache(self, split: SplitName) -> ExampleCache | None:
         examples = self._splits.get(split)
-        if self._is_streamed or not len(examples):
+        if self._is_streamed or self._service is not None or not len(examples):
             return None
         if split not in self._caches:
             share = len(examples) / sum(len(self._splits.get(name)) for name in SPLIT_NAMES)

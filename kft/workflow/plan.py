@@ -14,6 +14,7 @@ from kft.data import SPLIT_NAMES, Splits, load_splits
 from kft.data.input.decoding import make_decoder
 from kft.data.input.pipeline import num_steps_per_epoch
 from kft.data.input.pixels import Decoder
+from kft.data.input.service import DataService
 from kft.data.loading import check_source
 from kft.data.refusing import list_bad
 from kft.errors import ConfigError
@@ -85,6 +86,8 @@ def make_plan(
         KftError: Anything that would stop the run before its first step.
     """
     check_source(pipeline.data)
+    if pipeline.data.service is not None:
+        DataService(pipeline.data.service).check()
     pipeline = apply_measured(pipeline, load_measured(pipeline))
     training = pipeline.training
     if not set_threads(int(training.threads)):

@@ -12,6 +12,7 @@ import numpy as np
 from kft.backbones import save_backbone
 from kft.config import dump_pipeline
 from kft.data import SplitName, Splits, write_quarantine_csv, write_splits_csv
+from kft.data.input.service import ServiceError
 from kft.errors import LostWorkerError
 from kft.evaluation import Evaluation, Predictor, evaluate, headline
 from kft.features import Forward
@@ -114,6 +115,8 @@ class Work:
                 self.run.write_status(state, reason=f"{type(error).__name__}: {error}")
             if isinstance(error, Interrupted):
                 error.args = (f"{error}; {how_to_go_on}",)
+            if isinstance(error, ServiceError):
+                error.args = (f"{error} Then {how_to_go_on}.",)
             raise
         evaluation = finished.evaluation
         holdout = headline(evaluation.figures) if evaluation else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from kft.data.input.example_cache import ExampleCache
 from kft.data.input.mixing import Mixing
 from kft.data.input.order import Sampling, make_order
 from kft.data.input.pixels import Decoder, read_pixels, refuse_changed
+from kft.data.input.service import DataService
 from kft.data.input.shares import WHOLE, Share
 from kft.data.splits import Examples
 
@@ -36,6 +38,7 @@ def make_dataset(
     mixing: Mixing | None = None,
     seed: int = 0,
     share: Share = WHOLE,
+    service: DataService | None = None,
 ) -> tf.data.Dataset:
     """Batches (float32 inputs (batch, …), targets) of all epochs.
 
@@ -61,6 +64,7 @@ def make_dataset(
         share: Where several replicas compute a batch together, those of this process: then
             each of them gets its own element of the data set for each batch, all of one size
             and with weights: (inputs, targets, weights float32 (batch,)).
+        service: What reads, decodes and augments in place of this process; not with a cache.
 
     Raises:
         ConfigError: `balanced`, but targets are no classes.
@@ -68,10 +72,10 @@ def make_dataset(
     assert len(examples) > 0
     steps = num_steps_per_epoch(len(examples), batch_size)
     order = make_order(examples.targets, sampling=sampling, shuffle_seed=shuffle_seed)
-    read = _make_reader(examples, decoder, cache)
+    read = _make_reader(examples, decoder, cache, service)
     targets = tf.constant(examples.targets)
 
-    def load(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def load(step: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
         epoch, first = step // steps, (step % steps) * batch_size
         size = tf.minimum(tf.constant(batch_size, tf.int64), len(examples) - first)
         # What is mixed needs the whole batch, whose examples are each other's partners.
@@ -85,13 +89,14 @@ def make_dataset(
         if mixing is not None:
             batch = mixing(*batch, seed=seed, step=step)
         if share.is_whole:
-            return batch
+            return indices, batch
         if is_cut_late:
             own = share.find_places(size, batch_size)
             batch = tuple(tf.gather(part, own) for part in batch)
-        return tuple(map(share.split, (*batch, share.find_weights(size, batch_size))))
+        weighed = (*batch, share.find_weights(size, batch_size))
+        return indices, tuple(share.split(part, batch_size) for part in weighed)
 
-    loaded = _map(tf.data.Dataset.range(start_step, epochs * steps), load)
+    loaded = _map(range(start_step, epochs * steps), load, examples, batch_size, service)
     return loaded if share.is_whole else loaded.unbatch()
 
 
@@ -105,6 +110,7 @@ def make_view_dataset(
     cache: ExampleCache | None = None,
     augmentation: Augmentation | None = None,
     seed: int = 0,
+    service: DataService | None = None,
 ) -> tf.data.Dataset:
     """Batches of float32 pixels (batch, height, width, 3) of every example once, in order.
 
@@ -120,26 +126,31 @@ def make_view_dataset(
         cache: Decoded pixels of all examples; None to read files.
         augmentation: As of `make_dataset`.
         seed: As of `make_dataset`.
+        service: As of `make_dataset`.
     """
     assert len(examples) > 0
-    read = _make_reader(examples, decoder, cache)
+    read = _make_reader(examples, decoder, cache, service)
     wanted = tf.constant(np.arange(len(examples)) if chosen is None else chosen, tf.int64)
 
-    def load(first: tf.Tensor) -> tf.Tensor:
+    def load(first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         indices = wanted[first : first + batch_size]
         times = tf.fill(tf.shape(indices), tf.constant(view, tf.int64))
         pixels = read(times, indices)
         if augmentation is not None:
             pixels = augmentation(pixels, example_seeds(seed, times, indices))
-        return tf.cast(pixels, tf.float32)
+        return indices, tf.cast(pixels, tf.float32)
 
-    return _map(tf.data.Dataset.range(0, len(wanted), batch_size), load)
+    return _map(range(0, len(wanted), batch_size), load, examples, batch_size, service)
 
 
 def _make_reader(
-    examples: Examples, decoder: Decoder, cache: ExampleCache | None
+    examples: Examples,
+    decoder: Decoder,
+    cache: ExampleCache | None,
+    service: DataService | None,
 ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """(times, indices), both (batch) -> pixels or activations (batch, …)."""
+    assert cache is None or service is None, "what is cached here is not read elsewhere"
     if cache is not None:
         return lambda times, indices: cache.gather(indices, times)
     paths = tf.constant(examples.paths)
@@ -150,7 +161,8 @@ def _make_reader(
 
     def read(times: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
         pixels = read_pixels(tf.gather(paths, indices), decoder)
-        if examples.stamps is None:
+        # Other machines have no Python of ours: there, it is checked when it has come.
+        if examples.stamps is None or service is not None:
             return pixels
         # After they were read: what was read is then what was checked. Not stateful, or tf.data
         # would run batches one after the other; so its result must be of use, or it would not run.
@@ -162,8 +174,20 @@ def _make_reader(
     return read
 
 
-def _map(steps: tf.data.Dataset, load: Callable[..., Any]) -> tf.data.Dataset:
-    loaded = steps.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+def _map(
+    steps: range,
+    load: Callable[[tf.Tensor], tuple[tf.Tensor, Any]],
+    examples: Examples,
+    batch_size: int,
+    service: DataService | None,
+) -> tf.data.Dataset:
+    """What `load` gives beside the indices of the examples, for each step."""
+    if service is not None:
+        check = partial(refuse_changed, examples)
+        return service.spread(steps, load, batch_size=batch_size, check=check)
+    loaded = tf.data.Dataset.range(steps.start, steps.stop, steps.step).map(
+        lambda step: load(step)[1], num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
     return loaded.prefetch(tf.data.AUTOTUNE)
 
 

@@ -50,10 +50,11 @@ class Share:
         is_first_time = self._range(batch_size) < tf.cast(size, tf.int64)
         return tf.cast(is_first_time, tf.float32) * (batch_size / tf.cast(size, tf.float32))
 
-    def split(self, values: tf.Tensor) -> tf.Tensor:
+    def split(self, values: tf.Tensor, batch_size: int) -> tf.Tensor:
         """The examples of this process (examples, …) by replica: (replicas, examples, …)."""
-        shape = tf.concat([[self.count, -1], tf.shape(values)[1:]], axis=0)
-        return tf.ensure_shape(tf.reshape(values, shape), (self.count, None, *values.shape[1:]))
+        each = batch_size // self.num_replicas
+        shape = tf.concat([[self.count, each], tf.shape(values)[1:]], axis=0)
+        return tf.ensure_shape(tf.reshape(values, shape), (self.count, each, *values.shape[1:]))
 
     def _range(self, batch_size: int) -> tf.Tensor:
         each = batch_size // self.num_replicas
