@@ -18,7 +18,6 @@ from kft.strategies import Phase
 from kft.training import Display, InputMaker
 from kft.training.fitting import compile_phase
 from kft.training.range_test import RangeTest, find_rate
-from kft.training.replicas import find_share
 from kft.workflow import Plan, make_plan
 
 # From where no optimizer moves a loss to where none keeps it.
@@ -99,7 +98,9 @@ def find_learning_rate(pipeline: Pipeline, display: Display, *, output: Path) ->
             cannot be written there.
     """
     check_picture_path(output, "--output")
-    plan = make_plan(pipeline, display)
+    # The curve is that of the batch, however many devices would share it.
+    own = pipeline.training.model_copy(update={"distribution": "none"})
+    plan = make_plan(pipeline.model_copy(update={"training": own}), display)
     index = _choose_phase(plan.phases)
     phase = plan.phases[index]
     test = _run(plan, phase, display)
@@ -142,7 +143,6 @@ def _run(plan: Plan, phase: Phase, display: Display) -> RangeTest:
         features=pipeline.features,
         training=pipeline.training,
         display=display,
-        share=find_share(plan.distribution, plan.workers),
     )
     # Averages of the weights would be kept and never looked at; the rate has a course of its own.
     training = pipeline.training.model_copy(update={"ema": None, "warmup": 0})
