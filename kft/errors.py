@@ -4,8 +4,11 @@ KftError                exit 1
 ├── ConfigError         exit 2   a pipeline file, an override or an option
 ├── DataError           exit 2   the user's examples or labels
 ├── BackboneError       exit 2   a backbone, its blocks or its weights
-├── RunError            exit 2   a run directory: missing, taken, damaged
+├── RunError            exit 2   a run directory: missing, damaged
+│   └── HeldRunError    exit 1   another process writes into it
 ├── TrainingError       exit 1   a phase that did not do what it declared
+│   └── ServiceError    exit 1   a tf.data service lost a batch (data/input/service.py)
+├── LostWorkerError     exit 1   a process that this one trains with is gone
 └── ExportError         exit 1   an export that does not serve what was trained
 
 A message says where, what was found, what is allowed, and what to do.
@@ -60,7 +63,9 @@ class RunError(KftError):
 
 
 class HeldRunError(RunError):
-    """Another process writes into a run."""
+    """Another process writes into a run; a job that starts again may try again."""
+
+    exit_code = 1
 
 
 class TrainingError(KftError):

@@ -158,8 +158,8 @@ def export_run(path: Path, display: Display, *, directory: str | None = None) ->
             f"{trained.pipeline.data.path}: these are not the examples of the run (fingerprint "
             f"{splits.fingerprint[:12]}, then {fingerprint[:12]}); the parity gate needs them."
         )
-    with display.track("Export and its parity gate"):
-        return export_model(
+    with run.hold(), display.track("Export and its parity gate"):
+        export = export_model(
             trained.model,
             trained.head,
             trained.decoder,
@@ -168,6 +168,8 @@ def export_run(path: Path, display: Display, *, directory: str | None = None) ->
             files=choose_parity_files(splits, trained.pipeline.export.parity_examples),
             card=read_json(run.model_card) | {"run": str(run.path)},
         )
+        run.write_status(**{**run.read_status(), "export": str(export.path)})
+    return export
 
 
 def predict(

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import IO
@@ -22,35 +23,42 @@ GRACE_SECONDS = 60.0
 
 
 def launch(num_workers: int, arguments: Sequence[str]) -> int:
-    """Run `kft train` as so many workers on loopback, and relay what they say.
+    """Run a command of kft as so many workers on loopback, and relay what they say.
 
     They compute on the CPU. A signal to this process goes to all of them. When one of them
     fails, the others have a minute to end by themselves.
 
     Args:
         num_workers: At least 2.
-        arguments: Of `kft train`, the same for all.
+        arguments: Of `kft`, the same for all.
 
     Returns:
         The exit code of the first worker that failed, else 0.
     """
     addresses = [f"127.0.0.1:{port}" for port in find_ports(num_workers)]
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", _RUN_KFT, "train", *arguments],
-            env=_environment(addresses, number),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            # So that Ctrl-C reaches them once, by way of this process.
-            start_new_session=True,
-        )
-        for number in range(num_workers)
-    ]
+    workers: list[subprocess.Popen[str]] = []
     with _forwarding(workers):
-        return _attend(workers)
+        try:
+            for number in range(num_workers):
+                workers.append(_start(arguments, _environment(addresses, number)))
+            return _attend(workers)
+        finally:
+            for worker in workers:
+                worker.kill()
+
+
+def _start(arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", _RUN_KFT, *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        # So that Ctrl-C reaches them once, by way of this process.
+        start_new_session=True,
+    )
 
 
 def _environment(addresses: Sequence[str], number: int) -> Mapping[str, str]:
@@ -82,10 +90,11 @@ def _attend(workers: Sequence[subprocess.Popen[str]]) -> int:
     ]
     for thread in (*relays, *waits):
         thread.start()
-    exit_code = 0
+    exit_code, deadline = 0, 0.0
     for left in range(len(workers), 0, -1):
         try:
-            number = ended.get(timeout=GRACE_SECONDS if exit_code else None)
+            patience = max(0.0, deadline - time.monotonic()) if exit_code else None
+            number = ended.get(timeout=patience)
         except queue.Empty:
             click.echo(f"[kft] {left} workers have not ended; killing them", err=True)
             for worker in workers:
@@ -93,7 +102,7 @@ def _attend(workers: Sequence[subprocess.Popen[str]]) -> int:
             break
         code = _exit_code(workers[number])
         if code and not exit_code:
-            exit_code = code
+            exit_code, deadline = code, time.monotonic() + GRACE_SECONDS
             if left > 1:
                 click.echo(
                     f"[kft] worker {number} ended with exit code {code}; the others have "

@@ -29,10 +29,12 @@ class Cluster:
     Attributes:
         addresses: HOST:PORT of each; the first is that of the chief, which alone writes.
         number: Of this process, from 0.
+        has_chief_task: Whether TF_CONFIG names the chief apart, so that its worker 0 is number 1.
     """
 
     addresses: tuple[str, ...]
     number: int
+    has_chief_task: bool = False
 
     @property
     def is_chief(self) -> bool:
@@ -56,8 +58,10 @@ def read_cluster(environ: Mapping[str, str] = os.environ) -> Cluster | None:
         value = json.loads(text)
         cluster, task = value.get("cluster", {}), value.get("task", {})
         chief, others = _addresses(cluster, "chief"), _addresses(cluster, "worker")
-        kind, index = str(task.get("type", "worker")), int(task.get("index", 0))
-    except (ValueError, TypeError, AttributeError):
+        is_one = len(chief) + len(others) < 2
+        kind = str(task.get("type", "worker") if is_one else task["type"])
+        index = int(task.get("index", 0) if is_one else task["index"])
+    except (ValueError, TypeError, AttributeError, KeyError):
         raise ConfigError(f"TF_CONFIG: found {text!r}; {_FORM}.") from None
     unknown = sorted(set(cluster) - {"chief", "worker"})
     if unknown or kind not in ("chief", "worker"):
@@ -77,7 +81,8 @@ def read_cluster(environ: Mapping[str, str] = os.environ) -> Cluster | None:
             f"TF_CONFIG: this process is {kind} {index}, but the cluster has {len(own)} of the "
             "type, counted from 0."
         )
-    return Cluster(addresses, index + (len(chief) if kind == "worker" else 0))
+    number = index + (len(chief) if kind == "worker" else 0)
+    return Cluster(addresses, number, has_chief_task=bool(chief))
 
 
 def _addresses(cluster: Mapping[str, Any], kind: str) -> list[str]:
@@ -85,6 +90,15 @@ def _addresses(cluster: Mapping[str, Any], kind: str) -> list[str]:
     if not isinstance(found, list) or not all(isinstance(address, str) for address in found):
         raise ValueError(kind)
     return found
+
+
+# What TensorFlow raises in a process whose partner is gone.
+_OF_LOST_WORKERS = (
+    "UnavailableError",
+    "AbortedError",
+    "CancelledError",
+    "DeadlineExceededError",
+)
 
 
 class Workers:
@@ -102,6 +116,7 @@ class Workers:
     ) -> None:
         self.number = cluster.number if cluster is not None else 0
         self.count = len(cluster.addresses) if cluster is not None else 1
+        self._has_chief_task = cluster is not None and cluster.has_chief_task
         self._distribution = distribution
         self._reductions: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
 
@@ -178,15 +193,11 @@ class Workers:
             return
         import tensorflow as tf
 
-        lost = (
-            tf.errors.UnavailableError,
-            tf.errors.AbortedError,
-            tf.errors.CancelledError,
-            tf.errors.DeadlineExceededError,
-        )
         try:
             yield
-        except lost as error:
+        except tf.errors.OpError as error:
+            if type(error).__name__ not in _OF_LOST_WORKERS:
+                raise
             raise LostWorkerError(
                 f"worker {self.number}: {self._name_lost(str(error))}. Its own output says why it "
                 f"ended. {advice}"
@@ -194,7 +205,10 @@ class Workers:
 
     def _name_lost(self, message: str) -> str:
         """Which workers are gone, by TensorFlow's message."""
-        named = {int(task) for task in re.findall(r"/task:(\d+)", message)} - {self.number}
+        found = re.findall(r"/job:(\w+)\S*?/task:(\d+)", message)
+        named = {int(task) + (self._has_chief_task and job == "worker") for job, task in found} - {
+            self.number
+        }
         if not named:
             return f"lost another worker ({message.strip().splitlines()[-1]})"
         return f"lost worker {', '.join(map(str, sorted(named)))}"

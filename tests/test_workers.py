@@ -20,16 +20,15 @@ def config(cluster: object, task: object) -> dict[str, str]:
     ("cluster", "task", "expected"),
     [
         ({"worker": ["a:1", "b:1"]}, {"type": "worker", "index": 1}, Cluster(("a:1", "b:1"), 1)),
-        ({"worker": ["a:1", "b:1"]}, {}, Cluster(("a:1", "b:1"), 0)),
         (
             {"chief": ["c:1"], "worker": ["a:1", "b:1"]},
             {"type": "worker", "index": 1},
-            Cluster(("c:1", "a:1", "b:1"), 2),
+            Cluster(("c:1", "a:1", "b:1"), 2, has_chief_task=True),
         ),
         (
             {"chief": ["c:1"], "worker": ["a:1"]},
             {"type": "chief", "index": 0},
-            Cluster(("c:1", "a:1"), 0),
+            Cluster(("c:1", "a:1"), 0, has_chief_task=True),
         ),
         ({"worker": ["a:1"]}, {"type": "worker", "index": 0}, None),
         ({}, {}, None),
@@ -53,14 +52,21 @@ def test_without_tf_config_there_is_no_cluster(environ):
         ("[]", "expected is"),
         ('{"cluster": {"worker": "a:1"}}', "expected is"),
         ('{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"index": "x"}}', "expected is"),
-        ('{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}}', "names 'ps'; kft trains with tasks"),
+        ('{"cluster": {"worker": ["a:1", "b:1"]}}', "expected is"),
         (
-            '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "evaluator"}}',
+            '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"index": 0}}',
+            "names 'ps'; kft trains with tasks",
+        ),
+        (
+            '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "evaluator", "index": 0}}',
             "names 'evaluator'",
         ),
-        ('{"cluster": {"chief": ["a:1", "b:1"]}, "task": {"type": "chief"}}', "names 2 chiefs"),
         (
-            '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"index": 2}}',
+            '{"cluster": {"chief": ["a:1", "b:1"]}, "task": {"type": "chief", "index": 0}}',
+            "names 2 chiefs",
+        ),
+        (
+            '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}',
             "this process is worker 2, but the cluster has 2 of the type, counted from 0",
         ),
     ],

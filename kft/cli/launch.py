@@ -35,4 +35,5 @@ def command(ctx: click.Context, num_workers: int, arguments: tuple[str, ...]) ->
     """
     from kft.launching import launch
 
-    ctx.exit(launch(num_workers, arguments))
+    debug = ["--debug"] if ctx.find_root().params.get("debug") else []
+    ctx.exit(launch(num_workers, [*debug, "train", *arguments]))

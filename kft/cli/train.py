@@ -88,8 +88,10 @@ def command(
     if resumed is None and source is not None and is_run(source):
         resumed, source = _offer(Path(source)), None
     if resumed is not None:
-        if run_id is not None:
-            raise click.UsageError("--run-id names a new run; --resume goes on with an old one.")
+        if run_id is not None or or_resume:
+            raise click.UsageError(
+                "--run-id and --or-resume name a run by its pipeline; --resume by its directory."
+            )
         # Before the seconds of an import: another process may hold it.
         run = open_interrupted(resumed) if is_chief else find_run(resumed)
         # What seemed to be the data is the first override.
@@ -100,7 +102,9 @@ def command(
         from kft.workflow import resume
 
         display = _make_display(cluster)
-        finished = resume(resumed, display, overrides=given, accept_changes=accept_changes)
+        finished = resume(
+            resumed, display, overrides=given, accept_changes=accept_changes, cluster=cluster
+        )
     else:
         if source is None:
             raise click.UsageError("Name the data or a pipeline file, or a run with --resume.")
@@ -115,7 +119,13 @@ def command(
 
         from kft.workflow import train
 
-        finished = train(pipeline, _make_display(cluster), run_id=run_id, or_resume=or_resume)
+        finished = train(
+            pipeline,
+            _make_display(cluster),
+            run_id=run_id,
+            or_resume=or_resume,
+            cluster=cluster,
+        )
     if is_chief:
         from kft.cli.output import show_finished
 
@@ -162,9 +172,7 @@ def _is_finished(pipeline: Pipeline, run_id: str, *, is_chief: bool) -> bool:
         from kft.finished import export_run
         from kft.training import Display
 
-        export = export_run(run.path, Display())
-        run.write_status(**{**status, "export": str(export.path)})
-        show_export(export)
+        show_export(export_run(run.path, Display()))
     return True
 
 

@@ -112,7 +112,9 @@ def load_or_extract(
         digest=digest_model(cut.prefix),
         progress=progress,
     )
-    key = extraction.make_key(content_key)
+    own_key = extraction.make_key(content_key)
+    # What is installed decides it too, which may differ from worker to worker.
+    key = own_key if together is None else together.workers.ask_chief(lambda: own_key)
 
     def open_entry() -> Entry:
         return open_or_build(

@@ -78,7 +78,8 @@ class Together:
                 for block in map(engine, self.make_part(view, places)):
                     yield block
                     done += len(block)
-                    progress(done * count, num_views * num_examples)
+                    total = num_views * num_examples
+                    progress(min(done * count, total), total)
 
         def build(folder: Path) -> None:
             own = (num_views, len(places), *rest)
@@ -115,15 +116,16 @@ class Parts:
 
     def hold(self, number: int, build: Callable[[Path], None]) -> np.ndarray:
         """One part (views, its examples, …), mapped; held until `discard`."""
-        entry = open_or_build(
-            self.room,
-            self._key(number),
-            build,
-            about=f"part {number + 1} of {self.count}",
-            limit_bytes=self.limit_bytes,
-        )
-        self._held[number] = entry
-        values: np.ndarray = np.load(entry.path / _FILE, mmap_mode="r", allow_pickle=False)
+        if number not in self._held:
+            self._held[number] = open_or_build(
+                self.room,
+                self._key(number),
+                build,
+                about=f"part {number + 1} of {self.count}",
+                limit_bytes=self.limit_bytes,
+            )
+        path = self._held[number].path / _FILE
+        values: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         return values
 
     def read(self, view: int) -> Iterator[np.ndarray]:

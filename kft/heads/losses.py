@@ -101,7 +101,12 @@ class LabelCrossentropy(keras.losses.Loss):
         self.terms = terms
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Loss (batch, labels) of targets in [0, 1] and logits, both (batch, labels)."""
+        """Loss (batch,), the mean over the labels.
+
+        Args:
+            y_true: Targets in [0, 1] (batch, labels).
+            y_pred: Logits (batch, labels).
+        """
         # -log p and -log(1 - p), without a logarithm of zero.
         of_present, of_absent = ops.softplus(-y_pred), ops.softplus(y_pred)
         half = self.terms.label_smoothing / 2
@@ -112,7 +117,7 @@ class LabelCrossentropy(keras.losses.Loss):
             absent = absent * focal_factor(-of_absent, self.terms.focal_gamma)
         if self.terms.class_weights:
             present = present * np.array(self.terms.class_weights, np.float32)
-        return y_true * present + (1 - y_true) * absent
+        return ops.mean(y_true * present + (1 - y_true) * absent, axis=-1)
 
 
 class ClassAccuracy(keras.metrics.MeanMetricWrapper):

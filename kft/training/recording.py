@@ -74,7 +74,12 @@ class Pace:
     @property
     def is_due(self) -> bool:
         """Whether it is time to write one."""
-        return self._steps_since >= self._steps or self._clock() - self._last >= self._seconds
+        return self.is_due_by_steps or self._clock() - self._last >= self._seconds
+
+    @property
+    def is_due_by_steps(self) -> bool:
+        """Whether so many steps were taken as are asked for; the same for all workers."""
+        return self._steps_since >= self._steps
 
     def count_steps_of(self, seconds: float) -> int:
         """Steps that take about so long, by those since the last checkpoint; at least one."""
@@ -263,7 +268,8 @@ class PhaseRecorder(keras.callbacks.Callback):
         workers, number = self._recorder.workers, self._recorder.stop.number
         if workers.count == 1:
             return number, self._pace.is_due
-        if self._is_within_epoch and self._steps < self._next_question:
+        is_asked = self._steps >= self._next_question or self._pace.is_due_by_steps
+        if self._is_within_epoch and not is_asked:
             return None, False
         votes = [int(number == asked) for asked in _SIGNALS]
         if workers.is_chief:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kft.config import Pipeline
 from kft.errors import ConfigError
-from kft.runs import make_manifest
+from kft.runs import make_manifest, package_versions
 from kft.training import count_replicas
-from kft.workflow.plan import Plan
+from kft.workers import Workers
+
+if TYPE_CHECKING:
+    from kft.workflow.plan import Plan
 
 # Settings that may differ from machine to machine.
-OF_ONE_MACHINE = ("training.threads",)
+_OF_ONE_MACHINE = ("training.threads",)
 
 
 def describe_causes(plan: Plan) -> dict[str, Any]:
@@ -33,23 +37,25 @@ def describe_causes(plan: Plan) -> dict[str, Any]:
     )
 
 
-def check_of_one_mind(plan: Plan) -> None:
+def describe_settings(pipeline: Pipeline) -> dict[str, Any]:
+    """Settings and versions by name, without those that may differ from machine to machine."""
+    settings = dict(flatten(pipeline.model_dump(mode="json")))
+    versions = {f"version of {name}": found for name, found in package_versions().items()}
+    return {name: settings[name] for name in settings.keys() - set(_OF_ONE_MACHINE)} | versions
+
+
+def check_of_one_mind(workers: Workers, own: Mapping[str, Any]) -> None:
     """That all workers are about to do the same.
 
+    Args:
+        workers: Each calls this.
+        own: JSON values by name, of this one.
+
     Raises:
-        ConfigError: One has other settings, data, weights or versions than the chief.
+        ConfigError: One has other values than the chief.
     """
-    workers = plan.workers
     if workers.count == 1:
         return
-    causes = describe_causes(plan)
-    settings = dict(flatten(plan.pipeline.model_dump(mode="json")))
-    own = {
-        **{name: value for name, value in settings.items() if name not in OF_ONE_MACHINE},
-        **{f"version of {name}": version for name, version in causes["versions"].items()},
-        **{f"backbone {name}": value for name, value in causes["backbone"].items()},
-        "data": causes["data_fingerprint"],
-    }
     differences = list(compare("", workers.ask_chief(lambda: own), own))
     counts = workers.gather(np.array([len(differences)], np.int64))[:, 0]
     if differences:

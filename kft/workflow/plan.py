@@ -9,7 +9,7 @@ import tensorflow as tf
 from kft.backbones import load_backbone
 from kft.backbones.hub import HubBlock
 from kft.backbones.record import Backbone
-from kft.config import Pipeline
+from kft.config import Pipeline, override_pipeline
 from kft.data import SPLIT_NAMES, Splits, load_splits
 from kft.data.input.decoding import make_decoder
 from kft.data.input.pipeline import num_steps_per_epoch
@@ -39,6 +39,10 @@ from kft.training import (
 from kft.training.frozen import check_vectors
 from kft.training.schedules import resolve_warmup
 from kft.workers import Cluster, Workers
+from kft.workflow.causes import check_of_one_mind, describe_settings
+
+BEFORE_ALL = "Nothing has been trained meanwhile; start all again."
+"""What to do where a worker is lost before the first step."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ def make_plan(
     check_source(pipeline.data)
     if pipeline.data.service is not None:
         DataService(pipeline.data.service).check()
+    chooses_xla = pipeline.training.jit_compile == "auto"
     pipeline = apply_measured(pipeline, load_measured(pipeline))
     training = pipeline.training
     if not set_threads(int(training.threads)):
@@ -102,14 +107,21 @@ def make_plan(
     distribution = make_distribution(training.distribution, cluster, joins=joins)
     workers = Workers(cluster if joins else None, distribution)
     replicas = count_replicas(distribution, cluster)
+    if replicas > 1 and chooses_xla:
+        # What was measured was one device.
+        pipeline = override_pipeline(pipeline, ["training.jit_compile=false"])
+        training = pipeline.training
     check_batch_size(replicas, training.batch_size)
     check_replicas(replicas, training)
-    with distribution.scope():
+    with distribution.scope(), workers.name_lost(BEFORE_ALL):
+        # Before anything that they make together, such as variables.
+        check_of_one_mind(workers, describe_settings(pipeline))
         backbone = load_backbone(pipeline.backbone)
         traits = find_traits(backbone)
         _check_before_data(pipeline, backbone, traits)
         with display.track("Checking every picture") as advance:
             splits = load_splits(pipeline.data, progress=advance, decode=is_thorough)
+        check_of_one_mind(workers, {"data": splits.fingerprint, "weights": backbone.sha256})
         head = make_head(
             pipeline.head, splits.target_kind, splits.class_names, splits.train.targets
         )

@@ -14,7 +14,7 @@ from kft.runs import RunDirectory
 from kft.runs.checkpoints import Checkpoint, Checkpoints
 from kft.runs.layout import read_json
 from kft.strategies import Phase
-from kft.workflow.causes import OF_ONE_MACHINE, compare, flatten
+from kft.workflow.causes import compare, flatten
 from kft.workflow.plan import Plan
 
 # Names that are listed of a change; more are counted.
@@ -133,10 +133,7 @@ def _find_changes(run: RunDirectory, plan: Plan, manifest: Mapping[str, Any]) ->
 def _find_settings(run: RunDirectory, plan: Plan) -> Iterator[str]:
     text = run.pipeline.read_text(encoding="utf-8")
     before = dict(flatten(parse_yaml(text, str(run.pipeline))))
-    now = dict(flatten(plan.pipeline.model_dump(mode="json")))
-    for name in OF_ONE_MACHINE:
-        now[name] = before.get(name)
-    yield from compare("", before, now)
+    yield from compare("", before, dict(flatten(plan.pipeline.model_dump(mode="json"))))
 
 
 def _find_data(run: RunDirectory, plan: Plan) -> Iterator[str]:

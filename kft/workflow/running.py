@@ -10,7 +10,6 @@ from typing import Any
 
 from kft.config import Pipeline, dump_pipeline, load_pipeline
 from kft.data import SplitName, write_splits_csv
-from kft.errors import HeldRunError, KftError
 from kft.runs import (
     RunDirectory,
     check_run_is_new,
@@ -23,13 +22,11 @@ from kft.runs.checkpoints import Checkpoints
 from kft.runs.layout import check_run_id, read_json
 from kft.serving import check_export_directory
 from kft.training import Display
-from kft.workers import Cluster, Workers, read_cluster
-from kft.workflow.causes import check_of_one_mind, describe_causes
-from kft.workflow.plan import Plan, make_plan
+from kft.workers import Cluster, Workers
+from kft.workflow.causes import describe_causes
+from kft.workflow.plan import BEFORE_ALL, Plan, make_plan
 from kft.workflow.resuming import Resumption, check_unchanged, find_resumption
 from kft.workflow.stages import Finished, Work
-
-_BEFORE_ALL = "Nothing has been trained meanwhile; start all again."
 
 
 def train(
@@ -40,6 +37,7 @@ def train(
     or_resume: bool = False,
     keep_backbone: bool = False,
     judged_splits: Sequence[SplitName] = ("validation", "holdout"),
+    cluster: Cluster | None = None,
 ) -> Finished:
     """From labelled examples to a measured, exported model.
 
@@ -50,13 +48,13 @@ def train(
         or_resume: Where that run has begun, go on with it, as `resume` does.
         keep_backbone: Save the trained backbone as one of the user's own.
         judged_splits: A trial of a search leaves the holdout alone.
+        cluster: Processes that train together; each calls this.
 
     Raises:
         KftError: Nothing is left behind if it comes before training; after
             that the run directory says why it failed.
         Interrupted: The system or the user stopped it; the run can be resumed.
     """
-    cluster = read_cluster()
     where = (pipeline.runs_directory, pipeline.name)
     is_chief = cluster is None or cluster.is_chief
     if is_chief and run_id is not None and not or_resume:
@@ -71,15 +69,10 @@ def train(
             return str(begun.path), False
         return str(create_run(*where, run_id).path), True
 
-    with plan.workers.name_lost(_BEFORE_ALL):
+    with plan.workers.name_lost(BEFORE_ALL):
         path, is_new = plan.workers.ask_chief(open_place)
     if not is_new:
-        try:
-            return _go_on(Path(path), plan, display)
-        except HeldRunError as error:
-            # A job that starts again may come before the system lets go of a lock.
-            error.exit_code = KftError.exit_code
-            raise
+        return _go_on(Path(path), plan, display)
     with _writable(Path(path), plan.workers) as run, run.hold():
         work = Work(plan, run, Path(path), display, keep_backbone, judged_splits)
         return work.do(work.write_records)
@@ -91,6 +84,7 @@ def resume(
     *,
     overrides: Sequence[str] = (),
     accept_changes: bool = False,
+    cluster: Cluster | None = None,
 ) -> Finished:
     """Go on with a run that was stopped, to the weights that it would have had.
 
@@ -100,13 +94,13 @@ def resume(
         overrides: Settings to change, which needs `accept_changes`.
         accept_changes: Go on although data, settings, weights or versions are
             others than when the run began; which, is recorded.
+        cluster: As of `train`.
 
     Raises:
         RunError: There is nothing to resume, another process works on it, or something changed.
         KftError: As of `train`.
         Interrupted: As of `train`.
     """
-    cluster = read_cluster()
     if cluster is None or cluster.is_chief:
         # Told before the work of a plan.
         open_interrupted(path)
@@ -118,10 +112,7 @@ def resume(
 def _make_plan(pipeline: Pipeline, display: Display, cluster: Cluster | None) -> Plan:
     if pipeline.export.enabled:
         check_export_directory(Path(pipeline.export.directory))
-    plan = make_plan(pipeline, display, cluster=cluster)
-    with plan.workers.name_lost(_BEFORE_ALL):
-        check_of_one_mind(plan)
-    return plan
+    return make_plan(pipeline, display, cluster=cluster)
 
 
 def _go_on(path: Path, plan: Plan, display: Display, *, accept_changes: bool = False) -> Finished:
@@ -134,17 +125,20 @@ def _go_on(path: Path, plan: Plan, display: Display, *, accept_changes: bool = F
         display.stage(f"Checkpoint {bad.name} is damaged ({why}); it is set aside.")
 
     with ExitStack() as held:
+        resumption: list[Resumption] = []
 
         def find() -> dict[str, Any]:
             held.enter_context(open_interrupted(path).hold())
             changes = check_unchanged(original, plan, manifest, accept=accept_changes)
             found = find_resumption(checkpoints, say_damaged)
             checkpoints.remove_after(found.number)
+            resumption.append(found)
             return {"changes": changes, "numbers": found.numbers}
 
-        with plan.workers.name_lost(_BEFORE_ALL):
+        with plan.workers.name_lost(BEFORE_ALL):
             agreed = plan.workers.ask_chief(find)
-        found = Resumption.of(checkpoints.find(agreed["numbers"]))
+        # The chief has read it; the others read what it found.
+        found = (resumption or [Resumption.of(checkpoints.find(agreed["numbers"]))])[0]
         before, changes = read_json(original.manifest), agreed["changes"]
         run = held.enter_context(_writable(path, plan.workers))
         place = found.describe(plan.phases)

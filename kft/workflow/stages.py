@@ -101,10 +101,7 @@ class Work:
         how_to_go_on = f"go on with `kft train --resume {self.path}`"
         workers = self.plan.workers
         try:
-            with (
-                self._stop.listening(),
-                workers.name_lost(f"When all can start again, {how_to_go_on} on every one."),
-            ):
+            with self._stop.listening():
                 record()
                 finished = self._run_stages(found)
         except BaseException as error:
@@ -129,9 +126,18 @@ class Work:
             finished = replace(finished, export=export)
         # Who leaves before the chief would seem to be lost; when the chief is done, all is.
         forgiven = suppress(LostWorkerError) if workers.is_chief else nullcontext()
-        with forgiven, workers.name_lost(f"`kft export {self.path}` makes a missing export."):
+        advice = (
+            f"Where {self.path} is finished, `kft export` makes a missing export; else resume it."
+        )
+        with forgiven, workers.name_lost(advice):
             workers.wait()
         return finished
+
+    @property
+    def _how_to_start_again(self) -> str:
+        return (
+            f"When all can start again, go on with `kft train --resume {self.path}` on every one."
+        )
 
     def write_records(self) -> None:
         """What the run depends on."""
@@ -167,8 +173,11 @@ class Work:
             every=pipeline.training.checkpoint_every,
             workers=plan.workers,
         )
-        with inputs.name_unreadable(), name_nondeterministic():
-            inputs.decode_everything(("train", "validation", *self.judged_splits))
+        # The loss of a worker is not for those who look at the files.
+        lost = plan.workers.name_lost(self._how_to_start_again)
+        with inputs.name_unreadable(), name_nondeterministic(), lost:
+            judged = self.judged_splits if plan.workers.is_chief else ()
+            inputs.decode_everything(("train", "validation", *judged))
             fitted = self._fit_phases(inputs, answers, recorder, found)
             if not plan.workers.is_chief:
                 return Finished(self.run, fitted, {}, None, None)

@@ -16,7 +16,7 @@ def invoke(*arguments: str, **environ: str):
 
 
 def test_what_all_workers_say_is_relayed_with_their_number_and_the_exit_code(capfd):
-    assert launch(2, ["nowhere/photos"]) == 2
+    assert launch(2, ["train", "nowhere/photos"]) == 2
     said = capfd.readouterr().err.splitlines()
     for number in (0, 1):
         (line,) = (line for line in said if line.startswith(f"[{number}] error: "))
@@ -25,7 +25,7 @@ def test_what_all_workers_say_is_relayed_with_their_number_and_the_exit_code(cap
 
 
 def test_options_of_train_are_given_on(capfd):
-    assert launch(3, ["--resume", "nowhere"]) == 2
+    assert launch(3, ["train", "--resume", "nowhere"]) == 2
     said = capfd.readouterr().err
     assert said.count("error: nowhere: no such run directory") == 3
 

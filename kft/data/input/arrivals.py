@@ -151,6 +151,8 @@ class _Arrivals(Generic[Value]):
 
     def _wait_for_room(self) -> None:
         self._changed.wait_for(lambda: not self._is_next_here() or len(self._kept) < _AHEAD)
+        # While nobody took anything, nothing could come.
+        self._heard = time.monotonic()
         if self._is_next_here():
             return
         free = self._room - len(self._kept)
