@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kft.heads.losses import ClassAccuracy, ClassCrossentropy, LabelCrossentropy, LossTerms
+from kft.heads.regression import StandardisedSquaredError
 
 CLASSES = 4
 EXAMPLES = 6
@@ -162,3 +163,22 @@ def test_accuracy_counts_the_largest_target(targets):
     metric = ClassAccuracy(CLASSES)
     metric.update_state(targets, LOGITS)
     assert float(metric.result()) == pytest.approx((LOGITS.argmax(axis=1) == INDICES).mean())
+
+
+# Weights of examples, which say what a replica computes twice
+
+
+@pytest.mark.parametrize(
+    ("loss", "targets"),
+    [
+        (ClassCrossentropy(3, LossTerms()), np.array([0, 2, 1])),
+        (LabelCrossentropy(LossTerms(label_smoothing=0.1)), np.eye(3, dtype=np.float32)),
+        (StandardisedSquaredError((0.0,) * 3, (1.0,) * 3), np.eye(3, dtype=np.float32)),
+    ],
+    ids=["classes", "labels", "numbers"],
+)
+def test_a_weight_is_of_an_example_also_where_there_are_as_many_labels(loss, targets):
+    logits = np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32)
+    weights = np.array([1.5, 1.5, 0.0], np.float32)
+    weighed = loss(targets, logits, sample_weight=weights)
+    assert float(weighed) == pytest.approx(float(loss(targets[:2], logits[:2])), rel=1e-5)
