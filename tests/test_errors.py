@@ -8,7 +8,9 @@ from kft.errors import (
     ConfigError,
     DataError,
     ExportError,
+    HeldRunError,
     KftError,
+    LostWorkerError,
     RunError,
     TrainingError,
 )
@@ -19,6 +21,8 @@ EXIT_CODES = {
     DataError: 2,
     BackboneError: 2,
     RunError: 2,
+    HeldRunError: 1,
+    LostWorkerError: 1,
     TrainingError: 1,
     ExportError: 1,
 }
@@ -37,7 +41,7 @@ def test_every_error_is_one_of_kfts_and_says_its_exit_code(error):
 
 @pytest.mark.parametrize("error", EXIT_CODES, ids=lambda e: e.__name__)
 def test_the_drawing_at_the_top_of_the_file_names_every_error_with_its_code(error):
-    (line,) = (line for line in errors.__doc__.splitlines() if error.__name__ in line)
+    (line,) = (line for line in errors.__doc__.splitlines() if error.__name__ in line.split())
     assert f"exit {EXIT_CODES[error]}" in line
 
 

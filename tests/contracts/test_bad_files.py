@@ -19,7 +19,7 @@ from kft.config import load_pipeline
 from kft.data import load_splits
 from kft.errors import DataError, KftError
 from kft.training import Display
-from kft.workflow import describe_data, running, train
+from kft.workflow import describe_data, train
 
 OVERRIDES = (
     "backbone.name=small_cnn",
@@ -241,7 +241,7 @@ def test_a_file_that_changes_while_a_run_goes_on_ends_it(
     happens, tmp_path, make_picture_folder, monkeypatch
 ):
     folder = make_picture_folder(tmp_path / "photos", classes=("cat", "dog"))
-    write_records = running._Work.write_records
+    write_records = stages.Work.write_records
 
     def change(work):
         write_records(work)
@@ -251,7 +251,7 @@ def test_a_file_that_changes_while_a_run_goes_on_ends_it(
         else:
             shutil.copy(folder / "dog" / "003.png", path)
 
-    monkeypatch.setattr(running._Work, "write_records", change)
+    monkeypatch.setattr(stages.Work, "write_records", change)
     with pytest.raises(DataError, match=r"cat/003\.png: (there is no such file|written anew)"):
         train(make_pipeline(folder), make_display(), run_id="changed")
     assert "failed" in (tmp_path / "runs/photos/changed/status.json").read_text(encoding="utf-8")

@@ -39,8 +39,8 @@ def test_statistics_of_a_module_move_only_if_the_phase_says_so(
 
     plans = []
 
-    def remember(*arguments):
-        plans.append(make_plan(*arguments))
+    def remember(*arguments, **options):
+        plans.append(make_plan(*arguments, **options))
         plans.append(statistics(plans[0].assembled))
         return plans[0]
 
