@@ -48,7 +48,9 @@ def test_a_tf_config_that_makes_no_sense_ends_the_command(tmp_path):
 
 def test_a_search_is_refused_in_a_cluster(tmp_path, make_picture_folder):
     photos = make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=4)
-    cluster = json.dumps({"cluster": {"worker": ["a:1", "b:1"]}})
+    cluster = json.dumps(
+        {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}
+    )
     space = "tuning.space={training.seed: {values: [1, 2]}}"
     result = invoke("tune", str(photos), space, TF_CONFIG=cluster)
     assert result.exit_code == 2
