@@ -19,7 +19,7 @@ from kft.config import load_pipeline
 from kft.data import load_splits
 from kft.errors import DataError, KftError
 from kft.training import Display
-from kft.workflow import describe_data, train
+from kft.workflow import describe_data, stages, train
 
 OVERRIDES = (
     "backbone.name=small_cnn",
