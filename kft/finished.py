@@ -56,7 +56,10 @@ def evaluate_run(
     if data is None:
         recorded = run.evaluation(split) / "metrics.json"
         if not recorded.is_file():
-            raise DataError(f"{path}: this run did not judge its {split} split, or has none.")
+            raise DataError(
+                f"{path}: this run did not judge its {split} split, or has none. Validation is not "
+                "judged where it was learnt from in the end (`strategy.refit`)."
+            )
         figures: dict[str, Any] = read_json(recorded)
         return figures
     trained = load_trained(run)
@@ -132,7 +135,7 @@ def _translate_targets(splits: Splits, trained: Trained) -> Examples:
             f"It knows: {', '.join(known)}."
         )
     index = np.array([known.index(name) for name in splits.class_names])
-    examples = Examples.join([splits.get(name) for name in SPLIT_NAMES])
+    examples = splits.join(SPLIT_NAMES)
     if splits.target_kind == "class":
         return replace(examples, targets=index[examples.targets])
     arranged = np.zeros((len(examples), len(known)), examples.targets.dtype)

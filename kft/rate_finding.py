@@ -152,7 +152,7 @@ def _run(plan: Plan, phase: Phase, display: Display) -> RangeTest:
             tested,
             training,
             inputs.for_phase,
-            train_targets=plan.splits.train.targets,
+            learnt_targets=plan.splits.train.targets,
         )
         with display.track(f"Range test of {phase.name}", 2 * STEPS) as advance:
             return find_rate(

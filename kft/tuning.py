@@ -140,6 +140,9 @@ class PipelineTuner(keras_tuner.engine.base_tuner.BaseTuner):
             self._pipeline,
             [*overrides, "export.enabled=false", f"name={self._pipeline.name}-trials"],
         )
+        if tried.strategy.name == "auto":
+            # Validation is what a trial is judged by: it must not have been learnt from.
+            tried = override_pipeline(tried, ["strategy.refit=false"])
         self._display.stage(f"\nTrial {trial.trial_id}: {', '.join(overrides)}")
         try:
             finished = train(tried, self._display, judged_splits=("validation",))

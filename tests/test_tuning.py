@@ -115,6 +115,24 @@ def test_a_search_that_is_stopped_says_that_the_search_is_gone_on_with(
     assert caught.value.exit_code == 130
 
 
+@pytest.mark.parametrize(("name", "refit"), [("auto", False), ("full", "auto")])
+def test_a_trial_does_not_learn_from_what_it_is_judged_by(
+    name, refit, tmp_path, make_picture_folder, monkeypatch
+):
+    make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=12, size=16)
+    own = (f"runs_directory={tmp_path}/runs", f"strategy.name={name}", "strategy.probe=auto")
+    tried = []
+
+    def stop(pipeline, *args, **options):
+        tried.append(pipeline.strategy.refit)
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr(tuning, "train", stop)
+    with pytest.raises(Interrupted):
+        tune(load_pipeline(str(tmp_path / "photos"), (*SETTINGS, *own)), Display())
+    assert tried == [refit]
+
+
 def test_another_pipeline_starts_another_search():
     first = load_pipeline("photos", (*SETTINGS, "tuning.trials=2"))
     more = load_pipeline("photos", (*SETTINGS, "tuning.trials=5"))

@@ -241,6 +241,8 @@ class StrategyConfig(Section):
     """The block that `surgical` trains; `best` tries each on validation."""
     lora: LoraConfig = LoraConfig()
     """The factors of `lora`."""
+    refit: Literal["auto"] | bool = "auto"
+    """Whether what `auto` chose on validation learns from train and validation in the end."""
 
     @model_validator(mode="after")
     def _phases_go_with_their_name(self) -> StrategyConfig:

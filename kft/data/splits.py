@@ -116,6 +116,11 @@ class Splits:
         examples: Examples = getattr(self, split)
         return examples
 
+    def join(self, splits: Sequence[SplitName]) -> Examples:
+        """The examples of one or several splits, one split after the other."""
+        parts = [self.get(split) for split in splits]
+        return parts[0] if len(parts) == 1 else Examples.join(parts)
+
 
 def format_target(target: np.ndarray, kind: TargetKind, class_names: Sequence[str]) -> str:
     """A target as people read it: class name, label names joined by ';', or the numbers."""

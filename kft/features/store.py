@@ -59,6 +59,11 @@ class Stored:
         return self.chosen.name
 
     @property
+    def path(self) -> Path:
+        """Folder of the entry."""
+        return self._entry.path
+
+    @property
     def dtype(self) -> str:
         """'float32' or 'float16'."""
         return self.activations.dtype.name

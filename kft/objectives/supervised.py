@@ -21,10 +21,12 @@ class Objective:
     Attributes:
         loss: Between targets and logits.
         metrics: Between targets and logits.
+        terms: What the loss of classes or labels is made of; two of the same terms are one loss.
     """
 
     loss: keras.losses.Loss
     metrics: list[keras.metrics.Metric]
+    terms: LossTerms | None = None
 
 
 def make_supervised(head: Head, training: TrainingConfig, train_targets: np.ndarray) -> Objective:
@@ -49,7 +51,7 @@ def make_supervised(head: Head, training: TrainingConfig, train_targets: np.ndar
         class_weights=_class_weights(training.class_weights, names, train_targets),
         logit_offsets=_logit_offsets(training.logit_adjustment, names, train_targets),
     )
-    return Objective(head.make_loss(terms), head.make_metrics())
+    return Objective(head.make_loss(terms), head.make_metrics(), terms)
 
 
 def _class_weights(

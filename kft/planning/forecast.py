@@ -90,7 +90,7 @@ def forecast_phases(
             forward=forward,
             batch_size=min(global_batch_size, num_train),
             num_stored=num_train * count_views(phase, features) + num_validation,
-            num_validation=num_validation,
+            num_validation=0 if "validation" in phase.learns_from else num_validation,
             products=num_train * assembled.blocks[HEAD].num_parameters,
         )
 

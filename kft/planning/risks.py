@@ -53,7 +53,8 @@ def find_risks(splits: Splits, backbone: Backbone, phases: tuple[Phase, ...]) ->
 def _is_deep(phase: Phase) -> bool:
     """Whether all weights of blocks train, and are kept whatever validation says of them."""
     has_all = phase.part == "all" and phase.lora is None
-    return len(phase.trainable) > 1 and has_all and not phase.must_beat_start
+    is_proven = phase.must_beat_start or phase.otherwise is not None
+    return len(phase.trainable) > 1 and has_all and not is_proven
 
 
 def _choice_risks(splits: Splits, phases: tuple[Phase, ...]) -> list[str]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+
+# Rows that are in memory at once while arrays are joined.
+_JOINED_ROWS = 1024
 
 
 def write_blocks(
@@ -31,3 +35,23 @@ def write_blocks(
             file.write(np.ascontiguousarray(block).data)
         given, expected = file.tell() - start, math.prod(shape) * kind.itemsize
     assert given == expected, f"{given} of {expected} bytes came"
+
+
+def join_mapped(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """The rows of several arrays as one that is memory-mapped, on a file that goes with it.
+
+    Args:
+        parts: (rows, …), of one type, possibly memory-mapped; at least one.
+    """
+    shape = (sum(len(part) for part in parts), *parts[0].shape[1:])
+    blocks = (
+        np.array(part[start : start + _JOINED_ROWS])
+        for part in parts
+        for start in range(0, len(part), _JOINED_ROWS)
+    )
+    with tempfile.TemporaryDirectory(prefix="kft-") as folder:
+        path = Path(folder, "joined.npy")
+        write_blocks(path, blocks, shape, parts[0].dtype.name)
+        # What is mapped stays when its name is gone.
+        joined: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return joined

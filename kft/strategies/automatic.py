@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kft.config import AUTO_LEARNING_RATES
+from kft.config import AUTO_LEARNING_RATES, StrategyConfig, TrainingConfig
+from kft.data.splits import SplitName
 from kft.strategies.layerwise import decayed
 from kft.strategies.phases import Phase
 from kft.strategies.presets import full, linear_probe
@@ -15,6 +16,14 @@ AUTO_LAYER_DECAY = 0.9
 # Smaller sets are learnt in too few epochs for blended pictures to help.
 MIXUP_EXAMPLES = 20_000
 MIXUP_ALPHA = 0.2
+# The last part of fine-tuning sees the validation examples too. It begins where the rate had come
+# down to nothing: at half of the peak it need not undo much.
+REFIT = "refit"
+REFIT_SHARE = 1 / 3
+REFIT_RATE = 0.5
+_ALL_TO_LEARN_FROM: tuple[SplitName, ...] = ("train", "validation")
+# What looks at validation while weights change.
+_ON_VALIDATION = ("early_stopping", "soup", "wise_ft")
 
 
 def auto(setting: Setting) -> tuple[Phase, ...]:
@@ -23,6 +32,9 @@ def auto(setting: Setting) -> tuple[Phase, ...]:
     The learning rate, to which fine-tuning is most sensitive, is found on
     validation: the rates are tried in turn, and the first that after a
     quarter of the phase is not behind the probe, beyond chance, goes on.
+    What won then learns from train and validation together, if there is a
+    holdout to judge it by: the last third of fine-tuning, or the probe anew.
+
     Without validation examples there is nothing to choose on: the rate is
     that of `lp_ft`. A backbone of random weights is trained in full, since a
     probe on it says nothing.
@@ -32,21 +44,73 @@ def auto(setting: Setting) -> tuple[Phase, ...]:
     """
     if not setting.is_pretrained:
         return full(setting)
-    config = setting.config
-    decay = AUTO_LAYER_DECAY if config.layer_decay is None else config.layer_decay
-    phase = setting.phase(
-        "fine_tune",
+    probe, phase = linear_probe(setting), _fine_tune(setting)
+    if not setting.num_validation:
+        return (*probe, phase)
+    if setting.refit is None:
+        return (*probe, _with_choices(phase, setting))
+    phase = _with_choices(phase, setting, steps=phase.steps - round(REFIT_SHARE * phase.steps))
+    return (*probe, phase, _refit(setting.refit))
+
+
+def refits(
+    config: StrategyConfig,
+    training: TrainingConfig,
+    *,
+    num_validation: int,
+    num_holdout: int,
+    is_pretrained: bool,
+) -> bool:
+    """Whether the strategy ends by learning from train and validation together."""
+    if config.refit is False or config.name != "auto":
+        return False
+    return (
+        find_obstacle(
+            training,
+            num_validation=num_validation,
+            num_holdout=num_holdout,
+            is_pretrained=is_pretrained,
+        )
+        is None
+    )
+
+
+def find_obstacle(
+    training: TrainingConfig, *, num_validation: int, num_holdout: int, is_pretrained: bool
+) -> str | None:
+    """Why `auto` does not end by learning from train and validation together, if so."""
+    if not is_pretrained:
+        return "a backbone of random weights is trained once, and nothing is chosen on validation."
+    for name in _ON_VALIDATION:
+        if getattr(training, name):
+            return f"`training.{name}` chooses weights on the validation examples."
+    if training.schedule == "plateau":
+        return "`training.schedule=plateau` goes by the loss on the validation examples."
+    if not num_validation:
+        return "there are no validation examples."
+    if not num_holdout:
+        return "without a holdout, the validation examples are all that the result is judged by."
+    return None
+
+
+def _fine_tune(setting: Setting, name: str = "fine_tune") -> Phase:
+    """All blocks, the whole budget."""
+    decay = setting.config.layer_decay
+    decay = AUTO_LAYER_DECAY if decay is None else decay
+    mixes = setting.may_mix and setting.num_examples >= MIXUP_EXAMPLES
+    return setting.phase(
+        name,
         setting.backbone_blocks,
         "lp_ft",
         multipliers=decayed(setting.backbone_blocks, decay),
-        mixup=MIXUP_ALPHA if setting.may_mix and setting.num_examples >= MIXUP_EXAMPLES else None,
+        mixup=MIXUP_ALPHA if mixes else None,
     )
-    return (*linear_probe(setting), _with_choices(phase, setting))
 
 
-def _with_choices(phase: Phase, setting: Setting) -> Phase:
-    if not setting.num_validation:
-        return phase
+def _with_choices(phase: Phase, setting: Setting, *, steps: int | None = None) -> Phase:
+    # A quarter of the whole budget: a rate that will win may be far behind until then.
+    pilot_steps = setting.pilot_steps(phase.steps)
+    phase = replace(phase, steps=phase.steps if steps is None else max(1, steps))
     if setting.config.learning_rate is not None:
         return replace(phase, must_beat_start=True)
     candidates = tuple(replace(phase, learning_rate=rate) for rate in AUTO_LEARNING_RATES)
@@ -54,6 +118,21 @@ def _with_choices(phase: Phase, setting: Setting) -> Phase:
         candidates[0],
         candidates=candidates,
         is_sequential=True,
-        pilot_steps=setting.pilot_steps(phase.steps),
+        pilot_steps=min(pilot_steps, phase.steps),
         must_beat_start=True,
+    )
+
+
+def _refit(setting: Setting) -> Phase:
+    """What won, with all examples but the holdout's."""
+    (probe,) = linear_probe(setting)
+    probe = replace(probe, name=REFIT, learns_from=_ALL_TO_LEARN_FROM)
+    fine_tune = _fine_tune(setting, REFIT)
+    return replace(
+        fine_tune,
+        learns_from=_ALL_TO_LEARN_FROM,
+        steps=max(1, round(REFIT_SHARE * fine_tune.steps)),
+        learning_rate=REFIT_RATE * fine_tune.learning_rate,
+        otherwise=probe,
+        rate_of_before=REFIT_RATE,
     )

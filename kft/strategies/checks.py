@@ -8,6 +8,7 @@ from dataclasses import replace
 from kft.config import FeaturesConfig, HeadConfig, StrategyConfig, TrainingConfig
 from kft.model import HEAD
 from kft.strategies import plan_phases
+from kft.strategies.automatic import find_obstacle
 from kft.strategies.explicit import explicit_phase
 from kft.strategies.phases import Phase, resolve_duration
 from kft.strategies.presets import linear_probe
@@ -26,7 +27,7 @@ _UNUSED_BY = {
     "probe": ("full", "phases"),
 }
 # Settings of `strategy` for one strategy alone.
-_USED_BY = {"top_blocks": "top_k", "block": "surgical", "lora": "lora"}
+_USED_BY = {"top_blocks": "top_k", "block": "surgical", "lora": "lora", "refit": "auto"}
 # Settings of `training` that only steps of training obey; a solution obeys the others.
 _OF_STEPS = (
     "optimizer",
@@ -91,6 +92,7 @@ def check_strategy(
         for problem in _check_phase(where, phase, setting, training=training, features=features):
             problems.add(problem)
     for problem in (
+        *_check_refit(setting, training),
         *_check_training(training, problems),
         *_check_use(setting, training, [phase for _, phase in phases]),
     ):
@@ -223,6 +225,19 @@ def _check_training(training: TrainingConfig, problems: Problems) -> Iterator[st
             percent_of=_STAND_IN,
             least=0,
         )
+
+
+def _check_refit(setting: Setting, training: TrainingConfig) -> Iterator[str]:
+    if setting.config.refit is not True or setting.config.name != "auto":
+        return
+    obstacle = find_obstacle(
+        training,
+        num_validation=_STAND_IN,
+        num_holdout=_STAND_IN,
+        is_pretrained=setting.is_pretrained,
+    )
+    if obstacle is not None:
+        yield f"strategy.refit: {obstacle} Leave one of the two away."
 
 
 def _check_use(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kft.config import LoraConfig
+from kft.data.splits import SplitName
 from kft.errors import ConfigError
 
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(epochs?|steps?|examples?|percent|%)?\s*$")
@@ -22,7 +23,8 @@ class Phase:
         trainable: Blocks that train, shallow to deep.
         learning_rate: Peak rate of a block with multiplier 1.
         steps: Optimizer steps; 0 for a probe that is solved.
-        steps_per_epoch: Steps that see every training example once.
+        steps_per_epoch: Steps that see every example once that is learnt from.
+        learns_from: Splits whose examples it learns from.
         method: 'fit', or 'solve' for the optimum of a linear head.
         part: 'all' weights of the trainable blocks, or 'bias_norm': biases
             and normalisation alone.
@@ -41,6 +43,10 @@ class Phase:
         pilot_steps: Steps of a candidate's trial.
         must_beat_start: Keep the weights the phase began with, unless it is
             better than they are beyond the confidence interval on validation.
+        otherwise: What takes the place of this phase where the one before it
+            was undone; None for a phase that does not depend on that.
+        rate_of_before: With `otherwise`: its rate, as a share of the one that
+            was chosen before it.
     """
 
     name: str
@@ -48,6 +54,7 @@ class Phase:
     learning_rate: float
     steps: int
     steps_per_epoch: int
+    learns_from: tuple[SplitName, ...] = ("train",)
     method: Literal["fit", "solve"] = "fit"
     part: Literal["all", "bias_norm"] = "all"
     lora: LoraConfig | None = None
@@ -60,10 +67,12 @@ class Phase:
     is_sequential: bool = False
     pilot_steps: int = 0
     must_beat_start: bool = False
+    otherwise: Phase | None = None
+    rate_of_before: float = 1.0
 
     @property
     def epochs(self) -> int:
-        """Passes begun over the training examples; the last may be partial."""
+        """Passes begun over its examples; the last may be partial."""
         return -(-self.steps // self.steps_per_epoch)
 
 

@@ -44,6 +44,8 @@ class Setting:
         may_mix: Targets are classes or labels, and the pipeline names no
             mixing of its own.
         traits: Of the backbone's blocks.
+        refit: The same with the validation examples to learn from too; None
+            where nothing is to learn from them.
     """
 
     config: StrategyConfig
@@ -57,6 +59,7 @@ class Setting:
     has_linear_head: bool
     may_mix: bool
     traits: tuple[BlockTraits, ...]
+    refit: Setting | None = None
 
     @property
     def head(self) -> str:

@@ -11,7 +11,7 @@ from kft.training.distribution import (
     seed_everything,
     set_precision,
 )
-from kft.training.fitted import FittedPhase
+from kft.training.fitted import FittedPhase, settle
 from kft.training.inputs import InputMaker
 from kft.training.progress import Display
 from kft.training.saving import Trained, load_trained, make_card, save_trained
@@ -31,4 +31,5 @@ __all__ = [
     "save_trained",
     "seed_everything",
     "set_precision",
+    "settle",
 ]

@@ -28,7 +28,7 @@ from kft.training.fitting import (
     compile_phase,
     fit_compiled,
 )
-from kft.training.inputs import InputMaker
+from kft.training.inputs import InputMaker, PhaseInput
 from kft.training.lora import is_first_factor
 from kft.training.progress import Display
 from kft.training.snapshots import Snapshot
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from kft.training.recording import PhaseRecorder
 
 
-@dataclass(frozen=True)
+@dataclass
 class PhaseRunner:
     """Runs the phases of a run, one after the other.
 
@@ -48,7 +48,6 @@ class PhaseRunner:
         answers: Its forward pass, traced once for all that judge it.
         config: The pipeline's `training` section.
         inputs: Of the phases.
-        train_targets: Of the training split.
         display: Shows the progress.
         workers: All processes that run it.
     """
@@ -57,9 +56,10 @@ class PhaseRunner:
     answers: Forward
     config: TrainingConfig
     inputs: InputMaker
-    train_targets: np.ndarray
     display: Display
     workers: Workers = ALONE
+    # What was compiled last: its traced step may serve the next phase.
+    _last: CompiledPhase | None = field(default=None, init=False)
 
     def run(
         self, phase: Phase, *, folder: Path, title: str, recorder: PhaseRecorder | None = None
@@ -84,7 +84,7 @@ class PhaseRunner:
                 phase,
                 self.config,
                 self.inputs.vectors,
-                train_targets=self.train_targets,
+                learnt_targets=self.inputs.examples(phase).targets,
                 folder=folder,
                 display=self.display,
                 title=title,
@@ -98,13 +98,18 @@ class PhaseRunner:
         For a few steps no more views are stored than these see.
         """
         steps = phase.steps if num_steps is None else num_steps
-        return compile_phase(
-            self.assembled,
-            phase,
-            self.config,
-            lambda phase: self.inputs.for_phase(replace(phase, steps=steps)),
-            train_targets=self.train_targets,
-        )
+        learnt_targets = self.inputs.examples(phase).targets
+
+        def make_input(phase: Phase) -> PhaseInput:
+            return self.inputs.for_phase(replace(phase, steps=steps))
+
+        last, self._last = self._last, None
+        if last is None or not last.take_over(phase, make_input, learnt_targets):
+            last = compile_phase(
+                self.assembled, phase, self.config, make_input, learnt_targets=learnt_targets
+            )
+        self._last = last
+        return last
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kft.strategies import Phase
@@ -50,6 +50,7 @@ def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
     return {
         "name": phase.name,
         "method": phase.method,
+        "learns_from": list(phase.learns_from),
         "trainable": list(phase.trainable),
         "part": phase.part,
         "lora": phase.lora.model_dump(mode="json") if phase.lora else None,
@@ -70,3 +71,19 @@ def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
         "is_undone": fitted.is_undone,
         **fitted.facts,
     }
+
+
+def settle(phase: Phase, before: FittedPhase | None) -> Phase:
+    """A phase as it is run, where what it does depends on what came of the one before.
+
+    Args:
+        phase: As planned.
+        before: What came of the phase before it; None for the first.
+    """
+    if phase.otherwise is None:
+        return phase
+    assert before is not None, "the first phase depends on none"
+    if before.is_undone:
+        return phase.otherwise
+    share = phase.rate_of_before
+    return replace(phase, learning_rate=share * before.phase.learning_rate, otherwise=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ from kft.training.lora import add_lora, merge_lora
 from kft.training.optimizers import block_rates, make_optimizer, reset_optimizer
 from kft.training.progress import Display
 from kft.training.replicas import spread
+from kft.training.schedules import resolve_warmup
 from kft.training.snapshots import Snapshot, Weights, find_moving
 from kft.training.trainer import FitModel, WeightAverages
 
@@ -61,6 +62,7 @@ class CompiledPhase:
         begun: `time.monotonic()` when the compilation began.
         adapted: Layers that have low-rank factors for the phase.
         digests: Of every variable, before the phase.
+        terms: What the loss is made of, by what the phase learns from.
     """
 
     assembled: Assembled
@@ -73,12 +75,46 @@ class CompiledPhase:
     begun: float
     adapted: tuple[keras.layers.Layer, ...]
     digests: dict[str, dict[str, bytes]]
+    terms: Any
 
     def __post_init__(self) -> None:
+        self._traces_before = 0
         self.averages = WeightAverages(self.model)
         self._schedule = block_rates(self.model.optimizer).schedule
         self._warmup_steps = self._schedule.warmup_steps
         self._generators = [(v, v.numpy()) for v in find_generators(self.model)]
+
+    @property
+    def traces(self) -> int:
+        """How often the training step was traced for this phase."""
+        return self.model.train_traces - self._traces_before
+
+    def take_over(
+        self, phase: Phase, make_input: Callable[[Phase], PhaseInput], learnt_targets: np.ndarray
+    ) -> bool:
+        """Become the phase that follows, by the step that is traced; False if it needs another.
+
+        Args:
+            phase: That begins at the present weights.
+            make_input: As of `compile_phase`.
+            learnt_targets: As of `compile_phase`.
+        """
+        # What is held by L2-SP is held to where the optimizer was built.
+        is_bound = phase.lora is not None or self.config.l2_sp > 0
+        if is_bound or _of_step(phase) != _of_step(self.phase):
+            return False
+        if make_supervised(self.assembled.head, self.config, learnt_targets).terms != self.terms:
+            return False
+        begun, given = time.monotonic(), make_input(phase)
+        if given.model is not self.given.model:
+            return False
+        self.begun, self.phase, self.given = begun, phase, given
+        self.start, self.digests = self.weights.take(), self.assembled.blocks.digests()
+        self._traces_before = self.model.train_traces
+        self._generators = [(v, v.numpy()) for v, _ in self._generators]
+        self._warmup_steps = resolve_warmup(self.config, phase, num_examples=len(learnt_targets))
+        self.restart()
+        return True
 
     def run(
         self,
@@ -192,7 +228,7 @@ def compile_phase(
     config: TrainingConfig,
     make_input: Callable[[Phase], PhaseInput],
     *,
-    train_targets: np.ndarray,
+    learnt_targets: np.ndarray,
 ) -> CompiledPhase:
     """Set what trains, and compile a fresh model for it; no step is taken yet.
 
@@ -202,13 +238,13 @@ def compile_phase(
         phase: What trains, how fast, how long.
         config: The pipeline's `training` section.
         make_input: Called once the flags are set.
-        train_targets: Of the training split; see `make_supervised`.
+        learnt_targets: Of what the phase learns from; see `make_supervised`.
 
     Raises:
         ConfigError: A class that is to be weighed has no training example.
     """
     begun = time.monotonic()
-    objective = make_supervised(assembled.head, config, train_targets)
+    objective = make_supervised(assembled.head, config, learnt_targets)
     digests = assembled.blocks.digests()
     adapted: tuple[keras.layers.Layer, ...] = ()
     if phase.lora is not None:
@@ -220,7 +256,7 @@ def compile_phase(
     given = make_input(phase)
     model = FitModel(given.model.input, given.model.output, accumulation=config.accumulation)
     model.compile(
-        optimizer=make_optimizer(config, phase, assembled.blocks, num_examples=len(train_targets)),
+        optimizer=make_optimizer(config, phase, assembled.blocks, num_examples=len(learnt_targets)),
         loss=objective.loss,
         # Weights say which examples of a replica's part are there; without any all of them are.
         weighted_metrics=objective.metrics,
@@ -243,6 +279,25 @@ def compile_phase(
         begun=begun,
         adapted=adapted,
         digests=digests,
+        terms=objective.terms,
+    )
+
+
+def _of_step(phase: Phase) -> Phase:
+    """A phase without what its traced step does not depend on."""
+    return replace(
+        phase,
+        name="",
+        learning_rate=0.0,
+        steps=0,
+        steps_per_epoch=1,
+        learns_from=(),
+        candidates=(),
+        is_sequential=False,
+        pilot_steps=0,
+        must_beat_start=False,
+        otherwise=None,
+        rate_of_before=1.0,
     )
 
 
@@ -311,7 +366,7 @@ def fit_compiled(
         unmoved=unmoved,
         first_step_seconds=steps.first_seconds,
         steps_done=first_step + steps.num_done,
-        traces=compiled.model.train_traces,
+        traces=compiled.traces,
         waiting_share=steps.waiting_share,
         is_undone=not is_chosen,
         facts=facts,

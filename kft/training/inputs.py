@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ from kft import __version__
 from kft.config import DataConfig, FeaturesConfig, TrainingConfig
 from kft.data import SPLIT_NAMES, Examples, SplitName, Splits
 from kft.data.input.augmentation import Augmentation, make_augmentation
-from kft.data.input.example_cache import ExampleCache
+from kft.data.input.example_cache import Cache, ExampleCache, JoinedCache
 from kft.data.input.mixing import Mixing
 from kft.data.input.pipeline import make_dataset, make_view_dataset, num_steps_per_epoch
 from kft.data.input.pixels import Decoder, make_pixel_cache, translate_read_errors
@@ -24,6 +25,7 @@ from kft.data.input.shares import WHOLE, Share
 from kft.features import Cut, Judge, Stored, Together, find_cut, load_or_extract
 from kft.linear import cross_validate
 from kft.model import Assembled
+from kft.runs.arrays import join_mapped
 from kft.strategies import Phase
 from kft.training.frozen import count_views, find_stored_cut
 from kft.training.progress import Display
@@ -56,7 +58,7 @@ class PhaseInput:
         model: The whole model, or the part after the cut.
         train: First step -> this process's part of the batches from there on, over all epochs of
             the phase.
-        validation: The validation split, or None.
+        validation: The validation split, or None where there is none or it is learnt from.
         computed_from: 'pixels', or the name of the cut whose activations are stored.
     """
 
@@ -115,8 +117,9 @@ class InputMaker:
         if data.service is not None:
             self._service = DataService(data.service, megabytes=data.cache_megabytes)
         self._caches: dict[SplitName, ExampleCache | None] = {}
-        # Entries whose memory maps were handed out.
+        # Entries whose memory maps were handed out, and those that this run computed.
         self._held: list[Stored] = []
+        self._computed: set[Path] = set()
         variants = [variant for phase in phases for variant in phase.candidates or (phase,)]
         cuts = {self._find_plain_cut(variant) for variant in variants}
         # One reading of each picture: it goes from its file through the prefix, and is not kept.
@@ -161,24 +164,36 @@ class InputMaker:
             return self._from_activations(phase, cut)
         return PhaseInput(
             self._assembled.model,
-            self._batches(phase, self._pixel_cache("train"), make_augmentation(phase.augmentation)),
-            self._validation(self._pixel_cache("validation")),
+            self._batches(
+                phase,
+                _join([self._pixel_cache(split) for split in phase.learns_from]),
+                make_augmentation(phase.augmentation),
+            ),
+            self._validation(phase, self._pixel_cache("validation")),
             "pixels",
         )
 
-    def vectors(self, phase: Phase) -> np.ndarray:
-        """Feature vectors (examples, features) of the training split, memory-mapped.
+    def examples(self, phase: Phase) -> Examples:
+        """What a phase learns from."""
+        return self._splits.join(phase.learns_from)
 
-        Their file stays as long as this value lives.
+    def vectors(self, phase: Phase) -> np.ndarray:
+        """Feature vectors (examples, features) of what a phase learns from, memory-mapped.
+
+        Their files stay as long as this value lives.
 
         Args:
             phase: One that trains a head alone, on pictures as they are.
         """
         cut = find_cut(self._assembled, phase.trainable)
         assert cut is not None
-        self._held.append(self._load_activations(cut, "train", phase))
-        vectors: np.ndarray = self._held[-1].activations[0]
-        return vectors
+        found: list[Stored] = []
+        for split in phase.learns_from:
+            like = found[0] if found else None
+            found.append(self._load_activations(cut, split, phase, like=like))
+        self._held += found
+        vectors = [stored.activations[0] for stored in found]
+        return vectors[0] if len(vectors) == 1 else join_mapped(vectors)
 
     def in_order(self, split: SplitName) -> tf.data.Dataset:
         """Batches of (pixels, targets) of a split, once and in order."""
@@ -190,9 +205,9 @@ class InputMaker:
             service=self._service,
         )
 
-    def _validation(self, cache: ExampleCache | None) -> Validation | None:
+    def _validation(self, phase: Phase, cache: ExampleCache | None) -> Validation | None:
         examples, batch_size = self._splits.validation, self._training.batch_size
-        if not len(examples):
+        if not len(examples) or "validation" in phase.learns_from:
             return None
         in_order, own = (
             make_dataset(
@@ -213,7 +228,7 @@ class InputMaker:
         return cut.name if cut is not None else None
 
     def _find_cut(self, phase: Phase, say: Callable[[str], None] | None = None) -> Cut | None:
-        num_examples = len(self._splits.train)
+        num_examples = len(self.examples(phase))
         cut = find_stored_cut(
             self._assembled, phase, self._features, num_examples=num_examples, say=say
         )
@@ -224,22 +239,23 @@ class InputMaker:
 
     def _from_activations(self, phase: Phase, cut: Cut) -> PhaseInput:
         stored = self._load_activations(cut, "train", phase)
+        caches = {"train": ExampleCache(stored.activations, entry=stored)}
         validation = None
         if len(self._splits.validation):
             of_validation = self._load_activations(cut, "validation", phase, like=stored)
-            validation = self._validation(
-                ExampleCache(of_validation.activations, entry=of_validation)
-            )
-        train = self._batches(phase, ExampleCache(stored.activations, entry=stored), None)
-        return PhaseInput(cut.suffix, train, validation, cut.name)
+            caches["validation"] = ExampleCache(of_validation.activations, entry=of_validation)
+            validation = self._validation(phase, caches["validation"])
+        learnt = _join([caches[split] for split in phase.learns_from])
+        return PhaseInput(cut.suffix, self._batches(phase, learnt, None), validation, cut.name)
 
     def _load_activations(
         self, cut: Cut, split: SplitName, phase: Phase, *, like: Stored | None = None
     ) -> Stored:
         examples = self._splits.get(split)
-        # Validation is judged on pictures as they are.
-        preset = phase.augmentation if split == "train" else "none"
-        num_views = count_views(phase, self._features) if split == "train" else 1
+        # What is judged is judged on pictures as they are.
+        is_learnt = split in phase.learns_from
+        preset = phase.augmentation if is_learnt else "none"
+        num_views = count_views(phase, self._features) if is_learnt else 1
         augmentation = make_augmentation(preset)
 
         def make_batches(view: int, chosen: np.ndarray | None = None) -> tf.data.Dataset:
@@ -272,7 +288,11 @@ class InputMaker:
                 on_wait=lambda: self._display.stage("  another process is computing them; waiting"),
                 together=together,
             )
-            note = "stored by an earlier run" if stored.was_cached else f"by {stored.engine}"
+            note = f"by {stored.engine}"
+            if stored.was_cached:
+                is_own = stored.path in self._computed
+                note = "stored by this run" if is_own else "stored by an earlier run"
+            self._computed.add(stored.path)
             done = num_views * len(examples)
             advance(done, note=f"({note})")
         return stored
@@ -303,13 +323,14 @@ class InputMaker:
         return Judge(read, len(judged), score)
 
     def _batches(
-        self, phase: Phase, cache: ExampleCache | None, augmentation: Augmentation | None
+        self, phase: Phase, cache: Cache | None, augmentation: Augmentation | None
     ) -> Callable[[int], tf.data.Dataset]:
         seed, mixing = self._training.seed, self._mixing(phase)
+        examples = self.examples(phase)
 
         def start_at(step: int) -> tf.data.Dataset:
             return make_dataset(
-                self._splits.train,
+                examples,
                 self._decoder,
                 batch_size=self._training.batch_size,
                 cache=cache,
@@ -365,3 +386,11 @@ class InputMaker:
         for example_id in examples.ids:
             digest.update(f"{example_id}\n".encode())
         return digest.hexdigest()
+
+
+def _join(caches: Sequence[ExampleCache | None]) -> Cache | None:
+    """One cache of them all; None where some are read from files."""
+    kept = [cache for cache in caches if cache is not None]
+    if len(kept) < len(caches):
+        return None
+    return kept[0] if len(kept) == 1 else JoinedCache(kept)

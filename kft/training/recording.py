@@ -17,7 +17,7 @@ import tensorflow as tf
 from kft.model import Assembled
 from kft.runs.checkpoints import Checkpoint, Checkpoints
 from kft.strategies import Phase
-from kft.training.fitted import FittedPhase
+from kft.training.fitted import FittedPhase, settle
 from kft.training.fitting import (
     CompiledPhase,
     find_generators,
@@ -139,10 +139,10 @@ class Recorder:
         weights = find_weights(self.assembled.blocks, self.assembled.blocks.names)
         weights.put(weights.take() | part_of(found.arrays, "weights"))
         _assign(find_generators(self.assembled.model), "generator", found.arrays)
-        return tuple(
-            _unpack_fitted(phase, each)
-            for phase, each in zip(phases, found.state["fitted"], strict=False)
-        )
+        fitted: list[FittedPhase] = []
+        for phase, each in zip(phases, found.state["fitted"], strict=False):
+            fitted.append(_unpack_fitted(settle(phase, fitted[-1] if fitted else None), each))
+        return tuple(fitted)
 
     def within(self, phase: int, found: Checkpoint | None = None) -> PhaseRecorder:
         """What records one phase.

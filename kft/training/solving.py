@@ -29,7 +29,7 @@ def solve_phase(
     config: TrainingConfig,
     find_vectors: Callable[[Phase], np.ndarray],
     *,
-    train_targets: np.ndarray,
+    learnt_targets: np.ndarray,
     folder: Path,
     display: Display,
     title: str,
@@ -41,9 +41,9 @@ def solve_phase(
         assembled: The model; the weights of its head change.
         phase: What is solved, a head of one layer.
         config: The pipeline's `training` section: what the loss is made of.
-        find_vectors: Gives the feature vectors (examples, features) of the
-            training split, once the flags are set.
-        train_targets: Of the training split.
+        find_vectors: Gives the feature vectors (examples, features) of what
+            the phase learns from, once the flags are set.
+        learnt_targets: Of these examples.
         folder: Where phase.json goes.
         display: Shows the progress.
         title: Of the phase.
@@ -57,7 +57,7 @@ def solve_phase(
     assembled.blocks.set_trainable(phase.trainable, batch_norm=phase.batch_norm)
     before = assembled.blocks.digests()
     head = assembled.head
-    targets, weights, offsets = _state_problem(head, config, train_targets)
+    targets, weights, offsets = _state_problem(head, config, learnt_targets)
     vectors = find_vectors(phase)
     with display.track(f"{title}, solved") as advance:
         solution = solve_linear(
@@ -86,24 +86,24 @@ def solve_phase(
 
 
 def _state_problem(
-    head: Head, config: TrainingConfig, train_targets: np.ndarray
+    head: Head, config: TrainingConfig, learnt_targets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
     """Dense targets, weights of the examples, offsets of the logits: the loss of training."""
     if isinstance(head, RegressionHead):
-        return head.standardise(train_targets), None, None
-    terms = make_supervised(head, config, train_targets).loss.terms
+        return head.standardise(learnt_targets), None, None
+    terms = make_supervised(head, config, learnt_targets).loss.terms
     smoothing = terms.label_smoothing
     if head.target_kind == "labels":
-        return _smooth(train_targets, smoothing, 2), None, None
+        return _smooth(learnt_targets, smoothing, 2), None, None
     num_classes = len(head.class_names)
-    dense = np.eye(num_classes, dtype=np.float32)[train_targets]
+    dense = np.eye(num_classes, dtype=np.float32)[learnt_targets]
     weights = None
     if terms.class_weights:
-        weights = np.array(terms.class_weights, np.float32)[train_targets]
+        weights = np.array(terms.class_weights, np.float32)[learnt_targets]
     elif config.sampling == "balanced":
-        counts = np.bincount(train_targets, minlength=num_classes)
+        counts = np.bincount(learnt_targets, minlength=num_classes)
         # A class that is only named has no example to weigh.
-        weights = (len(train_targets) / (num_classes * np.maximum(counts, 1)))[train_targets]
+        weights = (len(learnt_targets) / (num_classes * np.maximum(counts, 1)))[learnt_targets]
     offsets = np.array(terms.logit_offsets, np.float32) if terms.logit_offsets else None
     return _smooth(dense, smoothing, num_classes), weights, offsets
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import tensorflow as tf
 
@@ -24,6 +24,7 @@ from kft.measuring import apply_measured, load_measured
 from kft.model import Assembled, assemble
 from kft.objectives import make_supervised
 from kft.strategies import Phase, Setting, find_traits, plan_phases
+from kft.strategies.automatic import find_obstacle, refits
 from kft.strategies.checks import check_strategy, is_solvable
 from kft.strategies.targets import check_targets, may_mix
 from kft.strategies.traits import BlockTraits
@@ -66,6 +67,11 @@ class Plan:
     decoder: Decoder
     distribution: tf.distribute.Strategy
     workers: Workers
+
+    @property
+    def refits(self) -> bool:
+        """Whether the validation examples are learnt from in the end."""
+        return any("validation" in phase.learns_from for phase in self.phases)
 
 
 def make_plan(
@@ -138,7 +144,7 @@ def make_plan(
     check_vectors(assembled, phases, pipeline.features, num_examples=len(splits.train))
     for phase in phases:
         if phase.method == "fit":
-            resolve_warmup(training, phase, num_examples=len(splits.train))
+            resolve_warmup(training, phase, num_examples=len(splits.join(phase.learns_from)))
     _check_batch_norm(phases, assembled)
     check_replicas(replicas, training, phases)
     spec = backbone.input_spec
@@ -165,7 +171,7 @@ def _make_setting(
     pipeline: Pipeline, assembled: Assembled, splits: Splits, traits: tuple[BlockTraits, ...]
 ) -> Setting:
     backbone, training = assembled.backbone, pipeline.training
-    return Setting(
+    setting = Setting(
         config=pipeline.strategy,
         backbone=backbone.name,
         block_names=assembled.blocks.names,
@@ -178,6 +184,31 @@ def _make_setting(
         may_mix=may_mix(training, splits.target_kind, splits.class_names),
         traits=traits,
     )
+    if not _refits(pipeline, splits, is_pretrained=setting.is_pretrained):
+        return setting
+    num_examples = len(splits.train) + len(splits.validation)
+    refit = replace(
+        setting,
+        num_examples=num_examples,
+        steps_per_epoch=num_steps_per_epoch(num_examples, training.batch_size),
+        num_validation=0,
+    )
+    return replace(setting, refit=refit)
+
+
+def _refits(pipeline: Pipeline, splits: Splits, *, is_pretrained: bool) -> bool:
+    """Whether the strategy ends by learning from train and validation together.
+
+    Raises:
+        ConfigError: It is asked for, and cannot be.
+    """
+    strategy, training = pipeline.strategy, pipeline.training
+    counts = {"num_validation": len(splits.validation), "num_holdout": len(splits.holdout)}
+    if strategy.refit is True:
+        obstacle = find_obstacle(training, is_pretrained=is_pretrained, **counts)
+        if obstacle is not None:
+            raise ConfigError(f"strategy.refit: {obstacle} Leave it away, or set it to false.")
+    return refits(strategy, training, is_pretrained=is_pretrained, **counts)
 
 
 def _check_batch_norm(phases: tuple[Phase, ...], assembled: Assembled) -> None:

@@ -29,6 +29,7 @@ from kft.training import (
     PhaseRunner,
     make_card,
     save_trained,
+    settle,
 )
 from kft.training.distribution import name_nondeterministic
 from kft.training.recording import Recorder
@@ -84,6 +85,9 @@ class Work:
     judged_splits: Sequence[SplitName] = ("validation", "holdout")
 
     def __post_init__(self) -> None:
+        if self.plan.refits:
+            # What was learnt from says nothing.
+            self.judged_splits = [name for name in self.judged_splits if name != "validation"]
         self._pipeline = self.plan.pipeline
         self._stop = StopRequest()
         self.checkpoints = Checkpoints(
@@ -201,7 +205,6 @@ class Work:
             answers,
             plan.pipeline.training,
             inputs,
-            train_targets=plan.splits.train.targets,
             display=self.display,
             workers=plan.workers,
         )
@@ -211,10 +214,11 @@ class Work:
             within = found.within
             if found.between is not None:
                 fitted += recorder.put_back(found.between, plan.phases)
-        for index, phase in enumerate(plan.phases):
+        for index, planned in enumerate(plan.phases):
             if index < len(fitted):
                 continue
-            title = f"Phase {index + 1} of {len(plan.phases)}, {phase.name}"
+            title = f"Phase {index + 1} of {len(plan.phases)}, {planned.name}"
+            phase = settle(planned, fitted[-1] if fitted else None)
             with plan.distribution.scope():
                 fitted.append(
                     runner.run(

@@ -85,6 +85,14 @@ def test_what_must_beat_its_start_says_what_that_is():
     assert "beats the weights it begins with" in sentences(phase)
 
 
+def test_what_goes_on_with_validation_says_what_that_depends_on():
+    learns_from = ("train", "validation")
+    refit = replace(FULL, learns_from=learns_from, otherwise=PROBE, rate_of_before=0.5)
+    said = sentences(refit, replace(FULL, name="fine_tune"))
+    assert "Goes on from fine_tune with train and validation, at 0.5 of its rate" in said
+    assert "where fine_tune was undone, the probe is found anew" in said
+
+
 def test_lora_bitfit_and_mixup_are_said():
     said = sentences(replace(FULL, lora=LoraConfig(rank=4, alpha=8)), num_adapted=12)
     assert "rank 4 and alpha 8 on 12 layers" in said

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from kft.config import AUTO_LEARNING_RATES, LEARNING_RATES
-from kft.strategies.automatic import AUTO_LAYER_DECAY
+from kft.config import AUTO_LEARNING_RATES, LEARNING_RATES, load_pipeline
+from kft.strategies import plan_phases
+from kft.strategies.automatic import AUTO_LAYER_DECAY, REFIT, REFIT_RATE, find_obstacle, refits
 
 BLOCKS = ("stem", "stage1", "stage2", "head")
 
@@ -64,3 +65,68 @@ def test_only_large_sets_are_mixed_and_only_where_they_may_be(plan):
 
 def test_decay_can_be_set(plan):
     assert plan("name=auto", "layer_decay=1")[-1].multipliers == {}
+
+
+@pytest.fixture
+def refitting(make_setting):
+    """80 training examples, or 100 with those of validation."""
+    both = {"num_examples": 100, "steps_per_epoch": 13, "num_validation": 0}
+
+    def plan_it(*overrides: str):
+        setting = make_setting("name=auto", *overrides)
+        return plan_phases(replace(setting, refit=replace(setting, **both)))
+
+    return plan_it
+
+
+def test_what_won_goes_on_with_all_examples_in_the_last_third_of_the_budget(refitting):
+    probe, phase, refit = refitting()
+    assert (phase.steps, phase.pilot_steps, phase.learns_from) == (80, 30, ("train",))
+    assert {candidate.steps for candidate in phase.candidates} == {80}
+    assert (refit.name, refit.learns_from) == (REFIT, ("train", "validation"))
+    assert (refit.steps, refit.steps_per_epoch) == (52, 13)
+    assert (refit.trainable, refit.multipliers) == (phase.trainable, phase.multipliers)
+    assert not refit.must_beat_start
+    own = {"name": REFIT, "learns_from": refit.learns_from, "steps_per_epoch": 13}
+    assert refit.otherwise == replace(probe, **own)
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(30, (20, 7, 10)), (2, (1, 1, 1)), (1, (1, 1, 1))])
+def test_few_steps_leave_one_for_each_part(steps, expected, refitting):
+    _, phase, refit = refitting(f"duration={steps} steps")
+    assert (phase.steps, phase.pilot_steps, refit.steps) == expected
+
+
+def test_a_given_rate_is_that_of_all_parts(refitting):
+    _, phase, refit = refitting("learning_rate=0.25")
+    assert (phase.learning_rate, phase.candidates) == (0.25, ())
+    assert refit.learning_rate == REFIT_RATE * 0.25
+
+
+ENOUGH = {"num_validation": 20, "num_holdout": 20, "is_pretrained": True}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "changes", "reason"),
+    [
+        ((), {}, None),
+        ((), {"num_holdout": 0}, "without a holdout"),
+        ((), {"num_validation": 0}, "no validation examples"),
+        ((), {"is_pretrained": False}, "random weights"),
+        (("training.early_stopping=2",), {}, "`training.early_stopping`"),
+        (("training.soup=2",), {}, "`training.soup`"),
+        (("training.wise_ft=true",), {}, "`training.wise_ft`"),
+        (("training.schedule=plateau",), {}, "`training.schedule=plateau`"),
+    ],
+)
+def test_validation_is_learnt_from_where_nothing_else_needs_it(overrides, changes, reason):
+    pipeline = load_pipeline(None, overrides)
+    found = find_obstacle(pipeline.training, **ENOUGH | changes)
+    assert reason in found if reason else found is None
+    assert refits(pipeline.strategy, pipeline.training, **ENOUGH | changes) == (reason is None)
+
+
+@pytest.mark.parametrize("override", ["strategy.refit=false", "strategy.name=lp_ft"])
+def test_it_is_not_learnt_from_where_nobody_wants_it(override):
+    pipeline = load_pipeline(None, [override])
+    assert not refits(pipeline.strategy, pipeline.training, **ENOUGH)

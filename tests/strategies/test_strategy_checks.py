@@ -198,3 +198,22 @@ def test_all_contradictions_are_told_at_once():
         "training.warmup",
     ):
         assert f"  - {path}: " in message
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        (
+            "training.early_stopping=3",
+            "`training.early_stopping` chooses weights on",
+        ),
+        ("training.schedule=plateau", "goes by the loss on the validation"),
+        ("strategy.name=full", "strategy.refit: has an effect under `name: auto` alone"),
+    ],
+)
+def test_a_refit_on_what_is_still_needed_for_choices_is_refused(override, reason):
+    assert reason in refusal("strategy.refit=true", override)
+
+
+def test_a_refit_of_random_weights_is_refused():
+    assert "nothing is chosen on validation" in refusal("strategy.refit=true", is_pretrained=False)

@@ -84,7 +84,7 @@ def fit(make_inputs, splits, tmp_path, display) -> Callable[..., object]:
         if make_input is None:
             make_input = make_inputs(assembled, training=config, phases=(phase,)).for_phase
         compiled = compile_phase(
-            assembled, phase, config, make_input, train_targets=splits.train.targets
+            assembled, phase, config, make_input, learnt_targets=splits.train.targets
         )
         return fit_compiled(
             compiled, folder=tmp_path / "phase", display=display, title="Phase 1 of 1", **options
@@ -105,7 +105,6 @@ def run_phase(make_inputs, splits, tmp_path, display) -> Callable[..., object]:
             Forward(assembled.model, assembled.head.activate),
             config,
             inputs,
-            train_targets=splits.train.targets,
             display=display,
         )
         return runner.run(phase, folder=tmp_path / phase.name, title="Phase 1 of 1")

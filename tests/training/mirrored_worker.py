@@ -81,7 +81,7 @@ def fit(case: str, name: str) -> tuple[dict[str, Any], list[np.ndarray]]:
             Phase("full", assembled.blocks.names, 0.05, 6, 3),
             training,
             lambda phase: given,
-            train_targets=TARGETS,
+            learnt_targets=TARGETS,
         )
         fitted = fit_compiled(
             compiled,

@@ -191,7 +191,7 @@ def compile_it(splits):
             lambda phase: PhaseInput(
                 assembled.model, data.repeat(phase.epochs).skip, validation, "pixels"
             ),
-            train_targets=targets,
+            learnt_targets=targets,
         )
 
     return make

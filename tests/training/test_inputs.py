@@ -381,3 +381,39 @@ def test_features_in_float16_are_those_in_float32_rounded(make_inputs, tiny_asse
     assert exact.dtype == rounded.dtype == np.float32
     assert not np.array_equal(exact, rounded)
     assert np.allclose(exact, rounded, rtol=2**-11, atol=1e-6)
+
+
+LEARNT = ("train", "validation")
+
+
+@pytest.mark.parametrize("cache", ["memory", "none"])
+def test_a_phase_can_learn_from_validation_too(
+    make_inputs, tiny_assembled, make_phase, splits, data, cache
+):
+    count = len(splits.train) + len(splits.validation)
+    steps = -(-count // 8)
+    phase = make_phase("deep", *BLOCKS, learns_from=LEARNT, steps=steps, steps_per_epoch=steps)
+    inputs = make_inputs(
+        tiny_assembled, phases=(phase,), data=data.model_copy(update={"cache": cache})
+    )
+    given = inputs.for_phase(phase)
+    assert given.validation is None
+    found, learnt = rows(given.train(0)), [rows(inputs.in_order(split)) for split in LEARNT]
+    assert len(found) == count
+    assert sorted(map(bytes, found)) == sorted(map(bytes, np.concatenate(learnt)))
+    assert len(inputs.examples(phase).targets) == count
+
+
+def test_a_head_can_be_solved_and_fitted_on_validation_too(
+    make_inputs, tiny_assembled, make_phase, display
+):
+    inputs = make_inputs(tiny_assembled)
+    phase = make_phase("head", learns_from=LEARNT, method="solve", steps=0)
+    expected = np.concatenate([vectors(tiny_assembled, inputs, split) for split in LEARNT])
+    assert np.allclose(inputs.vectors(phase), expected, atol=1e-4)
+    trained = inputs.for_phase(make_phase("head", learns_from=LEARNT, steps=3, steps_per_epoch=3))
+    assert trained.validation is None
+    found = rows(trained.train(0))
+    assert np.allclose(np.sort(found, axis=0), np.sort(expected, axis=0), atol=1e-4)
+    assert "Features of train: done" in display.console.file.getvalue()
+    assert "(stored by this run)" in display.console.file.getvalue()

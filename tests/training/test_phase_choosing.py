@@ -12,7 +12,7 @@ import pytest
 from kft.config import LoraConfig, TrainingConfig
 from kft.features import Forward
 from kft.model import HEAD, find_factors
-from kft.training import seed_everything
+from kft.training import FittedPhase, PhaseRunner, seed_everything, settle
 from kft.training.averaging import Judge
 from kft.training.fitting import compile_phase
 
@@ -94,7 +94,7 @@ def test_the_chosen_rate_goes_on_from_its_trial(
         phase,
         PLAIN,
         make_inputs(by_hand, phases=(phase,)).for_phase,
-        train_targets=splits.train.targets,
+        learnt_targets=splits.train.targets,
     )
     compiled.restart(steps=2)
     compiled.run(steps=2, is_validated=False)
@@ -245,3 +245,56 @@ def test_an_interpolation_of_low_rank_factors_is_one_of_the_merged_weights(
     assembled.model.set_weights(mean)
     assert judge(assembled).loss == pytest.approx(halfway["loss"], rel=1e-3)
     assert math.isfinite(halfway["loss"])
+
+
+# What follows and depends on what came of the phase before
+
+
+def make_runner(assembled, config, make_inputs, display, phases):
+    inputs = make_inputs(assembled, training=config, phases=phases)
+    answers = Forward(assembled.model, assembled.head.activate)
+    return PhaseRunner(assembled, answers, config, inputs, display=display)
+
+
+@pytest.mark.parametrize(
+    ("changes", "traces"),
+    [({}, 0), ({"l2_sp": 0.01}, 1), ({"class_weights": "balanced"}, 1), ({"ema": 0.5}, 0)],
+)
+def test_a_phase_takes_over_the_traced_step_of_the_one_before_and_ends_as_with_its_own(
+    assemble_tiny,
+    make_phase,
+    make_inputs,
+    display,
+    bits,
+    tmp_path,
+    restored_globals,
+    changes,
+    traces,
+):
+    config = TrainingConfig(global_batch_size=8, **changes)
+    seed_everything(0)
+    one, other = assemble_tiny(), assemble_tiny()
+    first = make_phase("deep", "stage4", HEAD, augmentation="light")
+    more = {"learns_from": ("train", "validation"), "steps": 5, "steps_per_epoch": 3}
+    then = replace(first, name="then", learning_rate=3e-3, **more)
+    together = make_runner(one, config, make_inputs, display, (first, then))
+    apart = [make_runner(other, config, make_inputs, display, (first, then)) for _ in range(2)]
+    fitted = []
+    for phase, alone in zip((first, then), apart, strict=True):
+        fitted.append(together.run(phase, folder=tmp_path / phase.name, title=phase.name))
+        alone.run(phase, folder=tmp_path / "alone" / phase.name, title=phase.name)
+    assert [each.traces for each in fitted] == [1, traces]
+    assert bits(one) == bits(other)
+    histories = [tmp_path / name / "then/history.csv" for name in (".", "alone")]
+    assert histories[0].read_text() == histories[1].read_text()
+
+
+def test_what_follows_is_settled_by_what_came_before(make_phase):
+    probe = make_phase("refit", method="solve", steps=0)
+    planned = make_phase("refit", "stage4", HEAD, otherwise=probe, rate_of_before=0.5)
+    chosen = make_phase("deep", "stage4", HEAD, learning_rate=0.2)
+    before = FittedPhase(chosen, [], 0.0, "pixels", ())
+    settled = settle(planned, before)
+    assert (settled.learning_rate, settled.otherwise) == (0.1, None)
+    assert settle(planned, replace(before, is_undone=True)) is probe
+    assert settle(chosen, None) is chosen

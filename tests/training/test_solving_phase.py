@@ -39,7 +39,7 @@ def solve(assemble_tiny, make_phase, tmp_path, display):
             make_phase("linear_probe", method="solve", steps=0),
             TrainingConfig(**training),
             lambda phase: VECTORS,
-            train_targets=targets,
+            learnt_targets=targets,
             folder=tmp_path / "phase",
             display=display,
             title="Phase 1 of 1",

@@ -8,11 +8,13 @@ import shutil
 import signal
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from rich.console import Console
 
-from kft.config import dump_pipeline, load_pipeline
+from kft.backbones import load_backbone, save_backbone
+from kft.config import BackboneConfig, dump_pipeline, load_pipeline
 from kft.errors import RunError
 from kft.runs import RunDirectory
 from kft.runs.checkpoints import Checkpoints
@@ -30,13 +32,22 @@ SMALL = (
     "training.checkpoint_every=1 steps",
     "export.enabled=false",
 )
+# In place of random weights: `auto` has nothing to choose about these.
+PRETRAINED = "backbone.name=PRETRAINED"
 # Each with what could be lost: dropout's state, averages, waiting epochs, the choice of a trial.
 KINDS = {
     "solved, then full": ("strategy.name=lp_ft", "strategy.duration=2"),
     "a rate that is tried": (
+        PRETRAINED,
         "strategy.name=auto",
         "strategy.duration=14 steps",
         "training.schedule=plateau",
+    ),
+    "what won goes on with validation": (
+        PRETRAINED,
+        "strategy.name=auto",
+        "strategy.duration=12 steps",
+        "data.augmentation=light",
     ),
     "averages and the best epochs": (
         "strategy.name=lp_ft",
@@ -88,8 +99,23 @@ def begin(photos, tmp_path, monkeypatch):
 
 def begin_there(data: Path, *settings: str, run_id: str) -> RunDirectory:
     """Train in the present folder."""
-    pipeline = load_pipeline(str(data), (*SMALL, *settings))
+    own = SMALL
+    if PRETRAINED in settings:
+        own = (*(each for each in SMALL if not each.startswith("backbone.")), saved_backbone(data))
+    settings = tuple(each for each in settings if each != PRETRAINED)
+    pipeline = load_pipeline(str(data), (*own, *settings))
     return train(pipeline, make_display(), run_id=run_id).run
+
+
+def saved_backbone(data: Path) -> str:
+    """The setting of a backbone beside the data, which is made where it is not there."""
+    path = data.parent / "backbone"
+    if not path.exists():
+        keras.utils.set_random_seed(0)
+        options = {"width": 4}
+        config = BackboneConfig(name="small_cnn", weights="random", input_size=16, options=options)
+        save_backbone(load_backbone(config), path)
+    return f"backbone.name={path}"
 
 
 class StopAtWrite:

@@ -102,20 +102,42 @@ def test_a_strategy_runs_its_phases_and_learns(place, tmp_path, name, overrides,
 def test_auto_keeps_fine_tuning_where_a_probe_cannot_tell_what_it_can(place, tmp_path):
     photos = make_hues(tmp_path / "hues")
     finished = run(place, tmp_path, photos=photos, backbone="blind")
-    probe, fine_tuned = finished.fitted
+    probe, fine_tuned, refit = finished.fitted
     assert probe.facts["solution"]["path"][0]["score"] < 0.7
     assert not fine_tuned.is_undone
     assert fine_tuned.facts["comparison"]["is_better"]
+    assert (refit.phase.method, refit.phase.learns_from) == ("fit", ("train", "validation"))
+    assert refit.phase.learning_rate == fine_tuned.phase.learning_rate / 2
+    # The step is that of the phase before.
+    assert (fine_tuned.traces, refit.traces) == (1, 0)
     assert finished.evaluation.figures["accuracy"] > 0.9
+    # What was learnt from is not judged.
+    assert list(finished.evaluations) == ["holdout"]
 
 
 def test_auto_keeps_the_probe_where_there_is_nothing_more_to_learn(place, tmp_path):
     photos = make_hues(tmp_path / "hues", names=("left", "right"))
     finished = run(place, tmp_path, photos=photos)
     assert finished.fitted[1].is_undone
+    probe, _, refit = finished.fitted
+    assert refit.phase.method == "solve"
+    solved_on = [each.facts["solution"]["num_cross_validated"] for each in (probe, refit)]
+    assert solved_on == [48, 48 + 16]
+    kept = run(place, tmp_path, "strategy.refit=false", photos=photos)
+    assert kept.fitted[1].is_undone
+    assert list(kept.evaluations) == ["validation", "holdout"]
     probe_alone = run(place, tmp_path, "strategy.name=linear_probe", photos=photos)
-    kept, alone = (load_trained(f.run).model.get_weights() for f in (finished, probe_alone))
-    assert all(np.array_equal(a, b) for a, b in zip(kept, alone, strict=True))
+    weights = [load_trained(each.run).model.get_weights() for each in (kept, probe_alone)]
+    assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [("data.holdout=0", "without a holdout"), ("data.validation=0", "no validation examples")],
+)
+def test_a_refit_that_the_splits_do_not_allow_is_refused(place, tmp_path, override, reason):
+    with pytest.raises(ConfigError, match=rf"strategy\.refit: .*{reason}"):
+        run(place, tmp_path, "strategy.refit=true", override)
 
 
 def test_a_warmup_that_a_phase_has_no_room_for_is_told_before_the_first(place, tmp_path):

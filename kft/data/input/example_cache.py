@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Protocol
 
@@ -14,6 +14,13 @@ import tensorflow as tf
 # tf.data copies the tensors that a function of it uses, for each iterator: only small ones are
 # given to it as tensors. It reads arrays by a call, some 0.1 ms a batch slower.
 _LARGEST_TENSOR_BYTES = 64_000_000
+
+
+class Cache(Protocol):
+    """What was made of each example, by its index."""
+
+    def gather(self, indices: tf.Tensor, epoch: tf.Tensor | int = 0) -> tf.Tensor:
+        """The values of the examples at `indices` (batch), each as it is in its epoch."""
 
 
 class ExampleCache:
@@ -45,6 +52,27 @@ class ExampleCache:
         view = tf.cast(epoch, tf.int64) % self.num_views
         values = self._rows.gather(view * self.num_examples + tf.cast(indices, tf.int64))
         return tf.cast(values, tf.float32) if values.dtype == tf.float16 else values
+
+
+class JoinedCache:
+    """Several caches as one: the examples of each come after those of the one before."""
+
+    def __init__(self, parts: Sequence[ExampleCache]) -> None:
+        self._parts = tuple(parts)
+        self._starts = np.cumsum([0, *(part.num_examples for part in parts)])
+
+    def gather(self, indices: tf.Tensor, epoch: tf.Tensor | int = 0) -> tf.Tensor:
+        """As of `ExampleCache`."""
+        indices = tf.cast(indices, tf.int64)
+        epochs = tf.broadcast_to(tf.cast(epoch, tf.int64), tf.shape(indices))
+        places, found = [], []
+        for part, (start, stop) in zip(self._parts, pairwise(self._starts), strict=True):
+            own = tf.where((indices >= start) & (indices < stop))[:, 0]
+            places.append(own)
+            found.append(part.gather(tf.gather(indices, own) - start, tf.gather(epochs, own)))
+        # Each place is that of one value.
+        order = tf.argsort(tf.concat(places, axis=0))
+        return tf.gather(tf.concat(found, axis=0), order)
 
 
 class _Rows(Protocol):

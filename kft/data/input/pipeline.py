@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kft.data.input.augmentation import Augmentation
-from kft.data.input.example_cache import ExampleCache
+from kft.data.input.example_cache import Cache
 from kft.data.input.mixing import Mixing
 from kft.data.input.order import Sampling, make_order
 from kft.data.input.pixels import Decoder, read_pixels, refuse_changed
@@ -29,7 +29,7 @@ def make_dataset(
     decoder: Decoder,
     *,
     batch_size: int,
-    cache: ExampleCache | None = None,
+    cache: Cache | None = None,
     shuffle_seed: int | None = None,
     sampling: Sampling = "natural",
     epochs: int = 1,
@@ -107,7 +107,7 @@ def make_view_dataset(
     view: int,
     batch_size: int,
     chosen: np.ndarray | None = None,
-    cache: ExampleCache | None = None,
+    cache: Cache | None = None,
     augmentation: Augmentation | None = None,
     seed: int = 0,
     service: DataService | None = None,
@@ -146,7 +146,7 @@ def make_view_dataset(
 def _make_reader(
     examples: Examples,
     decoder: Decoder,
-    cache: ExampleCache | None,
+    cache: Cache | None,
     service: DataService | None,
 ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """(times, indices), both (batch) -> pixels or activations (batch, …)."""

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from kft.data.input import example_cache
-from kft.data.input.example_cache import ExampleCache
+from kft.data.input.example_cache import ExampleCache, JoinedCache
 
 VIEWS, EXAMPLES = 3, 10
 
@@ -87,3 +87,23 @@ def test_a_large_array_is_not_copied(values, monkeypatch):
     cache = ExampleCache(values)
     values[0, 3] = 9.0
     assert (cache.gather(tf.constant([3])).numpy() == 9.0).all()
+
+
+@pytest.mark.parametrize("indices", [[0], [14, 3, 9, 10, 3, 0], [12, 11], [9, 8, 0], []])
+def test_joined_caches_are_one_after_the_other(cache, indices):
+    more = np.random.default_rng(1).normal(size=(1, 5, 2, 5)).astype(np.float32)
+    joined = JoinedCache([cache, ExampleCache(more)])
+
+    def expect(epoch: int) -> np.ndarray:
+        first = cache.gather(tf.range(EXAMPLES), epoch).numpy()
+        return np.concatenate([first, more[0]])[np.array(indices, int)]
+
+    for epoch in (0, 4):
+        found = joined.gather(tf.constant(indices, tf.int64), tf.constant(epoch, tf.int64))
+        assert np.array_equal(found, expect(epoch))
+
+
+def test_joined_caches_know_the_epoch_of_each_example(values):
+    joined = JoinedCache([ExampleCache(values), ExampleCache(values[:1] + 100)])
+    found = joined.gather(tf.constant([12, 4, 5]), tf.constant([2, 1, 5]))
+    assert np.array_equal(found, [values[0, 2] + 100, values[1, 4], values[2, 5]])
