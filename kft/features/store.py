@@ -146,19 +146,36 @@ def load_or_extract(
     )
 
 
-def fits_store(cut: Cut, *, num_examples: int, num_views: int, config: FeaturesConfig) -> bool:
-    """Whether limit and disk have room for what `load_or_extract` writes at this cut."""
-    num_bytes = _least_bytes(_shape(cut, num_examples, num_views), config)
-    return num_bytes <= most_bytes(limit_bytes(config))
+def fits_store(
+    cut: Cut,
+    *,
+    num_examples: int,
+    num_views: int,
+    config: FeaturesConfig,
+    in_parts: bool = False,
+) -> bool:
+    """Whether limit and disk have room for what `load_or_extract` writes at this cut.
+
+    Args:
+        cut: Where the prefix ends.
+        num_examples: To be stored.
+        num_views: Of each.
+        config: The pipeline's `features` section.
+        in_parts: Several workers compute them, whose parts are there beside the whole.
+    """
+    shape = _shape(cut, num_examples, num_views)
+    return _needed_bytes(shape, config, in_parts) <= most_bytes(limit_bytes(config))
 
 
-def check_store(cut: Cut, *, num_examples: int, config: FeaturesConfig) -> None:
+def check_store(
+    cut: Cut, *, num_examples: int, config: FeaturesConfig, in_parts: bool = False
+) -> None:
     """As `fits_store` of one view, for what has no other way.
 
     Raises:
         ConfigError: There is no room for it.
     """
-    num_bytes = _least_bytes(_shape(cut, num_examples, num_views=1), config)
+    num_bytes = _needed_bytes(_shape(cut, num_examples, num_views=1), config, in_parts)
     check_space(num_bytes, limit_bytes(config), what=_describe(cut))
 
 
@@ -178,6 +195,11 @@ def _describe(cut: Cut) -> str:
 def _least_bytes(shape: tuple[int, ...], config: FeaturesConfig) -> int:
     """Of the activations, in float16 where that is asked for or may come out."""
     return math.prod(shape) * (4 if _asked_dtype(shape, config) == "float32" else 2)
+
+
+def _needed_bytes(shape: tuple[int, ...], config: FeaturesConfig, in_parts: bool) -> int:
+    """Of the activations, with the parts that they are put together of, which are float32."""
+    return _least_bytes(shape, config) + (4 * math.prod(shape) if in_parts else 0)
 
 
 def _asked_dtype(shape: tuple[int, ...], config: FeaturesConfig) -> str:

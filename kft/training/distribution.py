@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import keras
@@ -93,13 +93,20 @@ def check_batch_size(replicas: int, global_batch_size: int) -> None:
         )
 
 
-def check_replicas(replicas: int, training: TrainingConfig, phases: Sequence[Phase] = ()) -> None:
+def check_replicas(
+    replicas: int,
+    training: TrainingConfig,
+    phases: Sequence[Phase] = (),
+    *,
+    count: Callable[[Phase], int] = lambda phase: 0,
+) -> None:
     """Refuse what several replicas cannot do together as one would.
 
     Args:
         replicas: In all processes.
         training: The pipeline's `training` section.
         phases: As planned.
+        count: How many examples a phase learns from.
 
     Raises:
         ConfigError: With the reason.
@@ -113,11 +120,26 @@ def check_replicas(replicas: int, training: TrainingConfig, phases: Sequence[Pha
         )
     for phase in phases:
         if phase.batch_norm == "trainable":
-            raise ConfigError(
-                f"phase {phase.name!r}: batch_norm 'trainable' over {replicas} replicas would "
-                "train on statistics of each replica's part of the batch. Use batch_norm 'frozen', "
-                "or one device."
-            )
+            _check_statistics(phase, replicas, training, count(phase))
+
+
+def _check_statistics(
+    phase: Phase, replicas: int, training: TrainingConfig, num_examples: int
+) -> None:
+    """Batch statistics are of the whole batch; each example must be in it once."""
+    where = f"phase {phase.name!r}: batch_norm 'trainable' over {replicas} replicas"
+    if training.accumulation > 1:
+        raise ConfigError(
+            f"{where} takes the statistics of a whole batch, which `training.accumulation` takes "
+            "apart. Use batch_norm 'frozen', or no accumulation."
+        )
+    last = num_examples % training.batch_size
+    if last % replicas:
+        raise ConfigError(
+            f"{where}: the last batch of an epoch has {last} examples, which do not divide among "
+            "them, and filled up its statistics would be others. Use another "
+            "`training.global_batch_size`, batch_norm 'frozen', or one device."
+        )
 
 
 def seed_everything(seed: int, *, deterministic: bool = True) -> None:

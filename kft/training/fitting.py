@@ -35,7 +35,7 @@ from kft.training.inputs import PhaseInput
 from kft.training.lora import add_lora, merge_lora
 from kft.training.optimizers import block_rates, make_optimizer, reset_optimizer
 from kft.training.progress import Display
-from kft.training.replicas import spread
+from kft.training.replicas import spread, whole_statistics
 from kft.training.schedules import resolve_warmup
 from kft.training.snapshots import Snapshot, Weights, find_moving
 from kft.training.trainer import FitModel, WeightAverages
@@ -154,7 +154,8 @@ class CompiledPhase:
         if is_validated and self.given.validation is not None:
             validation = spread(self.given.validation.own)
             validation_steps = self.given.validation.num_batches
-        with nullcontext() if recorder is None else recorder.stop.deferred():
+        deferred = nullcontext() if recorder is None else recorder.stop.deferred()
+        with deferred, whole_statistics(self.model):
             for part in [] if is_over else plan_fits(done, steps, self.phase.steps_per_epoch):
                 batches = self.given.train(first_step + part.start)
                 self.model.fit(

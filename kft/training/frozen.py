@@ -17,6 +17,7 @@ def find_stored_cut(
     features: FeaturesConfig,
     *,
     num_examples: int,
+    in_parts: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Cut | None:
     """The cut whose activations a phase is fitted on, or None where it starts from pixels.
@@ -28,7 +29,8 @@ def find_stored_cut(
         assembled: The whole model.
         phase: As planned.
         features: The pipeline's `features` section.
-        num_examples: Of the training split.
+        num_examples: That the phase learns from.
+        in_parts: Several workers compute the activations.
         say: Told where there is no room.
     """
     if not features.enabled:
@@ -38,7 +40,13 @@ def find_stored_cut(
     cut, num_views = find_cut(assembled, phase.trainable), count_views(phase, features)
     if cut is None:
         return None
-    if fits_store(cut, num_examples=num_examples, num_views=num_views, config=features):
+    if fits_store(
+        cut,
+        num_examples=num_examples,
+        num_views=num_views,
+        config=features,
+        in_parts=in_parts,
+    ):
         return cut
     if say is not None:
         say(
@@ -55,7 +63,12 @@ def count_views(phase: Phase, features: FeaturesConfig) -> int:
 
 
 def check_vectors(
-    assembled: Assembled, phases: Sequence[Phase], features: FeaturesConfig, *, num_examples: int
+    assembled: Assembled,
+    phases: Sequence[Phase],
+    features: FeaturesConfig,
+    *,
+    num_examples: int,
+    in_parts: bool = False,
 ) -> None:
     """That the feature vectors which a phase is solved on can be stored.
 
@@ -64,6 +77,7 @@ def check_vectors(
         phases: As planned.
         features: The pipeline's `features` section.
         num_examples: Of the training split.
+        in_parts: Several workers compute them.
 
     Raises:
         ConfigError: There is no room for them.
@@ -74,7 +88,7 @@ def check_vectors(
         cut = find_cut(assembled, phase.trainable)
         assert cut is not None
         try:
-            check_store(cut, num_examples=num_examples, config=features)
+            check_store(cut, num_examples=num_examples, config=features, in_parts=in_parts)
         except ConfigError as error:
             raise ConfigError(
                 f"{error} Or train the head by steps: `strategy.probe=trained`, or `method: fit` "

@@ -230,7 +230,12 @@ class InputMaker:
     def _find_cut(self, phase: Phase, say: Callable[[str], None] | None = None) -> Cut | None:
         num_examples = len(self.examples(phase))
         cut = find_stored_cut(
-            self._assembled, phase, self._features, num_examples=num_examples, say=say
+            self._assembled,
+            phase,
+            self._features,
+            num_examples=num_examples,
+            in_parts=self._workers.count > 1,
+            say=say,
         )
         # Whether there is room, the disks of several workers may say differently.
         if not self._workers.ask_chief(lambda: cut is not None):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -30,6 +33,27 @@ def spread(batches: tf.data.Dataset) -> tf.data.Dataset:
     if distribution.num_replicas_in_sync == 1:
         return batches
     return distribution.distribute_datasets_from_function(lambda context: batches)
+
+
+@contextmanager
+def whole_statistics(model: keras.Model) -> Iterator[None]:
+    """While a step is traced: normalisation takes its statistics over all replicas' examples.
+
+    Args:
+        model: Whose batch normalisation layers may train.
+    """
+    layers: list[Any] = []
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        every = model._flatten_layers()
+        layers = [each for each in every if isinstance(each, keras.layers.BatchNormalization)]
+    before = [layer.synchronized for layer in layers]
+    try:
+        for layer in layers:
+            layer.synchronized = True
+        yield
+    finally:
+        for layer, was in zip(layers, before, strict=True):
+            layer.synchronized = was
 
 
 def take_sums(variable: Any, workers: Workers) -> np.ndarray:

@@ -141,12 +141,20 @@ def make_plan(
         make_supervised(head, training, splits.train.targets)
         assembled = assemble(backbone, head)
     phases = plan_phases(_make_setting(pipeline, assembled, splits, traits))
-    check_vectors(assembled, phases, pipeline.features, num_examples=len(splits.train))
+    check_vectors(
+        assembled,
+        phases,
+        pipeline.features,
+        num_examples=len(splits.train),
+        in_parts=workers.count > 1,
+    )
     for phase in phases:
         if phase.method == "fit":
             resolve_warmup(training, phase, num_examples=len(splits.join(phase.learns_from)))
-    _check_batch_norm(phases, assembled)
-    check_replicas(replicas, training, phases)
+    _check_batch_norm(phases, assembled, replicas)
+    check_replicas(
+        replicas, training, phases, count=lambda phase: len(splits.join(phase.learns_from))
+    )
     spec = backbone.input_spec
     decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data)
     return Plan(pipeline, splits, assembled, phases, decoder, distribution, workers)
@@ -211,14 +219,19 @@ def _refits(pipeline: Pipeline, splits: Splits, *, is_pretrained: bool) -> bool:
     return refits(strategy, training, is_pretrained=is_pretrained, **counts)
 
 
-def _check_batch_norm(phases: tuple[Phase, ...], assembled: Assembled) -> None:
+def _check_batch_norm(phases: tuple[Phase, ...], assembled: Assembled, replicas: int) -> None:
+    if not any(isinstance(block.layers[0], HubBlock) for block in assembled.blocks.blocks):
+        return
     for phase in phases:
         if phase.batch_norm == "frozen":
             continue
-        frozen = set(assembled.blocks.names) - set(phase.trainable)
-        if frozen and any(
-            isinstance(block.layers[0], HubBlock) for block in assembled.blocks.blocks
-        ):
+        if replicas > 1:
+            raise ConfigError(
+                f"phase {phase.name!r}: batch_norm 'trainable' over {replicas} replicas. A hub "
+                "module takes the statistics of each replica's part of a batch. Use batch_norm "
+                "'frozen', or one device."
+            )
+        if set(assembled.blocks.names) - set(phase.trainable):
             raise ConfigError(
                 f"phase {phase.name!r}: batch_norm 'trainable' with frozen blocks. A hub module "
                 "has one switch for the statistics of all its blocks: train them all, or use "

@@ -91,8 +91,13 @@ def test_what_replicas_cannot_do_together_is_refused_with_the_reason():
     check_replicas(2, TrainingConfig(), [replace(trainable, batch_norm="frozen")])
     with pytest.raises(ConfigError, match="XLA compiles the step of one device, not of 2"):
         check_replicas(2, TrainingConfig(jit_compile=True))
-    with pytest.raises(ConfigError, match="phase 'deep': batch_norm 'trainable' over 2 replicas"):
-        check_replicas(2, TrainingConfig(), [trainable])
+    # 35 examples in batches of 8 end with 3, and those of 36 with 4.
+    config = TrainingConfig(global_batch_size=8)
+    check_replicas(2, config, [trainable], count=lambda phase: 36)
+    with pytest.raises(ConfigError, match=r"phase 'deep': .*last batch of an epoch has 3 examples"):
+        check_replicas(2, config, [trainable], count=lambda phase: 35)
+    with pytest.raises(ConfigError, match=r"which `training\.accumulation` takes apart"):
+        check_replicas(2, config.model_copy(update={"accumulation": 2}), [trainable])
 
 
 def test_an_op_that_cannot_give_the_same_bits_twice_is_named():

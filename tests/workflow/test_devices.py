@@ -62,6 +62,16 @@ KINDS = {
         "strategy.layer_decay=0.7",
         *SLOWLY,
     ),
+    "statistics of the whole batch": (
+        "strategy.name=full",
+        "strategy.duration=3",
+        "strategy.learning_rate=0.001",
+        "strategy.batch_norm=trainable",
+        # So that the last batch divides among the devices.
+        "data.holdout=0.25",
+        "data.validation=0.25",
+        "training.global_batch_size=8",
+    ),
     "low rank": ("strategy.name=lora", "strategy.duration=3", "strategy.learning_rate=0.001"),
     "biases": ("strategy.name=bitfit", "strategy.duration=3", *SLOWLY),
     "the block that is best": ("strategy.name=surgical", "strategy.duration=3", *SLOWLY),
