@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from measuring import call
-from pictures import BACKBONE, SIZE, WEIGHTS, find_data_set
+from pictures import BACKBONE, SIZE, WEIGHTS, Given, find_data_set
 from report import (
     make_parser,
     median_cell,
@@ -20,31 +20,6 @@ from report import (
 
 MODEL = (*BACKBONE, f"backbone.input_size={SIZE}")
 PROBE = (*MODEL, "strategy.name=linear_probe", "data.validation=0")
-
-
-@dataclass(frozen=True)
-class Given:
-    """A data set that is split already.
-
-    Attributes:
-        name: In tables.
-        folder: Of `train` and the holdout.
-        holdout: Its folder's name.
-    """
-
-    name: str
-    folder: Path
-    holdout: str
-
-    @property
-    def settings(self) -> tuple[str, ...]:
-        """Of kft's pipeline."""
-        return ("data.validation=0", f"data.folders.holdout={self.holdout}")
-
-    @property
-    def num_pictures(self) -> int:
-        """To learn from."""
-        return sum(1 for _ in (self.folder / "train").rglob("*.*"))
 
 
 @dataclass(frozen=True)

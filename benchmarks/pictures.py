@@ -8,10 +8,38 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kft.config import load_pipeline
+from kft.data import load_splits
+
 # MobileNetV2 0.35 by its .h5 weights.
 BACKBONE = ("backbone.name=mobilenet_v2", "backbone.options.alpha=0.35")
 SIZE = 160
 WEIGHTS = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
+
+
+@dataclass(frozen=True)
+class Given:
+    """A data set that is split already.
+
+    Attributes:
+        name: In tables.
+        folder: Of `train` and the holdout.
+        holdout: Its folder's name.
+    """
+
+    name: str
+    folder: Path
+    holdout: str
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Of kft's pipeline."""
+        return ("data.validation=0", f"data.folders.holdout={self.holdout}")
+
+    @property
+    def num_pictures(self) -> int:
+        """To learn from."""
+        return sum(1 for _ in (self.folder / "train").rglob("*.*"))
 
 
 @dataclass(frozen=True)
@@ -43,6 +71,20 @@ def find_data_set(name: str, shared: Path, scratch: Path) -> DataSet:
     if name == "sign_digits":
         return DataSet(name, folder, ("data.holdout=0.3",))
     return DataSet(name, copy_part(folder, scratch / "cifar10", per_class=200))
+
+
+def arrange(data_set: DataSet, scratch: Path) -> Given:
+    """A data set as folders of training and holdout pictures, split as kft splits it."""
+    if (data_set.folder / "train").is_dir():
+        holdout = next(name for name in ("val", "holdout") if (data_set.folder / name).is_dir())
+        return Given(data_set.name, data_set.folder, holdout)
+    splits = load_splits(load_pipeline(str(data_set.folder), data_set.settings).data)
+    target = scratch / f"{data_set.name}-arranged"
+    parts = {"train": ("train", "validation"), "holdout": ("holdout",)}
+    for name, of_splits in parts.items():
+        for example_id in splits.join(of_splits).ids:
+            _copy([data_set.folder / example_id], (target / name / example_id).parent)
+    return Given(data_set.name, target, "holdout")
 
 
 def copy_part(source: Path, target: Path, *, per_class: int) -> Path:

@@ -114,8 +114,8 @@ def describe_phase(phase: Phase, before: Phase | None = None, *, num_adapted: in
     if phase.otherwise is not None and before is not None:
         splits = " and ".join(phase.learns_from)
         sentences.append(
-            f"Goes on from {before.name} with {splits}, at {phase.rate_of_before:g} of its rate; "
-            f"where {before.name} was undone, the probe is found anew from them instead."
+            f"Goes on from {before.name} with {splits}, at its rate; where {before.name} was "
+            "undone, the probe is found anew from them instead."
         )
     if phase.part == "bias_norm":
         sentences.append("Trains biases and normalisation alone (BitFit).")

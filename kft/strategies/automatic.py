@@ -16,11 +16,10 @@ AUTO_LAYER_DECAY = 0.9
 # Smaller sets are learnt in too few epochs for blended pictures to help.
 MIXUP_EXAMPLES = 20_000
 MIXUP_ALPHA = 0.2
-# The last part of fine-tuning sees the validation examples too. It begins where the rate had come
-# down to nothing: at half of the peak it need not undo much.
+# What learns from validation too, and how many steps it gets for each one before it. That one gets
+# them all: cut short, fine-tuning does not show on few validation examples that it pays.
 REFIT = "refit"
 REFIT_SHARE = 1 / 3
-REFIT_RATE = 0.5
 _ALL_TO_LEARN_FROM: tuple[SplitName, ...] = ("train", "validation")
 # What looks at validation while weights change.
 _ON_VALIDATION = ("early_stopping", "soup", "wise_ft")
@@ -33,7 +32,8 @@ def auto(setting: Setting) -> tuple[Phase, ...]:
     validation: the rates are tried in turn, and the first that after a
     quarter of the phase is not behind the probe, beyond chance, goes on.
     What won then learns from train and validation together, if there is a
-    holdout to judge it by: the last third of fine-tuning, or the probe anew.
+    holdout to judge it by: fine-tuning for a third more of its steps, or the
+    probe anew.
 
     Without validation examples there is nothing to choose on: the rate is
     that of `lp_ft`. A backbone of random weights is trained in full, since a
@@ -47,10 +47,8 @@ def auto(setting: Setting) -> tuple[Phase, ...]:
     probe, phase = linear_probe(setting), _fine_tune(setting)
     if not setting.num_validation:
         return (*probe, phase)
-    if setting.refit is None:
-        return (*probe, _with_choices(phase, setting))
-    phase = _with_choices(phase, setting, steps=phase.steps - round(REFIT_SHARE * phase.steps))
-    return (*probe, phase, _refit(setting.refit))
+    refit = () if setting.refit is None else (_refit(setting.refit),)
+    return (*probe, _with_choices(phase, setting), *refit)
 
 
 def refits(
@@ -107,10 +105,7 @@ def _fine_tune(setting: Setting, name: str = "fine_tune") -> Phase:
     )
 
 
-def _with_choices(phase: Phase, setting: Setting, *, steps: int | None = None) -> Phase:
-    # A quarter of the whole budget: a rate that will win may be far behind until then.
-    pilot_steps = setting.pilot_steps(phase.steps)
-    phase = replace(phase, steps=phase.steps if steps is None else max(1, steps))
+def _with_choices(phase: Phase, setting: Setting) -> Phase:
     if setting.config.learning_rate is not None:
         return replace(phase, must_beat_start=True)
     candidates = tuple(replace(phase, learning_rate=rate) for rate in AUTO_LEARNING_RATES)
@@ -118,7 +113,7 @@ def _with_choices(phase: Phase, setting: Setting, *, steps: int | None = None) -
         candidates[0],
         candidates=candidates,
         is_sequential=True,
-        pilot_steps=min(pilot_steps, phase.steps),
+        pilot_steps=setting.pilot_steps(phase.steps),
         must_beat_start=True,
     )
 
@@ -132,7 +127,5 @@ def _refit(setting: Setting) -> Phase:
         fine_tune,
         learns_from=_ALL_TO_LEARN_FROM,
         steps=max(1, round(REFIT_SHARE * fine_tune.steps)),
-        learning_rate=REFIT_RATE * fine_tune.learning_rate,
         otherwise=probe,
-        rate_of_before=REFIT_RATE,
     )

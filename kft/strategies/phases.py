@@ -44,9 +44,8 @@ class Phase:
         must_beat_start: Keep the weights the phase began with, unless it is
             better than they are beyond the confidence interval on validation.
         otherwise: What takes the place of this phase where the one before it
-            was undone; None for a phase that does not depend on that.
-        rate_of_before: With `otherwise`: its rate, as a share of the one that
-            was chosen before it.
+            was undone; where it was not, this one goes by the rate that was
+            chosen there. None for a phase that does not depend on that.
     """
 
     name: str
@@ -68,7 +67,6 @@ class Phase:
     pilot_steps: int = 0
     must_beat_start: bool = False
     otherwise: Phase | None = None
-    rate_of_before: float = 1.0
 
     @property
     def epochs(self) -> int:

@@ -85,5 +85,4 @@ def settle(phase: Phase, before: FittedPhase | None) -> Phase:
     assert before is not None, "the first phase depends on none"
     if before.is_undone:
         return phase.otherwise
-    share = phase.rate_of_before
-    return replace(phase, learning_rate=share * before.phase.learning_rate, otherwise=None)
+    return replace(phase, learning_rate=before.phase.learning_rate, otherwise=None)

@@ -298,7 +298,6 @@ def _of_step(phase: Phase) -> Phase:
         pilot_steps=0,
         must_beat_start=False,
         otherwise=None,
-        rate_of_before=1.0,
     )
 
 

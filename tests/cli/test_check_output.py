@@ -87,9 +87,9 @@ def test_what_must_beat_its_start_says_what_that_is():
 
 def test_what_goes_on_with_validation_says_what_that_depends_on():
     learns_from = ("train", "validation")
-    refit = replace(FULL, learns_from=learns_from, otherwise=PROBE, rate_of_before=0.5)
+    refit = replace(FULL, learns_from=learns_from, otherwise=PROBE)
     said = sentences(refit, replace(FULL, name="fine_tune"))
-    assert "Goes on from fine_tune with train and validation, at 0.5 of its rate" in said
+    assert "Goes on from fine_tune with train and validation, at its rate" in said
     assert "where fine_tune was undone, the probe is found anew" in said
 
 

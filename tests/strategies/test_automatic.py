@@ -6,7 +6,7 @@ import pytest
 
 from kft.config import AUTO_LEARNING_RATES, LEARNING_RATES, load_pipeline
 from kft.strategies import plan_phases
-from kft.strategies.automatic import AUTO_LAYER_DECAY, REFIT, REFIT_RATE, find_obstacle, refits
+from kft.strategies.automatic import AUTO_LAYER_DECAY, REFIT, find_obstacle, refits
 
 BLOCKS = ("stem", "stage1", "stage2", "head")
 
@@ -79,10 +79,10 @@ def refitting(make_setting):
     return plan_it
 
 
-def test_what_won_goes_on_with_all_examples_in_the_last_third_of_the_budget(refitting):
+def test_what_won_goes_on_with_all_examples_for_a_third_more_of_the_steps(refitting):
     probe, phase, refit = refitting()
-    assert (phase.steps, phase.pilot_steps, phase.learns_from) == (80, 30, ("train",))
-    assert {candidate.steps for candidate in phase.candidates} == {80}
+    assert (phase.steps, phase.pilot_steps, phase.learns_from) == (120, 30, ("train",))
+    assert {candidate.steps for candidate in phase.candidates} == {120}
     assert (refit.name, refit.learns_from) == (REFIT, ("train", "validation"))
     assert (refit.steps, refit.steps_per_epoch) == (52, 13)
     assert (refit.trainable, refit.multipliers) == (phase.trainable, phase.multipliers)
@@ -91,8 +91,8 @@ def test_what_won_goes_on_with_all_examples_in_the_last_third_of_the_budget(refi
     assert refit.otherwise == replace(probe, **own)
 
 
-@pytest.mark.parametrize(("steps", "expected"), [(30, (20, 7, 10)), (2, (1, 1, 1)), (1, (1, 1, 1))])
-def test_few_steps_leave_one_for_each_part(steps, expected, refitting):
+@pytest.mark.parametrize(("steps", "expected"), [(30, (30, 7, 10)), (2, (2, 1, 1)), (1, (1, 1, 1))])
+def test_it_takes_one_step_at_least(steps, expected, refitting):
     _, phase, refit = refitting(f"duration={steps} steps")
     assert (phase.steps, phase.pilot_steps, refit.steps) == expected
 
@@ -100,7 +100,7 @@ def test_few_steps_leave_one_for_each_part(steps, expected, refitting):
 def test_a_given_rate_is_that_of_all_parts(refitting):
     _, phase, refit = refitting("learning_rate=0.25")
     assert (phase.learning_rate, phase.candidates) == (0.25, ())
-    assert refit.learning_rate == REFIT_RATE * 0.25
+    assert refit.learning_rate == 0.25
 
 
 ENOUGH = {"num_validation": 20, "num_holdout": 20, "is_pretrained": True}

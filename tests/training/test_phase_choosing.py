@@ -291,10 +291,10 @@ def test_a_phase_takes_over_the_traced_step_of_the_one_before_and_ends_as_with_i
 
 def test_what_follows_is_settled_by_what_came_before(make_phase):
     probe = make_phase("refit", method="solve", steps=0)
-    planned = make_phase("refit", "stage4", HEAD, otherwise=probe, rate_of_before=0.5)
+    planned = make_phase("refit", "stage4", HEAD, otherwise=probe)
     chosen = make_phase("deep", "stage4", HEAD, learning_rate=0.2)
     before = FittedPhase(chosen, [], 0.0, "pixels", ())
     settled = settle(planned, before)
-    assert (settled.learning_rate, settled.otherwise) == (0.1, None)
+    assert (settled.learning_rate, settled.otherwise) == (0.2, None)
     assert settle(planned, replace(before, is_undone=True)) is probe
     assert settle(chosen, None) is chosen

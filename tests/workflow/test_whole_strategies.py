@@ -107,7 +107,7 @@ def test_auto_keeps_fine_tuning_where_a_probe_cannot_tell_what_it_can(place, tmp
     assert not fine_tuned.is_undone
     assert fine_tuned.facts["comparison"]["is_better"]
     assert (refit.phase.method, refit.phase.learns_from) == ("fit", ("train", "validation"))
-    assert refit.phase.learning_rate == fine_tuned.phase.learning_rate / 2
+    assert refit.phase.learning_rate == fine_tuned.phase.learning_rate
     # The step is that of the phase before.
     assert (fine_tuned.traces, refit.traces) == (1, 0)
     assert finished.evaluation.figures["accuracy"] > 0.9
