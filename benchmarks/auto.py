@@ -90,7 +90,7 @@ def main() -> None:
     )
     print(
         "Plain Keras here: all blocks for 12 epochs of AdamW 1e-3 on all training pictures, batch\n"
-        "norm at rest, light augmentation, in turns with kft: what of the seconds is this machine's.\n"
+        "norm at rest, light augmentation, in turns with kft: which seconds are this machine's.\n"
     )
     headings = ("data", "accuracy", "seconds (process)", "ended as", "best peer", "of its seconds")
     headings += ("plain Keras here: accuracy", "seconds", "kft's of its seconds")

@@ -28,8 +28,9 @@ from kft.training.fitting import (
     compile_phase,
     fit_compiled,
 )
-from kft.training.inputs import InputMaker, PhaseInput
+from kft.training.inputs import InputMaker
 from kft.training.lora import is_first_factor
+from kft.training.phase_input import PhaseInput
 from kft.training.progress import Display
 from kft.training.snapshots import Snapshot
 from kft.training.solving import solve_phase

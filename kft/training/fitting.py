@@ -16,8 +16,7 @@ import tensorflow as tf
 
 from kft.config import TrainingConfig
 from kft.data.input.waiting import Waiting
-from kft.errors import TrainingError
-from kft.model import HEAD, Assembled, BlockTable
+from kft.model import HEAD, Assembled
 from kft.objectives import make_supervised
 from kft.runs.atomic import write_json
 from kft.strategies import Phase
@@ -31,9 +30,10 @@ from kft.training.callbacks import (
 )
 from kft.training.epochs import OneTraining, plan_fits
 from kft.training.fitted import FittedPhase, describe_phase
-from kft.training.inputs import PhaseInput
 from kft.training.lora import add_lora, merge_lora
+from kft.training.movement import check_movement
 from kft.training.optimizers import block_rates, make_optimizer, reset_optimizer
+from kft.training.phase_input import PhaseInput
 from kft.training.progress import Display
 from kft.training.replicas import spread, whole_statistics
 from kft.training.schedules import resolve_warmup
@@ -373,41 +373,6 @@ def fit_compiled(
     )
     write_json(folder / "phase.json", describe_phase(fitted))
     return fitted
-
-
-def check_movement(
-    phase: Phase, before: dict[str, dict[str, bytes]], blocks: BlockTable
-) -> tuple[str, ...]:
-    """Prove that exactly what the phase declared has moved.
-
-    Returns:
-        Trainable variables that stayed, which a zero gradient explains.
-
-    Raises:
-        TrainingError: A variable moved that should rest, or a trainable
-            block did not move at all.
-    """
-    after = blocks.digests()
-    unmoved: list[str] = []
-    for block in blocks.blocks:
-        moved = {p for p, digest in after[block.name].items() if before[block.name][p] != digest}
-        may_move = set()
-        if block.name in phase.trainable:
-            may_move = blocks.movable(block.name, batch_norm=phase.batch_norm)
-        if moved - may_move:
-            raise TrainingError(
-                f"phase {phase.name!r}: {len(moved - may_move)} variables moved that it keeps "
-                f"frozen, among them {sorted(moved - may_move)[0]!r} of block {block.name!r}."
-            )
-        # An optimum may be where the head began.
-        if may_move and not moved and phase.method == "fit":
-            raise TrainingError(
-                f"phase {phase.name!r}: block {block.name!r} is trainable but none of its "
-                f"{len(may_move)} variables moved in {phase.steps} steps. Is its learning rate "
-                "too small, or is it cut off from the loss?"
-            )
-        unmoved.extend(sorted(may_move - moved))
-    return tuple(unmoved)
 
 
 def find_generators(model: keras.Model) -> list[keras.Variable]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -28,50 +26,12 @@ from kft.model import Assembled
 from kft.runs.arrays import join_mapped
 from kft.strategies import Phase
 from kft.training.frozen import count_views, find_stored_cut
+from kft.training.phase_input import PhaseInput, Validation
 from kft.training.progress import Display
 from kft.workers import ALONE, Workers
 
 # What a judge of less exact numbers looks at; more tell half a point of accuracy no better.
 NUM_JUDGED = 512
-
-
-@dataclass(frozen=True)
-class Validation:
-    """The validation split, as it is judged.
-
-    Attributes:
-        in_order: All batches.
-        own: This process's part of them.
-        num_batches: How many they are.
-    """
-
-    in_order: tf.data.Dataset
-    own: tf.data.Dataset
-    num_batches: int
-
-
-@dataclass(frozen=True)
-class PhaseInput:
-    """What one phase is fitted on.
-
-    Attributes:
-        model: The whole model, or the part after the cut.
-        train: First step -> this process's part of the batches from there on, over all epochs of
-            the phase.
-        validation: The validation split, or None where there is none or it is learnt from.
-        computed_from: 'pixels', or the name of the cut whose activations are stored.
-    """
-
-    model: keras.Model
-    train: Callable[[int], tf.data.Dataset]
-    validation: Validation | None
-    computed_from: str
-
-    @property
-    def targets(self) -> tf.TensorSpec:
-        """Shape and type of those of a batch."""
-        spec: tf.TensorSpec = self.train(0).element_spec[1]
-        return spec
 
 
 class InputMaker:

@@ -18,7 +18,7 @@ from kft.objectives import make_supervised
 from kft.runs.atomic import write_json
 from kft.strategies import Phase
 from kft.training.fitted import FittedPhase, describe_phase
-from kft.training.fitting import check_movement
+from kft.training.movement import check_movement
 from kft.training.progress import Display
 from kft.workers import ALONE, Workers
 

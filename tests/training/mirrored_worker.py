@@ -33,7 +33,7 @@ def make_input(model: Any, share: Any) -> Any:
     from kft.data import Examples
     from kft.data.input.example_cache import ExampleCache
     from kft.data.input.pipeline import make_dataset
-    from kft.training.inputs import PhaseInput, Validation
+    from kft.training.phase_input import PhaseInput, Validation
 
     names = tuple(map(str, range(len(TARGETS))))
     given = {

@@ -19,8 +19,9 @@ from kft.heads.classification import ClassificationHead
 from kft.model import HEAD
 from kft.training import seed_everything
 from kft.training.callbacks import RefuseDivergence
-from kft.training.fitting import check_movement, compile_phase, fit_compiled
-from kft.training.inputs import PhaseInput, Validation
+from kft.training.fitting import compile_phase, fit_compiled
+from kft.training.movement import check_movement
+from kft.training.phase_input import PhaseInput, Validation
 
 BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4", HEAD)
 
