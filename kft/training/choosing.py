@@ -80,6 +80,8 @@ class PhaseRunner:
                 stayed, that should not.
         """
         if phase.method == "solve":
+            # Other flags are set then than those that the step was traced with.
+            self._last = None
             return solve_phase(
                 self.assembled,
                 phase,
