@@ -110,12 +110,15 @@ def describe_phase(phase: Phase, before: Phase | None = None, *, num_adapted: in
         start = (
             "the probe" if before and len(before.trainable) == 1 else "the weights it begins with"
         )
-        sentences.append(f"Kept only if it beats {start} on validation beyond the 95 % interval.")
+        verb = "Wins" if phase.is_trial else "Kept"
+        sentences.append(f"{verb} only if it beats {start} on validation beyond the 95 % interval.")
+    if phase.is_trial:
+        sentences.append("Only asks: it ends where a trial tells, and its weights are given up.")
     if phase.otherwise is not None and before is not None:
         splits = " and ".join(phase.learns_from)
         sentences.append(
-            f"Goes on from {before.name} with {splits}, at its rate; where {before.name} was "
-            "undone, the probe is found anew from them instead."
+            f"Begins where {before.name} began, with {splits}, at the rate that was found; where "
+            f"{before.name} was not better, the probe is found anew from them instead."
         )
     if phase.part == "bias_norm":
         sentences.append("Trains biases and normalisation alone (BitFit).")

@@ -16,10 +16,7 @@ AUTO_LAYER_DECAY = 0.9
 # Smaller sets are learnt in too few epochs for blended pictures to help.
 MIXUP_EXAMPLES = 20_000
 MIXUP_ALPHA = 0.2
-# What learns from validation too, and how many steps it gets for each one before it. That one gets
-# them all: cut short, fine-tuning does not show on few validation examples that it pays.
 REFIT = "refit"
-REFIT_SHARE = 1 / 3
 _ALL_TO_LEARN_FROM: tuple[SplitName, ...] = ("train", "validation")
 # What looks at validation while weights change.
 _ON_VALIDATION = ("early_stopping", "soup", "wise_ft")
@@ -31,9 +28,8 @@ def auto(setting: Setting) -> tuple[Phase, ...]:
     The learning rate, to which fine-tuning is most sensitive, is found on
     validation: the rates are tried in turn, and the first that after a
     quarter of the phase is not behind the probe, beyond chance, goes on.
-    What won then learns from train and validation together, if there is a
-    holdout to judge it by: fine-tuning for a third more of its steps, or the
-    probe anew.
+    If there is a holdout to judge it by, what won is then found anew, from
+    the start, on train and validation together.
 
     Without validation examples there is nothing to choose on: the rate is
     that of `lp_ft`. A backbone of random weights is trained in full, since a
@@ -47,8 +43,10 @@ def auto(setting: Setting) -> tuple[Phase, ...]:
     probe, phase = linear_probe(setting), _fine_tune(setting)
     if not setting.num_validation:
         return (*probe, phase)
-    refit = () if setting.refit is None else (_refit(setting.refit),)
-    return (*probe, _with_choices(phase, setting), *refit)
+    phase = _with_choices(phase, setting)
+    if setting.refit is None:
+        return (*probe, phase)
+    return (*probe, replace(phase, is_trial=True), _refit(setting.refit))
 
 
 def refits(
@@ -106,9 +104,12 @@ def _fine_tune(setting: Setting, name: str = "fine_tune") -> Phase:
 
 
 def _with_choices(phase: Phase, setting: Setting) -> Phase:
-    if setting.config.learning_rate is not None:
+    given = setting.config.learning_rate
+    if given is not None and setting.refit is None:
         return replace(phase, must_beat_start=True)
-    candidates = tuple(replace(phase, learning_rate=rate) for rate in AUTO_LEARNING_RATES)
+    # One that is given is tried too, where its trial may show that it pays.
+    rates = AUTO_LEARNING_RATES if given is None else (given,)
+    candidates = tuple(replace(phase, learning_rate=rate) for rate in rates)
     return replace(
         candidates[0],
         candidates=candidates,
@@ -123,9 +124,4 @@ def _refit(setting: Setting) -> Phase:
     (probe,) = linear_probe(setting)
     probe = replace(probe, name=REFIT, learns_from=_ALL_TO_LEARN_FROM)
     fine_tune = _fine_tune(setting, REFIT)
-    return replace(
-        fine_tune,
-        learns_from=_ALL_TO_LEARN_FROM,
-        steps=max(1, round(REFIT_SHARE * fine_tune.steps)),
-        otherwise=probe,
-    )
+    return replace(fine_tune, learns_from=_ALL_TO_LEARN_FROM, otherwise=probe)

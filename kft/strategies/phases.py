@@ -43,9 +43,11 @@ class Phase:
         pilot_steps: Steps of a candidate's trial.
         must_beat_start: Keep the weights the phase began with, unless it is
             better than they are beyond the confidence interval on validation.
+        is_trial: Keep them in any case: the phase only finds out whether it
+            is better, and ends as soon as a candidate's trial shows it.
         otherwise: What takes the place of this phase where the one before it
-            was undone; where it was not, this one goes by the rate that was
-            chosen there. None for a phase that does not depend on that.
+            was not better than its start; where it was, this one goes by the
+            rate that was chosen there. None for a phase that depends on none.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Phase:
     is_sequential: bool = False
     pilot_steps: int = 0
     must_beat_start: bool = False
+    is_trial: bool = False
     otherwise: Phase | None = None
 
     @property

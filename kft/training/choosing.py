@@ -34,6 +34,7 @@ from kft.training.phase_input import PhaseInput
 from kft.training.progress import Display
 from kft.training.snapshots import Snapshot
 from kft.training.solving import solve_phase
+from kft.training.trials import Trial, describe_candidate
 from kft.workers import ALONE, Workers
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ class _Choice:
     facts: dict[str, Any] = field(default_factory=dict)
     _judge: Judge | None = None
     _first_step: int = 0
+    _is_decided: bool = False
     _start_outputs: np.ndarray | None = None
 
     def run(self) -> FittedPhase:
@@ -134,6 +136,9 @@ class _Choice:
         compiled = self._begin()
         if compiled is None:
             return self._keep_start(time.monotonic() - begun)
+        if self._is_decided:
+            compiled.discard()
+            return self._keep_start(time.monotonic() - begun, compiled)
         config = self.runner.config
         best = make_keep_best(
             compiled.weights, config, folder=self.folder / "kept", take=compiled.take
@@ -149,7 +154,8 @@ class _Choice:
                 self._interpolate(compiled)
             if best is not None:
                 best.discard()
-            return not self.phase.must_beat_start or self._beats(compiled)
+            is_chosen = not self.phase.must_beat_start or self._beats(compiled)
+            return is_chosen and not self.phase.is_trial
 
         return fit_compiled(
             compiled,
@@ -214,7 +220,7 @@ class _Choice:
 
     def _try_candidates(self) -> CompiledPhase | None:
         """The candidate to go on with, compiled; None to stay with the weights as they are."""
-        trials: list[_Trial] = []
+        trials: list[Trial] = []
         compiled: CompiledPhase | None = None
         for candidate, compiled in self._compiled_candidates():
             if self._start_outputs is None:
@@ -237,7 +243,13 @@ class _Choice:
                 "worse than the weights it began with, beyond chance; it is left out."
             )
             return None
-        what = _describe_candidate(best.candidate, self.phase.candidates)
+        what = describe_candidate(best.candidate, self.phase.candidates)
+        if self.phase.is_trial and best.comparison is not None and best.comparison.is_better:
+            self.facts["comparison"] = best.comparison.describe()
+            self._is_decided, self.phase = True, best.candidate
+            with self.runner.display.track(self.title) as advance:
+                advance(1, note=f"({what}: its trial is enough)")
+            return compiled
         self.runner.display.stage(f"  {self.title}: goes on with {what}")
         compiled = self._go_on(best.candidate, compiled, was_last=best is trials[-1])
         self.phase = best.candidate
@@ -265,8 +277,10 @@ class _Choice:
 
     def _named_candidates(self) -> list[Phase]:
         """The candidates as phases that may take this one's place."""
-        own = {"must_beat_start": self.phase.must_beat_start, "name": self.phase.name}
-        return [replace(variant, **own) for variant in self.phase.candidates]  # type: ignore[arg-type]
+        own: dict[str, Any] = {
+            key: getattr(self.phase, key) for key in ("name", "must_beat_start", "is_trial")
+        }
+        return [replace(variant, **own) for variant in self.phase.candidates]
 
     def _compiled_candidates(self) -> Iterator[tuple[Phase, CompiledPhase]]:
         """Each candidate with what it runs on: one traced step, where only the rate differs."""
@@ -280,12 +294,12 @@ class _Choice:
                 compiled = self._compile(candidate)
             yield candidate, compiled
 
-    def _try(self, candidate: Phase, compiled: CompiledPhase) -> _Trial:
+    def _try(self, candidate: Phase, compiled: CompiledPhase) -> Trial:
         """A short run with a schedule of its own, judged."""
         steps = self.phase.pilot_steps
         # From the start, and not put back at the end: the last one may go on from its trial.
         compiled.reset(learning_rate=candidate.learning_rate, steps=steps)
-        what = _describe_candidate(candidate, self.phase.candidates)
+        what = describe_candidate(candidate, self.phase.candidates)
         with self.runner.display.track(f"  trial of {what}, {steps} steps", steps) as advance:
             try:
                 compiled.run(
@@ -295,12 +309,10 @@ class _Choice:
                 )
             except TrainingError:
                 advance(steps, note="(diverged)")
-                return _Trial(candidate, Judged(math.inf, None), is_promising=False)
+                return Trial(candidate, Judged(math.inf, None), None)
             comparison, judged = self._compare(compiled)
             advance(steps, note=f"(validation {comparison})")
-        # So early a rate that will win may still be behind, and surer than right: it must not
-        # have lost beyond chance, in accuracy where there is one.
-        return _Trial(candidate, judged, is_promising=comparison.leading.high >= 0)
+        return Trial(candidate, judged, comparison)
 
     def _compare(self, compiled: CompiledPhase) -> tuple[Comparison, Judged]:
         """The present weights beside those that the phase began with, on validation."""
@@ -337,54 +349,26 @@ class _Choice:
         comparison, _ = self._compare(compiled)
         self.facts["comparison"] = comparison.describe()
         verdict = "it stays" if comparison.is_better else "not beyond chance, it is undone"
+        if comparison.is_better and self.phase.is_trial:
+            verdict = "it is to be learnt anew from all examples"
         self.runner.display.stage(f"  {self.phase.name} on validation: {comparison}; {verdict}")
         return comparison.is_better
 
-    def _keep_start(self, seconds: float) -> FittedPhase:
+    def _keep_start(self, seconds: float, tried: CompiledPhase | None = None) -> FittedPhase:
+        """What came of a phase that its trials ended; with a winner, what that was tried on."""
         fitted = FittedPhase(
             self.phase,
             history=[],
             seconds=seconds,
-            computed_from="pixels",
+            computed_from="pixels" if tried is None else tried.given.computed_from,
             unmoved=(),
+            steps_done=0 if tried is None else self.facts["candidates"]["pilot_steps"],
+            traces=0 if tried is None else tried.traces,
             is_undone=True,
             facts=self.facts,
         )
         write_json(self.folder / "phase.json", describe_phase(fitted))
         return fitted
-
-
-@dataclass(frozen=True, eq=False)
-class _Trial:
-    """A candidate's short run.
-
-    Attributes:
-        candidate: What was tried.
-        judged: On validation, at its end.
-        is_promising: Not worse there than the weights it began with, beyond chance.
-    """
-
-    candidate: Phase
-    judged: Judged
-    is_promising: bool
-
-    def describe(self, *, is_chosen: bool) -> dict[str, Any]:
-        """JSON values."""
-        judged = self.judged.describe() if np.isfinite(self.judged.loss) else None
-        return {
-            "trainable": list(self.candidate.trainable),
-            "learning_rate": self.candidate.learning_rate,
-            "validation": judged,
-            "is_promising": self.is_promising,
-            "is_chosen": is_chosen,
-        }
-
-
-def _describe_candidate(candidate: Phase, among: tuple[Phase, ...]) -> str:
-    """What distinguishes it from the others."""
-    if len({other.trainable for other in among}) > 1:
-        return "block " + ", ".join(candidate.trainable[:-1])
-    return f"learning rate {candidate.learning_rate:g}"
 
 
 def _start_of_interpolation(compiled: CompiledPhase) -> Snapshot:

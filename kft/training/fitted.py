@@ -43,6 +43,11 @@ class FittedPhase:
     is_undone: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def has_won(self) -> bool:
+        """Whether it was compared with its start on validation, and was better beyond chance."""
+        return bool(self.facts.get("comparison", {}).get("is_better"))
+
 
 def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
     """What phase.json holds, as JSON values."""
@@ -83,6 +88,6 @@ def settle(phase: Phase, before: FittedPhase | None) -> Phase:
     if phase.otherwise is None:
         return phase
     assert before is not None, "the first phase depends on none"
-    if before.is_undone:
+    if not before.has_won:
         return phase.otherwise
     return replace(phase, learning_rate=before.phase.learning_rate, otherwise=None)

@@ -100,8 +100,8 @@ class CompiledPhase:
             learnt_targets: As of `compile_phase`.
         """
         # What is held by L2-SP is held to where the optimizer was built.
-        is_bound = phase.lora is not None or self.config.l2_sp > 0
-        if is_bound or _of_step(phase) != _of_step(self.phase):
+        is_bound = self.config.l2_sp > 0 and not self.phase.is_trial
+        if is_bound or phase.lora is not None or _of_step(phase) != _of_step(self.phase):
             return False
         if make_supervised(self.assembled.head, self.config, learnt_targets).terms != self.terms:
             return False
@@ -297,6 +297,7 @@ def _of_step(phase: Phase) -> Phase:
         is_sequential=False,
         pilot_steps=0,
         must_beat_start=False,
+        is_trial=False,
         otherwise=None,
     )
 

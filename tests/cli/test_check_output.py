@@ -89,8 +89,11 @@ def test_what_goes_on_with_validation_says_what_that_depends_on():
     learns_from = ("train", "validation")
     refit = replace(FULL, learns_from=learns_from, otherwise=PROBE)
     said = sentences(refit, replace(FULL, name="fine_tune"))
-    assert "Goes on from fine_tune with train and validation, at its rate" in said
-    assert "where fine_tune was undone, the probe is found anew" in said
+    assert "Begins where fine_tune began, with train and validation" in said
+    assert "where fine_tune was not better, the probe is found anew" in said
+    said = sentences(replace(FULL, must_beat_start=True, is_trial=True), PROBE)
+    assert "Wins only if it beats the probe" in said
+    assert "its weights are given up" in said
 
 
 def test_lora_bitfit_and_mixup_are_said():

@@ -79,27 +79,22 @@ def refitting(make_setting):
     return plan_it
 
 
-def test_what_won_goes_on_with_all_examples_for_a_third_more_of_the_steps(refitting):
+def test_what_won_is_found_anew_from_all_examples_with_a_budget_of_its_own(refitting):
     probe, phase, refit = refitting()
     assert (phase.steps, phase.pilot_steps, phase.learns_from) == (120, 30, ("train",))
     assert {candidate.steps for candidate in phase.candidates} == {120}
     assert (refit.name, refit.learns_from) == (REFIT, ("train", "validation"))
-    assert (refit.steps, refit.steps_per_epoch) == (52, 13)
+    assert (refit.steps, refit.steps_per_epoch) == (156, 13)
     assert (refit.trainable, refit.multipliers) == (phase.trainable, phase.multipliers)
+    assert phase.is_trial
     assert not refit.must_beat_start
     own = {"name": REFIT, "learns_from": refit.learns_from, "steps_per_epoch": 13}
     assert refit.otherwise == replace(probe, **own)
 
 
-@pytest.mark.parametrize(("steps", "expected"), [(30, (30, 7, 10)), (2, (2, 1, 1)), (1, (1, 1, 1))])
-def test_it_takes_one_step_at_least(steps, expected, refitting):
-    _, phase, refit = refitting(f"duration={steps} steps")
-    assert (phase.steps, phase.pilot_steps, refit.steps) == expected
-
-
-def test_a_given_rate_is_that_of_all_parts(refitting):
+def test_a_given_rate_is_tried_alone_and_is_that_of_the_refit(refitting):
     _, phase, refit = refitting("learning_rate=0.25")
-    assert (phase.learning_rate, phase.candidates) == (0.25, ())
+    assert [candidate.learning_rate for candidate in phase.candidates] == [0.25]
     assert refit.learning_rate == 0.25
 
 

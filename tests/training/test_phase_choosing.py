@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
@@ -25,6 +26,7 @@ DIVERGING = 1e38
 @pytest.fixture
 def solved(assemble_tiny, run_phase, make_phase):
     """A model whose head is solved for: no step of training betters it beyond chance."""
+    keras.utils.set_random_seed(0)
     assembled = assemble_tiny()
     run_phase(assembled, make_phase("solved", method="solve", steps=0))
     return assembled
@@ -123,7 +125,7 @@ def test_a_phase_without_a_promising_candidate_is_left_out_to_the_last_bit(
     run_phase, solved, make_phase, bits, tmp_path, display
 ):
     before = bits(solved)
-    phase = at_rates(make_phase("deep", "stage4", HEAD, steps=8), DIVERGING, 3.0)
+    phase = at_rates(make_phase("deep", "stage4", HEAD, steps=8), DIVERGING, 100.0)
     fitted = run_phase(solved, phase, UNCLIPPED)
     assert bits(solved) == before
     assert fitted.is_undone
@@ -289,12 +291,31 @@ def test_a_phase_takes_over_the_traced_step_of_the_one_before_and_ends_as_with_i
     assert histories[0].read_text() == histories[1].read_text()
 
 
+@pytest.mark.parametrize(("rate", "steps_done"), [(0.1, 6), (1e-5, 8)])
+def test_a_phase_that_only_asks_ends_where_it_knows_and_gives_its_weights_up(
+    assemble_tiny, run_phase, make_phase, bits, tmp_path, restored_globals, rate, steps_done
+):
+    seed_everything(0)
+    assembled = assemble_tiny()
+    before = bits(assembled)
+    fitted = run_phase(assembled, at_rates(make_phase(steps=8), rate, is_trial=True, pilot_steps=6))
+    assert bits(assembled) == before
+    assert fitted.is_undone
+    assert fitted.has_won == (rate == 0.1)
+    assert fitted.phase.learning_rate == rate
+    assert (fitted.steps_done, fitted.traces) == (steps_done, 1)
+    written = json.loads((tmp_path / "probe" / "phase.json").read_text())
+    assert written["comparison"]["is_better"] == fitted.has_won
+
+
 def test_what_follows_is_settled_by_what_came_before(make_phase):
     probe = make_phase("refit", method="solve", steps=0)
     planned = make_phase("refit", "stage4", HEAD, otherwise=probe)
     chosen = make_phase("deep", "stage4", HEAD, learning_rate=0.2)
-    before = FittedPhase(chosen, [], 0.0, "pixels", ())
+    won = {"comparison": {"is_better": True}}
+    before = FittedPhase(chosen, [], 0.0, "pixels", (), is_undone=True, facts=won)
     settled = settle(planned, before)
     assert (settled.learning_rate, settled.otherwise) == (0.2, None)
-    assert settle(planned, replace(before, is_undone=True)) is probe
+    assert settle(planned, replace(before, facts={"comparison": {"is_better": False}})) is probe
+    assert settle(planned, replace(before, facts={})) is probe
     assert settle(chosen, None) is chosen

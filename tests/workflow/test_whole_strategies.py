@@ -104,8 +104,8 @@ def test_auto_keeps_fine_tuning_where_a_probe_cannot_tell_what_it_can(place, tmp
     finished = run(place, tmp_path, photos=photos, backbone="blind")
     probe, fine_tuned, refit = finished.fitted
     assert probe.facts["solution"]["path"][0]["score"] < 0.7
-    assert not fine_tuned.is_undone
-    assert fine_tuned.facts["comparison"]["is_better"]
+    assert fine_tuned.is_undone
+    assert fine_tuned.has_won
     assert (refit.phase.method, refit.phase.learns_from) == ("fit", ("train", "validation"))
     assert refit.phase.learning_rate == fine_tuned.phase.learning_rate
     # The step is that of the phase before.
