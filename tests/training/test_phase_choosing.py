@@ -125,7 +125,7 @@ def test_a_phase_without_a_promising_candidate_is_left_out_to_the_last_bit(
     run_phase, solved, make_phase, bits, tmp_path, display
 ):
     before = bits(solved)
-    phase = at_rates(make_phase("deep", "stage4", HEAD, steps=8), DIVERGING, 100.0)
+    phase = at_rates(make_phase("deep", "stage4", HEAD, steps=8), DIVERGING, 3.0, pilot_steps=5)
     fitted = run_phase(solved, phase, UNCLIPPED)
     assert bits(solved) == before
     assert fitted.is_undone
@@ -136,7 +136,7 @@ def test_a_phase_without_a_promising_candidate_is_left_out_to_the_last_bit(
     tried = written["candidates"]["tried"]
     assert [trial["is_promising"] for trial in tried] == [False, False]
     assert tried[1]["validation"]["accuracy"] < 0.7
-    assert "all 2 trials of 2 steps were worse" in display.console.file.getvalue()
+    assert "all 2 trials of 5 steps were worse" in display.console.file.getvalue()
 
 
 def test_of_candidates_that_are_all_tried_the_least_loss_wins_and_it_alone_moves(
