@@ -107,13 +107,13 @@ class PhaseRunner:
         def make_input(phase: Phase) -> PhaseInput:
             return self.inputs.for_phase(replace(phase, steps=steps))
 
-        last, self._last = self._last, None
-        if last is None or not last.take_over(phase, make_input, learnt_targets):
-            last = compile_phase(
+        if self._last is None or not self._last.take_over(phase, make_input, learnt_targets):
+            # What it holds, such as stored features, may have to make room first.
+            self._last = None
+            self._last = compile_phase(
                 self.assembled, phase, self.config, make_input, learnt_targets=learnt_targets
             )
-        self._last = last
-        return last
+        return self._last
 
 
 @dataclass
