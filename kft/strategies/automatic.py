@@ -55,6 +55,7 @@ def refits(
     *,
     num_validation: int,
     num_holdout: int,
+    is_fold: bool,
     is_pretrained: bool,
 ) -> bool:
     """Whether the strategy ends by learning from train and validation together."""
@@ -65,6 +66,7 @@ def refits(
             training,
             num_validation=num_validation,
             num_holdout=num_holdout,
+            is_fold=is_fold,
             is_pretrained=is_pretrained,
         )
         is None
@@ -72,21 +74,40 @@ def refits(
 
 
 def find_obstacle(
-    training: TrainingConfig, *, num_validation: int, num_holdout: int, is_pretrained: bool
+    training: TrainingConfig,
+    *,
+    num_validation: int,
+    num_holdout: int,
+    is_fold: bool,
+    is_pretrained: bool,
 ) -> str | None:
-    """Why `auto` does not end by learning from train and validation together, if so."""
-    if not is_pretrained:
-        return "a backbone of random weights is trained once, and nothing is chosen on validation."
-    for name in _ON_VALIDATION:
-        if getattr(training, name):
-            return f"`training.{name}` chooses weights on the validation examples."
-    if training.schedule == "plateau":
-        return "`training.schedule=plateau` goes by the loss on the validation examples."
-    if not num_validation:
-        return "there are no validation examples."
-    if not num_holdout:
-        return "without a holdout, the validation examples are all that the result is judged by."
-    return None
+    """Why `auto` does not end by learning from train and validation together, if so.
+
+    Args:
+        training: The pipeline's `training` section.
+        num_validation: Validation examples.
+        num_holdout: Holdout examples.
+        is_fold: Whether validation is one of several folds, each of which judges a run.
+        is_pretrained: Whether the backbone's weights are not random.
+    """
+    obstacles = (
+        (
+            not is_pretrained,
+            "a backbone of random weights is trained once, and nothing is chosen on validation.",
+        ),
+        *(
+            (getattr(training, name), f"`training.{name}` chooses weights on validation.")
+            for name in _ON_VALIDATION
+        ),
+        (
+            training.schedule == "plateau",
+            "`training.schedule=plateau` goes by the loss on validation.",
+        ),
+        (not num_validation, "there are no validation examples."),
+        (is_fold, "with `data.split.folds`, validation is the fold that the run is judged by."),
+        (not num_holdout, "without a holdout, validation is all that the run is judged by."),
+    )
+    return next((reason for is_given, reason in obstacles if is_given), None)
 
 
 def _fine_tune(setting: Setting, name: str = "fine_tune") -> Phase:

@@ -234,6 +234,7 @@ def _check_refit(setting: Setting, training: TrainingConfig) -> Iterator[str]:
         training,
         num_validation=_STAND_IN,
         num_holdout=_STAND_IN,
+        is_fold=False,
         is_pretrained=setting.is_pretrained,
     )
     if obstacle is not None:

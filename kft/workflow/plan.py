@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import tensorflow as tf
 
@@ -211,12 +212,17 @@ def _refits(pipeline: Pipeline, splits: Splits, *, is_pretrained: bool) -> bool:
         ConfigError: It is asked for, and cannot be.
     """
     strategy, training = pipeline.strategy, pipeline.training
-    counts = {"num_validation": len(splits.validation), "num_holdout": len(splits.holdout)}
+    found: dict[str, Any] = {
+        "num_validation": len(splits.validation),
+        "num_holdout": len(splits.holdout),
+        "is_fold": pipeline.data.split.folds is not None,
+        "is_pretrained": is_pretrained,
+    }
     if strategy.refit is True:
-        obstacle = find_obstacle(training, is_pretrained=is_pretrained, **counts)
+        obstacle = find_obstacle(training, **found)
         if obstacle is not None:
             raise ConfigError(f"strategy.refit: {obstacle} Leave it away, or set it to false.")
-    return refits(strategy, training, is_pretrained=is_pretrained, **counts)
+    return refits(strategy, training, **found)
 
 
 def _check_batch_norm(phases: tuple[Phase, ...], assembled: Assembled, replicas: int) -> None:

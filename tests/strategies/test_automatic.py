@@ -98,7 +98,7 @@ def test_a_given_rate_is_tried_alone_and_is_that_of_the_refit(refitting):
     assert refit.learning_rate == 0.25
 
 
-ENOUGH = {"num_validation": 20, "num_holdout": 20, "is_pretrained": True}
+ENOUGH = {"num_validation": 20, "num_holdout": 20, "is_fold": False, "is_pretrained": True}
 
 
 @pytest.mark.parametrize(
@@ -106,6 +106,7 @@ ENOUGH = {"num_validation": 20, "num_holdout": 20, "is_pretrained": True}
     [
         ((), {}, None),
         ((), {"num_holdout": 0}, "without a holdout"),
+        ((), {"is_fold": True}, "the fold that the run is judged by"),
         ((), {"num_validation": 0}, "no validation examples"),
         ((), {"is_pretrained": False}, "random weights"),
         (("training.early_stopping=2",), {}, "`training.early_stopping`"),

@@ -207,7 +207,7 @@ def test_all_contradictions_are_told_at_once():
             "training.early_stopping=3",
             "`training.early_stopping` chooses weights on",
         ),
-        ("training.schedule=plateau", "goes by the loss on the validation"),
+        ("training.schedule=plateau", "goes by the loss on validation"),
         ("strategy.name=full", "strategy.refit: has an effect under `name: auto` alone"),
     ],
 )
