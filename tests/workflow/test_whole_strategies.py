@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -70,6 +71,7 @@ def make_hues(root: Path, names: tuple[str, str] = ("red", "blue")) -> Path:
 
 
 TWO_EPOCHS = "strategy.duration=2"
+slow = partial(pytest.param, marks=pytest.mark.slow)
 EXPLICIT = (
     "strategy.phases=[{name: solved, method: solve}, "
     "{name: all, trainable: [all], duration: 2 epochs}]"
@@ -80,11 +82,12 @@ EXPLICIT = (
     ("name", "overrides", "phases"),
     [
         ("linear_probe", (), ["linear_probe"]),
-        ("top_k", ("strategy.top_blocks=2", TWO_EPOCHS), ["linear_probe", "top_k"]),
+        # Those that are slow have a pipeline file too, which every run of the tests runs.
+        slow("top_k", ("strategy.top_blocks=2", TWO_EPOCHS), ["linear_probe", "top_k"]),
         ("lp_ft", ("strategy.probe=trained", TWO_EPOCHS), ["linear_probe", "full"]),
-        ("gradual", (TWO_EPOCHS,), ["linear_probe", "from_stage2", "from_stem"]),
-        ("surgical", (TWO_EPOCHS,), ["linear_probe", "surgical"]),
-        ("bitfit", (TWO_EPOCHS,), ["linear_probe", "bitfit"]),
+        slow("gradual", (TWO_EPOCHS,), ["linear_probe", "from_stage2", "from_stem"]),
+        slow("surgical", (TWO_EPOCHS,), ["linear_probe", "surgical"]),
+        slow("bitfit", (TWO_EPOCHS,), ["linear_probe", "bitfit"]),
         ("phases", (EXPLICIT,), ["solved", "all"]),
     ],
 )
