@@ -10,6 +10,7 @@ from kft.strategies.layerwise import decayed
 from kft.strategies.phases import Phase
 from kft.strategies.presets import full, linear_probe
 from kft.strategies.setting import Setting
+from kft.strategies.targets import ON_VALIDATION
 
 # Of one block to the next toward the input, where none is configured.
 AUTO_LAYER_DECAY = 0.9
@@ -18,8 +19,6 @@ MIXUP_EXAMPLES = 20_000
 MIXUP_ALPHA = 0.2
 REFIT = "refit"
 _ALL_TO_LEARN_FROM: tuple[SplitName, ...] = ("train", "validation")
-# What looks at validation while weights change.
-_ON_VALIDATION = ("early_stopping", "soup", "wise_ft")
 
 
 def auto(setting: Setting) -> tuple[Phase, ...]:
@@ -97,7 +96,7 @@ def find_obstacle(
         ),
         *(
             (getattr(training, name), f"`training.{name}` chooses weights on validation.")
-            for name in _ON_VALIDATION
+            for name in ON_VALIDATION
         ),
         (
             training.schedule == "plateau",

@@ -20,7 +20,7 @@ _KINDS = {
 }
 _NOUNS = {"class": "classes", "labels": "labels", "number": "numbers"}
 # Chosen by the validation loss.
-_ON_VALIDATION = ("early_stopping", "soup", "wise_ft")
+ON_VALIDATION = ("early_stopping", "soup", "wise_ft")
 
 
 def check_targets(
@@ -89,7 +89,7 @@ def _check_validation(training: TrainingConfig, num_validation: int) -> Iterator
     if num_validation:
         return
     remedy = "Set `data.validation` above 0, or leave it away."
-    for name in _ON_VALIDATION:
+    for name in ON_VALIDATION:
         if getattr(training, name):
             yield f"training.{name}: needs validation examples, and there are none. {remedy}"
     if training.schedule == "plateau":
