@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,13 @@ import keras_tuner
 
 from kft.config import Pipeline, TuningConfig, override_pipeline
 from kft.errors import ConfigError, KftError, TrainingError
+from kft.runs import RunDirectory, is_run
+from kft.runs.layout import read_json
 from kft.training import Display
 from kft.training.stopping import Interrupted
 from kft.workers import read_cluster
-from kft.workflow import Finished, make_plan, train
+from kft.workflow import Finished, Plan, make_plan, train
+from kft.workflow.causes import describe_settings
 
 # What a trial is judged by on validation, and whether more of it is better.
 OBJECTIVES = {
@@ -57,8 +62,10 @@ class Tuned:
 def tune(pipeline: Pipeline, display: Display) -> Tuned:
     """Search, then run the best pipeline to its end.
 
-    A search that was stopped goes on where it was: KerasTuner keeps its
-    trials in RUNS_DIRECTORY/NAME-search-DIGEST; another search has another digest.
+    A search that was stopped goes on where it was: its trials are the runs
+    RUNS_DIRECTORY/NAME-trials/DIGEST-NUMBER. Those that are finished are not
+    run again, and one that was stopped is resumed. Of other data, settings,
+    weights or versions there is another digest, and so another search.
 
     Raises:
         ConfigError: A searched setting is none, a value is refused, or there
@@ -70,17 +77,20 @@ def tune(pipeline: Pipeline, display: Display) -> Tuned:
             "TF_CONFIG names several workers, but a search trains in one process. Unset it."
         )
     # What would stop every trial is told now, and the data say what a trial is judged by.
-    splits = make_plan(pipeline, display).splits
-    if not len(splits.validation):
+    plan = make_plan(pipeline, display)
+    if not len(plan.splits.validation):
         raise ConfigError(
             "data.validation: there are no validation examples, but a search chooses on them, "
             "never on the holdout. Keep a share, for example data.validation=0.2."
         )
-    tuner = PipelineTuner(pipeline, display, OBJECTIVES[splits.target_kind])
-    try:
-        tuner.search()
-    except keras_tuner.errors.FatalError as error:
-        raise error.__cause__ or error from None
+    with tempfile.TemporaryDirectory(prefix="kft-search-") as scratch:
+        tuner = PipelineTuner(
+            pipeline, display, OBJECTIVES[plan.splits.target_kind], identify(plan), scratch
+        )
+        try:
+            tuner.search()
+        except keras_tuner.errors.FatalError as error:
+            raise error.__cause__ or error from None
     trials = tuple(
         Trial(trial.hyperparameters.values, trial.score)
         for trial in tuner.oracle.get_best_trials(pipeline.tuning.trials)
@@ -111,30 +121,56 @@ def check_space(pipeline: Pipeline) -> None:
                 raise ConfigError(f"tuning.space: {error}") from None
 
 
+def identify(plan: Plan) -> str:
+    """A digest of all that the scores depend on, so that only the same search goes on.
+
+    The number of trials is none of it: more may be asked for later.
+    """
+    causes = {
+        **describe_settings(plan.pipeline),
+        "tuning.trials": None,
+        "data": plan.splits.fingerprint,
+        "weights": plan.assembled.backbone.sha256,
+    }
+    return hashlib.sha256(json.dumps(causes, sort_keys=True).encode()).hexdigest()[:12]
+
+
 class PipelineTuner(keras_tuner.engine.base_tuner.BaseTuner):
     """KerasTuner's loop, where to run a trial is to run a pipeline.
+
+    What KerasTuner writes down is not enough to go on as if nothing had
+    happened: its grid forgets which combinations come next, its Bayesian
+    search where its random numbers stood. So its oracle begins anew each time
+    and is given the scores of the trials that are finished; of one seed, it
+    then asks for the same trials.
 
     Args:
         pipeline: What is varied.
         display: Shows each trial's run.
         objective: Name of the figure, and 'max' or 'min'.
+        digest: Of the search; the names of its trials' runs begin with it.
+        scratch: An empty folder for KerasTuner's own files.
     """
 
-    def __init__(self, pipeline: Pipeline, display: Display, objective: tuple[str, str]) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        display: Display,
+        objective: tuple[str, str],
+        digest: str,
+        scratch: str,
+    ) -> None:
         self._pipeline = pipeline
         self._display = display
-        runs = Path(pipeline.runs_directory)
+        self._digest = digest
         oracle = make_oracle(pipeline.tuning, pipeline.training.seed, objective)
         oracle.verbose = 0
         # Else KerasTuner prints the traceback of a trial that diverged; the display says why.
         keras_tuner.src.config.DEBUG = False
-        # overwrite=False: what an interrupted search had tried is kept.
-        super().__init__(
-            oracle, directory=str(runs), project_name=_project_name(pipeline), overwrite=False
-        )
+        super().__init__(oracle, directory=scratch)
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Train the trial's pipeline, and judge it on validation."""
+        """Train the trial's pipeline, and judge it on validation; or what is known of it."""
         overrides = _overrides(trial.hyperparameters.values)
         tried = override_pipeline(
             self._pipeline,
@@ -144,8 +180,28 @@ class PipelineTuner(keras_tuner.engine.base_tuner.BaseTuner):
             # Validation is what a trial is judged by: it must not have been learnt from.
             tried = override_pipeline(tried, ["strategy.refit=false"])
         self._display.stage(f"\nTrial {trial.trial_id}: {', '.join(overrides)}")
+        # KerasTuner pads its numbers to the length of the largest.
+        figures = self._judge(tried, f"{self._digest}-{int(trial.trial_id)}")
+        name = self.oracle.objective.name
+        return {name: figures[name]}
+
+    def _judge(self, tried: Pipeline, run_id: str) -> Mapping[str, float]:
+        """Figures on validation, of a run that is finished or is now brought to its end."""
+        run = RunDirectory(Path(tried.runs_directory, tried.name, run_id))
         try:
-            finished = train(tried, self._display, judged_splits=("validation",))
+            if is_run(run.path) and run.read_status()["state"] == "finished":
+                self._display.stage(f"  finished before: {run.path}")
+                known: Mapping[str, float] = read_json(
+                    run.evaluation("validation") / "metrics.json"
+                )
+                return known
+            finished = train(
+                tried,
+                self._display,
+                run_id=run_id,
+                or_resume=True,
+                judged_splits=("validation",),
+            )
         except Interrupted as stopped:
             # Not with the trial alone, which the search would not hear of.
             stopped.args = ("stopped; the same command goes on with the search",)
@@ -158,14 +214,8 @@ class PipelineTuner(keras_tuner.engine.base_tuner.BaseTuner):
             raise keras_tuner.errors.FatalError(str(error)) from error
         # Each trial builds its graphs anew; without this, memory grows with their number.
         keras.backend.clear_session()
-        name = self.oracle.objective.name
-        return {name: finished.evaluations["validation"].figures[name]}
-
-
-def _project_name(pipeline: Pipeline) -> str:
-    """Of KerasTuner's folder: the same for the same search, so that only that one goes on."""
-    settings = pipeline.model_dump_json(exclude={"tuning": {"trials"}})
-    return f"{pipeline.name}-search-{hashlib.sha256(settings.encode()).hexdigest()[:12]}"
+        judged: Mapping[str, float] = finished.evaluations["validation"].figures
+        return judged
 
 
 def make_oracle(config: TuningConfig, seed: int, objective: tuple[str, str]) -> keras_tuner.Oracle:

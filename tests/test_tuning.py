@@ -1,16 +1,20 @@
 """A search chooses on validation, judges the holdout once, and goes on after a stop."""
 
 import signal
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from kft import tuning
 from kft.config import load_pipeline
 from kft.errors import BackboneError, ConfigError, DataError, KftError
-from kft.runs import find_runs
+from kft.runs import create_run, find_runs
+from kft.runs.atomic import write_json
 from kft.training import Display
 from kft.training.stopping import Interrupted
-from kft.tuning import _project_name, check_space, make_oracle, tune
+from kft.tuning import PipelineTuner, check_space, identify, make_oracle, tune
+from kft.workflow import make_plan
 
 SETTINGS = (
     "backbone.name=small_cnn",
@@ -133,11 +137,76 @@ def test_a_trial_does_not_learn_from_what_it_is_judged_by(
     assert tried == [refit]
 
 
-def test_another_pipeline_starts_another_search():
-    first = load_pipeline("photos", (*SETTINGS, "tuning.trials=2"))
-    more = load_pipeline("photos", (*SETTINGS, "tuning.trials=5"))
-    other = load_pipeline("photos", (*SETTINGS, "backbone.options.width=8"))
-    assert _project_name(first) == _project_name(more) != _project_name(other)
+def test_other_settings_or_data_start_another_search(tmp_path, make_picture_folder):
+    photos = make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=6, size=16)
+
+    def digest(*settings):
+        return identify(make_plan(load_pipeline(str(photos), (*SETTINGS, *settings)), Display()))
+
+    first = digest("tuning.trials=2")
+    assert digest("tuning.trials=5") == first
+    assert digest("backbone.options.width=8") != first
+    (photos / "cat" / "000.png").unlink()
+    assert digest("tuning.trials=2") != first
+
+
+RANGES = "{head.dropout: {low: 0.1, high: 0.6}, strategy.probe_learning_rate: {low: 1e-4, high: 1}}"
+GRID = "{head.dropout: {values: [0, 0.3]}, strategy.probe_learning_rate: {values: [1e-3, 1e-2, 1]}}"
+
+
+class Trainings:
+    """Instead of `train`: known figures, and a stop in the middle of every second call."""
+
+    def __init__(self, *, stops: bool) -> None:
+        self.asked: dict[str, tuple[float, float]] = {}
+        self._stops = stops
+        self._calls = 0
+
+    def __call__(self, pipeline, display, *, run_id, or_resume, judged_splits):
+        self._calls += 1
+        rate, dropout = pipeline.strategy.probe_learning_rate, pipeline.head.dropout
+        assert self.asked.setdefault(run_id, (rate, dropout)) == (rate, dropout)
+        if self._stops and self._calls % 2:
+            raise Interrupted(signal.SIGINT)
+        run = create_run(pipeline.runs_directory, pipeline.name, run_id)
+        figures = {"accuracy": 1 / (1 + abs(np.log(rate / 0.02)) + dropout)}
+        write_json(run.evaluation("validation") / "metrics.json", figures)
+        run.write_status("finished")
+        return SimpleNamespace(evaluations={"validation": SimpleNamespace(figures=figures)})
+
+
+@pytest.mark.parametrize(
+    ("oracle", "space", "trials"),
+    # Of two dimensions, the first six of a Bayesian search are random.
+    [("grid", GRID, 6), ("random", RANGES, 4), ("bayesian", RANGES, 9)],
+)
+def test_a_search_that_is_stopped_in_every_trial_asks_for_the_same_ones(
+    oracle, space, trials, tmp_path, monkeypatch
+):
+    def search(place, *, stops):
+        settings = (
+            f"runs_directory={tmp_path / place}",
+            f"tuning.oracle={oracle}",
+            f"tuning.trials={trials}",
+            f"tuning.space={space}",
+        )
+        pipeline = load_pipeline("photos", (*SETTINGS, *settings))
+        trainings = Trainings(stops=stops)
+        monkeypatch.setattr(tuning, "train", trainings)
+        for processes in range(1, trials + 2):
+            scratch = tmp_path / f"{place}-{processes}"
+            tuner = PipelineTuner(pipeline, Display(), ("accuracy", "max"), "a1", str(scratch))
+            try:
+                tuner.search()
+            except Interrupted:
+                continue
+            scores = [trial.score for trial in tuner.oracle.get_best_trials(trials)]
+            return trainings.asked, scores, processes
+        raise AssertionError("it never came to its end")
+
+    asked, scores, _ = search("undisturbed", stops=False)
+    assert len(set(asked.values())) == len(scores) == trials
+    assert search("stopped", stops=True) == (asked, scores, trials + 1)
 
 
 @pytest.mark.parametrize(

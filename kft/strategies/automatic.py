@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from kft.config import AUTO_LEARNING_RATES, StrategyConfig, TrainingConfig
 from kft.data.splits import SplitName
+from kft.errors import ConfigError
 from kft.strategies.layerwise import decayed
 from kft.strategies.phases import Phase
 from kft.strategies.presets import full, linear_probe
@@ -57,19 +58,23 @@ def refits(
     is_fold: bool,
     is_pretrained: bool,
 ) -> bool:
-    """Whether the strategy ends by learning from train and validation together."""
+    """Whether the strategy ends by learning from train and validation together.
+
+    Raises:
+        ConfigError: It is asked for, and cannot be.
+    """
     if config.refit is False or config.name != "auto":
         return False
-    return (
-        find_obstacle(
-            training,
-            num_validation=num_validation,
-            num_holdout=num_holdout,
-            is_fold=is_fold,
-            is_pretrained=is_pretrained,
-        )
-        is None
+    obstacle = find_obstacle(
+        training,
+        num_validation=num_validation,
+        num_holdout=num_holdout,
+        is_fold=is_fold,
+        is_pretrained=is_pretrained,
     )
+    if obstacle is not None and config.refit is True:
+        raise ConfigError(f"strategy.refit: {obstacle} Leave it away, or set it to false.")
+    return obstacle is None
 
 
 def find_obstacle(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import tensorflow as tf
 
@@ -25,7 +24,7 @@ from kft.measuring import apply_measured, load_measured
 from kft.model import Assembled, assemble
 from kft.objectives import make_supervised
 from kft.strategies import Phase, Setting, find_traits, plan_phases
-from kft.strategies.automatic import find_obstacle, refits
+from kft.strategies.automatic import refits
 from kft.strategies.checks import check_strategy, is_solvable
 from kft.strategies.targets import check_targets, may_mix
 from kft.strategies.traits import BlockTraits
@@ -193,7 +192,14 @@ def _make_setting(
         may_mix=may_mix(training, splits.target_kind, splits.class_names),
         traits=traits,
     )
-    if not _refits(pipeline, splits, is_pretrained=setting.is_pretrained):
+    if not refits(
+        pipeline.strategy,
+        training,
+        num_validation=len(splits.validation),
+        num_holdout=len(splits.holdout),
+        is_fold=pipeline.data.split.folds is not None,
+        is_pretrained=setting.is_pretrained,
+    ):
         return setting
     num_examples = len(splits.train) + len(splits.validation)
     refit = replace(
@@ -203,26 +209,6 @@ def _make_setting(
         num_validation=0,
     )
     return replace(setting, refit=refit)
-
-
-def _refits(pipeline: Pipeline, splits: Splits, *, is_pretrained: bool) -> bool:
-    """Whether the strategy ends by learning from train and validation together.
-
-    Raises:
-        ConfigError: It is asked for, and cannot be.
-    """
-    strategy, training = pipeline.strategy, pipeline.training
-    found: dict[str, Any] = {
-        "num_validation": len(splits.validation),
-        "num_holdout": len(splits.holdout),
-        "is_fold": pipeline.data.split.folds is not None,
-        "is_pretrained": is_pretrained,
-    }
-    if strategy.refit is True:
-        obstacle = find_obstacle(training, **found)
-        if obstacle is not None:
-            raise ConfigError(f"strategy.refit: {obstacle} Leave it away, or set it to false.")
-    return refits(strategy, training, **found)
 
 
 def _check_batch_norm(phases: tuple[Phase, ...], assembled: Assembled, replicas: int) -> None:

@@ -28,6 +28,8 @@ from kft.workflow.plan import BEFORE_ALL, Plan, make_plan
 from kft.workflow.resuming import Resumption, check_unchanged, find_resumption
 from kft.workflow.stages import Finished, Work
 
+_ALL_JUDGED: tuple[SplitName, ...] = ("validation", "holdout")
+
 
 def train(
     pipeline: Pipeline,
@@ -36,7 +38,7 @@ def train(
     run_id: str | None = None,
     or_resume: bool = False,
     keep_backbone: bool = False,
-    judged_splits: Sequence[SplitName] = ("validation", "holdout"),
+    judged_splits: Sequence[SplitName] = _ALL_JUDGED,
     cluster: Cluster | None = None,
 ) -> Finished:
     """From labelled examples to a measured, exported model.
@@ -72,7 +74,7 @@ def train(
     with plan.workers.name_lost(BEFORE_ALL):
         path, is_new = plan.workers.ask_chief(open_place)
     if not is_new:
-        return _go_on(Path(path), plan, display)
+        return _go_on(Path(path), plan, display, judged_splits)
     with _writable(Path(path), plan.workers) as run, run.hold():
         work = Work(plan, run, Path(path), display, keep_backbone, judged_splits)
         return work.do(work.write_records)
@@ -106,7 +108,7 @@ def resume(
         open_interrupted(path)
     pipeline = load_pipeline(str(RunDirectory(path).pipeline), overrides)
     plan = _make_plan(pipeline, display, cluster)
-    return _go_on(Path(path), plan, display, accept_changes=accept_changes)
+    return _go_on(Path(path), plan, display, _ALL_JUDGED, accept_changes=accept_changes)
 
 
 def _make_plan(pipeline: Pipeline, display: Display, cluster: Cluster | None) -> Plan:
@@ -115,7 +117,14 @@ def _make_plan(pipeline: Pipeline, display: Display, cluster: Cluster | None) ->
     return make_plan(pipeline, display, cluster=cluster)
 
 
-def _go_on(path: Path, plan: Plan, display: Display, *, accept_changes: bool = False) -> Finished:
+def _go_on(
+    path: Path,
+    plan: Plan,
+    display: Display,
+    judged_splits: Sequence[SplitName],
+    *,
+    accept_changes: bool = False,
+) -> Finished:
     """A run that was stopped, by a plan that is made now."""
     manifest = describe_causes(plan)
     original = RunDirectory(path)
@@ -158,7 +167,8 @@ def _go_on(path: Path, plan: Plan, display: Display, *, accept_changes: bool = F
                 write_splits_csv(plan.splits, run.splits)
             display.stage(f"resuming {place}")
 
-        return Work(plan, run, path, display, before["keep_backbone"]).do(record, found)
+        work = Work(plan, run, path, display, before["keep_backbone"], judged_splits)
+        return work.do(record, found)
 
 
 @contextmanager

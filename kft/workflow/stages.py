@@ -82,7 +82,7 @@ class Work:
     path: Path
     display: Display
     keep_backbone: bool
-    judged_splits: Sequence[SplitName] = ("validation", "holdout")
+    judged_splits: Sequence[SplitName]
 
     def __post_init__(self) -> None:
         if self.plan.refits:

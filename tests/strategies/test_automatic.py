@@ -1,10 +1,12 @@
 """The default strategy."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from kft.config import AUTO_LEARNING_RATES, LEARNING_RATES, load_pipeline
+from kft.errors import ConfigError
 from kft.strategies import plan_phases
 from kft.strategies.automatic import AUTO_LAYER_DECAY, REFIT, find_obstacle, refits
 
@@ -120,6 +122,12 @@ def test_validation_is_learnt_from_where_nothing_else_needs_it(overrides, change
     found = find_obstacle(pipeline.training, **ENOUGH | changes)
     assert reason in found if reason else found is None
     assert refits(pipeline.strategy, pipeline.training, **ENOUGH | changes) == (reason is None)
+    asked = load_pipeline(None, [*overrides, "strategy.refit=true"])
+    if reason is None:
+        assert refits(asked.strategy, asked.training, **ENOUGH)
+    else:
+        with pytest.raises(ConfigError, match=re.escape(f"strategy.refit: {found} Leave it away")):
+            refits(asked.strategy, asked.training, **ENOUGH | changes)
 
 
 @pytest.mark.parametrize("override", ["strategy.refit=false", "strategy.name=lp_ft"])
