@@ -7,7 +7,6 @@ import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,7 +14,7 @@ import keras_tuner
 
 from kft.config import Pipeline, TuningConfig, override_pipeline
 from kft.errors import ConfigError, KftError, TrainingError
-from kft.runs import RunDirectory, is_run
+from kft.runs import find_finished
 from kft.runs.layout import read_json
 from kft.training import Display
 from kft.training.stopping import Interrupted
@@ -187,14 +186,13 @@ class PipelineTuner(keras_tuner.engine.base_tuner.BaseTuner):
 
     def _judge(self, tried: Pipeline, run_id: str) -> Mapping[str, float]:
         """Figures on validation, of a run that is finished or is now brought to its end."""
-        run = RunDirectory(Path(tried.runs_directory, tried.name, run_id))
+        figures: Mapping[str, float]
         try:
-            if is_run(run.path) and run.read_status()["state"] == "finished":
-                self._display.stage(f"  finished before: {run.path}")
-                known: Mapping[str, float] = read_json(
-                    run.evaluation("validation") / "metrics.json"
-                )
-                return known
+            known = find_finished(tried.runs_directory, tried.name, run_id)
+            if known is not None:
+                self._display.stage(f"  finished before: {known.path}")
+                figures = read_json(known.evaluation("validation") / "metrics.json")
+                return figures
             finished = train(
                 tried,
                 self._display,
@@ -214,8 +212,8 @@ class PipelineTuner(keras_tuner.engine.base_tuner.BaseTuner):
             raise keras_tuner.errors.FatalError(str(error)) from error
         # Each trial builds its graphs anew; without this, memory grows with their number.
         keras.backend.clear_session()
-        judged: Mapping[str, float] = finished.evaluations["validation"].figures
-        return judged
+        figures = finished.evaluations["validation"].figures
+        return figures
 
 
 def make_oracle(config: TuningConfig, seed: int, objective: tuple[str, str]) -> keras_tuner.Oracle:

@@ -159,14 +159,13 @@ def _is_finished(pipeline: Pipeline, run_id: str, *, is_chief: bool) -> bool:
     An export that it was stopped in is made by the chief.
     """
     from kft.cli.startup import start_tensorflow
-    from kft.runs import RunDirectory
+    from kft.runs import find_finished
 
-    run = RunDirectory(Path(pipeline.runs_directory, pipeline.name, run_id))
-    status = run.read_status() if run.status_file.is_file() else {"state": "missing"}
-    if status["state"] != "finished":
+    run = find_finished(pipeline.runs_directory, pipeline.name, run_id)
+    if run is None:
         return False
     click.echo(f"{run.path} is finished.", err=True)
-    if pipeline.export.enabled and "export" not in status and is_chief:
+    if pipeline.export.enabled and "export" not in run.read_status() and is_chief:
         start_tensorflow()
         from kft.cli.output import show_export
         from kft.finished import export_run

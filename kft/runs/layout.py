@@ -208,6 +208,12 @@ def open_interrupted(path: Path | str) -> RunDirectory:
         return run
 
 
+def find_finished(runs_directory: str, name: str, run_id: str) -> RunDirectory | None:
+    """The run of this name, if it is finished."""
+    run = RunDirectory(Path(runs_directory) / name / run_id)
+    return run if is_run(run.path) and run.read_status()["state"] == "finished" else None
+
+
 def find_begun(runs_directory: str, name: str, run_id: str) -> RunDirectory | None:
     """A run of this name that may be gone on with; None where there is none.
 

@@ -129,7 +129,7 @@ def test_a_search_that_is_killed_goes_on_to_the_same_end(place):
     assert whole.returncode == 0
     process = start(place, *SEARCH, "runs_directory=killed")
     # In the middle of a trial that is not the first.
-    wait_for(place / "killed/photos-trials", "*-1/checkpoints/*", process)
+    wait_for(place / "killed/photos-trials", "*-1/checkpoints/*-step", process)
     process.kill()
     process.communicate(timeout=PATIENCE_SECONDS)
     done = read_trials("killed", place)
@@ -141,3 +141,4 @@ def test_a_search_that_is_killed_goes_on_to_the_same_end(place):
     assert said.count("resuming at phase 1 of 1, epoch ") == 1
     assert len(read_trials("killed", place)) == 3
     assert read_trials("killed", place) == read_trials("whole", place)
+    assert done.items() <= read_trials("killed", place).items()
