@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kft.config import Pipeline
     from kft.training import Display
     from kft.workers import Cluster
+    from kft.workflow import Finished
 
 
 @click.command("train", short_help="From labelled pictures to a measured, exported model.")
@@ -77,14 +78,11 @@ def command(
       kft train --resume runs/photos/RUN_ID
       kft train photos/ --run-id nightly --or-resume
     """
-    from kft.cli.startup import start_tensorflow
-    from kft.config import load_pipeline
-    from kft.runs import find_run, is_run, open_interrupted
+    from kft.runs import is_run
     from kft.workers import read_cluster
 
     cluster = read_cluster()
-    is_chief = cluster is None or cluster.is_chief
-
+    given = with_options(overrides, trust=trust, on_bad=on_bad)
     if resumed is None and source is not None and is_run(source):
         resumed, source = _offer(Path(source)), None
     if resumed is not None:
@@ -92,19 +90,9 @@ def command(
             raise click.UsageError(
                 "--run-id and --or-resume name a run by its pipeline; --resume by its directory."
             )
-        # Before the seconds of an import: another process may hold it.
-        run = open_interrupted(resumed) if is_chief else find_run(resumed)
         # What seemed to be the data is the first override.
-        overrides = (*([source] if source is not None else []), *overrides)
-        given = with_options(overrides, trust=trust, on_bad=on_bad)
-        start_tensorflow(load_pipeline(str(run.pipeline), given))
-
-        from kft.workflow import resume
-
-        display = _make_display(cluster)
-        finished = resume(
-            resumed, display, overrides=given, accept_changes=accept_changes, cluster=cluster
-        )
+        given = [*([source] if source is not None else []), *given]
+        finished = _resume(resumed, given, accept_changes=accept_changes, cluster=cluster)
     else:
         if source is None:
             raise click.UsageError("Name the data or a pipeline file, or a run with --resume.")
@@ -112,21 +100,11 @@ def command(
             raise click.UsageError("--accept-changes goes with --resume.")
         if or_resume and run_id is None:
             raise click.UsageError("--or-resume needs --run-id, which names the run.")
-        pipeline = load_pipeline(source, with_options(overrides, trust=trust, on_bad=on_bad))
-        if or_resume and run_id is not None and _is_finished(pipeline, run_id, is_chief=is_chief):
+        begun = _begin(source, given, run_id=run_id, or_resume=or_resume, cluster=cluster)
+        if begun is None:
             return
-        start_tensorflow(pipeline)
-
-        from kft.workflow import train
-
-        finished = train(
-            pipeline,
-            _make_display(cluster),
-            run_id=run_id,
-            or_resume=or_resume,
-            cluster=cluster,
-        )
-    if is_chief:
+        finished = begun
+    if _is_chief(cluster):
         from kft.cli.output import show_finished
 
         show_finished(finished)
@@ -135,6 +113,56 @@ def command(
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
+
+
+def _resume(
+    path: Path, given: list[str], *, accept_changes: bool, cluster: Cluster | None
+) -> Finished:
+    from kft.cli.startup import start_tensorflow
+    from kft.config import load_pipeline
+    from kft.runs import find_run, open_interrupted
+
+    # Before the seconds of an import: another process may hold it.
+    run = open_interrupted(path) if _is_chief(cluster) else find_run(path)
+    start_tensorflow(load_pipeline(str(run.pipeline), given))
+
+    from kft.workflow import resume
+
+    return resume(
+        path,
+        _make_display(cluster),
+        overrides=given,
+        accept_changes=accept_changes,
+        cluster=cluster,
+    )
+
+
+def _begin(
+    source: str,
+    given: list[str],
+    *,
+    run_id: str | None,
+    or_resume: bool,
+    cluster: Cluster | None,
+) -> Finished | None:
+    """The run that was trained; None if it was finished before."""
+    from kft.cli.startup import start_tensorflow
+    from kft.config import load_pipeline
+
+    pipeline = load_pipeline(source, given)
+    if or_resume and run_id is not None and _is_finished(pipeline, run_id, cluster):
+        return None
+    start_tensorflow(pipeline)
+
+    from kft.workflow import train
+
+    return train(
+        pipeline, _make_display(cluster), run_id=run_id, or_resume=or_resume, cluster=cluster
+    )
+
+
+def _is_chief(cluster: Cluster | None) -> bool:
+    return cluster is None or cluster.is_chief
 
 
 def _make_display(cluster: Cluster | None) -> Display:
@@ -153,7 +181,7 @@ def _make_display(cluster: Cluster | None) -> Display:
     return Display(Console(quiet=True))
 
 
-def _is_finished(pipeline: Pipeline, run_id: str, *, is_chief: bool) -> bool:
+def _is_finished(pipeline: Pipeline, run_id: str, cluster: Cluster | None) -> bool:
     """Whether the run that is to be gone on with is finished, told to the user.
 
     An export that it was stopped in is made by the chief.
@@ -165,7 +193,7 @@ def _is_finished(pipeline: Pipeline, run_id: str, *, is_chief: bool) -> bool:
     if run is None:
         return False
     click.echo(f"{run.path} is finished.", err=True)
-    if pipeline.export.enabled and "export" not in run.read_status() and is_chief:
+    if pipeline.export.enabled and "export" not in run.read_status() and _is_chief(cluster):
         start_tensorflow()
         from kft.cli.output import show_export
         from kft.finished import export_run

@@ -23,6 +23,7 @@ from kft.heads.classification import ClassificationHead
 from kft.machine import peak_memory
 from kft.model import Assembled, assemble
 from kft.training import seed_everything, set_precision
+from kft.training.fusing import fused_norms
 
 # The number of classes hardly changes the work.
 _CLASS_NAMES = tuple(f"class{index}" for index in range(10))
@@ -145,7 +146,7 @@ def _make_step(assembled: Assembled) -> Callable[[tf.Tensor, tf.Tensor], tf.Tens
     optimizer.build(variables)
 
     def step(pixels: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
+        with tf.GradientTape() as tape, fused_norms(model):
             value = loss(targets, model(pixels, training=True))
         gradients = tape.gradient(value, [variable.value for variable in variables])
         optimizer.apply(gradients, variables)

@@ -35,7 +35,7 @@ from kft.training.movement import check_movement
 from kft.training.optimizers import block_rates, make_optimizer, reset_optimizer
 from kft.training.phase_input import PhaseInput
 from kft.training.progress import Display
-from kft.training.replicas import spread, whole_statistics
+from kft.training.replicas import spread
 from kft.training.schedules import resolve_warmup
 from kft.training.snapshots import Snapshot, Weights, find_moving
 from kft.training.trainer import FitModel, WeightAverages
@@ -155,7 +155,7 @@ class CompiledPhase:
             validation = spread(self.given.validation.own)
             validation_steps = self.given.validation.num_batches
         deferred = nullcontext() if recorder is None else recorder.stop.deferred()
-        with deferred, whole_statistics(self.model):
+        with deferred:
             for part in [] if is_over else plan_fits(done, steps, self.phase.steps_per_epoch):
                 batches = self.given.train(first_step + part.start)
                 self.model.fit(

@@ -10,7 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kft.training.fusing import fused_norms
 from kft.training.optimizers import block_rates
+from kft.training.replicas import whole_statistics
 
 
 class FitModel(keras.Model):
@@ -43,6 +45,16 @@ class FitModel(keras.Model):
         self.accumulation = accumulation
         self.train_traces = 0
         self.test_traces = 0
+
+    def fit(self, *args: Any, **settings: Any) -> Any:
+        """Keras's, the step traced as `whole_statistics` and `fused_norms` have it."""
+        with whole_statistics(self), fused_norms(self):
+            return super().fit(*args, **settings)
+
+    def evaluate(self, *args: Any, **settings: Any) -> Any:
+        """As `fit`."""
+        with whole_statistics(self), fused_norms(self):
+            return super().evaluate(*args, **settings)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One update from one batch, per replica."""

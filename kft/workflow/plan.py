@@ -98,25 +98,17 @@ def make_plan(
     check_source(pipeline.data)
     if pipeline.data.service is not None:
         DataService(pipeline.data.service).check()
-    chooses_xla = pipeline.training.jit_compile == "auto"
-    pipeline = apply_measured(pipeline, load_measured(pipeline))
-    training = pipeline.training
-    if not set_threads(int(training.threads)):
-        display.stage(
-            f"training.threads: {training.threads} were chosen, but TensorFlow runs already with "
-            "another number; it keeps that."
-        )
-    seed_everything(training.seed, deterministic=training.deterministic)
-    set_precision(training.precision)
+    measured = apply_measured(pipeline, load_measured(pipeline))
+    _set_process(measured, display)
     if cluster is not None and joins:
         display.stage(f"Workers: {', '.join(cluster.addresses)}; waiting until all are there")
-    distribution = make_distribution(training.distribution, cluster, joins=joins)
+    distribution = make_distribution(measured.training.distribution, cluster, joins=joins)
     workers = Workers(cluster if joins else None, distribution)
     replicas = count_replicas(distribution, cluster)
-    if replicas > 1 and chooses_xla:
+    if replicas > 1 and pipeline.training.jit_compile == "auto":
         # What was measured was one device.
-        pipeline = override_pipeline(pipeline, ["training.jit_compile=false"])
-        training = pipeline.training
+        measured = override_pipeline(measured, ["training.jit_compile=false"])
+    pipeline, training = measured, measured.training
     check_batch_size(replicas, training.batch_size)
     check_replicas(replicas, training)
     with distribution.scope(), workers.name_lost(BEFORE_ALL):
@@ -141,23 +133,22 @@ def make_plan(
         make_supervised(head, training, splits.train.targets)
         assembled = assemble(backbone, head)
     phases = plan_phases(_make_setting(pipeline, assembled, splits, traits))
-    check_vectors(
-        assembled,
-        phases,
-        pipeline.features,
-        num_examples=len(splits.train),
-        in_parts=workers.count > 1,
-    )
-    for phase in phases:
-        if phase.method == "fit":
-            resolve_warmup(training, phase, num_examples=len(splits.join(phase.learns_from)))
-    _check_batch_norm(phases, assembled, replicas)
-    check_replicas(
-        replicas, training, phases, count=lambda phase: len(splits.join(phase.learns_from))
-    )
+    _check_phases(phases, pipeline, assembled, splits, workers=workers, replicas=replicas)
     spec = backbone.input_spec
     decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data)
     return Plan(pipeline, splits, assembled, phases, decoder, distribution, workers)
+
+
+def _set_process(pipeline: Pipeline, display: Display) -> None:
+    """What holds for all that this process computes: threads, seeds, precision."""
+    training = pipeline.training
+    if not set_threads(int(training.threads)):
+        display.stage(
+            f"training.threads: {training.threads} were chosen, but TensorFlow runs already with "
+            "another number; it keeps that."
+        )
+    seed_everything(training.seed, deterministic=training.deterministic)
+    set_precision(training.precision)
 
 
 def _check_before_data(
@@ -209,6 +200,34 @@ def _make_setting(
         num_validation=0,
     )
     return replace(setting, refit=refit)
+
+
+def _check_phases(
+    phases: tuple[Phase, ...],
+    pipeline: Pipeline,
+    assembled: Assembled,
+    splits: Splits,
+    *,
+    workers: Workers,
+    replicas: int,
+) -> None:
+    """What can be refused once it is known how many examples each phase has."""
+
+    def count(phase: Phase) -> int:
+        return len(splits.join(phase.learns_from))
+
+    check_vectors(
+        assembled,
+        phases,
+        pipeline.features,
+        num_examples=len(splits.train),
+        in_parts=workers.count > 1,
+    )
+    for phase in phases:
+        if phase.method == "fit":
+            resolve_warmup(pipeline.training, phase, num_examples=count(phase))
+    _check_batch_norm(phases, assembled, replicas)
+    check_replicas(replicas, pipeline.training, phases, count=count)
 
 
 def _check_batch_norm(phases: tuple[Phase, ...], assembled: Assembled, replicas: int) -> None:
