@@ -47,12 +47,12 @@ class FitModel(keras.Model):
         self.test_traces = 0
 
     def fit(self, *args: Any, **settings: Any) -> Any:
-        """Keras's, the step traced as `whole_statistics` and `fused_norms` have it."""
+        """As Keras's; normalization is traced over all replicas, or with its convolution."""
         with whole_statistics(self), fused_norms(self):
             return super().fit(*args, **settings)
 
     def evaluate(self, *args: Any, **settings: Any) -> Any:
-        """As `fit`."""
+        """As Keras's; normalization is traced as in `fit`."""
         with whole_statistics(self), fused_norms(self):
             return super().evaluate(*args, **settings)
 

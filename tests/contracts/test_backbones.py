@@ -114,6 +114,24 @@ def feature_levels_have_the_strides_they_claim(backbone):
         assert 0 <= math.ceil(ROOMY_SIZE / level.stride) - cells <= 3, (level.stride, cells)
 
 
+def test_normalization_at_rest_gives_the_same_features_within_its_convolution(light_backbone):
+    from kft.training.fusing import find_fusable, fused_norms
+
+    model, generator = light_backbone.model, np.random.default_rng(0)
+    norms = [each for each in model.layers if isinstance(each, keras.layers.BatchNormalization)]
+    for norm in norms:
+        norm.trainable = False
+        norm.moving_mean.assign(generator.normal(0, 0.1, norm.moving_mean.shape))
+        norm.moving_variance.assign(generator.uniform(0.5, 2, norm.moving_variance.shape))
+    assert bool(find_fusable(model)) == bool(norms)
+    spec = light_backbone.input_spec
+    inputs = generator.normal(size=(1, spec.height, spec.width, 3)).astype("float32")
+    apart = model(inputs, training=False).numpy()
+    with fused_norms(model):
+        together = model(inputs, training=False).numpy()
+    np.testing.assert_allclose(together, apart, atol=1e-4 * np.abs(apart).max())
+
+
 def test_freezing_a_block_holds_its_variables_and_statistics_while_the_others_move(
     light_backbone,
 ):
