@@ -150,10 +150,12 @@ def _run_plain(bench: Bench, given: Given, *, epochs: int, seed: int) -> dict[st
 
 
 def _describe_end(run: dict[str, Any]) -> str:
-    chosen = next(phase for phase in run["phases"] if phase["name"] == "fine_tune")
-    tried = f", {chosen['num_tried']} tried" if chosen["num_tried"] else ""
-    kept = "probe kept" if chosen["is_undone"] else f"fine-tuned at {chosen['learning_rate']:g}"
-    return kept + tried
+    # What won on validation is found anew by the last phase.
+    last = run["phases"][-1]
+    is_kept = last["is_undone"] or not last["steps"]
+    tried = sum(phase["num_tried"] for phase in run["phases"])
+    end = "probe kept" if is_kept else f"fine-tuned at {last['learning_rate']:g}"
+    return f"{end}, {tried} tried" if tried else end
 
 
 def _judge(accuracy: float, seconds: float, best: Peer, standard_error: float) -> str:
