@@ -48,8 +48,8 @@ STORE_PHASES = (
 STORES = {
     "no store": ("features.enabled=false",),
     "float32 by Keras": ("features.engine=keras", "features.dtype=float32"),
-    "float32, engine measured": ("features.engine=auto", "features.dtype=float32"),
-    "float16, engine measured": ("features.engine=auto", "features.dtype=float16"),
+    "float32 by LiteRT": ("features.engine=litert", "features.dtype=float32"),
+    "float16 by LiteRT": ("features.engine=litert", "features.dtype=float16"),
 }
 
 

@@ -69,7 +69,7 @@ class BlockTable:
             _set_layers(block, trains=block.name in trainable, batch_norm=batch_norm)
             is_partial = part == "bias_norm" or lora is not None
             if block.name in trainable and block.name != HEAD and is_partial:
-                chosen = find_factors(block) if lora is not None else _biases_and_norms(block)
+                chosen = find_factors(block) if lora is not None else biases_and_norms(block)
                 ids = {id(variable) for variable in chosen}
                 # A layer's flag says how it computes, a variable's whether gradients change it:
                 # scale and shift train on batch statistics that rest.
@@ -171,7 +171,7 @@ def compile_forward(
         inputs (batch, …) -> float32 outputs (batch, …).
     """
 
-    @tf.function
+    @tf.function(autograph=False)
     def forward(inputs: tf.Tensor) -> tf.Tensor:
         return tf.cast(activate(model(inputs, training=False)), tf.float32)
 
@@ -193,10 +193,10 @@ def find_factors(block: Block) -> list[keras.Variable]:
 
 def has_bias_or_norm(block: Block) -> bool:
     """Whether a phase of part 'bias_norm' would find anything in a block."""
-    return bool(_biases_and_norms(block))
+    return bool(biases_and_norms(block))
 
 
-def _biases_and_norms(block: Block) -> list[keras.Variable]:
+def biases_and_norms(block: Block) -> list[keras.Variable]:
     """Biases, and scales and shifts of normalisation."""
     norms = {
         id(variable)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,18 @@ def load(config: BackboneConfig) -> Backbone:
         feature_levels=feature_levels(model, blocks),
         source=f"KerasHub {keras_hub.__version__}, preset {preset}",
         licence="unknown",
-        sha256=digest_folder(Path(preset)) if Path(preset).is_dir() else None,
+        sha256=None if config.weights == "random" else _digest(preset, model),
     )
+
+
+def _digest(preset: str, model: keras.Model) -> str:
+    """Of the preset's folder; of one that KerasHub fetched by its name, of the weights it read."""
+    if Path(preset).is_dir():
+        return digest_folder(Path(preset))
+    total = hashlib.sha256()
+    for variable in model.weights:
+        total.update(variable.numpy().tobytes())
+    return total.hexdigest()
 
 
 def _import_keras_hub() -> Any:

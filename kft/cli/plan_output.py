@@ -116,9 +116,10 @@ def describe_phase(phase: Phase, before: Phase | None = None, *, num_adapted: in
         sentences.append("Only asks: it ends where a trial tells, and its weights are given up.")
     if phase.otherwise is not None and before is not None:
         splits = " and ".join(phase.learns_from)
+        instead = "solved anew" if phase.otherwise.method == "solve" else "trained on"
         sentences.append(
             f"Begins where {before.name} began, with {splits}, at the rate that was found; where "
-            f"{before.name} was not better, the probe is found anew from them instead."
+            f"{before.name} was not better, the probe is {instead} with them instead."
         )
     if phase.part == "bias_norm":
         sentences.append("Trains biases and normalisation alone (BitFit).")

@@ -70,9 +70,9 @@ def make_rows(
     train = splits.train
     indices = _choose(train.targets, num_pictures)
     with translate_read_errors(train.take(indices), decoder):
-        read = tf.function(lambda paths: read_pixels(paths, decoder))
+        read = tf.function(lambda paths: read_pixels(paths, decoder), autograph=False)
         pixels = read(tf.constant([train.paths[i] for i in indices]))
-    change = tf.function(augmentation)
+    change = tf.function(augmentation, autograph=False)
     shown = [pixels.numpy()]
     for view in range(num_views):
         changed = change(pixels, example_seeds(seed, view, tf.constant(indices)))

@@ -6,7 +6,7 @@ from kft.features.choice import Chosen, choose_engine
 from kft.features.cut import Cut, find_cut
 from kft.features.engines import Forward
 from kft.features.judging import Judge
-from kft.features.store import Stored, check_store, fits_store, load_or_extract
+from kft.features.store import Stored, check_store, fits_store, limit_bytes, load_or_extract
 from kft.features.together import Together
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "choose_engine",
     "find_cut",
     "fits_store",
+    "limit_bytes",
     "load_or_extract",
 ]

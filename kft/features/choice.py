@@ -109,9 +109,10 @@ def choose_engine(
             Keras's numbers.
 
     Raises:
-        ConfigError: The engine asked for by name is not installed, cannot take the model, or
-            gives other numbers.
+        ConfigError: The engine asked for by name is not installed, cannot take the model, gives
+            other numbers, or costs accuracy; or nobody can judge that.
     """
+    refuse_unjudged(config, judge)
     remembered = read_measured(digest) if digest and config.engine != "keras" else {}
     bench = _Bench(forward, sample, tolerance, remembered, num_examples)
     if config.engine == "keras":
@@ -123,6 +124,21 @@ def choose_engine(
     if digest and bench.lasting != remembered:
         write_measured(digest, bench.lasting)
     return chosen
+
+
+def refuse_unjudged(config: FeaturesConfig, judge: Judge | None) -> None:
+    """That what the engine asked for by name may cost can be found out.
+
+    Raises:
+        ConfigError: Its numbers are less exact, and there is no judge.
+    """
+    if judge is None and config.engine != "auto" and number_class(config.engine) != "float32":
+        raise ConfigError(
+            f"features.engine: found {config.engine!r}, whose numbers are less exact. It is "
+            "allowed where the accuracy of a probe can show that nothing is lost: in training, on "
+            "classes or labels; not on numbers, nor in an audit. Choose `auto`, which takes an "
+            "exact engine here, or `keras`, `folded`, `litert` or `openvino`."
+        )
 
 
 class _Bench:
@@ -257,8 +273,9 @@ def _choose_by_name(bench: _Bench, name: str, judge: Judge | None) -> Chosen:
             f"features.engine: {name!r} cannot compute this model: {found.reason}. "
             "Choose `auto` or `keras`."
         )
-    if number_class(name) == "float32" or judge is None:
+    if number_class(name) == "float32":
         return bench.choose(name)
+    assert judge is not None, "as `refuse_unjudged` sees to"
     loss = bench.judge(judge)
     if loss > ACCURACY_LOSS:
         raise ConfigError(

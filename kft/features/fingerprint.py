@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import re
 
 import keras
 import tensorflow as tf
 
+from kft import __version__
 from kft.backbones.hub import HubLayer
 from kft.model import flatten_layers
 
@@ -17,7 +19,7 @@ def digest_model(model: keras.Model) -> str:
 
     Equal for the same model built again in another place; two backbones with one name differ.
     """
-    digest = hashlib.sha256(f"{tf.__version__}\n{keras.__version__}\n".encode())
+    digest = hashlib.sha256(_describe_versions().encode())
     digest.update(_describe_graph(model).encode())
     for layer in flatten_layers(model):
         if isinstance(layer, HubLayer):
@@ -29,6 +31,15 @@ def digest_model(model: keras.Model) -> str:
         digest.update(f"{values.dtype}{values.shape}".encode())
         digest.update(values.tobytes())
     return digest.hexdigest()
+
+
+def _describe_versions() -> str:
+    """Of all whose layers a model may hold: what one computes may change with its package."""
+    try:
+        keras_hub = importlib.metadata.version("keras-hub")
+    except importlib.metadata.PackageNotFoundError:
+        keras_hub = "not installed"
+    return f"{__version__}\n{tf.__version__}\n{keras.__version__}\n{keras_hub}\n"
 
 
 def _describe_graph(model: keras.Model) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from kft.config import FeaturesConfig
 from kft.errors import ConfigError
-from kft.features.choice import Chosen, choose_engine
+from kft.features.choice import Chosen, choose_engine, refuse_unjudged
 from kft.features.cut import Cut
 from kft.features.engines import Forward, is_available, number_class
 from kft.features.fingerprint import digest_model
@@ -97,7 +97,7 @@ def load_or_extract(
         num_examples: How many there are.
         num_views: How often each is there, each time augmented in another way.
         config: The pipeline's `features` section.
-        judge: Says what less exact numbers cost: without one `engine: auto` takes no bfloat16.
+        judge: Says what less exact numbers cost: without one there is no bfloat16.
         like: Activations of another split at this cut: engine and numbers are to be the same.
         progress: Told how many are done of how many, views times examples.
         on_wait: Called where another process is computing them.
@@ -106,6 +106,9 @@ def load_or_extract(
     Raises:
         ConfigError: They do not fit into the cache, or the engine asked for cannot be had.
     """
+    if like is None:
+        # Before the disk is asked: what is there may be another split's, as `like` had it.
+        refuse_unjudged(config, judge)
     extraction = _Extraction(
         cut=cut,
         make_batches=make_batches,
@@ -151,6 +154,7 @@ def fits_store(
     *,
     num_examples: int,
     num_views: int,
+    num_beside: int = 0,
     config: FeaturesConfig,
     in_parts: bool = False,
 ) -> bool:
@@ -160,10 +164,11 @@ def fits_store(
         cut: Where the prefix ends.
         num_examples: To be stored.
         num_views: Of each.
+        num_beside: Examples that are stored at the same time, one view of each.
         config: The pipeline's `features` section.
         in_parts: Several workers compute them, whose parts are there beside the whole.
     """
-    shape = _shape(cut, num_examples, num_views)
+    shape = _shape(cut, num_views * num_examples + num_beside, num_views=1)
     return _needed_bytes(shape, config, in_parts) <= most_bytes(limit_bytes(config))
 
 
@@ -198,8 +203,12 @@ def _least_bytes(shape: tuple[int, ...], config: FeaturesConfig) -> int:
 
 
 def _needed_bytes(shape: tuple[int, ...], config: FeaturesConfig, in_parts: bool) -> int:
-    """Of the activations, with the parts that they are put together of, which are float32."""
-    return _least_bytes(shape, config) + (4 * math.prod(shape) if in_parts else 0)
+    """Of the activations, with the parts that they are put together of, which are float32.
+
+    What `dtype: auto` hopes to halve may have to stay float32.
+    """
+    each = (2 if config.dtype == "float16" else 4) + (4 if in_parts else 0)
+    return each * math.prod(shape)
 
 
 def _asked_dtype(shape: tuple[int, ...], config: FeaturesConfig) -> str:

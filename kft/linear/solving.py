@@ -12,7 +12,8 @@ NUM_FOLDS = 5
 # Half a decade a step, from where the solution is almost the prior.
 PATH_FACTOR = 10**-0.5
 MAX_PATH_STEPS = 16
-# The path ends after so many penalties in a row without a better one.
+# The path ends after so many penalties in a row without a better one, once one was better than the
+# first: a few wide columns of noise raise the loss before what the others hold lets it fall.
 PATIENCE = 2
 # Rows that cross-validation looks at: so many, or so many of each output. A penalty is the strength
 # of a prior on the weights, which more examples leave as it is: what is best for these serves all.
@@ -165,7 +166,7 @@ def _walk_path(problem: Problem, folds: np.ndarray) -> tuple[float, tuple[Attemp
             kernels, biases = state
             best = (kernels.mean(axis=0, keepdims=True), biases.mean(axis=0, keepdims=True))
             best_at = index
-        elif index - best_at >= PATIENCE:
+        elif best_at and index - best_at >= PATIENCE:
             break
         penalty *= PATH_FACTOR
     assert best is not None

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from kft.backbones import BACKBONES
 from kft.backbones.families import ARCHITECTURES
 from kft.config import Pipeline, TrainingConfig, override_pipeline
 from kft.machine import default_threads, describe_machine
@@ -20,6 +21,11 @@ DEFAULT_BATCH_SIZE = TrainingConfig.model_fields["global_batch_size"].default
 _ROOM = "measured"
 # Those that decide how fast a step is.
 _VERSIONS = ("kft", "tensorflow", "keras")
+# What a user pins there is not varied: the rest was measured beside it. Not the batch size, of
+# which several are measured whatever a pipeline says, so that `auto` later finds the best.
+_PINNED = ("precision", "jit_compile", "threads", "deterministic", "accumulation")
+# What comes before a folder in the name of a backbone; nothing before one that kft saved.
+_PREFIXES = ("hub:", "keras_hub:")
 
 
 @dataclass(frozen=True)
@@ -108,11 +114,7 @@ def find_record(pipeline: Pipeline) -> Path:
             "machine": describe_machine(),
             "versions": {name: versions[name] for name in _VERSIONS},
             "backbone": _identify_backbone(pipeline),
-            # What a user pinned is not varied: the rest was measured beside it.
-            "pinned": {
-                name: getattr(pipeline.training, name)
-                for name in ("precision", "jit_compile", "threads")
-            },
+            "pinned": {name: getattr(pipeline.training, name) for name in _PINNED},
         },
         sort_keys=True,
     )
@@ -128,9 +130,28 @@ def _identify_backbone(pipeline: Pipeline) -> dict[str, Any]:
         architecture = ARCHITECTURES[config.name]
         size = size or architecture.default_size
         options = {name: rule.default for name, rule in architecture.options.items()} | options
-    is_path = Path(config.name).exists()
-    name = str(Path(config.name).absolute()) if is_path else config.name
-    return {"name": name, "input_size": size, "options": options}
+    name, files = _locate(config.name)
+    return {"name": name, "input_size": size, "options": options, "files": files}
+
+
+def _locate(name: str) -> tuple[str, list[tuple[str, int, int]]]:
+    """The name of a backbone from any working directory, and what it is made of on the disk.
+
+    Sizes and times of change stand for contents, which may be gigabytes.
+    """
+    prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), "")
+    path = Path(name.removeprefix(prefix)).expanduser()
+    if name in BACKBONES or not path.exists():
+        return name, []
+    path = path.resolve()
+    # A SavedModel has its weights one folder deeper. A folder named by mistake may be vast.
+    found = [path] if path.is_file() else [*path.glob("*"), *path.glob("variables/*")]
+    files = sorted(file for file in found if file.is_file())
+    stamps = [(file, file.stat()) for file in files]
+    return f"{prefix}{path}", [
+        (file.relative_to(path).as_posix(), stamp.st_size, stamp.st_mtime_ns)
+        for file, stamp in stamps
+    ]
 
 
 def describe_model(pipeline: Pipeline) -> str:

@@ -83,10 +83,15 @@ def forecast_phases(
     """
     forward = measure_forward_seconds(assembled.model, batch_size=min(16, global_batch_size))
 
+    def find_phase_cut(phase: Phase) -> Cut | None:
+        return find_stored_cut(
+            assembled, phase, features, num_train=num_train, num_validation=num_validation
+        )
+
     def find_cost(phase: Phase) -> _Cost:
         return _find_cost(
             phase,
-            find_stored_cut(assembled, phase, features, num_examples=num_train),
+            find_phase_cut(phase),
             forward=forward,
             batch_size=min(global_batch_size, num_train),
             num_stored=num_train * count_views(phase, features) + num_validation,
@@ -96,7 +101,7 @@ def forecast_phases(
 
     forecasts = []
     for phase in phases:
-        cut = find_stored_cut(assembled, phase, features, num_examples=num_train)
+        cut = find_phase_cut(phase)
         forecasts.append(
             PhaseForecast(
                 phase,

@@ -41,10 +41,14 @@ class ServedModel(tf.Module):
         """Name of the signature -> traced function."""
         encoded = tf.TensorSpec((None,), tf.string, name="encoded")
         pixels = tf.TensorSpec((None, *self._model.input_shape[1:]), tf.float32, name="pixels")
+        functions = {
+            "serving_default": (self._from_bytes, encoded),
+            "pixels": (self._from_pixels, pixels),
+            "features": (self._to_features, encoded),
+        }
         return {
-            "serving_default": tf.function(self._from_bytes).get_concrete_function(encoded),
-            "pixels": tf.function(self._from_pixels).get_concrete_function(pixels),
-            "features": tf.function(self._to_features).get_concrete_function(encoded),
+            name: tf.function(function, autograph=False).get_concrete_function(spec)
+            for name, (function, spec) in functions.items()
         }
 
     def _from_bytes(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -46,7 +46,7 @@ def auto(setting: Setting) -> tuple[Phase, ...]:
     phase = _with_choices(phase, setting)
     if setting.refit is None:
         return (*probe, phase)
-    return (*probe, replace(phase, is_trial=True), _refit(setting.refit))
+    return (*probe, replace(phase, is_trial=True), _refit(setting.refit, phase))
 
 
 def refits(
@@ -144,9 +144,23 @@ def _with_choices(phase: Phase, setting: Setting) -> Phase:
     )
 
 
-def _refit(setting: Setting) -> Phase:
-    """What won, with all examples but the holdout's."""
+def _refit(setting: Setting, tried: Phase) -> Phase:
+    """What won, with all examples but the holdout's.
+
+    Args:
+        setting: With those of validation among the examples.
+        tried: The phase that is done anew: whatever it was sized to, it is the same recipe.
+    """
     (probe,) = linear_probe(setting)
     probe = replace(probe, name=REFIT, learns_from=_ALL_TO_LEARN_FROM)
-    fine_tune = _fine_tune(setting, REFIT)
-    return replace(fine_tune, learns_from=_ALL_TO_LEARN_FROM, otherwise=probe)
+    fine_tune = replace(
+        _fine_tune(setting, REFIT),
+        learns_from=_ALL_TO_LEARN_FROM,
+        mixup=tried.mixup,
+        otherwise=probe,
+    )
+    if setting.config.duration is not None:
+        return fine_tune
+    # As many epochs.
+    steps = -(-tried.steps * setting.steps_per_epoch // tried.steps_per_epoch)
+    return replace(fine_tune, steps=steps)

@@ -3,47 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from kft.config import FeaturesConfig, HeadConfig, StrategyConfig, TrainingConfig
 from kft.model import HEAD
 from kft.strategies import plan_phases
 from kft.strategies.automatic import find_obstacle
+from kft.strategies.effects import PROBE, check_effects
 from kft.strategies.explicit import explicit_phase
 from kft.strategies.phases import Phase, resolve_duration
 from kft.strategies.presets import linear_probe
 from kft.strategies.problems import Problems
-from kft.strategies.setting import SOLVABLE, Setting
+from kft.strategies.setting import Setting
 from kft.strategies.traits import BlockTraits
 
 # Before the data is read: so many examples in batches of one, that no duration comes to nothing.
 _STAND_IN = 10**6
-# Settings of `strategy` -> the strategies that do not look at them.
-_UNUSED_BY = {
-    "learning_rate": ("linear_probe", "phases"),
-    "duration": ("linear_probe",),
-    "layer_decay": ("linear_probe", "phases", "surgical"),
-    "batch_norm": ("linear_probe", "phases", "lora"),
-    "probe": ("full", "phases"),
-}
-# Settings of `strategy` for one strategy alone.
-_USED_BY = {"top_blocks": "top_k", "block": "surgical", "lora": "lora", "refit": "auto"}
-# Settings of `training` that only steps of training obey; a solution obeys the others.
-_OF_STEPS = (
-    "optimizer",
-    "schedule",
-    "warmup",
-    "weight_decay",
-    "clip_norm",
-    "accumulation",
-    "l2_sp",
-    "mixup",
-    "cutmix",
-    "ema",
-    "early_stopping",
-    "soup",
-    "wise_ft",
-)
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """A phase as planned before the data are read.
+
+    Attributes:
+        where: Path of its settings, for messages.
+        phase: Its steps hold for the stand-ins.
+        duration: What was given for it, or for what it is a share of; None where the number of
+            examples decides.
+    """
+
+    where: str
+    phase: Phase
+    duration: str | float | None
+
+    def is_in(self, unit: str) -> bool:
+        """Whether the duration is in this unit; epochs are what a bare number means."""
+        return self.duration is not None and _unit_of(self.duration) == unit
 
 
 def check_strategy(
@@ -56,6 +51,7 @@ def check_strategy(
     backbone: str,
     traits: Sequence[BlockTraits],
     is_pretrained: bool,
+    is_fold: bool,
 ) -> None:
     """Refuse settings that contradict each other or the backbone; needs no data.
 
@@ -68,6 +64,7 @@ def check_strategy(
         backbone: Its name, for messages.
         traits: Of the backbone's blocks.
         is_pretrained: Whether its weights are not random.
+        is_fold: Whether validation is one of several folds, each of which judges a run.
 
     Raises:
         ConfigError: Lists every contradiction, each with its reason.
@@ -87,14 +84,15 @@ def check_strategy(
         traits=tuple(traits),
     )
     problems = Problems()
-    phases = _expand(setting, problems)
-    for where, phase in phases:
-        for problem in _check_phase(where, phase, setting, training=training, features=features):
-            problems.add(problem)
+    planned = _expand(setting, problems)
+    phases = [each.phase for each in planned]
     for problem in (
-        *_check_refit(setting, training),
-        *_check_training(training, problems),
-        *_check_use(setting, training, [phase for _, phase in phases]),
+        *(p for each in planned for p in _check_phase(each, setting, training, features)),
+        *_check_refit(setting, training, is_fold=is_fold),
+        *_check_training(training),
+        *_check_statistics(planned, config, training),
+        *_check_warmup(planned, training, problems),
+        *check_effects(setting, training, phases),
     ):
         problems.add(problem)
     problems.refuse("pipeline")
@@ -111,40 +109,50 @@ def is_solvable(head: HeadConfig, training: TrainingConfig, target_kind: str) ->
     return is_one_layer and not training.focal_gamma and not weighs_labels
 
 
-def _expand(setting: Setting, problems: Problems) -> list[tuple[str, Phase]]:
-    """The phases that can be planned, each with the path of its settings."""
-    if setting.config.name == "phases":
-        planned = [
-            (f"strategy.phases[{index}]", explicit_phase(setting, index, problems))
-            for index in range(len(setting.config.phases))
+def _expand(setting: Setting, problems: Problems) -> list[_Planned]:
+    """The phases that can be planned."""
+    config = setting.config
+    if config.name == "phases":
+        return [
+            _Planned(
+                f"strategy.phases[{index}]",
+                phase,
+                config.duration if _unit_of(listed.duration) == "percent" else listed.duration,
+            )
+            for index, listed in enumerate(config.phases)
+            if (phase := explicit_phase(setting, index, problems)) is not None
         ]
-        return [(where, phase) for where, phase in planned if phase is not None]
-    if setting.config.name != "full":
+    if config.name != "full" and (config.name != "auto" or setting.is_pretrained):
         before = len(problems.found)
         with problems.noted():
             linear_probe(setting)
         if len(problems.found) > before:
             # What is wrong with the probe shall not hide what is wrong after it.
-            config = setting.config.model_copy(update={"probe": "trained", "probe_duration": 1})
-            setting = replace(setting, config=config)
+            changed = config.model_copy(update={"probe": "trained", "probe_duration": 1})
+            setting = replace(setting, config=changed)
     with problems.noted():
         return [
-            (f"strategy.name: phase {phase.name!r} of {setting.config.name!r}", phase)
+            _Planned(
+                f"strategy.name: phase {phase.name!r} of {config.name!r}",
+                phase,
+                setting.config.probe_duration if phase.name == PROBE else config.duration,
+            )
             for phase in plan_phases(setting)
         ]
     return []
 
 
+def _unit_of(duration: str | float) -> str:
+    """'epoch', 'step', 'example' or 'percent' of a duration that has been resolved."""
+    unit = str(duration).strip().lstrip("0123456789.").strip()
+    return "percent" if unit == "%" else unit.rstrip("s") or "epoch"
+
+
 def _check_phase(
-    where: str,
-    phase: Phase,
-    setting: Setting,
-    *,
-    training: TrainingConfig,
-    features: FeaturesConfig,
+    planned: _Planned, setting: Setting, training: TrainingConfig, features: FeaturesConfig
 ) -> Iterator[str]:
+    where, phase = planned.where, planned.phase
     if phase.method == "solve":
-        yield from _check_solution(where, phase, setting)
         return
     if phase.lora is not None and phase.batch_norm == "trainable":
         yield (
@@ -161,27 +169,20 @@ def _check_phase(
             "augmented views with `features.views=4`, compute the frozen part in every step with "
             "`features.without_views=compute`, or use `augmentation: none`."
         )
-    elif training.cutmix and (is_plain or features.views):
+    elif training.cutmix and (is_plain or 0 < features.views < _most_epochs(planned, setting)):
         yield (
             f"training.cutmix: {where} trains on stored features, which have no rectangles to "
             "exchange. Use `training.mixup`, or `features.enabled=false`."
         )
 
 
-def _check_solution(where: str, phase: Phase, setting: Setting) -> Iterator[str]:
-    if phase.trainable != (setting.head,):
-        others = [block for block in phase.trainable if block != setting.head]
-        yield (
-            f"{where}.method: 'solve' finds the optimum of the head alone; {', '.join(others)} "
-            "cannot be solved for. Use `method: fit`, or `trainable: [head]`."
-        )
-    if not setting.has_linear_head:
-        yield (f"{where}.method: 'solve' {SOLVABLE} Use `method: fit`, or leave them away.")
-    if phase.augmentation != "none":
-        yield (
-            f"{where}.augmentation: {phase.augmentation!r} changes pictures from epoch to epoch, "
-            "and a solution has no epochs. Use `method: fit`, or `augmentation: none`."
-        )
+def _most_epochs(planned: _Planned, setting: Setting) -> float:
+    """Of a phase; no limit where only the data will say."""
+    if not planned.is_in("epoch"):
+        return float("inf")
+    # Into how many phases `gradual` divides them, the data will say.
+    is_share = setting.config.name == "gradual"
+    return -(-setting.budget() // _STAND_IN) if is_share else planned.phase.epochs
 
 
 def _has_frozen_prefix(phase: Phase, setting: Setting) -> bool:
@@ -191,7 +192,7 @@ def _has_frozen_prefix(phase: Phase, setting: Setting) -> bool:
     return first is None or any(block.ends_in_cut for block in setting.traits[:first])
 
 
-def _check_training(training: TrainingConfig, problems: Problems) -> Iterator[str]:
+def _check_training(training: TrainingConfig) -> Iterator[str]:
     batch_size = training.global_batch_size
     if batch_size != "auto" and batch_size % training.accumulation:
         yield (
@@ -216,63 +217,82 @@ def _check_training(training: TrainingConfig, problems: Problems) -> Iterator[st
             f"{given[0]}: with {' and '.join(given[1:])}, rare classes would be corrected for "
             f"{len(given)} times over. Keep one of them."
         )
-    with problems.noted():
-        resolve_duration(
+    for name in ("mixup", "cutmix"):
+        if getattr(training, name) and batch_size == 1:
+            yield (
+                f"training.{name}: blends examples of one batch, and `training.global_batch_size` "
+                "is 1. Leave it away, or use batches of 2 at least."
+            )
+    if training.soup == 1:
+        yield (
+            "training.soup: found 1, but the average of one checkpoint is no average. Use 2 to "
+            "20, 0 for none, or `training.early_stopping`, which restores the best epoch."
+        )
+
+
+def _check_statistics(
+    planned: Sequence[_Planned], config: StrategyConfig, training: TrainingConfig
+) -> Iterator[str]:
+    """Batch statistics are of the whole batch: parts of it would give other gradients."""
+    for each in planned:
+        if training.accumulation > 1 and each.phase.batch_norm == "trainable":
+            instead = (
+                f"`{each.where}.batch_norm: frozen`"
+                if config.name == "phases"
+                else "`strategy.batch_norm=frozen` (with random weights they train by default)"
+            )
+            yield (
+                f"training.accumulation: phase {each.phase.name!r} trains batch statistics, which "
+                f"are of the whole batch, and {training.accumulation} parts would each take their "
+                f"own. Use {instead}, or `training.accumulation=1`."
+            )
+            return
+
+
+def _check_warmup(
+    planned: Sequence[_Planned], training: TrainingConfig, problems: Problems
+) -> Iterator[str]:
+    """That the rate reaches its peak, where that can be told: of a share, and of steps in steps."""
+
+    def resolve(percent_of: int) -> int:
+        return resolve_duration(
             training.warmup,
             num_examples=_STAND_IN,
             steps_per_epoch=_STAND_IN,
             where="training.warmup",
-            percent_of=_STAND_IN,
+            percent_of=percent_of,
             least=0,
         )
 
+    before = len(problems.found)
+    with problems.noted():
+        resolve(_STAND_IN)
+    if len(problems.found) > before:
+        return
+    unit = _unit_of(training.warmup)
+    for each in planned:
+        phase = each.phase
+        is_known = unit == "percent" or (unit == "step" and each.is_in("step"))
+        if phase.method == "solve" or not is_known or resolve(phase.steps) < phase.steps:
+            continue
+        length = f"has {phase.steps} steps" if each.is_in("step") else "lasts no longer"
+        yield (
+            f"training.warmup: {training.warmup!r} is too long, for phase {phase.name!r} {length}: "
+            "its rate would never reach the peak. Give a shorter warmup, such as '10 percent', or "
+            "a longer phase."
+        )
+        return
 
-def _check_refit(setting: Setting, training: TrainingConfig) -> Iterator[str]:
+
+def _check_refit(setting: Setting, training: TrainingConfig, *, is_fold: bool) -> Iterator[str]:
     if setting.config.refit is not True or setting.config.name != "auto":
         return
     obstacle = find_obstacle(
         training,
         num_validation=_STAND_IN,
         num_holdout=_STAND_IN,
-        is_fold=False,
+        is_fold=is_fold,
         is_pretrained=setting.is_pretrained,
     )
     if obstacle is not None:
         yield f"strategy.refit: {obstacle} Leave one of the two away."
-
-
-def _check_use(
-    setting: Setting, training: TrainingConfig, phases: Sequence[Phase]
-) -> Iterator[str]:
-    """Settings that would be without effect: never ignore in silence."""
-    config, default = setting.config, StrategyConfig()
-    for name, strategies in _UNUSED_BY.items():
-        if config.name in strategies and getattr(config, name) != getattr(default, name):
-            instead = "Set it in each of `strategy.phases`." if config.name == "phases" else ""
-            yield f"strategy.{name}: has no effect under `name: {config.name}`. {instead}".rstrip()
-    for name, strategy in _USED_BY.items():
-        if config.name != strategy and getattr(config, name) != getattr(default, name):
-            yield f"strategy.{name}: has an effect under `name: {strategy}` alone."
-    if not phases:
-        return
-    is_trained = config.name != "phases" and any(
-        phase.name == "linear_probe" and phase.method == "fit" for phase in phases
-    )
-    for name in ("probe_learning_rate", "probe_duration"):
-        if not is_trained and getattr(config, name) != getattr(default, name):
-            yield (
-                f"strategy.{name}: no probe is trained by steps here. A linear head is solved, "
-                "unless `strategy.probe=trained` says otherwise."
-            )
-    if all(phase.method == "solve" for phase in phases):
-        for name in _OF_STEPS:
-            if getattr(training, name) != getattr(TrainingConfig(), name):
-                yield (
-                    f"training.{name}: has no effect, for nothing is trained by steps: the head is "
-                    "solved. Use `strategy.probe=trained`, or a strategy that fine-tunes."
-                )
-    elif training.wise_ft and len(phases) < 2:
-        yield (
-            "training.wise_ft: goes between the weights of a probe and the fine-tuned ones, but "
-            f"`name: {config.name}` has one phase. Use `strategy.name=lp_ft`."
-        )

@@ -10,11 +10,18 @@ from kft.strategies.layerwise import decayed
 from kft.strategies.phases import Phase
 from kft.strategies.problems import Problems
 from kft.strategies.selection import GROUPS, unknown_block
-from kft.strategies.setting import Setting
+from kft.strategies.setting import SOLVABLE, Setting
 from kft.strategies.traits import resolve_bias_norm_blocks, resolve_lora_blocks
 
 # What only steps obey.
-_OF_STEPS = ("learning_rate", "layer_decay", "multipliers", "duration", "weight_decay")
+_OF_STEPS = (
+    "batch_norm",
+    "learning_rate",
+    "layer_decay",
+    "multipliers",
+    "duration",
+    "weight_decay",
+)
 
 
 def explicit_phases(setting: Setting) -> tuple[Phase, ...]:
@@ -40,11 +47,14 @@ def explicit_phase(setting: Setting, index: int, problems: Problems) -> Phase | 
     trainable: tuple[str, ...] = ()
     with problems.noted():
         trainable = _reached(setting, config, where)
-        for problem in _check_rates(setting, config, trainable, where):
+        for problem in (
+            *_check_multipliers(setting, config, trainable, where),
+            *(_check_fitted(setting, index, trainable, where) if config.method == "fit" else ()),
+        ):
             problems.add(problem)
     steps = 0
     if config.method == "solve":
-        for problem in _check_solved(config, where):
+        for problem in _check_solved(setting, config, trainable, where):
             problems.add(problem)
     else:
         with problems.noted():
@@ -105,7 +115,10 @@ def _reached(setting: Setting, config: PhaseConfig, where: str) -> tuple[str, ..
     return tuple(block for block in trainable if block in reached or block == setting.head)
 
 
-def _check_solved(config: PhaseConfig, where: str) -> Iterator[str]:
+def _check_solved(
+    setting: Setting, config: PhaseConfig, trainable: tuple[str, ...], where: str
+) -> Iterator[str]:
+    """Of a phase whose head is solved for; no blocks where they were refused."""
     default = PhaseConfig()
     for name in _OF_STEPS:
         if getattr(config, name) != getattr(default, name):
@@ -113,16 +126,49 @@ def _check_solved(config: PhaseConfig, where: str) -> Iterator[str]:
                 f"{where}.{name}: has no effect under `method: solve`, which takes no steps. Leave "
                 "it away, or use `method: fit`."
             )
+    if others := [block for block in trainable if block != setting.head]:
+        yield (
+            f"{where}.method: 'solve' finds the optimum of the head alone; {', '.join(others)} "
+            "cannot be solved for. Use `method: fit`, or `trainable: [head]`."
+        )
+    if not setting.has_linear_head:
+        yield f"{where}.method: 'solve' {SOLVABLE} Use `method: fit`, or leave them away."
+    if config.augmentation not in (None, "none"):
+        yield (
+            f"{where}.augmentation: {config.augmentation!r} changes pictures from epoch to epoch, "
+            "and a solution has no epochs. Use `method: fit`, or `augmentation: none`."
+        )
 
 
-def _check_rates(
+def _check_fitted(
+    setting: Setting, index: int, trainable: tuple[str, ...], where: str
+) -> Iterator[str]:
+    """Of a phase that takes steps: what it would never move, or never look at."""
+    *earlier, config = setting.config.phases[: index + 1]
+    backbone = [block for block in trainable if block != setting.head]
+    if config.layer_decay != 1.0 and len(backbone) < 2:
+        trains = f"of the backbone only {backbone[0]!r}" if backbone else "only the head"
+        yield (
+            f"{where}.layer_decay: found {config.layer_decay}, but {trains} trains in this phase, "
+            "which keeps the full rate. Leave it away, or name more blocks under `trainable`."
+        )
+    if config.batch_norm == "trainable" and not backbone:
+        yield (
+            f"{where}.batch_norm: 'trainable' lets the statistics of trainable blocks move, and "
+            "only the head trains in this phase. Leave it away, or name blocks under `trainable`."
+        )
+    is_taught = any({setting.head, "all"} & {*before.trainable} for before in earlier)
+    if setting.head not in trainable and not is_taught:
+        yield (
+            f"{where}.trainable: no gradient would reach {', '.join(backbone)}: the last layer of "
+            "the head starts from zero, and nothing has taught it yet. Add 'head', or list a phase "
+            "before this one that trains or solves the head."
+        )
+
+
+def _check_multipliers(
     setting: Setting, config: PhaseConfig, trainable: tuple[str, ...], where: str
 ) -> Iterator[str]:
-    if config.layer_decay != 1.0 and trainable == (setting.head,):
-        yield (
-            f"{where}.layer_decay: found {config.layer_decay}, but only the head trains in this "
-            "phase, which keeps the full rate. Leave it away, or name blocks under `trainable`."
-        )
     for block in config.multipliers:
         if block in GROUPS:
             yield f"{where}.multipliers: name single blocks, not {block!r}."

@@ -16,9 +16,11 @@ from kft.strategies.traits import BlockTraits
 # BiT-HyperRule: fewer examples than this -> so many steps.
 # Source: Kolesnikov et al., Big Transfer, arXiv:1912.11370.
 BIT_STEPS = ((20_000, 500), (500_000, 10_000), (None, 20_000))
-# BiT counts batches of 512: for small sets of a few batches an epoch its steps would be far more
-# passes than anything learns from.
-MAX_EPOCHS = 12
+# BiT counts batches of 512. Of so many examples the steps would be over a hundred passes over small
+# sets, and days for large ones on the machines that kft is for: a step stands for kft's batch.
+STEP_EXAMPLES = 32
+# Fewer passes teach little, and more nothing that is worth their time.
+LEAST_EPOCHS, MOST_EPOCHS = 5, 12
 # What can be solved for, for messages.
 SOLVABLE = (
     "needs a head that is one layer alone (no `head.hidden`, no `head.dropout`) and a loss with "
@@ -84,12 +86,17 @@ class Setting:
     def budget(self) -> int:
         """Steps of fine-tuning in all: as configured, or by the number of examples.
 
-        Source: BiT-HyperRule, arXiv:1912.11370, here for at most 12 epochs.
+        Whatever the batch size, as many examples are seen.
+
+        Source: BiT-HyperRule, arXiv:1912.11370, here with steps of 32 examples, and for 5 epochs
+        at least and 12 at most.
         """
         if self.config.duration is not None:
             return self.steps(self.config.duration, "strategy.duration")
-        steps = next(s for limit, s in BIT_STEPS if limit is None or self.num_examples < limit)
-        return min(steps, MAX_EPOCHS * self.steps_per_epoch)
+        count = self.num_examples
+        steps = next(steps for limit, steps in BIT_STEPS if limit is None or count < limit)
+        seen = min(max(steps * STEP_EXAMPLES, LEAST_EPOCHS * count), MOST_EPOCHS * count)
+        return -(-seen * self.steps_per_epoch // count)
 
     def learning_rate(self, strategy: str) -> float:
         """As configured, or the strategy's own."""

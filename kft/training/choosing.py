@@ -46,7 +46,7 @@ class PhaseRunner:
     """Runs the phases of a run, one after the other.
 
     Attributes:
-        assembled: The model; its weights change.
+        assembled: The model, as yet with its pretrained weights; they change.
         answers: Its forward pass, traced once for all that judge it.
         config: The pipeline's `training` section.
         inputs: Of the phases.
@@ -62,6 +62,13 @@ class PhaseRunner:
     workers: Workers = ALONE
     # What was compiled last: its traced step may serve the next phase.
     _last: CompiledPhase | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        # What L2-SP holds to, in every phase.
+        self._pretrained: dict[int, np.ndarray] = {}
+        if self.config.l2_sp:
+            variables = self.assembled.backbone.model.variables
+            self._pretrained = {id(each): np.array(each.numpy()) for each in variables}
 
     def run(
         self, phase: Phase, *, folder: Path, title: str, recorder: PhaseRecorder | None = None
@@ -111,7 +118,12 @@ class PhaseRunner:
             # What it holds, such as stored features, may have to make room first.
             self._last = None
             self._last = compile_phase(
-                self.assembled, phase, self.config, make_input, learnt_targets=learnt_targets
+                self.assembled,
+                phase,
+                self.config,
+                make_input,
+                learnt_targets=learnt_targets,
+                pretrained=self._pretrained,
             )
         return self._last
 

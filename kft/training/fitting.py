@@ -99,9 +99,7 @@ class CompiledPhase:
             make_input: As of `compile_phase`.
             learnt_targets: As of `compile_phase`.
         """
-        # What is held by L2-SP is held to where the optimizer was built.
-        is_bound = self.config.l2_sp > 0 and not self.phase.is_trial
-        if is_bound or phase.lora is not None or _of_step(phase) != _of_step(self.phase):
+        if phase.lora is not None or _of_step(phase) != _of_step(self.phase):
             return False
         if make_supervised(self.assembled.head, self.config, learnt_targets).terms != self.terms:
             return False
@@ -230,6 +228,7 @@ def compile_phase(
     make_input: Callable[[Phase], PhaseInput],
     *,
     learnt_targets: np.ndarray,
+    pretrained: Mapping[int, np.ndarray] = MappingProxyType({}),
 ) -> CompiledPhase:
     """Set what trains, and compile a fresh model for it; no step is taken yet.
 
@@ -240,6 +239,7 @@ def compile_phase(
         config: The pipeline's `training` section.
         make_input: Called once the flags are set.
         learnt_targets: Of what the phase learns from; see `make_supervised`.
+        pretrained: As of `make_optimizer`.
 
     Raises:
         ConfigError: A class that is to be weighed has no training example.
@@ -257,7 +257,13 @@ def compile_phase(
     given = make_input(phase)
     model = FitModel(given.model.input, given.model.output, accumulation=config.accumulation)
     model.compile(
-        optimizer=make_optimizer(config, phase, assembled.blocks, num_examples=len(learnt_targets)),
+        optimizer=make_optimizer(
+            config,
+            phase,
+            assembled.blocks,
+            num_examples=len(learnt_targets),
+            pretrained=pretrained,
+        ),
         loss=objective.loss,
         # Weights say which examples of a replica's part are there; without any all of them are.
         weighted_metrics=objective.metrics,

@@ -16,7 +16,8 @@ def find_stored_cut(
     phase: Phase,
     features: FeaturesConfig,
     *,
-    num_examples: int,
+    num_train: int,
+    num_validation: int,
     in_parts: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Cut | None:
@@ -29,7 +30,9 @@ def find_stored_cut(
         assembled: The whole model.
         phase: As planned.
         features: The pipeline's `features` section.
-        num_examples: That the phase learns from.
+        num_train: Training examples.
+        num_validation: Validation examples: a fitted phase has them stored to be judged on, or
+            learns from them.
         in_parts: Several workers compute the activations.
         say: Told where there is no room.
     """
@@ -40,19 +43,26 @@ def find_stored_cut(
     cut, num_views = find_cut(assembled, phase.trainable), count_views(phase, features)
     if cut is None:
         return None
+    num_learnt, num_judged = num_train, num_validation
+    if "validation" in phase.learns_from:
+        num_learnt, num_judged = num_train + num_validation, 0
+    elif phase.method == "solve":
+        num_judged = 0
     if fits_store(
         cut,
-        num_examples=num_examples,
+        num_examples=num_learnt,
         num_views=num_views,
+        num_beside=num_judged,
         config=features,
         in_parts=in_parts,
     ):
         return cut
     if say is not None:
         say(
-            f"  Activations at {cut.name} ({num_examples} examples, {num_views} views) would take "
-            f"more than features.limit_gigabytes ({features.limit_gigabytes:g}), or than the disk "
-            f"has room for: phase {phase.name} computes its frozen part in every step."
+            f"  Activations at {cut.name} ({num_learnt} examples, {num_views} views, and "
+            f"{num_judged} to judge) would take more than features.limit_gigabytes "
+            f"({features.limit_gigabytes:g}), or than the disk has room for: phase {phase.name} "
+            "computes its frozen part in every step."
         )
     return None
 

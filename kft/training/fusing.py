@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from kft.backbones.graph import Graph, Step
+from kft.training.resting import is_replaced, replaced_calls
 
 # The operation and its kernels, the one that is scaled last.
 _KINDS: dict[type[keras.layers.Layer], Callable[[Any], tuple[Any, ...]]] = {
@@ -42,16 +43,12 @@ def fused_norms(model: keras.Model) -> Iterator[None]:
     at rest.
     """
     # Those that are fused already are so until a block further out ends.
-    pairs = [pair for pair in find_fusable(model) if not any("call" in vars(each) for each in pair)]
-    try:
-        for convolution, norm in pairs:
-            _set_call(convolution, partial(_convolve, convolution, norm))
-            _set_call(norm, _hand_on)
+    calls: dict[Any, Callable[..., Any]] = {}
+    for convolution, norm in find_fusable(model):
+        if not is_replaced(convolution) and not is_replaced(norm):
+            calls |= {convolution: partial(_convolve, convolution, norm), norm: _hand_on}
+    with replaced_calls(calls):
         yield
-    finally:
-        for pair in pairs:
-            for layer in pair:
-                vars(layer).pop("call", None)
 
 
 def find_fusable(model: keras.Model) -> list[tuple[Any, keras.layers.BatchNormalization]]:
@@ -134,8 +131,3 @@ def _convolve(convolution: Any, norm: keras.layers.BatchNormalization, inputs: A
 def _hand_on(inputs: Any, training: Any = None, mask: Any = None) -> Any:
     """In the place of a normalization that is computed already."""
     return inputs
-
-
-def _set_call(layer: keras.layers.Layer, call: Any) -> None:
-    # Keras would track what is set by the usual way.
-    vars(layer)["call"] = call

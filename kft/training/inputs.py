@@ -13,6 +13,8 @@ import tensorflow as tf
 from kft import __version__
 from kft.config import DataConfig, FeaturesConfig, TrainingConfig
 from kft.data import SPLIT_NAMES, Examples, SplitName, Splits
+from kft.data.gate import conversion
+from kft.data.input import pixels
 from kft.data.input.augmentation import Augmentation, make_augmentation
 from kft.data.input.example_cache import Cache, ExampleCache, JoinedCache
 from kft.data.input.mixing import Mixing
@@ -20,7 +22,7 @@ from kft.data.input.pipeline import make_dataset, make_view_dataset, num_steps_p
 from kft.data.input.pixels import Decoder, make_pixel_cache, translate_read_errors
 from kft.data.input.service import DataService
 from kft.data.input.shares import WHOLE, Share
-from kft.features import Cut, Judge, Stored, Together, find_cut, load_or_extract
+from kft.features import Cut, Judge, Stored, Together, find_cut, limit_bytes, load_or_extract
 from kft.linear import cross_validate
 from kft.model import Assembled
 from kft.runs.arrays import join_mapped
@@ -153,7 +155,9 @@ class InputMaker:
             found.append(self._load_activations(cut, split, phase, like=like))
         self._held += found
         vectors = [stored.activations[0] for stored in found]
-        return vectors[0] if len(vectors) == 1 else join_mapped(vectors)
+        if len(vectors) == 1:
+            return vectors[0]
+        return join_mapped(vectors, room="features", limit_bytes=limit_bytes(self._features))
 
     def in_order(self, split: SplitName) -> tf.data.Dataset:
         """Batches of (pixels, targets) of a split, once and in order."""
@@ -188,12 +192,12 @@ class InputMaker:
         return cut.name if cut is not None else None
 
     def _find_cut(self, phase: Phase, say: Callable[[str], None] | None = None) -> Cut | None:
-        num_examples = len(self.examples(phase))
         cut = find_stored_cut(
             self._assembled,
             phase,
             self._features,
-            num_examples=num_examples,
+            num_train=len(self._splits.train),
+            num_validation=len(self._splits.validation),
             in_parts=self._workers.count > 1,
             say=say,
         )
@@ -263,13 +267,16 @@ class InputMaker:
         return stored
 
     def _judge(self) -> Judge | None:
-        """What less exact numbers cost: the accuracy of a probe on them, for classes."""
-        if self._splits.target_kind != "class":
+        """What less exact numbers cost: the accuracy of a probe on them; None for numbers."""
+        kind = self._splits.target_kind
+        if kind == "number":
             return None
         examples = self._splits.train
         spread = np.linspace(0, len(examples) - 1, min(NUM_JUDGED, len(examples))).astype(int)
         judged = np.unique(spread)
-        targets = np.eye(len(self._splits.class_names), dtype=np.float32)[examples.targets[judged]]
+        targets = examples.targets[judged]
+        if kind == "class":
+            targets = np.eye(len(self._splits.class_names), dtype=np.float32)[targets]
 
         def read() -> tf.data.Dataset:
             return make_view_dataset(
@@ -283,7 +290,7 @@ class InputMaker:
             )
 
         def score(vectors: np.ndarray) -> float:
-            return cross_validate(vectors, targets, "class").score
+            return cross_validate(vectors, targets, kind).score
 
         return Judge(read, len(judged), score)
 
@@ -345,9 +352,9 @@ class InputMaker:
         """Digest of what decides the pixels of these examples, in this order."""
         # What a preset draws may change with kft.
         drawn = "" if preset == "none" else f"{preset} {self._training.seed} {__version__}"
-        digest = hashlib.sha256(
-            f"{self._splits.fingerprint}\n{self._decoder!r}\n{drawn}\n".encode()
-        )
+        # What is stored before decoding changed is not what would be computed now.
+        decoded = f"{self._decoder!r} {pixels.FORMAT} {conversion.VERSION}"
+        digest = hashlib.sha256(f"{self._splits.fingerprint}\n{decoded}\n{drawn}\n".encode())
         for example_id in examples.ids:
             digest.update(f"{example_id}\n".encode())
         return digest.hexdigest()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kft.config import TrainingConfig
-from kft.model import HEAD, BlockTable
+from kft.model import HEAD, BlockTable, biases_and_norms
 from kft.strategies import Phase
 from kft.training.adafactor import FactoredSecondMoment
 from kft.training.schedules import PhaseSchedule, make_schedule
@@ -23,14 +25,16 @@ class UpdateRule:
     Attributes:
         multiplier: Factor on the learning rate.
         decay: Share of the distance to the goal that a step takes away, times its rate.
-        decays_to_start: The goal is the value that the optimizer was built
-            with; else zero.
+        decays_to_pretrained: The goal is the pretrained value, or, where none
+            is given, the value that the optimizer was built with; else zero.
+        is_kernel: Neither a bias nor a scale or shift of normalisation.
         is_of_head: Of the layers that answer the task.
     """
 
     multiplier: float = 1.0
     decay: float = 0.0
-    decays_to_start: bool = False
+    decays_to_pretrained: bool = False
+    is_kernel: bool = True
     is_of_head: bool = False
 
 
@@ -40,7 +44,7 @@ class BlockRates:
     Scaling gradients would do nothing under Adam, which divides by their
     size: the rate of the update is scaled. Decoupled decay is applied here
     too, since Keras's own bypasses `update_step` and so would ignore the
-    rate of the block. Decay toward the start (L2-SP) is decoupled for the
+    rate of the block. Decay toward the pretrained value (L2-SP) is decoupled for the
     reason that weight decay is: the gradient of a penalty would be divided
     by the size of past gradients, so that weights that move much would be
     held least.
@@ -58,6 +62,7 @@ class BlockRates:
         schedule: PhaseSchedule,
         rules: Mapping[int, UpdateRule],
         *,
+        pretrained: Mapping[int, np.ndarray] = MappingProxyType({}),
         clip_norm: float | None = None,
         average_momentum: float | None = None,
     ) -> None:
@@ -66,6 +71,7 @@ class BlockRates:
         Args:
             schedule: The one the optimizer was made with.
             rules: By `id` of the variable.
+            pretrained: Values that decay goes to, likewise.
             clip_norm: Largest global norm of the gradients of a whole batch.
             average_momentum: Of the averages; None for no averages.
         """
@@ -73,6 +79,7 @@ class BlockRates:
         # An attribute of their own, so that Keras counts them among the optimizer's variables.
         self.schedule_variables = schedule.variables
         self._rule_by_id = dict(rules)
+        self._pretrained = pretrained
         self._clip_norm = clip_norm
         self._average_momentum = average_momentum
 
@@ -83,10 +90,13 @@ class BlockRates:
             return
         super().build(variables)  # type: ignore[misc]
         self._rules = [self._rule_by_id[id(variable)] for variable in variables]
-        self._starts = [
-            self._copy(variable, "start") if rule.decays_to_start else None
+        self._goals = [
+            self._copy(variable, "goal") if rule.decays_to_pretrained else None
             for variable, rule in zip(variables, self._rules, strict=True)
         ]
+        for variable, goal in zip(variables, self._goals, strict=True):
+            if goal is not None and id(variable) in self._pretrained:
+                goal.assign(self._pretrained[id(variable)])
         self._averages = [
             self._copy(variable, "average") if self._average_momentum else None
             for variable in variables
@@ -110,10 +120,9 @@ class BlockRates:
     def restart(self) -> None:
         """Forget every step: slots, steps taken and averages.
 
-        The schedule stays, and what decays to its start keeps the start that
-        it was built with: a phase goes on after a trial, and has one start.
+        The schedule stays, and so do the pretrained values that decay goes to.
         """
-        kept = {id(v) for v in (*self.schedule_variables, *self._starts) if v is not None}
+        kept = {id(v) for v in (*self.schedule_variables, *self._goals) if v is not None}
         for variable in self.variables:  # type: ignore[attr-defined]
             if id(variable) not in kept:
                 variable.assign(keras.ops.zeros_like(variable))
@@ -137,8 +146,8 @@ class BlockRates:
         rule = self._rules[index]
         rate = learning_rate * rule.multiplier
         if rule.decay:
-            start = self._starts[index]
-            away = variable if start is None else variable - tf.convert_to_tensor(start)
+            goal = self._goals[index]
+            away = variable if goal is None else variable - tf.convert_to_tensor(goal)
             variable.assign_sub(away * tf.cast(rate * rule.decay, variable.dtype))
         super().update_step(gradient, variable, rate)  # type: ignore[misc]
         average = self._averages[index]
@@ -197,11 +206,11 @@ class Muon(BlockRates, keras.optimizers.Muon):
     """
 
     def _should_use_adamw(self, variable: Any) -> bool:
-        shape = variable.shape
+        rule = self._rule_by_id[id(variable)]
         return (
-            len(shape) < 2
-            or shape[-1] == 1
-            or self._rule_by_id[id(variable)].is_of_head
+            not rule.is_kernel
+            or variable.shape[-1] == 1
+            or rule.is_of_head
             or "embedding" in variable.path.lower()
         )
 
@@ -226,7 +235,12 @@ OPTIMIZERS: Mapping[str, tuple[type, Mapping[str, Any]]] = {
 
 
 def make_optimizer(
-    config: TrainingConfig, phase: Phase, blocks: BlockTable, *, num_examples: int
+    config: TrainingConfig,
+    phase: Phase,
+    blocks: BlockTable,
+    *,
+    num_examples: int,
+    pretrained: Mapping[int, np.ndarray] = MappingProxyType({}),
 ) -> keras.optimizers.Optimizer:
     """A fresh optimizer for one phase.
 
@@ -235,6 +249,8 @@ def make_optimizer(
         phase: Its rate, steps, multipliers and weight decay.
         blocks: To find each block's variables.
         num_examples: In the training split, for a warmup in examples.
+        pretrained: Values that L2-SP holds variables to, by their `id`; by
+            default the present ones.
 
     Raises:
         ConfigError: The warmup does not fit the phase.
@@ -245,6 +261,7 @@ def make_optimizer(
     optimizer.set_rules(
         schedule,
         make_rules(config, phase, blocks),
+        pretrained=pretrained,
         clip_norm=config.clip_norm,
         average_momentum=config.ema,
     )
@@ -257,15 +274,17 @@ def make_rules(config: TrainingConfig, phase: Phase, blocks: BlockTable) -> dict
     rules = {}
     for block in blocks.blocks:
         is_head = block.name == HEAD
+        # Of attention, biases have two dimensions.
+        spared = {id(variable) for variable in biases_and_norms(block)}
         for variable in block.variables:
-            # Biases, and scales and shifts of normalisation, have one dimension: spared.
-            is_kernel = len(variable.shape) > 1
+            is_kernel = len(variable.shape) > 1 and id(variable) not in spared
             # The head has no pretrained weights to stay near.
             is_held = is_kernel and config.l2_sp > 0 and not is_head
             rules[id(variable)] = UpdateRule(
                 multiplier=phase.multipliers.get(block.name, 1.0),
                 decay=config.l2_sp if is_held else weight_decay if is_kernel else 0.0,
-                decays_to_start=is_held,
+                decays_to_pretrained=is_held,
+                is_kernel=is_kernel,
                 is_of_head=is_head,
             )
     return rules
@@ -274,7 +293,7 @@ def make_rules(config: TrainingConfig, phase: Phase, blocks: BlockTable) -> dict
 def reset_optimizer(
     optimizer: keras.optimizers.Optimizer, *, learning_rate: float, steps: int, warmup_steps: int
 ) -> None:
-    """Make a built optimizer as good as new; L2-SP's start stays that of the build.
+    """Make a built optimizer as good as new; what L2-SP holds to stays.
 
     What it computes with are variables, so that the traced training step
     goes on without a new trace.

@@ -13,6 +13,7 @@ import tensorflow as tf
 from kft.training.fusing import fused_norms
 from kft.training.optimizers import block_rates
 from kft.training.replicas import whole_statistics
+from kft.training.resting import frozen_at_rest
 
 
 class FitModel(keras.Model):
@@ -47,8 +48,9 @@ class FitModel(keras.Model):
         self.test_traces = 0
 
     def fit(self, *args: Any, **settings: Any) -> Any:
-        """As Keras's; normalization is traced over all replicas, or with its convolution."""
-        with whole_statistics(self), fused_norms(self):
+        """As Keras's, but frozen layers are traced at rest, normalization over all replicas or,
+        where it rests, with its convolution."""
+        with whole_statistics(self), frozen_at_rest(self), fused_norms(self):
             return super().fit(*args, **settings)
 
     def evaluate(self, *args: Any, **settings: Any) -> Any:

@@ -163,6 +163,7 @@ def _check_before_data(
         backbone=backbone.name,
         traits=traits,
         is_pretrained=backbone.sha256 is not None,
+        is_fold=pipeline.data.split.folds is not None,
     )
 
 

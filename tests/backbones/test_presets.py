@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -43,5 +44,32 @@ def test_an_image_preset_brings_its_scaling_and_is_divided_by_stride(tmp_path):
     )
     fresh = load_backbone(BackboneConfig(name=f"keras_hub:{folder}", weights="random"))
     assert not np.array_equal(fresh.model.weights[0].numpy(), backbone.model.weights[0].numpy())
+    # Whether there is a digest says whether the weights are pretrained.
+    assert backbone.sha256 is not None
+    assert fresh.sha256 is None
     with pytest.raises(BackboneError, match="KerasHub cannot load the preset 'nothing'"):
         load_backbone(BackboneConfig(name="keras_hub:nothing"))
+
+
+def test_a_preset_that_is_fetched_by_its_name_has_the_digest_of_its_weights(monkeypatch):
+    keras_hub = pytest.importorskip("keras_hub", reason="KerasHub, the extra `hub`, is missing")
+    keras.utils.set_random_seed(0)
+
+    def fetch(preset, *, load_weights):
+        return keras_hub.models.ResNetBackbone(
+            input_conv_filters=[64],
+            input_conv_kernel_sizes=[7],
+            stackwise_num_filters=[64],
+            stackwise_num_blocks=[1],
+            stackwise_num_strides=[1],
+            block_type="basic_block",
+        )
+
+    # What the network would bring.
+    monkeypatch.setattr(keras_hub.models.Backbone, "from_preset", fetch)
+    monkeypatch.setattr(keras_hub.layers.ImageConverter, "from_preset", lambda preset: None)
+    named = BackboneConfig(name="keras_hub:resnet_18", input_size=32)
+    digests = {load_backbone(named).sha256 for _ in range(2)}
+    assert None not in digests
+    assert len(digests) == 2
+    assert load_backbone(named.model_copy(update={"weights": "random"})).sha256 is None

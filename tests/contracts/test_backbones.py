@@ -132,6 +132,20 @@ def test_normalization_at_rest_gives_the_same_features_within_its_convolution(li
     np.testing.assert_allclose(together, apart, atol=1e-4 * np.abs(apart).max())
 
 
+def test_a_frozen_backbone_gives_in_a_training_step_what_it_gives_at_inference(light_backbone):
+    from kft.training.resting import frozen_at_rest
+
+    model, spec = light_backbone.model, light_backbone.input_spec
+    for block in light_backbone.blocks:
+        for layer in block.layers:
+            layer.trainable = False
+    inputs = np.random.default_rng(0).normal(size=(2, spec.height, spec.width, 3))
+    at_rest = model(inputs.astype("float32"), training=False).numpy()
+    with frozen_at_rest(model):
+        in_a_step = model(inputs.astype("float32"), training=True).numpy()
+    assert np.array_equal(in_a_step, at_rest)
+
+
 def test_freezing_a_block_holds_its_variables_and_statistics_while_the_others_move(
     light_backbone,
 ):

@@ -211,9 +211,16 @@ def test_what_a_converter_cannot_take_is_no_candidate_and_the_reason_is_kept(lab
 
 def test_bfloat16_by_name_is_refused_where_it_costs_accuracy(laboratory):
     assert choose(10, "openvino_bfloat16", judge=make_judge(0.9, 0.9)).accuracy_loss == 0
-    assert choose(10, "openvino_bfloat16").accuracy_loss is None
     with pytest.raises(ConfigError, match=r"costs a probe 2\.0 points .* allowed are 0\.5"):
         choose(10, "openvino_bfloat16", judge=make_judge(0.9, 0.88))
+
+
+def test_bfloat16_by_name_is_refused_where_nobody_can_judge_it(laboratory):
+    with pytest.raises(ConfigError, match=r"found 'openvino_bfloat16', whose numbers .* `auto`"):
+        choose(50_000, "openvino_bfloat16")
+    assert laboratory.made == []
+    for engine in ("auto", "keras", "folded", "litert", "openvino"):
+        assert choose(50_000, engine).accuracy_loss is None
 
 
 def test_keras_by_name_measures_nothing(laboratory):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import shutil
 
 import pytest
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from kft.backbones import load_backbone
 from kft.config import BackboneConfig
+from kft.features import fingerprint
 from kft.features.fingerprint import digest_model
 
 
@@ -46,3 +48,22 @@ def test_a_hub_module_of_equal_weights_and_another_graph_has_another_digest(dige
     first = digest_of(tf.nn.relu)
     assert digest_of.again() == first
     assert digest_of(tf.nn.tanh) != first
+
+
+def test_another_version_of_what_computes_makes_another_digest(tiny_assembled, monkeypatch):
+    model, installed = tiny_assembled.model, {}
+
+    def find_version(package: str) -> str:
+        if package not in installed:
+            raise importlib.metadata.PackageNotFoundError(package)
+        return installed[package]
+
+    monkeypatch.setattr(importlib.metadata, "version", find_version)
+    found = [digest_model(model)]
+    for version in ("0.21", "0.22"):
+        installed["keras-hub"] = version
+        found.append(digest_model(model))
+    monkeypatch.setattr(fingerprint, "__version__", "9.9.9")
+    found.append(digest_model(model))
+    assert len(set(found)) == 4
+    assert digest_model(model) == found[-1]

@@ -393,6 +393,41 @@ def test_what_does_not_fit_into_the_cache_is_told_before_it_is_computed(map_cut)
         assert fits_store(map_cut, num_examples=7, num_views=1, config=config) is fits
 
 
+@pytest.mark.parametrize(
+    ("dtype", "is_large", "num_bytes"),
+    [("auto", True, 4), ("auto", False, 4), ("float32", True, 4), ("float16", True, 2)],
+)
+def test_room_is_wanted_for_the_numbers_that_may_come_out(
+    map_cut, monkeypatch, dtype, is_large, num_bytes
+):
+    """What `auto` may halve may stay whole, which a run would find out too late."""
+    monkeypatch.setattr(store_module, "_LARGE_BYTES", 1 if is_large else 1e9)
+    # Two views of 7 maps, and one of 3.
+    needed = 17 * 8 * 8 * 16 * num_bytes
+
+    def fits(limit: int, *, in_parts: bool = False) -> bool:
+        config = FeaturesConfig(limit_gigabytes=limit / 1e9, dtype=dtype)
+        return fits_store(
+            map_cut, num_examples=7, num_views=2, num_beside=3, config=config, in_parts=in_parts
+        )
+
+    assert fits(needed + 1)
+    assert not fits(needed - 1)
+    # Parts are float32, whatever is made of them.
+    parts = 17 * 8 * 8 * 16 * 4
+    assert fits(needed + parts + 1, in_parts=True)
+    assert not fits(needed + parts - 1, in_parts=True)
+
+
+def test_a_map_that_only_fits_in_float16_is_not_begun_where_auto_decides(bright, any_map_is_large):
+    """It begins in float16, and would end the run when a number is too large for it."""
+    limit = {"limit_gigabytes": 3 * PIXELS.size / 1e9}
+    with pytest.raises(ConfigError, match=r"features.limit_gigabytes"):
+        store(bright, brighten, config=limit)
+    config = FeaturesConfig(**limit)
+    assert not fits_store(bright, num_examples=NUM_EXAMPLES, num_views=1, config=config)
+
+
 def test_what_the_disk_has_no_room_for_does_not_fit(map_cut, monkeypatch):
     def fits() -> bool:
         return fits_store(map_cut, num_examples=7, num_views=1, config=FeaturesConfig())
@@ -438,3 +473,32 @@ def test_a_stored_file_is_read_by_numpy_without_kft(cut, caches):
     (entry,) = entries(caches)
     values = np.load(Path(caches, "features", entry, "activations.npy"), allow_pickle=False)
     assert np.array_equal(values, stored.activations)
+
+
+def test_bfloat16_by_name_needs_a_judge_but_for_a_split_like_another(cut, monkeypatch):
+    """Even where it is on the disk: there it is of a split that was like a judged one."""
+    judged = SimpleNamespace(engine="openvino_bfloat16", dtype="float32", _digest="", chosen=None)
+    monkeypatch.setattr(
+        store_module, "Chosen", lambda name, forward: ReplacedEngine(name, forward.model)
+    )
+    stored = store(cut, like=judged)
+    assert stored.engine == "openvino_bfloat16"
+    source = Source()
+    with pytest.raises(ConfigError, match=r"features.engine: found 'openvino_bfloat16'"):
+        store(cut, source, config={"engine": "openvino_bfloat16"})
+    assert source.given == 0
+
+
+@dataclass
+class ReplacedEngine:
+    """Keras under the name of another engine."""
+
+    name: str
+    model: keras.Model
+
+    def __call__(self, inputs) -> np.ndarray:
+        return np.asarray(self.model(inputs))
+
+    @property
+    def facts(self) -> dict:
+        return {"engine": self.name}

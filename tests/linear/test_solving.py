@@ -127,6 +127,23 @@ def test_the_chosen_penalty_has_the_least_cross_validated_loss():
     assert penalties == sorted(penalties, reverse=True)
 
 
+def test_columns_of_wide_noise_do_not_end_the_path_before_the_others_are_heard():
+    """The loss rises while the strongest penalties let only the noise through."""
+    features, targets, _ = make_classes(200, 256, classes=10, spread=0.35)
+    features[:, :20] = np.random.default_rng(1).normal(0, 30, (200, 20))
+    found = solve_linear(features, targets, "class")
+    first, second, third = (attempt.loss for attempt in found.path[:3])
+    assert first < second < third
+    assert found.best.score > 0.5
+
+
+def test_features_of_nothing_but_noise_have_the_strongest_penalty():
+    _, targets, _ = make_classes(100, 30, classes=2)
+    noise = np.random.default_rng(0).normal(size=(100, 30)).astype(np.float32)
+    found = solve_linear(noise, targets, "class")
+    assert found.best is found.path[0]
+
+
 def test_the_head_does_not_depend_on_the_run_but_on_the_seed_of_its_folds():
     features, targets, _ = make_classes(100, 40, classes=3, spread=0.4)
     first = solve_linear(features, targets, "class", seed=1)

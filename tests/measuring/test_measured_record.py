@@ -1,7 +1,9 @@
 """What was measured is remembered for this model on this machine, and replaces `auto` alone."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -76,6 +78,8 @@ def test_reading_it_starts_no_tensorflow():
         "backbone.options.alpha=0.5",
         "training.precision=float32",
         "training.threads=1",
+        "training.deterministic=false",
+        "training.accumulation=2",
     ],
 )
 def test_another_model_or_a_pinned_setting_has_a_record_of_its_own(override):
@@ -95,6 +99,60 @@ def test_another_model_or_a_pinned_setting_has_a_record_of_its_own(override):
 )
 def test_what_does_not_change_the_speed_shares_the_record(override):
     assert find_record(pipeline(override)) == find_record(pipeline())
+
+
+def write_own(folder: Path) -> Path:
+    """What is in the folder of a SavedModel, of a backbone that kft saved or of a preset."""
+    for name in ("saved_model.pb", "backbone.keras", "variables/variables.index"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("some content")
+    return folder
+
+
+@pytest.mark.parametrize("prefix", ["", "hub:", "keras_hub:"])
+def test_a_backbone_on_the_disk_is_one_from_any_working_directory(tmp_path, monkeypatch, prefix):
+    first, second = (write_own(tmp_path / name / "m") for name in ("a", "b"))
+    found = []
+    for folder in (first, second):
+        monkeypatch.chdir(folder.parent)
+        found += [
+            find_record(pipeline(f"backbone.name={prefix}{name}")) for name in ("./m", str(folder))
+        ]
+    assert found[0] == found[1] != found[2] == found[3]
+
+
+@pytest.mark.parametrize("prefix", ["", "hub:", "keras_hub:"])
+@pytest.mark.parametrize("name", ["backbone.keras", "variables/variables.index"])
+def test_a_backbone_that_was_written_anew_has_a_record_of_its_own(tmp_path, prefix, name):
+    file = write_own(tmp_path / "m") / name
+    override = f"backbone.name={prefix}{tmp_path / 'm'}"
+    first = find_record(pipeline(override))
+    assert find_record(pipeline(override)) == first
+    status = file.stat()
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000))
+    second = find_record(pipeline(override))
+    file.write_text("other content")
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert len({first, second, find_record(pipeline(override))}) == 3
+
+
+def test_a_file_is_a_backbone_too_and_a_folder_of_a_registered_name_is_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "own.keras"
+    file.write_text("some content")
+    first = find_record(pipeline("backbone.name=own.keras"))
+    assert find_record(pipeline(f"backbone.name={file}")) == first
+    file.write_text("other content")
+    assert find_record(pipeline("backbone.name=own.keras")) != first
+    registered = find_record(pipeline("backbone.name=resnet50"))
+    (tmp_path / "resnet50").mkdir()
+    assert find_record(pipeline("backbone.name=resnet50")) == registered
+
+
+def test_what_was_measured_is_found_when_the_batch_is_set_to_auto_afterwards():
+    """Several are measured whatever is set: so `kft measure` says what `auto` would take."""
+    save_measured(load_pipeline(None, []), measured())
+    assert load_measured(pipeline()) == measured()
 
 
 def test_another_machine_or_version_has_a_record_of_its_own(monkeypatch):

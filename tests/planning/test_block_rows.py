@@ -13,7 +13,9 @@ LAST = Phase("last", ("stage4", HEAD), 1e-3, 50, 10, multipliers={"stage4": 0.5}
 
 
 def rows(assembled, phase, **features):
-    cut = find_stored_cut(assembled, phase, FeaturesConfig(**features), num_examples=80)
+    cut = find_stored_cut(
+        assembled, phase, FeaturesConfig(**features), num_train=80, num_validation=20
+    )
     found = describe_blocks(assembled, phase, cut)
     assert [row.block for row in found] == list(BLOCKS)
     return {row.block: row for row in found}
@@ -46,6 +48,23 @@ def test_blocks_before_the_cut_come_from_the_cache(tiny_assembled, augmentation,
     found = rows(tiny_assembled, phase, **features)
     expected = ["cache"] * stored + ["computed"] * (6 - stored)
     assert [row.computed_from for row in found.values()] == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "num_stored"),
+    [
+        ({}, 80 + 20),
+        ({"augmentation": "light"}, 4 * 80 + 20),
+        ({"learns_from": ("train", "validation"), "augmentation": "light"}, 4 * (80 + 20)),
+        ({"method": "solve"}, 80),
+    ],
+)
+def test_room_is_wanted_for_all_that_a_phase_has_stored(tiny_assembled, changes, num_stored):
+    phase = Phase("probe", (HEAD,), 1e-3, 50, 10, **changes)
+    needed = num_stored * 32 * 4
+    for num_bytes, stored in ((needed + 1, 5), (needed - 1, 0)):
+        found = rows(tiny_assembled, phase, limit_gigabytes=num_bytes / 1e9)
+        assert [row.computed_from for row in found.values()].count("cache") == stored
 
 
 def test_nothing_comes_from_the_cache_where_the_first_block_trains(tiny_assembled):

@@ -1,12 +1,17 @@
 """An array that comes in blocks is the array."""
 
+import gc
+import subprocess
+import sys
 import tempfile
 
 import numpy as np
 import pytest
 
+from kft.errors import ConfigError
 from kft.runs import arrays
 from kft.runs.arrays import join_mapped, write_blocks
+from kft.runs.caches import list_kept, remove_abandoned
 
 VALUES = np.arange(60, dtype=np.float32).reshape(2, 5, 6)
 
@@ -27,11 +32,61 @@ def test_rows_that_are_missing_or_too_many_or_of_another_type_are_a_fault(tmp_pa
         write_blocks(tmp_path / "a.npy", blocks, (2, 5, 6), "float32")
 
 
-def test_joined_rows_are_mapped_and_leave_no_file(tmp_path, monkeypatch):
+def join(*arrays, limit_bytes=1000):
+    return join_mapped(arrays, room="features", limit_bytes=limit_bytes)
+
+
+def test_joined_rows_are_mapped_from_the_cache_as_long_as_they_are_used(
+    tmp_path, caches, monkeypatch
+):
     monkeypatch.setattr(arrays, "_JOINED_ROWS", 3)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     first, second = VALUES.reshape(10, 6), VALUES.reshape(10, 6)[4:5] * 2
-    joined = join_mapped([first, second])
+    joined = join(first, second)
     assert isinstance(joined, np.memmap)
     assert np.array_equal(joined, np.concatenate([first, second]))
+    part = np.asarray(joined[9:])
+    del joined
+    gc.collect()
+    # It is in use, though no entry.
+    assert remove_abandoned() == 0
+    assert len(list(caches.rglob("*.npy"))) == 1
+    assert list_kept("features") == []
+    assert np.array_equal(part, np.concatenate([first, second])[9:])
+    del part
+    gc.collect()
+    assert list((caches / "features").iterdir()) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_joined_rows_without_room_are_refused_before_they_are_written(caches):
+    rows = VALUES.reshape(10, 6)
+    with pytest.raises(ConfigError, match=r"features.limit_gigabytes: .* 20 rows"):
+        join(rows, rows, limit_bytes=479)
+    assert list(caches.rglob("*.npy")) == []
+    assert len(join(rows, rows, limit_bytes=480)) == 20
+
+
+def test_joined_rows_that_cannot_be_written_leave_nothing(caches):
+    with pytest.raises(AssertionError):
+        join(VALUES.reshape(10, 6), VALUES.reshape(10, 6).astype(np.float64))
+    assert list((caches / "features").iterdir()) == []
+
+
+KILLED = """
+import os
+import numpy as np
+from kft.runs.arrays import join_mapped
+
+rows = np.ones((5, 6), np.float32)
+joined = join_mapped([rows, rows], room="features", limit_bytes=1000)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_joined_rows_of_a_killed_process_are_removed(caches):
+    subprocess.run([sys.executable, "-c", KILLED], check=False)
+    (file,) = caches.rglob("*.npy")
+    num_bytes = file.stat().st_size
+    assert remove_abandoned() == num_bytes
+    assert list((caches / "features").iterdir()) == []

@@ -81,7 +81,7 @@ def refitting(make_setting):
     return plan_it
 
 
-def test_what_won_is_found_anew_from_all_examples_with_a_budget_of_its_own(refitting):
+def test_what_won_is_found_anew_from_all_examples_for_as_many_epochs(refitting):
     probe, phase, refit = refitting()
     assert (phase.steps, phase.pilot_steps, phase.learns_from) == (120, 30, ("train",))
     assert {candidate.steps for candidate in phase.candidates} == {120}
@@ -92,6 +92,23 @@ def test_what_won_is_found_anew_from_all_examples_with_a_budget_of_its_own(refit
     assert not refit.must_beat_start
     own = {"name": REFIT, "learns_from": refit.learns_from, "steps_per_epoch": 13}
     assert refit.otherwise == replace(probe, **own)
+
+
+@pytest.mark.parametrize("num_examples", [18_000, 15_500, 450_000])
+def test_what_is_done_anew_is_what_was_tried_where_more_examples_would_be_another(
+    num_examples, make_setting
+):
+    steps_per_epoch, more = num_examples // 32, 5 * num_examples // 4
+    setting = make_setting("name=auto", num_examples=num_examples, steps_per_epoch=steps_per_epoch)
+    sizes = {"num_examples": more, "steps_per_epoch": more // 32, "num_validation": 0}
+    _, phase, refit = plan_phases(replace(setting, refit=replace(setting, **sizes)))
+    assert refit.mixup == phase.mixup
+    epochs = phase.steps / phase.steps_per_epoch
+    assert refit.steps / refit.steps_per_epoch == pytest.approx(epochs, abs=0.01)
+
+
+def test_a_duration_in_steps_is_that_of_what_is_done_anew(refitting):
+    assert [phase.steps for phase in refitting("duration=7 steps")[1:]] == [7, 7]
 
 
 def test_a_given_rate_is_tried_alone_and_is_that_of_the_refit(refitting):

@@ -70,7 +70,7 @@ def test_multipliers_come_on_top_of_the_decay(explicit):
     ],
 )
 def test_blocks_are_spelt_out_shallow_to_deep_and_once(names, expected, explicit):
-    (phase,) = explicit(f"{{trainable: {names}}}")
+    _, phase = explicit("{method: solve}", f"{{trainable: {names}}}")
     assert phase.trainable == expected
 
 
@@ -102,16 +102,63 @@ def test_a_multiplier_of_a_group_is_refused(group, refusal):
     assert message == f"strategy.phases[0].multipliers: name single blocks, not {group!r}."
 
 
-def test_decay_without_blocks_to_slow_is_refused(refusal):
-    message = refusal("{trainable: [head], layer_decay: 0.5}")
-    assert message.startswith("strategy.phases[0].layer_decay: found 0.5, but only the head trains")
+@pytest.mark.parametrize(
+    ("trainable", "reason"),
+    [
+        ("[head]", "only the head trains in this phase"),
+        ("[stage1, head]", "of the backbone only 'stage1' trains in this phase"),
+    ],
+)
+def test_decay_without_blocks_to_slow_is_refused(trainable, reason, refusal):
+    message = refusal(f"{{trainable: {trainable}, layer_decay: 0.5}}")
+    assert message.startswith(f"strategy.phases[0].layer_decay: found 0.5, but {reason}")
+
+
+def test_statistics_that_rest_with_their_blocks_cannot_train(refusal):
+    message = refusal("{trainable: [head], batch_norm: trainable}")
+    assert message.startswith("strategy.phases[0].batch_norm: 'trainable' lets the statistics")
+    message = refusal("{method: solve, batch_norm: trainable}")
+    assert message.startswith("strategy.phases[0].batch_norm: has no effect under `method: solve`")
+
+
+@pytest.mark.parametrize("taught", ["{method: solve}", "{}", "{trainable: [all], duration: 1}"])
+def test_a_backbone_learns_through_a_head_that_was_taught_before(taught, explicit):
+    assert explicit(taught, "{trainable: [stem, stage1]}")[1].trainable == ("stem", "stage1")
+
+
+@pytest.mark.parametrize("phases", [("{}",), ("{trainable: [stage1]}", "{}")])
+def test_a_backbone_behind_a_head_of_zeros_is_refused(phases, refusal):
+    """The gradient would be exactly zero."""
+    message = refusal("{trainable: [backbone]}", *phases)
+    assert "strategy.phases[0].trainable: no gradient would reach stem, stage1, stage2" in message
+    assert ("strategy.phases[1].trainable: no gradient would reach stage1" in message) == (
+        len(phases) > 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("phase", "reason"),
+    [
+        ("{method: solve, trainable: [stage2, head]}", "stage2 cannot be solved for"),
+        ("{method: solve, augmentation: light}", "a solution has no epochs"),
+    ],
+)
+def test_only_a_head_is_solved_and_on_pictures_as_they_are(phase, reason, refusal):
+    assert reason in refusal(phase)
+
+
+def test_a_head_without_a_solution_is_refused_whenever_that_is_known(refusal):
+    """Weights of labels, for one, are known to be that once the data is read."""
+    message = refusal("{method: solve}", has_linear_head=False)
+    assert message.startswith("strategy.phases[0].method: 'solve' needs a head that is one layer")
+    assert "`training.class_weights` of labels" in message
 
 
 def test_of_a_group_those_blocks_train_in_which_something_is_found(explicit):
     (lora,) = explicit("{trainable: [all], lora: {rank: 2}}")
     assert (lora.trainable, lora.lora) == (("stage1", "stage2", "head"), LoraConfig(rank=2))
-    (bitfit,) = explicit("{trainable: [backbone], part: bias_norm}")
-    assert (bitfit.trainable, bitfit.part) == (("stem", "stage1"), "bias_norm")
+    (bitfit,) = explicit("{trainable: [all], part: bias_norm}")
+    assert (bitfit.trainable, bitfit.part) == (("stem", "stage1", "head"), "bias_norm")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ TRAITS = (
 ONE_BLOCK = (BlockTraits("stage1", ends_in_cut=False),)
 
 
-def check(*overrides, traits=TRAITS, is_pretrained=True):
+def check(*overrides, traits=TRAITS, is_pretrained=True, is_fold=False):
     pipeline = load_pipeline(None, overrides)
     check_strategy(
         pipeline.strategy,
@@ -27,6 +27,7 @@ def check(*overrides, traits=TRAITS, is_pretrained=True):
         backbone="small_cnn",
         traits=traits,
         is_pretrained=is_pretrained,
+        is_fold=is_fold,
     )
 
 
@@ -63,6 +64,30 @@ def test_defaults_contradict_nothing(name, is_pretrained):
         ("strategy.name=top_k", "features.views=0", "data.augmentation=none"),
         ("strategy.name=top_k", "features.views=0", "features.enabled=false"),
         ("strategy.name=linear_probe", "strategy.probe=trained", "training.mixup=0.2"),
+        ("strategy.name=top_k", "strategy.top_blocks=2", "strategy.layer_decay=0.5"),
+        ("strategy.name=top_k", "strategy.layer_decay=1"),
+        ("strategy.name=lora", "training.l2_sp=0.1"),
+        (*phases("{method: solve}", "{trainable: [all]}"), "training.l2_sp=0.1"),
+        (*phases("{duration: 1}", "{duration: 50 %}"), "strategy.duration=9 steps"),
+        ("strategy.name=full", "training.mixup=0.2", "training.global_batch_size=2"),
+        ("strategy.name=full", "training.soup=2"),
+        ("strategy.name=full", "strategy.duration=6 steps", "training.warmup=5 steps"),
+        ("strategy.name=full", "strategy.duration=6 steps", "training.warmup=90 percent"),
+        # How many steps an epoch has, or a probe of epochs, the data will say.
+        ("strategy.name=full", "strategy.duration=1 epochs", "training.warmup=5000000 steps"),
+        ("strategy.name=full", "strategy.duration=5 steps", "training.warmup=1 epochs"),
+        ("strategy.name=linear_probe", "strategy.probe=trained", "training.warmup=500 steps"),
+        # So short that its views would be used once: it starts from pixels.
+        ("strategy.name=top_k", "strategy.duration=4", "training.cutmix=1"),
+        ("strategy.name=gradual", "strategy.duration=4 epochs", "training.cutmix=1"),
+        (*phases("{trainable: [stage2, head], duration: 3}"), "training.cutmix=1"),
+        (
+            *phases("{trainable: [stage2, head], duration: 50 percent}"),
+            "strategy.duration=8",
+            "training.cutmix=1",
+        ),
+        ("strategy.name=full", "training.accumulation=4"),
+        ("strategy.batch_norm=frozen", "training.accumulation=4"),
     ],
     ids=lambda overrides: overrides[-1][:60],
 )
@@ -120,6 +145,80 @@ def test_what_goes_together_passes(overrides):
         (("training.warmup=200 percent",), "training.warmup", "at most 100 percent"),
         (("strategy.duration=5 percent",), "strategy.duration", "could be a share of"),
         (("training.wise_ft=true", "strategy.name=full"), "training.wise_ft", "one phase"),
+        (("training.warmup=100 percent",), "training.warmup", "'fine_tune' lasts no longer"),
+        (
+            ("strategy.name=lp_ft", "strategy.duration=5 steps", "training.warmup=5 steps"),
+            "training.warmup",
+            "phase 'full' has 5 steps",
+        ),
+        (
+            # 20 steps for each phase.
+            ("strategy.name=gradual", "strategy.duration=60 steps", "training.warmup=20 steps"),
+            "training.warmup",
+            "phase 'from_stage2' has 20 steps",
+        ),
+        (
+            ("strategy.name=full", "strategy.duration=1 steps", "training.warmup=60 percent"),
+            "training.warmup",
+            "phase 'full' has 1 steps",
+        ),
+        (
+            (*phases("{duration: 9 steps}", "{duration: 3 steps}"), "training.warmup=3 steps"),
+            "training.warmup",
+            "has 3 steps",
+        ),
+        (
+            (
+                *phases("{duration: 50 percent}"),
+                "strategy.duration=8 steps",
+                "training.warmup=4 steps",
+            ),
+            "training.warmup",
+            "has 4 steps",
+        ),
+        (
+            (
+                "strategy.name=linear_probe",
+                "strategy.probe=trained",
+                "strategy.probe_duration=5 steps",
+                "training.warmup=9 steps",
+            ),
+            "training.warmup",
+            "phase 'linear_probe' has 5 steps",
+        ),
+        (
+            ("strategy.name=top_k", "strategy.duration=5", "training.cutmix=1"),
+            "training.cutmix",
+            "stored features",
+        ),
+        (
+            ("strategy.name=top_k", "strategy.duration=5 steps", "training.cutmix=1"),
+            "training.cutmix",
+            "stored features",
+        ),
+        (
+            (*phases("{trainable: [stage2, head], augmentation: none}"), "training.cutmix=1"),
+            "training.cutmix",
+            "stored features",
+        ),
+        (
+            ("strategy.batch_norm=trainable", "training.accumulation=4"),
+            "training.accumulation",
+            "`strategy.batch_norm=frozen`",
+        ),
+        (
+            ("strategy.name=gradual", "strategy.batch_norm=trainable", "training.accumulation=4"),
+            "training.accumulation",
+            "4 parts would each take their own",
+        ),
+        (
+            (
+                *phases("{method: solve}", "{trainable: [all], batch_norm: trainable}"),
+                "training.accumulation=2",
+            ),
+            "training.accumulation",
+            "`strategy.phases[1].batch_norm: frozen`",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else value[-1][:60],
 )
@@ -128,6 +227,12 @@ def test_contradictions_are_refused_with_the_path_and_the_reason(overrides, path
     assert message.startswith(path)
     assert reason in message
     assert "problems" not in message
+
+
+def test_how_many_epochs_a_phase_of_gradual_has_the_data_will_say():
+    """Three of four epochs start from pixels, but they may become two of six."""
+    settings = ("strategy.name=gradual", "strategy.duration=12", "training.cutmix=1")
+    assert "phase 'from_stage2' of 'gradual' trains on stored features" in refusal(*settings)
 
 
 def test_gradual_unfreezing_of_one_block_is_refused():
@@ -162,11 +267,65 @@ def test_augmentation_needs_views_only_where_a_frozen_part_can_be_stored():
         ("linear_probe", "training.mixup=0.2"),
         ("linear_probe", "training.early_stopping=3"),
         ("linear_probe", "training.l2_sp=0.1"),
+        ("bitfit", "training.l2_sp=0.1"),
+        ("top_k", "strategy.layer_decay=0.5"),
+        ("full", "training.soup=1"),
     ],
 )
 def test_a_setting_without_effect_is_refused(name, setting):
     message = refusal(f"strategy.name={name}", setting)
     assert message.startswith(setting.partition("=")[0].removesuffix(".rank") + ": ")
+
+
+@pytest.mark.parametrize("name", ["auto", "full", "lp_ft"])
+def test_decay_from_block_to_block_needs_two(name):
+    message = refusal(f"strategy.name={name}", "strategy.layer_decay=0.5", traits=ONE_BLOCK)
+    assert message.startswith("strategy.layer_decay: found 0.5, but of the backbone one block")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("strategy.name=linear_probe", "strategy.probe=trained"),
+        phases("{}"),
+        phases("{}", "{trainable: [all], part: bias_norm}"),
+    ],
+)
+def test_kernels_are_held_near_their_start_only_where_some_train(overrides):
+    assert refusal(*overrides, "training.l2_sp=0.1").startswith("training.l2_sp: it holds kernels")
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+def test_an_example_alone_has_none_to_be_blended_with(name):
+    message = refusal("strategy.name=full", f"training.{name}=1", "training.global_batch_size=1")
+    assert message.startswith(f"training.{name}: blends examples of one batch")
+
+
+@pytest.mark.parametrize(
+    "setting", ["probe=solved", "probe=trained", "probe_duration=3", "probe_learning_rate=1"]
+)
+def test_random_weights_are_not_probed_by_auto(setting):
+    message = refusal(f"strategy.{setting}", is_pretrained=False)
+    assert message.startswith(f"strategy.{setting.partition('=')[0]}: `name: auto` has no probe")
+    assert "problems" not in message
+    # Not that it cannot be solved: there is none.
+    message = refusal("strategy.probe=solved", "head.hidden=[8]", is_pretrained=False)
+    assert message.startswith("strategy.probe: `name: auto` has no probe")
+    check("strategy.name=lp_ft", "strategy.probe=trained", is_pretrained=False)
+
+
+def test_statistics_of_random_weights_are_of_whole_batches():
+    message = refusal("strategy.name=full", "training.accumulation=2", is_pretrained=False)
+    assert message.startswith("training.accumulation: phase 'full' trains batch statistics")
+    frozen = ("strategy.name=full", "strategy.batch_norm=frozen")
+    check(*frozen, "training.accumulation=2", is_pretrained=False)
+    probe = ("strategy.name=linear_probe", "strategy.probe=trained")
+    check(*probe, "training.accumulation=2", is_pretrained=False)
+
+
+def test_a_duration_that_no_phase_is_a_share_of_is_refused():
+    message = refusal(*phases("{duration: 3}", "{method: solve}"), "strategy.duration=9")
+    assert message.startswith("strategy.duration: no duration of `strategy.phases` is in percent")
 
 
 def test_rates_of_listed_phases_stand_in_the_phases():
@@ -213,6 +372,12 @@ def test_all_contradictions_are_told_at_once():
 )
 def test_a_refit_on_what_is_still_needed_for_choices_is_refused(override, reason):
     assert reason in refusal("strategy.refit=true", override)
+
+
+def test_a_refit_on_the_fold_that_judges_is_refused():
+    message = refusal("strategy.refit=true", is_fold=True)
+    assert message.startswith("strategy.refit: with `data.split.folds`, validation is the fold")
+    check("strategy.refit=auto", is_fold=True)
 
 
 def test_a_refit_of_random_weights_is_refused():

@@ -78,20 +78,24 @@ def test_a_strategy_has_a_rate_of_its_own_unless_one_is_given(name, plan):
 
 
 @pytest.mark.parametrize(
-    ("num_examples", "steps_per_epoch", "steps"),
+    ("num_examples", "batch_size", "steps"),
     [
-        (80, 10, 120),
-        (19_999, 625, 500),
-        (20_000, 625, 7500),
-        (20_000, 1000, 10_000),
-        (499_999, 1000, 10_000),
-        (500_000, 10_000, 20_000),
+        (80, 8, 120),
+        (1_600, 32, 500),
+        (1_600, 8, 2_000),
+        (10_000, 32, 5 * 313),
+        (19_999, 32, 5 * 625),
+        (20_000, 32, 12 * 625),
+        (32_000, 32, 10_000),
+        (32_000, 512, 10 * 63),
+        (499_999, 32, 5 * 15_625),
+        (2_000_000, 32, 5 * 62_500),
     ],
 )
-def test_the_budget_is_that_of_bit_for_twelve_epochs_at_most(
-    num_examples, steps_per_epoch, steps, plan
+def test_the_budget_is_as_many_examples_as_bit_has_steps_of_32_for_five_to_twelve_epochs(
+    num_examples, batch_size, steps, plan
 ):
-    sizes = {"num_examples": num_examples, "steps_per_epoch": steps_per_epoch}
+    sizes = {"num_examples": num_examples, "steps_per_epoch": -(-num_examples // batch_size)}
     assert plan("name=full", **sizes)[0].steps == steps
     assert plan("name=full", "duration=7 steps", **sizes)[0].steps == 7
 

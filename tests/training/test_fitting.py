@@ -332,13 +332,13 @@ def test_a_phase_in_float16_has_one_trace_can_be_reset_and_decays_to_its_start(
     assembled = assemble_tiny()
     phase = make_phase("last", "stage4", HEAD, **LAST)
     compiled = compile_it(assembled, phase, l2_sp=0.5)
-    starts = {id(copy) for copy in compiled.model.optimizer.inner_optimizer._starts}
+    goals = {id(copy) for copy in compiled.model.optimizer.inner_optimizer._goals}
     compiled.reset(learning_rate=1e-3, steps=4)
     compiled.run(steps=2)
     assert compiled.model.train_traces == 1
     optimizer = compiled.model.optimizer.inner_optimizer
-    assert {id(copy) for copy in optimizer._starts} == starts
-    held = [copy for copy in optimizer._starts if copy is not None]
+    assert {id(copy) for copy in optimizer._goals} == goals
+    held = [copy for copy in optimizer._goals if copy is not None]
     assert held
     assert all(np.abs(copy.numpy()).sum() > 0 for copy in held)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,20 @@ def test_what_augmentation_draws_with_another_preset_seed_or_version_makes_other
     monkeypatch.setattr("kft.training.inputs.__version__", "0.0.0")
     assert store("light", 0) == 4
     assert sum("views: 1" in about for about in describe_features()) == 1
+
+
+@pytest.mark.parametrize(
+    "version", ["kft.data.input.pixels.FORMAT", "kft.data.gate.conversion.VERSION"]
+)
+def test_what_was_stored_before_decoding_changed_is_not_taken(
+    make_inputs, assemble_tiny, make_phase, display, monkeypatch, version
+):
+    make_inputs(assemble_tiny()).for_phase(make_phase())
+    monkeypatch.setattr(version, 99)
+    make_inputs(assemble_tiny()).for_phase(make_phase())
+    assert "stored by an earlier run" not in display.console.file.getvalue()
+    make_inputs(assemble_tiny()).for_phase(make_phase())
+    assert display.console.file.getvalue().count("(stored by an earlier run)") == 2
 
 
 def test_another_way_of_decoding_makes_other_features(
@@ -314,6 +329,69 @@ def test_a_store_that_is_too_small_for_a_phase_is_told_and_its_pixels_are_used(
     assert "phase probe computes its frozen part in every step" in said
 
 
+def test_what_fits_without_validation_alone_is_computed_in_every_step(
+    make_inputs, tiny_assembled, make_phase, splits
+):
+    phase = make_phase()
+    needed = 4 * 32 * (len(splits.train) + len(splits.validation))
+    for num_bytes, source in ((needed + 1, "feature_vector"), (needed - 1, "pixels")):
+        features = FeaturesConfig(limit_gigabytes=num_bytes / 1e9)
+        inputs = make_inputs(tiny_assembled, phases=(phase,), features=features)
+        assert inputs.for_phase(phase).computed_from == source
+
+
+# Less exact numbers
+
+
+def with_targets(splits, kind):
+    """The same pictures, with three labels or one number each."""
+
+    def change(examples):
+        classes = examples.targets
+        dense = np.eye(3, dtype=np.float32)[classes]
+        numbers = classes[:, np.newaxis].astype(np.float32)
+        return replace(examples, targets=dense if kind == "labels" else numbers)
+
+    parts = {name: change(splits.get(name)) for name in ("train", "validation", "holdout")}
+    names = splits.class_names if kind == "labels" else ("number",)
+    return replace(splits, **parts, target_kind=kind, class_names=names)
+
+
+def test_the_accuracy_of_labels_judges_less_exact_numbers_too(
+    make_inputs, tiny_assembled, make_phase, splits, monkeypatch
+):
+    given = []
+
+    def remember(*arguments, judge, **options):
+        given.append(judge)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kft.training.inputs.load_or_extract", remember)
+    labelled = with_targets(splits, "labels")
+    with pytest.raises(KeyboardInterrupt):
+        make_inputs(tiny_assembled, splits=labelled).for_phase(make_phase())
+    (judge,) = given
+    assert judge.num_examples == len(labelled.train)
+    assert judge.accuracy(labelled.train.targets) == 1.0
+    # Of each three labels two are off: what tells nothing apart is right about these.
+    constant = judge.accuracy(np.zeros((judge.num_examples, 3), np.float32))
+    assert constant == pytest.approx(2 / 3)
+
+
+def test_numbers_cannot_judge_so_bfloat16_is_refused_by_name(
+    make_inputs, tiny_assembled, make_phase, splits
+):
+    numbers = with_targets(splits, "number")
+    for engine in ("openvino_bfloat16", "auto"):
+        features = FeaturesConfig(engine=engine)
+        inputs = make_inputs(tiny_assembled, splits=numbers, features=features)
+        if engine == "auto":
+            assert inputs.for_phase(make_phase()).computed_from == "feature_vector"
+            continue
+        with pytest.raises(ConfigError, match=r"features.engine: found .* not on numbers"):
+            inputs.for_phase(make_phase())
+
+
 # Views
 
 
@@ -417,3 +495,16 @@ def test_a_head_can_be_solved_and_fitted_on_validation_too(
     assert np.allclose(np.sort(found, axis=0), np.sort(expected, axis=0), atol=1e-4)
     assert "Features of train: done" in display.console.file.getvalue()
     assert "(stored by this run)" in display.console.file.getvalue()
+
+
+def test_vectors_of_all_that_is_learnt_keep_the_limit_of_the_cache(
+    make_inputs, tiny_assembled, make_phase, splits, caches
+):
+    phase = make_phase("head", learns_from=LEARNT, method="solve", steps=0)
+    needed = 4 * 32 * (len(splits.train) + len(splits.validation))
+    kept = make_inputs(tiny_assembled, features=FeaturesConfig(limit_gigabytes=(needed + 1) / 1e9))
+    vectors = kept.vectors(phase)
+    assert Path(vectors.filename).is_relative_to(caches)
+    tight = FeaturesConfig(limit_gigabytes=(needed - 1) / 1e9)
+    with pytest.raises(ConfigError, match=r"features.limit_gigabytes"):
+        make_inputs(tiny_assembled, features=tight).vectors(phase)

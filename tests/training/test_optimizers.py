@@ -6,13 +6,15 @@ import keras
 import numpy as np
 import pytest
 
+from kft.backbones.record import Block
 from kft.config import TrainingConfig
-from kft.model import HEAD
+from kft.model import HEAD, BlockTable
 from kft.strategies import Phase
 from kft.training.optimizers import (
     OPTIMIZERS,
     block_rates,
     make_optimizer,
+    make_rules,
     reset_optimizer,
 )
 
@@ -236,6 +238,36 @@ def test_l2_sp_pulls_kernels_of_the_backbone_to_their_start_and_the_head_s_to_ze
     decayed = step(config_for(optimizer, weight_decay=DECAY), phase_for(), steps=2)
     for (path, *_, with_l2_sp), (*_, without) in zip(held[HEAD], decayed[HEAD], strict=True):
         assert np.array_equal(with_l2_sp, without), path
+
+
+def test_l2_sp_pulls_to_pretrained_values_that_an_earlier_phase_left(tiny_assembled):
+    blocks, phase = tiny_assembled.blocks, phase_for()
+    blocks.set_trainable(phase.trainable, batch_norm=phase.batch_norm)
+    variables = tiny_assembled.model.trainable_variables
+    pretrained = {
+        id(v): np.zeros(v.shape, "float32") for v in tiny_assembled.backbone.model.weights
+    }
+    before = [variable.numpy() for variable in variables]
+    optimizer = make_optimizer(
+        config_for("sgd", l2_sp=50.0), phase, blocks, num_examples=20, pretrained=pretrained
+    )
+    optimizer.apply([np.zeros(v.shape, "float32") for v in variables], variables)
+    for variable, start in zip(variables, before, strict=True):
+        is_held = start.ndim > 1 and id(variable) in pretrained
+        # The rate times the pull is a half.
+        np.testing.assert_allclose(variable.numpy(), start / 2 if is_held else start, rtol=1e-6)
+
+
+def test_biases_of_attention_are_spared_though_they_have_two_dimensions():
+    attention = keras.layers.MultiHeadAttention(2, 4)
+    attention.build((None, 5, 8), (None, 5, 8))
+    table = BlockTable((Block("stage3", (attention,)),))
+    rules = make_rules(config_for("adamw", weight_decay=DECAY), phase_for(), table)
+    decays = {variable.path: rules[id(variable)].decay for variable in attention.variables}
+    assert len(decays) == 8
+    assert {path for path, decay in decays.items() if decay} == {
+        path for path in decays if path.endswith("kernel")
+    }
 
 
 # Clipping

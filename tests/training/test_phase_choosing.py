@@ -260,7 +260,7 @@ def make_runner(assembled, config, make_inputs, display, phases):
 
 @pytest.mark.parametrize(
     ("changes", "traces"),
-    [({"ema": 0.5}, 0), ({"l2_sp": 0.01}, 1), ({"class_weights": "balanced"}, 1)],
+    [({"ema": 0.5}, 0), ({"l2_sp": 0.01}, 0), ({"class_weights": "balanced"}, 1)],
 )
 def test_a_phase_takes_over_the_traced_step_of_the_one_before_and_ends_as_with_its_own(
     assemble_tiny,

@@ -18,7 +18,7 @@ from kft.runs.caches import cache_folder
 if TYPE_CHECKING:
     from PIL import Image
 
-_VERSION = 1  # counts changes of what a conversion gives
+VERSION = 1  # counts changes of what a conversion gives
 _ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
 # Bits of the sensors and files that there are: values below 4096 are of 12 bits, not of 16.
 _DEPTHS = (8, 10, 12, 14, 16)
@@ -152,7 +152,7 @@ def keep_converted(pixels: np.ndarray, digest: str, background: str) -> Path:
 
 
 def _find_place(digest: str, background: str) -> Path:
-    key = hashlib.sha256(f"{_VERSION}\n{digest}\n{background}\n".encode()).hexdigest()[:32]
+    key = hashlib.sha256(f"{VERSION}\n{digest}\n{background}\n".encode()).hexdigest()[:32]
     return cache_folder("converted") / "pictures" / key[:2] / f"{key}.png"
 
 

@@ -186,7 +186,10 @@ def _map(
         check = partial(refuse_changed, examples)
         return service.spread(steps, load, batch_size=batch_size, check=check)
     loaded = tf.data.Dataset.range(steps.start, steps.stop, steps.step).map(
-        lambda step: load(step)[1], num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        # What it calls is TensorFlow throughout: rewriting Python would take a second in vain.
+        tf.autograph.experimental.do_not_convert(lambda step: load(step)[1]),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
     )
     return loaded.prefetch(tf.data.AUTOTUNE)
 

@@ -134,7 +134,7 @@ def _decode_batches(
     """Batches of pixels in order."""
     batches = tf.data.Dataset.from_tensor_slices(list(examples.paths)).batch(32)
     decoded = batches.map(
-        lambda paths: read_pixels(paths, decoder),
+        tf.autograph.experimental.do_not_convert(lambda paths: read_pixels(paths, decoder)),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )

@@ -92,7 +92,7 @@ class DataService:
             check: Called here with the indices of each batch that has come.
         """
         numbered = tf.data.Dataset.range(steps.start, steps.stop, steps.step).map(
-            lambda step: (step, *load(step)),
+            tf.autograph.experimental.do_not_convert(lambda step: (step, *load(step))),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )

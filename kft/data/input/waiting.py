@@ -42,6 +42,7 @@ class Waiting:
             self.seconds += self._clock() - self._asked
             return np.zeros((), np.int32)
 
+        @tf.autograph.experimental.do_not_convert
         def note(number: tf.Tensor, batch: Any) -> Any:
             zero = tf.numpy_function(arrive, [number], tf.int32, stateful=False)
             first, *others = tf.nest.flatten(batch)
@@ -51,9 +52,11 @@ class Waiting:
             first = tf.ensure_shape(first, shape)
             return tf.nest.pack_sequence_as(batch, [first, *others])
 
-        requests = tf.data.Dataset.range(tf.int64.max).map(
-            lambda number: tf.numpy_function(ask, [number], tf.int64, stateful=False)
-        )
+        @tf.autograph.experimental.do_not_convert
+        def request(number: tf.Tensor) -> tf.Tensor:
+            return tf.numpy_function(ask, [number], tf.int64, stateful=False)
+
+        requests = tf.data.Dataset.range(tf.int64.max).map(request)
         # A pair is asked for one after the other: first the request, then the batch.
         noted = tf.data.Dataset.zip((requests, batches)).map(note)
         options = tf.data.Options()
