@@ -90,7 +90,10 @@ def test_what_goes_on_with_validation_says_what_that_depends_on():
     refit = replace(FULL, learns_from=learns_from, otherwise=PROBE)
     said = sentences(refit, replace(FULL, name="fine_tune"))
     assert "Begins where fine_tune began, with train and validation" in said
-    assert "where fine_tune was not better, the probe is found anew" in said
+    assert "where fine_tune was not better, the probe is solved anew with them instead" in said
+    trained = replace(refit, otherwise=replace(PROBE, method="fit", steps=10))
+    said = sentences(trained, replace(FULL, name="fine_tune"))
+    assert "the probe is trained on with them instead" in said
     said = sentences(replace(FULL, must_beat_start=True, is_trial=True), PROBE)
     assert "Wins only if it beats the probe" in said
     assert "its weights are given up" in said
