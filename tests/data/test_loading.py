@@ -19,7 +19,7 @@ def test_importing_the_room_and_looking_at_folders_loads_no_tensorflow():
         "kft.data.sources.tfrecord, kft.data.sources.tfds;"
         "assert not {'tensorflow', 'keras', 'PIL'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("name", SOURCES)

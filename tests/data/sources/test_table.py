@@ -43,9 +43,10 @@ def find(table: Path, target: str = "auto", *, on_bad: str = "quarantine", split
     )
 
 
-def refuse(table: Path, message: str, target: str = "auto", **options):
-    with pytest.raises(DataError, match=message):
+def refusal(table: Path, target: str = "auto", **options) -> str:
+    with pytest.raises(DataError) as error:
         find(table, target, **options)
+    return str(error.value)
 
 
 def left_out(found) -> dict[str, str]:
@@ -123,7 +124,7 @@ def test_whatever_the_csv_module_writes_is_read_row_by_row(
 
 def test_numbers_in_one_column_are_ambiguous_until_the_target_is_said(write_table):
     table = write_table("path,label\np0.png,10\np1.png,9\np2.png,10\n")
-    refuse(table, "Say data.target=class or data.target=number")
+    assert re.search("Say data.target=class or data.target=number", refusal(table))
     assert find(table, "class").class_names == ("9", "10")
     found = find(table, "number")
     assert (found.target_kind, found.class_names) == ("number", ("label",))
@@ -181,22 +182,40 @@ def test_times_are_handed_on_as_numbers_that_rise(write_table, written, times):
 def test_times_of_several_kinds_have_no_order(write_table):
     table = write_table(WITH_TIMES.format("2024", "2024-05-01"))
     columns = {"time_column": "when"}
-    refuse(table, r"a number \(2024\) and a date .* \(2024-05-01\)", split=columns)
+    assert re.search(
+        r"a number \(2024\) and a date .* \(2024-05-01\)", refusal(table, split=columns)
+    )
     table = write_table(WITH_TIMES.format("2024-05-01T00:00Z", "2024-05-01"))
-    refuse(table, "have no common order. Write all times in one way", split=columns)
+    assert re.search(
+        "have no common order. Write all times in one way", refusal(table, split=columns)
+    )
 
 
 def test_columns_that_are_missing_are_named_with_those_there_are(write_table):
-    refuse(write_table("picture,label\np0.png,a\n"), "path or file or filename .*picture, label")
-    refuse(write_table(CLASSES), "Did you mean 'label'", label_columns=("lable",))
-    refuse(write_table("path,file,label\n1,2,3\n"), "found more than one: path, file")
+    assert re.search(
+        "path or file or filename .*picture, label",
+        refusal(write_table("picture,label\np0.png,a\n")),
+    )
+    assert re.search(
+        "Did you mean 'label'", refusal(write_table(CLASSES), label_columns=("lable",))
+    )
+    assert re.search(
+        "found more than one: path, file", refusal(write_table("path,file,label\n1,2,3\n"))
+    )
     for key in ("group_column", "time_column"):
-        refuse(write_table(CLASSES), f"data.split.{key}: .* no column 'who'", split={key: "who"})
-    refuse(write_table(CLASSES), "label is named twice", label_columns=("label", "label"))
+        assert re.search(
+            f"data.split.{key}: .* no column 'who'",
+            refusal(write_table(CLASSES), split={key: "who"}),
+        )
+    assert re.search(
+        "label is named twice", refusal(write_table(CLASSES), label_columns=("label", "label"))
+    )
 
 
 def test_a_table_without_a_header_is_told_so(write_table):
-    refuse(write_table("p0.png,a\np1.png,b\n"), "names a file, so the table has no header")
+    assert re.search(
+        "names a file, so the table has no header", refusal(write_table("p0.png,a\np1.png,b\n"))
+    )
 
 
 def test_bad_rows_are_left_out_by_name(tmp_path, write_table):
@@ -316,46 +335,63 @@ def test_stop_names_the_first_ten_bad_rows_and_counts_the_others(write_table):
 
 
 def test_a_table_of_bad_rows_alone_is_refused(write_table):
-    refuse(
-        write_table("path,label\nx.png,a\ny.png,b\n"),
+    assert re.search(
         r"2 of 2 lines(.|\n)*line 2: x.png: there is no such",
+        refusal(write_table("path,label\nx.png,a\ny.png,b\n")),
     )
-    refuse(write_table("path,label\np0.png,a\np0.png,b\n"), r"2 of 2 lines(.|\n)*listed again")
+    assert re.search(
+        r"2 of 2 lines(.|\n)*listed again", refusal(write_table("path,label\np0.png,a\np0.png,b\n"))
+    )
 
 
 def test_a_class_without_a_usable_row_is_not_lost_in_silence(write_table):
     table = write_table(CLASSES + "x.png,owl\n")
-    refuse(table, r"no line of class owl can be used(.|\n)*line 5: x.png: there is no such")
+    assert re.search(
+        r"no line of class owl can be used(.|\n)*line 5: x.png: there is no such", refusal(table)
+    )
 
 
 def test_targets_that_cannot_be_learned_are_refused(write_table):
-    refuse(write_table("path,label\np0.png,a\np1.png,a\n"), "one class, 'a'")
+    assert re.search("one class, 'a'", refusal(write_table("path,label\np0.png,a\np1.png,a\n")))
     table = write_table("path,a,b\np0.png,1,0\np1.png,1,0\n")
-    refuse(table, "label 'b' is 0 in every line", label_columns=("a", "b"))
-    refuse(table, "needs one label column", target="class", label_columns=("a", "b"))
+    assert re.search("label 'b' is 0 in every line", refusal(table, label_columns=("a", "b")))
+    assert re.search(
+        "needs one label column", refusal(table, target="class", label_columns=("a", "b"))
+    )
     huge = write_table("path,label\np0.png,1e300\np1.png,1\n")
-    refuse(huge, "beyond the range of float32", target="number")
+    assert re.search("beyond the range of float32", refusal(huge, target="number"))
 
 
 def test_files_that_are_no_table_are_refused(write_table, tmp_path):
-    refuse(tmp_path / "none.csv", "there is no table")
-    refuse(tmp_path, "there is no table")
-    refuse(write_table(""), "an empty file")
-    refuse(write_table("path,label\n"), "no line of data")
-    refuse(write_table("path,label,label\na,b,c\n"), "label comes twice")
-    refuse(write_table("path,label\nä,b\n", encoding="latin-1"), "after line 0: not UTF-8")
+    assert re.search("there is no table", refusal(tmp_path / "none.csv"))
+    assert re.search("there is no table", refusal(tmp_path))
+    assert re.search("an empty file", refusal(write_table("")))
+    assert re.search("no line of data", refusal(write_table("path,label\n")))
+    assert re.search("label comes twice", refusal(write_table("path,label,label\na,b,c\n")))
+    assert re.search(
+        "after line 0: not UTF-8", refusal(write_table("path,label\nä,b\n", encoding="latin-1"))
+    )
     text = "path,label\n" + "p0.png,a\n" * 5000 + "ä,b\n"
-    refuse(write_table(text, encoding="latin-1"), r"after line [1-9]\d*: not UTF-8 text .*Save it")
-    refuse(write_table("path,label\n", encoding="utf-16-le"), "line 1: holds a zero byte")
+    assert re.search(
+        r"after line [1-9]\d*: not UTF-8 text .*Save it",
+        refusal(write_table(text, encoding="latin-1")),
+    )
+    assert re.search(
+        "line 1: holds a zero byte", refusal(write_table("path,label\n", encoding="utf-16-le"))
+    )
     (tmp_path / "odd.csv").write_bytes("path,label\n".encode("utf-16") + b"x")
-    refuse(tmp_path / "odd.csv", "not UTF-16 text")
+    assert re.search("not UTF-16 text", refusal(tmp_path / "odd.csv"))
 
 
 def test_a_quote_that_is_never_closed_does_not_swallow_rows(write_table):
-    refuse(write_table(CLASSES + 'p3.png,"dog\np1.png,cat\n'), "line 5: .*is one left open")
-    refuse(write_table(CLASSES + 'p3.png,"dog"s\n'), "line 5: .*quote in it doubled")
+    assert re.search(
+        "line 5: .*is one left open", refusal(write_table(CLASSES + 'p3.png,"dog\np1.png,cat\n'))
+    )
+    assert re.search(
+        "line 5: .*quote in it doubled", refusal(write_table(CLASSES + 'p3.png,"dog"s\n'))
+    )
     swallowed = CLASSES + 'p3.png,"dog\n' + "p1.png,cat\n" * 20_000
-    refuse(write_table(swallowed), "line 5: field larger than field limit")
+    assert re.search("line 5: field larger than field limit", refusal(write_table(swallowed)))
 
 
 def test_columns_without_a_name_do_no_harm(write_table):
