@@ -34,7 +34,7 @@ DATA_ORDER = (
     ("refusing",),
     ("input", "sources", "splitting"),
     ("gate",),
-    ("gallery", "loading"),
+    ("decoded", "gallery", "loading"),
 )
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -13,6 +13,7 @@ from kft.backbones.families import ARCHITECTURES
 from kft.backbones.official import check_size, official_files
 from kft.backbones.weights import find_weights
 from kft.config import BackboneConfig, Pipeline
+from kft.data.decoded import describe_decoding
 from kft.data.gate.inspection import to_be_read
 from kft.data.input.decoding import make_decoder
 from kft.data.input.pipeline import make_view_dataset
@@ -104,7 +105,7 @@ def extract_vectors(pictures: Pictures, pipeline: Pipeline, display: Display) ->
 
 def _make_key(pictures: Pictures, decoder: Decoder) -> str:
     """Digest of what decides the pixels: contents in their order, and decoding."""
-    digest = hashlib.sha256(f"{decoder!r}\n".encode())
+    digest = hashlib.sha256(f"{describe_decoding(decoder)}\n".encode())
     for inspection in pictures.inspections:
         digest.update(f"{inspection.digest}\n".encode())
     return digest.hexdigest()

@@ -13,8 +13,7 @@ import tensorflow as tf
 from kft import __version__
 from kft.config import DataConfig, FeaturesConfig, TrainingConfig
 from kft.data import SPLIT_NAMES, Examples, SplitName, Splits
-from kft.data.gate import conversion
-from kft.data.input import pixels
+from kft.data.decoded import describe_decoding
 from kft.data.input.augmentation import Augmentation, make_augmentation
 from kft.data.input.example_cache import Cache, ExampleCache, JoinedCache
 from kft.data.input.mixing import Mixing
@@ -352,8 +351,7 @@ class InputMaker:
         """Digest of what decides the pixels of these examples, in this order."""
         # What a preset draws may change with kft.
         drawn = "" if preset == "none" else f"{preset} {self._training.seed} {__version__}"
-        # What is stored before decoding changed is not what would be computed now.
-        decoded = f"{self._decoder!r} {pixels.FORMAT} {conversion.VERSION}"
+        decoded = describe_decoding(self._decoder)
         digest = hashlib.sha256(f"{self._splits.fingerprint}\n{decoded}\n{drawn}\n".encode())
         for example_id in examples.ids:
             digest.update(f"{example_id}\n".encode())

@@ -1,0 +1,16 @@
+"""What decides the pixels of a picture, beside the content of its file."""
+
+from __future__ import annotations
+
+from kft.data.gate import conversion
+from kft.data.input import pixels
+from kft.data.input.pixels import Decoder
+
+
+def describe_decoding(decoder: Decoder) -> str:
+    """Part of the key of what is computed from pixels: what is kept is not that of other code.
+
+    Args:
+        decoder: Encoded bytes -> pixels; its `repr` says how.
+    """
+    return f"{decoder!r} {pixels.FORMAT} {conversion.VERSION}"
