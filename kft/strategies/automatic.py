@@ -43,10 +43,10 @@ def auto(setting: Setting) -> tuple[Phase, ...]:
     probe, phase = linear_probe(setting), _fine_tune(setting)
     if not setting.num_validation:
         return (*probe, phase)
-    phase = _with_choices(phase, setting)
+    asked = _with_choices(phase, setting)
     if setting.refit is None:
-        return (*probe, phase)
-    return (*probe, replace(phase, is_trial=True), _refit(setting.refit, phase))
+        return (*probe, asked)
+    return (*probe, replace(asked, is_trial=True), _refit(setting.refit, phase))
 
 
 def refits(
@@ -114,13 +114,13 @@ def find_obstacle(
     return next((reason for is_given, reason in obstacles if is_given), None)
 
 
-def _fine_tune(setting: Setting, name: str = "fine_tune") -> Phase:
+def _fine_tune(setting: Setting) -> Phase:
     """All blocks, the whole budget."""
     decay = setting.config.layer_decay
     decay = AUTO_LAYER_DECAY if decay is None else decay
     mixes = setting.may_mix and setting.num_examples >= MIXUP_EXAMPLES
     return setting.phase(
-        name,
+        "fine_tune",
         setting.backbone_blocks,
         "lp_ft",
         multipliers=decayed(setting.backbone_blocks, decay),
@@ -145,22 +145,20 @@ def _with_choices(phase: Phase, setting: Setting) -> Phase:
 
 
 def _refit(setting: Setting, tried: Phase) -> Phase:
-    """What won, with all examples but the holdout's.
+    """What won, with all examples but the holdout's: the recipe that was tried, for as many epochs.
 
     Args:
-        setting: With those of validation among the examples.
-        tried: The phase that is done anew: whatever it was sized to, it is the same recipe.
+        setting: With the validation examples to learn from too.
+        tried: Fine-tuning, sized to the training examples.
     """
-    (probe,) = linear_probe(setting)
-    probe = replace(probe, name=REFIT, learns_from=_ALL_TO_LEARN_FROM)
-    fine_tune = replace(
-        _fine_tune(setting, REFIT),
-        learns_from=_ALL_TO_LEARN_FROM,
-        mixup=tried.mixup,
-        otherwise=probe,
-    )
-    if setting.config.duration is not None:
-        return fine_tune
-    # As many epochs.
     steps = -(-tried.steps * setting.steps_per_epoch // tried.steps_per_epoch)
-    return replace(fine_tune, steps=steps)
+    (probe,) = linear_probe(setting)
+    return replace(
+        tried,
+        name=REFIT,
+        # A duration in steps is one for any number of examples.
+        steps=steps if setting.config.duration is None else setting.budget(),
+        steps_per_epoch=setting.steps_per_epoch,
+        learns_from=_ALL_TO_LEARN_FROM,
+        otherwise=replace(probe, name=REFIT, learns_from=_ALL_TO_LEARN_FROM),
+    )

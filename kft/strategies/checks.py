@@ -11,7 +11,7 @@ from kft.strategies import plan_phases
 from kft.strategies.automatic import find_obstacle
 from kft.strategies.effects import PROBE, check_effects
 from kft.strategies.explicit import explicit_phase
-from kft.strategies.phases import Phase, resolve_duration
+from kft.strategies.phases import Phase, resolve_duration, unit_of
 from kft.strategies.presets import linear_probe
 from kft.strategies.problems import Problems
 from kft.strategies.setting import Setting
@@ -38,7 +38,7 @@ class _Planned:
 
     def is_in(self, unit: str) -> bool:
         """Whether the duration is in this unit; epochs are what a bare number means."""
-        return self.duration is not None and _unit_of(self.duration) == unit
+        return self.duration is not None and unit_of(self.duration) == unit
 
 
 def check_strategy(
@@ -117,7 +117,7 @@ def _expand(setting: Setting, problems: Problems) -> list[_Planned]:
             _Planned(
                 f"strategy.phases[{index}]",
                 phase,
-                config.duration if _unit_of(listed.duration) == "percent" else listed.duration,
+                config.duration if unit_of(listed.duration) == "percent" else listed.duration,
             )
             for index, listed in enumerate(config.phases)
             if (phase := explicit_phase(setting, index, problems)) is not None
@@ -140,12 +140,6 @@ def _expand(setting: Setting, problems: Problems) -> list[_Planned]:
             for phase in plan_phases(setting)
         ]
     return []
-
-
-def _unit_of(duration: str | float) -> str:
-    """'epoch', 'step', 'example' or 'percent' of a duration that has been resolved."""
-    unit = str(duration).strip().lstrip("0123456789.").strip()
-    return "percent" if unit == "%" else unit.rstrip("s") or "epoch"
 
 
 def _check_phase(
@@ -269,7 +263,7 @@ def _check_warmup(
         resolve(_STAND_IN)
     if len(problems.found) > before:
         return
-    unit = _unit_of(training.warmup)
+    unit = unit_of(training.warmup)
     for each in planned:
         phase = each.phase
         is_known = unit == "percent" or (unit == "step" and each.is_in("step"))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from kft.config import StrategyConfig, TrainingConfig
 from kft.model import HEAD
-from kft.strategies.phases import Phase
+from kft.strategies.phases import Phase, unit_of
 from kft.strategies.setting import Setting
 
 PROBE = "linear_probe"
@@ -59,13 +59,12 @@ def check_effects(
     for name, strategy in _USED_BY.items():
         if config.name != strategy and getattr(config, name) != getattr(default, name):
             yield f"strategy.{name}: has an effect under `name: {strategy}` alone."
-    if config.name == "phases" and config.duration is not None:
-        durations = [str(phase.duration).strip() for phase in config.phases]
-        if not any(duration.endswith(("percent", "%")) for duration in durations):
-            yield (
-                "strategy.duration: no duration of `strategy.phases` is in percent of it. Leave it "
-                "away, or write for example `duration: 50 percent` in a phase."
-            )
+    has_share = any(unit_of(phase.duration) == "percent" for phase in config.phases)
+    if config.name == "phases" and config.duration is not None and not has_share:
+        yield (
+            "strategy.duration: no duration of `strategy.phases` is in percent of it. Leave it "
+            "away, or write for example `duration: 50 percent` in a phase."
+        )
     if not phases:
         return
     yield from _check_probe(config, phases)

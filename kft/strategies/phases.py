@@ -77,6 +77,14 @@ class Phase:
         return -(-self.steps // self.steps_per_epoch)
 
 
+def unit_of(duration: str | float) -> str:
+    """'epoch', 'step', 'example' or 'percent'; empty where `resolve_duration` would refuse it."""
+    match = _DURATION.match(str(duration))
+    if match is None:
+        return ""
+    return "percent" if match[2] == "%" else (match[2] or "epochs").rstrip("s")
+
+
 def resolve_duration(
     duration: str | float,
     *,
@@ -107,10 +115,10 @@ def resolve_duration(
             f"{where}: found {duration!r}. A duration is a number of epochs, steps or examples, "
             f"for example '10 epochs', '500 steps', '20000 examples'{share}."
         )
-    amount, unit = float(match[1]), (match[2] or "epochs").rstrip("s")
+    amount, unit = float(match[1]), unit_of(duration)
     if unit == "step" and amount != int(amount):
         raise ConfigError(f"{where}: found {duration!r}. Steps are whole numbers.")
-    if unit in ("percent", "%"):
+    if unit == "percent":
         steps = _share_of(amount, percent_of, duration, where)
     else:
         per_unit = {"epoch": steps_per_epoch, "step": 1, "example": steps_per_epoch / num_examples}

@@ -48,8 +48,7 @@ class FitModel(keras.Model):
         self.test_traces = 0
 
     def fit(self, *args: Any, **settings: Any) -> Any:
-        """As Keras's, but frozen layers are traced at rest, normalization over all replicas or,
-        where it rests, with its convolution."""
+        """As Keras's; what is frozen rests, normalization is over all or with its convolution."""
         with whole_statistics(self), frozen_at_rest(self), fused_norms(self):
             return super().fit(*args, **settings)
 
