@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import re
 import sys
 from typing import TYPE_CHECKING
 
+from kft.garbage import without_collection
 from kft.notices import hold_back
 from kft.workers import read_cluster
 
@@ -42,7 +45,10 @@ def start_tensorflow(pipeline: Pipeline | None = None) -> None:
         set_threads(int(apply_measured(pipeline, load_measured(pipeline)).training.threads))
     if "tensorflow" in sys.modules:
         return
-    with hold_back(_NOTICE):
+    # Of its hundreds of thousands of objects none is garbage as long as the process runs. Python
+    # looked through them again and again: a fifth of the import, and a second at the end.
+    atexit.register(gc.freeze)
+    with hold_back(_NOTICE), without_collection():
         import tensorflow as tf
 
         if read_cluster() is None:
@@ -50,6 +56,7 @@ def start_tensorflow(pipeline: Pipeline | None = None) -> None:
         else:
             # TensorFlow can join a cluster only before it uses a device.
             tf.config.list_physical_devices()
+    gc.freeze()
     # Each phase, and each trial of a search, has a graph of its own: that is no accident.
     tf.get_logger().addFilter(
         lambda record: "triggered tf.function retracing" not in record.getMessage()

@@ -70,8 +70,7 @@ def make_rows(
     train = splits.train
     indices = _choose(train.targets, num_pictures)
     with translate_read_errors(train.take(indices), decoder):
-        read = tf.function(lambda paths: read_pixels(paths, decoder), autograph=False)
-        pixels = read(tf.constant([train.paths[i] for i in indices]))
+        pixels = read_pixels(tf.constant([train.paths[i] for i in indices]), decoder)
     change = tf.function(augmentation, autograph=False)
     shown = [pixels.numpy()]
     for view in range(num_views):

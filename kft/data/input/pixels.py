@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -28,7 +29,7 @@ _FILE = "pixels.npy"
 
 
 class Decoder(Protocol):
-    """Encoded bytes -> uint8 pixels of a fixed shape."""
+    """Encoded bytes -> uint8 pixels of a fixed shape; equal decoders give the same pixels."""
 
     @property
     def output_shape(self) -> tuple[int, int, int]:
@@ -37,15 +38,29 @@ class Decoder(Protocol):
     def __call__(self, encoded: tf.Tensor) -> tf.Tensor:
         """The pixels of one example."""
 
+    def __hash__(self) -> int:
+        """Of what decides the pixels: they are read by one graph for each decoder."""
+
 
 def read_pixels(paths: tf.Tensor, decoder: Decoder) -> tf.Tensor:
     """Decode the files at `paths` (batch): uint8 (batch, height, width, channels)."""
-    return tf.map_fn(
-        lambda path: decoder(tf.io.read_file(path)),
-        paths,
-        fn_output_signature=tf.TensorSpec(decoder.output_shape, tf.uint8),
-        parallel_iterations=32,
-    )
+    return _make_reader(decoder)(paths)
+
+
+@cache
+def _make_reader(decoder: Decoder) -> Callable[[tf.Tensor], tf.Tensor]:
+    """`read_pixels` of a decoder, traced once for all data sets of a process."""
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((None,), tf.string)])
+    def read(paths: tf.Tensor) -> tf.Tensor:
+        return tf.map_fn(
+            lambda path: decoder(tf.io.read_file(path)),
+            paths,
+            fn_output_signature=tf.TensorSpec(decoder.output_shape, tf.uint8),
+            parallel_iterations=32,
+        )
+
+    return read
 
 
 def make_pixel_cache(
