@@ -168,7 +168,7 @@ def compile_forward(
         activate: Applied to the output, inside the graph.
 
     Returns:
-        inputs (batch, …) -> float32 outputs (batch, …).
+        inputs (batch, …), floating ones float32 -> float32 outputs (batch, …).
     """
 
     @tf.function(autograph=False)
@@ -176,8 +176,10 @@ def compile_forward(
         return tf.cast(activate(model(inputs, training=False)), tf.float32)
 
     given = model.inputs[0]
+    # What is stored is float32 even where the model, from there on, computes in bfloat16.
+    dtype = tf.float32 if tf.as_dtype(given.dtype).is_floating else given.dtype
     # A concrete function: one trace, whatever the size of a last batch.
-    return forward.get_concrete_function(tf.TensorSpec(given.shape, given.dtype))
+    return forward.get_concrete_function(tf.TensorSpec(given.shape, dtype))
 
 
 def flatten_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:

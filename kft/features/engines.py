@@ -6,8 +6,9 @@ import importlib.util
 import logging
 import re
 import tempfile
+import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -45,16 +46,51 @@ class Forward:
     Args:
         model: One input, one output.
         activate: Applied to the output, inside the graph.
+        find_parts: Asked when the model is first traced: a forward pass that is its beginning as
+            it then is, and a model of what follows; None where there is no such pass.
     """
 
-    def __init__(self, model: keras.Model, activate: Callable[[Any], Any] = tf.identity) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        activate: Callable[[Any], Any] = tf.identity,
+        *,
+        find_parts: Callable[[], tuple[Forward, keras.Model] | None] = lambda: None,
+    ) -> None:
         self.model = model
         self._activate = activate
+        self._find_parts = find_parts
+        self._first_seconds: float | None = None
+
+    def __call__(self, inputs: Any) -> tf.Tensor:
+        """float32 outputs (batch, …) of inputs (batch, …), by the weights as they are now."""
+        begun = time.perf_counter()
+        passed = tf.convert_to_tensor(inputs)
+        for graph in self._graphs:
+            passed = graph(passed)
+        if self._first_seconds is None:
+            self._first_seconds = time.perf_counter() - begun
+        return passed
+
+    @property
+    def spared_seconds(self) -> float:
+        """What the first call of its beginning took, tracing inside, and its own did not."""
+        if self._parts is None:
+            return 0.0
+        beginning, _ = self._parts
+        return beginning.spared_seconds + (beginning._first_seconds or 0.0)
 
     @cached_property
-    def traced(self) -> Any:
-        """The graph that reads the model's variables."""
-        return compile_forward(self.model, self._activate)
+    def _parts(self) -> tuple[Forward, keras.Model] | None:
+        return self._find_parts()
+
+    @cached_property
+    def _graphs(self) -> tuple[Any, ...]:
+        """They read the model's variables; what one gives, the next takes."""
+        if self._parts is None:
+            return (compile_forward(self.model, self._activate),)
+        beginning, rest = self._parts
+        return (*beginning._graphs, compile_forward(rest, self._activate))
 
     @cached_property
     def folded(self) -> Any:
@@ -64,7 +100,8 @@ class Forward:
             convert_variables_to_constants_v2,
         )
 
-        traced = self.traced
+        graphs = self._graphs
+        traced = graphs[0] if len(graphs) == 1 else _join(graphs)
         # Folding makes and drops so many objects that Python looks through all those of
         # TensorFlow again and again, for nothing: that took four fifths of the time.
         with _without_notices(), without_collection():
@@ -83,6 +120,19 @@ class Forward:
         return (PIECE, *shape)
 
 
+def _join(graphs: Sequence[Any]) -> Any:
+    """One graph of several."""
+
+    @tf.function(autograph=False)
+    def joined(inputs: tf.Tensor) -> tf.Tensor:
+        for graph in graphs:
+            inputs = graph(inputs)
+        return inputs
+
+    given = graphs[0].inputs[0]
+    return joined.get_concrete_function(tf.TensorSpec(given.shape, given.dtype))
+
+
 def make_engine(name: str, forward: Forward) -> Engine:
     """The engine of one of `ENGINES`, ready for its first batch.
 
@@ -99,8 +149,7 @@ def is_available(name: str) -> bool:
 
 
 def _make_keras(forward: Forward) -> Engine:
-    traced = forward.traced
-    return lambda inputs: traced(tf.convert_to_tensor(inputs)).numpy()
+    return lambda inputs: forward(inputs).numpy()
 
 
 def _make_folded(forward: Forward) -> Engine:

@@ -131,7 +131,7 @@ class Judge:
         self, answers: Forward, head: Head, batches: tf.data.Dataset, workers: Workers = ALONE
     ) -> None:
         self._workers = workers
-        self._forward = answers.traced
+        self._answers = answers
         self._head = head
         self._batches = batches
 
@@ -141,7 +141,7 @@ class Judge:
 
     def answer(self) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities or numbers (examples, outputs) of the present weights, and the targets."""
-        answered = [(self._forward(inputs).numpy(), t.numpy()) for inputs, t in self._batches]
+        answered = [(self._answers(inputs).numpy(), t.numpy()) for inputs, t in self._batches]
         outputs, targets = zip(*answered, strict=True)
         return self._workers.copy(np.concatenate(outputs)), np.concatenate(targets)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -21,7 +22,16 @@ from kft.data.input.pipeline import make_dataset, make_view_dataset, num_steps_p
 from kft.data.input.pixels import Decoder, make_pixel_cache, translate_read_errors
 from kft.data.input.service import DataService
 from kft.data.input.shares import WHOLE, Share
-from kft.features import Cut, Judge, Stored, Together, find_cut, limit_bytes, load_or_extract
+from kft.features import (
+    Cut,
+    Forward,
+    Judge,
+    Stored,
+    Together,
+    find_cut,
+    limit_bytes,
+    load_or_extract,
+)
 from kft.linear import cross_validate
 from kft.model import Assembled
 from kft.runs.arrays import join_mapped
@@ -81,6 +91,8 @@ class InputMaker:
         # Entries whose memory maps were handed out, and those that this run computed.
         self._held: list[Stored] = []
         self._computed: set[Path] = set()
+        # Of the phase that was last asked for.
+        self._parts: tuple[Forward, keras.Model] | None = None
         variants = [variant for phase in phases for variant in phase.candidates or (phase,)]
         cuts = {self._find_plain_cut(variant) for variant in variants}
         # One reading of each picture: it goes from its file through the prefix, and is not kept.
@@ -120,6 +132,7 @@ class InputMaker:
 
     def for_phase(self, phase: Phase) -> PhaseInput:
         """The input of one phase, whose `trainable` flags are set already."""
+        self._parts = None
         cut = self._find_cut(phase, say=self._display.stage)
         if cut is not None:
             return self._from_activations(phase, cut)
@@ -133,6 +146,14 @@ class InputMaker:
             self._validation(phase, self._pixel_cache("validation")),
             "pixels",
         )
+
+    def find_parts(self) -> tuple[Forward, keras.Model] | None:
+        """The frozen prefix of the last phase, and what follows it; None where there was none.
+
+        The prefix was traced for its features, and holds no layers that the phase changed: the
+        whole model need not trace it again.
+        """
+        return self._parts
 
     def examples(self, phase: Phase) -> Examples:
         """What a phase learns from."""
@@ -261,6 +282,7 @@ class InputMaker:
                 is_own = stored.path in self._computed
                 note = "stored by this run" if is_own else "stored by an earlier run"
             self._computed.add(stored.path)
+            self._parts = stored.chosen.forward, cut.suffix
             done = num_views * len(examples)
             advance(done, note=f"({note})")
         return stored

@@ -169,7 +169,9 @@ class Work:
             workers=plan.workers,
         )
         # Traced once, for all that asks the whole model: choices on validation, and the evaluation.
-        answers = Forward(plan.assembled.model, plan.assembled.head.activate)
+        answers = Forward(
+            plan.assembled.model, plan.assembled.head.activate, find_parts=inputs.find_parts
+        )
         recorder = Recorder(
             plan.assembled,
             self.checkpoints,

@@ -72,6 +72,46 @@ def test_the_whole_model_with_its_activation_gives_probabilities(tiny_assembled,
     assert np.allclose(outputs, np.asarray(head.activate(model(PIXELS))), atol=1e-5)
 
 
+@pytest.mark.parametrize("name", INSTALLED)
+@pytest.mark.parametrize("blocks", [[HEAD], ["stage4", HEAD]], ids=["head", "last_block"])
+def test_a_model_after_its_prefix_answers_as_the_whole(assemble_tiny, blocks, name):
+    assembled = assemble_tiny()
+    cut, activate = find_cut(assembled, blocks), assembled.head.activate
+    prefix = Forward(cut.prefix)
+    whole = Forward(assembled.model, activate, find_parts=lambda: (prefix, cut.suffix))
+    outputs = make_engine(name, whole)(PIXELS)
+    expected = np.asarray(activate(assembled.model(PIXELS, training=False)))
+    assert relative_difference(outputs, expected) < 1e-5
+
+
+def test_a_prefix_is_traced_once_for_itself_and_for_the_whole_model(assemble_tiny, monkeypatch):
+    assembled = assemble_tiny()
+    cut = find_cut(assembled, [HEAD])
+    prefix = Forward(cut.prefix)
+    whole = Forward(assembled.model, find_parts=lambda: (prefix, cut.suffix))
+    expected = assembled.model(PIXELS, training=False)
+    prefix(PIXELS)
+    traced = []
+    call = keras.layers.Conv2D.call
+    monkeypatch.setattr(
+        keras.layers.Conv2D, "call", lambda self, x: traced.append(self) or call(self, x)
+    )
+    assert np.allclose(whole(PIXELS), expected, atol=1e-6)
+    assert traced == []
+    assert whole.spared_seconds > 0
+    assert np.allclose(Forward(assembled.model)(PIXELS), expected, atol=1e-6)
+    assert traced, "nothing would have been seen"
+
+
+def test_a_suffix_in_bfloat16_takes_activations_as_they_are_stored():
+    stored = keras.Input((4,), dtype="bfloat16")
+    suffix = keras.Model(stored, keras.layers.Dense(2, dtype="mixed_bfloat16")(stored))
+    values = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    outputs = Forward(suffix)(values)
+    assert outputs.dtype == tf.float32
+    assert np.allclose(outputs, values @ suffix.layers[1].kernel.numpy(), atol=0.05)
+
+
 def test_an_engine_takes_the_threads_that_were_chosen(prefixes, monkeypatch):
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
     asked = []

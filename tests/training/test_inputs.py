@@ -41,6 +41,20 @@ def test_a_probe_is_fitted_on_the_features_of_the_very_pictures(
     assert not np.allclose(shuffled, train, atol=1e-4)
 
 
+def test_the_whole_model_begins_with_the_prefix_that_the_last_phase_was_stored_after(
+    make_inputs, tiny_assembled, make_phase
+):
+    inputs = make_inputs(tiny_assembled)
+    assert inputs.find_parts() is None
+    inputs.for_phase(make_phase(steps=2))
+    prefix, suffix = inputs.find_parts()
+    pixels = rows(inputs.in_order("validation"))
+    expected = np.asarray(tiny_assembled.model(pixels, training=False))
+    assert np.allclose(suffix(prefix(pixels)), expected, atol=1e-5)
+    inputs.for_phase(make_phase("all", *BLOCKS))
+    assert inputs.find_parts() is None, "a phase on pixels may change every block"
+
+
 def vectors(assembled, inputs, split) -> np.ndarray:
     return vectors_of(assembled, rows(inputs.in_order(split)))
 
