@@ -60,7 +60,7 @@ class Forward:
         self.model = model
         self._activate = activate
         self._find_parts = find_parts
-        self._first_seconds: float | None = None
+        self._first_seconds = 0.0
 
     def __call__(self, inputs: Any) -> tf.Tensor:
         """float32 outputs (batch, …) of inputs (batch, …), by the weights as they are now."""
@@ -68,17 +68,15 @@ class Forward:
         passed = tf.convert_to_tensor(inputs)
         for graph in self._graphs:
             passed = graph(passed)
-        if self._first_seconds is None:
+        if not self._first_seconds:
             self._first_seconds = time.perf_counter() - begun
         return passed
 
     @property
-    def spared_seconds(self) -> float:
-        """What the first call of its beginning took, tracing inside, and its own did not."""
-        if self._parts is None:
-            return 0.0
-        beginning, _ = self._parts
-        return beginning.spared_seconds + (beginning._first_seconds or 0.0)
+    def first_seconds(self) -> float:
+        """What its first call took and that of its beginning, tracing inside; 0 before it."""
+        beginning = 0.0 if self._parts is None else self._parts[0].first_seconds
+        return beginning + self._first_seconds
 
     @cached_property
     def _parts(self) -> tuple[Forward, keras.Model] | None:

@@ -85,6 +85,17 @@ def test_where_conversion_would_not_pay_only_keras_is_made_and_hardly_measured(l
     assert np.array_equal(chosen.sample_outputs, VALUES)
 
 
+def test_a_model_that_was_traced_before_is_not_taken_for_one_that_is_quickly_converted(laboratory):
+    laboratory.speeds["keras"] = (0.0, 2.26)
+    forward = Forward(None)
+    chosen = choose_engine(forward, SAMPLE, config=FeaturesConfig(), num_examples=400)
+    assert len(chosen.measured) > 1
+    forward._first_seconds = 1.0
+    chosen = choose_engine(forward, SAMPLE, config=FeaturesConfig(), num_examples=400)
+    assert chosen.name == "keras"
+    assert list(chosen.measured) == ["keras"]
+
+
 def test_many_examples_are_computed_by_the_fastest_engine_that_agrees(laboratory):
     chosen = choose(50_000)
     assert chosen.name == "litert"
