@@ -67,7 +67,7 @@ def export_model(
         # The version gets its name only once it is proven: a server that watches the folder
         # never sees another.
         with atomic_directory(path) as unproven:
-            tf.saved_model.save(served, str(unproven), signatures=served.signatures())
+            served.save(unproven)
             write_json(unproven / "assets.extra" / "kft.json", card)
             difference = check_parity(
                 unproven,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -12,7 +14,7 @@ from kft.heads.base import FEATURE_VECTOR, Head
 Decoder = Callable[[tf.Tensor], tf.Tensor]
 
 
-class ServedModel(tf.Module):
+class ServedModel:
     """Signatures over one trained model.
 
     Each is a tf.function with named outputs. `serving_default` and
@@ -26,33 +28,41 @@ class ServedModel(tf.Module):
     """
 
     def __init__(self, model: keras.Model, head: Head, decoder: Decoder) -> None:
-        super().__init__(name="kft")
         self._model = model
         self._head = head
         self._decoder = decoder
-        self._features = keras.Model(
+        self._both = keras.Model(
             model.inputs, [model.get_layer(FEATURE_VECTOR).output, *model.outputs]
         )
-        # What a SavedModel tracks: the variables, by the objects that hold them.
-        self.tracked = [variable.value for variable in model.variables]
-        self._class_names = tf.constant(head.class_names)
+
+    def save(self, directory: Path) -> None:
+        """Write the SavedModel.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        root = tf.Module(name="kft")
+        # All that it tracks: of a Keras model TensorFlow would write each layer's own functions
+        # too, which took two thirds of the time and of the file. What the signatures use and is
+        # not tracked is refused by TensorFlow.
+        root.tracked = [variable.value for variable in self._model.variables]
+        tf.saved_model.save(root, str(directory), signatures=self.signatures())
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Name of the signature -> traced function."""
         encoded = tf.TensorSpec((None,), tf.string, name="encoded")
         pixels = tf.TensorSpec((None, *self._model.input_shape[1:]), tf.float32, name="pixels")
-        functions = {
-            "serving_default": (self._from_bytes, encoded),
-            "pixels": (self._from_pixels, pixels),
-            "features": (self._to_features, encoded),
-        }
+        # Traced once, for all signatures that call them; so they are in the file once, too.
+        decode, compute = _trace(self._decode, encoded), _trace(self._compute, pixels)
         return {
-            name: tf.function(function, autograph=False).get_concrete_function(spec)
-            for name, (function, spec) in functions.items()
+            "serving_default": _trace(
+                lambda given: self._answer(compute(decode(given))[1]), encoded
+            ),
+            "pixels": _trace(lambda given: self._answer(compute(given)[1]), pixels),
+            "features": _trace(
+                lambda given: {"feature_vector": compute(decode(given))[0]}, encoded
+            ),
         }
-
-    def _from_bytes(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._from_pixels(self._decode(encoded))
 
     def _decode(self, encoded: tf.Tensor) -> tf.Tensor:
         height, width, channels = self._model.input_shape[1:]
@@ -63,18 +73,24 @@ class ServedModel(tf.Module):
         )
         return tf.cast(pixels, tf.float32)
 
-    def _from_pixels(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = self._model(pixels, training=False)
-        outputs = tf.cast(self._head.activate(logits), tf.float32)
+    def _compute(self, pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Feature vectors, and probabilities or numbers."""
+        features, logits = self._both(pixels, training=False)
+        return tf.cast(features, tf.float32), tf.cast(self._head.activate(logits), tf.float32)
+
+    def _answer(self, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
         batch = tf.shape(outputs)[0]
-        names = tf.tile(self._class_names[tf.newaxis], [batch, 1])
+        class_names = tf.constant(self._head.class_names)
+        names = tf.tile(class_names[tf.newaxis], [batch, 1])
         if self._head.target_kind == "number":
             return {"numbers": outputs, "names": names}
         answers = {"probabilities": outputs, "class_names": names}
         if self._head.target_kind == "class":
-            answers["top_class"] = tf.gather(self._class_names, tf.argmax(outputs, axis=-1))
+            answers["top_class"] = tf.gather(class_names, tf.argmax(outputs, axis=-1))
         return answers
 
-    def _to_features(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        features, _ = self._features(self._decode(encoded), training=False)
-        return {"feature_vector": tf.cast(features, tf.float32)}
+
+def _trace(
+    function: Callable[[tf.Tensor], Any], given: tf.TensorSpec
+) -> tf.types.experimental.ConcreteFunction:
+    return tf.function(function, autograph=False).get_concrete_function(given)

@@ -224,7 +224,6 @@ def test_a_run_gives_one_answer_to_eight_orientations(ask, turned):
 
 
 def test_an_export_gives_one_answer_to_eight_orientations(trained, turned, tmp_path):
-    import tensorflow as tf
 
     from kft.serving.predictor import predict_files
     from kft.serving.signatures import ServedModel
@@ -232,7 +231,7 @@ def test_an_export_gives_one_answer_to_eight_orientations(trained, turned, tmp_p
 
     loaded = load_trained(trained[0].run)
     served = ServedModel(loaded.model, loaded.head, loaded.decoder)
-    tf.saved_model.save(served, str(tmp_path), signatures=served.signatures())
+    served.save(tmp_path)
     assert_same(predict_files(tmp_path, turned))
 
 

@@ -1,12 +1,14 @@
 """An export that does not answer as the model does is no export."""
 
 import json
+from collections import Counter
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tensorflow.core.protobuf import saved_model_pb2
 
 from kft.config import HeadConfig
 from kft.data.input.decoding import ImageDecoder
@@ -58,6 +60,19 @@ def test_an_export_of_every_kind_of_target_answers_as_the_model(tmp_path, files,
     assert json.loads((exported.path / "assets.extra" / "kft.json").read_text())["name"] == "tiny"
     answers = predict_files(exported.path, files)
     assert list(answers[0].values) == ["cat", "dog", "owl"]
+
+
+def test_an_export_holds_the_graph_once_and_no_layers(tmp_path, files):
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((export(tmp_path, files).path / "saved_model.pb").read_bytes())
+    (graph,) = saved.meta_graphs
+    functions = graph.graph_def.library.function
+    products = [node for each in functions for node in each.node_def if node.op == "MatMul"]
+    assert len(products) == 1, "the model's one dense layer, for three signatures"
+    kinds = Counter(node.WhichOneof("kind") for node in graph.object_graph_def.nodes)
+    assert kinds["variable"] == 2
+    assert kinds["bare_concrete_function"] == 3
+    assert kinds["function"] == 0
 
 
 def test_signatures_for_pixels_and_features_agree_with_the_one_for_bytes(tmp_path, files):
