@@ -67,12 +67,12 @@ def test_the_registry_holds_every_model_of_keras_applications():
 
 def test_structure_holds(backbone):
     """One test for all, so that each of the forty models is built once."""
-    every_variable_lies_in_exactly_one_block(backbone)
-    blocks_follow_the_graph(backbone)
-    feature_levels_have_the_strides_they_claim(backbone)
+    assert_every_variable_lies_in_exactly_one_block(backbone)
+    assert_blocks_follow_the_graph(backbone)
+    assert_feature_levels_have_the_strides_they_claim(backbone)
 
 
-def every_variable_lies_in_exactly_one_block(backbone):
+def assert_every_variable_lies_in_exactly_one_block(backbone):
     in_blocks = [id(v) for block in backbone.blocks for v in block.variables]
     assert len(in_blocks) == len(set(in_blocks))
     assert set(in_blocks) == {id(v) for v in backbone.model.weights}
@@ -84,7 +84,7 @@ def every_variable_lies_in_exactly_one_block(backbone):
     assert all(block.num_parameters > 0 for block in backbone.blocks if "vgg" not in backbone.name)
 
 
-def blocks_follow_the_graph(backbone):
+def assert_blocks_follow_the_graph(backbone):
     for earlier, later in zip(backbone.blocks, backbone.blocks[1:], strict=False):
         if later.name != "tail":
             number = "".join(filter(str.isdigit, later.name))
@@ -102,7 +102,7 @@ def blocks_follow_the_graph(backbone):
         assert {id(v) for v in earlier.variables} <= upstream_ids
 
 
-def feature_levels_have_the_strides_they_claim(backbone):
+def assert_feature_levels_have_the_strides_they_claim(backbone):
     levels = backbone.feature_levels
     strides = [level.stride for level in levels]
     assert strides == sorted(set(strides))
@@ -119,21 +119,21 @@ def test_normalization_at_rest_gives_the_same_features_within_its_convolution(li
 
     model, generator = light_backbone.model, np.random.default_rng(0)
     norms = [each for each in model.layers if isinstance(each, keras.layers.BatchNormalization)]
+    # Over the hundreds of layers of EfficientNetV2-L with random weights a change of 1e-6 of the
+    # inputs grows to a quarter of the outputs, and so does rounding. With slightly smaller branches
+    # it does not, and a change of the first layers still shows in the last.
+    damping = 1.2 if light_backbone.name == "efficientnet_v2_l" else 1
     for norm in norms:
         norm.trainable = False
         norm.moving_mean.assign(generator.normal(0, 0.1, norm.moving_mean.shape))
-        norm.moving_variance.assign(generator.uniform(0.5, 2, norm.moving_variance.shape))
+        norm.moving_variance.assign(damping * generator.uniform(0.5, 2, norm.moving_variance.shape))
     assert bool(find_fusable(model)) == bool(norms)
     spec = light_backbone.input_spec
     inputs = generator.normal(size=(1, spec.height, spec.width, 3)).astype("float32")
     apart = model(inputs, training=False).numpy()
     with fused_norms(model):
         together = model(inputs, training=False).numpy()
-    # EfficientNetV2-L of random weights is chaotic: over its hundreds of layers any rounding grows
-    # to a quarter of the numbers. There, no more is asked than that this one grows like another.
-    nudged = model(inputs * np.float32(1 + 1e-6), training=False).numpy()
-    allowed = max(1e-4 * np.abs(apart).max(), 3 * np.abs(nudged - apart).max())
-    np.testing.assert_allclose(together, apart, atol=allowed)
+    np.testing.assert_allclose(together, apart, atol=1e-4 * np.abs(apart).max())
 
 
 def test_a_frozen_backbone_gives_in_a_training_step_what_it_gives_at_inference(light_backbone):

@@ -224,7 +224,6 @@ def test_a_run_gives_one_answer_to_eight_orientations(ask, turned):
 
 
 def test_an_export_gives_one_answer_to_eight_orientations(trained, turned, tmp_path):
-
     from kft.serving.predictor import predict_files
     from kft.serving.signatures import ServedModel
     from kft.training import load_trained
