@@ -54,7 +54,8 @@ def differentiate(model):
     variables = [variable.value for variable in model.trainable_variables]
     with tf.GradientTape() as tape:
         logits = model(pixels, training=True)
-        loss = tf.reduce_sum(logits[:, 0] ** 2)
+        # Linear: the gradients of logits near zero are as exact as those of others.
+        loss = tf.tensordot(logits[:, 0], tf.constant([1.0, -2.0, 3.0, -4.0]), 1)
     return [logits, *tape.gradient(loss, variables)]
 
 
