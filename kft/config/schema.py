@@ -218,7 +218,7 @@ class StrategyConfig(Section):
         "bitfit",
         "phases",
     ] = "auto"
-    """`auto`: a solved probe, then all blocks from it if that is better. Others: the guide."""
+    """`auto`: a solved probe, then fine-tuning from it if that is better. Others: the guide."""
     phases: tuple[PhaseConfig, ...] = ()
     """The phases of `name: phases`, in order."""
     probe: Literal["auto", "solved", "trained"] = "auto"
@@ -241,6 +241,8 @@ class StrategyConfig(Section):
     """The block that `surgical` trains; `best` tries each on validation."""
     lora: LoraConfig = LoraConfig()
     """The factors of `lora`."""
+    freeze: Literal["auto"] | tuple[str, ...] = "auto"
+    """Blocks that rest while `auto` fine-tunes; by default the lowest ones, `[]` for none."""
     refit: Literal["auto"] | bool = "auto"
     """Whether what `auto` chose on validation learns from train and validation in the end."""
 

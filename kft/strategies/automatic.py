@@ -15,6 +15,8 @@ from kft.strategies.targets import ON_VALIDATION
 
 # Of one block to the next toward the input, where none is configured.
 AUTO_LAYER_DECAY = 0.9
+# Blocks whose maps are this many times as fine as the coarsest show edges and textures.
+FINENESS = 8
 # Smaller sets are learnt in too few epochs for blended pictures to help.
 MIXUP_EXAMPLES = 20_000
 MIXUP_ALPHA = 0.2
@@ -23,7 +25,11 @@ _ALL_TO_LEARN_FROM: tuple[SplitName, ...] = ("train", "validation")
 
 
 def auto(setting: Setting) -> tuple[Phase, ...]:
-    """Linear probe, then all blocks from it, kept only if validation gains by it.
+    """Linear probe, then all but the lowest blocks from it, kept only if validation gains by it.
+
+    The lowest blocks see what pictures of all kinds share, and cost most: half
+    of a step and more, for their maps are the largest. They rest, so that
+    they are computed once.
 
     The learning rate, to which fine-tuning is most sensitive, is found on
     validation: the rates are tried in turn, and the first that after a
@@ -36,9 +42,15 @@ def auto(setting: Setting) -> tuple[Phase, ...]:
     probe on it says nothing.
 
     Source: Kumar et al., arXiv:2202.10054; the budget is BiT-HyperRule's,
-    arXiv:1912.11370.
+    arXiv:1912.11370. That the lowest layers are general: Yosinski et al.,
+    arXiv:1411.1792; up to stride 4 of 32 they rest as in Ren et al., Faster
+    R-CNN, arXiv:1506.01497, and the detectors after it.
+
+    Raises:
+        ConfigError: `strategy.freeze` names no block of the backbone, or all.
     """
     if not setting.is_pretrained:
+        _frozen_blocks(setting)
         return full(setting)
     probe, phase = linear_probe(setting), _fine_tune(setting)
     if not setting.num_validation:
@@ -114,16 +126,43 @@ def find_obstacle(
     return next((reason for is_given, reason in obstacles if is_given), None)
 
 
+def _frozen_blocks(setting: Setting) -> tuple[str, ...]:
+    """The blocks that rest in fine-tuning: as configured, or those of the finest maps."""
+    where, given, blocks = "strategy.freeze", setting.config.freeze, setting.backbone_blocks
+    if given == "auto":
+        strides = [each.stride or 0 for each in setting.traits]
+        fine = [i for i, stride in enumerate(strides) if 0 < stride * FINENESS <= max(strides)]
+        return blocks[: max(fine, default=-1) + 1]
+    frozen = setting.blocks(given, where)
+    if frozen and not setting.is_pretrained:
+        raise ConfigError(
+            f"{where}: the weights of backbone {setting.backbone!r} are random, and blocks that "
+            "rest would stay so. Leave it away, or load pretrained weights."
+        )
+    if setting.head in frozen:
+        raise ConfigError(
+            f"{where}: the head is what learns, and cannot rest. Name blocks of the backbone alone."
+        )
+    if frozen == blocks:
+        raise ConfigError(
+            f"{where}: names all blocks of backbone {setting.backbone!r}, so that the head alone "
+            "would train. Use `strategy.name=linear_probe`."
+        )
+    return frozen
+
+
 def _fine_tune(setting: Setting) -> Phase:
-    """All blocks, the whole budget."""
+    """All blocks but those that rest, the whole budget."""
+    frozen = _frozen_blocks(setting)
+    blocks = tuple(block for block in setting.backbone_blocks if block not in frozen)
     decay = setting.config.layer_decay
     decay = AUTO_LAYER_DECAY if decay is None else decay
     mixes = setting.may_mix and setting.num_examples >= MIXUP_EXAMPLES
     return setting.phase(
         "fine_tune",
-        setting.backbone_blocks,
+        blocks,
         "lp_ft",
-        multipliers=decayed(setting.backbone_blocks, decay),
+        multipliers=decayed(blocks, decay),
         mixup=MIXUP_ALPHA if mixes else None,
     )
 

@@ -19,7 +19,13 @@ _UNUSED_BY = {
     "probe": ("full", "phases"),
 }
 # Settings of `strategy` for one strategy alone.
-_USED_BY = {"top_blocks": "top_k", "block": "surgical", "lora": "lora", "refit": "auto"}
+_USED_BY = {
+    "top_blocks": "top_k",
+    "block": "surgical",
+    "lora": "lora",
+    "freeze": "auto",
+    "refit": "auto",
+}
 # Settings of `training` that only steps of training obey; a solution obeys the others.
 _OF_STEPS = (
     "optimizer",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from kft.backbones.graph import Graph
 from kft.backbones.hub import HubBlock
 from kft.backbones.partition import cut_after
 from kft.backbones.record import Backbone, Block
@@ -27,6 +28,7 @@ class BlockTraits:
         unadaptable: Name and class of its layers that have a kernel and take none.
         has_bias_norm: Whether it has biases, or scales and shifts of normalisation.
         ends_in_cut: Whether one tensor alone leads from here into the blocks after it.
+        stride: Where that is a map, pixels of the picture to a cell of it; else None.
     """
 
     name: str
@@ -35,6 +37,7 @@ class BlockTraits:
     unadaptable: tuple[tuple[str, str], ...] = ()
     has_bias_norm: bool = True
     ends_in_cut: bool = True
+    stride: int | None = None
 
     def lora_layers(self, pattern: str) -> tuple[str, ...]:
         """Names of the layers that get factors."""
@@ -43,21 +46,27 @@ class BlockTraits:
 
 def find_traits(backbone: Backbone) -> tuple[BlockTraits, ...]:
     """The traits of each block, shallow to deep."""
-    return tuple(
-        BlockTraits(
-            block.name,
-            is_hub=_is_hub(block),
-            adaptable=tuple(layer.name for layer in _parts(block) if _takes_factors(layer)),
-            unadaptable=tuple(
-                (layer.name, type(layer).__name__)
-                for layer in _parts(block)
-                if not _takes_factors(layer) and _own_kernels(layer)
-            ),
-            has_bias_norm=has_bias_or_norm(block),
-            ends_in_cut=not _is_hub(block) and cut_after(backbone, block.name) is not None,
+    strides = Graph(backbone.model).strides()
+    found = []
+    for block in backbone.blocks:
+        is_hub = _is_hub(block)
+        crossing = None if is_hub else cut_after(backbone, block.name)
+        found.append(
+            BlockTraits(
+                block.name,
+                is_hub=is_hub,
+                adaptable=tuple(layer.name for layer in _parts(block) if _takes_factors(layer)),
+                unadaptable=tuple(
+                    (layer.name, type(layer).__name__)
+                    for layer in _parts(block)
+                    if not _takes_factors(layer) and _own_kernels(layer)
+                ),
+                has_bias_norm=has_bias_or_norm(block),
+                ends_in_cut=crossing is not None,
+                stride=strides.get(id(crossing)),
+            )
         )
-        for block in backbone.blocks
-    )
+    return tuple(found)
 
 
 def find_lora_layers(blocks: Iterable[Block], pattern: str) -> tuple[Any, ...]:
