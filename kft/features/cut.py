@@ -10,6 +10,7 @@ import keras
 
 from kft.backbones.graph import Graph
 from kft.backbones.partition import cut_after
+from kft.features.engines import Forward
 from kft.heads.base import FEATURE_VECTOR
 from kft.model import HEAD, Assembled
 
@@ -47,6 +48,11 @@ class Cut:
             inner = keras.Model(self.assembled.backbone.model.input, output, name="inner_prefix")
             output = inner(model.get_layer("pixel_scaling").output)
         return keras.Model(model.input, output, name="prefix")
+
+    @cached_property
+    def forward(self) -> Forward:
+        """The prefix's forward pass, traced once; it is to serve while the weights rest."""
+        return Forward(self.prefix)
 
     @cached_property
     def suffix(self) -> keras.Model:

@@ -18,7 +18,7 @@ from kft.config import FeaturesConfig
 from kft.errors import ConfigError
 from kft.features.choice import Chosen, choose_engine, refuse_unjudged
 from kft.features.cut import Cut
-from kft.features.engines import Forward, is_available, number_class
+from kft.features.engines import is_available, number_class
 from kft.features.fingerprint import digest_model
 from kft.features.judging import Judge
 from kft.features.rounding import measure_rounding, to_float16
@@ -143,7 +143,7 @@ def load_or_extract(
     return Stored(
         activations,
         entry.was_cached,
-        extraction.chosen or Chosen(entry.facts["engine"], Forward(cut.prefix)),
+        extraction.chosen or Chosen(entry.facts["engine"], cut.forward),
         extraction.digest,
         entry,
     )
@@ -295,7 +295,7 @@ class _Extraction:
         if not workers.ask_chief(lambda: has_entry(ROOM, key)):
             self.parts = together.compute(
                 self._choose,
-                lambda name: Chosen(name, Forward(self.cut.prefix)),
+                lambda name: Chosen(name, self.cut.forward),
                 room=ROOM,
                 key=key,
                 shape=self.shape,
@@ -328,7 +328,7 @@ class _Extraction:
         return map(self.chosen, self.make_batches(view))
 
     def _choose(self, sample: Any) -> Chosen:
-        forward = Forward(self.cut.prefix)
+        forward = self.cut.forward
         if self.like is not None:
             # The engine itself where the weights are those that it was made of.
             is_same = self.like._digest == self.digest

@@ -91,8 +91,8 @@ class InputMaker:
         # Entries whose memory maps were handed out, and those that this run computed.
         self._held: list[Stored] = []
         self._computed: set[Path] = set()
-        # Of the phase that was last asked for.
-        self._parts: tuple[Forward, keras.Model] | None = None
+        # Of the phase that was last asked for; None where it starts from pixels.
+        self._cut: Cut | None = None
         variants = [variant for phase in phases for variant in phase.candidates or (phase,)]
         cuts = {self._find_plain_cut(variant) for variant in variants}
         # One reading of each picture: it goes from its file through the prefix, and is not kept.
@@ -132,10 +132,10 @@ class InputMaker:
 
     def for_phase(self, phase: Phase) -> PhaseInput:
         """The input of one phase, whose `trainable` flags are set already."""
-        self._parts = None
         cut = self._find_cut(phase, say=self._display.stage)
         if cut is not None:
-            return self._from_activations(phase, cut)
+            return self._from_activations(phase, self._keep(cut))
+        self._cut = None
         return PhaseInput(
             self._assembled.model,
             self._batches(
@@ -153,7 +153,7 @@ class InputMaker:
         The prefix was traced for its features, and holds no layers that the phase changed: the
         whole model need not trace it again.
         """
-        return self._parts
+        return None if self._cut is None else (self._cut.forward, self._cut.suffix)
 
     def examples(self, phase: Phase) -> Examples:
         """What a phase learns from."""
@@ -169,6 +169,7 @@ class InputMaker:
         """
         cut = find_cut(self._assembled, phase.trainable)
         assert cut is not None
+        cut = self._keep(cut)
         found: list[Stored] = []
         for split in phase.learns_from:
             like = found[0] if found else None
@@ -226,6 +227,12 @@ class InputMaker:
             return None
         return cut or find_cut(self._assembled, phase.trainable)
 
+    def _keep(self, cut: Cut) -> Cut:
+        """That of the last phase if it is the same: what was traced of it serves on."""
+        if self._cut is None or self._cut.name != cut.name:
+            self._cut = cut
+        return self._cut
+
     def _from_activations(self, phase: Phase, cut: Cut) -> PhaseInput:
         stored = self._load_activations(cut, "train", phase)
         caches = {"train": ExampleCache(stored.activations, entry=stored)}
@@ -282,7 +289,6 @@ class InputMaker:
                 is_own = stored.path in self._computed
                 note = "stored by this run" if is_own else "stored by an earlier run"
             self._computed.add(stored.path)
-            self._parts = stored.chosen.forward, cut.suffix
             done = num_views * len(examples)
             advance(done, note=f"({note})")
         return stored

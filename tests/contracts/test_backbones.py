@@ -11,7 +11,9 @@ from kft.backbones import BACKBONES, load_backbone
 from kft.backbones.families import ARCHITECTURES
 from kft.backbones.partition import cut_after
 from kft.backbones.record import Backbone
+from kft.config import load_pipeline
 from kft.config.schema import BackboneConfig
+from kft.strategies import Setting, find_traits, plan_phases
 
 keras = pytest.importorskip("keras")
 
@@ -70,6 +72,7 @@ def test_structure_holds(backbone):
     assert_every_variable_lies_in_exactly_one_block(backbone)
     assert_blocks_follow_the_graph(backbone)
     assert_feature_levels_have_the_strides_they_claim(backbone)
+    assert_the_default_lets_the_lowest_blocks_rest(backbone)
 
 
 def assert_every_variable_lies_in_exactly_one_block(backbone):
@@ -112,6 +115,35 @@ def assert_feature_levels_have_the_strides_they_claim(backbone):
         cells = level.tensor.shape[1]
         # Unpadded convolutions lose a few cells at the border.
         assert 0 <= math.ceil(ROOMY_SIZE / level.stride) - cells <= 3, (level.stride, cells)
+
+
+def assert_the_default_lets_the_lowest_blocks_rest(backbone):
+    traits = find_traits(backbone)
+    names = tuple(block.name for block in backbone.blocks)
+    setting = Setting(
+        load_pipeline(None, ()).strategy,
+        backbone=backbone.name,
+        block_names=(*names, "head"),
+        augmentation="light",
+        is_pretrained=True,
+        num_examples=100,
+        steps_per_epoch=10,
+        num_validation=20,
+        has_linear_head=True,
+        may_mix=True,
+        traits=traits,
+    )
+    *_, phase = plan_phases(setting)
+    frozen = names[: len(names) + 1 - len(phase.trainable)]
+    assert (*frozen, *phase.trainable) == (*names, "head"), "the lowest, and no others"
+    if backbone.name.startswith(("inception", "nasnet")):
+        # Their first blocks are one, up to stride 8, or hand on two tensors.
+        assert not frozen
+        return
+    assert frozen, "none rests"
+    assert traits[len(frozen) - 1].ends_in_cut, "what rests cannot be computed once"
+    parameters = [block.num_parameters for block in backbone.blocks]
+    assert sum(parameters[: len(frozen)]) < 0.1 * sum(parameters)
 
 
 def test_normalization_at_rest_gives_the_same_features_within_its_convolution(light_backbone):

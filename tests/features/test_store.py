@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from kft.config import FeaturesConfig
 from kft.errors import ConfigError
-from kft.features import Judge, find_cut, fits_store, load_or_extract
+from kft.features import Forward, Judge, find_cut, fits_store, load_or_extract
 from kft.features import store as store_module
 from kft.model import HEAD
 from kft.runs import caches as caches_module
@@ -40,6 +40,10 @@ class OwnCut:
     @property
     def shape(self) -> tuple[int, ...]:
         return self.prefix.output.shape[1:]
+
+    @property
+    def forward(self) -> Forward:
+        return Forward(self.prefix)
 
 
 class Source:
@@ -228,12 +232,14 @@ from types import SimpleNamespace
 import numpy as np
 import keras
 from kft.config import FeaturesConfig
-from kft.features import load_or_extract
+from kft.features import Forward, load_or_extract
 
 inputs = keras.Input((4, 4, 3))
 outputs = keras.layers.GlobalAveragePooling2D()(inputs)
 prefix = keras.Model(inputs, outputs)
-cut = SimpleNamespace(name="feature_vector", backbone="means", shape=(3,), prefix=prefix)
+cut = SimpleNamespace(
+    name="feature_vector", backbone="means", shape=(3,), prefix=prefix, forward=Forward(prefix)
+)
 
 def batches(view):
     print("computing", flush=True)

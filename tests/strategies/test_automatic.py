@@ -9,6 +9,7 @@ from kft.config import AUTO_LEARNING_RATES, LEARNING_RATES, load_pipeline
 from kft.errors import ConfigError
 from kft.strategies import plan_phases
 from kft.strategies.automatic import AUTO_LAYER_DECAY, REFIT, find_obstacle, refits
+from kft.strategies.traits import BlockTraits
 
 BLOCKS = ("stem", "stage1", "stage2", "head")
 
@@ -63,6 +64,52 @@ def test_only_large_sets_are_mixed_and_only_where_they_may_be(plan):
     assert large.mixup == 0.2
     assert {c.mixup for c in large.candidates} == {0.2}
     assert plan("name=auto", num_examples=20_000, may_mix=False)[-1].mixup is None
+
+
+def traits_of(*strides):
+    names = BLOCKS[:-1]
+    return tuple(BlockTraits(n, stride=stride) for n, stride in zip(names, strides, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("strides", "trainable"),
+    [
+        ((2, 4, 32), ("stage2", "head")),
+        ((2, 8, 32), ("stage1", "stage2", "head")),
+        ((1, 2, 4), BLOCKS),
+        ((4, 8, 16), BLOCKS),
+        ((None, 4, 32), ("stage2", "head")),
+        ((16, None, None), BLOCKS),
+        ((None, None, None), BLOCKS),
+    ],
+)
+def test_blocks_rest_whose_maps_are_eight_times_as_fine_as_the_last(strides, trainable, plan):
+    phase = plan("name=auto", traits=traits_of(*strides))[-1]
+    assert phase.trainable == trainable
+    assert {candidate.trainable for candidate in phase.candidates} == {trainable}
+    assert "stage2" not in phase.multipliers, "the deepest block keeps the whole rate"
+
+
+def test_which_blocks_rest_can_be_set(plan):
+    fine = traits_of(2, 4, 32)
+    assert plan("freeze=[]", traits=fine)[-1].trainable == BLOCKS
+    assert plan("freeze=[stem]", traits=fine)[-1].trainable == ("stage1", "stage2", "head")
+    assert plan("freeze=[stage1]")[-1].multipliers == {"stem": AUTO_LAYER_DECAY}
+    assert plan("freeze=[]", is_pretrained=False) == plan("name=full", is_pretrained=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "is_pretrained", "reason"),
+    [
+        ("[stem1]", True, "has no block 'stem1'. Did you mean"),
+        ("[head]", True, "the head is what learns"),
+        ("[backbone]", True, "names all blocks of backbone 'small_cnn'"),
+        ("[stem]", False, "are random, and blocks that rest would stay so"),
+    ],
+)
+def test_blocks_that_cannot_rest_are_refused(given, is_pretrained, reason, plan):
+    with pytest.raises(ConfigError, match=f"^strategy.freeze: .*{re.escape(reason)}"):
+        plan(f"freeze={given}", is_pretrained=is_pretrained)
 
 
 def test_decay_can_be_set(plan):

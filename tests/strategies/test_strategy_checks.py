@@ -267,6 +267,7 @@ def test_augmentation_needs_views_only_where_a_frozen_part_can_be_stored():
         ("full", "strategy.top_blocks=2"),
         ("full", "strategy.block=stem"),
         ("full", "strategy.lora.rank=2"),
+        ("lp_ft", "strategy.freeze=[stem]"),
         ("lp_ft", "strategy.probe_learning_rate=0.1"),
         ("lp_ft", "strategy.probe_duration=3"),
         ("linear_probe", "training.mixup=0.2"),

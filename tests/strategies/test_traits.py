@@ -46,6 +46,7 @@ def test_the_traits_of_a_small_backbone(tiny_assembled):
     assert traits[0].adaptable == ("stem_conv",)
     assert all(block.adaptable and not block.unadaptable for block in traits)
     assert all(block.has_bias_norm and block.ends_in_cut and not block.is_hub for block in traits)
+    assert [block.stride for block in traits] == [1, 1, 2, 4, 8]
 
 
 def test_layers_that_take_no_factors_are_told_by_name_and_class(mixed, monkeypatch):
@@ -54,7 +55,7 @@ def test_layers_that_take_no_factors_are_told_by_name_and_class(mixed, monkeypat
     assert stem.unadaptable == (("depthwise", "DepthwiseConv2D"),)
     assert stage1.unadaptable == (("held", "Dense"),)
     assert {"query", "key", "value", "attention_output"} <= set(stage1.adaptable)
-    assert not stem.ends_in_cut
+    assert (stem.ends_in_cut, stem.stride) == (False, None)
 
 
 def test_the_pattern_is_searched_for_anywhere_in_a_name(tiny_assembled):

@@ -51,6 +51,10 @@ def test_the_whole_model_begins_with_the_prefix_that_the_last_phase_was_stored_a
     pixels = rows(inputs.in_order("validation"))
     expected = np.asarray(tiny_assembled.model(pixels, training=False))
     assert np.allclose(suffix(prefix(pixels)), expected, atol=1e-5)
+    inputs.for_phase(make_phase("again", steps=3))
+    assert inputs.find_parts() == (prefix, suffix), "what is traced of them is traced once"
+    inputs.for_phase(make_phase("deepest", "stage4", "head"))
+    assert inputs.find_parts()[1] is not suffix
     inputs.for_phase(make_phase("all", *BLOCKS))
     assert inputs.find_parts() is None, "a phase on pixels may change every block"
 
