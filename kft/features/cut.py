@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import keras
@@ -28,6 +28,7 @@ class Cut:
     name: str
     assembled: Assembled
     crossing: keras.KerasTensor
+    _forwards: dict[str, Forward] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def backbone(self) -> str:
@@ -49,10 +50,16 @@ class Cut:
             output = inner(model.get_layer("pixel_scaling").output)
         return keras.Model(model.input, output, name="prefix")
 
-    @cached_property
-    def forward(self) -> Forward:
-        """The prefix's forward pass, traced once; it is to serve while the weights rest."""
-        return Forward(self.prefix)
+    def forward(self, digest: str) -> Forward:
+        """The prefix's forward pass, traced and folded once while its weights rest.
+
+        Args:
+            digest: Of the prefix as it is now, by `digest_model`.
+        """
+        if digest not in self._forwards:
+            self._forwards.clear()
+            self._forwards[digest] = Forward(self.prefix)
+        return self._forwards[digest]
 
     @cached_property
     def suffix(self) -> keras.Model:

@@ -143,7 +143,7 @@ def load_or_extract(
     return Stored(
         activations,
         entry.was_cached,
-        extraction.chosen or Chosen(entry.facts["engine"], cut.forward),
+        extraction.chosen or Chosen(entry.facts["engine"], cut.forward(extraction.digest)),
         extraction.digest,
         entry,
     )
@@ -295,7 +295,7 @@ class _Extraction:
         if not workers.ask_chief(lambda: has_entry(ROOM, key)):
             self.parts = together.compute(
                 self._choose,
-                lambda name: Chosen(name, self.cut.forward),
+                lambda name: Chosen(name, self.cut.forward(self.digest)),
                 room=ROOM,
                 key=key,
                 shape=self.shape,
@@ -328,7 +328,7 @@ class _Extraction:
         return map(self.chosen, self.make_batches(view))
 
     def _choose(self, sample: Any) -> Chosen:
-        forward = self.cut.forward
+        forward = self.cut.forward(self.digest)
         if self.like is not None:
             # The engine itself where the weights are those that it was made of.
             is_same = self.like._digest == self.digest

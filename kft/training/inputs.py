@@ -93,6 +93,7 @@ class InputMaker:
         self._computed: set[Path] = set()
         # Of the phase that was last asked for; None where it starts from pixels.
         self._cut: Cut | None = None
+        self._parts: tuple[Forward, keras.Model] | None = None
         variants = [variant for phase in phases for variant in phase.candidates or (phase,)]
         cuts = {self._find_plain_cut(variant) for variant in variants}
         # One reading of each picture: it goes from its file through the prefix, and is not kept.
@@ -135,7 +136,7 @@ class InputMaker:
         cut = self._find_cut(phase, say=self._display.stage)
         if cut is not None:
             return self._from_activations(phase, self._keep(cut))
-        self._cut = None
+        self._cut = self._parts = None
         return PhaseInput(
             self._assembled.model,
             self._batches(
@@ -153,7 +154,7 @@ class InputMaker:
         The prefix was traced for its features, and holds no layers that the phase changed: the
         whole model need not trace it again.
         """
-        return None if self._cut is None else (self._cut.forward, self._cut.suffix)
+        return self._parts
 
     def examples(self, phase: Phase) -> Examples:
         """What a phase learns from."""
@@ -289,6 +290,7 @@ class InputMaker:
                 is_own = stored.path in self._computed
                 note = "stored by this run" if is_own else "stored by an earlier run"
             self._computed.add(stored.path)
+            self._parts = stored.chosen.forward, cut.suffix
             done = num_views * len(examples)
             advance(done, note=f"({note})")
         return stored

@@ -41,8 +41,7 @@ class OwnCut:
     def shape(self) -> tuple[int, ...]:
         return self.prefix.output.shape[1:]
 
-    @property
-    def forward(self) -> Forward:
+    def forward(self, digest: str) -> Forward:
         return Forward(self.prefix)
 
 
@@ -238,7 +237,8 @@ inputs = keras.Input((4, 4, 3))
 outputs = keras.layers.GlobalAveragePooling2D()(inputs)
 prefix = keras.Model(inputs, outputs)
 cut = SimpleNamespace(
-    name="feature_vector", backbone="means", shape=(3,), prefix=prefix, forward=Forward(prefix)
+    name="feature_vector", backbone="means", shape=(3,), prefix=prefix,
+    forward=lambda digest: Forward(prefix),
 )
 
 def batches(view):

@@ -104,7 +104,7 @@ def test_a_strategy_runs_its_phases_and_learns(place, tmp_path, name, overrides,
 
 def test_auto_keeps_fine_tuning_where_a_probe_cannot_tell_what_it_can(place, tmp_path):
     photos = make_hues(tmp_path / "hues")
-    finished = run(place, tmp_path, photos=photos, backbone="blind")
+    finished = run(place, tmp_path, "strategy.freeze=[]", photos=photos, backbone="blind")
     probe, fine_tuned, refit = finished.fitted
     assert probe.facts["solution"]["path"][0]["score"] < 0.7
     assert fine_tuned.is_undone
@@ -116,6 +116,14 @@ def test_auto_keeps_fine_tuning_where_a_probe_cannot_tell_what_it_can(place, tmp
     assert finished.evaluation.figures["accuracy"] > 0.9
     # What was learnt from is not judged.
     assert list(finished.evaluations) == ["holdout"]
+
+
+def test_phases_on_one_store_share_the_traced_step(place, tmp_path):
+    same = "trainable: [stage4, head], augmentation: none"
+    listed = f"[{{method: solve}}, {{{same}, duration: 2}}, {{{same}, duration: 1}}]"
+    finished = run(place, tmp_path, "strategy.name=phases", f"strategy.phases={listed}")
+    assert [fitted.computed_from for fitted in finished.fitted[1:]] == ["stage3", "stage3"]
+    assert [fitted.traces for fitted in finished.fitted] == [0, 1, 0]
 
 
 def test_auto_keeps_the_probe_where_there_is_nothing_more_to_learn(place, tmp_path):
