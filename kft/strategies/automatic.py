@@ -49,10 +49,10 @@ def auto(setting: Setting) -> tuple[Phase, ...]:
     Raises:
         ConfigError: `strategy.freeze` names no block of the backbone, or all.
     """
+    frozen = _frozen_blocks(setting)
     if not setting.is_pretrained:
-        _frozen_blocks(setting)
         return full(setting)
-    probe, phase = linear_probe(setting), _fine_tune(setting)
+    probe, phase = linear_probe(setting), _fine_tune(setting, frozen)
     if not setting.num_validation:
         return (*probe, phase)
     asked = _with_choices(phase, setting)
@@ -151,9 +151,8 @@ def _frozen_blocks(setting: Setting) -> tuple[str, ...]:
     return frozen
 
 
-def _fine_tune(setting: Setting) -> Phase:
+def _fine_tune(setting: Setting, frozen: tuple[str, ...]) -> Phase:
     """All blocks but those that rest, the whole budget."""
-    frozen = _frozen_blocks(setting)
     blocks = tuple(block for block in setting.backbone_blocks if block not in frozen)
     decay = setting.config.layer_decay
     decay = AUTO_LAYER_DECAY if decay is None else decay
