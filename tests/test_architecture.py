@@ -10,6 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "kft"
 # Rooms on one line do not import each other; a room imports only from the lines above its own.
 ORDER = (
+    ("saved_layers",),
     ("__init__",),
     ("errors",),
     ("registry", "linear", "notices", "garbage", "machine", "workers"),

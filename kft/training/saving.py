@@ -15,19 +15,9 @@ from kft.errors import RunError
 from kft.heads import restore_head
 from kft.heads.base import Head
 from kft.model import Assembled
-from kft.registry import Registry
 from kft.runs import RunDirectory
 from kft.runs.atomic import atomic_file, write_json
 from kft.runs.layout import read_json
-
-# Layers of kft's own that a saved model may hold; Keras knows them once they are imported.
-SAVED_LAYERS = Registry(
-    "layer",
-    {
-        "PixelScaling": "kft.backbones.scaling:PixelScaling",
-        "HubLayer": "kft.backbones.hub:HubLayer",
-    },
-)
 
 
 @dataclass(frozen=True)
@@ -90,8 +80,6 @@ def load_trained(run: RunDirectory) -> Trained:
     card = read_json(run.model_card)
     if not run.model.is_file():
         raise RunError(f"{run.model}: missing; the run directory is not complete")
-    for name in SAVED_LAYERS:
-        SAVED_LAYERS.load(name)
     try:
         model = keras.models.load_model(run.model, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
