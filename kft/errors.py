@@ -5,7 +5,8 @@ KftError                exit 1
 ├── DataError           exit 2   the user's examples or labels
 ├── BackboneError       exit 2   a backbone, its blocks or its weights
 ├── RunError            exit 2   a run directory: missing, damaged
-│   └── HeldRunError    exit 1   another process writes into it
+│   ├── HeldRunError    exit 1   another process writes into it
+│   └── ChangedRunError exit 1   data, settings or versions are not those that it began with
 ├── TrainingError       exit 1   a phase that did not do what it declared
 │   └── ServiceError    exit 1   a tf.data service lost a batch (data/input/service.py)
 ├── LostWorkerError     exit 1   a process that this one trains with is gone
@@ -64,6 +65,12 @@ class RunError(KftError):
 
 class HeldRunError(RunError):
     """Another process writes into a run; a job that starts again may try again."""
+
+    exit_code = 1
+
+
+class ChangedRunError(RunError):
+    """Data, settings, weights or versions are not those that a run began with."""
 
     exit_code = 1
 

@@ -1,18 +1,15 @@
-"""What can be done with a finished run: evaluate, predict, export again."""
+"""What a finished run, or an export, answers about pictures."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from kft.config import DataConfig, FoldersConfig
-from kft.config.split_section import SplitConfig
-from kft.data import SPLIT_NAMES, Examples, Splits, load_splits, write_quarantine_csv
+from kft.config import DataConfig
+from kft.data import Examples
 from kft.data.gate.checking import check_files
 from kft.data.gate.inspection import Checked, to_be_read
 from kft.data.input.pipeline import make_dataset
@@ -20,159 +17,20 @@ from kft.data.input.pixels import translate_read_errors
 from kft.data.refusing import list_bad
 from kft.data.splits import Quarantined
 from kft.errors import DataError, RunError
-from kft.evaluation import Predictor, evaluate
+from kft.evaluation import Predictor
 from kft.features import Forward
 from kft.runs import RunDirectory, open_run
-from kft.runs.layout import read_json
 from kft.serving import (
     Answer,
-    Export,
     answers_from_outputs,
-    export_model,
     find_version,
     is_export,
     predict_files,
 )
-from kft.training import Display, Trained, load_trained
-from kft.workflow import choose_parity_files, describe_data
+from kft.training import load_trained
 
 # Enough to keep the cores busy, few enough that memory does not grow with the files.
 PREDICTION_BATCH_SIZE = 32
-
-
-def evaluate_run(
-    path: Path, display: Display, *, split: str = "holdout", data: str | None = None
-) -> dict[str, Any]:
-    """The figures of a finished run on one of its splits, or on other labelled data.
-
-    The holdout was judged when the run ended, and is not judged again: its
-    figures are read from the run.
-
-    Raises:
-        RunError: There is no finished run at `path`.
-        DataError: The run's data changed, or other data has other classes.
-    """
-    run = open_run(path)
-    if data is None:
-        recorded = run.evaluation(split) / "metrics.json"
-        if not recorded.is_file():
-            raise DataError(
-                f"{path}: this run did not judge its {split} split, or has none. Validation is not "
-                "judged where it was learnt from in the end (`strategy.refit`)."
-            )
-        figures: dict[str, Any] = read_json(recorded)
-        return figures
-    trained = load_trained(run)
-    with display.track("Checking every picture") as advance:
-        splits = load_splits(
-            _config_for_other(trained.pipeline.data, data), progress=advance, as_one=True
-        )
-    for line in describe_data(splits):
-        display.stage(line)
-    examples = _translate_targets(splits, trained)
-    batches = make_dataset(
-        examples, trained.decoder, batch_size=trained.pipeline.training.batch_size
-    )
-    name = Path(data).absolute().name
-    folder = run.evaluation(f"other-{name}")
-    with (
-        translate_read_errors(examples, trained.decoder),
-        display.track(f"Evaluation on {name}", len(examples)) as advance,
-    ):
-        evaluation = evaluate(
-            Predictor(
-                Forward(trained.model, trained.head.activate),
-                num_examples=len(examples),
-                engine=trained.pipeline.features.engine,
-            ),
-            trained.head,
-            batches,
-            files=examples.ids,
-            targets=examples.targets,
-            train_targets=_read_train_targets(run),
-            folder=folder,
-            progress=advance,
-        )
-    write_quarantine_csv(splits.quarantined, folder / "quarantine.csv")
-    return evaluation.figures
-
-
-def _config_for_other(config: DataConfig, path: str) -> DataConfig:
-    """How other data is read: all of it, whatever splits the run's own data had."""
-    return config.model_copy(
-        update={
-            "path": path,
-            "source": "auto",
-            "folders": FoldersConfig(),
-            "table": config.table.model_copy(update={"split_column": None}),
-            "split": SplitConfig(),
-            "validation": 0.0,
-            "holdout": 0.0,
-        }
-    )
-
-
-def _read_train_targets(run: RunDirectory) -> np.ndarray:
-    try:
-        targets: np.ndarray = np.load(run.train_targets, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise RunError(f"{run.train_targets}: cannot be read: {error}") from error
-    return targets
-
-
-def _translate_targets(splits: Splits, trained: Trained) -> Examples:
-    """All examples of other data, their classes by the index that the model knows."""
-    known = trained.head.class_names
-    if splits.target_kind != trained.head.target_kind:
-        raise DataError(
-            f"the model answers {trained.head.target_kind!r}, the data holds "
-            f"{splits.target_kind!r}; data.target may need to be set."
-        )
-    unknown = sorted(set(splits.class_names) - set(known))
-    if unknown:
-        raise DataError(
-            f"the data has classes that the model does not know: {', '.join(unknown)}. "
-            f"It knows: {', '.join(known)}."
-        )
-    index = np.array([known.index(name) for name in splits.class_names])
-    examples = splits.join(SPLIT_NAMES)
-    if splits.target_kind == "class":
-        return replace(examples, targets=index[examples.targets])
-    arranged = np.zeros((len(examples), len(known)), examples.targets.dtype)
-    arranged[:, index] = examples.targets
-    return replace(examples, targets=arranged)
-
-
-def export_run(path: Path, display: Display, *, directory: str | None = None) -> Export:
-    """Export a finished run once more, as the next version.
-
-    Raises:
-        RunError: There is no finished run at `path`.
-        DataError: The run's data changed since; the parity gate needs them.
-        ExportError: The export does not answer as the model does.
-    """
-    run = open_run(path)
-    trained = load_trained(run)
-    with display.track("Checking every picture") as advance:
-        splits = load_splits(trained.pipeline.data, progress=advance)
-    fingerprint = read_json(run.manifest)["data_fingerprint"]
-    if splits.fingerprint != fingerprint:
-        raise DataError(
-            f"{trained.pipeline.data.path}: these are not the examples of the run (fingerprint "
-            f"{splits.fingerprint[:12]}, then {fingerprint[:12]}); the parity gate needs them."
-        )
-    with run.hold(), display.track("Export and its parity gate"):
-        export = export_model(
-            trained.model,
-            trained.head,
-            trained.decoder,
-            directory=Path(directory or trained.pipeline.export.directory),
-            name=trained.pipeline.name,
-            files=choose_parity_files(splits, trained.pipeline.export.parity_examples),
-            card=read_json(run.model_card) | {"run": str(run.path)},
-        )
-        run.write_status(**{**run.read_status(), "export": str(export.path)})
-    return export
 
 
 def predict(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.config import Pipeline
+from kft.config import ExportConfig, Pipeline
 from kft.errors import ConfigError
 from kft.model import HEAD
 from kft.runs.atomic import check_picture_path, write_bytes
@@ -100,7 +100,10 @@ def find_learning_rate(pipeline: Pipeline, display: Display, *, output: Path) ->
     check_picture_path(output, "--output")
     # The curve is that of the batch, however many devices would share it.
     own = pipeline.training.model_copy(update={"distribution": "none"})
-    plan = make_plan(pipeline.model_copy(update={"training": own}), display)
+    tested = pipeline.model_copy(
+        update={"training": own, "export": ExportConfig(enabled=False)},
+    )
+    plan = make_plan(tested, display)
     index = _choose_phase(plan.phases)
     phase = plan.phases[index]
     test = _run(plan, phase, display)

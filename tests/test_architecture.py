@@ -22,8 +22,9 @@ ORDER = (
     ("strategies", "objectives"),
     ("training",),
     ("evaluation", "measuring", "planning", "serving"),
+    ("provenance",),
     ("workflow",),
-    ("finished", "tuning", "rate_finding", "auditing", "launching"),
+    ("finished", "run_evaluation", "run_export", "tuning", "rate_finding", "auditing", "launching"),
     ("demo", "doctor"),
     ("cli",),
 )

@@ -1,4 +1,4 @@
-"""`import kft` is enough for Keras to read what kft saves, and imports neither Keras nor TensorFlow."""
+"""`import kft` is enough for Keras to read what kft saves."""
 
 import ast
 import subprocess

@@ -11,7 +11,9 @@ from click.testing import CliRunner
 from kft.cli.main import main
 from kft.config import load_pipeline
 from kft.errors import DataError, ExportError, RunError
-from kft.finished import evaluate_run, export_run, predict
+from kft.finished import predict
+from kft.run_evaluation import evaluate_run
+from kft.run_export import Destination, export_run
 from kft.runs import find_runs, open_run
 from kft.serving import ask_export
 from kft.training import Display, load_trained
@@ -138,9 +140,14 @@ def test_a_file_that_is_no_picture_is_named(finished, place):
 
 
 def test_exporting_again_makes_the_next_version(finished, place):
-    export = export_run(finished.run.path, Display(), directory=str(place / "again"))
+    export = export_run(finished.run.path, Display(), destination=Destination(str(place / "again")))
     assert export.path == place / "again" / "photos" / "1"
-    assert export_run(finished.run.path, Display(), directory=str(place / "again")).path.name == "2"
+    assert (
+        export_run(
+            finished.run.path, Display(), destination=Destination(str(place / "again"))
+        ).path.name
+        == "2"
+    )
 
 
 def test_the_holdout_is_read_and_not_judged_again(finished):
@@ -214,7 +221,7 @@ def test_a_run_whose_export_failed_is_finished_and_can_be_exported_again(
         raise ExportError("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr("kft.workflow.stages.export_model", fail)
+        patch.setattr("kft.workflow.export_stage.export_model", fail)
         with pytest.raises(ExportError):
             train(load_pipeline(str(tmp_path / "photos"), own), Display(), run_id="kept")
     run = tmp_path / "runs" / "photos" / "kept"

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import click
 
+from kft.cli.options import overrides_argument
+
 
 @click.command("evaluate", short_help="Show how a finished run does.")
 @click.argument("run", type=click.Path(path_type=Path))
+@overrides_argument
 @click.option(
     "--split",
     type=click.Choice(["holdout", "validation"]),
@@ -16,21 +19,36 @@ import click
 )
 @click.option("--data", metavar="PATH", help="Judge the model on other labelled data instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print every figure as JSON.")
-def command(run: Path, split: str | None, data: str | None, as_json: bool) -> None:
+def command(
+    run: Path,
+    overrides: tuple[str, ...],
+    *,
+    split: str | None,
+    data: str | None,
+    as_json: bool,
+) -> None:
     """Show how a finished run does.
 
     The holdout was judged once, when the run ended; its figures are read from
     the run. With --data, the model is judged on other labelled data, and
-    predictions.csv and metrics.json are written into the run.
+    predictions.csv and metrics.json are written into the run. What a label is,
+    and the classes, come from the run; data.KEY=VALUE says how the other data
+    are read.
 
     \b
     Examples:
       kft evaluate runs/photos/RUN_ID
       kft evaluate runs/photos/RUN_ID --split validation --json
       kft evaluate runs/photos/RUN_ID --data new_photos/
+      kft evaluate runs/photos/RUN_ID --data new.csv data.table.path_column=image
     """
     if split and data:
         raise click.UsageError("--split names the run's own data, --data other data: give one.")
+    if overrides and not data:
+        raise click.UsageError(
+            f"{overrides[0]}: settings say how the data of --data are read; the run's own are as "
+            "it read them."
+        )
     import json
 
     from kft.cli.output import show_figures
@@ -38,10 +56,10 @@ def command(run: Path, split: str | None, data: str | None, as_json: bool) -> No
 
     start_tensorflow()
 
-    from kft.finished import evaluate_run
+    from kft.run_evaluation import evaluate_run
     from kft.training import Display
 
-    figures = evaluate_run(run, Display(), split=split or "holdout", data=data)
+    figures = evaluate_run(run, Display(), split=split or "holdout", data=data, overrides=overrides)
     if as_json:
         click.echo(json.dumps(figures, indent=2, ensure_ascii=False))
     else:

@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     help="Go on with a run that was stopped, in the step where it was.",
 )
 @click.option(
+    "--data",
+    metavar="PATH",
+    help="With --resume: where the data of the run are now, if they have moved.",
+)
+@click.option(
     "--or-resume",
     is_flag=True,
     help="With --run-id: go on with that run where it has begun, as a job that is started again "
@@ -57,6 +62,7 @@ def command(
     on_bad: str | None,
     run_id: str | None,
     resumed: Path | None,
+    data: str | None,
     or_resume: bool,
     accept_changes: bool,
 ) -> None:
@@ -68,7 +74,8 @@ def command(
     by KEY.PATH=VALUE; `kft check SOURCE` prints them all.
 
     A run that was stopped, by Ctrl-C, a signal or a power cut, goes on with
-    --resume, and ends with the weights that it would have had.
+    --resume, from any directory, and ends with the weights that it would have
+    had.
 
     \b
     Examples:
@@ -76,6 +83,7 @@ def command(
       kft train photos/ backbone.name=resnet50 strategy.name=linear_probe
       kft train pipelines/lp_ft.yaml data.path=photos training.seed=3
       kft train --resume runs/photos/RUN_ID
+      kft train --resume runs/photos/RUN_ID --data /mnt/moved/photos
       kft train photos/ --run-id nightly --or-resume
     """
     from kft.runs import is_run
@@ -92,12 +100,18 @@ def command(
             )
         # What seemed to be the data is the first override.
         given = [*([source] if source is not None else []), *given]
-        finished = _resume(resumed, given, accept_changes=accept_changes, cluster=cluster)
+        finished = _resume(
+            resumed, given, accept_changes=accept_changes, data=data, cluster=cluster
+        )
     else:
         if source is None:
             raise click.UsageError("Name the data or a pipeline file, or a run with --resume.")
         if accept_changes:
             raise click.UsageError("--accept-changes goes with --resume.")
+        if data is not None:
+            raise click.UsageError(
+                "--data goes with --resume; of a new run the data are named without it."
+            )
         if or_resume and run_id is None:
             raise click.UsageError("--or-resume needs --run-id, which names the run.")
         begun = _begin(source, given, run_id=run_id, or_resume=or_resume, cluster=cluster)
@@ -116,15 +130,22 @@ def command(
 
 
 def _resume(
-    path: Path, given: list[str], *, accept_changes: bool, cluster: Cluster | None
+    path: Path,
+    given: list[str],
+    *,
+    accept_changes: bool,
+    data: str | None,
+    cluster: Cluster | None,
 ) -> Finished:
     from kft.cli.startup import start_tensorflow
-    from kft.config import load_pipeline
+    from kft.provenance import check_run_data, load_run_pipeline
     from kft.runs import find_run, open_interrupted
 
     # Before the seconds of an import: another process may hold it.
     run = open_interrupted(path) if _is_chief(cluster) else find_run(path)
-    start_tensorflow(load_pipeline(str(run.pipeline), given))
+    pipeline = load_run_pipeline(run, given, data=data)
+    check_run_data(run, pipeline)
+    start_tensorflow(pipeline)
 
     from kft.workflow import resume
 
@@ -133,6 +154,7 @@ def _resume(
         _make_display(cluster),
         overrides=given,
         accept_changes=accept_changes,
+        data=data,
         cluster=cluster,
     )
 
@@ -185,18 +207,23 @@ def _is_finished(pipeline: Pipeline, run_id: str, cluster: Cluster | None) -> bo
     """Whether the run that is to be gone on with is finished, told to the user.
 
     An export that it was stopped in is made by the chief.
+
+    Raises:
+        ChangedRunError: It is, but of other settings or data.
     """
     from kft.cli.startup import start_tensorflow
+    from kft.provenance import check_same_as_finished
     from kft.runs import find_finished
 
     run = find_finished(pipeline.runs_directory, pipeline.name, run_id)
     if run is None:
         return False
-    click.echo(f"{run.path} is finished.", err=True)
+    check_same_as_finished(run, pipeline)
+    click.echo(f"{run.path} is finished; its settings and data are those asked for.", err=True)
     if pipeline.export.enabled and "export" not in run.read_status() and _is_chief(cluster):
         start_tensorflow()
         from kft.cli.output import show_export
-        from kft.finished import export_run
+        from kft.run_export import export_run
         from kft.training import Display
 
         show_export(export_run(run.path, Display()))

@@ -24,6 +24,7 @@ from kft.config.schema import (
     PhaseConfig,
     Pipeline,
     StrategyConfig,
+    TableConfig,
     TuningConfig,
 )
 from kft.config.training_section import TrainingConfig
@@ -43,6 +44,7 @@ __all__ = [
     "PhaseConfig",
     "Pipeline",
     "StrategyConfig",
+    "TableConfig",
     "TrainingConfig",
     "TuningConfig",
     "dump_pipeline",

@@ -279,6 +279,8 @@ class ExportConfig(Section):
     """Export after training."""
     directory: str = "saved_models"
     """Exports go to DIRECTORY/NAME/VERSION."""
+    next_version: Literal["same", "any"] = "same"
+    """What may follow the present version: `same`, of its classes and data set; or `any`."""
     parity_examples: PositiveInt = 32
     """How many files of the holdout the parity gate feeds to the export."""
 

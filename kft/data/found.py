@@ -15,6 +15,8 @@ IMAGE_ENDINGS = (
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".heic", ".heif", ".avif", ".jxl"),
 )
 
+FOLDER_LAYOUT = "Expected FOLDER/<class>/<picture>, or FOLDER/train/<class>/<picture>"
+
 SPLIT_WORDS: Mapping[SplitName, tuple[str, ...]] = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev"),

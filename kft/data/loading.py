@@ -6,10 +6,13 @@ import glob
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from kft.config.schema import DataConfig
-from kft.data.found import Found
+from kft.data.found import FOLDER_LAYOUT, Found, listed
 from kft.data.gate.admitting import admit
 from kft.data.gate.checking import compute_fingerprint
+from kft.data.refusing import list_bad
 from kft.data.splits import Progress, Splits
 from kft.data.splitting.split import describe_origin, split_examples
 from kft.errors import DataError
@@ -26,6 +29,11 @@ SOURCES = Registry(
     error=DataError,
 )
 
+_NAMED_IN = {
+    "class": "data.records.class_names",
+    "labels": "data.table.label_columns or data.records.class_names",
+}
+
 
 def load_splits(
     config: DataConfig,
@@ -41,16 +49,18 @@ def load_splits(
         progress: Called with (files checked, files in all).
         decode: Whether to decode every file, or only those that look damaged;
             see `check_files`. False where they are decoded soon after anyway.
-        as_one: Leave aside what splits the source names: all is train, but for
-            what is carved.
+        as_one: The examples are judged, not learned from: leave aside what splits
+            the source names, and take what could not be learned, such as one class.
 
     Raises:
         DataError: The data cannot be used as they are; the message names the
             file or key, what is allowed and what to do.
     """
-    found = find_examples(config)
+    found = find_labelled(config)
     if as_one:
         found = replace(found, given_splits=None)
+    else:
+        refuse_unlearnable(found)
     admitted = admit(found, config, progress, decode=decode)
     found = admitted.found
     parts = split_examples(found, config, alike=admitted.alike)
@@ -72,13 +82,54 @@ def load_splits(
 
 
 def find_examples(config: DataConfig) -> Found:
-    """What the source of a pipeline holds, not yet looked at.
+    """What the source of a pipeline holds to learn from, not yet looked at.
+
+    Raises:
+        DataError: There are no data, they are laid out in no way that is known, or nothing can
+            be learned from them.
+    """
+    found = find_labelled(config)
+    refuse_unlearnable(found)
+    return found
+
+
+def find_labelled(config: DataConfig) -> Found:
+    """What the source of a pipeline holds, learnable or not.
 
     Raises:
         DataError: There are no data, or they are laid out in no way that is known.
     """
     found: Found = SOURCES.load(find_source(config))(config)
     return found
+
+
+def refuse_unlearnable(found: Found) -> None:
+    """Refuse examples that a model could be judged on, but could not learn from.
+
+    Raises:
+        DataError: There is one class, or a class or label without an example.
+    """
+    names, targets = found.class_names, found.examples.targets
+    if found.target_kind == "number":
+        return
+    if found.target_kind == "class":
+        counts = np.bincount(targets, minlength=len(names))
+    else:
+        counts = targets.sum(axis=0)
+    absent = [name for name, count in zip(names, counts, strict=True) if not count]
+    if absent:
+        noun = "class" if found.target_kind == "class" else "label"
+        bad = f"\nLeft out:\n{list_bad(found.quarantined)}" if found.quarantined else ""
+        raise DataError(
+            f"{found.source}: {noun} {listed(absent)} has no example, so it cannot be learned. "
+            f"Add some, or take it out of {_NAMED_IN[found.target_kind]}.{bad}"
+        )
+    if found.target_kind == "class" and len(names) < 2:
+        layout = f" {FOLDER_LAYOUT}." if found.source.startswith("folder ") else ""
+        raise DataError(
+            f"{found.source} has one class, {names[0]!r}; telling classes apart needs at least "
+            f"two.{layout}"
+        )
 
 
 def check_source(config: DataConfig) -> None:

@@ -183,14 +183,24 @@ def load_measured(pipeline: Pipeline) -> Measured | None:
         return None
 
 
-def apply_measured(pipeline: Pipeline, measured: Measured | None) -> Pipeline:
+def apply_measured(pipeline: Pipeline, measured: Measured | None, *, replicas: int = 1) -> Pipeline:
     """The pipeline with every `auto` among the measured settings made a value.
 
     What a user gave stays, and what it excludes is not taken. With nothing
     measured the values are float32, no XLA, one thread a core and 32
     examples, so that a run's record always holds what it ran with.
+
+    Args:
+        pipeline: As the user gave it.
+        measured: Of `load_measured`.
+        replicas: Of the model; XLA was measured for one.
     """
-    uses_xla = measured is not None and measured.jit_compile and not _excludes_xla(pipeline)
+    uses_xla = (
+        measured is not None
+        and measured.jit_compile
+        and replicas == 1
+        and not _excludes_xla(pipeline)
+    )
     values = {
         "precision": measured.precision if measured else DEFAULT_PRECISION,
         "jit_compile": uses_xla,

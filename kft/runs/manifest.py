@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 RECORDED_PACKAGES = ("kft", "tensorflow", "keras", "numpy", "scikit-learn", "tensorflow-hub")
@@ -23,7 +24,7 @@ def make_manifest(
     workers: int = 1,
     replicas: int = 1,
 ) -> dict[str, Any]:
-    """Seed, versions, hardware, data fingerprint, digest of the weights, command, commit.
+    """Seed, versions, hardware, fingerprint of the data, digest of the weights, command, commit.
 
     Args:
         seed: Of the training.
@@ -53,6 +54,8 @@ def make_manifest(
             "replicas": replicas,
         },
         "command": sys.argv,
+        # What relative paths in the run's pipeline start from.
+        "working_directory": str(Path.cwd()),
         "git_commit": find_git_commit(),
     }
 

@@ -11,6 +11,7 @@ from kft.serving.predictor import (
     is_export,
     predict_files,
 )
+from kft.serving.versions import check_next_version
 
 __all__ = [
     "Answer",
@@ -18,6 +19,7 @@ __all__ = [
     "answers_from_outputs",
     "ask_export",
     "check_export_directory",
+    "check_next_version",
     "export_model",
     "find_version",
     "is_export",

@@ -18,6 +18,7 @@ from kft.model import compile_forward, flatten_layers
 from kft.runs.atomic import atomic_directory, write_json
 from kft.serving.parity import LOW_PRECISION_TOLERANCE, TOLERANCE, check_parity
 from kft.serving.signatures import Decoder, ServedModel
+from kft.serving.versions import CARD, next_version
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def export_model(
         ExportError: The export cannot be written, does not load without kft,
             or answers differently. It is removed.
     """
-    path = directory / name / str(_next_version(directory / name))
+    path = directory / name / str(next_version(directory / name))
     served = ServedModel(model, head, decoder)
     expected = _ask_trained(model, head, decoder, files)
     try:
@@ -68,7 +69,7 @@ def export_model(
         # never sees another.
         with atomic_directory(path) as unproven:
             served.save(unproven)
-            write_json(unproven / "assets.extra" / "kft.json", card)
+            write_json(unproven / CARD, card)
             difference = check_parity(
                 unproven,
                 files,
@@ -111,9 +112,3 @@ def check_export_directory(directory: Path) -> None:
             f"export.directory: {existing} is no folder that can be written. Choose another, or "
             "set export.enabled=false."
         )
-
-
-def _next_version(folder: Path) -> int:
-    """One more than the highest version; TensorFlow Serving loads the highest."""
-    versions = [int(entry.name) for entry in folder.glob("*") if entry.name.isdigit()]
-    return max(versions, default=0) + 1

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from kft.workflow.export_stage import choose_parity_files, describe_export
 from kft.workflow.plan import Plan, describe_data, make_plan
 from kft.workflow.running import resume, train
-from kft.workflow.stages import Finished, choose_parity_files
+from kft.workflow.stages import Finished
 
 __all__ = [
     "Finished",
     "Plan",
     "choose_parity_files",
     "describe_data",
+    "describe_export",
     "make_plan",
     "resume",
     "train",

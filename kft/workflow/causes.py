@@ -1,15 +1,15 @@
-"""What the result of a run depends on, and what of it differs."""
+"""What the result of a run depends on, and whether all workers agree on it."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kft.config import Pipeline
 from kft.errors import ConfigError
+from kft.provenance import compare, describe_changes, flatten
 from kft.runs import make_manifest, package_versions
 from kft.training import count_replicas
 from kft.workers import Workers
@@ -59,9 +59,9 @@ def check_of_one_mind(workers: Workers, own: Mapping[str, Any]) -> None:
     differences = list(compare("", workers.ask_chief(lambda: own), own))
     counts = workers.gather(np.array([len(differences)], np.int64))[:, 0]
     if differences:
-        listed = "\n".join(f"  - {difference}" for difference in differences)
         raise ConfigError(
-            f"worker {workers.number} is not about to do what the chief, worker 0, is:\n{listed}\n"
+            f"worker {workers.number} is not about to do what the chief, worker 0, is:\n"
+            f"{describe_changes(differences)}\n"
             "Give all workers the same command, data and packages. What `kft measure` chose for "
             "a machine can be written into the pipeline."
         )
@@ -71,26 +71,3 @@ def check_of_one_mind(workers: Workers, own: Mapping[str, Any]) -> None:
             f"worker {others} is not about to do what this one is; its own message says in what "
             "they differ."
         )
-
-
-def flatten(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Path and value of everything in nested mappings."""
-    if isinstance(value, Mapping) and value:
-        for name, inner in value.items():
-            yield from flatten(inner, f"{key}.{name}" if key else str(name))
-    else:
-        yield key, value
-
-
-def compare(kind: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """'NAME: BEFORE -> NOW' of every value that differs.
-
-    Args:
-        kind: Comes before each name.
-        before: Values by name.
-        now: The same names, or others.
-    """
-    for name in dict.fromkeys([*before, *now]):
-        if before.get(name) != now.get(name):
-            found = (json.dumps(side.get(name), ensure_ascii=False) for side in (before, now))
-            yield f"{kind}{name}: " + " -> ".join(found)

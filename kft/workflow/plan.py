@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import tensorflow as tf
 
 from kft.backbones import load_backbone
 from kft.backbones.hub import HubBlock
 from kft.backbones.record import Backbone
-from kft.config import Pipeline, override_pipeline
+from kft.config import Pipeline
 from kft.data import SPLIT_NAMES, Splits, load_splits
 from kft.data.input.decoding import make_decoder
 from kft.data.input.pipeline import num_steps_per_epoch
@@ -23,6 +24,7 @@ from kft.machine import set_threads
 from kft.measuring import apply_measured, load_measured
 from kft.model import Assembled, assemble
 from kft.objectives import make_supervised
+from kft.serving import check_export_directory
 from kft.strategies import Phase, Setting, find_traits, plan_phases
 from kft.strategies.automatic import refits
 from kft.strategies.checks import check_strategy, is_solvable
@@ -41,6 +43,7 @@ from kft.training.frozen import check_vectors
 from kft.training.schedules import resolve_warmup
 from kft.workers import Cluster, Workers
 from kft.workflow.causes import check_of_one_mind, describe_settings
+from kft.workflow.export_stage import check_export
 
 BEFORE_ALL = "Nothing has been trained meanwhile; start all again."
 """What to do where a worker is lost before the first step."""
@@ -96,19 +99,20 @@ def make_plan(
         KftError: Anything that would stop the run before its first step.
     """
     check_source(pipeline.data)
+    if pipeline.export.enabled:
+        check_export_directory(Path(pipeline.export.directory))
     if pipeline.data.service is not None:
         DataService(pipeline.data.service).check()
-    measured = apply_measured(pipeline, load_measured(pipeline))
+    found = load_measured(pipeline)
+    measured = apply_measured(pipeline, found)
     _set_process(measured, display)
     if cluster is not None and joins:
         display.stage(f"Workers: {', '.join(cluster.addresses)}; waiting until all are there")
     distribution = make_distribution(measured.training.distribution, cluster, joins=joins)
     workers = Workers(cluster if joins else None, distribution)
     replicas = count_replicas(distribution, cluster)
-    if replicas > 1 and pipeline.training.jit_compile == "auto":
-        # What was measured was one device.
-        measured = override_pipeline(measured, ["training.jit_compile=false"])
-    pipeline, training = measured, measured.training
+    pipeline = apply_measured(pipeline, found, replicas=replicas)
+    training = pipeline.training
     check_batch_size(replicas, training.batch_size)
     check_replicas(replicas, training)
     with distribution.scope(), workers.name_lost(BEFORE_ALL):
@@ -123,6 +127,7 @@ def make_plan(
         head = make_head(
             pipeline.head, splits.target_kind, splits.class_names, splits.train.targets
         )
+        check_export(pipeline, head, splits)
         check_targets(
             training,
             splits.target_kind,

@@ -7,18 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kft.config import parse_yaml
-from kft.data.splitting.split_files import format_splits, read_split_lines
-from kft.errors import RunError
+from kft.errors import ChangedRunError, RunError
+from kft.provenance import compare, describe_changes, find_data_changes, find_setting_changes
 from kft.runs import RunDirectory
 from kft.runs.checkpoints import Checkpoint, Checkpoints
 from kft.runs.layout import read_json
 from kft.strategies import Phase
-from kft.workflow.causes import compare, flatten
 from kft.workflow.plan import Plan
-
-# Names that are listed of a change; more are counted.
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -90,7 +85,12 @@ def find_resumption(checkpoints: Checkpoints, on_damage: Callable[[Path, str], N
 
 
 def check_unchanged(
-    run: RunDirectory, plan: Plan, manifest: Mapping[str, Any], *, accept: bool
+    run: RunDirectory,
+    plan: Plan,
+    manifest: Mapping[str, Any],
+    *,
+    accept: bool,
+    data: str | None = None,
 ) -> list[str]:
     """What differs from when the run began.
 
@@ -99,51 +99,40 @@ def check_unchanged(
         plan: Of its pipeline, made now.
         manifest: Of this plan.
         accept: Go on with what differs.
+        data: Where the run's data are now, if they have moved.
 
     Raises:
-        RunError: Something differs, and is not accepted; or the run stopped before it was
-            recorded what it depends on.
+        ChangedRunError: Something differs, and is not accepted.
+        RunError: The run stopped before it was recorded what it depends on.
     """
-    changes = list(_find_changes(run, plan, manifest))
+    changes = list(_find_changes(run, plan, manifest, data))
     if changes and not accept:
-        listed = "\n".join(f"  - {change}" for change in changes)
-        raise RunError(
+        raise ChangedRunError(
             f"{run.path}: not all is as it was when this run began, so it would not end as it "
-            f"would have.\n{listed}\nPut it back as it was, or go on all the same with "
-            "--accept-changes, which is recorded in the run."
+            f"would have.\n{describe_changes(changes)}\nPut it back as it was, or go on all the "
+            "same with --accept-changes, which is recorded in the run."
         )
     return changes
 
 
-def _find_changes(run: RunDirectory, plan: Plan, manifest: Mapping[str, Any]) -> Iterator[str]:
+def _find_changes(
+    run: RunDirectory, plan: Plan, manifest: Mapping[str, Any], data: str | None
+) -> Iterator[str]:
     if not run.manifest.is_file():
         raise RunError(
             f"{run.path}: this run stopped before it had recorded what it depends on, and "
             "before any work. Begin a new one."
         )
     before = read_json(run.manifest)
-    yield from _find_settings(run, plan)
+    yield from find_setting_changes(run, plan.pipeline, data=data)
     yield from compare("version of ", before["versions"], manifest["versions"])
-    yield from compare("backbone ", before["backbone"], manifest["backbone"])
-    yield from _find_data(run, plan)
-    if before["data_fingerprint"] != manifest["data_fingerprint"]:
-        yield "data: files, or what they hold, are others than before"
+    yield from compare("backbone ", *map(_identify, (before["backbone"], manifest["backbone"])))
+    yield from find_data_changes(run, plan.splits)
 
 
-def _find_settings(run: RunDirectory, plan: Plan) -> Iterator[str]:
-    text = run.pipeline.read_text(encoding="utf-8")
-    before = dict(flatten(parse_yaml(text, str(run.pipeline))))
-    yield from compare("", before, dict(flatten(plan.pipeline.model_dump(mode="json"))))
+def _identify(backbone: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What tells one backbone from another.
 
-
-def _find_data(run: RunDirectory, plan: Plan) -> Iterator[str]:
-    contents = (run.splits.read_bytes(), format_splits(plan.splits))
-    if contents[0] == contents[1]:
-        return
-    before, now = map(read_split_lines, contents)
-    gone, new = sorted(before.keys() - now.keys()), sorted(now.keys() - before.keys())
-    moved = sorted(name for name in before.keys() & now.keys() if before[name] != now[name])
-    for names, what in ((gone, "gone"), (new, "new"), (moved, "of another split or label")):
-        if names:
-            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            yield f"data: {what}: {', '.join(names[:_SHOWN])}{more}"
+    Where its weights have a digest, the source is but the path that they came by.
+    """
+    return {key: backbone[key] for key in backbone if key != "source" or not backbone["sha256"]}

@@ -8,8 +8,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from kft.config import Pipeline, dump_pipeline, load_pipeline
+from kft.config import Pipeline, dump_pipeline
 from kft.data import SplitName, write_splits_csv
+from kft.provenance import check_run_data, load_run_pipeline
 from kft.runs import (
     RunDirectory,
     check_run_is_new,
@@ -20,7 +21,6 @@ from kft.runs import (
 from kft.runs.atomic import write_json, write_text
 from kft.runs.checkpoints import Checkpoints
 from kft.runs.layout import check_run_id, read_json
-from kft.serving import check_export_directory
 from kft.training import Display
 from kft.workers import Cluster, Workers
 from kft.workflow.causes import describe_causes
@@ -63,7 +63,7 @@ def train(
         check_run_is_new(*where, run_id)
     if run_id is not None:
         check_run_id(run_id)
-    plan = _make_plan(pipeline, display, cluster)
+    plan = make_plan(pipeline, display, cluster=cluster)
 
     def open_place() -> tuple[str, bool]:
         begun = find_begun(*where, run_id) if or_resume and run_id is not None else None
@@ -86,6 +86,7 @@ def resume(
     *,
     overrides: Sequence[str] = (),
     accept_changes: bool = False,
+    data: str | None = None,
     cluster: Cluster | None = None,
 ) -> Finished:
     """Go on with a run that was stopped, to the weights that it would have had.
@@ -96,25 +97,23 @@ def resume(
         overrides: Settings to change, which needs `accept_changes`.
         accept_changes: Go on although data, settings, weights or versions are
             others than when the run began; which, is recorded.
+        data: Where the run's data are now, if they have moved; they must be the same.
         cluster: As of `train`.
 
     Raises:
         RunError: There is nothing to resume, another process works on it, or something changed.
+        DataError: The run's data are not where they were.
         KftError: As of `train`.
         Interrupted: As of `train`.
     """
     if cluster is None or cluster.is_chief:
         # Told before the work of a plan.
         open_interrupted(path)
-    pipeline = load_pipeline(str(RunDirectory(path).pipeline), overrides)
-    plan = _make_plan(pipeline, display, cluster)
-    return _go_on(Path(path), plan, display, _ALL_JUDGED, accept_changes=accept_changes)
-
-
-def _make_plan(pipeline: Pipeline, display: Display, cluster: Cluster | None) -> Plan:
-    if pipeline.export.enabled:
-        check_export_directory(Path(pipeline.export.directory))
-    return make_plan(pipeline, display, cluster=cluster)
+    run = RunDirectory(path)
+    pipeline = load_run_pipeline(run, overrides, data=data)
+    check_run_data(run, pipeline)
+    plan = make_plan(pipeline, display, cluster=cluster)
+    return _go_on(Path(path), plan, display, _ALL_JUDGED, accept_changes=accept_changes, data=data)
 
 
 def _go_on(
@@ -124,6 +123,7 @@ def _go_on(
     judged_splits: Sequence[SplitName],
     *,
     accept_changes: bool = False,
+    data: str | None = None,
 ) -> Finished:
     """A run that was stopped, by a plan that is made now."""
     manifest = describe_causes(plan)
@@ -138,7 +138,7 @@ def _go_on(
 
         def find() -> dict[str, Any]:
             held.enter_context(open_interrupted(path).hold())
-            changes = check_unchanged(original, plan, manifest, accept=accept_changes)
+            changes = check_unchanged(original, plan, manifest, accept=accept_changes, data=data)
             found = find_resumption(checkpoints, say_damaged)
             checkpoints.remove_after(found.number)
             resumption.append(found)
@@ -159,10 +159,11 @@ def _go_on(
                 "accepted_changes": changes,
                 "workers": hardware["workers"],
                 "replicas": hardware["replicas"],
+                **({} if data is None else {"data": plan.pipeline.data.path}),
             }
             every = [*before.get("resumed", ()), resumed]
             write_json(run.manifest, {**before, "resumed": every})
-            if changes:
+            if changes or data is not None:
                 write_text(run.pipeline, dump_pipeline(plan.pipeline))
                 write_splits_csv(plan.splits, run.splits)
             display.stage(f"resuming {place}")

@@ -7,27 +7,22 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from kft.backbones import save_backbone
 from kft.config import dump_pipeline
-from kft.data import SplitName, Splits, write_quarantine_csv, write_splits_csv
+from kft.data import SplitName, write_quarantine_csv, write_splits_csv
 from kft.data.input.service import ServiceError
 from kft.errors import LostWorkerError
 from kft.evaluation import Evaluation, Predictor, evaluate, headline
 from kft.features import Forward
-from kft.runs import (
-    RunDirectory,
-)
+from kft.runs import RunDirectory
 from kft.runs.atomic import write_array, write_json, write_text
 from kft.runs.checkpoints import Checkpoints
-from kft.serving import Export, export_model
+from kft.serving import Export
 from kft.training import (
     Display,
     FittedPhase,
     InputMaker,
     PhaseRunner,
-    make_card,
     save_trained,
     settle,
 )
@@ -36,6 +31,7 @@ from kft.training.recording import Recorder
 from kft.training.replicas import find_share
 from kft.training.stopping import Interrupted, StopRequest
 from kft.workflow.causes import describe_causes
+from kft.workflow.export_stage import export_planned
 from kft.workflow.plan import Plan, describe_data
 from kft.workflow.resuming import Resumption
 
@@ -125,7 +121,7 @@ class Work:
         self.checkpoints.clear()
         # After the run is finished: what a failed export leaves can be exported again.
         if self._pipeline.export.enabled and workers.is_chief:
-            export = self._export()
+            export = export_planned(self.plan, self.run, self.path, self.display)
             self.run.write_status("finished", holdout=holdout, export=str(export.path))
             finished = replace(finished, export=export)
         # Who leaves before the chief would seem to be lost; when the chief is done, all is.
@@ -282,25 +278,3 @@ class Work:
             f"Machine: {training.precision}, {compiler}, {training.threads} threads, batches of "
             f"{training.batch_size}"
         )
-
-    def _export(self) -> Export:
-        with self.display.track("Export and its parity gate"):
-            return export_model(
-                self.plan.assembled.model,
-                self.plan.assembled.head,
-                self.plan.decoder,
-                directory=Path(self._pipeline.export.directory),
-                name=self._pipeline.name,
-                files=choose_parity_files(self.plan.splits, self._pipeline.export.parity_examples),
-                card=make_card(self.plan.assembled, self._pipeline) | {"run": str(self.run.path)},
-            )
-
-
-def choose_parity_files(splits: Splits, count: int) -> list[str]:
-    """`count` files spread evenly over the holdout.
-
-    Where a user kept no holdout they come from validation, and else from train.
-    """
-    examples = next(part for part in (splits.holdout, splits.validation, splits.train) if len(part))
-    chosen = np.linspace(0, len(examples) - 1, min(count, len(examples))).astype(int)
-    return [examples.paths[i] for i in chosen]

@@ -8,14 +8,21 @@ from pathlib import Path
 import numpy as np
 
 from kft.config.schema import DataConfig, FoldersConfig
-from kft.data.found import IMAGE_ENDINGS, SPLIT_WORDS, Found, find_split, listed, readable
+from kft.data.found import (
+    FOLDER_LAYOUT,
+    IMAGE_ENDINGS,
+    SPLIT_WORDS,
+    Found,
+    find_split,
+    listed,
+    readable,
+)
 from kft.data.refusing import list_bad
 from kft.data.sources.walking import Walker, count_files, describe_ending, find_hidden
 from kft.data.splits import SPLIT_NAMES, Examples, SplitName
 from kft.errors import DataError
 from kft.registry import suggest
 
-_LAYOUT = "Expected FOLDER/<class>/<picture>, or FOLDER/train/<class>/<picture>"
 Classes = dict[str, list[str]]
 
 
@@ -36,7 +43,7 @@ def find_folder(config: DataConfig) -> Found:
         )
     root = Path(config.path or "").expanduser().absolute()
     if not root.is_dir():
-        raise DataError(f"data.path: there is no folder {root}. {_LAYOUT}.")
+        raise DataError(f"data.path: there is no folder {root}. {FOLDER_LAYOUT}.")
     walker = Walker(root, config.folders.outside)
     split_folders = _find_split_folders(root, config.folders)
     if split_folders is None:
@@ -134,7 +141,7 @@ def _read_classes(root: Path, folder: Path, walker: Walker) -> Classes:
     if not classes:
         loose = sum(p.suffix.lower() in IMAGE_ENDINGS for p in folder.iterdir())
         found = f"{loose} pictures but no class folders" if loose else "no class folders"
-        raise DataError(f"{folder} holds {found}. {_LAYOUT}.")
+        raise DataError(f"{folder} holds {found}. {FOLDER_LAYOUT}.")
     start = len(str(folder).rstrip("/")) + 1
     for path in walker.walk(folder):
         name, separator, _ = path[start:].partition("/")
@@ -193,11 +200,6 @@ def _to_found(
     walker: Walker,
 ) -> Found:
     class_names = tuple(sorted(parts[0][1]))
-    if len(class_names) < 2:
-        raise DataError(
-            f"{root} has one class folder, {class_names[0]!r}; telling classes apart needs at "
-            f"least two. {_LAYOUT}."
-        )
     paths: list[str] = []
     targets: list[int] = []
     splits: list[SplitName | None] = []

@@ -179,7 +179,6 @@ def _read_targets(
     if columns.target == "labels" or (
         columns.target == "auto" and bool(np.isin(targets, (0.0, 1.0)).all())
     ):
-        _refuse_absent_labels(table, names, targets)
         return "labels", names, targets
     if not np.isfinite(targets).all():
         raise DataError(
@@ -210,23 +209,9 @@ def _read_classes(
             f"be learned. Mend or remove these {table.unit}s.\n{list_bad(quarantined)}"
         )
     names = sort_class_names(label.names)
-    if len(names) < 2:
-        raise DataError(
-            f"{table.path}: column {label.column!r} holds one class, {names[0]!r}; telling "
-            "classes apart needs at least two."
-        )
     index = {name: i for i, name in enumerate(names)}
     order = np.asarray([index[name] for name in label.names], dtype=np.int64)
     return names, order[codes]
-
-
-def _refuse_absent_labels(table: Table, names: Sequence[str], targets: np.ndarray) -> None:
-    for name, total in zip(names, targets.sum(axis=0), strict=True):
-        if total == 0:
-            raise DataError(
-                f"{table.path}: label {name!r} is 0 in every {table.unit}, so it cannot be "
-                "learned. Remove the column from data.table.label_columns."
-            )
 
 
 def _read_splits(columns: Columns, values: np.ndarray) -> tuple[SplitName, ...] | None:

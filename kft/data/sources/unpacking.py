@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kft.data.found import Found, listed, sort_class_names
-from kft.data.refusing import list_bad, refuse_bad
+from kft.data.refusing import refuse_bad
 from kft.data.splits import Examples, Quarantined, SplitName, TargetKind
 from kft.errors import DataError
 from kft.runs.atomic import atomic_directory
@@ -149,8 +149,7 @@ def to_found(
 
     Raises:
         DataError: Labels of more than one kind or length, an index beyond the
-            names, a single class, a class without a record that can be used,
-            or records that cannot be used where `on_bad` is `stop`.
+            names, or records that cannot be used where `on_bad` is `stop`.
     """
     kinds = {type(label) for label in unpacked.labels}
     if len(kinds) > 1:
@@ -209,23 +208,11 @@ def _read_classes(
         labels = [class_names[i] for i in labels]  # type: ignore[index]
     found = sort_class_names(str(label) for label in labels)
     names = tuple(class_names) or found
-    unnamed, empty = sorted(set(found) - set(names)), [n for n in names if n not in found]
+    unnamed = sorted(set(found) - set(names))
     if unnamed:
         raise DataError(
             f"{source}: label {unnamed[0]!r} is not in data.records.class_names "
             f"({listed(names)}). Add it."
-        )
-    if empty:
-        bad = (
-            f"\nRecords left out:\n{list_bad(unpacked.quarantined)}" if unpacked.quarantined else ""
-        )
-        raise DataError(
-            f"{source}: class {listed(empty)} has no example, so it cannot be learned. Name the "
-            f"classes that have some in data.records.class_names.{bad}"
-        )
-    if len(names) < 2:
-        raise DataError(
-            f"{source}: one class, {names[0]!r}; telling classes apart needs at least two."
         )
     index = {name: i for i, name in enumerate(names)}
     return names, np.asarray([index[str(label)] for label in labels], dtype=np.int64)

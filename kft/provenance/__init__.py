@@ -1,0 +1,27 @@
+"""What a run began with: where its files are found now, and what differs since."""
+
+from __future__ import annotations
+
+from kft.provenance.changes import (
+    check_same_as_finished,
+    compare,
+    describe_changes,
+    find_data_changes,
+    find_other_data,
+    find_setting_changes,
+    flatten,
+)
+from kft.provenance.places import check_run_data, describe_data_set, load_run_pipeline
+
+__all__ = [
+    "check_run_data",
+    "check_same_as_finished",
+    "compare",
+    "describe_changes",
+    "describe_data_set",
+    "find_data_changes",
+    "find_other_data",
+    "find_setting_changes",
+    "flatten",
+    "load_run_pipeline",
+]
