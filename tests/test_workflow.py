@@ -10,14 +10,14 @@ from click.testing import CliRunner
 
 from kft.cli.main import main
 from kft.config import load_pipeline
-from kft.errors import DataError, ExportError, RunError
+from kft.errors import ConfigError, DataError, ExportError, RunError
 from kft.finished import predict
 from kft.run_evaluation import evaluate_run
 from kft.run_export import Destination, export_run
 from kft.runs import find_runs, open_run
 from kft.serving import ask_export
 from kft.training import Display, load_trained
-from kft.workflow import train
+from kft.workflow import make_plan, train
 
 SETTINGS = (
     "backbone.name=small_cnn",
@@ -150,6 +150,41 @@ def test_exporting_again_makes_the_next_version(finished, place):
     )
 
 
+def test_a_run_is_exported_from_elsewhere_without_its_data(finished, place, monkeypatch):
+    monkeypatch.chdir(place / "photos" / "cat")
+    asked = ("000.png", "../dog", "../owl/00[0-2].png")
+    export = export_run(
+        Path("../..") / finished.run.path.relative_to(place),
+        Display(),
+        destination=Destination(name="elsewhere"),
+        files=asked,
+    )
+    assert export.path == place / "saved_models" / "elsewhere" / "1"
+    assert export.num_files == 1 + 15 + 3
+    card = json.loads((export.path / "assets.extra" / "kft.json").read_text())
+    assert card["parity"] == {"pictures": "given by --files", "count": 19}
+    assert card["data"]["path"] == str(place / "photos")
+    assert card["run"] == str(finished.run.path)
+
+
+def test_pictures_for_the_gate_that_are_none_are_named(finished, place):
+    for written, said in (("none*.jpg", "no picture at"), ("gone.jpg", "gone.jpg: there is no")):
+        with pytest.raises(DataError, match=said):
+            export_run(finished.run.path, Display(), files=[str(place / written)])
+
+
+def test_a_model_of_other_classes_is_refused_as_the_next_version_before_training(
+    finished, place, make_picture_folder
+):
+    make_picture_folder(place / "b" / "photos", classes=("dog", "yak"), per_class=8, size=24)
+    again = (*settings(place, PROBE), "export.next_version=any")
+    with pytest.raises(
+        ConfigError, match=r"answers cat, dog, owl; this model dog, yak.*name=OTHER"
+    ):
+        make_plan(load_pipeline(str(place / "b" / "photos"), settings(place, PROBE)), Display())
+    assert make_plan(load_pipeline(str(place / "b" / "photos"), again), Display()).phases
+
+
 def test_the_holdout_is_read_and_not_judged_again(finished):
     before = (finished.run.evaluation("holdout") / "metrics.json").stat().st_mtime_ns
     figures = evaluate_run(finished.run.path, Display())
@@ -174,12 +209,22 @@ def test_other_data_with_an_unknown_class_is_refused(finished, place, make_pictu
         evaluate_run(finished.run.path, Display(), data=str(place / "strange"))
 
 
+def test_a_table_of_other_columns_or_one_class_is_judged_by_what_the_run_knows(finished, place):
+    rows = [f"photos/owl/{number:03d}.png,owl" for number in range(3)]
+    (place / "new.csv").write_text("\n".join(["image,kind", *rows]))
+    asked = ("data.table.path_column=image", "data.table.label_columns=[kind]")
+    figures = evaluate_run(
+        finished.run.path, Display(), data=str(place / "new.csv"), overrides=asked
+    )
+    assert figures["examples"] == figures["classes"]["owl"]["examples"] == 3
+
+
 def test_export_after_the_data_changed_is_refused(tmp_path, make_picture_folder):
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
     own = (*settings(tmp_path, PROBE), "export.enabled=false")
     run = train(load_pipeline(str(tmp_path / "photos"), own), Display()).run
     next((tmp_path / "photos" / "cat").iterdir()).unlink()
-    with pytest.raises(DataError, match="not the examples of the run"):
+    with pytest.raises(DataError, match=r"not the examples of the run(.|\n)*gone: cat/"):
         export_run(run.path, Display())
     assert not (tmp_path / "saved_models").exists()
 

@@ -26,17 +26,16 @@ _NO_WEIGHTS_FILE = ("imagenet", "random")
 
 @dataclass(frozen=True)
 class Roots:
-    """Folders that the relative paths of a run's pipeline may start from.
+    """Folders that the relative paths of a run's pipeline start from.
 
     Attributes:
         started_in: Working directory in which the run began, where that is recorded.
-        all: The folder that the run's own place implies (it lies at
-            RUNS_DIRECTORY/NAME/RUN_ID below it), so that a project may be moved or
-            copied as a whole; `started_in`; the present working directory.
+        implied: What the run's own place implies, since it lies at RUNS_DIRECTORY/NAME/RUN_ID
+            below it: so a project may be moved or copied as a whole.
     """
 
     started_in: Path | None
-    all: tuple[Path, ...]
+    implied: Path | None
 
     @classmethod
     def of(cls, run: RunDirectory, pipeline: Pipeline) -> Roots:
@@ -44,22 +43,23 @@ class Roots:
         recorded = read_json(run.manifest) if run.manifest.is_file() else {}
         started_in = recorded.get("working_directory")
         implied = _strip(Path(absolute(run.path)), Path(pipeline.runs_directory))
-        found = [implied, Path(started_in) if started_in else None, Path.cwd()]
-        existing = dict.fromkeys(root for root in found if root is not None and root.is_dir())
-        return cls(Path(started_in) if started_in else None, tuple(existing))
+        return cls(Path(started_in) if started_in else None, implied)
 
     def find(self, written: str) -> str:
         """What a path that is read means: the first that exists, else where the run began.
 
-        A path that means the same from here stays as it is written.
+        A path that means the same from here stays as it is written. Runs of before have no
+        record; their paths may start from here.
         """
-        places = [root / written for root in self.all]
-        place = next(filter(_exists, places), (self.started_in or self.all[0]) / written)
-        return _shorten(place, written)
+        roots = [self.started_in or Path.cwd(), *([self.implied] if self.implied else [])]
+        places = [root / written for root in roots]
+        return _shorten(next(filter(_exists, places), places[0]), written)
 
     def place(self, written: str) -> str:
         """What a path that is written to means; it need not exist."""
-        return _shorten(self.all[0] / written, written)
+        roots = (self.implied, self.started_in)
+        root = next((root for root in roots if root is not None and root.is_dir()), Path.cwd())
+        return _shorten(root / written, written)
 
 
 def _strip(run: Path, runs_directory: Path) -> Path | None:
@@ -103,7 +103,7 @@ def load_run_pipeline(
     roots = Roots.of(run, written)
     located = change_paths(written, read=roots.find, written_to=roots.place)
     if data is not None:
-        section = located.data.model_copy(update={"path": data})
+        section = located.data.model_copy(update={"path": _change("data.path", data, absolute)})
         located = located.model_copy(update={"data": section})
     return override_pipeline(located, overrides) if overrides else located
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from kft.backbones import load_backbone, save_backbone
 from kft.config import BackboneConfig, dump_pipeline, load_pipeline
-from kft.errors import RunError
+from kft.errors import ChangedRunError, DataError, RunError
 from kft.runs import RunDirectory
 from kft.runs.checkpoints import Checkpoints
 from kft.training import Display, load_trained
@@ -323,6 +323,26 @@ def test_accepted_settings_become_the_runs_own(stopped):
         accept_changes=True,
     )
     assert "label_smoothing: 0.1" in stopped.pipeline.read_text()
+
+
+def test_it_goes_on_from_elsewhere_with_data_that_moved(stopped, photos, tmp_path, monkeypatch):
+    moved = shutil.copytree(photos, tmp_path / "moved" / "photos")
+    monkeypatch.chdir(tmp_path / "moved")
+    resume(Path("..") / stopped.path, make_display(), data="photos")
+    monkeypatch.chdir(tmp_path)
+    assert_equal_runs(run_of("whole"), stopped)
+    assert f"path: {moved}" in stopped.pipeline.read_text()
+    (resumed,) = json.loads(stopped.manifest.read_text())["resumed"]
+    assert resumed["data"] == str(moved)
+
+
+def test_other_data_are_not_taken_for_data_that_moved(stopped, photos, tmp_path):
+    other = shutil.copytree(photos, tmp_path / "other" / "photos")
+    (other / "cat/003.png").rename(other / "cat/other.png")
+    with pytest.raises(ChangedRunError, match=r"gone: cat/003\.png(.|\n)*new: cat/other\.png"):
+        resume(stopped.path, make_display(), data=str(other))
+    with pytest.raises(DataError, match=r"data of this run were not found(.|\n)*--data PATH"):
+        resume(stopped.path, make_display(), data=str(tmp_path / "nowhere"))
 
 
 def test_a_finished_run_and_one_that_is_held_are_refused(stopped):
