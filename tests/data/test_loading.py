@@ -4,12 +4,14 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from kft.config.schema import DataConfig, FoldersConfig
 from kft.data import SOURCES, SPLIT_NAMES, Examples, load_splits
-from kft.data.loading import find_source
+from kft.data.found import Found
+from kft.data.loading import find_source, refuse_unlearnable
 from kft.errors import DataError
 
 
@@ -129,3 +131,26 @@ def test_sign_digits_are_split_evenly(shared):
     assert splits.class_names == tuple("0123456789")
     assert {int((splits.holdout.targets == i).sum()) for i in range(10)} == {12}
     assert splits.noticed == {"turned upright, as its EXIF entry says": 1}
+
+
+CLASSES = np.array([0, 0], np.int64)
+LABELS = np.array([[1, 0], [1, 0]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "targets", "said"),
+    [
+        ("class", ("ant",), CLASSES, "one class, 'ant'; telling classes apart needs at least two"),
+        ("class", ("ant", "bee"), CLASSES, "class bee has no example, so it cannot be learned"),
+        ("labels", ("red", "round"), LABELS, "label round has no example"),
+    ],
+)
+def test_what_cannot_be_learned_is_refused_whatever_the_source(kind, names, targets, said):
+    found = Found(Examples(("a", "b"), ("/a", "/b"), targets), None, kind, names, "somewhere")
+    with pytest.raises(DataError, match=said):
+        refuse_unlearnable(found)
+
+
+def test_numbers_that_are_all_0_can_be_learned():
+    examples = Examples(("a", "b"), ("/a", "/b"), LABELS * 0)
+    refuse_unlearnable(Found(examples, None, "number", ("x", "y"), "somewhere"))

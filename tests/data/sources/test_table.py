@@ -352,9 +352,7 @@ def test_a_class_without_a_usable_row_is_not_lost_in_silence(write_table):
 
 
 def test_targets_that_cannot_be_learned_are_refused(write_table):
-    assert re.search("one class, 'a'", refusal(write_table("path,label\np0.png,a\np1.png,a\n")))
     table = write_table("path,a,b\np0.png,1,0\np1.png,1,0\n")
-    assert re.search("label 'b' is 0 in every line", refusal(table, label_columns=("a", "b")))
     assert re.search(
         "needs one label column", refusal(table, target="class", label_columns=("a", "b"))
     )
