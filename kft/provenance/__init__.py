@@ -11,7 +11,12 @@ from kft.provenance.changes import (
     find_setting_changes,
     flatten,
 )
-from kft.provenance.places import check_run_data, describe_data_set, load_run_pipeline
+from kft.provenance.places import (
+    check_run_data,
+    describe_data_set,
+    load_run_pipeline,
+    make_absolute,
+)
 
 __all__ = [
     "check_run_data",
@@ -24,4 +29,5 @@ __all__ = [
     "find_setting_changes",
     "flatten",
     "load_run_pipeline",
+    "make_absolute",
 ]

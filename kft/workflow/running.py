@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from kft.config import Pipeline, dump_pipeline
 from kft.data import SplitName, write_splits_csv
-from kft.provenance import check_run_data, load_run_pipeline
+from kft.provenance import check_run_data, load_run_pipeline, make_absolute
 from kft.runs import (
     RunDirectory,
     check_run_is_new,
@@ -164,12 +164,18 @@ def _go_on(
             every = [*before.get("resumed", ()), resumed]
             write_json(run.manifest, {**before, "resumed": every})
             if changes or data is not None:
-                write_text(run.pipeline, dump_pipeline(plan.pipeline))
+                write_text(run.pipeline, dump_pipeline(_anchor(plan.pipeline, before)))
                 write_splits_csv(plan.splits, run.splits)
             display.stage(f"resuming {place}")
 
         work = Work(plan, run, path, display, before["keep_backbone"], judged_splits)
         return work.do(record, found)
+
+
+def _anchor(pipeline: Pipeline, manifest: Mapping[str, Any]) -> Pipeline:
+    """The pipeline with paths that mean from where the run began what they mean here."""
+    is_here = manifest.get("working_directory", str(Path.cwd())) == str(Path.cwd())
+    return pipeline if is_here else make_absolute(pipeline)
 
 
 @contextmanager
