@@ -5,6 +5,7 @@ import pytest
 from kft import errors
 from kft.errors import (
     BackboneError,
+    ChangedRunError,
     ConfigError,
     DataError,
     ExportError,
@@ -22,6 +23,7 @@ EXIT_CODES = {
     BackboneError: 2,
     RunError: 2,
     HeldRunError: 1,
+    ChangedRunError: 1,
     LostWorkerError: 1,
     TrainingError: 1,
     ExportError: 1,

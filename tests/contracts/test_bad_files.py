@@ -18,6 +18,7 @@ from kft.auditing import audit_data
 from kft.config import load_pipeline
 from kft.data import load_splits
 from kft.errors import DataError, KftError
+from kft.run_evaluation import evaluate_run
 from kft.training import Display
 from kft.workflow import describe_data, stages, train
 
@@ -129,7 +130,7 @@ def test_a_user_who_wants_to_stop_is_told_the_first_ten(folder):
 def test_evaluation_accounts_for_every_file(trained, folder):
     finished, _ = trained
     display = make_display()
-    verbs.evaluate_run(finished.run.path, display, data=str(folder))
+    evaluate_run(finished.run.path, display, data=str(folder))
     said = display.console.file.getvalue()
     # Given splits do not matter here: what is in two of them is judged twice.
     bad = {name: reason for name, reason in BAD.items() if "leak" not in name}
