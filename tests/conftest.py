@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,11 +31,30 @@ CLASS_NAMES = ("cat", "dog", "owl")
 TINY_SIZE = 32
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+# Files that were collected; and place of a test function -> how many tests of it carry `full`.
+COLLECTED = pytest.StashKey[tuple[frozenset[str], Counter[str]]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of two test processes each takes whole files, whose fixtures are made once, or a pipeline."""
     for item in items:
         if item.get_closest_marker("pipeline") is None:
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+    # Before `-m` leaves out what it does not ask for.
+    places = [str(item.path.relative_to(REPOSITORY / "tests")) for item in items]
+    full = [
+        f"{place}::{item.name.partition('[')[0]}"
+        for place, item in zip(places, items, strict=True)
+        if item.get_closest_marker("full")
+    ]
+    config.stash[COLLECTED] = frozenset(places), Counter(full)
+
+
+@pytest.fixture(scope="session")
+def full_tier(pytestconfig) -> tuple[frozenset[str], Counter[str]]:
+    """Files that were collected, and how many tests of each function run in `tox -e full` alone."""
+    return pytestconfig.stash[COLLECTED]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -56,7 +56,7 @@ def place(tmp_path_factory, make_picture_folder) -> Path:
 
 @pytest.mark.parametrize(
     ("number", "exit_code"),
-    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.full)],
     ids=["term", "int"],
 )
 def test_a_process_that_is_asked_to_stop_saves_and_says_how_to_go_on(place, number, exit_code):
@@ -122,7 +122,7 @@ def read_trials(runs: str, place: Path) -> dict[str, tuple[str, str]]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_search_that_is_killed_goes_on_to_the_same_end(place):
     whole = start(place, *SEARCH, "runs_directory=whole")
     whole.communicate(timeout=PATIENCE_SECONDS)

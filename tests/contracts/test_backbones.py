@@ -45,7 +45,7 @@ def build(name: str, size: int | None = None) -> Backbone:
 
 
 EVERY = [
-    pytest.param(name, marks=[pytest.mark.slow] if name in HEAVY else [])
+    pytest.param(name, marks=[pytest.mark.full] if name in HEAVY else [])
     for name in sorted(BACKBONES)
 ]
 

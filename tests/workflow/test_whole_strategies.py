@@ -71,7 +71,7 @@ def make_hues(root: Path, names: tuple[str, str] = ("red", "blue")) -> Path:
 
 
 TWO_EPOCHS = "strategy.duration=2"
-slow = partial(pytest.param, marks=pytest.mark.slow)
+full = partial(pytest.param, marks=pytest.mark.full)
 EXPLICIT = (
     "strategy.phases=[{name: solved, method: solve}, "
     "{name: all, trainable: [all], duration: 2 epochs}]"
@@ -82,12 +82,12 @@ EXPLICIT = (
     ("name", "overrides", "phases"),
     [
         ("linear_probe", (), ["linear_probe"]),
-        # Those that are slow have a pipeline file too, which every run of the tests runs.
-        slow("top_k", ("strategy.top_blocks=2", TWO_EPOCHS), ["linear_probe", "top_k"]),
+        # Those of the full tier have a pipeline file too.
+        full("top_k", ("strategy.top_blocks=2", TWO_EPOCHS), ["linear_probe", "top_k"]),
         ("lp_ft", ("strategy.probe=trained", TWO_EPOCHS), ["linear_probe", "full"]),
-        slow("gradual", (TWO_EPOCHS,), ["linear_probe", "from_stage2", "from_stem"]),
-        slow("surgical", (TWO_EPOCHS,), ["linear_probe", "surgical"]),
-        slow("bitfit", (TWO_EPOCHS,), ["linear_probe", "bitfit"]),
+        full("gradual", (TWO_EPOCHS,), ["linear_probe", "from_stage2", "from_stem"]),
+        full("surgical", (TWO_EPOCHS,), ["linear_probe", "surgical"]),
+        full("bitfit", (TWO_EPOCHS,), ["linear_probe", "bitfit"]),
         ("phases", (EXPLICIT,), ["solved", "all"]),
     ],
 )
