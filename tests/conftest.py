@@ -174,6 +174,22 @@ def restored_globals() -> Iterator[None]:
     config.disable_op_determinism()
 
 
+@pytest.fixture(scope="module")
+def parity_in_this_process() -> Iterator[None]:
+    """Exports are asked in this process, for modules that are about something else.
+
+    It saves the start of TensorFlow in another one, which tests of the gate itself do not spare.
+    """
+    from kft.serving import parity, parity_worker
+
+    def ask(export: Path, files: Sequence[str]) -> dict[str, np.ndarray]:
+        return parity_worker.answer(str(export), list(files))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parity, "ask_export", ask)
+        yield
+
+
 class ThreadWorkers(Workers):
     """A worker that is a thread: the same words, over a barrier in place of a network."""
 

@@ -73,9 +73,9 @@ def test_mobilenets_look_for_their_exact_size_first_and_for_224_second():
 
 
 def full_where_large(name):
-    """Keras builds the whole model before it asks for weights."""
-    large = ("large", "base", "101", "152", "169", "201", "_b4", "_b5", "_b6", "_b7", "v2_l")
-    large += ("v2_m", "v2_s", "convnext_small", "inception_resnet")
+    """Keras builds the whole model before it asks for weights; siblings are the same code."""
+    large = ("large", "base", "101", "152", "169", "201", "v2_l", "v2_m", "v2_s", "vgg19")
+    large += (*(f"_b{number}" for number in range(1, 8)), "convnext_small", "inception_resnet")
     marks = [pytest.mark.full] if any(part in name for part in large) else []
     return pytest.param(name, marks=marks)
 

@@ -18,6 +18,9 @@ from kft.serving import export_model, is_export, predict_files
 from kft.serving.export import Export
 
 
+pytestmark = pytest.mark.usefixtures("parity_in_this_process")
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")

@@ -19,6 +19,8 @@ from kft.errors import ConfigError
 from kft.training import Display, load_trained
 from kft.workflow import make_plan, train
 
+pytestmark = pytest.mark.usefixtures("parity_in_this_process")
+
 # Of one lightness.
 HUES = {"red": (220, 60, 110), "blue": (60, 220, 110)}
 
