@@ -17,7 +17,6 @@ from kft.heads import make_head
 from kft.serving import export_model, is_export, predict_files
 from kft.serving.export import Export
 
-
 pytestmark = pytest.mark.usefixtures("parity_in_this_process")
 
 
