@@ -26,7 +26,8 @@ class Display:
 
     def stage(self, text: str) -> None:
         """One line about what begins or what was found."""
-        self.console.print(text, markup=False)
+        # Names of files are text, ":cat:" in them too.
+        self.console.print(text, markup=False, emoji=False)
 
     @contextmanager
     def track(self, label: str, total: int = 0) -> Iterator[Callable[..., None]]:
