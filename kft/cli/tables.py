@@ -35,7 +35,7 @@ def show_table(
     *,
     title: str | None = None,
 ) -> None:
-    """Print records: a table on a terminal, tab-separated lines below the headings in a pipe.
+    """Print records, if any: a table on a terminal, tab-separated lines with headings in a pipe.
 
     A table that is too wide folds between words. Where words are too long for that, as paths are,
     each record has its first cell on a line of its own.
@@ -52,6 +52,8 @@ def show_table(
         _write_lines(console, headings, rows)
         return
     cells = [[printable(cell) for cell in row] for row in rows]
+    if not cells:
+        return
     table = _make_table(headings, cells)
     unlimited = console.options.update(max_width=_UNLIMITED)
     if len(headings) == 1 or table.__rich_measure__(console, unlimited).minimum <= console.width:
@@ -62,9 +64,11 @@ def show_table(
 
 def _write_lines(console: Console, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """One line a record, each as soon as it is known."""
-    for row in ([heading.rstrip(">") for heading in headings], *rows):
-        # Rich would turn tabs into blanks.
-        console.file.write("\t".join(map(printable, row)) + "\n")
+    names = [heading.rstrip(">") for heading in headings]
+    for index, row in enumerate(rows):
+        for line in (row,) if index else (names, row):
+            # Rich would turn tabs into blanks.
+            console.file.write("\t".join(map(printable, line)) + "\n")
         console.file.flush()
 
 

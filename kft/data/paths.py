@@ -4,33 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from kft.errors import DataError
-
 # Folders whose real place is remembered; enough for any order that tables come in.
 _REMEMBERED_FOLDERS = 10_000
-
-# `gs://bucket/x`, or what is left of it where a library took it for a path: `gs:/bucket/x`.
-_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/+[^/]")
-
-
-def refuse_remote(path: str) -> None:
-    """Make sure that a path is one of this machine, by its beginning.
-
-    Raises:
-        DataError: It names a scheme, as `gs://` or `https://` do.
-    """
-    scheme = _SCHEME.match(path)
-    if scheme is not None and not os.path.lexists(path):
-        raise DataError(
-            f"kft reads local files only: {path} begins with {scheme[1]}://. Copy the files to a "
-            "disk of this machine, or mount the place as a folder, and name that."
-        )
 
 
 class PathFinder:
