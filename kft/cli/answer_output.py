@@ -8,8 +8,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kft.cli.records import Form, print_csv, print_records
-from kft.cli.tables import make_console, printable, show_table
+from kft.cli.tables import make_console, show_table
 from kft.data.splits import Quarantined
+from kft.printing import printable
 
 if TYPE_CHECKING:
     from kft.serving import Answer
@@ -41,7 +42,7 @@ class Report:
     def say_ignored(self, ignored: Mapping[str, int]) -> None:
         """Count what lies in folders and is no picture."""
         if ignored:
-            counted = ", ".join(f"{count:,} {printable(why)}" for why, count in ignored.items())
+            counted = "; ".join(f"{why}: {count:,}" for why, count in sorted(ignored.items()))
             self._display.stage(f"Ignored: {counted}")
 
     def add_remark(self, file: str, words: tuple[str, ...]) -> None:
@@ -74,7 +75,7 @@ class Report:
     def say_rest(self) -> None:
         """Count the remarks that were not shown."""
         for word, count in self._more.most_common():
-            self._display.stage(f"and {count:,} more: {word}")
+            self._display.stage(f"and of {count:,} more: {word}")
 
 
 def show_answers(outcomes: Iterable[Outcome], top: int | None, form: Form) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from kft.cli.records import Form, Record, print_csv, print_document
-from kft.cli.tables import make_console, printable, show_pairs, show_table
+from kft.cli.tables import make_console, show_pairs, show_table
+from kft.printing import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kft.cli.records import Form, print_csv, print_document
-from kft.cli.tables import make_console, printable, show_table
+from kft.cli.tables import make_console, show_table
 from kft.data import SPLIT_NAMES, Splits
+from kft.printing import printable
 from kft.workflow import describe_data
 
 if TYPE_CHECKING:

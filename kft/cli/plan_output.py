@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from kft.cli.records import Form, Record, print_csv, print_document
-from kft.cli.tables import make_console, printable, show_pairs, show_paragraph, show_table
+from kft.cli.tables import make_console, show_pairs, show_paragraph, show_table
+from kft.printing import printable
 
 if TYPE_CHECKING:
     from kft.measuring import Choice

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import click
 
-from kft.cli.tables import printable
+from kft.printing import printable
 
 Form = Literal["text", "json", "csv"]
 Record = Mapping[str, Any]

@@ -9,8 +9,11 @@ import click
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
+
+from kft.printing import printable
 
 _GAP = 3
 _INDENT = 4
@@ -37,8 +40,8 @@ def show_table(
 ) -> None:
     """Print records, if any: a table on a terminal, tab-separated lines with headings in a pipe.
 
-    A table that is too wide folds between words. Where words are too long for that, as paths are,
-    each record has its first cell on a line of its own.
+    A table that is too wide folds. Where it is too wide for the words of its first column, as
+    those of paths are, each record has its first cell on a line of its own.
 
     Args:
         console: Of `make_console`.
@@ -55,11 +58,10 @@ def show_table(
     if not cells:
         return
     table = _make_table(headings, cells)
-    unlimited = console.options.update(max_width=_UNLIMITED)
-    if len(headings) == 1 or table.__rich_measure__(console, unlimited).minimum <= console.width:
-        console.print(table)
-    else:
+    if _has_long_names(console, table, cells):
         _print_stacked(console, headings, cells)
+    else:
+        console.print(table)
 
 
 def _write_lines(console: Console, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -85,6 +87,18 @@ def _make_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def _has_long_names(console: Console, table: Table, rows: Sequence[Sequence[str]]) -> bool:
+    """Whether it is the first column for which a table does not fit without folding words."""
+    unlimited = console.options.update(max_width=_UNLIMITED)
+    if Measurement.get(console, unlimited, table).minimum <= console.width:
+        return False
+    name, *others = (
+        max(cell_len(word) for cell in column for word in (*cell.split(), ""))
+        for column in zip(*rows, strict=True)
+    )
+    return bool(others) and name >= max(others)
 
 
 def _print_stacked(
@@ -135,11 +149,3 @@ def show_remark(console: Console, text: str) -> None:
         console.print(text, soft_wrap=True)
     else:
         click.echo(text, err=True)
-
-
-def printable(text: str) -> str:
-    """The text, with what would move the cursor or is no letter at all written out."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
