@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "kft"
 ORDER = (
     ("__init__",),
     ("errors",),
-    ("registry", "linear", "notices", "garbage", "machine", "workers"),
+    ("registry", "linear", "notices", "printing", "garbage", "machine", "workers"),
     ("config",),
     ("runs",),
     ("data", "backbones", "heads"),
@@ -34,7 +34,7 @@ DATA_ORDER = (
     ("refusing",),
     ("input", "sources", "splitting"),
     ("gate",),
-    ("decoded", "gallery", "loading"),
+    ("decoded", "file_patterns", "gallery", "loading"),
 )
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -10,6 +10,7 @@ import click
 
 from kft import __version__
 from kft.errors import KftError
+from kft.printing import printable_lines
 
 VERBS = (
     "train",
@@ -88,7 +89,8 @@ class Verbs(click.Group):
 def _leave(ctx: click.Context, message: str, exit_code: int, error: BaseException) -> None:
     if ctx.params.get("debug"):
         raise error
-    click.echo(message, err=True)
+    # What a file holds, such as a column's name, is not to reach the terminal raw.
+    click.echo(printable_lines(message), err=True)
     ctx.exit(exit_code)
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from kft.cli.options import overrides_argument, trust_option, with_options
+from kft.cli.options import form_options, overrides_argument, trust_option, with_options
+
+if TYPE_CHECKING:
+    from kft.cli.records import Form
 
 
 @click.command("measure", short_help="Find the fastest settings for this machine and model.")
@@ -18,13 +23,13 @@ from kft.cli.options import overrides_argument, trust_option, with_options
     show_default=True,
     help="Time that it may take.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
+@form_options
 def command(
     source: str | None,
     overrides: tuple[str, ...],
     trust: bool,
     seconds: float,
-    as_json: bool,
+    form: Form,
 ) -> None:
     """Find the fastest settings for this machine and model.
 
@@ -44,7 +49,7 @@ def command(
     from pathlib import Path
 
     from kft.config import load_pipeline
-    from kft.measuring import measure, to_json
+    from kft.measuring import measure
 
     if source is not None and "=" in source and not Path(source).exists():
         overrides = (source, *overrides)
@@ -55,9 +60,6 @@ def command(
         click.echo(text, err=True)
 
     measured = measure(pipeline, say, budget_seconds=seconds)
-    if as_json:
-        click.echo(to_json(measured))
-        return
     from kft.cli.measure_output import show_measured
 
-    show_measured(measured, pipeline)
+    show_measured(measured, pipeline, form)

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from kft.cli.output import make_console, make_table, show_pairs
+from kft.cli.records import Form, print_csv, print_document
+from kft.cli.tables import make_console, show_pairs, show_table
 
 if TYPE_CHECKING:
     from kft.config import Pipeline
     from kft.measuring import Measured, Trial
 
 
-def show_measured(measured: Measured, pipeline: Pipeline) -> None:
-    """A line a trial, then the choices."""
+def show_measured(measured: Measured, pipeline: Pipeline, form: Form) -> None:
+    """A record a trial, then the choices; in JSON all of it."""
+    if form == "json":
+        print_document(asdict(measured))
+    elif form == "csv":
+        print_csv(map(asdict, measured.trials))
+    else:
+        _show_text(measured, pipeline)
+
+
+def _show_text(measured: Measured, pipeline: Pipeline) -> None:
     from kft.measuring import find_record
 
     console = make_console()
     console.print(f"\n{measured.backbone}\n{measured.machine}", soft_wrap=True)
-    table = make_table("tried", "batch>", "examples/s>", "ratio>", "memory>", "")
-    for trial in measured.trials:
-        table.add_row(
+    rows = (
+        (
             trial.candidate.partition("batch ")[0] or "batch size",
             str(trial.batch_size),
             "" if trial.examples_per_second is None else f"{trial.examples_per_second:.1f}",
@@ -27,7 +37,9 @@ def show_measured(measured: Measured, pipeline: Pipeline) -> None:
             _format_memory(trial),
             _remark(trial, measured),
         )
-    console.print(table)
+        for trial in measured.trials
+    )
+    show_table(console, ("tried", "batch>", "examples/s>", "ratio>", "memory>", ""), rows)
     if measured.is_empty:
         console.print(
             f"Nothing could be measured in {measured.seconds:.0f} s, so nothing is remembered. "

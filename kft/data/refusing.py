@@ -8,6 +8,7 @@ from typing import Literal
 
 from kft.data.splits import Quarantined
 from kft.errors import DataError
+from kft.printing import printable
 
 _SHOWN = 10
 
@@ -68,7 +69,7 @@ def _describe(bad: Quarantined) -> str:
     is_named = Path(bad.path).name in bad.name
     line = f"{bad.name}: {bad.reason}" if is_named else f"{bad.name} ({bad.path}): {bad.reason}"
     # A name may hold a newline or worse, which is not to reach the terminal.
-    return line if line.isprintable() else ascii(line)[1:-1]
+    return printable(line)
 
 
 def list_first(problems: Sequence[str]) -> str:

@@ -15,7 +15,6 @@ from kft.measuring.record import (
     describe_choices,
     find_record,
     load_measured,
-    to_json,
 )
 
 WORTH_MEASURING_SECONDS = 20 * 60.0
@@ -40,5 +39,4 @@ __all__ = [
     "is_worth_measuring",
     "load_measured",
     "measure",
-    "to_json",
 ]

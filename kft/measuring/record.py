@@ -241,8 +241,3 @@ def describe_choices(pipeline: Pipeline, measured: Measured | None) -> tuple[Cho
         is_unmeasured = given == "auto" and measured is None
         choices.append(Choice(f"training.{name}", value, origin, is_unmeasured))
     return tuple(choices)
-
-
-def to_json(measured: Measured) -> str:
-    """The record as text."""
-    return json.dumps(asdict(measured), indent=2, ensure_ascii=False)

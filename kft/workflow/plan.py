@@ -268,8 +268,8 @@ def describe_data(splits: Splits) -> list[str]:
         ("Noticed", splits.noticed),
     ):
         if counts_by_word:
-            words = ", ".join(f"{count} {word}" for word, count in sorted(counts_by_word.items()))
-            lines.append(f"{title}: {words}")
+            counted = sorted(counts_by_word.items())
+            lines.append(f"{title}: {'; '.join(f'{word}: {count}' for word, count in counted)}")
     if splits.quarantined:
         lines += ["Quarantined:", *list_bad(splits.quarantined).splitlines()]
     return lines

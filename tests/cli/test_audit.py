@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from kft.cli.audit_output import printable
 from kft.cli.main import main
+from kft.printing import printable
 
 SMALL = ("backbone.name=small_cnn", "backbone.weights=random", "backbone.input_size=32")
 ROOT = Path(__file__).parents[2]

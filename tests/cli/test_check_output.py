@@ -32,7 +32,7 @@ def sentences(phase, *arguments, **options):
 
 
 def table(phase, rows):
-    console = Console(width=80, no_color=True, file=io.StringIO())
+    console = Console(width=80, force_terminal=True, color_system=None, file=io.StringIO())
     show_block_table(console, phase, rows)
     return console.file.getvalue().splitlines()
 

@@ -1,10 +1,11 @@
 """`kft measure` prints what was tried, what was chosen, and how to have it otherwise."""
 
+import io
 import json
-import shutil
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from kft.cli.main import main
 from kft.measuring import Measured, Trial
@@ -64,9 +65,12 @@ def test_a_setting_in_force_that_is_not_auto_is_told(asked):
 
 
 def test_it_fits_a_terminal_of_eighty_columns(asked, monkeypatch):
-    monkeypatch.setattr(shutil, "get_terminal_size", lambda *args: (80, 24))
-    monkeypatch.setattr("kft.cli.output.PIPED_WIDTH", 80)
-    printed = run()
+    terminal = Console(
+        width=80, force_terminal=True, color_system=None, file=io.StringIO(), markup=False
+    )
+    monkeypatch.setattr("kft.cli.measure_output.make_console", lambda: terminal)
+    run()
+    printed = terminal.file.getvalue()
     table = printed[printed.index("tried") : printed.index("training.precision")]
     assert max(map(len, table.splitlines())) <= 80
     assert "213.1" in table
