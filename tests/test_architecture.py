@@ -20,7 +20,7 @@ ORDER = (
     ("features",),
     ("strategies", "objectives"),
     ("training",),
-    ("evaluation", "measuring", "planning", "serving"),
+    ("evaluation", "timing", "planning", "serving"),
     ("workflow",),
     ("finished", "tuning", "rate_finding", "auditing", "launching"),
     ("demo", "doctor"),

@@ -105,7 +105,7 @@ def clear_command(room: str | None, key: str | None, yes: bool) -> None:
     """Remove all entries, those of one ROOM, or those of it whose name begins with KEY.
 
     Entries in use stay. Two rooms are spared unless they are named: `unpacked`, since its
-    records do not tell whether they are in use, and `measured`, what `kft measure` found.
+    records do not tell whether they are in use, and `measured`, what `kft benchmark` found.
 
     \b
     Examples:

@@ -58,7 +58,7 @@ def command(
     from kft.cli.plan_output import show_plan
     from kft.cli.startup import start_tensorflow
     from kft.config import load_pipeline
-    from kft.measuring import describe_choices, load_measured
+    from kft.timing import describe_choices, load_measured
 
     pipeline = load_pipeline(source, with_options(overrides, trust=trust, on_bad=on_bad))
     start_tensorflow(pipeline)

@@ -25,12 +25,14 @@ VERBS = (
     "data",
     "audit",
     "find-lr",
-    "measure",
+    "benchmark",
     "runs",
     "backbones",
     "cache",
     "doctor",
 )
+# Verbs of earlier versions -> what they are called now.
+RENAMED = {"measure": "benchmark"}
 INTERRUPTED = 130
 
 
@@ -57,6 +59,8 @@ class Verbs(click.Group):
         if args and args[0] not in VERBS and not args[0].startswith("-"):
             from kft.registry import suggest
 
+            if args[0] in RENAMED:
+                ctx.fail(f"`kft {args[0]}` is now `kft {RENAMED[args[0]]}`.")
             ctx.fail(f"no such command {args[0]!r}. {suggest(args[0], VERBS)}")
         return super().resolve_command(ctx, args)
 

@@ -14,9 +14,9 @@ from kft.cli.tables import make_console, show_pairs, show_paragraph, show_table
 from kft.printing import printable
 
 if TYPE_CHECKING:
-    from kft.measuring import Choice
     from kft.planning import BlockRow, PhaseForecast
     from kft.strategies import Phase
+    from kft.timing import Choice
     from kft.workflow import Plan
 
 
@@ -120,7 +120,7 @@ def _show_text(plan: Plan, choices: Sequence[Choice], forecasts: Sequence[PhaseF
 
 def _show_choices(console: Console, choices: Sequence[Choice], forecast_seconds: float) -> None:
     """The values in force, and whether measuring would pay."""
-    from kft.measuring import is_worth_measuring
+    from kft.timing import is_worth_measuring
 
     console.print("\nChoices for this machine\n")
     width = max(len(choice.value) for choice in choices)
@@ -129,7 +129,7 @@ def _show_choices(console: Console, choices: Sequence[Choice], forecast_seconds:
         console.print()
         show_paragraph(
             console,
-            "The forecast is long enough for measuring to pay: run `kft measure` with the same "
+            "The forecast is long enough for measuring to pay: run `kft benchmark` with the same "
             "settings first.",
         )
 

@@ -1,4 +1,4 @@
-"""What `kft measure` prints: the trials, what was chosen, and how to have it otherwise."""
+"""The output of `kft benchmark`: what was timed, what was chosen, and how to override it."""
 
 from __future__ import annotations
 
@@ -10,36 +10,37 @@ from kft.cli.tables import make_console, show_pairs, show_table
 
 if TYPE_CHECKING:
     from kft.config import Pipeline
-    from kft.measuring import Measured, Trial
+    from kft.timing import Measured, Timing
 
 
 def show_measured(measured: Measured, pipeline: Pipeline, form: Form) -> None:
-    """A record a trial, then the choices; in JSON all of it."""
+    """A record per timing, then the choices; in JSON all of it."""
     if form == "json":
         print_document(asdict(measured))
     elif form == "csv":
-        print_csv(map(asdict, measured.trials))
+        print_csv(map(asdict, measured.timings))
     else:
         _show_text(measured, pipeline)
 
 
 def _show_text(measured: Measured, pipeline: Pipeline) -> None:
-    from kft.measuring import find_record
+    from kft.timing import find_record
 
     console = make_console()
     console.print(f"\n{measured.backbone}\n{measured.machine}", soft_wrap=True)
     rows = (
         (
-            trial.candidate.partition("batch ")[0] or "batch size",
-            str(trial.batch_size),
-            "" if trial.examples_per_second is None else f"{trial.examples_per_second:.1f}",
-            "" if trial.ratio is None else f"{trial.ratio:.2f}",
-            _format_memory(trial),
-            _remark(trial, measured),
+            timing.precision,
+            "yes" if timing.jit_compile else "no",
+            str(timing.batch_size),
+            *_format_speed(timing, measured),
+            "" if timing.peak_bytes is None else f"{timing.peak_bytes / 1e9:.1f} GB",
+            timing.note or ("chosen" if _is_chosen(timing, measured) else ""),
         )
-        for trial in measured.trials
+        for timing in measured.timings
     )
-    show_table(console, ("tried", "batch>", "examples/s>", "ratio>", "memory>", ""), rows)
+    headings = ("precision", "XLA", "batch>", "examples/s>", "ratio>", "memory>", "")
+    show_table(console, headings, rows)
     if measured.is_empty:
         console.print(
             f"Nothing could be measured in {measured.seconds:.0f} s, so nothing is remembered. "
@@ -60,16 +61,17 @@ def _show_text(measured: Measured, pipeline: Pipeline) -> None:
 
 def _describe_settings(measured: Measured, pipeline: Pipeline) -> list[tuple[str, str]]:
     """Each setting with its measured value, and what a run takes where that is not `auto`."""
-    from kft.measuring import describe_choices
+    from kft.timing import describe_choices
 
     values = {
         "precision": measured.precision,
         "jit_compile": str(measured.jit_compile).lower(),
-        "threads": str(measured.threads),
         "global_batch_size": str(measured.batch_size),
     }
     rows = []
     for choice in describe_choices(pipeline, measured):
+        if choice.setting == "training.threads":
+            continue
         value = values[choice.setting.rpartition(".")[2]]
         if choice.value != value:
             value += f"  (a run takes {choice.value}, unless {choice.setting}=auto)"
@@ -77,19 +79,17 @@ def _describe_settings(measured: Measured, pipeline: Pipeline) -> list[tuple[str
     return rows
 
 
-def _format_memory(trial: Trial) -> str:
-    return "" if trial.peak_bytes is None else f"{trial.peak_bytes / 1e9:.1f} GB"
+def _format_speed(timing: Timing, measured: Measured) -> tuple[str, str]:
+    """Examples per second, also in units of the first timing."""
+    speed = timing.examples_per_second
+    if speed is None:
+        return "", ""
+    first = next(t.examples_per_second for t in measured.timings if t.examples_per_second)
+    return f"{speed:.1f}", f"{speed / first:.2f}"
 
 
-def _remark(trial: Trial, measured: Measured) -> str:
-    """Why there is no figure, or that this is what was chosen."""
-    if trial.note:
-        return trial.note
-    settings = (trial.precision, trial.threads)
-    if settings != (measured.precision, measured.threads):
-        return ""
-    if trial.jit_compile:
-        return "chosen" if measured.jit_compile else ""
-    if trial.candidate.startswith("batch"):
-        return "chosen" if trial.batch_size == measured.batch_size else ""
-    return "chosen"
+def _is_chosen(timing: Timing, measured: Measured) -> bool:
+    """Whether a timing is that of the settings, or of the default that their batch was found in."""
+    return timing.batch_size == measured.batch_size and (
+        (timing.precision, timing.jit_compile) == (measured.precision, measured.jit_compile)
+    )

@@ -1,4 +1,4 @@
-"""`kft measure`."""
+"""`kft benchmark`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kft.cli.records import Form
 
 
-@click.command("measure", short_help="Find the fastest settings for this machine and model.")
+@click.command("benchmark", short_help="Find the fastest settings for this machine and model.")
 @click.argument("source", metavar="[DATA|PIPELINE.yaml]", required=False)
 @overrides_argument
 @trust_option
@@ -33,23 +33,23 @@ def command(
 ) -> None:
     """Find the fastest settings for this machine and model.
 
-    Times training steps of the backbone in float32 and bfloat16, with fewer
-    threads, at several batch sizes and with XLA; no data is read. The result
-    is remembered: from then on it is what `auto` means in training.precision,
-    jit_compile, threads and global_batch_size.
+    Times training steps of the backbone at several batch sizes, in float32 and
+    bfloat16, and with XLA; no data is read. The result is remembered: from then
+    on it is what `auto` means in training.precision, jit_compile and
+    global_batch_size.
 
     Takes the arguments of `kft train`, or settings alone.
 
     \b
     Examples:
-      kft measure
-      kft measure backbone.name=resnet50 backbone.input_size=160
-      kft measure pipelines/lp_ft.yaml --json
+      kft benchmark
+      kft benchmark backbone.name=resnet50 backbone.input_size=160
+      kft benchmark pipelines/lp_ft.yaml --json
     """
     from pathlib import Path
 
     from kft.config import load_pipeline
-    from kft.measuring import measure
+    from kft.timing import benchmark
 
     if source is not None and "=" in source and not Path(source).exists():
         overrides = (source, *overrides)
@@ -59,7 +59,7 @@ def command(
     def say(text: str) -> None:
         click.echo(text, err=True)
 
-    measured = measure(pipeline, say, budget_seconds=seconds)
-    from kft.cli.measure_output import show_measured
+    measured = benchmark(pipeline, say, budget_seconds=seconds)
+    from kft.cli.benchmark_output import show_measured
 
     show_measured(measured, pipeline, form)
