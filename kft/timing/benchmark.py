@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -134,8 +135,9 @@ def _time_in_child(pipeline: Pipeline, budget_seconds: float) -> Iterator[Timing
         timer.start()
         try:
             assert child.stdin is not None and child.stdout is not None
-            child.stdin.write(json.dumps(_request(pipeline)) + "\n")
-            child.stdin.close()
+            # One that died at once says so below.
+            with suppress(BrokenPipeError), child.stdin:
+                child.stdin.write(json.dumps(_request(pipeline)) + "\n")
             for line in child.stdout:
                 answer = json.loads(line)
                 if "refused" in answer:
