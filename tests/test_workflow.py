@@ -17,6 +17,8 @@ from kft.serving import ask_export
 from kft.training import Display, load_trained
 from kft.workflow import train
 
+pytestmark = pytest.mark.usefixtures("parity_in_this_process")
+
 SETTINGS = (
     "backbone.name=small_cnn",
     "backbone.weights=random",

@@ -156,9 +156,9 @@ class FeaturesConfig(Section):
     without_views: Literal["refuse", "compute"] = "refuse"
     """What to do with a frozen part under augmentation where `views` is 0."""
     dtype: Literal["auto", "float32", "float16"] = "auto"
-    """Of the stored numbers; `auto` halves large feature maps where a probe loses nothing."""
-    engine: Literal["auto", "keras", "folded", "litert", "openvino", "openvino_bfloat16"] = "auto"
-    """What computes them; `auto` measures, where there are enough examples for it to pay."""
+    """Of the stored numbers; `auto` halves large feature maps where rounding hardly shows."""
+    engine: Literal["auto", "keras", "litert", "openvino"] = "auto"
+    """What computes them; `auto`: LiteRT where there are many examples, else Keras."""
     limit_gigabytes: Annotated[float, Field(gt=0.0)] = 20.0
     """Size of the cache folder; what was used least recently makes room."""
 

@@ -17,6 +17,8 @@ from kft.heads import make_head
 from kft.serving import ExportedModel, export_model, is_export
 from kft.serving.export import Export
 
+pytestmark = pytest.mark.usefixtures("parity_in_this_process")
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
