@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from kft.config import DataConfig, FoldersConfig
 from kft.config.split_section import SplitConfig
@@ -16,7 +17,12 @@ from kft.data import SPLIT_NAMES, Examples, Splits, load_splits, write_quarantin
 from kft.data.gate.checking import check_files
 from kft.data.gate.inspection import Checked, to_be_read
 from kft.data.input.pipeline import make_dataset
-from kft.data.input.pixels import translate_read_errors
+from kft.data.input.pixels import (
+    Decoder,
+    read_pixels,
+    refuse_changed,
+    translate_read_errors,
+)
 from kft.data.splits import Quarantined
 from kft.errors import DataError, RunError
 from kft.evaluation import Predictor, evaluate
@@ -225,13 +231,25 @@ def _load_model(path: Path, num_files: int) -> tuple[_Ask, DataConfig]:
     def ask(examples: Examples) -> list[Answer]:
         with translate_read_errors(examples, decoder):
             outputs = predictor(
-                make_dataset(examples, decoder, batch_size=PREDICTION_BATCH_SIZE),
+                _read_batches(examples, decoder),
                 num_examples=len(examples),
                 progress=lambda done, total: None,
             )
         return answers_from_outputs(examples.ids, outputs, head.class_names, head.target_kind)
 
     return ask, trained.pipeline.data
+
+
+def _read_batches(examples: Examples, decoder: Decoder) -> Iterator[tf.Tensor]:
+    """Pixels float32 (batch, height, width, 3), by one graph for all pieces.
+
+    A data set of tf.data for each piece would leave its graph in memory.
+    """
+    for start in range(0, len(examples), PREDICTION_BATCH_SIZE):
+        batch = examples.take(range(start, min(start + PREDICTION_BATCH_SIZE, len(examples))))
+        pixels = read_pixels(tf.constant(batch.paths), decoder)
+        refuse_changed(batch)
+        yield tf.cast(pixels, tf.float32)
 
 
 def _predict_pieces(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,7 @@ class Predictor:
 
     def __call__(
         self,
-        batches: tf.data.Dataset,
+        batches: Iterable[tf.Tensor | tuple[tf.Tensor, ...]],
         *,
         num_examples: int,
         progress: Callable[[int, int], None],

@@ -98,7 +98,7 @@ def test_the_numbers_add_up(trained, folder):
     )
     assert expected in said
     for reason in IGNORED.values():
-        assert f"1 {reason}" in said
+        assert f"{reason}: 1" in said
 
 
 def test_what_was_converted_or_is_worth_a_word_is_counted(trained):
