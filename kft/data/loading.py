@@ -68,6 +68,7 @@ def load_splits(
         quarantined=found.quarantined,
         repaired=admitted.count_repaired(),
         noticed=admitted.count_noticed(),
+        notes=found.notes,
     )
 
 

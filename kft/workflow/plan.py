@@ -270,6 +270,7 @@ def describe_data(splits: Splits) -> list[str]:
         if counts_by_word:
             words = ", ".join(f"{count} {word}" for word, count in sorted(counts_by_word.items()))
             lines.append(f"{title}: {words}")
+    lines += [f"Note: {note}" for note in splits.notes]
     if splits.quarantined:
         lines += ["Quarantined:", *list_bad(splits.quarantined).splitlines()]
     return lines

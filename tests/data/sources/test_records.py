@@ -391,8 +391,8 @@ def test_a_prepared_tfds_data_set_is_read(tfds_folder, no_network):
     for path, target in zip(splits.holdout.paths, splits.holdout.targets, strict=True):
         assert np.asarray(Image.open(path))[0, 0, 0] == target
     assert load_splits(DataConfig(path=str(tfds_folder))).fingerprint == splits.fingerprint
-    records = RecordConfig(label_feature="age")
-    assert find_tfds(DataConfig(path="tfds:toy", records=records)).target_kind == "number"
+    ages = DataConfig(path="tfds:toy", records=RecordConfig(label_feature="age"), target="number")
+    assert find_tfds(ages).examples.targets.max() == 9.0
 
 
 def test_a_tfds_data_set_that_is_not_prepared_is_refused_without_a_network(tfds_folder, no_network):
