@@ -12,6 +12,7 @@ from kft.data.gate.admitting import admit
 from kft.data.gate.checking import compute_fingerprint
 from kft.data.splits import Progress, Splits
 from kft.data.splitting.split import describe_origin, split_examples
+from kft.data.splitting.unjudged import describe_unjudged
 from kft.errors import DataError
 from kft.registry import Registry
 
@@ -68,7 +69,7 @@ def load_splits(
         quarantined=found.quarantined,
         repaired=admitted.count_repaired(),
         noticed=admitted.count_noticed(),
-        notes=found.notes,
+        notes=(*found.notes, *describe_unjudged(parts, found.target_kind, found.class_names)),
     )
 
 

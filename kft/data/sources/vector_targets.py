@@ -97,7 +97,7 @@ def understand_vectors(vectors: Vectors, target: str) -> Targets:
     kind = _choose_kind(vectors) if target == "auto" else target
     if kind == "number":
         return Targets("number", vectors.names, _to_float32(vectors))
-    _refuse_absent(vectors, "class" if kind == "class" else "label")
+    _refuse_absent(vectors)
     if kind == "labels":
         return Targets("labels", vectors.names, vectors.values.astype(np.float32))
     return _read_one_hot(vectors, is_said=target == "class")
@@ -166,11 +166,11 @@ def _make_one_hot_error(vectors: Vectors, is_one_hot: np.ndarray) -> DataError:
     )
 
 
-def _refuse_absent(vectors: Vectors, word: str) -> None:
+def _refuse_absent(vectors: Vectors) -> None:
     for name, is_used in zip(vectors.names, (vectors.values == 1.0).any(axis=0), strict=True):
         if not is_used:
             raise DataError(
-                f"{vectors.source}: {word} {name!r} is 0 in every {vectors.unit}, so it cannot be "
+                f"{vectors.source}: label {name!r} is 0 in every {vectors.unit}, so it cannot be "
                 "learned. Remove it from the labels (for a table: data.table.label_columns)."
             )
 

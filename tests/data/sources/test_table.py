@@ -139,7 +139,7 @@ def test_columns_of_zeros_and_ones_give_labels(write_table):
 
 
 def test_several_columns_of_numbers_give_numbers(write_table):
-    table = write_table("file,x,y\np0.png,0.5,1\np1.png,3,7.25\n")
+    table = write_table("file,x,y\np0.png,0.5,2\np1.png,3,7.25\n")
     found = find(table, label_columns=("x", "y"))
     assert (found.target_kind, found.notes) == ("number", ())
     assert found.examples.targets.dtype == np.float32
@@ -357,7 +357,7 @@ def test_targets_that_cannot_be_learned_are_refused(write_table):
     table = write_table("path,a,b\np0.png,1,0\np1.png,1,0\n")
     assert re.search("label 'b' is 0 in every line", refusal(table, label_columns=("a", "b")))
     assert re.search(
-        "class 'b' is 0 in every line", refusal(table, target="class", label_columns=("a", "b"))
+        "label 'b' is 0 in every line", refusal(table, target="class", label_columns=("a", "b"))
     )
     huge = write_table("path,label\np0.png,1e300\np1.png,1\n")
     assert re.search("beyond the range of float32", refusal(huge, target="number"))
