@@ -61,13 +61,13 @@ def _describe_words(fields: Sequence[NumberField]) -> Iterator[str]:
     total = sum((field.word_counts for field in fields), Counter())
     for pair, count in sorted(total.items()):
         columns = listed([field.column for field in fields if pair in field.word_counts])
-        yield f"{count:,} cells {pair} in {columns} read as 1 and 0."
+        yield f"{count:,} cell{'s' * (count != 1)} {pair} in {columns} read as 1 and 0."
     for field in fields:
-        ways = [f"{pair} ({count:,} cells)" for pair, count in sorted(field.word_counts.items())]
+        ways = [f"{pair} ({count:,})" for pair, count in sorted(field.word_counts.items())]
         if field.number_count and ways:
-            ways.append(f"numbers ({field.number_count:,} cells)")
+            ways.append(f"numbers ({field.number_count:,})")
         if len(ways) > 1:
-            yield f"column {field.column!r} mixes {' and '.join(ways)}."
+            yield f"column {field.column!r} mixes cells of {', '.join(ways)}."
 
 
 def _refuse_mostly_numbers(
