@@ -69,8 +69,9 @@ def _describe(bad: Quarantined) -> tuple[str, str]:
     """Name and reason, both printable: a name may hold a newline or worse."""
     is_named = Path(bad.path).name in bad.name
     name = bad.name if is_named else f"{bad.name} ({bad.path})"
-    return _make_printable(name), _make_printable(bad.reason)
+    return make_printable(name), make_printable(bad.reason)
 
 
-def _make_printable(text: str) -> str:
+def make_printable(text: str) -> str:
+    """Text from files as it is, or with escapes where something in it is not to be printed."""
     return text if text.isprintable() else ascii(text)[1:-1]

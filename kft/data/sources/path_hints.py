@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from collections import Counter
@@ -9,10 +10,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from kft.config.loading import parse_yaml
 from kft.config.schema import TableConfig
 from kft.data.found import IMAGE_ENDINGS, readable
+from kft.data.refusing import make_printable
 from kft.data.sources.table_paths import KEPT_MISSING, TablePaths
-from kft.errors import DataError
+from kft.errors import ConfigError, DataError
 
 # The search is for a hint: it is to end at once on any disk.
 _SAMPLES = 20
@@ -60,18 +63,23 @@ def describe_remedy(missing: Sequence[str], folder: Path, config: TableConfig) -
     file = next(file for other, file in hits if other == remedy)
     shown = readable(file)
     if remedy is None:
-        return f"{shown} exists, whose name differs. Write the paths as the files are named."
+        return make_printable(
+            f"{shown} exists, whose name differs. Write the paths as the files are named."
+        )
     found = _count_found(missing, folder, config, remedy)
     many = f"the first {KEPT_MISSING:,}" if len(missing) == KEPT_MISSING else f"{len(missing):,}"
-    return (
+    return make_printable(
         f"{shown} exists: {remedy.describe(config)} (finds {found:,} of {many} missing pictures)."
     )
 
 
 def _quote(value: str) -> str:
     """A value that the shell, and YAML behind it, read as this text."""
-    is_text = not value.replace(".", "").isdigit()
-    return shlex.quote(value if is_text else f'"{value}"')
+    try:
+        is_text = parse_yaml(value, "a hint") == value
+    except ConfigError:
+        is_text = False
+    return shlex.quote(value if is_text else json.dumps(value, ensure_ascii=False))
 
 
 def _count_found(missing: Sequence[str], folder: Path, config: TableConfig, remedy: _Remedy) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from kft.config.schema import DataConfig
 from kft.data.found import Found, listed, readable
-from kft.data.refusing import refuse_bad
+from kft.data.refusing import make_printable, refuse_bad
 from kft.data.sources.path_hints import describe_remedy
 from kft.data.sources.table_columns import Columns, choose_columns
 from kft.data.sources.table_fields import BadCellError, TimeField
@@ -163,7 +163,8 @@ class _Rows:
     def describe(self, place: int) -> str:
         """Where the row stands that is at a place of `values`, and its id."""
         kept = [i for i in range(len(self._numbers)) if i not in self._contradicted]
-        return f"{self._name_line(self._numbers[kept[place]])}: {readable(self.ids[place])}"
+        line = self._name_line(self._numbers[kept[place]])
+        return make_printable(f"{line}: {readable(self.ids[place])}")
 
     def make_paths(self, ids: Sequence[str]) -> tuple[str, ...]:
         """The paths of ids, which the rows then forget: both at once would be the most memory."""

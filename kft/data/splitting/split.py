@@ -116,9 +116,8 @@ def _make_cut(found: Found, config: DataConfig, groups: Sequence[str] | None) ->
     elif not shares:
         return None
     grouping = None if groups is None else name_grouping(split)
-    return Cut(
-        shares, config.split_seed, split.folds, split.fold, grouping, split.rare == "keep_in_train"
-    )
+    keeps_rare = split.rare == "keep_in_train"
+    return Cut(shares, config.split_seed, split.folds, split.fold, grouping, keeps_rare=keeps_rare)
 
 
 def _find_units(

@@ -458,6 +458,28 @@ def test_unlabelled_tfds_examples_are_not_given_the_last_class(write_tfds):
     }
 
 
+def test_a_tfds_sequence_of_classes_is_labels_though_each_example_has_one(tmp_path, no_network):
+    import tensorflow_datasets as tfds
+
+    tfds.disable_progress_bar()
+    label = tfds.features.Sequence(tfds.features.ClassLabel(names=["wasp", "ant"]))
+    examples = {"image": np.zeros((2, 8, 9, 3), np.uint8), "label": [[0], [1]]}
+    builder = tfds.dataset_builders.store_as_tfds_dataset(
+        name="tags",
+        version="1.0.0",
+        features=tfds.features.FeaturesDict(
+            {"image": tfds.features.Image(shape=(None, None, 3)), "label": label}
+        ),
+        split_datasets={"train": tf.data.Dataset.from_tensor_slices(examples)},
+        data_dir=tmp_path / "tfds",
+    )
+    found = find_tfds(DataConfig(path=str(builder.data_path)))
+    assert (found.target_kind, found.notes) == ("labels", ())
+    assert sorted(found.examples.targets.tolist()) == [[0.0, 1.0], [1.0, 0.0]]
+    one_hot = find_tfds(DataConfig(path=str(builder.data_path), target="class"))
+    assert one_hot.class_names == ("ant", "wasp")
+
+
 def test_a_tfds_feature_that_is_no_picture_is_refused(tfds_folder):
     records = RecordConfig(image_feature="age")
     with pytest.raises(DataError, match=r"feature 'age' is no picture"):
