@@ -78,7 +78,7 @@ class TablePaths:
         if len(self.missing) < KEPT_MISSING:
             self.missing.append(written)
         # Of a path that leads nowhere it does not matter that it leads out of the folder.
-        is_outside = not (place.problem or "").startswith((_NO_FILE, "cannot be looked at"))
+        is_outside = place.problem.startswith("lies outside")
         return place._replace(problem=_NO_FILE) if is_outside else place
 
     def _look(self, written: str) -> Place:
