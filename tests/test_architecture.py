@@ -29,7 +29,7 @@ ORDER = (
 LINE_OF = {room: line for line, rooms in enumerate(ORDER) for room in rooms}
 # The same within the room of data, which alone is a house of its own.
 DATA_ORDER = (
-    ("splits",),
+    ("splits", "reason_groups"),
     ("found", "paths"),
     ("refusing",),
     ("input", "sources", "splitting"),

@@ -13,6 +13,7 @@ from kft.data.gate.checking import compute_fingerprint
 from kft.data.paths import refuse_remote
 from kft.data.splits import Progress, Splits
 from kft.data.splitting.split import describe_origin, split_examples
+from kft.data.splitting.unjudged import describe_unjudged
 from kft.errors import DataError
 from kft.registry import Registry
 
@@ -69,6 +70,7 @@ def load_splits(
         quarantined=found.quarantined,
         repaired=admitted.count_repaired(),
         noticed=admitted.count_noticed(),
+        notes=(*found.notes, *describe_unjudged(parts, found.target_kind, found.class_names)),
     )
 
 

@@ -10,6 +10,9 @@ from sklearn import metrics
 
 from kft.training.comparison import wilson_interval
 
+# Classes without an example that a headline names.
+_NAMED = 5
+
 
 def compute_metrics(
     target_kind: str,
@@ -26,6 +29,10 @@ def compute_metrics(
         outputs: Probabilities or numbers (examples, outputs).
         class_names: Name of each output.
         train_targets: What a baseline that looks at no picture would know.
+
+    Returns:
+        Of a class or label without an example in the split all figures are None; it is named in
+        `not_judged`, where there is one, and is not in `macro_f1`.
     """
     if target_kind == "class":
         return _class_metrics(targets, outputs, class_names, train_targets)
@@ -49,22 +56,29 @@ def _class_metrics(
         "accuracy": correct / len(targets),
         "accuracy_95_percent_interval": _interval(correct, len(targets)),
         "majority_class_accuracy": float((targets == majority).mean()),
-        "macro_f1": float(f1.mean()),
+        "macro_f1": float(f1[support > 0].mean()),
         "log_loss": float(_log_loss(targets, outputs)),
         "classes": {
             name: {
-                "precision": float(precision[i]),
-                "recall": float(recall[i]),
-                "f1": float(f1[i]),
+                "precision": float(precision[i]) if support[i] else None,
+                "recall": float(recall[i]) if support[i] else None,
+                "f1": float(f1[i]) if support[i] else None,
                 "examples": int(support[i]),
             }
             for i, name in enumerate(names)
         },
+        **_name_unjudged(names, support),
         "confusion": {
             "rows_are_true_columns_are_predicted": list(names),
             "counts": metrics.confusion_matrix(targets, predicted, labels=indices).tolist(),
         },
     }
+
+
+def _name_unjudged(names: Sequence[str], support: np.ndarray) -> dict[str, list[str]]:
+    """The classes or labels without an example, for the figures; nothing where all have one."""
+    unjudged = [name for name, number in zip(names, support, strict=True) if not number]
+    return {"not_judged": unjudged} if unjudged else {}
 
 
 def _log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
@@ -82,6 +96,7 @@ def _label_metrics(
         name: _judge_label(truth[:, i], predicted[:, i], outputs[:, i])
         for i, name in enumerate(names)
     }
+    judged = [label["f1"] for label in labels.values() if label["f1"] is not None]
     majority = (train_targets.mean(axis=0) >= 0.5).astype(int)
     exact = int((predicted == truth).all(axis=1).sum())
     return {
@@ -90,15 +105,18 @@ def _label_metrics(
         "majority_label_accuracy": float((truth == majority).mean()),
         "exact_match": exact / len(targets),
         "exact_match_95_percent_interval": _interval(exact, len(targets)),
-        "macro_f1": sum(label["f1"] for label in labels.values()) / len(labels),
+        "macro_f1": float(np.mean(judged)) if judged else None,
         "labels": labels,
+        **_name_unjudged(names, truth.sum(axis=0)),
     }
 
 
 def _judge_label(
     truth: np.ndarray, predicted: np.ndarray, probability: np.ndarray
 ) -> dict[str, Any]:
-    """The figures of one label where it is on."""
+    """The figures of one label where it is on; None where it never is."""
+    if not truth.any():
+        return dict.fromkeys(("precision", "recall", "f1", "average_precision")) | {"examples": 0}
     precision, recall, f1, _ = metrics.precision_recall_fscore_support(
         truth, predicted, average="binary", zero_division=0.0
     )
@@ -106,9 +124,7 @@ def _judge_label(
         "precision": float(precision),
         "recall": float(recall),
         "f1": float(f1),
-        "average_precision": (
-            float(metrics.average_precision_score(truth, probability)) if truth.any() else None
-        ),
+        "average_precision": float(metrics.average_precision_score(truth, probability)),
         "examples": int(truth.sum()),
     }
 
@@ -137,24 +153,32 @@ def _number_metrics(
 
 def headline(figures: dict[str, Any]) -> str:
     """The one line that a person reads first."""
+    return f"{_describe_figures(figures)}, {figures['examples']} examples{_add_unjudged(figures)}"
+
+
+def _describe_figures(figures: dict[str, Any]) -> str:
     if "mean_target_absolute_error" in figures:
         return (
             f"mean absolute error {figures['mean_absolute_error']:.4g} "
-            f"(answering the training mean: {figures['mean_target_absolute_error']:.4g}), "
-            f"{figures['examples']} examples"
+            f"(answering the training mean: {figures['mean_target_absolute_error']:.4g})"
         )
     if "exact_match" in figures:
         return (
             f"label accuracy {figures['accuracy']:.3f} "
             f"(answering each label's majority: {figures['majority_label_accuracy']:.3f}), "
-            f"exact match {figures['exact_match']:.3f}, {figures['examples']} examples"
+            f"exact match {figures['exact_match']:.3f}"
         )
     low, high = figures["accuracy_95_percent_interval"]
     return (
         f"accuracy {figures['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f}; answering "
-        f"the majority class: {figures['majority_class_accuracy']:.3f}), "
-        f"{figures['examples']} examples"
+        f"the majority class: {figures['majority_class_accuracy']:.3f})"
     )
+
+
+def _add_unjudged(figures: dict[str, Any]) -> str:
+    names = figures.get("not_judged", [])
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return f"; not judged: {', '.join(names[:_NAMED])}{more}" if names else ""
 
 
 def _interval(correct: int, total: int) -> list[float]:

@@ -270,6 +270,7 @@ def describe_data(splits: Splits) -> list[str]:
         if counts_by_word:
             counted = sorted(counts_by_word.items())
             lines.append(f"{title}: {'; '.join(f'{word}: {count}' for word, count in counted)}")
+    lines += [f"Note: {note}" for note in splits.notes]
     if splits.quarantined:
         lines += ["Quarantined:", *list_bad(splits.quarantined).splitlines()]
     return lines
