@@ -78,7 +78,9 @@ def command(
     from kft.training import Display
 
     with Display().track("Checking every picture") as advance:
-        splits = load_splits(pipeline.data, progress=advance)
+        splits = load_splits(
+            pipeline.data, progress=advance, output_folders=pipeline.output_folders
+        )
     _show_splits(splits)
     if picture is not None:
         _draw(pipeline, splits, picture, pictures, views)

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -33,6 +34,9 @@ class PathFinder:
         folder: What relative paths start from, absolute.
         outside: Other folders that may be read.
         advice: What the folder is, and what to do about files outside it.
+
+    Attributes:
+        other_forms: Paths that are found in another Unicode form than they are written in.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class PathFinder:
         self._roots = [
             os.path.realpath(root) for root in (folder, *(Path(o).expanduser() for o in outside))
         ]
+        self.other_forms = 0
         self._resolve_folder = lru_cache(_REMEMBERED_FOLDERS)(os.path.realpath)
 
     def locate(self, written: str) -> tuple[str, str]:
@@ -61,13 +66,27 @@ class PathFinder:
         """
         if written.startswith("~/"):
             written = f"{Path.home()}{written[1:]}"
-        path = os.path.normpath(self.path_of(written))
+        path = self._find_form(os.path.normpath(self.path_of(written)))
         inside = self._relate(path, self._folder)
         if inside is None:
             # The folder itself may be reached by way of a link.
             inside = self._relate(os.path.realpath(path), self._roots[0])
             path = path if inside is None else self.path_of(inside)
         return (path if inside is None else inside), path
+
+    def _find_form(self, path: str) -> str:
+        """The path in the Unicode form that is on the disk; macOS writes names in another.
+
+        `other_forms` counts the paths that are written in one and found in the other.
+        """
+        if path.isascii() or os.path.lexists(path):
+            return path
+        for form in ("NFC", "NFD"):
+            other = unicodedata.normalize(form, path)
+            if other != path and os.path.lexists(other):
+                self.other_forms += 1
+                return other
+        return path
 
     def path_of(self, example_id: str) -> str:
         """The path of an id that `locate` gave."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,8 @@ def find_table(config: DataConfig) -> Found:
     """
     table = open_table(Path(config.path or "").expanduser().absolute())
     columns = choose_columns(table, config)
-    rows = _Rows(table, columns, PathFinder(table.path.parent, config.table.outside))
+    finder = PathFinder(table.path.parent, config.table.outside)
+    rows = _Rows(table, columns, finder)
     quarantined = rows.read()
     if not rows.total:
         raise DataError(f"{table.path}: no {table.unit} of data below the header.")
@@ -60,7 +61,13 @@ def find_table(config: DataConfig) -> Found:
         quarantined=quarantined,
         groups=_read_groups(columns, values),
         times=None if columns.time is None else tuple(values[:, -1].tolist()),
+        noticed=_count_other_forms(finder),
     )
+
+
+def _count_other_forms(finder: PathFinder) -> Mapping[str, int]:
+    word = "with a path in another Unicode form (NFC, NFD) than its file"
+    return {word: finder.other_forms} if finder.other_forms else {}
 
 
 class _Rows:
