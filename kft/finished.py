@@ -12,8 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from kft.config import DataConfig, FoldersConfig
+from kft.config.section import compose
 from kft.config.split_section import SplitConfig
 from kft.data import SPLIT_NAMES, Examples, Splits, load_splits, write_quarantine_csv
+from kft.data.class_names import find_similar
+from kft.data.found import sort_class_names
 from kft.data.gate.checking import check_files
 from kft.data.gate.inspection import Checked, to_be_read
 from kft.data.input.pipeline import make_dataset
@@ -73,7 +76,10 @@ def evaluate_run(
     trained = load_trained(run)
     with display.track("Checking every picture") as advance:
         splits = load_splits(
-            _config_for_other(trained.pipeline.data, data), progress=advance, as_one=True
+            _config_for_other(trained.pipeline.data, data),
+            progress=advance,
+            output_folders=trained.pipeline.output_folders,
+            as_one=True,
         )
     for line in describe_data(splits):
         display.stage(line)
@@ -111,7 +117,7 @@ def _config_for_other(config: DataConfig, path: str) -> DataConfig:
         update={
             "path": path,
             "source": "auto",
-            "folders": FoldersConfig(),
+            "folders": FoldersConfig(nested=config.folders.nested),
             "table": config.table.model_copy(update={"split_column": None}),
             "split": SplitConfig(),
             "validation": 0.0,
@@ -130,16 +136,21 @@ def _read_train_targets(run: RunDirectory) -> np.ndarray:
 
 def _translate_targets(splits: Splits, trained: Trained) -> Examples:
     """All examples of other data, their classes by the index that the model knows."""
-    known = trained.head.class_names
+    known = tuple(map(compose, trained.head.class_names))
     if splits.target_kind != trained.head.target_kind:
         raise DataError(
             f"the model answers {trained.head.target_kind!r}, the data holds "
             f"{splits.target_kind!r}; data.target may need to be set."
         )
-    unknown = sorted(set(splits.class_names) - set(known))
+    unknown = sort_class_names(set(splits.class_names) - set(known))
     if unknown:
+        similar = find_similar(unknown, known)
+        told = [
+            f"{name!r} (does it mean {similar[name]!r}?)" if name in similar else name
+            for name in unknown
+        ]
         raise DataError(
-            f"the data has classes that the model does not know: {', '.join(unknown)}. "
+            f"the data has classes that the model does not know: {', '.join(told)}. "
             f"It knows: {', '.join(known)}."
         )
     index = np.array([known.index(name) for name in splits.class_names])
@@ -162,7 +173,11 @@ def export_run(path: Path, display: Display, *, directory: str | None = None) ->
     run = open_run(path)
     trained = load_trained(run)
     with display.track("Checking every picture") as advance:
-        splits = load_splits(trained.pipeline.data, progress=advance)
+        splits = load_splits(
+            trained.pipeline.data,
+            progress=advance,
+            output_folders=trained.pipeline.output_folders,
+        )
     fingerprint = read_json(run.manifest)["data_fingerprint"]
     if splits.fingerprint != fingerprint:
         raise DataError(

@@ -31,7 +31,7 @@ LINE_OF = {room: line for line, rooms in enumerate(ORDER) for room in rooms}
 DATA_ORDER = (
     ("splits", "reason_groups"),
     ("found", "paths"),
-    ("refusing",),
+    ("refusing", "class_names"),
     ("input", "sources", "splitting"),
     ("gate",),
     ("decoded", "file_patterns", "gallery", "loading"),

@@ -82,7 +82,9 @@ def command(
     from kft.training import Display
 
     with Display().track("Checking every picture") as advance:
-        splits = load_splits(pipeline.data, progress=advance)
+        splits = load_splits(
+            pipeline.data, progress=advance, output_folders=pipeline.output_folders
+        )
     show_splits(splits, form)
     if picture is not None:
         _draw(pipeline, splits, picture, pictures, views)

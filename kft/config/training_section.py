@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from kft.config.section import Duration, Fraction, PositiveInt, Section
+from kft.config.section import ClassName, Duration, Fraction, PositiveInt, Section
+
+Weight = Annotated[float, Field(ge=0.0)]
 
 
 class TrainingConfig(Section):
@@ -36,7 +38,7 @@ class TrainingConfig(Section):
     """Share of the target spread evenly over all classes."""
     focal_gamma: Annotated[float, Field(ge=0.0)] = 0.0
     """Focal loss: an example counts (1 - p)**gamma times, p being its true class's probability."""
-    class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(ge=0.0)]] = "none"
+    class_weights: Literal["none", "balanced"] | dict[ClassName, Weight] = "none"
     """Factor on the loss of a class; `balanced`: the inverse of its share."""
     sampling: Literal["natural", "balanced"] = "natural"
     """`balanced` draws each class equally often."""

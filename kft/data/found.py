@@ -21,6 +21,7 @@ SPLIT_WORDS: Mapping[SplitName, tuple[str, ...]] = {
     "holdout": ("holdout", "test", "testing"),
 }
 
+_SPLIT_NAME = re.compile(r"(?:seg[_-])?(?P<word>[a-z]+?)(?:[_ -]?set)?")
 # How data says that there is no value: what pandas reads so, and its kin.
 MISSING_WORDS = frozenset(
     (
@@ -49,6 +50,7 @@ class Found:
             whatever number rises.
         notes: Sentences on what the source read otherwise than it is written, each with its
             count, or on what would mend it.
+        noticed: Word on examples, such as where they lie -> how many it is true of.
     """
 
     examples: Examples
@@ -61,6 +63,7 @@ class Found:
     groups: tuple[str, ...] | None = None
     times: tuple[float, ...] | None = None
     notes: tuple[str, ...] = ()
+    noticed: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.given_splits is None or len(self.given_splits) == len(self.examples)
@@ -77,9 +80,13 @@ class Found:
 
 
 def find_split(word: str) -> SplitName | None:
-    """The split that a folder name or table value usually means, in any case of letters."""
+    """The split that a folder name or table value usually means, in any case of letters.
+
+    Archives also write `training_set`, `test-set` or `seg_train`.
+    """
+    match = _SPLIT_NAME.fullmatch(word.strip().lower())
     for split, words in SPLIT_WORDS.items():
-        if word.strip().lower() in words:
+        if match is not None and match["word"] in words:
             return split
     return None
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from kft.config.schema import DataConfig
+from kft.data.class_names import join_classes
 from kft.data.found import Found
 from kft.data.gate.admitting import admit
 from kft.data.gate.checking import compute_fingerprint
@@ -33,6 +35,7 @@ def load_splits(
     config: DataConfig,
     *,
     progress: Progress | None = None,
+    output_folders: Sequence[str] = (),
     decode: bool = True,
     as_one: bool = False,
 ) -> Splits:
@@ -41,16 +44,18 @@ def load_splits(
     Args:
         config: The `data` section.
         progress: Called with (files checked, files in all).
+        output_folders: Folders that kft is to write to, which are no data.
         decode: Whether to decode every file, or only those that look damaged;
             see `check_files`. False where they are decoded soon after anyway.
-        as_one: Leave aside what splits the source names: all is train, but for
-            what is carved.
+        as_one: The data are others than those that the section was written for: leave aside
+            what splits the source names, so that all is train but for what is carved, and see
+            `is_other` of `find_examples`.
 
     Raises:
         DataError: The data cannot be used as they are; the message names the
             file or key, what is allowed and what to do.
     """
-    found = find_examples(config)
+    found = find_examples(config, output_folders=output_folders, is_other=as_one)
     if as_one:
         found = replace(found, given_splits=None)
     admitted = admit(found, config, progress, decode=decode)
@@ -69,19 +74,30 @@ def load_splits(
         ignored=found.ignored,
         quarantined=found.quarantined,
         repaired=admitted.count_repaired(),
-        noticed=admitted.count_noticed(),
+        noticed={**found.noticed, **admitted.count_noticed()},
         notes=(*found.notes, *describe_unjudged(parts, found.target_kind, found.class_names)),
     )
 
 
-def find_examples(config: DataConfig) -> Found:
+def find_examples(
+    config: DataConfig, *, output_folders: Sequence[str] = (), is_other: bool = False
+) -> Found:
     """What the source of a pipeline holds, not yet looked at.
 
+    Args:
+        config: The `data` section.
+        output_folders: Folders that kft is to write to, which are no data.
+        is_other: As of `join_classes`.
+
     Raises:
-        DataError: There are no data, or they are laid out in no way that is known.
+        DataError: There are no data, they are laid out in no way that is known, or labels may be
+            taken for one another.
     """
-    found: Found = SOURCES.load(find_source(config))(config)
-    return found
+    name = find_source(config)
+    find = SOURCES.load(name)
+    # The other sources read no folder but those that tables and records name.
+    found: Found = find(config, output_folders) if name == "folder" else find(config)
+    return join_classes(found, config, is_other=is_other)
 
 
 def check_source(config: DataConfig) -> None:
@@ -112,9 +128,7 @@ def find_source(config: DataConfig) -> str:
         return "tfds"
     path = Path(config.path).expanduser()
     if path.is_dir():
-        if not any(path.glob("*.tfrecord*")):
-            return "folder"
-        return "tfds" if (path / "dataset_info.json").is_file() else "tfrecord"
+        return _find_source_of(path)
     if path.suffix.lower() in (".csv", ".tsv", ".parquet"):
         return "table"
     if ".tfrecord" in path.name or glob.has_magic(config.path):
@@ -125,3 +139,11 @@ def find_source(config: DataConfig) -> str:
             "file, TFRecord files, or tfds:NAME; data.source says which, where the name does not."
         )
     raise DataError(f"data.path: there is nothing at {path.absolute()}.")
+
+
+def _find_source_of(folder: Path) -> str:
+    from kft.data.sources.tfds import is_prepared
+
+    if is_prepared(folder):
+        return "tfds"
+    return "tfrecord" if any(folder.glob("*.tfrecord*")) else "folder"

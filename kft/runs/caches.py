@@ -25,6 +25,10 @@ MANIFEST = "entry.json"
 # The rooms whose entries are locked while in use, and so may make room for others.
 EVICTABLE = ("features", "pixels")
 PARTIAL = ".partial"
+# By it backups leave a cache out, and kft one that lies in a data folder.
+# Source: the Cache Directory Tagging Specification, bford.info/cachedir.
+_TAG = "CACHEDIR.TAG"
+_TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# The cache of kft.\n"
 
 
 def cache_root() -> Path:
@@ -39,7 +43,19 @@ def cache_folder(room: str) -> Path:
     """The cache of one room, such as 'features'; made if it is not there."""
     folder = cache_root() / room
     folder.mkdir(parents=True, exist_ok=True)
+    if not is_tagged(cache_root()):
+        # Another user's cache can be read, but not tagged.
+        with suppress(OSError):
+            (cache_root() / _TAG).write_text(_TAG_TEXT, encoding="utf-8")
     return folder
+
+
+def is_tagged(folder: Path) -> bool:
+    """Whether a folder says that it is a cache of kft."""
+    try:
+        return (folder / _TAG).read_bytes() == _TAG_TEXT.encode()
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,12 @@ def make_plan(
         traits = find_traits(backbone)
         _check_before_data(pipeline, backbone, traits)
         with display.track("Checking every picture") as advance:
-            splits = load_splits(pipeline.data, progress=advance, decode=is_thorough)
+            splits = load_splits(
+                pipeline.data,
+                progress=advance,
+                output_folders=pipeline.output_folders,
+                decode=is_thorough,
+            )
         check_of_one_mind(workers, {"data": splits.fingerprint, "weights": backbone.sha256})
         head = make_head(
             pipeline.head, splits.target_kind, splits.class_names, splits.train.targets

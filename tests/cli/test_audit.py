@@ -139,3 +139,11 @@ def test_the_document_explains_every_finding():
     kinds |= set(re.findall(r"_Case\(\s*\"(\w+)\"", sources))
     assert len(kinds) >= 15
     assert {kind for kind in kinds if f"`{kind}`" not in text} == set()
+
+
+def test_classes_that_may_be_one_are_a_problem_and_joined_ones_a_note(photos):
+    (photos / "owl").rename(photos / "Cat")
+    (photos / "dog").rename(photos / "cafe\u0301")
+    findings = find(run("photos", "--no-labels", "--json"))
+    assert "'Cat' (30) and 'cat' (30)" in findings["cannot_train"]["sentence"]
+    assert "30 of a class in decomposed letters" in findings["source"]["sentence"]

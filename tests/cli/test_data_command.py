@@ -115,3 +115,22 @@ def test_a_picture_that_does_not_decode_is_named(photos):
     refused = run("photos", "--on-bad", "stop")
     assert refused.exit_code == 2
     assert "broken.png" in refused.stderr
+
+
+@pytest.mark.parametrize("command", [["data"], ["audit", "--no-labels"], ["check", *SMALL]])
+def test_folders_that_kft_writes_to_are_no_classes_of_the_data_they_lie_in(
+    photos, monkeypatch, command
+):
+    monkeypatch.chdir(photos)
+    for empty in ("runs/photos/just-begun", "saved_models"):
+        (photos / empty).mkdir(parents=True)
+    result = CliRunner().invoke(main, [command[0], ".", *command[1:]])
+    assert result.exit_code == 0, result.output
+
+
+def test_labels_that_were_joined_are_counted(photos):
+    (photos / "cat").rename(photos / "cafe\u0301")
+    result = run("photos", "data.class_aliases={owl: dog}")
+    assert "2 classes: caf\u00e9, dog" in result.stdout
+    assert "5 of 'owl' joined to 'dog'" in result.stdout
+    assert "5 of a class in decomposed letters (NFD)" in result.stdout

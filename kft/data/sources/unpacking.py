@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from kft.config.section import compose
 from kft.data.found import Found, listed, sort_class_names
 from kft.data.refusing import list_bad, refuse_bad
 from kft.data.sources.vector_targets import (
@@ -253,7 +254,11 @@ def _read_classes(
         labels = [class_names[i] for i in labels]  # type: ignore[index]
     found = sort_class_names(str(label) for label in labels)
     names = tuple(class_names) or found
-    unnamed, empty = sorted(set(found) - set(names)), [n for n in names if n not in found]
+    # `join_classes` makes these one with the class that is named.
+    names += tuple(label for label in found if label not in names and compose(label) in names)
+    has_some = set(map(compose, found))
+    unnamed = sorted(set(found) - set(names))
+    empty = [name for name in names if compose(name) not in has_some]
     if unnamed:
         raise DataError(
             f"{source}: label {unnamed[0]!r} is not in data.records.class_names "

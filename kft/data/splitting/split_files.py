@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kft.config.section import compose
 from kft.data.found import Found, listed
 from kft.data.splits import SPLIT_NAMES, SplitName, Splits, TargetKind, format_target
 from kft.errors import DataError, first_line
@@ -134,7 +135,7 @@ def _refuse_other_examples(found: Found, path: Path, lines: dict[str, _Line]) ->
     changed = [
         f"{name} ({lines[name].target!r} there, {value!r} now)"
         for name, value in _format_targets(found)
-        if name in lines and not _are_equal(lines[name].target, value, found.target_kind)
+        if name in lines and not _are_equal(compose(lines[name].target), value, found.target_kind)
     ]
     problems = []
     if gone:

@@ -142,7 +142,7 @@ def test_one_class_is_refused(tmp_path, write_classes):
 def test_an_empty_class_is_named(tmp_path, write_classes):
     write_classes(ant=3, wasp=2)
     (tmp_path / "bee").mkdir()
-    with pytest.raises(DataError, match=r"no pictures in class folder bee. Add pictures"):
+    with pytest.raises(DataError, match=r"in class folder bee.*\.jpg(.|\n)*- bee: no files"):
         find(tmp_path)
 
 

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 
 from kft.config.schema import DataConfig, RecordConfig
 from kft.data import load_splits
+from kft.data.loading import find_examples
 from kft.data.sources.folder import find_folder
 from kft.data.sources.tfds import find_tfds
 from kft.data.sources.tfrecord import find_tfrecord
@@ -402,7 +404,7 @@ def test_a_tfds_data_set_that_is_not_prepared_is_refused_without_a_network(tfds_
     with pytest.raises(DataError, match=r"expected tfds:NAME"):
         find_tfds(DataConfig(path="tfds:../toy"))
     with pytest.raises(DataError, match=r"no prepared TFDS folder"):
-        find_tfds(DataConfig(path=str(tfds_folder.parent)))
+        find_tfds(DataConfig(path=str(tfds_folder.parents[2] / "elsewhere")))
     with pytest.raises(DataError, match=r"no feature 'lable'. Did you mean 'label'"):
         find_tfds(DataConfig(path="tfds:toy", records=RecordConfig(label_feature="lable")))
 
@@ -496,3 +498,14 @@ def test_the_image_folder_of_tfds_is_a_class_folder(tmp_path, write_classes):
     counts = {name: info.num_examples for name, info in builder.info.splits.items()}
     assert counts == {"train": 5, "test": 3}
     assert [found.given_splits.count(name) for name in ("train", "holdout")] == [5, 3]
+
+
+def test_records_may_name_a_declared_class_in_another_unicode_form(write_records):
+    composed, decomposed = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    labels = [decomposed.encode(), b"ant", composed.encode()]
+    path = write_records("data.tfrecord", labels)
+    config = DataConfig(path=str(path), records=RecordConfig(class_names=[decomposed, "ant"]))
+    found = find_examples(config)
+    assert found.class_names == (composed, "ant")
+    assert found.examples.targets.tolist() == [0, 1, 0]
+    assert list(found.noticed.values()) == [1]
