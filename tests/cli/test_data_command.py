@@ -132,5 +132,5 @@ def test_labels_that_were_joined_are_counted(photos):
     (photos / "cat").rename(photos / "cafe\u0301")
     result = run("photos", "data.class_aliases={owl: dog}")
     assert "2 classes: caf\u00e9, dog" in result.stdout
-    assert "5 of 'owl' joined to 'dog'" in result.stdout
-    assert "5 of a class in decomposed letters (NFD)" in result.stdout
+    assert "of 'owl' joined to 'dog': 5" in result.stdout
+    assert "of a class in decomposed letters (NFD), read as composed ones: café: 5" in result.stdout

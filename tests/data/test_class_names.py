@@ -166,12 +166,3 @@ def test_classes_that_are_numbers_have_one_order_in_folders_and_tables(tmp_path,
     folder = find_examples(DataConfig(path=str(tmp_path)))
     table = find_examples(DataConfig(path=str(tmp_path / "t.csv"), target="class"))
     assert folder.class_names == table.class_names == ("1", "2", "9", "10")
-
-
-def test_a_path_is_found_in_the_other_unicode_form(tmp_path, write_picture):
-    write_picture(f"{DECOMPOSED}.png")
-    write_picture("b.png")
-    (tmp_path / "t.csv").write_text(f"path,label\n{COMPOSED}.png,a\nb.png,b\n")
-    found = find_examples(DataConfig(path=str(tmp_path / "t.csv")))
-    assert found.examples.ids == (f"{DECOMPOSED}.png", "b.png")
-    assert list(found.noticed.values()) == [1]

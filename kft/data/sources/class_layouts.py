@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kft.data.found import IMAGE_ENDINGS, find_split, listed, readable
-from kft.data.refusing import list_bad, list_first
+from kft.data.reason_groups import list_by_reason
+from kft.data.refusing import list_bad
 from kft.data.sources.split_folders import list_subfolders
 from kft.data.sources.walking import Walker, find_ending, find_hidden
 from kft.errors import DataError
@@ -160,7 +161,7 @@ def refuse_empty(root: Path, folder: Path, empty: list[str], walker: Walker) -> 
         for each in walker.quarantined
         if each.name in starts or each.name.startswith(tuple(f"{start}/" for start in starts))
     ]
-    contents = list_first([f"{name}: {_describe_files(folder / name)}" for name in empty])
+    contents = list_by_reason([(name, _describe_files(folder / name)) for name in empty])
     why = f"\nOf these cannot be used:\n{list_bad(bad)}" if bad else ""
     raise DataError(
         f"{folder}: no pictures in {'class folder' if len(empty) == 1 else 'class folders'} "
