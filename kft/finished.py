@@ -212,7 +212,7 @@ def predict(
             num_examples=len(files),
             progress=lambda done, total: None,
         )
-    return answers_from_outputs(files, outputs, trained.head.class_names, trained.head.target_kind)
+    return answers_from_outputs(files, outputs, trained.head)
 
 
 def _check(files: Sequence[str], config: DataConfig, say: Callable[[str], None] | None) -> Examples:

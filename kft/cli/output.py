@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 # Wide enough that a table in a pipe or a log is not folded.
 PIPED_WIDTH = 160
+# Classes or labels up to which all are shown, and how many of more.
+MOST_SHOWN = 40
+NUM_WORST = 20
 
 
 def make_console() -> Console:
@@ -102,24 +105,40 @@ def show_export(export: Export) -> None:
 
 def show_figures(figures: dict[str, Any], *, title: str) -> None:
     """The headline, then a line a class, label or number."""
+    from kft.data.found import readable
     from kft.evaluation import headline
+    from kft.figures import format_figure, format_share
 
     console = make_console()
     console.print(f"{title}: {headline(figures)}", soft_wrap=True)
     for kind in ("classes", "labels", "numbers"):
         if kind not in figures:
             continue
-        columns = list(next(iter(figures[kind].values())))
+        judged = figures[kind]
+        columns = list(next(iter(judged.values())))
         table = make_table(kind, *(f"{column.replace('_', ' ')}>" for column in columns))
-        for name, values in figures[kind].items():
-            table.add_row(name, *(_format_figure(values[column]) for column in columns))
+        write = format_figure if kind == "numbers" else format_share
+        shown = _choose_shown(judged)
+        for name in shown:
+            cells = (judged[name][column] for column in columns)
+            table.add_row(
+                readable(name), *(str(v) if isinstance(v, int) else write(v) for v in cells)
+            )
         console.print(table)
+        if len(shown) < len(judged):
+            console.print(
+                f"The {len(shown)} worst by F1 of {len(judged):,} {kind}. All of them: "
+                "metrics.json in the run's folder of this evaluation, or --json.",
+                soft_wrap=True,
+            )
 
 
-def _format_figure(value: float | int | None) -> str:
-    if value is None:
-        return "none"
-    return str(value) if isinstance(value, int) else f"{value:.3f}"
+def _choose_shown(judged: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """All names; of many the worst that have examples, since there is something to find out."""
+    if len(judged) <= MOST_SHOWN or "f1" not in next(iter(judged.values())):
+        return list(judged)
+    named = [name for name in judged if judged[name]["examples"]]
+    return sorted(named, key=lambda name: judged[name]["f1"])[:NUM_WORST]
 
 
 def show_answers(answers: Sequence[Answer], top: int) -> None:
@@ -128,11 +147,10 @@ def show_answers(answers: Sequence[Answer], top: int) -> None:
     table = make_table("file", "answer", "also")
     for answer in answers:
         if answer.has_one_class:
-            (name, value), *rest = answer.best(top)
-            also = ", ".join(f"{other} {p:.3f}" for other, p in rest)
-            table.add_row(answer.file, f"{name} {value:.3f}", also)
+            best, *rest = (f"{name} {answer.format(name)}" for name, _ in answer.best(top))
+            table.add_row(answer.file, best, ", ".join(rest))
         else:
-            values = ", ".join(f"{name} {value:.4g}" for name, value in answer.values.items())
+            values = ", ".join(f"{name} {answer.format(name)}" for name in answer.values)
             table.add_row(answer.file, values, "")
     console.print(table)
 

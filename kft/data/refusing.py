@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from kft.data.splits import Quarantined
 from kft.errors import DataError
 
 _SHOWN = 10
+# Squares of larger numbers, of which deviations are made, are beyond float64.
+_LARGEST_NUMBER = 1e150
 
 
 def refuse_bad(
@@ -44,6 +48,23 @@ def refuse_bad(
         f"{source}: {len(quarantined):,} of {total:,} {what} cannot be used. {advice}"
         f"\n{list_bad(quarantined)}"
     )
+
+
+def refuse_out_of_range(numbers: np.ndarray, subject: str) -> None:
+    """Refuse numbers whose deviation cannot be computed.
+
+    Args:
+        numbers: float64, of any shape.
+        subject: Begins the message: where they are.
+
+    Raises:
+        DataError: One is too large.
+    """
+    if numbers.size and np.abs(numbers).max() > _LARGEST_NUMBER:
+        raise DataError(
+            f"{subject} is {numbers.flat[np.abs(numbers).argmax()]:g}; allowed are numbers up to "
+            f"{_LARGEST_NUMBER:g}. Scale them."
+        )
 
 
 def make_unreadable_error(problems: Sequence[str], total: int) -> DataError:

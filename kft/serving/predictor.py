@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from kft.errors import DataError, ExportError
+from kft.figures import format_figure, format_share
+from kft.heads.base import Head
 
 # Enough to keep two cores busy, few enough that memory does not grow with the files.
 BATCH_SIZE = 32
@@ -23,15 +26,24 @@ class Answer:
         file: As it was given.
         values: Name -> probability (or number), in the order of the model.
         has_one_class: Whether the probabilities exclude each other.
+        deviations: Name -> standard deviation of a number in training; empty of probabilities.
     """
 
     file: str
     values: dict[str, float]
     has_one_class: bool
+    deviations: Mapping[str, float] = field(default_factory=dict)
 
     def best(self, count: int) -> list[tuple[str, float]]:
         """The `count` most probable names."""
         return sorted(self.values.items(), key=lambda item: -item[1])[:count]
+
+    def format(self, name: str) -> str:
+        """A probability or number as people read it: to the digits that tell answers apart."""
+        value = self.values[name]
+        if name in self.deviations:
+            return format_figure(value, spread=self.deviations[name])
+        return format_share(value)
 
 
 def is_export(path: Path) -> bool:
@@ -76,7 +88,19 @@ def predict_files(
     for start in range(0, len(files), BATCH_SIZE):
         batch = slice(start, start + BATCH_SIZE)
         answers.extend(_answer(serve, files[batch], paths[batch]))
-    return answers
+    deviations = _read_deviations(path)
+    return [replace(answer, deviations=deviations) for answer in answers]
+
+
+def _read_deviations(export: Path) -> dict[str, float]:
+    """Of the numbers that an export answers; empty of one that does not say."""
+    try:
+        card = json.loads((export / "assets.extra" / "kft.json").read_text(encoding="utf-8"))
+        head = card["head"]
+        return dict(zip(head["class_names"], head["deviations"], strict=True))
+    # Exports of classes, of others and of before have no such word.
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _answer(
@@ -114,15 +138,22 @@ def _read(file: str) -> bytes:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from None
 
 
-def answers_from_outputs(
-    files: Sequence[str], outputs: np.ndarray, class_names: Sequence[str], target_kind: str
-) -> list[Answer]:
-    """The answers that a trained model's outputs stand for."""
+def answers_from_outputs(files: Sequence[str], outputs: np.ndarray, head: Head) -> list[Answer]:
+    """The answers that a trained model's outputs stand for.
+
+    Args:
+        files: Name of each picture.
+        outputs: What the head's `activate` gave for each (files, outputs).
+        head: What the outputs mean.
+    """
+    names = head.class_names
+    deviations = dict(zip(names, head.units, strict=True)) if head.target_kind == "number" else {}
     return [
         Answer(
             file,
-            {name: float(v) for name, v in zip(class_names, row, strict=True)},
-            target_kind == "class",
+            {name: float(value) for name, value in zip(names, row, strict=True)},
+            head.target_kind == "class",
+            deviations,
         )
-        for file, row in zip(files, outputs, strict=True)
+        for file, row in zip(files, head.restore_units(outputs), strict=True)
     ]

@@ -74,7 +74,7 @@ class ServedModel:
         return tf.cast(pixels, tf.float32)
 
     def _compute(self, pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Feature vectors, and probabilities or numbers."""
+        """Feature vectors, and float32 probabilities or standardised numbers."""
         features, logits = self._both(pixels, training=False)
         return tf.cast(features, tf.float32), tf.cast(self._head.activate(logits), tf.float32)
 
@@ -83,7 +83,7 @@ class ServedModel:
         class_names = tf.constant(self._head.class_names)
         names = tf.tile(class_names[tf.newaxis], [batch, 1])
         if self._head.target_kind == "number":
-            return {"numbers": outputs, "names": names}
+            return {"numbers": self._head.restore_units(outputs), "names": names}
         answers = {"probabilities": outputs, "class_names": names}
         if self._head.target_kind == "class":
             answers["top_class"] = tf.gather(class_names, tf.argmax(outputs, axis=-1))

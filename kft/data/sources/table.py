@@ -11,7 +11,7 @@ import numpy as np
 from kft.config.schema import DataConfig
 from kft.data.found import Found, listed, readable, sort_class_names
 from kft.data.paths import PathFinder
-from kft.data.refusing import list_bad, refuse_bad
+from kft.data.refusing import list_bad, refuse_bad, refuse_out_of_range
 from kft.data.sources.table_columns import Columns, choose_columns
 from kft.data.sources.table_fields import BadCellError, NameField, TimeField, parse_number
 from kft.data.sources.table_reading import Row, Table, open_table
@@ -174,19 +174,15 @@ def _read_targets(
     if isinstance(label, NameField):
         codes = values[:, 0].astype(np.int64)
         return ("class", *_read_classes(table, label, columns.target, codes, quarantined))
-    with np.errstate(over="ignore"):
-        targets = values.astype(np.float32)
+    targets = values[:, : len(names)]
     if columns.target == "labels" or (
         columns.target == "auto" and bool(np.isin(targets, (0.0, 1.0)).all())
     ):
         _refuse_absent_labels(table, names, targets)
-        return "labels", names, targets
-    if not np.isfinite(targets).all():
-        raise DataError(
-            f"{table.path}: a number in {listed(names)} is beyond the range of float32, 3.4e38. "
-            "Scale the column."
-        )
-    return "number", names, targets
+        return "labels", names, targets.astype(np.float32)
+    refuse_out_of_range(targets, f"{table.path}: a number in {listed(names)}")
+    # Not a view of the other columns, which would stay in memory with it.
+    return "number", names, targets.copy()
 
 
 def _read_classes(

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kft.data.found import Found, listed, sort_class_names
-from kft.data.refusing import list_bad, refuse_bad
+from kft.data.refusing import list_bad, refuse_bad, refuse_out_of_range
 from kft.data.splits import Examples, Quarantined, SplitName, TargetKind
 from kft.errors import DataError
 from kft.runs.atomic import atomic_directory
@@ -237,7 +237,7 @@ def _read_vectors(
     lengths = sorted({len(label) for label in labels})  # type: ignore[arg-type]
     if len(lengths) > 1 or lengths == [0]:
         raise DataError(f"{source}: labels have {lengths} values; expected the same number in all.")
-    targets = np.asarray(labels, dtype=np.float32)
+    targets = np.asarray(labels, dtype=np.float64)
     if class_names and len(class_names) != lengths[0]:
         raise DataError(
             f"data.records.class_names: {len(class_names)} names, but {source} holds "
@@ -255,4 +255,7 @@ def _read_vectors(
         raise DataError(f"{source}: data.target is `labels`, but values other than 0 and 1 occur.")
     names = tuple(class_names) or tuple(f"label_{i}" for i in range(lengths[0]))
     is_labels = target == "labels" or (target == "auto" and binary and lengths[0] > 1)
-    return ("labels" if is_labels else "number"), names, targets
+    if is_labels:
+        return "labels", names, targets.astype(np.float32)
+    refuse_out_of_range(targets, f"{source}: a label")
+    return "number", names, targets
