@@ -136,5 +136,10 @@ def format_target(target: np.ndarray, kind: TargetKind, class_names: Sequence[st
         return class_names[int(target)]
     if kind == "labels":
         return ";".join(name for name, on in zip(class_names, target, strict=True) if on > 0.5)
-    # All digits: what is written reads back as the same float64.
-    return ";".join(repr(float(value)) for value in target)
+    return ";".join(_format_number(float(value)) for value in target)
+
+
+def _format_number(value: float) -> str:
+    """As short as reads back to the same float64."""
+    short = format(value, ".9g")
+    return short if float(short) == value else repr(value)
