@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "kft"
 ORDER = (
     ("__init__",),
     ("errors",),
-    ("registry", "figures", "linear", "notices", "garbage", "machine", "workers"),
+    ("registry", "figures", "linear", "notices", "printing", "garbage", "machine", "workers"),
     ("config",),
     ("runs",),
     ("data", "backbones", "heads"),
@@ -20,7 +20,7 @@ ORDER = (
     ("features",),
     ("strategies", "objectives"),
     ("training",),
-    ("evaluation", "measuring", "planning", "serving"),
+    ("evaluation", "timing", "planning", "serving"),
     ("workflow",),
     ("finished", "tuning", "rate_finding", "auditing", "launching"),
     ("demo", "doctor"),
@@ -29,12 +29,12 @@ ORDER = (
 LINE_OF = {room: line for line, rooms in enumerate(ORDER) for room in rooms}
 # The same within the room of data, which alone is a house of its own.
 DATA_ORDER = (
-    ("splits",),
+    ("splits", "reason_groups"),
     ("found", "paths"),
     ("refusing",),
     ("input", "sources", "splitting"),
     ("gate",),
-    ("decoded", "gallery", "loading"),
+    ("decoded", "file_patterns", "gallery", "loading"),
 )
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -178,7 +178,11 @@ class Trainings:
 @pytest.mark.parametrize(
     ("oracle", "space", "trials"),
     # Of two dimensions, the first six of a Bayesian search are random.
-    [("grid", GRID, 6), ("random", RANGES, 4), ("bayesian", RANGES, 9)],
+    [
+        ("grid", GRID, 6),
+        ("random", RANGES, 4),
+        pytest.param("bayesian", RANGES, 9, marks=pytest.mark.full),
+    ],
 )
 def test_a_search_that_is_stopped_in_every_trial_asks_for_the_same_ones(
     oracle, space, trials, tmp_path, monkeypatch

@@ -45,6 +45,7 @@ class _Looked:
         quarantined: The others.
         ignored: Reason -> files left aside for it.
         source: What was read.
+        notes: What was read otherwise than it is written.
         judged: Targets of what training would judge on; None where it would refuse.
         refusal: Why it would.
     """
@@ -54,6 +55,7 @@ class _Looked:
     quarantined: tuple[Quarantined, ...]
     ignored: Mapping[str, int]
     source: str
+    notes: tuple[str, ...]
     judged: np.ndarray | None
     refusal: str
 
@@ -129,6 +131,7 @@ def _look(config: DataConfig, display: Display) -> _Looked:
         quarantined,
         found.ignored,
         found.source,
+        found.notes,
         None if parts is None else parts["holdout"].targets,
         refusal,
     )
@@ -150,6 +153,9 @@ def _name_splits(pictures: Pictures, parts: Mapping[SplitName, Examples] | None)
 def _find_refused(looked: _Looked) -> Iterator[Finding]:
     if looked.refusal:
         yield Finding("cannot_train", "problem", f"Training would refuse: {looked.refusal}")
+    if looked.notes:
+        sentences = [f"{note[0].upper()}{note[1:]}" for note in looked.notes]
+        yield Finding("understood", "note", " ".join(sentences))
     if looked.quarantined:
         yield Finding(
             "quarantined",

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from kft.cli.options import form_options
+
+if TYPE_CHECKING:
+    from kft.cli.records import Form
 
 
 @click.command("evaluate", short_help="Show how a finished run does.")
@@ -15,14 +21,15 @@ import click
     help="Which of the run's own splits; by default the holdout.",
 )
 @click.option("--data", metavar="PATH", help="Judge the model on other labelled data instead.")
-@click.option("--json", "as_json", is_flag=True, help="Print every figure as JSON.")
-def command(run: Path, split: str | None, data: str | None, as_json: bool) -> None:
+@form_options
+def command(run: Path, split: str | None, data: str | None, form: Form) -> None:
     """Show how a finished run does.
 
     The holdout was judged once, when the run ended; its figures are read from
     the run. With --data, the model is judged on other labelled data, and
     metrics.json, predictions.csv and, of classes, confusion.csv are written into
-    the run. Of many classes the worst are shown; --json prints all.
+    the run. Of many classes the worst are shown; --json prints all figures, --csv
+    those of each class.
 
     \b
     Examples:
@@ -32,9 +39,8 @@ def command(run: Path, split: str | None, data: str | None, as_json: bool) -> No
     """
     if split and data:
         raise click.UsageError("--split names the run's own data, --data other data: give one.")
-    import json
-
-    from kft.cli.output import show_figures
+    from kft.cli.output import list_figures, show_figures
+    from kft.cli.records import print_csv, print_document
     from kft.cli.startup import start_tensorflow
 
     start_tensorflow()
@@ -43,7 +49,9 @@ def command(run: Path, split: str | None, data: str | None, as_json: bool) -> No
     from kft.training import Display
 
     figures = evaluate_run(run, Display(), split=split or "holdout", data=data)
-    if as_json:
-        click.echo(json.dumps(figures, indent=2, ensure_ascii=False))
+    if form == "json":
+        print_document(figures)
+    elif form == "csv":
+        print_csv(list_figures(figures))
     else:
         show_figures(figures, title=data or split or "holdout")

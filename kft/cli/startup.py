@@ -39,7 +39,7 @@ def start_tensorflow(pipeline: Pipeline | None = None) -> None:
     if pipeline is not None:
         from kft.data.loading import check_source
         from kft.machine import set_threads
-        from kft.measuring import apply_measured, load_measured
+        from kft.timing import apply_measured, load_measured
 
         check_source(pipeline.data)
         set_threads(int(apply_measured(pipeline, load_measured(pipeline)).training.threads))

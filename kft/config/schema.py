@@ -35,9 +35,15 @@ class TableConfig(Section):
     """Columns of a CSV, TSV or Parquet file that lists the examples."""
 
     path_column: str | None = None
-    """Image paths, relative to the table's folder; by default `path`, `file` or `filename`."""
+    """Image paths, relative to `folder`; by default `path`, `file` or `filename`."""
+    folder: str | None = None
+    """Where relative paths start, itself relative to the table's folder, which is the default."""
+    ending: Annotated[str, Field(pattern=r"^\.[\w.]+$")] | None = None
+    """What paths lack at their end, such as `.jpg`; added where they do not end in it."""
+    remove_prefix: Annotated[str, Field(min_length=1)] | None = None
+    """Beginning of paths to leave out, such as a folder of another machine: `/kaggle/input/`."""
     label_columns: tuple[str, ...] = ()
-    """One for classes, several for labels (0 or 1) or numbers; by default `label` or `class`."""
+    """One for classes, several for labels or numbers; by default `label` or `class`."""
     split_column: str | None = None
     """Column that says train, validation or holdout; without it the examples are split by kft."""
     outside: tuple[str, ...] = ()
@@ -156,9 +162,9 @@ class FeaturesConfig(Section):
     without_views: Literal["refuse", "compute"] = "refuse"
     """What to do with a frozen part under augmentation where `views` is 0."""
     dtype: Literal["auto", "float32", "float16"] = "auto"
-    """Of the stored numbers; `auto` halves large feature maps where a probe loses nothing."""
-    engine: Literal["auto", "keras", "folded", "litert", "openvino", "openvino_bfloat16"] = "auto"
-    """What computes them; `auto` measures, where there are enough examples for it to pay."""
+    """Of the stored numbers; `auto` halves large feature maps where rounding hardly shows."""
+    engine: Literal["auto", "keras", "litert", "openvino"] = "auto"
+    """What computes them; `auto`: LiteRT where there are many examples, else Keras."""
     limit_gigabytes: Annotated[float, Field(gt=0.0)] = 20.0
     """Size of the cache folder; what was used least recently makes room."""
 

@@ -26,6 +26,8 @@ class SplitConfig(Section):
     """Cross-validation: `fold` of so many parts of what is not the holdout is validation."""
     fold: Annotated[int, Field(ge=0)] = 0
     """Which part is validation, from 0; below `folds`."""
+    rare: Literal["keep_in_train", "refuse"] = "keep_in_train"
+    """Classes too rare for every split: trained on, named and not judged there, or refused."""
     file: str | None = None
     """A splits.csv as a run writes it: its splits are taken, by the names of the examples."""
 

@@ -65,11 +65,11 @@ class TrainingConfig(Section):
     deterministic: bool = True
     """One seed gives the same weights to the last bit; ops that cannot are refused by name."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
-    """Keras dtype policy; `auto` is what `kft measure` found for this machine, else float32."""
+    """Keras dtype policy; `auto` is what `kft benchmark` found for this machine, else float32."""
     jit_compile: bool | Literal["auto"] = "auto"
-    """Compile steps with XLA; `auto` is what `kft measure` found for this machine, else not."""
+    """Compile steps with XLA; `auto` is what `kft benchmark` found for this machine, else not."""
     threads: PositiveInt | Literal["auto"] = "auto"
-    """Of an operation; `auto` is what `kft measure` found for this machine, else one a core."""
+    """Of an operation; `auto` is one per core."""
 
     @property
     def batch_size(self) -> int:

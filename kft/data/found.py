@@ -47,6 +47,8 @@ class Found:
             stay on one side of a split.
         times: When each example was made, where the source says it: seconds since 1970, or
             whatever number rises.
+        notes: Sentences on what the source read otherwise than it is written, each with its
+            count, or on what would mend it.
     """
 
     examples: Examples
@@ -58,6 +60,7 @@ class Found:
     quarantined: tuple[Quarantined, ...] = ()
     groups: tuple[str, ...] | None = None
     times: tuple[float, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         assert self.given_splits is None or len(self.given_splits) == len(self.examples)

@@ -10,8 +10,10 @@ from kft.config.schema import DataConfig
 from kft.data.found import Found
 from kft.data.gate.admitting import admit
 from kft.data.gate.checking import compute_fingerprint
+from kft.data.paths import refuse_remote
 from kft.data.splits import Progress, Splits
 from kft.data.splitting.split import describe_origin, split_examples
+from kft.data.splitting.unjudged import describe_unjudged
 from kft.errors import DataError
 from kft.registry import Registry
 
@@ -68,6 +70,7 @@ def load_splits(
         quarantined=found.quarantined,
         repaired=admitted.count_repaired(),
         noticed=admitted.count_noticed(),
+        notes=(*found.notes, *describe_unjudged(parts, found.target_kind, found.class_names)),
     )
 
 
@@ -102,6 +105,7 @@ def find_source(config: DataConfig) -> str:
     """
     if config.path is None:
         raise DataError("data.path: not given. Name a folder, a CSV file or TFRecord files.")
+    refuse_remote(config.path)
     if config.source != "auto":
         return config.source
     if config.path.startswith("tfds:"):

@@ -97,6 +97,8 @@ class Splits:
         quarantined: What cannot be used, and why.
         repaired: Reason -> how many files are used as converted for it.
         noticed: Word on a file that is used -> how many it is true of.
+        notes: Sentences on what was read otherwise than it is written, and on what cannot be
+            judged.
     """
 
     train: Examples
@@ -110,6 +112,7 @@ class Splits:
     quarantined: tuple[Quarantined, ...] = ()
     repaired: Mapping[str, int] = field(default_factory=dict)
     noticed: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def get(self, split: SplitName) -> Examples:
         """The examples of one split, by its name."""

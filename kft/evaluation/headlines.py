@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from kft.data.found import readable
 from kft.figures import format_figure, format_share
+from kft.printing import printable
 
 # Share of the answers from which on one class is said to be all that a model answers.
 _NEARLY_ALL = 0.95
+# Classes without an example that a headline names.
+_NAMED = 5
 
 
 def headline(figures: dict[str, Any]) -> str:
@@ -21,13 +23,25 @@ def headline(figures: dict[str, Any]) -> str:
         return _headline_of_numbers(figures)
     if "labels" in figures:
         return _headline_of_labels(figures)
+    return _headline_of_classes(figures)
+
+
+def _headline_of_classes(figures: dict[str, Any]) -> str:
     low, high = figures["accuracy_95_percent_interval"]
     return (
         f"accuracy {format_share(figures['accuracy'])} (95 % interval {format_share(low)} to "
         f"{format_share(high)}; answering the majority class: "
         f"{format_share(figures['majority_class_accuracy'])}), "
-        f"{figures['examples']} examples{_say_one_class(figures)}"
+        f"{_count_examples(figures)}{_say_one_class(figures)}"
     )
+
+
+def _count_examples(figures: dict[str, Any]) -> str:
+    """How many were judged, and which classes or labels had none among them."""
+    names = [printable(name) for name in figures.get("not_judged", [])]
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    unjudged = f"; not judged: {', '.join(names[:_NAMED])}{more}" if names else ""
+    return f"{figures['examples']} examples{unjudged}"
 
 
 def _say_one_class(figures: dict[str, Any]) -> str:
@@ -39,8 +53,8 @@ def _say_one_class(figures: dict[str, Any]) -> str:
         return ""
     count = "all of them" if most["examples"] == total else f"{most['examples']} of them"
     return (
-        f". The model answers {readable(most['class'])!r} for {count}: no better than the majority "
-        f"class. Balanced accuracy {format_share(figures['balanced_accuracy'])}; "
+        f". The model answers '{printable(most['class'])}' for {count}: no better than the "
+        f"majority class. Balanced accuracy {format_share(figures['balanced_accuracy'])}; "
         "training.class_weights, training.sampling or training.logit_adjustment may help"
     )
 
@@ -53,7 +67,7 @@ def _headline_of_labels(figures: dict[str, Any]) -> str:
     return (
         f"label accuracy {format_share(figures['accuracy'])} (answering each label's majority: "
         f"{format_share(figures['majority_label_accuracy'])}), exact match "
-        f"{format_share(figures['exact_match'])}, {figures['examples']} examples{same}"
+        f"{format_share(figures['exact_match'])}, {_count_examples(figures)}{same}"
     )
 
 
@@ -71,5 +85,5 @@ def _headline_of_numbers(figures: dict[str, Any]) -> str:
     worse = ". No better than the training mean" if error >= baseline > 0 else ""
     return (
         f"mean absolute error {format_figure(error)}{unit} (answering the training mean: "
-        f"{format_figure(baseline)}), {counted}{figures['examples']} examples{worse}"
+        f"{format_figure(baseline)}), {counted}{_count_examples(figures)}{worse}"
     )

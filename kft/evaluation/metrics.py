@@ -27,6 +27,10 @@ def compute_metrics(
         outputs: Probabilities, or numbers in the unit of the targets (examples, outputs).
         class_names: Name of each output.
         train_targets: What a baseline that looks at no picture would know.
+
+    Returns:
+        Of a class or label without an example in the split all figures are None; it is named in
+        `not_judged`, where there is one, and is not in `macro_f1`.
     """
     if target_kind == "class":
         return _class_metrics(targets, outputs, class_names, train_targets)
@@ -52,7 +56,7 @@ def _class_metrics(
         "accuracy_95_percent_interval": _interval(correct, len(targets)),
         "majority_class_accuracy": float((targets == majority).mean()),
         "balanced_accuracy": float(recall[support > 0].mean()),
-        "macro_f1": float(f1.mean()),
+        "macro_f1": float(f1[support > 0].mean()),
         "log_loss": float(_log_loss(targets, outputs)),
         "most_answered": {
             "class": names[int(answered.argmax())],
@@ -60,14 +64,21 @@ def _class_metrics(
         },
         "classes": {
             name: {
-                "precision": float(precision[i]),
-                "recall": float(recall[i]),
-                "f1": float(f1[i]),
+                "precision": float(precision[i]) if support[i] else None,
+                "recall": float(recall[i]) if support[i] else None,
+                "f1": float(f1[i]) if support[i] else None,
                 "examples": int(support[i]),
             }
             for i, name in enumerate(names)
         },
+        **_name_unjudged(names, support),
     }
+
+
+def _name_unjudged(names: Sequence[str], support: np.ndarray) -> dict[str, list[str]]:
+    """The classes or labels without an example, for the figures; nothing where all have one."""
+    unjudged = [name for name, number in zip(names, support, strict=True) if not number]
+    return {"not_judged": unjudged} if unjudged else {}
 
 
 def _log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
@@ -85,6 +96,7 @@ def _label_metrics(
         name: _judge_label(truth[:, i], predicted[:, i], outputs[:, i])
         for i, name in enumerate(names)
     }
+    judged = [label["f1"] for label in labels.values() if label["f1"] is not None]
     majority = (train_targets.mean(axis=0) >= 0.5).astype(int)
     exact = int((predicted == truth).all(axis=1).sum())
     return {
@@ -93,16 +105,19 @@ def _label_metrics(
         "majority_label_accuracy": float((truth == majority).mean()),
         "exact_match": exact / len(targets),
         "exact_match_95_percent_interval": _interval(exact, len(targets)),
-        "macro_f1": sum(label["f1"] for label in labels.values()) / len(labels),
+        "macro_f1": float(np.mean(judged)) if judged else None,
         "different_answers": len(np.unique(predicted, axis=0)),
         "labels": labels,
+        **_name_unjudged(names, truth.sum(axis=0)),
     }
 
 
 def _judge_label(
     truth: np.ndarray, predicted: np.ndarray, probability: np.ndarray
 ) -> dict[str, Any]:
-    """The figures of one label where it is on."""
+    """The figures of one label where it is on; None where it never is."""
+    if not truth.any():
+        return dict.fromkeys(("precision", "recall", "f1", "average_precision")) | {"examples": 0}
     precision, recall, f1, _ = metrics.precision_recall_fscore_support(
         truth, predicted, average="binary", zero_division=0.0
     )
@@ -110,9 +125,7 @@ def _judge_label(
         "precision": float(precision),
         "recall": float(recall),
         "f1": float(f1),
-        "average_precision": (
-            float(metrics.average_precision_score(truth, probability)) if truth.any() else None
-        ),
+        "average_precision": float(metrics.average_precision_score(truth, probability)),
         "examples": int(truth.sum()),
     }
 

@@ -3,7 +3,6 @@
 <root>/<room>/<key>/            an entry; entry.json, written last, says what the rest should be
 <root>/<room>/.<key>.lock       held by the process that makes the entry
 <root>/<room>/.<key>.….partial  what it has so far; never read
-<root>/engines/<key>.json       what was measured of a model's engines
 """
 
 from __future__ import annotations
@@ -25,8 +24,6 @@ from kft.runs.locks import try_alone
 MANIFEST = "entry.json"
 # The rooms whose entries are locked while in use, and so may make room for others.
 EVICTABLE = ("features", "pixels")
-# Measurements; small, and nothing is lost where one goes.
-MEASUREMENTS = "engines"
 PARTIAL = ".partial"
 
 
@@ -252,7 +249,7 @@ def find_clearable(room: str | None = None, key: str | None = None) -> list[Kept
         ConfigError: There is no such room, or no such entry.
     """
     if room is None:
-        return [kept for kept in list_kept() if kept.room in (*EVICTABLE, MEASUREMENTS)]
+        return [kept for kept in list_kept() if kept.room in EVICTABLE]
     found = [kept for kept in find_kept(room) if kept.key.startswith(key or "")]
     if key is not None and not found:
         raise ConfigError(

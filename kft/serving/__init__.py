@@ -6,20 +6,20 @@ from kft.serving.export import Export, check_export_directory, export_model
 from kft.serving.parity import ask_export
 from kft.serving.predictor import (
     Answer,
+    ExportedModel,
     answers_from_outputs,
     find_version,
     is_export,
-    predict_files,
 )
 
 __all__ = [
     "Answer",
     "Export",
+    "ExportedModel",
     "answers_from_outputs",
     "ask_export",
     "check_export_directory",
     "export_model",
     "find_version",
     "is_export",
-    "predict_files",
 ]

@@ -25,14 +25,12 @@ from kft.data.input.shares import WHOLE, Share
 from kft.features import (
     Cut,
     Forward,
-    Judge,
     Stored,
     Together,
     find_cut,
     limit_bytes,
     load_or_extract,
 )
-from kft.linear import cross_validate
 from kft.model import Assembled
 from kft.runs.arrays import join_mapped
 from kft.strategies import Phase
@@ -40,9 +38,6 @@ from kft.training.frozen import count_views, find_stored_cut
 from kft.training.phase_input import PhaseInput, Validation
 from kft.training.progress import Display
 from kft.workers import ALONE, Workers
-
-# What a judge of less exact numbers looks at; more tell half a point of accuracy no better.
-NUM_JUDGED = 512
 
 
 class InputMaker:
@@ -279,49 +274,21 @@ class InputMaker:
                 num_examples=len(examples),
                 num_views=num_views,
                 config=self._features,
-                judge=self._judge() if like is None else None,
                 like=like,
                 progress=advance,
                 on_wait=lambda: self._display.stage("  another process is computing them; waiting"),
                 together=together,
             )
-            note = f"by {stored.engine}"
+            refused = stored.selected.refused
+            note = f"by {stored.engine}" + (f"; {refused}" if refused else "")
             if stored.was_cached:
                 is_own = stored.path in self._computed
                 note = "stored by this run" if is_own else "stored by an earlier run"
             self._computed.add(stored.path)
-            self._parts = stored.chosen.forward, cut.suffix
+            self._parts = stored.selected.forward, cut.suffix
             done = num_views * len(examples)
             advance(done, note=f"({note})")
         return stored
-
-    def _judge(self) -> Judge | None:
-        """What less exact numbers cost: the accuracy of a probe on them; None for numbers."""
-        kind = self._splits.target_kind
-        if kind == "number":
-            return None
-        examples = self._splits.train
-        spread = np.linspace(0, len(examples) - 1, min(NUM_JUDGED, len(examples))).astype(int)
-        judged = np.unique(spread)
-        targets = examples.targets[judged]
-        if kind == "class":
-            targets = np.eye(len(self._splits.class_names), dtype=np.float32)[targets]
-
-        def read() -> tf.data.Dataset:
-            return make_view_dataset(
-                examples,
-                self._decoder,
-                view=0,
-                batch_size=self._training.batch_size,
-                chosen=judged,
-                cache=self._pixel_cache("train"),
-                service=self._service,
-            )
-
-        def score(vectors: np.ndarray) -> float:
-            return cross_validate(vectors, targets, kind).score
-
-        return Judge(read, len(judged), score)
 
     def _batches(
         self, phase: Phase, cache: Cache | None, augmentation: Augmentation | None

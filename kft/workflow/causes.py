@@ -62,7 +62,7 @@ def check_of_one_mind(workers: Workers, own: Mapping[str, Any]) -> None:
         listed = "\n".join(f"  - {difference}" for difference in differences)
         raise ConfigError(
             f"worker {workers.number} is not about to do what the chief, worker 0, is:\n{listed}\n"
-            "Give all workers the same command, data and packages. What `kft measure` chose for "
+            "Give all workers the same command, data and packages. What `kft benchmark` chose for "
             "a machine can be written into the pipeline."
         )
     if counts.any():

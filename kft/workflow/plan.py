@@ -20,7 +20,6 @@ from kft.data.refusing import list_bad
 from kft.errors import ConfigError
 from kft.heads import make_head
 from kft.machine import set_threads
-from kft.measuring import apply_measured, load_measured
 from kft.model import Assembled, assemble
 from kft.objectives import make_supervised
 from kft.strategies import Phase, Setting, find_traits, plan_phases
@@ -28,6 +27,7 @@ from kft.strategies.automatic import refits
 from kft.strategies.checks import check_strategy, is_solvable
 from kft.strategies.targets import check_targets, may_mix
 from kft.strategies.traits import BlockTraits
+from kft.timing import apply_measured, load_measured
 from kft.training import (
     Display,
     check_batch_size,
@@ -268,8 +268,9 @@ def describe_data(splits: Splits) -> list[str]:
         ("Noticed", splits.noticed),
     ):
         if counts_by_word:
-            words = ", ".join(f"{count} {word}" for word, count in sorted(counts_by_word.items()))
-            lines.append(f"{title}: {words}")
+            counted = sorted(counts_by_word.items())
+            lines.append(f"{title}: {'; '.join(f'{word}: {count}' for word, count in counted)}")
+    lines += [f"Note: {note}" for note in splits.notes]
     if splits.quarantined:
         lines += ["Quarantined:", *list_bad(splits.quarantined).splitlines()]
     return lines

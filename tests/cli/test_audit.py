@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from kft.cli.audit_output import printable
 from kft.cli.main import main
+from kft.printing import printable
 
 SMALL = ("backbone.name=small_cnn", "backbone.weights=random", "backbone.input_size=32")
 ROOT = Path(__file__).parents[2]
@@ -85,7 +85,8 @@ def test_strict_fails_where_there_is_more_than_notes(photos):
 def test_what_cannot_train_is_told_as_training_would(photos):
     for path in sorted((photos / "owl").iterdir())[2:]:
         path.unlink()
-    found = find(run("photos", "--no-labels", "--json"))
+    assert "cannot_train" not in find(run("photos", "--no-labels", "--json"))
+    found = find(run("photos", "data.split.rare=refuse", "--no-labels", "--json"))
     assert found["cannot_train"]["severity"] == "problem"
     assert "owl" in found["cannot_train"]["sentence"]
 

@@ -17,6 +17,9 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Not ours to run: they install, start what runs these tests, need a container engine or a cluster.
 NOT_OURS = ("pip install", "tox", "docker run", "kubectl", "sbatch")
 SCALE = ROOT / "docs" / "scale.md"
+# Documents whose commands `tox -e full` runs from the first to the last; those of `scale.md` need
+# several devices or machines.
+RUN = {"README.md", "audit.md", "guide.md"}
 
 
 def commands_of(document: Path) -> list[str]:
@@ -25,8 +28,15 @@ def commands_of(document: Path) -> list[str]:
     return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
 
 
+def own_commands() -> list[str]:
+    """Those of kft, of all documents, each once."""
+    every = [command for document in DOCUMENTS for command in commands_of(document)]
+    return sorted({command for command in every if not command.startswith(NOT_OURS)})
+
+
 def run_all(document: Path) -> list[str]:
     """Run the document's commands of kft in order; gives what each printed."""
+    assert document.name in RUN
     printed = []
     for command in commands_of(document):
         if command.startswith(NOT_OURS):
@@ -39,8 +49,21 @@ def run_all(document: Path) -> list[str]:
     return printed
 
 
-def test_the_documents_show_commands():
-    assert sum(len(commands_of(document)) for document in DOCUMENTS) >= 20
+def test_every_document_with_commands_is_run_in_some_tier():
+    with_commands = {document.name for document in DOCUMENTS if commands_of(document)}
+    assert with_commands == RUN | {SCALE.name}
+    assert len(own_commands()) >= 40
+
+
+@pytest.mark.parametrize("command", [c for c in own_commands() if c.startswith("kft ")])
+def test_a_documented_command_is_understood(command):
+    _, verb, *arguments = shlex.split(command)
+    outer = main.make_context("kft", [verb, *arguments])
+    named = main.get_command(outer, verb)
+    assert named is not None, verb
+    context = named.make_context(verb, list(arguments), parent=outer)
+    settings = [*context.params.get("overrides", ())]
+    assert load_pipeline(None, settings)
 
 
 def test_the_first_screen_of_the_readme_says_how_to_start_and_how_to_test():
@@ -49,6 +72,7 @@ def test_the_first_screen_of_the_readme_says_how_to_start_and_how_to_test():
     assert "pip install tox && tox" in first_screen
 
 
+@pytest.mark.full
 def test_the_guide(tmp_path, monkeypatch, make_picture_folder):
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=15, size=24)
     rows = [
@@ -65,13 +89,27 @@ def test_the_guide(tmp_path, monkeypatch, make_picture_folder):
         exec(compile(block, "guide.md", "exec"), {})
 
 
-def test_the_tour_of_the_readme(tmp_path, monkeypatch, shared):
+@pytest.fixture
+def place_of_the_tour(tmp_path, monkeypatch, shared) -> Path:
+    """A folder that holds `photos`, with the real weights at hand."""
     (tmp_path / "photos").symlink_to(shared / "data/image/ants_bees")
     monkeypatch.setenv("KFT_WEIGHTS_DIR", str(shared / "weights"))
     monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.full
+def test_the_tour_of_the_readme(place_of_the_tour):
     printed = run_all(ROOT / "README.md")
     accuracy = float(re.search(r"Holdout\s+accuracy ([\d.]+)", "\n".join(printed))[1])
     assert accuracy >= 0.86
+
+
+@pytest.mark.full
+def test_the_document_about_the_audit(place_of_the_tour):
+    printed = run_all(ROOT / "docs" / "audit.md")
+    assert len(printed) == 3
+    assert (place_of_the_tour / "audit.html").is_file()
 
 
 @pytest.mark.parametrize("command", commands_of(SCALE))

@@ -67,6 +67,22 @@ def test_a_class_without_examples_keeps_its_row():
     assert figures["balanced_accuracy"] == 0.5
 
 
+def test_a_class_without_examples_is_not_judged_and_lowers_no_figure():
+    outputs = np.eye(3, dtype=np.float32)[[0, 0, 1, 2]]
+    figures = judge("class", np.array([0, 0, 1, 1]), outputs, np.array([0, 1, 2]))
+    assert figures["not_judged"] == ["owl"]
+    assert figures["classes"]["owl"] == {
+        "precision": None,
+        "recall": None,
+        "f1": None,
+        "examples": 0,
+    }
+    assert figures["macro_f1"] == pytest.approx((1.0 + 2 / 3) / 2)
+    assert figures["accuracy"] == 3 / 4
+    assert headline(figures).endswith(", 4 examples; not judged: owl")
+    assert "not_judged" not in judge("class", CLASSES, PROBABILITIES, CLASSES)
+
+
 def test_a_probability_of_zero_gives_a_large_loss_and_no_infinity():
     outputs = np.array([[0.0, 1.0, 0.0]], np.float32)
     figures = judge("class", np.array([0]), outputs, np.array([0]))
@@ -98,6 +114,11 @@ def test_a_label_that_never_occurs_has_no_average_precision():
     assert figures["labels"]["a"]["average_precision"] is None
     assert figures["labels"]["a"]["examples"] == 0
     assert figures["labels"]["b"]["average_precision"] == 0.5
+    assert figures["labels"]["a"]["f1"] is None
+    assert figures["not_judged"] == ["a"]
+    assert figures["macro_f1"] == figures["labels"]["b"]["f1"]
+    nothing = judge("labels", np.zeros((2, 2)), np.full((2, 2), 0.2), targets, ("a", "b"))
+    assert (nothing["macro_f1"], nothing["not_judged"]) == (None, ["a", "b"])
 
 
 def test_a_single_label_is_judged_where_it_is_on():

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from kft.evaluation import Predictor, evaluate
-from kft.features import Forward, choice
+from kft.features import Forward, selection
 
 
 def read_rows(path) -> list[dict[str, str]]:
@@ -67,18 +67,16 @@ def test_over_many_files_the_chosen_engine_computes_to_within_the_parity_gate(
 ):
     model, head = tiny_assembled.model, tiny_assembled.head
     pixels = np.random.default_rng(1).uniform(0, 255, (70, 32, 32, 3)).astype(np.float32)
-    # As if Keras were slow, and converting took no time.
-    hopes = {"litert": (0.01, 0.0)}
-    monkeypatch.setattr("kft.features.choice._HOPES", hopes)
+    monkeypatch.setattr(selection, "EXAMPLES_PER_LAYER", 1)
     engines = []
-    make_engine = choice.make_engine
+    make_engine = selection.make_engine
 
     def remember(name, forward):
         engines.append(name)
         return make_engine(name, forward)
 
-    monkeypatch.setattr(choice, "make_engine", remember)
-    for engine, made in (("keras", ["keras"]), ("auto", ["keras", "litert"])):
+    monkeypatch.setattr(selection, "make_engine", remember)
+    for engine, made in (("keras", ["keras"]), ("auto", ["litert"])):
         engines.clear()
         predictor = Predictor(Forward(model, head.activate), num_examples=70, engine=engine)
         outputs = predictor(

@@ -14,8 +14,10 @@ from kft.config import HeadConfig
 from kft.data.input.decoding import ImageDecoder
 from kft.errors import DataError, ExportError
 from kft.heads import make_head
-from kft.serving import export_model, is_export, predict_files
+from kft.serving import ExportedModel, export_model, is_export
 from kft.serving.export import Export
+
+pytestmark = pytest.mark.usefixtures("parity_in_this_process")
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +60,9 @@ def test_an_export_of_every_kind_of_target_answers_as_the_model(tmp_path, files,
     assert exported.path == tmp_path / "saved_models" / "tiny" / "1"
     assert exported.largest_difference <= 1e-5
     assert json.loads((exported.path / "assets.extra" / "kft.json").read_text())["name"] == "tiny"
-    answers = predict_files(exported.path, files)
+    answers = ExportedModel(exported.path).answer(files, files)
     assert list(answers[0].values) == ["cat", "dog", "owl"]
+    assert answers[0].target_kind == kind
 
 
 def test_an_export_holds_the_graph_once_and_no_layers(tmp_path, files):
@@ -118,20 +121,21 @@ def test_the_highest_version_is_served_by_number_and_not_by_text(tmp_path, files
     first.rename(first.with_name("9"))
     assert export(tmp_path, files).path.name == "10"
     assert is_export(first.parent)
-    assert predict_files(first.parent, files[:1])[0].has_one_class
+    assert ExportedModel(first.parent).answer(files[:1], files[:1])
 
 
 def test_a_saved_model_that_is_not_of_kft_is_refused(tmp_path, files):
     tf.saved_model.save(tf.Module(), str(tmp_path / "other"))
     with pytest.raises(ExportError, match="not an export of kft"):
-        predict_files(tmp_path / "other", files)
+        ExportedModel(tmp_path / "other")
 
 
 def test_a_file_that_is_no_picture_is_named_among_many(tmp_path, files):
     exported = export(tmp_path, files)
     (tmp_path / "no.png").write_bytes(b"\x89PNG\r\n\x1a\n and nothing")
+    files = [*files, str(tmp_path / "no.png")]
     with pytest.raises(DataError, match=r"no\.png"):
-        predict_files(exported.path, [*files, str(tmp_path / "no.png")])
+        ExportedModel(exported.path).answer(files, files)
 
 
 def test_numbers_are_served_in_float64_to_a_fraction_of_what_they_deviate_by(tmp_path, files):
@@ -164,7 +168,7 @@ def test_answers_of_an_export_are_written_to_the_digits_that_tell_them_apart(tmp
         files=files,
         card=card,
     )
-    answers = predict_files(exported.path, files)
+    answers = ExportedModel(exported.path).answer(files, files)
     written = {answer.format("lat") for answer in answers}
     assert len(written) == len(files)
     assert all(text.startswith("48.00") or text.startswith("47.99") for text in written)

@@ -424,7 +424,7 @@ def mirrored(tmp_path_factory) -> dict:
     return json.loads(result.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("case", ["plain", "parts"])
+@pytest.mark.parametrize("case", [pytest.param("plain", marks=pytest.mark.full), "parts"])
 def test_two_mirrored_devices_train_as_one_does_where_batch_norm_rests(mirrored, case):
     """In parts too, held to the start, with averages that validation sees."""
     one, two = mirrored[case]["none"], mirrored[case]["mirrored"]

@@ -26,8 +26,8 @@ def find_folder(config: DataConfig) -> Found:
 
     Raises:
         DataError: The folder is missing or laid out otherwise, a split folder
-            is ambiguous, a class has no picture, or the classes of two splits
-            differ.
+            is ambiguous, a class has no picture, or a split has a class that
+            train lacks.
     """
     if config.target not in ("auto", "class"):
         raise DataError(
@@ -47,7 +47,7 @@ def find_folder(config: DataConfig) -> Found:
     parts: list[tuple[SplitName | None, Classes]] = [
         (split, _read_classes(root, folder, walker)) for split, folder in split_folders.items()
     ]
-    _refuse_differing_classes(root, split_folders, parts)
+    _refuse_unknown_classes(split_folders, parts)
     return _to_found(root, parts, walker)
 
 
@@ -164,26 +164,18 @@ def _refuse_empty_classes(root: Path, folder: Path, classes: Classes, walker: Wa
     )
 
 
-def _refuse_differing_classes(
-    root: Path,
-    folders: dict[SplitName, Path],
-    parts: list[tuple[SplitName | None, Classes]],
+def _refuse_unknown_classes(
+    folders: dict[SplitName, Path], parts: list[tuple[SplitName | None, Classes]]
 ) -> None:
     trained = set(parts[0][1])
     for split, classes in parts[1:]:
         assert split is not None
-        unknown, missing = sorted(set(classes) - trained), sorted(trained - set(classes))
+        unknown = sorted(set(classes) - trained)
         if unknown:
             raise DataError(
                 f"{folders[split]}: class {listed(unknown)} is not in {folders['train']}, so it "
                 f"could never be learned. Rename or remove the folder, or add it to training. "
                 f"Classes of training: {listed(sorted(trained), 20)}."
-            )
-        if missing:
-            raise DataError(
-                f"{folders[split]}: class {listed(missing)} of {folders['train']} is missing, so "
-                f"it could not be judged. Add pictures of it, or move {folders[split].name} out "
-                f"of {root} to have the {split} split taken from training."
             )
 
 
@@ -203,9 +195,11 @@ def _to_found(
     splits: list[SplitName | None] = []
     for split, classes in parts:
         for index, name in enumerate(class_names):
-            paths += classes[name]
-            targets += [index] * len(classes[name])
-            splits += [split] * len(classes[name])
+            # A split that is judged may lack a class of train.
+            inside = classes.get(name, [])
+            paths += inside
+            targets += [index] * len(inside)
+            splits += [split] * len(inside)
     start = len(str(root).rstrip("/")) + 1
     examples = Examples(
         ids=tuple(path[start:] for path in paths),

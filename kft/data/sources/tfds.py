@@ -43,10 +43,12 @@ def find_tfds(config: DataConfig) -> Found:
         {"image": image, "label": label, "splits": splits},
         lambda: _read_all(folder, builder, splits, image, label),
     )
+    # A sequence of classes says itself that an example may have several.
+    is_labels = config.target == "auto" and _is_class_sequence(builder, label)
     found = to_found(
         unpacked,
         class_names=config.records.class_names or _read_class_names(builder, label),
-        target=config.target,
+        target="labels" if is_labels else config.target,
         source=f"TFDS {builder.info.full_name}",
         on_bad=config.on_bad,
     )
@@ -158,6 +160,11 @@ def _read_class_names(builder: Any, label: str) -> tuple[str, ...]:
     feature = builder.info.features[label]
     feature = getattr(feature, "feature", feature)  # of a sequence, what it is made of
     return tuple(getattr(feature, "names", None) or ())
+
+
+def _is_class_sequence(builder: Any, label: str) -> bool:
+    is_sequence = hasattr(builder.info.features[label], "feature")
+    return is_sequence and bool(_read_class_names(builder, label))
 
 
 def _read_all(

@@ -119,19 +119,19 @@ class Walker:
             yield from self.walk(Path(link.path))
 
     @staticmethod
-    def is_picture(entry: os.DirEntry[str]) -> bool:
+    def is_picture(path: str | os.PathLike[str]) -> bool:
         """Whether it is to be looked at: by its ending, and by its first bytes if it has none."""
-        ending = PurePath(entry.name).suffix.lower()
+        ending = PurePath(path).suffix.lower()
         if ending:
             return ending in IMAGE_ENDINGS
-        return entry.is_file() and _begins_as_picture(entry.path)
+        return Path(path).is_file() and _begins_as_picture(path)
 
     def _quarantine(self, path: str, reason: str) -> None:
         name = os.path.relpath(path, self._root)
         self.quarantined.append(Quarantined(readable(name), readable(path), reason))
 
 
-def _begins_as_picture(path: str) -> bool:
+def _begins_as_picture(path: str | os.PathLike[str]) -> bool:
     try:
         with Path(path).open("rb") as file:
             return file.read(8).startswith(_SIGNATURES)

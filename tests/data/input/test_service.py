@@ -277,7 +277,7 @@ def test_a_run_ends_with_the_same_weights_to_the_last_bit(service, photos, setti
     )
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_run_whose_data_workers_were_killed_goes_on_to_the_same_weights(
     servers, photos, settings, monkeypatch
 ):

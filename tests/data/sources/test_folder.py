@@ -169,10 +169,15 @@ def test_a_class_that_training_lacks_is_refused(tmp_path, write_classes):
         find(tmp_path)
 
 
-def test_a_class_that_validation_lacks_is_refused(tmp_path, write_classes):
+def test_a_class_that_validation_lacks_is_learned(tmp_path, write_classes):
     write_classes(train__ant=1, train__wasp=1, val__ant=1)
-    with pytest.raises(DataError, match=r"class wasp .* is missing"):
-        find(tmp_path)
+    found = find(tmp_path)
+    assert found.class_names == ("ant", "wasp")
+    assert list(zip(found.given_splits, found.examples.targets, strict=True)) == [
+        ("train", 0),
+        ("train", 1),
+        ("validation", 0),
+    ]
 
 
 def test_two_folders_for_one_split_are_ambiguous(tmp_path, write_classes):

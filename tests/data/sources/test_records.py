@@ -390,8 +390,8 @@ def test_a_prepared_tfds_data_set_is_read(tfds_folder, no_network):
     for path, target in zip(splits.holdout.paths, splits.holdout.targets, strict=True):
         assert np.asarray(Image.open(path))[0, 0, 0] == target
     assert load_splits(DataConfig(path=str(tfds_folder))).fingerprint == splits.fingerprint
-    records = RecordConfig(label_feature="age")
-    assert find_tfds(DataConfig(path="tfds:toy", records=records)).target_kind == "number"
+    ages = DataConfig(path="tfds:toy", records=RecordConfig(label_feature="age"), target="number")
+    assert find_tfds(ages).examples.targets.max() == 9.0
 
 
 def test_a_tfds_data_set_that_is_not_prepared_is_refused_without_a_network(tfds_folder, no_network):
@@ -455,6 +455,28 @@ def test_unlabelled_tfds_examples_are_not_given_the_last_class(write_tfds):
     assert left_out(found) == {
         f"split test, example {n}": "its label is below 0: it is unlabelled" for n in (0, 1)
     }
+
+
+def test_a_tfds_sequence_of_classes_is_labels_though_each_example_has_one(tmp_path, no_network):
+    import tensorflow_datasets as tfds
+
+    tfds.disable_progress_bar()
+    label = tfds.features.Sequence(tfds.features.ClassLabel(names=["wasp", "ant"]))
+    examples = {"image": np.zeros((2, 8, 9, 3), np.uint8), "label": [[0], [1]]}
+    builder = tfds.dataset_builders.store_as_tfds_dataset(
+        name="tags",
+        version="1.0.0",
+        features=tfds.features.FeaturesDict(
+            {"image": tfds.features.Image(shape=(None, None, 3)), "label": label}
+        ),
+        split_datasets={"train": tf.data.Dataset.from_tensor_slices(examples)},
+        data_dir=tmp_path / "tfds",
+    )
+    found = find_tfds(DataConfig(path=str(builder.data_path)))
+    assert (found.target_kind, found.notes) == ("labels", ())
+    assert sorted(found.examples.targets.tolist()) == [[0.0, 1.0], [1.0, 0.0]]
+    one_hot = find_tfds(DataConfig(path=str(builder.data_path), target="class"))
+    assert one_hot.class_names == ("ant", "wasp")
 
 
 def test_a_tfds_feature_that_is_no_picture_is_refused(tfds_folder):

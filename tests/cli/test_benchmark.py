@@ -1,21 +1,21 @@
-"""`kft measure` prints what was tried, what was chosen, and how to have it otherwise."""
+"""`kft benchmark` prints what was timed, what was chosen, and how to override it."""
 
+import io
 import json
-import shutil
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from kft.cli.main import main
-from kft.measuring import Measured, Trial
+from kft.timing import Measured, Timing
 
-TRIALS = (
-    Trial("float32, 2 threads", "float32", 2, False, 32, 213.1, 1.0, 1_190_000_000, 1.6),
-    Trial("bfloat16", "mixed_bfloat16", 2, False, 32, 125.2, 0.59, 1_000_000_000, 0.9),
-    Trial("1 thread", "float32", 1, False, 32, note="not measured: out of time"),
-    Trial("batch 32", "float32", 2, False, 32, 213.1, 1.0, 1_190_000_000, 1.6),
-    Trial("batch 64", "float32", 2, False, 64, 260.0, 1.22, 1_520_000_000, 1.5),
-    Trial("XLA", "float32", 2, True, 32, note="forward pass at 0.14 of the speed"),
+TIMINGS = (
+    Timing("float32", False, 32, 213.1, 1_190_000_000),
+    Timing("float32", False, 64, 260.0, 1_520_000_000),
+    Timing("float32", False, 256, note="would not fit into memory"),
+    Timing("mixed_bfloat16", False, 64, 125.2, 1_000_000_000),
+    Timing("float32", True, 64, note="InvalidArgumentError: no kernel."),
 )
 
 
@@ -27,18 +27,18 @@ def asked(monkeypatch):
     def fake(pipeline, say, *, budget_seconds):
         calls.append((pipeline, budget_seconds))
         say("Measuring")
-        trials = TRIALS if budget_seconds > 10 else TRIALS[2:3]
+        timings = TIMINGS if budget_seconds > 10 else TIMINGS[2:3]
         return Measured(
-            "float32", False, 64, 2, trials, 21.4, "mobilenet_v2, 160 x 160", "two cores",
+            "float32", False, 64, timings, 21.4, "mobilenet_v2, 160 x 160", "two cores",
             "2026-01-02T03:04:05",
         )  # fmt: skip
 
-    monkeypatch.setattr("kft.measuring.measure", fake)
+    monkeypatch.setattr("kft.timing.benchmark", fake)
     return calls
 
 
 def run(*arguments):
-    result = CliRunner().invoke(main, ["measure", *arguments])
+    result = CliRunner().invoke(main, ["benchmark", *arguments])
     assert result.exit_code == 0, result.output
     return result.stdout
 
@@ -47,14 +47,14 @@ def line_with(text, printed):
     return next(line for line in printed.splitlines() if text in line)
 
 
-def test_every_trial_has_a_line_and_the_chosen_are_marked(asked):
+def test_every_timing_has_a_line_and_the_chosen_is_marked(asked):
     printed = run()
-    assert line_with("213.1", printed).split()[-1] == "chosen"
-    assert line_with("260.0", printed).split()[-1] == "chosen"
-    assert "chosen" not in line_with("125.2", printed)
-    assert "0.59" in line_with("bfloat16", printed)
-    assert "out of time" in line_with("1 thread", printed)
-    assert "0.14" in line_with("XLA", printed)
+    assert [line.split()[3] for line in printed.splitlines() if "chosen" in line] == ["260.0"]
+    assert line_with("125.2", printed).split()[:6] == [
+        *("mixed_bfloat16", "no", "64", "125.2", "0.59", "1.0")
+    ]
+    assert "would not fit" in line_with("256", printed)
+    assert "no kernel" in line_with("yes", printed)
 
 
 def test_a_setting_in_force_that_is_not_auto_is_told(asked):
@@ -64,10 +64,13 @@ def test_a_setting_in_force_that_is_not_auto_is_told(asked):
 
 
 def test_it_fits_a_terminal_of_eighty_columns(asked, monkeypatch):
-    monkeypatch.setattr(shutil, "get_terminal_size", lambda *args: (80, 24))
-    monkeypatch.setattr("kft.cli.output.PIPED_WIDTH", 80)
-    printed = run()
-    table = printed[printed.index("tried") : printed.index("training.precision")]
+    terminal = Console(
+        width=80, force_terminal=True, color_system=None, file=io.StringIO(), markup=False
+    )
+    monkeypatch.setattr("kft.cli.benchmark_output.make_console", lambda: terminal)
+    run()
+    printed = terminal.file.getvalue()
+    table = printed[printed.index("precision") : printed.index("training.precision")]
     assert max(map(len, table.splitlines())) <= 80
     assert "213.1" in table
 
@@ -88,10 +91,13 @@ def test_the_record_as_json(asked):
     values = json.loads(run("--json", "--seconds", "60"))
     assert asked[0][1] == 60
     assert values["batch_size"] == 64
-    assert [trial["candidate"] for trial in values["trials"]][:2] == [
-        "float32, 2 threads",
-        "bfloat16",
-    ]
+    assert [timing["batch_size"] for timing in values["timings"]] == [32, 64, 256, 64, 64]
+
+
+def test_the_former_name_says_the_new_one():
+    result = CliRunner().invoke(main, ["measure"])
+    assert result.exit_code == 2
+    assert "`kft measure` is now `kft benchmark`" in result.output
 
 
 def test_nothing_measured_is_told_with_what_to_do(asked):
@@ -102,4 +108,4 @@ def test_nothing_measured_is_told_with_what_to_do(asked):
 
 
 def test_a_time_too_short_is_refused(asked):
-    assert CliRunner().invoke(main, ["measure", "--seconds", "1"]).exit_code == 2
+    assert CliRunner().invoke(main, ["benchmark", "--seconds", "1"]).exit_code == 2

@@ -1,4 +1,4 @@
-"""What was measured: its record on disk, and what it puts in place of `auto`."""
+"""The record of a benchmark on disk, and what it puts in place of `auto`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ from kft.runs.caches import cache_folder, cache_root
 
 DEFAULT_PRECISION = "float32"
 DEFAULT_BATCH_SIZE = TrainingConfig.model_fields["global_batch_size"].default
+# The smallest batch within this share of the fastest is taken.
+AS_FAST = 0.95
 _ROOM = "measured"
+_FORMAT = 2
 # Those that decide how fast a step is.
 _VERSIONS = ("kft", "tensorflow", "keras")
-# What a user pins there is not varied: the rest was measured beside it. Not the batch size, of
+# What a user sets there is not varied: the rest was measured with it. Not the batch size, of
 # which several are measured whatever a pipeline says, so that `auto` later finds the best.
 _PINNED = ("precision", "jit_compile", "threads", "deterministic", "accumulation")
 # What comes before a folder in the name of a backbone; nothing before one that kft saved.
@@ -29,31 +32,23 @@ _PREFIXES = ("hub:", "keras_hub:")
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One thing that was tried, or that there was no time for.
+class Timing:
+    """One setting that was timed, or that could not be.
 
     Attributes:
-        candidate: Such as 'bfloat16', '1 thread', 'batch 64', 'XLA'.
         precision: Keras dtype policy.
-        threads: Of an operation.
         jit_compile: Whether XLA compiled the step.
         batch_size: Examples in a step.
-        examples_per_second: Of full training steps; None if it was not measured.
-        ratio: Speed, in units of what it is compared with; None likewise.
-        peak_bytes: Most memory of its process so far; None if unknown.
-        seconds: That it took to try.
-        note: What is to be said of it; empty if nothing is.
+        examples_per_second: Of full training steps; None if it was not timed.
+        peak_bytes: Most memory of the process so far; None if unknown.
+        note: Why it was not timed; empty if it was.
     """
 
-    candidate: str
     precision: str
-    threads: int
     jit_compile: bool
     batch_size: int
     examples_per_second: float | None = None
-    ratio: float | None = None
     peak_bytes: int | None = None
-    seconds: float = 0.0
     note: str = ""
 
 
@@ -65,8 +60,7 @@ class Measured:
         precision: Keras dtype policy.
         jit_compile: Whether XLA compiles the step.
         batch_size: Examples in a step.
-        threads: Of an operation.
-        trials: What was tried, in order.
+        timings: What was tried, in order.
         seconds: That it took in all.
         backbone: In words.
         machine: In words.
@@ -76,8 +70,7 @@ class Measured:
     precision: str
     jit_compile: bool
     batch_size: int
-    threads: int
-    trials: tuple[Trial, ...]
+    timings: tuple[Timing, ...]
     seconds: float
     backbone: str
     machine: str
@@ -86,7 +79,7 @@ class Measured:
     @property
     def is_empty(self) -> bool:
         """Whether time ran out before the first step: its settings are the defaults."""
-        return all(trial.examples_per_second is None for trial in self.trials)
+        return all(timing.examples_per_second is None for timing in self.timings)
 
 
 @dataclass(frozen=True)
@@ -111,6 +104,7 @@ def find_record(pipeline: Pipeline) -> Path:
     versions = package_versions()
     key = json.dumps(
         {
+            "format": _FORMAT,
             "machine": describe_machine(),
             "versions": {name: versions[name] for name in _VERSIONS},
             "backbone": _identify_backbone(pipeline),
@@ -177,8 +171,8 @@ def load_measured(pipeline: Pipeline) -> Measured | None:
     """
     try:
         values = json.loads(find_record(pipeline).read_text(encoding="utf-8"))
-        trials = tuple(Trial(**trial) for trial in values.pop("trials"))
-        return Measured(trials=trials, **values)
+        timings = tuple(Timing(**timing) for timing in values.pop("timings"))
+        return Measured(timings=timings, **values)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
@@ -194,7 +188,7 @@ def apply_measured(pipeline: Pipeline, measured: Measured | None) -> Pipeline:
     values = {
         "precision": measured.precision if measured else DEFAULT_PRECISION,
         "jit_compile": uses_xla,
-        "threads": measured.threads if measured else default_threads(),
+        "threads": default_threads(),
         "global_batch_size": _batch_size(pipeline, measured),
     }
     overrides = [
@@ -231,18 +225,15 @@ def describe_choices(pipeline: Pipeline, measured: Measured | None) -> tuple[Cho
         field = type(pipeline.training).model_fields[name]
         if given != "auto":
             origin = "default" if given == field.default else "given"
+        elif name == "threads":
+            origin = "one per core"
         elif name == "jit_compile" and _excludes_xla(pipeline):
             origin = "off with training.accumulation"
         elif measured:
             origin = f"measured on {measured.measured_at[:10]}"
         else:
-            origin = "not measured; see `kft measure`"
+            origin = "not measured; see `kft benchmark`"
         value = json.dumps(getattr(applied.training, name)).strip('"')
-        is_unmeasured = given == "auto" and measured is None
+        is_unmeasured = given == "auto" and name != "threads" and measured is None
         choices.append(Choice(f"training.{name}", value, origin, is_unmeasured))
     return tuple(choices)
-
-
-def to_json(measured: Measured) -> str:
-    """The record as text."""
-    return json.dumps(asdict(measured), indent=2, ensure_ascii=False)

@@ -9,16 +9,16 @@ import pytest
 
 from kft.config import load_pipeline
 from kft.machine import num_cores
-from kft.measuring import (
+from kft.timing import (
     Measured,
-    Trial,
+    Timing,
     apply_measured,
     describe_choices,
     find_record,
     is_worth_measuring,
     load_measured,
 )
-from kft.measuring.record import save_measured
+from kft.timing.record import save_measured
 
 ALL_AUTO = ("training.global_batch_size=auto",)
 
@@ -34,13 +34,12 @@ def pipeline(*overrides):
 
 
 def measured(**changes):
-    trial = Trial("XLA", "mixed_bfloat16", 4, True, 32, 12.5, 1.3, 10**9, 2.0)
+    timing = Timing("mixed_bfloat16", True, 32, 12.5, 10**9)
     values = {
         "precision": "mixed_bfloat16",
         "jit_compile": True,
         "batch_size": 64,
-        "threads": 4,
-        "trials": (trial,),
+        "timings": (timing,),
         "seconds": 21.5,
         "backbone": "mobilenet_v2",
         "machine": "two cores",
@@ -59,7 +58,7 @@ def test_reading_it_starts_no_tensorflow():
     code = (
         "import sys\n"
         "from kft.config import load_pipeline\n"
-        "from kft.measuring import apply_measured, load_measured\n"
+        "from kft.timing import apply_measured, load_measured\n"
         "pipeline = load_pipeline(None, [])\n"
         "apply_measured(pipeline, load_measured(pipeline))\n"
         "print(sorted({'tensorflow', 'keras'} & set(sys.modules)))\n"
@@ -150,7 +149,7 @@ def test_a_file_is_a_backbone_too_and_a_folder_of_a_registered_name_is_none(tmp_
 
 
 def test_what_was_measured_is_found_when_the_batch_is_set_to_auto_afterwards():
-    """Several are measured whatever is set: so `kft measure` says what `auto` would take."""
+    """Several are measured whatever is set: so `kft benchmark` says what `auto` would take."""
     save_measured(load_pipeline(None, []), measured())
     assert load_measured(pipeline()) == measured()
 
@@ -158,14 +157,14 @@ def test_what_was_measured_is_found_when_the_batch_is_set_to_auto_afterwards():
 def test_another_machine_or_version_has_a_record_of_its_own(monkeypatch):
     here = find_record(pipeline())
     with monkeypatch.context() as patch:
-        patch.setattr("kft.measuring.record.describe_machine", lambda: {"cores": 999})
+        patch.setattr("kft.timing.record.describe_machine", lambda: {"cores": 999})
         assert find_record(pipeline()) != here
     versions = {"kft": "9", "tensorflow": "9", "keras": "9"}
-    monkeypatch.setattr("kft.measuring.record.package_versions", lambda: versions)
+    monkeypatch.setattr("kft.timing.record.package_versions", lambda: versions)
     assert find_record(pipeline()) != here
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"trials": 3}', '{"trials": [{"x": 1}]}'])
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"timings": 3}', '{"timings": [{"x": 1}]}'])
 def test_a_damaged_record_counts_as_none(text):
     path = save_measured(pipeline(), measured())
     path.write_text(text)
@@ -176,7 +175,7 @@ def test_measured_values_replace_auto():
     training = apply_measured(pipeline(), measured()).training
     assert training.precision == "mixed_bfloat16"
     assert training.jit_compile is True
-    assert training.threads == 4
+    assert training.threads == num_cores()
     assert training.global_batch_size == 64
 
 
@@ -190,9 +189,7 @@ def test_a_measured_xla_is_not_taken_where_a_batch_is_accumulated():
 def test_versions_are_asked_for_once(monkeypatch):
     asked = []
     versions = {"kft": "9", "tensorflow": "9", "keras": "9"}
-    monkeypatch.setattr(
-        "kft.measuring.record.package_versions", lambda: asked.append(1) or versions
-    )
+    monkeypatch.setattr("kft.timing.record.package_versions", lambda: asked.append(1) or versions)
     find_record(pipeline())
     assert len(asked) == 1
 
