@@ -250,7 +250,7 @@ def _load_model(path: Path, num_files: int) -> tuple[_Ask, DataConfig]:
                 num_examples=len(examples),
                 progress=lambda done, total: None,
             )
-        return answers_from_outputs(examples.ids, outputs, head.class_names, head.target_kind)
+        return answers_from_outputs(examples.ids, outputs, head)
 
     return ask, trained.pipeline.data
 

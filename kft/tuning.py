@@ -26,7 +26,7 @@ from kft.workflow.causes import describe_settings
 OBJECTIVES = {
     "class": ("accuracy", "max"),
     "labels": ("accuracy", "max"),
-    "number": ("mean_absolute_error", "min"),
+    "number": ("standardised_absolute_error", "min"),
 }
 
 
@@ -36,7 +36,8 @@ class Trial:
 
     Attributes:
         settings: Path of each searched setting -> value.
-        score: On validation: accuracy, or mean absolute error for numbers.
+        score: On validation: accuracy; for numbers the mean absolute error in deviations of
+            the training targets.
     """
 
     settings: dict[str, Any]

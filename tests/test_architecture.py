@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "kft"
 ORDER = (
     ("__init__",),
     ("errors",),
-    ("registry", "linear", "notices", "printing", "garbage", "machine", "workers"),
+    ("registry", "figures", "linear", "notices", "printing", "garbage", "machine", "workers"),
     ("config",),
     ("runs",),
     ("data", "backbones", "heads"),

@@ -90,7 +90,8 @@ def test_predictions_add_up_to_the_metrics(finished):
     assert figures["examples"] == len(rows) == 9
     assert figures["accuracy"] == pytest.approx(right / len(rows))
     for row in rows:
-        assert sum(float(row[name]) for name in ("cat", "dog", "owl")) == pytest.approx(1, abs=1e-5)
+        probabilities = [float(row[f"probability {name}"]) for name in ("cat", "dog", "owl")]
+        assert sum(probabilities) == pytest.approx(1, abs=1e-5)
 
 
 def test_the_probe_is_computed_from_stored_features_and_full_tuning_from_pixels(finished):

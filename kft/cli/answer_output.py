@@ -105,16 +105,16 @@ def describe_answer(answer: Answer, top: int | None) -> tuple[str, str]:
     Of numbers all are the answer; of labels those above one half, or a word that none is.
     """
     if answer.target_kind == "number":
-        return _listed(answer.values.items(), ".4g"), ""
+        return _listed(answer, answer.values), ""
     chosen = answer.chosen
-    shown = answer.best(max(DEFAULT_TOP, len(chosen)) if top is None else top)
+    shown = [name for name, _ in answer.best(max(DEFAULT_TOP, len(chosen)) if top is None else top)]
     # The best come first, so these are the first of them.
     own, others = shown[: len(chosen)], shown[len(chosen) :]
-    return _listed(own, ".3f") or "(none above 0.5)", _listed(others, ".3f")
+    return _listed(answer, own) or "(none above 0.5)", _listed(answer, others)
 
 
-def _listed(values: Iterable[tuple[str, float]], digits: str) -> str:
-    return ", ".join(f"{name} {value:{digits}}" for name, value in values)
+def _listed(answer: Answer, names: Iterable[str]) -> str:
+    return ", ".join(f"{name} {answer.format(name)}" for name in names)
 
 
 def _describe(file: str, outcome: Answer | Quarantined, top: int | None) -> dict[str, Any]:

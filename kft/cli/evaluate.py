@@ -27,8 +27,9 @@ def command(run: Path, split: str | None, data: str | None, form: Form) -> None:
 
     The holdout was judged once, when the run ended; its figures are read from
     the run. With --data, the model is judged on other labelled data, and
-    predictions.csv and metrics.json are written into the run. --json prints all
-    figures, --csv those of each class.
+    metrics.json, predictions.csv and, of classes, confusion.csv are written into
+    the run. Of many classes the worst are shown; --json prints all figures, --csv
+    those of each class.
 
     \b
     Examples:

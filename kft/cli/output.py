@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from kft.serving import Export
     from kft.tuning import Tuned
     from kft.workflow import Finished
+
+
+# Classes or labels up to which all are shown, and how many of more.
+MOST_SHOWN = 40
+NUM_WORST = 20
 
 
 def show_finished(finished: Finished, console: Console | None = None) -> None:
@@ -82,21 +87,31 @@ def show_export(export: Export) -> None:
 def show_figures(figures: dict[str, Any], *, title: str) -> None:
     """The headline, then a line a class, label or number."""
     from kft.evaluation import headline
+    from kft.figures import format_figure, format_share
 
     console = make_console()
     console.print(f"{title}: {headline(figures)}", soft_wrap=True)
     for kind in ("classes", "labels", "numbers"):
         if kind not in figures:
             continue
-        columns = list(next(iter(figures[kind].values())))
+        judged = figures[kind]
+        columns = list(next(iter(judged.values())))
+        write = format_figure if kind == "numbers" else format_share
+        shown = _choose_shown(judged)
         show_table(
             console,
             (kind, *(f"{column.replace('_', ' ')}>" for column in columns)),
             (
-                (name, *(_format_figure(values[column]) for column in columns))
-                for name, values in figures[kind].items()
+                (name, *(_format_figure(judged[name][column], write) for column in columns))
+                for name in shown
             ),
         )
+        if len(shown) < len(judged):
+            show_remark(
+                console,
+                f"These are the {len(shown)} worst by F1 of {len(judged):,} {kind}. metrics.json "
+                "in the run's folder of this evaluation holds all; --json and --csv print them.",
+            )
 
 
 def list_figures(figures: dict[str, Any]) -> list[dict[str, Any]]:
@@ -108,10 +123,16 @@ def list_figures(figures: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _format_figure(value: float | int | None) -> str:
-    if value is None:
-        return "none"
-    return str(value) if isinstance(value, int) else f"{value:.3f}"
+def _choose_shown(judged: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """All names; of many the worst that were judged, since there is something to find out."""
+    if len(judged) <= MOST_SHOWN or "f1" not in next(iter(judged.values())):
+        return list(judged)
+    named = [name for name in judged if judged[name]["f1"] is not None]
+    return sorted(named, key=lambda name: judged[name]["f1"])[:NUM_WORST]
+
+
+def _format_figure(value: float | None, write: Callable[[float | None], str]) -> str:
+    return str(value) if isinstance(value, int) else write(value)
 
 
 def show_runs(runs: Sequence[RunDirectory], directory: str, form: Form) -> None:

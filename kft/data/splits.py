@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -25,7 +25,7 @@ class Examples:
         ids: Name of each example within its data set, with forward slashes.
         paths: Absolute path of each example's file.
         targets: int64 (examples,) class indices; float32 (examples, labels) of
-            0 and 1; or float32 (examples, numbers).
+            0 and 1; or float64 (examples, numbers), as the source has them.
         stamps: Size and time of change of each file when it was checked; None
             where nobody checked.
     """
@@ -119,6 +119,14 @@ class Splits:
         examples: Examples = getattr(self, split)
         return examples
 
+    def map_targets(self, function: Callable[[np.ndarray], np.ndarray]) -> Splits:
+        """The same splits with other targets, such as standardised ones."""
+        train, validation, holdout = (
+            replace(examples, targets=function(examples.targets))
+            for examples in map(self.get, SPLIT_NAMES)
+        )
+        return replace(self, train=train, validation=validation, holdout=holdout)
+
     def join(self, splits: Sequence[SplitName]) -> Examples:
         """The examples of one or several splits, one split after the other."""
         parts = [self.get(split) for split in splits]
@@ -131,4 +139,10 @@ def format_target(target: np.ndarray, kind: TargetKind, class_names: Sequence[st
         return class_names[int(target)]
     if kind == "labels":
         return ";".join(name for name, on in zip(class_names, target, strict=True) if on > 0.5)
-    return ";".join(format(float(value), ".9g") for value in target)
+    return ";".join(_format_number(float(value)) for value in target)
+
+
+def _format_number(value: float) -> str:
+    """As short as reads back to the same float64."""
+    short = format(value, ".9g")
+    return short if float(short) == value else repr(value)

@@ -1,18 +1,13 @@
-"""Model -> outputs for every example of a split, and predictions.csv."""
+"""Model -> outputs for every example of a split."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import tensorflow as tf
 
 from kft.features import Forward, SelectedEngine, select_engine
-from kft.heads.base import Head
-from kft.runs.atomic import write_text
 
 # What the parity gate allows between an export and the trained model.
 _TOLERANCE = 1e-5
@@ -25,7 +20,8 @@ class Predictor:
     of an export allows; over few it is Keras.
 
     Args:
-        answers: Pixels -> probabilities or numbers, of a model that trains no further.
+        answers: Pixels -> probabilities or standardised numbers, of a model that trains no
+            further.
         num_examples: How many will be asked for in all.
         engine: 'keras' for Keras whatever the number; anything else is as 'auto'.
     """
@@ -43,7 +39,9 @@ class Predictor:
         num_examples: int,
         progress: Callable[[int, int], None],
     ) -> np.ndarray:
-        """Probabilities (examples, classes), or numbers (examples, numbers), in order.
+        """Probabilities, or standardised numbers (examples, outputs), in order.
+
+        `Head.restore_units` gives numbers their units.
 
         Args:
             batches: Of pixels, or of (pixels, targets).
@@ -66,35 +64,3 @@ class Predictor:
             done += len(outputs[-1])
             progress(done, num_examples)
         return np.concatenate(outputs)
-
-
-def write_predictions(
-    path: Path, *, head: Head, files: Sequence[str], targets: np.ndarray, outputs: np.ndarray
-) -> None:
-    """One row an example: file, truth, prediction, every probability or number.
-
-    Args:
-        path: Of the CSV file.
-        head: What the outputs mean.
-        files: Name of each example.
-        targets: As `Examples.targets`.
-        outputs: As `Predictor` gives them.
-    """
-    names = head.class_names
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    if head.target_kind == "class":
-        writer.writerow(["file", "true", "predicted", *names])
-        for file, target, row in zip(files, targets, outputs, strict=True):
-            writer.writerow([file, names[target], names[row.argmax()], *_numbers(row)])
-    else:
-        columns = [f"{kind} {name}" for kind in ("true", "predicted") for name in names]
-        writer.writerow(["file", *columns])
-        for file, target, row in zip(files, targets, outputs, strict=True):
-            writer.writerow([file, *_numbers(target), *_numbers(row)])
-    write_text(path, text.getvalue())
-
-
-def _numbers(values: np.ndarray) -> list[str]:
-    """Text that reads back to the same float32."""
-    return [format(value, ".9g") for value in np.asarray(values, np.float32).tolist()]

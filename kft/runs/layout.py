@@ -32,7 +32,7 @@ class RunDirectory:
         checkpoints/        to resume from; gone when the run is finished
         model.keras         the trained model; model.json: what its outputs mean
         train_targets.npy   for the baseline of data that is judged later
-        evaluation/<split>/ predictions.csv, metrics.json
+        evaluation/<split>/ metrics.json, predictions.csv, confusion.csv, probabilities.npz
 
     Args:
         path: The directory of the run.

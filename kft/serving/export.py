@@ -90,7 +90,8 @@ def _ask_trained(
 ) -> np.ndarray:
     """The trained model's own answers, (files, outputs)."""
     pixels = tf.stack([tf.cast(decoder(tf.io.read_file(file)), tf.float32) for file in files])
-    return compile_forward(model, head.activate)(pixels).numpy()
+    answers: np.ndarray = head.restore_units(compile_forward(model, head.activate)(pixels).numpy())
+    return answers
 
 
 def _is_float32(model: keras.Model) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from kft.errors import DataError, ExportError
+from kft.figures import format_figure, format_share
+from kft.heads.base import Head
 
 # Enough to keep two cores busy, few enough that memory does not grow with the files.
 BATCH_SIZE = 32
@@ -26,15 +29,24 @@ class Answer:
         values: Name -> probability (or number), in the order of the model.
         target_kind: 'class' where the probabilities exclude each other, 'labels' where each
             stands for itself, 'number' where they are no probabilities.
+        deviations: Name -> standard deviation of a number in training; empty where unknown.
     """
 
     file: str
     values: dict[str, float]
     target_kind: str
+    deviations: Mapping[str, float] = field(default_factory=dict)
 
     def best(self, count: int | None = None) -> list[tuple[str, float]]:
         """The `count` most probable names, or all of them, the most probable first."""
         return sorted(self.values.items(), key=lambda item: -item[1])[:count]
+
+    def format(self, name: str) -> str:
+        """A probability or number as people read it: to the digits that tell answers apart."""
+        value = self.values[name]
+        if self.target_kind == "number":
+            return format_figure(value, spread=self.deviations.get(name))
+        return format_share(value)
 
     @property
     def chosen(self) -> list[str]:
@@ -82,6 +94,7 @@ class ExportedModel:
                 raise KeyError("encoded")
         except (OSError, ValueError, KeyError) as error:
             raise ExportError(f"{path}: not an export of kft: {error}") from error
+        self._deviations = _read_deviations(path)
 
     def answer(self, files: Sequence[str], paths: Sequence[str]) -> list[Answer]:
         """The answers about files.
@@ -115,6 +128,7 @@ class ExportedModel:
                 file,
                 {n.decode(): float(v) for n, v in zip(names[row], values[row], strict=True)},
                 kind,
+                self._deviations,
             )
             for row, file in enumerate(files)
         ]
@@ -131,6 +145,17 @@ class ExportedModel:
                 ) from None
 
 
+def _read_deviations(export: Path) -> dict[str, float]:
+    """Of the numbers that an export answers; empty of one that does not say."""
+    try:
+        card = json.loads((export / "assets.extra" / "kft.json").read_text(encoding="utf-8"))
+        head = card["head"]
+        return dict(zip(head["class_names"], head["deviations"], strict=True))
+    # Exports of classes, of others and of before have no such word.
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
 def _read(file: str) -> bytes:
     try:
         return Path(file).read_bytes()
@@ -138,18 +163,22 @@ def _read(file: str) -> bytes:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from None
 
 
-def answers_from_outputs(
-    files: Sequence[str],
-    outputs: np.ndarray,
-    class_names: Sequence[str],
-    target_kind: str,
-) -> list[Answer]:
-    """The answers that a trained model's outputs stand for."""
+def answers_from_outputs(files: Sequence[str], outputs: np.ndarray, head: Head) -> list[Answer]:
+    """The answers that a trained model's outputs stand for.
+
+    Args:
+        files: Name of each picture.
+        outputs: What the head's `activate` gave for each (files, outputs).
+        head: What the outputs mean.
+    """
+    names = head.class_names
+    deviations = dict(zip(names, head.units, strict=True)) if head.target_kind == "number" else {}
     return [
         Answer(
             file,
-            {name: float(v) for name, v in zip(class_names, row, strict=True)},
-            target_kind,
+            {name: float(value) for name, value in zip(names, row, strict=True)},
+            head.target_kind,
+            deviations,
         )
-        for file, row in zip(files, outputs, strict=True)
+        for file, row in zip(files, head.restore_units(outputs), strict=True)
     ]

@@ -73,7 +73,7 @@ class InputMaker:
         self._share = share
         self._workers = workers
         self._assembled = assembled
-        self._splits = splits
+        self._splits = splits.map_targets(assembled.head.standardise)
         self._decoder = decoder
         self._data = data
         self._features = features

@@ -136,3 +136,53 @@ def test_a_file_that_is_no_picture_is_named_among_many(tmp_path, files):
     files = [*files, str(tmp_path / "no.png")]
     with pytest.raises(DataError, match=r"no\.png"):
         ExportedModel(exported.path).answer(files, files)
+
+
+def test_numbers_are_served_in_float64_to_a_fraction_of_what_they_deviate_by(tmp_path, files):
+    times = 1.7e9 + np.array([[0.0], [300.0], [600.0]])
+    head = make_head(HeadConfig(), "number", ("time",), times)
+    model, decoder = tiny_model(1), ImageDecoder(16, 16)
+    exported = export_model(
+        model, head, decoder, directory=tmp_path, name="t", files=files, card={}
+    )
+    served = tf.saved_model.load(str(exported.path))
+    pixels = tf.stack([tf.cast(decoder(tf.io.read_file(file)), tf.float32) for file in files])
+    numbers = served.signatures["pixels"](pixels=pixels)["numbers"].numpy()
+    assert numbers.dtype == np.float64
+    expected = np.asarray(model(pixels)).astype(np.float64) * head.deviations + head.means
+    assert np.abs(numbers - expected).max() < 0.01
+    assert np.abs(numbers - numbers.astype(np.float32)).max() > 1, "float32 would not do"
+    standardised = served.signatures["standardised"](pixels=pixels)["standardised"]
+    assert np.allclose(head.restore_units(standardised.numpy()), numbers, atol=0.01)
+
+
+def test_answers_of_an_export_are_written_to_the_digits_that_tell_them_apart(tmp_path, files):
+    head = make_head(HeadConfig(), "number", ("lat",), 48 + np.array([[0.0], [5e-4], [1e-3]]))
+    card = {"head": head.describe()}
+    exported = export_model(
+        tiny_model(1),
+        head,
+        ImageDecoder(16, 16),
+        directory=tmp_path,
+        name="t",
+        files=files,
+        card=card,
+    )
+    answers = ExportedModel(exported.path).answer(files, files)
+    written = {answer.format("lat") for answer in answers}
+    assert len(written) == len(files)
+    assert all(text.startswith("48.00") or text.startswith("47.99") for text in written)
+
+
+@pytest.mark.parametrize(("kind", "signature"), [("class", "pixels"), ("number", "standardised")])
+def test_litert_takes_an_export_by_the_signature_that_decodes_nothing(
+    tmp_path, files, kind, signature
+):
+    path = str(export(tmp_path, files, kind).path)
+    converter = tf.lite.TFLiteConverter.from_saved_model(path, signature_keys=[signature])
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter
+    ask = interpreter(model_content=converter.convert()).get_signature_runner(signature)
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 16, 16, 3)).astype(np.float32)
+    served = tf.saved_model.load(path).signatures[signature](pixels=tf.constant(pixels))
+    name = "probabilities" if kind == "class" else "standardised"
+    np.testing.assert_allclose(ask(pixels=pixels)[name], served[name], atol=1e-5)

@@ -14,6 +14,8 @@ from kft.errors import DataError
 # Where so many examples have exactly one label but not all, one of the two is a mistake.
 _NEARLY_ALL = 0.95
 _NAMED = 5
+# Squares of larger numbers, of which deviations are made, are beyond float64.
+_LARGEST_NUMBER = 1e150
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,13 @@ def understand_vectors(vectors: Vectors, target: str) -> Targets:
 
     Raises:
         DataError: It is not clear what the values are, a label or class occurs nowhere, or a
-            number is beyond float32.
+            number is so large that no deviation can be computed.
     """
     kind = _choose_kind(vectors) if target == "auto" else target
     if kind == "number":
-        return Targets("number", vectors.names, _to_float32(vectors))
+        _refuse_out_of_range(vectors)
+        # Not a view of the other columns, which would stay in memory with it.
+        return Targets("number", vectors.names, vectors.values.astype(np.float64))
     _refuse_absent(vectors)
     if kind == "labels":
         return Targets("labels", vectors.names, vectors.values.astype(np.float32))
@@ -187,12 +191,12 @@ def _read_one_hot(vectors: Vectors, *, is_said: bool) -> Targets:
     return Targets("class", names, classes, () if is_said else (note,))
 
 
-def _to_float32(vectors: Vectors) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        values = vectors.values.astype(np.float32)
-    if not np.isfinite(values).all():
+def _refuse_out_of_range(vectors: Vectors) -> None:
+    too_large = np.argwhere(np.abs(vectors.values) > _LARGEST_NUMBER)
+    if len(too_large):
+        row, column = too_large[0].tolist()
         raise DataError(
-            f"{vectors.source}: a number in {listed(vectors.names)} is beyond the range of "
-            "float32, 3.4e38. Scale the column."
+            f"{vectors.source}: {vectors.place_of(row)} holds {vectors.values[row, column]:g} in "
+            f"{vectors.names[column]!r}; allowed are numbers up to {_LARGEST_NUMBER:g}. Scale the "
+            "column."
         )
-    return values

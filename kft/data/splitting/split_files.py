@@ -176,10 +176,15 @@ def _are_equal(written: str, value: str, kind: TargetKind) -> bool:
         # The columns of a table may be named in another order.
         return sorted(written.split(";")) == sorted(value.split(";"))
     try:
-        there, now = (np.asarray(text.split(";"), np.float32) for text in (written, value))
+        there, now = (np.asarray(text.split(";"), np.float64) for text in (written, value))
     except ValueError:
         return False
-    return np.array_equal(there, now)
+    return np.array_equal(there, now) or written == _write_as_before(now)
+
+
+def _write_as_before(numbers: np.ndarray) -> str:
+    """As files of splits held numbers that were read as float32."""
+    return ";".join(format(number, ".9g") for number in numbers.astype(np.float32).tolist())
 
 
 def _refuse_other_splits(found: Found, path: Path, splits: Sequence[SplitName]) -> None:

@@ -289,10 +289,9 @@ def test_text_labels_are_names_and_floats_are_labels_or_numbers(write_records):
     labels = find(write_records("b.tfrecord", [[1.0, 0.0], [1.0, 1.0]]), class_names=("x", "y"))
     assert (labels.target_kind, labels.class_names) == ("labels", ("x", "y"))
     assert find(write_records("c.tfrecord", [[0.5], [2.0]])).target_kind == "number"
-    assert find(write_records("d.tfrecord", [3, 4]), target="number").examples.targets.tolist() == [
-        [3.0],
-        [4.0],
-    ]
+    times = [1700000001, 4]
+    counted = find(write_records("d.tfrecord", times), target="number").examples.targets
+    assert counted.tolist() == [[1700000001.0], [4.0]]
 
 
 def test_splits_are_read_from_file_names(write_records, tmp_path):

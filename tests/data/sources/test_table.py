@@ -360,7 +360,17 @@ def test_targets_that_cannot_be_learned_are_refused(write_table):
         "label 'b' is 0 in every line", refusal(table, target="class", label_columns=("a", "b"))
     )
     huge = write_table("path,label\np0.png,1e300\np1.png,1\n")
-    assert re.search("beyond the range of float32", refusal(huge, target="number"))
+    assert re.search(
+        r"number in label is 1e\+300; allowed .* 1e\+150", refusal(huge, target="number")
+    )
+
+
+def test_numbers_keep_every_digit_of_the_table(write_table):
+    written = ("1700000001", "48.00057123456", "1e-140")
+    rows = "".join(f"p{index}.png,{text}\n" for index, text in enumerate(written))
+    found = find(write_table(f"path,label\n{rows}"), target="number")
+    assert found.examples.targets.dtype == np.float64
+    assert found.examples.targets[:, 0].tolist() == [float(text) for text in written]
 
 
 def test_files_that_are_no_table_are_refused(write_table, tmp_path):

@@ -26,6 +26,7 @@ def make_splits(kind, class_names, targets) -> Splits:
         ("class", [1, 0], ["dog", "cat"]),
         ("labels", [[1.0, 1.0], [0.0, 0.0]], ["cat;dog", ""]),
         ("number", [[0.5, 2.0], [1e9, -3.25]], ["0.5;2", "1e+09;-3.25"]),
+        ("number", [[1700000001.0, 0.1], [1 / 3, 0.0]], ["1700000001.0;0.1", f"{1 / 3};0"]),
     ],
 )
 def test_a_split_is_written_with_targets_as_people_read_them(tmp_path, kind, targets, written):
