@@ -14,6 +14,7 @@ from kft.config import DataConfig, FoldersConfig
 from kft.config.split_section import SplitConfig
 from kft.data import SPLIT_NAMES, Examples, Splits, load_splits, write_quarantine_csv
 from kft.data.gate.checking import check_files
+from kft.data.gate.depth import KnownDepth
 from kft.data.gate.inspection import Checked, to_be_read
 from kft.data.input.pipeline import make_dataset
 from kft.data.input.pixels import translate_read_errors
@@ -65,7 +66,10 @@ def evaluate_run(
     trained = load_trained(run)
     with display.track("Checking every picture") as advance:
         splits = load_splits(
-            _config_for_other(trained.pipeline.data, data), progress=advance, as_one=True
+            _config_for_other(trained.pipeline.data, data),
+            progress=advance,
+            as_one=True,
+            known_depth=KnownDepth(trained.depth),
         )
     for line in describe_data(splits):
         display.stage(line)
@@ -193,14 +197,15 @@ def predict(
         DataError: Files that are missing or no pictures; they are named.
     """
     if is_export(path):
-        return predict_files(path, files, paths=_check(files, _read_config(path), say).paths)
+        config, depth = _read_config(path)
+        return predict_files(path, files, paths=_check(files, config, depth, say).paths)
     if not RunDirectory(path).status_file.is_file():
         raise RunError(
             f"{path}: neither a run (`kft runs` lists them) nor an export (a folder that holds "
             "saved_model.pb, or numbered versions)."
         )
     trained = load_trained(open_run(path))
-    examples = _check(files, trained.pipeline.data, say)
+    examples = _check(files, trained.pipeline.data, KnownDepth(trained.depth), say)
     predictor = Predictor(
         Forward(trained.model, trained.head.activate),
         num_examples=len(files),
@@ -215,14 +220,20 @@ def predict(
     return answers_from_outputs(files, outputs, trained.head.class_names, trained.head.target_kind)
 
 
-def _check(files: Sequence[str], config: DataConfig, say: Callable[[str], None] | None) -> Examples:
+def _check(
+    files: Sequence[str],
+    config: DataConfig,
+    depth: KnownDepth,
+    say: Callable[[str], None] | None,
+) -> Examples:
     """The files, or what is to be read in their place.
 
     Raises:
         DataError: Files that cannot be used, with their reasons.
     """
     paths = tuple(str(Path(file).absolute()) for file in files)
-    outcomes = check_files(Examples(tuple(files), paths, np.zeros(len(files), np.int64)), config)
+    examples = Examples(tuple(files), paths, np.zeros(len(files), np.int64))
+    outcomes = check_files(examples, config, known_depth=depth)
     bad = [outcome for outcome in outcomes if isinstance(outcome, Quarantined)]
     if bad:
         raise DataError(
@@ -237,13 +248,18 @@ def _check(files: Sequence[str], config: DataConfig, say: Callable[[str], None] 
     return to_be_read(checked, np.zeros(len(files), np.int64))
 
 
-def _read_config(export: Path) -> DataConfig:
+def _read_config(export: Path) -> tuple[DataConfig, KnownDepth]:
     """How the pictures of an export are decoded, as far as it says so."""
     version = find_version(export)
     assert version is not None
     try:
         card = json.loads((version / "assets.extra" / "kft.json").read_text(encoding="utf-8"))
-        return DataConfig(background=card["input"]["background"])
-    # Exports of others and of before have no such word.
+        stated = card["input"]
+        depth = stated.get("depth")
+        config = DataConfig(
+            background=stated["background"], depth=depth if stated.get("depth_is_set") else "auto"
+        )
+        return config, KnownDepth(depth)
+    # Exports of others have no such word.
     except (OSError, ValueError, KeyError, TypeError):
-        return DataConfig()
+        return DataConfig(), KnownDepth(None)

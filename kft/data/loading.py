@@ -10,6 +10,7 @@ from kft.config.schema import DataConfig
 from kft.data.found import Found
 from kft.data.gate.admitting import admit
 from kft.data.gate.checking import compute_fingerprint
+from kft.data.gate.depth import KnownDepth
 from kft.data.splits import Progress, Splits
 from kft.data.splitting.split import describe_origin, split_examples
 from kft.errors import DataError
@@ -33,6 +34,7 @@ def load_splits(
     progress: Progress | None = None,
     decode: bool = True,
     as_one: bool = False,
+    known_depth: KnownDepth | None = None,
 ) -> Splits:
     """Find the examples, check every file, and split what can be used.
 
@@ -43,6 +45,7 @@ def load_splits(
             see `check_files`. False where they are decoded soon after anyway.
         as_one: Leave aside what splits the source names: all is train, but for
             what is carved.
+        known_depth: Of the model that is to see the pictures; None where it is found over them.
 
     Raises:
         DataError: The data cannot be used as they are; the message names the
@@ -51,7 +54,7 @@ def load_splits(
     found = find_examples(config)
     if as_one:
         found = replace(found, given_splits=None)
-    admitted = admit(found, config, progress, decode=decode)
+    admitted = admit(found, config, progress, decode=decode, known_depth=known_depth)
     found = admitted.found
     parts = split_examples(found, config, alike=admitted.alike)
     return Splits(
@@ -68,6 +71,7 @@ def load_splits(
         quarantined=found.quarantined,
         repaired=admitted.count_repaired(),
         noticed=admitted.count_noticed(),
+        depth=admitted.depth,
     )
 
 

@@ -22,7 +22,8 @@ from PIL import Image
 
 from kft.config.schema import DataConfig
 from kft.data.gate import looking
-from kft.data.gate.headers import HeaderError, read_header
+from kft.data.gate.header_record import HeaderError
+from kft.data.gate.headers import read_header
 from kft.data.gate.looking import WRONG_ENDING, Look, UnusableError, look_at
 from kft.data.input.exif import MARK, WINDOW
 
