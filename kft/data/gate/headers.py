@@ -59,7 +59,7 @@ def _read_own(content: bytes) -> Header | None:
         header = _read_tiff(content)
     elif content.startswith(JPEG2000_STARTS):
         header = _read_jpeg2000(content)
-    elif content.startswith(b"P7"):
+    elif content.startswith(b"P7\n"):
         raise HeaderError("a PAM picture, which is not decoded; convert it to PNG")
     return header
 

@@ -19,11 +19,14 @@ def read_netpbm(content: bytes) -> DeepPicture | None:
     """The samples of a PGM or PPM whose largest value is above 255; else None.
 
     Raises:
-        SamplesError: It is cut off, or has samples above the largest value that it states.
+        SamplesError: It is damaged or cut off, or has samples above the largest value that it
+            states.
     """
+    if content[1:2] not in b"2356":
+        return None
     header = _HEADER.match(content)
     if header is None:
-        return None
+        raise SamplesError("damaged: its header makes no sense")
     kind, width, height, largest = map(int, header.groups())
     if largest < 256:
         return None

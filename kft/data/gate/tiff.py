@@ -106,8 +106,10 @@ def read_tiff(content: bytes, white_if_open: int | None) -> DeepPicture | None:
         white_if_open: White of a file that does not say itself what it is, where that is known.
 
     Raises:
-        SamplesError: It is cut off, or does not say which value is black.
+        SamplesError: It is damaged or cut off, or does not say which value is black.
     """
+    if read_tiff_header(content) is None:
+        raise SamplesError("damaged or cut off: its tags make no sense")
     with _open_page(content) as page:
         bits = _find_bits(page)[0]
         if not _is_deep((bits,), page.samplesperpixel):

@@ -303,6 +303,26 @@ def test_signed_samples_of_a_jpeg_2000_are_refused():
         look(bytes(content))
 
 
+@pytest.mark.parametrize("number", [2, 5])
+def test_a_jpeg_of_other_channels_is_refused_by_their_number(number):
+    content = bytearray(encode(make_scene(), "JPEG"))
+    content[content.index(b"\xff\xc0") + 9] = number
+    with pytest.raises(UnusableError, match=f"^{number} channels; kft shows 1"):
+        look(bytes(content))
+
+
+def test_a_jpeg_ls_is_named():
+    content = encode(make_scene(), "JPEG").replace(b"\xff\xc0", b"\xff\xf7")
+    with pytest.raises(UnusableError, match="JPEG-LS, which is not decoded"):
+        look(content)
+
+
+def test_a_ppm_whose_header_makes_no_sense_is_damaged():
+    content = b"P6 2 2 4095#odd\n" + bytes(40)
+    with pytest.raises(UnusableError, match=r"damaged|no picture format"):
+        look(content)
+
+
 def make_channels(number: int, **options) -> bytes:
     values = np.repeat(SCENE[..., :1], number, axis=-1)
     photometric = options.pop("photometric", "minisblack")
