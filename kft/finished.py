@@ -18,6 +18,7 @@ from kft.data import SPLIT_NAMES, Examples, Splits, load_splits, write_quarantin
 from kft.data.class_names import find_similar
 from kft.data.found import sort_class_names
 from kft.data.gate.checking import check_files
+from kft.data.gate.depth import KnownDepth
 from kft.data.gate.inspection import Checked, to_be_read
 from kft.data.input.pipeline import make_dataset
 from kft.data.input.pixels import (
@@ -80,6 +81,7 @@ def evaluate_run(
             progress=advance,
             output_folders=trained.pipeline.output_folders,
             as_one=True,
+            known_depth=KnownDepth(trained.depth),
         )
     for line in describe_data(splits):
         display.stage(line)
@@ -221,15 +223,16 @@ def predict(
     Raises:
         RunError: `path` is neither a finished run nor an export.
     """
-    ask, config = _load_model(path, len(files))
-    return _predict_pieces(ask, config, files, say)
+    ask, config, depth = _load_model(path, len(files))
+    return _predict_pieces(ask, config, depth, files, say)
 
 
-def _load_model(path: Path, num_files: int) -> tuple[_Ask, DataConfig]:
+def _load_model(path: Path, num_files: int) -> tuple[_Ask, DataConfig, KnownDepth]:
     """What answers, and how files are made ready for it."""
     if is_export(path):
         exported = ExportedModel(path)
-        return lambda examples: exported.answer(examples.ids, examples.paths), _read_config(path)
+        config, depth = _read_config(path)
+        return lambda examples: exported.answer(examples.ids, examples.paths), config, depth
     if not RunDirectory(path).status_file.is_file():
         raise RunError(
             f"{path}: neither a run (`kft runs` lists them) nor an export (a folder that holds "
@@ -252,7 +255,7 @@ def _load_model(path: Path, num_files: int) -> tuple[_Ask, DataConfig]:
             )
         return answers_from_outputs(examples.ids, outputs, head)
 
-    return ask, trained.pipeline.data
+    return ask, trained.pipeline.data, KnownDepth(trained.depth)
 
 
 def _read_batches(examples: Examples, decoder: Decoder) -> Iterator[tf.Tensor]:
@@ -270,13 +273,15 @@ def _read_batches(examples: Examples, decoder: Decoder) -> Iterator[tf.Tensor]:
 def _predict_pieces(
     ask: _Ask,
     config: DataConfig,
+    depth: KnownDepth,
     files: Sequence[str],
     say: Callable[[str, tuple[str, ...]], None],
 ) -> Iterator[Answer | Quarantined]:
     for start in range(0, len(files), _PIECE):
         piece = tuple(files[start : start + _PIECE])
         paths = tuple(str(Path(file).absolute()) for file in piece)
-        outcomes = check_files(Examples(piece, paths, np.zeros(len(piece), np.int64)), config)
+        examples = Examples(piece, paths, np.zeros(len(piece), np.int64))
+        outcomes = check_files(examples, config, known_depth=depth)
         checked = [outcome for outcome in outcomes if isinstance(outcome, Checked)]
         for each in checked:
             words = (*(f"converted ({reason})" for reason in each.repaired), *each.noticed)
@@ -315,13 +320,18 @@ def _reason_of(error: DataError, path: str) -> str:
     return str(error).splitlines()[-1].removeprefix("  - ").removeprefix(f"{path}: ")
 
 
-def _read_config(export: Path) -> DataConfig:
+def _read_config(export: Path) -> tuple[DataConfig, KnownDepth]:
     """How the pictures of an export are decoded, as far as it says so."""
     version = find_version(export)
     assert version is not None
     try:
         card = json.loads((version / "assets.extra" / "kft.json").read_text(encoding="utf-8"))
-        return DataConfig(background=card["input"]["background"])
-    # Exports of others and of before have no such word.
+        stated = card["input"]
+        depth = stated.get("depth")
+        config = DataConfig(
+            background=stated["background"], depth=depth if stated.get("depth_is_set") else "auto"
+        )
+        return config, KnownDepth(depth)
+    # Exports of others have no such word.
     except (OSError, ValueError, KeyError, TypeError):
-        return DataConfig()
+        return DataConfig(), KnownDepth(None)

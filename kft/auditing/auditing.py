@@ -23,10 +23,11 @@ from kft.data.class_names import refuse_similar
 from kft.data.found import readable
 from kft.data.gate.admitting import sort_out
 from kft.data.gate.checking import inspect_files
+from kft.data.gate.depth import find_depth
 from kft.data.gate.inspection import Inspection
 from kft.data.gate.likeness import find_look_alikes
 from kft.data.loading import find_examples
-from kft.data.splits import Quarantined
+from kft.data.splits import Depth, Quarantined
 from kft.data.splitting.split import split_examples
 from kft.errors import DataError
 from kft.training import Display
@@ -118,8 +119,10 @@ def _look(pipeline: Pipeline, display: Display) -> _Looked:
     )
     refused = tuple(outcome for outcome in outcomes if isinstance(outcome, Quarantined))
     quarantined, parts, refusal = (*found.quarantined, *refused), None, ""
+    depth = find_depth(pictures.inspections, config.depth)
     try:
         admitted = sort_out(found, outcomes, config)
+        depth = admitted.depth
         quarantined = admitted.found.quarantined
         parts = split_examples(admitted.found, config, alike=admitted.alike)
         if pipeline.data.similar_classes == "refuse":
@@ -128,7 +131,7 @@ def _look(pipeline: Pipeline, display: Display) -> _Looked:
         # What follows the first line names files, as findings do.
         refusal = str(error).splitlines()[0]
     left_out = {file.name for file in quarantined}
-    pictures = _name_splits(pictures, parts)
+    pictures = _show_at(depth, _name_splits(pictures, parts))
     used = [i for i, name in enumerate(pictures.names) if readable(name) not in left_out]
     return _Looked(
         pictures,
@@ -141,6 +144,14 @@ def _look(pipeline: Pipeline, display: Display) -> _Looked:
         None if parts is None else parts["holdout"].targets,
         refusal,
     )
+
+
+def _show_at(depth: Depth | None, pictures: Pictures) -> Pictures:
+    """With what the graph shows of each at the depth of the data set."""
+    if depth is None:
+        return pictures
+    shown = tuple(each.show_at(depth.bits) for each in pictures.inspections)
+    return replace(pictures, inspections=shown, depth=depth)
 
 
 def _name_splits(pictures: Pictures, parts: Mapping[SplitName, Examples] | None) -> Pictures:

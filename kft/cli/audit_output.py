@@ -81,6 +81,8 @@ def _describe_overview(seen: Overview) -> list[tuple[str, str]]:
             ("Modes", _listed(seen.modes)),
             ("Formats", _listed(seen.formats)),
         ]
+    if seen.depth is not None:
+        rows.append(("Depth", printable(seen.depth.origin)))
     if seen.repaired:
         rows.append(("Converted", _listed(seen.repaired)))
     if seen.noticed:

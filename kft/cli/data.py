@@ -116,7 +116,7 @@ def _draw(pipeline: Pipeline, splits: Splits, path: Path, pictures: int, views: 
     modality, height, width = _find_input(pipeline.backbone)
     rows = make_rows(
         splits,
-        make_decoder(modality, height, width, pipeline.data),
+        make_decoder(modality, height, width, pipeline.data, splits.depth_bits),
         augmentation,
         num_pictures=pictures,
         num_views=views,

@@ -94,6 +94,8 @@ class DataConfig(Section):
     """What to do with files that cannot be used: leave them out, by name, or refuse to go on."""
     background: Literal["white", "black"] = "white"
     """What shows through the transparent parts of a picture."""
+    depth: Literal["auto"] | Annotated[int, Field(ge=8, le=16)] = "auto"
+    """Bits of pictures of more than 8: 12 makes 4095 white. `auto`: headers, else all samples."""
     max_megapixels: Annotated[float, Field(gt=0.0, le=1000.0)] = 100.0
     """Larger pictures are not decoded: their memory is known from their header."""
     validation: Fraction = 0.2

@@ -12,6 +12,7 @@ from kft.data.class_names import join_classes
 from kft.data.found import Found
 from kft.data.gate.admitting import admit
 from kft.data.gate.checking import compute_fingerprint
+from kft.data.gate.depth import KnownDepth
 from kft.data.paths import refuse_remote
 from kft.data.splits import Progress, Splits
 from kft.data.splitting.split import describe_origin, split_examples
@@ -38,6 +39,7 @@ def load_splits(
     output_folders: Sequence[str] = (),
     decode: bool = True,
     as_one: bool = False,
+    known_depth: KnownDepth | None = None,
 ) -> Splits:
     """Find the examples, check every file, and split what can be used.
 
@@ -50,6 +52,7 @@ def load_splits(
         as_one: The data are others than those that the section was written for: leave aside
             what splits the source names, so that all is train but for what is carved, and see
             `is_other` of `find_examples`.
+        known_depth: Of the model that is to see the pictures; None where it is found over them.
 
     Raises:
         DataError: The data cannot be used as they are; the message names the
@@ -58,7 +61,7 @@ def load_splits(
     found = find_examples(config, output_folders=output_folders, is_other=as_one)
     if as_one:
         found = replace(found, given_splits=None)
-    admitted = admit(found, config, progress, decode=decode)
+    admitted = admit(found, config, progress, decode=decode, known_depth=known_depth)
     found = admitted.found
     parts = split_examples(found, config, alike=admitted.alike)
     return Splits(
@@ -76,6 +79,7 @@ def load_splits(
         repaired=admitted.count_repaired(),
         noticed={**found.noticed, **admitted.count_noticed()},
         notes=(*found.notes, *describe_unjudged(parts, found.target_kind, found.class_names)),
+        depth=admitted.depth,
     )
 
 

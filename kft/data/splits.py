@@ -81,6 +81,19 @@ class Quarantined:
 
 
 @dataclass(frozen=True)
+class Depth:
+    """How pictures of more than 8 bits are shown, the same in every one of a data set.
+
+    Attributes:
+        bits: A sample of 2**bits - 1 is white, where the header of its file says nothing else.
+        origin: How the number was found, and which pictures go by it, in words.
+    """
+
+    bits: int
+    origin: str
+
+
+@dataclass(frozen=True)
 class Splits:
     """Train, validation and holdout of one data set.
 
@@ -99,6 +112,8 @@ class Splits:
         noticed: Word on a file that is used -> how many it is true of.
         notes: Sentences on what was read otherwise than it is written, and on what cannot be
             judged.
+        depth: How pictures of more than 8 bits are shown; None where there are none, and nobody
+            set it.
     """
 
     train: Examples
@@ -113,6 +128,12 @@ class Splits:
     repaired: Mapping[str, int] = field(default_factory=dict)
     noticed: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    depth: Depth | None = None
+
+    @property
+    def depth_bits(self) -> int | None:
+        """Bits of the depth, for a decoder and for what is recorded."""
+        return None if self.depth is None else self.depth.bits
 
     def get(self, split: SplitName) -> Examples:
         """The examples of one split, by its name."""

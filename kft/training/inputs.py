@@ -348,7 +348,7 @@ class InputMaker:
         """Digest of what decides the pixels of these examples, in this order."""
         # What a preset draws may change with kft.
         drawn = "" if preset == "none" else f"{preset} {self._training.seed} {__version__}"
-        decoded = describe_decoding(self._decoder)
+        decoded = describe_decoding(self._decoder, self._data)
         digest = hashlib.sha256(f"{self._splits.fingerprint}\n{decoded}\n{drawn}\n".encode())
         for example_id in examples.ids:
             digest.update(f"{example_id}\n".encode())

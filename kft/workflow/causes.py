@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,7 @@ def describe_causes(plan: Plan) -> dict[str, Any]:
         seed=training.seed,
         deterministic=training.deterministic,
         fingerprint=plan.splits.fingerprint,
+        depth=None if plan.splits.depth is None else asdict(plan.splits.depth),
         weights_sha256=backbone.sha256,
         backbone_source=backbone.source,
         backbone_licence=backbone.licence,

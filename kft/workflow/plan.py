@@ -140,7 +140,7 @@ def make_plan(
     phases = plan_phases(_make_setting(pipeline, assembled, splits, traits))
     _check_phases(phases, pipeline, assembled, splits, workers=workers, replicas=replicas)
     spec = backbone.input_spec
-    decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data)
+    decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data, splits.depth_bits)
     return Plan(pipeline, splits, assembled, phases, decoder, distribution, workers)
 
 
@@ -267,6 +267,8 @@ def describe_data(splits: Splits) -> list[str]:
         f"Split: {splits.origin}",
     ]
     lines.append(_add_up(splits))
+    if splits.depth is not None:
+        lines.append(f"Depth: {splits.depth.origin}")
     for title, counts_by_word in (
         ("Ignored", splits.ignored),
         ("Repaired", splits.repaired),

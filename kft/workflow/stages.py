@@ -187,7 +187,7 @@ class Work:
             fitted = self._fit_phases(inputs, answers, recorder, found)
             if not plan.workers.is_chief:
                 return Finished(self.run, fitted, {}, None, None)
-            save_trained(self.run, plan.assembled, pipeline)
+            save_trained(self.run, plan.assembled, pipeline, plan.splits.depth_bits)
             evaluations = self._judge(inputs, answers)
         backbone = None
         if self.keep_backbone:
@@ -292,7 +292,8 @@ class Work:
                 directory=Path(self._pipeline.export.directory),
                 name=self._pipeline.name,
                 files=choose_parity_files(self.plan.splits, self._pipeline.export.parity_examples),
-                card=make_card(self.plan.assembled, self._pipeline) | {"run": str(self.run.path)},
+                card=make_card(self.plan.assembled, self._pipeline, self.plan.splits.depth_bits)
+                | {"run": str(self.run.path)},
             )
 
 

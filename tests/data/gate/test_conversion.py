@@ -3,11 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
-from encoded import STORED_AS, decode, encode, make_deep_png, make_exif, make_noise, make_scene
+from encoded import STORED_AS, decode, encode, make_exif, make_noise, make_scene
 from PIL import Image
 
-from kft.data.gate.conversion import ConversionError, convert, keep_converted, lay_on, turn
+from kft.data.gate.conversion import ConversionError, convert, keep_converted, turn
+from kft.data.gate.header_record import HeaderError
 from kft.data.gate.headers import read_header
+from kft.data.gate.samples import lay_on
 from kft.data.input.decoding import decode_picture
 
 
@@ -30,7 +32,7 @@ def test_a_picture_becomes_what_pillow_shows(format_name, mode):
     content = encode(make_scene().convert(mode), format_name)
     converted = convert_content(content)
     assert np.array_equal(converted.pixels, decode(content))
-    assert converted.bits is None
+    assert converted.deep is None
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -63,27 +65,10 @@ def test_a_transparent_gif_shows_the_background(background):
 
 
 @pytest.mark.parametrize(
-    ("largest", "bits"), [(255, 8), (256, 10), (4095, 12), (9000, 14), (16_384, 16), (65_535, 16)]
-)
-@pytest.mark.parametrize("kind", ["grey", "colours", "alpha", "TIFF"])
-def test_of_16_bits_those_are_kept_that_are_used(kind, largest, bits):
-    values = np.linspace(0, largest, 48).astype(np.uint16).reshape(6, 8, 1)
-    if kind == "TIFF":
-        content = encode(values[..., 0], "TIFF")
-    else:
-        opaque = np.full_like(values, 65_535)
-        layers = {"grey": [values], "colours": [values] * 3, "alpha": [values] * 3 + [opaque]}
-        content = make_deep_png(np.concatenate(layers[kind], axis=-1))
-    converted = convert_content(content)
-    assert converted.bits == bits
-    assert np.array_equal(converted.pixels, np.repeat(values >> (bits - 8), 3, axis=-1))
-
-
-@pytest.mark.parametrize(
     "values", [np.zeros((4, 4), np.float32), np.full((4, 4), 70_000, np.int32)]
 )
 def test_numbers_without_a_stated_range_are_refused(values):
-    with pytest.raises(ConversionError, match="convert it to 8 or 16 bits"):
+    with pytest.raises(HeaderError, match="convert it to 8 or 16 bits"):
         convert_content(encode(values, "TIFF"))
 
 
