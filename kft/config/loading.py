@@ -215,7 +215,8 @@ def _describe_problem(problem: Any) -> str:
         return f"{path}: unknown key. {suggest(str(location[-1]), _keys_at(location[:-1]))}"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
-        return f"{path}: {message}"
+        # What concerns several sections names them itself.
+        return f"{path}: {message}" if location else message
     return f"{path}: found {problem['input']!r}. {message}"
 
 
