@@ -58,7 +58,9 @@ def _describe(place: Location, problem: Any) -> str:
         known = _find(place[:-1]).get("properties", {})
         return f"{path}: unknown key. {suggest(str(place[-1]), known)}"
     if problem["type"] == "value_error":
-        return f"{path}: {problem['msg'].removeprefix('Value error, ')}"
+        message = problem["msg"].removeprefix("Value error, ")
+        # What concerns several sections names them itself.
+        return f"{path}: {message}" if place else str(message)
     allowed = _describe_schema(_find(place))
     return f"{path}: found {problem['input']!r}. Allowed: {allowed}"
 

@@ -111,9 +111,9 @@ class DataConfig(Section):
     cache: Literal["auto", "memory", "disk", "none"] = "auto"
     """Keep decoded pictures; `auto`: in memory up to `cache_megabytes`, beyond that on the disk."""
     cache_megabytes: PositiveInt = 2048
-    """Memory in megabytes that `cache: auto` may take, or with `service` what comes out of turn."""
+    """Memory in megabytes that `cache: auto` may take."""
     service: str | None = None
-    """Address of a tf.data service, `HOST:PORT`, whose data workers decode and augment."""
+    """Address of a tf.data service, `HOST:PORT`, that makes the batches of training pictures."""
 
     @field_validator("service")
     @classmethod
@@ -127,7 +127,8 @@ class DataConfig(Section):
         if self.service is not None and self.cache not in ("auto", "none"):
             raise ValueError(
                 f"cache {self.cache!r} keeps pictures that this process decodes, but with service "
-                "others decode them, each time anew. Use cache 'auto' or 'none', or no service"
+                "others decode the training pictures, each time anew. Use cache 'auto' or 'none', "
+                "or no service"
             )
         return self
 
@@ -374,6 +375,16 @@ class Pipeline(Section):
     def output_folders(self) -> tuple[str, str]:
         """Folders that kft writes to, which are no data where they lie in the data folder."""
         return (self.runs_directory, self.export.directory)
+
+    @model_validator(mode="after")
+    def _service_promises_no_order(self) -> Pipeline:
+        if self.data.service is not None and self.training.deterministic:
+            raise ValueError(
+                "data.service: the batches of a tf.data service arrive in an order that nobody "
+                "promises, so that training.deterministic=true cannot hold. Set "
+                "training.deterministic=false, or remove data.service"
+            )
+        return self
 
 
 PRETRAINING_OVERRIDES = (

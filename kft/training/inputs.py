@@ -81,7 +81,7 @@ class InputMaker:
         self._display = display
         self._service: DataService | None = None
         if data.service is not None:
-            self._service = DataService(data.service, megabytes=data.cache_megabytes)
+            self._service = DataService(data.service)
         self._caches: dict[SplitName, ExampleCache | None] = {}
         # Entries whose memory maps were handed out, and those that this run computed.
         self._held: list[Stored] = []
@@ -183,7 +183,6 @@ class InputMaker:
             self._decoder,
             batch_size=self._training.batch_size,
             cache=self._pixel_cache(split),
-            service=self._service,
         )
 
     def _validation(self, phase: Phase, cache: ExampleCache | None) -> Validation | None:
@@ -196,7 +195,6 @@ class InputMaker:
                 self._decoder,
                 batch_size=batch_size,
                 cache=cache,
-                service=self._service if cache is None else None,
                 share=share,
             )
             for share in (WHOLE, self._share)
@@ -249,6 +247,8 @@ class InputMaker:
         preset = phase.augmentation if is_learnt else "none"
         num_views = count_views(phase, self._features) if is_learnt else 1
         augmentation = make_augmentation(preset)
+        if self._service is not None and like is None:
+            self._display.stage("  data.service makes no features: this run reads their pictures")
 
         def make_batches(view: int, chosen: np.ndarray | None = None) -> tf.data.Dataset:
             return make_view_dataset(
@@ -260,7 +260,6 @@ class InputMaker:
                 cache=self._pixel_cache(split),
                 augmentation=augmentation,
                 seed=self._training.seed,
-                service=self._service,
             )
 
         is_shared = self._workers.count > 1
@@ -323,7 +322,9 @@ class InputMaker:
 
     def _pixel_cache(self, split: SplitName) -> ExampleCache | None:
         examples = self._splits.get(split)
-        if self._is_streamed or self._service is not None or not len(examples):
+        # What data workers decode, this process need not keep.
+        is_served = split == "train" and self._service is not None
+        if self._is_streamed or is_served or not len(examples):
             return None
         if split not in self._caches:
             share = len(examples) / sum(len(self._splits.get(name)) for name in SPLIT_NAMES)

@@ -97,6 +97,12 @@ def make_plan(
     """
     check_source(pipeline.data)
     if pipeline.data.service is not None:
+        if cluster is not None:
+            raise ConfigError(
+                "data.service: over several workers the parts of one step must be of one batch, "
+                "but a tf.data service promises each worker no order. Use one worker, or remove "
+                "data.service."
+            )
         DataService(pipeline.data.service).check()
     measured = apply_measured(pipeline, load_measured(pipeline))
     _set_process(measured, display)

@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -113,9 +111,7 @@ def test_several_machines(command):
         word for word in arguments if word.startswith("docs/") and not (ROOT / word).is_file()
     ]
     assert not missing
-    if program == "python":
-        subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, check=True)
-    elif program == "kft":
+    if program == "kft":
         # It takes several devices or processes: asked is only whether it would be understood.
         usage = "".join(
             CliRunner().invoke(main, [verb, "--help"]).stdout for verb in {"train", arguments[0]}
@@ -124,15 +120,3 @@ def test_several_machines(command):
         load_pipeline(None, [word for word in arguments if "=" in word])
     else:
         assert command.startswith(NOT_OURS)
-
-
-def test_several_machines_shows_what_the_check_says(tmp_path):
-    said = re.findall(r"^FAIL .*$", SCALE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert len(said) == 2
-    folder = ROOT / "docs" / "scale"
-    job = (folder / "kubernetes.yaml").read_text(encoding="utf-8")
-    changed = tmp_path / "kubernetes.yaml"
-    changed.write_text(job.replace("completions: 2", "completions: 3"), encoding="utf-8")
-    check = [sys.executable, str(folder / "check_kubernetes.py"), str(changed)]
-    printed = subprocess.run(check, capture_output=True, text=True, check=False).stdout.splitlines()
-    assert set(said) <= set(printed)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from kft.config import FeaturesConfig, TrainingConfig, load_pipeline
+from kft.config import DataConfig, FeaturesConfig, TrainingConfig, load_pipeline
 from kft.data import Splits, load_splits
 from kft.data.input.decoding import make_decoder
 from kft.errors import ConfigError, DataError
@@ -442,3 +443,25 @@ def test_vectors_of_all_that_is_learnt_keep_the_limit_of_the_cache(
     tight = FeaturesConfig(limit_gigabytes=(needed - 1) / 1e9)
     with pytest.raises(ConfigError, match=r"features.limit_gigabytes"):
         make_inputs(tiny_assembled, features=tight).vectors(phase)
+
+
+def test_a_data_service_makes_the_batches_of_training_and_the_run_all_others(
+    make_inputs, tiny_assembled, make_phase, display
+):
+    service = tf.data.experimental.service
+    dispatcher = service.DispatchServer()
+    address = dispatcher.target.removeprefix("grpc://")
+    worker = service.WorkerServer(service.WorkerConfig(address))
+    phase = make_phase("all", *BLOCKS, augmentation="none")
+    alone = make_inputs(tiny_assembled, phases=[phase]).for_phase(phase)
+    served = make_inputs(tiny_assembled, phases=[phase], data=DataConfig(service=address))
+    given = served.for_phase(phase)
+    assert np.array_equal(rows(given.validation.in_order), rows(alone.validation.in_order))
+    before = display.console.file.getvalue().count("Decoding train: done")
+    assert np.array_equal(np.sort(rows(given.train(0)), 0), np.sort(rows(alone.train(0)), 0))
+    del worker, dispatcher
+    # Nobody is asked for what is stored.
+    served.for_phase(make_phase("head", "head"))
+    said = display.console.file.getvalue()
+    assert said.count("Decoding train: done") == before == 1
+    assert said.count("data.service makes no features") == 1
