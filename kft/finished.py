@@ -14,6 +14,7 @@ from kft.config import DataConfig, FoldersConfig
 from kft.config.split_section import SplitConfig
 from kft.data import SPLIT_NAMES, Examples, Splits, load_splits, write_quarantine_csv
 from kft.data.gate.checking import check_files
+from kft.data.gate.conversion import FindFolder, temporary_pictures
 from kft.data.gate.inspection import Checked, to_be_read
 from kft.data.input.pipeline import make_dataset
 from kft.data.input.pixels import translate_read_errors
@@ -24,6 +25,7 @@ from kft.evaluation import Predictor, evaluate
 from kft.features import Forward
 from kft.runs import RunDirectory, open_run
 from kft.runs.layout import read_json
+from kft.runs.storage import check_cache, check_folder
 from kft.serving import (
     Answer,
     Export,
@@ -51,6 +53,8 @@ def evaluate_run(
     Raises:
         RunError: There is no finished run at `path`.
         DataError: The run's data changed, or other data has other classes.
+        StorageError: The figures on other data could not be written into the run, or the cache
+            folder cannot be written; other figures are read all the same.
     """
     run = open_run(path)
     if data is None:
@@ -62,6 +66,8 @@ def evaluate_run(
             )
         figures: dict[str, Any] = read_json(recorded)
         return figures
+    run.check_writable()
+    check_cache()
     trained = load_trained(run)
     with display.track("Checking every picture") as advance:
         splits = load_splits(
@@ -150,9 +156,14 @@ def export_run(path: Path, display: Display, *, directory: str | None = None) ->
         RunError: There is no finished run at `path`.
         DataError: The run's data changed since; the parity gate needs them.
         ExportError: The export does not answer as the model does.
+        StorageError: The run, the cache or the folder of exports cannot be written.
     """
     run = open_run(path)
+    run.check_writable()
+    check_cache()
     trained = load_trained(run)
+    target = Path(directory or trained.pipeline.export.directory)
+    check_folder(target, "--directory")
     with display.track("Checking every picture") as advance:
         splits = load_splits(trained.pipeline.data, progress=advance)
     fingerprint = read_json(run.manifest)["data_fingerprint"]
@@ -166,7 +177,7 @@ def export_run(path: Path, display: Display, *, directory: str | None = None) ->
             trained.model,
             trained.head,
             trained.decoder,
-            directory=Path(directory or trained.pipeline.export.directory),
+            directory=target,
             name=trained.pipeline.name,
             files=choose_parity_files(splits, trained.pipeline.export.parity_examples),
             card=read_json(run.model_card) | {"run": str(run.path)},
@@ -181,7 +192,7 @@ def predict(
     """The answers of a run's model, or of an export, about picture files.
 
     Every file passes the same gate as those that train a model: what a graph would not decode as
-    it is meant is converted first.
+    it is meant is converted first, into a temporary folder.
 
     Args:
         path: Of a run, or of an export.
@@ -192,15 +203,23 @@ def predict(
         RunError: `path` is neither a finished run nor an export.
         DataError: Files that are missing or no pictures; they are named.
     """
+    with temporary_pictures() as find_folder:
+        return _predict(path, files, find_folder, say)
+
+
+def _predict(
+    path: Path, files: Sequence[str], find_folder: FindFolder, say: Callable[[str], None] | None
+) -> list[Answer]:
     if is_export(path):
-        return predict_files(path, files, paths=_check(files, _read_config(path), say).paths)
+        examples = _check(files, _read_config(path), find_folder, say)
+        return predict_files(path, files, paths=examples.paths)
     if not RunDirectory(path).status_file.is_file():
         raise RunError(
             f"{path}: neither a run (`kft runs` lists them) nor an export (a folder that holds "
             "saved_model.pb, or numbered versions)."
         )
     trained = load_trained(open_run(path))
-    examples = _check(files, trained.pipeline.data, say)
+    examples = _check(files, trained.pipeline.data, find_folder, say)
     predictor = Predictor(
         Forward(trained.model, trained.head.activate),
         num_examples=len(files),
@@ -215,14 +234,20 @@ def predict(
     return answers_from_outputs(files, outputs, trained.head.class_names, trained.head.target_kind)
 
 
-def _check(files: Sequence[str], config: DataConfig, say: Callable[[str], None] | None) -> Examples:
+def _check(
+    files: Sequence[str],
+    config: DataConfig,
+    find_folder: FindFolder,
+    say: Callable[[str], None] | None,
+) -> Examples:
     """The files, or what is to be read in their place.
 
     Raises:
         DataError: Files that cannot be used, with their reasons.
     """
     paths = tuple(str(Path(file).absolute()) for file in files)
-    outcomes = check_files(Examples(tuple(files), paths, np.zeros(len(files), np.int64)), config)
+    examples = Examples(tuple(files), paths, np.zeros(len(files), np.int64))
+    outcomes = check_files(examples, config, find_folder=find_folder)
     bad = [outcome for outcome in outcomes if isinstance(outcome, Quarantined)]
     if bad:
         raise DataError(

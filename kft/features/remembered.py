@@ -13,7 +13,7 @@ from pathlib import Path
 from kft.features.engines import ENGINES, PIECE
 from kft.machine import default_threads, processor
 from kft.runs.atomic import write_json
-from kft.runs.caches import MEASUREMENTS, cache_folder
+from kft.runs.caches import MEASUREMENTS, cache_root
 
 _FORMAT = 1
 
@@ -58,7 +58,7 @@ def _path(digest: str) -> Path:
     machine = [platform.machine(), processor(), default_threads()]
     stated = [_FORMAT, digest, PIECE, _versions(), machine]
     name = hashlib.sha256(json.dumps(stated).encode()).hexdigest()[:32]
-    return cache_folder(MEASUREMENTS) / f"{name}.json"
+    return cache_root() / MEASUREMENTS / f"{name}.json"
 
 
 def _versions() -> list[str]:

@@ -17,6 +17,7 @@ from kft.machine import (
 from kft.measuring.bench import Bench, Deadline, Variant
 from kft.measuring.choosing import Chooser, Chosen
 from kft.measuring.record import DEFAULT_PRECISION, Measured, describe_model, save_measured
+from kft.runs.storage import check_cache
 
 BUDGET_SECONDS = 30.0
 # Above it, what else runs on the machine is likely to disturb.
@@ -46,7 +47,9 @@ def measure(
 
     Raises:
         BackboneError: There is no such backbone.
+        StorageError: The cache folder, where the result would be kept, cannot be written.
     """
+    check_cache()
     deadline = Deadline(budget_seconds - _RESERVED_SECONDS)
     default, *others = list_variants(pipeline)
     given_jit = pipeline.training.jit_compile

@@ -23,6 +23,7 @@ from kft.machine import set_threads
 from kft.measuring import apply_measured, load_measured
 from kft.model import Assembled, assemble
 from kft.objectives import make_supervised
+from kft.runs.storage import check_cache
 from kft.strategies import Phase, Setting, find_traits, plan_phases
 from kft.strategies.automatic import refits
 from kft.strategies.checks import check_strategy, is_solvable
@@ -96,6 +97,7 @@ def make_plan(
         KftError: Anything that would stop the run before its first step.
     """
     check_source(pipeline.data)
+    check_cache()
     if pipeline.data.service is not None:
         DataService(pipeline.data.service).check()
     measured = apply_measured(pipeline, load_measured(pipeline))

@@ -17,6 +17,7 @@ import numpy as np
 
 from kft.config.schema import DataConfig
 from kft.data.found import readable
+from kft.data.gate.conversion import FindFolder, cached_pictures
 from kft.data.gate.inspection import Checked, Inspection
 from kft.data.gate.looking import UnusableError, look_at, refuse_stranger
 from kft.data.gate.thumbnails import Measures
@@ -39,12 +40,13 @@ def check_files(
     *,
     decode: bool = True,
     with_likeness: bool = False,
+    find_folder: FindFolder = cached_pictures,
 ) -> tuple[Checked | Quarantined, ...]:
     """What is known of each file, or why it cannot be used, in the order of the examples.
 
     Each file is read once, in threads (reading, digesting and decoding release
     Python's lock), and is in memory only for so long. A file that the graph
-    would not show as it is meant is converted, once, into the cache folder.
+    would not show as it is meant is converted, once.
 
     Args:
         examples: What to read.
@@ -54,10 +56,18 @@ def check_files(
             use. Else only those whose bytes leave a doubt; damage within a
             file is then found by its first real reading.
         with_likeness: Compute the perceptual hash of each picture.
+        find_folder: Gives the folder for what is converted, by default that of the cache.
     """
 
     def check(name: str, path: str) -> Checked:
-        facts, _ = _check(name, path, config, decode=decode, with_likeness=with_likeness)
+        facts, _ = _check(
+            name,
+            path,
+            config,
+            decode=decode,
+            with_likeness=with_likeness,
+            find_folder=find_folder,
+        )
         return Checked(**facts)
 
     return tuple(_check_all(examples, check, progress))
@@ -116,6 +126,7 @@ def _check(
     decode: bool = False,
     with_likeness: bool,
     with_measures: bool = False,
+    find_folder: FindFolder = cached_pictures,
 ) -> tuple[dict[str, Any], Measures | None]:
     """The fields of `Checked`, and what was measured.
 
@@ -131,6 +142,7 @@ def _check(
         path=path,
         digest=digest,
         config=config,
+        find_folder=find_folder,
         decode=decode,
         with_likeness=with_likeness,
         with_measures=with_measures,

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kft.config.schema import DataConfig
-from kft.data.gate.conversion import ConversionError, Converted, convert, keep_converted
+from kft.data.gate.conversion import (
+    ConversionError,
+    Converted,
+    FindFolder,
+    convert,
+    keep_converted,
+)
 from kft.data.gate.headers import ANIMATED, Header, HeaderError, find_jpeg_end, read_header
 from kft.data.gate.thumbnails import (
     HASHED_SIDE,
@@ -97,6 +103,7 @@ def look_at(
     path: str,
     digest: str,
     config: DataConfig,
+    find_folder: FindFolder,
     decode: bool,
     with_likeness: bool,
     with_measures: bool,
@@ -108,6 +115,7 @@ def look_at(
         path: Its path, for the ending.
         digest: SHA-256 of the content.
         config: The `data` section, for the background and the largest size.
+        find_folder: Gives the folder for what is converted.
         decode: Decode it, whatever its header says.
         with_likeness: Compute its perceptual hash.
         with_measures: Measure its colours and sharpness.
@@ -124,9 +132,12 @@ def look_at(
         thumbnail = _make_thumbnail(content, header, meant, config.background, side)
         likeness = hash_look(thumbnail) if with_likeness else None
         measures = measure(thumbnail) if with_measures else None
+    converted = None
+    if meant is not None and repaired:
+        converted = keep_converted(meant.pixels, digest, config.background, find_folder)
     return Look(
         header,
-        keep_converted(meant.pixels, digest, config.background) if meant and repaired else None,
+        converted,
         repaired,
         (*header.noticed, *_find_remarks(header, path)),
         likeness,
