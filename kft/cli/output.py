@@ -271,4 +271,10 @@ def show_tuned(tuned: Tuned) -> None:
         shown = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in values]
         table.add_row(*shown, f"{trial.score:.4f}")
     console.print(table)
+    count = len(tuned.trials) + len(tuned.refused)
+    for is_failure, what in ((False, "refused"), (True, "failed")):
+        out = [refusal for refusal in tuned.refused if refusal.is_failure == is_failure]
+        if out:
+            listed = "\n".join(f"  {refusal}" for refusal in out)
+            console.print(f"{len(out)} of {count} trials {what}:\n{listed}", soft_wrap=True)
     show_finished(tuned.finished)
