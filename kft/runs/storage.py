@@ -33,9 +33,11 @@ _REASONS = {
 }
 # TensorFlow writes "PATH; WORDS OF THE SYSTEM"; nothing else of the number is left.
 _TENSORFLOW = re.compile(
-    rf"(?P<path>/[^;]*); (?P<words>{'|'.join(re.escape(os.strerror(n)) for n in _REASONS)})"
+    rf"(?P<path>/[^;{{}}]*); (?P<words>{'|'.join(re.escape(os.strerror(n)) for n in _REASONS)})"
 )
 _PARTIAL = re.compile(r"\..*\.partial(\..*)?")
+# Less would not help.
+_WORTH_CLEARING = 1_000_000
 # Rooms of the cache that a run may write into, whatever its data.
 _WRITTEN_ROOMS = (*EVICTABLE, MEASUREMENTS, "converted")
 
@@ -107,7 +109,9 @@ def describe_reason(error: OSError, path: Path) -> str:
     if error.errno in _FULL:
         mount = _find_mount(path)
         disk = shutil.disk_usage(mount)
-        return f"{reason} ({disk.free / 1e9:.2g} of {disk.total / 1e9:.3g} GB are free at {mount})"
+        # What was half written is gone by now.
+        room = f"{disk.free / 1e6:,.1f} of {disk.total / 1e6:,.1f} MB are free without it"
+        return f"{reason} ({mount}: {room})"
     if error.errno in _FORBIDDEN:
         return f"{reason}{_describe_owner(path)}"
     return reason
@@ -209,7 +213,7 @@ def _describe_clearable(path: Path) -> str:
     with suppress(StorageError):
         if _find_mount(path) == _find_mount(cache_root()):
             num_bytes = sum(entry.num_bytes for entry in find_clearable())
-            if num_bytes:
+            if num_bytes >= _WORTH_CLEARING:
                 return f"; `kft cache clear` frees up to {num_bytes / 1e6:,.1f} MB of it"
     return ""
 

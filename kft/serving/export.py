@@ -81,7 +81,8 @@ def export_model(
         failure = find_storage_failure(error)
         if failure is None:
             raise
-        raise ExportError(f"{path}: nothing is exported. {failure}") from error
+        again = f" Then `kft export {card['run']}` exports it." if "run" in card else ""
+        raise ExportError(f"{path}: nothing is exported. {failure}{again}") from error
     finally:
         if path.parent.is_dir() and not any(path.parent.iterdir()):
             path.parent.rmdir()

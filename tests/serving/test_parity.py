@@ -1,5 +1,6 @@
 """An export that does not answer as the model does is no export."""
 
+import errno
 import json
 from collections import Counter
 
@@ -16,6 +17,7 @@ from kft.errors import DataError, ExportError
 from kft.heads import make_head
 from kft.serving import export_model, is_export, predict_files
 from kft.serving.export import Export
+from kft.serving.signatures import ServedModel
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +134,29 @@ def test_a_file_that_is_no_picture_is_named_among_many(tmp_path, files):
     (tmp_path / "no.png").write_bytes(b"\x89PNG\r\n\x1a\n and nothing")
     with pytest.raises(DataError, match=r"no\.png"):
         predict_files(exported.path, [*files, str(tmp_path / "no.png")])
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/srv/models"), "no space is left"),
+        (
+            tf.errors.ResourceExhaustedError(None, None, "/srv/models/x; No space left on device"),
+            "no space is left",
+        ),
+        (
+            tf.errors.PermissionDeniedError(None, None, "/srv/models/x; Read-only file system"),
+            "its file system is read-only",
+        ),
+    ],
+)
+def test_an_export_that_the_disk_has_no_room_for_says_so_and_leaves_nothing(
+    failure, words, tmp_path, files, monkeypatch
+):
+    def fail(served, path):
+        raise failure
+
+    monkeypatch.setattr(ServedModel, "save", fail)
+    with pytest.raises(ExportError, match=rf"nothing is exported\. /srv/models.* {words}"):
+        export(tmp_path, files)
+    assert not list((tmp_path / "saved_models").rglob("*"))
