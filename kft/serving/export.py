@@ -80,6 +80,8 @@ def export_model(
     except (OSError, tf.errors.OpError) as error:
         failure = find_storage_failure(error)
         if failure is None:
+            if isinstance(error, OSError):
+                raise ExportError(f"{path}: cannot be written: {error}") from error
             raise
         again = f" Then `kft export {card['run']}` exports it." if "run" in card else ""
         raise ExportError(f"{path}: nothing is exported. {failure}{again}") from error
