@@ -6,6 +6,7 @@ KftError                exit 1
 ├── BackboneError       exit 2   a backbone, its blocks or its weights
 ├── RunError            exit 2   a run directory: missing, damaged
 │   └── HeldRunError    exit 1   another process writes into it
+├── StorageError        exit 2   a folder that cannot be written, a disk that is full
 ├── TrainingError       exit 1   a phase that did not do what it declared
 │   └── ServiceError    exit 1   a tf.data service lost a batch (data/input/service.py)
 ├── LostWorkerError     exit 1   a process that this one trains with is gone
@@ -66,6 +67,12 @@ class HeldRunError(RunError):
     """Another process writes into a run; a job that starts again may try again."""
 
     exit_code = 1
+
+
+class StorageError(KftError):
+    """A folder cannot be written, or its disk is full: nothing that kft or a pipeline can mend."""
+
+    exit_code = 2
 
 
 class TrainingError(KftError):

@@ -18,6 +18,7 @@ from kft.data import SPLIT_NAMES, Examples, Splits, load_splits, write_quarantin
 from kft.data.class_names import find_similar
 from kft.data.found import sort_class_names
 from kft.data.gate.checking import check_files
+from kft.data.gate.conversion import temporary_pictures
 from kft.data.gate.depth import KnownDepth
 from kft.data.gate.inspection import Checked, to_be_read
 from kft.data.input.pipeline import make_dataset
@@ -33,6 +34,7 @@ from kft.evaluation import Predictor, evaluate
 from kft.features import Forward
 from kft.runs import RunDirectory, open_run
 from kft.runs.layout import read_json
+from kft.runs.storage import check_cache, check_folder
 from kft.serving import (
     Answer,
     Export,
@@ -63,6 +65,8 @@ def evaluate_run(
     Raises:
         RunError: There is no finished run at `path`.
         DataError: The run's data changed, or other data has other classes.
+        StorageError: The figures on other data could not be written into the run, or the cache
+            folder cannot be written; other figures are read all the same.
     """
     run = open_run(path)
     if data is None:
@@ -74,6 +78,8 @@ def evaluate_run(
             )
         figures: dict[str, Any] = read_json(recorded)
         return figures
+    run.check_writable()
+    check_cache()
     trained = load_trained(run)
     with display.track("Checking every picture") as advance:
         splits = load_splits(
@@ -171,9 +177,14 @@ def export_run(path: Path, display: Display, *, directory: str | None = None) ->
         RunError: There is no finished run at `path`.
         DataError: The run's data changed since; the parity gate needs them.
         ExportError: The export does not answer as the model does.
+        StorageError: The run, the cache or the folder of exports cannot be written.
     """
     run = open_run(path)
+    run.check_writable()
+    check_cache()
     trained = load_trained(run)
+    target = Path(directory or trained.pipeline.export.directory)
+    check_folder(target, "--directory")
     with display.track("Checking every picture") as advance:
         splits = load_splits(
             trained.pipeline.data,
@@ -191,7 +202,7 @@ def export_run(path: Path, display: Display, *, directory: str | None = None) ->
             trained.model,
             trained.head,
             trained.decoder,
-            directory=Path(directory or trained.pipeline.export.directory),
+            directory=target,
             name=trained.pipeline.name,
             files=choose_parity_files(splits, trained.pipeline.export.parity_examples),
             card=read_json(run.model_card) | {"run": str(run.path)},
@@ -209,8 +220,8 @@ def predict(
     """The answer of a run's model, or of an export, about each file, or why there is none.
 
     Every file passes the same gate as those that train a model: what a graph would not decode as
-    it is meant is converted first. Files are read as their answers are asked for, some hundred at
-    a time.
+    it is meant is converted first, into a temporary folder. Files are read as their answers are
+    asked for, some hundred at a time.
 
     Args:
         path: Of a run, or of an export.
@@ -277,19 +288,20 @@ def _predict_pieces(
     files: Sequence[str],
     say: Callable[[str, tuple[str, ...]], None],
 ) -> Iterator[Answer | Quarantined]:
-    for start in range(0, len(files), _PIECE):
-        piece = tuple(files[start : start + _PIECE])
-        paths = tuple(str(Path(file).absolute()) for file in piece)
-        examples = Examples(piece, paths, np.zeros(len(piece), np.int64))
-        outcomes = check_files(examples, config, known_depth=depth)
-        checked = [outcome for outcome in outcomes if isinstance(outcome, Checked)]
-        for each in checked:
-            words = (*(f"converted ({reason})" for reason in each.repaired), *each.noticed)
-            if words:
-                say(each.name, words)
-        answers = iter(_answer_all(ask, to_be_read(checked, np.zeros(len(checked), np.int64))))
-        for outcome in outcomes:
-            yield outcome if isinstance(outcome, Quarantined) else next(answers)
+    with temporary_pictures() as find_folder:
+        for start in range(0, len(files), _PIECE):
+            piece = tuple(files[start : start + _PIECE])
+            paths = tuple(str(Path(file).absolute()) for file in piece)
+            examples = Examples(piece, paths, np.zeros(len(piece), np.int64))
+            outcomes = check_files(examples, config, known_depth=depth, find_folder=find_folder)
+            checked = [outcome for outcome in outcomes if isinstance(outcome, Checked)]
+            for each in checked:
+                words = (*(f"converted ({reason})" for reason in each.repaired), *each.noticed)
+                if words:
+                    say(each.name, words)
+            answers = iter(_answer_all(ask, to_be_read(checked, np.zeros(len(checked), np.int64))))
+            for outcome in outcomes:
+                yield outcome if isinstance(outcome, Quarantined) else next(answers)
 
 
 def _answer_all(ask: _Ask, examples: Examples) -> list[Answer | Quarantined]:

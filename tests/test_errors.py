@@ -12,6 +12,7 @@ from kft.errors import (
     KftError,
     LostWorkerError,
     RunError,
+    StorageError,
     TrainingError,
 )
 
@@ -22,6 +23,7 @@ EXIT_CODES = {
     BackboneError: 2,
     RunError: 2,
     HeldRunError: 1,
+    StorageError: 2,
     LostWorkerError: 1,
     TrainingError: 1,
     ExportError: 1,

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from click.testing import CliRunner
 
 from kft.cli.main import main
 from kft.config import load_pipeline
-from kft.errors import DataError, ExportError, RunError
+from kft.errors import DataError, ExportError, RunError, StorageError
 from kft.finished import evaluate_run, export_run, predict
-from kft.runs import find_runs, open_run
+from kft.runs import RunDirectory, find_runs, open_run
 from kft.serving import ask_export
 from kft.training import Display, load_trained
 from kft.workflow import train
@@ -203,6 +204,24 @@ def test_the_baseline_of_other_data_is_that_of_the_training_split(tmp_path, make
     figures = evaluate_run(run.path, Display(), data=str(tmp_path / "new"))
     # Training has more cats: to answer 'cat' is right twice in eight.
     assert figures["majority_class_accuracy"] == 0.25
+
+
+def test_a_disk_that_fills_in_a_run_is_told_with_how_to_go_on(
+    tmp_path, make_picture_folder, monkeypatch
+):
+    make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
+    own = settings(tmp_path, PROBE)
+
+    def fail(*arguments, **options):
+        raise tf.errors.ResourceExhaustedError(None, None, "/data/x; No space left on device")
+
+    monkeypatch.setattr("kft.workflow.stages.InputMaker", fail)
+    with pytest.raises(StorageError) as caught:
+        train(load_pipeline(str(tmp_path / "photos"), own), Display(), run_id="full")
+    run = tmp_path / "runs" / "photos" / "full"
+    assert str(caught.value).startswith("/data/x: cannot be written: no space is left on its disk")
+    assert str(caught.value).endswith(f"Then go on with `kft train --resume {run}`.")
+    assert RunDirectory(run).read_status()["state"] == "failed"
 
 
 def test_a_run_whose_export_failed_is_finished_and_can_be_exported_again(

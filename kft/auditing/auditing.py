@@ -30,6 +30,7 @@ from kft.data.loading import find_examples
 from kft.data.splits import Depth, Quarantined
 from kft.data.splitting.split import split_examples
 from kft.errors import DataError
+from kft.runs.storage import check_cache
 from kft.training import Display
 
 Alike = Sequence[Sequence[int]]
@@ -77,7 +78,9 @@ def audit_data(pipeline: Pipeline, display: Display, *, with_labels: bool = True
     Raises:
         DataError: There are no data, or they are laid out in no way that is known.
         BackboneError: The backbone is not known, or does not fit its weights.
+        StorageError: The cache folder cannot be written.
     """
+    check_cache()
     looked = _look(pipeline, display)
     pictures = looked.pictures
     alike = find_look_alikes([each.likeness for each in pictures.inspections])

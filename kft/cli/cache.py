@@ -113,8 +113,10 @@ def clear_command(room: str | None, key: str | None, yes: bool) -> None:
       kft cache clear features 3f9c --yes
     """
     from kft.runs.caches import clear, find_clearable
+    from kft.runs.storage import check_cache
 
     found = find_clearable(room, key)
+    check_cache()
     if found and not yes:
         size = format_bytes(sum(entry.num_bytes for entry in found))
         click.confirm(f"Remove {_count(found)}, {size}?", abort=True)

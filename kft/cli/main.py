@@ -82,6 +82,11 @@ class Verbs(click.Group):
             sys.stderr.close()
             ctx.exit(0)
         except Exception as error:
+            from kft.runs.storage import find_storage_failure
+
+            failure = find_storage_failure(error)
+            if failure is not None:
+                _leave(ctx, f"error: {failure}", failure.exit_code, error)
             message = (
                 f"error: unexpected {type(error).__name__}: {_first_lines(error)}\n"
                 "This is a fault of kft or of its surroundings. Run the command again as "

@@ -250,6 +250,12 @@ def show_tuned(tuned: Tuned, form: Form) -> None:
         for trial in tuned.trials
     )
     show_table(console, (*tuned.trials[0].settings, f"{score.replace('_', ' ')}>"), rows)
+    count = len(tuned.trials) + len(tuned.refused)
+    for is_failure, what in ((False, "refused"), (True, "failed")):
+        out = [refusal for refusal in tuned.refused if refusal.is_failure == is_failure]
+        if out:
+            listed = "\n".join(f"  {refusal}" for refusal in out)
+            console.print(f"{len(out)} of {count} trials {what}:\n{listed}", soft_wrap=True)
     show_finished(tuned.finished)
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from kft.errors import ConfigError
 from kft.registry import suggest
+from kft.runs.homes import expand_home
 from kft.runs.locks import try_alone
 
 MANIFEST = "entry.json"
@@ -32,11 +33,15 @@ _TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# The cache of kft.\n"
 
 
 def cache_root() -> Path:
-    """`KFT_CACHE_DIR`, or `kft` in the user's cache folder."""
+    """`KFT_CACHE_DIR`, or `kft` in the user's cache folder.
+
+    Raises:
+        StorageError: The system knows no home folder of this user.
+    """
     given = os.environ.get("KFT_CACHE_DIR")
     if given:
-        return Path(given).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "kft"
+        return expand_home(given, "KFT_CACHE_DIR")
+    return expand_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "KFT_CACHE_DIR") / "kft"
 
 
 def cache_folder(room: str) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kft.serving.export import Export, check_export_directory, export_model
+from kft.serving.export import Export, export_model
 from kft.serving.parity import ask_export
 from kft.serving.predictor import (
     Answer,
@@ -18,7 +18,6 @@ __all__ = [
     "ExportedModel",
     "answers_from_outputs",
     "ask_export",
-    "check_export_directory",
     "export_model",
     "find_version",
     "is_export",

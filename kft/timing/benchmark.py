@@ -19,6 +19,7 @@ import kft
 from kft.config import Pipeline
 from kft.errors import BackboneError
 from kft.machine import available_memory, default_threads, describe_machine, load, num_cores
+from kft.runs.storage import check_cache
 from kft.timing.record import (
     AS_FAST,
     DEFAULT_BATCH_SIZE,
@@ -58,7 +59,9 @@ def benchmark(
 
     Raises:
         BackboneError: There is no such backbone, or its process died before the first step.
+        StorageError: The cache folder, where the result would be kept, cannot be written.
     """
+    check_cache()
     begun = time.monotonic()
     say(f"Timing {describe_model(pipeline)} for up to {budget_seconds:.0f} s")
     if load() > _BUSY_SHARE * num_cores():

@@ -14,7 +14,7 @@ from kft.config import Pipeline, TrainingConfig, override_pipeline
 from kft.machine import default_threads, describe_machine
 from kft.runs import package_versions
 from kft.runs.atomic import write_json
-from kft.runs.caches import cache_folder, cache_root
+from kft.runs.caches import cache_root
 
 DEFAULT_PRECISION = "float32"
 DEFAULT_BATCH_SIZE = TrainingConfig.model_fields["global_batch_size"].default
@@ -158,7 +158,6 @@ def describe_model(pipeline: Pipeline) -> str:
 
 def save_measured(pipeline: Pipeline, measured: Measured) -> Path:
     """Remember it; gives the file."""
-    cache_folder(_ROOM)
     path = find_record(pipeline)
     write_json(path, asdict(measured))
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import tensorflow as tf
@@ -19,9 +20,11 @@ from kft.data.loading import check_source
 from kft.data.refusing import list_bad
 from kft.errors import ConfigError
 from kft.heads import make_head
+from kft.heads.base import Head
 from kft.machine import set_threads
 from kft.model import Assembled, assemble
 from kft.objectives import make_supervised
+from kft.runs.storage import check_cache
 from kft.strategies import Phase, Setting, find_traits, plan_phases
 from kft.strategies.automatic import refits
 from kft.strategies.checks import check_strategy, is_solvable
@@ -58,6 +61,7 @@ class Plan:
         decoder: Encoded bytes -> pixels.
         distribution: Whose scope the model was made in.
         workers: The processes that train together.
+        traits: Of the backbone's blocks.
     """
 
     pipeline: Pipeline
@@ -67,6 +71,7 @@ class Plan:
     decoder: Decoder
     distribution: tf.distribute.Strategy
     workers: Workers
+    traits: tuple[BlockTraits, ...]
 
     @property
     def refits(self) -> bool:
@@ -96,6 +101,7 @@ def make_plan(
         KftError: Anything that would stop the run before its first step.
     """
     check_source(pipeline.data)
+    check_cache()
     if pipeline.data.service is not None:
         if cluster is not None:
             raise ConfigError(
@@ -131,23 +137,49 @@ def make_plan(
                 decode=is_thorough,
             )
         check_of_one_mind(workers, {"data": splits.fingerprint, "weights": backbone.sha256})
-        head = make_head(
-            pipeline.head, splits.target_kind, splits.class_names, splits.train.targets
-        )
-        check_targets(
-            training,
-            splits.target_kind,
-            splits.class_names,
-            num_validation=len(splits.validation),
-        )
-        # Told now rather than by the first phase: classes that cannot be weighed.
-        make_supervised(head, training, splits.train.targets)
-        assembled = assemble(backbone, head)
+        assembled = assemble(backbone, _make_head(pipeline, splits))
     phases = plan_phases(_make_setting(pipeline, assembled, splits, traits))
     _check_phases(phases, pipeline, assembled, splits, workers=workers, replicas=replicas)
     spec = backbone.input_spec
     decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data, splits.depth_bits)
-    return Plan(pipeline, splits, assembled, phases, decoder, distribution, workers)
+    return Plan(pipeline, splits, assembled, phases, decoder, distribution, workers, traits)
+
+
+def check_settings(pipeline: Pipeline, plan: Plan, varied: Collection[str]) -> None:
+    """Refuse what a plan of other settings would refuse, without reading data or weights again.
+
+    What would have to be read or computed for that is left to the plan itself.
+
+    Args:
+        pipeline: As planned, but for the settings in `varied`.
+        plan: Of the pipeline that it was made from.
+        varied: Paths of settings.
+
+    Raises:
+        ConfigError: With the reason.
+    """
+    sections = {path.partition(".")[0] for path in varied}
+    check_batch_size(count_replicas(plan.distribution), pipeline.training.batch_size)
+    if "backbone" in sections:
+        return
+    _check_before_data(pipeline, plan.assembled.backbone, plan.traits)
+    if "data" not in sections:
+        _make_head(pipeline, plan.splits)
+
+
+def _make_head(pipeline: Pipeline, splits: Splits) -> Head:
+    """The head for the targets of the data, once the settings are known to go with them."""
+    training = pipeline.training
+    head = make_head(pipeline.head, splits.target_kind, splits.class_names, splits.train.targets)
+    check_targets(
+        training,
+        splits.target_kind,
+        splits.class_names,
+        num_validation=len(splits.validation),
+    )
+    # Told now rather than by the first phase: classes that cannot be weighed.
+    make_supervised(head, training, splits.train.targets)
+    return head
 
 
 def _set_process(pipeline: Pipeline, display: Display) -> None:

@@ -20,7 +20,7 @@ from kft.runs import (
 from kft.runs.atomic import write_json, write_text
 from kft.runs.checkpoints import Checkpoints
 from kft.runs.layout import check_run_id, read_json
-from kft.serving import check_export_directory
+from kft.runs.storage import check_folder
 from kft.training import Display
 from kft.workers import Cluster, Workers
 from kft.workflow.causes import describe_causes
@@ -112,8 +112,10 @@ def resume(
 
 
 def _make_plan(pipeline: Pipeline, display: Display, cluster: Cluster | None) -> Plan:
+    if cluster is None or cluster.is_chief:
+        check_folder(Path(pipeline.runs_directory), "runs_directory")
     if pipeline.export.enabled:
-        check_export_directory(Path(pipeline.export.directory))
+        check_folder(Path(pipeline.export.directory), "export.directory")
     return make_plan(pipeline, display, cluster=cluster)
 
 

@@ -1,5 +1,6 @@
 """An export that does not answer as the model does is no export."""
 
+import errno
 import json
 from collections import Counter
 
@@ -16,6 +17,7 @@ from kft.errors import DataError, ExportError
 from kft.heads import make_head
 from kft.serving import ExportedModel, export_model, is_export
 from kft.serving.export import Export
+from kft.serving.signatures import ServedModel
 
 pytestmark = pytest.mark.usefixtures("parity_in_this_process")
 
@@ -186,3 +188,29 @@ def test_litert_takes_an_export_by_the_signature_that_decodes_nothing(
     served = tf.saved_model.load(path).signatures[signature](pixels=tf.constant(pixels))
     name = "probabilities" if kind == "class" else "standardised"
     np.testing.assert_allclose(ask(pixels=pixels)[name], served[name], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/srv/models"), "no space is left"),
+        (
+            tf.errors.ResourceExhaustedError(None, None, "/srv/models/x; No space left on device"),
+            "no space is left",
+        ),
+        (
+            tf.errors.PermissionDeniedError(None, None, "/srv/models/x; Read-only file system"),
+            "its file system is read-only",
+        ),
+    ],
+)
+def test_an_export_that_the_disk_has_no_room_for_says_so_and_leaves_nothing(
+    failure, words, tmp_path, files, monkeypatch
+):
+    def fail(served, path):
+        raise failure
+
+    monkeypatch.setattr(ServedModel, "save", fail)
+    with pytest.raises(ExportError, match=rf"nothing is exported\. /srv/models.* {words}"):
+        export(tmp_path, files)
+    assert not list((tmp_path / "saved_models").rglob("*"))

@@ -378,7 +378,7 @@ def test_a_moved_variable_of_a_frozen_block_is_refused(watched):
     nudge(blocks["stage2"].variables[0])
     with pytest.raises(TrainingError) as caught:
         check_movement(phase, before, blocks)
-    assert "phase 'last': 1 variables moved that it keeps frozen" in str(caught.value)
+    assert "phase 'last': variable 'stage2" in str(caught.value)
     assert "of block 'stage2'" in str(caught.value)
 
 
@@ -386,7 +386,7 @@ def test_a_moved_variable_of_a_frozen_block_is_refused(watched):
 def test_a_moved_frozen_batch_norm_of_a_trainable_block_is_refused(watched, kind):
     blocks, phase, before = watched
     nudge(next(v for v in blocks["stage4"].variables if kind in v.path))
-    with pytest.raises(TrainingError, match=f"1 variables moved that it keeps frozen.*{kind}"):
+    with pytest.raises(TrainingError, match=f"variable '.*{kind}.*although the phase keeps"):
         check_movement(phase, before, blocks)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from kft.config.schema import DataConfig
 from kft.data.found import readable
+from kft.data.gate.conversion import FindFolder, cached_pictures
 from kft.data.gate.depth import KnownDepth
 from kft.data.gate.inspection import Checked, Inspection
 from kft.data.gate.looking import UnusableError, look_at, refuse_stranger
@@ -41,12 +42,13 @@ def check_files(
     decode: bool = True,
     with_likeness: bool = False,
     known_depth: KnownDepth | None = None,
+    find_folder: FindFolder = cached_pictures,
 ) -> tuple[Checked | Quarantined, ...]:
     """What is known of each file, or why it cannot be used, in the order of the examples.
 
     Each file is read once, in threads (reading, digesting and decoding release
     Python's lock), and is in memory only for so long. A file that the graph
-    would not show as it is meant is converted, once, into the cache folder.
+    would not show as it is meant is converted, once.
 
     Args:
         examples: What to read.
@@ -57,6 +59,7 @@ def check_files(
             file is then found by its first real reading.
         with_likeness: Compute the perceptual hash of each picture.
         known_depth: Of the model that is to see the files; None where it is found over them.
+        find_folder: Gives the folder for what is converted, by default that of the cache.
     """
 
     def check(name: str, path: str) -> Checked:
@@ -67,6 +70,7 @@ def check_files(
             decode=decode,
             with_likeness=with_likeness,
             known_depth=known_depth,
+            find_folder=find_folder,
         )
         return Checked(**facts)
 
@@ -127,6 +131,7 @@ def _check(
     with_likeness: bool,
     with_measures: bool = False,
     known_depth: KnownDepth | None = None,
+    find_folder: FindFolder = cached_pictures,
 ) -> tuple[dict[str, Any], Measures | None]:
     """The fields of `Checked`, and what was measured.
 
@@ -142,6 +147,7 @@ def _check(
         path=path,
         digest=digest,
         config=config,
+        find_folder=find_folder,
         decode=decode,
         with_likeness=with_likeness,
         with_measures=with_measures,

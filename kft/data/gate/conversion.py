@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,16 +133,45 @@ def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return pixels[::-1] if orientation in (3, 4, 7, 8) else pixels
 
 
-def keep_converted(kept: np.ndarray, digest: str, background: str, white: str = "") -> Path:
-    """The PNG file of a converted picture in the cache folder, written unless it is there.
+FindFolder = Callable[[], Path]
+"""Gives the folder for converted pictures, which is made when there is one to be kept."""
+
+
+def cached_pictures() -> Path:
+    """The folder of the cache for converted pictures, for runs that come back to them."""
+    return cache_folder("converted") / "pictures"
+
+
+@contextmanager
+def temporary_pictures() -> Iterator[FindFolder]:
+    """A folder for converted pictures that are read once; it goes away at the end."""
+    made: list[Path] = []
+    alone = threading.Lock()
+    with ExitStack() as stack:
+
+        def find_folder() -> Path:
+            with alone:
+                if not made:
+                    folder = stack.enter_context(TemporaryDirectory(prefix="kft-pictures-"))
+                    made.append(Path(folder))
+                return made[0]
+
+        yield find_folder
+
+
+def keep_converted(
+    kept: np.ndarray, digest: str, background: str, find_folder: FindFolder, white: str = ""
+) -> Path:
+    """The PNG file of a converted picture, written unless it is there.
 
     Args:
         kept: uint8 (height, width, 3), or uint16 (height, width, 1 to 4).
         digest: SHA-256 of the file that was converted.
         background: What was behind it.
+        find_folder: Gives the folder that it lies in.
         white: How white was found, where the same file may be read in several ways.
     """
-    path = _find_place(digest, background, white)
+    path = find_folder() / _find_name(digest, background, white)
     if not _is_whole(path):
         with atomic_file(path) as temporary:
             temporary.write_bytes(_encode(kept))
@@ -155,10 +188,10 @@ def _encode(kept: np.ndarray) -> bytes:
     return encoded
 
 
-def _find_place(digest: str, background: str, white: str) -> Path:
+def _find_name(digest: str, background: str, white: str) -> str:
     stated = f"{VERSION}\n{digest}\n{background}\n{white}\n"
     key = hashlib.sha256(stated.encode()).hexdigest()[:32]
-    return cache_folder("converted") / "pictures" / key[:2] / f"{key}.png"
+    return f"{key[:2]}/{key}.png"
 
 
 def _is_whole(path: Path) -> bool:

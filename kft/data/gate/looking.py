@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kft.config.schema import DataConfig
-from kft.data.gate.conversion import ConversionError, Converted, convert, keep_converted
+from kft.data.gate.conversion import (
+    ConversionError,
+    Converted,
+    FindFolder,
+    convert,
+    keep_converted,
+)
 from kft.data.gate.depth import KnownDepth, find_excess
 from kft.data.gate.header_record import ANIMATED, Header, HeaderError
 from kft.data.gate.headers import read_header
@@ -103,6 +109,7 @@ def look_at(
     path: str,
     digest: str,
     config: DataConfig,
+    find_folder: FindFolder,
     decode: bool,
     with_likeness: bool,
     with_measures: bool,
@@ -115,6 +122,7 @@ def look_at(
         path: Its path, for the ending.
         digest: SHA-256 of the content.
         config: The `data` section, for the background, the depth and the largest size.
+        find_folder: Gives the folder for what is converted.
         decode: Decode it, whatever its header says.
         with_likeness: Compute its perceptual hash.
         with_measures: Measure its colours and sharpness.
@@ -141,7 +149,7 @@ def look_at(
         measures = measure(thumbnail) if with_measures else None
     return Look(
         header,
-        _keep(meant, digest, config) if meant and repaired else None,
+        _keep(meant, digest, config, find_folder) if meant and repaired else None,
         repaired,
         (*header.noticed, *_find_remarks(header, path)),
         likeness,
@@ -150,11 +158,11 @@ def look_at(
     )
 
 
-def _keep(meant: Converted, digest: str, config: DataConfig) -> Path:
+def _keep(meant: Converted, digest: str, config: DataConfig, find_folder: FindFolder) -> Path:
     """The file that is read in place of the picture."""
     # Of more than 8 bits the same file may be read in several ways.
     white = f"{meant.deep.white} {config.depth}" if meant.deep else ""
-    return keep_converted(meant.kept, digest, config.background, white)
+    return keep_converted(meant.kept, digest, config.background, find_folder, white)
 
 
 def refuse_stranger(content: bytes) -> None:

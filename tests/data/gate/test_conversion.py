@@ -6,7 +6,14 @@ import tensorflow as tf
 from encoded import STORED_AS, decode, encode, make_exif, make_noise, make_scene
 from PIL import Image
 
-from kft.data.gate.conversion import ConversionError, convert, keep_converted, turn
+from kft.data.gate.conversion import (
+    ConversionError,
+    cached_pictures,
+    convert,
+    keep_converted,
+    temporary_pictures,
+    turn,
+)
 from kft.data.gate.header_record import HeaderError
 from kft.data.gate.headers import read_header
 from kft.data.gate.samples import lay_on
@@ -96,13 +103,24 @@ def test_full_opacity_and_none_are_exact():
 
 def test_a_conversion_is_written_once_and_mended_where_it_is_damaged(caches):
     pixels = make_noise()
-    path = keep_converted(pixels, "a" * 64, "white")
+    path = keep_converted(pixels, "a" * 64, "white", cached_pictures)
     assert path.is_relative_to(caches)
     assert np.array_equal(decode(path.read_bytes()), pixels)
     written = path.stat().st_mtime_ns
-    assert keep_converted(pixels, "a" * 64, "white") == path
+    assert keep_converted(pixels, "a" * 64, "white", cached_pictures) == path
     assert path.stat().st_mtime_ns == written
     path.write_bytes(path.read_bytes()[:50])
-    keep_converted(pixels, "a" * 64, "white")
+    keep_converted(pixels, "a" * 64, "white", cached_pictures)
     assert np.array_equal(decode(path.read_bytes()), pixels)
-    assert keep_converted(pixels, "a" * 64, "black") != path
+    assert keep_converted(pixels, "a" * 64, "black", cached_pictures) != path
+
+
+def test_a_picture_that_is_read_once_is_converted_into_a_folder_that_goes_away(caches):
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    with temporary_pictures() as find_folder:
+        path = keep_converted(pixels, "a" * 64, "white", find_folder)
+        assert path.is_file()
+        assert keep_converted(pixels, "b" * 64, "white", find_folder).parent.parent == find_folder()
+    assert not path.exists()
+    assert not path.parent.parent.exists()
+    assert not list(caches.rglob("*.png"))

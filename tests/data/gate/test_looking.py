@@ -22,6 +22,7 @@ from PIL import Image
 
 from kft.config.schema import DataConfig
 from kft.data.gate import looking
+from kft.data.gate.conversion import cached_pictures
 from kft.data.gate.header_record import HeaderError
 from kft.data.gate.headers import read_header
 from kft.data.gate.looking import WRONG_ENDING, Look, UnusableError, look_at
@@ -41,6 +42,7 @@ def look(content: bytes, *, path: str = "/x/a", decode: bool = False, **options)
         path=path,
         digest=hashlib.sha256(content).hexdigest(),
         config=DataConfig(**options.pop("config", {})),
+        find_folder=cached_pictures,
         decode=decode,
         **{"with_likeness": False, "with_measures": False} | options,
     )

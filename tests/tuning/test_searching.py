@@ -1,19 +1,39 @@
 """A search chooses on validation, judges the holdout once, and goes on after a stop."""
 
+import errno
+import re
 import signal
 from types import SimpleNamespace
 
+import keras_tuner
 import numpy as np
 import pytest
 
-from kft import tuning
+from kft.cli import output
 from kft.config import load_pipeline
-from kft.errors import BackboneError, ConfigError, DataError, KftError
+from kft.data.input.service import ServiceError
+from kft.errors import (
+    BackboneError,
+    ConfigError,
+    DataError,
+    KftError,
+    RunError,
+    StorageError,
+)
 from kft.runs import create_run, find_runs
 from kft.runs.atomic import write_json
 from kft.training import Display
 from kft.training.stopping import Interrupted
-from kft.tuning import PipelineTuner, check_space, identify, make_oracle, tune
+from kft.tuning import searching
+from kft.tuning.searching import (
+    PipelineTuner,
+    Trial,
+    Tuned,
+    identify,
+    make_oracle,
+    tune,
+)
+from kft.tuning.space import Refusal, check_space
 from kft.workflow import make_plan
 
 SETTINGS = (
@@ -113,7 +133,7 @@ def test_a_search_that_is_stopped_says_that_the_search_is_gone_on_with(
     def stop(*args, **options):
         raise Interrupted(signal.SIGINT)
 
-    monkeypatch.setattr(tuning, "train", stop)
+    monkeypatch.setattr(searching, "train", stop)
     with pytest.raises(Interrupted, match="the same command goes on with the search") as caught:
         tune(pipeline, Display())
     assert caught.value.exit_code == 130
@@ -124,14 +144,19 @@ def test_a_trial_does_not_learn_from_what_it_is_judged_by(
     name, refit, tmp_path, make_picture_folder, monkeypatch
 ):
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=12, size=16)
-    own = (f"runs_directory={tmp_path}/runs", f"strategy.name={name}", "strategy.probe=auto")
+    own = (
+        f"runs_directory={tmp_path}/runs",
+        f"strategy.name={name}",
+        "strategy.probe=auto",
+        "tuning.space={head.dropout: {values: [0, 0.3]}}",
+    )
     tried = []
 
     def stop(pipeline, *args, **options):
         tried.append(pipeline.strategy.refit)
         raise Interrupted(signal.SIGINT)
 
-    monkeypatch.setattr(tuning, "train", stop)
+    monkeypatch.setattr(searching, "train", stop)
     with pytest.raises(Interrupted):
         tune(load_pipeline(str(tmp_path / "photos"), (*SETTINGS, *own)), Display())
     assert tried == [refit]
@@ -196,7 +221,7 @@ def test_a_search_that_is_stopped_in_every_trial_asks_for_the_same_ones(
         )
         pipeline = load_pipeline("photos", (*SETTINGS, *settings))
         trainings = Trainings(stops=stops)
-        monkeypatch.setattr(tuning, "train", trainings)
+        monkeypatch.setattr(searching, "train", trainings)
         for processes in range(1, trials + 2):
             scratch = tmp_path / f"{place}-{processes}"
             tuner = PipelineTuner(pipeline, Display(), ("accuracy", "max"), "a1", str(scratch))
@@ -231,3 +256,130 @@ def test_a_dimension_has_values_of_one_type(dimension, kind):
 def test_mixed_values_are_refused():
     with pytest.raises(ConfigError, match="mix"):
         load_pipeline("photos", ["tuning.space={x: {values: [1, one]}}"])
+
+
+EXCLUDING = (
+    "tuning.space={training.class_weights: {values: [none, balanced]}, "
+    "training.sampling: {values: [natural, balanced]}}"
+)
+
+
+class Plans:
+    """Instead of `train`: plans as it does, and so refuses what it does, but trains nothing."""
+
+    def __init__(self) -> None:
+        self.trained: list[str | None] = []
+
+    def __call__(self, pipeline, display, *, run_id=None, **options):
+        make_plan(pipeline, display)
+        self.trained.append(run_id)
+        run = create_run(pipeline.runs_directory, pipeline.name, run_id)
+        figures = {"accuracy": 0.5 + 0.1 * len(self.trained)}
+        write_json(run.evaluation("validation") / "metrics.json", figures)
+        run.write_status("finished")
+        return SimpleNamespace(evaluations={"validation": SimpleNamespace(figures=figures)})
+
+
+@pytest.fixture
+def search(tmp_path, make_picture_folder, monkeypatch):
+    """Search with `Plans`; gives what was found, and how many pipelines were trained for it."""
+    make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=16)
+
+    def run(*overrides):
+        plans = Plans()
+        monkeypatch.setattr(searching, "train", plans)
+        own = (*SETTINGS, f"runs_directory={tmp_path}/runs", *overrides)
+        return tune(load_pipeline(str(tmp_path / "photos"), own), Display()), len(plans.trained)
+
+    return run
+
+
+def test_a_combination_that_is_refused_is_out_and_the_search_goes_on(search, capfd):
+    tuned, num_trained = search(EXCLUDING, "tuning.trials=4")
+    (refusal,) = tuned.refused
+    assert set(refusal.settings.values()) == {"balanced"}
+    assert "2 times over" in refusal.reason and not refusal.is_failure
+    assert num_trained == len(tuned.trials) + 1 == 4
+    assert "1 of 4 combinations cannot be tried" in capfd.readouterr().err
+    again, num_trained = search(EXCLUDING, "tuning.trials=4")
+    assert num_trained == 1
+    assert (again.trials, again.refused) == (tuned.trials, tuned.refused)
+
+
+def test_what_was_refused_is_counted_in_the_result(capsys, monkeypatch):
+    monkeypatch.setattr(output, "show_finished", lambda finished: None)
+    trials = tuple(Trial({"head.dropout": value}, 0.5) for value in (0.0, 0.1, 0.2))
+    refused = (
+        Refusal({"head.dropout": 0.3}, "pipeline: 2 problems\n  - one\n  - another"),
+        Refusal({"head.dropout": 0.4}, "the loss is not finite", is_failure=True),
+    )
+    output.show_tuned(Tuned("accuracy", trials, refused, SimpleNamespace()))
+    printed = capsys.readouterr().out
+    assert "1 of 5 trials refused:\n  head.dropout=0.3: pipeline: 2 problems - one" in printed
+    assert "1 of 5 trials failed:\n  head.dropout=0.4: the loss is not finite" in printed
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        # The default is for strategies that fine-tune.
+        ((), "`tuning.space` was not given"),
+        (
+            ("tuning.space={training.ema: {values: [0.8, 0.9]}}", "strategy.probe=auto"),
+            r"training.ema=0.8: training.ema: has no effect",
+        ),
+    ],
+)
+def test_a_search_of_which_nothing_can_be_tried_is_refused_before_its_first_trial(
+    space, message, tmp_path, make_picture_folder
+):
+    make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=16)
+    settings = [setting for setting in SETTINGS if not setting.startswith("tuning.space")]
+    own = (*settings, f"runs_directory={tmp_path}/runs", *space)
+    with pytest.raises(ConfigError, match="nothing in it can be tried") as caught:
+        tune(load_pipeline(str(tmp_path / "photos"), own), Display())
+    assert re.search(message, str(caught.value))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_weights_that_are_missing_for_one_value_stop_its_trial_alone(search, tmp_path):
+    space = f"tuning.space={{backbone.weights: {{values: [random, {tmp_path}/none.h5]}}}}"
+    tuned, _ = search(space, "tuning.trials=2")
+    assert [trial.settings["backbone.weights"] for trial in tuned.trials] == ["random"]
+    assert "there is no file" in tuned.refused[0].reason
+
+
+def test_a_value_that_goes_with_another_is_not_refused_for_the_pipeline_as_it_was_given():
+    space = "{data.validation: {values: [0.1, 0.9]}, data.holdout: {values: [0.05, 0.2]}}"
+    pipeline = load_pipeline("photos", (*SETTINGS, f"tuning.space={space}"))
+    check_space(pipeline)
+    with pytest.raises(ConfigError, match=r"tuning\.space: .*data"):
+        check_space(
+            load_pipeline("photos", (*SETTINGS, "tuning.space={data.validation: {values: [0.9]}}"))
+        )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        StorageError("the disk is full"),
+        RunError("a checkpoint cannot be written"),
+        DataError("pictures changed since they were checked"),
+        BackboneError("the weights are damaged"),
+        ServiceError("the service is gone"),
+        ZeroDivisionError("a fault"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_no_setting_of_a_trial_is_to_blame_for_ends_the_search(error, tmp_path, monkeypatch):
+    def fail(*args, **options):
+        raise error
+
+    monkeypatch.setattr(searching, "train", fail)
+    pipeline = load_pipeline("photos", (*SETTINGS, f"runs_directory={tmp_path}/runs"))
+    tuner = PipelineTuner(pipeline, Display(), ("accuracy", "max"), "a1", str(tmp_path / "own"))
+    with pytest.raises(keras_tuner.errors.FatalError) as caught:
+        tuner.search()
+    assert caught.value.__cause__ is error
+    assert not tuner.refused

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,21 @@ import keras
 import keras_tuner
 
 from kft.config import Pipeline, TuningConfig, override_pipeline
-from kft.errors import ConfigError, KftError, TrainingError
+from kft.data.input.service import ServiceError
+from kft.errors import BackboneError, ConfigError, DataError, KftError, TrainingError
 from kft.runs import find_finished
 from kft.runs.layout import read_json
 from kft.training import Display
 from kft.training.stopping import Interrupted
+from kft.tuning.space import (
+    Refusal,
+    check_space,
+    describe_combination,
+    describe_refused,
+    find_refused,
+    make_overrides,
+    make_trial_pipeline,
+)
 from kft.workers import read_cluster
 from kft.workflow import Finished, Plan, make_plan, train
 from kft.workflow.causes import describe_settings
@@ -51,11 +61,13 @@ class Tuned:
     Attributes:
         objective: Name of the score.
         trials: Best first.
+        refused: The trials that were refused or failed.
         finished: The best pipeline, run once more and judged on the holdout.
     """
 
     objective: str
     trials: tuple[Trial, ...]
+    refused: tuple[Refusal, ...]
     finished: Finished
 
 
@@ -67,9 +79,13 @@ def tune(pipeline: Pipeline, display: Display) -> Tuned:
     run again, and one that was stopped is resumed. Of other data, settings,
     weights or versions there is another digest, and so another search.
 
+    A trial whose pipeline is refused for its combination of settings is out,
+    with its reason, and the search goes on.
+
     Raises:
-        ConfigError: A searched setting is none, a value is refused, or there
-            is no validation split to choose on.
+        ConfigError: A searched setting is none, a value or every combination
+            is refused, or there is no validation split to choose on.
+        TrainingError: Every trial failed.
     """
     check_space(pipeline)
     if read_cluster() is not None:
@@ -83,6 +99,8 @@ def tune(pipeline: Pipeline, display: Display) -> Tuned:
             "data.validation: there are no validation examples, but a search chooses on them, "
             "never on the holdout. Keep a share, for example data.validation=0.2."
         )
+    for line in describe_refused(pipeline.tuning, *find_refused(pipeline, plan)):
+        display.stage(line)
     with tempfile.TemporaryDirectory(prefix="kft-search-") as scratch:
         tuner = PipelineTuner(
             pipeline, display, OBJECTIVES[plan.splits.target_kind], identify(plan), scratch
@@ -98,27 +116,20 @@ def tune(pipeline: Pipeline, display: Display) -> Tuned:
         if trial.score is not None
     )
     if not trials:
-        raise TrainingError("every trial of the search diverged; search lower learning rates")
-    best = _overrides(trials[0].settings)
+        raise _make_error(tuner.refused)
+    best = make_overrides(trials[0].settings)
     display.stage(f"\nBest of {len(trials)} trials: {', '.join(best)}. Now to its end.")
     finished = train(override_pipeline(pipeline, best), display)
-    return Tuned(tuner.oracle.objective.name, trials, finished)
+    return Tuned(tuner.oracle.objective.name, trials, tuple(tuner.refused), finished)
 
 
-def check_space(pipeline: Pipeline) -> None:
-    """Refuse a search that could not be run, before its first trial.
-
-    Raises:
-        ConfigError: A path names no setting, or a value is refused.
-    """
-    if not pipeline.tuning.space:
-        raise ConfigError("tuning.space: names no setting; there is nothing to search.")
-    for path, dimension in pipeline.tuning.space.items():
-        for value in dimension.values or (dimension.low, dimension.high):
-            try:
-                override_pipeline(pipeline, _overrides({path: value}))
-            except ConfigError as error:
-                raise ConfigError(f"tuning.space: {error}") from None
+def _make_error(refused: Sequence[Refusal]) -> KftError:
+    """What is raised where no trial came to its end."""
+    lines = "\n".join(f"  - {refusal}" for refusal in refused)
+    if any(refusal.is_failure for refusal in refused):
+        what = "every trial of the search failed; where they diverged, search lower learning rates"
+        return TrainingError(f"{what}\n{lines}")
+    return ConfigError(f"tuning.space: every trial of the search was refused\n{lines}")
 
 
 def identify(plan: Plan) -> str:
@@ -150,6 +161,9 @@ class PipelineTuner(keras_tuner.engine.base_tuner.BaseTuner):
         objective: Name of the figure, and 'max' or 'min'.
         digest: Of the search; the names of its trials' runs begin with it.
         scratch: An empty folder for KerasTuner's own files.
+
+    Attributes:
+        refused: The trials that are out, with the reason.
     """
 
     def __init__(
@@ -163,6 +177,7 @@ class PipelineTuner(keras_tuner.engine.base_tuner.BaseTuner):
         self._pipeline = pipeline
         self._display = display
         self._digest = digest
+        self.refused: list[Refusal] = []
         oracle = make_oracle(pipeline.tuning, pipeline.training.seed, objective)
         oracle.verbose = 0
         # Else KerasTuner prints the traceback of a trial that diverged; the display says why.
@@ -171,50 +186,62 @@ class PipelineTuner(keras_tuner.engine.base_tuner.BaseTuner):
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Train the trial's pipeline, and judge it on validation; or what is known of it."""
-        overrides = _overrides(trial.hyperparameters.values)
-        tried = override_pipeline(
-            self._pipeline,
-            [*overrides, "export.enabled=false", f"name={self._pipeline.name}-trials"],
-        )
-        if tried.strategy.name == "auto":
-            # Validation is what a trial is judged by: it must not have been learnt from.
-            tried = override_pipeline(tried, ["strategy.refit=false"])
-        self._display.stage(f"\nTrial {trial.trial_id}: {', '.join(overrides)}")
+        settings = trial.hyperparameters.values
+        self._display.stage(f"\nTrial {trial.trial_id}: {describe_combination(settings)}")
         # KerasTuner pads its numbers to the length of the largest.
-        figures = self._judge(tried, f"{self._digest}-{int(trial.trial_id)}")
+        run_id = f"{self._digest}-{int(trial.trial_id)}"
+        try:
+            figures = self._judge(make_trial_pipeline(self._pipeline, settings), run_id)
+        except Interrupted as stopped:
+            # Not with the trial alone, which the search would not hear of.
+            stopped.args = ("stopped; the same command goes on with the search",)
+            raise
+        except Exception as error:
+            if not _is_due_to(error, settings):
+                # Else KerasTuner would count what stops every trial as one more failed trial.
+                raise keras_tuner.errors.FatalError(str(error)) from error
+            refusal = Refusal(settings, str(error), isinstance(error, TrainingError))
+            self.refused.append(refusal)
+            self._display.stage(f"  this trial is out: {error}")
+            keras.backend.clear_session()
+            raise keras_tuner.errors.FailedTrialError(str(error)) from error
         name = self.oracle.objective.name
         return {name: figures[name]}
 
     def _judge(self, tried: Pipeline, run_id: str) -> Mapping[str, float]:
         """Figures on validation, of a run that is finished or is now brought to its end."""
         figures: Mapping[str, float]
-        try:
-            known = find_finished(tried.runs_directory, tried.name, run_id)
-            if known is not None:
-                self._display.stage(f"  finished before: {known.path}")
-                figures = read_json(known.evaluation("validation") / "metrics.json")
-                return figures
-            finished = train(
-                tried,
-                self._display,
-                run_id=run_id,
-                or_resume=True,
-                judged_splits=("validation",),
-            )
-        except Interrupted as stopped:
-            # Not with the trial alone, which the search would not hear of.
-            stopped.args = ("stopped; the same command goes on with the search",)
-            raise
-        except TrainingError as error:
-            self._display.stage(f"  this trial is out: {error}")
-            raise keras_tuner.errors.FailedTrialError(str(error)) from error
-        except KftError as error:
-            # Else KerasTuner would count a wrong pipeline as one more failed trial.
-            raise keras_tuner.errors.FatalError(str(error)) from error
+        known = find_finished(tried.runs_directory, tried.name, run_id)
+        if known is not None:
+            self._display.stage(f"  finished before: {known.path}")
+            figures = read_json(known.evaluation("validation") / "metrics.json")
+            return figures
+        finished = train(
+            tried,
+            self._display,
+            run_id=run_id,
+            or_resume=True,
+            judged_splits=("validation",),
+        )
         # Each trial builds its graphs anew; without this, memory grows with their number.
         keras.backend.clear_session()
         figures = finished.evaluations["validation"].figures
         return figures
+
+
+def _is_due_to(error: Exception, settings: Mapping[str, Any]) -> bool:
+    """Whether an error comes from the combination of settings, and not from what all have.
+
+    Data and backbone were found to be fine for the pipeline as it was given: they are the fault
+    of a combination only where it changes them.
+    """
+    sections = {path.partition(".")[0] for path in settings}
+    if isinstance(error, BackboneError):
+        return "backbone" in sections
+    if isinstance(error, DataError):
+        return "data" in sections
+    is_of_training = isinstance(error, TrainingError) and not isinstance(error, ServiceError)
+    return is_of_training or isinstance(error, ConfigError)
 
 
 def make_oracle(config: TuningConfig, seed: int, objective: tuple[str, str]) -> keras_tuner.Oracle:
@@ -249,8 +276,3 @@ def _of_one_type(values: tuple[Any, ...]) -> list[Any]:
     """KerasTuner takes no whole numbers beside fractions."""
     has_fraction = any(isinstance(value, float) for value in values)
     return [float(value) for value in values] if has_fraction else list(values)
-
-
-def _overrides(settings: dict[str, Any]) -> list[str]:
-    # JSON is YAML: a word stays the word that it is.
-    return [f"{path}={json.dumps(value)}" for path, value in settings.items()]
