@@ -101,12 +101,12 @@ def show_engines(bench: Bench) -> None:
     count = 10 * per_class
     print_section(
         f"Engines: linear probe of {count} pictures (cifar10's)",
-        "Seconds as above: the engine's measurement and making are inside, and so are reading and",
+        "Seconds as above: converting the model is inside, and so are reading and",
         "solving. Allowed: 1 / 0.90 of the limit N (D + f) for `keras`, 0.7 of that for `auto`.",
     )
-    names = ("keras", "auto", "folded", "litert")
+    names = ("keras", "auto", "litert")
     if importlib.util.find_spec("openvino") is not None:
-        names += ("openvino", "openvino_bfloat16")
+        names += ("openvino",)
     limit = partial(call, "limits:measure", data=str(data), settings=MODEL)
     runs = {
         name: partial(

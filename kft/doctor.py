@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from kft.errors import StorageError
 from kft.runs.caches import cache_root
+from kft.runs.homes import keras_home
+from kft.runs.storage import find_obstacle
 
 PYTHONS = ((3, 11), (3, 13))
 
@@ -116,18 +119,23 @@ def _devices() -> Iterator[Finding]:
 
 
 def _folders() -> Iterator[Finding]:
-    keras_home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
-    for name, folder, variable in (
-        ("kft cache", cache_root(), "KFT_CACHE_DIR"),
+    for name, find_folder, variable in (
+        ("kft cache", cache_root, "KFT_CACHE_DIR"),
         ("Keras cache", keras_home, "KERAS_HOME"),
     ):
-        existing = next(p for p in (folder, *folder.parents) if p.exists())
-        is_fine = os.access(existing, os.W_OK)
+        remedy = f"export {variable}=/a/writable/folder"
+        try:
+            folder = find_folder()
+        except StorageError as error:
+            yield Finding(name, False, str(error), remedy)
+            continue
+        obstacle = find_obstacle(folder)
+        if obstacle is not None:
+            yield Finding(name, False, f"{folder} cannot be written: {obstacle}", remedy)
+            continue
+        existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
         free = shutil.disk_usage(existing).free / 1e9
-        text = f"{folder}, {free:.1f} GB free" if is_fine else f"{folder} cannot be written"
-        yield Finding(
-            name, is_fine, text, "" if is_fine else f"export {variable}=/a/writable/folder"
-        )
+        yield Finding(name, True, f"{folder}, {free:.1f} GB free")
 
 
 def _weights() -> Iterator[Finding]:

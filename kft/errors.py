@@ -7,6 +7,7 @@ KftError                exit 1
 ├── RunError            exit 2   a run directory: missing, damaged
 │   ├── HeldRunError    exit 1   another process writes into it
 │   └── ChangedRunError exit 1   data, settings or versions are not those that it began with
+├── StorageError        exit 2   a folder that cannot be written, a disk that is full
 ├── TrainingError       exit 1   a phase that did not do what it declared
 │   └── ServiceError    exit 1   a tf.data service lost a batch (data/input/service.py)
 ├── LostWorkerError     exit 1   a process that this one trains with is gone
@@ -73,6 +74,12 @@ class ChangedRunError(RunError):
     """Data, settings, weights or versions are not those that a run began with."""
 
     exit_code = 1
+
+
+class StorageError(KftError):
+    """A folder cannot be written, or its disk is full: nothing that kft or a pipeline can mend."""
+
+    exit_code = 2
 
 
 class TrainingError(KftError):

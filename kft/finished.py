@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from kft.config import DataConfig
 from kft.data import Examples
 from kft.data.gate.checking import check_files
+from kft.data.gate.conversion import temporary_pictures
+from kft.data.gate.depth import KnownDepth
 from kft.data.gate.inspection import Checked, to_be_read
-from kft.data.input.pipeline import make_dataset
-from kft.data.input.pixels import translate_read_errors
-from kft.data.refusing import list_bad
+from kft.data.input.pixels import (
+    Decoder,
+    read_pixels,
+    refuse_changed,
+    translate_read_errors,
+)
 from kft.data.splits import Quarantined
 from kft.errors import DataError, RunError
 from kft.evaluation import Predictor
@@ -22,86 +28,153 @@ from kft.features import Forward
 from kft.runs import RunDirectory, open_run
 from kft.serving import (
     Answer,
+    ExportedModel,
     answers_from_outputs,
     find_version,
     is_export,
-    predict_files,
 )
 from kft.training import load_trained
 
 # Enough to keep the cores busy, few enough that memory does not grow with the files.
 PREDICTION_BATCH_SIZE = 32
+# Files that are checked together, by as many threads as there are cores.
+_PIECE = 256
+_Ask = Callable[[Examples], list[Answer]]
 
 
 def predict(
-    path: Path, files: Sequence[str], *, say: Callable[[str], None] | None = None
-) -> list[Answer]:
-    """The answers of a run's model, or of an export, about picture files.
+    path: Path,
+    files: Sequence[str],
+    *,
+    say: Callable[[str, tuple[str, ...]], None] = lambda file, words: None,
+) -> Iterator[Answer | Quarantined]:
+    """The answer of a run's model, or of an export, about each file, or why there is none.
 
     Every file passes the same gate as those that train a model: what a graph would not decode as
-    it is meant is converted first.
+    it is meant is converted first, into a temporary folder. Files are read as their answers are
+    asked for, some hundred at a time.
 
     Args:
         path: Of a run, or of an export.
         files: Paths of pictures.
         say: Told what is worth a word about a file.
 
+    Yields:
+        One for each file, in their order.
+
     Raises:
         RunError: `path` is neither a finished run nor an export.
-        DataError: Files that are missing or no pictures; they are named.
     """
+    ask, config, depth = _load_model(path, len(files))
+    return _predict_pieces(ask, config, depth, files, say)
+
+
+def _load_model(path: Path, num_files: int) -> tuple[_Ask, DataConfig, KnownDepth]:
+    """What answers, and how files are made ready for it."""
     if is_export(path):
-        return predict_files(path, files, paths=_check(files, _read_config(path), say).paths)
+        exported = ExportedModel(path)
+        config, depth = _read_config(path)
+        return lambda examples: exported.answer(examples.ids, examples.paths), config, depth
     if not RunDirectory(path).status_file.is_file():
         raise RunError(
             f"{path}: neither a run (`kft runs` lists them) nor an export (a folder that holds "
             "saved_model.pb, or numbered versions)."
         )
     trained = load_trained(open_run(path))
-    examples = _check(files, trained.pipeline.data, say)
+    head, decoder = trained.head, trained.decoder
     predictor = Predictor(
-        Forward(trained.model, trained.head.activate),
-        num_examples=len(files),
+        Forward(trained.model, head.activate),
+        num_examples=num_files,
         engine=trained.pipeline.features.engine,
     )
-    with translate_read_errors(examples, trained.decoder):
-        outputs = predictor(
-            make_dataset(examples, trained.decoder, batch_size=PREDICTION_BATCH_SIZE),
-            num_examples=len(files),
-            progress=lambda done, total: None,
-        )
-    return answers_from_outputs(files, outputs, trained.head.class_names, trained.head.target_kind)
+
+    def ask(examples: Examples) -> list[Answer]:
+        with translate_read_errors(examples, decoder):
+            outputs = predictor(
+                _read_batches(examples, decoder),
+                num_examples=len(examples),
+                progress=lambda done, total: None,
+            )
+        return answers_from_outputs(examples.ids, outputs, head)
+
+    return ask, trained.pipeline.data, KnownDepth(trained.depth)
 
 
-def _check(files: Sequence[str], config: DataConfig, say: Callable[[str], None] | None) -> Examples:
-    """The files, or what is to be read in their place.
+def _read_batches(examples: Examples, decoder: Decoder) -> Iterator[tf.Tensor]:
+    """Pixels float32 (batch, height, width, 3), by one graph for all pieces.
 
-    Raises:
-        DataError: Files that cannot be used, with their reasons.
+    A data set of tf.data for each piece would leave its graph in memory.
     """
-    paths = tuple(str(Path(file).absolute()) for file in files)
-    outcomes = check_files(Examples(tuple(files), paths, np.zeros(len(files), np.int64)), config)
-    bad = [outcome for outcome in outcomes if isinstance(outcome, Quarantined)]
-    if bad:
-        raise DataError(
-            f"{len(bad)} of {len(files)} files cannot be used, so nothing was predicted. Mend "
-            f"them, or leave them out.\n{list_bad(bad)}"
-        )
-    checked = [outcome for outcome in outcomes if isinstance(outcome, Checked)]
-    for each in checked:
-        words = [*(f"converted ({reason})" for reason in each.repaired), *each.noticed]
-        if words and say is not None:
-            say(f"{each.name}: {'; '.join(words)}")
-    return to_be_read(checked, np.zeros(len(files), np.int64))
+    for start in range(0, len(examples), PREDICTION_BATCH_SIZE):
+        batch = examples.take(range(start, min(start + PREDICTION_BATCH_SIZE, len(examples))))
+        pixels = read_pixels(tf.constant(batch.paths), decoder)
+        refuse_changed(batch)
+        yield tf.cast(pixels, tf.float32)
 
 
-def _read_config(export: Path) -> DataConfig:
+def _predict_pieces(
+    ask: _Ask,
+    config: DataConfig,
+    depth: KnownDepth,
+    files: Sequence[str],
+    say: Callable[[str, tuple[str, ...]], None],
+) -> Iterator[Answer | Quarantined]:
+    with temporary_pictures() as find_folder:
+        for start in range(0, len(files), _PIECE):
+            piece = tuple(files[start : start + _PIECE])
+            paths = tuple(str(Path(file).absolute()) for file in piece)
+            examples = Examples(piece, paths, np.zeros(len(piece), np.int64))
+            outcomes = check_files(examples, config, known_depth=depth, find_folder=find_folder)
+            checked = [outcome for outcome in outcomes if isinstance(outcome, Checked)]
+            for each in checked:
+                words = (*(f"converted ({reason})" for reason in each.repaired), *each.noticed)
+                if words:
+                    say(each.name, words)
+            answers = iter(_answer_all(ask, to_be_read(checked, np.zeros(len(checked), np.int64))))
+            for outcome in outcomes:
+                yield outcome if isinstance(outcome, Quarantined) else next(answers)
+
+
+def _answer_all(ask: _Ask, examples: Examples) -> list[Answer | Quarantined]:
+    """An answer for each, or why there is none: one by one, where a file spoils its batch.
+
+    It was fit to be read a moment ago, and was changed or removed since.
+    """
+    if not len(examples):
+        return []
+    try:
+        return list(ask(examples))
+    except DataError as error:
+        if len(examples) == 1:
+            return [
+                Quarantined(
+                    examples.ids[0], examples.paths[0], _reason_of(error, examples.paths[0])
+                )
+            ]
+        return [
+            outcome
+            for index in range(len(examples))
+            for outcome in _answer_all(ask, examples.take([index]))
+        ]
+
+
+def _reason_of(error: DataError, path: str) -> str:
+    """What an error says of the only file that it is about."""
+    return str(error).splitlines()[-1].removeprefix("  - ").removeprefix(f"{path}: ")
+
+
+def _read_config(export: Path) -> tuple[DataConfig, KnownDepth]:
     """How the pictures of an export are decoded, as far as it says so."""
     version = find_version(export)
     assert version is not None
     try:
         card = json.loads((version / "assets.extra" / "kft.json").read_text(encoding="utf-8"))
-        return DataConfig(background=card["input"]["background"])
-    # Exports of others and of before have no such word.
+        stated = card["input"]
+        depth = stated.get("depth")
+        config = DataConfig(
+            background=stated["background"], depth=depth if stated.get("depth_is_set") else "auto"
+        )
+        return config, KnownDepth(depth)
+    # Exports of others have no such word.
     except (OSError, ValueError, KeyError, TypeError):
-        return DataConfig()
+        return DataConfig(), KnownDepth(None)

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from kft.config import DataConfig, FoldersConfig, Pipeline, TableConfig, override_pipeline
+from kft.config.section import compose
 from kft.config.split_section import SplitConfig
 from kft.data import SPLIT_NAMES, Examples, Splits, load_splits, write_quarantine_csv
-from kft.data.found import listed
+from kft.data.class_names import find_similar
+from kft.data.found import listed, sort_class_names
+from kft.data.gate.depth import KnownDepth
 from kft.data.input.pipeline import make_dataset
 from kft.data.input.pixels import translate_read_errors
 from kft.data.loading import find_source
@@ -25,15 +28,16 @@ from kft.heads.base import Head
 from kft.provenance import load_run_pipeline
 from kft.runs import RunDirectory, open_run
 from kft.runs.layout import read_json
+from kft.runs.storage import check_cache
 from kft.training import Display, Trained, load_trained
 from kft.workflow import describe_data
 
 # How other data are read. What else `data` says belongs to training, or decides pixels.
 _OF_OTHER_DATA = (
     *("data.source", "data.target", "data.on_bad", "data.max_megapixels"),
-    *("data.folders", "data.table", "data.records"),
+    *("data.folders", "data.table", "data.records", "data.class_aliases"),
 )
-_OF_THE_MODEL = ("data.resize", "data.background")
+_OF_THE_MODEL = ("data.resize", "data.background", "data.depth")
 
 
 def evaluate_run(
@@ -61,14 +65,25 @@ def evaluate_run(
         RunError: There is no finished run at `path`.
         ConfigError: An override sets what the run decides.
         DataError: Other data cannot be read, or have other classes.
+        StorageError: The figures on other data could not be written into the run, or the cache
+            folder cannot be written; other figures are read all the same.
     """
     run = open_run(path)
     if data is None:
         return _read_figures(run, split)
+    run.check_writable()
+    check_cache()
     trained = load_trained(run)
-    config = configure_other(load_run_pipeline(run), trained.head, data, overrides)
+    pipeline = load_run_pipeline(run)
+    config = configure_other(pipeline, trained.head, data, overrides)
     with display.track("Checking every picture") as advance:
-        splits = load_splits(config, progress=advance, as_one=True)
+        splits = load_splits(
+            config,
+            progress=advance,
+            output_folders=pipeline.output_folders,
+            as_one=True,
+            known_depth=KnownDepth(trained.depth),
+        )
     for line in describe_data(splits):
         display.stage(line)
     examples = translate_targets(splits, trained.head, display)
@@ -114,7 +129,7 @@ def configure_other(
             "path": path,
             "source": "auto",
             "target": head.target_kind,
-            "folders": FoldersConfig(outside=own.folders.outside),
+            "folders": FoldersConfig(outside=own.folders.outside, nested=own.folders.nested),
             "table": own.table.model_copy(update={"split_column": None}),
             "split": SplitConfig(),
             "validation": 0.0,
@@ -172,7 +187,7 @@ def translate_targets(splits: Splits, head: Head, display: Display) -> Examples:
         DataError: Another kind of target; a class, label or number that the model does not
             know; or, but for classes, one that the data lack.
     """
-    known = head.class_names
+    known = tuple(map(compose, head.class_names))
     if splits.target_kind != head.target_kind:
         raise DataError(
             f"the model answers {head.target_kind!r}, the data hold {splits.target_kind!r}."
@@ -193,10 +208,15 @@ def translate_targets(splits: Splits, head: Head, display: Display) -> Examples:
 
 def _refuse_other_names(kind: TargetKind, names: Sequence[str], known: Sequence[str]) -> None:
     noun = {"class": "classes", "labels": "labels", "number": "numbers"}[kind]
-    unknown = [name for name in names if name not in known]
+    unknown = sort_class_names(set(names) - set(known))
     if unknown:
+        similar = find_similar(unknown, known)
+        told = [
+            f"{name!r} (does it mean {similar[name]!r}?)" if name in similar else name
+            for name in unknown
+        ]
         raise DataError(
-            f"the data have {noun} that the model does not know: {listed(unknown)}. "
+            f"the data have {noun} that the model does not know: {listed(told)}. "
             f"It knows: {listed(tuple(known), 30)}."
         )
     missing = [name for name in known if name not in names]

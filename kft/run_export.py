@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ import numpy as np
 
 from kft.config import DataConfig, Pipeline
 from kft.data import Examples, load_splits
-from kft.data.found import IMAGE_ENDINGS
+from kft.data.file_patterns import find_named_files
 from kft.data.gate.checking import check_files
+from kft.data.gate.depth import KnownDepth
 from kft.data.gate.inspection import Checked, to_be_read
 from kft.data.refusing import list_bad
 from kft.data.splits import Quarantined
@@ -27,6 +27,7 @@ from kft.provenance import (
 )
 from kft.runs import RunDirectory, open_run
 from kft.runs.layout import read_json
+from kft.runs.storage import check_cache, check_folder
 from kft.serving import Export, check_next_version, export_model
 from kft.training import Display, load_trained
 from kft.workflow import choose_parity_files, describe_export
@@ -72,11 +73,15 @@ def export_run(
         DataError: The run's data are gone or have changed, or files are no pictures.
         ConfigError: The present version is another model.
         ExportError: The export does not answer as the model does.
+        StorageError: The run, the cache or the folder of exports cannot be written.
     """
     run = open_run(path)
+    run.check_writable()
+    check_cache()
     pipeline = load_run_pipeline(run, data=data)
     name = destination.name or pipeline.name
     directory = Path(destination.directory or pipeline.export.directory)
+    check_folder(directory, "--directory" if destination.directory else "export.directory")
     data_set = describe_data_set(pipeline, read_json(run.manifest)["data_fingerprint"])
     check_next_version(
         directory / name,
@@ -84,11 +89,12 @@ def export_run(
         allowed=destination.next_version or pipeline.export.next_version,
         mend="--name OTHER, or --next-version any",
     )
+    trained = load_trained(run)
     if files:
-        asked = _check_pictures(files, pipeline.data, pipeline.export.parity_examples)
+        depth, count = KnownDepth(trained.depth), pipeline.export.parity_examples
+        asked = _check_pictures(files, pipeline.data, depth, count)
     else:
         asked = _choose_own(run, pipeline, display)
-    trained = load_trained(run)
     card = read_json(run.model_card) | describe_export(
         run,
         data_set,
@@ -113,7 +119,9 @@ def _choose_own(run: RunDirectory, pipeline: Pipeline, display: Display) -> list
     """Pictures of the run's own data, once it is sure that they are the same."""
     check_run_data(run, pipeline, otherwise=_WITHOUT_DATA)
     with display.track("Checking every picture") as advance:
-        splits = load_splits(pipeline.data, progress=advance)
+        splits = load_splits(
+            pipeline.data, progress=advance, output_folders=pipeline.output_folders
+        )
     changes = find_other_data(run, splits)
     if changes:
         raise DataError(
@@ -124,38 +132,27 @@ def _choose_own(run: RunDirectory, pipeline: Pipeline, display: Display) -> list
     return choose_parity_files(splits, pipeline.export.parity_examples)
 
 
-def _check_pictures(written: Sequence[str], config: DataConfig, count: int) -> list[str]:
+def _check_pictures(
+    written: Sequence[str], config: DataConfig, depth: KnownDepth, count: int
+) -> list[str]:
     """Up to `count` of the pictures, evenly spread, or what is to be read in their place.
 
     Raises:
         DataError: There is none, or some cannot be used.
     """
-    found = list(dict.fromkeys(file for each in written for file in _expand(each)))
-    chosen = np.linspace(0, len(found) - 1, min(count, len(found))).astype(int)
-    names = tuple(found[i] for i in chosen)
+    found = find_named_files(written)
+    files = tuple(dict.fromkeys(found.files))
+    chosen = np.linspace(0, len(files) - 1, min(count, len(files))).astype(int)
+    names = tuple(files[i] for i in chosen)
     paths = tuple(str(Path(name).absolute()) for name in names)
     targets = np.zeros(len(names), np.int64)
-    outcomes = check_files(Examples(names, paths, targets), config)
+    outcomes = check_files(Examples(names, paths, targets), config, known_depth=depth)
     bad = [outcome for outcome in outcomes if isinstance(outcome, Quarantined)]
+    bad += found.quarantined
     if bad:
         raise DataError(
-            f"--files: {len(bad)} of {len(names)} files cannot be used. Mend them, or leave them "
+            f"--files: {len(bad)} files cannot be used. Mend them, or leave them "
             f"out.\n{list_bad(bad)}"
         )
     checked = [outcome for outcome in outcomes if isinstance(outcome, Checked)]
     return list(to_be_read(checked, targets).paths)
-
-
-def _expand(written: str) -> list[str]:
-    """A picture, those of a folder, or those that a glob matches, in order."""
-    path = Path(written).expanduser()
-    if path.is_dir():
-        found = [str(p) for p in sorted(path.rglob("*")) if p.suffix.lower() in IMAGE_ENDINGS]
-    elif glob.has_magic(written) and not path.exists():
-        pattern = path.absolute().relative_to(path.absolute().anchor).as_posix()
-        found = [str(p) for p in sorted(Path(path.absolute().anchor).glob(pattern)) if p.is_file()]
-    else:
-        found = [str(path)]
-    if not found:
-        raise DataError(f"--files: no picture at {path.absolute()}.")
-    return found

@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,11 +31,30 @@ CLASS_NAMES = ("cat", "dog", "owl")
 TINY_SIZE = 32
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+# Files that were collected; and place of a test function -> how many tests of it carry `full`.
+COLLECTED = pytest.StashKey[tuple[frozenset[str], Counter[str]]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of two test processes each takes whole files, whose fixtures are made once, or a pipeline."""
     for item in items:
         if item.get_closest_marker("pipeline") is None:
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+    # Before `-m` leaves out what it does not ask for.
+    places = [str(item.path.relative_to(REPOSITORY / "tests")) for item in items]
+    full = [
+        f"{place}::{item.name.partition('[')[0]}"
+        for place, item in zip(places, items, strict=True)
+        if item.get_closest_marker("full")
+    ]
+    config.stash[COLLECTED] = frozenset(places), Counter(full)
+
+
+@pytest.fixture(scope="session")
+def full_tier(pytestconfig) -> tuple[frozenset[str], Counter[str]]:
+    """Files that were collected, and how many tests of each function run in `tox -e full` alone."""
+    return pytestconfig.stash[COLLECTED]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -152,6 +172,22 @@ def restored_globals() -> Iterator[None]:
     keras.config.set_dtype_policy(policy)
     # TensorFlow shows the way back in no public name.
     config.disable_op_determinism()
+
+
+@pytest.fixture(scope="module")
+def parity_in_this_process() -> Iterator[None]:
+    """Exports are asked in this process, for modules that are about something else.
+
+    It saves the start of TensorFlow in another one, which tests of the gate itself do not spare.
+    """
+    from kft.serving import parity, parity_worker
+
+    def ask(export: Path, files: Sequence[str]) -> dict[str, np.ndarray]:
+        return parity_worker.answer(str(export), list(files))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parity, "ask_export", ask)
+        yield
 
 
 class ThreadWorkers(Workers):

@@ -13,7 +13,7 @@ ORDER = (
     ("saved_layers",),
     ("__init__",),
     ("errors",),
-    ("registry", "linear", "notices", "garbage", "machine", "workers"),
+    ("registry", "figures", "linear", "notices", "printing", "garbage", "machine", "workers"),
     ("config",),
     ("runs",),
     ("data", "backbones", "heads"),
@@ -21,7 +21,7 @@ ORDER = (
     ("features",),
     ("strategies", "objectives"),
     ("training",),
-    ("evaluation", "measuring", "planning", "serving"),
+    ("evaluation", "timing", "planning", "serving"),
     ("provenance",),
     ("workflow",),
     ("finished", "run_evaluation", "run_export", "tuning", "rate_finding", "auditing", "launching"),
@@ -31,12 +31,12 @@ ORDER = (
 LINE_OF = {room: line for line, rooms in enumerate(ORDER) for room in rooms}
 # The same within the room of data, which alone is a house of its own.
 DATA_ORDER = (
-    ("splits",),
+    ("splits", "reason_groups"),
     ("found", "paths"),
-    ("refusing",),
+    ("refusing", "class_names"),
     ("input", "sources", "splitting"),
     ("gate",),
-    ("decoded", "gallery", "loading"),
+    ("decoded", "file_patterns", "gallery", "loading"),
 )
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

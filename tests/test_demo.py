@@ -2,11 +2,13 @@
 
 import re
 
+import pytest
 from click.testing import CliRunner
 
 from kft.cli.main import main
 
 
+@pytest.mark.full
 def test_the_demo_shows_that_pretraining_pays_and_that_the_export_serves(tmp_path):
     result = CliRunner().invoke(main, ["demo", "--directory", str(tmp_path / "demo")])
     assert result.exit_code == 0, result.output

@@ -13,6 +13,7 @@ from kft.errors import (
     KftError,
     LostWorkerError,
     RunError,
+    StorageError,
     TrainingError,
 )
 
@@ -24,6 +25,7 @@ EXIT_CODES = {
     RunError: 2,
     HeldRunError: 1,
     ChangedRunError: 1,
+    StorageError: 2,
     LostWorkerError: 1,
     TrainingError: 1,
     ExportError: 1,

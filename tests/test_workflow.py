@@ -6,18 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from click.testing import CliRunner
 
 from kft.cli.main import main
 from kft.config import load_pipeline
-from kft.errors import ConfigError, DataError, ExportError, RunError
+from kft.errors import ConfigError, DataError, ExportError, RunError, StorageError
 from kft.finished import predict
 from kft.run_evaluation import evaluate_run
 from kft.run_export import Destination, export_run
-from kft.runs import find_runs, open_run
+from kft.runs import RunDirectory, find_runs, open_run
 from kft.serving import ask_export
 from kft.training import Display, load_trained
 from kft.workflow import make_plan, train
+
+pytestmark = pytest.mark.usefixtures("parity_in_this_process")
 
 SETTINGS = (
     "backbone.name=small_cnn",
@@ -90,7 +93,8 @@ def test_predictions_add_up_to_the_metrics(finished):
     assert figures["examples"] == len(rows) == 9
     assert figures["accuracy"] == pytest.approx(right / len(rows))
     for row in rows:
-        assert sum(float(row[name]) for name in ("cat", "dog", "owl")) == pytest.approx(1, abs=1e-5)
+        probabilities = [float(row[f"probability {name}"]) for name in ("cat", "dog", "owl")]
+        assert sum(probabilities) == pytest.approx(1, abs=1e-5)
 
 
 def test_the_probe_is_computed_from_stored_features_and_full_tuning_from_pixels(finished):
@@ -121,8 +125,8 @@ def test_the_export_answers_as_the_model_in_a_process_that_has_tensorflow_only(f
 
 def test_run_and_export_give_the_same_answer_about_files(finished, place):
     files = [str(path) for path in sorted((place / "photos" / "dog").iterdir())[:3]]
-    from_run = predict(finished.run.path, files)
-    from_export = predict(finished.export.path.parent, files)
+    from_run = list(predict(finished.run.path, files))
+    from_export = list(predict(finished.export.path.parent, files))
     for one, other in zip(from_run, from_export, strict=True):
         assert one.file == other.file
         assert one.values == pytest.approx(other.values, abs=1e-5)
@@ -132,11 +136,9 @@ def test_run_and_export_give_the_same_answer_about_files(finished, place):
 def test_a_file_that_is_no_picture_is_named(finished, place):
     broken = place / "broken.jpg"
     broken.write_bytes(b"nothing")
+    files = [str(broken), str(place / "gone.jpg")]
     for model in (finished.run.path, finished.export.path):
-        with pytest.raises(DataError, match=r"broken\.jpg"):
-            predict(model, [str(broken)])
-        with pytest.raises(DataError, match=r"gone\.jpg"):
-            predict(model, [str(place / "gone.jpg")])
+        assert [bad.name for bad in predict(model, files)] == files
 
 
 def test_exporting_again_makes_the_next_version(finished, place):
@@ -254,6 +256,24 @@ def test_the_baseline_of_other_data_is_that_of_the_training_split(tmp_path, make
     figures = evaluate_run(run.path, Display(), data=str(tmp_path / "new"))
     # Training has more cats: to answer 'cat' is right twice in eight.
     assert figures["majority_class_accuracy"] == 0.25
+
+
+def test_a_disk_that_fills_in_a_run_is_told_with_how_to_go_on(
+    tmp_path, make_picture_folder, monkeypatch
+):
+    make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
+    own = settings(tmp_path, PROBE)
+
+    def fail(*arguments, **options):
+        raise tf.errors.ResourceExhaustedError(None, None, "/data/x; No space left on device")
+
+    monkeypatch.setattr("kft.workflow.stages.InputMaker", fail)
+    with pytest.raises(StorageError) as caught:
+        train(load_pipeline(str(tmp_path / "photos"), own), Display(), run_id="full")
+    run = tmp_path / "runs" / "photos" / "full"
+    assert str(caught.value).startswith("/data/x: cannot be written: no space is left on its disk")
+    assert str(caught.value).endswith(f"Then go on with `kft train --resume {run}`.")
+    assert RunDirectory(run).read_status()["state"] == "failed"
 
 
 def test_a_run_whose_export_failed_is_finished_and_can_be_exported_again(

@@ -1,11 +1,12 @@
 #!/bin/bash
 # Trains on two nodes, one worker each, and goes on after the time limit or the loss of a node.
 #
-# Yours to set: the lines #SBATCH, the environment, the line `kft train`. Then, without a cluster:
+# Yours to set: the lines #SBATCH, the environment, the line `kft train`. Then, from the folder that
+# holds the data, on a disk that all nodes see:
 #
-#   python docs/scale/check_slurm.py docs/scale/slurm.sh
+#   sbatch --test-only slurm.sh
+#   sbatch slurm.sh
 #
-# and, from the folder that holds the data, on a disk that all nodes see: sbatch slurm.sh
 #SBATCH --job-name=kft-photos
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1

@@ -17,17 +17,20 @@ from kft.auditing.overview import make_overview
 from kft.auditing.pictures import Pictures
 from kft.auditing.quality import find_poor
 from kft.auditing.vectors import extract_vectors, find_missing_weights
-from kft.config import DataConfig, Pipeline
+from kft.config import Pipeline
 from kft.data import Examples, SplitName
+from kft.data.class_names import refuse_similar
 from kft.data.found import readable
 from kft.data.gate.admitting import sort_out
 from kft.data.gate.checking import inspect_files
+from kft.data.gate.depth import find_depth
 from kft.data.gate.inspection import Inspection
 from kft.data.gate.likeness import find_look_alikes
 from kft.data.loading import find_examples
-from kft.data.splits import Quarantined
+from kft.data.splits import Depth, Quarantined
 from kft.data.splitting.split import split_examples
 from kft.errors import DataError
+from kft.runs.storage import check_cache
 from kft.training import Display
 
 Alike = Sequence[Sequence[int]]
@@ -44,7 +47,9 @@ class _Looked:
         used: Those that training would use: copies that contradict or leak are left out.
         quarantined: The others.
         ignored: Reason -> files left aside for it.
+        noticed: Word on examples -> how many it is true of, as the source says it.
         source: What was read.
+        notes: What was read otherwise than it is written.
         judged: Targets of what training would judge on; None where it would refuse.
         refusal: Why it would.
     """
@@ -53,7 +58,9 @@ class _Looked:
     used: Pictures
     quarantined: tuple[Quarantined, ...]
     ignored: Mapping[str, int]
+    noticed: Mapping[str, int]
     source: str
+    notes: tuple[str, ...]
     judged: np.ndarray | None
     refusal: str
 
@@ -71,8 +78,10 @@ def audit_data(pipeline: Pipeline, display: Display, *, with_labels: bool = True
     Raises:
         DataError: There are no data, or they are laid out in no way that is known.
         BackboneError: The backbone is not known, or does not fit its weights.
+        StorageError: The cache folder cannot be written.
     """
-    looked = _look(pipeline.data, display)
+    check_cache()
+    looked = _look(pipeline, display)
     pictures = looked.pictures
     alike = find_look_alikes([each.likeness for each in pictures.inspections])
     findings = [
@@ -97,10 +106,10 @@ def audit_data(pipeline: Pipeline, display: Display, *, with_labels: bool = True
     )
 
 
-def _look(config: DataConfig, display: Display) -> _Looked:
+def _look(pipeline: Pipeline, display: Display) -> _Looked:
     # What is bad is told of, not refused.
-    config = config.model_copy(update={"on_bad": "quarantine"})
-    found = find_examples(config)
+    config = pipeline.data.model_copy(update={"on_bad": "quarantine", "similar_classes": "keep"})
+    found = find_examples(config, output_folders=pipeline.output_folders)
     with display.track("Looking at every picture", len(found.examples)) as advance:
         outcomes = inspect_files(found.examples, config, advance)
     places = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, Inspection)]
@@ -113,25 +122,39 @@ def _look(config: DataConfig, display: Display) -> _Looked:
     )
     refused = tuple(outcome for outcome in outcomes if isinstance(outcome, Quarantined))
     quarantined, parts, refusal = (*found.quarantined, *refused), None, ""
+    depth = find_depth(pictures.inspections, config.depth)
     try:
         admitted = sort_out(found, outcomes, config)
+        depth = admitted.depth
         quarantined = admitted.found.quarantined
         parts = split_examples(admitted.found, config, alike=admitted.alike)
+        if pipeline.data.similar_classes == "refuse":
+            refuse_similar(admitted.found)
     except DataError as error:
         # What follows the first line names files, as findings do.
         refusal = str(error).splitlines()[0]
     left_out = {file.name for file in quarantined}
-    pictures = _name_splits(pictures, parts)
+    pictures = _show_at(depth, _name_splits(pictures, parts))
     used = [i for i, name in enumerate(pictures.names) if readable(name) not in left_out]
     return _Looked(
         pictures,
         pictures.take(used),
         quarantined,
         found.ignored,
+        found.noticed,
         found.source,
+        found.notes,
         None if parts is None else parts["holdout"].targets,
         refusal,
     )
+
+
+def _show_at(depth: Depth | None, pictures: Pictures) -> Pictures:
+    """With what the graph shows of each at the depth of the data set."""
+    if depth is None:
+        return pictures
+    shown = tuple(each.show_at(depth.bits) for each in pictures.inspections)
+    return replace(pictures, inspections=shown, depth=depth)
 
 
 def _name_splits(pictures: Pictures, parts: Mapping[SplitName, Examples] | None) -> Pictures:
@@ -150,6 +173,11 @@ def _name_splits(pictures: Pictures, parts: Mapping[SplitName, Examples] | None)
 def _find_refused(looked: _Looked) -> Iterator[Finding]:
     if looked.refusal:
         yield Finding("cannot_train", "problem", f"Training would refuse: {looked.refusal}")
+    if looked.notes or looked.noticed:
+        sentences = [f"{note[0].upper()}{note[1:]}" for note in looked.notes]
+        counted = "; ".join(f"{number:,} {word}" for word, number in looked.noticed.items())
+        sentences += [f"Of the pictures are {counted}. Is that what is meant?"] if counted else []
+        yield Finding("understood", "note", " ".join(sentences))
     if looked.quarantined:
         yield Finding(
             "quarantined",

@@ -12,6 +12,7 @@ import numpy as np
 
 from kft.auditing.pictures import Pictures
 from kft.data import SPLIT_NAMES
+from kft.data.splits import Depth
 
 # Sizes that are listed by name; the rest is counted together.
 _MOST_SIZES = 8
@@ -75,6 +76,7 @@ class Overview:
         sizes: Width x height -> pictures, the most frequent; the others together.
         aspect_ratios: Range of width over height -> pictures.
         noticed: What else the gate noticed -> pictures.
+        depth: How pictures of more than 8 bits are shown; None where there are none.
     """
 
     target_kind: str
@@ -91,6 +93,7 @@ class Overview:
     sizes: Mapping[str, int]
     aspect_ratios: Mapping[str, int]
     noticed: Mapping[str, int]
+    depth: Depth | None = None
 
     @property
     def num_found(self) -> int:
@@ -130,6 +133,7 @@ def make_overview(
         sizes=_count_sizes(shown),
         aspect_ratios=_count_aspect_ratios(widths / heights),
         noticed=_count(word for each in pictures.inspections for word in each.noticed),
+        depth=pictures.depth,
     )
 
 

@@ -113,7 +113,7 @@ class _Artist:
     def _thumbnail(self, name: str) -> str | None:
         self._done += 1
         self._progress(self._done, self._total)
-        return make_data_uri(self._paths[name], self._background)
+        return make_data_uri(self._paths[name], self._background, self._pictures.depth_bits)
 
 
 def choose_of_classes(pictures: Pictures) -> list[tuple[str, int, list[int]]]:

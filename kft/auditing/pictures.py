@@ -10,6 +10,7 @@ import numpy as np
 
 from kft.data import SplitName, TargetKind, format_target
 from kft.data.gate.inspection import Inspection
+from kft.data.splits import Depth
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Pictures:
         target_kind: What a target is.
         class_names: Name of each class, label or number, by index.
         splits: The split of each; None where nobody names one.
+        depth: How those of more than 8 bits are shown, and were measured; None where there are
+            none.
     """
 
     inspections: tuple[Inspection, ...]
@@ -29,6 +32,7 @@ class Pictures:
     target_kind: TargetKind
     class_names: tuple[str, ...]
     splits: tuple[SplitName, ...] | None = None
+    depth: Depth | None = None
 
     def __post_init__(self) -> None:
         assert len(self.inspections) == len(self.targets)
@@ -41,6 +45,11 @@ class Pictures:
     def names(self) -> tuple[str, ...]:
         """Name of each picture in its data set."""
         return tuple(inspection.name for inspection in self.inspections)
+
+    @property
+    def depth_bits(self) -> int | None:
+        """Bits of the depth, for a decoder."""
+        return None if self.depth is None else self.depth.bits
 
     @property
     def classes(self) -> np.ndarray | None:

@@ -31,6 +31,21 @@ class _Case:
     note: Callable[[Inspection], str]
 
 
+def _is_blank(seen: Inspection) -> bool:
+    return seen.contrast < BLANK_CONTRAST
+
+
+def _is_dark(seen: Inspection) -> bool:
+    return seen.brightness < DARK_BRIGHTNESS
+
+
+def _is_dimmed(seen: Inspection) -> bool:
+    """Whether it is blank or dark only as the depth of its data set shows it."""
+    own_contrast, own_brightness = seen.contrast / seen.dimming, seen.brightness / seen.dimming
+    turned_blank = _is_blank(seen) and own_contrast >= BLANK_CONTRAST
+    return turned_blank or (_is_dark(seen) and own_brightness >= DARK_BRIGHTNESS)
+
+
 # A picture is told of once, by the first that is true of it: what is blank is also blurred.
 _CASES = (
     _Case(
@@ -41,15 +56,26 @@ _CASES = (
         lambda seen: f"{seen.width} x {seen.height}",
     ),
     _Case(
+        "dimmed",
+        _is_dimmed,
+        "that the depth of the data set shows dark or of one colour, and that have something to "
+        "show by the bits that they use themselves. Keep them where brightness means something. "
+        "Else look at the picture with the largest sample, which the line on depth names: if it is "
+        "a faulty one, leave it out or set data.depth.",
+        lambda seen: (
+            f"mean {seen.brightness:.1f}, by its own bits {seen.brightness / seen.dimming:.1f}"
+        ),
+    ),
+    _Case(
         "blank",
-        lambda seen: seen.contrast < BLANK_CONTRAST,
+        _is_blank,
         f"of one colour (the deviation of the grey value is below {BLANK_CONTRAST:g} of 255): "
         "nothing is to be seen. Remove them.",
         lambda seen: f"deviation {seen.contrast:.1f}",
     ),
     _Case(
         "dark",
-        lambda seen: seen.brightness < DARK_BRIGHTNESS,
+        _is_dark,
         f"that are very dark (the mean grey value is below {DARK_BRIGHTNESS:g} of 255). Look "
         "whether they show what their label says.",
         lambda seen: f"mean {seen.brightness:.1f}",

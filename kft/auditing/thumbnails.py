@@ -18,15 +18,16 @@ SIDE = 104
 _QUALITY = 70
 
 
-def make_data_uri(path: str, background: str) -> str | None:
+def make_data_uri(path: str, background: str, depth: int | None = None) -> str | None:
     """A picture, upright and small, as a data URI; None where it cannot be read now.
 
     Args:
         path: Of a picture that the gate has let through.
         background: What is behind it where it is transparent.
+        depth: Bits at which a picture of more than 8 is shown; None for its own.
     """
     try:
-        small = _make_small(Path(path).read_bytes(), background)
+        small = _make_small(Path(path).read_bytes(), background, depth)
     # Decoders raise anything, and the file may have changed since the gate saw it.
     except Exception:
         return None
@@ -36,10 +37,13 @@ def make_data_uri(path: str, background: str) -> str | None:
     return f"data:image/jpeg;base64,{base64.b64encode(encoded.getvalue()).decode()}"
 
 
-def _make_small(content: bytes, background: str) -> Image.Image:
+def _make_small(content: bytes, background: str, depth: int | None) -> Image.Image:
     header = read_header(content)
-    if not header.mode.startswith("I"):
+    if header.looks_whole:
         return make_thumbnail(content, header, background, side=SIDE)
-    # 16 bits of grey: Pillow would cut off what is above 255.
-    pixels = convert(content, header, background).pixels
+    # Pillow would cut 16 bits to the highest 8.
+    meant = convert(content, header, background)
+    pixels = meant.pixels
+    if meant.deep is not None and depth is not None:
+        pixels = meant.deep.show(2**depth - 1, background)
     return shrink(Image.fromarray(pixels), UPRIGHT, side=SIDE)

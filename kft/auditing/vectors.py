@@ -17,7 +17,7 @@ from kft.data.decoded import describe_decoding
 from kft.data.gate.inspection import to_be_read
 from kft.data.input.decoding import make_decoder
 from kft.data.input.pipeline import make_view_dataset
-from kft.data.input.pixels import Decoder, translate_read_errors
+from kft.data.input.pixels import translate_read_errors
 from kft.errors import BackboneError
 from kft.features import Stored, find_cut, load_or_extract
 from kft.heads import make_head
@@ -85,7 +85,9 @@ def extract_vectors(pictures: Pictures, pipeline: Pipeline, display: Display) ->
     cut = find_cut(assemble(backbone, head), {HEAD})
     assert cut is not None
     spec = backbone.input_spec
-    decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data)
+    decoder = make_decoder(
+        spec.modality, spec.height, spec.width, pipeline.data, pictures.depth_bits
+    )
     examples = to_be_read(pictures.inspections, pictures.targets)
     with (
         display.track("Features of all pictures", len(pictures)) as advance,
@@ -94,7 +96,7 @@ def extract_vectors(pictures: Pictures, pipeline: Pipeline, display: Display) ->
         stored = load_or_extract(
             cut,
             lambda view: make_view_dataset(examples, decoder, view=view, batch_size=_BATCH_SIZE),
-            content_key=_make_key(pictures, decoder),
+            content_key=_make_key(pictures, describe_decoding(decoder, pipeline.data)),
             num_examples=len(pictures),
             config=pipeline.features,
             progress=advance,
@@ -103,9 +105,9 @@ def extract_vectors(pictures: Pictures, pipeline: Pipeline, display: Display) ->
     return Vectors(stored.activations[0], backbone.name, stored)
 
 
-def _make_key(pictures: Pictures, decoder: Decoder) -> str:
+def _make_key(pictures: Pictures, decoding: str) -> str:
     """Digest of what decides the pixels: contents in their order, and decoding."""
-    digest = hashlib.sha256(f"{describe_decoding(decoder)}\n".encode())
+    digest = hashlib.sha256(f"{decoding}\n".encode())
     for inspection in pictures.inspections:
         digest.update(f"{inspection.digest}\n".encode())
     return digest.hexdigest()

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from kft.backbones.partition import check_blocks
 from kft.backbones.record import Backbone, Block, InputSpec, Scaling
+from kft.backbones.repeatability import check_repeatable
 from kft.backbones.scaling import asked_scaling
 from kft.backbones.scopes import group_by_scope, module_variables
 from kft.backbones.weights import digest_folder, socket_timeout
@@ -111,7 +112,8 @@ def load(config: BackboneConfig, *, prefix: str = "hub:") -> Backbone:
     """The backbone behind `hub:HANDLE`, a TF Hub URL or the folder of a SavedModel.
 
     Raises:
-        BackboneError: It cannot be loaded, or weights or options are asked for.
+        BackboneError: It cannot be loaded, is random at inference, or weights or options are
+            asked for.
     """
     handle = config.name.removeprefix(prefix)
     if config.weights != "imagenet":
@@ -141,6 +143,7 @@ def load(config: BackboneConfig, *, prefix: str = "hub:") -> Backbone:
             f"{config.name!r} gives a tensor of shape {model.output.shape}; a backbone gives a "
             "feature vector (batch, channels) or a feature map (batch, height, width, channels)."
         )
+    check_repeatable(model, config.name)
     blocks = tuple(Block(block.name, (block,)) for block in layer.hub_blocks)
     check_blocks(model, blocks)
     return Backbone(

@@ -19,6 +19,7 @@ from kft.backbones.partition import (
 )
 from kft.backbones.rebuild import reinitialised, with_size, without_top
 from kft.backbones.record import Backbone, Block, InputSpec, Scaling
+from kft.backbones.repeatability import check_repeatable
 from kft.backbones.scaling import PixelScaling, asked_scaling
 from kft.backbones.weights import digest, load_given
 from kft.config.schema import BackboneConfig
@@ -63,7 +64,8 @@ def load(config: BackboneConfig) -> Backbone:
     """The backbone at the path `config.name`.
 
     Raises:
-        BackboneError: It is damaged, of an unknown kind, or cannot be a backbone.
+        BackboneError: It is damaged, of an unknown kind, random at inference, or cannot be a
+            backbone for another reason.
     """
     path = Path(config.name).expanduser()
     if path.is_dir() and (path / "saved_model.pb").is_file():
@@ -99,6 +101,7 @@ def _load_folder(config: BackboneConfig, folder: Path) -> Backbone:
     spec = InputSpec(**record["input_spec"])
     if config.input_size is not None:
         spec = replace(spec, height=config.input_size, width=config.input_size)
+    check_repeatable(model, config.name)
     blocks = _saved_blocks(model, record["blocks"])
     return Backbone(
         name=config.name,
@@ -129,6 +132,7 @@ def _load_keras_file(config: BackboneConfig, path: Path) -> Backbone:
             f"{path} takes inputs of shape {shape[1:]}; kft feeds square RGB pictures "
             "(size, size, 3). Where the size is open, set `backbone.input_size`."
         )
+    check_repeatable(model, config.name)
     blocks = partition_by_stride(model)
     source = f"{path} without its top ({', '.join(dropped[:6])})" if dropped else str(path)
     return Backbone(

@@ -7,13 +7,14 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kft.backbones.digests import OFFICIAL_DIGESTS
-from kft.errors import BackboneError, first_line
+from kft.errors import BackboneError, StorageError, first_line
+from kft.runs.homes import keras_home
 
 if TYPE_CHECKING:
     import keras
@@ -40,9 +41,9 @@ def weights_folders() -> list[Path]:
     folders = []
     if os.environ.get("KFT_WEIGHTS_DIR"):
         folders.append(Path(os.environ["KFT_WEIGHTS_DIR"]).expanduser())
-    home = os.environ.get("KERAS_HOME")
-    keras_home = Path(home) if home else Path("~/.keras").expanduser()
-    folders.append(keras_home / "models")
+    # Without a home Keras downloads into the system's temporary folder.
+    with suppress(StorageError):
+        folders.append(keras_home() / "models")
     return folders
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from kft.cli.options import pipeline_options, with_options
+from kft.cli.options import form_options, pipeline_options, with_options
+
+if TYPE_CHECKING:
+    from kft.cli.records import Form
 
 
 @click.command("audit", short_help="Look for what is wrong with the data, before training.")
 @pipeline_options
-@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON document.")
+@form_options
 @click.option(
     "--html",
     "page",
@@ -30,7 +34,7 @@ def command(
     overrides: tuple[str, ...],
     trust: bool,
     *,
-    as_json: bool,
+    form: Form,
     page: Path | None,
     no_labels: bool,
     strict: bool,
@@ -41,7 +45,8 @@ def command(
     with different labels; properties of the files that give the class away; tiny,
     blank, dark and blurred pictures; odd ones out; classes that are too small;
     labels that a probe on the backbone's features does not believe. Nothing is
-    changed. docs/audit.md says what each finding means.
+    changed. docs/audit.md says what each finding means. --json prints everything,
+    --csv the files of all findings.
 
     \b
     Examples:
@@ -57,8 +62,6 @@ def command(
         _check_page(page)
     start_tensorflow(pipeline)
 
-    import json
-
     from kft.auditing import audit_data, render_page
     from kft.cli.audit_output import show_audit
     from kft.runs.atomic import write_bytes
@@ -66,10 +69,7 @@ def command(
 
     display = Display()
     audit = audit_data(pipeline, display, with_labels=not no_labels)
-    if as_json:
-        click.echo(json.dumps(audit.describe(), indent=2))
-    else:
-        show_audit(audit)
+    show_audit(audit, form)
     if page is not None:
         with display.track("Page") as advance:
             content = render_page(audit, background=pipeline.data.background, progress=advance)

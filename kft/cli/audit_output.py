@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from kft.cli.output import make_console, make_table, show_pairs
+import click
+
+from kft.cli.records import Form, Record, print_csv, print_document
+from kft.cli.tables import make_console, show_pairs, show_table
+from kft.printing import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from kft.auditing import Audit, Finding
-    from kft.auditing.overview import Overview
+    from kft.auditing.overview import Group, Overview
 
 # Files that are listed under a finding; the page and JSON have more.
 _SHOWN_FILES = 5
@@ -19,8 +23,32 @@ _SHOWN_FILES = 5
 _SHOWN_CLASSES = 40
 
 
-def show_audit(audit: Audit) -> None:
-    """What there is, then the findings, the most serious first."""
+def show_audit(audit: Audit, form: Form) -> None:
+    """What there is, then the findings, the most serious first; in CSV their files alone."""
+    if form == "json":
+        print_document(audit.describe())
+    elif form == "csv":
+        print_csv(_list_files(audit))
+        for sentence in audit.skipped:
+            click.echo(f"Not looked at. {printable(sentence)}", err=True)
+    else:
+        _show_text(audit)
+
+
+def _list_files(audit: Audit) -> Iterator[Record]:
+    """A record a file of a finding; one without a file for a finding about none."""
+    for finding in audit.findings:
+        for name, note in [(file.name, file.note) for file in finding.files] or [("", "")]:
+            yield {
+                "kind": finding.kind,
+                "severity": finding.severity,
+                "file": name,
+                "note": note,
+                "sentence": finding.sentence,
+            }
+
+
+def _show_text(audit: Audit) -> None:
     console = make_console()
     seen = audit.overview
     console.print(f"Audit of {printable(audit.source)}\n", soft_wrap=True)
@@ -53,6 +81,8 @@ def _describe_overview(seen: Overview) -> list[tuple[str, str]]:
             ("Modes", _listed(seen.modes)),
             ("Formats", _listed(seen.formats)),
         ]
+    if seen.depth is not None:
+        rows.append(("Depth", printable(seen.depth.origin)))
     if seen.repaired:
         rows.append(("Converted", _listed(seen.repaired)))
     if seen.noticed:
@@ -68,22 +98,25 @@ def _show_groups(console: Console, seen: Overview) -> None:
     *groups, everything = seen.groups
     noun = {"class": "class", "labels": "label", "number": ""}[seen.target_kind]
     splits = list(everything.counts)
-    table = make_table(
-        noun, *(f"{split}>" for split in splits), "brightness>", "contrast>", "mean colour>"
-    )
-    shown = groups if len(groups) <= _SHOWN_CLASSES else groups[: _SHOWN_CLASSES - 1]
-    for group in (*shown, everything):
-        if group is everything and len(shown) < len(groups):
-            table.add_row(f"and {len(groups) - len(shown)} more")
-        red, green, blue = group.mean_rgb
-        table.add_row(
-            printable(group.name),
-            *(f"{group.counts[split]:,}" for split in splits),
-            f"{group.brightness:.0f}",
-            f"{group.contrast:.0f}",
-            f"#{red:02x}{green:02x}{blue:02x}",
-        )
-    console.print(table)
+    is_short = len(groups) <= _SHOWN_CLASSES or not console.is_terminal
+    shown = groups if is_short else groups[: _SHOWN_CLASSES - 1]
+    rows = [_format_group(group, splits) for group in shown]
+    if not is_short:
+        rows.append([f"and {len(groups) - len(shown)} more", *[""] * (len(splits) + 3)])
+    rows.append(_format_group(everything, splits))
+    headings = [noun, *(f"{split}>" for split in splits)]
+    show_table(console, [*headings, "brightness>", "contrast>", "mean colour>"], rows)
+
+
+def _format_group(group: Group, splits: Sequence[str]) -> list[str]:
+    red, green, blue = group.mean_rgb
+    return [
+        group.name,
+        *(f"{group.counts[split]:,}" for split in splits),
+        f"{group.brightness:.0f}",
+        f"{group.contrast:.0f}",
+        f"#{red:02x}{green:02x}{blue:02x}",
+    ]
 
 
 def _show_finding(console: Console, finding: Finding) -> None:
@@ -94,11 +127,3 @@ def _show_finding(console: Console, finding: Finding) -> None:
     if len(finding.files) > _SHOWN_FILES:
         console.print(f"    and {len(finding.files) - _SHOWN_FILES:,} more")
     console.print()
-
-
-def printable(text: str) -> str:
-    """The text, with what would move the cursor or is no letter at all written out."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
-    )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+from kft.cli.options import form_options
+
+if TYPE_CHECKING:
+    from kft.cli.records import Form
 
 
 @click.command("backbones", short_help="List backbones, or show the blocks of one.")
 @click.argument("name", required=False)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-def command(name: str | None, overrides: tuple[str, ...]) -> None:
+@form_options
+def command(name: str | None, overrides: tuple[str, ...], form: Form) -> None:
     """List backbones, or show the blocks of one.
 
     NAME is a registered name, hub:HANDLE, keras_hub:PRESET or the path of a
@@ -20,12 +28,12 @@ def command(name: str | None, overrides: tuple[str, ...]) -> None:
       kft backbones resnet50
       kft backbones mobilenet_v2 backbone.options.alpha=0.35
     """
-    from kft.cli.output import show_backbone, show_backbones
+    from kft.cli.backbone_output import show_backbone, show_backbones
 
     if name is None:
         from kft.backbones.catalogue import list_backbones
 
-        show_backbones(list_backbones())
+        show_backbones(list_backbones(), form)
         return
     from kft.cli.startup import start_tensorflow
 
@@ -37,4 +45,4 @@ def command(name: str | None, overrides: tuple[str, ...]) -> None:
     # The architecture is asked about: a registered one needs no weights for that.
     weights = ["backbone.weights=random"] if name in BACKBONES else []
     pipeline = load_pipeline(None, [f"backbone.name={name}", *weights, *overrides])
-    show_backbone(describe(load_backbone(pipeline.backbone)))
+    show_backbone(describe(load_backbone(pipeline.backbone)), form)

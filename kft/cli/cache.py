@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from kft.cli.options import form_options
+
 if TYPE_CHECKING:
+    from kft.cli.records import Form
     from kft.runs.caches import Kept
 
 
@@ -29,7 +33,8 @@ def command() -> None:
 
 @command.command("list", short_help="Show the entries, used last first.")
 @click.argument("room", required=False)
-def list_command(room: str | None) -> None:
+@form_options
+def list_command(room: str | None, form: Form) -> None:
     """Show the entries of one ROOM or of all: what they are, their size, when they were used.
 
     \b
@@ -37,30 +42,58 @@ def list_command(room: str | None) -> None:
       kft cache list
       kft cache list features
     """
-    from kft.cli.output import make_console, make_table
-    from kft.config import FeaturesConfig
-    from kft.runs.caches import EVICTABLE, cache_root, find_kept, list_kept
+    from kft.cli.records import print_records
+    from kft.cli.tables import make_console, show_remark, show_table
+    from kft.runs.caches import cache_root, find_kept
 
-    console = make_console()
     entries, folder = find_kept(room), cache_root() / (room or "")
-    if not entries:
-        console.print(f"Nothing is kept in {folder}.", soft_wrap=True)
+    if form != "text":
+        print_records(map(_describe, entries), form)
         return
-    table = make_table("room", "key", "what", "size>", "last used")
-    for entry in entries:
-        used = datetime.datetime.fromtimestamp(entry.last_used)
-        size = format_bytes(entry.num_bytes)
-        table.add_row(entry.room, entry.key[:12], entry.about, size, f"{used:%Y-%m-%d %H:%M}")
-    console.print(table)
+    console = make_console()
+    if not entries:
+        show_remark(console, f"Nothing is kept in {folder}.")
+        return
+    rows = (
+        (
+            entry.room,
+            # Enough for `kft cache clear ROOM KEY`, where a person types it.
+            entry.key[:12] if console.is_terminal else entry.key,
+            entry.about,
+            format_bytes(entry.num_bytes),
+            f"{datetime.datetime.fromtimestamp(entry.last_used):%Y-%m-%d %H:%M}",
+        )
+        for entry in entries
+    )
+    show_table(console, ("room", "key", "what", "size>", "last used"), rows)
+    show_remark(console, _add_up(entries, folder))
+
+
+def _describe(entry: Kept) -> dict[str, Any]:
+    used = datetime.datetime.fromtimestamp(entry.last_used).astimezone()
+    return {
+        "room": entry.room,
+        "key": entry.key,
+        "what": entry.about,
+        "bytes": entry.num_bytes,
+        "last_used": used.isoformat(timespec="seconds"),
+        "path": str(entry.path),
+    }
+
+
+def _add_up(entries: Sequence[Kept], folder: Path) -> str:
+    """What entries take, and how much of the limit is taken."""
+    from kft.config import FeaturesConfig
+    from kft.runs.caches import EVICTABLE, list_kept
+
     # The limit holds for these rooms together, whichever was asked for.
     limited = sum(entry.num_bytes for entry in list_kept() if entry.room in EVICTABLE)
     total = sum(entry.num_bytes for entry in entries)
     limit = FeaturesConfig().limit_gigabytes * 1e9
-    console.print(
+    return (
         f"{format_bytes(total)} in {folder}; {' and '.join(EVICTABLE)} take "
         f"{format_bytes(limited)} of {format_bytes(limit)}, or of what a pipeline says in "
-        "features.limit_gigabytes.",
-        soft_wrap=True,
+        "features.limit_gigabytes."
     )
 
 
@@ -72,7 +105,7 @@ def clear_command(room: str | None, key: str | None, yes: bool) -> None:
     """Remove all entries, those of one ROOM, or those of it whose name begins with KEY.
 
     Entries in use stay. Two rooms are spared unless they are named: `unpacked`, since its
-    records do not tell whether they are in use, and `measured`, what `kft measure` found.
+    records do not tell whether they are in use, and `measured`, what `kft benchmark` found.
 
     \b
     Examples:
@@ -80,8 +113,10 @@ def clear_command(room: str | None, key: str | None, yes: bool) -> None:
       kft cache clear features 3f9c --yes
     """
     from kft.runs.caches import clear, find_clearable
+    from kft.runs.storage import check_cache
 
     found = find_clearable(room, key)
+    check_cache()
     if found and not yes:
         size = format_bytes(sum(entry.num_bytes for entry in found))
         click.confirm(f"Remove {_count(found)}, {size}?", abort=True)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from kft.cli.options import (
+    form_options,
     on_bad_option,
     optional_source_argument,
     overrides_argument,
     trust_option,
     with_options,
 )
+
+if TYPE_CHECKING:
+    from kft.cli.records import Form
 
 
 @click.command("check", short_help="Show what a run would do, without training.")
@@ -19,6 +25,7 @@ from kft.cli.options import (
 @trust_option
 @on_bad_option
 @click.option("--schema", is_flag=True, help="Print the JSON schema of pipeline files, and stop.")
+@form_options
 def command(
     source: str | None,
     overrides: tuple[str, ...],
@@ -26,12 +33,14 @@ def command(
     *,
     on_bad: str | None,
     schema: bool,
+    form: Form,
 ) -> None:
     """Show what a run would do, without training.
 
     Prints the resolved pipeline with every default, the data and its split,
     the choices measured for this machine, the phases with their forecast and
-    what each does to every block, and the risks.
+    what each does to every block, and the risks. --json prints all of it,
+    --csv the blocks of each phase.
 
     \b
     Examples:
@@ -49,7 +58,7 @@ def command(
     from kft.cli.plan_output import show_plan
     from kft.cli.startup import start_tensorflow
     from kft.config import load_pipeline
-    from kft.measuring import describe_choices, load_measured
+    from kft.timing import describe_choices, load_measured
 
     pipeline = load_pipeline(source, with_options(overrides, trust=trust, on_bad=on_bad))
     start_tensorflow(pipeline)
@@ -60,4 +69,4 @@ def command(
 
     # It asks what the cluster would do, and does not wait for it.
     plan = make_plan(pipeline, Display(), is_thorough=True, cluster=read_cluster(), joins=False)
-    show_plan(plan, describe_choices(pipeline, load_measured(pipeline)))
+    show_plan(plan, describe_choices(pipeline, load_measured(pipeline)), form)

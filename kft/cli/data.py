@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kft.cli.options import on_bad_option, pipeline_options, with_options
+from kft.cli.options import form_options, on_bad_option, pipeline_options, with_options
 
 if TYPE_CHECKING:
+    from kft.cli.records import Form
     from kft.config import BackboneConfig, Pipeline
     from kft.data import Splits
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Augmented views of each: those of the first epochs.",
 )
+@form_options
 def command(
     source: str,
     overrides: tuple[str, ...],
@@ -49,6 +51,7 @@ def command(
     preset: str | None,
     pictures: int,
     views: int,
+    form: Form,
 ) -> None:
     """Show the data: splits, classes, augmented pictures.
 
@@ -74,15 +77,19 @@ def command(
         _check_picture(picture, pipeline.data.augmentation)
     start_tensorflow(pipeline)
 
+    from kft.cli.data_output import show_splits
     from kft.data import load_splits
     from kft.training import Display
 
     with Display().track("Checking every picture") as advance:
-        splits = load_splits(pipeline.data, progress=advance)
-    _show_splits(splits)
+        splits = load_splits(
+            pipeline.data, progress=advance, output_folders=pipeline.output_folders
+        )
+    show_splits(splits, form)
     if picture is not None:
         _draw(pipeline, splits, picture, pictures, views)
-        click.echo(f"\n{picture}: {pipeline.data.augmentation}, {views} views of each picture")
+        drawn = f"{picture}: {pipeline.data.augmentation}, {views} views of each picture"
+        click.echo(f"\n{drawn}", err=form != "text")
 
 
 def _check_picture(path: Path, preset: str) -> None:
@@ -109,7 +116,7 @@ def _draw(pipeline: Pipeline, splits: Splits, path: Path, pictures: int, views: 
     modality, height, width = _find_input(pipeline.backbone)
     rows = make_rows(
         splits,
-        make_decoder(modality, height, width, pipeline.data),
+        make_decoder(modality, height, width, pipeline.data, splits.depth_bits),
         augmentation,
         num_pictures=pictures,
         num_views=views,
@@ -133,36 +140,3 @@ def _find_input(config: BackboneConfig) -> tuple[str, int, int]:
     # Any other says it only when it is built.
     spec = load_backbone(config).input_spec
     return spec.modality, spec.height, spec.width
-
-
-def _show_splits(splits: Splits) -> None:
-    from kft.cli.output import make_console, make_table
-    from kft.data import SPLIT_NAMES
-    from kft.workflow import describe_data
-
-    console = make_console()
-    for line in describe_data(splits):
-        console.print(line, soft_wrap=True)
-    table = make_table("", *(f"{split}>" for split in SPLIT_NAMES))
-    for name, *cells in summarise(splits):
-        table.add_row(name, *cells)
-    console.print(table)
-
-
-def summarise(splits: Splits) -> list[tuple[str, ...]]:
-    """Name of each class, label or number, and its count or range in each split."""
-    from kft.data import SPLIT_NAMES
-
-    def describe(split: str, index: int) -> str:
-        targets = splits.get(split).targets  # type: ignore[arg-type]
-        if splits.target_kind == "class":
-            return f"{int((targets == index).sum()):,}"
-        if splits.target_kind == "labels":
-            return f"{int(targets[:, index].sum()):,}"
-        return f"{targets[:, index].min():g} to {targets[:, index].max():g}" if len(targets) else ""
-
-    rows = [
-        (name, *(describe(split, index) for split in SPLIT_NAMES))
-        for index, name in enumerate(splits.class_names)
-    ]
-    return [*rows, ("all", *(f"{len(splits.get(split)):,}" for split in SPLIT_NAMES))]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from kft.cli.options import overrides_argument
+from kft.cli.options import form_options, overrides_argument
+
+if TYPE_CHECKING:
+    from kft.cli.records import Form
 
 
 @click.command("evaluate", short_help="Show how a finished run does.")
@@ -18,22 +22,25 @@ from kft.cli.options import overrides_argument
     help="Which of the run's own splits; by default the holdout.",
 )
 @click.option("--data", metavar="PATH", help="Judge the model on other labelled data instead.")
-@click.option("--json", "as_json", is_flag=True, help="Print every figure as JSON.")
+@form_options
 def command(
     run: Path,
     overrides: tuple[str, ...],
     *,
     split: str | None,
     data: str | None,
-    as_json: bool,
+    form: Form,
 ) -> None:
     """Show how a finished run does.
 
     The holdout was judged once, when the run ended; its figures are read from
     the run. With --data, the model is judged on other labelled data, and
-    predictions.csv and metrics.json are written into the run. What a label is,
-    and the classes, come from the run; data.KEY=VALUE says how the other data
-    are read.
+    metrics.json, predictions.csv and, of classes, confusion.csv are written into
+    the run. Of many classes the worst are shown; --json prints all figures, --csv
+    those of each class.
+
+    What a label is, and the classes, come from the run; data.KEY=VALUE says how
+    the other data are read.
 
     \b
     Examples:
@@ -49,9 +56,8 @@ def command(
             f"{overrides[0]}: settings say how the data of --data are read; the run's own are as "
             "it read them."
         )
-    import json
-
-    from kft.cli.output import show_figures
+    from kft.cli.output import list_figures, show_figures
+    from kft.cli.records import print_csv, print_document
     from kft.cli.startup import start_tensorflow
 
     start_tensorflow()
@@ -60,7 +66,9 @@ def command(
     from kft.training import Display
 
     figures = evaluate_run(run, Display(), split=split or "holdout", data=data, overrides=overrides)
-    if as_json:
-        click.echo(json.dumps(figures, indent=2, ensure_ascii=False))
+    if form == "json":
+        print_document(figures)
+    elif form == "csv":
+        print_csv(list_figures(figures))
     else:
         show_figures(figures, title=data or split or "holdout")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from kft.cli.options import pipeline_options, with_options
+from kft.cli.options import form_options, pipeline_options, with_options
+
+if TYPE_CHECKING:
+    from kft.cli.records import Form
 
 
 @click.command("find-lr", short_help="Find a learning rate by a range test, with a plot.")
@@ -18,15 +22,14 @@ from kft.cli.options import pipeline_options, with_options
     show_default=True,
     help="The plot, a PNG file.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the whole curve as JSON.")
-def command(
-    source: str, overrides: tuple[str, ...], trust: bool, output: Path, as_json: bool
-) -> None:
+@form_options
+def command(source: str, overrides: tuple[str, ...], trust: bool, output: Path, form: Form) -> None:
     """Find a learning rate for fine-tuning by a range test, with a plot.
 
     The first phase that trains the backbone is begun with a rate that rises
     from 1e-6 to 1 in 100 steps, until the loss explodes. Suggested is the
-    rate at which the loss falls fastest. Nothing else is written.
+    rate at which the loss falls fastest. Nothing else is written. --json and
+    --csv print the whole curve.
 
     \b
     Examples:
@@ -34,8 +37,7 @@ def command(
       kft find-lr photos/ strategy.name=full training.optimizer=sgd --output sgd.png
       kft find-lr pipelines/lp_ft.yaml data.path=photos --json
     """
-    import json
-
+    from kft.cli.records import print_csv, print_document
     from kft.cli.startup import start_tensorflow
     from kft.config import load_pipeline
 
@@ -46,8 +48,9 @@ def command(
     from kft.training import Display
 
     found = find_learning_rate(pipeline, Display(), output=output)
-    if as_json:
-        click.echo(json.dumps(found.describe(), indent=2))
-        return
+    if form == "json":
+        print_document(found.describe())
+    elif form == "csv":
+        print_csv(found.test.points())
     for line in found.sentences():
-        click.echo(line)
+        click.echo(line, err=form != "text")

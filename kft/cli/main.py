@@ -10,6 +10,7 @@ import click
 
 from kft import __version__
 from kft.errors import KftError
+from kft.printing import printable_lines
 
 VERBS = (
     "train",
@@ -24,12 +25,14 @@ VERBS = (
     "data",
     "audit",
     "find-lr",
-    "measure",
+    "benchmark",
     "runs",
     "backbones",
     "cache",
     "doctor",
 )
+# Verbs of earlier versions -> what they are called now.
+RENAMED = {"measure": "benchmark"}
 INTERRUPTED = 130
 
 
@@ -56,6 +59,8 @@ class Verbs(click.Group):
         if args and args[0] not in VERBS and not args[0].startswith("-"):
             from kft.registry import suggest
 
+            if args[0] in RENAMED:
+                ctx.fail(f"`kft {args[0]}` is now `kft {RENAMED[args[0]]}`.")
             ctx.fail(f"no such command {args[0]!r}. {suggest(args[0], VERBS)}")
         return super().resolve_command(ctx, args)
 
@@ -77,6 +82,11 @@ class Verbs(click.Group):
             sys.stderr.close()
             ctx.exit(0)
         except Exception as error:
+            from kft.runs.storage import find_storage_failure
+
+            failure = find_storage_failure(error)
+            if failure is not None:
+                _leave(ctx, f"error: {failure}", failure.exit_code, error)
             message = (
                 f"error: unexpected {type(error).__name__}: {_first_lines(error)}\n"
                 "This is a fault of kft or of its surroundings. Run the command again as "
@@ -88,7 +98,8 @@ class Verbs(click.Group):
 def _leave(ctx: click.Context, message: str, exit_code: int, error: BaseException) -> None:
     if ctx.params.get("debug"):
         raise error
-    click.echo(message, err=True)
+    # What a file holds, such as a column's name, is not to reach the terminal raw.
+    click.echo(printable_lines(message), err=True)
     ctx.exit(exit_code)
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from kft.cli.records import Form
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -26,6 +30,23 @@ on_bad_option = click.option(
 run_id_option = click.option(
     "--run-id", metavar="NAME", help="Name of the run's directory; by default made of the time."
 )
+
+
+def form_options(command: Command) -> Command:
+    """--json and --csv, handed on as `form`."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines: a record is a line.")
+    @click.option(
+        "--csv", "as_csv", is_flag=True, help="Print CSV: a header, then a record a line."
+    )
+    @wraps(command)
+    def with_form(*arguments: Any, as_json: bool, as_csv: bool, **options: Any) -> Any:
+        if as_json and as_csv:
+            raise click.UsageError("--json and --csv: give one of them.")
+        form: Form = "json" if as_json else "csv" if as_csv else "text"
+        return command(*arguments, form=form, **options)
+
+    return with_form  # type: ignore[return-value]
 
 
 def pipeline_options(command: Command) -> Command:

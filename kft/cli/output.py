@@ -2,58 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
+
+from kft.cli.records import print_csv, print_document, print_records
+from kft.cli.tables import make_console, show_pairs, show_remark, show_table
 
 if TYPE_CHECKING:
-    from kft.backbones.catalogue import Description, Listing
+    from kft.cli.records import Form
     from kft.demo import Demo
     from kft.doctor import Finding
     from kft.runs import RunDirectory
-    from kft.serving import Answer, Export
+    from kft.serving import Export
     from kft.tuning import Tuned
     from kft.workflow import Finished
 
-# Wide enough that a table in a pipe or a log is not folded.
-PIPED_WIDTH = 160
+
+# Classes or labels up to which all are shown, and how many of more.
+MOST_SHOWN = 40
+NUM_WORST = 20
 
 
-def make_console() -> Console:
-    """Standard output; in a pipe it has a fixed width and no colour."""
-    # Markup off: `pip install 'kft[hub]'` is text.
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=PIPED_WIDTH)
-    return console
+def show_finished(finished: Finished, console: Console | None = None) -> None:
+    """Where everything is, and what to type next.
 
-
-def make_table(*headings: str, title: str | None = None) -> Table:
-    """A table without frames; headings that end in '>' align their column right."""
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for heading in headings:
-        is_number = heading.endswith(">")
-        table.add_column(heading.rstrip(">"), justify="right" if is_number else "left")
-    return table
-
-
-def show_pairs(console: Console, rows: Sequence[tuple[str, str]]) -> None:
-    """Names and their values, a line each."""
-    width = max(len(name) for name, _ in rows)
-    for name, value in rows:
-        console.print(f"  {name.ljust(width)}  {value}", soft_wrap=True)
-
-
-def show_finished(finished: Finished) -> None:
-    """Where everything is, and what to type next."""
+    Args:
+        finished: The run.
+        console: Where to print; by default standard output.
+    """
     from kft.evaluation import headline
     from kft.training.progress import format_seconds
 
-    console = make_console()
+    console = console or make_console()
     seconds = sum(fitted.seconds for fitted in finished.fitted)
     console.print(f"\nFinished; the phases took {format_seconds(seconds)}.\n")
     run, export = finished.run.path, finished.export
@@ -103,123 +87,105 @@ def show_export(export: Export) -> None:
 def show_figures(figures: dict[str, Any], *, title: str) -> None:
     """The headline, then a line a class, label or number."""
     from kft.evaluation import headline
+    from kft.figures import format_figure, format_share
 
     console = make_console()
     console.print(f"{title}: {headline(figures)}", soft_wrap=True)
     for kind in ("classes", "labels", "numbers"):
         if kind not in figures:
             continue
-        columns = list(next(iter(figures[kind].values())))
-        table = make_table(kind, *(f"{column.replace('_', ' ')}>" for column in columns))
-        for name, values in figures[kind].items():
-            table.add_row(name, *(_format_figure(values[column]) for column in columns))
-        console.print(table)
+        judged = figures[kind]
+        columns = list(next(iter(judged.values())))
+        write = format_figure if kind == "numbers" else format_share
+        shown = _choose_shown(judged)
+        show_table(
+            console,
+            (kind, *(f"{column.replace('_', ' ')}>" for column in columns)),
+            (
+                (name, *(_format_figure(judged[name][column], write) for column in columns))
+                for name in shown
+            ),
+        )
+        if len(shown) < len(judged):
+            show_remark(
+                console,
+                f"These are the {len(shown)} worst by F1 of {len(judged):,} {kind}. metrics.json "
+                "in the run's folder of this evaluation holds all; --json and --csv print them.",
+            )
 
 
-def _format_figure(value: float | int | None) -> str:
-    if value is None:
-        return "none"
-    return str(value) if isinstance(value, int) else f"{value:.3f}"
+def list_figures(figures: dict[str, Any]) -> list[dict[str, Any]]:
+    """A record of the figures of each class, label or number."""
+    return [
+        {noun: name, **values}
+        for kind, noun in (("classes", "class"), ("labels", "label"), ("numbers", "number"))
+        for name, values in figures.get(kind, {}).items()
+    ]
 
 
-def show_answers(answers: Sequence[Answer], top: int) -> None:
-    """A line a file with its most probable names."""
-    console = make_console()
-    table = make_table("file", "answer", "also")
-    for answer in answers:
-        if answer.has_one_class:
-            (name, value), *rest = answer.best(top)
-            also = ", ".join(f"{other} {p:.3f}" for other, p in rest)
-            table.add_row(answer.file, f"{name} {value:.3f}", also)
-        else:
-            values = ", ".join(f"{name} {value:.4g}" for name, value in answer.values.items())
-            table.add_row(answer.file, values, "")
-    console.print(table)
+def _choose_shown(judged: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """All names; of many the worst that were judged, since there is something to find out."""
+    if len(judged) <= MOST_SHOWN or "f1" not in next(iter(judged.values())):
+        return list(judged)
+    named = [name for name in judged if judged[name]["f1"] is not None]
+    return sorted(named, key=lambda name: judged[name]["f1"])[:NUM_WORST]
 
 
-def show_runs(runs: Sequence[RunDirectory], directory: str) -> None:
-    """A line a run."""
-    from kft.errors import RunError
+def _format_figure(value: float | None, write: Callable[[float | None], str]) -> str:
+    return str(value) if isinstance(value, int) else write(value)
 
+
+def show_runs(runs: Sequence[RunDirectory], directory: str, form: Form) -> None:
+    """A record a run."""
+    records = [_describe_run(run) for run in runs]
+    if form != "text":
+        print_records(records, form)
+        return
     console = make_console()
     if not runs:
-        console.print(f"No runs in {Path(directory).absolute()}.", soft_wrap=True)
+        show_remark(console, f"No runs in {Path(directory).absolute()}.")
         return
-    table = make_table("run", "state", "at", "holdout")
-    for run in runs:
-        try:
-            status = run.read_status()
-        except RunError as error:
-            table.add_row(str(run.path), "damaged", "", str(error))
-            continue
-        note = status.get("holdout") or status.get("reason") or ""
-        table.add_row(str(run.path), status["state"], status["time"], note.partition(" (")[0])
-    console.print(table)
-
-
-def show_backbones(listings: Sequence[Listing]) -> None:
-    """A line a registered backbone."""
-    console = make_console()
-    table = make_table(
-        "backbone", "family", "size>", "least>", "scaling", "options", "licence", "weights on disk"
-    )
-    for row in listings:
-        options = ", ".join(f"{name}={value}" for name, value in row.options.items())
-        table.add_row(
-            row.name,
-            row.family,
-            str(row.default_size),
-            str(row.smallest_size),
-            row.scaling,
-            options,
-            row.licence,
-            ", ".join(row.weights),
+    rows = (
+        (
+            record["run"],
+            record["state"],
+            record["time"] or "",
+            # Of the headline its figure; a reason stands whole.
+            (record["holdout"] or "").partition(" (")[0] or record["reason"] or "",
         )
-    console.print(table)
-    console.print(
-        "Also: hub:HANDLE, keras_hub:PRESET, or the path of a saved backbone, a .keras file or a "
-        "SavedModel. `kft backbones NAME` shows the blocks.",
-        soft_wrap=True,
+        for record in records
     )
+    show_table(console, ("run", "state", "at", "holdout"), rows)
 
 
-def show_backbone(description: Description) -> None:
-    """One backbone: its contract, blocks and feature levels."""
-    console = make_console()
-    show_pairs(
-        console,
-        [
-            ("Backbone", description.name),
-            ("Source", description.source),
-            ("Licence", description.licence),
-            ("Input", f"{description.input_size} x {description.input_size}"),
-            ("Scaling", description.scaling),
-            ("Output", " x ".join(map(str, description.output_shape))),
-            ("Parameters", f"{description.num_parameters:,}"),
-        ],
-    )
-    strides = {block: (stride, channels) for stride, block, channels in description.levels}
-    table = make_table("block", "layers>", "parameters>", "stride>", "channels>")
-    for block in description.blocks:
-        stride, channels = strides.get(block.name, ("", ""))
-        table.add_row(
-            block.name,
-            str(block.num_layers),
-            f"{block.num_parameters:,}",
-            str(stride),
-            str(channels),
-        )
-    console.print(table)
+def _describe_run(run: RunDirectory) -> dict[str, Any]:
+    """Where it is, how it ended and how it did, as JSON values."""
+    from kft.errors import RunError
+
+    try:
+        status = run.read_status()
+    except RunError as error:
+        status = {"state": "damaged", "reason": str(error)}
+    details = ("state", "time", "holdout", "reason", "export")
+    return {"run": str(run.path), **{detail: status.get(detail) for detail in details}}
 
 
-def show_findings(findings: Sequence[Finding]) -> None:
-    """A line a finding, with what mends it."""
-    console = make_console()
-    table = make_table("", "what", "found", "what mends it")
-    for finding in findings:
-        mark = "ok" if finding.is_fine else "optional" if finding.is_optional else "MISSING"
-        table.add_row(mark, finding.name, finding.text, finding.remedy)
-    console.print(table)
+def show_findings(findings: Sequence[Finding], form: Form) -> None:
+    """A record a finding, with what mends it."""
+    records = [
+        {
+            "state": "ok" if finding.is_fine else "optional" if finding.is_optional else "MISSING",
+            "what": finding.name,
+            "found": finding.text,
+            "remedy": finding.remedy,
+        }
+        for finding in findings
+    ]
+    if form == "text":
+        rows = (tuple(record.values()) for record in records)
+        show_table(make_console(), ("", "what", "found", "what mends it"), rows)
+    else:
+        print_records(records, form)
 
 
 def show_demo(demo: Demo) -> None:
@@ -228,7 +194,7 @@ def show_demo(demo: Demo) -> None:
     from kft.training.progress import format_seconds
 
     console = make_console()
-    table = make_table("small_cnn, digits 5 to 9", "holdout accuracy>", "95 % interval>")
+    rows = []
     for name, finished in (
         ("pretrained on the digits 0 to 4, then fine-tuned", demo.fine_tuned),
         ("from random weights", demo.from_random),
@@ -236,9 +202,9 @@ def show_demo(demo: Demo) -> None:
         assert finished.evaluation is not None
         figures = finished.evaluation.figures
         low, high = figures["accuracy_95_percent_interval"]
-        table.add_row(name, f"{figures['accuracy']:.3f}", f"{low:.3f} to {high:.3f}")
+        rows.append((name, f"{figures['accuracy']:.3f}", f"{low:.3f} to {high:.3f}"))
     console.print()
-    console.print(table)
+    show_table(console, ("small_cnn, digits 5 to 9", "holdout accuracy>", "95 % interval>"), rows)
     console.print(
         f"Both saw {PICTURES_PER_CLASS} labelled pictures of each class. The export, asked about "
         "PNG bytes in a process without kft:\n",
@@ -261,14 +227,37 @@ def show_demo(demo: Demo) -> None:
     )
 
 
-def show_tuned(tuned: Tuned) -> None:
+def show_tuned(tuned: Tuned, form: Form) -> None:
     """The trials, best first, then the finished run of the best."""
+    score = f"validation_{tuned.objective}"
+    trials = [{**trial.settings, score: trial.score} for trial in tuned.trials]
+    if form == "json":
+        print_document(
+            {
+                "objective": tuned.objective,
+                "trials": [asdict(trial) for trial in tuned.trials],
+                "run": str(tuned.finished.run.path),
+            }
+        )
+        return
+    if form == "csv":
+        print_csv(trials)
+        show_finished(tuned.finished, Console(stderr=True, highlight=False, markup=False))
+        return
     console = make_console()
-    paths = list(tuned.trials[0].settings)
-    table = make_table(*paths, f"validation {tuned.objective.replace('_', ' ')}>")
-    for trial in tuned.trials:
-        values = [trial.settings[path] for path in paths]
-        shown = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in values]
-        table.add_row(*shown, f"{trial.score:.4f}")
-    console.print(table)
+    rows = (
+        (*map(_format_setting, trial.settings.values()), f"{trial.score:.4f}")
+        for trial in tuned.trials
+    )
+    show_table(console, (*tuned.trials[0].settings, f"{score.replace('_', ' ')}>"), rows)
+    count = len(tuned.trials) + len(tuned.refused)
+    for is_failure, what in ((False, "refused"), (True, "failed")):
+        out = [refusal for refusal in tuned.refused if refusal.is_failure == is_failure]
+        if out:
+            listed = "\n".join(f"  {refusal}" for refusal in out)
+            console.print(f"{len(out)} of {count} trials {what}:\n{listed}", soft_wrap=True)
     show_finished(tuned.finished)
+
+
+def _format_setting(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

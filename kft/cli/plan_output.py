@@ -3,38 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.padding import Padding
 
-from kft.cli.output import make_console, make_table, show_pairs
+from kft.cli.records import Form, Record, print_csv, print_document
+from kft.cli.tables import make_console, show_pairs, show_paragraph, show_table
+from kft.printing import printable
 
 if TYPE_CHECKING:
-    from kft.measuring import Choice
     from kft.planning import BlockRow, PhaseForecast
     from kft.strategies import Phase
+    from kft.timing import Choice
     from kft.workflow import Plan
 
 
-def show_plan(plan: Plan, choices: Sequence[Choice]) -> None:
+def show_plan(plan: Plan, choices: Sequence[Choice], form: Form) -> None:
     """The resolved pipeline, data, measured choices, phases, block tables and risks.
 
     Args:
         plan: What a run would do.
         choices: The settings that may be measured, and where their values come from.
+        form: As text; in JSON all of it, in CSV the block tables.
     """
-    from kft.config import dump_pipeline
-    from kft.planning import find_risks, forecast_phases
-    from kft.workflow import describe_data
+    forecasts = _forecast(plan)
+    if form == "json":
+        print_document(_describe_plan(plan, choices, forecasts))
+    elif form == "csv":
+        print_csv(_list_blocks(forecasts))
+    else:
+        _show_text(plan, choices, forecasts)
 
-    console = make_console()
-    console.print(dump_pipeline(plan.pipeline), soft_wrap=True)
-    for line in describe_data(plan.splits):
-        console.print(line, soft_wrap=True)
+
+def _forecast(plan: Plan) -> Sequence[PhaseForecast]:
+    from kft.planning import forecast_phases
+
     pipeline = plan.pipeline
-    forecasts = forecast_phases(
+    return forecast_phases(
         plan.assembled,
         plan.phases,
         features=pipeline.features,
@@ -42,15 +49,69 @@ def show_plan(plan: Plan, choices: Sequence[Choice]) -> None:
         num_validation=len(plan.splits.validation),
         global_batch_size=pipeline.training.batch_size,
     )
+
+
+def _describe_plan(
+    plan: Plan, choices: Sequence[Choice], forecasts: Sequence[PhaseForecast]
+) -> dict[str, Any]:
+    """JSON values."""
+    from kft.planning import find_risks
+    from kft.workflow import describe_data
+
+    return {
+        "pipeline": plan.pipeline.model_dump(mode="json"),
+        "data": describe_data(plan.splits),
+        "choices": [asdict(choice) for choice in choices],
+        "phases": [
+            {
+                "name": forecast.phase.name,
+                "method": forecast.phase.method,
+                "steps": forecast.phase.steps,
+                "computed_from": forecast.computed_from,
+                "trainable_parameters": forecast.trainable_parameters,
+                "seconds": forecast.seconds,
+                "sentences": sentences,
+                "blocks": [asdict(row) for row in forecast.rows],
+            }
+            for forecast, sentences in zip(forecasts, _describe_phases(plan), strict=True)
+        ],
+        "risks": list(find_risks(plan.splits, plan.assembled.backbone, plan.phases)),
+    }
+
+
+def _list_blocks(forecasts: Sequence[PhaseForecast]) -> Iterator[Record]:
+    """A record a block of each phase, in their order."""
+    for number, forecast in enumerate(forecasts, start=1):
+        for row in forecast.rows:
+            yield {"phase": number, "phase_name": forecast.phase.name, **asdict(row)}
+
+
+def _describe_phases(plan: Plan) -> list[list[str]]:
+    """Sentences about each phase."""
+    befores = (None, *plan.phases)
+    return [
+        describe_phase(phase, before, num_adapted=_count_adapted(plan, phase))
+        for phase, before in zip(plan.phases, befores, strict=False)
+    ]
+
+
+def _show_text(plan: Plan, choices: Sequence[Choice], forecasts: Sequence[PhaseForecast]) -> None:
+    from kft.config import dump_pipeline
+    from kft.planning import find_risks
+    from kft.workflow import describe_data
+
+    console = make_console()
+    console.print(dump_pipeline(plan.pipeline), soft_wrap=True)
+    for line in describe_data(plan.splits):
+        console.print(printable(line), soft_wrap=True)
     _show_choices(console, choices, sum(forecast.seconds for forecast in forecasts))
     _show_phases(console, forecasts)
-    for index, (phase, forecast) in enumerate(zip(plan.phases, forecasts, strict=True)):
-        console.print(f"Phase {index + 1} of {len(plan.phases)}: {phase.name}")
-        before = plan.phases[index - 1] if index else None
-        num_adapted = _count_adapted(plan, phase)
-        for sentence in describe_phase(phase, before, num_adapted=num_adapted):
-            console.print(Padding(sentence, (0, 0, 0, 2)))
-        show_block_table(console, phase, forecast.rows)
+    described = _describe_phases(plan)
+    for number, (forecast, sentences) in enumerate(zip(forecasts, described, strict=True), 1):
+        console.print(f"Phase {number} of {len(forecasts)}: {forecast.phase.name}")
+        for sentence in sentences:
+            show_paragraph(console, sentence, indent=2)
+        show_block_table(console, forecast.phase, forecast.rows)
     risks = find_risks(plan.splits, plan.assembled.backbone, plan.phases)
     console.print("Risks" if risks else "No risks seen.")
     for risk in risks:
@@ -59,15 +120,17 @@ def show_plan(plan: Plan, choices: Sequence[Choice]) -> None:
 
 def _show_choices(console: Console, choices: Sequence[Choice], forecast_seconds: float) -> None:
     """The values in force, and whether measuring would pay."""
-    from kft.measuring import is_worth_measuring
+    from kft.timing import is_worth_measuring
 
     console.print("\nChoices for this machine\n")
     width = max(len(choice.value) for choice in choices)
     show_pairs(console, [(c.setting, f"{c.value.ljust(width)}  {c.origin}") for c in choices])
     if any(choice.is_unmeasured for choice in choices) and is_worth_measuring(forecast_seconds):
-        console.print(
-            "\nThe forecast is long enough for measuring to pay: run `kft measure` with the same "
-            "settings first."
+        console.print()
+        show_paragraph(
+            console,
+            "The forecast is long enough for measuring to pay: run `kft benchmark` with the same "
+            "settings first.",
         )
 
 
@@ -75,13 +138,11 @@ def _show_phases(console: Console, forecasts: Sequence[PhaseForecast]) -> None:
     """A line a phase: how long, on what, what it costs."""
     from kft.training.progress import format_seconds
 
-    table = make_table(
-        "phase", "steps>", "epochs>", "pictures", "from", "trainable>", "about>", title="\nPhases"
-    )
+    rows = []
     for forecast in forecasts:
         phase = forecast.phase
         is_solved = phase.method == "solve"
-        table.add_row(
+        row = (
             phase.name,
             "solved" if is_solved else f"{phase.steps:,}",
             "" if is_solved else f"{phase.steps / phase.steps_per_epoch:.3g}",
@@ -90,7 +151,9 @@ def _show_phases(console: Console, forecasts: Sequence[PhaseForecast]) -> None:
             f"{forecast.trainable_parameters:,}",
             format_seconds(forecast.seconds),
         )
-    console.print(table)
+        rows.append(row)
+    headings = ("phase", "steps>", "epochs>", "pictures", "from", "trainable>", "about>")
+    show_table(console, headings, rows, title="\nPhases")
 
 
 def describe_phase(phase: Phase, before: Phase | None = None, *, num_adapted: int = 0) -> list[str]:
@@ -168,12 +231,12 @@ def _describe_candidates(phase: Phase) -> str:
 
 def show_block_table(console: Console, phase: Phase, rows: Sequence[BlockRow]) -> None:
     """What becomes of each block; neighbours that are treated alike share a line."""
-    table = make_table("block", "parameters>", "trainable>", "rate>", "batch norm", "from")
+    lines = []
     for blocks in _group(rows):
         first, last = blocks[0], blocks[-1]
         name = first.block if first is last else f"{first.block} … {last.block} ({len(blocks)})"
         trainable = sum(row.trainable_parameters for row in blocks)
-        table.add_row(
+        line = (
             name,
             f"{sum(row.parameters for row in blocks):,}",
             f"{trainable:,}" if trainable else "frozen",
@@ -181,7 +244,9 @@ def show_block_table(console: Console, phase: Phase, rows: Sequence[BlockRow]) -
             "" if first.batch_norm == "none" else first.batch_norm,
             first.computed_from,
         )
-    console.print(table)
+        lines.append(line)
+    headings = ("block", "parameters>", "trainable>", "rate>", "batch norm", "from")
+    show_table(console, headings, lines)
 
 
 def _format_rate(phase: Phase, row: BlockRow) -> str:

@@ -2,40 +2,104 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from kft.cli.options import form_options
+
+if TYPE_CHECKING:
+    from kft.cli.records import Form
+    from kft.data.file_patterns import NamedFiles
+
+# More take long enough to be watched.
+_MANY_FILES = 256
+
 
 @click.command("predict", short_help="Ask a run or an export about pictures.")
-@click.argument("model", metavar="RUN|EXPORT", type=click.Path(path_type=Path))
-@click.argument("files", nargs=-1, required=True, metavar="FILES...")
+@click.argument("model", metavar="RUN|EXPORT")
+@click.argument("names", nargs=-1, metavar="FILES|FOLDERS|PATTERNS|-...")
 @click.option(
-    "--top", default=3, show_default=True, type=click.IntRange(min=1), help="Names per file."
+    "--from",
+    "lists",
+    multiple=True,
+    metavar="FILE",
+    help="Ask about the files and folders that a text file names, one on a line; '-' is standard "
+    "input.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print every probability, a line a file.")
-def command(model: Path, files: tuple[str, ...], top: int, as_json: bool) -> None:
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    help="Classes or labels of each file, the most probable first. By default 3 and what is more "
+    "probable than 0.5; in --json and --csv all. Of numbers all are printed.",
+)
+@form_options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    model: str,
+    names: tuple[str, ...],
+    *,
+    lists: tuple[str, ...],
+    top: int | None,
+    form: Form,
+) -> None:
     """Ask a run or an export about pictures.
 
-    An export is asked through the signature that TensorFlow Serving calls.
+    An export is asked through the signature that TensorFlow Serving calls. Of a
+    folder, all pictures below it are asked about; a pattern in quotes, such as
+    'photos/**/*.jpg', finds files without the limits of the shell.
+
+    A file that cannot be used is named on standard error, and is a record with
+    an `error` in --json and --csv; the others are answered, and the exit code is
+    1. It is 2 if no file could be answered.
 
     \b
     Examples:
       kft predict saved_models/photos/1 cat.jpg dog.png
-      kft predict runs/photos/RUN_ID *.jpg --json
+      kft predict runs/photos/RUN_ID photos/new --csv > answers.csv
+      find photos -name '*.jpg' | kft predict runs/photos/RUN_ID - --json
     """
-    import json
+    from kft.data.file_patterns import find_named_files
+    from kft.data.paths import refuse_remote
+    from kft.errors import DataError
 
-    from kft.cli.output import show_answers
+    if not names and not lists:
+        raise click.UsageError("Name files, folders or patterns, or a list of them with --from.")
+    refuse_remote(model)
+    named = find_named_files(names, lists)
+    num_bad = _show(Path(model), named, top, form)
+    num_files = len(named.files) + len(named.quarantined)
+    if num_bad == num_files:
+        raise DataError(f"none of the files could be answered ({num_files:,} named above).")
+    if num_bad:
+        click.echo(f"{num_bad:,} of {num_files:,} files could not be answered.", err=True)
+        ctx.exit(1)
+
+
+def _show(model: Path, named: NamedFiles, top: int | None, form: Form) -> int:
+    """Print what there is to say of each file; gives how many have no answer."""
+    from kft.cli.answer_output import Report, show_answers
     from kft.cli.startup import start_tensorflow
 
     start_tensorflow()
 
     from kft.finished import predict
+    from kft.training import Display
 
-    answers = predict(model, files, say=lambda words: click.echo(words, err=True))
-    if as_json:
-        for answer in answers:
-            click.echo(json.dumps({"file": answer.file, "values": answer.values}))
-    else:
-        show_answers(answers, top)
+    report = Report(Display())
+    report.say_ignored(named.ignored)
+    answers = predict(model, named.files, say=report.add_remark)
+    # Bars would be drawn between the records of a terminal.
+    is_tracked = len(named.files) > _MANY_FILES and (form == "text" or not sys.stdout.isatty())
+    outcomes = itertools.chain(
+        ((bad.name, bad) for bad in named.quarantined),
+        zip(named.files, answers, strict=True),
+    )
+    total = len(named.files) + len(named.quarantined)
+    show_answers(report.watch(outcomes, total if is_tracked else None), top, form)
+    report.say_rest()
+    return report.num_bad

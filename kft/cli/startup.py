@@ -35,13 +35,16 @@ def start_tensorflow(pipeline: Pipeline | None = None) -> None:
 
     Raises:
         DataError: There are no such data, which is told before the seconds of an import.
+        StorageError: The cache folder cannot be written, likewise.
     """
     if pipeline is not None:
         from kft.data.loading import check_source
         from kft.machine import set_threads
-        from kft.measuring import apply_measured, load_measured
+        from kft.runs.storage import check_cache
+        from kft.timing import apply_measured, load_measured
 
         check_source(pipeline.data)
+        check_cache()
         set_threads(int(apply_measured(pipeline, load_measured(pipeline)).training.threads))
     if "tensorflow" in sys.modules:
         return

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from kft.cli.options import pipeline_options, with_options
+from kft.cli.options import form_options, pipeline_options, with_options
+
+if TYPE_CHECKING:
+    from kft.cli.records import Form
 
 
 @click.command("tune", short_help="Search for the best settings, then run them.")
 @pipeline_options
-def command(source: str, overrides: tuple[str, ...], trust: bool) -> None:
+@form_options
+def command(source: str, overrides: tuple[str, ...], trust: bool, form: Form) -> None:
     """Search for the best settings, then run them to their end.
 
     Trials are judged on validation; the holdout is judged once, for the best.
@@ -31,4 +37,4 @@ def command(source: str, overrides: tuple[str, ...], trust: bool) -> None:
     from kft.training import Display
     from kft.tuning import tune
 
-    show_tuned(tune(pipeline, Display()))
+    show_tuned(tune(pipeline, Display()), form)

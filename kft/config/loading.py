@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from kft.config.problems import describe_problems
 from kft.config.schema import Pipeline
+from kft.config.section import WrittenInt
 from kft.errors import ConfigError
-from kft.registry import suggest
 
 PIPELINE_ENDINGS = (".yaml", ".yml")
-# What pydantic appends to the path of a value that may have several types.
-UNION_TYPES = ("bool", "int", "float", "str")
 SCHEMA_FILE = "pipeline.schema.json"
 SCHEMA_COMMENT = f"# yaml-language-server: $schema={SCHEMA_FILE}\n"
 
@@ -49,7 +48,8 @@ class _Yaml12Loader(yaml.SafeLoader):
     def construct_core_int(self, node: yaml.ScalarNode) -> int:
         """`010` is ten, `0o10` eight, `0x10` sixteen."""
         text = self.construct_scalar(node)
-        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+        value = int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+        return value if str(value) == text else WrittenInt(value, text)
 
 
 class _Yaml12Dumper(yaml.SafeDumper):
@@ -200,43 +200,7 @@ def validate_pipeline(values: dict[str, Any], where: str) -> Pipeline:
     try:
         return Pipeline.model_validate(values)
     except ValidationError as error:
-        # A union tells a problem for each of its types: one is enough.
-        problems = list(dict.fromkeys(_describe_problem(problem) for problem in error.errors()))
-        raise ConfigError.from_problems(where, problems) from None
-
-
-def _describe_problem(problem: Any) -> str:
-    location = problem["loc"]
-    if location and location[-1] in UNION_TYPES:
-        path = _format_path(location[:-1])
-        return f"{path}: found {problem['input']!r}. Give one number, word or truth value"
-    path = _format_path(location) or "pipeline"
-    if problem["type"] == "extra_forbidden":
-        return f"{path}: unknown key. {suggest(str(location[-1]), _keys_at(location[:-1]))}"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "value_error":
-        return f"{path}: {message}"
-    return f"{path}: found {problem['input']!r}. {message}"
-
-
-def _format_path(location: Iterable[str | int]) -> str:
-    path = ""
-    for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
-    return path
-
-
-def _keys_at(location: Sequence[str | int]) -> list[str]:
-    """The keys that the section at `location` knows."""
-    model: type[BaseModel] = Pipeline
-    for part in location:
-        # An index, or a key of the user's own.
-        if isinstance(part, int) or part not in model.model_fields:
-            continue
-        annotation: Any = model.model_fields[part].annotation
-        candidates = [annotation, *get_args(annotation)]
-        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
-    return list(model.model_fields)
+        raise ConfigError.from_problems(where, describe_problems(error)) from None
 
 
 def dump_pipeline(pipeline: Pipeline) -> str:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from kft.config.section import Duration, Fraction, Option, PositiveInt, Section
+from kft.config.section import (
+    ClassName,
+    Duration,
+    Fraction,
+    Name,
+    Option,
+    PositiveInt,
+    Section,
+    read_name,
+)
 from kft.config.service_address import split_address
 from kft.config.split_section import SplitConfig, refuse_split_problems
 from kft.config.training_section import TrainingConfig
@@ -16,49 +25,58 @@ Augmentation = Literal[
 ]
 # What may become the name of a folder: no separators, and no way out of the one above.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+FolderName = Annotated[str, Field(pattern=NAME_PATTERN), BeforeValidator(read_name)]
 
 
 class FoldersConfig(Section):
     """Which folder above the class folders is which split, where names alone do not say."""
 
-    train: str | None = None
+    train: Name | None = None
     """Folder of the training examples; by default `train` or `training`, if there is one."""
-    validation: str | None = None
+    validation: Name | None = None
     """Folder of the validation examples; by default `validation`, `valid`, `val` or `dev`."""
-    holdout: str | None = None
+    holdout: Name | None = None
     """Folder of the holdout examples; by default `holdout`, `test` or `testing`."""
-    outside: tuple[str, ...] = ()
+    outside: tuple[Name, ...] = ()
     """Folders beside the data folder that links in it may lead into."""
+    nested: Literal["auto", "pool"] = "auto"
+    """Folders in class folders are pooled; `auto` refuses where several classes hold the same."""
 
 
 class TableConfig(Section):
     """Columns of a CSV, TSV or Parquet file that lists the examples."""
 
-    path_column: str | None = None
-    """Image paths, relative to the table's folder; by default `path`, `file` or `filename`."""
-    label_columns: tuple[str, ...] = ()
-    """One for classes, several for labels (0 or 1) or numbers; by default `label` or `class`."""
-    split_column: str | None = None
+    path_column: Name | None = None
+    """Image paths, relative to `folder`; by default `path`, `file` or `filename`."""
+    folder: Name | None = None
+    """Where relative paths start, itself relative to the table's folder, which is the default."""
+    ending: Annotated[str, Field(pattern=r"^\.[\w.]+$")] | None = None
+    """What paths lack at their end, such as `.jpg`; added where they do not end in it."""
+    remove_prefix: Annotated[str, Field(min_length=1)] | None = None
+    """Beginning of paths to leave out, such as a folder of another machine: `/kaggle/input/`."""
+    label_columns: tuple[Name, ...] = ()
+    """One for classes, several for labels or numbers; by default `label` or `class`."""
+    split_column: Name | None = None
     """Column that says train, validation or holdout; without it the examples are split by kft."""
-    outside: tuple[str, ...] = ()
+    outside: tuple[Name, ...] = ()
     """Folders beside the table's own that its paths, or links among them, may lead into."""
 
 
 class RecordConfig(Section):
     """Features of TFRecord files, or of a TensorFlow Datasets entry."""
 
-    image_feature: str | None = None
+    image_feature: Name | None = None
     """Holds the encoded image; by default `image/encoded` in TFRecord, `image` in TFDS."""
-    label_feature: str | None = None
+    label_feature: Name | None = None
     """Holds the label; by default `image/class/label` in TFRecord, `label` in TFDS."""
-    class_names: tuple[str, ...] = ()
+    class_names: tuple[ClassName, ...] = ()
     """Names of the classes by their index; TFRecord files do not hold them."""
 
 
 class DataConfig(Section):
     """Where the labelled examples are, and how they become train, validation and holdout."""
 
-    path: str | None = None
+    path: Name | None = None
     """A folder, a CSV, TSV or Parquet file, a folder or glob of TFRecord files, or `tfds:NAME`."""
     source: Literal["auto", "folder", "table", "tfds", "tfrecord"] = "auto"
     """What `path` is; `auto` looks."""
@@ -68,10 +86,16 @@ class DataConfig(Section):
     table: TableConfig = TableConfig()
     records: RecordConfig = RecordConfig()
     split: SplitConfig = SplitConfig()
+    class_aliases: dict[ClassName, ClassName] = Field(default_factory=dict)
+    """Label -> the class that is meant by it: `{Cat: cat}` joins the two."""
+    similar_classes: Literal["refuse", "keep"] = "refuse"
+    """Classes that differ in case, spaces, or signs that nobody sees: refused, or kept apart."""
     on_bad: Literal["quarantine", "stop"] = "quarantine"
     """What to do with files that cannot be used: leave them out, by name, or refuse to go on."""
     background: Literal["white", "black"] = "white"
     """What shows through the transparent parts of a picture."""
+    depth: Literal["auto"] | Annotated[int, Field(ge=8, le=16)] = "auto"
+    """Bits of pictures of more than 8: 12 makes 4095 white. `auto`: headers, else all samples."""
     max_megapixels: Annotated[float, Field(gt=0.0, le=1000.0)] = 100.0
     """Larger pictures are not decoded: their memory is known from their header."""
     validation: Fraction = 0.2
@@ -87,9 +111,9 @@ class DataConfig(Section):
     cache: Literal["auto", "memory", "disk", "none"] = "auto"
     """Keep decoded pictures; `auto`: in memory up to `cache_megabytes`, beyond that on the disk."""
     cache_megabytes: PositiveInt = 2048
-    """Memory in megabytes that `cache: auto` may take, or with `service` what comes out of turn."""
+    """Memory in megabytes that `cache: auto` may take."""
     service: str | None = None
-    """Address of a tf.data service, `HOST:PORT`, whose data workers decode and augment."""
+    """Address of a tf.data service, `HOST:PORT`, that makes the batches of training pictures."""
 
     @field_validator("service")
     @classmethod
@@ -103,7 +127,8 @@ class DataConfig(Section):
         if self.service is not None and self.cache not in ("auto", "none"):
             raise ValueError(
                 f"cache {self.cache!r} keeps pictures that this process decodes, but with service "
-                "others decode them, each time anew. Use cache 'auto' or 'none', or no service"
+                "others decode the training pictures, each time anew. Use cache 'auto' or 'none', "
+                "or no service"
             )
         return self
 
@@ -156,9 +181,9 @@ class FeaturesConfig(Section):
     without_views: Literal["refuse", "compute"] = "refuse"
     """What to do with a frozen part under augmentation where `views` is 0."""
     dtype: Literal["auto", "float32", "float16"] = "auto"
-    """Of the stored numbers; `auto` halves large feature maps where a probe loses nothing."""
-    engine: Literal["auto", "keras", "folded", "litert", "openvino", "openvino_bfloat16"] = "auto"
-    """What computes them; `auto` measures, where there are enough examples for it to pay."""
+    """Of the stored numbers; `auto` halves large feature maps where rounding hardly shows."""
+    engine: Literal["auto", "keras", "litert", "openvino"] = "auto"
+    """What computes them; `auto`: LiteRT where there are many examples, else Keras."""
     limit_gigabytes: Annotated[float, Field(gt=0.0)] = 20.0
     """Size of the cache folder; what was used least recently makes room."""
 
@@ -177,9 +202,9 @@ class LoraConfig(Section):
 class PhaseConfig(Section):
     """One phase of an explicit strategy."""
 
-    name: Annotated[str, Field(pattern=NAME_PATTERN)] = "phase"
+    name: FolderName = "phase"
     """Name of the phase in the run."""
-    trainable: Annotated[tuple[str, ...], Field(min_length=1)] = ("head",)
+    trainable: Annotated[tuple[Name, ...], Field(min_length=1)] = ("head",)
     """Blocks that train: names as `kft backbones NAME` prints them, `head`, `backbone` or `all`."""
     part: Literal["all", "bias_norm"] = "all"
     """Which weights of these blocks: all, or biases and normalisation alone (BitFit)."""
@@ -193,7 +218,7 @@ class PhaseConfig(Section):
     """Peak learning rate."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Factor on the rate from one trainable block to the next one toward the input."""
-    multipliers: dict[str, Annotated[float, Field(gt=0.0)]] = Field(default_factory=dict)
+    multipliers: dict[Name, Annotated[float, Field(gt=0.0)]] = Field(default_factory=dict)
     """Factor on the learning rate of a block, beside `layer_decay`."""
     duration: Duration = "10 epochs"
     """`10 epochs`, `500 steps`, `20000 examples`, `50 percent` of `strategy.duration`."""
@@ -237,11 +262,11 @@ class StrategyConfig(Section):
     """Batch statistics in fine-tuning; `auto` freezes those of a pretrained backbone."""
     top_blocks: PositiveInt = 1
     """How many of the deepest blocks `top_k` trains."""
-    block: str = "best"
+    block: Name = "best"
     """The block that `surgical` trains; `best` tries each on validation."""
     lora: LoraConfig = LoraConfig()
     """The factors of `lora`."""
-    freeze: Literal["auto"] | tuple[str, ...] = "auto"
+    freeze: Literal["auto"] | tuple[Name, ...] = "auto"
     """Blocks that rest while `auto` fine-tunes; by default the lowest ones, `[]` for none."""
     refit: Literal["auto"] | bool = "auto"
     """Whether what `auto` chose on validation learns from train and validation in the end."""
@@ -277,7 +302,7 @@ class ExportConfig(Section):
 
     enabled: bool = True
     """Export after training."""
-    directory: str = "saved_models"
+    directory: Name = "saved_models"
     """Exports go to DIRECTORY/NAME/VERSION."""
     next_version: Literal["same", "any"] = "same"
     """What may follow the present version: `same`, of its classes and data set; or `any`."""
@@ -335,7 +360,7 @@ class TuningConfig(Section):
 class Pipeline(Section):
     """Everything a run depends on."""
 
-    name: Annotated[str, Field(pattern=NAME_PATTERN)] = "pipeline"
+    name: FolderName = "pipeline"
     """Name of the runs and of the export; by default that of the data folder."""
     data: DataConfig = DataConfig()
     backbone: BackboneConfig = BackboneConfig()
@@ -345,8 +370,23 @@ class Pipeline(Section):
     training: TrainingConfig = TrainingConfig()
     export: ExportConfig = ExportConfig()
     tuning: TuningConfig = TuningConfig()
-    runs_directory: str = "runs"
+    runs_directory: Name = "runs"
     """Runs go to RUNS_DIRECTORY/NAME/RUN_ID."""
+
+    @property
+    def output_folders(self) -> tuple[str, str]:
+        """Folders that kft writes to, which are no data where they lie in the data folder."""
+        return (self.runs_directory, self.export.directory)
+
+    @model_validator(mode="after")
+    def _service_promises_no_order(self) -> Pipeline:
+        if self.data.service is not None and self.training.deterministic:
+            raise ValueError(
+                "data.service: the batches of a tf.data service arrive in an order that nobody "
+                "promises, so that training.deterministic=true cannot hold. Set "
+                "training.deterministic=false, or remove data.service"
+            )
+        return self
 
 
 PRETRAINING_OVERRIDES = (

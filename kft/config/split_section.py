@@ -8,17 +8,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from kft.config.section import Section
+from kft.config.section import Name, Section
 
 
 class SplitConfig(Section):
     """How examples are dealt out to train, validation and holdout where the data does not say."""
 
-    group_column: str | None = None
+    group_column: Name | None = None
     """Column of the table: examples of one value, a patient or a camera, stay on one side."""
     group_pattern: str | None = None
     """Regular expression; its first bracket finds an example's group in its name: `_(\\w+)_`."""
-    time_column: str | None = None
+    time_column: Name | None = None
     """Column of the table: the latest examples are the holdout, those before them validation."""
     near_duplicates: Literal["together", "ignore"] = "together"
     """Whether pictures that look the same stay on one side."""
@@ -26,7 +26,9 @@ class SplitConfig(Section):
     """Cross-validation: `fold` of so many parts of what is not the holdout is validation."""
     fold: Annotated[int, Field(ge=0)] = 0
     """Which part is validation, from 0; below `folds`."""
-    file: str | None = None
+    rare: Literal["keep_in_train", "refuse"] = "keep_in_train"
+    """Classes too rare for every split: trained on, named and not judged there, or refused."""
+    file: Name | None = None
     """A splits.csv as a run writes it: its splits are taken, by the names of the examples."""
 
     @model_validator(mode="after")

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from kft.config.section import Duration, Fraction, PositiveInt, Section
+from kft.config.section import ClassName, Duration, Fraction, PositiveInt, Section
+
+Weight = Annotated[float, Field(ge=0.0)]
 
 
 class TrainingConfig(Section):
@@ -36,7 +38,7 @@ class TrainingConfig(Section):
     """Share of the target spread evenly over all classes."""
     focal_gamma: Annotated[float, Field(ge=0.0)] = 0.0
     """Focal loss: an example counts (1 - p)**gamma times, p being its true class's probability."""
-    class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(ge=0.0)]] = "none"
+    class_weights: Literal["none", "balanced"] | dict[ClassName, Weight] = "none"
     """Factor on the loss of a class; `balanced`: the inverse of its share."""
     sampling: Literal["natural", "balanced"] = "natural"
     """`balanced` draws each class equally often."""
@@ -65,11 +67,11 @@ class TrainingConfig(Section):
     deterministic: bool = True
     """One seed gives the same weights to the last bit; ops that cannot are refused by name."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
-    """Keras dtype policy; `auto` is what `kft measure` found for this machine, else float32."""
+    """Keras dtype policy; `auto` is what `kft benchmark` found for this machine, else float32."""
     jit_compile: bool | Literal["auto"] = "auto"
-    """Compile steps with XLA; `auto` is what `kft measure` found for this machine, else not."""
+    """Compile steps with XLA; `auto` is what `kft benchmark` found for this machine, else not."""
     threads: PositiveInt | Literal["auto"] = "auto"
-    """Of an operation; `auto` is what `kft measure` found for this machine, else one a core."""
+    """Of an operation; `auto` is one per core."""
 
     @property
     def batch_size(self) -> int:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from kft.config.schema import DataConfig
 from kft.data.gate import conversion
 from kft.data.input import pixels
 from kft.data.input.pixels import Decoder
 
 
-def describe_decoding(decoder: Decoder) -> str:
+def describe_decoding(decoder: Decoder, config: DataConfig) -> str:
     """Part of the key of what is computed from pixels: what is kept is not that of other code.
 
     Args:
         decoder: Encoded bytes -> pixels; its `repr` says how.
+        config: The `data` section, for `depth`: where it is set, the gate reads files by it that
+            it would read by their own headers.
     """
-    return f"{decoder!r} {pixels.FORMAT} {conversion.VERSION}"
+    return f"{decoder!r} {pixels.FORMAT} {conversion.VERSION} {config.depth}"

@@ -15,14 +15,13 @@ IMAGE_ENDINGS = (
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".heic", ".heif", ".avif", ".jxl"),
 )
 
-FOLDER_LAYOUT = "Expected FOLDER/<class>/<picture>, or FOLDER/train/<class>/<picture>"
-
 SPLIT_WORDS: Mapping[SplitName, tuple[str, ...]] = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev"),
     "holdout": ("holdout", "test", "testing"),
 }
 
+_SPLIT_NAME = re.compile(r"(?:seg[_-])?(?P<word>[a-z]+?)(?:[_ -]?set)?")
 # How data says that there is no value: what pandas reads so, and its kin.
 MISSING_WORDS = frozenset(
     (
@@ -49,6 +48,9 @@ class Found:
             stay on one side of a split.
         times: When each example was made, where the source says it: seconds since 1970, or
             whatever number rises.
+        notes: Sentences on what the source read otherwise than it is written, each with its
+            count, or on what would mend it.
+        noticed: Word on examples, such as where they lie -> how many it is true of.
     """
 
     examples: Examples
@@ -60,6 +62,8 @@ class Found:
     quarantined: tuple[Quarantined, ...] = ()
     groups: tuple[str, ...] | None = None
     times: tuple[float, ...] | None = None
+    notes: tuple[str, ...] = ()
+    noticed: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.given_splits is None or len(self.given_splits) == len(self.examples)
@@ -76,9 +80,13 @@ class Found:
 
 
 def find_split(word: str) -> SplitName | None:
-    """The split that a folder name or table value usually means, in any case of letters."""
+    """The split that a folder name or table value usually means, in any case of letters.
+
+    Archives also write `training_set`, `test-set` or `seg_train`.
+    """
+    match = _SPLIT_NAME.fullmatch(word.strip().lower())
     for split, words in SPLIT_WORDS.items():
-        if word.strip().lower() in words:
+        if match is not None and match["word"] in words:
             return split
     return None
 

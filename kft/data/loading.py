@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from kft.config.schema import DataConfig
-from kft.data.found import FOLDER_LAYOUT, Found, listed
+from kft.data.class_names import join_classes
+from kft.data.found import Found, listed
 from kft.data.gate.admitting import admit
 from kft.data.gate.checking import compute_fingerprint
+from kft.data.gate.depth import KnownDepth
+from kft.data.paths import refuse_remote
 from kft.data.refusing import list_bad
 from kft.data.splits import Progress, Splits
 from kft.data.splitting.split import describe_origin, split_examples
+from kft.data.splitting.unjudged import describe_unjudged
 from kft.errors import DataError
 from kft.registry import Registry
 
@@ -29,9 +34,10 @@ SOURCES = Registry(
     error=DataError,
 )
 
+# Whether targets are classes -> what one is called, and where it is named.
 _NAMED_IN = {
-    "class": "data.records.class_names",
-    "labels": "data.table.label_columns or data.records.class_names",
+    True: ("class", "data.records.class_names"),
+    False: ("label", "the labels (for a table: data.table.label_columns)"),
 }
 
 
@@ -39,29 +45,32 @@ def load_splits(
     config: DataConfig,
     *,
     progress: Progress | None = None,
+    output_folders: Sequence[str] = (),
     decode: bool = True,
     as_one: bool = False,
+    known_depth: KnownDepth | None = None,
 ) -> Splits:
     """Find the examples, check every file, and split what can be used.
 
     Args:
         config: The `data` section.
         progress: Called with (files checked, files in all).
+        output_folders: Folders that kft is to write to, which are no data.
         decode: Whether to decode every file, or only those that look damaged;
             see `check_files`. False where they are decoded soon after anyway.
-        as_one: The examples are judged, not learned from: leave aside what splits
-            the source names, and take what could not be learned, such as one class.
+        as_one: The data are others than those that the section was written for, and are judged,
+            not learned from: leave aside what splits the source names, so that all is train but
+            for what is carved, and see `is_other` of `find_examples`.
+        known_depth: Of the model that is to see the pictures; None where it is found over them.
 
     Raises:
         DataError: The data cannot be used as they are; the message names the
             file or key, what is allowed and what to do.
     """
-    found = find_labelled(config)
+    found = find_examples(config, output_folders=output_folders, is_other=as_one)
     if as_one:
         found = replace(found, given_splits=None)
-    else:
-        refuse_unlearnable(found)
-    admitted = admit(found, config, progress, decode=decode)
+    admitted = admit(found, config, progress, decode=decode, known_depth=known_depth)
     found = admitted.found
     parts = split_examples(found, config, alike=admitted.alike)
     return Splits(
@@ -77,29 +86,35 @@ def load_splits(
         ignored=found.ignored,
         quarantined=found.quarantined,
         repaired=admitted.count_repaired(),
-        noticed=admitted.count_noticed(),
+        noticed={**found.noticed, **admitted.count_noticed()},
+        notes=(*found.notes, *describe_unjudged(parts, found.target_kind, found.class_names)),
+        depth=admitted.depth,
     )
 
 
-def find_examples(config: DataConfig) -> Found:
-    """What the source of a pipeline holds to learn from, not yet looked at.
+def find_examples(
+    config: DataConfig, *, output_folders: Sequence[str] = (), is_other: bool = False
+) -> Found:
+    """What the source of a pipeline holds, not yet looked at.
+
+    Args:
+        config: The `data` section.
+        output_folders: Folders that kft is to write to, which are no data.
+        is_other: As of `join_classes`; what could not be learned, such as one class, is taken.
 
     Raises:
-        DataError: There are no data, they are laid out in no way that is known, or nothing can
-            be learned from them.
+        DataError: There are no data, they are laid out in no way that is known, labels may be
+            taken for one another, or nothing can be learned from them.
     """
-    found = find_labelled(config)
-    refuse_unlearnable(found)
-    return found
-
-
-def find_labelled(config: DataConfig) -> Found:
-    """What the source of a pipeline holds, learnable or not.
-
-    Raises:
-        DataError: There are no data, or they are laid out in no way that is known.
-    """
-    found: Found = SOURCES.load(find_source(config))(config)
+    name = find_source(config)
+    find = SOURCES.load(name)
+    # The other sources read no folder but those that tables and records name.
+    found: Found = (
+        find(config, output_folders, is_other=is_other) if name == "folder" else find(config)
+    )
+    found = join_classes(found, config, is_other=is_other)
+    if not is_other:
+        refuse_unlearnable(found)
     return found
 
 
@@ -112,23 +127,19 @@ def refuse_unlearnable(found: Found) -> None:
     names, targets = found.class_names, found.examples.targets
     if found.target_kind == "number":
         return
-    if found.target_kind == "class":
-        counts = np.bincount(targets, minlength=len(names))
-    else:
-        counts = targets.sum(axis=0)
+    is_class = found.target_kind == "class"
+    counts = np.bincount(targets, minlength=len(names)) if is_class else targets.sum(axis=0)
     absent = [name for name, count in zip(names, counts, strict=True) if not count]
     if absent:
-        noun = "class" if found.target_kind == "class" else "label"
+        noun, where = _NAMED_IN[is_class]
         bad = f"\nLeft out:\n{list_bad(found.quarantined)}" if found.quarantined else ""
         raise DataError(
             f"{found.source}: {noun} {listed(absent)} has no example, so it cannot be learned. "
-            f"Add some, or take it out of {_NAMED_IN[found.target_kind]}.{bad}"
+            f"Add some, or remove it from {where}.{bad}"
         )
-    if found.target_kind == "class" and len(names) < 2:
-        layout = f" {FOLDER_LAYOUT}." if found.source.startswith("folder ") else ""
+    if is_class and len(names) < 2:
         raise DataError(
-            f"{found.source} has one class, {names[0]!r}; telling classes apart needs at least "
-            f"two.{layout}"
+            f"{found.source}: one class, {names[0]!r}; telling classes apart needs at least two."
         )
 
 
@@ -153,15 +164,14 @@ def find_source(config: DataConfig) -> str:
     """
     if config.path is None:
         raise DataError("data.path: not given. Name a folder, a CSV file or TFRecord files.")
+    refuse_remote(config.path)
     if config.source != "auto":
         return config.source
     if config.path.startswith("tfds:"):
         return "tfds"
     path = Path(config.path).expanduser()
     if path.is_dir():
-        if not any(path.glob("*.tfrecord*")):
-            return "folder"
-        return "tfds" if (path / "dataset_info.json").is_file() else "tfrecord"
+        return _find_source_of(path)
     if path.suffix.lower() in (".csv", ".tsv", ".parquet"):
         return "table"
     if ".tfrecord" in path.name or glob.has_magic(config.path):
@@ -172,3 +182,11 @@ def find_source(config: DataConfig) -> str:
             "file, TFRecord files, or tfds:NAME; data.source says which, where the name does not."
         )
     raise DataError(f"data.path: there is nothing at {path.absolute()}.")
+
+
+def _find_source_of(folder: Path) -> str:
+    from kft.data.sources.tfds import is_prepared
+
+    if is_prepared(folder):
+        return "tfds"
+    return "tfrecord" if any(folder.glob("*.tfrecord*")) else "folder"

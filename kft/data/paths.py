@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from kft.errors import DataError
+
+# Of each scheme the tool that copies from it.
+_COPY_COMMANDS = {
+    **{"gs": "gsutil cp -r", "s3": "aws s3 cp --recursive", "hdfs": "hdfs dfs -get"},
+    **dict.fromkeys(("http", "https", "ftp"), "curl -LO"),
+    **dict.fromkeys(("az", "abfs", "abfss", "wasb", "wasbs"), "azcopy copy"),
+    "hf": "hf download",
+}
+_ANY_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://")
+# What `://` becomes where a path is put in order.
+_KNOWN_SCHEME = re.compile(rf"(^|/)(?P<scheme>{'|'.join(_COPY_COMMANDS)}):/(?=[^/])", re.IGNORECASE)
 # Folders whose real place is remembered; enough for any order that tables come in.
 _REMEMBERED_FOLDERS = 10_000
 
@@ -115,4 +128,38 @@ def describe_failure(path: str, error: OSError) -> str:
         return f"cannot be looked at ({error.strerror})"
     if Path(path).is_symlink():
         return "a link that leads nowhere"
+    remote = find_remote(path)
+    if remote is not None:
+        return remote
     return "there is no such file" + ("; write / for \\" if "\\" in path else "")
+
+
+def find_remote(path: str) -> str | None:
+    """Why a path that leads to nothing is none of this machine; None where it may be.
+
+    Args:
+        path: As it is written, or made absolute.
+    """
+    match = _ANY_SCHEME.match(path) or _KNOWN_SCHEME.search(path)
+    if match is None:
+        return None
+    scheme = match["scheme"].lower()
+    if scheme == "file":
+        return "a URL; write the path alone, without file://"
+    command = _COPY_COMMANDS.get(scheme)
+    how = "" if command is None else f", for example with `{command} ...`"
+    return f"a remote path ({scheme}://), but kft reads local files only; copy it here first{how}"
+
+
+def refuse_remote(path: str) -> None:
+    """Make sure that a path is none of another machine.
+
+    Args:
+        path: As a user wrote it.
+
+    Raises:
+        DataError: It begins with a scheme, such as `gs://` or `https://`, and is no local path.
+    """
+    problem = None if os.path.lexists(path) else find_remote(path)
+    if problem is not None:
+        raise DataError(f"{path}: {problem}.")

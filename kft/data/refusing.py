@@ -1,4 +1,4 @@
-"""Errors for what cannot be used, where leaving it out will not do: the first are named."""
+"""Errors for what cannot be used, where leaving it out will not do: each reason once."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from kft.data.reason_groups import list_by_reason
 from kft.data.splits import Quarantined
 from kft.errors import DataError
-
-_SHOWN = 10
+from kft.printing import printable
 
 
 def refuse_bad(
@@ -19,6 +19,7 @@ def refuse_bad(
     on_bad: Literal["quarantine", "stop"],
     source: str,
     what: str,
+    hint: str = "",
 ) -> None:
     """Raise where the user wants to stop, or where nothing would be left.
 
@@ -28,9 +29,10 @@ def refuse_bad(
         on_bad: `data.on_bad`.
         source: What was read, for the message.
         what: What is counted: 'rows', 'records'.
+        hint: A sentence on what would mend them, where it is known.
 
     Raises:
-        DataError: It names the first ten and counts the others.
+        DataError: It names each reason with its count and the first examples.
     """
     is_nothing_left = 0 < total <= len(quarantined)
     if not quarantined or (on_bad == "quarantine" and not is_nothing_left):
@@ -41,13 +43,13 @@ def refuse_bad(
         else "Mend or remove them, or leave them out with data.on_bad=quarantine."
     )
     raise DataError(
-        f"{source}: {len(quarantined):,} of {total:,} {what} cannot be used. {advice}"
-        f"\n{list_bad(quarantined)}"
+        f"{source}: {len(quarantined):,} of {total:,} {what} cannot be used. "
+        f"{' '.join(filter(None, (advice, hint)))}\n{list_bad(quarantined)}"
     )
 
 
-def make_unreadable_error(problems: Sequence[str], total: int) -> DataError:
-    """An error that names the first files that cannot be used, and counts the others.
+def make_unreadable_error(problems: Sequence[tuple[str, str]], total: int) -> DataError:
+    """An error that names the files that cannot be used, by reason.
 
     Args:
         problems: Of each such file its name and why.
@@ -55,25 +57,17 @@ def make_unreadable_error(problems: Sequence[str], total: int) -> DataError:
     """
     return DataError(
         f"{len(problems)} of {total} pictures cannot be read or decoded. Replace or remove them, "
-        f"then run again.\n{list_first(problems)}"
+        f"then run again.\n{list_by_reason(problems)}"
     )
 
 
 def list_bad(quarantined: Sequence[Quarantined]) -> str:
-    """The first ten, a line for each, and how many more there are."""
-    return list_first([_describe(bad) for bad in quarantined])
+    """Each reason once, with how many there are and the first three of them."""
+    return list_by_reason([_describe(bad) for bad in quarantined])
 
 
-def _describe(bad: Quarantined) -> str:
+def _describe(bad: Quarantined) -> tuple[str, str]:
+    """Name and reason, both printable: a name may hold a newline or worse."""
     is_named = Path(bad.path).name in bad.name
-    line = f"{bad.name}: {bad.reason}" if is_named else f"{bad.name} ({bad.path}): {bad.reason}"
-    # A name may hold a newline or worse, which is not to reach the terminal.
-    return line if line.isprintable() else ascii(line)[1:-1]
-
-
-def list_first(problems: Sequence[str]) -> str:
-    """The first ten problems, a line for each, and how many more there are."""
-    lines = [f"  - {problem}" for problem in problems[:_SHOWN]]
-    if len(problems) > _SHOWN:
-        lines.append(f"  and {len(problems) - _SHOWN:,} more")
-    return "\n".join(lines)
+    name = bad.name if is_named else f"{bad.name} ({bad.path})"
+    return printable(name), printable(bad.reason)

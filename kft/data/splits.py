@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -25,7 +25,7 @@ class Examples:
         ids: Name of each example within its data set, with forward slashes.
         paths: Absolute path of each example's file.
         targets: int64 (examples,) class indices; float32 (examples, labels) of
-            0 and 1; or float32 (examples, numbers).
+            0 and 1; or float64 (examples, numbers), as the source has them.
         stamps: Size and time of change of each file when it was checked; None
             where nobody checked.
     """
@@ -81,6 +81,19 @@ class Quarantined:
 
 
 @dataclass(frozen=True)
+class Depth:
+    """How pictures of more than 8 bits are shown, the same in every one of a data set.
+
+    Attributes:
+        bits: A sample of 2**bits - 1 is white, where the header of its file says nothing else.
+        origin: How the number was found, and which pictures go by it, in words.
+    """
+
+    bits: int
+    origin: str
+
+
+@dataclass(frozen=True)
 class Splits:
     """Train, validation and holdout of one data set.
 
@@ -97,6 +110,10 @@ class Splits:
         quarantined: What cannot be used, and why.
         repaired: Reason -> how many files are used as converted for it.
         noticed: Word on a file that is used -> how many it is true of.
+        notes: Sentences on what was read otherwise than it is written, and on what cannot be
+            judged.
+        depth: How pictures of more than 8 bits are shown; None where there are none, and nobody
+            set it.
     """
 
     train: Examples
@@ -110,11 +127,26 @@ class Splits:
     quarantined: tuple[Quarantined, ...] = ()
     repaired: Mapping[str, int] = field(default_factory=dict)
     noticed: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    depth: Depth | None = None
+
+    @property
+    def depth_bits(self) -> int | None:
+        """Bits of the depth, for a decoder and for what is recorded."""
+        return None if self.depth is None else self.depth.bits
 
     def get(self, split: SplitName) -> Examples:
         """The examples of one split, by its name."""
         examples: Examples = getattr(self, split)
         return examples
+
+    def map_targets(self, function: Callable[[np.ndarray], np.ndarray]) -> Splits:
+        """The same splits with other targets, such as standardised ones."""
+        train, validation, holdout = (
+            replace(examples, targets=function(examples.targets))
+            for examples in map(self.get, SPLIT_NAMES)
+        )
+        return replace(self, train=train, validation=validation, holdout=holdout)
 
     def join(self, splits: Sequence[SplitName]) -> Examples:
         """The examples of one or several splits, one split after the other."""
@@ -128,4 +160,10 @@ def format_target(target: np.ndarray, kind: TargetKind, class_names: Sequence[st
         return class_names[int(target)]
     if kind == "labels":
         return ";".join(name for name, on in zip(class_names, target, strict=True) if on > 0.5)
-    return ";".join(format(float(value), ".9g") for value in target)
+    return ";".join(_format_number(float(value)) for value in target)
+
+
+def _format_number(value: float) -> str:
+    """As short as reads back to the same float64."""
+    short = format(value, ".9g")
+    return short if float(short) == value else repr(value)

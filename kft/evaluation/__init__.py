@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kft.evaluation.evaluating import Evaluation, evaluate
-from kft.evaluation.metrics import headline
+from kft.evaluation.headlines import headline
 from kft.evaluation.prediction import Predictor
 
 __all__ = ["Evaluation", "Predictor", "evaluate", "headline"]

@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from kft.evaluation.metrics import compute_metrics
-from kft.evaluation.prediction import Predictor, write_predictions
+from kft.evaluation.prediction import Predictor
+from kft.evaluation.prediction_files import write_confusion, write_predictions
 from kft.heads.base import Head
 from kft.runs.atomic import write_json
 
@@ -22,7 +23,8 @@ class Evaluation:
 
     Attributes:
         figures: As `compute_metrics` gives them.
-        outputs: Probabilities or numbers (examples, outputs), in order.
+        outputs: Probabilities, or numbers in the unit of the targets (examples, outputs), in
+            order.
     """
 
     figures: dict[str, Any]
@@ -40,7 +42,10 @@ def evaluate(
     folder: Path,
     progress: Callable[[int, int], None],
 ) -> Evaluation:
-    """Judge a model on a split; writes predictions.csv and metrics.json.
+    """Judge a model on a split.
+
+    Writes metrics.json and predictions.csv; of classes confusion.csv, and of many of them
+    probabilities.npz.
 
     Args:
         predictor: Of the model.
@@ -49,13 +54,16 @@ def evaluate(
         files: Name of each example.
         targets: As `Examples.targets`.
         train_targets: For the baseline that looks at no picture.
-        folder: Where the two files go.
+        folder: Where the files go.
         progress: Told how many are done of how many.
     """
-    outputs = predictor(batches, num_examples=len(files), progress=progress)
+    answered = predictor(batches, num_examples=len(files), progress=progress)
+    outputs = head.restore_units(answered)
     figures = compute_metrics(head.target_kind, targets, outputs, head.class_names, train_targets)
-    write_predictions(
-        folder / "predictions.csv", head=head, files=files, targets=targets, outputs=outputs
-    )
+    write_predictions(folder, head=head, files=files, targets=targets, outputs=outputs)
+    if head.target_kind == "class":
+        write_confusion(
+            folder / "confusion.csv", names=head.class_names, targets=targets, outputs=outputs
+        )
     write_json(folder / "metrics.json", figures)
     return Evaluation(figures, outputs)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
+from kft.heads.regression import RegressionHead
 from kft.training.comparison import wilson_interval
 
 
@@ -23,9 +24,13 @@ def compute_metrics(
     Args:
         target_kind: 'class', 'labels' or 'number'.
         targets: As `Examples.targets`.
-        outputs: Probabilities or numbers (examples, outputs).
+        outputs: Probabilities, or numbers in the unit of the targets (examples, outputs).
         class_names: Name of each output.
         train_targets: What a baseline that looks at no picture would know.
+
+    Returns:
+        Of a class or label without an example in the split all figures are None; it is named in
+        `not_judged`, where there is one, and is not in `macro_f1`.
     """
     if target_kind == "class":
         return _class_metrics(targets, outputs, class_names, train_targets)
@@ -44,27 +49,36 @@ def _class_metrics(
         targets, predicted, labels=indices, zero_division=0.0
     )
     majority = int(np.bincount(train_targets, minlength=len(names)).argmax())
+    answered = np.bincount(predicted, minlength=len(names))
     return {
         "examples": len(targets),
         "accuracy": correct / len(targets),
         "accuracy_95_percent_interval": _interval(correct, len(targets)),
         "majority_class_accuracy": float((targets == majority).mean()),
-        "macro_f1": float(f1.mean()),
+        "balanced_accuracy": float(recall[support > 0].mean()),
+        "macro_f1": float(f1[support > 0].mean()),
         "log_loss": float(_log_loss(targets, outputs)),
+        "most_answered": {
+            "class": names[int(answered.argmax())],
+            "examples": int(answered.max()),
+        },
         "classes": {
             name: {
-                "precision": float(precision[i]),
-                "recall": float(recall[i]),
-                "f1": float(f1[i]),
+                "precision": float(precision[i]) if support[i] else None,
+                "recall": float(recall[i]) if support[i] else None,
+                "f1": float(f1[i]) if support[i] else None,
                 "examples": int(support[i]),
             }
             for i, name in enumerate(names)
         },
-        "confusion": {
-            "rows_are_true_columns_are_predicted": list(names),
-            "counts": metrics.confusion_matrix(targets, predicted, labels=indices).tolist(),
-        },
+        **_name_unjudged(names, support),
     }
+
+
+def _name_unjudged(names: Sequence[str], support: np.ndarray) -> dict[str, list[str]]:
+    """The classes or labels without an example, for the figures; nothing where all have one."""
+    unjudged = [name for name, number in zip(names, support, strict=True) if not number]
+    return {"not_judged": unjudged} if unjudged else {}
 
 
 def _log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
@@ -82,6 +96,7 @@ def _label_metrics(
         name: _judge_label(truth[:, i], predicted[:, i], outputs[:, i])
         for i, name in enumerate(names)
     }
+    judged = [label["f1"] for label in labels.values() if label["f1"] is not None]
     majority = (train_targets.mean(axis=0) >= 0.5).astype(int)
     exact = int((predicted == truth).all(axis=1).sum())
     return {
@@ -90,15 +105,19 @@ def _label_metrics(
         "majority_label_accuracy": float((truth == majority).mean()),
         "exact_match": exact / len(targets),
         "exact_match_95_percent_interval": _interval(exact, len(targets)),
-        "macro_f1": sum(label["f1"] for label in labels.values()) / len(labels),
+        "macro_f1": float(np.mean(judged)) if judged else None,
+        "different_answers": len(np.unique(predicted, axis=0)),
         "labels": labels,
+        **_name_unjudged(names, truth.sum(axis=0)),
     }
 
 
 def _judge_label(
     truth: np.ndarray, predicted: np.ndarray, probability: np.ndarray
 ) -> dict[str, Any]:
-    """The figures of one label where it is on."""
+    """The figures of one label where it is on; None where it never is."""
+    if not truth.any():
+        return dict.fromkeys(("precision", "recall", "f1", "average_precision")) | {"examples": 0}
     precision, recall, f1, _ = metrics.precision_recall_fscore_support(
         truth, predicted, average="binary", zero_division=0.0
     )
@@ -106,9 +125,7 @@ def _judge_label(
         "precision": float(precision),
         "recall": float(recall),
         "f1": float(f1),
-        "average_precision": (
-            float(metrics.average_precision_score(truth, probability)) if truth.any() else None
-        ),
+        "average_precision": float(metrics.average_precision_score(truth, probability)),
         "examples": int(truth.sum()),
     }
 
@@ -116,45 +133,39 @@ def _judge_label(
 def _number_metrics(
     targets: np.ndarray, outputs: np.ndarray, names: Sequence[str], train_targets: np.ndarray
 ) -> dict[str, Any]:
-    errors = outputs - targets
-    baseline = np.abs(targets - train_targets.mean(axis=0))
-    spread = ((targets - targets.mean(axis=0)) ** 2).sum(axis=0)
-    squared = (errors**2).sum(axis=0)
+    """The errors of each number in its unit, and over all of them in training deviations.
+
+    Numbers of different units have no mean; in units of what each deviates by in training, they
+    have.
+    """
+    units = RegressionHead.fit_units(train_targets)
+    deviations = np.array(units["deviations"])
+    errors = np.abs(np.asarray(outputs, np.float64) - targets)
+    baseline = np.abs(targets - np.array(units["means"]))
     return {
         "examples": len(targets),
-        "mean_absolute_error": float(np.abs(errors).mean()),
-        "mean_target_absolute_error": float(baseline.mean()),
+        "standardised_absolute_error": float((errors / deviations).mean()),
+        "mean_target_standardised_absolute_error": float((baseline / deviations).mean()),
         "numbers": {
             name: {
-                "mean_absolute_error": float(np.abs(errors[:, i]).mean()),
+                "mean_absolute_error": float(errors[:, i].mean()),
+                "mean_target_absolute_error": float(baseline[:, i].mean()),
                 "root_mean_squared_error": float(np.sqrt((errors[:, i] ** 2).mean())),
-                "r_squared": float(1 - squared[i] / spread[i]) if spread[i] > 0 else None,
+                "r_squared": _r_squared(targets[:, i], errors[:, i]),
             }
             for i, name in enumerate(names)
         },
     }
 
 
-def headline(figures: dict[str, Any]) -> str:
-    """The one line that a person reads first."""
-    if "mean_target_absolute_error" in figures:
-        return (
-            f"mean absolute error {figures['mean_absolute_error']:.4g} "
-            f"(answering the training mean: {figures['mean_target_absolute_error']:.4g}), "
-            f"{figures['examples']} examples"
-        )
-    if "exact_match" in figures:
-        return (
-            f"label accuracy {figures['accuracy']:.3f} "
-            f"(answering each label's majority: {figures['majority_label_accuracy']:.3f}), "
-            f"exact match {figures['exact_match']:.3f}, {figures['examples']} examples"
-        )
-    low, high = figures["accuracy_95_percent_interval"]
-    return (
-        f"accuracy {figures['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f}; answering "
-        f"the majority class: {figures['majority_class_accuracy']:.3f}), "
-        f"{figures['examples']} examples"
-    )
+def _r_squared(targets: np.ndarray, errors: np.ndarray) -> float | None:
+    """Share of the spread that the errors leave out; None where there is no spread."""
+    if np.ptp(targets) == 0:
+        return None
+    centred = targets - targets.mean()
+    # The squares of the smallest numbers would be zero.
+    scale = np.abs(centred).max()
+    return float(1 - np.square(errors / scale).sum() / np.square(centred / scale).sum())
 
 
 def _interval(correct: int, total: int) -> list[float]:

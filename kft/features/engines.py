@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import re
 import tempfile
-import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -60,23 +57,13 @@ class Forward:
         self.model = model
         self._activate = activate
         self._find_parts = find_parts
-        self._first_seconds = 0.0
 
     def __call__(self, inputs: Any) -> tf.Tensor:
         """float32 outputs (batch, …) of inputs (batch, …), by the weights as they are now."""
-        begun = time.perf_counter()
         passed = tf.convert_to_tensor(inputs)
         for graph in self._graphs:
             passed = graph(passed)
-        if not self._first_seconds:
-            self._first_seconds = time.perf_counter() - begun
         return passed
-
-    @property
-    def first_seconds(self) -> float:
-        """What its first call took and that of its beginning, tracing inside; 0 before it."""
-        beginning = 0.0 if self._parts is None else self._parts[0].first_seconds
-        return beginning + self._first_seconds
 
     @cached_property
     def _parts(self) -> tuple[Forward, keras.Model] | None:
@@ -141,29 +128,19 @@ def make_engine(name: str, forward: Forward) -> Engine:
     return ENGINES[name](forward)
 
 
-def is_available(name: str) -> bool:
-    """Whether the packages of an engine are installed."""
-    return not name.startswith("openvino") or importlib.util.find_spec("openvino") is not None
-
-
 def _make_keras(forward: Forward) -> Engine:
     return lambda inputs: forward(inputs).numpy()
 
 
-def _make_folded(forward: Forward) -> Engine:
-    folded = forward.folded
-    return lambda inputs: folded(tf.convert_to_tensor(inputs))[0].numpy()
-
-
 def _make_litert(forward: Forward) -> Engine:
+    from ai_edge_litert.interpreter import Interpreter
+
     shape, folded = forward.piece_shape, forward.folded
     with _without_notices():
         # Of the folded graph: converting the one with variables takes ten times as long, and
         # some of its answers were NaN.
         converter = tf.lite.TFLiteConverter.from_concrete_functions([folded])
-        interpreter = tf.lite.Interpreter(
-            model_content=converter.convert(), num_threads=default_threads()
-        )
+        interpreter = Interpreter(model_content=converter.convert(), num_threads=default_threads())
         given = interpreter.get_input_details()[0]["index"]
         wanted = interpreter.get_output_details()[0]["index"]
         interpreter.resize_tensor_input(given, shape)
@@ -177,13 +154,13 @@ def _make_litert(forward: Forward) -> Engine:
     return _in_pieces(run)
 
 
-def _make_openvino(forward: Forward, precision: str = "f32") -> Engine:
+def _make_openvino(forward: Forward) -> Engine:
     try:
         import openvino
     except ImportError:
         raise ConfigError(
             "features.engine: OpenVINO is not installed. Run `pip install 'kft[openvino]'`, or "
-            "choose `auto`, `keras`, `folded` or `litert`."
+            "choose `auto`, `keras` or `litert`."
         ) from None
     shape = forward.piece_shape
     core = openvino.Core()
@@ -195,7 +172,8 @@ def _make_openvino(forward: Forward, precision: str = "f32") -> Engine:
     # One stream over all threads: the batches come one after the other.
     options = {
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": precision,
+        # Else it computes in bfloat16 where the processor can.
+        "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": default_threads(),
     }
     request = core.compile_model(model, "CPU", options).create_infer_request()
@@ -207,22 +185,11 @@ def _make_openvino(forward: Forward, precision: str = "f32") -> Engine:
     return _in_pieces(run)
 
 
-def _make_openvino_bfloat16(forward: Forward) -> Engine:
-    return _make_openvino(forward, "bf16")
-
-
 ENGINES: dict[str, Callable[[Forward], Engine]] = {
     "keras": _make_keras,
-    "folded": _make_folded,
     "litert": _make_litert,
     "openvino": _make_openvino,
-    "openvino_bfloat16": _make_openvino_bfloat16,
 }
-
-
-def number_class(name: str) -> str:
-    """'bfloat16', or 'float32' for the engines that give Keras's numbers."""
-    return "bfloat16" if name == "openvino_bfloat16" else "float32"
 
 
 def _in_pieces(run: Callable[[np.ndarray], np.ndarray]) -> Engine:
@@ -255,9 +222,7 @@ def _as_array(inputs: Any) -> np.ndarray:
 @contextmanager
 def _without_notices() -> Iterator[None]:
     logger = logging.getLogger("absl")
-    with hold_back(_NOTICE), warnings.catch_warnings():
-        # That the interpreter moves out of TensorFlow: kft pins the TensorFlow that has it.
-        warnings.filterwarnings("ignore", message=r"\s*Warning: tf.lite.Interpreter is deprecated")
+    with hold_back(_NOTICE):
         logger.addFilter(_is_no_advice)
         try:
             yield

@@ -16,18 +16,16 @@ import numpy as np
 
 from kft.config import FeaturesConfig
 from kft.errors import ConfigError
-from kft.features.choice import Chosen, choose_engine, refuse_unjudged
 from kft.features.cut import Cut
-from kft.features.engines import is_available, number_class
 from kft.features.fingerprint import digest_model
-from kft.features.judging import Judge
-from kft.features.rounding import measure_rounding, to_float16
+from kft.features.rounding import LARGEST_NOISE, rounding_noise, to_float16
+from kft.features.selection import SelectedEngine, select_engine
 from kft.features.together import Parts, Together
 from kft.runs.arrays import write_blocks
 from kft.runs.caches import check_space, make_room, most_bytes
 from kft.runs.entries import Entry, has_entry, open_or_build
 
-FORMAT = 2
+FORMAT = 3
 ROOM = "features"
 _FILE = "activations.npy"
 # Below this float16 would save neither disk nor time that anybody notices.
@@ -44,19 +42,19 @@ class Stored:
         activations: (views, examples, …), memory-mapped, in the order of the split; float32 or
             float16.
         was_cached: Whether an earlier run had computed them.
-        chosen: The engine that computed them.
+        selected: The engine that computed them.
     """
 
     activations: np.ndarray
     was_cached: bool
-    chosen: Chosen
+    selected: SelectedEngine
     _digest: str = field(repr=False)
     _entry: Entry = field(repr=False)
 
     @property
     def engine(self) -> str:
         """Name of the engine that computed them."""
-        return self.chosen.name
+        return self.selected.name
 
     @property
     def path(self) -> Path:
@@ -77,7 +75,6 @@ def load_or_extract(
     num_examples: int,
     num_views: int = 1,
     config: FeaturesConfig,
-    judge: Judge | None = None,
     like: Stored | None = None,
     progress: Callable[[int, int], None],
     on_wait: Callable[[], None] | None = None,
@@ -97,7 +94,6 @@ def load_or_extract(
         num_examples: How many there are.
         num_views: How often each is there, each time augmented in another way.
         config: The pipeline's `features` section.
-        judge: Says what less exact numbers cost: without one there is no bfloat16.
         like: Activations of another split at this cut: engine and numbers are to be the same.
         progress: Told how many are done of how many, views times examples.
         on_wait: Called where another process is computing them.
@@ -106,16 +102,12 @@ def load_or_extract(
     Raises:
         ConfigError: They do not fit into the cache, or the engine asked for cannot be had.
     """
-    if like is None:
-        # Before the disk is asked: what is there may be another split's, as `like` had it.
-        refuse_unjudged(config, judge)
     extraction = _Extraction(
         cut=cut,
         make_batches=make_batches,
         num_examples=num_examples,
         num_views=num_views,
         config=config,
-        judge=judge,
         like=like,
         digest=digest_model(cut.prefix),
         progress=progress,
@@ -143,7 +135,8 @@ def load_or_extract(
     return Stored(
         activations,
         entry.was_cached,
-        extraction.chosen or Chosen(entry.facts["engine"], cut.forward(extraction.digest)),
+        extraction.selected
+        or SelectedEngine(entry.facts["engine"], cut.forward(extraction.digest)),
         extraction.digest,
         entry,
     )
@@ -230,11 +223,10 @@ class _Extraction:
     num_examples: int
     num_views: int
     config: FeaturesConfig
-    judge: Judge | None
     like: Stored | None
     digest: str
     progress: Callable[[int, int], None]
-    chosen: Chosen | None = None
+    selected: SelectedEngine | None = None
     parts: Parts | None = None
 
     @property
@@ -249,32 +241,20 @@ class _Extraction:
 
     def make_key(self, content_key: str) -> str:
         """Digest of all that decides the numbers, or by what rule they are decided."""
-        numbers, dtype = self._asked()
-        # What a judge allowed is not for a caller with another judge, or with none.
-        is_judged = self.judge is not None and (numbers, dtype) != ("float32", "float32")
         stated = [FORMAT, content_key, self.digest, self.cut.name, self.num_views]
-        stated += [self.num_examples, numbers, dtype, is_judged]
+        stated += [self.num_examples, self._asked_dtype()]
         return hashlib.sha256(json.dumps(stated).encode()).hexdigest()[:32]
 
-    def _asked(self) -> tuple[str, str]:
-        """Exactness of the engine and type of the numbers, or 'auto' where that is open."""
-        if self.like is not None:
-            return number_class(self.like.engine), self.like.dtype
-        engine = self.config.engine
-        if engine != "auto":
-            numbers = number_class(engine)
-        elif self.judge is not None and is_available("openvino_bfloat16"):
-            numbers = "auto"
-        else:
-            numbers = "float32"
-        return numbers, _asked_dtype(self.shape, self.config)
+    def _asked_dtype(self) -> str:
+        """Type of the numbers, or 'auto' where that is open."""
+        return _asked_dtype(self.shape, self.config) if self.like is None else self.like.dtype
 
     def build(self, folder: Path) -> dict[str, Any]:
-        """Write the activations; gives what was measured on the way."""
+        """Write the activations; gives how they were computed."""
         begun = time.perf_counter()
         blocks = self._begin()
         outputs = next(blocks)
-        assert self.chosen is not None
+        assert self.selected is not None
         dtype, found = self._choose_dtype(outputs)
         if not self._write(folder / _FILE, dtype, itertools.chain([outputs], blocks)):
             if self.config.dtype == "float16":
@@ -286,7 +266,8 @@ class _Extraction:
             dtype = "float32"
             self._write(folder / _FILE, dtype, self._compute(0))
         seconds = time.perf_counter() - begun
-        return {**self.chosen.facts, "dtype": dtype, **found, "seconds": seconds}
+        facts = {"engine": self.selected.name, "refused": self.selected.refused}
+        return {**facts, "dtype": dtype, **found, "seconds": seconds}
 
     def share(self, together: Together, key: str, open_entry: Callable[[], Entry]) -> Entry:
         """The entry, built by the chief of what all workers computed, where it is not there."""
@@ -294,15 +275,15 @@ class _Extraction:
         entry = None
         if not workers.ask_chief(lambda: has_entry(ROOM, key)):
             self.parts = together.compute(
-                self._choose,
-                lambda name: Chosen(name, self.cut.forward(self.digest)),
+                self._select,
+                lambda name: SelectedEngine(name, self.cut.forward(self.digest)),
                 room=ROOM,
                 key=key,
                 shape=self.shape,
                 limit_bytes=limit_bytes(self.config),
                 progress=self.progress,
             )
-            self.chosen = self.parts.engine
+            self.selected = self.parts.engine
             if workers.is_chief:
                 entry = open_entry()
             workers.wait()
@@ -310,48 +291,44 @@ class _Extraction:
         return entry if entry is not None else open_entry()
 
     def _begin(self) -> Iterator[np.ndarray]:
-        """Blocks of the first view, once the engine is chosen."""
+        """Blocks of the first view, once the engine is selected."""
         if self.parts is not None:
             return self._compute(0)
         batches = iter(self.make_batches(0))
         first = next(batches)
-        self.chosen = self._choose(first)
-        outputs = None if self.like else self.chosen.sample_outputs
-        outputs = self.chosen(first) if outputs is None else outputs
-        return itertools.chain([outputs], map(self.chosen, batches))
+        self.selected = self._select(first)
+        outputs = None if self.like else self.selected.sample_outputs
+        outputs = self.selected(first) if outputs is None else outputs
+        return itertools.chain([outputs], map(self.selected, batches))
 
     def _compute(self, view: int) -> Iterator[np.ndarray]:
         """Blocks of a view, in order."""
         if self.parts is not None:
             return self.parts.read(view)
-        assert self.chosen is not None
-        return map(self.chosen, self.make_batches(view))
+        assert self.selected is not None
+        return map(self.selected, self.make_batches(view))
 
-    def _choose(self, sample: Any) -> Chosen:
+    def _select(self, sample: Any) -> SelectedEngine:
         forward = self.cut.forward(self.digest)
         if self.like is not None:
             # The engine itself where the weights are those that it was made of.
             is_same = self.like._digest == self.digest
-            return self.like.chosen if is_same else Chosen(self.like.engine, forward)
-        return choose_engine(
+            return self.like.selected if is_same else SelectedEngine(self.like.engine, forward)
+        return select_engine(
             forward,
             sample,
-            config=self.config,
+            engine=self.config.engine,
             num_examples=self.num_examples * self.num_views,
-            digest=self.digest,
-            judge=self.judge,
         )
 
     def _choose_dtype(self, outputs: np.ndarray) -> tuple[str, dict[str, Any]]:
         """Type of the numbers, and why."""
-        asked = self._asked()[1]
+        asked = self._asked_dtype()
         if asked != "auto":
             return asked, {}
-        assert self.chosen is not None
-        rounding = measure_rounding(outputs, self.chosen, self.judge)
-        noise = rounding.noise if math.isfinite(rounding.noise) else None
-        found = {"noise": noise, "accuracy_loss": rounding.accuracy_loss}
-        return ("float16" if rounding.is_lossless else "float32"), {"float16": found}
+        noise = rounding_noise(outputs)
+        found = {"float16_noise": noise if math.isfinite(noise) else None}
+        return ("float16" if noise <= LARGEST_NOISE else "float32"), found
 
     def _write(self, path: Path, dtype: str, first_view: Iterable[np.ndarray]) -> bool:
         """Write all views batch by batch; False where a number is too large for `dtype`."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kft.errors import ConfigError
-from kft.features.choice import Chosen
+from kft.features.selection import SelectedEngine
 from kft.runs.arrays import write_blocks
 from kft.runs.caches import cache_folder, discard
 from kft.runs.entries import Entry, open_or_build
@@ -36,8 +36,8 @@ class Together:
 
     def compute(
         self,
-        choose: Callable[[Any], Chosen],
-        take: Callable[[str], Chosen],
+        select: Callable[[Any], SelectedEngine],
+        take: Callable[[str], SelectedEngine],
         *,
         room: str,
         key: str,
@@ -50,7 +50,7 @@ class Together:
         Parts that are there from a run that was stopped are not computed again.
 
         Args:
-            choose: First batch -> the engine that all use; called in the chief.
+            select: First batch -> the engine that all use; called in the chief.
             take: Name -> that engine; called in the others.
             room: Of the cache.
             key: Of the whole.
@@ -60,15 +60,15 @@ class Together:
         """
         num_views, num_examples, *rest = shape
         number, count = self.workers.number, self.workers.count
-        chosen: list[Chosen] = []
+        selected: list[SelectedEngine] = []
 
-        def choose_first() -> str:
+        def select_first() -> str:
             first = next(iter(self.make_part(0, _places(num_examples, 0, count))))
-            chosen.append(choose(first))
-            return chosen[0].name
+            selected.append(select(first))
+            return selected[0].name
 
-        name = self.workers.ask_chief(choose_first)
-        engine = chosen[0] if chosen else take(name)
+        name = self.workers.ask_chief(select_first)
+        engine = selected[0] if selected else take(name)
         parts = Parts(engine, room, f"{key}-{name}", shape, count, limit_bytes)
         places = _places(num_examples, number, count)
 
@@ -104,7 +104,7 @@ class Parts:
         limit_bytes: Size of the cache.
     """
 
-    engine: Chosen
+    engine: SelectedEngine
     room: str
     key: str
     shape: tuple[int, ...]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 from keras import layers
 
 from kft.config import HeadConfig
@@ -21,8 +22,9 @@ PLAIN = LossTerms()
 class Head(ABC):
     """Task layers on top of a backbone, with their loss and metrics.
 
-    The assembled model gives logits; `activate` makes probabilities (or
-    numbers) of them, in evaluation and in the export alike.
+    The assembled model gives logits; `activate` makes probabilities or
+    standardised numbers of them, and `restore_units` answers of these, in
+    evaluation and in the export alike.
 
     Attributes:
         class_names: Name of each output by index.
@@ -57,17 +59,25 @@ class Head(ABC):
             kernel_initializer="zeros",
         )(outputs)
 
+    def standardise(self, targets: np.ndarray) -> np.ndarray:
+        """Targets in the units that the layers answer in; classes and labels have none."""
+        return targets
+
+    def restore_units(self, outputs: Any) -> Any:
+        """Answers in the units of the data from what `activate` gives, in an array or a graph."""
+        return outputs
+
     @abstractmethod
     def make_loss(self, terms: LossTerms = PLAIN) -> keras.losses.Loss:
-        """Loss between targets and logits; `kft.objectives` makes the terms."""
+        """Loss between standardised targets and logits; `kft.objectives` makes the terms."""
 
     @abstractmethod
     def make_metrics(self) -> list[keras.metrics.Metric]:
-        """Metrics between targets and logits, shown in training."""
+        """Metrics between standardised targets and logits, shown in training."""
 
     @abstractmethod
     def activate(self, logits: Any) -> Any:
-        """Probabilities, or numbers for regression, from logits."""
+        """Probabilities, or standardised numbers for regression, from logits."""
 
     def describe(self) -> dict[str, Any]:
         """What `restore_head` needs to make this head again, as JSON values."""

@@ -17,8 +17,9 @@ class RegressionHead(Head):
     """Numbers, learnt in units of the training targets' deviation.
 
     The layers answer standardised numbers, so that the loss and the learning
-    rate do not depend on the unit of the targets; `activate` gives the
-    user's unit back.
+    rate do not depend on the unit of the targets; `restore_units` gives the
+    user's unit back, in float64: float32 tells apart no two Unix times of
+    the same minute.
 
     Attributes:
         means: Mean of each target over the training split.
@@ -37,34 +38,42 @@ class RegressionHead(Head):
 
     @classmethod
     def fit_units(cls, targets: np.ndarray) -> dict[str, tuple[float, ...]]:
-        """Means and deviations of float targets (examples, numbers)."""
-        deviations = np.where(targets.std(axis=0) > 0, targets.std(axis=0), 1.0)
+        """Means and deviations of numeric targets (examples, numbers)."""
+        wide = np.asarray(targets, np.float64)
+        means = wide.mean(axis=0)
+        # Of equal numbers, the mean may differ from them by its rounding.
+        is_constant = np.ptp(wide, axis=0) == 0
+        deviations = np.where(is_constant, 1.0, wide.std(axis=0))
         return {
-            "means": tuple(map(float, targets.mean(axis=0))),
+            "means": tuple(map(float, np.where(is_constant, wide[0], means))),
             "deviations": tuple(map(float, deviations)),
         }
 
     def standardise(self, targets: np.ndarray) -> np.ndarray:
-        """Targets (examples, numbers) in the units that the layers answer in."""
-        standardised: np.ndarray = (targets - np.array(self.means)) / np.array(self.deviations)
+        """float32 targets (examples, numbers), subtracted and divided in float64."""
+        wide = np.asarray(targets, np.float64)
+        standardised: np.ndarray = (wide - np.array(self.means)) / np.array(self.deviations)
         return standardised.astype(np.float32)
+
+    def restore_units(self, outputs: Any) -> Any:
+        """float64 numbers in the unit of the targets, of standardised ones."""
+        means, deviations = np.array(self.means), np.array(self.deviations)
+        if isinstance(outputs, np.ndarray):
+            return outputs.astype(np.float64) * deviations + means
+        return keras.ops.cast(outputs, "float64") * deviations + means
 
     def make_loss(self, terms: LossTerms = PLAIN) -> keras.losses.Loss:
         """Mean squared error of standardised numbers; every term is one of classes."""
         assert terms == PLAIN, "the settings behind them are refused before"
-        return StandardisedSquaredError(self.means, self.deviations)
+        return keras.losses.MeanSquaredError(name="standardised_squared_error")
 
     def make_metrics(self) -> list[keras.metrics.Metric]:
-        """Mean absolute error in the unit of the targets."""
-
-        def error(targets: Any, outputs: Any) -> Any:
-            return keras.losses.mean_absolute_error(targets, self.activate(outputs))
-
-        return [keras.metrics.MeanMetricWrapper(error, name="mean_absolute_error")]
+        """Mean absolute error in deviations of the targets, which several of them share."""
+        return [keras.metrics.MeanAbsoluteError(name="standardised_absolute_error")]
 
     def activate(self, logits: Any) -> Any:
-        """Numbers in the unit of the targets."""
-        return logits * np.array(self.deviations, np.float32) + np.array(self.means, np.float32)
+        """Standardised numbers: what the layers answer."""
+        return logits
 
     def describe(self) -> dict[str, Any]:
         """As the base class, with the units."""
@@ -72,17 +81,3 @@ class RegressionHead(Head):
             "means": list(self.means),
             "deviations": list(self.deviations),
         }
-
-
-class StandardisedSquaredError(keras.losses.Loss):
-    """Mean squared error after targets are brought to mean 0 and deviation 1."""
-
-    def __init__(self, means: tuple[float, ...], deviations: tuple[float, ...]) -> None:
-        super().__init__(name="standardised_squared_error")
-        self.means = np.array(means, np.float32)
-        self.deviations = np.array(deviations, np.float32)
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Loss (batch,) of targets and outputs, both (batch, numbers)."""
-        standardised = (y_true - self.means) / self.deviations
-        return keras.ops.mean(keras.ops.square(standardised - y_pred), axis=-1)

@@ -16,6 +16,7 @@ def minimise(
     objective: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
     start: np.ndarray,
     tolerance: float,
+    floor: float = 0.0,
 ) -> np.ndarray:
     """Where several convex functions are least, each in its own variables: L-BFGS.
 
@@ -26,6 +27,7 @@ def minimise(
         objective: (problems, …) variables -> values (problems,), and slopes like the variables.
         start: Where to begin.
         tolerance: A problem is solved when its decrease falls below this share of its value.
+        floor: Value below which the share is taken of this one.
 
     Source: Nocedal and Wright, Numerical Optimization, 7.4 and 7.5.
     """
@@ -54,32 +56,37 @@ def minimise(
         memory.append((new_point - point, new_slope - slope))
         decrease = value - new_value
         point, value, slope = new_point, new_value, new_slope
-        if (decrease <= tolerance * np.abs(value)).all():
+        if (decrease <= tolerance * np.maximum(np.abs(value), floor)).all():
             break
     return point.reshape(shape)
 
 
 def _direction(slope: np.ndarray, memory: deque[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Minus the inverse of the remembered curvature, times the slope."""
-    direction = -slope
+    """Minus the inverse of the remembered curvature, times the slope; float32 as the slope is."""
+    direction, product = -slope, np.empty_like(slope)
     factors = []
     for step, change in reversed(memory):
+        curvature = _dot(step, change)
         # A problem that is solved no longer moves: it has no curvature to remember.
-        curvature = np.maximum(_dot(step, change), 1e-30)
-        factor = np.where(curvature > 1e-20, _dot(step, direction) / curvature, 0.0)
-        direction = direction - factor[:, None] * change
-        factors.append((factor, curvature))
+        inverse = np.where(curvature > 1e-20, 1.0 / np.maximum(curvature, 1e-30), 0.0)
+        factor = inverse * _dot(step, direction)
+        direction -= np.multiply(change, _column(factor), out=product)
+        factors.append((factor, inverse))
     if memory:
         step, change = memory[-1]
         size = _dot(change, change)
-        direction *= np.where(size > 1e-20, _dot(step, change) / np.maximum(size, 1e-30), 1.0)[
-            :, None
-        ]
-    for (step, change), (factor, curvature) in zip(memory, reversed(factors), strict=True):
-        back = np.where(curvature > 1e-20, _dot(change, direction) / curvature, 0.0)
-        direction = direction + (factor - back)[:, None] * step
-    return direction.astype(np.float32)
+        share = np.where(size > 1e-20, _dot(step, change) / np.maximum(size, 1e-30), 1.0)
+        direction *= _column(share)
+    for (step, change), (factor, inverse) in zip(memory, reversed(factors), strict=True):
+        back = inverse * _dot(change, direction)
+        direction += np.multiply(step, _column(factor - back), out=product)
+    return direction
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.einsum("pi,pi->p", a, b).astype(np.float64)
+    return np.vecdot(a, b).astype(np.float64)
+
+
+def _column(factors: np.ndarray) -> np.ndarray:
+    """One factor per problem; float64 would turn the vectors that it multiplies into float64."""
+    return factors.astype(np.float32)[:, None]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from scipy import special
 
+from kft.linear.losses import TargetKind, replace_by_slopes, score_logits
 from kft.linear.minimising import minimise
 
-TargetKind = Literal["class", "labels", "number"]
 # (folds, features, outputs) kernels and (folds, outputs) biases.
 State = tuple[np.ndarray, np.ndarray]
 
@@ -19,6 +18,10 @@ State = tuple[np.ndarray, np.ndarray]
 MAX_HELD = 8_000
 # Numbers of one block of rows: features, or logits of all folds, whichever are more.
 _MAX_BLOCK = 8_000_000
+# Logits whose losses are computed at once: what the cache of one core holds.
+_MAX_CACHED = 250_000
+# Mean loss of an example below which all are told apart: a share of less would be of rounding.
+_LEAST_LOSS = 0.01
 
 
 class Problem:
@@ -33,6 +36,7 @@ class Problem:
 
     Attributes:
         largest_penalty: One at which the solution is almost the prior's answer.
+        work: Products of one row, axis and output in an evaluation of one fold.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class Problem:
         self._squares = squares
         # Here the solution is within a tenth of the prior's answer.
         self.largest_penalty = float(squares.max()) / 20
+        self.work = rows * len(squares) * self._targets.shape[1]
 
     def _blocks(self, width: int) -> Iterator[tuple[np.ndarray, slice]]:
         """Rows, turned or centred, in blocks that stay small, beside `width` logits a row."""
@@ -99,14 +104,14 @@ class Problem:
             penalty: Factor on the squared norm.
             mask: (folds, rows): which rows each fold is fitted on.
             start: Kernels and biases to begin with.
-            tolerance: Relative change of the objective at which to stop.
+            tolerance: Change of the objective at which to stop, relative to its value and to
+                the least loss of the examples that is worth telling from zero.
         """
         folds, outputs = len(mask), self._targets.shape[1]
-        # Curvature of the losses along an axis is at most half its spread, and far less once
-        # most examples are told apart; a fifth was fastest over the whole path.
-        scale = (1.0 / np.sqrt(0.05 * self._squares + 2 * penalty)).astype(np.float32)
+        curvature = self._curvature()
+        scale = (1.0 / np.sqrt(curvature * self._squares + 2 * penalty)).astype(np.float32)
         # A Python number: one of NumPy's would turn all that follows into float64.
-        bias_scale = float(1.0 / np.sqrt(0.05 * max(len(self._targets), 1)))
+        bias_scale = float(1.0 / np.sqrt(curvature * max(len(self._targets), 1)))
         theta = np.zeros((folds, len(scale) + 1, outputs), np.float32)
         if start is not None:
             kernels, biases = start
@@ -116,16 +121,26 @@ class Problem:
         def objective(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             along = values[:, :-1] * scale[:, None]
             losses, slope, bias_slope = self._evaluate(along, values[:, -1] * bias_scale, mask)
-            losses += penalty * np.square(along, dtype=np.float64).sum(axis=(1, 2))
+            losses += penalty * np.vecdot(along, along).sum(axis=1, dtype=np.float64)
             gradient = np.empty_like(values)
-            gradient[:, :-1] = (slope + 2 * penalty * along) * scale[:, None]
+            along *= 2 * penalty
+            along += slope
+            np.multiply(along, scale[:, None], out=gradient[:, :-1])
             gradient[:, -1] = bias_slope * bias_scale
             return losses, gradient
 
-        theta = minimise(objective, theta, tolerance)
+        theta = minimise(objective, theta, tolerance, floor=_LEAST_LOSS * len(self._targets))
         kernels = self._axes @ (theta[:, :-1] * scale[:, None])
         biases = theta[:, -1] * bias_scale - self._mean @ kernels
         return kernels, biases
+
+    def _curvature(self) -> float:
+        """Curvature of the losses along an axis, in units of its spread.
+
+        At most half, and far less once most examples are told apart; a twentieth was fastest
+        over the whole path. The classes share what there is: of many, each has little.
+        """
+        return min(0.05, 0.1 / self._targets.shape[1]) if self._kind == "class" else 0.05
 
     def _evaluate(
         self, along: np.ndarray, shift: np.ndarray, mask: np.ndarray
@@ -151,53 +166,49 @@ class Problem:
         shift: np.ndarray,
         mask: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        outputs = self._targets.shape[1]
+        folds, outputs = shift.shape
         counts = mask[:, where].T * self._weights[where]
-        logits = (rows @ kernel).reshape(len(rows), len(mask), outputs) + (shift + self._offsets)
-        losses, residuals = _loss(self._kind, logits, self._targets[where][:, None, :])
-        residuals *= counts[:, :, None]
-        totals = (losses * counts).sum(axis=0, dtype=np.float64)
-        return totals, rows.T @ residuals.reshape(len(rows), -1), residuals.sum(axis=0)
+        targets, offsets = self._targets[where], shift + self._offsets
+        residuals = (rows @ kernel).reshape(len(rows), folds, outputs)
+        totals, bias_slope = np.zeros(folds), np.zeros_like(shift)
+        step = max(1, _MAX_CACHED // (folds * outputs))
+        for begin in range(0, len(rows), step):
+            part = slice(begin, begin + step)
+            few = residuals[part]
+            few += offsets
+            losses = replace_by_slopes(self._kind, few, targets[part])
+            few *= counts[part, :, np.newaxis]
+            totals += (losses * counts[part]).sum(axis=0, dtype=np.float64)
+            bias_slope += few.sum(axis=0)
+        return totals, rows.T @ residuals.reshape(len(rows), -1), bias_slope
 
     def judge(self, state: State, folds: np.ndarray) -> tuple[float, float]:
-        """Mean loss and score of the examples, each by the fold that left it out."""
+        """Mean loss and score of the examples, each by the fold that left it out.
+
+        A class without an example in the rows of a fold is left out of the loss: its bias falls
+        without end, and how far it came would say nothing of the penalty.
+        """
         kernels, biases = state
-        loss = score = 0.0
+        losses, counts, scores = (np.zeros(len(folds)) for _ in range(3))
         for fold in range(int(folds.max()) + 1):
             rows = np.flatnonzero(folds == fold)
             logits = self._features[rows].astype(np.float32) @ kernels[fold] + biases[fold]
             targets = self._targets[rows]
-            losses, _ = _loss(self._kind, logits + self._offsets, targets)
-            loss += float((losses * self._weights[rows, 0]).sum(dtype=np.float64))
-            score += float(_score(self._kind, logits, targets).sum())
-        return loss / float(self._weights.sum()), score / len(folds)
+            scores[rows] = score_logits(self._kind, logits, targets)
+            logits += self._offsets
+            losses[rows] = replace_by_slopes(self._kind, logits[:, np.newaxis], targets)[:, 0]
+            counts[rows] = self._weights[rows, 0] * self._is_seen(rows, folds != fold)
+        judged = folds >= 0
+        if not counts.any():
+            counts[judged] = self._weights[judged, 0]
+        return float(losses @ counts / counts.sum()), float(scores[judged].mean())
 
-
-def _loss(
-    kind: TargetKind, logits: np.ndarray, targets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Loss (…) and its slope by the logits (…, outputs)."""
-    if kind == "class":
-        shifted = logits - logits.max(axis=-1, keepdims=True)
-        powers = np.exp(shifted)
-        sums = powers.sum(axis=-1, keepdims=True)
-        totals = targets.sum(axis=-1)
-        losses = totals * np.log(sums[..., 0]) - (targets * shifted).sum(axis=-1)
-        return losses, powers * (totals[..., None] / sums) - targets
-    if kind == "labels":
-        losses = np.logaddexp(0.0, logits) - targets * logits
-        return losses.sum(axis=-1), special.expit(logits) - targets
-    errors = logits - targets
-    return 0.5 * np.square(errors).sum(axis=-1), errors
-
-
-def _score(kind: TargetKind, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    if kind == "class":
-        right: np.ndarray = logits.argmax(axis=-1) == targets.argmax(axis=-1)
-        return right
-    if kind == "labels":
-        return ((logits > 0) == (targets > 0.5)).mean(axis=-1)
-    return np.abs(logits - targets).mean(axis=-1)
+    def _is_seen(self, rows: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        """Whether some row of those seen has the class of each of the rows."""
+        if self._kind != "class":
+            return np.ones(len(rows), bool)
+        classes = self._targets.argmax(axis=1)
+        return np.isin(classes[rows], classes[seen])
 
 
 def _eigen(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,8 +21,11 @@ from kft.training.frozen import count_views, find_stored_cut
 TRAINING_FORWARDS = 3.0
 # What a step costs at the least, in seconds: Keras's loop around a dense head.
 STORED_STEP_SECONDS = 0.004
-# Of a solved head, for each example and number of the head, cross-validation included.
+# Of a solved head, for each example and number of the head, cross-validation included; and of
+# those beyond so many, whose products of matrices are large and for which fewer folds choose.
 SOLUTION_SECONDS = 1e-7
+LARGE_SOLUTION_SECONDS = 1e-8
+LARGE_SOLUTION = 1e8
 
 
 @dataclass(frozen=True)
@@ -142,10 +145,15 @@ def _find_cost(
         return _Cost(0.0, TRAINING_FORWARDS * forward * batch_size, forward * num_validation)
     stored = forward * num_stored
     if phase.method == "solve":
-        return _Cost(stored + SOLUTION_SECONDS * products, 0.0, 0.0)
+        return _Cost(stored + _forecast_solution(products), 0.0, 0.0)
     suffix = measure_forward_seconds(cut.suffix, batch_size=batch_size)
     step = max(STORED_STEP_SECONDS, TRAINING_FORWARDS * suffix * batch_size)
     return _Cost(stored, step, suffix * num_validation)
+
+
+def _forecast_solution(products: int) -> float:
+    few = min(products, LARGE_SOLUTION)
+    return SOLUTION_SECONDS * few + LARGE_SOLUTION_SECONDS * (products - few)
 
 
 def measure_forward_seconds(model: keras.Model, *, batch_size: int) -> float:

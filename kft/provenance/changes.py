@@ -12,10 +12,10 @@ from kft.data.loading import check_source
 from kft.data.splits import Progress
 from kft.data.splitting.split_files import format_splits, read_split_lines
 from kft.errors import ChangedRunError, DataError
-from kft.measuring import apply_measured, load_measured
 from kft.provenance.places import load_run_pipeline, make_absolute
 from kft.runs import RunDirectory
 from kft.runs.layout import read_json
+from kft.timing import apply_measured, load_measured
 
 # Names that are listed of a change; more are counted.
 _SHOWN = 3
@@ -112,7 +112,9 @@ def check_same_as_finished(
     if all(change.startswith("data.path:") for change in changes):
         try:
             check_source(asked.data)
-            found = load_splits(asked.data, progress=progress, decode=False)
+            found = load_splits(
+                asked.data, progress=progress, output_folders=asked.output_folders, decode=False
+            )
         except DataError as error:
             raise DataError(
                 f"{run.path} is finished, but whether its data are still the same cannot be told. "

@@ -14,6 +14,7 @@ import numpy as np
 
 from kft.runs.caches import cache_folder, check_space, lock_path, make_partial_path, make_room
 from kft.runs.locks import hold_alone
+from kft.runs.storage import naming
 
 # Rows that are in memory at once while arrays are joined.
 _JOINED_ROWS = 1024
@@ -75,6 +76,7 @@ def join_mapped(parts: Sequence[np.ndarray], *, room: str, limit_bytes: int) -> 
         partial = make_partial_path(folder)
         stack.callback(shutil.rmtree, partial, ignore_errors=True)
         partial.mkdir()
+        stack.enter_context(naming(folder))
         write_blocks(partial / _JOINED, blocks, shape, parts[0].dtype.name)
         joined: np.ndarray = np.load(partial / _JOINED, mmap_mode="r", allow_pickle=False)
         # Views of the array keep it, and so the file.

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from kft.errors import ConfigError
+from kft.runs.storage import check_folder, naming
 
 
 def _temporary_sibling(path: Path) -> Path:
@@ -38,8 +39,9 @@ def atomic_file(path: Path | str) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_sibling(path)
     try:
-        yield temporary
-        _sync(temporary)
+        with naming(path):
+            yield temporary
+            _sync(temporary)
         temporary.replace(path)
         _sync(path.parent)
     finally:
@@ -58,10 +60,11 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
     temporary = _temporary_sibling(path)
     temporary.mkdir()
     try:
-        yield temporary
-        for written in temporary.rglob("*"):
-            if written.is_file():
-                _sync(written)
+        with naming(path):
+            yield temporary
+            for written in temporary.rglob("*"):
+                if written.is_file():
+                    _sync(written)
         try:
             temporary.rename(path)
         except OSError as error:
@@ -83,6 +86,7 @@ def check_picture_path(path: Path, option: str) -> None:
 
     Raises:
         ConfigError: It is no PNG file, or in no folder that exists.
+        StorageError: The folder cannot be written.
     """
     if path.suffix.lower() != ".png":
         raise ConfigError(
@@ -92,6 +96,7 @@ def check_picture_path(path: Path, option: str) -> None:
         raise ConfigError(
             f"{option}: {path} cannot be written: it is no file in a folder that exists."
         )
+    check_folder(path.absolute().parent, option)
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:

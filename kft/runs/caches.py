@@ -3,7 +3,6 @@
 <root>/<room>/<key>/            an entry; entry.json, written last, says what the rest should be
 <root>/<room>/.<key>.lock       held by the process that makes the entry
 <root>/<room>/.<key>.….partial  what it has so far; never read
-<root>/engines/<key>.json       what was measured of a model's engines
 """
 
 from __future__ import annotations
@@ -20,29 +19,48 @@ from pathlib import Path
 
 from kft.errors import ConfigError
 from kft.registry import suggest
+from kft.runs.homes import expand_home
 from kft.runs.locks import try_alone
 
 MANIFEST = "entry.json"
 # The rooms whose entries are locked while in use, and so may make room for others.
 EVICTABLE = ("features", "pixels")
-# Measurements; small, and nothing is lost where one goes.
-MEASUREMENTS = "engines"
 PARTIAL = ".partial"
+# By it backups leave a cache out, and kft one that lies in a data folder.
+# Source: the Cache Directory Tagging Specification, bford.info/cachedir.
+_TAG = "CACHEDIR.TAG"
+_TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# The cache of kft.\n"
 
 
 def cache_root() -> Path:
-    """`KFT_CACHE_DIR`, or `kft` in the user's cache folder."""
+    """`KFT_CACHE_DIR`, or `kft` in the user's cache folder.
+
+    Raises:
+        StorageError: The system knows no home folder of this user.
+    """
     given = os.environ.get("KFT_CACHE_DIR")
     if given:
-        return Path(given).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "kft"
+        return expand_home(given, "KFT_CACHE_DIR")
+    return expand_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "KFT_CACHE_DIR") / "kft"
 
 
 def cache_folder(room: str) -> Path:
     """The cache of one room, such as 'features'; made if it is not there."""
     folder = cache_root() / room
     folder.mkdir(parents=True, exist_ok=True)
+    if not is_tagged(cache_root()):
+        # Another user's cache can be read, but not tagged.
+        with suppress(OSError):
+            (cache_root() / _TAG).write_text(_TAG_TEXT, encoding="utf-8")
     return folder
+
+
+def is_tagged(folder: Path) -> bool:
+    """Whether a folder says that it is a cache of kft."""
+    try:
+        return (folder / _TAG).read_bytes() == _TAG_TEXT.encode()
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -252,7 +270,7 @@ def find_clearable(room: str | None = None, key: str | None = None) -> list[Kept
         ConfigError: There is no such room, or no such entry.
     """
     if room is None:
-        return [kept for kept in list_kept() if kept.room in (*EVICTABLE, MEASUREMENTS)]
+        return [kept for kept in list_kept() if kept.room in EVICTABLE]
     found = [kept for kept in find_kept(room) if kept.key.startswith(key or "")]
     if key is not None and not found:
         raise ConfigError(

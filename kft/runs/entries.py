@@ -16,6 +16,7 @@ from kft.runs.caches import (
     MANIFEST,
     PARTIAL,
     cache_folder,
+    cache_root,
     check_space,
     discard,
     lock_path,
@@ -24,6 +25,7 @@ from kft.runs.caches import (
     touch,
 )
 from kft.runs.locks import hold_alone, share
+from kft.runs.storage import naming
 
 FORMAT = 2
 _CHUNK_BYTES = 4_000_000
@@ -100,28 +102,29 @@ def open_or_build(
 
 def has_entry(room: str, key: str) -> bool:
     """Whether there is a whole entry of that key."""
-    return _open(cache_folder(room) / key) is not None
+    return _open(cache_root() / room / key) is not None
 
 
 def _build(folder: Path, build: Callable[[Path], Mapping[str, Any] | None], about: str) -> Entry:
     partial = make_partial_path(folder)
     partial.mkdir()
     try:
-        facts = dict(build(partial) or {})
-        files = {
-            str(file.relative_to(partial)): list(_sum_up(file))
-            for file in sorted(partial.rglob("*"))
-            if file.is_file()
-        }
-        content = {"format": FORMAT, "about": about, "facts": facts, "files": files}
-        # Nothing is synced: after a power cut the checksums tell, and the entry is made anew.
-        (partial / MANIFEST).write_text(_dump(content), encoding="utf-8")
-        # Held before it has its name: no process may evict it in between.
-        descriptor = share(partial / MANIFEST)
-        entry = Entry(folder, facts, was_cached=False, _descriptor=descriptor)
-        # There may be a damaged one. Who still reads it keeps its files.
-        discard(folder)
-        partial.rename(folder)
+        with naming(folder):
+            facts = dict(build(partial) or {})
+            files = {
+                str(file.relative_to(partial)): list(_sum_up(file))
+                for file in sorted(partial.rglob("*"))
+                if file.is_file()
+            }
+            content = {"format": FORMAT, "about": about, "facts": facts, "files": files}
+            # Nothing is synced: after a power cut the checksums tell, and the entry is made anew.
+            (partial / MANIFEST).write_text(_dump(content), encoding="utf-8")
+            # Held before it has its name: no process may evict it in between.
+            descriptor = share(partial / MANIFEST)
+            entry = Entry(folder, facts, was_cached=False, _descriptor=descriptor)
+            # There may be a damaged one. Who still reads it keeps its files.
+            discard(folder)
+            partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return entry

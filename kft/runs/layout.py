@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from kft.config.schema import NAME_PATTERN
-from kft.errors import HeldRunError, RunError
+from kft.errors import HeldRunError, RunError, StorageError
 from kft.runs.atomic import write_json
+from kft.runs.storage import find_obstacle
 
 
 class RunDirectory:
@@ -32,7 +33,7 @@ class RunDirectory:
         checkpoints/        to resume from; gone when the run is finished
         model.keras         the trained model; model.json: what its outputs mean
         train_targets.npy   for the baseline of data that is judged later
-        evaluation/<split>/ predictions.csv, metrics.json
+        evaluation/<split>/ metrics.json, predictions.csv, confusion.csv, probabilities.npz
 
     Args:
         path: The directory of the run.
@@ -82,6 +83,19 @@ class RunDirectory:
             return True
         return False
 
+    def check_writable(self) -> None:
+        """Refuse to go on where nothing can be written into the run, before work is done for it.
+
+        Raises:
+            StorageError: It says why, and what to do.
+        """
+        obstacle = find_obstacle(self.path)
+        if obstacle is not None:
+            raise StorageError(
+                f"{self.path}: nothing can be written into this run: {obstacle}. Copy it to a "
+                "folder that can be written, and name the copy: it is a run too."
+            )
+
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Keep other processes from writing into this run.
@@ -90,7 +104,9 @@ class RunDirectory:
 
         Raises:
             HeldRunError: Another process holds it; its pid is named.
+            StorageError: The directory cannot be written.
         """
+        self.check_writable()
         with (self.path / ".lock").open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

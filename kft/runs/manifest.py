@@ -18,6 +18,7 @@ def make_manifest(
     seed: int,
     deterministic: bool,
     fingerprint: str,
+    depth: dict[str, Any] | None = None,
     weights_sha256: str | None,
     backbone_source: str,
     backbone_licence: str,
@@ -30,6 +31,7 @@ def make_manifest(
         seed: Of the training.
         deterministic: Whether the seed decides the weights to the last bit.
         fingerprint: Of the data.
+        depth: How its pictures of more than 8 bits are shown; None where it has none.
         weights_sha256: Of the pretrained weights; None for random ones.
         backbone_source: Where architecture and weights come from.
         backbone_licence: Of the weights.
@@ -40,6 +42,7 @@ def make_manifest(
         "seed": seed,
         "deterministic": deterministic,
         "data_fingerprint": fingerprint,
+        "depth": depth,
         "backbone": {
             "sha256": weights_sha256,
             "source": backbone_source,

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from kft.serving.export import Export, check_export_directory, export_model
+from kft.serving.export import Export, export_model
 from kft.serving.parity import ask_export
 from kft.serving.predictor import (
     Answer,
+    ExportedModel,
     answers_from_outputs,
     find_version,
     is_export,
-    predict_files,
 )
 from kft.serving.versions import check_next_version
 
 __all__ = [
     "Answer",
     "Export",
+    "ExportedModel",
     "answers_from_outputs",
     "ask_export",
-    "check_export_directory",
     "check_next_version",
     "export_model",
     "find_version",
     "is_export",
-    "predict_files",
 ]

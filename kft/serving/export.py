@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kft.errors import ConfigError, ExportError
+from kft.errors import ExportError
 from kft.heads.base import Head
 from kft.model import compile_forward, flatten_layers
 from kft.runs.atomic import atomic_directory, write_json
+from kft.runs.storage import find_storage_failure
 from kft.serving.parity import LOW_PRECISION_TOLERANCE, TOLERANCE, check_parity
 from kft.serving.signatures import Decoder, ServedModel
 from kft.serving.versions import CARD, next_version
@@ -78,8 +78,14 @@ def export_model(
                 units=head.units,
                 tolerance=TOLERANCE if _is_float32(model) else LOW_PRECISION_TOLERANCE,
             )
-    except OSError as error:
-        raise ExportError(f"{path}: cannot be written: {error}") from error
+    except (OSError, tf.errors.OpError) as error:
+        failure = find_storage_failure(error)
+        if failure is None:
+            if isinstance(error, OSError):
+                raise ExportError(f"{path}: cannot be written: {error}") from error
+            raise
+        again = f" Then `kft export {card['run']}` exports it." if "run" in card else ""
+        raise ExportError(f"{path}: nothing is exported. {failure}{again}") from error
     finally:
         if path.parent.is_dir() and not any(path.parent.iterdir()):
             path.parent.rmdir()
@@ -91,24 +97,11 @@ def _ask_trained(
 ) -> np.ndarray:
     """The trained model's own answers, (files, outputs)."""
     pixels = tf.stack([tf.cast(decoder(tf.io.read_file(file)), tf.float32) for file in files])
-    return compile_forward(model, head.activate)(pixels).numpy()
+    answers: np.ndarray = head.restore_units(compile_forward(model, head.activate)(pixels).numpy())
+    return answers
 
 
 def _is_float32(model: keras.Model) -> bool:
     return all(
         part.compute_dtype in (None, "float32") for part in flatten_layers(model) if part.variables
     )
-
-
-def check_export_directory(directory: Path) -> None:
-    """Refuse a folder that cannot be written, before hours are spent on what goes into it.
-
-    Raises:
-        ConfigError: It, or the nearest folder above it that exists, is no writable folder.
-    """
-    existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise ConfigError(
-            f"export.directory: {existing} is no folder that can be written. Choose another, or "
-            "set export.enabled=false."
-        )

@@ -64,7 +64,7 @@ def check_parity(
         ExportError: An answer differs by more; the worst file is named.
     """
     served = ask_export(export, files)[output_name]
-    differences = (np.abs(served - expected) / np.array(units, np.float32)).max(axis=1)
+    differences = (np.abs(served - expected) / np.array(units)).max(axis=1)
     worst = int(differences.argmax())
     # Written so that a NaN fails too.
     if not differences[worst] <= tolerance or np.isnan(differences).any():

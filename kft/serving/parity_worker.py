@@ -14,16 +14,15 @@ import tensorflow as tf
 BATCH_SIZE = 8
 
 
-def main(export: str, file_list: str, output: str) -> None:
-    """Write the export's answers about the files to an npz file."""
-    serve = tf.saved_model.load(export).signatures["serving_default"]
-    files = json.loads(Path(file_list).read_text(encoding="utf-8"))
+def answer(export: str, files: list[str]) -> dict[str, np.ndarray]:
+    """What the `serving_default` signature of an export says of files, by name of the output."""
+    loaded = tf.saved_model.load(export)
+    serve = loaded.signatures["serving_default"]
     answers: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(files), BATCH_SIZE):
         encoded = [tf.io.read_file(file) for file in files[start : start + BATCH_SIZE]]
         for name, values in serve(encoded=tf.stack(encoded)).items():
             answers.setdefault(name, []).append(values.numpy())
-    assert "kft" not in sys.modules, "an export must not need kft"
     joined = {name: np.concatenate(parts) for name, parts in answers.items()}
     # Text as fixed-width Unicode: object arrays would need pickle.
     for name, values in joined.items():
@@ -31,7 +30,15 @@ def main(export: str, file_list: str, output: str) -> None:
             joined[name] = np.array(
                 [[item.decode() for item in row] for row in values.reshape(len(values), -1)]
             )
-    np.savez(output, allow_pickle=False, **joined)
+    return joined
+
+
+def main(export: str, file_list: str, output: str) -> None:
+    """Write the export's answers about the files to an npz file."""
+    files = json.loads(Path(file_list).read_text(encoding="utf-8"))
+    answers = answer(export, files)
+    assert "kft" not in sys.modules, "an export must not need kft"
+    np.savez(output, allow_pickle=False, **answers)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from kft.errors import DataError, ExportError
+from kft.figures import format_figure, format_share
+from kft.heads.base import Head
 
 # Enough to keep two cores busy, few enough that memory does not grow with the files.
 BATCH_SIZE = 32
+# A label is answered where it is more probable than not.
+LABEL_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -22,16 +27,35 @@ class Answer:
     Attributes:
         file: As it was given.
         values: Name -> probability (or number), in the order of the model.
-        has_one_class: Whether the probabilities exclude each other.
+        target_kind: 'class' where the probabilities exclude each other, 'labels' where each
+            stands for itself, 'number' where they are no probabilities.
+        deviations: Name -> standard deviation of a number in training; empty where unknown.
     """
 
     file: str
     values: dict[str, float]
-    has_one_class: bool
+    target_kind: str
+    deviations: Mapping[str, float] = field(default_factory=dict)
 
-    def best(self, count: int) -> list[tuple[str, float]]:
-        """The `count` most probable names."""
+    def best(self, count: int | None = None) -> list[tuple[str, float]]:
+        """The `count` most probable names, or all of them, the most probable first."""
         return sorted(self.values.items(), key=lambda item: -item[1])[:count]
+
+    def format(self, name: str) -> str:
+        """A probability or number as people read it: to the digits that tell answers apart."""
+        value = self.values[name]
+        if self.target_kind == "number":
+            return format_figure(value, spread=self.deviations.get(name))
+        return format_share(value)
+
+    @property
+    def chosen(self) -> list[str]:
+        """The most probable class, or the labels above one half; of numbers none."""
+        if self.target_kind == "class":
+            return [name for name, _ in self.best(1)]
+        if self.target_kind == "labels":
+            return [name for name, value in self.best() if value > LABEL_THRESHOLD]
+        return []
 
 
 def is_export(path: Path) -> bool:
@@ -47,64 +71,89 @@ def find_version(path: Path) -> Path | None:
     return max((v.parent for v in versions), key=lambda v: int(v.name), default=None)
 
 
-def predict_files(
-    export: Path, files: Sequence[str], *, paths: Sequence[str] | None = None
-) -> list[Answer]:
-    """The answers of an export, as TensorFlow Serving would give them.
+class ExportedModel:
+    """An export, asked through the signature that TensorFlow Serving calls.
 
     Args:
-        export: Of kft.
-        files: Names for the answers.
-        paths: What is read for each; by default the names.
+        export: Of kft: a SavedModel, or the folder of its versions.
 
     Raises:
-        ExportError: There is no kft export at `export`.
-        DataError: A file is missing or no picture; it is named.
+        ExportError: There is no kft export there.
     """
-    path = find_version(export)
-    if path is None:
-        raise ExportError(f"{export}: holds no saved_model.pb, nor numbered versions that do")
-    try:
-        serve = tf.saved_model.load(str(path)).signatures["serving_default"]
-        encoded = {"encoded": tf.TensorSpec((None,), tf.string, name="encoded")}
-        if serve.structured_input_signature[1] != encoded:
-            raise KeyError("encoded")
-    except (OSError, ValueError, KeyError) as error:
-        raise ExportError(f"{path}: not an export of kft: {error}") from error
-    paths = files if paths is None else paths
-    answers: list[Answer] = []
-    for start in range(0, len(files), BATCH_SIZE):
-        batch = slice(start, start + BATCH_SIZE)
-        answers.extend(_answer(serve, files[batch], paths[batch]))
-    return answers
 
+    def __init__(self, export: Path) -> None:
+        path = find_version(export)
+        if path is None:
+            raise ExportError(f"{export}: holds no saved_model.pb, nor numbered versions that do")
+        try:
+            # Kept: its variables go with it.
+            self._loaded = tf.saved_model.load(str(path))
+            self._serve = self._loaded.signatures["serving_default"]
+            encoded = {"encoded": tf.TensorSpec((None,), tf.string, name="encoded")}
+            if self._serve.structured_input_signature[1] != encoded:
+                raise KeyError("encoded")
+        except (OSError, ValueError, KeyError) as error:
+            raise ExportError(f"{path}: not an export of kft: {error}") from error
+        self._deviations = _read_deviations(path)
 
-def _answer(
-    serve: tf.types.experimental.ConcreteFunction, files: Sequence[str], paths: Sequence[str]
-) -> list[Answer]:
-    encoded = [_read(path) for path in paths]
-    try:
-        served = serve(encoded=tf.constant(encoded))
-    except tf.errors.InvalidArgumentError:
+    def answer(self, files: Sequence[str], paths: Sequence[str]) -> list[Answer]:
+        """The answers about files.
+
+        Args:
+            files: Names for the answers.
+            paths: What is read for each.
+
+        Raises:
+            DataError: A file is missing or no picture; it is named.
+        """
+        answers: list[Answer] = []
+        for start in range(0, len(files), BATCH_SIZE):
+            batch = slice(start, start + BATCH_SIZE)
+            answers.extend(self._answer(files[batch], paths[batch]))
+        return answers
+
+    def _answer(self, files: Sequence[str], paths: Sequence[str]) -> list[Answer]:
+        encoded = [_read(path) for path in paths]
+        try:
+            served = self._serve(encoded=tf.constant(encoded))
+        except tf.errors.InvalidArgumentError:
+            self._name_undecodable(files, encoded)
+            raise
+        is_number = "numbers" in served
+        values = served["numbers" if is_number else "probabilities"].numpy()
+        names = served["names" if is_number else "class_names"].numpy()
+        kind = "number" if is_number else "class" if "top_class" in served else "labels"
+        return [
+            Answer(
+                file,
+                {n.decode(): float(v) for n, v in zip(names[row], values[row], strict=True)},
+                kind,
+                self._deviations,
+            )
+            for row, file in enumerate(files)
+        ]
+
+    def _name_undecodable(self, files: Sequence[str], encoded: Sequence[bytes]) -> None:
+        """Raise for the file that a batch failed for."""
         for file, content in zip(files, encoded, strict=True):
             try:
-                serve(encoded=tf.constant([content]))
+                self._serve(encoded=tf.constant([content]))
             except tf.errors.InvalidArgumentError as error:
                 reason = str(error.message).splitlines()[0]
                 raise DataError(
                     f"{file}: no JPEG, PNG, GIF, BMP or WebP that can be decoded: {reason}"
                 ) from None
-        raise
-    values = (served["probabilities"] if "probabilities" in served else served["numbers"]).numpy()
-    names = (served["class_names"] if "class_names" in served else served["names"]).numpy()
-    return [
-        Answer(
-            file,
-            {n.decode(): float(v) for n, v in zip(names[row], values[row], strict=True)},
-            "top_class" in served,
-        )
-        for row, file in enumerate(files)
-    ]
+
+
+def _read_deviations(export: Path) -> dict[str, float]:
+    """Of the numbers that an export answers; empty of one that does not say."""
+    try:
+        card = json.loads((export / "assets.extra" / "kft.json").read_text(encoding="utf-8"))
+        head = card["head"]
+        return dict(zip(head["class_names"], head["deviations"], strict=True))
+    # Exports of classes, of others and of before have no such word.
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _read(file: str) -> bytes:
@@ -114,15 +163,22 @@ def _read(file: str) -> bytes:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from None
 
 
-def answers_from_outputs(
-    files: Sequence[str], outputs: np.ndarray, class_names: Sequence[str], target_kind: str
-) -> list[Answer]:
-    """The answers that a trained model's outputs stand for."""
+def answers_from_outputs(files: Sequence[str], outputs: np.ndarray, head: Head) -> list[Answer]:
+    """The answers that a trained model's outputs stand for.
+
+    Args:
+        files: Name of each picture.
+        outputs: What the head's `activate` gave for each (files, outputs).
+        head: What the outputs mean.
+    """
+    names = head.class_names
+    deviations = dict(zip(names, head.units, strict=True)) if head.target_kind == "number" else {}
     return [
         Answer(
             file,
-            {name: float(v) for name, v in zip(class_names, row, strict=True)},
-            target_kind == "class",
+            {name: float(value) for name, value in zip(names, row, strict=True)},
+            head.target_kind,
+            deviations,
         )
-        for file, row in zip(files, outputs, strict=True)
+        for file, row in zip(files, head.restore_units(outputs), strict=True)
     ]

@@ -19,7 +19,9 @@ class ServedModel:
 
     Each is a tf.function with named outputs. `serving_default` and
     `features` take encoded JPEG, PNG, GIF, BMP or WebP bytes (batch,); `pixels`
-    takes float32 pixels (batch, height, width, 3) in [0, 255].
+    takes float32 pixels (batch, height, width, 3) in [0, 255]. Numbers are
+    float64; as LiteRT computes none, a model of numbers has `standardised` too,
+    pixels to float32 numbers in training deviations from the training mean.
 
     Args:
         model: Pixels -> logits.
@@ -54,7 +56,7 @@ class ServedModel:
         pixels = tf.TensorSpec((None, *self._model.input_shape[1:]), tf.float32, name="pixels")
         # Traced once, for all signatures that call them; so they are in the file once, too.
         decode, compute = _trace(self._decode, encoded), _trace(self._compute, pixels)
-        return {
+        signatures = {
             "serving_default": _trace(
                 lambda given: self._answer(compute(decode(given))[1]), encoded
             ),
@@ -63,6 +65,11 @@ class ServedModel:
                 lambda given: {"feature_vector": compute(decode(given))[0]}, encoded
             ),
         }
+        if self._head.target_kind == "number":
+            signatures["standardised"] = _trace(
+                lambda given: {"standardised": compute(given)[1]}, pixels
+            )
+        return signatures
 
     def _decode(self, encoded: tf.Tensor) -> tf.Tensor:
         height, width, channels = self._model.input_shape[1:]
@@ -74,7 +81,7 @@ class ServedModel:
         return tf.cast(pixels, tf.float32)
 
     def _compute(self, pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Feature vectors, and probabilities or numbers."""
+        """Feature vectors, and float32 probabilities or standardised numbers."""
         features, logits = self._both(pixels, training=False)
         return tf.cast(features, tf.float32), tf.cast(self._head.activate(logits), tf.float32)
 
@@ -83,7 +90,7 @@ class ServedModel:
         class_names = tf.constant(self._head.class_names)
         names = tf.tile(class_names[tf.newaxis], [batch, 1])
         if self._head.target_kind == "number":
-            return {"numbers": outputs, "names": names}
+            return {"numbers": self._head.restore_units(outputs), "names": names}
         answers = {"probabilities": outputs, "class_names": names}
         if self._head.target_kind == "class":
             answers["top_class"] = tf.gather(class_names, tf.argmax(outputs, axis=-1))

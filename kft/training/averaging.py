@@ -120,7 +120,7 @@ class Judge:
     """Judges a model with whatever weights it holds when called; its graph is traced once.
 
     Args:
-        answers: Inputs -> probabilities or numbers, of the whole model or of the
+        answers: Inputs -> probabilities or standardised numbers, of the whole model or of the
             part after a cut. Low-rank factors stay in it while it is used.
         head: What the outputs mean.
         batches: (inputs, targets) of validation, in order.
@@ -140,7 +140,7 @@ class Judge:
         return self.score(*self.answer())
 
     def answer(self) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities or numbers (examples, outputs) of the present weights, and the targets."""
+        """Outputs (examples, outputs) of the present weights, and the standardised targets."""
         answered = [(self._answers(inputs).numpy(), t.numpy()) for inputs, t in self._batches]
         outputs, targets = zip(*answered, strict=True)
         return self._workers.copy(np.concatenate(outputs)), np.concatenate(targets)
@@ -148,7 +148,7 @@ class Judge:
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> Judged:
         """Loss and accuracy of outputs against targets."""
         kind = self._head.target_kind
-        losses = example_losses(outputs, targets, kind, units=self._head.units)
+        losses = example_losses(outputs, targets, kind)
         accuracy = None
         if kind == "class":
             accuracy = float(np.mean(outputs.argmax(axis=1) == targets))

@@ -328,12 +328,10 @@ class _Choice:
 
     def _compare(self, compiled: CompiledPhase) -> tuple[Comparison, Judged]:
         """The present weights beside those that the phase began with, on validation."""
-        judge, head = self._judge_of(compiled), self._head
+        judge = self._judge_of(compiled)
         outputs, targets = judge.answer()
         assert self._start_outputs is not None
-        comparison = compare(
-            self._start_outputs, outputs, targets, head.target_kind, units=head.units
-        )
+        comparison = compare(self._start_outputs, outputs, targets, self._head.target_kind)
         return comparison, judge.score(outputs, targets)
 
     @property

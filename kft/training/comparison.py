@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,8 +88,6 @@ def compare(
     after_outputs: np.ndarray,
     targets: np.ndarray,
     target_kind: str,
-    *,
-    units: Sequence[float] = (1.0,),
 ) -> Comparison:
     """How much better the second outputs are than the first, on the same examples.
 
@@ -101,19 +98,19 @@ def compare(
     model better in about one of 40 comparisons of equal ones.
 
     Args:
-        before_outputs: Probabilities or numbers (examples, outputs) of the first model.
+        before_outputs: Probabilities or standardised numbers (examples, outputs) of the first
+            model.
         after_outputs: Of the second, for the same examples.
-        targets: As `Examples.targets`.
+        targets: As `Head.standardise` gives them.
         target_kind: 'class', 'labels' or 'number'.
-        units: Of each number, as `Head.units`.
 
     Source: Newcombe, Improved confidence intervals for the difference between
     binomial proportions based on paired data, Statistics in Medicine 17
     (1998), 2635-2650, for accuracies; Student's t of paired differences for
     losses.
     """
-    falls = example_losses(before_outputs, targets, target_kind, units=units) - example_losses(
-        after_outputs, targets, target_kind, units=units
+    falls = example_losses(before_outputs, targets, target_kind) - example_losses(
+        after_outputs, targets, target_kind
     )
     loss = paired_mean(falls)
     is_fall = loss.low > 0 and loss.gain >= LEAST_FALL
@@ -126,27 +123,21 @@ def compare(
     return Comparison(accuracy, loss, len(targets), is_better)
 
 
-def example_losses(
-    outputs: np.ndarray,
-    targets: np.ndarray,
-    target_kind: str,
-    *,
-    units: Sequence[float] = (1.0,),
-) -> np.ndarray:
+def example_losses(outputs: np.ndarray, targets: np.ndarray, target_kind: str) -> np.ndarray:
     """Loss of each example, float64 (examples,), without what a pipeline adds in training.
 
     Cross-entropy for classes, binary cross-entropy averaged over the labels,
-    squared error in `units` averaged over the numbers.
+    squared error averaged over the numbers, which have no unit: standardised, they can be
+    averaged.
 
     Args:
-        outputs: Probabilities or numbers (examples, outputs).
-        targets: As `Examples.targets`.
+        outputs: Probabilities or standardised numbers (examples, outputs).
+        targets: As `Head.standardise` gives them.
         target_kind: 'class', 'labels' or 'number'.
-        units: Of each number, as `Head.units`.
     """
     values = np.asarray(outputs, np.float64)
     if target_kind == "number":
-        return np.mean(((values - targets) / np.asarray(units)) ** 2, axis=1)
+        return np.mean((values - targets) ** 2, axis=1)
     if target_kind == "class":
         likely = values[np.arange(len(values)), targets]
         return -np.log(np.maximum(likely, _LEAST_PROBABILITY))

@@ -25,14 +25,12 @@ from kft.data.input.shares import WHOLE, Share
 from kft.features import (
     Cut,
     Forward,
-    Judge,
     Stored,
     Together,
     find_cut,
     limit_bytes,
     load_or_extract,
 )
-from kft.linear import cross_validate
 from kft.model import Assembled
 from kft.runs.arrays import join_mapped
 from kft.strategies import Phase
@@ -40,9 +38,6 @@ from kft.training.frozen import count_views, find_stored_cut
 from kft.training.phase_input import PhaseInput, Validation
 from kft.training.progress import Display
 from kft.workers import ALONE, Workers
-
-# What a judge of less exact numbers looks at; more tell half a point of accuracy no better.
-NUM_JUDGED = 512
 
 
 class InputMaker:
@@ -78,7 +73,7 @@ class InputMaker:
         self._share = share
         self._workers = workers
         self._assembled = assembled
-        self._splits = splits
+        self._splits = splits.map_targets(assembled.head.standardise)
         self._decoder = decoder
         self._data = data
         self._features = features
@@ -86,7 +81,7 @@ class InputMaker:
         self._display = display
         self._service: DataService | None = None
         if data.service is not None:
-            self._service = DataService(data.service, megabytes=data.cache_megabytes)
+            self._service = DataService(data.service)
         self._caches: dict[SplitName, ExampleCache | None] = {}
         # Entries whose memory maps were handed out, and those that this run computed.
         self._held: list[Stored] = []
@@ -188,7 +183,6 @@ class InputMaker:
             self._decoder,
             batch_size=self._training.batch_size,
             cache=self._pixel_cache(split),
-            service=self._service,
         )
 
     def _validation(self, phase: Phase, cache: ExampleCache | None) -> Validation | None:
@@ -201,7 +195,6 @@ class InputMaker:
                 self._decoder,
                 batch_size=batch_size,
                 cache=cache,
-                service=self._service if cache is None else None,
                 share=share,
             )
             for share in (WHOLE, self._share)
@@ -254,6 +247,8 @@ class InputMaker:
         preset = phase.augmentation if is_learnt else "none"
         num_views = count_views(phase, self._features) if is_learnt else 1
         augmentation = make_augmentation(preset)
+        if self._service is not None and like is None:
+            self._display.stage("  data.service makes no features: this run reads their pictures")
 
         def make_batches(view: int, chosen: np.ndarray | None = None) -> tf.data.Dataset:
             return make_view_dataset(
@@ -265,7 +260,6 @@ class InputMaker:
                 cache=self._pixel_cache(split),
                 augmentation=augmentation,
                 seed=self._training.seed,
-                service=self._service,
             )
 
         is_shared = self._workers.count > 1
@@ -279,49 +273,21 @@ class InputMaker:
                 num_examples=len(examples),
                 num_views=num_views,
                 config=self._features,
-                judge=self._judge() if like is None else None,
                 like=like,
                 progress=advance,
                 on_wait=lambda: self._display.stage("  another process is computing them; waiting"),
                 together=together,
             )
-            note = f"by {stored.engine}"
+            refused = stored.selected.refused
+            note = f"by {stored.engine}" + (f"; {refused}" if refused else "")
             if stored.was_cached:
                 is_own = stored.path in self._computed
                 note = "stored by this run" if is_own else "stored by an earlier run"
             self._computed.add(stored.path)
-            self._parts = stored.chosen.forward, cut.suffix
+            self._parts = stored.selected.forward, cut.suffix
             done = num_views * len(examples)
             advance(done, note=f"({note})")
         return stored
-
-    def _judge(self) -> Judge | None:
-        """What less exact numbers cost: the accuracy of a probe on them; None for numbers."""
-        kind = self._splits.target_kind
-        if kind == "number":
-            return None
-        examples = self._splits.train
-        spread = np.linspace(0, len(examples) - 1, min(NUM_JUDGED, len(examples))).astype(int)
-        judged = np.unique(spread)
-        targets = examples.targets[judged]
-        if kind == "class":
-            targets = np.eye(len(self._splits.class_names), dtype=np.float32)[targets]
-
-        def read() -> tf.data.Dataset:
-            return make_view_dataset(
-                examples,
-                self._decoder,
-                view=0,
-                batch_size=self._training.batch_size,
-                chosen=judged,
-                cache=self._pixel_cache("train"),
-                service=self._service,
-            )
-
-        def score(vectors: np.ndarray) -> float:
-            return cross_validate(vectors, targets, kind).score
-
-        return Judge(read, len(judged), score)
 
     def _batches(
         self, phase: Phase, cache: Cache | None, augmentation: Augmentation | None
@@ -356,7 +322,9 @@ class InputMaker:
 
     def _pixel_cache(self, split: SplitName) -> ExampleCache | None:
         examples = self._splits.get(split)
-        if self._is_streamed or self._service is not None or not len(examples):
+        # What data workers decode, this process need not keep.
+        is_served = split == "train" and self._service is not None
+        if self._is_streamed or is_served or not len(examples):
             return None
         if split not in self._caches:
             share = len(examples) / sum(len(self._splits.get(name)) for name in SPLIT_NAMES)
@@ -381,7 +349,7 @@ class InputMaker:
         """Digest of what decides the pixels of these examples, in this order."""
         # What a preset draws may change with kft.
         drawn = "" if preset == "none" else f"{preset} {self._training.seed} {__version__}"
-        decoded = describe_decoding(self._decoder)
+        decoded = describe_decoding(self._decoder, self._data)
         digest = hashlib.sha256(f"{self._splits.fingerprint}\n{decoded}\n{drawn}\n".encode())
         for example_id in examples.ids:
             digest.update(f"{example_id}\n".encode())

@@ -27,10 +27,7 @@ def check_movement(
         if block.name in phase.trainable:
             may_move = blocks.movable(block.name, batch_norm=phase.batch_norm)
         if moved - may_move:
-            raise TrainingError(
-                f"phase {phase.name!r}: {len(moved - may_move)} variables moved that it keeps "
-                f"frozen, among them {sorted(moved - may_move)[0]!r} of block {block.name!r}."
-            )
+            raise TrainingError(_describe_moved(phase, block.name, sorted(moved - may_move)))
         # An optimum may be where the head began.
         if may_move and not moved and phase.method == "fit":
             raise TrainingError(
@@ -40,3 +37,14 @@ def check_movement(
             )
         unmoved.extend(sorted(may_move - moved))
     return tuple(unmoved)
+
+
+def _describe_moved(phase: Phase, block: str, moved: list[str]) -> str:
+    found = f"variable {moved[0]!r}"
+    if len(moved) > 1:
+        found = f"{len(moved)} variables, among them {moved[0]!r},"
+    return (
+        f"phase {phase.name!r}: {found} of block {block!r} moved, although the phase keeps the "
+        "block frozen. A layer writes there whenever it is called, as one that draws at random "
+        "writes its seed. Save the backbone without that layer."
+    )

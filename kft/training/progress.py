@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from kft.printing import printable_lines
+
 # A log file wants few lines; a line each 10 s tells that the run is alive.
 PLAIN_INTERVAL_SECONDS = 10.0
 
@@ -26,7 +28,8 @@ class Display:
 
     def stage(self, text: str) -> None:
         """One line about what begins or what was found."""
-        self.console.print(text, markup=False)
+        # Names of files are text, ":cat:" in them too.
+        self.console.print(printable_lines(text), markup=False, emoji=False)
 
     @contextmanager
     def track(self, label: str, total: int = 0) -> Iterator[Callable[..., None]]:

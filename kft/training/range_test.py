@@ -63,6 +63,15 @@ class RangeTest:
             "smoothed": [float(loss) for loss in self.smoothed],
         }
 
+    def points(self) -> list[dict[str, Any]]:
+        """A record a step of the curve, as JSON values."""
+        curve = self.describe()
+        names = {"rate": "rates", "loss": "losses", "smoothed_loss": "smoothed"}
+        return [
+            {"step": step, **{name: curve[whole][step] for name, whole in names.items()}}
+            for step in range(len(self.rates))
+        ]
+
 
 class ExponentialRise(keras.optimizers.schedules.LearningRateSchedule):
     """A rate that grows by one factor from step to step.

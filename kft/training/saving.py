@@ -29,16 +29,25 @@ class Trained:
         head: What the logits mean.
         decoder: Encoded bytes -> pixels.
         pipeline: As it was run.
+        depth: Bits of the pictures of more than 8 that it was trained on; None where there were
+            none.
     """
 
     model: keras.Model
     head: Head
     decoder: Decoder
     pipeline: Pipeline
+    depth: int | None = None
 
 
-def make_card(assembled: Assembled, pipeline: Pipeline) -> dict[str, Any]:
-    """What a reader of the weights alone would not know, as JSON values."""
+def make_card(assembled: Assembled, pipeline: Pipeline, depth: int | None = None) -> dict[str, Any]:
+    """What a reader of the weights alone would not know, as JSON values.
+
+    Args:
+        assembled: The model.
+        pipeline: As it was run.
+        depth: Bits of the pictures of more than 8 of its data set; None where there were none.
+    """
     spec = assembled.backbone.input_spec
     return {
         "format": 1,
@@ -52,6 +61,8 @@ def make_card(assembled: Assembled, pipeline: Pipeline) -> dict[str, Any]:
             "scaling": spec.scaling,
             "resize": pipeline.data.resize,
             "background": pipeline.data.background,
+            "depth": depth,
+            "depth_is_set": pipeline.data.depth != "auto",
         },
         "backbone": {
             "name": assembled.backbone.name,
@@ -62,13 +73,15 @@ def make_card(assembled: Assembled, pipeline: Pipeline) -> dict[str, Any]:
     }
 
 
-def save_trained(run: RunDirectory, assembled: Assembled, pipeline: Pipeline) -> None:
-    """Write model.keras and model.json."""
+def save_trained(
+    run: RunDirectory, assembled: Assembled, pipeline: Pipeline, depth: int | None = None
+) -> None:
+    """Write model.keras and model.json; the arguments are those of `make_card`."""
     # A model without compile state: what trained it is in pipeline.yaml and phases/.
     bare = keras.Model(assembled.model.input, assembled.model.output, name="kft")
     with atomic_file(run.model) as temporary:
         bare.save(temporary)
-    write_json(run.model_card, make_card(assembled, pipeline))
+    write_json(run.model_card, make_card(assembled, pipeline, depth))
 
 
 def load_trained(run: RunDirectory) -> Trained:
@@ -86,10 +99,11 @@ def load_trained(run: RunDirectory) -> Trained:
         raise RunError(f"{run.model}: cannot be loaded: {error}") from error
     try:
         spec = InputSpec(*(card["input"][k] for k in ("height", "width", "channels", "scaling")))
+        depth = card["input"].get("depth")
         head = restore_head(card["head"])
         text = run.pipeline.read_text(encoding="utf-8")
     except (KeyError, TypeError, OSError) as error:
         raise RunError(f"{run.path}: model.json or pipeline.yaml is damaged: {error!r}") from error
     pipeline = validate_pipeline(parse_yaml(text, str(run.pipeline)), str(run.pipeline))
-    decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data)
-    return Trained(model, head, decoder, pipeline)
+    decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data, depth)
+    return Trained(model, head, decoder, pipeline, depth)

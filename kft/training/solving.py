@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from kft.config import TrainingConfig
+from kft.figures import format_figure, format_share
 from kft.heads.base import LOGITS, Head
-from kft.heads.regression import RegressionHead
-from kft.linear import Solution, solve_linear
+from kft.linear import Attempt, Solution, solve_linear
 from kft.model import Assembled
 from kft.objectives import make_supervised
 from kft.runs.atomic import write_json
@@ -43,7 +44,7 @@ def solve_phase(
         config: The pipeline's `training` section: what the loss is made of.
         find_vectors: Gives the feature vectors (examples, features) of what
             the phase learns from, once the flags are set.
-        learnt_targets: Of these examples.
+        learnt_targets: Of these examples, as `Head.standardise` gives them.
         folder: Where phase.json goes.
         display: Shows the progress.
         title: Of the phase.
@@ -60,6 +61,13 @@ def solve_phase(
     targets, weights, offsets = _state_problem(head, config, learnt_targets)
     vectors = find_vectors(phase)
     with display.track(f"{title}, solved") as advance:
+        tried = itertools.count(1)
+
+        def tell(attempt: Attempt) -> None:
+            """A line for each penalty: of many classes, each takes its time."""
+            loss = f"cross-validated loss {format_figure(attempt.loss)}"
+            advance(next(tried), note=f"(penalty {format_figure(attempt.penalty)}, {loss})")
+
         solution = solve_linear(
             vectors,
             targets,
@@ -67,8 +75,13 @@ def solve_phase(
             weights=weights,
             offsets=offsets,
             seed=config.seed,
+            told=tell,
         )
-        advance(1, note=f"({_say(solution, head, len(vectors))})")
+        advance(
+            len(solution.path),
+            total=len(solution.path),
+            note=f"({_say(solution, head, len(vectors))})",
+        )
     layer = assembled.model.get_layer(LOGITS)
     layer.kernel.assign(workers.copy(np.asarray(solution.kernel, np.float32)))
     layer.bias.assign(workers.copy(np.asarray(solution.bias, np.float32)))
@@ -89,8 +102,8 @@ def _state_problem(
     head: Head, config: TrainingConfig, learnt_targets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
     """Dense targets, weights of the examples, offsets of the logits: the loss of training."""
-    if isinstance(head, RegressionHead):
-        return head.standardise(learnt_targets), None, None
+    if head.target_kind == "number":
+        return learnt_targets, None, None
     terms = make_supervised(head, config, learnt_targets).loss.terms
     smoothing = terms.label_smoothing
     if head.target_kind == "labels":
@@ -113,18 +126,20 @@ def _smooth(dense: np.ndarray, smoothing: float, num_answers: int) -> np.ndarray
 
 
 def _say(solution: Solution, head: Head, num_examples: int) -> str:
-    name = "error" if head.target_kind == "number" else "accuracy"
-    count = solution.num_cross_validated
+    count, num_judged = solution.num_cross_validated, solution.num_judged
+    how = "cross-validated" if num_judged == count else f"on {num_judged} held out for it,"
     where = f" on {count} of {num_examples}" if count < num_examples else ""
-    return (
-        f"penalty {solution.penalty:.3g}, cross-validated {name}{where} {solution.best.score:.3f}"
-    )
+    score = f"accuracy{where} {format_share(solution.best.score)}"
+    if head.target_kind == "number":
+        score = f"error{where} {format_figure(solution.best.score)} deviations"
+    return f"penalty {solution.penalty:.3g}, {how} {score}"
 
 
 def _describe(solution: Solution) -> dict[str, Any]:
     return {
         "penalty": solution.penalty,
         "num_cross_validated": solution.num_cross_validated,
+        "num_judged": solution.num_judged,
         "path": [
             {"penalty": attempt.penalty, "loss": attempt.loss, "score": attempt.score}
             for attempt in solution.path

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from kft.workflow.export_stage import choose_parity_files, describe_export
-from kft.workflow.plan import Plan, describe_data, make_plan
+from kft.workflow.plan import Plan, check_settings, describe_data, make_plan
 from kft.workflow.running import resume, train
 from kft.workflow.stages import Finished
 
 __all__ = [
     "Finished",
     "Plan",
+    "check_settings",
     "choose_parity_files",
     "describe_data",
     "describe_export",

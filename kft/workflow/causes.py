@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,7 @@ def describe_causes(plan: Plan) -> dict[str, Any]:
         seed=training.seed,
         deterministic=training.deterministic,
         fingerprint=plan.splits.fingerprint,
+        depth=None if plan.splits.depth is None else asdict(plan.splits.depth),
         weights_sha256=backbone.sha256,
         backbone_source=backbone.source,
         backbone_licence=backbone.licence,
@@ -62,7 +64,7 @@ def check_of_one_mind(workers: Workers, own: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"worker {workers.number} is not about to do what the chief, worker 0, is:\n"
             f"{describe_changes(differences)}\n"
-            "Give all workers the same command, data and packages. What `kft measure` chose for "
+            "Give all workers the same command, data and packages. What `kft benchmark` chose for "
             "a machine can be written into the pipeline."
         )
     if counts.any():

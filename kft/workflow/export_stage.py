@@ -51,7 +51,7 @@ def export_planned(plan: Plan, run: RunDirectory, path: Path, display: Display) 
     pipeline = plan.pipeline
     directory = Path(pipeline.export.directory)
     files = choose_parity_files(plan.splits, pipeline.export.parity_examples)
-    card = make_card(plan.assembled, pipeline) | describe_export(
+    card = make_card(plan.assembled, pipeline, plan.splits.depth_bits) | describe_export(
         run,
         describe_data_set(pipeline, plan.splits.fingerprint),
         pictures="of the run's data",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,16 +21,17 @@ from kft.data.loading import check_source
 from kft.data.refusing import list_bad
 from kft.errors import ConfigError
 from kft.heads import make_head
+from kft.heads.base import Head
 from kft.machine import set_threads
-from kft.measuring import apply_measured, load_measured
 from kft.model import Assembled, assemble
 from kft.objectives import make_supervised
-from kft.serving import check_export_directory
+from kft.runs.storage import check_cache, check_folder
 from kft.strategies import Phase, Setting, find_traits, plan_phases
 from kft.strategies.automatic import refits
 from kft.strategies.checks import check_strategy, is_solvable
 from kft.strategies.targets import check_targets, may_mix
 from kft.strategies.traits import BlockTraits
+from kft.timing import apply_measured, load_measured
 from kft.training import (
     Display,
     check_batch_size,
@@ -61,6 +63,7 @@ class Plan:
         decoder: Encoded bytes -> pixels.
         distribution: Whose scope the model was made in.
         workers: The processes that train together.
+        traits: Of the backbone's blocks.
     """
 
     pipeline: Pipeline
@@ -70,6 +73,7 @@ class Plan:
     decoder: Decoder
     distribution: tf.distribute.Strategy
     workers: Workers
+    traits: tuple[BlockTraits, ...]
 
     @property
     def refits(self) -> bool:
@@ -99,9 +103,16 @@ def make_plan(
         KftError: Anything that would stop the run before its first step.
     """
     check_source(pipeline.data)
+    check_cache()
     if pipeline.export.enabled:
-        check_export_directory(Path(pipeline.export.directory))
+        check_folder(Path(pipeline.export.directory), "export.directory")
     if pipeline.data.service is not None:
+        if cluster is not None:
+            raise ConfigError(
+                "data.service: over several workers the parts of one step must be of one batch, "
+                "but a tf.data service promises each worker no order. Use one worker, or remove "
+                "data.service."
+            )
         DataService(pipeline.data.service).check()
     found = load_measured(pipeline)
     measured = apply_measured(pipeline, found)
@@ -122,26 +133,58 @@ def make_plan(
         traits = find_traits(backbone)
         _check_before_data(pipeline, backbone, traits)
         with display.track("Checking every picture") as advance:
-            splits = load_splits(pipeline.data, progress=advance, decode=is_thorough)
+            splits = load_splits(
+                pipeline.data,
+                progress=advance,
+                output_folders=pipeline.output_folders,
+                decode=is_thorough,
+            )
         check_of_one_mind(workers, {"data": splits.fingerprint, "weights": backbone.sha256})
-        head = make_head(
-            pipeline.head, splits.target_kind, splits.class_names, splits.train.targets
-        )
+        head = _make_head(pipeline, splits)
         check_export(pipeline, head, splits)
-        check_targets(
-            training,
-            splits.target_kind,
-            splits.class_names,
-            num_validation=len(splits.validation),
-        )
-        # Told now rather than by the first phase: classes that cannot be weighed.
-        make_supervised(head, training, splits.train.targets)
         assembled = assemble(backbone, head)
     phases = plan_phases(_make_setting(pipeline, assembled, splits, traits))
     _check_phases(phases, pipeline, assembled, splits, workers=workers, replicas=replicas)
     spec = backbone.input_spec
-    decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data)
-    return Plan(pipeline, splits, assembled, phases, decoder, distribution, workers)
+    decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data, splits.depth_bits)
+    return Plan(pipeline, splits, assembled, phases, decoder, distribution, workers, traits)
+
+
+def check_settings(pipeline: Pipeline, plan: Plan, varied: Collection[str]) -> None:
+    """Refuse what a plan of other settings would refuse, without reading data or weights again.
+
+    What would have to be read or computed for that is left to the plan itself.
+
+    Args:
+        pipeline: As planned, but for the settings in `varied`.
+        plan: Of the pipeline that it was made from.
+        varied: Paths of settings.
+
+    Raises:
+        ConfigError: With the reason.
+    """
+    sections = {path.partition(".")[0] for path in varied}
+    check_batch_size(count_replicas(plan.distribution), pipeline.training.batch_size)
+    if "backbone" in sections:
+        return
+    _check_before_data(pipeline, plan.assembled.backbone, plan.traits)
+    if "data" not in sections:
+        _make_head(pipeline, plan.splits)
+
+
+def _make_head(pipeline: Pipeline, splits: Splits) -> Head:
+    """The head for the targets of the data, once the settings are known to go with them."""
+    training = pipeline.training
+    head = make_head(pipeline.head, splits.target_kind, splits.class_names, splits.train.targets)
+    check_targets(
+        training,
+        splits.target_kind,
+        splits.class_names,
+        num_validation=len(splits.validation),
+    )
+    # Told now rather than by the first phase: classes that cannot be weighed.
+    make_supervised(head, training, splits.train.targets)
+    return head
 
 
 def _set_process(pipeline: Pipeline, display: Display) -> None:
@@ -267,14 +310,17 @@ def describe_data(splits: Splits) -> list[str]:
         f"Split: {splits.origin}",
     ]
     lines.append(_add_up(splits))
+    if splits.depth is not None:
+        lines.append(f"Depth: {splits.depth.origin}")
     for title, counts_by_word in (
         ("Ignored", splits.ignored),
         ("Repaired", splits.repaired),
         ("Noticed", splits.noticed),
     ):
         if counts_by_word:
-            words = ", ".join(f"{count} {word}" for word, count in sorted(counts_by_word.items()))
-            lines.append(f"{title}: {words}")
+            counted = sorted(counts_by_word.items())
+            lines.append(f"{title}: {'; '.join(f'{word}: {count}' for word, count in counted)}")
+    lines += [f"Note: {note}" for note in splits.notes]
     if splits.quarantined:
         lines += ["Quarantined:", *list_bad(splits.quarantined).splitlines()]
     return lines

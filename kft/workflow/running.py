@@ -21,6 +21,7 @@ from kft.runs import (
 from kft.runs.atomic import write_json, write_text
 from kft.runs.checkpoints import Checkpoints
 from kft.runs.layout import check_run_id, read_json
+from kft.runs.storage import check_folder
 from kft.training import Display
 from kft.workers import Cluster, Workers
 from kft.workflow.causes import describe_causes
@@ -63,7 +64,7 @@ def train(
         check_run_is_new(*where, run_id)
     if run_id is not None:
         check_run_id(run_id)
-    plan = make_plan(pipeline, display, cluster=cluster)
+    plan = _make_plan(pipeline, display, cluster)
 
     def open_place() -> tuple[str, bool]:
         begun = find_begun(*where, run_id) if or_resume and run_id is not None else None
@@ -112,8 +113,14 @@ def resume(
     run = RunDirectory(path)
     pipeline = load_run_pipeline(run, overrides, data=data)
     check_run_data(run, pipeline)
-    plan = make_plan(pipeline, display, cluster=cluster)
+    plan = _make_plan(pipeline, display, cluster)
     return _go_on(Path(path), plan, display, _ALL_JUDGED, accept_changes=accept_changes, data=data)
+
+
+def _make_plan(pipeline: Pipeline, display: Display, cluster: Cluster | None) -> Plan:
+    if cluster is None or cluster.is_chief:
+        check_folder(Path(pipeline.runs_directory), "runs_directory")
+    return make_plan(pipeline, display, cluster=cluster)
 
 
 def _go_on(

@@ -11,12 +11,13 @@ from kft.backbones import save_backbone
 from kft.config import dump_pipeline
 from kft.data import SplitName, write_quarantine_csv, write_splits_csv
 from kft.data.input.service import ServiceError
-from kft.errors import LostWorkerError
+from kft.errors import KftError, LostWorkerError, StorageError
 from kft.evaluation import Evaluation, Predictor, evaluate, headline
 from kft.features import Forward
 from kft.runs import RunDirectory
 from kft.runs.atomic import write_array, write_json, write_text
 from kft.runs.checkpoints import Checkpoints
+from kft.runs.storage import find_storage_failure
 from kft.serving import Export
 from kft.training import (
     Display,
@@ -114,6 +115,9 @@ class Work:
                 error.args = (f"{error}; {how_to_go_on}",)
             if isinstance(error, ServiceError):
                 error.args = (f"{error} Then {how_to_go_on}.",)
+            failure = None if isinstance(error, KftError) else find_storage_failure(error)
+            if failure is not None:
+                raise StorageError(f"{failure} Then {how_to_go_on}.") from error
             raise
         evaluation = finished.evaluation
         holdout = headline(evaluation.figures) if evaluation else None
@@ -183,7 +187,7 @@ class Work:
             fitted = self._fit_phases(inputs, answers, recorder, found)
             if not plan.workers.is_chief:
                 return Finished(self.run, fitted, {}, None, None)
-            save_trained(self.run, plan.assembled, pipeline)
+            save_trained(self.run, plan.assembled, pipeline, plan.splits.depth_bits)
             evaluations = self._judge(inputs, answers)
         backbone = None
         if self.keep_backbone:

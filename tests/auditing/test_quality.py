@@ -31,3 +31,26 @@ def test_each_kind_holds_below_its_threshold_only(make_pictures, kind, bad, good
 def test_a_picture_is_told_of_once(make_pictures):
     black = {"brightness": 0.0, "contrast": 0.0, "sharpness": 0.0}
     assert [finding.kind for finding in find_poor(make_pictures(changes={1: black}))] == ["blank"]
+
+
+DIM = {"brightness": 6.0, "contrast": 2.0, "sharpness": 4.0, "dimming": 1 / 16}
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        (DIM, "dimmed"),
+        (DIM | {"contrast": 9.0}, "dimmed"),
+        (DIM | {"brightness": 0.1, "contrast": 0.1}, "blank"),
+        (DIM | {"brightness": 0.5, "contrast": 9.0, "sharpness": 40.0}, "dark"),
+        (DIM | {"dimming": 1.0}, "blank"),
+    ],
+)
+def test_nobody_is_told_to_remove_what_the_depth_of_the_data_set_darkened(
+    make_pictures, changes, kind
+):
+    (finding,) = find_poor(make_pictures(changes={3: changes}))
+    assert finding.kind == kind
+    if kind == "dimmed":
+        assert "Remove" not in finding.sentence and "data.depth" in finding.sentence
+        assert finding.files[0].note == "mean 6.0, by its own bits 96.0"

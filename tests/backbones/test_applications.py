@@ -72,17 +72,17 @@ def test_mobilenets_look_for_their_exact_size_first_and_for_224_second():
     assert names == ["mobilenet_1_0_224_tf_no_top.h5"]
 
 
-def slow_where_large(name):
-    """Keras builds the whole model before it asks for weights."""
-    large = ("large", "base", "101", "152", "169", "201", "_b4", "_b5", "_b6", "_b7", "v2_l")
-    large += ("v2_m", "v2_s", "convnext_small", "inception_resnet")
-    marks = [pytest.mark.slow] if any(part in name for part in large) else []
+def full_where_large(name):
+    """Keras builds the whole model before it asks for weights; siblings are the same code."""
+    large = ("large", "base", "101", "152", "169", "201", "v2_l", "v2_m", "v2_s", "vgg19")
+    large += (*(f"_b{number}" for number in range(1, 8)), "convnext_small", "inception_resnet")
+    marks = [pytest.mark.full] if any(part in name for part in large) else []
     return pytest.param(name, marks=marks)
 
 
 @pytest.mark.parametrize(
     "name",
-    [slow_where_large(name) for name in sorted({*ARCHITECTURES} - {"mobilenet", "mobilenet_v2"})],
+    [full_where_large(name) for name in sorted({*ARCHITECTURES} - {"mobilenet", "mobilenet_v2"})],
 )
 def test_keras_itself_would_ask_for_the_same_file_of_the_same_digest(name, monkeypatch):
     """Keras's own constructor, stopped where it would download."""

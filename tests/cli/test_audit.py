@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from kft.cli.audit_output import printable
 from kft.cli.main import main
+from kft.printing import printable
 
 SMALL = ("backbone.name=small_cnn", "backbone.weights=random", "backbone.input_size=32")
 ROOT = Path(__file__).parents[2]
@@ -85,7 +85,8 @@ def test_strict_fails_where_there_is_more_than_notes(photos):
 def test_what_cannot_train_is_told_as_training_would(photos):
     for path in sorted((photos / "owl").iterdir())[2:]:
         path.unlink()
-    found = find(run("photos", "--no-labels", "--json"))
+    assert "cannot_train" not in find(run("photos", "--no-labels", "--json"))
+    found = find(run("photos", "data.split.rare=refuse", "--no-labels", "--json"))
     assert found["cannot_train"]["severity"] == "problem"
     assert "owl" in found["cannot_train"]["sentence"]
 
@@ -138,3 +139,11 @@ def test_the_document_explains_every_finding():
     kinds |= set(re.findall(r"_Case\(\s*\"(\w+)\"", sources))
     assert len(kinds) >= 15
     assert {kind for kind in kinds if f"`{kind}`" not in text} == set()
+
+
+def test_classes_that_may_be_one_are_a_problem_and_joined_ones_a_note(photos):
+    (photos / "owl").rename(photos / "Cat")
+    (photos / "dog").rename(photos / "cafe\u0301")
+    findings = find(run("photos", "--no-labels", "--json"))
+    assert "'Cat' (30) and 'cat' (30)" in findings["cannot_train"]["sentence"]
+    assert "30 of a class in decomposed letters" in findings["understood"]["sentence"]

@@ -11,10 +11,10 @@ from rich.console import Console
 from kft.cli.main import main
 from kft.cli.plan_output import describe_phase, show_block_table
 from kft.config import LoraConfig, load_pipeline
-from kft.measuring import Measured
-from kft.measuring.record import save_measured
 from kft.planning import BlockRow
 from kft.strategies import Phase
+from kft.timing import Measured
+from kft.timing.record import save_measured
 
 SMALL = ("backbone.name=small_cnn", "backbone.weights=random", "backbone.options.width=4")
 PROBE = Phase("linear_probe", ("head",), 3e-3, 0, 10, method="solve")
@@ -32,7 +32,7 @@ def sentences(phase, *arguments, **options):
 
 
 def table(phase, rows):
-    console = Console(width=80, no_color=True, file=io.StringIO())
+    console = Console(width=80, force_terminal=True, color_system=None, file=io.StringIO())
     show_block_table(console, phase, rows)
     return console.file.getvalue().splitlines()
 
@@ -131,7 +131,7 @@ def test_check_shows_every_phase_with_its_blocks(photos, restored_globals):
     assert "Phase 2 of 2: full" in printed
     blocks = printed[printed.index("Phase 2 of 2") :].splitlines()
     assert "computed" in next(line for line in blocks if line.strip().startswith("stem"))
-    assert "not measured; see `kft measure`" in printed
+    assert "not measured; see `kft benchmark`" in printed
 
 
 def test_check_refuses_a_solved_probe_whose_vectors_find_no_room(photos, restored_globals):
@@ -152,9 +152,7 @@ def test_check_says_what_finds_no_room_in_the_cache(photos, restored_globals):
 
 def test_check_shows_the_measured_choices_and_takes_them(photos, restored_globals):
     settings = [*SMALL, "training.global_batch_size=auto", "training.threads=1"]
-    measured = Measured(
-        "float32", False, 16, 1, (), 20.0, "small_cnn", "here", "2026-01-02T03:04:05"
-    )
+    measured = Measured("float32", False, 16, (), 20.0, "small_cnn", "here", "2026-01-02T03:04:05")
     save_measured(load_pipeline(photos, settings), measured)
     printed = check(photos, *settings)
     assert "global_batch_size: 16" in printed

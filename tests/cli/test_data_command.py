@@ -42,6 +42,24 @@ def test_labels_are_counted_and_numbers_have_their_range(photos):
     assert ["age", "0.5", "to", "4.5"] in [line.split() for line in result.stdout.splitlines()]
 
 
+def test_what_was_understood_and_what_cannot_be_judged_is_said(photos):
+    for number in range(1, 5):
+        (photos / "owl" / f"{number:03d}.png").unlink()
+    result = run("photos")
+    assert result.exit_code == 0, result.output
+    assert "Note: learned, but not judged" in result.stdout
+    assert "1 class, owl (1 in train)" in result.stdout
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert ["owl", "1", "0", "0"] in lines
+    refused = run("photos", "data.split.rare=refuse")
+    assert refused.exit_code != 0
+    rows = [f"cat/{i:03d}.png,{i % 2 == 0},{i % 2 == 1}" for i in range(5)]
+    (photos / "labels.csv").write_text("\n".join(["path,wet,dry", *rows]) + "\n")
+    result = run("photos/labels.csv", "data.table.label_columns=[wet, dry]", "data.holdout=0")
+    assert "Note: 10 cells true/false in wet, dry read as 1 and 0." in result.stdout
+    assert "so they are read as 2 classes" in result.stdout
+
+
 @pytest.mark.parametrize("preset", [(), ("--preset", "trivial_augment")])
 def test_it_draws_augmented_pictures(photos, preset):
     result = run(
@@ -97,3 +115,22 @@ def test_a_picture_that_does_not_decode_is_named(photos):
     refused = run("photos", "--on-bad", "stop")
     assert refused.exit_code == 2
     assert "broken.png" in refused.stderr
+
+
+@pytest.mark.parametrize("command", [["data"], ["audit", "--no-labels"], ["check", *SMALL]])
+def test_folders_that_kft_writes_to_are_no_classes_of_the_data_they_lie_in(
+    photos, monkeypatch, command
+):
+    monkeypatch.chdir(photos)
+    for empty in ("runs/photos/just-begun", "saved_models"):
+        (photos / empty).mkdir(parents=True)
+    result = CliRunner().invoke(main, [command[0], ".", *command[1:]])
+    assert result.exit_code == 0, result.output
+
+
+def test_labels_that_were_joined_are_counted(photos):
+    (photos / "cat").rename(photos / "cafe\u0301")
+    result = run("photos", "data.class_aliases={owl: dog}")
+    assert "2 classes: caf\u00e9, dog" in result.stdout
+    assert "of 'owl' joined to 'dog': 5" in result.stdout
+    assert "of a class in decomposed letters (NFD), read as composed ones: café: 5" in result.stdout

@@ -54,10 +54,34 @@ def place(tmp_path_factory, make_picture_folder) -> Path:
     return place
 
 
+def digest_weights(run: Path) -> str:
+    with zipfile.ZipFile(run / "model.keras") as model:
+        return hashlib.sha256(model.read("model.weights.h5")).hexdigest()
+
+
+def test_a_killed_process_is_gone_on_with_to_the_same_weights(place, monkeypatch):
+    from kft.config import load_pipeline
+    from kft.training import Display
+    from kft.workflow import resume, train
+
+    monkeypatch.chdir(place)
+    settings = [*SMALL, "strategy.duration=150 steps"]
+    process = start(place, "train", "photos", *settings, "--run-id", "killed")
+    wait_for(place / "runs/photos/killed", "checkpoints/*-step", process)
+    process.kill()
+    process.communicate(timeout=PATIENCE_SECONDS)
+    killed = place / "runs/photos/killed"
+    assert not (killed / "model.keras").exists()
+    resume(killed, Display())
+    whole = train(load_pipeline("photos", settings), Display(), run_id="whole").run
+    assert digest_weights(killed) == digest_weights(whole.path)
+    for name in ("phases/00-full/history.csv", "evaluation/holdout/metrics.json"):
+        assert (killed / name).read_text() == (whole.path / name).read_text()
+
+
+@pytest.mark.full
 @pytest.mark.parametrize(
-    ("number", "exit_code"),
-    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
-    ids=["term", "int"],
+    ("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["term", "int"]
 )
 def test_a_process_that_is_asked_to_stop_saves_and_says_how_to_go_on(place, number, exit_code):
     run_id = f"asked-{exit_code}"
@@ -116,13 +140,11 @@ def read_trials(runs: str, place: Path) -> dict[str, tuple[str, str]]:
     found = {}
     for path in (place / runs / "photos-trials").glob("*/model.keras"):
         metrics = (path.parent / "evaluation/validation/metrics.json").read_text()
-        with zipfile.ZipFile(path) as model:
-            weights = hashlib.sha256(model.read("model.weights.h5")).hexdigest()
-        found[path.parent.name.split("-")[1]] = metrics, weights
+        found[path.parent.name.split("-")[1]] = metrics, digest_weights(path.parent)
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_search_that_is_killed_goes_on_to_the_same_end(place):
     whole = start(place, *SEARCH, "runs_directory=whole")
     whole.communicate(timeout=PATIENCE_SECONDS)

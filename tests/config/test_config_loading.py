@@ -108,7 +108,7 @@ def test_an_unknown_key_is_refused_at_every_level_with_the_near_name(override, m
         ("training.seed=no", "training.seed: found 'no'."),
         ("training.seed=-1", "training.seed: found -1."),
         ("training.ema=1", "training.ema: found 1."),
-        ("training.precision=float16", "training.precision: found 'float16'. Input should be 'aut"),
+        ("training.precision=float16", "training.precision: found 'float16'. Allowed: auto, flo"),
         ("head.hidden=[8, 0]", "head.hidden[1]: found 0."),
         ("training=3", "training: found 3."),
         ("strategy.learning_rate=0", "strategy.learning_rate: found 0."),
@@ -361,3 +361,124 @@ def test_a_name_that_looks_like_a_number_survives_dump_and_load(name):
     pipeline = validate_pipeline({"name": name, "data": {"path": name}}, "here")
     again = validate_pipeline(parse_yaml(dump_pipeline(pipeline), "there"), "there")
     assert again == pipeline
+
+
+# Names that are numbers
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("training.class_weights={0: 2.0}", "training.class_weights", {"0": 2.0}),
+        ("data.class_aliases={1: 2}", "data.class_aliases", {"1": "2"}),
+        ("data.folders.holdout=3", "data.folders.holdout", "3"),
+        ("data.table.label_columns=[0, 1]", "data.table.label_columns", ("0", "1")),
+        ("data.records.class_names=[7, 8]", "data.records.class_names", ("7", "8")),
+        ("data.path=2024", "data.path", "2024"),
+        ("name=2024", "name", "2024"),
+        ("strategy.freeze=[1]", "strategy.freeze", ("1",)),
+    ],
+)
+def test_a_whole_number_may_be_written_for_a_name(override, key, value):
+    found = load_pipeline(None, [override])
+    for part in key.split("."):
+        found = getattr(found, part)
+    assert found == value
+
+
+@pytest.mark.parametrize("written", ["01", "0x1", "+1", "1.0", "1e3", "true"])
+def test_what_yaml_would_change_is_to_be_quoted_as_a_name(written):
+    for override in (f"training.class_weights={{{written}: 2.0}}", f"data.folders.train={written}"):
+        message = refusal(override)
+        assert "problems" not in message
+        assert "write the name in quotes, as it stands in the data" in message
+        # Of a fraction YAML keeps the value alone.
+        assert f"found {written}," in message or written == "1e3"
+    quoted = load_pipeline(None, [f"data.folders.train='{written}'"])
+    assert quoted.data.folders.train == written
+
+
+def test_numbers_that_are_no_names_may_be_written_in_any_way():
+    pipeline = load_pipeline(
+        None, ["training.seed=007", "backbone.options.a=0x10", "head.hidden=[010]"]
+    )
+    assert (pipeline.training.seed, pipeline.head.hidden) == (7, (10,))
+    assert pipeline.backbone.options == {"a": 16}
+    assert type(pipeline.training.seed) is type(pipeline.backbone.options["a"]) is int
+
+
+# One problem for one mistake
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        (
+            "training.class_weights=3",
+            "training.class_weights: found 3. Allowed: none, balanced or a mapping "
+            "(for each key: a number of at least 0)",
+        ),
+        (
+            "training.class_weights={cat: -1}",
+            "training.class_weights.cat: found -1. Allowed: a number of at least 0",
+        ),
+        (
+            "training.class_weights={0: -1}",
+            "training.class_weights[0]: found -1. Allowed: a number of at least 0",
+        ),
+        (
+            "training.class_weights={null: 1}",
+            "training.class_weights: found None. Allowed: none, balanced or a mapping (for each "
+            "key: a number of at least 0)",
+        ),
+        (
+            "training.global_batch_size=0",
+            "training.global_batch_size: found 0. Allowed: a whole number of at least 1 or auto",
+        ),
+        (
+            "training.jit_compile=maybe",
+            "training.jit_compile: found 'maybe'. Allowed: true, false or auto",
+        ),
+        (
+            "strategy.duration=[]",
+            "strategy.duration: found []. Allowed: a word, a whole number, a number or null",
+        ),
+        (
+            "strategy.freeze=[a, []]",
+            "strategy.freeze[1]: found []. Allowed: a word",
+        ),
+        (
+            "backbone.options={alpha: []}",
+            "backbone.options.alpha: found []. Allowed: true, false, a whole number, a number or a "
+            "word",
+        ),
+        (
+            "data.folders=3",
+            "data.folders: found 3. Allowed: a section with train, validation, holdout, outside, "
+            "nested",
+        ),
+        (
+            "tuning.space={a: {values: [[1]]}}",
+            "tuning.space.a.values[0]: found [1]. Allowed: true, false, a whole number, a number "
+            "or a word",
+        ),
+        (
+            "strategy.phases=[{trainable: []}]",
+            "strategy.phases[0].trainable: found []. Allowed: a list with at least 1 (of each: a "
+            "word)",
+        ),
+    ],
+)
+def test_a_mistake_is_one_problem_in_words_of_the_settings(override, problem):
+    assert refusal(override) == f"pipeline: {problem}"
+
+
+def test_two_mistakes_in_one_setting_are_two_problems():
+    message = refusal("training.class_weights={cat: -1, dog: x}")
+    assert message.startswith("pipeline: 2 problems")
+    assert "class_weights.cat: found -1" in message and "class_weights.dog: found 'x'" in message
+
+
+def test_class_names_of_settings_are_compared_in_one_unicode_form():
+    weights = load_pipeline(None, ["training.class_weights={cafe\u0301: 2}"]).training.class_weights
+    assert weights == {"caf\u00e9": 2.0}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import tifffile
 from PIL import Image
 
 # Transposition of an upright picture -> as a camera of that EXIF orientation stores it.
@@ -107,6 +108,25 @@ def _make_deep(seed: int, shift: int) -> bytes:
     return _make_png(96, 64, 16, zlib.compress(rows))
 
 
+def _make_deep_ppm(seed: int) -> bytes:
+    values = np.asarray(make_scene(seed)).astype(">u2") * 257
+    return b"P6 96 64 65535\n" + values.astype(">u2").tobytes()
+
+
+def _make_tiff(seed: int, channels: int, kind: type) -> bytes:
+    """A TIFF of numbers of any kind; beyond three channels its tags do not say what they are."""
+    values = np.asarray(make_scene(seed))[..., np.arange(channels) % 3].astype(kind)
+    largest = np.iinfo(kind).max if kind is np.uint16 else 255
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        (values * (largest // 255)).astype(kind),
+        photometric="rgb",
+        extrasamples=["unspecified"] * (channels - 3),
+    )
+    return buffer.getvalue()
+
+
 def _without_adobe_mark(jpeg: bytes) -> bytes:
     place = jpeg.index(b"\xff\xee\x00\x0eAdobe")
     return jpeg[:place] + jpeg[place + 16 :]
@@ -157,7 +177,14 @@ def _make_kinds() -> tuple[Kind, ...]:
             repaired=("CMYK",),
         ),
         Kind("16_bits.png", _make_deep(8, 0)),
-        Kind("12_bits.png", _make_deep(9, 4), repaired=("16 bits, of which 12 are used",)),
+        Kind("12_bits.png", _make_deep(9, 4)),
+        Kind("16_bits.ppm", _make_deep_ppm(50), repaired=("PPM",)),
+        Kind("16_bits.tif", _make_tiff(51, 3, np.uint16), repaired=("TIFF",)),
+        Kind("signed.tif", _make_tiff(52, 3, np.int16), "signed numbers, whose range"),
+        Kind("fractions.tif", _make_tiff(53, 3, np.float32), "fractions, whose range"),
+        Kind("32_bits.tif", _make_tiff(54, 3, np.uint32), "32 bits for each value"),
+        Kind("5_channels.tif", _make_tiff(55, 5, np.uint8), "5 channels, of which its tags"),
+        Kind("4_channels.tif", _make_tiff(56, 4, np.uint8), "4 channels, of which its tags"),
         Kind("1_bit.png", encode(make_scene(10).convert("1"), "PNG")),
         Kind(
             "palette.png",

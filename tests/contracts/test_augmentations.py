@@ -36,11 +36,12 @@ def pixels() -> np.ndarray:
 
 @pytest.fixture(scope="module", params=PRESETS)
 def change(request, pixels):
-    """Pictures of `indices`, changed batch by batch through tf.data by one preset."""
+    """Pictures of `indices`, changed batch by batch through tf.data by one preset, traced once."""
     augmentation = make_augmentation(request.param)
     assert augmentation is not None
+    own = tf.function(augmentation, autograph=False)
 
-    def run(batches, *, seed=0, epoch=0, parallel=2, source=pixels, augmentation=augmentation):
+    def run(batches, *, seed=0, epoch=0, parallel=2, source=pixels, augmentation=own):
         batches = tf.ragged.constant([list(map(int, batch)) for batch in batches], tf.int64)
         changed = tf.data.Dataset.from_tensor_slices(batches).map(
             lambda batch: augmentation(

@@ -28,8 +28,10 @@ HEAVY = {
     "vgg19",
     *(f"convnext_{variant}" for variant in ("small", "base", "large", "xlarge")),
     *(f"resnet{depth}{version}" for depth in (101, 152) for version in ("", "_v2")),
-    *("densenet169", "densenet201", "nasnet_large", "inception_resnet_v2"),
+    *("densenet169", "densenet201", "nasnet_large", "inception_resnet_v2", "mobilenet_v3_large"),
 }
+# Its hundreds of layers are the slowest to build; only its structure is asked for each time.
+HEAVY_TO_RUN = HEAVY | {"nasnet_mobile"}
 
 
 # Large enough for the coarsest map to tell strides of 32 and 64 apart.
@@ -44,18 +46,19 @@ def build(name: str, size: int | None = None) -> Backbone:
     return load_backbone(BackboneConfig(name=name, weights="random", input_size=size))
 
 
-EVERY = [
-    pytest.param(name, marks=[pytest.mark.slow] if name in HEAVY else [])
-    for name in sorted(BACKBONES)
-]
+def every(heavy: set[str]) -> list:
+    return [
+        pytest.param(name, marks=[pytest.mark.full] if name in heavy else [])
+        for name in sorted(BACKBONES)
+    ]
 
 
-@pytest.fixture(scope="module", params=EVERY)
+@pytest.fixture(scope="module", params=every(HEAVY))
 def backbone(request) -> Backbone:
     return build(request.param, ROOMY_SIZE)
 
 
-@pytest.fixture(scope="module", params=EVERY)
+@pytest.fixture(scope="module", params=every(HEAVY_TO_RUN))
 def light_backbone(request) -> Backbone:
     return build(request.param)
 

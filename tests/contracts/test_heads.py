@@ -94,6 +94,7 @@ def test_loss_and_metrics_are_finite_and_fall_as_answers_get_better(name):
     targets = TARGETS[head.target_kind]
     perfect = perfect_logits(head, targets)
     loss = head.make_loss()
+    targets = head.standardise(targets)
     bad, good = float(loss(targets, LOGITS)), float(loss(targets, perfect))
     assert np.isfinite([bad, good]).all()
     assert good < 1e-3 < bad
@@ -125,7 +126,7 @@ def test_loss_and_metrics_are_made_anew_each_time(name):
 @every_head
 def test_activate_answers_in_the_range_of_the_targets(name):
     head = make(name)
-    answers = np.asarray(head.activate(LOGITS))
+    answers = np.asarray(head.restore_units(np.asarray(head.activate(LOGITS))))
     assert answers.shape == (4, 3)
     if head.target_kind == "number":
         expected = LOGITS * np.array(head.deviations) + np.array(head.means)
@@ -223,12 +224,35 @@ def test_the_units_of_a_regression_are_those_of_its_training_targets():
     assert head.means == pytest.approx(targets.mean(axis=0))
     # A constant target has no deviation to divide by.
     assert head.deviations == pytest.approx([*targets.std(axis=0)[:2], 1.0])
-    expected = (((targets - head.means) / head.deviations - LOGITS) ** 2).mean()
-    assert float(head.make_loss()(targets, LOGITS)) == pytest.approx(expected, rel=1e-5)
+    standardised = head.standardise(targets)
+    assert standardised == pytest.approx((targets - head.means) / head.deviations, abs=1e-6)
+    expected = ((standardised - LOGITS) ** 2).mean()
+    assert float(head.make_loss()(standardised, LOGITS)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_error_of_a_regression_is_in_the_unit_of_the_targets():
-    (metric,) = make("regression").make_metrics()
-    targets = TARGETS["number"]
-    metric.update_state(targets, np.zeros((4, 3), np.float32))
-    assert float(metric.result()) == pytest.approx(np.abs(targets - targets.mean(axis=0)).mean())
+def test_the_error_of_a_regression_has_no_unit_so_that_several_numbers_share_one():
+    head = make("regression")
+    (metric,) = head.make_metrics()
+    standardised = head.standardise(TARGETS["number"])
+    metric.update_state(standardised, np.zeros((4, 3), np.float32))
+    assert float(metric.result()) == pytest.approx(np.abs(standardised).mean())
+
+
+@pytest.mark.parametrize(
+    ("offset", "spread"), [(1.7e9, 300.0), (48.0, 1e-3), (0.0, 1e-9), (4e6, 2)]
+)
+def test_numbers_come_back_from_standardised_ones_to_a_millionth_of_their_spread(offset, spread):
+    targets = offset + spread * np.random.default_rng(0).normal(size=(50, 1))
+    head = make_head(HeadConfig(), "number", ("x",), targets)
+    again = head.restore_units(head.standardise(targets))
+    assert again.dtype == np.float64
+    assert np.abs(again - targets).max() < 1e-6 * spread
+    in_graph = np.asarray(
+        head.restore_units(keras.ops.convert_to_tensor(head.standardise(targets)))
+    )
+    assert np.array_equal(in_graph, again)
+
+
+def test_a_constant_whose_mean_is_rounded_has_no_deviation_to_divide_by():
+    head = make_head(HeadConfig(), "number", ("x",), np.full((10, 1), 0.1))
+    assert (head.means, head.deviations) == ((0.1,), (1.0,))

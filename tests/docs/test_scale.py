@@ -1,176 +1,150 @@
-"""The forms for clusters: their checks pass as they stand, and say what is wrong with others."""
+"""The forms for clusters: valid by their schemas, and right in what kft needs of them."""
 
+import json
+import os
+import re
+import shutil
 import subprocess
-import sys
+import sysconfig
 from pathlib import Path
 
+import kubernetes_validate
 import pytest
+import yaml
 
 FOLDER = Path(__file__).parents[2] / "docs" / "scale"
-KUBERNETES = FOLDER / "kubernetes.yaml"
 SLURM = FOLDER / "slurm.sh"
+# What a step and a checkpoint on a shared disk may take.
+GRACE_SECONDS = 60
 
 
-def run_check(script: str, *files: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(FOLDER / script), *map(str, files)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture(scope="module")
+def documents() -> dict[str, dict]:
+    """Of the forms for Kubernetes, by kind."""
+    texts = [(FOLDER / name).read_text("utf-8") for name in ("kubernetes.yaml", "volume.yaml")]
+    return {one["kind"]: one for text in texts for one in yaml.safe_load_all(text)}
 
 
-def edit(source: Path, folder: Path, *changes: tuple[str, str]) -> Path:
-    text = source.read_text(encoding="utf-8")
-    for old, new in changes:
-        assert old in text, old
-        text = text.replace(old, new)
-    copy = folder / source.name
-    copy.write_text(text, encoding="utf-8")
-    return copy
+@pytest.mark.parametrize("kind", ["Service", "Job", "PersistentVolumeClaim"])
+@pytest.mark.parametrize("version", ["1.31", kubernetes_validate.latest_version()])
+def test_kubernetes_knows_every_field_from_the_oldest_version_named_to_the_newest(
+    documents, kind, version
+):
+    kubernetes_validate.validate(documents[kind], version, strict=True)
 
 
-def failures(result: subprocess.CompletedProcess[str]) -> str:
-    assert result.returncode == 1, result.stdout + result.stderr
-    assert not result.stderr
-    return "\n".join(line for line in result.stdout.splitlines() if line.startswith("FAIL"))
+def test_all_places_that_name_the_workers_agree(documents):
+    job, service = documents["Job"], documents["Service"]
+    spec, pod = job["spec"], job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert spec["completionMode"] == "Indexed"
+    assert spec["completions"] == spec["parallelism"] > 1
+    name, subdomain = job["metadata"]["name"], service["metadata"]["name"]
+    assert pod["subdomain"] == subdomain
+    assert service["spec"]["clusterIP"] == "None"
+    assert service["spec"]["publishNotReadyAddresses"] is True
+    assert service["spec"]["selector"] == {"batch.kubernetes.io/job-name": name}
+    (port,) = {one["port"] for one in service["spec"]["ports"]}
+    assert [one["containerPort"] for one in container["ports"]] == [port]
+    hosts = [f"{name}-{index}.{subdomain}:{port}" for index in range(spec["completions"])]
+    variables = {one["name"]: one for one in container["env"]}
+    # Only what stands above a value can be put into it.
+    assert list(variables).index("INDEX") < list(variables).index("TF_CONFIG")
+    path = variables["INDEX"]["valueFrom"]["fieldRef"]["fieldPath"]
+    assert path == "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+    config = json.loads(variables["TF_CONFIG"]["value"].replace("$(INDEX)", "1"))
+    assert config == {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": 1}}
 
 
-@pytest.mark.parametrize("script", ["check_kubernetes.py", "check_slurm.py"])
-def test_the_forms_are_right_as_they_stand(script):
-    result = run_check(script)
-    assert result.returncode == 0, result.stdout + result.stderr
-    *lines, last = result.stdout.splitlines()
-    assert last == f"{sum(line.startswith('ok ') for line in lines)} checks, 0 failed"
-    assert all(line.startswith(("ok    ", "note  ")) for line in lines)
-    assert any(line.endswith("--run-id first --or-resume") for line in lines)
+def test_a_worker_that_ended_starts_again_by_the_same_command_and_finds_the_run(documents):
+    spec = documents["Job"]["spec"]
+    pod = spec["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["command"][:2] == ["kft", "train"]
+    assert {"--run-id", "--or-resume"} < set(container["command"])
+    assert pod["restartPolicy"] == "Never", "podFailurePolicy needs it"
+    # Each loss ends all workers.
+    assert spec["backoffLimit"] >= spec["completions"]
+    assert pod["terminationGracePeriodSeconds"] >= GRACE_SECONDS
+    rules = spec["podFailurePolicy"]["rules"]
+    # 2: data or settings are wrong. 143: stopped and saved.
+    of_codes = {"containerName": container["name"], "operator": "In"}
+    assert rules == [
+        {"action": "FailJob", "onExitCodes": of_codes | {"values": [2]}},
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+        {"action": "Ignore", "onExitCodes": of_codes | {"values": [143]}},
+    ]
+    claim = documents["PersistentVolumeClaim"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    (volume,), (mount,) = pod["volumes"], container["volumeMounts"]
+    assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    assert (mount["name"], container["workingDir"]) == (volume["name"], mount["mountPath"])
+    folders = [one["value"] for one in container["env"] if one["name"].startswith("KFT_")]
+    assert [str(Path(folder).parent) for folder in folders] == [mount["mountPath"]] * 2
 
 
-def test_a_job_of_other_names_counts_and_paths_is_right_too(tmp_path):
-    changed = edit(
-        KUBERNETES,
-        tmp_path,
-        ("completions: 2", "completions: 5"),
-        ("parallelism: 2", "parallelism: 5"),
-        ("kft-photos", "bees"),
-        ("name: kft\nspec:\n  #", "name: hive\nspec:\n  #"),
-        ("subdomain: kft", "subdomain: hive"),
-        ('"bees-1.kft:2222"', ", ".join(f'"bees-{i}.kft:2222"' for i in range(1, 5))),
-        (".kft:", ".hive:"),
-        ("2222", "7070"),
-        ("/shared", "/mnt/lab"),
-        ("photos, training", "/mnt/lab/bees, runs_directory=/mnt/lab/outcomes, training"),
-        ("--run-id, first", "--run-id=first"),
-        ("claimName: kft-shared", "claimName: lab"),
-    )
-    result = run_check("check_kubernetes.py", changed)
-    assert result.returncode == 0, result.stdout
-    assert "bees-3.hive:7070, bees-4.hive:7070" in result.stdout
-    assert "note  claim lab is in none of these files" in result.stdout
+def test_shellcheck_finds_nothing_in_the_batch_script():
+    # Beside this Python, whether or not its environment is activated.
+    places = os.pathsep.join((sysconfig.get_path("scripts"), os.environ["PATH"]))
+    program = shutil.which("shellcheck", path=places)
+    assert program is not None, "the extra `dev` brings it"
+    # SC2016: what stands in single quotes is for the shell of each worker.
+    subprocess.run([program, "--exclude=SC2016", SLURM], check=True)
 
 
-def test_a_script_of_other_names_counts_and_paths_is_right_too(tmp_path):
-    changed = edit(
-        SLURM,
-        tmp_path,
-        ("--nodes=2", "--nodes 4"),
-        ("--cpus-per-task=8", "--cpus-per-task=64"),
-        ("--run-id first", "--run-id second"),
-        ("TERM@120", "SIGTERM@300"),
-        ("# What makes", "module load kft\n# What makes"),
-    )
-    result = run_check("check_slurm.py", changed)
-    assert result.returncode == 0, result.stdout
-    assert "each has its own index: 0, 1, 2, 3" in result.stdout
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("completions: 2", "completions: 3", "found completions 3, parallelism 2"),
-        (', "kft-photos-1.kft:2222"', "", "TF_CONFIG names 1 workers"),
-        ("value: /shared/cache", "value: 2", "[2] are no text. Put quotes"),
-        ("--run-id, first", "--run-id, 1", "[1] are no text. Put quotes"),
-        ("Indexed", "NonIndexed", "completionMode: found NonIndexed. Write Indexed"),
-        ("subdomain: kft", "subdomain: other", "Job, subdomain: found other"),
-        (".kft:", ".other:", "kft-photos-0.other, kft-photos-1.other, but the pods"),
-        ("job-name: kft-photos", "job-name: kft", "Write batch.kubernetes.io/job-name: kft-photos"),
-        ("clusterIP: None", "clusterIP: 10.0.0.1", "clusterIP: found 10.0.0.1"),
-        ("      port: 2222", "      port: 2223", "Service kft, ports: found [2223]"),
-        ("containerPort: 2222", "containerPort: 80", "container, ports: found [80]"),
-        (
-            "      volumes:\n        - name: shared",
-            "      volumes:\n        - name: other",
-            "mounted",
-        ),
-        ("value: /shared/cache", "value: /cache", "KFT_CACHE_DIR: found /cache"),
-        ("workingDir: /shared", "workingDir: /work", "workingDir: found /work"),
-        ("GracePeriodSeconds: 120", "GracePeriodSeconds: 30", "found 30. Give 60 or more"),
-        ("backoffLimit: 20", "backoffLimit: 1", "backoffLimit: found 1"),
-        ("restartPolicy: Never", "restartPolicy: OnFailure", "restartPolicy: found OnFailure"),
-        ("values: [2]", "values: [3]", "exit code 2 of container 'kft' leads to Count"),
-        ("type: DisruptionTarget", "type: Evicted", "condition DisruptionTarget leads to Count"),
-        ("cpu:", "processors:", "State cpu and memory"),
-        ("  template:", "  templates:", "a field is missing"),
-        ("kind: Job", "kind: Jobs", "0 documents of kind Job"),
-        ("kind: Job", "kind: [", "cannot be read as YAML"),
-        ('"index": $(INDEX)', '"index": 0', "the workers take the indices [0, 0]"),
-        # Kubernetes adds that one after all others.
-        ("$(INDEX)", "$(JOB_COMPLETION_INDEX)", "$(JOB_COMPLETION_INDEX)}}'. It must be JSON"),
-        ("command: [kft,", "command: [sh, -c,", "worker 0: its command must call kft once"),
-        (", --or-resume", "", "with --run-id and --or-resume"),
-        ("--run-id, first, ", "", "with --run-id and --or-resume"),
-        ("--run-id, first", "--run-id, $(INDEX)", "every worker must call the same"),
-    ],
-)
-def test_a_broken_job_is_told(tmp_path, old, new, said):
-    changed = edit(KUBERNETES, tmp_path, (old, new))
-    assert said in failures(run_check("check_kubernetes.py", changed, FOLDER / "volume.yaml"))
-
-
-def test_a_claim_for_one_node_is_told(tmp_path):
-    changed = edit(FOLDER / "volume.yaml", tmp_path, ("ReadWriteMany]", "ReadWriteOnce]"))
-    told = failures(run_check("check_kubernetes.py", KUBERNETES, changed))
-    assert "accessModes: found ['ReadWriteOnce']. Write [ReadWriteMany]" in told
+# Stand-ins: two nodes, whose list is not in the order of the alphabet; kft notes its call.
+PROGRAMS = {
+    "scontrol": """case "$1 $2" in
+        "show hostnames") printf 'rack7\\nrack3\\n' ;;
+        *) echo "$*" >> asked ;;
+    esac""",
+    "srun": """echo "$@" > srun; while [ "${1#-}" != "$1" ]; do shift; done
+    for SLURM_PROCID in 0 1; do export SLURM_PROCID; "$@"; code=$?; done
+    if [ -n "$CANCELLED" ]; then kill -TERM "$PPID"; fi; exit "$code" """,
+    "kft": 'echo "$TF_CONFIG" >> configs; echo "$@" >> calls; exit "$CODE"',
+}
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("code", "variables", "is_requeued"),
     [
-        ("--nodes=2", "--nodes=2-4", "--nodes: found 2-4. Write one number"),
-        ("--ntasks-per-node=1", "--ntasks-per-node=2", "--ntasks-per-node: found 2"),
-        ("--signal=TERM@120", "--signal=B:TERM@120", "--signal: found B:TERM@120"),
-        ("--signal=TERM@120", "--signal=TERM@30", "60 seconds or more"),
-        ("#SBATCH --requeue\n", "", "--requeue: missing"),
-        ("--open-mode=append", "--open-mode=truncate", "--open-mode: found truncate"),
-        ("#SBATCH --nodes=2\n", "set -u\n#SBATCH --nodes=2\n", "no #SBATCH after the first"),
-        ('"$SLURM_JOB_NODELIST"', '"$SLURM_JOB_NODELIST" | sort', "Keep its order"),
-        ("$host:$port", "$host:80", "it must be one, from 1024 to 65535"),
-        (
-            'index\\": $SLURM_PROCID',
-            'index\\": $SLURM_LOCALID',
-            "the workers take the indices [0, 0]",
-        ),
-        ("--kill-on-bad-exit=0 ", "", "--kill-on-bad-exit=0 is missing"),
-        ("--wait=0 ", "", "--wait=0 is missing"),
-        (" ${SLURM_CPUS_PER_TASK:+--cpus-per-task=$SLURM_CPUS_PER_TASK}", "", "Since Slurm 22.05"),
-        (" --or-resume", "", "with --run-id and --or-resume"),
-        ("--run-id first", '--run-id "$$"', "started again, every worker must call kft as"),
-        ("scontrol requeue", "echo", "with 143, this must come of it: saved before the limit"),
-        (
-            "trap 'is_ended=yes' TERM",
-            "trap : TERM",
-            "ended by scancel: the job is not queued again",
-        ),
-        ("-eq 2 ]", "-eq 3 ]", "with 2, this must come of it: wrong data or settings"),
-        ('-ge "$most_restarts"', "-lt 0", "lost for the thousandth time"),
+        pytest.param(0, {}, False, id="finished"),
+        pytest.param(1, {}, True, id="a worker was lost"),
+        pytest.param(1, {"SLURM_RESTART_COUNT": "1000"}, False, id="lost for the 1000th time"),
+        pytest.param(2, {}, False, id="data or settings are wrong"),
+        pytest.param(137, {}, True, id="a worker was killed"),
+        pytest.param(143, {}, True, id="saved before the limit"),
+        pytest.param(143, {"CANCELLED": "yes"}, False, id="ended by scancel"),
     ],
 )
-def test_a_broken_script_is_told(tmp_path, old, new, said):
-    assert said in failures(run_check("check_slurm.py", edit(SLURM, tmp_path, (old, new))))
+def test_the_batch_script_starts_all_workers_and_is_queued_again_where_that_helps(
+    tmp_path, code, variables, is_requeued
+):
+    for name, text in PROGRAMS.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    job = {"SLURM_JOB_ID": "20007", "SLURM_JOB_NODELIST": "rack[7,3]", "SLURM_CPUS_PER_TASK": "8"}
+    given = {"PATH": f"{tmp_path}:{os.defpath}", "CODE": str(code), **job, **variables}
+    (tmp_path / "asked").touch()
+    done = subprocess.run(["bash", SLURM], cwd=tmp_path, env=given, check=False)
+    assert done.returncode == code
+    assert (tmp_path / "asked").read_text() == ("requeue 20007\n" if is_requeued else "")
+    configs = [json.loads(line) for line in (tmp_path / "configs").read_text().splitlines()]
+    cluster = {"worker": ["rack7:12007", "rack3:12007"]}
+    task = {"type": "worker"}
+    assert configs == [{"cluster": cluster, "task": {**task, "index": i}} for i in range(2)]
+    first, second = (tmp_path / "calls").read_text().splitlines()
+    assert first == second
+    assert re.fullmatch(r"train \S+ .*--run-id \S+ --or-resume", first)
+    options = {"--kill-on-bad-exit=0", "--wait=0", "--cpus-per-task=8"}
+    assert options <= set((tmp_path / "srun").read_text().split())
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path):
-    for script in ("check_kubernetes.py", "check_slurm.py"):
-        told = failures(run_check(script, tmp_path / "none"))
-        assert "none: cannot be read" in told
+def test_slurm_gives_a_step_and_a_checkpoint_time_and_keeps_the_output():
+    options = re.findall(r"^#SBATCH --(.*)$", SLURM.read_text("utf-8"), re.MULTILINE)
+    given = dict(option.partition("=")[::2] for option in options)
+    assert int(given["nodes"]) > int(given["ntasks-per-node"]) == 1
+    # With B: it would signal the script alone.
+    assert int(given["signal"].removeprefix("TERM@")) >= GRACE_SECONDS
+    assert "requeue" in given
+    assert given["open-mode"] == "append"

@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from kft.linear import cross_validate, solve_linear
 from kft.linear import problem as problem_module
-from kft.linear.solving import assign_folds
+from kft.linear import solving as solving_module
+from kft.linear.solving import assign_folds, hold_out
 
 
 def make_classes(rows: int, columns: int, classes: int, seed: int = 0, spread: float = 1.0):
@@ -178,3 +179,54 @@ def test_folds_hold_each_class_as_evenly_as_it_divides(rows, classes, seed):
     for column in targets.T:
         in_fold = np.bincount(folds[column == 1], minlength=len(sizes))
         assert in_fold.max() - in_fold.min() <= 2
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(6, 60), st.integers(2, 20), st.integers(0, 5))
+def test_what_is_held_out_leaves_an_example_of_every_class(rows, classes, seed):
+    indices = np.sort(np.random.default_rng(seed).integers(0, classes, rows))
+    parts = hold_out(np.eye(classes, dtype=np.float32)[indices], "class", seed)
+    assert set(parts.tolist()) <= {-1, 0}
+    assert 1 <= (parts == 0).sum() <= max(1, rows // 5)
+    if len(set(indices.tolist())) < rows:
+        assert set(indices[parts == -1].tolist()) == set(indices.tolist())
+
+
+def test_one_held_out_part_chooses_a_penalty_within_a_step_of_the_folds(monkeypatch):
+    features, targets, _ = make_classes(600, 80, classes=12, spread=0.4)
+    folded = solve_linear(features, targets, "class")
+    monkeypatch.setattr(solving_module, "MAX_FOLDED_WORK", 0)
+    held_out = solve_linear(features, targets, "class")
+    assert folded.num_judged == 600
+    assert held_out.num_judged == 120
+    steps = np.log(held_out.penalty / folded.penalty) / np.log(solving_module.PATH_FACTOR)
+    assert abs(steps) < 1.5
+
+
+def test_classes_that_a_fold_has_not_seen_do_not_choose_the_penalty():
+    """Their bias falls without end: the loss would tell how far, and would rise with every step."""
+    features, targets, _ = make_classes(200, 30, classes=4, spread=0.8)
+    lone = np.random.default_rng(5).normal(3, 1, (20, 30)).astype(np.float32)
+    wider = np.zeros((220, 24), np.float32)
+    wider[:200, :4], wider[200:, 4:] = targets, np.eye(20)
+    found = solve_linear(np.concatenate([features, lone]), wider, "class")
+    assert found.best.loss < np.log(24)
+    alone = solve_linear(features, targets, "class")
+    steps = np.log(found.penalty / alone.penalty) / np.log(solving_module.PATH_FACTOR)
+    assert abs(steps) < 3.5
+
+
+def test_hundreds_of_classes_are_solved_in_few_evaluations(monkeypatch):
+    """What takes a minute with a thousand classes is the number of evaluations."""
+    features, targets, _ = make_classes(800, 64, classes=400)
+    counted = []
+    evaluate = problem_module.Problem._evaluate
+    monkeypatch.setattr(
+        problem_module.Problem,
+        "_evaluate",
+        lambda self, *given: counted.append(1) or evaluate(self, *given),
+    )
+    found = solve_linear(features, targets, "class")
+    assert len(found.path) >= 5
+    # It were more than twice as many with the curvature that two classes have.
+    assert len(counted) < 220, len(counted)

@@ -207,7 +207,7 @@ def test_a_process_that_is_killed_while_it_writes_leaves_whole_ones(tmp_path):
         check_after_kill(tmp_path / str(i))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_hundred_kills_leave_whole_checkpoints(tmp_path):
     generator = np.random.default_rng(0)
     newest = []
@@ -217,7 +217,7 @@ def test_a_hundred_kills_leave_whole_checkpoints(tmp_path):
     assert sum(step >= 0 for step in newest) > 80
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_a_real_disk_that_fills_leaves_the_last_one(tmp_path):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(tmp_path)], check=True)

@@ -1,5 +1,6 @@
 """An export that does not answer as the model does is no export."""
 
+import errno
 import json
 from collections import Counter
 
@@ -14,8 +15,11 @@ from kft.config import HeadConfig
 from kft.data.input.decoding import ImageDecoder
 from kft.errors import DataError, ExportError
 from kft.heads import make_head
-from kft.serving import export_model, is_export, predict_files
+from kft.serving import ExportedModel, export_model, is_export
 from kft.serving.export import Export
+from kft.serving.signatures import ServedModel
+
+pytestmark = pytest.mark.usefixtures("parity_in_this_process")
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +62,9 @@ def test_an_export_of_every_kind_of_target_answers_as_the_model(tmp_path, files,
     assert exported.path == tmp_path / "saved_models" / "tiny" / "1"
     assert exported.largest_difference <= 1e-5
     assert json.loads((exported.path / "assets.extra" / "kft.json").read_text())["name"] == "tiny"
-    answers = predict_files(exported.path, files)
+    answers = ExportedModel(exported.path).answer(files, files)
     assert list(answers[0].values) == ["cat", "dog", "owl"]
+    assert answers[0].target_kind == kind
 
 
 def test_an_export_holds_the_graph_once_and_no_layers(tmp_path, files):
@@ -118,17 +123,94 @@ def test_the_highest_version_is_served_by_number_and_not_by_text(tmp_path, files
     first.rename(first.with_name("9"))
     assert export(tmp_path, files).path.name == "10"
     assert is_export(first.parent)
-    assert predict_files(first.parent, files[:1])[0].has_one_class
+    assert ExportedModel(first.parent).answer(files[:1], files[:1])
 
 
 def test_a_saved_model_that_is_not_of_kft_is_refused(tmp_path, files):
     tf.saved_model.save(tf.Module(), str(tmp_path / "other"))
     with pytest.raises(ExportError, match="not an export of kft"):
-        predict_files(tmp_path / "other", files)
+        ExportedModel(tmp_path / "other")
 
 
 def test_a_file_that_is_no_picture_is_named_among_many(tmp_path, files):
     exported = export(tmp_path, files)
     (tmp_path / "no.png").write_bytes(b"\x89PNG\r\n\x1a\n and nothing")
+    files = [*files, str(tmp_path / "no.png")]
     with pytest.raises(DataError, match=r"no\.png"):
-        predict_files(exported.path, [*files, str(tmp_path / "no.png")])
+        ExportedModel(exported.path).answer(files, files)
+
+
+def test_numbers_are_served_in_float64_to_a_fraction_of_what_they_deviate_by(tmp_path, files):
+    times = 1.7e9 + np.array([[0.0], [300.0], [600.0]])
+    head = make_head(HeadConfig(), "number", ("time",), times)
+    model, decoder = tiny_model(1), ImageDecoder(16, 16)
+    exported = export_model(
+        model, head, decoder, directory=tmp_path, name="t", files=files, card={}
+    )
+    served = tf.saved_model.load(str(exported.path))
+    pixels = tf.stack([tf.cast(decoder(tf.io.read_file(file)), tf.float32) for file in files])
+    numbers = served.signatures["pixels"](pixels=pixels)["numbers"].numpy()
+    assert numbers.dtype == np.float64
+    expected = np.asarray(model(pixels)).astype(np.float64) * head.deviations + head.means
+    assert np.abs(numbers - expected).max() < 0.01
+    assert np.abs(numbers - numbers.astype(np.float32)).max() > 1, "float32 would not do"
+    standardised = served.signatures["standardised"](pixels=pixels)["standardised"]
+    assert np.allclose(head.restore_units(standardised.numpy()), numbers, atol=0.01)
+
+
+def test_answers_of_an_export_are_written_to_the_digits_that_tell_them_apart(tmp_path, files):
+    head = make_head(HeadConfig(), "number", ("lat",), 48 + np.array([[0.0], [5e-4], [1e-3]]))
+    card = {"head": head.describe()}
+    exported = export_model(
+        tiny_model(1),
+        head,
+        ImageDecoder(16, 16),
+        directory=tmp_path,
+        name="t",
+        files=files,
+        card=card,
+    )
+    answers = ExportedModel(exported.path).answer(files, files)
+    written = {answer.format("lat") for answer in answers}
+    assert len(written) == len(files)
+    assert all(text.startswith("48.00") or text.startswith("47.99") for text in written)
+
+
+@pytest.mark.parametrize(("kind", "signature"), [("class", "pixels"), ("number", "standardised")])
+def test_litert_takes_an_export_by_the_signature_that_decodes_nothing(
+    tmp_path, files, kind, signature
+):
+    path = str(export(tmp_path, files, kind).path)
+    converter = tf.lite.TFLiteConverter.from_saved_model(path, signature_keys=[signature])
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter
+    ask = interpreter(model_content=converter.convert()).get_signature_runner(signature)
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 16, 16, 3)).astype(np.float32)
+    served = tf.saved_model.load(path).signatures[signature](pixels=tf.constant(pixels))
+    name = "probabilities" if kind == "class" else "standardised"
+    np.testing.assert_allclose(ask(pixels=pixels)[name], served[name], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/srv/models"), "no space is left"),
+        (
+            tf.errors.ResourceExhaustedError(None, None, "/srv/models/x; No space left on device"),
+            "no space is left",
+        ),
+        (
+            tf.errors.PermissionDeniedError(None, None, "/srv/models/x; Read-only file system"),
+            "its file system is read-only",
+        ),
+    ],
+)
+def test_an_export_that_the_disk_has_no_room_for_says_so_and_leaves_nothing(
+    failure, words, tmp_path, files, monkeypatch
+):
+    def fail(served, path):
+        raise failure
+
+    monkeypatch.setattr(ServedModel, "save", fail)
+    with pytest.raises(ExportError, match=rf"nothing is exported\. /srv/models.* {words}"):
+        export(tmp_path, files)
+    assert not list((tmp_path / "saved_models").rglob("*"))

@@ -378,7 +378,7 @@ def test_a_moved_variable_of_a_frozen_block_is_refused(watched):
     nudge(blocks["stage2"].variables[0])
     with pytest.raises(TrainingError) as caught:
         check_movement(phase, before, blocks)
-    assert "phase 'last': 1 variables moved that it keeps frozen" in str(caught.value)
+    assert "phase 'last': variable 'stage2" in str(caught.value)
     assert "of block 'stage2'" in str(caught.value)
 
 
@@ -386,7 +386,7 @@ def test_a_moved_variable_of_a_frozen_block_is_refused(watched):
 def test_a_moved_frozen_batch_norm_of_a_trainable_block_is_refused(watched, kind):
     blocks, phase, before = watched
     nudge(next(v for v in blocks["stage4"].variables if kind in v.path))
-    with pytest.raises(TrainingError, match=f"1 variables moved that it keeps frozen.*{kind}"):
+    with pytest.raises(TrainingError, match=f"variable '.*{kind}.*although the phase keeps"):
         check_movement(phase, before, blocks)
 
 
@@ -424,7 +424,7 @@ def mirrored(tmp_path_factory) -> dict:
     return json.loads(result.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("case", ["plain", "parts"])
+@pytest.mark.parametrize("case", [pytest.param("plain", marks=pytest.mark.full), "parts"])
 def test_two_mirrored_devices_train_as_one_does_where_batch_norm_rests(mirrored, case):
     """In parts too, held to the start, with averages that validation sees."""
     one, two = mirrored[case]["none"], mirrored[case]["mirrored"]

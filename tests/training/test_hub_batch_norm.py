@@ -31,7 +31,10 @@ def statistics(assembled) -> list[bytes]:
     ]
 
 
-@pytest.mark.parametrize(("batch_norm", "moves"), [("frozen", False), ("trainable", True)])
+@pytest.mark.parametrize(
+    ("batch_norm", "moves"),
+    [("frozen", False), pytest.param("trainable", True, marks=pytest.mark.full)],
+)
 def test_statistics_of_a_module_move_only_if_the_phase_says_so(
     settings, monkeypatch, batch_norm, moves
 ):

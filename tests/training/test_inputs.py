@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gc
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from kft.config import FeaturesConfig, TrainingConfig, load_pipeline
+from kft.config import DataConfig, FeaturesConfig, TrainingConfig, load_pipeline
 from kft.data import Splits, load_splits
 from kft.data.input.decoding import make_decoder
 from kft.errors import ConfigError, DataError
@@ -304,37 +304,6 @@ def test_vectors_that_find_no_room_are_refused_before_anything_is_computed(
         check_vectors(tiny_assembled, phases, features, num_examples=100)
 
 
-@pytest.mark.parametrize("cache", ["memory", "none"])
-def test_the_judge_reads_a_batch_at_a_time_and_decodes_nothing_that_is_kept(
-    make_inputs, tiny_assembled, make_phase, pictures, data, tmp_path, monkeypatch, cache
-):
-    given = {}
-
-    def remember(*arguments, judge, **options):
-        given.setdefault("judge", judge)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("kft.training.inputs.load_or_extract", remember)
-    monkeypatch.setattr("kft.training.inputs.NUM_JUDGED", 11)
-    shutil.copytree(pictures, tmp_path / "photos")
-    moving = data.model_copy(update={"path": str(tmp_path / "photos"), "cache": cache})
-    found = load_splits(moving)
-    inputs = make_inputs(tiny_assembled, splits=found, data=moving)
-    with pytest.raises(KeyboardInterrupt):
-        inputs.for_phase(make_phase())
-    judge = given["judge"]
-    expected = rows(inputs.in_order("train"))
-    if cache == "memory":
-        shutil.rmtree(tmp_path / "photos")
-    batches = list(judge.inputs().as_numpy_iterator())
-    assert [len(batch) for batch in batches] == [8, 3]
-    assert judge.num_examples == 11
-    chosen = np.linspace(0, len(found.train) - 1, 11).astype(int)
-    assert np.array_equal(np.concatenate(batches), expected[chosen])
-    told_apart = np.eye(3, dtype=np.float32)[found.train.targets[chosen]]
-    assert judge.accuracy(told_apart) == 1.0
-
-
 def test_a_store_that_is_too_small_for_a_phase_is_told_and_its_pixels_are_used(
     make_inputs, tiny_assembled, make_phase, display
 ):
@@ -356,58 +325,6 @@ def test_what_fits_without_validation_alone_is_computed_in_every_step(
         features = FeaturesConfig(limit_gigabytes=num_bytes / 1e9)
         inputs = make_inputs(tiny_assembled, phases=(phase,), features=features)
         assert inputs.for_phase(phase).computed_from == source
-
-
-# Less exact numbers
-
-
-def with_targets(splits, kind):
-    """The same pictures, with three labels or one number each."""
-
-    def change(examples):
-        classes = examples.targets
-        dense = np.eye(3, dtype=np.float32)[classes]
-        numbers = classes[:, np.newaxis].astype(np.float32)
-        return replace(examples, targets=dense if kind == "labels" else numbers)
-
-    parts = {name: change(splits.get(name)) for name in ("train", "validation", "holdout")}
-    names = splits.class_names if kind == "labels" else ("number",)
-    return replace(splits, **parts, target_kind=kind, class_names=names)
-
-
-def test_the_accuracy_of_labels_judges_less_exact_numbers_too(
-    make_inputs, tiny_assembled, make_phase, splits, monkeypatch
-):
-    given = []
-
-    def remember(*arguments, judge, **options):
-        given.append(judge)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("kft.training.inputs.load_or_extract", remember)
-    labelled = with_targets(splits, "labels")
-    with pytest.raises(KeyboardInterrupt):
-        make_inputs(tiny_assembled, splits=labelled).for_phase(make_phase())
-    (judge,) = given
-    assert judge.num_examples == len(labelled.train)
-    assert judge.accuracy(labelled.train.targets) == 1.0
-    # Of each three labels two are off: what tells nothing apart is right about these.
-    constant = judge.accuracy(np.zeros((judge.num_examples, 3), np.float32))
-    assert constant == pytest.approx(2 / 3)
-
-
-def test_numbers_cannot_judge_so_bfloat16_is_refused_by_name(
-    make_inputs, tiny_assembled, make_phase, splits
-):
-    numbers = with_targets(splits, "number")
-    for engine in ("openvino_bfloat16", "auto"):
-        features = FeaturesConfig(engine=engine)
-        inputs = make_inputs(tiny_assembled, splits=numbers, features=features)
-        if engine == "auto":
-            assert inputs.for_phase(make_phase()).computed_from == "feature_vector"
-            continue
-        with pytest.raises(ConfigError, match=r"features.engine: found .* not on numbers"):
-            inputs.for_phase(make_phase())
 
 
 # Views
@@ -526,3 +443,25 @@ def test_vectors_of_all_that_is_learnt_keep_the_limit_of_the_cache(
     tight = FeaturesConfig(limit_gigabytes=(needed - 1) / 1e9)
     with pytest.raises(ConfigError, match=r"features.limit_gigabytes"):
         make_inputs(tiny_assembled, features=tight).vectors(phase)
+
+
+def test_a_data_service_makes_the_batches_of_training_and_the_run_all_others(
+    make_inputs, tiny_assembled, make_phase, display
+):
+    service = tf.data.experimental.service
+    dispatcher = service.DispatchServer()
+    address = dispatcher.target.removeprefix("grpc://")
+    worker = service.WorkerServer(service.WorkerConfig(address))
+    phase = make_phase("all", *BLOCKS, augmentation="none")
+    alone = make_inputs(tiny_assembled, phases=[phase]).for_phase(phase)
+    served = make_inputs(tiny_assembled, phases=[phase], data=DataConfig(service=address))
+    given = served.for_phase(phase)
+    assert np.array_equal(rows(given.validation.in_order), rows(alone.validation.in_order))
+    before = display.console.file.getvalue().count("Decoding train: done")
+    assert np.array_equal(np.sort(rows(given.train(0)), 0), np.sort(rows(alone.train(0)), 0))
+    del worker, dispatcher
+    # Nobody is asked for what is stored.
+    served.for_phase(make_phase("head", "head"))
+    said = display.console.file.getvalue()
+    assert said.count("Decoding train: done") == before == 1
+    assert said.count("data.service makes no features") == 1

@@ -66,6 +66,8 @@ def test_the_card_says_what_the_weights_do_not(saved, tiny_assembled):
         "scaling": "symmetric",
         "resize": "pad",
         "background": "white",
+        "depth": None,
+        "depth_is_set": False,
     }
     assert card["backbone"]["sha256"] is None
 

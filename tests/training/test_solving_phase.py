@@ -39,7 +39,7 @@ def solve(assemble_tiny, make_phase, tmp_path, display):
             make_phase("linear_probe", method="solve", steps=0),
             TrainingConfig(**training),
             lambda phase: VECTORS,
-            learnt_targets=targets,
+            learnt_targets=head.standardise(targets),
             folder=tmp_path / "phase",
             display=display,
             title="Phase 1 of 1",
@@ -93,7 +93,7 @@ def test_labels_are_solved_for_side_by_side(solve, smoothing):
 
 def test_numbers_come_out_in_the_unit_that_they_went_in(solve):
     assembled, _ = solve(NUMBERS, "number")
-    answered = assembled.head.activate(logits_of(assembled))
+    answered = assembled.head.restore_units(assembled.head.activate(logits_of(assembled)))
     assert answered.mean(axis=0) == pytest.approx(NUMBERS.mean(axis=0), rel=1e-3)
 
 
@@ -123,6 +123,22 @@ def test_the_file_of_the_phase_tells_which_penalties_were_tried(solve, tmp_path,
     best = min(written["solution"]["path"], key=lambda attempt: attempt["loss"])
     assert written["solution"]["penalty"] == best["penalty"]
     assert f"cross-validated accuracy {best['score']:.3f}" in display.console.file.getvalue()
+
+
+def test_each_penalty_that_is_tried_is_told_while_the_others_wait(solve, display, monkeypatch):
+    monkeypatch.setattr("kft.training.progress.PLAIN_INTERVAL_SECONDS", 0.0)
+    _, fitted = solve(CLASSES)
+    told = display.console.file.getvalue().splitlines()
+    assert len([line for line in told if "(penalty" in line and "loss" in line]) == len(
+        fitted.facts["solution"]["path"]
+    )
+
+
+def test_a_penalty_that_one_held_out_part_chose_is_said_to_be(solve, display, monkeypatch):
+    monkeypatch.setattr("kft.linear.solving.MAX_FOLDED_WORK", 0)
+    _, fitted = solve(CLASSES)
+    assert fitted.facts["solution"]["num_judged"] == 32 // 5
+    assert "on 6 held out for it, accuracy" in display.console.file.getvalue()
 
 
 @pytest.mark.parametrize("is_large", [False, True])

@@ -123,7 +123,7 @@ def test_two_workers_train_as_one_process_does_and_one_of_them_writes(place):
     assert len(entries[0]) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("settings", [PROBE, FULL], ids=["probe", "full"])
 def test_losses_of_two_workers_are_those_of_one(place, request, settings):
     name = request.node.callspec.id
@@ -173,7 +173,7 @@ def find_worker(launcher: int, number: int) -> int:
     raise AssertionError(f"no worker {number} among {children}")
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("number", [0, 1])
 def test_the_others_say_that_a_worker_is_lost_and_the_run_goes_on_exactly(place, whole, number):
     run_id = f"lost-{number}"
@@ -187,7 +187,7 @@ def test_the_others_say_that_a_worker_is_lost_and_the_run_goes_on_exactly(place,
     assert read_history(place, run_id) == read_history(place, whole)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_all_save_at_one_step_when_they_are_asked_to_stop(place, whole):
     said = stop_one(place, "asked", -1, signal.SIGTERM)
     for number in (0, 1):
@@ -197,7 +197,7 @@ def test_all_save_at_one_step_when_they_are_asked_to_stop(place, whole):
     assert read_history(place, "asked") == read_history(place, whole)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_run_goes_on_with_another_number_of_workers_which_is_recorded(place, whole):
     stop_one(place, "fewer", 1, signal.SIGKILL)
     run(place, "train", "--resume", "runs/photos/fewer", cache="whole")
@@ -208,7 +208,7 @@ def test_a_run_goes_on_with_another_number_of_workers_which_is_recorded(place, w
     assert len(read_history(place, "fewer")) == len(read_history(place, whole))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_job_that_is_started_again_goes_on_with_its_run(place, whole):
     again = ("launch", "photos", *SETTINGS, *LONG, "--run-id", "job", "--or-resume")
     stop_one(place, "job", 1, signal.SIGKILL)
@@ -218,7 +218,7 @@ def test_a_job_that_is_started_again_goes_on_with_its_run(place, whole):
     assert "runs/photos/job is finished" in said
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_workers_that_are_about_to_do_different_things_are_refused(place):
     addresses = [f"127.0.0.1:{port}" for port in find_ports(2)]
     workers = []

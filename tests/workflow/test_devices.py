@@ -100,7 +100,7 @@ def run_on_two(place: Path, *kinds: str) -> dict:
     return json.loads(result.stdout.splitlines()[-1])
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_devices_do_what_one_does_and_a_run_on_them_goes_on_exactly(
     kind, tmp_path, make_picture_folder

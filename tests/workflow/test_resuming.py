@@ -166,7 +166,7 @@ def test_it_ends_with_the_weights_of_an_undisturbed_run(begin, monkeypatch):
     check_stops(KINDS["averages and the best epochs"], begin, monkeypatch, shares=(0.6,))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("kind", KINDS)
 def test_wherever_it_stops_it_ends_with_these_weights(kind, begin, monkeypatch):
     check_stops(KINDS[kind], begin, monkeypatch, shares=(0.0, 0.3, 0.5, 0.8, 1.0))
@@ -191,7 +191,7 @@ def check_stops(settings, begin, monkeypatch, *, shares) -> None:
         assert not run.checkpoints.exists()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_run_that_is_stopped_again_and_again_ends_the_same(begin, monkeypatch):
     settings = KINDS["solved, then full"]
     begin(*settings, run_id="whole")

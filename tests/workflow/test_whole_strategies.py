@@ -19,6 +19,8 @@ from kft.errors import ConfigError
 from kft.training import Display, load_trained
 from kft.workflow import make_plan, train
 
+pytestmark = pytest.mark.usefixtures("parity_in_this_process")
+
 # Of one lightness.
 HUES = {"red": (220, 60, 110), "blue": (60, 220, 110)}
 
@@ -71,7 +73,7 @@ def make_hues(root: Path, names: tuple[str, str] = ("red", "blue")) -> Path:
 
 
 TWO_EPOCHS = "strategy.duration=2"
-slow = partial(pytest.param, marks=pytest.mark.slow)
+full = partial(pytest.param, marks=pytest.mark.full)
 EXPLICIT = (
     "strategy.phases=[{name: solved, method: solve}, "
     "{name: all, trainable: [all], duration: 2 epochs}]"
@@ -82,12 +84,12 @@ EXPLICIT = (
     ("name", "overrides", "phases"),
     [
         ("linear_probe", (), ["linear_probe"]),
-        # Those that are slow have a pipeline file too, which every run of the tests runs.
-        slow("top_k", ("strategy.top_blocks=2", TWO_EPOCHS), ["linear_probe", "top_k"]),
+        # Those of the full tier have a pipeline file too.
+        full("top_k", ("strategy.top_blocks=2", TWO_EPOCHS), ["linear_probe", "top_k"]),
         ("lp_ft", ("strategy.probe=trained", TWO_EPOCHS), ["linear_probe", "full"]),
-        slow("gradual", (TWO_EPOCHS,), ["linear_probe", "from_stage2", "from_stem"]),
-        slow("surgical", (TWO_EPOCHS,), ["linear_probe", "surgical"]),
-        slow("bitfit", (TWO_EPOCHS,), ["linear_probe", "bitfit"]),
+        full("gradual", (TWO_EPOCHS,), ["linear_probe", "from_stage2", "from_stem"]),
+        full("surgical", (TWO_EPOCHS,), ["linear_probe", "surgical"]),
+        full("bitfit", (TWO_EPOCHS,), ["linear_probe", "bitfit"]),
         ("phases", (EXPLICIT,), ["solved", "all"]),
     ],
 )

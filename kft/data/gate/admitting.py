@@ -12,10 +12,11 @@ from pathlib import Path
 from kft.config.schema import DataConfig
 from kft.data.found import Found, listed
 from kft.data.gate.checking import check_files
+from kft.data.gate.depth import KnownDepth, find_depth
 from kft.data.gate.inspection import Checked, to_be_read
 from kft.data.gate.likeness import find_bad_copies, find_look_alikes, find_same
 from kft.data.refusing import list_bad, refuse_bad
-from kft.data.splits import Progress, Quarantined, format_target
+from kft.data.splits import Depth, Progress, Quarantined, format_target
 from kft.errors import DataError
 from kft.runs.atomic import write_text
 
@@ -29,11 +30,14 @@ class Admitted:
             to be read. All that was left out is among `found.quarantined`.
         checked: What is known of each example, in the order of `found.examples`.
         alike: Sets of positions in `found.examples` that look the same or are the same.
+        depth: How samples of more than 8 bits are shown; None where there are none, and nobody
+            set it.
     """
 
     found: Found
     checked: tuple[Checked, ...]
     alike: tuple[tuple[int, ...], ...]
+    depth: Depth | None = None
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -50,7 +54,12 @@ class Admitted:
 
 
 def admit(
-    found: Found, config: DataConfig, progress: Progress | None = None, *, decode: bool = True
+    found: Found,
+    config: DataConfig,
+    progress: Progress | None = None,
+    *,
+    decode: bool = True,
+    known_depth: KnownDepth | None = None,
 ) -> Admitted:
     """Look at every file, and leave out what cannot be used.
 
@@ -61,16 +70,22 @@ def admit(
         found: What a source found.
         config: The `data` section.
         progress: Called with (files done, files in all).
-        decode: As of `check_files`.
+        decode: See `check_files`.
+        known_depth: See `check_files`.
 
     Raises:
         DataError: There is something to leave out, and `data.on_bad` is `stop`; or nothing would
             be left of a class.
     """
     outcomes = check_files(
-        found.examples, config, progress, decode=decode, with_likeness=is_carved(found, config)
+        found.examples,
+        config,
+        progress,
+        decode=decode,
+        with_likeness=is_carved(found, config),
+        known_depth=known_depth,
     )
-    return sort_out(found, outcomes, config)
+    return sort_out(found, outcomes, config, known_depth)
 
 
 def is_carved(found: Found, config: DataConfig) -> bool:
@@ -84,14 +99,18 @@ def is_carved(found: Found, config: DataConfig) -> bool:
 
 
 def sort_out(
-    found: Found, outcomes: Sequence[Checked | Quarantined], config: DataConfig
+    found: Found,
+    outcomes: Sequence[Checked | Quarantined],
+    config: DataConfig,
+    known_depth: KnownDepth | None = None,
 ) -> Admitted:
     """Leave out what the gate refused, and copies that contradict each other or leak.
 
     Args:
         found: What a source found.
         outcomes: What the gate says of each example.
-        config: The `data` section, for `on_bad`.
+        config: The `data` section, for `on_bad` and `depth`.
+        known_depth: See `check_files`.
 
     Raises:
         DataError: As of `admit`.
@@ -111,6 +130,7 @@ def sort_out(
         _keep(found, kept, checked, refused),
         checked,
         tuple(_find_alike(checked)),
+        find_depth(checked, config.depth, known_depth),
     )
 
 

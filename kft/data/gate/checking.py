@@ -17,6 +17,8 @@ import numpy as np
 
 from kft.config.schema import DataConfig
 from kft.data.found import readable
+from kft.data.gate.conversion import FindFolder, cached_pictures
+from kft.data.gate.depth import KnownDepth
 from kft.data.gate.inspection import Checked, Inspection
 from kft.data.gate.looking import UnusableError, look_at, refuse_stranger
 from kft.data.gate.thumbnails import Measures
@@ -39,25 +41,37 @@ def check_files(
     *,
     decode: bool = True,
     with_likeness: bool = False,
+    known_depth: KnownDepth | None = None,
+    find_folder: FindFolder = cached_pictures,
 ) -> tuple[Checked | Quarantined, ...]:
     """What is known of each file, or why it cannot be used, in the order of the examples.
 
     Each file is read once, in threads (reading, digesting and decoding release
     Python's lock), and is in memory only for so long. A file that the graph
-    would not show as it is meant is converted, once, into the cache folder.
+    would not show as it is meant is converted, once.
 
     Args:
         examples: What to read.
-        config: The `data` section, for the background and the largest size.
+        config: The `data` section, for the background, the depth and the largest size.
         progress: Called with (files done, files in all).
         decode: Decode every file, by the decoder that training and serving
             use. Else only those whose bytes leave a doubt; damage within a
             file is then found by its first real reading.
         with_likeness: Compute the perceptual hash of each picture.
+        known_depth: Of the model that is to see the files; None where it is found over them.
+        find_folder: Gives the folder for what is converted, by default that of the cache.
     """
 
     def check(name: str, path: str) -> Checked:
-        facts, _ = _check(name, path, config, decode=decode, with_likeness=with_likeness)
+        facts, _ = _check(
+            name,
+            path,
+            config,
+            decode=decode,
+            with_likeness=with_likeness,
+            known_depth=known_depth,
+            find_folder=find_folder,
+        )
         return Checked(**facts)
 
     return tuple(_check_all(examples, check, progress))
@@ -72,7 +86,7 @@ def inspect_files(
 
     Args:
         examples: What to read.
-        config: The `data` section, for the background and the largest size.
+        config: The `data` section, for the background, the depth and the largest size.
         progress: Called with (files done, files in all).
     """
 
@@ -116,6 +130,8 @@ def _check(
     decode: bool = False,
     with_likeness: bool,
     with_measures: bool = False,
+    known_depth: KnownDepth | None = None,
+    find_folder: FindFolder = cached_pictures,
 ) -> tuple[dict[str, Any], Measures | None]:
     """The fields of `Checked`, and what was measured.
 
@@ -131,9 +147,11 @@ def _check(
         path=path,
         digest=digest,
         config=config,
+        find_folder=find_folder,
         decode=decode,
         with_likeness=with_likeness,
         with_measures=with_measures,
+        known_depth=known_depth,
     )
     if look.converted is not None:
         path, status = str(look.converted), look.converted.stat()
@@ -152,6 +170,7 @@ def _check(
         "repaired": look.repaired,
         "noticed": look.noticed,
         "likeness": look.likeness,
+        "samples": look.samples,
     }
     return facts, look.measures
 

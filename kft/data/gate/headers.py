@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from typing import Any
 
+from kft.data.gate.header_record import ANIMATED, SEVERAL_PAGES, TURNED, Header, HeaderError
+from kft.data.gate.jpeg import read_jpeg
+from kft.data.gate.jpeg2000 import JPEG2000_STARTS, read_jpeg2000_header
+from kft.data.gate.samples import SamplesError
+from kft.data.gate.tiff import TIFF_STARTS, read_tiff_header
 from kft.data.input import exif
 
 # What Pillow is asked about; its other decoders are for no photographs, and some start programs.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "JPEG2000")
 # Those that the decoder of training and serving does not know at all.
 FOREIGN_FORMATS = frozenset({"TIFF", "PPM", "JPEG2000", "DIB"})
-TURNED = "EXIF orientation"
-ANIMATED = "animated: its first frame is used"
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 # The chunk that ends every PNG: no data, its name, its checksum.
@@ -27,148 +29,72 @@ _PNG_MODES = {
     **{(6, bits): "RGBA" for bits in (8, 16)},
     (0, 16): "I;16",
 }
-_JPEG_END = b"\xff\xd9"
-# Start of frame: all but the markers of tables (C4, C8, CC) that lie between.
-_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-# Baseline, extended and progressive Huffman coding: what libjpeg decodes in 8 bits.
-_JPEG_USUAL_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
-_JPEG_SCAN = 0xDA
-_JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
-
-
-class HeaderError(Exception):
-    """Why the bytes are no picture that can be used."""
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """A picture from outside.
-
-    Attributes:
-        format: In Pillow's words: `JPEG`, `PNG`, `TIFF` …
-        mode: Of its pixels, in Pillow's words: `RGB`, `L`, `CMYK` …
-        width: Pixels as they are stored.
-        height: Pixels as they are stored.
-        orientation: EXIF's, 1 to 8.
-        looks_whole: It is a JPEG or PNG of a usual kind, from its first mark to its last, that
-            the decoder of training and serving shows as it is meant. Damage in between is seen
-            only by decoding it; where this is false, nothing is known.
-        repairs: Why that decoder would not show it as it is meant, as far as a header tells.
-        noticed: What else is worth a word.
-        pixels_at: Place of the first scan of a JPEG.
-    """
-
-    format: str
-    mode: str
-    width: int
-    height: int
-    orientation: int
-    looks_whole: bool
-    repairs: tuple[str, ...] = ()
-    noticed: tuple[str, ...] = ()
-    pixels_at: int = 0
 
 
 def read_header(content: bytes) -> Header:
     """Format, size and state of an encoded picture.
 
     Raises:
-        HeaderError: No picture format that is known, or one that is cut off.
+        HeaderError: No picture format that is known, one that is cut off, or one whose channels
+            or samples cannot be shown.
     """
+    try:
+        return _read_own(content) or _ask_pillow(content)
+    except SamplesError as error:
+        raise HeaderError(str(error)) from None
+
+
+def _read_own(content: bytes) -> Header | None:
+    """What need not be asked of Pillow, or cannot."""
     header = None
     if content.startswith(b"\xff\xd8"):
-        header = _read_jpeg(content)
+        header = read_jpeg(content)
     elif content.startswith(_PNG_START):
         header = _read_png(content)
     elif content.startswith((b"GIF87a", b"GIF89a")):
         _refuse_cut_gif(content)
     elif content[:4] == b"RIFF" and int.from_bytes(content[4:8], "little") + 8 > len(content):
         raise HeaderError("cut off: a WebP shorter than it says")
-    return header or _ask_pillow(content)
+    elif content.startswith(TIFF_STARTS):
+        header = _read_tiff(content)
+    elif content.startswith(JPEG2000_STARTS):
+        header = _read_jpeg2000(content)
+    elif content.startswith(b"P7\n"):
+        raise HeaderError("a PAM picture, which is not decoded; convert it to PNG")
+    return header
 
 
-@dataclass
-class _Segments:
-    """What lies before the first scan of a JPEG."""
-
-    frame: int = 0
-    orientation: int | None = None
-    has_adobe_mark: bool = False
-    has_several_pictures: bool = False
-
-
-def _read_jpeg(content: bytes) -> Header | None:
-    """Walk over the segments up to the pixels; None where they make no sense."""
-    found, place = _Segments(), 2
-    while True:
-        if place + 10 > len(content):
-            raise HeaderError("cut off: a JPEG that ends before its pixels begin")
-        if content[place] != 0xFF:
-            return None
-        kind = content[place + 1]
-        if kind == 0xFF:  # a marker may be padded
-            place += 1
-            continue
-        if kind == _JPEG_SCAN:
-            return _describe_jpeg(content, found, place) if found.frame else None
-        length = int.from_bytes(content[place + 2 : place + 4], "big")
-        if length < 2:
-            return None
-        _note_segment(found, kind, place, content[place + 4 : place + 2 + length])
-        place += 2 + length
-
-
-def _note_segment(found: _Segments, kind: int, place: int, data: bytes) -> None:
-    if kind in _JPEG_FRAMES:
-        found.frame = found.frame or place
-    elif kind == 0xE1 and found.orientation is None and data.startswith(exif.MARK):
-        found.orientation = exif.read_orientation(data[len(exif.MARK) :])
-    elif kind == 0xE2 and data.startswith(b"MPF\0"):
-        found.has_several_pictures = True
-    elif kind == 0xEE and data.startswith(b"Adobe"):
-        found.has_adobe_mark = True
-
-
-def _describe_jpeg(content: bytes, found: _Segments, scan: int) -> Header | None:
-    kind, bits = content[found.frame + 1], content[found.frame + 4]
-    height, width = (
-        int.from_bytes(content[i : i + 2], "big") for i in (found.frame + 5, found.frame + 7)
-    )
-    mode = _JPEG_MODES.get(content[found.frame + 9])
-    if mode is None or not height or not width:
+def _read_tiff(content: bytes) -> Header | None:
+    """None where Pillow reads it as it is meant."""
+    found = read_tiff_header(content)
+    if found is None or found.mode is None:
         return None
-    orientation = found.orientation or exif.UPRIGHT
-    repairs = []
-    # Without the mark TensorFlow takes the inks as they are, all others as Adobe inverts them.
-    if mode == "CMYK" and not found.has_adobe_mark:
-        repairs.append("CMYK")
-    if orientation != exif.orientation_in_window(content):
-        repairs.append(TURNED)
-    noticed = []
-    if not content.endswith(_JPEG_END):
-        end = content.find(_JPEG_END, scan)
-        if end < 0:
-            raise HeaderError("cut off: a JPEG without its end mark")
-        # Cameras pad with zeros, and phones append pictures that the header tells of.
-        if content[end + 2 :].strip(b"\0") and not found.has_several_pictures:
-            noticed.append("bytes after the end")
     return Header(
-        "JPEG",
-        mode,
-        width,
-        height,
-        orientation,
-        looks_whole=kind in _JPEG_USUAL_FRAMES and bits == 8 and not repairs,
-        repairs=tuple(repairs),
-        noticed=tuple(noticed),
-        pixels_at=scan,
+        "TIFF",
+        found.mode,
+        found.width,
+        found.height,
+        found.orientation,
+        looks_whole=False,
+        repairs=("TIFF",) if found.orientation == exif.UPRIGHT else ("TIFF", TURNED),
+        noticed=(SEVERAL_PAGES,) if found.has_more_pages else (),
     )
 
 
-def find_jpeg_end(content: bytes, header: Header) -> int:
-    """Place of the end mark of a JPEG whose header was read."""
-    # Within the pixels these two bytes occur only as this mark.
-    return content.find(_JPEG_END, header.pixels_at)
+def _read_jpeg2000(content: bytes) -> Header | None:
+    """None where Pillow reads it as it is meant."""
+    found = read_jpeg2000_header(content)
+    if found is None:
+        return None
+    return Header(
+        "JPEG2000",
+        found.mode,
+        found.width,
+        found.height,
+        exif.UPRIGHT,
+        looks_whole=False,
+        repairs=("JPEG2000",),
+    )
 
 
 def _read_png(content: bytes) -> Header | None:
@@ -200,7 +126,7 @@ def _read_png(content: bytes) -> Header | None:
         width,
         height,
         orientation,
-        # Of 16 bits the values may use fewer.
+        # Of 16 bits it must be known how many the values use.
         looks_whole=bits <= 8 and not repairs,
         repairs=repairs,
         noticed=tuple(noticed),
@@ -265,4 +191,4 @@ def _find_orientation(picture: Any) -> int:
 def _find_frames(picture: Any) -> tuple[str, ...]:
     if not getattr(picture, "is_animated", False):
         return ()
-    return ("several pages: the first is used" if picture.format == "TIFF" else ANIMATED,)
+    return (SEVERAL_PAGES if picture.format == "TIFF" else ANIMATED,)

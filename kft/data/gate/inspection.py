@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kft.data.gate.samples import Samples
 from kft.data.splits import Examples
 
 
@@ -29,6 +30,7 @@ class Checked:
         noticed: What else is worth a word: `ending does not match the content` …
         likeness: Perceptual hash of 64 bits: pictures that look the same differ in few of them.
             None for one that is too plain to be told by its looks, or where none was asked for.
+        samples: Of a picture of more than 8 bits; None for one of 8.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Checked:
     repaired: tuple[str, ...] = ()
     noticed: tuple[str, ...] = ()
     likeness: int | None = None
+    samples: Samples | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,8 @@ class Inspection(Checked):
         contrast: Standard deviation of the grey values.
         sharpness: Variance of the Laplacian of the grey values; small where blurred.
         border_rgb: Mean colour of the outermost pixels.
+        dimming: How many times as bright as by its own white the picture is shown: below 1 where
+            the depth of the data set is more than this picture uses.
     """
 
     mean_rgb: tuple[float, float, float]
@@ -66,6 +71,34 @@ class Inspection(Checked):
     contrast: float
     sharpness: float
     border_rgb: tuple[float, float, float]
+    dimming: float = 1.0
+
+    def show_at(self, depth: int) -> Inspection:
+        """The measures of the picture as it is shown at the depth of its data set.
+
+        Brightness goes by the ratio of the two whites, which is exact but for rounding and for
+        the background of transparent parts.
+
+        Args:
+            depth: In bits.
+        """
+        if self.samples is None or self.samples.white is not None:
+            return self
+        ratio = self.samples.own_white / (2**depth - 1)
+        return replace(
+            self,
+            mean_rgb=_scale_colour(self.mean_rgb, ratio),
+            brightness=self.brightness * ratio,
+            contrast=self.contrast * ratio,
+            sharpness=self.sharpness * ratio**2,
+            border_rgb=_scale_colour(self.border_rgb, ratio),
+            dimming=self.dimming * ratio,
+        )
+
+
+def _scale_colour(colour: tuple[float, float, float], ratio: float) -> tuple[float, float, float]:
+    red, green, blue = colour
+    return red * ratio, green * ratio, blue * ratio
 
 
 def to_be_read(checked: Sequence[Checked], targets: np.ndarray) -> Examples:

@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kft.config.schema import DataConfig
-from kft.data.gate.conversion import ConversionError, Converted, convert, keep_converted
-from kft.data.gate.headers import ANIMATED, Header, HeaderError, find_jpeg_end, read_header
+from kft.data.gate.conversion import (
+    ConversionError,
+    Converted,
+    FindFolder,
+    convert,
+    keep_converted,
+)
+from kft.data.gate.depth import KnownDepth, find_excess
+from kft.data.gate.header_record import ANIMATED, Header, HeaderError
+from kft.data.gate.headers import read_header
+from kft.data.gate.jpeg import find_jpeg_end
+from kft.data.gate.samples import MOST_BITS, Samples
 from kft.data.gate.thumbnails import (
     HASHED_SIDE,
     MEASURED_SIDE,
@@ -80,7 +90,8 @@ class Look:
         repaired: Why.
         noticed: What else is worth a word.
         likeness: Perceptual hash, if it was asked for and the picture is not too plain.
-        measures: Of its thumbnail, if they were asked for.
+        measures: Of its thumbnail, if they were asked for; by its own white.
+        samples: Of a picture of more than 8 bits; else None.
     """
 
     header: Header
@@ -89,6 +100,7 @@ class Look:
     noticed: tuple[str, ...] = ()
     likeness: int | None = None
     measures: Measures | None = None
+    samples: Samples | None = None
 
 
 def look_at(
@@ -97,9 +109,11 @@ def look_at(
     path: str,
     digest: str,
     config: DataConfig,
+    find_folder: FindFolder,
     decode: bool,
     with_likeness: bool,
     with_measures: bool,
+    known_depth: KnownDepth | None = None,
 ) -> Look:
     """Look at the content of a file, and convert it where the graph would not show it as meant.
 
@@ -107,17 +121,26 @@ def look_at(
         content: The whole file.
         path: Its path, for the ending.
         digest: SHA-256 of the content.
-        config: The `data` section, for the background and the largest size.
+        config: The `data` section, for the background, the depth and the largest size.
+        find_folder: Gives the folder for what is converted.
         decode: Decode it, whatever its header says.
         with_likeness: Compute its perceptual hash.
         with_measures: Measure its colours and sharpness.
+        known_depth: Of the model that is to see it; None where it takes part in deciding that.
 
     Raises:
         UnusableError: It is no picture that can be used.
     """
     refuse_stranger(content)
     header = _read_header(content, config)
-    meant, repaired = _find_repairs(content, header, config.background, decode=decode)
+    meant: Converted | None = None
+    repaired: tuple[str, ...] = ()
+    if not header.looks_whole:
+        meant = _convert(content, header, config, known_depth)
+        repaired = _find_repairs(content, header, config.background, meant)
+    elif decode:
+        _refuse_starved(content, header, _decode(content, config.background))
+    samples = meant.deep.samples if meant and meant.deep else None
     likeness, measures = None, None
     if with_likeness or with_measures:
         side = MEASURED_SIDE if with_measures else HASHED_SIDE
@@ -126,12 +149,20 @@ def look_at(
         measures = measure(thumbnail) if with_measures else None
     return Look(
         header,
-        keep_converted(meant.pixels, digest, config.background) if meant and repaired else None,
+        _keep(meant, digest, config, find_folder) if meant and repaired else None,
         repaired,
         (*header.noticed, *_find_remarks(header, path)),
         likeness,
         measures,
+        samples,
     )
+
+
+def _keep(meant: Converted, digest: str, config: DataConfig, find_folder: FindFolder) -> Path:
+    """The file that is read in place of the picture."""
+    # Of more than 8 bits the same file may be read in several ways.
+    white = f"{meant.deep.white} {config.depth}" if meant.deep else ""
+    return keep_converted(meant.kept, digest, config.background, find_folder, white)
 
 
 def refuse_stranger(content: bytes) -> None:
@@ -180,35 +211,51 @@ def _is_text(content: bytes) -> bool:
     )
 
 
-def _find_repairs(
-    content: bytes, header: Header, background: Background, *, decode: bool
-) -> tuple[Converted | None, tuple[str, ...]]:
-    """The picture as it is meant, where that is not sure; and why the graph would not show it."""
-    if header.looks_whole:
-        if decode:
-            _refuse_starved(content, header, _decode(content, background))
-        return None, ()
+def _convert(
+    content: bytes, header: Header, config: DataConfig, known_depth: KnownDepth | None
+) -> Converted:
+    """The picture as it is meant."""
+    set_depth = None if config.depth == "auto" else config.depth
     try:
-        meant = convert(content, header, background)
+        meant = convert(
+            content,
+            header,
+            config.background,
+            set_depth=set_depth,
+            known_depth=None if known_depth is None else known_depth.bits,
+        )
     except ConversionError as error:
         raise UnusableError(str(error)) from None
+    excess = find_excess(meant.deep.samples, set_depth, known_depth) if meant.deep else ""
+    if excess:
+        raise UnusableError(excess)
+    return meant
+
+
+def _find_repairs(
+    content: bytes, header: Header, background: Background, meant: Converted
+) -> tuple[str, ...]:
+    """Why the graph would not show a picture as it is meant; nothing where it does."""
     if header.repairs:
-        return meant, (*header.repairs, *_name_bits(meant))
+        return header.repairs
     what = f"{header.format} of mode {header.mode}"
     try:
-        shown = _decode(content, background)
+        if meant.deep is None:
+            shown = _decode(content, background)
+        else:
+            shown = _decode(content, background, meant.deep.samples.bits)
     except UnusableError:
         if ANIMATED in header.noticed:
             what = f"animated {header.format}"
     else:
         if _is_same(shown, meant.pixels, _LARGEST_DIFFERENCE.get(header.format, 1)):
-            return meant, ()
+            return ()
         if header.format == "GIF":
             what = "GIF with transparent parts"
-    return meant, _name_bits(meant) or (what,)
+    return (what,)
 
 
-def _decode(content: bytes, background: Background) -> np.ndarray:
+def _decode(content: bytes, background: Background, depth: int = MOST_BITS) -> np.ndarray:
     """As training and serving decode it: uint8 (height, width, 3)."""
     import tensorflow as tf
 
@@ -216,7 +263,9 @@ def _decode(content: bytes, background: Background) -> np.ndarray:
 
     try:
         with tf.device("CPU"):
-            pixels: np.ndarray = decode_picture(tf.constant(content), background).numpy()
+            pixels: np.ndarray = decode_picture(
+                tf.constant(content), background, depth=depth
+            ).numpy()
     except tf.errors.OpError as error:
         raise UnusableError(f"damaged: {first_line(error)[:-1]}") from None
     return pixels
@@ -227,10 +276,6 @@ def _is_same(shown: np.ndarray, meant: np.ndarray, largest_difference: int) -> b
         shown.shape == meant.shape
         and int(np.abs(shown.astype(np.int16) - meant).max()) <= largest_difference
     )
-
-
-def _name_bits(meant: Converted) -> tuple[str, ...]:
-    return () if meant.bits in (None, 16) else (f"16 bits, of which {meant.bits} are used",)
 
 
 def _make_thumbnail(

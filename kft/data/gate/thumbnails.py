@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kft.data.gate.conversion import to_rgb, turn
-from kft.data.gate.headers import FORMATS, Header
+from kft.data.gate.header_record import Header
+from kft.data.gate.headers import FORMATS
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 import tensorflow as tf
 
 from kft.config.schema import DataConfig
 from kft.data.input import exif
 from kft.data.input.background import BACKGROUND_VALUES, Background
+from kft.data.input.graph_exif import find_orientation
+from kft.data.input.sample_scale import FULL_DEPTH, FULL_SCALE, scale_samples
 from kft.registry import Registry
 
 DECODERS = Registry("modality", {"image": "kft.data.input.decoding:ImageDecoder"})
@@ -21,8 +24,6 @@ _JPEG_RATIOS = (1, 2, 4, 8)
 # output: then pixels differ by 1 of 255 in the mean, as between one decoder of JPEG and another.
 # At twice the output it would be 1.6, at its size 2.5.
 _SPARE_SIZE = 4
-# The first EXIF mark and all after it.
-_FROM_MARK = r"Exif\x00\x00\C*"
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class ImageDecoder:
     """An encoded picture -> uint8 pixels (height, width, 3).
 
     JPEG (turned upright, as its EXIF entry says), PNG, GIF (its first frame),
-    BMP and WebP; transparent parts show the background, 16 bits are cut to 8.
-    What it does not decode as meant, the gate converts.
+    BMP and WebP; transparent parts show the background, 16 bits are scaled to
+    8 by one depth. What it does not decode as meant, the gate converts.
     Resizing is bilinear with antialiasing. Rounding to uint8 is part of the
     definition, so that pixels kept in memory, read from files and decoded by
     the exported graph are the same.
@@ -42,12 +43,14 @@ class ImageDecoder:
         resize: `stretch` changes the aspect ratio, `crop` keeps the largest
             centred part of the right one, `pad` adds black.
         background: What shows through transparent parts.
+        depth: Of a PNG of 16 bits, 2**depth - 1 is white, and so is what is above.
     """
 
     height: int
     width: int
     resize: Literal["stretch", "crop", "pad"] = "stretch"
     background: Background = "white"
+    depth: int = FULL_DEPTH
 
     @property
     def output_shape(self) -> tuple[int, int, int]:
@@ -57,7 +60,10 @@ class ImageDecoder:
     def __call__(self, encoded: tf.Tensor) -> tf.Tensor:
         """The pixels of one picture: scalar string -> uint8 (height, width, 3)."""
         picture = decode_picture(
-            encoded, self.background, least_side=_SPARE_SIZE * max(self.height, self.width)
+            encoded,
+            self.background,
+            depth=self.depth,
+            least_side=_SPARE_SIZE * max(self.height, self.width),
         )
         if self.resize == "crop":
             picture = self._crop(picture)
@@ -97,19 +103,24 @@ class ImageDecoder:
 
 
 def decode_picture(
-    encoded: tf.Tensor, background: Background, *, least_side: int | None = None
+    encoded: tf.Tensor,
+    background: Background,
+    *,
+    depth: int = FULL_DEPTH,
+    least_side: int | None = None,
 ) -> tf.Tensor:
     """A whole picture, upright and opaque: scalar string -> uint8 (height, width, 3).
 
     Args:
         encoded: The content of its file.
         background: What shows through transparent parts.
+        depth: Of a PNG of 16 bits, 2**depth - 1 is white.
         least_side: A JPEG may be smaller by 2, 4 or 8 if no side falls below so many pixels.
     """
     picture = tf.cond(
         tf.equal(tf.strings.substr(encoded, 0, 2), b"\xff\xd8"),
         lambda: _decode_jpeg(encoded, least_side),
-        lambda: _decode_other(encoded, background),
+        lambda: _decode_other(encoded, background, depth),
     )
     picture.set_shape((None, None, 3))
     return picture
@@ -132,22 +143,44 @@ def _decode_jpeg(encoded: tf.Tensor, least_side: int | None) -> tf.Tensor:
     return _turn(picture, find_orientation(encoded))
 
 
-def _decode_other(encoded: tf.Tensor, background: Background) -> tf.Tensor:
+def _decode_other(encoded: tf.Tensor, background: Background, depth: int) -> tf.Tensor:
     """What is no JPEG; of these only PNG and WebP are decoded with what is transparent."""
     start = tf.strings.substr(encoded, 0, 4)
     return tf.case(
         [
-            (tf.equal(start, b"\x89PNG"), lambda: _decode_png(encoded, background)),
+            (tf.equal(start, b"\x89PNG"), lambda: _decode_png(encoded, background, depth)),
             (tf.equal(start, b"RIFF"), lambda: _decode_webp(encoded, background)),
         ],
         default=lambda: _decode(encoded, channels=3),
     )
 
 
-def _decode_png(encoded: tf.Tensor, background: Background) -> tf.Tensor:
+def _decode_png(encoded: tf.Tensor, background: Background, depth: int) -> tf.Tensor:
+    bits = _read_head(encoded)[24]
+    return tf.cond(
+        tf.equal(bits, 16),
+        lambda: _decode_deep_png(encoded, background, depth),
+        lambda: _decode_usual_png(encoded, background, bits),
+    )
+
+
+def _decode_deep_png(encoded: tf.Tensor, background: Background, depth: int) -> tf.Tensor:
+    picture = tf.io.decode_png(encoded, channels=4, dtype=tf.uint16)
+    colours = _scale_samples(picture[..., :3], 2**depth - 1)
+    opacity = _scale_samples(picture[..., 3:], FULL_SCALE)
+    return _lay_on(background, tf.concat([colours, opacity], axis=-1))
+
+
+def _scale_samples(samples: tf.Tensor, white: int) -> tf.Tensor:
+    """uint16 -> uint8 as `scale_samples` has it, from a table: no division for each value."""
+    table = tf.constant(scale_samples(np.arange(FULL_SCALE + 1), white))
+    return tf.gather(table, tf.cast(samples, tf.int32))
+
+
+def _decode_usual_png(encoded: tf.Tensor, background: Background, bits: tf.Tensor) -> tf.Tensor:
     # Where a picture of less than 8 bits has no opacity, TensorFlow gives the largest number of
     # that many bits for it, not 255.
-    full = tf.bitwise.left_shift(1, tf.minimum(_read_head(encoded)[24], 8)) - 1
+    full = tf.bitwise.left_shift(1, bits) - 1
     picture = _decode(encoded, channels=4)
     is_opaque = tf.reduce_all(tf.equal(tf.cast(picture[..., 3], tf.int32), full))
     return tf.cond(is_opaque, lambda: picture[..., :3], lambda: _lay_on(background, picture))
@@ -182,61 +215,6 @@ def _lay_on(background: Background, picture: tf.Tensor) -> tf.Tensor:
     return tf.cast((colours * opacity + behind + 127) // 255, tf.uint8)
 
 
-def find_orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """EXIF's orientation of a JPEG, as `exif.orientation_in_window`: scalar string -> int32."""
-    head = tf.strings.substr(encoded, 0, exif.WINDOW)
-    return tf.cond(
-        _has_mark(head), lambda: _read_orientation(head), lambda: tf.constant(exif.UPRIGHT)
-    )
-
-
-def _has_mark(head: tf.Tensor) -> tf.Tensor:
-    before = tf.strings.regex_replace(head, _FROM_MARK, "", replace_global=False)
-    return tf.strings.length(before) < tf.strings.length(head)
-
-
-def _read_orientation(head: tf.Tensor) -> tf.Tensor:
-    """The rule of `exif.orientation_in_window` in operations of a graph, without a loop.
-
-    Args:
-        head: First bytes of a JPEG that hold an EXIF mark (scalar string).
-    """
-    before = tf.strings.regex_replace(head, _FROM_MARK, "", replace_global=False)
-    start = tf.maximum(tf.strings.length(before), 4)
-    values = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int32)
-    # Zeros in place of what the window cuts off, so that no place lies beyond the end.
-    block = tf.pad(values[start + len(exif.MARK) :], [[0, 16]])
-    is_little = tf.equal(block[0], ord("I"))
-    first, second = tf.where(is_little, 1, 256), tf.where(is_little, 256, 1)
-    # The two-byte number at each place.
-    numbers = block[:-1] * first + block[1:] * second
-    size = tf.shape(block)[0] - 16
-    high, low = (
-        tf.where(is_little, numbers[6], numbers[4]),
-        tf.where(is_little, numbers[4], numbers[6]),
-    )
-    is_sound = tf.reduce_all(
-        [
-            tf.equal(values[start - 4], 0xFF),
-            tf.equal(values[start - 3], 0xE1),
-            tf.equal(block[0], block[1]),
-            tf.logical_or(is_little, tf.equal(block[0], ord("M"))),
-            tf.equal(numbers[2], 42),
-            tf.equal(high, 0),
-            low + 2 <= size,
-        ]
-    )
-    directory = tf.where(is_sound, low, 0)
-    count = tf.minimum(numbers[directory], (size - directory - 2) // 12)
-    entries = directory + 2 + 12 * tf.range(tf.where(is_sound, count, 0))
-    is_stated = tf.logical_and(
-        tf.equal(tf.gather(numbers, entries), exif.ORIENTATION_TAG),
-        tf.equal(tf.gather(numbers, entries + 2), exif.SHORT_TYPE),
-    )
-    stated = tf.reduce_max(tf.where(is_stated, tf.gather(numbers, entries + 8), 0))
-    return tf.where(tf.logical_and(stated >= 1, stated <= 8), stated, exif.UPRIGHT)
-
-
 def _turn(picture: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """Pixels as stored -> upright: from 5 on rows are columns, then either way may be mirrored."""
 
@@ -262,7 +240,9 @@ def _swap_sides(picture: tf.Tensor) -> tf.Tensor:
     return tf.gather(tf.reshape(picture, (-1, 3)), places)
 
 
-def make_decoder(modality: str, height: int, width: int, config: DataConfig) -> Any:
+def make_decoder(
+    modality: str, height: int, width: int, config: DataConfig, depth: int | None = None
+) -> Any:
     """The decoder of a backbone's modality, at its input size.
 
     Args:
@@ -270,10 +250,16 @@ def make_decoder(modality: str, height: int, width: int, config: DataConfig) -> 
         height: Pixels of the backbone's input.
         width: Pixels of the backbone's input.
         config: The `data` section, for `resize` and `background`.
+        depth: Of the data set, see `Splits.depth`; None where it has no picture of more than 8
+            bits: then one of 16 bits is shown by all of them.
 
     Raises:
         ConfigError: The modality is unknown.
     """
     return DECODERS.load(modality)(
-        height=height, width=width, resize=config.resize, background=config.background
+        height=height,
+        width=width,
+        resize=config.resize,
+        background=config.background,
+        depth=depth or FULL_DEPTH,
     )

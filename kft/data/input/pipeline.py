@@ -64,7 +64,8 @@ def make_dataset(
         share: Where several replicas compute a batch together, those of this process: then
             each of them gets its own element of the data set for each batch, all of one size
             and with weights: (inputs, targets, weights float32 (batch,)).
-        service: What reads, decodes and augments in place of this process; not with a cache.
+        service: Reads, decodes and augments in place of this process, not with a cache: the same
+            batches arrive in any order, those of several epochs mixed where one ends.
 
     Raises:
         ConfigError: `balanced`, but targets are no classes.
@@ -72,7 +73,7 @@ def make_dataset(
     assert len(examples) > 0
     steps = num_steps_per_epoch(len(examples), batch_size)
     order = make_order(examples.targets, sampling=sampling, shuffle_seed=shuffle_seed)
-    read = _make_reader(examples, decoder, cache, service)
+    read = _make_reader(examples, decoder, cache, is_served=service is not None)
     targets = tf.constant(examples.targets)
 
     def load(step: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
@@ -96,7 +97,7 @@ def make_dataset(
         weighed = (*batch, share.find_weights(size, batch_size))
         return indices, tuple(share.split(part, batch_size) for part in weighed)
 
-    loaded = _map(range(start_step, epochs * steps), load, examples, batch_size, service)
+    loaded = _map(range(start_step, epochs * steps), load, examples, service)
     return loaded if share.is_whole else loaded.unbatch()
 
 
@@ -110,7 +111,6 @@ def make_view_dataset(
     cache: Cache | None = None,
     augmentation: Augmentation | None = None,
     seed: int = 0,
-    service: DataService | None = None,
 ) -> tf.data.Dataset:
     """Batches of float32 pixels (batch, height, width, 3) of every example once, in order.
 
@@ -126,10 +126,9 @@ def make_view_dataset(
         cache: Decoded pixels of all examples; None to read files.
         augmentation: As of `make_dataset`.
         seed: As of `make_dataset`.
-        service: As of `make_dataset`.
     """
     assert len(examples) > 0
-    read = _make_reader(examples, decoder, cache, service)
+    read = _make_reader(examples, decoder, cache)
     wanted = tf.constant(np.arange(len(examples)) if chosen is None else chosen, tf.int64)
 
     def load(first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -140,17 +139,18 @@ def make_view_dataset(
             pixels = augmentation(pixels, example_seeds(seed, times, indices))
         return indices, tf.cast(pixels, tf.float32)
 
-    return _map(range(0, len(wanted), batch_size), load, examples, batch_size, service)
+    return _map(range(0, len(wanted), batch_size), load, examples)
 
 
 def _make_reader(
     examples: Examples,
     decoder: Decoder,
     cache: Cache | None,
-    service: DataService | None,
+    *,
+    is_served: bool = False,
 ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """(times, indices), both (batch) -> pixels or activations (batch, …)."""
-    assert cache is None or service is None, "what is cached here is not read elsewhere"
+    assert cache is None or not is_served, "what is cached here is not read elsewhere"
     if cache is not None:
         return lambda times, indices: cache.gather(indices, times)
     paths = tf.constant(examples.paths)
@@ -161,8 +161,8 @@ def _make_reader(
 
     def read(times: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
         pixels = read_pixels(tf.gather(paths, indices), decoder)
-        # Other machines have no Python of ours: there, it is checked when it has come.
-        if examples.stamps is None or service is not None:
+        # Data workers have no Python of kft's: their files are checked when a batch has arrived.
+        if examples.stamps is None or is_served:
             return pixels
         # After they were read: what was read is then what was checked. Not stateful, or tf.data
         # would run batches one after the other; so its result must be of use, or it would not run.
@@ -178,19 +178,22 @@ def _map(
     steps: range,
     load: Callable[[tf.Tensor], tuple[tf.Tensor, Any]],
     examples: Examples,
-    batch_size: int,
-    service: DataService | None,
+    service: DataService | None = None,
 ) -> tf.data.Dataset:
     """What `load` gives beside the indices of the examples, for each step."""
-    if service is not None:
-        check = partial(refuse_changed, examples)
-        return service.spread(steps, load, batch_size=batch_size, check=check)
-    loaded = tf.data.Dataset.range(steps.start, steps.stop, steps.step).map(
-        # What it calls is TensorFlow throughout: rewriting Python would take a second in vain.
-        tf.autograph.experimental.do_not_convert(lambda step: load(step)[1]),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
+
+    def map_steps(function: Callable[[tf.Tensor], Any]) -> tf.data.Dataset:
+        return tf.data.Dataset.range(steps.start, steps.stop, steps.step).map(
+            # What it calls is TensorFlow throughout: rewriting Python would take a second in vain.
+            tf.autograph.experimental.do_not_convert(function),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+
+    if service is None:
+        loaded = map_steps(lambda step: load(step)[1])
+    else:
+        loaded = service.distribute(map_steps(load), check=partial(refuse_changed, examples))
     return loaded.prefetch(tf.data.AUTOTUNE)
 
 

@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from kft.data.input.example_cache import ExampleCache
 from kft.data.paths import describe_failure
-from kft.data.refusing import list_first, make_unreadable_error
+from kft.data.reason_groups import list_by_reason
+from kft.data.refusing import make_unreadable_error
 from kft.data.splits import Examples, Progress
 from kft.errors import DataError
 from kft.runs.arrays import write_blocks
@@ -187,19 +188,17 @@ def refuse_changed(examples: Examples, positions: Iterable[int] | None = None) -
         positions: Of the examples to look at; None for all.
 
     Raises:
-        DataError: It names the first files that changed or vanished.
+        DataError: It names files that changed or vanished.
     """
     if examples.stamps is None:
         return
     looked_at = range(len(examples)) if positions is None else positions
-    problems = [
-        f"{examples.paths[i]}: {what}" for i in looked_at if (what := _find_change(examples, i))
-    ]
+    problems = [(examples.paths[i], what) for i in looked_at if (what := _find_change(examples, i))]
     if problems:
         raise DataError(
             f"{len(problems)} of {len(examples)} pictures changed since they were checked, so that "
             "this run would use others than it says. Let nothing write there meanwhile, and run "
-            f"again.\n{list_first(problems)}"
+            f"again.\n{list_by_reason(problems)}"
         )
 
 
@@ -228,5 +227,4 @@ def translate_read_errors(examples: Examples, decoder: Decoder) -> Iterator[None
         problems = find_unreadable(examples, decoder)
         if not problems:
             raise
-        named = [f"{path}: {reason}" for path, reason in problems]
-        raise make_unreadable_error(named, len(examples)) from error
+        raise make_unreadable_error(problems, len(examples)) from error

@@ -1,28 +1,23 @@
-"""Batches that the data workers of a tf.data service make: the very ones, in their order."""
+"""Batches made by the data workers of a tf.data service, in whatever order they arrive."""
 
 from __future__ import annotations
 
-import math
+import queue
 import re
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
 from typing import Any
 
 import tensorflow as tf
 
 from kft.config.service_address import split_address
-from kft.data.input.arrivals import StepError, put_in_order
-from kft.data.input.stoppable import Stoppable
 from kft.errors import ConfigError, TrainingError, first_line
 
-# A minute for what every batch needs, and what the slowest core takes to decode and augment.
-_PATIENCE_SECONDS = 60.0
-_SECONDS_PER_EXAMPLE = 0.1
+# The slowest core needs a tenth of a second to decode and augment a picture: time for a thousand.
+_PATIENCE_SECONDS = 120.0
 _CONNECT_SECONDS = 5.0
-# Batches that may come before their turn: some for each data worker, whatever the memory.
-_LEAST_ROOM, _MOST_ROOM = 16, 512
 
 
 class ServiceError(TrainingError):
@@ -32,120 +27,132 @@ class ServiceError(TrainingError):
 class DataService:
     """A tf.data service whose data workers read, decode and augment in place of this process.
 
-    Each step is computed once, by whichever data worker asks for it next; they
-    come in any order and are put back into theirs. What a batch holds is a
-    function of its step alone, so it is what this process would have made of
-    it, to the last bit, where processors and TensorFlow are the same.
+    Sharding is dynamic: each batch is made once, by whichever data worker asks
+    for it next. Batches arrive in any order, and those that a data worker was
+    making when it ended never arrive. Source: Audibert et al., tf.data service,
+    arXiv:2210.14826.
 
     Args:
         address: `HOST:PORT` or `grpc://HOST:PORT` of the dispatcher.
-        megabytes: Memory for batches that come before their turn.
-        patience_seconds: How long nothing may come, beside a tenth of a second
-            for each example of a batch.
-
-    Attributes:
-        address: `HOST:PORT`.
+        patience_seconds: Longest wait for one batch.
     """
 
-    def __init__(
-        self,
-        address: str,
-        *,
-        megabytes: float = 2048.0,
-        patience_seconds: float = _PATIENCE_SECONDS,
-    ) -> None:
+    def __init__(self, address: str, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
         self._place = split_address(address)
-        self.address = address.removeprefix("grpc://")
-        self._bytes = megabytes * 1e6
+        self._address = address.removeprefix("grpc://")
         self._patience_seconds = patience_seconds
         self._failure: Exception | None = None
 
     def check(self) -> None:
-        """Make sure that somebody listens there, within some seconds.
+        """Connect to the dispatcher, within seconds.
 
         Raises:
-            ConfigError: Nobody does.
+            ConfigError: Nobody answers.
         """
         try:
             self._connect()
         except OSError as error:
             raise ConfigError(
-                f"data.service: nobody answers at {self.address} ({error}). Start the dispatcher "
-                "of the tf.data service there, or leave data.service out."
+                f"data.service: nobody answers at {self._address} ({error}). Start the dispatcher "
+                "of the tf.data service there, or remove data.service."
             ) from error
 
-    def spread(
-        self,
-        steps: range,
-        load: Callable[[tf.Tensor], tuple[tf.Tensor, Any]],
-        *,
-        batch_size: int,
-        check: Callable[[Sequence[int]], None],
+    def distribute(
+        self, batches: tf.data.Dataset, *, check: Callable[[Sequence[int]], None]
     ) -> tf.data.Dataset:
-        """The batches of all steps, in their order.
+        """Let the data workers make the batches.
 
         Args:
-            steps: What `load` is called with, each an int64 ().
-            load: Step -> (indices of the examples (batch), the batch). It runs
-                in the data workers: TensorFlow alone, no Python.
-            batch_size: Examples of a batch.
-            check: Called here with the indices of each batch that has come.
-        """
-        numbered = tf.data.Dataset.range(steps.start, steps.stop, steps.step).map(
-            tf.autograph.experimental.do_not_convert(lambda step: (step, *load(step))),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        spec = numbered.element_spec[2]
-        room = max(_LEAST_ROOM, min(_MOST_ROOM, int(self._bytes / _count_bytes(spec, batch_size))))
+            batches: (indices of the examples (batch), batch), of known cardinality. It is
+                computed on other machines: TensorFlow alone, no Python.
+            check: Called here with the indices of each batch that has arrived.
 
-        def receive(reading: Stoppable) -> Iterator[tuple[int, Any]]:
-            for step, indices, batch in reading:
-                check(indices.numpy().tolist())
-                yield int(step), batch
+        Returns:
+            The batches, each once, in any order.
+
+        Raises:
+            ServiceError: The dispatcher no longer answers.
+        """
+        try:
+            # TensorFlow itself would try for ever.
+            self._connect()
+        except OSError as error:
+            raise ServiceError(
+                f"data.service: {self._address} no longer answers ({error}). Start the dispatcher "
+                "and its data workers again."
+            ) from error
+        count = int(batches.cardinality())
+        distribute = tf.data.experimental.service.distribute(
+            tf.data.experimental.service.ShardingPolicy.DYNAMIC,
+            f"grpc://{self._address}",
+            # Augmented pixels hardly shrink, and to try takes as long as to decode.
+            compression=None,
+        )
+        arriving = batches.apply(distribute)
 
         def generate() -> Iterator[Any]:
             try:
-                reading = Stoppable(self._distribute(numbered))
-                yield from put_in_order(
-                    partial(receive, reading),
-                    steps,
-                    room=room,
-                    patience_seconds=self._patience_seconds + batch_size * _SECONDS_PER_EXAMPLE,
-                    is_there=self._is_there,
-                    stop=reading.stop,
-                )
-            except StepError as error:
-                number, total = error.step // steps.step + 1, -(-steps.stop // steps.step)
-                problem = error.problem.format(step=f"batch {number:,} of {total:,}")
-                self._failure = self._make_error(problem)
-                raise
+                arrivals = iter(arriving)
+                for number in range(count):
+                    indices, batch = self._wait_for_next(arrivals, f"{number:,} of {count:,}")
+                    check(indices.numpy().tolist())
+                    yield batch
             except Exception as error:
                 self._failure = error
                 raise
 
-        batches = tf.data.Dataset.from_generator(generate, output_signature=spec)
-        return batches.apply(tf.data.experimental.assert_cardinality(len(steps)))
+        received = tf.data.Dataset.from_generator(
+            generate, output_signature=batches.element_spec[1]
+        )
+        return received.apply(tf.data.experimental.assert_cardinality(count))
+
+    def _connect(self) -> None:
+        socket.create_connection(self._place, timeout=_CONNECT_SECONDS).close()
+
+    def _wait_for_next(self, arrivals: Iterator[Any], arrived: str) -> Any:
+        """The next element, asked for in a thread: TensorFlow waits for ever for what is lost."""
+        answer: queue.Queue[Any] = queue.Queue(1)
+
+        def ask() -> None:
+            try:
+                answer.put(next(arrivals, None))
+            except Exception as error:
+                answer.put(error)
+
+        threading.Thread(target=ask, name="data service", daemon=True).start()
+        try:
+            element = answer.get(timeout=self._patience_seconds)
+        except queue.Empty:
+            element = None
+        if isinstance(element, Exception):
+            raise element
+        if element is None:
+            raise ServiceError(
+                f"data.service: {self._address} lost batches: {arrived} have arrived, and no more "
+                f"within {self._patience_seconds:.0f} seconds. A data worker or the dispatcher has "
+                "ended, or cannot be reached; start it again."
+            )
+        return element
 
     @contextmanager
     def translate_errors(self, name_files: Callable[[], AbstractContextManager]) -> Iterator[None]:
-        """Around an iteration: an error of TensorFlow's becomes one that says what was behind it.
+        """Around an iteration: TensorFlow's errors become errors that name their cause.
 
         Args:
             name_files: Around an error of TensorFlow's: raises one that names
                 files, if some are behind it.
 
         Raises:
-            ServiceError: A batch was lost, or a data worker failed for no reason
-                that shows here.
-            KftError: What looking at the files raised.
+            ServiceError: Batches were lost, or a data worker failed for a reason that does not
+                show on this machine.
+            KftError: Raised by `name_files`, or by the `check` of a batch.
         """
         try:
             yield
         except tf.errors.OpError as error:
             failure, self._failure = self._failure, None
             if failure is not None and not isinstance(failure, tf.errors.OpError):
-                # TensorFlow has made text of it.
+                # TensorFlow has turned it into text.
                 raise failure from None
             try:
                 with name_files():
@@ -154,50 +161,15 @@ class DataService:
                 if failure is None:
                     raise
                 raise ServiceError(
-                    f"data.service: {self.address}: {_find_cause(failure)} Data workers read "
-                    "the pictures themselves: they are to find them, and what is in kft's cache "
-                    "folder, under the same paths as this machine, and to run TensorFlow "
-                    f"{tf.__version__}."
+                    f"data.service: {self._address}: {_find_cause(failure)} Data workers read the "
+                    "pictures themselves: they must find them, and kft's cache folder, under the "
+                    f"same paths as this machine, and run TensorFlow {tf.__version__}."
                 ) from error
-
-    def _make_error(self, problem: str) -> ServiceError:
-        return ServiceError(
-            f"data.service: {self.address} {problem}. A data worker or the dispatcher has ended, "
-            "or cannot be reached; start it again."
-        )
-
-    def _distribute(self, numbered: tf.data.Dataset) -> tf.data.Dataset:
-        # TensorFlow itself would try for ever.
-        if not self._is_there():
-            raise self._make_error("no longer answers")
-        service = tf.data.experimental.service
-        # Pixels that were augmented hardly shrink, and to try takes as long as to decode.
-        spread = service.distribute(
-            service.ShardingPolicy.DYNAMIC, f"grpc://{self.address}", compression=None
-        )
-        return numbered.apply(spread)
-
-    def _connect(self) -> None:
-        socket.create_connection(self._place, timeout=_CONNECT_SECONDS).close()
-
-    def _is_there(self) -> bool:
-        try:
-            self._connect()
-        except OSError:
-            return False
-        return True
 
 
 def _find_cause(failure: tf.errors.OpError) -> str:
     """Which data worker failed, and why, without the places in TensorFlow that it went through."""
     found = re.search(r"from worker (\S+): .*Iterator::\S+: (.*)", failure.message)
-    return f"data worker {found[1]} failed: {found[2]}." if found else first_line(failure)
-
-
-def _count_bytes(spec: Any, batch_size: int) -> int:
-    """Of a batch: its tensors, whose first axis may be open."""
-    tensors = tf.nest.flatten(spec)
-    return sum(
-        math.prod(batch_size if size is None else size for size in t.shape) * t.dtype.size
-        for t in tensors
+    return (
+        f"data worker {found[1]} failed: {found[2].rstrip('.')}." if found else first_line(failure)
     )

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kft.data.found import find_split, listed, readable
-from kft.data.sources.walking import describe_ending, find_hidden
+from kft.data.sources.walking import OWN, describe_ending, find_hidden
 from kft.data.splits import Quarantined, SplitName
 from kft.errors import DataError
+from kft.runs.own_folders import is_own_folder
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,10 @@ def _find_in(folder: Path, ignored: Counter[str]) -> Iterator[Path]:
             subfolders.clear()
             continue
         seen.add(real)
+        if parent != str(folder) and is_own_folder(parent):
+            subfolders.clear()
+            ignored[OWN] += sum(len(inside) for _, _, inside in os.walk(parent))
+            continue
         for name in names:
             path = Path(parent, name)
             hidden = next(filter(None, map(find_hidden, path.relative_to(folder).parts)), None)

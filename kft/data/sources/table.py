@@ -9,14 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from kft.config.schema import DataConfig
-from kft.data.found import Found, listed, readable, sort_class_names
-from kft.data.paths import PathFinder
-from kft.data.refusing import list_bad, refuse_bad
+from kft.data.found import Found, listed, readable
+from kft.data.refusing import refuse_bad
+from kft.data.sources.path_hints import describe_remedy
 from kft.data.sources.table_columns import Columns, choose_columns
-from kft.data.sources.table_fields import BadCellError, NameField, TimeField, parse_number
+from kft.data.sources.table_fields import BadCellError, TimeField
+from kft.data.sources.table_paths import TablePaths
 from kft.data.sources.table_reading import Row, Table, open_table
-from kft.data.splits import SPLIT_NAMES, Examples, Quarantined, SplitName, TargetKind
+from kft.data.sources.table_targets import read_targets
+from kft.data.splits import SPLIT_NAMES, Examples, Quarantined, SplitName
 from kft.errors import DataError
+from kft.printing import printable
 
 
 def find_table(config: DataConfig) -> Found:
@@ -34,32 +37,37 @@ def find_table(config: DataConfig) -> Found:
     """
     table = open_table(Path(config.path or "").expanduser().absolute())
     columns = choose_columns(table, config)
-    rows = _Rows(table, columns, PathFinder(table.path.parent, config.table.outside))
+    paths = TablePaths(table.path.parent, config.table)
+    rows = _Rows(table, columns, paths)
     quarantined = rows.read()
     if not rows.total:
         raise DataError(f"{table.path}: no {table.unit} of data below the header.")
+    paths.refuse_unused_prefix()
+    hint = describe_remedy(paths.missing, table.path.parent, config.table) if paths.missing else ""
     refuse_bad(
         quarantined,
         rows.total,
         on_bad=config.on_bad,
         source=str(table.path),
         what=f"{table.unit}s",
+        hint=hint,
     )
     _refuse_mixed_times(table, columns.time)
     values = rows.values
-    kind, class_names, targets = _read_targets(
-        table, columns, values[:, : len(columns.labels)], quarantined
+    targets = read_targets(
+        table, columns, values, place_of=rows.describe, quarantined=quarantined, hint=hint
     )
     ids = rows.ids
     return Found(
-        examples=Examples(ids, rows.make_paths(ids), targets),
+        examples=Examples(ids, rows.make_paths(ids), targets.values),
         given_splits=_read_splits(columns, values),
-        target_kind=kind,
-        class_names=class_names,
+        target_kind=targets.kind,
+        class_names=targets.names,
         source=f"table {table.path}",
         quarantined=quarantined,
         groups=_read_groups(columns, values),
         times=None if columns.time is None else tuple(values[:, -1].tolist()),
+        notes=(*targets.notes, *paths.describe_respelled(), *([hint] if hint else [])),
     )
 
 
@@ -70,12 +78,12 @@ class _Rows:
     while a table is read.
     """
 
-    def __init__(self, table: Table, columns: Columns, finder: PathFinder) -> None:
+    def __init__(self, table: Table, columns: Columns, paths: TablePaths) -> None:
         self.total = 0
         self._table = table
-        self._path_column = columns.path
+        self._columns = columns
         self._fields = columns.fields
-        self._finder = finder
+        self._paths = paths
         self._places: dict[str, int] = {}
         self._numbers = array("q")
         self._values = array("d")
@@ -84,15 +92,18 @@ class _Rows:
 
     def read(self) -> tuple[Quarantined, ...]:
         """Read all rows, and give those that cannot be used, in their order."""
-        names = [self._path_column, *(field.column for field in self._fields)]
+        names = [self._columns.path, *(field.column for field in self._fields)]
         for row in self._table.read(names):
             self.total += 1
             self._read_row(row)
         self._bad.sort(key=lambda pair: pair[0])
         return tuple(bad for _, bad in self._bad)
 
+    def _name_line(self, number: int) -> str:
+        return f"{readable(self._table.path.name)}, {self._table.unit} {number}"
+
     def _leave_out(self, number: int, example_id: str, path: str, reason: str) -> None:
-        place = f"{readable(self._table.path.name)}, {self._table.unit} {number}"
+        place = self._name_line(number)
         name = f"{place}: {example_id}" if example_id else place
         self._bad.append((number, Quarantined(name, readable(path), reason)))
 
@@ -103,11 +114,11 @@ class _Rows:
                 raise BadCellError(row.problem)
             written, *cells = row.cells
             if not written:
-                raise BadCellError(f"column {self._path_column!r} is blank")
-            example_id, path = self._finder.locate(written)
+                raise BadCellError(f"column {self._columns.path!r} is blank")
+            example_id, path, problem = self._paths.find(written)
             # Before the file: a class whose pictures are all missing is to be known, not gone.
             values = [field.parse(cell) for field, cell in zip(self._fields, cells, strict=True)]
-            problem = self._finder.find_problem(path)
+            problem = problem or self._columns.find_label_problem(values)
             if problem is not None:
                 raise BadCellError(problem)
             self._keep(example_id, path, row.number, values)
@@ -150,10 +161,16 @@ class _Rows:
             name for name, place in self._places.items() if place not in self._contradicted
         )
 
+    def describe(self, place: int) -> str:
+        """Where the row stands that is at a place of `values`, and its id."""
+        kept = [i for i in range(len(self._numbers)) if i not in self._contradicted]
+        line = self._name_line(self._numbers[kept[place]])
+        return printable(f"{line}: {readable(self.ids[place])}")
+
     def make_paths(self, ids: Sequence[str]) -> tuple[str, ...]:
         """The paths of ids, which the rows then forget: both at once would be the most memory."""
         self._places.clear()
-        return tuple(map(self._finder.path_of, ids))
+        return tuple(map(self._paths.path_of, ids))
 
 
 def _refuse_mixed_times(table: Table, times: TimeField | None) -> None:
@@ -163,55 +180,6 @@ def _refuse_mixed_times(table: Table, times: TimeField | None) -> None:
             f"{table.path}: column {times.column!r} holds {found}, which have no common order. "
             "Write all times in one way."
         )
-
-
-def _read_targets(
-    table: Table, columns: Columns, values: np.ndarray, quarantined: Sequence[Quarantined]
-) -> tuple[TargetKind, tuple[str, ...], np.ndarray]:
-    """What the labels are, their names, and the targets."""
-    names = tuple(field.column for field in columns.labels)
-    label = columns.labels[0]
-    if isinstance(label, NameField):
-        codes = values[:, 0].astype(np.int64)
-        return ("class", *_read_classes(table, label, columns.target, codes, quarantined))
-    with np.errstate(over="ignore"):
-        targets = values.astype(np.float32)
-    if columns.target == "labels" or (
-        columns.target == "auto" and bool(np.isin(targets, (0.0, 1.0)).all())
-    ):
-        return "labels", names, targets
-    if not np.isfinite(targets).all():
-        raise DataError(
-            f"{table.path}: a number in {listed(names)} is beyond the range of float32, 3.4e38. "
-            "Scale the column."
-        )
-    return "number", names, targets
-
-
-def _read_classes(
-    table: Table,
-    label: NameField,
-    target: str,
-    codes: np.ndarray,
-    quarantined: Sequence[Quarantined],
-) -> tuple[tuple[str, ...], np.ndarray]:
-    if target == "auto" and all(parse_number(name) is not None for name in label.names):
-        raise DataError(
-            f"{table.path}: column {label.column!r} holds numbers, which may be classes or "
-            "amounts. Say data.target=class or data.target=number."
-        )
-    used = np.zeros(len(label.names), dtype=bool)
-    used[codes] = True
-    lost = [name for name, is_used in zip(label.names, used, strict=True) if not is_used]
-    if lost:
-        raise DataError(
-            f"{table.path}: no {table.unit} of class {listed(lost)} can be used, so it could not "
-            f"be learned. Mend or remove these {table.unit}s.\n{list_bad(quarantined)}"
-        )
-    names = sort_class_names(label.names)
-    index = {name: i for i, name in enumerate(names)}
-    order = np.asarray([index[name] for name in label.names], dtype=np.int64)
-    return names, order[codes]
 
 
 def _read_splits(columns: Columns, values: np.ndarray) -> tuple[SplitName, ...] | None:

@@ -10,6 +10,7 @@ from kft.config.schema import DataConfig
 from kft.data.found import listed
 from kft.data.sources.table_fields import Field, NameField, NumberField, SplitField, TimeField
 from kft.data.sources.table_reading import Table
+from kft.data.sources.vector_targets import find_value_problem
 from kft.errors import DataError
 from kft.registry import suggest
 
@@ -23,7 +24,7 @@ class Columns:
 
     Attributes:
         path: Holds the paths.
-        labels: One of names, or any number of columns of numbers.
+        labels: One of names, or any number of columns of numbers or flags.
         target: What the labels are to be: `data.target`.
         split: Says train, validation or holdout, where there is such a column.
         group: Says what belongs together.
@@ -42,6 +43,13 @@ class Columns:
         """All but the path: labels, split, group, time."""
         others = (self.split, self.group, self.time)
         return (*self.labels, *(field for field in others if field is not None))
+
+    def find_label_problem(self, values: Sequence[float]) -> str | None:
+        """Why the values of a row, in the order of `fields`, cannot be its labels."""
+        if isinstance(self.labels[0], NameField):
+            return None
+        names = [field.column for field in self.labels]
+        return find_value_problem(values[: len(names)], names, self.target)
 
 
 def choose_columns(table: Table, config: DataConfig) -> Columns:
@@ -87,14 +95,9 @@ def _choose_label_columns(table: Table, config: DataConfig) -> tuple[str, ...]:
 def _make_label_fields(
     names: tuple[str, ...], target: str
 ) -> tuple[NameField] | tuple[NumberField, ...]:
-    if target == "class" and len(names) > 1:
-        raise DataError(
-            f"data.target: `class` needs one label column, but data.table.label_columns has "
-            f"{len(names)}: {listed(names)}. For one 0 or 1 per column use `labels`."
-        )
     if len(names) == 1 and target in ("auto", "class"):
         return (NameField(names[0]),)
-    return tuple(NumberField(name, is_binary=target == "labels") for name in names)
+    return tuple(NumberField(name, with_words=target != "number") for name in names)
 
 
 def _require_column(table: Table, key: str, name: str) -> str:

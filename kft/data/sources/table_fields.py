@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -10,6 +11,12 @@ from kft.data.found import MISSING_WORDS, SPLIT_WORDS, find_split
 from kft.data.splits import SPLIT_NAMES
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Words for 1 and 0, in any case of letters -> the pair that they are of, and the number.
+_FLAG_WORDS = {
+    word: (f"{yes}/{no}", number)
+    for yes, no in (("true", "false"), ("yes", "no"), ("t", "f"), ("y", "n"))
+    for word, number in ((yes, 1.0), (no, 0.0))
+}
 
 
 class BadCellError(Exception):
@@ -67,28 +74,35 @@ class NameField:
 
 
 class NumberField:
-    """Finite numbers.
+    """Finite numbers, and where they may be labels, words for 1 and 0.
 
     Args:
         column: Name of the column.
-        is_binary: Whether only 0 and 1 are allowed.
+        with_words: Whether `true`, `yes` and their kin stand for 1, `false` and `no` for 0.
+
+    Attributes:
+        word_counts: Pair of words -> how many cells hold one of them.
+        number_count: How many cells hold a number.
     """
 
-    def __init__(self, column: str, *, is_binary: bool = False) -> None:
+    def __init__(self, column: str, *, with_words: bool = True) -> None:
         self.column = column
-        self._is_binary = is_binary
+        self.word_counts: Counter[str] = Counter()
+        self.number_count = 0
+        self._with_words = with_words
 
     def parse(self, text: str) -> float:
         """The number."""
-        _refuse_missing(text, self.column)
         value = parse_number(text)
-        if value is None:
+        if value is not None:
+            self.number_count += 1
+            return value
+        _refuse_missing(text, self.column)
+        word = _FLAG_WORDS.get(text.lower()) if self._with_words else None
+        if word is None:
             raise BadCellError(f"{text!r} in column {self.column!r} is no finite number")
-        if self._is_binary and value not in (0.0, 1.0):
-            raise BadCellError(
-                f"{text!r} in label column {self.column!r}; a label is 0 or 1. For amounts set "
-                "data.target=number"
-            )
+        pair, value = word
+        self.word_counts[pair] += 1
         return value
 
 

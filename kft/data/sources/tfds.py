@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kft.config.schema import DataConfig
 from kft.data.found import Found, find_split, listed
+from kft.data.sources.tfds_files import DamagedError, read_elements
 from kft.data.sources.unpacking import Label, Record, to_found, unpack
 from kft.data.splits import Quarantined, SplitName
 from kft.errors import DataError, first_line
@@ -43,10 +46,12 @@ def find_tfds(config: DataConfig) -> Found:
         {"image": image, "label": label, "splits": splits},
         lambda: _read_all(folder, builder, splits, image, label),
     )
+    # A sequence of classes says itself that an example may have several.
+    is_labels = config.target == "auto" and _is_class_sequence(builder, label)
     found = to_found(
         unpacked,
         class_names=config.records.class_names or _read_class_names(builder, label),
-        target=config.target,
+        target="labels" if is_labels else config.target,
         source=f"TFDS {builder.info.full_name}",
         on_bad=config.on_bad,
     )
@@ -58,29 +63,61 @@ def find_tfds(config: DataConfig) -> Found:
     return replace(found, ignored=ignored)
 
 
+def is_prepared(folder: Path) -> bool:
+    """Whether TFDS prepared a folder: one version, or all of a data set or a configuration."""
+    return bool(_find_versions(folder))
+
+
+def _find_versions(folder: Path) -> list[Path]:
+    """The prepared versions in a folder: itself, or of it as a data set or a configuration."""
+    if _is_version(folder):
+        return [folder]
+    inside = _list_folders(folder)
+    deeper = [version for each in inside for version in _list_folders(each, only=True)]
+    return [each for each in (*inside, *deeper) if _is_version(each)]
+
+
+def _is_version(folder: Path) -> bool:
+    # Others write a file of this name too, but not beside one of these.
+    if not (folder / _INFO).is_file():
+        return False
+    return (folder / "features.json").is_file() or any(folder.glob("*.tfrecord*"))
+
+
+def _list_folders(folder: Path, *, only: bool = False) -> list[Path]:
+    """The folders in a folder; none if there are `only` to be folders, and a file is found."""
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    found.append(Path(entry.path))
+                elif only:
+                    # So that not all pictures of a class are gone through.
+                    return []
+    except OSError:
+        return []
+    return found
+
+
 def find_prepared(path: str) -> Path:
     """The folder of a prepared data set, looking at the disk alone.
 
     Args:
-        path: `tfds:NAME`, with `/CONFIG` or `:VERSION`, or a folder.
+        path: `tfds:NAME`, with `/CONFIG` or `:VERSION`, or a folder: of one version, or of a
+            data set, of which the newest version is taken.
 
     Raises:
         DataError: It is not prepared here; the message says how to prepare it.
     """
     if not path.startswith("tfds:"):
-        folder = Path(path).expanduser().absolute()
-        if not (folder / _INFO).is_file():
-            raise DataError(
-                f"data.path: {folder} is no prepared TFDS folder; it has no {_INFO}. "
-                "Give the folder of a version, such as NAME/1.0.0, or tfds:NAME."
-            )
-        return folder
+        return _find_in_folder(Path(path).expanduser().absolute())
     match = _NAME.fullmatch(path)
     if match is None:
         raise DataError(f"data.path: {path!r}; expected tfds:NAME, with /CONFIG or :VERSION.")
     root = Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser().absolute()
     home = root / match["name"]
-    versions = [p.parent for p in (*home.glob(f"*/{_INFO}"), *home.glob(f"*/*/{_INFO}"))]
+    versions = _find_versions(home)
     if match["config"]:
         versions = [p for p in versions if p.parent == home / match["config"]]
     if match["version"]:
@@ -99,6 +136,28 @@ def find_prepared(path: str) -> Path:
             f"data.path: {path} has several configurations: {listed(configs)}. "
             f"Say which with tfds:{match['name']}/NAME."
         )
+    return _find_newest(versions)
+
+
+def _find_in_folder(folder: Path) -> Path:
+    versions = _find_versions(folder)
+    if not versions:
+        raise DataError(
+            f"data.path: {folder} is no prepared TFDS folder; it has no {_INFO}. "
+            "Give the folder of a version, such as NAME/1.0.0, or tfds:NAME."
+        )
+    if folder in versions:
+        return folder
+    homes = sorted({str(p.parent) for p in versions})
+    if len(homes) > 1:
+        raise DataError(
+            f"data.path: {folder} holds several data sets or configurations: {listed(homes)}. "
+            "Give one of them."
+        )
+    return _find_newest(versions)
+
+
+def _find_newest(versions: Sequence[Path]) -> Path:
     return max(versions, key=lambda p: [int(n) for n in re.findall(r"\d+", p.name)])
 
 
@@ -140,7 +199,6 @@ def _choose_features(builder: Any, config: DataConfig) -> tuple[str, str]:
 
 
 def _refuse_what_is_no_picture(builder: Any, image: str) -> None:
-    import numpy as np
     import tensorflow_datasets as tfds
 
     feature = builder.info.features[image]
@@ -160,17 +218,20 @@ def _read_class_names(builder: Any, label: str) -> tuple[str, ...]:
     return tuple(getattr(feature, "names", None) or ())
 
 
+def _is_class_sequence(builder: Any, label: str) -> bool:
+    is_sequence = hasattr(builder.info.features[label], "feature")
+    return is_sequence and bool(_read_class_names(builder, label))
+
+
 def _read_all(
     folder: Path, builder: Any, splits: dict[str, SplitName], image: str, label: str
 ) -> Iterator[Record | Quarantined]:
-    import tensorflow as tf
-
     count = 0
     try:
         for record in _read_records(builder, splits, image, label):
             count += 1
             yield record
-    except (tf.errors.OpError, OSError) as error:
+    except (DamagedError, OSError) as error:
         # How to go on behind the damage is not known: formats differ, and records may be batches.
         raise DataError(
             f"{folder}: damaged after {count} examples: {first_line(error)} Prepare or copy the "
@@ -188,15 +249,9 @@ def _read_records(
     is_encoded = isinstance(features[image], tfds.features.Image)
     is_sequence = hasattr(features[label], "feature")
     names = _read_class_names(builder, label)
+    decoders = {image: tfds.decode.SkipDecoding()} if is_encoded else {}
     for name, split in splits.items():
-        dataset = builder.as_dataset(
-            split=name,
-            shuffle_files=False,
-            decoders={image: tfds.decode.SkipDecoding()} if is_encoded else None,
-            # One file at a time, so that the order, and with it the ids, is always the same.
-            read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
-        )
-        for position, element in enumerate(dataset.as_numpy_iterator()):
+        for position, element in enumerate(read_elements(builder, name, decoders)):
             pixels = element[image]
             encoded = pixels if is_encoded else tf.io.encode_png(pixels).numpy()
             value = _to_label(element[label], names, is_sequence)
@@ -215,8 +270,10 @@ def _to_label(value: Any, names: tuple[str, ...], is_sequence: bool) -> Label | 
     if names:
         # Test splits often come without labels; names[-1] would be the last class.
         return names[int(value)] if int(value) >= 0 else None
-    if isinstance(value, bytes):
-        return value.decode("utf-8")
-    if value.ndim == 0 and value.dtype.kind in "iub":
-        return int(value)
-    return [float(number) for number in value.reshape(-1)]
+    if isinstance(value, bytes | str):
+        return value if isinstance(value, str) else value.decode("utf-8")
+    # Some formats give numbers of Python.
+    values = np.asarray(value)
+    if values.ndim == 0 and values.dtype.kind in "iub":
+        return int(values)
+    return [float(number) for number in values.reshape(-1)]

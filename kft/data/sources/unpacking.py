@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from kft.config.section import compose
 from kft.data.found import Found, listed, sort_class_names
 from kft.data.refusing import refuse_bad
-from kft.data.splits import Examples, Quarantined, SplitName, TargetKind
+from kft.data.sources.vector_targets import (
+    Targets,
+    Vectors,
+    find_value_problem,
+    understand_vectors,
+)
+from kft.data.splits import Examples, Quarantined, SplitName
 from kft.errors import DataError
 from kft.runs.atomic import atomic_directory
 from kft.runs.caches import cache_folder
@@ -154,36 +162,73 @@ def to_found(
     kinds = {type(label) for label in unpacked.labels}
     if len(kinds) > 1:
         raise DataError(f"{source}: labels of more than one type; expected one for all records.")
-    if kinds == {int} and class_names and target != "number":
-        unpacked = _leave_out_unlabelled(unpacked)
-    total = len(unpacked.ids) + len(unpacked.quarantined)
-    refuse_bad(unpacked.quarantined, total, on_bad=on_bad, source=source, what="records")
-    labels = unpacked.labels
     if kinds == {int} and target == "number":
-        labels = tuple([float(label)] for label in labels)  # type: ignore[arg-type]
-    kind: TargetKind = "class"
-    if isinstance(labels[0], list):
-        kind, names, targets = _read_vectors(labels, class_names, target, source)
+        labels = tuple([float(label)] for label in unpacked.labels)  # type: ignore[arg-type]
+        unpacked, kinds = replace(unpacked, labels=labels), {list}
+    names: tuple[str, ...] = ()
+    if kinds == {list}:
+        names = _name_values(unpacked.labels, class_names, target, source)
+        unpacked = _leave_out(unpacked, _find_misfits(unpacked.labels, names, target))
     elif target in ("labels", "number"):
         raise DataError(f"data.target: {target!r}, but {source} holds one class per record.")
+    elif kinds == {int} and class_names:
+        unpacked = _leave_out(unpacked, _find_unlabelled(unpacked.labels))
+    total = len(unpacked.ids) + len(unpacked.quarantined)
+    refuse_bad(unpacked.quarantined, total, on_bad=on_bad, source=source, what="records")
+    if kinds == {list}:
+        values = np.asarray(unpacked.labels, np.float64)
+        place_of = unpacked.ids.__getitem__
+        targets = understand_vectors(Vectors(values, names, source, "record", place_of), target)
     else:
-        names, targets = _read_classes(unpacked, class_names, source)
+        targets = Targets("class", *_read_classes(unpacked, class_names, source))
     given = tuple(split for split in unpacked.splits if split is not None)
-    examples = Examples(unpacked.ids, unpacked.paths, targets)
-    return Found(examples, given or None, kind, names, source, quarantined=unpacked.quarantined)
+    return Found(
+        Examples(unpacked.ids, unpacked.paths, targets.values),
+        given or None,
+        targets.kind,
+        targets.names,
+        source,
+        quarantined=unpacked.quarantined,
+        notes=targets.notes,
+    )
 
 
-def _leave_out_unlabelled(unpacked: Unpacked) -> Unpacked:
-    """Quarantine records of a negative index, which is how data sets say that there is no label.
+def _find_unlabelled(labels: Sequence[Label]) -> dict[int, str]:
+    """Why records of a negative index cannot be used: so data sets say that there is no label.
 
     In Python it would be counted from the end of the names.
     """
-    numbered = list(enumerate(map(int, unpacked.labels)))  # type: ignore[arg-type]
-    kept = [place for place, label in numbered if label >= 0]
+    return {
+        place: f"label {label}: it is unlabelled"
+        for place, label in enumerate(labels)
+        if int(label) < 0  # type: ignore[arg-type]
+    }
+
+
+def _find_misfits(labels: Sequence[Label], names: Sequence[str], target: str) -> dict[int, str]:
+    """Why records whose values are none of the target cannot be used."""
+    problems: dict[int, str] = {}
+    for place, values in enumerate(labels):
+        assert isinstance(values, list)
+        is_finite = all(map(math.isfinite, values))
+        problem = (
+            find_value_problem(values, names, target)
+            if is_finite
+            else "a value is no finite number"
+        )
+        if problem is not None:
+            problems[place] = problem
+    return problems
+
+
+def _leave_out(unpacked: Unpacked, problems: Mapping[int, str]) -> Unpacked:
+    """Quarantine the records at these places, each for its reason."""
+    if not problems:
+        return unpacked
+    kept = [place for place in range(len(unpacked.ids)) if place not in problems]
     bad = [
-        Quarantined(unpacked.ids[place], unpacked.paths[place], f"label {label}: it is unlabelled")
-        for place, label in numbered
-        if label < 0
+        Quarantined(unpacked.ids[place], unpacked.paths[place], reason)
+        for place, reason in problems.items()
     ]
     return Unpacked(
         ids=tuple(unpacked.ids[place] for place in kept),
@@ -208,6 +253,8 @@ def _read_classes(
         labels = [class_names[i] for i in labels]  # type: ignore[index]
     found = sort_class_names(str(label) for label in labels)
     names = tuple(class_names) or found
+    # `join_classes` makes these one with the class that is named.
+    names += tuple(label for label in found if label not in names and compose(label) in names)
     unnamed = sorted(set(found) - set(names))
     if unnamed:
         raise DataError(
@@ -218,28 +265,26 @@ def _read_classes(
     return names, np.asarray([index[str(label)] for label in labels], dtype=np.int64)
 
 
-def _read_vectors(
+def _name_values(
     labels: Sequence[Label], class_names: Sequence[str], target: str, source: str
-) -> tuple[TargetKind, tuple[str, ...], np.ndarray]:
+) -> tuple[str, ...]:
+    """The name of each value of a record, of which all have the same number.
+
+    Raises:
+        DataError: They have not, there are other names than values, or one value is to be one of
+            several classes.
+    """
     lengths = sorted({len(label) for label in labels})  # type: ignore[arg-type]
     if len(lengths) > 1 or lengths == [0]:
         raise DataError(f"{source}: labels have {lengths} values; expected the same number in all.")
-    targets = np.asarray(labels, dtype=np.float32)
     if class_names and len(class_names) != lengths[0]:
         raise DataError(
             f"data.records.class_names: {len(class_names)} names, but {source} holds "
             f"{lengths[0]} values per record. Name each value."
         )
-    if target == "class":
+    if target == "class" and lengths == [1]:
         raise DataError(
-            f"data.target: `class`, but {source} holds {lengths[0]} values per record; "
-            "allowed: labels (all 0 or 1), number."
+            f"data.target: `class`, but {source} holds one number per record that is no index; "
+            "allowed: labels (0 or 1), number."
         )
-    if not np.isfinite(targets).all():
-        raise DataError(f"{source}: a label is not a finite number.")
-    binary = bool(np.isin(targets, (0.0, 1.0)).all())
-    if target == "labels" and not binary:
-        raise DataError(f"{source}: data.target is `labels`, but values other than 0 and 1 occur.")
-    names = tuple(class_names) or tuple(f"label_{i}" for i in range(lengths[0]))
-    is_labels = target == "labels" or (target == "auto" and binary and lengths[0] > 1)
-    return ("labels" if is_labels else "number"), names, targets
+    return tuple(class_names) or tuple(f"label_{i}" for i in range(lengths[0]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
@@ -11,7 +12,9 @@ from kft.data.found import IMAGE_ENDINGS, readable
 from kft.data.paths import PathFinder
 from kft.data.splits import Quarantined
 from kft.errors import DataError
+from kft.runs.own_folders import holds_output_folder, is_own_folder
 
+OWN = "in kft's own folders (runs, exports, caches)"
 # What systems and programs leave in folders, in lower case -> as it is usually written.
 _SYSTEM_NAMES = {
     name.lower(): name
@@ -28,6 +31,11 @@ _SYSTEM_NAMES = {
 _HIDDEN = "hidden"
 # How pictures begin, for files without an ending; "BM" alone is too little to go by.
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
+# A name as a downloader leaves it that keeps the end of the address: `1.jpg?w=300`.
+_ADDRESS = re.compile(
+    rf"(?P<ending>{'|'.join(map(re.escape, IMAGE_ENDINGS))})[?&#@!:%;=].*",
+    re.IGNORECASE | re.DOTALL,
+)
 _ADVICE = (
     "the data folder. Copy it there, or name the folder that it leads to in data.folders.outside"
 )
@@ -44,18 +52,24 @@ class Walker:
     Args:
         root: The data folder.
         outside: Folders beside it that links may lead into.
+        output_folders: Folders that kft is to write to, there or not.
 
     Attributes:
         ignored: Reason -> files that are no pictures, or not meant as such.
+        own: Folders that kft filled, which are left out.
         quarantined: What cannot even be looked at.
     """
 
-    def __init__(self, root: Path, outside: Sequence[str] = ()) -> None:
+    def __init__(
+        self, root: Path, outside: Sequence[str] = (), output_folders: Sequence[str] = ()
+    ) -> None:
         self._root = str(root)
+        self._output_folders = output_folders
         self._finder = PathFinder(root, outside, advice=_ADVICE)
         # Folders that links led to. Each is entered once by a link, so that circles end.
         self._followed = {os.path.realpath(root)}
         self.ignored: Counter[str] = Counter()
+        self.own: list[str] = []
         self.quarantined: list[Quarantined] = []
 
     def walk(self, folder: Path) -> Iterator[str]:
@@ -67,13 +81,27 @@ class Walker:
             elif entry.is_symlink():
                 yield from self._follow(entry)
             elif entry.is_dir():
-                yield from self.walk(Path(entry.path))
+                yield from self._walk_folder(entry)
             elif not self.is_picture(entry):
                 self.ignored[describe_ending(entry.name)] += 1
             elif entry.is_file():
                 yield entry.path
             else:
                 self._quarantine(entry.path, "a pipe or device, not a file")
+
+    def _walk_folder(self, entry: os.DirEntry[str]) -> Iterator[str]:
+        if is_own_folder(entry.path):
+            self.own.append(entry.path)
+            self.ignored[OWN] += count_files(entry)
+        else:
+            yield from self.walk(Path(entry.path))
+
+    def is_output(self, folder: str) -> bool:
+        """Whether kft wrote into a folder, or is to; of one that is walked already."""
+        prefix = f"{folder}/"
+        return any(own.startswith(prefix) for own in self.own) or holds_output_folder(
+            folder, self._output_folders
+        )
 
     def _list(self, folder: str) -> list[os.DirEntry[str]]:
         try:
@@ -116,22 +144,22 @@ class Walker:
             self.ignored["link to a folder that is read already"] += 1
         else:
             self._followed.add(real)
-            yield from self.walk(Path(link.path))
+            yield from self._walk_folder(link)
 
     @staticmethod
-    def is_picture(entry: os.DirEntry[str]) -> bool:
+    def is_picture(path: str | os.PathLike[str]) -> bool:
         """Whether it is to be looked at: by its ending, and by its first bytes if it has none."""
-        ending = PurePath(entry.name).suffix.lower()
+        ending = PurePath(path).suffix.lower()
         if ending:
             return ending in IMAGE_ENDINGS
-        return entry.is_file() and _begins_as_picture(entry.path)
+        return Path(path).is_file() and _begins_as_picture(path)
 
     def _quarantine(self, path: str, reason: str) -> None:
         name = os.path.relpath(path, self._root)
         self.quarantined.append(Quarantined(readable(name), readable(path), reason))
 
 
-def _begins_as_picture(path: str) -> bool:
+def _begins_as_picture(path: str | os.PathLike[str]) -> bool:
     try:
         with Path(path).open("rb") as file:
             return file.read(8).startswith(_SIGNATURES)
@@ -148,4 +176,13 @@ def count_files(entry: os.DirEntry[str]) -> int:
 
 def describe_ending(name: str) -> str:
     """As 'ending .txt', for what is left aside for it."""
-    return f"ending {PurePath(name).suffix.lower() or '(none)'}"
+    return f"ending {find_ending(name) or '(none)'}"
+
+
+def find_ending(name: str) -> str:
+    """As '.txt', in lower case; '' where there is none, and '.jpg?…' for `1.jpg?w=300`."""
+    address = _ADDRESS.search(name)
+    if address is not None:
+        return f"{address['ending'].lower()}{name[address.end('ending')]}…"
+    ending = PurePath(name).suffix.lower()
+    return ending if ending.isprintable() else ascii(ending)[1:-1]

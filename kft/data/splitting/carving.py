@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ class Cut:
         folds: How many parts of what is not the holdout take turns as validation, or None.
         fold: Which of them is validation.
         grouping: What groups are, in words, or None where there are none.
+        keeps_rare: Whether classes that cannot be in every part stay in train.
     """
 
     shares: Mapping[SplitName, float]
@@ -33,6 +34,7 @@ class Cut:
     folds: int | None = None
     fold: int = 0
     grouping: str | None = None
+    keeps_rare: bool = False
 
     @property
     def needed(self) -> int:
@@ -61,7 +63,7 @@ def carve(found: Found, positions: np.ndarray, unit_of: np.ndarray, cut: Cut) ->
 
     Within each class, examples in the order of SHA-256(seed, id) are dealt out by the shares,
     or in as many pieces as there are folds; units stay whole. The holdout is the same with
-    folds as without.
+    folds as without, where no class is rare.
 
     Args:
         found: What a source found, in the order of ids.
@@ -71,7 +73,7 @@ def carve(found: Found, positions: np.ndarray, unit_of: np.ndarray, cut: Cut) ->
 
     Raises:
         DataError: A class is in too few units, or in such that no way was found to have it
-            everywhere.
+            everywhere, and does not stay in train.
     """
     units = make_units(
         found.examples.take(positions),
@@ -80,24 +82,47 @@ def carve(found: Found, positions: np.ndarray, unit_of: np.ndarray, cut: Cut) ->
         unit_of=unit_of,
         seed=cut.seed,
     )
-    _refuse_too_few(found, units, cut, cut.needed)
     split_of = np.full(len(units.sizes), "train", dtype=object)
     if cut.shares:
+        # Train is last, so that what stays there, -1, is in it too.
         parts = np.asarray([*cut.shares, "train"], dtype=object)
-        split_of = parts[_deal_everywhere(found, units, _share_out(units, cut.shares), cut)]
+        split_of = parts[_deal_out(found, units, cut, _Round(cut.needed, cut.shares))]
     if cut.folds is not None:
         rest = np.flatnonzero(split_of != "holdout")
-        units = units.take(rest)
-        _refuse_too_few(found, units, cut, cut.folds)
-        fold_of = _deal_everywhere(found, units, _cut_up(units, cut.folds), cut)
+        fold_of = _deal_out(found, units.take(rest), cut, _Round(cut.folds))
         split_of[rest] = np.where(fold_of == cut.fold, "validation", "train")
     return split_of[unit_of]
 
 
-def _share_out(units: Units, shares: Mapping[SplitName, float]) -> np.ndarray:
-    """How much of each column the parts are to have, int64 (parts, columns); train is last."""
-    wanted = [_count_shares(total, shares.values()) for total in units.totals.tolist()]
-    return np.asarray(wanted, np.int64).T
+@dataclass(frozen=True)
+class _Round:
+    """Units are dealt out once: to the shares and train, or without shares to folds.
+
+    Attributes:
+        needed: How many units each class needs.
+        shares: As `Cut.shares`, or None.
+    """
+
+    needed: int
+    shares: Mapping[SplitName, float] | None = None
+
+    @property
+    def num_parts(self) -> int:
+        return self.needed if self.shares is None else len(self.shares) + 1
+
+    def count_given(self, kept: Units) -> np.ndarray:
+        """How much of each column the parts have by what stays in train, int64."""
+        given = np.zeros((self.num_parts, len(kept.totals)), np.int64)
+        if self.shares is not None:
+            given[-1] = kept.totals
+        return given
+
+    def count_wanted(self, totals: np.ndarray) -> np.ndarray:
+        """How much of each column the parts are to have, int64 (parts, columns)."""
+        if self.shares is None:
+            return _cut_up(totals, self.num_parts)
+        wanted = [_count_shares(total, self.shares.values()) for total in totals.tolist()]
+        return np.asarray(wanted, np.int64).T
 
 
 def _count_shares(total: int, shares: Collection[float]) -> list[int]:
@@ -110,39 +135,81 @@ def _count_shares(total: int, shares: Collection[float]) -> list[int]:
     return [*counts, total - sum(counts)]
 
 
-def _cut_up(units: Units, folds: int) -> np.ndarray:
+def _cut_up(totals: np.ndarray, folds: int) -> np.ndarray:
     """How much of each column the folds are to have, int64 (folds, columns)."""
-    ends = np.arange(folds + 1)[:, np.newaxis] * units.totals // folds
+    ends = np.arange(folds + 1)[:, np.newaxis] * totals // folds
     wanted = np.diff(ends, axis=0)
     # Which folds have one more differs from class to class, so that the folds are of one size.
     places = (np.arange(folds)[:, np.newaxis] - np.arange(wanted.shape[1])) % folds
     return np.take_along_axis(wanted, places, axis=0)
 
 
-def _deal_everywhere(found: Found, units: Units, wanted: np.ndarray, cut: Cut) -> np.ndarray:
-    """The part of each unit, with every class in every part."""
-    part_of = deal(units, wanted)
-    missing = find_missing(units, part_of, len(wanted))
-    if not missing:
-        return part_of
-    covering = cover(units, part_of, len(wanted))
-    if covering is not None:
-        return covering
-    names = [repr(found.class_names[column]) for column in sorted({c for _, c in missing})]
-    raise DataError(
+def _deal_out(found: Found, units: Units, cut: Cut, dealing: _Round) -> np.ndarray:
+    """The part of each unit, with every class in every part; -1 for what stays in train.
+
+    The units of a class that cannot be everywhere stay there, one class after the other, as
+    long as there is something to judge.
+    """
+    is_rare = np.zeros(len(units.totals), bool)
+    while True:
+        is_kept = (units.counts @ is_rare) > 0
+        rest, given = units.take(~is_kept), dealing.count_given(units.take(is_kept))
+        is_judged = units.is_required & (units.totals > 0) & ~is_rare
+        # Train may have a class already, by what stays there.
+        lacking = is_judged & (rest.holders < dealing.needed - (given > 0).sum(axis=0))
+        if not lacking.any():
+            dealt, lacking = _deal_everywhere(rest, given, dealing)
+        if not lacking.any():
+            part_of = np.full(len(units.sizes), -1, np.int64)
+            part_of[~is_kept] = dealt
+            return part_of
+        is_rare |= lacking
+        if not _may_keep(found, cut, int((is_judged & ~lacking).sum())):
+            raise _make_error(found, units, cut, dealing.needed, is_rare)
+
+
+def _may_keep(found: Found, cut: Cut, num_judged: int) -> bool:
+    """Whether rare classes may stay in train, where so many others are left to judge."""
+    if not cut.keeps_rare or found.target_kind == "number":
+        return False
+    return num_judged >= (2 if found.target_kind == "class" else 1)
+
+
+def _deal_everywhere(
+    units: Units, given: np.ndarray, dealing: _Round
+) -> tuple[np.ndarray, np.ndarray]:
+    """The part of each unit, and which classes are not everywhere: none, where a way is found."""
+    num_parts = dealing.num_parts
+    part_of = deal(units, dealing.count_wanted(units.totals + given.sum(axis=0)), given)
+    is_missing = np.zeros(len(units.totals), bool)
+    missing = find_missing(units, part_of, num_parts, given)
+    if missing:
+        covering = cover(units, part_of, num_parts, given)
+        if covering is not None:
+            return covering, is_missing
+        is_missing[[column for _, column in missing]] = True
+    return part_of, is_missing
+
+
+def _make_error(
+    found: Found, units: Units, cut: Cut, needed: int, is_rare: np.ndarray
+) -> DataError:
+    """An error that names the classes that are in too few units, or else cannot be everywhere."""
+    is_short = units.is_required & (units.totals > 0) & (units.holders < needed)
+    if is_short.any():
+        return _make_short_error(found, units, cut, needed, np.flatnonzero(is_short).tolist())
+    names = [repr(found.class_names[column]) for column in np.flatnonzero(is_rare)]
+    return DataError(
         f"{found.source}: found no way to deal out {_name_units(units, cut)} whole and have every "
         f"{_class_word(found)} in {cut.places}: {listed(names)} cannot be everywhere. "
         f"{_say_what_to_do(found, units, cut)}"
     )
 
 
-def _refuse_too_few(found: Found, units: Units, cut: Cut, needed: int) -> None:
-    """Refuse a class that is in fewer units than parts need one."""
+def _make_short_error(
+    found: Found, units: Units, cut: Cut, needed: int, short: Sequence[int]
+) -> DataError:
     holders = units.holders
-    is_short = units.is_required & (units.totals > 0) & (holders < needed)
-    short = np.flatnonzero(is_short).tolist()
-    if not short:
-        return
     what, also = "there are", ""
     if found.target_kind != "number":
         what = f"{_class_word(found)} {found.class_names[short[0]]!r} has"
@@ -151,7 +218,7 @@ def _refuse_too_few(found: Found, units: Units, cut: Cut, needed: int) -> None:
     number = int(holders[short[0]])
     after = " besides the holdout" if needed < cut.needed else ""
     places = f"{cut.folds} folds" if after else cut.places
-    raise DataError(
+    return DataError(
         f"{found.source}: {what} {number} {_name_units(units, cut, number)}{after}, too few for "
         f"{places}, which need at least {needed}{also}. {_say_what_to_do(found, units, cut)}"
     )
@@ -179,4 +246,6 @@ def _say_what_to_do(found: Found, units: Units, cut: Cut) -> str:
         remedies = ["Add examples that differ", "set data.split.near_duplicates=ignore"]
     if found.target_kind != "number":
         remedies.append(f"remove the {_class_word(found)}")
+        if not cut.keeps_rare:
+            remedies.append("set data.split.rare=keep_in_train")
     return f"{', '.join(remedies)}, or ask for less: {cut.way_out}."

@@ -17,7 +17,9 @@ from kft.data.splitting.dealing import Units
 _OPTIONS = {"node_limit": 500, "mip_rel_gap": 0.2}
 
 
-def cover(units: Units, part_of: np.ndarray, num_parts: int) -> np.ndarray | None:
+def cover(
+    units: Units, part_of: np.ndarray, num_parts: int, given: np.ndarray | None = None
+) -> np.ndarray | None:
     """The part of each unit, with every required column in every part; None if no way was found.
 
     As few examples as that takes change their part.
@@ -26,10 +28,12 @@ def cover(units: Units, part_of: np.ndarray, num_parts: int) -> np.ndarray | Non
         units: What to deal out.
         part_of: int64 (units,): how they were dealt out.
         num_parts: How many parts there are.
+        given: int64 (parts, columns): what each part has besides; by default nothing.
     """
     kinds = _find_kinds(units)
     dealt = np.stack([np.bincount(part_of[members], minlength=num_parts) for members in kinds])
-    numbers = _solve(units.take(np.asarray([members[0] for members in kinds])), dealt)
+    has = np.zeros((num_parts, units.counts.shape[1]), bool) if given is None else given > 0
+    numbers = _solve(units.take(np.asarray([members[0] for members in kinds])), dealt, has)
     if numbers is None:
         return None
     covering = np.empty_like(part_of)
@@ -49,8 +53,14 @@ def _find_kinds(units: Units) -> list[list[int]]:
     return list(kinds.values())
 
 
-def _solve(kinds: Units, dealt: np.ndarray) -> np.ndarray | None:
-    """How many units of each kind go to each part, int64 (kinds, parts), where `dealt` went."""
+def _solve(kinds: Units, dealt: np.ndarray, has: np.ndarray) -> np.ndarray | None:
+    """How many units of each kind go to each part, int64 (kinds, parts), where `dealt` went.
+
+    Args:
+        kinds: A unit of each kind.
+        dealt: int64 (kinds, parts).
+        has: bool (parts, columns): which parts need no unit for a column.
+    """
     from scipy.optimize import Bounds, LinearConstraint, milp
 
     num_kinds, num_parts = dealt.shape
@@ -60,6 +70,7 @@ def _solve(kinds: Units, dealt: np.ndarray) -> np.ndarray | None:
     all_of_kinds = sparse.kron(np.ones((1, num_parts)), _identity(num_kinds))
     holders = (kinds.counts[:, is_needed] > 0).astype(np.float64)
     all_of_holders = sparse.kron(_identity(num_parts), holders.T)
+    needs = np.where(has[:, is_needed], 0.0, 1.0).ravel()
     available, was = dealt.sum(axis=1), dealt.T.ravel()
     result = milp(
         np.append(np.zeros(dealt.size), np.tile(kinds.sizes, num_parts)),
@@ -67,7 +78,7 @@ def _solve(kinds: Units, dealt: np.ndarray) -> np.ndarray | None:
         bounds=Bounds(0, np.inf),
         constraints=[
             LinearConstraint(_beside(all_of_kinds, 0 * all_of_kinds), available, available),
-            LinearConstraint(_beside(all_of_holders, 0 * all_of_holders), 1, np.inf),
+            LinearConstraint(_beside(all_of_holders, 0 * all_of_holders), needs, np.inf),
             LinearConstraint(_beside(numbers, -news), -np.inf, was),
         ],
         options=_OPTIONS,

@@ -113,17 +113,18 @@ def _sum(rows: sparse.csr_array) -> np.ndarray:
     return np.asarray(rows.sum(axis=0), np.int64).ravel()
 
 
-def deal(units: Units, wanted: np.ndarray) -> np.ndarray:
+def deal(units: Units, wanted: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
     """The part of each unit, int64.
 
     Args:
         units: What to deal out.
         wanted: int64 (parts, columns): how much of each column each part is to have.
+        given: int64 (parts, columns): how much of it each part has already; by default nothing.
 
     Returns:
         Some part may lack a required column; `find_missing` tells.
     """
-    table = _Table(units, wanted)
+    table = _Table(units, wanted, np.zeros_like(wanted) if given is None else given)
     # The largest first, while there is room for them; those of about one size by their lots, so
     # that another seed gives another split.
     octaves = np.frexp(units.sizes)[1]
@@ -134,9 +135,20 @@ def deal(units: Units, wanted: np.ndarray) -> np.ndarray:
     return table.part_of
 
 
-def find_missing(units: Units, part_of: np.ndarray, num_parts: int) -> list[tuple[int, int]]:
-    """(Part, column) wherever a part has nothing of a required column that others have."""
+def find_missing(
+    units: Units, part_of: np.ndarray, num_parts: int, given: np.ndarray | None = None
+) -> list[tuple[int, int]]:
+    """(Part, column) wherever a part has nothing of a required column that units have.
+
+    Args:
+        units: What was dealt out.
+        part_of: int64 (units,): how.
+        num_parts: How many parts there are.
+        given: int64 (parts, columns): what each part had before; by default nothing.
+    """
     filled = np.stack([_sum(units.counts[part_of == part]) for part in range(num_parts)])
+    if given is not None:
+        filled = filled + given
     is_missing = (filled == 0) & units.is_required & (units.totals > 0)
     return [(int(part), int(column)) for part, column in np.argwhere(is_missing)]
 
@@ -144,11 +156,11 @@ def find_missing(units: Units, part_of: np.ndarray, num_parts: int) -> list[tupl
 class _Table:
     """What is dealt out so far, and what is missing."""
 
-    def __init__(self, units: Units, wanted: np.ndarray) -> None:
+    def __init__(self, units: Units, wanted: np.ndarray, given: np.ndarray) -> None:
         self.part_of = np.full(len(units.sizes), -1, np.int64)
         self._units = units
-        self._filled = np.zeros_like(wanted)
-        self._need = wanted.copy()
+        self._filled = given.copy()
+        self._need = wanted - given
         # A class counts by its share: a rare one as much as a frequent one.
         self._weights = 1.0 / np.maximum(1, units.totals).astype(np.float64) ** 2
         self._holders_left = units.holders

@@ -14,6 +14,7 @@ from kft.data.splitting.by_time import find_starts, format_time, latest_times
 from kft.data.splitting.carving import Cut, carve
 from kft.data.splitting.grouping import find_groups, join_units, name_grouping
 from kft.data.splitting.split_files import read_splits
+from kft.data.splitting.unjudged import find_present
 from kft.errors import DataError
 
 Alike = Sequence[Sequence[int]]
@@ -38,9 +39,10 @@ def split_examples(
             is carved.
 
     Raises:
-        DataError: A class has too few examples or groups for the splits asked
-            for, or is missing from one; groups, times or the file do not fit
-            the data; nothing is left to train on.
+        DataError: A class has no example in train; with `split.rare: refuse`
+            one has too few examples or groups for the splits asked for, or is
+            missing from one; groups, times or the file do not fit the data;
+            nothing is left to train on, or to judge.
     """
     order = sorted(range(len(found.examples)), key=lambda i: found.examples.ids[i])
     alike = _follow(alike, order)
@@ -114,7 +116,8 @@ def _make_cut(found: Found, config: DataConfig, groups: Sequence[str] | None) ->
     elif not shares:
         return None
     grouping = None if groups is None else name_grouping(split)
-    return Cut(shares, config.split_seed, split.folds, split.fold, grouping)
+    keeps_rare = split.rare == "keep_in_train"
+    return Cut(shares, config.split_seed, split.folds, split.fold, grouping, keeps_rare=keeps_rare)
 
 
 def _find_units(
@@ -154,17 +157,17 @@ def _refuse_divided_groups(found: Found, config: DataConfig, groups: Sequence[st
 def _refuse_missing_classes(
     found: Found, config: DataConfig, members: Mapping[SplitName, np.ndarray]
 ) -> None:
-    """Refuse a class that some split has and another lacks."""
+    """Refuse a class that train lacks and another split has, and others by `split.rare`."""
     if found.target_kind == "number":
         return
     present = {
-        split: _find_present(found.examples.targets[positions])
+        split: find_present(found.examples.targets[positions])
         for split, positions in members.items()
         if len(positions)
     }
     for (split, classes), (other, others) in product(present.items(), repeat=2):
         names = [found.class_names[index] for index in sorted(others - classes)]
-        if names:
+        if names and (split == "train" or config.split.rare == "refuse"):
             word = "class" if found.target_kind == "class" else "label"
             fate = "learned" if split == "train" else "judged"
             raise DataError(
@@ -172,13 +175,6 @@ def _refuse_missing_classes(
                 f"{split}, so it could never be {fate}. Add examples of it to {split} or "
                 f"remove the {word}{_another_way(found, config, split)}."
             )
-
-
-def _find_present(targets: np.ndarray) -> set[int]:
-    """Indices of the classes, or of the labels, that occur."""
-    if targets.ndim == 1:
-        return set(np.unique(targets).tolist())
-    return set(np.flatnonzero((targets > 0.5).any(axis=0)).tolist())
 
 
 def _another_way(found: Found, config: DataConfig, split: SplitName) -> str:
@@ -190,7 +186,12 @@ def _another_way(found: Found, config: DataConfig, split: SplitName) -> str:
             ", set other shares (data.validation, data.holdout), or leave data.split.time_column "
             "out to split by lot"
         )
-    return "" if split == "train" else f", or have kft take the {split} split from train"
+    if split == "train":
+        return ""
+    return (
+        f", have kft take the {split} split from train, or set data.split.rare=keep_in_train to "
+        "have the others judged"
+    )
 
 
 def describe_origin(found: Found, config: DataConfig, *, alike: Alike = ()) -> str:

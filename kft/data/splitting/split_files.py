@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kft.config.section import compose
 from kft.data.found import Found, listed
 from kft.data.splits import SPLIT_NAMES, SplitName, Splits, TargetKind, format_target
 from kft.errors import DataError, first_line
@@ -134,7 +135,7 @@ def _refuse_other_examples(found: Found, path: Path, lines: dict[str, _Line]) ->
     changed = [
         f"{name} ({lines[name].target!r} there, {value!r} now)"
         for name, value in _format_targets(found)
-        if name in lines and not _are_equal(lines[name].target, value, found.target_kind)
+        if name in lines and not _are_equal(compose(lines[name].target), value, found.target_kind)
     ]
     problems = []
     if gone:
@@ -175,10 +176,15 @@ def _are_equal(written: str, value: str, kind: TargetKind) -> bool:
         # The columns of a table may be named in another order.
         return sorted(written.split(";")) == sorted(value.split(";"))
     try:
-        there, now = (np.asarray(text.split(";"), np.float32) for text in (written, value))
+        there, now = (np.asarray(text.split(";"), np.float64) for text in (written, value))
     except ValueError:
         return False
-    return np.array_equal(there, now)
+    return np.array_equal(there, now) or written == _write_as_before(now)
+
+
+def _write_as_before(numbers: np.ndarray) -> str:
+    """As files of splits held numbers that were read as float32."""
+    return ";".join(format(number, ".9g") for number in numbers.astype(np.float32).tolist())
 
 
 def _refuse_other_splits(found: Found, path: Path, splits: Sequence[SplitName]) -> None:

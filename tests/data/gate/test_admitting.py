@@ -77,15 +77,16 @@ def test_pictures_that_look_the_same_are_told_by_their_new_places():
     assert set(admitted.alike) == {(0, 2), (3, 4)}
 
 
-def test_the_first_ten_are_named_where_the_user_wants_to_stop():
+def test_bad_files_are_named_by_reason_where_the_user_wants_to_stop():
     found = make_found([0, 1] * 10)
     outcomes = make_outcomes([None] * 11 + list("abcdefghi"))
     stop = DataConfig(on_bad="stop")
     with pytest.raises(DataError, match="11 of 20 pictures cannot be used") as caught:
         sort_out(found, outcomes, stop)
     assert "data.on_bad=quarantine" in str(caught.value)
-    assert str(caught.value).count("the file is empty") == 10
-    assert "and 1 more" in str(caught.value)
+    assert str(caught.value).count("the file is empty") == 1
+    assert "- 11 times: the file is empty" in str(caught.value)
+    assert "and 8 more" in str(caught.value)
     with pytest.raises(DataError, match=r"2 of 4 pictures(.|\n)*which is in the holdout"):
         splits = ("train", "train", "holdout", "holdout")
         sort_out(make_found([0, 1, 0, 1], splits), make_outcomes("pqpq"), stop)

@@ -3,11 +3,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
-from encoded import STORED_AS, decode, encode, make_deep_png, make_exif, make_noise, make_scene
+from encoded import STORED_AS, decode, encode, make_exif, make_noise, make_scene
 from PIL import Image
 
-from kft.data.gate.conversion import ConversionError, convert, keep_converted, lay_on, turn
+from kft.data.gate.conversion import (
+    ConversionError,
+    cached_pictures,
+    convert,
+    keep_converted,
+    temporary_pictures,
+    turn,
+)
+from kft.data.gate.header_record import HeaderError
 from kft.data.gate.headers import read_header
+from kft.data.gate.samples import lay_on
 from kft.data.input.decoding import decode_picture
 
 
@@ -30,7 +39,7 @@ def test_a_picture_becomes_what_pillow_shows(format_name, mode):
     content = encode(make_scene().convert(mode), format_name)
     converted = convert_content(content)
     assert np.array_equal(converted.pixels, decode(content))
-    assert converted.bits is None
+    assert converted.deep is None
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -63,27 +72,10 @@ def test_a_transparent_gif_shows_the_background(background):
 
 
 @pytest.mark.parametrize(
-    ("largest", "bits"), [(255, 8), (256, 10), (4095, 12), (9000, 14), (16_384, 16), (65_535, 16)]
-)
-@pytest.mark.parametrize("kind", ["grey", "colours", "alpha", "TIFF"])
-def test_of_16_bits_those_are_kept_that_are_used(kind, largest, bits):
-    values = np.linspace(0, largest, 48).astype(np.uint16).reshape(6, 8, 1)
-    if kind == "TIFF":
-        content = encode(values[..., 0], "TIFF")
-    else:
-        opaque = np.full_like(values, 65_535)
-        layers = {"grey": [values], "colours": [values] * 3, "alpha": [values] * 3 + [opaque]}
-        content = make_deep_png(np.concatenate(layers[kind], axis=-1))
-    converted = convert_content(content)
-    assert converted.bits == bits
-    assert np.array_equal(converted.pixels, np.repeat(values >> (bits - 8), 3, axis=-1))
-
-
-@pytest.mark.parametrize(
     "values", [np.zeros((4, 4), np.float32), np.full((4, 4), 70_000, np.int32)]
 )
 def test_numbers_without_a_stated_range_are_refused(values):
-    with pytest.raises(ConversionError, match="convert it to 8 or 16 bits"):
+    with pytest.raises(HeaderError, match="convert it to 8 or 16 bits"):
         convert_content(encode(values, "TIFF"))
 
 
@@ -111,13 +103,24 @@ def test_full_opacity_and_none_are_exact():
 
 def test_a_conversion_is_written_once_and_mended_where_it_is_damaged(caches):
     pixels = make_noise()
-    path = keep_converted(pixels, "a" * 64, "white")
+    path = keep_converted(pixels, "a" * 64, "white", cached_pictures)
     assert path.is_relative_to(caches)
     assert np.array_equal(decode(path.read_bytes()), pixels)
     written = path.stat().st_mtime_ns
-    assert keep_converted(pixels, "a" * 64, "white") == path
+    assert keep_converted(pixels, "a" * 64, "white", cached_pictures) == path
     assert path.stat().st_mtime_ns == written
     path.write_bytes(path.read_bytes()[:50])
-    keep_converted(pixels, "a" * 64, "white")
+    keep_converted(pixels, "a" * 64, "white", cached_pictures)
     assert np.array_equal(decode(path.read_bytes()), pixels)
-    assert keep_converted(pixels, "a" * 64, "black") != path
+    assert keep_converted(pixels, "a" * 64, "black", cached_pictures) != path
+
+
+def test_a_picture_that_is_read_once_is_converted_into_a_folder_that_goes_away(caches):
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    with temporary_pictures() as find_folder:
+        path = keep_converted(pixels, "a" * 64, "white", find_folder)
+        assert path.is_file()
+        assert keep_converted(pixels, "b" * 64, "white", find_folder).parent.parent == find_folder()
+    assert not path.exists()
+    assert not path.parent.parent.exists()
+    assert not list(caches.rglob("*.png"))

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 
 from kft.config.schema import DataConfig, RecordConfig
 from kft.data import load_splits
+from kft.data.loading import find_examples
 from kft.data.sources.folder import find_folder
 from kft.data.sources.tfds import find_tfds
 from kft.data.sources.tfrecord import find_tfrecord
@@ -285,10 +287,9 @@ def test_text_labels_are_names_and_floats_are_labels_or_numbers(write_records):
     labels = find(write_records("b.tfrecord", [[1.0, 0.0], [1.0, 1.0]]), class_names=("x", "y"))
     assert (labels.target_kind, labels.class_names) == ("labels", ("x", "y"))
     assert find(write_records("c.tfrecord", [[0.5], [2.0]])).target_kind == "number"
-    assert find(write_records("d.tfrecord", [3, 4]), target="number").examples.targets.tolist() == [
-        [3.0],
-        [4.0],
-    ]
+    times = [1700000001, 4]
+    counted = find(write_records("d.tfrecord", times), target="number").examples.targets
+    assert counted.tolist() == [[1700000001.0], [4.0]]
 
 
 def test_splits_are_read_from_file_names(write_records, tmp_path):
@@ -389,8 +390,8 @@ def test_a_prepared_tfds_data_set_is_read(tfds_folder, no_network):
     for path, target in zip(splits.holdout.paths, splits.holdout.targets, strict=True):
         assert np.asarray(Image.open(path))[0, 0, 0] == target
     assert load_splits(DataConfig(path=str(tfds_folder))).fingerprint == splits.fingerprint
-    records = RecordConfig(label_feature="age")
-    assert find_tfds(DataConfig(path="tfds:toy", records=records)).target_kind == "number"
+    ages = DataConfig(path="tfds:toy", records=RecordConfig(label_feature="age"), target="number")
+    assert find_tfds(ages).examples.targets.max() == 9.0
 
 
 def test_a_tfds_data_set_that_is_not_prepared_is_refused_without_a_network(tfds_folder, no_network):
@@ -400,7 +401,7 @@ def test_a_tfds_data_set_that_is_not_prepared_is_refused_without_a_network(tfds_
     with pytest.raises(DataError, match=r"expected tfds:NAME"):
         find_tfds(DataConfig(path="tfds:../toy"))
     with pytest.raises(DataError, match=r"no prepared TFDS folder"):
-        find_tfds(DataConfig(path=str(tfds_folder.parent)))
+        find_tfds(DataConfig(path=str(tfds_folder.parents[2] / "elsewhere")))
     with pytest.raises(DataError, match=r"no feature 'lable'. Did you mean 'label'"):
         find_tfds(DataConfig(path="tfds:toy", records=RecordConfig(label_feature="lable")))
 
@@ -456,6 +457,28 @@ def test_unlabelled_tfds_examples_are_not_given_the_last_class(write_tfds):
     }
 
 
+def test_a_tfds_sequence_of_classes_is_labels_though_each_example_has_one(tmp_path, no_network):
+    import tensorflow_datasets as tfds
+
+    tfds.disable_progress_bar()
+    label = tfds.features.Sequence(tfds.features.ClassLabel(names=["wasp", "ant"]))
+    examples = {"image": np.zeros((2, 8, 9, 3), np.uint8), "label": [[0], [1]]}
+    builder = tfds.dataset_builders.store_as_tfds_dataset(
+        name="tags",
+        version="1.0.0",
+        features=tfds.features.FeaturesDict(
+            {"image": tfds.features.Image(shape=(None, None, 3)), "label": label}
+        ),
+        split_datasets={"train": tf.data.Dataset.from_tensor_slices(examples)},
+        data_dir=tmp_path / "tfds",
+    )
+    found = find_tfds(DataConfig(path=str(builder.data_path)))
+    assert (found.target_kind, found.notes) == ("labels", ())
+    assert sorted(found.examples.targets.tolist()) == [[0.0, 1.0], [1.0, 0.0]]
+    one_hot = find_tfds(DataConfig(path=str(builder.data_path), target="class"))
+    assert one_hot.class_names == ("ant", "wasp")
+
+
 def test_a_tfds_feature_that_is_no_picture_is_refused(tfds_folder):
     records = RecordConfig(image_feature="age")
     with pytest.raises(DataError, match=r"feature 'age' is no picture"):
@@ -472,3 +495,14 @@ def test_the_image_folder_of_tfds_is_a_class_folder(tmp_path, write_classes):
     counts = {name: info.num_examples for name, info in builder.info.splits.items()}
     assert counts == {"train": 5, "test": 3}
     assert [found.given_splits.count(name) for name in ("train", "holdout")] == [5, 3]
+
+
+def test_records_may_name_a_declared_class_in_another_unicode_form(write_records):
+    composed, decomposed = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    labels = [decomposed.encode(), b"ant", composed.encode()]
+    path = write_records("data.tfrecord", labels)
+    config = DataConfig(path=str(path), records=RecordConfig(class_names=[decomposed, "ant"]))
+    found = find_examples(config)
+    assert found.class_names == (composed, "ant")
+    assert found.examples.targets.tolist() == [0, 1, 0]
+    assert list(found.noticed.values()) == [1]

@@ -89,7 +89,9 @@ def test_a_way_to_have_every_class_everywhere_is_found_if_there_is_one(classes, 
     pairs = [(f"g{i}", ranked.index(c)) for i, inside in enumerate(classes) for c in inside]
     found = make_found([index for _, index in pairs], groups=[group for group, _ in pairs])
     config = DataConfig(
-        validation=shares[0], holdout=shares[1], split=SplitConfig(group_column="speaker")
+        validation=shares[0],
+        holdout=shares[1],
+        split=SplitConfig(group_column="speaker", rare="refuse"),
     )
     if can_be_dealt(classes, 1 + sum(share > 0 for share in shares)):
         parts = split_examples(found, config)
@@ -97,6 +99,32 @@ def test_a_way_to_have_every_class_everywhere_is_found_if_there_is_one(classes, 
     else:
         with pytest.raises(DataError, match=r"too few for|found no way to deal out groups"):
             split_examples(found, config)
+
+
+@given(
+    classes=st.lists(st.sets(st.integers(0, 4), min_size=1, max_size=3), min_size=3, max_size=9),
+    seed=st.integers(0, 3),
+)
+@settings(max_examples=80, deadline=None, derandomize=True)
+def test_a_class_in_few_groups_stays_in_train_whole_or_there_is_nothing_to_judge(classes, seed):
+    ranked = sorted(set().union(*classes))
+    pairs = [(f"g{i}", ranked.index(c)) for i, inside in enumerate(classes) for c in inside]
+    found = make_found([index for _, index in pairs], groups=[group for group, _ in pairs])
+    config = DataConfig(split_seed=seed, split=SplitConfig(group_column="speaker"))
+    try:
+        parts = split_examples(found, config)
+    except DataError as refusal:
+        assert re.search(r"too few for|found no way to deal out groups", str(refusal))
+        assert not can_be_dealt(classes, 3)
+        return
+    groups = dict(zip(found.examples.ids, found.groups, strict=True))
+    assert crossings(parts, groups) == []
+    seen = {name: set(part.targets.tolist()) for name, part in parts.items()}
+    assert seen["train"] == set(range(len(ranked)))
+    assert seen["validation"] == seen["holdout"]
+    assert len(seen["holdout"]) >= min(2, len(ranked))
+    if can_be_dealt(classes, 3):
+        assert seen["holdout"] == seen["train"]
 
 
 def test_groups_are_stratified_as_well_as_they_allow():

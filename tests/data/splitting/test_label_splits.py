@@ -12,6 +12,7 @@ from kft.config.schema import DataConfig, SplitConfig
 from kft.data.splitting.split import describe_origin, split_examples
 from kft.errors import DataError
 
+REFUSE = DataConfig(split=SplitConfig(rare="refuse"))
 SHARES = {"validation": 0.2, "holdout": 0.2, "train": 0.6}
 
 
@@ -105,7 +106,39 @@ def test_a_label_that_is_too_rare_is_named():
     labels = make_labels(30, [0.5, 0.5, 0.5])
     labels[:, 1] = 0
     labels[3, 1] = 1
-    with pytest.raises(DataError, match=r"label 'class1' has 1 example, .* remove the label, or"):
+    with pytest.raises(
+        DataError,
+        match=r"label 'class1' has 1 example, .* remove the label, set data.split.rare=keep_in_tra",
+    ):
+        split_examples(make_found(labels), REFUSE)
+
+
+def test_a_rare_label_stays_in_train_and_the_others_are_dealt_out():
+    labels = make_labels(60, [0.5, 0.3, 0.2])
+    labels[:, 1] = 0
+    labels[[3, 11], 1] = 1
+    parts = split_examples(make_found(labels), DataConfig())
+    assert {"00003", "00011"} <= set(parts["train"].ids)
+    assert [len(part) for part in parts.values()] == [36, 12, 12]
+    assert all(part.targets[:, [0, 2]].any(axis=0).all() for part in parts.values())
+
+
+def test_a_label_is_judged_though_one_of_its_few_examples_stays_in_train():
+    # The first example of label 1 is the one of label 2: two are left for validation and holdout.
+    labels = np.zeros((30, 3))
+    labels[::2, 0] = 1
+    labels[[5, 9, 14], 1] = 1
+    labels[5, 2] = 1
+    for seed in range(10):
+        parts = split_examples(make_found(labels), DataConfig(split_seed=seed))
+        assert "00005" in parts["train"].ids
+        assert all(part.targets[:, 1].sum() == 1 for part in parts.values())
+
+
+def test_labels_that_are_all_rare_are_refused():
+    labels = np.zeros((9, 2))
+    labels[0, 0] = labels[1, 1] = 1
+    with pytest.raises(DataError, match="label 'class0' has 1 example, too few"):
         split_examples(make_found(labels), DataConfig())
 
 

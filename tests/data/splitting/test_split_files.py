@@ -26,6 +26,7 @@ def make_splits(kind, class_names, targets) -> Splits:
         ("class", [1, 0], ["dog", "cat"]),
         ("labels", [[1.0, 1.0], [0.0, 0.0]], ["cat;dog", ""]),
         ("number", [[0.5, 2.0], [1e9, -3.25]], ["0.5;2", "1e+09;-3.25"]),
+        ("number", [[1700000001.0, 0.1], [1 / 3, 0.0]], ["1700000001.0;0.1", f"{1 / 3};0"]),
     ],
 )
 def test_a_split_is_written_with_targets_as_people_read_them(tmp_path, kind, targets, written):
@@ -55,9 +56,9 @@ def write(found, path, config=None) -> dict:
     return parts
 
 
-def take(found, path) -> dict:
+def take(found, path, **split) -> dict:
     """Split again, by the file."""
-    return split_examples(found, DataConfig(split=SplitConfig(file=str(path))))
+    return split_examples(found, DataConfig(split=SplitConfig(file=str(path), **split)))
 
 
 RANDOM = np.random.default_rng(0)
@@ -174,11 +175,12 @@ def test_splits_that_the_source_names_may_be_carved_further_but_not_moved(tmp_pa
         take(make_found(targets, given=moved), tmp_path / "splits.csv")
 
 
-def test_a_class_that_a_file_leaves_out_of_a_split_is_refused(tmp_path):
+def test_a_class_that_a_file_leaves_out_of_a_split_is_not_judged_or_refused(tmp_path):
     lines = ["split,id,target", "train,00000,class0", "train,00001,class1", "holdout,00002,class0"]
     (tmp_path / "splits.csv").write_text("\n".join(lines) + "\n")
+    assert take(make_found([0, 1, 0]), tmp_path / "splits.csv")["holdout"].ids == ("00002",)
     with pytest.raises(DataError, match=r"class1 is in the train split, but not in holdout.*file"):
-        take(make_found([0, 1, 0]), tmp_path / "splits.csv")
+        take(make_found([0, 1, 0]), tmp_path / "splits.csv", rare="refuse")
     (tmp_path / "splits.csv").write_text("\n".join(lines).replace("train", "validation"))
     with pytest.raises(DataError, match="no example is in the train split"):
         take(make_found([0, 1, 0]), tmp_path / "splits.csv")

@@ -99,10 +99,34 @@ def test_a_class_that_train_lacks_is_refused():
         split_examples(found, CONFIG)
 
 
-def test_a_class_that_a_given_split_lacks_is_refused():
+def test_a_class_that_a_given_split_lacks_is_not_judged_there_or_refused():
     given_splits = ("train",) * 6 + ("holdout",) * 3 + ("train",) * 3
+    found = found_of([9, 3], given_splits=given_splits)
     with pytest.raises(DataError, match=r"class class1 is in the train split, but not in holdout"):
-        split_examples(found_of([9, 3], given_splits=given_splits), CONFIG)
+        split_examples(found, DataConfig(split=SplitConfig(rare="refuse")))
+    assert set(split_examples(found, CONFIG)["holdout"].targets) == {0}
+
+
+@pytest.mark.parametrize(
+    ("split", "rare_total"),
+    [({}, 1), ({}, 2), ({"folds": 3}, 3), ({"folds": 3, "fold": 2}, 1)],
+)
+def test_a_rare_class_stays_in_train_and_the_others_are_everywhere(split, rare_total):
+    for seed in range(3):
+        config = DataConfig(split=SplitConfig(**split), split_seed=seed)
+        parts = split_examples(found_of([12, rare_total, 9]), config)
+        counts = {name: Counter(part.targets.tolist()) for name, part in parts.items()}
+        assert all(counts[name][0] and counts[name][2] for name in SPLIT_NAMES)
+        # What is enough for the folds, though not for a holdout besides, is judged in them.
+        held = 1 if rare_total == 3 else 0
+        assert counts["train"][1] == rare_total - held
+        assert counts["holdout"][1] == 0
+
+
+def test_a_rare_class_leaves_the_split_of_the_others_as_it_was():
+    without = split_of(split_examples(found_of([12, 9]), CONFIG))
+    with_rare = split_of(split_examples(found_of([12, 9, 1]), CONFIG))
+    assert with_rare == {**without, "2/21": "train"}
 
 
 def test_several_small_classes_are_told_at_once():
@@ -180,7 +204,7 @@ def test_folds_are_of_one_size_though_classes_do_not_divide():
 
 
 def test_a_class_too_small_for_the_folds_is_named():
-    config = DataConfig(split=SplitConfig(folds=5))
+    config = DataConfig(split=SplitConfig(folds=5, rare="refuse"))
     with pytest.raises(
         DataError, match=r"'class1' has 5 examples, too few for 5 folds and the holdout.* least 6"
     ):

@@ -1,0 +1,86 @@
+"""What `kft data` prints: how the data were split, and what is in each split."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kft.cli.records import Form, print_csv, print_document
+from kft.cli.tables import make_console, show_table
+from kft.data import SPLIT_NAMES, Splits
+from kft.printing import printable
+from kft.workflow import describe_data
+
+if TYPE_CHECKING:
+    from kft.data import SplitName
+
+
+def show_splits(splits: Splits, form: Form) -> None:
+    """Where every file went, then a record a class, label or number; in JSON all of it."""
+    if form == "json":
+        print_document(_describe(splits))
+        return
+    for line in describe_data(splits):
+        click.echo(printable(line), err=form == "csv")
+    if form == "csv":
+        print_csv(_list_targets(splits))
+        return
+    rows = [
+        (name, *(_format_cell(splits, split, index) for split in SPLIT_NAMES))
+        for index, name in enumerate(splits.class_names)
+    ]
+    total = ("all", *(f"{len(splits.get(split)):,}" for split in SPLIT_NAMES))
+    show_table(make_console(), ("", *(f"{split}>" for split in SPLIT_NAMES)), [*rows, total])
+
+
+def _describe(splits: Splits) -> dict[str, Any]:
+    """JSON values."""
+    return {
+        "target_kind": splits.target_kind,
+        "examples": {split: len(splits.get(split)) for split in SPLIT_NAMES},
+        "fingerprint": splits.fingerprint,
+        "origin": splits.origin,
+        "ignored": dict(splits.ignored),
+        "repaired": dict(splits.repaired),
+        "noticed": dict(splits.noticed),
+        "quarantined": [asdict(bad) for bad in splits.quarantined],
+        "targets": _list_targets(splits),
+    }
+
+
+def _list_targets(splits: Splits) -> list[dict[str, Any]]:
+    """A record a class, label or number: its name, and what each split has of it."""
+    return [
+        {
+            "name": name,
+            **{
+                key: value
+                for split in SPLIT_NAMES
+                for key, value in _measure(splits, split, index).items()
+            },
+        }
+        for index, name in enumerate(splits.class_names)
+    ]
+
+
+def _measure(splits: Splits, split: SplitName, index: int) -> dict[str, Any]:
+    """The count of a class or label in a split, or the range of a number."""
+    targets = splits.get(split).targets
+    if splits.target_kind == "class":
+        return {split: int((targets == index).sum())}
+    if splits.target_kind == "labels":
+        return {split: int(targets[:, index].sum())}
+    is_empty = not len(targets)
+    return {
+        f"{split}_least": None if is_empty else float(targets[:, index].min()),
+        f"{split}_greatest": None if is_empty else float(targets[:, index].max()),
+    }
+
+
+def _format_cell(splits: Splits, split: SplitName, index: int) -> str:
+    values = list(_measure(splits, split, index).values())
+    if splits.target_kind != "number":
+        return f"{values[0]:,}"
+    return "" if values[0] is None else f"{values[0]:g} to {values[1]:g}"

@@ -1,0 +1,153 @@
+"""What pydantic refuses, in kft's words: one problem for one mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import groupby
+from typing import Any
+
+from pydantic import ValidationError
+
+from kft.config.schema import Pipeline
+from kft.registry import suggest
+
+Location = tuple[str | int, ...]
+_Schema = Mapping[str, Any]
+# What pydantic appends to the place of a mapping whose key it refuses.
+_KEY = "[key]"
+
+
+def describe_problems(error: ValidationError) -> list[str]:
+    """A line for each mistake: its place, what was found, what is allowed.
+
+    Where a value may be of several types, pydantic tells a problem for each of them. That of the
+    type which the value has is told; where it has none of them, what is allowed.
+    """
+    problems = [(_split(problem["loc"]), problem) for problem in error.errors()]
+    lines: list[str] = []
+    for _, group in groupby(problems, key=lambda pair: pair[0][0]):
+        of_one = list(group)
+        inside = [pair for pair in of_one if pair[0][1]]
+        for (place, rest), problem in inside or of_one[:1]:
+            lines.append(_describe((*place, *rest), problem))
+    return list(dict.fromkeys(lines))
+
+
+def _split(location: Location) -> tuple[Location, Location]:
+    """The place of a value that may be of several types, and the place of a problem within it.
+
+    All other places have nothing within them. Names of types are left out.
+    """
+    schema = _whole()
+    for depth, part in enumerate(location):
+        schema = _resolve(schema)
+        options = _options(schema)
+        if len(options) > 1:
+            # This part is the name of a type.
+            return location[:depth], location[depth + 1 :]
+        schema = _enter(options[0], part)
+    return location, ()
+
+
+def _describe(place: Location, problem: Any) -> str:
+    if place and place[-1] == _KEY:
+        place = place[:-2]
+    path = _format(place) or "pipeline"
+    if problem["type"] == "extra_forbidden":
+        known = _find(place[:-1]).get("properties", {})
+        return f"{path}: unknown key. {suggest(str(place[-1]), known)}"
+    if problem["type"] == "value_error":
+        message = problem["msg"].removeprefix("Value error, ")
+        # What concerns several sections names them itself.
+        return f"{path}: {message}" if place else str(message)
+    allowed = _describe_schema(_find(place))
+    return f"{path}: found {problem['input']!r}. Allowed: {allowed}"
+
+
+def _format(place: Iterable[str | int]) -> str:
+    path = ""
+    for part in place:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+@cache
+def _whole() -> _Schema:
+    return Pipeline.model_json_schema()
+
+
+def _resolve(schema: _Schema) -> _Schema:
+    """What a reference refers to."""
+    reference = schema.get("$ref")
+    return schema if reference is None else _whole()["$defs"][reference.rpartition("/")[2]]
+
+
+def _options(schema: _Schema) -> list[_Schema]:
+    """What a value may be, but for nothing at all."""
+    options = [_resolve(option) for option in schema.get("anyOf", (schema,))]
+    return [option for option in options if option.get("type") != "null"]
+
+
+def _enter(schema: _Schema, part: str | int) -> _Schema:
+    """What the value of a key, or an item of a list, may be."""
+    if schema.get("type") == "array":
+        return schema.get("items", {})
+    properties = schema.get("properties", {})
+    inside: _Schema = properties.get(part) or schema.get("additionalProperties") or {}
+    return inside
+
+
+def _find(place: Location) -> _Schema:
+    """What the value at a place may be."""
+    schema = _whole()
+    for part in place:
+        # A number may be the key of a mapping too.
+        kinds = ("array", "object") if isinstance(part, int) else ("object",)
+        options = [each for each in _options(_resolve(schema)) if each.get("type") in kinds]
+        schema = _enter(options[0], part) if options else {}
+    return _resolve(schema)
+
+
+def _describe_schema(schema: _Schema) -> str:
+    """As 'none, balanced or a mapping of names to numbers of at least 0'."""
+    told = [*dict.fromkeys(word for option in _all_options(schema) for word in _words(option))]
+    *others, last = told or ["another value"]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _all_options(schema: _Schema) -> Sequence[_Schema]:
+    return [_resolve(option) for option in schema.get("anyOf", (schema,))]
+
+
+def _words(schema: _Schema) -> Iterator[str]:
+    kind = schema.get("type")
+    if "const" in schema or "enum" in schema:
+        yield from map(str, schema.get("enum") or [schema["const"]])
+    elif kind == "boolean":
+        yield from ("true", "false")
+    elif kind in ("integer", "number"):
+        yield f"{'a whole number' if kind == 'integer' else 'a number'}{_describe_range(schema)}"
+    elif kind == "string":
+        form = schema.get("pattern")
+        yield "a word" if form is None else f"a word of the form {form}"
+    elif kind == "array":
+        least = f" with at least {schema['minItems']}" if schema.get("minItems") else ""
+        yield f"a list{least} (of each: {_describe_schema(schema.get('items', {}))})"
+    elif kind == "object" and "properties" in schema:
+        yield f"a section with {', '.join(schema['properties'])}"
+    elif kind == "object":
+        yield f"a mapping (for each key: {_describe_schema(schema['additionalProperties'])})"
+    elif kind == "null":
+        yield "null"
+
+
+def _describe_range(schema: _Schema) -> str:
+    words = {
+        "minimum": "of at least",
+        "exclusiveMinimum": "above",
+        "maximum": "at most",
+        "exclusiveMaximum": "below",
+    }
+    bounds = [f"{word} {schema[key]:.10g}" for key, word in words.items() if key in schema]
+    return f" {' and '.join(bounds)}" if bounds else ""

@@ -1,0 +1,191 @@
+"""Labels -> classes: one text is one class; what a person may take for one is asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from kft.config.schema import DataConfig
+from kft.config.section import compose
+from kft.data.found import Found, listed, sort_class_names
+from kft.errors import DataError
+from kft.registry import suggest
+
+_DECOMPOSED = "in decomposed letters (NFD), read as composed ones"
+# Between letters or digits only: `C-` and `C` are two grades.
+_SEPARATORS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
+# What YAML reads as a word without quotes, in a mapping on a line.
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_ -]*(?<! )")
+_YAML_WORDS = ("true", "false", "null")
+
+
+def find_class_name(label: str, aliases: Mapping[str, str]) -> str:
+    """The class that a label means.
+
+    Args:
+        label: As the data write it.
+        aliases: `data.class_aliases`.
+    """
+    name = compose(label)
+    return aliases.get(name, name)
+
+
+def join_classes(found: Found, config: DataConfig, *, is_other: bool = False) -> Found:
+    """With classes in place of labels.
+
+    Labels that are one text in two Unicode forms are one class, and so are those that
+    `data.class_aliases` joins; how many examples that concerns, is noticed. So are groups.
+
+    Args:
+        found: What a source found.
+        config: The `data` section.
+        is_other: The data are not those that the section was written for: its aliases need not
+            occur, and who asked compares the classes with those that are known.
+
+    Raises:
+        DataError: An alias joins what is not there; or classes may be taken for one.
+    """
+    found = _compose_groups(found)
+    aliases = config.class_aliases
+    if found.target_kind != "class":
+        if aliases and not is_other:
+            raise DataError(
+                f"data.class_aliases: {found.source} holds no classes (target "
+                f"{found.target_kind}). Leave it out, or set data.target=class."
+            )
+        # Settings name labels in this form too.
+        names = tuple(map(compose, found.class_names))
+        return replace(found, class_names=names) if len(set(names)) == len(names) else found
+    if not is_other:
+        _refuse_bad_aliases(found, aliases)
+    joined = _join(found, aliases)
+    if not is_other and config.similar_classes == "refuse":
+        refuse_similar(joined)
+    return joined
+
+
+def _compose_groups(found: Found) -> Found:
+    if found.groups is None:
+        return found
+    groups = tuple(map(compose, found.groups))
+    changed = sum(one != other for one, other in zip(groups, found.groups, strict=True))
+    words = {f"of a group {_DECOMPOSED}": changed} if changed else {}
+    return replace(found, groups=groups, noticed={**found.noticed, **words})
+
+
+def _refuse_bad_aliases(found: Found, aliases: Mapping[str, str]) -> None:
+    labels = set(map(compose, found.class_names))
+    for label, name in aliases.items():
+        if label not in labels:
+            raise DataError(
+                f"data.class_aliases: no class {label!r} in {found.source}. "
+                f"{suggest(label, labels)}"
+            )
+        if name in aliases:
+            raise DataError(
+                f"data.class_aliases: {label!r} is to be {name!r}, which is itself an alias. Name "
+                "the last class for both; to keep similar classes apart set "
+                "data.similar_classes=keep."
+            )
+
+
+def _join(found: Found, aliases: Mapping[str, str]) -> Found:
+    named = [find_class_name(label, aliases) for label in found.class_names]
+    if tuple(named) == found.class_names:
+        return found
+    # An order that a source does not give by itself was declared.
+    is_sorted = found.class_names == sort_class_names(found.class_names)
+    names = sort_class_names(named) if is_sorted else tuple(dict.fromkeys(named))
+    place = {name: index for index, name in enumerate(names)}
+    new_index = np.asarray([place[name] for name in named], dtype=np.int64)
+    examples = replace(found.examples, targets=new_index[found.examples.targets])
+    noticed = {**found.noticed, **_count_joined(found, named)}
+    return replace(found, examples=examples, class_names=names, noticed=noticed)
+
+
+def _count_joined(found: Found, named: Sequence[str]) -> Counter[str]:
+    counts = count_examples(found)
+    words: Counter[str] = Counter()
+    decomposed = {label: compose(label) for label in found.class_names if label != compose(label)}
+    if decomposed:
+        told = listed(sorted(decomposed.values()), 5)
+        words[f"of a class {_DECOMPOSED}: {told}"] = sum(counts[label] for label in decomposed)
+    for label, name in zip(found.class_names, named, strict=True):
+        if name != compose(label):
+            words[f"of {label!r} joined to {name!r}"] += counts[label]
+    return words
+
+
+def count_examples(found: Found) -> dict[str, int]:
+    """Class -> how many examples it has."""
+    counts = np.bincount(found.examples.targets, minlength=len(found.class_names))
+    return dict(zip(found.class_names, counts.tolist(), strict=True))
+
+
+def refuse_similar(found: Found) -> None:
+    """Refuse classes that a person may take for one; those of labels and numbers are columns.
+
+    Raises:
+        DataError: It names all of them, how to join them, and how to keep them apart.
+    """
+    if found.target_kind != "class":
+        return
+    counts = count_examples(found)
+    alike: defaultdict[str, list[str]] = defaultdict(list)
+    for name in sorted(found.class_names, key=lambda name: (-counts[name], name)):
+        alike[find_likeness(name)].append(name)
+    sets = [names for names in alike.values() if len(names) > 1]
+    if not sets:
+        return
+    told = [" and ".join(f"{name!r} ({counts[name]:,})" for name in names) for names in sets]
+    aliases = {name: names[0] for names in sets for name in names[1:]}
+    raise DataError(
+        f"{found.source}: classes that a person may take for one, with their examples: "
+        f"{listed(told)}. If they are one, join them: {format_aliases(aliases)}; if not: "
+        "data.similar_classes=keep."
+    )
+
+
+def find_similar(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """Of the names, those that a person may take for a known class, and that class."""
+    by_likeness = {find_likeness(name): name for name in known}
+    found = {name: by_likeness.get(find_likeness(name)) for name in names}
+    return {name: other for name, other in found.items() if other is not None and other != name}
+
+
+def find_likeness(name: str) -> str:
+    """What names share that a person may take for one.
+
+    They differ in case, in spaces, `_` and `-`, in letters that look the same in Unicode (NFKC),
+    in signs that nobody sees, or in how they write a number: `01`, `1` and `1.0`.
+    """
+    text = unicodedata.normalize("NFKC", name)
+    # Cf: zero-width characters and marks of direction; Cc: control characters.
+    text = "".join(
+        " " if letter.isspace() else letter
+        for letter in text
+        if letter.isspace() or unicodedata.category(letter) not in ("Cf", "Cc")
+    )
+    text = unicodedata.normalize("NFKC", text.casefold()).strip(" _")
+    if _NUMBER.fullmatch(text):
+        return repr(float(text))
+    return _SEPARATORS.sub(" ", text)
+
+
+def format_aliases(aliases: Mapping[str, str]) -> str:
+    """As an override, `'data.class_aliases={Cat: cat}'`, in signs that can be typed."""
+    pairs = ", ".join(f"{_quote(one)}: {_quote(other)}" for one, other in aliases.items())
+    return f"'data.class_aliases={{{pairs}}}'"
+
+
+def _quote(name: str) -> str:
+    if _PLAIN.fullmatch(name) and name.lower() not in _YAML_WORDS:
+        return name
+    return json.dumps(name, ensure_ascii=not name.isprintable())

@@ -1,0 +1,64 @@
+"""Many reasons -> few: what differs only in names and numbers is told once, with its count."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+# What differs between two reasons of one kind: quoted values, paths, numbers.
+_VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|[^\s']*/[^\s',;]*|\d+(?:[.,]\d+)*")
+_GROUPS = 10
+_EXAMPLES = 3
+
+
+def list_by_reason(problems: Sequence[tuple[str, str]]) -> str:
+    """Each kind of reason once with how often it occurs, the most frequent first.
+
+    The first three of a kind are named; ten kinds are shown, and the others counted.
+
+    >>> print(list_by_reason([("a", "column 'x' is blank")] * 4 + [("b", "no file")]))
+      - 4 times: column 'x' is blank
+          a
+          a
+          a
+          and 1 more
+      - b: no file
+
+    Args:
+        problems: Of each the name of what is bad, and why.
+    """
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    for name, reason in problems:
+        kinds.setdefault(_VARIABLE.sub("\0", reason), []).append((name, reason))
+    # Sorting keeps the order of those of one size.
+    groups = sorted(kinds.values(), key=len, reverse=True)
+    lines = [line for group in groups[:_GROUPS] for line in _describe(group)]
+    rest = groups[_GROUPS:]
+    if rest:
+        lines.append(f"  and {sum(map(len, rest)):,} more, for {len(rest):,} other reasons")
+    return "\n".join(lines)
+
+
+def _describe(group: Sequence[tuple[str, str]]) -> list[str]:
+    if len(group) <= _EXAMPLES:
+        return [f"  - {name}: {reason}" for name, reason in group]
+    common = _find_common([reason for _, reason in group])
+    is_same = common == group[0][1]
+    return [
+        f"  - {len(group):,} times: {common}",
+        *(
+            f"      {name}" if is_same else f"      {name}: {reason}"
+            for name, reason in group[:_EXAMPLES]
+        ),
+        f"      and {len(group) - _EXAMPLES:,} more",
+    ]
+
+
+def _find_common(reasons: Sequence[str]) -> str:
+    """Reasons of one kind as one: what differs between them is left open as `…`."""
+    if all(one == other for one, other in pairwise(reasons)):
+        return reasons[0]
+    columns = zip(*map(_VARIABLE.findall, reasons), strict=True)
+    values = iter([found[0] if len(set(found)) == 1 else "…" for found in columns])
+    return _VARIABLE.sub(lambda _: next(values), reasons[0])

@@ -1,0 +1,229 @@
+"""Layouts of folders that a person would read otherwise than as class folders."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from kft.data.found import IMAGE_ENDINGS, find_split, listed, readable
+from kft.data.reason_groups import list_by_reason
+from kft.data.refusing import list_bad
+from kft.data.sources.split_folders import list_subfolders
+from kft.data.sources.walking import Walker, find_ending, find_hidden
+from kft.errors import DataError
+
+LAYOUT = "Expected FOLDER/<class>/<picture>, or FOLDER/train/<class>/<picture>"
+Classes = Mapping[str, Sequence[str]]
+_TABLE_ENDINGS = (".csv", ".tsv", ".parquet", ".jsonl")
+# Classes that are named one by one for the pictures in deeper folders of them.
+_NAMED = 5
+
+
+def refuse_unlabelled(root: Path, folder: Path, classes: Iterable[str]) -> None:
+    """Refuse folders that are all named as splits are, and hold no class folders.
+
+    Args:
+        root: The data folder.
+        folder: The one that holds them.
+        classes: Their names.
+
+    Raises:
+        DataError: Tables that may hold the labels are named.
+    """
+    names = list(classes)
+    if not names or not all(map(find_split, names)):
+        return
+    tables = describe_tables([root, *(folder / name for name in names)])
+    raise DataError(
+        f"{folder}: found {listed(names)}, named as splits are, but no class folders in there, so "
+        f"nothing says the classes. {LAYOUT}.{tables}"
+    )
+
+
+def refuse_loose(folder: Path) -> None:
+    """Refuse a folder without class folders.
+
+    Raises:
+        DataError: Always.
+    """
+    loose = sum(p.suffix.lower() in IMAGE_ENDINGS for p in folder.iterdir())
+    found = f"{loose} pictures but no class folders" if loose else "no class folders"
+    raise DataError(f"{folder} holds {found}. {LAYOUT}.{describe_tables([folder])}")
+
+
+def refuse_one_class(root: Path, folder: Path, name: str) -> None:
+    """Refuse a single class folder; if it holds the folders that are meant, these are named.
+
+    Args:
+        root: The data folder.
+        folder: The one that holds the class folder.
+        name: Of the class folder.
+
+    Raises:
+        DataError: Always.
+    """
+    only = folder / name
+    while len(inside := list_subfolders(only)) == 1:
+        only = inside[0]
+    if len(inside) < 2:
+        raise DataError(
+            f"{root} has one class folder, {name!r}; telling classes apart needs at least two. "
+            f"{LAYOUT}.{describe_tables([root, folder, folder / name])}"
+        )
+    told = listed([readable(p.name) for p in inside])
+    how = (
+        f"data.path={_shown(only)}"
+        if folder == root
+        else f"data.folders.train={_shown(only.relative_to(root))}, and so for the other splits"
+    )
+    raise DataError(
+        f"{folder} holds one folder, {name!r}; telling classes apart needs at least two. "
+        f"In {_shown(only.relative_to(folder))} lie {told}: if these are meant, set {how}."
+    )
+
+
+def refuse_parts(root: Path, folder: Path, classes: Classes) -> None:
+    """Refuse class folders that hold folders only, the same ones in several.
+
+    These may be parts of the data, or splits, with the classes in them.
+
+    Args:
+        root: The data folder.
+        folder: The one that holds the class folders.
+        classes: Class -> paths of its pictures, all of them below its folder.
+
+    Raises:
+        DataError: It says both ways to read the folders, and the settings for each.
+    """
+    inner = {name: _find_inner(folder / name, paths) for name, paths in classes.items()}
+    first: dict[str, str] = {}
+    for other, (other_deep, names) in inner.items():
+        owners = Counter(first[name] for name in names if name in first)
+        first = dict.fromkeys(names, other) | first
+        if not owners:
+            continue
+        one = owners.most_common(1)[0][0]
+        deep, shared = inner[one][0], sorted(names & inner[one][1])
+        if len(shared) < 2 and not any(map(find_split, shared)):
+            continue
+        raise DataError(
+            f"{folder}: class folders {one} and {other} hold no pictures, but both hold folders "
+            f"{listed(shared, 5)}. Which are the classes? If {listed(shared, 2)}: give one of the "
+            f"two, data.path={_shown(deep)}; or say which split each is, such as "
+            f"data.folders.train={_shown(deep.relative_to(root))} "
+            f"data.folders.holdout={_shown(other_deep.relative_to(root))}. "
+            f"If {one} and {other}: data.folders.nested=pool."
+        )
+
+
+def _find_inner(folder: Path, paths: Sequence[str]) -> tuple[Path, frozenset[str]]:
+    """The folder below which a class has more than one folder, and their names.
+
+    No names where pictures lie beside them.
+    """
+    while True:
+        start = len(str(folder)) + 1
+        heads = {path[start:].partition("/")[:2] for path in paths}
+        if not all(slash for _, slash in heads):
+            return folder, frozenset()
+        names = frozenset(name for name, _ in heads)
+        if len(names) != 1 or any(map(find_split, names)):
+            return folder, names
+        folder = folder.joinpath(*names)
+
+
+def count_deeper(folder: Path, classes: Classes) -> Counter[str]:
+    """A word on the pictures that lie in folders within class folders -> how many there are."""
+    deeper = {}
+    for name, paths in classes.items():
+        start = len(str(folder / name)) + 1
+        count = sum("/" in path[start:] for path in paths)
+        if count:
+            deeper[name] = count
+    if len(deeper) > _NAMED:
+        return Counter({f"from folders within {len(deeper)} class folders": sum(deeper.values())})
+    return Counter({f"from folders within class {name!r}": n for name, n in deeper.items()})
+
+
+def refuse_empty(root: Path, folder: Path, empty: list[str], walker: Walker) -> None:
+    """Refuse class folders without a picture, and say what is in them.
+
+    Raises:
+        DataError: One or more are empty.
+    """
+    if not empty:
+        return
+    starts = [(folder / name).relative_to(root).as_posix() for name in empty]
+    bad = [
+        each
+        for each in walker.quarantined
+        if each.name in starts or each.name.startswith(tuple(f"{start}/" for start in starts))
+    ]
+    contents = list_by_reason([(name, _describe_files(folder / name)) for name in empty])
+    why = f"\nOf these cannot be used:\n{list_bad(bad)}" if bad else ""
+    raise DataError(
+        f"{folder}: no pictures in {'class folder' if len(empty) == 1 else 'class folders'} "
+        f"{listed(empty)}. kft reads {', '.join(IMAGE_ENDINGS)}. Convert or add pictures, or "
+        f"remove the folder.\n{contents}{why}"
+    )
+
+
+def _describe_files(folder: Path) -> str:
+    """As '6 files ending in .dcm, which kft does not read'."""
+    names = [p.name for p in folder.rglob("*") if not p.is_dir() and not find_hidden(p.name)]
+    endings = Counter(map(find_ending, names))
+    if not endings:
+        return "no files"
+    told = [
+        f"{count:,} {'file' if count == 1 else 'files'} {_describe_ending(ending)}"
+        for ending, count in endings.most_common()
+    ]
+    return listed(told, 5)
+
+
+def _describe_ending(ending: str) -> str:
+    if not ending:
+        return "without an ending that do not begin as a picture does"
+    if ending in IMAGE_ENDINGS:
+        return f"ending in {ending} that cannot be used"
+    if ending.endswith("…"):
+        return f"ending in {ending}, as downloads are named; rename them to end in {ending[:-2]}"
+    return f"ending in {ending}, which kft does not read"
+
+
+def describe_tables(folders: Iterable[Path]) -> str:
+    """A word more where tables lie in folders, which may hold the labels; else nothing."""
+    tables = [
+        path
+        for folder in folders
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in _TABLE_ENDINGS and not find_hidden(path.name)
+    ]
+    if not tables:
+        return ""
+    # HuggingFace's imagefolder keeps the labels in a table of this name.
+    table = next((path for path in tables if path.stem == "metadata"), tables[0])
+    if table.suffix.lower() == ".jsonl":
+        return (
+            f" {_shown(table)} may hold the labels, but kft reads no JSON lines: write it as CSV, "
+            "for example with pandas.read_json(FILE, lines=True).to_csv(FILE.csv, index=False), "
+            f"beside the pictures, and give that as the data.{_ask_for_columns('metadata')}"
+        )
+    return (
+        f" {_shown(table)} may hold the labels: give it as the data, "
+        f"`data.path={shlex.quote(_shown(table))}`.{_ask_for_columns(table.stem)}"
+    )
+
+
+def _ask_for_columns(stem: str) -> str:
+    path_column = "file_name" if stem == "metadata" else "COLUMN"
+    return (
+        f" Its columns are named by data.table.path_column={path_column} and "
+        "data.table.label_columns=[COLUMN]."
+    )
+
+
+def _shown(path: Path) -> str:
+    return readable(str(path))

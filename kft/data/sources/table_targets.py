@@ -1,0 +1,123 @@
+"""Label columns of a table -> targets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from kft.data.found import listed, sort_class_names
+from kft.data.refusing import list_bad
+from kft.data.sources.table_columns import Columns
+from kft.data.sources.table_fields import NameField, NumberField, parse_number
+from kft.data.sources.table_reading import Table
+from kft.data.sources.vector_targets import Targets, Vectors, understand_vectors
+from kft.data.splits import Quarantined
+from kft.errors import DataError
+
+_NAMED = 5
+
+
+def read_targets(
+    table: Table,
+    columns: Columns,
+    values: np.ndarray,
+    *,
+    place_of: Callable[[int], str],
+    quarantined: Sequence[Quarantined],
+    hint: str,
+) -> Targets:
+    """What the labels are, their names, and the targets.
+
+    Args:
+        table: Where they come from.
+        columns: Its columns.
+        values: float64 (rows that can be used, columns but the path).
+        place_of: Where the row of a position stands, for messages.
+        quarantined: The rows that cannot be used.
+        hint: What would mend them, or nothing.
+
+    Raises:
+        DataError: It is not clear what the labels are, or they cannot be learned.
+    """
+    label = columns.labels[0]
+    if isinstance(label, NameField):
+        codes = values[:, 0].astype(np.int64)
+        if columns.target == "auto":
+            _refuse_mostly_numbers(table, label, codes, place_of)
+        _refuse_lost_classes(table, label, codes, quarantined, hint)
+        return _read_classes(table, label, codes)
+    fields = [field for field in columns.labels if isinstance(field, NumberField)]
+    names = tuple(field.column for field in fields)
+    vectors = Vectors(values[:, : len(names)], names, str(table.path), table.unit, place_of)
+    targets = understand_vectors(vectors, columns.target)
+    notes = (*_describe_words(fields), *targets.notes)
+    return Targets(targets.kind, targets.names, targets.values, notes)
+
+
+def _describe_words(fields: Sequence[NumberField]) -> Iterator[str]:
+    """Sentences: how many words were read as 1 and 0, and which columns mix them with others."""
+    total = sum((field.word_counts for field in fields), Counter())
+    for pair, count in sorted(total.items()):
+        columns = listed([field.column for field in fields if pair in field.word_counts])
+        yield f"{count:,} cell{'s' * (count != 1)} {pair} in {columns} read as 1 and 0."
+    for field in fields:
+        ways = [f"{pair} ({count:,})" for pair, count in sorted(field.word_counts.items())]
+        if field.number_count and ways:
+            ways.append(f"numbers ({field.number_count:,})")
+        if len(ways) > 1:
+            yield f"column {field.column!r} mixes cells of {', '.join(ways)}."
+
+
+def _refuse_mostly_numbers(
+    table: Table, label: NameField, codes: np.ndarray, place_of: Callable[[int], str]
+) -> None:
+    """Refuse to guess where most cells of the one column are numbers: classes or amounts.
+
+    A number with a decimal comma counts as one, though only `data.target=class` takes it.
+    """
+    is_number = np.asarray([_looks_numeric(name) for name in label.names], bool)[codes]
+    if is_number.mean() <= 0.5:
+        return
+    others = np.flatnonzero(~is_number).tolist()
+    which, lines = "numbers", ""
+    if others:
+        which = f"numbers in {int(is_number.sum()):,} of {len(codes):,} {table.unit}s"
+        named = [f"{place_of(i)}: {label.names[codes[i]]!r}" for i in others[:_NAMED]]
+        named += [f"and {len(others) - _NAMED:,} more"] * (len(others) > _NAMED)
+        lines = " No numbers are:\n  - " + "\n  - ".join(named)
+    raise DataError(
+        f"{table.path}: column {label.column!r} holds {which}, which may be classes or "
+        "amounts. Say data.target=class or data.target=number; what is no number, written with a "
+        f"point, is left out of amounts.{lines}"
+    )
+
+
+def _looks_numeric(text: str) -> bool:
+    return parse_number(text) is not None or parse_number(text.replace(",", ".", 1)) is not None
+
+
+def _refuse_lost_classes(
+    table: Table,
+    label: NameField,
+    codes: np.ndarray,
+    quarantined: Sequence[Quarantined],
+    hint: str,
+) -> None:
+    used = np.zeros(len(label.names), dtype=bool)
+    used[codes] = True
+    lost = [name for name, is_used in zip(label.names, used, strict=True) if not is_used]
+    if lost:
+        advice = f"Mend or remove these {table.unit}s." + (f" {hint}" if hint else "")
+        raise DataError(
+            f"{table.path}: no {table.unit} of class {listed(lost)} can be used, so it could not "
+            f"be learned. {advice}\n{list_bad(quarantined)}"
+        )
+
+
+def _read_classes(table: Table, label: NameField, codes: np.ndarray) -> Targets:
+    names = sort_class_names(label.names)
+    index = {name: i for i, name in enumerate(names)}
+    order = np.asarray([index[name] for name in label.names], dtype=np.int64)
+    return Targets("class", names, order[codes])

@@ -1,0 +1,118 @@
+"""Which engine computes: Keras where examples are few, LiteRT where they are many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kft.errors import ConfigError, first_line
+from kft.features.engines import Engine, Forward, make_engine
+from kft.model import flatten_layers
+
+# Converting a layer takes about as long as LiteRT saves over so many examples, measured with
+# MobileNetV2 at 160 pixels on two cores: some 30 ms a layer against 1.3 ms an example.
+EXAMPLES_PER_LAYER = 20
+TOLERANCE = 1e-4
+
+
+@dataclass(eq=False)
+class SelectedEngine:
+    """The engine that was selected; made when it first computes.
+
+    Attributes:
+        name: One of `ENGINES`.
+        forward: What it computes.
+        refused: Why `auto` did not take LiteRT although it would have paid; else empty.
+        sample_outputs: What it gave for the sample, if it was compared with Keras.
+    """
+
+    name: str
+    forward: Forward
+    refused: str = ""
+    sample_outputs: np.ndarray | None = None
+    _engine: Engine | None = None
+
+    def __call__(self, inputs: Any) -> np.ndarray:
+        """float32 outputs of a batch of inputs."""
+        if self._engine is None:
+            self._engine = make_engine(self.name, self.forward)
+        return self._engine(inputs)
+
+
+def select_engine(
+    forward: Forward,
+    sample: Any,
+    *,
+    engine: str,
+    num_examples: int,
+    tolerance: float = TOLERANCE,
+) -> SelectedEngine:
+    """The engine for a model and so many examples.
+
+    `auto` is LiteRT from `EXAMPLES_PER_LAYER` examples per layer of the model on, since
+    converting takes longer the more layers there are. It is Keras below that, on a GPU, and for
+    a model that computes in float16 or bfloat16, which LiteRT does not take. Any engine but Keras
+    must give Keras's numbers on the sample.
+
+    Args:
+        forward: The model.
+        sample: One batch of real inputs.
+        engine: `features.engine` of the pipeline.
+        num_examples: How many there are to compute.
+        tolerance: Largest difference from Keras, relative to the largest of Keras's numbers.
+
+    Raises:
+        ConfigError: The engine asked for by name is not installed, cannot take the model, or
+            gives other numbers.
+    """
+    if engine == "keras" or (engine == "auto" and not _pays(forward, num_examples)):
+        return SelectedEngine("keras", forward)
+    name = "litert" if engine == "auto" else engine
+    expected = forward(sample).numpy()
+    try:
+        selected = SelectedEngine(name, forward)
+        outputs = selected.sample_outputs = selected(sample)
+        reason = _find_difference(outputs, expected, tolerance)
+    except ConfigError:
+        raise
+    except Exception as error:  # each converter raises its own
+        reason = f"{type(error).__name__}: {first_line(error)[:-1]}"
+    if not reason:
+        return selected
+    if engine == "auto":
+        return SelectedEngine("keras", forward, f"{name}: {reason}", expected)
+    raise ConfigError(
+        f"features.engine: {name!r} cannot compute this model: {reason}. Choose `auto` or `keras`."
+    )
+
+
+def _pays(forward: Forward, num_examples: int) -> bool:
+    layers = list(flatten_layers(forward.model))
+    return (
+        num_examples >= EXAMPLES_PER_LAYER * len(layers)
+        and all(layer.compute_dtype in (None, "float32") for layer in layers if layer.weights)
+        and not tf.config.list_physical_devices("GPU")
+    )
+
+
+def _find_difference(outputs: np.ndarray, expected: np.ndarray, tolerance: float) -> str:
+    difference = relative_difference(outputs, expected)
+    if difference <= tolerance:
+        return ""
+    if not np.isfinite(difference):
+        return "gives numbers that are not finite, or of another shape"
+    return (
+        f"differs from Keras by {difference:.2g} of the largest number, allowed is {tolerance:.0e}"
+    )
+
+
+def relative_difference(values: np.ndarray, expected: np.ndarray) -> float:
+    """Largest difference, relative to the largest expected number; infinite where not finite."""
+    if values.shape != expected.shape or not np.isfinite(values).all():
+        return float("inf")
+    largest = float(np.abs(expected).max(initial=0.0))
+    difference = float(np.abs(values - expected).max(initial=0.0))
+    return difference / largest if largest > 0 else difference

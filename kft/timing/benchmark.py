@@ -1,0 +1,177 @@
+"""Times training steps of a backbone in a process of its own, and picks the fastest settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import kft
+from kft.config import Pipeline
+from kft.errors import BackboneError
+from kft.machine import available_memory, default_threads, describe_machine, load, num_cores
+from kft.runs.storage import check_cache
+from kft.timing.record import (
+    AS_FAST,
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_PRECISION,
+    Measured,
+    Timing,
+    describe_model,
+    save_measured,
+)
+
+BUDGET_SECONDS = 30.0
+# Timings of half a second differ by some percent: a default stays below this gain.
+LEAST_GAIN = 1.10
+# Of the memory that is available: data, evaluation and the system want theirs.
+MEMORY_SHARE = 0.6
+# Above it, what else runs on the machine is likely to disturb.
+_BUSY_SHARE = 0.5
+
+
+def benchmark(
+    pipeline: Pipeline,
+    say: Callable[[str], None],
+    *,
+    budget_seconds: float = BUDGET_SECONDS,
+) -> Measured:
+    """The fastest precision, batch size and XLA or not; remembered for next time.
+
+    Full training steps of the pipeline's backbone with random weights and random pixels are
+    timed in one process; no data is read. What the pipeline sets rather than leaves to `auto` is
+    kept. A default stays unless something else is 10 % faster.
+
+    Args:
+        pipeline: Of which the backbone and the `training` section count.
+        say: Takes a line about what is being done.
+        budget_seconds: When it ends, with whatever was timed until then; with nothing timed,
+            nothing is remembered.
+
+    Raises:
+        BackboneError: There is no such backbone, or its process died before the first step.
+        StorageError: The cache folder, where the result would be kept, cannot be written.
+    """
+    check_cache()
+    begun = time.monotonic()
+    say(f"Timing {describe_model(pipeline)} for up to {budget_seconds:.0f} s")
+    if load() > _BUSY_SHARE * num_cores():
+        say(
+            f"  {load():.1f} processes wanted one of the {num_cores()} cores in the last minute: "
+            "the figures will be rough. Run it again when the machine is idle."
+        )
+    timings = tuple(_time_in_child(pipeline, budget_seconds))
+    precision, jit_compile, batch_size = choose(timings, pipeline)
+    machine = describe_machine()
+    measured = Measured(
+        precision=precision,
+        jit_compile=jit_compile,
+        batch_size=batch_size,
+        timings=timings,
+        seconds=round(time.monotonic() - begun, 1),
+        backbone=describe_model(pipeline),
+        machine=f"{machine['processor']}, {machine['cores']} cores, "
+        f"{machine['memory_gigabytes']} GB, {machine['gpus']} GPUs",
+        measured_at=datetime.now().isoformat(timespec="seconds"),
+    )
+    if not measured.is_empty:
+        save_measured(pipeline, measured)
+    return measured
+
+
+def choose(timings: Sequence[Timing], pipeline: Pipeline) -> tuple[str, bool, int]:
+    """Precision, XLA or not, and batch size.
+
+    Args:
+        timings: What was timed.
+        pipeline: What it sets stays.
+    """
+    training = pipeline.training
+    precision = DEFAULT_PRECISION if training.precision == "auto" else training.precision
+    jit_compile = training.jit_compile is True
+    default = (precision, jit_compile)
+    speeds: dict[tuple[str, bool], dict[int, float]] = {default: {}}
+    for timing in timings:
+        if timing.examples_per_second is not None:
+            key = (timing.precision, timing.jit_compile)
+            speeds.setdefault(key, {})[timing.batch_size] = timing.examples_per_second
+    # Only what was timed at the size of both can be compared.
+    best = default
+    for key, by_size in speeds.items():
+        shared = by_size.keys() & speeds[best].keys()
+        if any(by_size[size] > LEAST_GAIN * speeds[best][size] for size in shared):
+            best = key
+    sizes = speeds[default]
+    fastest = max(sizes.values(), default=0.0)
+    fast = [size for size, speed in sizes.items() if speed >= AS_FAST * fastest]
+    return *best, min(fast, default=DEFAULT_BATCH_SIZE)
+
+
+def _time_in_child(pipeline: Pipeline, budget_seconds: float) -> Iterator[Timing]:
+    """What the child says before its time is up, or before it dies."""
+    source = str(Path(kft.__file__).parent.parent)
+    environment = os.environ | {
+        # The same kft as here, installed or not.
+        "PYTHONPATH": os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH")))),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TF_NUM_INTRAOP_THREADS": str(_threads(pipeline)),
+    }
+    with tempfile.TemporaryFile() as errors:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "kft.timing.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=environment,
+        )
+        timer = threading.Timer(budget_seconds, child.kill)
+        timer.start()
+        try:
+            assert child.stdin is not None and child.stdout is not None
+            # One that died at once says so below.
+            with suppress(BrokenPipeError), child.stdin:
+                child.stdin.write(json.dumps(_request(pipeline)) + "\n")
+            for line in child.stdout:
+                answer = json.loads(line)
+                if "refused" in answer:
+                    raise BackboneError(answer["refused"])
+                yield Timing(**answer)
+            child.wait()
+            if timer.is_alive() and child.returncode:
+                errors.seek(0)
+                last = errors.read().decode(errors="replace").strip().splitlines()[-1:]
+                raise BackboneError(f"the process that timed its steps died: {''.join(last)}")
+        finally:
+            timer.cancel()
+            child.kill()
+            child.wait()
+            if child.stdout is not None:
+                child.stdout.close()
+
+
+def _threads(pipeline: Pipeline) -> int:
+    given = pipeline.training.threads
+    return default_threads() if given == "auto" else int(given)
+
+
+def _request(pipeline: Pipeline) -> dict[str, Any]:
+    """What the child is to time, as JSON values."""
+    training = pipeline.training
+    return {
+        "backbone": pipeline.backbone.model_dump(mode="json"),
+        "precisions": [DEFAULT_PRECISION, "mixed_bfloat16"]
+        if training.precision == "auto"
+        else [training.precision],
+        "compilers": [False, True] if training.jit_compile == "auto" else [training.jit_compile],
+        "most_bytes": int(MEMORY_SHARE * available_memory()),
+    }

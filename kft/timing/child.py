@@ -1,0 +1,182 @@
+"""Times training steps of a backbone on random pixels, in a process of its own.
+
+Run as a module: a line of JSON on standard input says what to time; each setting that was timed
+is a line of JSON on standard output, in order of promise, until all are done. See
+`kft.timing.benchmark`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from typing import IO, Any
+
+import keras
+import tensorflow as tf
+
+from kft.backbones import BACKBONES, load_backbone
+from kft.config import BackboneConfig
+from kft.errors import KftError, first_line
+from kft.heads.classification import ClassificationHead
+from kft.machine import peak_memory
+from kft.model import Assembled, assemble
+from kft.timing.record import AS_FAST, Timing
+from kft.training import seed_everything, set_precision
+from kft.training.fusing import fused_norms
+
+# The number of classes hardly changes the work.
+_CLASS_NAMES = tuple(f"class{index}" for index in range(10))
+# From the default up while it gets faster, then down while it stays as fast.
+UPWARD, DOWNWARD = (32, 64, 128, 256), (16, 8)
+# The fastest of so many says it: what disturbs a step only slows it.
+_MOST_REPETITIONS = 5
+# Repetitions end after so long.
+_SECONDS = 1.0
+
+
+def main() -> None:
+    """Time what standard input asks for."""
+    answers = _take_standard_output()
+
+    def answer(values: dict[str, Any]) -> None:
+        answers.write(json.dumps(values) + "\n")
+        answers.flush()
+
+    request = json.loads(sys.stdin.readline())
+    config = BackboneConfig(**request.pop("backbone"))
+    try:
+        for timing in time_settings(config, **request):
+            answer(asdict(timing))
+    except KftError as error:
+        answer({"refused": str(error)})
+
+
+def time_settings(
+    config: BackboneConfig, precisions: Sequence[str], compilers: Sequence[bool], most_bytes: int
+) -> Iterator[Timing]:
+    """Batch sizes in the first precision and compiler, then the others at the fastest size.
+
+    Args:
+        config: The backbone.
+        precisions: Keras dtype policies, the default first.
+        compilers: Whether XLA compiles, the default first.
+        most_bytes: Memory that a step may take; 0 where the machine does not say.
+    """
+    steps = Steps(config, precisions[0])
+    speeds: dict[int, float] = {}
+    for sizes, least in ((UPWARD, 1.0), (DOWNWARD, AS_FAST)):
+        for size in sizes:
+            if most_bytes and speeds and _peak_bytes() * size / max(speeds) > most_bytes:
+                yield Timing(precisions[0], compilers[0], size, note="would not fit into memory")
+                break
+            fastest_before = max(speeds.values(), default=0.0)
+            timing = steps.time(size, compilers[0])
+            yield timing
+            if timing.examples_per_second is None:
+                break
+            speeds[size] = timing.examples_per_second
+            if speeds[size] < least * fastest_before:
+                break
+    if not speeds:
+        return
+    fastest = max(speeds, key=speeds.__getitem__)
+    for precision in precisions[1:]:
+        yield Steps(config, precision).time(fastest, compilers[0])
+    # Last, since XLA compiles for long.
+    for jit_compile in compilers[1:]:
+        yield steps.time(fastest, jit_compile)
+
+
+def _take_standard_output() -> IO[str]:
+    """The pipe to whoever started this process; what libraries print goes to standard error."""
+    kept = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return kept
+
+
+class Steps:
+    """Training steps of full fine-tuning: forward, backward and AdamW, batch norm frozen.
+
+    The step is traced once, for every batch size.
+
+    Args:
+        config: The backbone; a registered one gets random weights, which are as fast.
+        precision: Keras dtype policy.
+    """
+
+    def __init__(self, config: BackboneConfig, precision: str) -> None:
+        # As a run does, for deterministic operations can be slower.
+        seed_everything(0)
+        set_precision(precision)
+        self._precision = precision
+        self._assembled = _assemble(config)
+        self._shape = tuple(self._assembled.model.input_shape[1:])
+        pixels = tf.TensorSpec((None, *self._shape), tf.float32)
+        targets = tf.TensorSpec((None,), tf.int32)
+        # Kept, since it holds the optimizer, whose variables a traced function does not hold.
+        self._python_step = _make_step(self._assembled)
+        self._step = tf.function(self._python_step).get_concrete_function(pixels, targets)
+
+    def time(self, batch_size: int, jit_compile: bool) -> Timing:
+        """The speed of the fastest repetition; one call comes before those that count."""
+        call = self._call(batch_size, jit_compile=jit_compile)
+        taken: list[float] = []
+        try:
+            call()
+            while len(taken) < _MOST_REPETITIONS and sum(taken) < _SECONDS:
+                begun = time.perf_counter()
+                call()
+                taken.append(time.perf_counter() - begun)
+        # Whatever it is, the setting cannot be used.
+        except Exception as error:
+            note = f"{type(error).__name__}: {first_line(error)}"
+            return Timing(self._precision, jit_compile, batch_size, note=note)
+        speed = round(batch_size / min(taken), 1)
+        return Timing(self._precision, jit_compile, batch_size, speed, _peak_bytes() or None)
+
+    def _call(self, batch_size: int, *, jit_compile: bool) -> Callable[[], Any]:
+        """A call that returns when the step is done."""
+        pixels = tf.random.stateless_uniform((batch_size, *self._shape), (0, 0), maxval=255.0)
+        targets = tf.zeros((batch_size,), tf.int32)
+        # Around the traced function: XLA compiles it without tracing the model again.
+        step = tf.function(self._step, jit_compile=True) if jit_compile else self._step
+        return lambda: step(pixels, targets).numpy()
+
+
+def _assemble(config: BackboneConfig) -> Assembled:
+    if config.name in BACKBONES:
+        config = config.model_copy(update={"weights": "random"})
+    assembled = assemble(load_backbone(config), ClassificationHead(_CLASS_NAMES))
+    assembled.blocks.set_trainable(assembled.blocks.names, batch_norm="frozen")
+    return assembled
+
+
+def _make_step(assembled: Assembled) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    model, loss = assembled.model, assembled.head.make_loss()
+    variables = model.trainable_variables
+    optimizer = keras.optimizers.AdamW(1e-6)
+    optimizer.build(variables)
+
+    def step(pixels: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape, fused_norms(model):
+            value = loss(targets, model(pixels, training=True))
+        gradients = tape.gradient(value, [variable.value for variable in variables])
+        optimizer.apply(gradients, variables)
+        return value
+
+    return step
+
+
+def _peak_bytes() -> int:
+    """Most memory so far; 0 where it is not known."""
+    if tf.config.list_physical_devices("GPU"):
+        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+    return peak_memory()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""The record of a benchmark on disk, and what it puts in place of `auto`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from kft.backbones import BACKBONES
+from kft.backbones.families import ARCHITECTURES
+from kft.config import Pipeline, TrainingConfig, override_pipeline
+from kft.machine import default_threads, describe_machine
+from kft.runs import package_versions
+from kft.runs.atomic import write_json
+from kft.runs.caches import cache_root
+
+DEFAULT_PRECISION = "float32"
+DEFAULT_BATCH_SIZE = TrainingConfig.model_fields["global_batch_size"].default
+# The smallest batch within this share of the fastest is taken.
+AS_FAST = 0.95
+_ROOM = "measured"
+_FORMAT = 2
+# Those that decide how fast a step is.
+_VERSIONS = ("kft", "tensorflow", "keras")
+# What a user sets there is not varied: the rest was measured with it. Not the batch size, of
+# which several are measured whatever a pipeline says, so that `auto` later finds the best.
+_PINNED = ("precision", "jit_compile", "threads", "deterministic", "accumulation")
+# What comes before a folder in the name of a backbone; nothing before one that kft saved.
+_PREFIXES = ("hub:", "keras_hub:")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One setting that was timed, or that could not be.
+
+    Attributes:
+        precision: Keras dtype policy.
+        jit_compile: Whether XLA compiled the step.
+        batch_size: Examples in a step.
+        examples_per_second: Of full training steps; None if it was not timed.
+        peak_bytes: Most memory of the process so far; None if unknown.
+        note: Why it was not timed; empty if it was.
+    """
+
+    precision: str
+    jit_compile: bool
+    batch_size: int
+    examples_per_second: float | None = None
+    peak_bytes: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The fastest settings for a model on a machine, and what they were chosen from.
+
+    Attributes:
+        precision: Keras dtype policy.
+        jit_compile: Whether XLA compiles the step.
+        batch_size: Examples in a step.
+        timings: What was tried, in order.
+        seconds: That it took in all.
+        backbone: In words.
+        machine: In words.
+        measured_at: Local time, in ISO 8601.
+    """
+
+    precision: str
+    jit_compile: bool
+    batch_size: int
+    timings: tuple[Timing, ...]
+    seconds: float
+    backbone: str
+    machine: str
+    measured_at: str
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether time ran out before the first step: its settings are the defaults."""
+        return all(timing.examples_per_second is None for timing in self.timings)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A setting that may be measured.
+
+    Attributes:
+        setting: Its path in the pipeline.
+        value: In force.
+        origin: Where the value comes from, in words.
+        is_unmeasured: Whether it is `auto`, with nothing measured.
+    """
+
+    setting: str
+    value: str
+    origin: str
+    is_unmeasured: bool = False
+
+
+def find_record(pipeline: Pipeline) -> Path:
+    """Where the record of this model on this machine is, or would be."""
+    versions = package_versions()
+    key = json.dumps(
+        {
+            "format": _FORMAT,
+            "machine": describe_machine(),
+            "versions": {name: versions[name] for name in _VERSIONS},
+            "backbone": _identify_backbone(pipeline),
+            "pinned": {name: getattr(pipeline.training, name) for name in _PINNED},
+        },
+        sort_keys=True,
+    )
+    digest = hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
+    return cache_root() / _ROOM / f"{digest}.json"
+
+
+def _identify_backbone(pipeline: Pipeline) -> dict[str, Any]:
+    """What decides the arithmetic of a backbone: its weights do not."""
+    config = pipeline.backbone
+    size, options = config.input_size, dict(config.options)
+    if config.name in ARCHITECTURES:
+        architecture = ARCHITECTURES[config.name]
+        size = size or architecture.default_size
+        options = {name: rule.default for name, rule in architecture.options.items()} | options
+    name, files = _locate(config.name)
+    return {"name": name, "input_size": size, "options": options, "files": files}
+
+
+def _locate(name: str) -> tuple[str, list[tuple[str, int, int]]]:
+    """The name of a backbone from any working directory, and what it is made of on the disk.
+
+    Sizes and times of change stand for contents, which may be gigabytes.
+    """
+    prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), "")
+    path = Path(name.removeprefix(prefix)).expanduser()
+    if name in BACKBONES or not path.exists():
+        return name, []
+    path = path.resolve()
+    # A SavedModel has its weights one folder deeper. A folder named by mistake may be vast.
+    found = [path] if path.is_file() else [*path.glob("*"), *path.glob("variables/*")]
+    files = sorted(file for file in found if file.is_file())
+    stamps = [(file, file.stat()) for file in files]
+    return f"{prefix}{path}", [
+        (file.relative_to(path).as_posix(), stamp.st_size, stamp.st_mtime_ns)
+        for file, stamp in stamps
+    ]
+
+
+def describe_model(pipeline: Pipeline) -> str:
+    """The backbone in words: 'mobilenet_v2, alpha 0.35, 160 x 160'."""
+    identity = _identify_backbone(pipeline)
+    size = identity["input_size"]
+    options = [f"{name} {value}" for name, value in pipeline.backbone.options.items()]
+    return ", ".join([identity["name"], *options, *([f"{size} x {size}"] if size else [])])
+
+
+def save_measured(pipeline: Pipeline, measured: Measured) -> Path:
+    """Remember it; gives the file."""
+    path = find_record(pipeline)
+    write_json(path, asdict(measured))
+    return path
+
+
+def load_measured(pipeline: Pipeline) -> Measured | None:
+    """What was measured for this model on this machine, or None; starts no TensorFlow.
+
+    A record that cannot be read counts as none: measuring anew writes it whole.
+    """
+    try:
+        values = json.loads(find_record(pipeline).read_text(encoding="utf-8"))
+        timings = tuple(Timing(**timing) for timing in values.pop("timings"))
+        return Measured(timings=timings, **values)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def apply_measured(pipeline: Pipeline, measured: Measured | None, *, replicas: int = 1) -> Pipeline:
+    """The pipeline with every `auto` among the measured settings made a value.
+
+    What a user gave stays, and what it excludes is not taken. With nothing
+    measured the values are float32, no XLA, one thread a core and 32
+    examples, so that a run's record always holds what it ran with.
+
+    Args:
+        pipeline: As the user gave it.
+        measured: Of `load_measured`.
+        replicas: Of the model; XLA was measured for one.
+    """
+    uses_xla = (
+        measured is not None
+        and measured.jit_compile
+        and replicas == 1
+        and not _excludes_xla(pipeline)
+    )
+    values = {
+        "precision": measured.precision if measured else DEFAULT_PRECISION,
+        "jit_compile": uses_xla,
+        "threads": default_threads(),
+        "global_batch_size": _batch_size(pipeline, measured),
+    }
+    overrides = [
+        f"training.{name}={json.dumps(value)}"
+        for name, value in values.items()
+        if getattr(pipeline.training, name) == "auto"
+    ]
+    return override_pipeline(pipeline, overrides) if overrides else pipeline
+
+
+def _excludes_xla(pipeline: Pipeline) -> bool:
+    """Whether steps have no one size to be compiled for."""
+    return pipeline.training.accumulation > 1
+
+
+def _batch_size(pipeline: Pipeline, measured: Measured | None) -> int:
+    """A multiple of the parts that a batch is computed in."""
+    parts = pipeline.training.accumulation
+    size = measured.batch_size if measured else DEFAULT_BATCH_SIZE
+    return max(parts, size // parts * parts)
+
+
+def describe_choices(pipeline: Pipeline, measured: Measured | None) -> tuple[Choice, ...]:
+    """Each measured setting, its value in force and where it comes from.
+
+    Args:
+        pipeline: As the user gave it, before `apply_measured`.
+        measured: What is remembered, if anything.
+    """
+    applied = apply_measured(pipeline, measured)
+    choices = []
+    for name in ("precision", "jit_compile", "threads", "global_batch_size"):
+        given = getattr(pipeline.training, name)
+        field = type(pipeline.training).model_fields[name]
+        if given != "auto":
+            origin = "default" if given == field.default else "given"
+        elif name == "threads":
+            origin = "one per core"
+        elif name == "jit_compile" and _excludes_xla(pipeline):
+            origin = "off with training.accumulation"
+        elif measured:
+            origin = f"measured on {measured.measured_at[:10]}"
+        else:
+            origin = "not measured; see `kft benchmark`"
+        value = json.dumps(getattr(applied.training, name)).strip('"')
+        is_unmeasured = given == "auto" and name != "threads" and measured is None
+        choices.append(Choice(f"training.{name}", value, origin, is_unmeasured))
+    return tuple(choices)

@@ -1,0 +1,53 @@
+"""What `kft evaluate` prints can be read, however many classes and whatever the units."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kft.cli.output import MOST_SHOWN, NUM_WORST, show_figures
+from kft.evaluation.metrics import compute_metrics
+
+
+def test_of_many_classes_the_worst_are_shown_and_it_is_said_where_the_others_are(capsys):
+    count = 1500
+    targets = np.arange(count)
+    outputs = np.eye(count, dtype=np.float32)
+    # The last thirty are all taken for the class before.
+    outputs[-30:] = outputs[-31:-1].copy()
+    names = [f"sku_{index:05d}" for index in range(count)]
+    figures = compute_metrics("class", targets, outputs, names, targets)
+    show_figures(figures, title="holdout")
+    printed = capsys.readouterr().out
+    assert len(printed.splitlines()) < NUM_WORST + 10
+    assert printed.count("sku_") == NUM_WORST
+    assert "sku_01499" in printed
+    assert f"The {NUM_WORST} worst by F1 of 1,500 classes" in printed
+    assert "--json" in printed
+
+
+def test_of_a_few_classes_all_are_shown(capsys):
+    names = [f"class {index}" for index in range(MOST_SHOWN)]
+    targets = np.arange(MOST_SHOWN)
+    figures = compute_metrics("class", targets, np.eye(MOST_SHOWN), names, targets)
+    show_figures(figures, title="holdout")
+    printed = capsys.readouterr().out
+    assert all(f"{name} " in printed for name in names)
+    assert "worst" not in printed
+
+
+def test_errors_of_the_smallest_and_largest_units_have_their_digits(capsys):
+    targets = np.random.default_rng(0).normal(size=(30, 2)) * [1e-6, 1e10]
+    figures = compute_metrics("number", targets, targets * 1.01, ("mol", "cost"), targets)
+    show_figures(figures, title="holdout")
+    printed = capsys.readouterr().out
+    assert "0.000" not in printed
+    mol = next(line for line in printed.splitlines() if line.strip().startswith("mol"))
+    assert f"{figures['numbers']['mol']['mean_absolute_error']:.3e}" in mol
+
+
+def test_a_name_that_would_move_the_cursor_is_printed_as_text(capsys):
+    targets = np.array([0, 1])
+    figures = compute_metrics("class", targets, np.eye(2), ("a\x1b[2J", "b\nc"), targets)
+    show_figures(figures, title="holdout")
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kft.data.sources.vector_targets import Vectors, find_value_problem, understand_vectors
+from kft.errors import DataError
+
+
+def understand(rows, target="auto", names=None):
+    values = np.asarray(rows, np.float64)
+    names = names or tuple("abcdefgh"[: values.shape[1]])
+    return understand_vectors(Vectors(values, names, "t.csv", "line", "line {}".format), target)
+
+
+def refusal(rows, target="auto") -> str:
+    with pytest.raises(DataError) as error:
+        understand(rows, target)
+    return str(error.value)
+
+
+LABELS = [[0, 1], [1, 1], [0, 0], [1, 0]]
+
+
+def test_zeros_and_ones_in_every_column_are_labels():
+    targets = understand(LABELS)
+    assert (targets.kind, targets.names, targets.notes) == ("labels", ("a", "b"), ())
+    assert targets.values.dtype == np.float32
+
+
+@settings(deadline=None)
+@given(
+    rows=st.lists(st.tuples(*[st.sampled_from((0.0, 1.0))] * 3), min_size=1, max_size=30),
+    odd=st.sampled_from((-1.0, 2.0, 0.5, 10.0)),
+    data=st.data(),
+)
+def test_one_value_other_than_0_and_1_among_labels_is_named_and_never_a_regression(rows, odd, data):
+    values = np.asarray(rows)
+    row = data.draw(st.integers(0, len(rows) - 1))
+    column = data.draw(st.integers(0, 2))
+    values[row, column] = odd
+    message = refusal(values)
+    assert f"line {row}: {odd:.9g} in {'abc'[column]!r}" in message
+    assert "data.target=labels" in message
+    assert "data.target=number" in message
+
+
+def test_many_values_other_than_0_and_1_are_counted_and_the_first_named():
+    message = refusal([[0, 3], [1, 4], [1, 5], [0, 6], [1, 7], [0, 8], [1, 9]])
+    assert "of 14 values in a, b, 7 are 0 or 1 and 7 are not" in message
+    assert "7 lines would be left out" in message
+    assert "line 4: 7 in 'b'" in message
+    assert "line 5" not in message
+    assert message.endswith("\n  and 2 more")
+
+
+def test_soft_labels_and_whole_numbers_leave_a_doubt():
+    # 0.5 stands for `uncertain` in many a table of labels; whole numbers may be grades.
+    assert "does not guess" in refusal([[0, 0.5], [0.5, 1], [1, 0], [0, 1]])
+    assert "does not guess" in refusal([[3, 5], [2, 4]])
+    assert "does not guess" in refusal([[3.5, 5], [2, 4]])
+
+
+def test_fractions_in_every_column_are_numbers():
+    targets = understand([[0.25, 12.5], [1, 3], [7.5, 0]])
+    assert (targets.kind, targets.notes) == ("number", ())
+    assert understand(LABELS, "number").kind == "number"
+
+
+def test_exactly_one_1_in_every_row_is_a_class_and_said():
+    targets = understand([[0, 1], [1, 0], [0, 1]], names=("dog", "cat"))
+    assert (targets.kind, targets.names) == ("class", ("cat", "dog"))
+    assert targets.values.tolist() == [0, 1, 0]
+    (note,) = targets.notes
+    assert "exactly one of dog, cat is 1 in each of 3 lines" in note
+    assert "data.target=labels" in note
+    assert understand([[0, 1], [1, 0]], "labels").kind == "labels"
+    assert understand([[0, 1], [1, 0]], "class").notes == ()
+
+
+@pytest.mark.parametrize("odd", [[0, 0], [1, 1]])
+def test_nearly_one_hot_columns_are_asked_about(odd):
+    message = refusal([[0, 1]] * 19 + [[1, 0]] * 20 + [odd])
+    assert "exactly one of a, b is 1 in 39 of 40 lines" in message
+    assert "data.target=class (one class each: 1 line would be left out)" in message
+    assert f"line 39: {sum(odd)} of 2" in message
+    # Of so many, several labels are no mistake.
+    assert understand([[0, 1]] * 18 + [odd] * 2 + [[1, 0]]).kind == "labels"
+
+
+def test_a_single_value_of_0_or_1_may_be_a_label_or_an_amount():
+    assert "data.target=labels (one label, yes or no)" in refusal([[0], [1]])
+    assert understand([[0], [1]], "labels").kind == "labels"
+
+
+def test_a_label_or_class_that_occurs_nowhere_is_refused():
+    for target in ("auto", "labels", "class"):
+        assert "label 'b' is 0 in every line" in refusal([[1, 0], [1, 0]], target)
+
+
+@pytest.mark.parametrize(
+    ("values", "target", "problem"),
+    [
+        ([0, 2], "labels", "2 in label 'b'; a label is 0 or 1. For amounts set data.target=number"),
+        ([0, -1], "class", "-1 in label 'b'; a label is 0 or 1"),
+        ([1, 1], "class", "2 of the one-hot columns are 1 (a, b), but a class is one of them"),
+        ([0, 0], "class", "0 of the one-hot columns are 1, but a class is one of them"),
+        ([0, 2], "auto", None),
+        ([0, 2], "number", None),
+        ([1, 1], "labels", None),
+        ([0, 1], "class", None),
+    ],
+)
+def test_values_that_are_none_of_the_stated_target_are_a_problem(values, target, problem):
+    found = find_value_problem(values, ("a", "b"), target)
+    assert (found is None) == (problem is None)
+    assert found is None or found.startswith(problem)

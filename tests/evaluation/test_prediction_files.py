@@ -1,0 +1,172 @@
+"""predictions.csv and its neighbours read back to the same names and numbers."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kft.config import HeadConfig
+from kft.evaluation.prediction_files import MOST_COLUMNS, write_confusion, write_predictions
+from kft.heads import HEADS, make_head
+
+NAMES = ("cat", "dog", "owl")
+FILES = ("cat/0.png", "dog/1, 2.png", 'owl/"3".png', "Füße/4.png")
+TARGETS = {
+    "class": np.array([0, 1, 2, 1]),
+    "labels": np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1]], np.float32),
+    "number": np.array([[0.1, -2, 3e-9], [1.7e9 + 1, 5, 5], [-0.3, 5, 7], [0, 1, 2]]),
+}
+# What a class may be called to a file that has columns of its own.
+ODD_NAMES = (
+    "file",
+    "true",
+    "predicted",
+    "true true",
+    "predicted file",
+    "probability file",
+    "x,y",
+    'a "b"',
+    "line\nend",
+    "return\rhere",
+    "\r\n",
+    " ",
+    "choice 1",
+    "Füße",
+)
+names_of_classes = st.lists(
+    st.one_of(
+        st.sampled_from(ODD_NAMES), st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+    ),
+    min_size=2,
+    max_size=6,
+    unique=True,
+)
+
+
+def head_for(kind: str, names=NAMES, targets=None):
+    return make_head(HeadConfig(), kind, names, TARGETS[kind] if targets is None else targets)
+
+
+def outputs_for(kind: str) -> np.ndarray:
+    head = head_for(kind)
+    logits = np.random.default_rng(0).normal(0, 3, (4, 3)).astype(np.float32)
+    return np.asarray(head.restore_units(np.asarray(head.activate(logits))))
+
+
+def write(folder: Path, kind: str) -> list[dict[str, str]]:
+    outputs = outputs_for(kind)
+    write_predictions(
+        folder, head=head_for(kind), files=FILES, targets=TARGETS[kind], outputs=outputs
+    )
+    return read_rows(folder / "predictions.csv")
+
+
+def read_rows(path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def read(rows, columns, dtype=np.float32) -> np.ndarray:
+    return np.array([[dtype(row[column]) for column in columns] for row in rows])
+
+
+def test_every_head_has_its_case_here():
+    assert {HEADS.load(name).target_kind for name in HEADS} == set(TARGETS)
+
+
+def test_classes_are_written_by_name_with_every_probability(tmp_path):
+    rows = write(tmp_path, "class")
+    outputs = outputs_for("class")
+    columns = [f"probability {name}" for name in NAMES]
+    assert list(rows[0]) == ["file", "true", "predicted", *columns]
+    assert [row["file"] for row in rows] == list(FILES)
+    assert [row["true"] for row in rows] == ["cat", "dog", "owl", "dog"]
+    assert [row["predicted"] for row in rows] == [NAMES[i] for i in outputs.argmax(axis=1)]
+    assert np.array_equal(read(rows, columns), outputs)
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [("labels", np.float32), ("number", np.float64)])
+def test_labels_and_numbers_are_written_beside_the_truth_to_their_last_digit(tmp_path, kind, dtype):
+    rows = write(tmp_path, kind)
+    true, predicted = ([f"{what} {name}" for name in NAMES] for what in ("true", "predicted"))
+    assert list(rows[0]) == ["file", *true, *predicted]
+    assert [row["file"] for row in rows] == list(FILES)
+    assert np.array_equal(read(rows, true, dtype), TARGETS[kind])
+    assert np.array_equal(read(rows, predicted, dtype), outputs_for(kind))
+
+
+@pytest.mark.parametrize("kind", sorted(TARGETS))
+@settings(max_examples=60, deadline=None)
+@given(names=names_of_classes)
+def test_no_name_of_a_class_makes_two_columns_collide(kind, names, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("odd")
+    indices = np.arange(len(names))
+    targets = indices if kind == "class" else np.eye(len(names))
+    outputs = np.eye(len(names), dtype=np.float32)
+    write_predictions(
+        folder,
+        head=head_for(kind, tuple(names), targets),
+        files=[f"{name}/0.png" for name in names],
+        targets=targets,
+        outputs=outputs,
+    )
+    with (folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert len(set(header)) == len(header)
+    assert all(len(row) == len(header) for row in rows)
+    read_back = read_rows(folder / "predictions.csv")
+    assert [row["file"] for row in read_back] == [f"{name}/0.png" for name in names]
+    if kind == "class":
+        assert [row["true"] for row in read_back] == names
+        assert [row["predicted"] for row in read_back] == names
+
+
+def test_many_classes_have_a_few_columns_and_their_probabilities_beside_them(tmp_path):
+    count = MOST_COLUMNS + 1
+    names = tuple(f"class {index}" for index in range(count))
+    targets = np.arange(count)
+    outputs = np.random.default_rng(0).dirichlet(np.ones(count), count).astype(np.float32)
+    files = [f"{index}.png" for index in range(count)]
+    write_predictions(
+        tmp_path, head=head_for("class", names), files=files, targets=targets, outputs=outputs
+    )
+    rows = read_rows(tmp_path / "predictions.csv")
+    assert len(rows[0]) == 14
+    for index, row in enumerate(rows):
+        best = np.argsort(-outputs[index], kind="stable")[:5]
+        assert row["predicted"] == row["choice 1"] == names[best[0]]
+        assert [row[f"choice {place}"] for place in range(1, 6)] == [names[i] for i in best]
+        assert np.float32(row["probability 2"]) == outputs[index, best[1]]
+        assert np.float32(row["probability of true"]) == outputs[index, index]
+    with np.load(tmp_path / "probabilities.npz", allow_pickle=False) as held:
+        assert held["files"].tolist() == files
+        assert held["class_names"].tolist() == list(names)
+        assert np.array_equal(held["probabilities"], outputs)
+
+
+def test_confusions_are_those_of_scikit_learn_without_the_zeros(tmp_path):
+    from sklearn.metrics import confusion_matrix
+
+    rng = np.random.default_rng(0)
+    targets, outputs = rng.integers(0, 3, 40), rng.random((40, 3))
+    write_confusion(tmp_path / "confusion.csv", names=NAMES, targets=targets, outputs=outputs)
+    matrix = np.zeros((3, 3), int)
+    for row in read_rows(tmp_path / "confusion.csv"):
+        assert int(row["examples"]) > 0
+        matrix[NAMES.index(row["true"]), NAMES.index(row["predicted"])] = int(row["examples"])
+    assert np.array_equal(matrix, confusion_matrix(targets, outputs.argmax(axis=1)))
+
+
+def test_rows_that_do_not_belong_together_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="zip"):
+        write_predictions(
+            tmp_path,
+            head=head_for("class"),
+            files=FILES[:3],
+            targets=TARGETS["class"],
+            outputs=outputs_for("class"),
+        )
+    assert list(tmp_path.iterdir()) == []
