@@ -55,7 +55,9 @@ def test_columns_are_those_of_the_run_where_the_table_has_them(write_table):
 def test_one_class_can_be_judged_though_not_learned_from(write_table, tmp_path, layout):
     path = write_table("path,label", "a", "a") if layout == "table" else str(tmp_path / "img")
     assert set(judge(head_of("class", "b", "a"), path).targets) == {1}
-    with pytest.raises(DataError, match="one class, 'a'; telling classes apart needs at least two"):
+    with pytest.raises(
+        DataError, match=r"one class.*'a'; telling classes apart needs at least two"
+    ):
         load_splits(load_pipeline(path).data)
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kft.config.schema import DataConfig, FoldersConfig
+from kft.config.schema import DataConfig, FoldersConfig, TableConfig
 from kft.data import SOURCES, SPLIT_NAMES, Examples, load_splits
 from kft.data.found import Found
-from kft.data.loading import find_source, refuse_unlearnable
+from kft.data.loading import find_examples, find_source, refuse_unlearnable
 from kft.errors import DataError
 
 
@@ -154,3 +154,16 @@ def test_what_cannot_be_learned_is_refused_whatever_the_source(kind, names, targ
 def test_numbers_that_are_all_0_can_be_learned():
     examples = Examples(("a", "b"), ("/a", "/b"), LABELS * 0)
     refuse_unlearnable(Found(examples, None, "number", ("x", "y"), "somewhere"))
+
+
+def test_a_label_or_class_that_occurs_nowhere_is_refused_but_where_it_is_judged(
+    tmp_path, write_classes
+):
+    write_classes(ant=2)
+    (tmp_path / "new.csv").write_text("path,a,b\nant/000.png,1,0\nant/001.png,1,0\n")
+    table = TableConfig(label_columns=("a", "b"))
+    for target in ("auto", "labels", "class"):
+        config = DataConfig(path=str(tmp_path / "new.csv"), table=table, target=target)
+        with pytest.raises(DataError, match=r"(label|class) b has no example"):
+            find_examples(config)
+        assert find_examples(config, is_other=True).class_names == ("a", "b")

@@ -8,9 +8,9 @@ import pytest
 from kft.config import dump_pipeline, load_pipeline
 from kft.data import load_splits, write_splits_csv
 from kft.errors import ChangedRunError, DataError
-from kft.measuring import apply_measured
 from kft.provenance import check_same_as_finished
 from kft.runs import RunDirectory
+from kft.timing import apply_measured
 
 
 @pytest.fixture

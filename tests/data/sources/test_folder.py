@@ -133,6 +133,12 @@ def test_pictures_without_class_folders_are_refused(tmp_path, write_picture):
         find(tmp_path)
 
 
+def test_one_class_is_refused(tmp_path, write_classes):
+    write_classes(ant=3)
+    with pytest.raises(DataError, match=r"one class folder, 'ant'"):
+        find(tmp_path)
+
+
 def test_an_empty_class_is_named(tmp_path, write_classes):
     write_classes(ant=3, wasp=2)
     (tmp_path / "bee").mkdir()

@@ -95,11 +95,6 @@ def test_a_single_value_of_0_or_1_may_be_a_label_or_an_amount():
     assert understand([[0], [1]], "labels").kind == "labels"
 
 
-def test_a_label_or_class_that_occurs_nowhere_is_refused():
-    for target in ("auto", "labels", "class"):
-        assert "label 'b' is 0 in every line" in refusal([[1, 0], [1, 0]], target)
-
-
 @pytest.mark.parametrize(
     ("values", "target", "problem"),
     [
