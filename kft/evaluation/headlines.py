@@ -17,7 +17,7 @@ def headline(figures: dict[str, Any]) -> str:
     """The one line that a person reads first.
 
     Args:
-        figures: As `compute_metrics` gives them.
+        figures: As `compute_metrics` gives them, or as a run of before wrote them.
     """
     if "numbers" in figures:
         return _headline_of_numbers(figures)
@@ -46,7 +46,9 @@ def _count_examples(figures: dict[str, Any]) -> str:
 
 def _say_one_class(figures: dict[str, Any]) -> str:
     """That the model answers one class alone, where it does and there are more."""
-    total, most = figures["examples"], figures["most_answered"]
+    # Runs of before do not say which class they answered most.
+    most = figures.get("most_answered", {"examples": 0})
+    total = figures["examples"]
     num_present = sum(values["examples"] > 0 for values in figures["classes"].values())
     is_better = figures["accuracy"] > figures["majority_class_accuracy"]
     if num_present < 2 or most["examples"] < _NEARLY_ALL * total or is_better:
@@ -62,7 +64,7 @@ def _say_one_class(figures: dict[str, Any]) -> str:
 def _headline_of_labels(figures: dict[str, Any]) -> str:
     same = ""
     is_better = figures["accuracy"] > figures["majority_label_accuracy"]
-    if figures["different_answers"] == 1 and figures["examples"] > 1 and not is_better:
+    if figures.get("different_answers") == 1 and figures["examples"] > 1 and not is_better:
         same = ". The model answers the same labels for all of them: no better than the majority"
     return (
         f"label accuracy {format_share(figures['accuracy'])} (answering each label's majority: "
@@ -74,7 +76,11 @@ def _headline_of_labels(figures: dict[str, Any]) -> str:
 def _headline_of_numbers(figures: dict[str, Any]) -> str:
     """In the unit of the one number, or in training deviations, which several share."""
     numbers = figures["numbers"]
-    if len(numbers) == 1:
+    if "standardised_absolute_error" not in figures:
+        # A run of before averaged all numbers, whatever their units.
+        error, baseline = figures["mean_absolute_error"], figures["mean_target_absolute_error"]
+        unit, counted = "", ""
+    elif len(numbers) == 1:
         (values,) = numbers.values()
         error, baseline = values["mean_absolute_error"], values["mean_target_absolute_error"]
         unit, counted = "", ""

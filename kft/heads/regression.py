@@ -40,13 +40,15 @@ class RegressionHead(Head):
     def fit_units(cls, targets: np.ndarray) -> dict[str, tuple[float, ...]]:
         """Means and deviations of numeric targets (examples, numbers)."""
         wide = np.asarray(targets, np.float64)
-        means = wide.mean(axis=0)
         # Of equal numbers, the mean may differ from them by its rounding.
         is_constant = np.ptp(wide, axis=0) == 0
-        deviations = np.where(is_constant, 1.0, wide.std(axis=0))
+        means = np.where(is_constant, wide[0], wide.mean(axis=0))
+        # The squares of the smallest numbers would be zero.
+        scales = np.where(is_constant, 1.0, np.abs(wide - means).max(axis=0))
+        deviations = scales * np.sqrt(np.square((wide - means) / scales).mean(axis=0))
         return {
-            "means": tuple(map(float, np.where(is_constant, wide[0], means))),
-            "deviations": tuple(map(float, deviations)),
+            "means": tuple(map(float, means)),
+            "deviations": tuple(map(float, np.where(is_constant, 1.0, deviations))),
         }
 
     def standardise(self, targets: np.ndarray) -> np.ndarray:

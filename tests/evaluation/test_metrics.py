@@ -159,7 +159,7 @@ def test_the_headline_of_each_kind_names_its_baseline():
     )
     numbers = judge("number", np.ones((2, 1)), np.zeros((2, 1)), np.full((1, 1), 4.0), ("x",))
     assert headline(numbers) == (
-        "mean absolute error 1 (answering the training mean: 3), 2 examples"
+        "mean absolute error 1.000 (answering the training mean: 3.000), 2 examples"
     )
 
 
@@ -208,9 +208,8 @@ def test_the_headline_says_nothing_of_a_model_that_finds_the_rare_class():
     right = np.eye(2)[targets]
     assert headline(judge("class", targets, right, targets, ("a", "b"))).endswith("100 examples")
     alone = np.zeros(5, np.int64)
-    assert headline(judge("class", alone, np.eye(2)[alone], targets, ("a", "b"))).endswith(
-        "5 examples"
-    )
+    told = headline(judge("class", alone, np.eye(2)[alone], targets, ("a", "b")))
+    assert told.endswith("5 examples; not judged: b")
 
 
 def test_the_headline_says_that_labels_and_numbers_are_no_better_than_their_baseline():
@@ -227,3 +226,19 @@ def test_many_classes_keep_the_figures_small():
     outputs = np.random.default_rng(0).random((1500, 1500)).astype(np.float32)
     names = [f"sku_{index:05d}" for index in range(1500)]
     assert len(json.dumps(judge("class", targets, outputs, targets, names), indent=2)) < 400_000
+
+
+def test_figures_that_a_run_of_before_wrote_still_have_a_headline():
+    targets = np.array([0, 0, 1])
+    classes = judge("class", targets, np.eye(2)[[0, 0, 0]], targets, ("a", "b"))
+    del classes["most_answered"], classes["balanced_accuracy"]
+    assert headline(classes).startswith("accuracy 0.667")
+    numbers = {
+        "examples": 2,
+        "mean_absolute_error": 6.4,
+        "mean_target_absolute_error": 390.4,
+        "numbers": {"x": {"mean_absolute_error": 6.4}},
+    }
+    assert headline(numbers) == (
+        "mean absolute error 6.400 (answering the training mean: 390.4), 2 examples"
+    )

@@ -214,19 +214,3 @@ def test_classes_that_a_fold_has_not_seen_do_not_choose_the_penalty():
     alone = solve_linear(features, targets, "class")
     steps = np.log(found.penalty / alone.penalty) / np.log(solving_module.PATH_FACTOR)
     assert abs(steps) < 3.5
-
-
-def test_hundreds_of_classes_are_solved_in_few_evaluations(monkeypatch):
-    """What takes a minute with a thousand classes is the number of evaluations."""
-    features, targets, _ = make_classes(800, 64, classes=400)
-    counted = []
-    evaluate = problem_module.Problem._evaluate
-    monkeypatch.setattr(
-        problem_module.Problem,
-        "_evaluate",
-        lambda self, *given: counted.append(1) or evaluate(self, *given),
-    )
-    found = solve_linear(features, targets, "class")
-    assert len(found.path) >= 5
-    # It were more than twice as many with the curvature that two classes have.
-    assert len(counted) < 220, len(counted)
