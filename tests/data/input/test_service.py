@@ -44,7 +44,10 @@ def address() -> Iterator[str]:
     """Of a dispatcher and two data workers within this process."""
     dispatcher = tf_service.DispatchServer()
     address = dispatcher.target.removeprefix("grpc://")
-    workers = [tf_service.WorkerServer(tf_service.WorkerConfig(address)) for _ in range(2)]
+    # Short, or a worker that is to end may wait for half a minute.
+    patience = {"heartbeat_interval_ms": 100, "dispatcher_timeout_ms": 1000}
+    config = tf_service.WorkerConfig(address, **patience)
+    workers = [tf_service.WorkerServer(config) for _ in range(2)]
     yield address
     del workers, dispatcher
 
