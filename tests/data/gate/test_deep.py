@@ -15,7 +15,7 @@ from encoded import STORED_AS, decode, encode, make_deep_png, make_png_chunk, ma
 from PIL import Image
 
 from kft.config.schema import DataConfig
-from kft.data.gate.conversion import Converted, convert
+from kft.data.gate.conversion import Converted, cached_pictures, convert
 from kft.data.gate.headers import read_header
 from kft.data.gate.looking import Look, UnusableError, look_at
 from kft.data.input.decoding import decode_picture
@@ -61,6 +61,7 @@ def look(content: bytes, **config) -> Look:
         path="/x/a",
         digest=hashlib.sha256(content).hexdigest(),
         config=DataConfig(**config),
+        find_folder=cached_pictures,
         decode=True,
         with_likeness=True,
         with_measures=True,
