@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kft.errors import StorageError
+from kft.homes import keras_home
 from kft.runs.caches import cache_root
-from kft.runs.homes import keras_home
 from kft.runs.storage import find_obstacle
 
 PYTHONS = ((3, 11), (3, 13))

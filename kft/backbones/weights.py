@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from kft.backbones.digests import OFFICIAL_DIGESTS
 from kft.errors import BackboneError, StorageError, first_line
-from kft.runs.homes import keras_home
+from kft.homes import keras_home
 
 if TYPE_CHECKING:
     import keras

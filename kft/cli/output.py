@@ -236,27 +236,33 @@ def show_tuned(tuned: Tuned, form: Form) -> None:
             {
                 "objective": tuned.objective,
                 "trials": [asdict(trial) for trial in tuned.trials],
+                "refused": [asdict(refusal) for refusal in tuned.refused],
                 "run": str(tuned.finished.run.path),
             }
         )
         return
     if form == "csv":
         print_csv(trials)
-        show_finished(tuned.finished, Console(stderr=True, highlight=False, markup=False))
-        return
-    console = make_console()
-    rows = (
-        (*map(_format_setting, trial.settings.values()), f"{trial.score:.4f}")
-        for trial in tuned.trials
-    )
-    show_table(console, (*tuned.trials[0].settings, f"{score.replace('_', ' ')}>"), rows)
+        console = Console(stderr=True, highlight=False, markup=False)
+    else:
+        console = make_console()
+        rows = (
+            (*map(_format_setting, trial.settings.values()), f"{trial.score:.4f}")
+            for trial in tuned.trials
+        )
+        show_table(console, (*tuned.trials[0].settings, f"{score.replace('_', ' ')}>"), rows)
+    _show_refused(tuned, console)
+    show_finished(tuned.finished, console)
+
+
+def _show_refused(tuned: Tuned, console: Console) -> None:
+    """The combinations that are out, each with its reason."""
     count = len(tuned.trials) + len(tuned.refused)
     for is_failure, what in ((False, "refused"), (True, "failed")):
         out = [refusal for refusal in tuned.refused if refusal.is_failure == is_failure]
         if out:
             listed = "\n".join(f"  {refusal}" for refusal in out)
             console.print(f"{len(out)} of {count} trials {what}:\n{listed}", soft_wrap=True)
-    show_finished(tuned.finished)
 
 
 def _format_setting(value: object) -> str:

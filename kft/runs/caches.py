@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kft.errors import ConfigError
+from kft.homes import expand_home
 from kft.registry import suggest
-from kft.runs.homes import expand_home
 from kft.runs.locks import try_alone
 
 MANIFEST = "entry.json"

@@ -217,7 +217,7 @@ def test_no_such_error_is_called_a_fault_of_kft(number, monkeypatch):
     assert "fault" not in result.stderr and len(result.stderr.splitlines()) == 1
 
 
-VERBS = ("check", "train", "audit", "tune", "find-lr", "pretrain", "data", "measure")
+VERBS = ("check", "train", "audit", "tune", "find-lr", "pretrain", "data", "benchmark")
 
 
 @pytest.mark.parametrize("verb", VERBS)

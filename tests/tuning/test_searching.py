@@ -307,13 +307,13 @@ def test_a_combination_that_is_refused_is_out_and_the_search_goes_on(search, cap
 
 
 def test_what_was_refused_is_counted_in_the_result(capsys, monkeypatch):
-    monkeypatch.setattr(output, "show_finished", lambda finished: None)
+    monkeypatch.setattr(output, "show_finished", lambda finished, console: None)
     trials = tuple(Trial({"head.dropout": value}, 0.5) for value in (0.0, 0.1, 0.2))
     refused = (
         Refusal({"head.dropout": 0.3}, "pipeline: 2 problems\n  - one\n  - another"),
         Refusal({"head.dropout": 0.4}, "the loss is not finite", is_failure=True),
     )
-    output.show_tuned(Tuned("accuracy", trials, refused, SimpleNamespace()))
+    output.show_tuned(Tuned("accuracy", trials, refused, SimpleNamespace()), "text")
     printed = capsys.readouterr().out
     assert "1 of 5 trials refused:\n  head.dropout=0.3: pipeline: 2 problems - one" in printed
     assert "1 of 5 trials failed:\n  head.dropout=0.4: the loss is not finite" in printed
