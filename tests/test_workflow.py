@@ -119,7 +119,7 @@ def test_the_export_answers_as_the_model_in_a_process_that_has_tensorflow_only(f
     ):
         assert list(names) == ["cat", "dog", "owl"]
         assert top[0] == row["predicted"]
-        expected = [float(row[name]) for name in names]
+        expected = [float(row[f"probability {name}"]) for name in names]
         assert np.abs(probabilities - expected).max() <= 1e-5
 
 
@@ -170,7 +170,7 @@ def test_a_run_is_exported_from_elsewhere_without_its_data(finished, place, monk
 
 
 def test_pictures_for_the_gate_that_are_none_are_named(finished, place):
-    for written, said in (("none*.jpg", "no picture at"), ("gone.jpg", "gone.jpg: there is no")):
+    for written, said in (("none*.jpg", "no file matches"), ("gone.jpg", "gone.jpg: there is no")):
         with pytest.raises(DataError, match=said):
             export_run(finished.run.path, Display(), files=[str(place / written)])
 

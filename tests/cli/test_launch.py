@@ -72,6 +72,11 @@ def test_a_finished_run_is_told_and_not_done_again(tmp_path, make_picture_folder
     (run / "status.json").write_text(
         '{"state": "finished", "time": "2026-01-01", "export": "saved"}'
     )
+    asked = []
+    monkeypatch.setattr(
+        "kft.provenance.check_same_as_finished", lambda run, pipeline: asked.append(run.path)
+    )
     result = invoke("train", "photos", "--run-id", "nightly", "--or-resume")
     assert result.exit_code == 0, result.output
     assert "runs/photos/nightly is finished" in result.output
+    assert [str(path) for path in asked] == ["runs/photos/nightly"]

@@ -14,7 +14,7 @@ from rich.console import Console
 from kft import finished as verbs
 from kft.config import load_pipeline
 from kft.data.input.sample_scale import scale_samples
-from kft.errors import DataError
+from kft.run_evaluation import evaluate_run
 from kft.runs.layout import read_json
 from kft.serving.signatures import ServedModel
 from kft.training import Display, load_trained
@@ -83,7 +83,7 @@ def test_run_export_and_flat_pictures_answer_alike(trained, exported, tmp_path):
     deep = run.path.parents[2] / "deep"
     names = [f"{kind}/{i}.png" for kind in ("dark", "bright") for i in range(0, 8, 3)]
     asked = [
-        verbs.predict(where, [str(folder / name) for name in names])
+        list(verbs.predict(where, [str(folder / name) for name in names]))
         for where in (run.path, exported)
         for folder in (deep, tmp_path / "flat")
     ]
@@ -101,15 +101,15 @@ def test_what_needs_more_bits_than_the_run_is_refused(trained, exported, tmp_pat
     path = tmp_path / "deeper.png"
     Image.fromarray(np.full((32, 32), 5000, np.uint16)).save(path)
     for where in (run.path, exported):
-        with pytest.raises(DataError, match="5,000, needs 13 bits, and the model was"):
-            verbs.predict(where, [str(path)])
+        (refused,) = verbs.predict(where, [str(path)])
+        assert "5,000, needs 13 bits, and the model was" in refused.reason
 
 
 def test_other_data_is_judged_at_the_depth_of_the_run(trained, tmp_path):
     run, _ = trained
     write_exposures(tmp_path / "dim", largest=900)
     display = Display(Console(file=io.StringIO(), force_terminal=False, width=200))
-    verbs.evaluate_run(run.path, display, data=str(tmp_path / "dim"))
+    evaluate_run(run.path, display, data=str(tmp_path / "dim"))
     assert "Depth: 12 bits, so that 4,095 is white: as the model" in display.console.file.getvalue()
 
 
