@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from kft.config import DataConfig, Pipeline
+from kft.config.schema import NAME_PATTERN
 from kft.data import Examples, load_splits
 from kft.data.file_patterns import find_named_files
 from kft.data.gate.checking import check_files
@@ -17,7 +19,7 @@ from kft.data.gate.depth import KnownDepth
 from kft.data.gate.inspection import Checked, to_be_read
 from kft.data.refusing import list_bad
 from kft.data.splits import Quarantined
-from kft.errors import DataError
+from kft.errors import ConfigError, DataError
 from kft.provenance import (
     check_run_data,
     describe_changes,
@@ -80,6 +82,11 @@ def export_run(
     check_cache()
     pipeline = load_run_pipeline(run, data=data)
     name = destination.name or pipeline.name
+    if not re.match(NAME_PATTERN, name):
+        raise ConfigError(
+            f"--name {name!r}: a plain name is expected: letters, digits, '.', '_' and '-', "
+            "beginning with a letter or digit."
+        )
     directory = Path(destination.directory or pipeline.export.directory)
     check_folder(directory, "--directory" if destination.directory else "export.directory")
     data_set = describe_data_set(pipeline, read_json(run.manifest)["data_fingerprint"])

@@ -26,7 +26,7 @@ from kft.data.gate.checking import inspect_files
 from kft.data.gate.depth import find_depth
 from kft.data.gate.inspection import Inspection
 from kft.data.gate.likeness import find_look_alikes
-from kft.data.loading import find_examples
+from kft.data.loading import find_examples, refuse_unlearnable
 from kft.data.splits import Depth, Quarantined
 from kft.data.splitting.split import split_examples
 from kft.errors import DataError
@@ -130,6 +130,7 @@ def _look(pipeline: Pipeline, display: Display) -> _Looked:
         parts = split_examples(admitted.found, config, alike=admitted.alike)
         if pipeline.data.similar_classes == "refuse":
             refuse_similar(admitted.found)
+        refuse_unlearnable(admitted.found)
     except DataError as error:
         # What follows the first line names files, as findings do.
         refusal = str(error).splitlines()[0]
@@ -174,9 +175,9 @@ def _find_refused(looked: _Looked) -> Iterator[Finding]:
     if looked.refusal:
         yield Finding("cannot_train", "problem", f"Training would refuse: {looked.refusal}")
     if looked.notes or looked.noticed:
-        sentences = [f"{note[0].upper()}{note[1:]}" for note in looked.notes]
+        sentences = list(looked.notes)
         counted = "; ".join(f"{number:,} {word}" for word, number in looked.noticed.items())
-        sentences += [f"Of the pictures are {counted}. Is that what is meant?"] if counted else []
+        sentences += [f"Pictures: {counted}. Is that what is meant?"] if counted else []
         yield Finding("understood", "note", " ".join(sentences))
     if looked.quarantined:
         yield Finding(

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 def command() -> None:
     """List or clear what kft keeps to save work.
 
-    Features of frozen blocks, decoded pixels, unpacked records, measurements of engines: all of
-    it can be made again. It lies in KFT_CACHE_DIR, by default ~/.cache/kft. Features and pixels
-    that were used least recently make room when a run's `features.limit_gigabytes` is reached.
+    Features of frozen blocks, decoded pixels, unpacked records, converted pictures, what `kft
+    benchmark` found: all of it can be made again. It lies in KFT_CACHE_DIR, by default
+    ~/.cache/kft. Features and pixels that were used least recently make room when a run's
+    `features.limit_gigabytes` is reached.
 
     \b
     Examples:
@@ -104,8 +105,8 @@ def _add_up(entries: Sequence[Kept], folder: Path) -> str:
 def clear_command(room: str | None, key: str | None, yes: bool) -> None:
     """Remove all entries, those of one ROOM, or those of it whose name begins with KEY.
 
-    Entries in use stay. Two rooms are spared unless they are named: `unpacked`, since its
-    records do not tell whether they are in use, and `measured`, what `kft benchmark` found.
+    Entries in use stay. Three rooms are spared unless they are named: `unpacked` and `converted`,
+    which do not tell whether they are in use, and `measured`, what `kft benchmark` found.
 
     \b
     Examples:

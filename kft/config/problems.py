@@ -62,7 +62,8 @@ def _describe(place: Location, problem: Any) -> str:
         # What concerns several sections names them itself.
         return f"{path}: {message}" if place else str(message)
     allowed = _describe_schema(_find(place))
-    return f"{path}: found {problem['input']!r}. Allowed: {allowed}"
+    found = "null" if problem["input"] is None else repr(problem["input"])
+    return f"{path}: found {found}. Allowed: {allowed}"
 
 
 def _format(place: Iterable[str | int]) -> str:
@@ -129,8 +130,8 @@ def _words(schema: _Schema) -> Iterator[str]:
     elif kind in ("integer", "number"):
         yield f"{'a whole number' if kind == 'integer' else 'a number'}{_describe_range(schema)}"
     elif kind == "string":
-        form = schema.get("pattern")
-        yield "a word" if form is None else f"a word of the form {form}"
+        form, some = schema.get("pattern"), " that is not empty" if schema.get("minLength") else ""
+        yield f"a word{some}" if form is None else f"a word of the form {form}"
     elif kind == "array":
         least = f" with at least {schema['minItems']}" if schema.get("minItems") else ""
         yield f"a list{least} (of each: {_describe_schema(schema.get('items', {}))})"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -175,14 +177,14 @@ def find_likeness(name: str) -> str:
     )
     text = unicodedata.normalize("NFKC", text.casefold()).strip(" _")
     if _NUMBER.fullmatch(text):
-        return repr(float(text))
+        return str(Fraction(text))
     return _SEPARATORS.sub(" ", text)
 
 
 def format_aliases(aliases: Mapping[str, str]) -> str:
     """As an override, `'data.class_aliases={Cat: cat}'`, in signs that can be typed."""
     pairs = ", ".join(f"{_quote(one)}: {_quote(other)}" for one, other in aliases.items())
-    return f"'data.class_aliases={{{pairs}}}'"
+    return shlex.quote(f"data.class_aliases={{{pairs}}}")
 
 
 def _quote(name: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kft.data.found import readable
 from kft.data.paths import describe_failure, refuse_remote
-from kft.data.sources.walking import Walker, describe_ending
+from kft.data.sources.walking import Walker, describe_ending, find_hidden
 from kft.data.splits import Quarantined
 from kft.errors import DataError
 
@@ -82,7 +82,7 @@ class _Found:
         if _is_folder(name):
             self._add_all(name, [name])
         elif may_be_pattern and glob.has_magic(name) and not os.path.lexists(name):
-            matched = sorted(glob.glob(name, recursive=True))  # noqa: PTH207, Path has no absolute patterns
+            matched = sorted(_match(name))
             if not matched:
                 raise DataError(
                     f"{readable(name)}: no file matches this pattern. `*` stands for part of a "
@@ -122,6 +122,18 @@ class _Found:
         self.files += pictures
         self.ignored.update(ignored)
         self.quarantined += dict.fromkeys(quarantined)
+
+
+def _match(pattern: str) -> set[str]:
+    """The places that a pattern names, but those of systems and programs that it does not write."""
+    written = set(Path(pattern).parts)
+    # Path has no absolute patterns.
+    found = {str(Path(place)) for place in glob.glob(pattern, recursive=True)}  # noqa: PTH207
+    return {
+        place
+        for place in found
+        if not any(find_hidden(part) for part in set(Path(place).parts) - written)
+    }
 
 
 def _is_folder(path: str) -> bool:

@@ -6,6 +6,7 @@ import glob
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,6 +73,9 @@ def load_splits(
         found = replace(found, given_splits=None)
     admitted = admit(found, config, progress, decode=decode, known_depth=known_depth)
     found = admitted.found
+    if not as_one:
+        # A class or label may have lost all its pictures.
+        refuse_unlearnable(found)
     parts = split_examples(found, config, alike=admitted.alike)
     return Splits(
         train=parts["train"],
@@ -108,10 +112,13 @@ def find_examples(
     """
     name = find_source(config)
     find = SOURCES.load(name)
-    # The other sources read no folder but those that tables and records name.
-    found: Found = (
-        find(config, output_folders, is_other=is_other) if name == "folder" else find(config)
-    )
+    # Only a folder of pictures may hold what kft writes, and only these two name splits that
+    # somebody who judges need not have.
+    options: dict[str, dict[str, Any]] = {
+        "folder": {"output_folders": output_folders, "is_other": is_other},
+        "tfds": {"is_other": is_other},
+    }
+    found: Found = find(config, **options.get(name, {}))
     found = join_classes(found, config, is_other=is_other)
     if not is_other:
         refuse_unlearnable(found)

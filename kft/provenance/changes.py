@@ -59,7 +59,11 @@ def find_setting_changes(
         pipeline: Its measured settings made values.
         data: Where the run's data are now, if they have moved.
     """
-    sides = (load_run_pipeline(run, data=data), pipeline)
+    recorded = load_run_pipeline(run, data=data)
+    # Each machine has its own number of threads.
+    threads = {"threads": recorded.training.threads}
+    asked = pipeline.model_copy(update={"training": pipeline.training.model_copy(update=threads)})
+    sides = (recorded, asked)
     before, now = (dict(flatten(make_absolute(side).model_dump(mode="json"))) for side in sides)
     yield from compare("", before, now)
 
@@ -104,9 +108,6 @@ def check_same_as_finished(
     """
     replicas = read_json(run.manifest)["hardware"]["replicas"]
     asked = apply_measured(pipeline, load_measured(pipeline), replicas=replicas)
-    # Each machine has its own.
-    threads = {"threads": load_run_pipeline(run).training.threads}
-    asked = asked.model_copy(update={"training": asked.training.model_copy(update=threads)})
     changes = list(find_setting_changes(run, asked))
     # Data that moved are the same data.
     if all(change.startswith("data.path:") for change in changes):

@@ -15,6 +15,7 @@ from kft.data.loading import check_source
 from kft.errors import DataError
 from kft.runs import RunDirectory
 from kft.runs.layout import read_json
+from kft.runs.storage import find_obstacle
 
 _READ = ("data.path", "data.split.file", "backbone.name", "backbone.weights")
 _READ_LISTS = ("data.folders.outside", "data.table.outside")
@@ -58,7 +59,15 @@ class Roots:
     def place(self, written: str) -> str:
         """What a path that is written to means; it need not exist."""
         roots = (self.implied, self.started_in)
-        root = next((root for root in roots if root is not None and root.is_dir()), Path.cwd())
+        # A run may have been copied out of a place that cannot be written.
+        root = next(
+            (
+                root
+                for root in roots
+                if root is not None and root.is_dir() and find_obstacle(root / written) is None
+            ),
+            Path.cwd(),
+        )
         return _shorten(root / written, written)
 
 

@@ -18,7 +18,14 @@ from typing import Any
 import kft
 from kft.config import Pipeline
 from kft.errors import BackboneError
-from kft.machine import available_memory, default_threads, describe_machine, load, num_cores
+from kft.machine import (
+    available_memory,
+    default_threads,
+    describe_machine,
+    load,
+    num_cores,
+    threads_environment,
+)
 from kft.runs.storage import check_cache
 from kft.timing.record import (
     AS_FAST,
@@ -119,12 +126,15 @@ def choose(timings: Sequence[Timing], pipeline: Pipeline) -> tuple[str, bool, in
 def _time_in_child(pipeline: Pipeline, budget_seconds: float) -> Iterator[Timing]:
     """What the child says before its time is up, or before it dies."""
     source = str(Path(kft.__file__).parent.parent)
-    environment = os.environ | {
-        # The same kft as here, installed or not.
-        "PYTHONPATH": os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH")))),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "TF_NUM_INTRAOP_THREADS": str(_threads(pipeline)),
-    }
+    environment = (
+        os.environ
+        | threads_environment(_threads(pipeline))
+        | {
+            # The same kft as here, installed or not.
+            "PYTHONPATH": os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH")))),
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        }
+    )
     with tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
             [sys.executable, "-m", "kft.timing.child"],

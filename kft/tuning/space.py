@@ -120,7 +120,9 @@ def find_refused(pipeline: Pipeline, plan: Plan) -> tuple[list[Refusal], int]:
             check_settings(tried, plan, settings.keys())
         except ConfigError as error:
             refused.append(Refusal(settings, str(error)))
-    if len(refused) == count:
+    # Of a range only the ends were tried: a reason that names their values says nothing of others.
+    is_certain = _is_whole(pipeline.tuning, count) or len({each.reason for each in refused}) == 1
+    if len(refused) == count and is_certain:
         raise ConfigError(_describe_impossible(pipeline.tuning, refused))
     return refused, count
 
@@ -141,11 +143,15 @@ def _describe_impossible(config: TuningConfig, refused: list[Refusal]) -> str:
     return f"tuning.space: nothing in it can be tried. {remedy}.\n{lines}"
 
 
+def _is_whole(config: TuningConfig, count: int) -> bool:
+    """Whether so many combinations are all that there are."""
+    sizes = [len(dimension.values) for dimension in config.space.values()]
+    return all(sizes) and math.prod(sizes) == count
+
+
 def describe_refused(config: TuningConfig, refused: list[Refusal], count: int) -> list[str]:
     """What is said before the first trial; nothing where it is not known which will come."""
-    sizes = [len(dimension.values) for dimension in config.space.values()]
-    is_whole = all(sizes) and math.prod(sizes) == count
-    if not refused or config.oracle != "grid" or not is_whole:
+    if not refused or config.oracle != "grid" or not _is_whole(config, count):
         return []
     return [
         f"Search: {len(refused)} of {count} combinations cannot be tried:",

@@ -104,7 +104,8 @@ def make_plan(
     """
     check_source(pipeline.data)
     check_cache()
-    if pipeline.export.enabled:
+    # The chief alone exports.
+    if pipeline.export.enabled and (cluster is None or cluster.is_chief):
         check_folder(Path(pipeline.export.directory), "export.directory")
     if pipeline.data.service is not None:
         if cluster is not None:

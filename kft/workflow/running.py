@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kft.config import Pipeline, dump_pipeline
-from kft.data import SplitName, write_splits_csv
+from kft.data import SplitName, write_quarantine_csv, write_splits_csv
 from kft.provenance import check_run_data, load_run_pipeline, make_absolute
 from kft.runs import (
     RunDirectory,
@@ -18,7 +18,7 @@ from kft.runs import (
     find_begun,
     open_interrupted,
 )
-from kft.runs.atomic import write_json, write_text
+from kft.runs.atomic import write_array, write_json, write_text
 from kft.runs.checkpoints import Checkpoints
 from kft.runs.layout import check_run_id, read_json
 from kft.runs.storage import check_folder
@@ -29,6 +29,8 @@ from kft.workflow.plan import BEFORE_ALL, Plan, make_plan
 from kft.workflow.resuming import Resumption, check_unchanged, find_resumption
 from kft.workflow.stages import Finished, Work
 
+# Of the manifest, what `--accept-changes` accepts.
+_ACCEPTED = ("data_fingerprint", "depth", "versions", "backbone")
 _ALL_JUDGED: tuple[SplitName, ...] = ("validation", "holdout")
 
 
@@ -169,7 +171,13 @@ def _go_on(
                 **({} if data is None else {"data": plan.pipeline.data.path}),
             }
             every = [*before.get("resumed", ()), resumed]
-            write_json(run.manifest, {**before, "resumed": every})
+            # What was accepted is from now on what the run depends on.
+            now = {key: manifest[key] for key in _ACCEPTED if changes and key in manifest}
+            write_json(run.manifest, {**before, **now, "resumed": every})
+            if changes:
+                run.quarantine.unlink(missing_ok=True)
+                write_quarantine_csv(plan.splits.quarantined, run.quarantine)
+                write_array(run.train_targets, plan.splits.train.targets)
             if changes or data is not None:
                 write_text(run.pipeline, dump_pipeline(_anchor(plan.pipeline, before)))
                 write_splits_csv(plan.splits, run.splits)

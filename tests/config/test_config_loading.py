@@ -428,7 +428,7 @@ def test_numbers_that_are_no_names_may_be_written_in_any_way():
         ),
         (
             "training.class_weights={null: 1}",
-            "training.class_weights: found None. Allowed: none, balanced or a mapping (for each "
+            "training.class_weights: found null. Allowed: none, balanced or a mapping (for each "
             "key: a number of at least 0)",
         ),
         (

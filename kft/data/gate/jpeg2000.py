@@ -155,5 +155,7 @@ def _find_opacity(boxes: bytes) -> list[int]:
     if place < 0:
         return []
     count = int.from_bytes(boxes[place + 4 : place + 6], "big")
-    entries = np.frombuffer(boxes[place + 6 : place + 6 + 6 * count], ">u2")
+    data = boxes[place + 6 : place + 6 + 6 * count]
+    # A damaged box may end within an entry.
+    entries = np.frombuffer(data[: len(data) // 6 * 6], ">u2")
     return [int(channel) for channel, kind, _ in entries.reshape(-1, 3) if kind == 1]

@@ -69,7 +69,7 @@ def find_folder(
     if not root.is_dir():
         raise DataError(f"data.path: there is no folder {root}. {LAYOUT}.")
     walker = Walker(root, config.folders.outside, output_folders)
-    split_folders = find_split_folders(root, config.folders)
+    split_folders = find_split_folders(root, config.folders, needs_train=not is_other)
     folders: Sequence[tuple[SplitName | None, Path]] = [(None, root)]
     if split_folders is not None:
         folders = list(split_folders.items())

@@ -30,8 +30,15 @@ def list_subfolders(folder: Path) -> list[Path]:
     ]
 
 
-def find_split_folders(root: Path, config: FoldersConfig) -> dict[SplitName, Path] | None:
+def find_split_folders(
+    root: Path, config: FoldersConfig, *, needs_train: bool = True
+) -> dict[SplitName, Path] | None:
     """Split -> the folder that holds its class folders; None where they lie in `root` itself.
+
+    Args:
+        root: The data folder.
+        config: The `data.folders` section.
+        needs_train: Whether somebody is to learn from the data.
 
     Raises:
         DataError: A folder that `config` names is not there, one folder is given for two splits,
@@ -58,7 +65,7 @@ def find_split_folders(root: Path, config: FoldersConfig) -> dict[SplitName, Pat
             chosen.update((split, _unwrap(p)) for p in usual)
     if not chosen:
         return None
-    if "train" not in chosen:
+    if needs_train and "train" not in chosen:
         names = [_name(root, p) for p in chosen.values()]
         raise DataError(
             f"{root}: there are split folders ({listed(names)}) but none for training. "

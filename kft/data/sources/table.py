@@ -43,7 +43,10 @@ def find_table(config: DataConfig) -> Found:
     if not rows.total:
         raise DataError(f"{table.path}: no {table.unit} of data below the header.")
     paths.refuse_unused_prefix()
-    hint = describe_remedy(paths.missing, table.path.parent, config.table) if paths.missing else ""
+    hint = ""
+    # Settings that find the others would lose those that were found.
+    if paths.missing and len(quarantined) > len(rows.ids):
+        hint = describe_remedy(paths.missing, table.path.parent, config.table)
     refuse_bad(
         quarantined,
         rows.total,

@@ -78,8 +78,9 @@ class TablePaths:
         if len(self.missing) < KEPT_MISSING:
             self.missing.append(written)
         # Of a path that leads nowhere it does not matter that it leads out of the folder.
-        is_outside = place.problem.startswith("lies outside")
-        return place._replace(problem=_NO_FILE) if is_outside else place
+        if place.problem.startswith(("lies outside", _NO_FILE)):
+            return place._replace(problem=_NO_FILE)
+        return place
 
     def _look(self, written: str) -> Place:
         example_id, path = self._finder.locate(written)

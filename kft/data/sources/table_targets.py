@@ -47,7 +47,7 @@ def read_targets(
         if columns.target == "auto":
             _refuse_mostly_numbers(table, label, codes, place_of)
         _refuse_lost_classes(table, label, codes, quarantined, hint)
-        return _read_classes(table, label, codes)
+        return _read_classes(label, codes)
     fields = [field for field in columns.labels if isinstance(field, NumberField)]
     names = tuple(field.column for field in fields)
     vectors = Vectors(values[:, : len(names)], names, str(table.path), table.unit, place_of)
@@ -116,7 +116,7 @@ def _refuse_lost_classes(
         )
 
 
-def _read_classes(table: Table, label: NameField, codes: np.ndarray) -> Targets:
+def _read_classes(label: NameField, codes: np.ndarray) -> Targets:
     names = sort_class_names(label.names)
     index = {name: i for i, name in enumerate(names)}
     order = np.asarray([index[name] for name in label.names], dtype=np.int64)

@@ -23,11 +23,15 @@ _INFO = "dataset_info.json"
 _NAME = re.compile(r"tfds:(?P<name>\w+)(/(?P<config>[\w.-]+))?(:(?P<version>\d+\.\d+\.\d+))?")
 
 
-def find_tfds(config: DataConfig) -> Found:
+def find_tfds(config: DataConfig, *, is_other: bool = False) -> Found:
     """The labelled pictures of a prepared data set, unpacked to files.
 
     Its train, validation and test splits become train, validation and
     holdout; splits of other names are counted as ignored.
+
+    Args:
+        config: The `data` section.
+        is_other: Nobody is to learn from the data, so that a test split alone will do.
 
     Raises:
         DataError: It is not prepared here, is damaged, has no train split, or
@@ -37,7 +41,7 @@ def find_tfds(config: DataConfig) -> Found:
     builder = _open(folder)
     image, label = _choose_features(builder, config)
     splits = {name: split for name in builder.info.splits if (split := find_split(name))}
-    if "train" not in splits.values():
+    if not splits or not (is_other or "train" in splits.values()):
         raise DataError(f"{folder}: no train split; it has {listed(sorted(builder.info.splits))}.")
     _refuse_shared_splits(folder, splits)
     files = sorted(p for p in folder.iterdir() if p.is_file())

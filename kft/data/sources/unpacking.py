@@ -271,8 +271,8 @@ def _name_values(
     """The name of each value of a record, of which all have the same number.
 
     Raises:
-        DataError: They have not, there are other names than values, or one value is to be one of
-            several classes.
+        DataError: They have not, there are other names than values, a name comes twice, or one
+            value is to be one of several classes.
     """
     lengths = sorted({len(label) for label in labels})  # type: ignore[arg-type]
     if len(lengths) > 1 or lengths == [0]:
@@ -282,6 +282,8 @@ def _name_values(
             f"data.records.class_names: {len(class_names)} names, but {source} holds "
             f"{lengths[0]} values per record. Name each value."
         )
+    if len(set(class_names)) < len(class_names):
+        raise DataError("data.records.class_names: a name comes twice. Name each value once.")
     if target == "class" and lengths == [1]:
         raise DataError(
             f"data.target: `class`, but {source} holds one number per record that is no index; "

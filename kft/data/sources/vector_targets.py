@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kft.data.found import listed, sort_class_names
+from kft.data.found import listed
 from kft.data.splits import TargetKind
 from kft.errors import DataError
 
@@ -170,14 +170,13 @@ def _make_one_hot_error(vectors: Vectors, is_one_hot: np.ndarray) -> DataError:
 
 
 def _read_one_hot(vectors: Vectors, *, is_said: bool) -> Targets:
-    names = sort_class_names(vectors.names)
-    order = np.asarray([names.index(name) for name in vectors.names], np.int64)
+    names = vectors.names
     note = (
         f"exactly one of {listed(vectors.names)} is 1 in each of {len(vectors.values):,} "
         f"{vectors.unit}s, so they are read as {len(names)} classes; for independent labels set "
         "data.target=labels."
     )
-    classes = order[vectors.values.argmax(axis=1)]
+    classes = vectors.values.argmax(axis=1)
     return Targets("class", names, classes, () if is_said else (note,))
 
 

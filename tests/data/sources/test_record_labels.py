@@ -35,8 +35,8 @@ def test_one_value_other_than_0_and_1_is_asked_about_by_its_record():
 
 def test_one_hot_records_are_classes_and_said():
     found = understand([[0.0, 1.0], [1.0, 0.0], [1.0, 0.0]], class_names=("wasp", "ant"))
-    assert (found.target_kind, found.class_names) == ("class", ("ant", "wasp"))
-    assert found.examples.targets.tolist() == [0, 1, 1]
+    assert (found.target_kind, found.class_names) == ("class", ("wasp", "ant"))
+    assert found.examples.targets.tolist() == [1, 0, 0]
     assert "in each of 3 records" in found.notes[0]
     found = understand([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], "class")
     assert len(found.examples) == 2

@@ -476,7 +476,7 @@ def test_a_tfds_sequence_of_classes_is_labels_though_each_example_has_one(tmp_pa
     assert (found.target_kind, found.notes) == ("labels", ())
     assert sorted(found.examples.targets.tolist()) == [[0.0, 1.0], [1.0, 0.0]]
     one_hot = find_tfds(DataConfig(path=str(builder.data_path), target="class"))
-    assert one_hot.class_names == ("ant", "wasp")
+    assert one_hot.class_names == ("wasp", "ant"), "as the data set declares them"
 
 
 def test_a_tfds_feature_that_is_no_picture_is_refused(tfds_folder):

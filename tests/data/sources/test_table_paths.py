@@ -121,12 +121,18 @@ def test_a_path_is_used_as_it_is_where_it_has_the_ending_or_is_absolute(write, h
     assert found.examples.ids == ("x/0.jpg", "x/1.JPG", "2.jpg")
 
 
-def test_some_missing_pictures_are_left_out_with_the_settings_that_find_them(write):
-    found = find(write(["0.jpg", "1.jpg", "x/2.jpg"], ["0.jpg", "1.jpg", "2.jpg"]))
+def test_where_most_pictures_are_missing_the_settings_that_find_them_are_named(write):
+    names = [f"{number}.jpg" for number in range(5)]
+    found = find(write([*names[:2], *(f"x/{name}" for name in names[2:])], names))
     assert len(found.examples) == 2
     assert found.notes == (
-        "x/2.jpg exists: set data.table.folder=x (finds 1 of 1 missing pictures).",
+        "x/2.jpg exists: set data.table.folder=x (finds 3 of 3 missing pictures).",
     )
+
+
+def test_where_most_are_found_no_settings_are_named_that_would_lose_them(write):
+    found = find(write(["0.jpg", "1.jpg", "x/2.jpg"], ["0.jpg", "1.jpg", "2.jpg"]))
+    assert (len(found.examples), found.notes) == (2, ())
 
 
 def test_settings_that_are_wrong_are_said_to_be_left_out(write, home):

@@ -71,8 +71,8 @@ def test_fractions_in_every_column_are_numbers():
 
 def test_exactly_one_1_in_every_row_is_a_class_and_said():
     targets = understand([[0, 1], [1, 0], [0, 1]], names=("dog", "cat"))
-    assert (targets.kind, targets.names) == ("class", ("cat", "dog"))
-    assert targets.values.tolist() == [0, 1, 0]
+    assert (targets.kind, targets.names) == ("class", ("dog", "cat"))
+    assert targets.values.tolist() == [1, 0, 1]
     (note,) = targets.notes
     assert "exactly one of dog, cat is 1 in each of 3 lines" in note
     assert "data.target=labels" in note
