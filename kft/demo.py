@@ -12,9 +12,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from kft.config import PRETRAINING_OVERRIDES, load_pipeline
+from kft.display import Display
 from kft.errors import RunError
 from kft.serving import ask_export
-from kft.training import Display
 from kft.workflow import Finished, train
 
 PICTURES_PER_CLASS = 20

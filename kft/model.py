@@ -60,7 +60,7 @@ class BlockTable:
             part: 'all', or 'bias_norm': of the backbone's blocks only biases,
                 and scales and shifts of normalisation.
             lora: Given where only the low-rank factors of the backbone's
-                blocks train, which `kft.training.lora.add_lora` has put in.
+                blocks train, which `kft.optimization.lora.add_lora` has put in.
 
         Source of 'bias_norm': Ben Zaken et al., BitFit, arXiv:2106.10199.
         """

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from kft.config import ExportConfig, Pipeline
+from kft.display import Display
 from kft.errors import ConfigError
+from kft.feeding import InputMaker
 from kft.model import HEAD
 from kft.runs.atomic import check_picture_path, write_bytes
 from kft.strategies import Phase
-from kft.training import Display, InputMaker
 from kft.training.fitting import compile_phase
 from kft.training.range_test import RangeTest, find_rate
 from kft.workflow import Plan, make_plan

@@ -22,6 +22,9 @@ from kft.workers import Cluster, Workers
 if TYPE_CHECKING:
     from kft.model import Assembled
 
+# Fixtures of the rooms that fit a model, and of those whose parts they are.
+pytest_plugins = ("phases",)
+
 # The same examples in every run: what fails, fails for all. Seconds are the machine's.
 settings.register_profile("kft", derandomize=True, deadline=None)
 settings.load_profile("kft")

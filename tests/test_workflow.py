@@ -11,13 +11,14 @@ from click.testing import CliRunner
 
 from kft.cli.main import main
 from kft.config import load_pipeline
+from kft.display import Display
 from kft.errors import ConfigError, DataError, ExportError, RunError, StorageError
-from kft.finished import predict
-from kft.run_evaluation import evaluate_run
-from kft.run_export import Destination, export_run
+from kft.run_operations.evaluate import evaluate_run
+from kft.run_operations.export import Destination, export_run
+from kft.run_operations.predict import predict
 from kft.runs import RunDirectory, find_runs, open_run
 from kft.serving import ask_export
-from kft.training import Display, load_trained
+from kft.training import load_trained
 from kft.workflow import make_plan, train
 
 pytestmark = pytest.mark.usefixtures("parity_in_this_process")

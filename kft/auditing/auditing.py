@@ -29,9 +29,9 @@ from kft.data.gate.likeness import find_look_alikes
 from kft.data.loading import find_examples, refuse_unlearnable
 from kft.data.splits import Depth, Quarantined
 from kft.data.splitting.split import split_examples
+from kft.display import Display
 from kft.errors import DataError
 from kft.runs.storage import check_cache
-from kft.training import Display
 
 Alike = Sequence[Sequence[int]]
 # Fewer pictures are no ground to judge others by.

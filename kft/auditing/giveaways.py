@@ -11,7 +11,7 @@ import numpy as np
 from kft.auditing.audit import Finding, Flagged, Severity
 from kft.auditing.folds import NUM_FOLDS, deal_folds
 from kft.auditing.pictures import Pictures
-from kft.training.comparison import wilson_interval
+from kft.statistics import wilson_interval
 
 # A rule of so many thresholds for each class: simple enough that a model finds it at once.
 _LEAVES_PER_CLASS = 2

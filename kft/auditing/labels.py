@@ -12,7 +12,7 @@ from kft.auditing.folds import NUM_FOLDS, deal_folds
 from kft.auditing.pictures import Pictures
 from kft.linear import cross_validate
 from kft.linear.problem import Problem, take_rows
-from kft.training.comparison import wilson_interval
+from kft.statistics import wilson_interval
 
 # An answer as sure as this one counts, although others of its class may be surer still.
 _SURE = 0.8

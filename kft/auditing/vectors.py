@@ -18,11 +18,12 @@ from kft.data.gate.inspection import to_be_read
 from kft.data.input.decoding import make_decoder
 from kft.data.input.pipeline import make_view_dataset
 from kft.data.input.pixels import translate_read_errors
+from kft.display import Display
 from kft.errors import BackboneError
 from kft.features import Stored, find_cut, load_or_extract
 from kft.heads import make_head
 from kft.model import HEAD, assemble
-from kft.training import Display, seed_everything
+from kft.optimization import seed_everything
 
 # As many as a training step has by default: enough to keep all cores busy.
 _BATCH_SIZE = 32

@@ -13,8 +13,8 @@ from kft.data.splits import Quarantined
 from kft.printing import printable
 
 if TYPE_CHECKING:
+    from kft.display import Display
     from kft.serving import Answer
-    from kft.training import Display
 
 # A file as it was named, and its answer or why there is none.
 Outcome: TypeAlias = "tuple[str, Answer | Quarantined]"

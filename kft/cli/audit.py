@@ -64,8 +64,8 @@ def command(
 
     from kft.auditing import audit_data, render_page
     from kft.cli.audit_output import show_audit
+    from kft.display import Display
     from kft.runs.atomic import write_bytes
-    from kft.training import Display
 
     display = Display()
     audit = audit_data(pipeline, display, with_labels=not no_labels)

@@ -63,7 +63,7 @@ def command(
     pipeline = load_pipeline(source, with_options(overrides, trust=trust, on_bad=on_bad))
     start_tensorflow(pipeline)
 
-    from kft.training import Display
+    from kft.display import Display
     from kft.workers import read_cluster
     from kft.workflow import make_plan
 

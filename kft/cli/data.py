@@ -79,7 +79,7 @@ def command(
 
     from kft.cli.data_output import show_splits
     from kft.data import load_splits
-    from kft.training import Display
+    from kft.display import Display
 
     with Display().track("Checking every picture") as advance:
         splits = load_splits(

@@ -34,6 +34,6 @@ def command(directory: Path) -> None:
     start_tensorflow()
 
     from kft.demo import run_demo
-    from kft.training import Display
+    from kft.display import Display
 
     show_demo(run_demo(directory, Display()))

@@ -62,8 +62,8 @@ def command(
 
     start_tensorflow()
 
-    from kft.run_evaluation import evaluate_run
-    from kft.training import Display
+    from kft.display import Display
+    from kft.run_operations.evaluate import evaluate_run
 
     figures = evaluate_run(run, Display(), split=split or "holdout", data=data, overrides=overrides)
     if form == "json":

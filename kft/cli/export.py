@@ -58,8 +58,8 @@ def command(
 
     start_tensorflow()
 
-    from kft.run_export import Destination, export_run
-    from kft.training import Display
+    from kft.display import Display
+    from kft.run_operations.export import Destination, export_run
 
     destination = Destination(directory, name, next_version)  # type: ignore[arg-type]
     show_export(

@@ -44,8 +44,8 @@ def command(source: str, overrides: tuple[str, ...], trust: bool, output: Path, 
     pipeline = load_pipeline(source, with_options(overrides, trust=trust))
     start_tensorflow(pipeline)
 
+    from kft.display import Display
     from kft.rate_finding import find_learning_rate
-    from kft.training import Display
 
     found = find_learning_rate(pipeline, Display(), output=output)
     if form == "json":

@@ -34,8 +34,8 @@ def show_finished(finished: Finished, console: Console | None = None) -> None:
         finished: The run.
         console: Where to print; by default standard output.
     """
+    from kft.display import format_seconds
     from kft.evaluation import headline
-    from kft.training.progress import format_seconds
 
     console = console or make_console()
     seconds = sum(fitted.seconds for fitted in finished.fitted)
@@ -191,7 +191,7 @@ def show_findings(findings: Sequence[Finding], form: Form) -> None:
 def show_demo(demo: Demo) -> None:
     """The two accuracies side by side, and what the export answered."""
     from kft.demo import PICTURES_PER_CLASS
-    from kft.training.progress import format_seconds
+    from kft.display import format_seconds
 
     console = make_console()
     rows = []

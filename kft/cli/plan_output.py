@@ -136,7 +136,7 @@ def _show_choices(console: Console, choices: Sequence[Choice], forecast_seconds:
 
 def _show_phases(console: Console, forecasts: Sequence[PhaseForecast]) -> None:
     """A line a phase: how long, on what, what it costs."""
-    from kft.training.progress import format_seconds
+    from kft.display import format_seconds
 
     rows = []
     for forecast in forecasts:

@@ -87,8 +87,8 @@ def _show(model: Path, named: NamedFiles, top: int | None, form: Form) -> int:
 
     start_tensorflow()
 
-    from kft.finished import predict
-    from kft.training import Display
+    from kft.display import Display
+    from kft.run_operations.predict import predict
 
     report = Report(Display())
     report.say_ignored(named.ignored)

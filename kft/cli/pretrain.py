@@ -42,7 +42,7 @@ def command(
     )
     start_tensorflow(pipeline)
 
-    from kft.training import Display
+    from kft.display import Display
     from kft.workflow import train
 
     show_finished(train(pipeline, Display(), run_id=run_id, keep_backbone=True))

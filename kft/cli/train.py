@@ -20,7 +20,7 @@ from kft.cli.options import (
 
 if TYPE_CHECKING:
     from kft.config import Pipeline
-    from kft.training import Display
+    from kft.display import Display
     from kft.workers import Cluster
     from kft.workflow import Finished
 
@@ -191,7 +191,7 @@ def _make_display(cluster: Cluster | None) -> Display:
     """What the chief of a cluster shows for all."""
     from rich.console import Console
 
-    from kft.training import Display
+    from kft.display import Display
 
     if cluster is None or cluster.is_chief:
         return Display()
@@ -223,8 +223,8 @@ def _is_finished(pipeline: Pipeline, run_id: str, cluster: Cluster | None) -> bo
     if pipeline.export.enabled and "export" not in run.read_status() and _is_chief(cluster):
         start_tensorflow()
         from kft.cli.output import show_export
-        from kft.run_export import export_run
-        from kft.training import Display
+        from kft.display import Display
+        from kft.run_operations.export import export_run
 
         show_export(export_run(run.path, Display()))
     return True

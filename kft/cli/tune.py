@@ -34,7 +34,7 @@ def command(source: str, overrides: tuple[str, ...], trust: bool, form: Form) ->
     pipeline = load_pipeline(source, with_options(overrides, trust=trust))
     start_tensorflow(pipeline)
 
-    from kft.training import Display
+    from kft.display import Display
     from kft.tuning import tune
 
     show_tuned(tune(pipeline, Display()), form)

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn import metrics
 
 from kft.heads.regression import RegressionHead
-from kft.training.comparison import wilson_interval
+from kft.statistics import wilson_interval
 
 
 def compute_metrics(

@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from kft.config import FeaturesConfig
 from kft.features import Cut
+from kft.feeding.frozen_prefix import count_views, find_stored_cut
 from kft.model import HEAD, Assembled, compile_forward
 from kft.planning.block_rows import BlockRow, describe_blocks
 from kft.strategies import Phase
-from kft.training.frozen import count_views, find_stored_cut
 
 # Backward passes cost about two forward ones: gradients by inputs and by weights.
 TRAINING_FORWARDS = 3.0

@@ -24,9 +24,9 @@ from kft.errors import KftError, first_line
 from kft.heads.classification import ClassificationHead
 from kft.machine import peak_memory
 from kft.model import Assembled, assemble
+from kft.optimization import seed_everything, set_precision
+from kft.optimization.norm_fusion import fused_norms
 from kft.timing.record import AS_FAST, Timing
-from kft.training import seed_everything, set_precision
-from kft.training.fusing import fused_norms
 
 # The number of classes hardly changes the work.
 _CLASS_NAMES = tuple(f"class{index}" for index in range(10))

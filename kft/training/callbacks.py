@@ -15,8 +15,8 @@ import numpy as np
 
 from kft.data.input.waiting import Waiting
 from kft.errors import TrainingError
+from kft.optimization.schedules import PhaseSchedule
 from kft.runs.atomic import write_text
-from kft.training.schedules import PhaseSchedule
 
 # A plateau: so many epochs in a row whose validation loss is not lower by this share.
 PLATEAU_EPOCHS = 2

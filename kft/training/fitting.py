@@ -16,9 +16,17 @@ import tensorflow as tf
 
 from kft.config import TrainingConfig
 from kft.data.input.waiting import Waiting
+from kft.display import Display
+from kft.feeding.phase_input import PhaseInput
 from kft.model import HEAD, Assembled
 from kft.objectives import make_supervised
+from kft.optimization.lora import add_lora, merge_lora
+from kft.optimization.optimizers import block_rates, make_optimizer, reset_optimizer
+from kft.optimization.replicas import spread
+from kft.optimization.schedules import resolve_warmup
+from kft.optimization.trainer import FitModel, WeightAverages
 from kft.runs.atomic import write_json
+from kft.selection.snapshots import Snapshot, Weights, find_moving
 from kft.strategies import Phase
 from kft.training.callbacks import (
     EndAfter,
@@ -30,15 +38,7 @@ from kft.training.callbacks import (
 )
 from kft.training.epochs import OneTraining, plan_fits
 from kft.training.fitted import FittedPhase, describe_phase
-from kft.training.lora import add_lora, merge_lora
 from kft.training.movement import check_movement
-from kft.training.optimizers import block_rates, make_optimizer, reset_optimizer
-from kft.training.phase_input import PhaseInput
-from kft.training.progress import Display
-from kft.training.replicas import spread
-from kft.training.schedules import resolve_warmup
-from kft.training.snapshots import Snapshot, Weights, find_moving
-from kft.training.trainer import FitModel, WeightAverages
 
 if TYPE_CHECKING:
     from kft.training.recording import PhaseRecorder

@@ -15,16 +15,16 @@ import numpy as np
 import tensorflow as tf
 
 from kft.model import Assembled
+from kft.optimization.optimizers import block_rates
+from kft.optimization.replicas import put_sums, take_sums
 from kft.runs.checkpoints import Checkpoint, Checkpoints
+from kft.selection.snapshots import find_weights, part_of
 from kft.strategies import Phase
 from kft.training.fitted import FittedPhase, settle
 from kft.training.fitting import (
     CompiledPhase,
     find_generators,
 )
-from kft.training.optimizers import block_rates
-from kft.training.replicas import put_sums, take_sums
-from kft.training.snapshots import find_weights, part_of
 from kft.training.stopping import Interrupted, StopRequest
 from kft.workers import ALONE, Workers
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kft.config import TrainingConfig
+from kft.display import Display
 from kft.figures import format_figure, format_share
 from kft.heads.base import LOGITS, Head
 from kft.linear import Attempt, Solution, solve_linear
@@ -20,7 +21,6 @@ from kft.runs.atomic import write_json
 from kft.strategies import Phase
 from kft.training.fitted import FittedPhase, describe_phase
 from kft.training.movement import check_movement
-from kft.training.progress import Display
 from kft.workers import ALONE, Workers
 
 

@@ -14,10 +14,10 @@ import keras_tuner
 
 from kft.config import Pipeline, TuningConfig, override_pipeline
 from kft.data.input.service import ServiceError
+from kft.display import Display
 from kft.errors import BackboneError, ConfigError, DataError, KftError, TrainingError
 from kft.runs import find_finished
 from kft.runs.layout import read_json
-from kft.training import Display
 from kft.training.stopping import Interrupted
 from kft.tuning.space import (
     Refusal,
@@ -30,7 +30,7 @@ from kft.tuning.space import (
 )
 from kft.workers import read_cluster
 from kft.workflow import Finished, Plan, make_plan, train
-from kft.workflow.causes import describe_settings
+from kft.workflow.agreement import describe_settings
 
 # What a trial is judged by on validation, and whether more of it is better.
 OBJECTIVES = {

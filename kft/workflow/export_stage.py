@@ -11,11 +11,12 @@ import numpy as np
 
 from kft.config import Pipeline
 from kft.data import Splits
+from kft.display import Display
 from kft.heads.base import Head
 from kft.provenance import describe_data_set
 from kft.runs import RunDirectory
 from kft.serving import Export, check_next_version, export_model
-from kft.training import Display, make_card
+from kft.training import make_card
 
 if TYPE_CHECKING:
     from kft.workflow.plan import Plan

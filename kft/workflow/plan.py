@@ -19,21 +19,15 @@ from kft.data.input.pixels import Decoder
 from kft.data.input.service import DataService
 from kft.data.loading import check_source
 from kft.data.refusing import list_bad
+from kft.display import Display
 from kft.errors import ConfigError
+from kft.feeding.frozen_prefix import check_vectors
 from kft.heads import make_head
 from kft.heads.base import Head
 from kft.machine import set_threads
 from kft.model import Assembled, assemble
 from kft.objectives import make_supervised
-from kft.runs.storage import check_cache, check_folder
-from kft.strategies import Phase, Setting, find_traits, plan_phases
-from kft.strategies.automatic import refits
-from kft.strategies.checks import check_strategy, is_solvable
-from kft.strategies.targets import check_targets, may_mix
-from kft.strategies.traits import BlockTraits
-from kft.timing import apply_measured, load_measured
-from kft.training import (
-    Display,
+from kft.optimization import (
     check_batch_size,
     check_replicas,
     count_replicas,
@@ -41,10 +35,16 @@ from kft.training import (
     seed_everything,
     set_precision,
 )
-from kft.training.frozen import check_vectors
-from kft.training.schedules import resolve_warmup
+from kft.optimization.schedules import resolve_warmup
+from kft.runs.storage import check_cache, check_folder
+from kft.strategies import Phase, Setting, find_traits, plan_phases
+from kft.strategies.automatic import refits
+from kft.strategies.checks import check_strategy, is_solvable
+from kft.strategies.targets import check_targets, may_mix
+from kft.strategies.traits import BlockTraits
+from kft.timing import apply_measured, load_measured
 from kft.workers import Cluster, Workers
-from kft.workflow.causes import check_of_one_mind, describe_settings
+from kft.workflow.agreement import check_of_one_mind, describe_settings
 from kft.workflow.export_stage import check_export
 
 BEFORE_ALL = "Nothing has been trained meanwhile; start all again."

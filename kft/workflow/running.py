@@ -10,6 +10,7 @@ from typing import Any
 
 from kft.config import Pipeline, dump_pipeline
 from kft.data import SplitName, write_quarantine_csv, write_splits_csv
+from kft.display import Display
 from kft.provenance import check_run_data, load_run_pipeline, make_absolute
 from kft.runs import (
     RunDirectory,
@@ -22,9 +23,8 @@ from kft.runs.atomic import write_array, write_json, write_text
 from kft.runs.checkpoints import Checkpoints
 from kft.runs.layout import check_run_id, read_json
 from kft.runs.storage import check_folder
-from kft.training import Display
 from kft.workers import Cluster, Workers
-from kft.workflow.causes import describe_causes
+from kft.workflow.agreement import describe_causes
 from kft.workflow.plan import BEFORE_ALL, Plan, make_plan
 from kft.workflow.resuming import Resumption, check_unchanged, find_resumption
 from kft.workflow.stages import Finished, Work

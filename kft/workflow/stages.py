@@ -11,27 +11,22 @@ from kft.backbones import save_backbone
 from kft.config import dump_pipeline
 from kft.data import SplitName, write_quarantine_csv, write_splits_csv
 from kft.data.input.service import ServiceError
+from kft.display import Display
 from kft.errors import KftError, LostWorkerError
 from kft.evaluation import Evaluation, Predictor, evaluate, headline
 from kft.features import Forward
+from kft.feeding import InputMaker
+from kft.optimization.distribution import name_nondeterministic
+from kft.optimization.replicas import find_share
 from kft.runs import RunDirectory
 from kft.runs.atomic import write_array, write_json, write_text
 from kft.runs.checkpoints import Checkpoints
 from kft.runs.storage import find_storage_failure
 from kft.serving import Export
-from kft.training import (
-    Display,
-    FittedPhase,
-    InputMaker,
-    PhaseRunner,
-    save_trained,
-    settle,
-)
-from kft.training.distribution import name_nondeterministic
+from kft.training import FittedPhase, PhaseRunner, save_trained, settle
 from kft.training.recording import Recorder
-from kft.training.replicas import find_share
 from kft.training.stopping import Interrupted, StopRequest
-from kft.workflow.causes import describe_causes
+from kft.workflow.agreement import describe_causes
 from kft.workflow.export_stage import export_planned
 from kft.workflow.plan import Plan, describe_data
 from kft.workflow.resuming import Resumption

@@ -15,7 +15,7 @@ from kft.config import load_pipeline
 from kft.data.gate.checking import inspect_files
 from kft.data.gate.depth import find_depth
 from kft.data.splits import Examples
-from kft.training import Display
+from kft.display import Display
 
 WHITE = 2**12 - 1
 

@@ -6,7 +6,7 @@ import pytest
 
 from kft.auditing.vectors import extract_vectors
 from kft.config import load_pipeline
-from kft.training import Display
+from kft.display import Display
 
 TINY = ("backbone.name=small_cnn", "backbone.weights=random", "backbone.input_size=32")
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-import kft.finished
+import kft.run_operations.predict
 from kft.cli.answer_output import describe_answer
 from kft.cli.main import main
 from kft.data.splits import Quarantined
@@ -48,7 +48,7 @@ def ask(tmp_path, monkeypatch):
             else:
                 yield Answer(file, answered["values"], answered["kind"])
 
-    monkeypatch.setattr(kft.finished, "predict", predict)
+    monkeypatch.setattr(kft.run_operations.predict, "predict", predict)
 
     def run(*arguments, values=CLASSES, kind="class", given=None):
         answered.update(values=values, kind=kind)
@@ -181,14 +181,14 @@ def test_a_model_that_is_remote_is_refused_by_its_scheme(tmp_path, monkeypatch):
 
 def test_remarks_on_many_files_are_counted(ask, tmp_path, monkeypatch):
     pictures(tmp_path, *(f"{i:02d}.png" for i in range(14)))
-    answer = kft.finished.predict
+    answer = kft.run_operations.predict.predict
 
     def predict(path, files, *, say):
         for file in files:
             say(file, ("turned upright",))
         return answer(path, files, say=say)
 
-    monkeypatch.setattr(kft.finished, "predict", predict)
+    monkeypatch.setattr(kft.run_operations.predict, "predict", predict)
     lines = ask("photos").stderr.splitlines()
     assert lines[:10] == [f"photos/{i:02d}.png: turned upright" for i in range(10)]
     assert lines[10:] == ["and of 4 more: turned upright"]

@@ -61,7 +61,7 @@ def digest_weights(run: Path) -> str:
 
 def test_a_killed_process_is_gone_on_with_to_the_same_weights(place, monkeypatch):
     from kft.config import load_pipeline
-    from kft.training import Display
+    from kft.display import Display
     from kft.workflow import resume, train
 
     monkeypatch.chdir(place)

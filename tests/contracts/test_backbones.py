@@ -150,7 +150,7 @@ def assert_the_default_lets_the_lowest_blocks_rest(backbone):
 
 
 def test_normalization_at_rest_gives_the_same_features_within_its_convolution(light_backbone):
-    from kft.training.fusing import find_fusable, fused_norms
+    from kft.optimization.norm_fusion import find_fusable, fused_norms
 
     model, generator = light_backbone.model, np.random.default_rng(0)
     norms = [each for each in model.layers if isinstance(each, keras.layers.BatchNormalization)]
@@ -172,7 +172,7 @@ def test_normalization_at_rest_gives_the_same_features_within_its_convolution(li
 
 
 def test_a_frozen_backbone_gives_in_a_training_step_what_it_gives_at_inference(light_backbone):
-    from kft.training.resting import frozen_at_rest
+    from kft.optimization.frozen_inference import frozen_at_rest
 
     model, spec = light_backbone.model, light_backbone.input_spec
     for block in light_backbone.blocks:

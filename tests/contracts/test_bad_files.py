@@ -13,13 +13,13 @@ import pytest
 from corpus import COPIES, IGNORED, KINDS, NUM_PLAIN, Kind, make_turned, write_corpus
 from rich.console import Console
 
-from kft import finished as verbs
 from kft.auditing import audit_data
 from kft.config import load_pipeline
 from kft.data import load_splits
+from kft.display import Display
 from kft.errors import DataError, KftError
-from kft.run_evaluation import evaluate_run
-from kft.training import Display
+from kft.run_operations import predict as verbs
+from kft.run_operations.evaluate import evaluate_run
 from kft.workflow import describe_data, stages, train
 
 OVERRIDES = (

@@ -66,7 +66,7 @@ def real_weights(shared, tmp_path, monkeypatch) -> Path:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_it_can_be_planned_on_real_data(path, real_weights, restored_globals):
-    from kft.training import Display
+    from kft.display import Display
     from kft.workflow import make_plan
 
     _, overrides = command_of(path, real_weights)

@@ -8,7 +8,7 @@ from sklearn import metrics as reference
 
 from kft.evaluation import headline
 from kft.evaluation.metrics import compute_metrics
-from kft.training.comparison import wilson_interval
+from kft.statistics import wilson_interval
 
 NAMES = ("cat", "dog", "owl")
 # Predicted: cat, dog, dog, cat, cat; right: the first, second and last.

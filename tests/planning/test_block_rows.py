@@ -3,10 +3,10 @@
 import pytest
 
 from kft.config import FeaturesConfig, LoraConfig
+from kft.feeding.frozen_prefix import find_stored_cut
 from kft.model import HEAD
 from kft.planning import describe_blocks
 from kft.strategies import Phase
-from kft.training.frozen import find_stored_cut
 
 BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4", HEAD)
 LAST = Phase("last", ("stage4", HEAD), 1e-3, 50, 10, multipliers={"stage4": 0.5})

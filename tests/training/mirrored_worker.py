@@ -33,7 +33,7 @@ def make_input(model: Any, share: Any) -> Any:
     from kft.data import Examples
     from kft.data.input.example_cache import ExampleCache
     from kft.data.input.pipeline import make_dataset
-    from kft.training.phase_input import PhaseInput, Validation
+    from kft.feeding.phase_input import PhaseInput, Validation
 
     names = tuple(map(str, range(len(TARGETS))))
     given = {
@@ -55,12 +55,13 @@ def fit(case: str, name: str) -> tuple[dict[str, Any], list[np.ndarray]]:
 
     from kft.backbones import load_backbone
     from kft.config import BackboneConfig, HeadConfig, TrainingConfig
+    from kft.display import Display
     from kft.heads.classification import ClassificationHead
     from kft.model import assemble
+    from kft.optimization import check_batch_size, make_distribution
+    from kft.optimization.replicas import find_share
     from kft.strategies import Phase
-    from kft.training import Display, check_batch_size, make_distribution
     from kft.training.fitting import compile_phase, fit_compiled
-    from kft.training.replicas import find_share
     from kft.workers import Workers
 
     training = TrainingConfig(

@@ -126,7 +126,7 @@ def test_the_file_of_the_phase_tells_which_penalties_were_tried(solve, tmp_path,
 
 
 def test_each_penalty_that_is_tried_is_told_while_the_others_wait(solve, display, monkeypatch):
-    monkeypatch.setattr("kft.training.progress.PLAIN_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr("kft.display.PLAIN_INTERVAL_SECONDS", 0.0)
     _, fitted = solve(CLASSES)
     told = display.console.file.getvalue().splitlines()
     assert len([line for line in told if "(penalty" in line and "loss" in line]) == len(

@@ -12,6 +12,7 @@ import pytest
 from kft.cli import output
 from kft.config import load_pipeline
 from kft.data.input.service import ServiceError
+from kft.display import Display
 from kft.errors import (
     BackboneError,
     ConfigError,
@@ -22,7 +23,6 @@ from kft.errors import (
 )
 from kft.runs import create_run, find_runs
 from kft.runs.atomic import write_json
-from kft.training import Display
 from kft.training.stopping import Interrupted
 from kft.tuning import searching
 from kft.tuning.searching import (

@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from kft import finished as verbs
 from kft.config import load_pipeline
 from kft.data.input.sample_scale import scale_samples
-from kft.run_evaluation import evaluate_run
+from kft.display import Display
+from kft.run_operations import predict as verbs
+from kft.run_operations.evaluate import evaluate_run
 from kft.runs.layout import read_json
 from kft.serving.signatures import ServedModel
-from kft.training import Display, load_trained
+from kft.training import load_trained
 from kft.workflow import train
 
 WHITE = 4095

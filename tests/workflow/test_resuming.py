@@ -15,10 +15,11 @@ from rich.console import Console
 
 from kft.backbones import load_backbone, save_backbone
 from kft.config import BackboneConfig, dump_pipeline, load_pipeline
+from kft.display import Display
 from kft.errors import ChangedRunError, DataError, RunError
 from kft.runs import RunDirectory
 from kft.runs.checkpoints import Checkpoints
-from kft.training import Display, load_trained
+from kft.training import load_trained
 from kft.training.stopping import Interrupted
 from kft.workflow import resume, train
 from kft.workflow.stages import Work

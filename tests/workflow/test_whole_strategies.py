@@ -15,8 +15,9 @@ from rich.console import Console
 
 from kft.backbones import load_backbone, save_backbone
 from kft.config import BackboneConfig, load_pipeline
+from kft.display import Display
 from kft.errors import ConfigError
-from kft.training import Display, load_trained
+from kft.training import load_trained
 from kft.workflow import make_plan, train
 
 pytestmark = pytest.mark.usefixtures("parity_in_this_process")

@@ -31,7 +31,7 @@ def train_on(devices: str, settings: list[str], run_id: str) -> Path:
 def make_display() -> Any:
     from rich.console import Console
 
-    from kft.training import Display
+    from kft.display import Display
 
     return Display(Console(file=io.StringIO()))
 

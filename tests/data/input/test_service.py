@@ -27,8 +27,8 @@ from kft.data.input.pipeline import make_dataset
 from kft.data.input.pixels import translate_read_errors
 from kft.data.input.service import DataService, ServiceError
 from kft.data.splits import Examples
+from kft.display import Display
 from kft.errors import ConfigError, DataError
-from kft.training import Display
 from kft.workers import Cluster
 from kft.workflow import resume, train
 from kft.workflow.plan import make_plan
@@ -204,7 +204,7 @@ def test_a_run_that_loses_its_data_workers_ends_and_goes_on_with_others(
 
     monkeypatch.setattr("kft.data.input.pipeline.refuse_changed", kill_them_at_the_tenth)
     monkeypatch.setattr(
-        "kft.training.inputs.DataService", partial(DataService, patience_seconds=20.0)
+        "kft.feeding.inputs.DataService", partial(DataService, patience_seconds=20.0)
     )
     settings = (
         f"data.service={address}",

@@ -1,0 +1,317 @@
+"""Optimizers whose rate differs by block, decoupled decay, and averages of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kft.config import TrainingConfig
+from kft.model import HEAD, BlockTable, biases_and_norms
+from kft.optimization.adafactor import FactoredSecondMoment
+from kft.optimization.schedules import PhaseSchedule, make_schedule
+from kft.strategies import Phase
+
+
+@dataclass(frozen=True)
+class UpdateRule:
+    """How one variable is updated, beside its gradient.
+
+    Attributes:
+        multiplier: Factor on the learning rate.
+        decay: Share of the distance to the goal that a step takes away, times its rate.
+        decays_to_pretrained: The goal is the pretrained value, or, where none
+            is given, the value that the optimizer was built with; else zero.
+        is_kernel: Neither a bias nor a scale or shift of normalisation.
+        is_of_head: Of the layers that answer the task.
+    """
+
+    multiplier: float = 1.0
+    decay: float = 0.0
+    decays_to_pretrained: bool = False
+    is_kernel: bool = True
+    is_of_head: bool = False
+
+
+class BlockRates:
+    """Mixed into a Keras optimizer: rules for each variable, and averages of the weights.
+
+    Scaling gradients would do nothing under Adam, which divides by their
+    size: the rate of the update is scaled. Decoupled decay is applied here
+    too, since Keras's own bypasses `update_step` and so would ignore the
+    rate of the block. Decay toward the pretrained value (L2-SP) is decoupled for the
+    reason that weight decay is: the gradient of a penalty would be divided
+    by the size of past gradients, so that weights that move much would be
+    held least.
+
+    The average of a variable follows it by min(momentum, (1 + t) / (10 + t))
+    at step t: soon after the start, the weights of the start are forgotten.
+
+    Source: Li et al., Explicit Inductive Bias for Transfer Learning (L2-SP),
+    arXiv:1802.01483; the momentum of few steps is that of
+    tf.train.ExponentialMovingAverage.
+    """
+
+    def set_rules(
+        self,
+        schedule: PhaseSchedule,
+        rules: Mapping[int, UpdateRule],
+        *,
+        pretrained: Mapping[int, np.ndarray] = MappingProxyType({}),
+        clip_norm: float | None = None,
+        average_momentum: float | None = None,
+    ) -> None:
+        """Set what differs by variable, before the optimizer is built.
+
+        Args:
+            schedule: The one the optimizer was made with.
+            rules: By `id` of the variable.
+            pretrained: Values that decay goes to, likewise.
+            clip_norm: Largest global norm of the gradients of a whole batch.
+            average_momentum: Of the averages; None for no averages.
+        """
+        self.schedule = schedule
+        # An attribute of their own, so that Keras counts them among the optimizer's variables.
+        self.schedule_variables = schedule.variables
+        self._rule_by_id = dict(rules)
+        self._pretrained = pretrained
+        self._clip_norm = clip_norm
+        self._average_momentum = average_momentum
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        """As Keras's, then the rules by index, and copies of what the rules need."""
+        # Keras's wrapper for float16 calls it again inside the step: the copies stay.
+        if self.built:  # type: ignore[attr-defined]
+            return
+        super().build(variables)  # type: ignore[misc]
+        self._rules = [self._rule_by_id[id(variable)] for variable in variables]
+        self._goals = [
+            self._copy(variable, "goal") if rule.decays_to_pretrained else None
+            for variable, rule in zip(variables, self._rules, strict=True)
+        ]
+        for variable, goal in zip(variables, self._goals, strict=True):
+            if goal is not None and id(variable) in self._pretrained:
+                goal.assign(self._pretrained[id(variable)])
+        self._averages = [
+            self._copy(variable, "average") if self._average_momentum else None
+            for variable in variables
+        ]
+
+    def _copy(self, variable: keras.Variable, name: str) -> keras.Variable:
+        copy = self.add_variable_from_reference(variable, name=name)  # type: ignore[attr-defined]
+        copy.assign(variable)
+        return copy
+
+    @property
+    def averages(self) -> dict[int, keras.Variable]:
+        """The average of each variable by its `id`; empty where none are kept."""
+        variables = self._trainable_variables  # type: ignore[attr-defined]
+        return {
+            id(variable): average
+            for variable, average in zip(variables, self._averages, strict=True)
+            if average is not None
+        }
+
+    def restart(self) -> None:
+        """Forget every step: slots, steps taken and averages.
+
+        The schedule stays, and so do the pretrained values that decay goes to.
+        """
+        kept = {id(v) for v in (*self.schedule_variables, *self._goals) if v is not None}
+        for variable in self.variables:  # type: ignore[attr-defined]
+            if id(variable) not in kept:
+                variable.assign(keras.ops.zeros_like(variable))
+        for variable, average in zip(self._trainable_variables, self._averages, strict=True):  # type: ignore[attr-defined]
+            if average is not None:
+                average.assign(variable)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: list[Any]) -> list[Any]:
+        """As Keras's, then clipped: Keras would clip each replica's share before the sum."""
+        reduced = super()._all_reduce_sum_gradients(grads_and_vars)  # type: ignore[misc]
+        if self._clip_norm is None:
+            return reduced
+        gradients, variables = zip(*reduced, strict=True)
+        clipped, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
+        return list(zip(clipped, variables, strict=True))
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """One variable's decay and update, at its own rate, then its average."""
+        # Under a strategy `variable` is a bare tf.Variable, which has no path: hence the index.
+        index = self._get_variable_index(variable)  # type: ignore[attr-defined]
+        rule = self._rules[index]
+        rate = learning_rate * rule.multiplier
+        if rule.decay:
+            goal = self._goals[index]
+            away = variable if goal is None else variable - tf.convert_to_tensor(goal)
+            variable.assign_sub(away * tf.cast(rate * rule.decay, variable.dtype))
+        super().update_step(gradient, variable, rate)  # type: ignore[misc]
+        average = self._averages[index]
+        if average is not None:
+            self._follow(average, variable)
+
+    def _follow(self, average: keras.Variable, variable: Any) -> None:
+        taken = tf.cast(self.iterations, "float32")  # type: ignore[attr-defined]
+        momentum = tf.minimum(self._average_momentum, (1 + taken) / (10 + taken))
+        step = (variable - tf.convert_to_tensor(average)) * tf.cast(1 - momentum, variable.dtype)
+        self.assign_add(average, step)  # type: ignore[attr-defined]
+
+
+class AdamW(BlockRates, keras.optimizers.Adam):
+    """Adam with decoupled weight decay.
+
+    Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization,
+    arXiv:1711.05101.
+    """
+
+
+class SGD(BlockRates, keras.optimizers.SGD):
+    """SGD with decoupled weight decay."""
+
+
+class Lion(BlockRates, keras.optimizers.Lion):
+    """The sign of the momentum: every weight moves by the rate itself.
+
+    Wants a rate three to ten times lower than AdamW's, and a decay as many
+    times higher.
+
+    Source: Chen et al., Symbolic Discovery of Optimization Algorithms, arXiv:2302.06675.
+    """
+
+
+class Lamb(BlockRates, keras.optimizers.Lamb):
+    """Adam's update, as long as the variable itself: the rate is a relative one.
+
+    Source: You et al., Large Batch Optimization for Deep Learning, arXiv:1904.00962.
+    """
+
+
+class Adafactor(BlockRates, FactoredSecondMoment):
+    """Adafactor with decoupled weight decay."""
+
+
+class Muon(BlockRates, keras.optimizers.Muon):
+    """Orthogonal updates of kernels; AdamW for the head, embeddings, biases and normalisation.
+
+    Of a convolution's kernel, all dimensions but the last are one, as its
+    authors advise; Keras would leave it to AdamW. Depthwise kernels have no
+    matrix to be made orthogonal.
+
+    Source: Jordan et al., Muon, github.com/KellerJordan/Muon; with the rate
+    of Liu et al., arXiv:2502.16982, which equals AdamW's.
+    """
+
+    def _should_use_adamw(self, variable: Any) -> bool:
+        rule = self._rule_by_id[id(variable)]
+        return (
+            not rule.is_kernel
+            or variable.shape[-1] == 1
+            or rule.is_of_head
+            or "embedding" in variable.path.lower()
+        )
+
+    def _muon_update_step(self, gradient: Any, variable: Any, lr: Any, m: Any) -> None:
+        self.assign_add(m, gradient + tf.convert_to_tensor(m) * (self.momentum - 1))
+        ahead = gradient + self.momentum * tf.convert_to_tensor(m)
+        matrix = tf.reshape(ahead, (-1, variable.shape[-1]))
+        matrix.set_shape((variable.shape.num_elements() // variable.shape[-1], variable.shape[-1]))
+        update = self.lr_adjust(lr * self.zeropower_via_newtonschulz5(matrix, self.ns_steps))
+        self.assign_sub(variable, tf.reshape(update, variable.shape))
+
+
+# Decay is the mixin's: Keras's own is turned off where it is on by default.
+OPTIMIZERS: Mapping[str, tuple[type, Mapping[str, Any]]] = {
+    "adamw": (AdamW, {}),
+    "sgd": (SGD, {"momentum": 0.9, "nesterov": True}),
+    "adafactor": (Adafactor, {}),
+    "lion": (Lion, {}),
+    "lamb": (Lamb, {}),
+    "muon": (Muon, {"weight_decay": None, "adam_weight_decay": None}),
+}
+
+
+def make_optimizer(
+    config: TrainingConfig,
+    phase: Phase,
+    blocks: BlockTable,
+    *,
+    num_examples: int,
+    pretrained: Mapping[int, np.ndarray] = MappingProxyType({}),
+) -> keras.optimizers.Optimizer:
+    """A fresh optimizer for one phase.
+
+    Args:
+        config: The pipeline's `training` section.
+        phase: Its rate, steps, multipliers and weight decay.
+        blocks: To find each block's variables.
+        num_examples: In the training split, for a warmup in examples.
+        pretrained: Values that L2-SP holds variables to, by their `id`; by
+            default the present ones.
+
+    Raises:
+        ConfigError: The warmup does not fit the phase.
+    """
+    schedule = make_schedule(config, phase, num_examples=num_examples)
+    optimizer_class, options = OPTIMIZERS[config.optimizer]
+    optimizer: Any = optimizer_class(learning_rate=schedule, **options)
+    optimizer.set_rules(
+        schedule,
+        make_rules(config, phase, blocks),
+        pretrained=pretrained,
+        clip_norm=config.clip_norm,
+        average_momentum=config.ema,
+    )
+    return optimizer
+
+
+def make_rules(config: TrainingConfig, phase: Phase, blocks: BlockTable) -> dict[int, UpdateRule]:
+    """The rule of each variable by its `id`."""
+    weight_decay = config.weight_decay if phase.weight_decay is None else phase.weight_decay
+    rules = {}
+    for block in blocks.blocks:
+        is_head = block.name == HEAD
+        # Of attention, biases have two dimensions.
+        spared = {id(variable) for variable in biases_and_norms(block)}
+        for variable in block.variables:
+            is_kernel = len(variable.shape) > 1 and id(variable) not in spared
+            # The head has no pretrained weights to stay near.
+            is_held = is_kernel and config.l2_sp > 0 and not is_head
+            rules[id(variable)] = UpdateRule(
+                multiplier=phase.multipliers.get(block.name, 1.0),
+                decay=config.l2_sp if is_held else weight_decay if is_kernel else 0.0,
+                decays_to_pretrained=is_held,
+                is_kernel=is_kernel,
+                is_of_head=is_head,
+            )
+    return rules
+
+
+def reset_optimizer(
+    optimizer: keras.optimizers.Optimizer, *, learning_rate: float, steps: int, warmup_steps: int
+) -> None:
+    """Make a built optimizer as good as new; what L2-SP holds to stays.
+
+    What it computes with are variables, so that the traced training step
+    goes on without a new trace.
+
+    Args:
+        optimizer: From `make_optimizer`, or Keras's wrapper of it that scales losses.
+        learning_rate: Peak of the schedule from here on.
+        steps: Of the schedule.
+        warmup_steps: Below `steps`.
+    """
+    inner = block_rates(optimizer)
+    inner.restart()
+    inner.schedule.reset(peak=learning_rate, steps=steps, warmup_steps=warmup_steps)
+    if inner is not optimizer:
+        optimizer.step_counter.assign(0)
+        optimizer.dynamic_scale.assign(optimizer.initial_scale)
+
+
+def block_rates(optimizer: Any) -> Any:
+    """The optimizer from `make_optimizer`, out of the wrapper that float16 brings."""
+    return getattr(optimizer, "inner_optimizer", optimizer)

@@ -1,0 +1,218 @@
+"""The model that a phase fits: Keras's training step, in parts and over replicas where need be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kft.optimization.frozen_inference import frozen_at_rest
+from kft.optimization.norm_fusion import fused_norms
+from kft.optimization.optimizers import block_rates
+from kft.optimization.replicas import whole_statistics
+
+
+class FitModel(keras.Model):
+    """A functional model over layers that others own, whose step may be computed in parts.
+
+    Over several replicas the step is that of the undivided batch too: batches come with weights
+    (`Share`), so that a last batch which does not divide among them counts each example once.
+
+    Keras 3.15 fails where replicas are in several processes, at two places: it builds metrics from
+    a batch that it reduces over the replicas, and it reduces their scalars over an axis. So
+    metrics are built of shapes alone (`build_metrics`), and scalars have an axis there.
+
+    Args:
+        inputs: Symbolic inputs of the graph.
+        outputs: Its logits.
+        accumulation: Parts of a batch. Each part's gradient counts by its
+            share of the examples, and one update follows, so that the step
+            is that of the undivided batch where no layer looks across the
+            batch (frozen batch norm, no dropout). Memory is that of a part.
+
+    Attributes:
+        train_traces: How often the training step was traced.
+        test_traces: How often the validation step was traced.
+    """
+
+    def __init__(
+        self, inputs: keras.KerasTensor, outputs: keras.KerasTensor, *, accumulation: int = 1
+    ) -> None:
+        super().__init__(inputs, outputs)
+        self.accumulation = accumulation
+        self.train_traces = 0
+        self.test_traces = 0
+
+    def fit(self, *args: Any, **settings: Any) -> Any:
+        """As Keras's; what is frozen rests, normalization is over all or with its convolution."""
+        with whole_statistics(self), frozen_at_rest(self), fused_norms(self):
+            return super().fit(*args, **settings)
+
+    def evaluate(self, *args: Any, **settings: Any) -> Any:
+        """As Keras's; normalization is traced as in `fit`."""
+        with whole_statistics(self), fused_norms(self):
+            return super().evaluate(*args, **settings)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One update from one batch, per replica."""
+        self.train_traces += 1
+        inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+        if self.accumulation == 1 and weights is None:
+            return super().train_step(data)
+        differentiate = self._differentiate if self.accumulation == 1 else self._accumulate
+        loss, gradients, logits = differentiate(inputs, targets, weights)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return self._tell(loss, inputs, targets, weights, logits)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """One batch judged, per replica."""
+        self.test_traces += 1
+        inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+        if weights is None:
+            return super().test_step(data)
+        logits = self(inputs, training=False)
+        loss = self.compute_loss(inputs, targets, logits, weights, training=False)
+        return self._tell(loss, inputs, targets, weights, logits)
+
+    def build_metrics(self, targets: tf.TensorSpec) -> None:
+        """Make the variables of loss and metrics, before the first batch is there.
+
+        Args:
+            targets: Shape and type of those of a batch.
+        """
+        batch = (self.input, keras.KerasTensor(targets.shape, targets.dtype.name))
+        self._symbolic_build(data_batch=batch)
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Keras would read a batch for it; `build_metrics` has done it."""
+
+    def _tell(
+        self, loss: Any, inputs: Any, targets: Any, weights: Any, logits: Any
+    ) -> dict[str, Any]:
+        """Count a batch in the mean loss and the metrics, each example once."""
+        strategy = tf.distribute.get_strategy()
+        # Keras divides losses by the number of replicas, so that their gradients add up.
+        loss *= strategy.num_replicas_in_sync
+        count = tf.cast(tf.shape(inputs)[0], tf.float32)
+        counted = None
+        if weights is not None:
+            # Of a mean over all places, weighted, to the mean over the examples of this replica.
+            loss = tf.math.divide_no_nan(loss * count, tf.reduce_sum(weights))
+            counted = tf.cast(weights > 0, tf.float32)
+            count = tf.reduce_sum(counted)
+        tracker = next(metric for metric in self.metrics if metric.name == "loss")
+        tracker.update_state(loss, sample_weight=count)
+        found = self.compute_metrics(inputs, targets, logits, sample_weight=counted)
+        if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return {name: tf.reshape(value, (1,)) for name, value in found.items()}
+        return found
+
+    def _differentiate(self, inputs: Any, targets: Any, weights: Any) -> tuple[Any, list[Any], Any]:
+        """Loss, gradients and logits of a batch."""
+        with tf.GradientTape() as tape:
+            logits = self(inputs, training=True)
+            loss = self.compute_loss(inputs, targets, logits, weights, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        return loss, tape.gradient(scaled, self.trainable_variables), logits
+
+    def _accumulate(self, inputs: Any, targets: Any, weights: Any) -> tuple[Any, list[Any], Any]:
+        """As `_differentiate`, computed part by part."""
+        examples = tf.shape(inputs)[0]
+        # A last batch may be smaller than the number of parts: then there are fewer parts.
+        size = tf.maximum(1, -(-examples // self.accumulation))
+        num_parts = -(-examples // size)
+        variables = self.trainable_variables
+        unconnected: set[int] = set()
+
+        def add_part(part: Any, total: Any, sums: list[Any], found: Any) -> tuple[Any, ...]:
+            begin, end = part * size, tf.minimum(part * size + size, examples)
+            of_part = None if weights is None else weights[begin:end]
+            loss, gradients, logits = self._differentiate(
+                inputs[begin:end], targets[begin:end], of_part
+            )
+            share = tf.cast(end - begin, "float32") / tf.cast(examples, "float32")
+            unconnected.update(i for i, gradient in enumerate(gradients) if gradient is None)
+            sums = [
+                so_far
+                if gradient is None
+                else so_far + tf.convert_to_tensor(gradient) * tf.cast(share, gradient.dtype)
+                for so_far, gradient in zip(sums, gradients, strict=True)
+            ]
+            return part + 1, total + loss * share, sums, found.write(part, logits)
+
+        _, total, sums, found = tf.while_loop(
+            lambda part, *_: part < num_parts,
+            add_part,
+            (
+                tf.constant(0),
+                tf.constant(0.0),
+                [tf.zeros(variable.shape, variable.dtype) for variable in variables],
+                tf.TensorArray(
+                    self.output.dtype,
+                    size=num_parts,
+                    infer_shape=False,
+                    element_shape=self.output.shape,
+                ),
+            ),
+            # In turn: parts side by side would take the memory of the whole batch.
+            parallel_iterations=1,
+        )
+        gradients = [None if i in unconnected else total for i, total in enumerate(sums)]
+        return total, gradients, found.concat()
+
+
+class WeightAverages(keras.callbacks.Callback):
+    """Validation sees the moving averages of the weights, and a phase ends with them.
+
+    The averages themselves are the optimizer's, made by `BlockRates`; where
+    it keeps none, nothing happens. Batch statistics are averages already.
+
+    Args:
+        fitted: The compiled model.
+    """
+
+    def __init__(self, fitted: keras.Model) -> None:
+        super().__init__()
+        self._fitted = fitted
+        self._present: list[np.ndarray] = []
+
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Averages in, weights aside."""
+        self._present = [variable.numpy() for variable, _ in self._pairs()]
+        self.keep()
+
+    def on_test_end(self, logs: dict[str, float] | None = None) -> None:
+        """Weights back."""
+        for (variable, _), value in zip(self._pairs(), self._present, strict=True):
+            variable.assign(value)
+        self._present = []
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """The averages are the weights from here on."""
+        self.keep()
+
+    def keep(self) -> None:
+        """Make the averages the weights."""
+        for variable, average in self._pairs():
+            variable.assign(average)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Averages in the place of the weights, within the block."""
+        self.on_test_begin()
+        try:
+            yield
+        finally:
+            self.on_test_end()
+
+    def _pairs(self) -> list[tuple[keras.Variable, keras.Variable]]:
+        averages = block_rates(self._fitted.optimizer).averages
+        return [
+            (variable, averages[id(variable)])
+            for variable in self._fitted.trainable_variables
+            if id(variable) in averages
+        ]

@@ -1,0 +1,268 @@
+"""The figures of a finished run, on its own splits or on other labelled data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kft.config import DataConfig, FoldersConfig, Pipeline, TableConfig, override_pipeline
+from kft.config.section import compose
+from kft.config.split_section import SplitConfig
+from kft.data import SPLIT_NAMES, Examples, Splits, load_splits, write_quarantine_csv
+from kft.data.class_names import find_similar
+from kft.data.found import listed, sort_class_names
+from kft.data.gate.depth import KnownDepth
+from kft.data.input.pipeline import make_dataset
+from kft.data.input.pixels import translate_read_errors
+from kft.data.loading import find_source
+from kft.data.sources.table_reading import open_table
+from kft.data.splits import TargetKind
+from kft.display import Display
+from kft.errors import ConfigError, DataError, RunError
+from kft.evaluation import Evaluation, Predictor, evaluate
+from kft.features import Forward
+from kft.heads.base import Head
+from kft.provenance import load_run_pipeline
+from kft.runs import RunDirectory, open_run
+from kft.runs.layout import read_json
+from kft.runs.storage import check_cache
+from kft.training import Trained, load_trained
+from kft.workflow import describe_data
+
+# How other data are read. What else `data` says belongs to training, or decides pixels.
+_OF_OTHER_DATA = (
+    *("data.source", "data.target", "data.on_bad", "data.max_megapixels"),
+    *("data.folders", "data.table", "data.records", "data.class_aliases"),
+)
+_OF_THE_MODEL = ("data.resize", "data.background", "data.depth")
+
+
+def evaluate_run(
+    path: Path,
+    display: Display,
+    *,
+    split: str = "holdout",
+    data: str | None = None,
+    overrides: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The figures of a finished run on one of its splits, or on other labelled data.
+
+    The holdout was judged when the run ended, and is not judged again: its
+    figures are read from the run. Of other data all examples are judged; what
+    a label is, and the names of the classes, are those of the run.
+
+    Args:
+        path: Of the run.
+        display: What a person sees meanwhile.
+        split: 'holdout' or 'validation'.
+        data: Path of other data.
+        overrides: `data.KEY=VALUE`: how they are read, where not as the run's own.
+
+    Raises:
+        RunError: There is no finished run at `path`.
+        ConfigError: An override sets what the run decides.
+        DataError: Other data cannot be read, or have other classes.
+        StorageError: The figures on other data could not be written into the run, or the cache
+            folder cannot be written; other figures are read all the same.
+    """
+    run = open_run(path)
+    if data is None:
+        return _read_figures(run, split)
+    run.check_writable()
+    check_cache()
+    trained = load_trained(run)
+    pipeline = load_run_pipeline(run)
+    config = configure_other(pipeline, trained.head, data, overrides)
+    with display.track("Checking every picture") as advance:
+        splits = load_splits(
+            config,
+            progress=advance,
+            output_folders=pipeline.output_folders,
+            as_one=True,
+            known_depth=KnownDepth(trained.depth),
+        )
+    for line in describe_data(splits):
+        display.stage(line)
+    examples = translate_targets(splits, trained.head, display)
+    name = Path(data).absolute().name
+    folder = run.evaluation(f"other-{name}")
+    evaluation = _judge(run, trained, examples, folder, display, title=f"Evaluation on {name}")
+    write_quarantine_csv(splits.quarantined, folder / "quarantine.csv")
+    return evaluation.figures
+
+
+def _read_figures(run: RunDirectory, split: str) -> dict[str, Any]:
+    recorded = run.evaluation(split) / "metrics.json"
+    if not recorded.is_file():
+        raise DataError(
+            f"{run.path}: this run did not judge its {split} split, or has none. Validation is not "
+            "judged where it was learnt from in the end (`strategy.refit`)."
+        )
+    figures: dict[str, Any] = read_json(recorded)
+    return figures
+
+
+def configure_other(
+    pipeline: Pipeline, head: Head, path: str, overrides: Sequence[str] = ()
+) -> DataConfig:
+    """How other data are read: all of them, whatever splits the run's own data had.
+
+    Columns of a table are those of the run's own table where the other has them.
+
+    Args:
+        pipeline: Of the run.
+        head: Of the run; what a label is.
+        path: Of the other data.
+        overrides: `data.KEY=VALUE`.
+
+    Raises:
+        ConfigError: An override sets what the run decides, or what has no effect here.
+        DataError: There is nothing at `path`, or it is no data.
+    """
+    _refuse_what_has_no_effect(overrides)
+    own = pipeline.data
+    config = own.model_copy(
+        update={
+            "path": path,
+            "source": "auto",
+            "target": head.target_kind,
+            "folders": FoldersConfig(outside=own.folders.outside, nested=own.folders.nested),
+            "table": own.table.model_copy(update={"split_column": None}),
+            "split": SplitConfig(),
+            "validation": 0.0,
+            "holdout": 0.0,
+        }
+    )
+    source = find_source(config)
+    if source == "table":
+        config = config.model_copy(update={"table": _keep_columns(config.table, Path(path))})
+    if source == "tfds":
+        # It names its classes itself; the run's names might be in another order.
+        records = config.records.model_copy(update={"class_names": ()})
+        config = config.model_copy(update={"records": records})
+    asked = override_pipeline(pipeline.model_copy(update={"data": config}), overrides).data
+    if asked.target not in ("auto", head.target_kind):
+        raise ConfigError(
+            f"data.target: {asked.target!r}, but the model of this run answers "
+            f"{head.target_kind!r}. Leave it out: what a label is comes from the run."
+        )
+    return asked.model_copy(update={"target": head.target_kind})
+
+
+def _refuse_what_has_no_effect(overrides: Sequence[str]) -> None:
+    problems = []
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        section = ".".join(key.split(".")[:2])
+        if key.startswith(_OF_THE_MODEL):
+            problems.append(f"{key}: pixels are prepared as the model was trained, not otherwise")
+        elif section not in _OF_OTHER_DATA or key == "data.table.split_column":
+            problems.append(f"{key}: has no effect where all examples are judged by a finished run")
+    if problems:
+        refusal = ConfigError.from_problems("override", problems)
+        raise ConfigError(f"{refusal}\nAllowed: {', '.join(_OF_OTHER_DATA)}.")
+
+
+def _keep_columns(own: TableConfig, path: Path) -> TableConfig:
+    """The columns that a run names, of which another table has some; else the usual ones."""
+    header = open_table(path.expanduser().absolute()).header
+    labels = own.label_columns
+    has_labels = any(name in header for name in labels)
+    return own.model_copy(
+        update={
+            "path_column": own.path_column if own.path_column in header else None,
+            # Of several, those that are missing are to be named.
+            "label_columns": labels if has_labels or len(labels) > 1 else (),
+        }
+    )
+
+
+def translate_targets(splits: Splits, head: Head, display: Display) -> Examples:
+    """All examples of other data, each target at the index that the model knows.
+
+    Raises:
+        DataError: Another kind of target; a class, label or number that the model does not
+            know; or, but for classes, one that the data lack.
+    """
+    known = tuple(map(compose, head.class_names))
+    if splits.target_kind != head.target_kind:
+        raise DataError(
+            f"the model answers {head.target_kind!r}, the data hold {splits.target_kind!r}."
+        )
+    examples = splits.join(SPLIT_NAMES)
+    kind, names = splits.target_kind, splits.class_names
+    if kind == "number" and len(names) == len(known) == 1 and names != known:
+        display.stage(f"Judged: {known[0]!r} of the model against {names[0]!r} of the data")
+        names = known
+    _refuse_other_names(kind, names, known)
+    index = np.array([known.index(name) for name in names])
+    if kind == "class":
+        return replace(examples, targets=index[examples.targets])
+    arranged = np.zeros((len(examples), len(known)), examples.targets.dtype)
+    arranged[:, index] = examples.targets
+    return replace(examples, targets=arranged)
+
+
+def _refuse_other_names(kind: TargetKind, names: Sequence[str], known: Sequence[str]) -> None:
+    noun = {"class": "classes", "labels": "labels", "number": "numbers"}[kind]
+    unknown = sort_class_names(set(names) - set(known))
+    if unknown:
+        similar = find_similar(unknown, known)
+        told = [
+            f"{name!r} (does it mean {similar[name]!r}?)" if name in similar else name
+            for name in unknown
+        ]
+        raise DataError(
+            f"the data have {noun} that the model does not know: {listed(told)}. "
+            f"It knows: {listed(tuple(known), 30)}."
+        )
+    missing = [name for name in known if name not in names]
+    if missing and kind != "class":
+        raise DataError(
+            f"the data lack {noun} that the model answers: {listed(missing)}. Without them it "
+            "cannot be judged; name their columns with data.table.label_columns."
+        )
+
+
+def _judge(
+    run: RunDirectory,
+    trained: Trained,
+    examples: Examples,
+    folder: Path,
+    display: Display,
+    *,
+    title: str,
+) -> Evaluation:
+    batches = make_dataset(
+        examples, trained.decoder, batch_size=trained.pipeline.training.batch_size
+    )
+    with (
+        translate_read_errors(examples, trained.decoder),
+        display.track(title, len(examples)) as advance,
+    ):
+        return evaluate(
+            Predictor(
+                Forward(trained.model, trained.head.activate),
+                num_examples=len(examples),
+                engine=trained.pipeline.features.engine,
+            ),
+            trained.head,
+            batches,
+            files=examples.ids,
+            targets=examples.targets,
+            train_targets=_read_train_targets(run),
+            folder=folder,
+            progress=advance,
+        )
+
+
+def _read_train_targets(run: RunDirectory) -> np.ndarray:
+    try:
+        targets: np.ndarray = np.load(run.train_targets, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{run.train_targets}: cannot be read: {error}") from error
+    return targets

@@ -1,0 +1,166 @@
+"""Export a finished run once more, from wherever it lies, with its data or without."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from kft.config import DataConfig, Pipeline
+from kft.config.schema import NAME_PATTERN
+from kft.data import Examples, load_splits
+from kft.data.file_patterns import find_named_files
+from kft.data.gate.checking import check_files
+from kft.data.gate.depth import KnownDepth
+from kft.data.gate.inspection import Checked, to_be_read
+from kft.data.refusing import list_bad
+from kft.data.splits import Quarantined
+from kft.display import Display
+from kft.errors import ConfigError, DataError
+from kft.provenance import (
+    check_run_data,
+    describe_changes,
+    describe_data_set,
+    find_other_data,
+    load_run_pipeline,
+)
+from kft.runs import RunDirectory, open_run
+from kft.runs.layout import read_json
+from kft.runs.storage import check_cache, check_folder
+from kft.serving import Export, check_next_version, export_model
+from kft.training import load_trained
+from kft.workflow import choose_parity_files, describe_export
+
+_WITHOUT_DATA = " `--files PICTURES` exports without them: the parity gate then asks about these."
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where an export goes, where that is not as the run's pipeline says.
+
+    Attributes:
+        directory: Folder of all exports.
+        name: Of the model.
+        next_version: As `export.next_version`.
+    """
+
+    directory: str | None = None
+    name: str | None = None
+    next_version: Literal["same", "any"] | None = None
+
+
+def export_run(
+    path: Path,
+    display: Display,
+    *,
+    destination: Destination = Destination(),
+    data: str | None = None,
+    files: Sequence[str] = (),
+) -> Export:
+    """Export a finished run once more, as the next version.
+
+    Args:
+        path: Of the run.
+        display: What a person sees meanwhile.
+        destination: Where to.
+        data: Where the run's data are now, if they have moved; they must be the same.
+        files: Pictures, folders of them or globs for the parity gate to ask about, so that no
+            data are needed.
+
+    Raises:
+        RunError: There is no finished run at `path`.
+        DataError: The run's data are gone or have changed, or files are no pictures.
+        ConfigError: The present version is another model.
+        ExportError: The export does not answer as the model does.
+        StorageError: The run, the cache or the folder of exports cannot be written.
+    """
+    run = open_run(path)
+    run.check_writable()
+    check_cache()
+    pipeline = load_run_pipeline(run, data=data)
+    name = destination.name or pipeline.name
+    if not re.match(NAME_PATTERN, name):
+        raise ConfigError(
+            f"--name {name!r}: a plain name is expected: letters, digits, '.', '_' and '-', "
+            "beginning with a letter or digit."
+        )
+    directory = Path(destination.directory or pipeline.export.directory)
+    check_folder(directory, "--directory" if destination.directory else "export.directory")
+    data_set = describe_data_set(pipeline, read_json(run.manifest)["data_fingerprint"])
+    check_next_version(
+        directory / name,
+        {**read_json(run.model_card), "data": data_set},
+        allowed=destination.next_version or pipeline.export.next_version,
+        mend="--name OTHER, or --next-version any",
+    )
+    trained = load_trained(run)
+    if files:
+        depth, count = KnownDepth(trained.depth), pipeline.export.parity_examples
+        asked = _check_pictures(files, pipeline.data, depth, count)
+    else:
+        asked = _choose_own(run, pipeline, display)
+    card = read_json(run.model_card) | describe_export(
+        run,
+        data_set,
+        pictures="given by --files" if files else "of the run's data",
+        count=len(asked),
+    )
+    with run.hold(), display.track("Export and its parity gate"):
+        export = export_model(
+            trained.model,
+            trained.head,
+            trained.decoder,
+            directory=directory,
+            name=name,
+            files=asked,
+            card=card,
+        )
+        run.write_status(**{**run.read_status(), "export": str(export.path)})
+    return export
+
+
+def _choose_own(run: RunDirectory, pipeline: Pipeline, display: Display) -> list[str]:
+    """Pictures of the run's own data, once it is sure that they are the same."""
+    check_run_data(run, pipeline, otherwise=_WITHOUT_DATA)
+    with display.track("Checking every picture") as advance:
+        splits = load_splits(
+            pipeline.data, progress=advance, output_folders=pipeline.output_folders
+        )
+    changes = find_other_data(run, splits)
+    if changes:
+        raise DataError(
+            f"{pipeline.data.path}: these are not the examples of the run {run.path}.\n"
+            f"{describe_changes(changes)}\nName the place of those with --data PATH."
+            f"{_WITHOUT_DATA}"
+        )
+    return choose_parity_files(splits, pipeline.export.parity_examples)
+
+
+def _check_pictures(
+    written: Sequence[str], config: DataConfig, depth: KnownDepth, count: int
+) -> list[str]:
+    """Up to `count` of the pictures, evenly spread, or what is to be read in their place.
+
+    Raises:
+        DataError: There is none, or some cannot be used.
+    """
+    found = find_named_files(written)
+    files = tuple(dict.fromkeys(found.files))
+    chosen = np.linspace(0, len(files) - 1, min(count, len(files))).astype(int)
+    names = tuple(files[i] for i in chosen)
+    paths = tuple(str(Path(name).absolute()) for name in names)
+    targets = np.zeros(len(names), np.int64)
+    outcomes = check_files(Examples(names, paths, targets), config, known_depth=depth)
+    bad = [outcome for outcome in outcomes if isinstance(outcome, Quarantined)]
+    bad += found.quarantined
+    if bad:
+        raise DataError(
+            f"--files: {len(bad)} files cannot be used. Mend them, or leave them "
+            f"out.\n{list_bad(bad)}"
+        )
+    checked = [outcome for outcome in outcomes if isinstance(outcome, Checked)]
+    return list(to_be_read(checked, targets).paths)

@@ -1,0 +1,1 @@
+"""What is chosen on validation: epochs, averages of weights, candidates."""

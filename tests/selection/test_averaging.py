@@ -1,0 +1,214 @@
+"""Averages of weights stay only where validation gains by them."""
+
+from __future__ import annotations
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kft.config import HeadConfig
+from kft.features import Forward
+from kft.heads import make_head
+from kft.selection.averaging import Judge, Judged, greedy_soup, mix, wise_ft
+from kft.selection.snapshots import Weights, find_weights
+
+
+class Bowl:
+    """One weight; its loss is the squared distance to `best`, its accuracy falls beyond `edge`."""
+
+    def __init__(self, present: float, best: float = 0.0, edge: float = 100.0) -> None:
+        self.variable = keras.Variable(np.full((2,), present, np.float32))
+        self.weights = Weights({"w": self.variable})
+        self.best, self.edge, self.judged = best, edge, 0
+
+    @property
+    def present(self) -> float:
+        return float(self.variable.numpy()[0])
+
+    def judge(self) -> Judged:
+        self.judged += 1
+        return Judged((self.present - self.best) ** 2, 0.9 if self.present < self.edge else 0.5)
+
+
+def at(value: float) -> dict[str, np.ndarray]:
+    return {"w": np.full((2,), value, np.float32)}
+
+
+# Soup
+
+
+def test_a_soup_that_gains_is_kept():
+    bowl = Bowl(present=1.0)
+    averaged = greedy_soup(
+        bowl.weights,
+        [("epoch 3", at(1.0)), ("epoch 2", at(-1.5)), ("epoch 4", at(8.0))],
+        bowl.judge,
+    )
+    assert averaged.is_kept
+    assert bowl.present == -0.25
+    assert [t.is_kept for t in averaged.tried] == [True, True, False]
+    assert averaged.gain == pytest.approx(1 - 0.0625)
+    assert "validation loss 1.0000 -> 0.0625 by epoch 3, epoch 2, accuracy" in str(averaged)
+
+
+def test_an_ingredient_weighs_as_much_as_any_other():
+    bowl = Bowl(present=9.0)
+    greedy_soup(bowl.weights, [(str(v), at(v)) for v in (3.0, -2.0, -1.0)], bowl.judge)
+    assert bowl.present == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_soup_without_gain_leaves_the_weights_as_they_were():
+    bowl = Bowl(present=0.1)
+    averaged = greedy_soup(bowl.weights, [("a", at(1.0)), ("b", at(2.0))], bowl.judge)
+    assert not averaged.is_kept
+    assert averaged.gain == 0.0
+    assert not any(tried.is_kept for tried in averaged.tried)
+    assert np.array_equal(bowl.variable.numpy(), at(0.1)["w"])
+    assert "no gain" in str(averaged)
+
+
+def test_a_soup_of_lower_accuracy_is_not_kept():
+    """The average 0 is the bottom of the bowl, but answers less rightly than 1 does."""
+    bowl = Bowl(present=-1.0, best=0.0, edge=-0.5)
+    averaged = greedy_soup(bowl.weights, [("a", at(-1.0)), ("b", at(1.0))], bowl.judge)
+    assert averaged.tried[1].judged.loss == 0.0
+    assert not averaged.is_kept
+    assert bowl.present == -1.0
+
+
+def test_a_single_snapshot_is_no_soup():
+    bowl = Bowl(present=1.0)
+    assert not greedy_soup(bowl.weights, [("a", at(0.0))], bowl.judge).is_kept
+    assert bowl.present == 1.0
+
+
+def test_an_ingredient_is_judged_once():
+    bowl = Bowl(present=1.0)
+    greedy_soup(bowl.weights, [(str(v), at(v)) for v in (1.0, 2.0, 3.0)], bowl.judge)
+    assert bowl.judged == 1 + 3
+
+
+# WiSE-FT
+
+
+def test_the_best_interpolation_is_kept():
+    bowl = Bowl(present=7.0)
+    averaged = wise_ft(bowl.weights, at(-3.0), bowl.judge)
+    assert bowl.present == pytest.approx(0.0, abs=1e-6)
+    assert averaged.is_kept
+    assert [t.name for t in averaged.tried if t.is_kept] == ["alpha 0.3"]
+    assert len(averaged.tried) == 9
+
+
+def test_fine_tuned_weights_that_are_best_stay_to_the_last_bit():
+    bowl = Bowl(present=0.1)
+    averaged = wise_ft(bowl.weights, at(2.0), bowl.judge)
+    assert not averaged.is_kept
+    assert np.array_equal(bowl.variable.numpy(), at(0.1)["w"])
+
+
+def test_an_interpolation_of_lower_accuracy_is_not_kept():
+    bowl = Bowl(present=-1.0, best=0.0, edge=-0.35)
+    averaged = wise_ft(bowl.weights, at(1.0), bowl.judge)
+    # From -1 toward 0 the loss falls; beyond -0.35 the accuracy does too.
+    assert bowl.present == pytest.approx(-0.4, abs=1e-6)
+    assert averaged.after.accuracy == averaged.before.accuracy
+
+
+def test_what_was_tried_is_json():
+    bowl = Bowl(present=7.0)
+    described = wise_ft(bowl.weights, at(-3.0), bowl.judge, alphas=(0.5, 0.3)).describe()
+    assert json.loads(json.dumps(described, allow_nan=False)) == described
+    assert [tried["name"] for tried in described["tried"]] == ["alpha 0.5", "alpha 0.3"]
+    assert described["after"]["loss"] == pytest.approx(0.0, abs=1e-9)
+
+
+# The first example also starts TensorFlow.
+@settings(deadline=None)
+@given(st.floats(-5, 5), st.floats(-5, 5), st.floats(-5, 5))
+def test_validation_never_loses(present, start, best):
+    bowl = Bowl(present, best)
+    before = bowl.judge().loss
+    soup = greedy_soup(bowl.weights, [("a", at(present)), ("b", at(start))], bowl.judge)
+    assert bowl.judge().loss == soup.after.loss <= before
+    wise = wise_ft(bowl.weights, at(start), bowl.judge)
+    assert bowl.judge().loss == wise.after.loss <= soup.after.loss
+
+
+def test_whole_numbers_are_not_averaged():
+    one = {"w": np.array([1.0], np.float32), "count": np.array([3], np.int64)}
+    other = {"w": np.array([2.0], np.float32), "count": np.array([8], np.int64)}
+    mixed = mix(one, other, 0.5)
+    assert mixed["w"] == 1.5
+    assert mixed["count"] == 3
+    assert mixed["count"].dtype == np.int64
+
+
+# Judging a model
+
+
+@pytest.fixture
+def batches() -> tf.data.Dataset:
+    """Two batches of random pictures of three classes, the second one smaller."""
+    rng = np.random.default_rng(0)
+    pixels = rng.uniform(0, 255, (11, 32, 32, 3)).astype(np.float32)
+    return tf.data.Dataset.from_tensor_slices((pixels, np.arange(11) % 3)).batch(8)
+
+
+def test_a_judge_sees_the_present_weights_without_tracing_again(tiny_assembled, batches):
+    judge = Judge(
+        Forward(tiny_assembled.model, tiny_assembled.head.activate), tiny_assembled.head, batches
+    )
+    tiny_assembled.model.compile(
+        loss=tiny_assembled.head.make_loss(), metrics=tiny_assembled.head.make_metrics()
+    )
+    seen = []
+    for scale in (1.0, 3.0):
+        for variable in tiny_assembled.blocks["head"].variables:
+            variable.assign(variable.numpy() * scale)
+        judged = judge()
+        expected = tiny_assembled.model.evaluate(batches, verbose=0, return_dict=True)
+        assert judged.loss == pytest.approx(expected["loss"], rel=1e-4)
+        assert judged.accuracy == pytest.approx(expected["accuracy"])
+        seen.append(judged.loss)
+    assert seen[0] != seen[1]
+    outputs, targets = judge.answer()
+    assert outputs.shape == (11, 3)
+    assert np.array_equal(targets, np.arange(11) % 3)
+
+
+@pytest.mark.parametrize("kind, name", [("labels", "multilabel"), ("number", "regression")])
+def test_labels_and_numbers_are_judged_too(kind, name):
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 2, (5, 2)).astype(np.float32)
+    head = make_head(HeadConfig(name=name), kind, ("a", "b"), targets)
+    features = keras.Input((3,))
+    model = keras.Model(features, head.build(features))
+    inputs = rng.normal(size=(5, 3)).astype(np.float32)
+    batches = tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(2)
+    judged = Judge(Forward(model, head.activate), head, batches)()
+    expected = float(head.make_loss()(targets, model(inputs)))
+    assert judged.loss == pytest.approx(expected, rel=1e-4)
+    assert (judged.accuracy is None) == (kind == "number")
+
+
+def test_averaging_a_whole_model_on_pictures_never_loses(tiny_assembled, batches):
+    blocks = tiny_assembled.blocks
+    weights = find_weights(blocks, blocks.names)
+    start = weights.take()
+    for variable in blocks["head"].variables:
+        variable.assign(-variable.numpy())
+    judge = Judge(
+        Forward(tiny_assembled.model, tiny_assembled.head.activate), tiny_assembled.head, batches
+    )
+    before = judge()
+    averaged = wise_ft(weights, start, judge)
+    assert averaged.before == before
+    assert averaged.is_kept
+    assert judge() == averaged.after
+    assert averaged.after.loss < before.loss

@@ -1,0 +1,322 @@
+"""What a phase chooses on validation: a candidate, whether it stays, which average."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from kft.config import LoraConfig, TrainingConfig
+from kft.features import Forward
+from kft.model import HEAD, find_factors
+from kft.optimization import seed_everything
+from kft.selection.averaging import Judge
+from kft.training import FittedPhase, PhaseRunner, settle
+from kft.training.fitting import compile_phase
+
+PLAIN = TrainingConfig(global_batch_size=8)
+UNCLIPPED = TrainingConfig(global_batch_size=8, clip_norm=None)
+# So high that the first update overflows.
+DIVERGING = 1e38
+
+
+@pytest.fixture
+def solved(assemble_tiny, run_phase, make_phase):
+    """A model whose head is solved for: no step of training betters it beyond chance."""
+    keras.utils.set_random_seed(0)
+    assembled = assemble_tiny()
+    run_phase(assembled, make_phase("solved", method="solve", steps=0))
+    return assembled
+
+
+@pytest.fixture
+def bits():
+    """Every variable of a model, states of generators included."""
+
+    def take(assembled) -> list[bytes]:
+        return [variable.numpy().tobytes() for variable in assembled.model.variables]
+
+    return take
+
+
+@pytest.fixture
+def judge(make_inputs):
+    """Loss and accuracy of a model on validation."""
+
+    def judge_it(assembled):
+        answers = Forward(assembled.model, assembled.head.activate)
+        return Judge(answers, assembled.head, make_inputs(assembled).in_order("validation"))()
+
+    return judge_it
+
+
+def at_rates(phase, *rates, **changes):
+    """The phase with itself at these rates for candidates."""
+    candidates = tuple(replace(phase, learning_rate=rate) for rate in rates)
+    given = {"pilot_steps": 2, "is_sequential": True, "must_beat_start": True} | changes
+    return replace(candidates[0], candidates=candidates, **given)
+
+
+def tried_in(fitted) -> list[dict]:
+    return fitted.facts["candidates"]["tried"]
+
+
+# Candidates
+
+
+def test_the_first_promising_rate_is_taken_and_those_after_it_are_not_tried(
+    run_phase, assemble_tiny, make_phase, tmp_path
+):
+    fitted = run_phase(assemble_tiny(), at_rates(make_phase(steps=20), 0.1, 0.01, 0.001))
+    assert [(t["learning_rate"], t["is_chosen"]) for t in tried_in(fitted)] == [(0.1, True)]
+    assert fitted.phase.learning_rate == 0.1
+    assert not fitted.is_undone
+    assert fitted.facts["comparison"]["is_better"]
+    written = json.loads((tmp_path / "probe" / "phase.json").read_text())
+    assert written["candidates"] == fitted.facts["candidates"]
+    assert written["learning_rate"] == 0.1
+
+
+def test_the_chosen_rate_goes_on_from_its_trial(
+    run_phase, assemble_tiny, make_phase, make_inputs, splits, bits, restored_globals
+):
+    seed_everything(0)
+    chosen, by_hand = assemble_tiny(), assemble_tiny()
+    phase = make_phase(steps=7, learning_rate=0.1)
+    fitted = run_phase(chosen, at_rates(phase, 0.1, 0.01, must_beat_start=False), PLAIN)
+    assert fitted.steps_done == 7
+    # Two of seven steps were the trial's, and are not taken again.
+    assert len(fitted.history) == 3
+    assert fitted.traces == 1
+    compiled = compile_phase(
+        by_hand,
+        phase,
+        PLAIN,
+        make_inputs(by_hand, phases=(phase,)).for_phase,
+        learnt_targets=splits.train.targets,
+    )
+    compiled.restart(steps=2)
+    compiled.run(steps=2, is_validated=False)
+    compiled.restart(steps=5)
+    compiled.run(first_step=2)
+    assert bits(chosen) == bits(by_hand)
+
+
+def test_a_candidate_that_diverges_is_out_and_the_next_one_starts_where_the_phase_did(
+    run_phase, assemble_tiny, make_phase, bits, restored_globals, display
+):
+    seed_everything(0)
+    after_it, alone = assemble_tiny(), assemble_tiny()
+    phase = make_phase(steps=8)
+    fitted = run_phase(after_it, at_rates(phase, DIVERGING, 0.1), UNCLIPPED)
+    diverged, taken = tried_in(fitted)
+    assert diverged["validation"] is None
+    assert not diverged["is_promising"]
+    assert taken["is_chosen"]
+    assert "(diverged)" in display.console.file.getvalue()
+    run_phase(alone, at_rates(phase, 0.1), UNCLIPPED)
+    assert bits(after_it) == bits(alone)
+
+
+def test_a_phase_without_a_promising_candidate_is_left_out_to_the_last_bit(
+    run_phase, solved, make_phase, bits, tmp_path, display
+):
+    before = bits(solved)
+    phase = at_rates(make_phase("deep", "stage4", HEAD, steps=8), DIVERGING, 3.0, pilot_steps=5)
+    fitted = run_phase(solved, phase, UNCLIPPED)
+    assert bits(solved) == before
+    assert fitted.is_undone
+    assert fitted.history == []
+    written = json.loads((tmp_path / "deep" / "phase.json").read_text())
+    assert written["is_undone"]
+    assert written["steps_done"] == 0
+    tried = written["candidates"]["tried"]
+    assert [trial["is_promising"] for trial in tried] == [False, False]
+    assert tried[1]["validation"]["accuracy"] < 0.7
+    assert "all 2 trials of 5 steps were worse" in display.console.file.getvalue()
+
+
+def test_of_candidates_that_are_all_tried_the_least_loss_wins_and_it_alone_moves(
+    run_phase, assemble_tiny, make_phase
+):
+    assembled = assemble_tiny()
+    before = assembled.blocks.digests()
+    # The rate of the second lets it hardly move.
+    candidates = (
+        make_phase("surgical", "stage3", HEAD, steps=4, learning_rate=1e-2),
+        make_phase("surgical", "stage4", HEAD, steps=4, learning_rate=1e-6),
+    )
+    fitted = run_phase(assembled, replace(candidates[1], candidates=candidates, pilot_steps=2))
+    losses = [trial["validation"]["loss"] for trial in tried_in(fitted)]
+    assert losses[0] < losses[1]
+    assert [trial["is_chosen"] for trial in tried_in(fitted)] == [True, False]
+    assert fitted.phase.trainable == ("stage3", HEAD)
+    after = assembled.blocks.digests()
+    assert {name for name in before if before[name] != after[name]} == {"stage3", HEAD}
+    assert fitted.steps_done == 4
+
+
+def test_a_warmup_longer_than_a_trial_is_shortened_in_it(run_phase, assemble_tiny, make_phase):
+    candidates = tuple(
+        make_phase("surgical", block, HEAD, steps=6) for block in ("stage4", "stage3")
+    )
+    phase = replace(candidates[0], candidates=candidates, pilot_steps=2)
+    config = TrainingConfig(global_batch_size=8, warmup="3 steps")
+    assert run_phase(assemble_tiny(), phase, config).steps_done == 6
+
+
+# Whether it stays
+
+
+@pytest.mark.parametrize("lora", [None, LoraConfig(rank=2)])
+def test_what_does_not_beat_its_start_is_undone_to_the_last_bit(
+    run_phase, solved, make_phase, bits, lora, display
+):
+    before = bits(solved)
+    phase = make_phase("deep", "stage4", HEAD, learning_rate=1e-5, must_beat_start=True, lora=lora)
+    fitted = run_phase(solved, phase)
+    assert bits(solved) == before
+    assert fitted.is_undone
+    assert fitted.steps_done == 4
+    assert not fitted.facts["comparison"]["is_better"]
+    assert "not beyond chance, it is undone" in display.console.file.getvalue()
+
+
+# Averages
+
+
+def test_early_stopping_gives_the_best_epoch_back(run_phase, assemble_tiny, make_phase, judge):
+    assembled = assemble_tiny()
+    # So fast that it soon overshoots.
+    phase = make_phase(steps=24, learning_rate=1.0)
+    config = TrainingConfig(
+        global_batch_size=8, early_stopping=2, schedule="constant", warmup=0, clip_norm=None
+    )
+    fitted = run_phase(assembled, phase, config)
+    losses = [row["val_loss"] for row in fitted.history]
+    best = int(np.argmin(losses))
+    assert len(losses) == best + 3 < 12
+    assert fitted.facts["restored_epoch"] == best + 1
+    assert judge(assembled).loss == pytest.approx(losses[best], rel=1e-4)
+
+
+def test_a_soup_and_an_interpolation_are_what_the_phase_ends_with_and_tells(
+    run_phase, assemble_tiny, make_phase, judge
+):
+    assembled = assemble_tiny()
+    config = TrainingConfig(global_batch_size=8, soup=3, wise_ft=True)
+    phase = make_phase("last", "stage4", HEAD, steps=10, learning_rate=0.03)
+    fitted = run_phase(assembled, phase, config)
+    soup, interpolation = fitted.facts["greedy_soup"], fitted.facts["wise_ft"]
+    assert len(soup["tried"]) == 3
+    assert [t["name"] for t in interpolation["tried"]] == [f"alpha 0.{n}" for n in range(1, 10)]
+    # What the one ends with the other starts from, and the phase keeps.
+    assert interpolation["before"]["loss"] == pytest.approx(soup["after"]["loss"], rel=1e-5)
+    assert judge(assembled).loss == pytest.approx(interpolation["after"]["loss"], rel=1e-4)
+
+
+def test_a_head_alone_is_not_mixed_with_the_head_that_answers_nothing(
+    run_phase, assemble_tiny, make_phase
+):
+    config = TrainingConfig(global_batch_size=8, wise_ft=True)
+    fitted = run_phase(assemble_tiny(is_head_drawn=False), make_phase(), config)
+    assert "wise_ft" not in fitted.facts
+
+
+def test_an_interpolation_of_low_rank_factors_is_one_of_the_merged_weights(
+    run_phase, assemble_tiny, make_phase, judge, restored_globals
+):
+    seed_everything(0)
+    start = assemble_tiny().model.get_weights()
+    config = TrainingConfig(global_batch_size=8, wise_ft=True)
+    phase = make_phase("lora", "stage4", HEAD, learning_rate=3e-2, lora=LoraConfig(rank=2))
+    seed_everything(0)
+    tuned = assemble_tiny()
+    run_phase(tuned, phase)
+    seed_everything(0)
+    assembled = assemble_tiny()
+    fitted = run_phase(assembled, phase, config)
+    facts = fitted.facts["wise_ft"]
+    assert judge(assembled).loss == pytest.approx(facts["after"]["loss"], rel=1e-3)
+    assert not [f for block in assembled.blocks.blocks for f in find_factors(block)]
+    halfway = next(t for t in facts["tried"] if t["name"] == "alpha 0.5")
+    mean = [(a + b) / 2 for a, b in zip(start, tuned.model.get_weights(), strict=True)]
+    assembled.model.set_weights(mean)
+    assert judge(assembled).loss == pytest.approx(halfway["loss"], rel=1e-3)
+    assert math.isfinite(halfway["loss"])
+
+
+# What follows and depends on what came of the phase before
+
+
+def make_runner(assembled, config, make_inputs, display, phases):
+    inputs = make_inputs(assembled, training=config, phases=phases)
+    answers = Forward(assembled.model, assembled.head.activate)
+    return PhaseRunner(assembled, answers, config, inputs, display=display)
+
+
+@pytest.mark.parametrize(
+    ("changes", "traces"),
+    [({"ema": 0.5}, 0), ({"l2_sp": 0.01}, 0), ({"class_weights": "balanced"}, 1)],
+)
+def test_a_phase_takes_over_the_traced_step_of_the_one_before_and_ends_as_with_its_own(
+    assemble_tiny,
+    make_phase,
+    make_inputs,
+    display,
+    bits,
+    tmp_path,
+    restored_globals,
+    changes,
+    traces,
+):
+    config = TrainingConfig(global_batch_size=8, **changes)
+    seed_everything(0)
+    one, other = assemble_tiny(), assemble_tiny()
+    first = make_phase("deep", "stage4", HEAD, augmentation="light")
+    more = {"learns_from": ("train", "validation"), "steps": 5, "steps_per_epoch": 3}
+    then = replace(first, name="then", learning_rate=3e-3, **more)
+    together = make_runner(one, config, make_inputs, display, (first, then))
+    apart = [make_runner(other, config, make_inputs, display, (first, then)) for _ in range(2)]
+    fitted = []
+    for phase, alone in zip((first, then), apart, strict=True):
+        fitted.append(together.run(phase, folder=tmp_path / phase.name, title=phase.name))
+        alone.run(phase, folder=tmp_path / "alone" / phase.name, title=phase.name)
+    assert [each.traces for each in fitted] == [1, traces]
+    assert bits(one) == bits(other)
+    histories = [tmp_path / name / "then/history.csv" for name in (".", "alone")]
+    assert histories[0].read_text() == histories[1].read_text()
+
+
+@pytest.mark.parametrize(("rate", "steps_done"), [(0.1, 6), (1e-5, 8)])
+def test_a_phase_that_only_asks_ends_where_it_knows_and_gives_its_weights_up(
+    assemble_tiny, run_phase, make_phase, bits, tmp_path, restored_globals, rate, steps_done
+):
+    seed_everything(0)
+    assembled = assemble_tiny()
+    before = bits(assembled)
+    fitted = run_phase(assembled, at_rates(make_phase(steps=8), rate, is_trial=True, pilot_steps=6))
+    assert bits(assembled) == before
+    assert fitted.is_undone
+    assert fitted.has_won == (rate == 0.1)
+    assert fitted.phase.learning_rate == rate
+    assert (fitted.steps_done, fitted.traces) == (steps_done, 1)
+    written = json.loads((tmp_path / "probe" / "phase.json").read_text())
+    assert written["comparison"]["is_better"] == fitted.has_won
+
+
+def test_what_follows_is_settled_by_what_came_before(make_phase):
+    probe = make_phase("refit", method="solve", steps=0)
+    planned = make_phase("refit", "stage4", HEAD, otherwise=probe)
+    chosen = make_phase("deep", "stage4", HEAD, learning_rate=0.2)
+    won = {"comparison": {"is_better": True}}
+    before = FittedPhase(chosen, [], 0.0, "pixels", (), is_undone=True, facts=won)
+    settled = settle(planned, before)
+    assert (settled.learning_rate, settled.otherwise) == (0.2, None)
+    assert settle(planned, replace(before, facts={"comparison": {"is_better": False}})) is probe
+    assert settle(planned, replace(before, facts={})) is probe
+    assert settle(chosen, None) is chosen
