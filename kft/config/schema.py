@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from kft.config.section import (
     ClassName,
     Duration,
+    Folder,
     Fraction,
     Name,
     Option,
@@ -302,7 +303,7 @@ class ExportConfig(Section):
 
     enabled: bool = True
     """Export after training."""
-    directory: Name = "saved_models"
+    directory: Folder = "saved_models"
     """Exports go to DIRECTORY/NAME/VERSION."""
     next_version: Literal["same", "any"] = "same"
     """What may follow the present version: `same`, of its classes and data set; or `any`."""
@@ -370,7 +371,7 @@ class Pipeline(Section):
     training: TrainingConfig = TrainingConfig()
     export: ExportConfig = ExportConfig()
     tuning: TuningConfig = TuningConfig()
-    runs_directory: Name = "runs"
+    runs_directory: Folder = "runs"
     """Runs go to RUNS_DIRECTORY/NAME/RUN_ID."""
 
     @property
