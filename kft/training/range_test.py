@@ -128,8 +128,10 @@ def _has_exploded(smoothed: np.ndarray) -> bool:
 def read_curve(rates: np.ndarray, losses: Sequence[float]) -> RangeTest:
     """Smooth a curve and read its suggestions; its first ten steps are not read.
 
-    The fall is clear if it is more than 5 % of the smoothed loss, and more
-    than the losses of the first ten batches differ (their standard deviation).
+    Beyond what is published, the fall must be clear: more than 5 % of the
+    smoothed loss, and more than the losses of the first ten batches differ
+    (their standard deviation). And the steepest place is not sought in the
+    first quarter of the fall.
 
     Args:
         rates: Of each step, rising by one factor.
