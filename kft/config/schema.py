@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from kft.config.section import (
     Augmentation,
     ClassName,
+    Folder,
     FolderName,
     Fraction,
     Name,
@@ -187,7 +188,7 @@ class ExportConfig(Section):
 
     enabled: bool = True
     """Export after training."""
-    directory: Name = "saved_models"
+    directory: Folder = "saved_models"
     """Exports go to DIRECTORY/NAME/VERSION."""
     next_version: Literal["same", "any"] = "same"
     """What may follow the present version: `same`, of its classes and data set; or `any`."""
@@ -255,7 +256,7 @@ class Pipeline(Section):
     training: TrainingConfig = TrainingConfig()
     export: ExportConfig = ExportConfig()
     tuning: TuningConfig = TuningConfig()
-    runs_directory: Name = "runs"
+    runs_directory: Folder = "runs"
     """Runs go to RUNS_DIRECTORY/NAME/RUN_ID."""
 
     @property

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class WrittenInt(int):
@@ -60,6 +61,8 @@ Option = bool | int | float | str
 Duration = str | int | float
 Name = Annotated[str, BeforeValidator(read_name)]
 """What users name, such as a folder or a column, which may be called by a number."""
+Folder = Annotated[Name, AfterValidator(os.path.expanduser)]
+"""A folder; `~` is the home of the user."""
 ClassName = Annotated[str, BeforeValidator(_read_class_name)]
 """A class; classes are compared in Unicode's composed form."""
 
