@@ -23,11 +23,11 @@ from kft.objectives import make_supervised
 from kft.optimization.lora import add_lora, merge_lora
 from kft.optimization.optimizers import block_rates, make_optimizer, reset_optimizer
 from kft.optimization.replicas import spread
-from kft.optimization.schedules import resolve_warmup
 from kft.optimization.trainer import FitModel, WeightAverages
 from kft.runs.atomic import write_json
 from kft.selection.snapshots import Snapshot, Weights, find_moving
 from kft.strategies import Phase
+from kft.strategies.phases import resolve_warmup
 from kft.training.callbacks import (
     EndAfter,
     HistoryFile,
