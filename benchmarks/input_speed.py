@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from kft.cli.startup import start_tensorflow
 from kft.config import load_pipeline
-from kft.data import Splits, load_splits
-from kft.data.input.decoding import make_decoder
-from kft.data.input.pipeline import make_dataset
+from kft.data import load_splits
+from kft.data.batches.pipeline import make_dataset
+from kft.examples import Splits
+from kft.modalities.image.decoding import make_decoder
 
 BATCH_SIZE = 32
 # Links lead out of the folder, wherever the real files are.

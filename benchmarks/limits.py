@@ -16,7 +16,7 @@ from kft.backbones.scaling import PixelScaling
 from kft.cli.startup import start_tensorflow
 from kft.config import load_pipeline
 from kft.data import load_splits
-from kft.data.input.decoding import make_decoder
+from kft.modalities.image.decoding import make_decoder
 from kft.model import compile_forward
 
 BATCH_SIZE = 32

@@ -10,7 +10,7 @@ KftError                exit 1
 ├── StorageError        exit 2   a folder that cannot be written, a disk that is full
 │   └── LostDiskError   exit 1   a disk that fails or is gone, and may be back
 ├── TrainingError       exit 1   a phase that did not do what it declared
-│   └── ServiceError    exit 1   a tf.data service lost a batch (data/input/service.py)
+│   └── ServiceError    exit 1   a tf.data service lost a batch (data/batches/service.py)
 ├── LostWorkerError     exit 1   a process that this one trains with is gone
 └── ExportError         exit 1   an export that does not serve what was trained
 

@@ -9,11 +9,12 @@ import pytest
 from rich.console import Console
 
 from kft.config import DataConfig, FeaturesConfig, TrainingConfig
-from kft.data import Splits, load_splits
-from kft.data.input.decoding import make_decoder
+from kft.data import load_splits
 from kft.display import Display
+from kft.examples import Splits
 from kft.features import Forward
 from kft.feeding import InputMaker
+from kft.modalities.image.decoding import make_decoder
 from kft.strategies import Phase
 from kft.training import PhaseRunner
 from kft.training.fitting import compile_phase, fit_compiled

@@ -18,19 +18,18 @@ from kft.auditing.pictures import Pictures
 from kft.auditing.quality import find_poor
 from kft.auditing.vectors import extract_vectors, find_missing_weights
 from kft.config import Pipeline
-from kft.data import Examples, SplitName
+from kft.data.admission.admit import sort_out
+from kft.data.admission.check_files import inspect_files
 from kft.data.class_names import refuse_similar
-from kft.data.found import readable
-from kft.data.gate.admitting import sort_out
-from kft.data.gate.checking import inspect_files
-from kft.data.gate.depth import find_depth
-from kft.data.gate.inspection import Inspection
-from kft.data.gate.likeness import find_look_alikes
 from kft.data.loading import find_examples, refuse_unlearnable
-from kft.data.splits import Depth, Quarantined
 from kft.data.splitting.split import split_examples
 from kft.display import Display
 from kft.errors import DataError
+from kft.examples import Depth, Examples, Quarantined, SplitName
+from kft.modalities.image.depth import find_depth
+from kft.modalities.image.inspection import Inspection
+from kft.modalities.image.near_duplicates import find_look_alikes
+from kft.printing import readable
 from kft.runs.storage import check_cache
 
 Alike = Sequence[Sequence[int]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kft.auditing.audit import Finding, Flagged, Severity, count
 from kft.auditing.pictures import Pictures
-from kft.data.gate.likeness import find_same
+from kft.modalities.image.near_duplicates import find_same
 
 Places = Sequence[int]
 

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from kft.auditing.pictures import Pictures
-from kft.data import SPLIT_NAMES
-from kft.data.splits import Depth
+from kft.examples import SPLIT_NAMES, Depth
 
 # Sizes that are listed by name; the rest is counted together.
 _MOST_SIZES = 8

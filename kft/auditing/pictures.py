@@ -8,9 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from kft.data import SplitName, TargetKind, format_target
-from kft.data.gate.inspection import Inspection
-from kft.data.splits import Depth
+from kft.examples import Depth, SplitName, TargetKind, format_target
+from kft.modalities.image.inspection import Inspection
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kft.auditing.audit import Finding, Flagged, count
 from kft.auditing.pictures import Pictures
-from kft.data.gate.inspection import Inspection
+from kft.modalities.image.inspection import Inspection
 
 # Icons begin at 16 pixels; of fewer even a person tells little.
 TINY_PIXELS = 16

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from kft.data.gate.conversion import convert
-from kft.data.gate.headers import read_header
-from kft.data.gate.thumbnails import make_thumbnail, shrink
-from kft.data.input.exif import UPRIGHT
+from kft.modalities.image.conversion import convert
+from kft.modalities.image.exif import UPRIGHT
+from kft.modalities.image.headers import read_header
+from kft.modalities.image.thumbnails import make_thumbnail, shrink
 
 # Pixels of the longer side: a page of a thousand of them stays at a few megabytes.
 SIDE = 104

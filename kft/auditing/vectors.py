@@ -13,15 +13,15 @@ from kft.backbones.families import ARCHITECTURES
 from kft.backbones.official import check_size, official_files
 from kft.backbones.weights import find_weights
 from kft.config import BackboneConfig, Pipeline
+from kft.data.batches.pipeline import make_view_dataset
+from kft.data.batches.pixels import translate_read_errors
 from kft.data.decoded import describe_decoding
-from kft.data.gate.inspection import to_be_read
-from kft.data.input.decoding import make_decoder
-from kft.data.input.pipeline import make_view_dataset
-from kft.data.input.pixels import translate_read_errors
 from kft.display import Display
 from kft.errors import BackboneError
 from kft.features import Stored, find_cut, load_or_extract
 from kft.heads import make_head
+from kft.modalities.image.decoding import make_decoder
+from kft.modalities.image.inspection import to_be_read
 from kft.model import HEAD, assemble
 from kft.optimization import seed_everything
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kft.cli.records import Form, print_csv, print_records
 from kft.cli.tables import make_console, show_table
-from kft.data.splits import Quarantined
+from kft.examples import Quarantined
 from kft.printing import printable
 
 if TYPE_CHECKING:

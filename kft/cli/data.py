@@ -12,7 +12,7 @@ from kft.cli.options import form_options, on_bad_option, pipeline_options, with_
 if TYPE_CHECKING:
     from kft.cli.records import Form
     from kft.config import BackboneConfig, Pipeline
-    from kft.data import Splits
+    from kft.examples import Splits
 
 
 @click.command("data", short_help="Show the data: splits, classes, augmented pictures.")
@@ -107,8 +107,8 @@ def _draw(pipeline: Pipeline, splits: Splits, path: Path, pictures: int, views: 
     import io
 
     from kft.data.gallery import draw_gallery, make_rows
-    from kft.data.input.augmentation import make_augmentation
-    from kft.data.input.decoding import make_decoder
+    from kft.modalities.image.augmentation import make_augmentation
+    from kft.modalities.image.decoding import make_decoder
     from kft.runs.atomic import write_bytes
 
     augmentation = make_augmentation(pipeline.data.augmentation)

@@ -9,12 +9,12 @@ import click
 
 from kft.cli.records import Form, print_csv, print_document
 from kft.cli.tables import make_console, show_table
-from kft.data import SPLIT_NAMES, Splits
+from kft.examples import SPLIT_NAMES, Splits
 from kft.printing import printable
 from kft.workflow import describe_data
 
 if TYPE_CHECKING:
-    from kft.data import SplitName
+    from kft.examples import SplitName
 
 
 def show_splits(splits: Splits, form: Form) -> None:

@@ -1,15 +1,15 @@
 """Source -> `Splits` of (inputs, targets), and their way into tf.data.
 
-`load_splits` finds, splits and checks the examples; `kft.data.input.decoding` and
-`kft.data.input.pipeline` (which import TensorFlow) turn them into batches.
+`load_splits` finds, splits and checks the examples; `kft.modalities.image.decoding` and
+`kft.data.batches.pipeline` (which import TensorFlow) turn them into batches.
 """
 
 from __future__ import annotations
 
-from kft.data.gate.admitting import write_quarantine_csv
+from kft.data.admission.admit import write_quarantine_csv
 from kft.data.loading import SOURCES, load_splits
-from kft.data.splits import SPLIT_NAMES, Examples, SplitName, Splits, TargetKind, format_target
 from kft.data.splitting.split_files import write_splits_csv
+from kft.examples import SPLIT_NAMES, Examples, SplitName, Splits, TargetKind, format_target
 
 __all__ = [
     "SOURCES",

@@ -15,8 +15,9 @@ import numpy as np
 
 from kft.config.schema import DataConfig
 from kft.config.section import compose
-from kft.data.found import Found, listed, sort_class_names
+from kft.data.found import Found, sort_class_names
 from kft.errors import DataError
+from kft.printing import listed
 from kft.registry import suggest
 
 _DECOMPOSED = "in decomposed letters (NFD), read as composed ones"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from kft.config.schema import DataConfig
-from kft.data.gate import conversion
-from kft.data.input import pixels
-from kft.data.input.pixels import Decoder
+from kft.data.batches import pixels
+from kft.data.batches.pixels import Decoder
+from kft.modalities.image import conversion
 
 
 def describe_decoding(decoder: Decoder, config: DataConfig) -> str:

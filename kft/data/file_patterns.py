@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kft.data.found import readable
 from kft.data.paths import describe_failure, refuse_remote
 from kft.data.sources.walking import Walker, describe_ending, find_hidden
-from kft.data.splits import Quarantined
 from kft.errors import DataError
+from kft.examples import Quarantined
+from kft.printing import readable
 
 STANDARD_INPUT = "-"
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from kft.data.splits import Examples, Quarantined, SplitName, TargetKind
+from kft.examples import Examples, Quarantined, SplitName, TargetKind
 
 # Endings of pictures: used, converted, or refused by the gate, which looks at the content.
 IMAGE_ENDINGS = (
@@ -89,17 +88,6 @@ def find_split(word: str) -> SplitName | None:
         if match is not None and match["word"] in words:
             return split
     return None
-
-
-def listed(names: list[str] | tuple[str, ...], limit: int = 10) -> str:
-    """Up to `limit` names for a message, and how many more there are."""
-    shown = ", ".join(names[:limit])
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
-
-
-def readable(name: str) -> str:
-    """A file name in UTF-8; bytes of it that are none are written as `\\xff`."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def sort_class_names(labels: Iterable[str]) -> tuple[str, ...]:

@@ -10,16 +10,16 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
-from kft.data.input.pipeline import example_seeds
-from kft.data.input.pixels import read_pixels, translate_read_errors
-from kft.data.splits import format_target
+from kft.data.batches.pipeline import example_seeds
+from kft.data.batches.pixels import read_pixels, translate_read_errors
+from kft.examples import format_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kft.data.input.augmentation import Augmentation
-    from kft.data.input.pixels import Decoder
-    from kft.data.splits import Splits
+    from kft.data.batches.pixels import Decoder
+    from kft.examples import Splits
+    from kft.modalities.image.augmentation import Augmentation
 
 # In pixels. A picture is enlarged or reduced until its longer side is this long.
 _CELL = 176

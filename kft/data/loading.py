@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 
 from kft.config.schema import DataConfig
+from kft.data.admission.admit import admit
+from kft.data.admission.check_files import compute_fingerprint
 from kft.data.class_names import join_classes
-from kft.data.found import Found, listed
-from kft.data.gate.admitting import admit
-from kft.data.gate.checking import compute_fingerprint
-from kft.data.gate.depth import KnownDepth
+from kft.data.found import Found
 from kft.data.paths import refuse_remote
 from kft.data.refusing import list_bad
-from kft.data.splits import Progress, Splits
 from kft.data.splitting.split import describe_origin, split_examples
 from kft.data.splitting.unjudged import describe_unjudged
 from kft.errors import DataError
+from kft.examples import Progress, Splits
+from kft.modalities.image.depth import KnownDepth
+from kft.printing import listed
 from kft.registry import Registry
 
 SOURCES = Registry(

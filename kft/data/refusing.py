@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from kft.data.reason_groups import list_by_reason
-from kft.data.splits import Quarantined
 from kft.errors import DataError
+from kft.examples import Quarantined
 from kft.printing import printable
 
 

@@ -13,16 +13,15 @@ import tensorflow as tf
 
 from kft import __version__
 from kft.config import DataConfig, FeaturesConfig, TrainingConfig
-from kft.data import SPLIT_NAMES, Examples, SplitName, Splits
+from kft.data.batches.example_cache import Cache, ExampleCache, JoinedCache
+from kft.data.batches.mixing import Mixing
+from kft.data.batches.pipeline import make_dataset, make_view_dataset, num_steps_per_epoch
+from kft.data.batches.pixels import Decoder, make_pixel_cache, translate_read_errors
+from kft.data.batches.service import DataService
+from kft.data.batches.shares import WHOLE, Share
 from kft.data.decoded import describe_decoding
-from kft.data.input.augmentation import Augmentation, make_augmentation
-from kft.data.input.example_cache import Cache, ExampleCache, JoinedCache
-from kft.data.input.mixing import Mixing
-from kft.data.input.pipeline import make_dataset, make_view_dataset, num_steps_per_epoch
-from kft.data.input.pixels import Decoder, make_pixel_cache, translate_read_errors
-from kft.data.input.service import DataService
-from kft.data.input.shares import WHOLE, Share
 from kft.display import Display
+from kft.examples import SPLIT_NAMES, Examples, SplitName, Splits
 from kft.features import (
     Cut,
     Forward,
@@ -34,6 +33,7 @@ from kft.features import (
 )
 from kft.feeding.frozen_prefix import count_views, find_stored_cut
 from kft.feeding.phase_input import PhaseInput, Validation
+from kft.modalities.image.augmentation import Augmentation, make_augmentation
 from kft.model import Assembled
 from kft.runs.arrays import join_mapped
 from kft.strategies import Phase

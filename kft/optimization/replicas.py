@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kft.data.input.shares import WHOLE, Share
+from kft.data.batches.shares import WHOLE, Share
 from kft.workers import Workers
 
 

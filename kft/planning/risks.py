@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kft.backbones.record import Backbone
-from kft.data.splits import Splits
+from kft.examples import Splits
 from kft.strategies import Phase
 
 # Below this many pictures of a class, an accuracy of that class is hardly a number.

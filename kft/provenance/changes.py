@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kft.config import Pipeline
-from kft.data import Splits, load_splits
+from kft.data import load_splits
 from kft.data.loading import check_source
-from kft.data.splits import Progress
 from kft.data.splitting.split_files import format_splits, read_split_lines
 from kft.errors import ChangedRunError, DataError
+from kft.examples import Progress, Splits
 from kft.provenance.places import load_run_pipeline, make_absolute
 from kft.runs import RunDirectory
 from kft.runs.layout import read_json

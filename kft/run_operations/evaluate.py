@@ -12,20 +12,21 @@ import numpy as np
 from kft.config import DataConfig, FoldersConfig, Pipeline, TableConfig, override_pipeline
 from kft.config.section import compose
 from kft.config.split_section import SplitConfig
-from kft.data import SPLIT_NAMES, Examples, Splits, load_splits, write_quarantine_csv
+from kft.data import load_splits, write_quarantine_csv
+from kft.data.batches.pipeline import make_dataset
+from kft.data.batches.pixels import translate_read_errors
 from kft.data.class_names import find_similar
-from kft.data.found import listed, sort_class_names
-from kft.data.gate.depth import KnownDepth
-from kft.data.input.pipeline import make_dataset
-from kft.data.input.pixels import translate_read_errors
+from kft.data.found import sort_class_names
 from kft.data.loading import find_source
 from kft.data.sources.table_reading import open_table
-from kft.data.splits import TargetKind
 from kft.display import Display
 from kft.errors import ConfigError, DataError, RunError
 from kft.evaluation import Evaluation, Predictor, evaluate
+from kft.examples import SPLIT_NAMES, Examples, Splits, TargetKind
 from kft.features import Forward
 from kft.heads.base import Head
+from kft.modalities.image.depth import KnownDepth
+from kft.printing import listed
 from kft.provenance import load_run_pipeline
 from kft.runs import RunDirectory, open_run
 from kft.runs.layout import read_json

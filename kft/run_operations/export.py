@@ -12,15 +12,15 @@ import numpy as np
 
 from kft.config import DataConfig, Pipeline
 from kft.config.section import NAME_PATTERN
-from kft.data import Examples, load_splits
+from kft.data import load_splits
+from kft.data.admission.check_files import check_files
 from kft.data.file_patterns import find_named_files
-from kft.data.gate.checking import check_files
-from kft.data.gate.depth import KnownDepth
-from kft.data.gate.inspection import Checked, to_be_read
 from kft.data.refusing import list_bad
-from kft.data.splits import Quarantined
 from kft.display import Display
 from kft.errors import ConfigError, DataError
+from kft.examples import Examples, Quarantined
+from kft.modalities.image.depth import KnownDepth
+from kft.modalities.image.inspection import Checked, to_be_read
 from kft.provenance import (
     check_run_data,
     describe_changes,

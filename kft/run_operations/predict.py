@@ -9,21 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 from kft.config import DataConfig
-from kft.data import Examples
-from kft.data.gate.checking import check_files
-from kft.data.gate.conversion import temporary_pictures
-from kft.data.gate.depth import KnownDepth
-from kft.data.gate.inspection import Checked, to_be_read
-from kft.data.input.pixels import (
-    Decoder,
-    read_pixels,
-    refuse_changed,
-    translate_read_errors,
-)
-from kft.data.splits import Quarantined
+from kft.data.admission.check_files import check_files
+from kft.data.batches.pixels import Decoder, read_pixels, refuse_changed, translate_read_errors
 from kft.errors import DataError, RunError
 from kft.evaluation import Predictor
+from kft.examples import Examples, Quarantined
 from kft.features import Forward
+from kft.modalities.image.conversion import temporary_pictures
+from kft.modalities.image.depth import KnownDepth
+from kft.modalities.image.inspection import Checked, to_be_read
 from kft.runs import is_run, open_run
 from kft.serving import (
     Answer,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kft.config import AUTO_LEARNING_RATES, StrategyConfig, TrainingConfig
-from kft.data.splits import SplitName
 from kft.errors import ConfigError
+from kft.examples import SplitName
 from kft.strategies.layerwise import decayed
 from kft.strategies.parts import Part
 from kft.strategies.phases import Phase

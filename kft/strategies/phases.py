@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kft.config import FeaturesConfig, LoraConfig, TrainingConfig
-from kft.data.splits import SplitName
 from kft.errors import ConfigError
+from kft.examples import SplitName
 
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(epochs?|steps?|examples?|percent|%)?\s*$")
 

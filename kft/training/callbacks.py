@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kft.data.input.waiting import Waiting
+from kft.data.batches.waiting import Waiting
 from kft.errors import TrainingError
 from kft.optimization.schedules import PhaseSchedule
 from kft.runs.atomic import write_text

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from kft.config import TrainingConfig
-from kft.data.input.waiting import Waiting
+from kft.data.batches.waiting import Waiting
 from kft.display import Display
 from kft.feeding.phase_input import PhaseInput
 from kft.model import HEAD, Assembled

@@ -9,11 +9,11 @@ import keras
 
 from kft.backbones.record import InputSpec
 from kft.config import Pipeline, parse_yaml, validate_pipeline
-from kft.data.input.decoding import make_decoder
-from kft.data.input.pixels import Decoder
+from kft.data.batches.pixels import Decoder
 from kft.errors import RunError
 from kft.heads import restore_head
 from kft.heads.base import Head
+from kft.modalities.image.decoding import make_decoder
 from kft.model import Assembled
 from kft.runs import RunDirectory
 from kft.runs.atomic import atomic_file, write_json

@@ -13,7 +13,7 @@ import keras
 import keras_tuner
 
 from kft.config import Pipeline, TuningConfig, override_pipeline
-from kft.data.input.service import ServiceError
+from kft.data.batches.service import ServiceError
 from kft.display import Display
 from kft.errors import BackboneError, ConfigError, DataError, KftError, TrainingError
 from kft.runs import find_finished

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kft.config import Pipeline
-from kft.data import Splits
 from kft.display import Display
+from kft.examples import Splits
 from kft.heads.base import Head
 from kft.provenance import describe_data_set
 from kft.runs import RunDirectory

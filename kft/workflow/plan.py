@@ -12,19 +12,20 @@ from kft.backbones import load_backbone
 from kft.backbones.hub import HubBlock
 from kft.backbones.record import Backbone
 from kft.config import Pipeline
-from kft.data import SPLIT_NAMES, Splits, load_splits
-from kft.data.input.decoding import make_decoder
-from kft.data.input.pipeline import num_steps_per_epoch
-from kft.data.input.pixels import Decoder
-from kft.data.input.service import DataService
+from kft.data import load_splits
+from kft.data.batches.pipeline import num_steps_per_epoch
+from kft.data.batches.pixels import Decoder
+from kft.data.batches.service import DataService
 from kft.data.loading import check_source
 from kft.data.refusing import list_bad
 from kft.display import Display
 from kft.errors import ConfigError
+from kft.examples import SPLIT_NAMES, Splits
 from kft.feeding.frozen_prefix import check_vectors
 from kft.heads import make_head
 from kft.heads.base import Head
 from kft.machine import set_threads
+from kft.modalities.image.decoding import make_decoder
 from kft.model import HEAD, Assembled, assemble
 from kft.objectives import make_supervised
 from kft.optimization import (

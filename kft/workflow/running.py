@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from kft.config import Pipeline, dump_pipeline
-from kft.data import SplitName, write_quarantine_csv, write_splits_csv
+from kft.data import write_quarantine_csv, write_splits_csv
 from kft.display import Display
+from kft.examples import SplitName
 from kft.provenance import check_run_data, load_run_pipeline, make_absolute
 from kft.runs import (
     RunDirectory,

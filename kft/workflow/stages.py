@@ -9,11 +9,12 @@ from pathlib import Path
 
 from kft.backbones import save_backbone
 from kft.config import dump_pipeline
-from kft.data import SplitName, write_quarantine_csv, write_splits_csv
-from kft.data.input.service import ServiceError
+from kft.data import write_quarantine_csv, write_splits_csv
+from kft.data.batches.service import ServiceError
 from kft.display import Display
 from kft.errors import KftError, LostWorkerError
 from kft.evaluation import Evaluation, Predictor, evaluate, headline
+from kft.examples import SplitName
 from kft.features import Forward
 from kft.feeding import InputMaker
 from kft.optimization.distribution import name_nondeterministic

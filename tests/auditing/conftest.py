@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kft.auditing.pictures import Pictures
-from kft.data.gate.inspection import Inspection
+from kft.modalities.image.inspection import Inspection
 
 MakeInspection = Callable[..., Inspection]
 MakePictures = Callable[..., Pictures]

@@ -12,10 +12,10 @@ from rich.console import Console
 from kft.auditing import audit_data, render_page
 from kft.cli.audit_output import _describe_overview
 from kft.config import load_pipeline
-from kft.data.gate.checking import inspect_files
-from kft.data.gate.depth import find_depth
-from kft.data.splits import Examples
+from kft.data.admission.check_files import inspect_files
 from kft.display import Display
+from kft.examples import Examples
+from kft.modalities.image.depth import find_depth
 
 WHITE = 2**12 - 1
 

@@ -10,7 +10,7 @@ from PIL import Image
 import kft.run_operations.predict
 from kft.cli.answer_output import describe_answer
 from kft.cli.main import main
-from kft.data.splits import Quarantined
+from kft.examples import Quarantined
 from kft.serving import Answer
 
 CLASSES = {"cat": 0.2, "dog": 0.7, "owl": 0.06, "yak": 0.04}

@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 
 from kft.config.schema import Augmentation as PresetName
-from kft.data.input.augmentation import AUGMENTATIONS, make_augmentation
-from kft.data.input.pipeline import example_seeds
+from kft.data.batches.pipeline import example_seeds
+from kft.modalities.image.augmentation import AUGMENTATIONS, make_augmentation
 
 NUM_EXAMPLES = 16
 HEIGHT, WIDTH = 17, 22

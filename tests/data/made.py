@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kft.data.found import Found
-from kft.data.splits import SPLIT_NAMES, Examples
+from kft.examples import SPLIT_NAMES, Examples
 
 
 def make_found(targets, *, ids=None, order=None, given=None, groups=None, times=None) -> Found:

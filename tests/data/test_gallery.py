@@ -6,11 +6,11 @@ import tensorflow as tf
 
 from kft.config import DataConfig
 from kft.data import load_splits
+from kft.data.batches.pipeline import make_dataset
 from kft.data.gallery import GalleryRow, draw_gallery, make_rows
-from kft.data.input.augmentation import make_augmentation
-from kft.data.input.decoding import ImageDecoder
-from kft.data.input.pipeline import make_dataset
 from kft.errors import DataError
+from kft.modalities.image.augmentation import make_augmentation
+from kft.modalities.image.decoding import ImageDecoder
 
 DECODER = ImageDecoder(24, 24)
 

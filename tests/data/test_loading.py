@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from kft.config.schema import DataConfig, FoldersConfig, TableConfig
-from kft.data import SOURCES, SPLIT_NAMES, Examples, load_splits
+from kft.data import SOURCES, load_splits
 from kft.data.found import Found
 from kft.data.loading import find_examples, find_source, refuse_unlearnable
 from kft.errors import DataError
+from kft.examples import SPLIT_NAMES, Examples
 
 
 def test_importing_the_room_and_looking_at_folders_loads_no_tensorflow():

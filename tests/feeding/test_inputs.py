@@ -11,10 +11,11 @@ import pytest
 import tensorflow as tf
 
 from kft.config import DataConfig, FeaturesConfig, TrainingConfig, load_pipeline
-from kft.data import Splits, load_splits
-from kft.data.input.decoding import make_decoder
+from kft.data import load_splits
 from kft.errors import ConfigError, DataError
+from kft.examples import Splits
 from kft.feeding.frozen_prefix import check_vectors
+from kft.modalities.image.decoding import make_decoder
 from kft.runs.caches import clear, find_clearable, list_kept
 from kft.workflow import train
 
@@ -135,7 +136,7 @@ def test_what_augmentation_draws_with_another_preset_seed_or_version_makes_other
 
 
 @pytest.mark.parametrize(
-    "version", ["kft.data.input.pixels.FORMAT", "kft.data.gate.conversion.VERSION"]
+    "version", ["kft.data.batches.pixels.FORMAT", "kft.modalities.image.conversion.VERSION"]
 )
 def test_what_was_stored_before_decoding_changed_is_not_taken(
     make_inputs, assemble_tiny, make_phase, display, monkeypatch, version

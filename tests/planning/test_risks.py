@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kft.config import LoraConfig
-from kft.data import Examples, Splits
+from kft.examples import Examples, Splits
 from kft.model import HEAD
 from kft.planning import find_risks
 from kft.strategies import Phase

@@ -8,9 +8,10 @@ import pytest
 from data.made import make_found
 
 from kft.config import HeadConfig, load_pipeline
-from kft.data import Splits, load_splits
+from kft.data import load_splits
 from kft.display import Display
 from kft.errors import ConfigError, DataError
+from kft.examples import Splits
 from kft.heads import make_head
 from kft.run_operations.evaluate import configure_other, translate_targets
 

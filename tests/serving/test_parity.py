@@ -12,9 +12,9 @@ from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
 from kft.config import HeadConfig
-from kft.data.input.decoding import ImageDecoder
 from kft.errors import DataError, ExportError, StorageError
 from kft.heads import make_head
+from kft.modalities.image.decoding import ImageDecoder
 from kft.serving import ExportedModel, export_model, is_export
 from kft.serving.export import Export
 from kft.serving.signatures import ServedModel

@@ -30,9 +30,9 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def make_input(model: Any, share: Any) -> Any:
-    from kft.data import Examples
-    from kft.data.input.example_cache import ExampleCache
-    from kft.data.input.pipeline import make_dataset
+    from kft.data.batches.example_cache import ExampleCache
+    from kft.data.batches.pipeline import make_dataset
+    from kft.examples import Examples
     from kft.feeding.phase_input import PhaseInput, Validation
 
     names = tuple(map(str, range(len(TARGETS))))

@@ -11,7 +11,7 @@ import pytest
 
 from kft.cli import output
 from kft.config import load_pipeline
-from kft.data.input.service import ServiceError
+from kft.data.batches.service import ServiceError
 from kft.display import Display
 from kft.errors import (
     BackboneError,

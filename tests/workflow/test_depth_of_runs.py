@@ -12,8 +12,8 @@ from PIL import Image
 from rich.console import Console
 
 from kft.config import load_pipeline
-from kft.data.input.sample_scale import scale_samples
 from kft.display import Display
+from kft.modalities.image.sample_scale import scale_samples
 from kft.run_operations import predict as verbs
 from kft.run_operations.evaluate import evaluate_run
 from kft.runs.layout import read_json

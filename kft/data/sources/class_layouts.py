@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from kft.data.found import IMAGE_ENDINGS, find_split, listed, readable
+from kft.data.found import IMAGE_ENDINGS, find_split
 from kft.data.reason_groups import list_by_reason
 from kft.data.refusing import list_bad
 from kft.data.sources.split_folders import list_subfolders
 from kft.data.sources.walking import Walker, find_ending, find_hidden
 from kft.errors import DataError
+from kft.printing import listed, readable
 
 LAYOUT = "Expected FOLDER/<class>/<picture>, or FOLDER/train/<class>/<picture>"
 Classes = Mapping[str, Sequence[str]]

@@ -11,7 +11,7 @@ import numpy as np
 
 from kft.config.schema import DataConfig, FoldersConfig
 from kft.data.class_names import find_class_name, find_similar, format_aliases
-from kft.data.found import Found, listed, readable, sort_class_names
+from kft.data.found import Found, sort_class_names
 from kft.data.sources.class_layouts import (
     LAYOUT,
     count_deeper,
@@ -23,8 +23,9 @@ from kft.data.sources.class_layouts import (
 )
 from kft.data.sources.split_folders import find_split_folders, ignore_beside, list_subfolders
 from kft.data.sources.walking import Walker
-from kft.data.splits import Examples, SplitName
 from kft.errors import DataError
+from kft.examples import Examples, SplitName
+from kft.printing import listed, readable
 
 
 @dataclass(frozen=True)

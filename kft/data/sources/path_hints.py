@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from kft.config.loading import parse_yaml
 from kft.config.schema import TableConfig
-from kft.data.found import IMAGE_ENDINGS, readable
+from kft.data.found import IMAGE_ENDINGS
 from kft.data.sources.table_paths import KEPT_MISSING, TablePaths
 from kft.errors import ConfigError, DataError
-from kft.printing import printable
+from kft.printing import printable, readable
 
 # The search is for a hint: it is to end at once on any disk.
 _SAMPLES = 20

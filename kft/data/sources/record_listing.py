@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kft.data.found import find_split, listed, readable
+from kft.data.found import find_split
 from kft.data.sources.walking import OWN, describe_ending, find_hidden
-from kft.data.splits import Quarantined, SplitName
 from kft.errors import DataError
+from kft.examples import Quarantined, SplitName
+from kft.printing import listed, readable
 from kft.runs.own_folders import is_own_folder
 
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kft.config.schema import FoldersConfig
-from kft.data.found import SPLIT_WORDS, find_split, listed
+from kft.data.found import SPLIT_WORDS, find_split
 from kft.data.sources.walking import OWN, Walker, count_files, describe_ending, find_hidden
-from kft.data.splits import SPLIT_NAMES, SplitName
 from kft.errors import DataError
+from kft.examples import SPLIT_NAMES, SplitName
+from kft.printing import listed
 from kft.registry import suggest
 from kft.runs.own_folders import is_own_folder
 

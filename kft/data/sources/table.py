@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kft.config.schema import DataConfig
-from kft.data.found import Found, listed, readable
+from kft.data.found import Found
 from kft.data.refusing import refuse_bad
 from kft.data.sources.path_hints import describe_remedy
 from kft.data.sources.table_columns import Columns, choose_columns
@@ -17,9 +17,9 @@ from kft.data.sources.table_fields import BadCellError, TimeField
 from kft.data.sources.table_paths import TablePaths
 from kft.data.sources.table_reading import Row, Table, open_table
 from kft.data.sources.table_targets import read_targets
-from kft.data.splits import SPLIT_NAMES, Examples, Quarantined, SplitName
 from kft.errors import DataError
-from kft.printing import printable
+from kft.examples import SPLIT_NAMES, Examples, Quarantined, SplitName
+from kft.printing import listed, printable, readable
 
 
 def find_table(config: DataConfig) -> Found:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kft.config.schema import DataConfig
-from kft.data.found import listed
 from kft.data.sources.table_fields import Field, NameField, NumberField, SplitField, TimeField
 from kft.data.sources.table_reading import Table
 from kft.data.sources.vector_targets import find_value_problem
 from kft.errors import DataError
+from kft.printing import listed
 from kft.registry import suggest
 
 _PATH_COLUMNS = ("path", "file", "filename")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from kft.data.found import MISSING_WORDS, SPLIT_WORDS, find_split
-from kft.data.splits import SPLIT_NAMES
+from kft.examples import SPLIT_NAMES
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Words for 1 and 0, in any case of letters -> the pair that they are of, and the number.

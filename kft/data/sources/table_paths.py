@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kft.config.schema import TableConfig
-from kft.data.found import readable
 from kft.data.paths import PathFinder
 from kft.errors import DataError
+from kft.printing import readable
 
 # Of so many missing pictures the paths are kept, to look for what would find them.
 KEPT_MISSING = 1_000

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TextIO
 
-from kft.data.found import listed
 from kft.errors import DataError, first_line
+from kft.printing import listed
 
 # UTF-32 first: its mark begins with that of UTF-16.
 _MARKS = (

@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from kft.data.found import listed, sort_class_names
+from kft.data.found import sort_class_names
 from kft.data.refusing import list_bad
 from kft.data.sources.table_columns import Columns
 from kft.data.sources.table_fields import NameField, NumberField, parse_number
 from kft.data.sources.table_reading import Table
 from kft.data.sources.vector_targets import Targets, Vectors, understand_vectors
-from kft.data.splits import Quarantined
 from kft.errors import DataError
+from kft.examples import Quarantined
+from kft.printing import listed
 
 _NAMED = 5
 

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from kft.config.schema import DataConfig
-from kft.data.found import Found, find_split, listed
+from kft.data.found import Found, find_split
 from kft.data.sources.tfds_files import DamagedError, read_elements
 from kft.data.sources.unpacking import Label, Record, to_found, unpack
-from kft.data.splits import Quarantined, SplitName
 from kft.errors import DataError, first_line
+from kft.examples import Quarantined, SplitName
+from kft.printing import listed
 from kft.registry import suggest
 
 _INFO = "dataset_info.json"

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from kft.config.schema import DataConfig
-from kft.data.found import MISSING_WORDS, Found, listed, readable
+from kft.data.found import MISSING_WORDS, Found
 from kft.data.refusing import refuse_bad
 from kft.data.sources.record_files import read_records
 from kft.data.sources.record_listing import RecordFiles, list_record_files
 from kft.data.sources.unpacking import Label, Record, to_found, unpack
-from kft.data.splits import Quarantined
 from kft.errors import DataError
+from kft.examples import Quarantined
+from kft.printing import listed, readable
 from kft.registry import suggest
 
 _IMAGE_FEATURE = "image/encoded"

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kft.config.section import compose
-from kft.data.found import Found, listed, sort_class_names
+from kft.data.found import Found, sort_class_names
 from kft.data.refusing import refuse_bad
 from kft.data.sources.vector_targets import (
     Targets,
@@ -21,8 +21,9 @@ from kft.data.sources.vector_targets import (
     find_value_problem,
     understand_vectors,
 )
-from kft.data.splits import Examples, Quarantined, SplitName
 from kft.errors import DataError
+from kft.examples import Examples, Quarantined, SplitName
+from kft.printing import listed
 from kft.runs.atomic import atomic_directory
 from kft.runs.caches import cache_folder
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kft.data.found import listed
-from kft.data.splits import TargetKind
 from kft.errors import DataError
+from kft.examples import TargetKind
+from kft.printing import listed
 
 # Where so many examples have exactly one label but not all, one of the two is a mistake.
 _NEARLY_ALL = 0.95

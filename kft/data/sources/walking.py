@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 
-from kft.data.found import IMAGE_ENDINGS, readable
+from kft.data.found import IMAGE_ENDINGS
 from kft.data.paths import PathFinder
-from kft.data.splits import Quarantined
 from kft.errors import DataError
+from kft.examples import Quarantined
+from kft.printing import readable
 from kft.runs.own_folders import holds_output_folder, is_own_folder
 
 OWN = "in kft's own folders (runs, exports, caches)"

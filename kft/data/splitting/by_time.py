@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from kft.data.found import Found, listed
-from kft.data.splits import SplitName
+from kft.data.found import Found
 from kft.errors import DataError
+from kft.examples import SplitName
+from kft.printing import listed
 
 # From 1973 to 9999, in seconds since 1970. Smaller numbers are years, days or steps, and larger
 # ones milliseconds: all of them are shown as they are.

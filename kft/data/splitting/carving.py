@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kft.data.found import Found, listed
-from kft.data.splits import SplitName
+from kft.data.found import Found
 from kft.data.splitting.covering import cover
 from kft.data.splitting.dealing import Units, deal, find_missing, make_units
 from kft.errors import DataError
+from kft.examples import SplitName
+from kft.printing import listed
 
 
 @dataclass(frozen=True)

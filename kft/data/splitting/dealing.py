@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from kft.data.splits import Examples, TargetKind
+from kft.examples import Examples, TargetKind
 
 
 @dataclass(frozen=True)

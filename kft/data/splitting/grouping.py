@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from kft.config.split_section import SplitConfig
-from kft.data.found import Found, listed
+from kft.data.found import Found
 from kft.errors import DataError
+from kft.printing import listed
 
 
 def find_groups(found: Found, config: SplitConfig) -> tuple[str, ...] | None:

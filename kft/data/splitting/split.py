@@ -8,14 +8,15 @@ from itertools import product
 import numpy as np
 
 from kft.config.schema import DataConfig
-from kft.data.found import Found, listed
-from kft.data.splits import SPLIT_NAMES, Examples, SplitName
+from kft.data.found import Found
 from kft.data.splitting.by_time import find_starts, format_time, latest_times
 from kft.data.splitting.carving import Cut, carve
 from kft.data.splitting.grouping import find_groups, join_units, name_grouping
 from kft.data.splitting.split_files import read_splits
 from kft.data.splitting.unjudged import find_present
 from kft.errors import DataError
+from kft.examples import SPLIT_NAMES, Examples, SplitName
+from kft.printing import listed
 
 Alike = Sequence[Sequence[int]]
 

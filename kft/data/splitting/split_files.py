@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from kft.config.section import compose
-from kft.data.found import Found, listed
-from kft.data.splits import SPLIT_NAMES, SplitName, Splits, TargetKind, format_target
+from kft.data.found import Found
 from kft.errors import DataError, first_line
+from kft.examples import SPLIT_NAMES, SplitName, Splits, TargetKind, format_target
+from kft.printing import listed
 from kft.registry import suggest
 from kft.runs.atomic import write_bytes
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from kft.data.found import listed
-from kft.data.splits import SPLIT_NAMES, Examples, SplitName, TargetKind
+from kft.examples import SPLIT_NAMES, Examples, SplitName, TargetKind
+from kft.printing import listed
 
 
 def find_present(targets: np.ndarray) -> set[int]:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from made import make_found, names_of, split_of
 
 from kft.config.schema import DataConfig, SplitConfig
-from kft.data.splits import SPLIT_NAMES
 from kft.data.splitting.split import describe_origin, split_examples
 from kft.errors import DataError
+from kft.examples import SPLIT_NAMES
 
 BY_COLUMN = DataConfig(split=SplitConfig(group_column="speaker"))
 SPEAKER = r"_([a-z]+)_"

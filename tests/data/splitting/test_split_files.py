@@ -8,10 +8,10 @@ import pytest
 from made import make_found, names_of
 
 from kft.config.schema import DataConfig, SplitConfig
-from kft.data.splits import Examples, Quarantined, Splits
 from kft.data.splitting.split import split_examples
 from kft.data.splitting.split_files import write_splits_csv
 from kft.errors import DataError
+from kft.examples import Examples, Quarantined, Splits
 
 
 def make_splits(kind, class_names, targets) -> Splits:

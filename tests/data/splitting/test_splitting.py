@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from made import make_found, split_of
 
 from kft.config.schema import DataConfig, SplitConfig
-from kft.data.splits import SPLIT_NAMES
 from kft.data.splitting.split import describe_origin, split_examples
 from kft.errors import DataError
+from kft.examples import SPLIT_NAMES
 
 CONFIG = DataConfig()
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from made import make_found, names_of, split_of
 
 from kft.config.schema import DataConfig, SplitConfig
-from kft.data.splits import SPLIT_NAMES
 from kft.data.splitting.by_time import format_time
 from kft.data.splitting.split import describe_origin, split_examples
 from kft.errors import DataError
+from kft.examples import SPLIT_NAMES
 
 BY_TIME = SplitConfig(time_column="taken")
 CONFIG = DataConfig(split=BY_TIME)

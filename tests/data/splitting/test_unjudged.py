@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kft.data.splits import Examples
 from kft.data.splitting.unjudged import describe_unjudged
+from kft.examples import Examples
 
 
 def describe(train, validation, holdout, kind="class"):

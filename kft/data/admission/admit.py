@@ -1,0 +1,208 @@
+"""What a source found -> what of it can be used, every file accounted for."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kft.config.schema import DataConfig
+from kft.data.admission.check_files import check_files
+from kft.data.found import Found
+from kft.data.refusing import list_bad, refuse_bad
+from kft.errors import DataError
+from kft.examples import Depth, Progress, Quarantined, format_target
+from kft.modalities.image.depth import KnownDepth, find_depth
+from kft.modalities.image.inspection import Checked, to_be_read
+from kft.modalities.image.near_duplicates import find_bad_copies, find_look_alikes, find_same
+from kft.printing import listed
+from kft.runs.atomic import write_text
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """What passed the gate.
+
+    Attributes:
+        found: What the source found without what cannot be used; the paths are those of files
+            to be read. All that was left out is among `found.quarantined`.
+        checked: What is known of each example, in the order of `found.examples`.
+        alike: Sets of positions in `found.examples` that look the same or are the same.
+        depth: How samples of more than 8 bits are shown; None where there are none, and nobody
+            set it.
+    """
+
+    found: Found
+    checked: tuple[Checked, ...]
+    alike: tuple[tuple[int, ...], ...]
+    depth: Depth | None = None
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """SHA-256 of each example's file."""
+        return tuple(each.digest for each in self.checked)
+
+    def count_repaired(self) -> Mapping[str, int]:
+        """Reason -> how many files are used as converted for it."""
+        return Counter(reason for each in self.checked for reason in each.repaired)
+
+    def count_noticed(self) -> Mapping[str, int]:
+        """Word on a file -> how many it is true of."""
+        return Counter(word for each in self.checked for word in each.noticed)
+
+
+def admit(
+    found: Found,
+    config: DataConfig,
+    progress: Progress | None = None,
+    *,
+    decode: bool = True,
+    known_depth: KnownDepth | None = None,
+) -> Admitted:
+    """Look at every file, and leave out what cannot be used.
+
+    That is what the gate refuses, and copies that contradict each other or leak from one given
+    split into another.
+
+    Args:
+        found: What a source found.
+        config: The `data` section.
+        progress: Called with (files done, files in all).
+        decode: See `check_files`.
+        known_depth: See `check_files`.
+
+    Raises:
+        DataError: There is something to leave out, and `data.on_bad` is `stop`; or nothing would
+            be left of a class.
+    """
+    outcomes = check_files(
+        found.examples,
+        config,
+        progress,
+        decode=decode,
+        with_likeness=is_carved(found, config),
+        known_depth=known_depth,
+    )
+    return sort_out(found, outcomes, config, known_depth)
+
+
+def is_carved(found: Found, config: DataConfig) -> bool:
+    """Whether kft makes a split in which pictures that look the same are to stay on one side."""
+    if config.split.file is not None or config.split.near_duplicates == "ignore":
+        return False
+    given = set(found.given_splits or ())
+    shares = {"validation": config.validation, "holdout": config.holdout}
+    wanted = {name for name, share in shares.items() if share > 0.0 and name not in given}
+    return bool(wanted) or config.split.folds is not None
+
+
+def sort_out(
+    found: Found,
+    outcomes: Sequence[Checked | Quarantined],
+    config: DataConfig,
+    known_depth: KnownDepth | None = None,
+) -> Admitted:
+    """Leave out what the gate refused, and copies that contradict each other or leak.
+
+    Args:
+        found: What a source found.
+        outcomes: What the gate says of each example.
+        config: The `data` section, for `on_bad` and `depth`.
+        known_depth: See `check_files`.
+
+    Raises:
+        DataError: As of `admit`.
+    """
+    quarantined = {
+        position: outcome
+        for position, outcome in enumerate(outcomes)
+        if isinstance(outcome, Quarantined)
+    }
+    quarantined |= _find_copies(found, outcomes)
+    refused = [quarantined[position] for position in sorted(quarantined)]
+    refuse_bad(refused, len(outcomes), on_bad=config.on_bad, source=found.source, what="pictures")
+    kept = [position for position in range(len(outcomes)) if position not in quarantined]
+    _refuse_lost_classes(found, kept, quarantined)
+    checked = tuple(each for i in kept if isinstance(each := outcomes[i], Checked))
+    return Admitted(
+        _keep(found, kept, checked, refused),
+        checked,
+        tuple(_find_alike(checked)),
+        find_depth(checked, config.depth, known_depth),
+    )
+
+
+def _find_copies(found: Found, outcomes: Sequence[Checked | Quarantined]) -> dict[int, Quarantined]:
+    usable = [(i, each) for i, each in enumerate(outcomes) if isinstance(each, Checked)]
+    reasons = find_bad_copies(
+        [each.name for _, each in usable],
+        [each.digest for _, each in usable],
+        [
+            format_target(found.examples.targets[i], found.target_kind, found.class_names)
+            for i, _ in usable
+        ],
+        found.given_splits and [found.given_splits[i] for i, _ in usable],
+    )
+    positions = [i for i, _ in usable]
+    return {
+        positions[place]: Quarantined(
+            found.examples.ids[positions[place]], found.examples.paths[positions[place]], reason
+        )
+        for place, reason in reasons.items()
+    }
+
+
+def _refuse_lost_classes(
+    found: Found, kept: Sequence[int], quarantined: Mapping[int, Quarantined]
+) -> None:
+    """Refuse a class that had examples, in the training split if one is given, and has none."""
+    if found.target_kind != "class":
+        return
+    splits = found.given_splits or ("train",) * len(found.examples)
+    classes = found.examples.targets.tolist()
+    has = {classes[i] for i in kept if splits[i] == "train"}
+    lost = {which for which, split in zip(classes, splits, strict=True) if split == "train"} - has
+    if not lost:
+        return
+    names = [found.class_names[index] for index in sorted(lost)]
+    of_these = [
+        bad for i, bad in quarantined.items() if classes[i] in lost and splits[i] == "train"
+    ]
+    where = " in the train split" if found.given_splits else ""
+    raise DataError(
+        f"{found.source}: no picture of class {listed(names)}{where} can be used. Replace them, "
+        "or remove the class.\n" + list_bad(of_these)
+    )
+
+
+def _keep(
+    found: Found, kept: Sequence[int], checked: Sequence[Checked], refused: Iterable[Quarantined]
+) -> Found:
+    taken = found.take(kept)
+    return replace(
+        taken,
+        examples=to_be_read(checked, taken.examples.targets),
+        quarantined=(*found.quarantined, *refused),
+    )
+
+
+def _find_alike(checked: Sequence[Checked]) -> Iterable[tuple[int, ...]]:
+    yield from find_look_alikes([each.likeness for each in checked])
+    # What has a hash is in the sets above already.
+    for places in find_same([each.digest for each in checked]):
+        if checked[places[0]].likeness is None:
+            yield places
+
+
+def write_quarantine_csv(quarantined: Sequence[Quarantined], path: Path | str) -> None:
+    """Write the columns file, reason, one line for each; no file where there is nothing to say."""
+    if not quarantined:
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["file", "reason"])
+    writer.writerows((bad.name, bad.reason) for bad in quarantined)
+    write_text(path, text.getvalue())

@@ -1,0 +1,1 @@
+"""Examples -> batches of a tf.data pipeline: order, kept examples, augmentation, mixing."""

@@ -1,0 +1,215 @@
+"""Examples -> tf.data: order and pixels are pure functions of (seed, epoch, example)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kft.data.batches.example_cache import Cache
+from kft.data.batches.mixing import Mixing
+from kft.data.batches.order import Sampling, make_order
+from kft.data.batches.pixels import Decoder, read_pixels, refuse_changed
+from kft.data.batches.service import DataService
+from kft.data.batches.shares import WHOLE, Share
+from kft.examples import Examples
+from kft.modalities.image.augmentation import Augmentation
+
+
+def num_steps_per_epoch(num_examples: int, batch_size: int) -> int:
+    """Batches of one epoch; the last may be smaller."""
+    return -(-num_examples // batch_size)
+
+
+def make_dataset(
+    examples: Examples,
+    decoder: Decoder,
+    *,
+    batch_size: int,
+    cache: Cache | None = None,
+    shuffle_seed: int | None = None,
+    sampling: Sampling = "natural",
+    epochs: int = 1,
+    start_step: int = 0,
+    augmentation: Augmentation | None = None,
+    mixing: Mixing | None = None,
+    seed: int = 0,
+    share: Share = WHOLE,
+    service: DataService | None = None,
+) -> tf.data.Dataset:
+    """Batches (float32 inputs (batch, …), targets) of all epochs.
+
+    Inputs are pixels (batch, height, width, 3) in [0, 255], or what `cache`
+    holds. The order of an epoch depends on (shuffle_seed, epoch) alone; it ends
+    with a smaller batch where the size does not divide it. Started at a later
+    step the data set yields what it would have yielded from there, and neither
+    reads nor decodes what lies before.
+
+    Args:
+        examples: What to read, at least one.
+        decoder: Encoded bytes -> uint8 pixels.
+        batch_size: Examples of a batch.
+        cache: Their decoded pixels (`make_pixel_cache`) or stored activations,
+            whose views come in turn; None to read files.
+        shuffle_seed: Seed of the order; None keeps the order of `examples`.
+        sampling: `balanced` draws each class equally often.
+        epochs: How often each example comes, on average with `balanced`.
+        start_step: Batches to skip, counted over all epochs.
+        augmentation: Random changes of pixels, one seed per example and time.
+        mixing: Blends the examples of a batch; targets become dense.
+        seed: Seed of augmentation and mixing.
+        share: Where several replicas compute a batch together, those of this process: then
+            each of them gets its own element of the data set for each batch, all of one size
+            and with weights: (inputs, targets, weights float32 (batch,)).
+        service: Reads, decodes and augments in place of this process, not with a cache: the same
+            batches arrive in any order, those of several epochs mixed where one ends.
+
+    Raises:
+        ConfigError: `balanced`, but targets are no classes.
+    """
+    assert len(examples) > 0
+    steps = num_steps_per_epoch(len(examples), batch_size)
+    order = make_order(examples.targets, sampling=sampling, shuffle_seed=shuffle_seed)
+    read = _make_reader(examples, decoder, cache, is_served=service is not None)
+    targets = tf.constant(examples.targets)
+
+    def load(step: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+        epoch, first = step // steps, (step % steps) * batch_size
+        size = tf.minimum(tf.constant(batch_size, tf.int64), len(examples) - first)
+        # What is mixed needs the whole batch, whose examples are each other's partners.
+        is_cut_late = share.is_whole or mixing is not None
+        places = tf.range(size) if is_cut_late else share.find_places(size, batch_size)
+        times, indices = order(epoch, first + places)
+        inputs = read(times, indices)
+        if augmentation is not None:
+            inputs = augmentation(inputs, example_seeds(seed, times, indices))
+        batch = tf.cast(inputs, tf.float32), tf.gather(targets, indices)
+        if mixing is not None:
+            batch = mixing(*batch, seed=seed, step=step)
+        if share.is_whole:
+            return indices, batch
+        if is_cut_late:
+            own = share.find_places(size, batch_size)
+            batch = tuple(tf.gather(part, own) for part in batch)
+        weighed = (*batch, share.find_weights(size, batch_size))
+        return indices, tuple(share.split(part, batch_size) for part in weighed)
+
+    loaded = _map(range(start_step, epochs * steps), load, examples, service)
+    return loaded if share.is_whole else loaded.unbatch()
+
+
+def make_view_dataset(
+    examples: Examples,
+    decoder: Decoder,
+    *,
+    view: int,
+    batch_size: int,
+    chosen: np.ndarray | None = None,
+    cache: Cache | None = None,
+    augmentation: Augmentation | None = None,
+    seed: int = 0,
+) -> tf.data.Dataset:
+    """Batches of float32 pixels (batch, height, width, 3) of every example once, in order.
+
+    They are those that `make_dataset` shows of each example in epoch `view`, so
+    that activations of stored views are those that training would have computed.
+
+    Args:
+        examples: What to read, at least one.
+        decoder: Encoded bytes -> uint8 pixels.
+        view: Number of the view, from 0.
+        batch_size: Examples of a batch.
+        chosen: Places of those that are wanted; None for all.
+        cache: Decoded pixels of all examples; None to read files.
+        augmentation: As of `make_dataset`.
+        seed: As of `make_dataset`.
+    """
+    assert len(examples) > 0
+    read = _make_reader(examples, decoder, cache)
+    wanted = tf.constant(np.arange(len(examples)) if chosen is None else chosen, tf.int64)
+
+    def load(first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        indices = wanted[first : first + batch_size]
+        times = tf.fill(tf.shape(indices), tf.constant(view, tf.int64))
+        pixels = read(times, indices)
+        if augmentation is not None:
+            pixels = augmentation(pixels, example_seeds(seed, times, indices))
+        return indices, tf.cast(pixels, tf.float32)
+
+    return _map(range(0, len(wanted), batch_size), load, examples)
+
+
+def _make_reader(
+    examples: Examples,
+    decoder: Decoder,
+    cache: Cache | None,
+    *,
+    is_served: bool = False,
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """(times, indices), both (batch) -> pixels or activations (batch, …)."""
+    assert cache is None or not is_served, "what is cached here is not read elsewhere"
+    if cache is not None:
+        return lambda times, indices: cache.gather(indices, times)
+    paths = tf.constant(examples.paths)
+
+    def check(indices: np.ndarray, read_by_then: np.ndarray) -> np.ndarray:
+        refuse_changed(examples, indices.tolist())
+        return np.array([len(indices)], np.int32)
+
+    def read(times: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+        pixels = read_pixels(tf.gather(paths, indices), decoder)
+        # Data workers have no Python of kft's: their files are checked when a batch has arrived.
+        if examples.stamps is None or is_served:
+            return pixels
+        # After they were read: what was read is then what was checked. Not stateful, or tf.data
+        # would run batches one after the other; so its result must be of use, or it would not run.
+        inputs = [indices, pixels[:, 0, 0, 0]]
+        count = tf.numpy_function(check, inputs, tf.int32, stateful=False)
+        checked = tf.reshape(pixels, tf.concat([count, decoder.output_shape], axis=0))
+        return tf.ensure_shape(checked, (None, *decoder.output_shape))
+
+    return read
+
+
+def _map(
+    steps: range,
+    load: Callable[[tf.Tensor], tuple[tf.Tensor, Any]],
+    examples: Examples,
+    service: DataService | None = None,
+) -> tf.data.Dataset:
+    """What `load` gives beside the indices of the examples, for each step."""
+
+    def map_steps(function: Callable[[tf.Tensor], Any]) -> tf.data.Dataset:
+        return tf.data.Dataset.range(steps.start, steps.stop, steps.step).map(
+            # What it calls is TensorFlow throughout: rewriting Python would take a second in vain.
+            tf.autograph.experimental.do_not_convert(function),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+
+    if service is None:
+        loaded = map_steps(lambda step: load(step)[1])
+    else:
+        loaded = service.distribute(map_steps(load), check=partial(refuse_changed, examples))
+    return loaded.prefetch(tf.data.AUTOTUNE)
+
+
+def example_seeds(seed: int, times: tf.Tensor | int, indices: tf.Tensor) -> tf.Tensor:
+    """A stateless seed for each example of a batch: int32 (batch, 2).
+
+    Args:
+        seed: Of the run.
+        times: Which time each comes, from 0: the epoch, where it comes once in each.
+            One number, or one for each (batch).
+        indices: Of the examples (batch).
+    """
+    fold_in = tf.random.experimental.stateless_fold_in
+    times = tf.broadcast_to(tf.cast(times, tf.int32), tf.shape(indices))
+    return tf.map_fn(
+        lambda pair: fold_in(fold_in(tf.constant([seed, 0], tf.int32), pair[0]), pair[1]),
+        (times, tf.cast(indices, tf.int32)),
+        fn_output_signature=tf.TensorSpec((2,), tf.int32),
+    )

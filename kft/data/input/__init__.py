@@ -1,1 +1,0 @@
-"""Files -> batches of a tf.data pipeline: decoding, kept pixels, order, augmentation, mixing."""

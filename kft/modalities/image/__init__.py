@@ -1,0 +1,1 @@
+"""Pictures: inspection and repair of files, the decoder in the graph, augmentation."""

@@ -1,0 +1,125 @@
+"""Random changes of training pictures, as a pure function of (seed, epoch, example)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from kft.registry import Registry
+
+# (pixels (batch, height, width, 3), seeds int32 (batch, 2)) -> float32 pixels in [0, 255].
+Augmentation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+# (float32 picture (height, width, 3), seed int32 (2,)) -> the picture changed, of the same shape.
+Change = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+AUGMENTATIONS = Registry(
+    "augmentation",
+    {
+        "none": "kft.modalities.image.augmentation:make_no_augmentation",
+        "light": "kft.modalities.image.jitter:make_light",
+        "medium": "kft.modalities.image.jitter:make_medium",
+        "strong": "kft.modalities.image.jitter:make_strong",
+        "trivial_augment": "kft.modalities.image.policies:make_trivial_augment",
+        "rand_augment": "kft.modalities.image.policies:make_rand_augment",
+        "aug_mix": "kft.modalities.image.policies:make_aug_mix",
+    },
+)
+
+
+def make_augmentation(preset: str) -> Augmentation | None:
+    """The augmentation of a preset, or None where it changes nothing.
+
+    Build it outside `Dataset.map`: Keras layers create variables.
+
+    Raises:
+        ConfigError: The preset is unknown.
+    """
+    augmentation: Augmentation | None = AUGMENTATIONS.load(preset)()
+    return augmentation
+
+
+def make_no_augmentation() -> None:
+    """Pictures as they are."""
+
+
+@dataclass(frozen=True)
+class PictureAugmentation:
+    """One change, on each picture of a batch alone.
+
+    So every change is pure without knowing of batches, and of a choice between
+    several only the chosen one is computed.
+
+    Attributes:
+        change: What happens to a picture.
+    """
+
+    change: Change
+
+    def __call__(self, pixels: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        """Change each picture by its own seed.
+
+        Args:
+            pixels: uint8 or float32 (batch, height, width, 3).
+            seeds: int32 (batch, 2).
+
+        Returns:
+            float32 of the same shape, in [0, 255].
+        """
+        return tf.map_fn(
+            lambda pair: self._change_one(*pair),
+            (pixels, seeds),
+            fn_output_signature=tf.TensorSpec(pixels.shape[1:], tf.float32),
+            parallel_iterations=32,
+        )
+
+    def _change_one(self, picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        changed = self.change(tf.cast(picture, tf.float32), seed)
+        return tf.ensure_shape(tf.clip_by_value(changed, 0.0, 255.0), picture.shape)
+
+
+class SeededLayer:
+    """A Keras image preprocessing layer as a change that draws from the given seed.
+
+    The layer's own generator holds a variable that every call moves on, so that
+    a picture would depend on what was drawn before it. Here each draw takes the
+    next seed derived from the picture's own.
+
+    Args:
+        layer: Takes pixels in [0, 255]. Give it `dtype="float32"`, or a mixed
+            policy computes it in 16 bits. Not AugMix: it chooses by Python's
+            `random`, once, when it is traced.
+    """
+
+    def __init__(self, layer: keras.Layer) -> None:
+        self._layer = layer
+        self._draws = _Draws()
+        for part in layer._flatten_layers():
+            if hasattr(part, "generator"):
+                part.generator = self._draws
+
+    def __call__(self, picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """The picture changed: float32 (height, width, 3)."""
+        self._draws.start(seed)
+        return tf.ensure_shape(self._layer(picture, training=True), picture.shape)
+
+
+class _Draws(keras.random.SeedGenerator):
+    """The seeds of one picture's draws: fold_in(its seed, number of the draw)."""
+
+    def __init__(self) -> None:
+        super().__init__(seed=0)
+        self._seed: tf.Tensor | None = None
+        self._num_draws = 0
+
+    def start(self, seed: tf.Tensor) -> None:
+        """Begin with the first draw of the picture whose seed this is, int32 (2,)."""
+        self._seed, self._num_draws = seed, 0
+
+    def next(self, ordered: bool = True) -> tf.Tensor:
+        """The seed of the next draw, int32 (2,)."""
+        assert self._seed is not None, "an augmentation layer drew outside a picture"
+        self._num_draws += 1
+        return tf.random.experimental.stateless_fold_in(self._seed, self._num_draws)

@@ -1,0 +1,113 @@
+"""One depth for all pictures of a data set, so that a sample is as bright in each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from kft.examples import Depth
+from kft.modalities.image.inspection import Checked
+from kft.modalities.image.samples import MOST_BITS, Samples, count_bits
+from kft.printing import readable
+
+
+@dataclass(frozen=True)
+class KnownDepth:
+    """What a trained model knows of depth.
+
+    Attributes:
+        bits: As it was trained; None where it saw no picture of more than 8 bits.
+    """
+
+    bits: int | None
+
+
+def find_excess(samples: Samples, set_depth: int | None, known_depth: KnownDepth | None) -> str:
+    """Why a picture of more than 8 bits cannot be shown at a depth; '' where it can.
+
+    Args:
+        samples: Of the picture.
+        set_depth: `data.depth`, where it is a number.
+        known_depth: Of the model that is to see it.
+    """
+    used = count_bits(samples.largest)
+    depth = known_depth.bits if known_depth and known_depth.bits else set_depth
+    if samples.white is not None:
+        return ""
+    if depth is not None and used > depth:
+        whose = "the model was trained with" if known_depth else "data.depth says"
+        return (
+            f"its largest sample, {samples.largest:,}, needs {used} bits, and {whose} {depth} "
+            f"(white is {2**depth - 1:,})"
+        )
+    if known_depth is not None and depth is None and max(used, samples.bits) < MOST_BITS:
+        return (
+            f"of its 16 bits {used} are used, and nothing says what is white: the model was "
+            "trained on pictures of 8 bits. Save it with 8 bits"
+        )
+    return ""
+
+
+def find_depth(
+    checked: Sequence[Checked],
+    set_depth: Literal["auto"] | int,
+    known_depth: KnownDepth | None = None,
+) -> Depth | None:
+    """The depth of a data set; None where no picture has more than 8 bits, and nobody set it.
+
+    What the header of a file says of white holds for that file. For all others it is the fewest
+    bits that hold the largest sample of any of them, and that any header speaks of.
+
+    Args:
+        checked: The files that are used.
+        set_depth: `data.depth`.
+        known_depth: Of the model that is to see them.
+    """
+    deep = [(each.name, each.samples) for each in checked if each.samples is not None]
+    if known_depth is not None:
+        if known_depth.bits is None and not deep:
+            return None
+        bits, origin = known_depth.bits or MOST_BITS, "as the model was trained"
+        if known_depth.bits is None:
+            origin = "all that the files have, for the model was trained on pictures of 8 bits"
+    elif set_depth != "auto":
+        bits, origin = set_depth, "as data.depth says"
+    elif deep:
+        name, samples = max(deep, key=lambda item: item[1].bits)
+        bits, origin = samples.bits, _name_origin(name, samples, deep)
+    else:
+        return None
+    parts = [f"{bits} bits, so that {2**bits - 1:,} is white: {origin}"]
+    stated = {samples.white for _, samples in deep if samples.white is not None}
+    if stated - {2**bits - 1}:
+        parts.append(_name_whites(deep, stated))
+    if deep and len(deep) < len(checked):
+        parts.append(f"{len(checked) - len(deep):,} pictures of 8 bits keep 255 as their white")
+    return Depth(bits, "; ".join(parts))
+
+
+def _name_origin(name: str, samples: Samples, deep: Sequence[tuple[str, Samples]]) -> str:
+    count = f"{len(deep):,} picture{'' if len(deep) == 1 else 's'} of more than 8 bits"
+    if samples.white is not None or count_bits(samples.largest) < samples.bits:
+        return f"what headers say of {count}, the most in {_shown(name)}"
+    open_ones = [item for item in deep if item[1].white is None]
+    name, samples = max(open_ones, key=lambda item: item[1].largest)
+    return (
+        f"the fewest that hold the largest sample of {count}, {samples.largest:,} in {_shown(name)}"
+    )
+
+
+def _shown(name: str) -> str:
+    """The name of a file; what would move the cursor is written out."""
+    name = readable(name)
+    return name if name.isprintable() else ascii(name)[1:-1]
+
+
+def _name_whites(deep: Sequence[tuple[str, Samples]], stated: set[int]) -> str:
+    number = sum(samples.white is not None for _, samples in deep)
+    whites = f"{min(stated):,}" if len(stated) == 1 else f"{min(stated):,} to {max(stated):,}"
+    return (
+        f"{number:,} of them go by the white of their own header, {whites} (data.depth sets one "
+        "for all)"
+    )

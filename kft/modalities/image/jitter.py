@@ -1,0 +1,129 @@
+"""The presets `light`, `medium` and `strong`: what leaves the label of a photograph as it is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from kft.modalities.image.augmentation import PictureAugmentation
+
+# ITU-R BT.601: how bright each of red, green and blue looks.
+_LUMA = (0.299, 0.587, 0.114)
+# Of what random erasing takes: share of the area, and height over width.
+_ERASED_AREA = (0.02, 0.2)
+_ERASED_ASPECT = (0.3, 1 / 0.3)
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """Mirrored, moved, scaled, turned, lit otherwise, and partly covered: a change of a picture.
+
+    All geometry is one resampling, all colour one sum of three terms: it blurs
+    less than Keras's layers one after the other and takes less than half of
+    their time. What lies outside of the picture is its mirror image.
+
+    Attributes:
+        shift: Largest shift down and across, as a share of height and width.
+        zoom: Largest change of scale, as a share.
+        degrees: Largest turn to either side.
+        colour: Largest change of brightness, contrast and saturation, as a share.
+        erasing: How often a rectangle is covered with the picture's mean
+            brightness (Zhong et al., arXiv:1708.04896), as a share.
+    """
+
+    shift: float = 0.0
+    zoom: float = 0.0
+    degrees: float = 0.0
+    colour: float = 0.0
+    erasing: float = 0.0
+
+    def __call__(self, picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """The picture changed: float32 (height, width, 3), in [0, 255]."""
+        draws = tf.unstack(tf.random.stateless_uniform((13,), seed))
+        changed = self._move(picture, draws[:5])
+        if self.colour:
+            changed = self._light(changed, draws[5:8])
+        if self.erasing:
+            changed = self._erase(changed, draws[8:])
+        return changed
+
+    def _move(self, picture: tf.Tensor, draws: list[tf.Tensor]) -> tf.Tensor:
+        flip, zoom, down, across, turn = draws
+        scale_y = 1.0 + self.zoom * (2.0 * zoom - 1.0)
+        scale_x = tf.where(flip < 0.5, -scale_y, scale_y)
+        angle = math.radians(self.degrees) * (2.0 * turn - 1.0)
+        # Output (x, y) is taken from input (a0 x + a1 y + a2, b0 x + b1 y + b2).
+        a0, a1 = scale_x * tf.cos(angle), -scale_y * tf.sin(angle)
+        b0, b1 = scale_x * tf.sin(angle), scale_y * tf.cos(angle)
+        height, width = picture.shape[:2]
+        x, y = (width - 1) / 2, (height - 1) / 2  # the centre stays, but for the shift
+        a2 = x - a0 * x - a1 * y + self.shift * width * (2.0 * across - 1.0)
+        b2 = y - b0 * x - b1 * y + self.shift * height * (2.0 * down - 1.0)
+        moved = keras.ops.image.affine_transform(
+            picture,
+            tf.stack([a0, a1, a2, b0, b1, b2, 0.0, 0.0]),
+            interpolation="bilinear",
+            fill_mode="reflect",
+            data_format="channels_last",
+        )
+        return tf.ensure_shape(moved, picture.shape)
+
+    def _light(self, picture: tf.Tensor, draws: list[tf.Tensor]) -> tf.Tensor:
+        """Brightness scales, saturation moves from the grey picture, contrast from its mean."""
+        brightness, contrast, saturation = (1.0 + self.colour * (2.0 * d - 1.0) for d in draws)
+        grey = _grey(picture)
+        kept = brightness * contrast * saturation
+        changed = (
+            kept * picture
+            + (brightness * contrast - kept) * grey
+            + (brightness - brightness * contrast) * tf.reduce_mean(grey)
+        )
+        return tf.clip_by_value(changed, 0.0, 255.0)
+
+    def _erase(self, picture: tf.Tensor, draws: list[tf.Tensor]) -> tf.Tensor:
+        happens, area, aspect, down, across = draws
+        low, high = _ERASED_AREA
+        area = tf.where(happens < self.erasing, low + (high - low) * area, 0.0)
+        shortest, longest = (math.log(bound) for bound in _ERASED_ASPECT)
+        aspect = tf.exp(shortest + (longest - shortest) * aspect)
+        rows = _stretch(picture.shape[0], tf.sqrt(area * aspect), down)
+        columns = _stretch(picture.shape[1], tf.sqrt(area / aspect), across)
+        covered = rows[:, tf.newaxis, tf.newaxis] & columns[tf.newaxis, :, tf.newaxis]
+        return tf.where(covered, tf.reduce_mean(_grey(picture)), picture)
+
+
+def _grey(picture: tf.Tensor) -> tf.Tensor:
+    """(height, width, 1)."""
+    red, green, blue = (picture[..., i : i + 1] * weight for i, weight in enumerate(_LUMA))
+    return red + green + blue
+
+
+def _stretch(size: int, share: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
+    """Which of `size` places lie in a stretch of that share, put at random: bool (size)."""
+    length = tf.round(share * size)
+    start = tf.floor(draw * (size - length + 1.0))
+    place = tf.range(size, dtype=tf.float32)
+    return (place >= start) & (place < start + length)
+
+
+LIGHT = Photograph(shift=0.1, zoom=0.1)
+
+
+def make_light() -> PictureAugmentation:
+    """Mirrored half of the time, shifted and scaled a little."""
+    return PictureAugmentation(LIGHT)
+
+
+def make_medium() -> PictureAugmentation:
+    """As `light`, and turned and lit otherwise a little."""
+    return PictureAugmentation(Photograph(shift=0.1, zoom=0.2, degrees=15.0, colour=0.2))
+
+
+def make_strong() -> PictureAugmentation:
+    """As `medium`, and more of it; half of the pictures lose a part."""
+    return PictureAugmentation(
+        Photograph(shift=0.15, zoom=0.3, degrees=25.0, colour=0.4, erasing=0.5)
+    )
