@@ -34,9 +34,17 @@ class KftError(Exception):
 
 
 class ConfigError(KftError):
-    """A pipeline file, an override or a command line option is wrong."""
+    """A pipeline file, an override or a command line option is wrong.
+
+    Attributes:
+        problems: What is wrong, each with its place; the message itself where that is one problem.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems) or (message,)
 
     @classmethod
     def from_problems(cls, where: str, problems: Sequence[str]) -> ConfigError:
@@ -44,7 +52,7 @@ class ConfigError(KftError):
         if len(problems) == 1:
             return cls(f"{where}: {problems[0]}")
         listed = "\n".join(f"  - {problem}" for problem in problems)
-        return cls(f"{where}: {len(problems)} problems\n{listed}")
+        return cls(f"{where}: {len(problems)} problems\n{listed}", problems)
 
 
 class DataError(KftError):
