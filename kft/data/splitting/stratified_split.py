@@ -139,8 +139,8 @@ def _make_error(
     short = [column for column, number in enumerate(holders) if 0 < number < needed]
     if short:
         number, what, also = holders[short[0]], "there are", ""
-        if found.target_kind != "number":
-            names = [repr(name) for name in found.class_names]
+        names = [repr(name) for name in found.class_names]
+        if short[0] < len(names):
             what = f"{word} {names[short[0]]} has"
             others = [f"{names[i]} ({holders[i]})" for i in short[1:] if i < len(names)]
             also = f"; so do {listed(others)}" if others else ""
