@@ -8,6 +8,7 @@ KftError                exit 1
 │   ├── HeldRunError    exit 1   another process writes into it
 │   └── ChangedRunError exit 1   data, settings or versions are not those that it began with
 ├── StorageError        exit 2   a folder that cannot be written, a disk that is full
+│   └── LostDiskError   exit 1   a disk that fails or is gone, and may be back
 ├── TrainingError       exit 1   a phase that did not do what it declared
 │   └── ServiceError    exit 1   a tf.data service lost a batch (data/input/service.py)
 ├── LostWorkerError     exit 1   a process that this one trains with is gone
@@ -33,9 +34,17 @@ class KftError(Exception):
 
 
 class ConfigError(KftError):
-    """A pipeline file, an override or a command line option is wrong."""
+    """A pipeline file, an override or a command line option is wrong.
+
+    Attributes:
+        problems: What is wrong, each with its place; the message itself where that is one problem.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems) or (message,)
 
     @classmethod
     def from_problems(cls, where: str, problems: Sequence[str]) -> ConfigError:
@@ -43,7 +52,7 @@ class ConfigError(KftError):
         if len(problems) == 1:
             return cls(f"{where}: {problems[0]}")
         listed = "\n".join(f"  - {problem}" for problem in problems)
-        return cls(f"{where}: {len(problems)} problems\n{listed}")
+        return cls(f"{where}: {len(problems)} problems\n{listed}", problems)
 
 
 class DataError(KftError):
@@ -80,6 +89,12 @@ class StorageError(KftError):
     """A folder cannot be written, or its disk is full: nothing that kft or a pipeline can mend."""
 
     exit_code = 2
+
+
+class LostDiskError(StorageError):
+    """A disk fails or is gone. It may be back when the command is started again."""
+
+    exit_code = 1
 
 
 class TrainingError(KftError):

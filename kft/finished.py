@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from kft.data.splits import Quarantined
 from kft.errors import DataError, RunError
 from kft.evaluation import Predictor
 from kft.features import Forward
-from kft.runs import RunDirectory, open_run
+from kft.runs import is_run, open_run
 from kft.serving import (
     Answer,
     ExportedModel,
@@ -33,6 +32,7 @@ from kft.serving import (
     find_version,
     is_export,
 )
+from kft.serving.versions import read_card
 from kft.training import load_trained
 
 # Enough to keep the cores busy, few enough that memory does not grow with the files.
@@ -75,7 +75,7 @@ def _load_model(path: Path, num_files: int) -> tuple[_Ask, DataConfig, KnownDept
         exported = ExportedModel(path)
         config, depth = _read_config(path)
         return lambda examples: exported.answer(examples.ids, examples.paths), config, depth
-    if not RunDirectory(path).status_file.is_file():
+    if not is_run(path):
         raise RunError(
             f"{path}: neither a run (`kft runs` lists them) nor an export (a folder that holds "
             "saved_model.pb, or numbered versions)."
@@ -167,14 +167,12 @@ def _read_config(export: Path) -> tuple[DataConfig, KnownDepth]:
     """How the pictures of an export are decoded, as far as it says so."""
     version = find_version(export)
     assert version is not None
-    try:
-        card = json.loads((version / "assets.extra" / "kft.json").read_text(encoding="utf-8"))
-        stated = card["input"]
-        depth = stated.get("depth")
-        config = DataConfig(
-            background=stated["background"], depth=depth if stated.get("depth_is_set") else "auto"
-        )
-        return config, KnownDepth(depth)
-    # Exports of others have no such word.
-    except (OSError, ValueError, KeyError, TypeError):
+    card = read_card(version)
+    if card is None:
         return DataConfig(), KnownDepth(None)
+    stated = card["input"]
+    depth = stated.get("depth")
+    config = DataConfig(
+        background=stated["background"], depth=depth if stated.get("depth_is_set") else "auto"
+    )
+    return config, KnownDepth(depth)

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from kft.config import DataConfig, Pipeline
-from kft.config.schema import NAME_PATTERN
+from kft.config.section import NAME_PATTERN
 from kft.data import Examples, load_splits
 from kft.data.file_patterns import find_named_files
 from kft.data.gate.checking import check_files

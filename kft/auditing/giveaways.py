@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -138,14 +137,13 @@ def tell_classes(columns: np.ndarray, classes: np.ndarray, *, seed: int = 0) -> 
         )
         tree.fit(columns[folds != fold], classes[folds != fold])
         predicted[folds == fold] = tree.predict(columns[folds == fold])
-    recalls = np.array([float((predicted[classes == each] == each).mean()) for each in present])
+    correct = [int((predicted[classes == each] == each).sum()) for each in present]
+    recalls = np.array(correct) / counts
     # The distances to the ends of independent intervals add up as squares do.
-    below = [
-        recall - wilson_interval(recall, number)[0]
-        for recall, number in zip(recalls.tolist(), counts.tolist(), strict=True)
-    ]
+    lows = [wilson_interval(right, int(of)) for right, of in zip(correct, counts, strict=True)]
+    below = recalls - np.array(lows)[:, 0]
     recall = float(recalls.mean())
-    low = recall - math.sqrt(sum(distance**2 for distance in below)) / len(present)
+    low = recall - float(np.linalg.norm(below)) / len(present)
     return Telling(predicted, recall, low, 1 / len(present))
 
 

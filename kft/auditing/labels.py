@@ -79,9 +79,10 @@ def find_label_problems(
     classes = pictures.classes
     assert classes is not None
     rows = np.arange(len(classes))
-    accuracy = float((probabilities.argmax(axis=1) == classes).mean())
+    correct = int((probabilities.argmax(axis=1) == classes).sum())
+    accuracy = correct / len(classes)
     guessing = float(np.bincount(classes).max()) / len(classes)
-    if wilson_interval(accuracy, len(classes))[0] <= guessing:
+    if wilson_interval(correct, len(classes))[0] <= guessing:
         return (), (
             f"Labels: a probe on {backbone} is right for {accuracy:.0%} of the pictures that it "
             f"has not seen, no more than guessing ({guessing:.0%}), so it cannot judge labels."

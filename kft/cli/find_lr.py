@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 def command(source: str, overrides: tuple[str, ...], trust: bool, output: Path, form: Form) -> None:
     """Find a learning rate for fine-tuning by a range test, with a plot.
 
-    The first phase that trains the backbone is begun with a rate that rises
-    from 1e-6 to 1 in 100 steps, until the loss explodes. Suggested is the
-    rate at which the loss falls fastest. Nothing else is written. --json and
-    --csv print the whole curve.
+    The first phase that trains the backbone starts with a rate that rises
+    from 1e-6 to 1 in 100 steps, until the loss explodes. The suggestion is
+    the rate at which the smoothed loss falls fastest. Only the plot is
+    written. --json and --csv print the whole curve.
 
     \b
     Examples:

@@ -11,8 +11,6 @@ from kft.config.loading import (
     validate_pipeline,
 )
 from kft.config.schema import (
-    AUTO_LEARNING_RATES,
-    LEARNING_RATES,
     PRETRAINING_OVERRIDES,
     BackboneConfig,
     DataConfig,
@@ -20,12 +18,16 @@ from kft.config.schema import (
     FeaturesConfig,
     FoldersConfig,
     HeadConfig,
-    LoraConfig,
-    PhaseConfig,
     Pipeline,
-    StrategyConfig,
     TableConfig,
     TuningConfig,
+)
+from kft.config.strategy_section import (
+    AUTO_LEARNING_RATES,
+    LEARNING_RATES,
+    LoraConfig,
+    PhaseConfig,
+    StrategyConfig,
 )
 from kft.config.training_section import TrainingConfig
 

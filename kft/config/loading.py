@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
+from ruamel.yaml import YAML, ScalarNode
+from ruamel.yaml.constructor import SafeConstructor
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from kft.config.problems import describe_problems
 from kft.config.schema import Pipeline
@@ -21,61 +24,28 @@ SCHEMA_FILE = "pipeline.schema.json"
 SCHEMA_COMMENT = f"# yaml-language-server: $schema={SCHEMA_FILE}\n"
 
 
-class _Yaml12Loader(yaml.SafeLoader):
-    """Safe YAML with the scalars of version 1.2: `no` is a word, `1e-3` a number, keys unique."""
+class _Constructor(SafeConstructor):
+    """Plain values: a date is a word, and a whole number remembers how it is written."""
 
-    # Version 1.1 also reads `no` as false, `010` as 8, `1:30` as 90 and `2020-01-01` as a date.
-    yaml_implicit_resolvers = {  # noqa: RUF012 (PyYAML copies it before it changes it)
-        first: [rule for rule in rules if rule[0].rpartition(":")[2] in ("null", "merge")]
-        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, list | dict):
-                raise yaml.MarkedYAMLError(
-                    problem="a key must be a word", problem_mark=key_node.start_mark
-                )
-            if key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-    def construct_core_int(self, node: yaml.ScalarNode) -> int:
-        """`010` is ten, `0o10` eight, `0x10` sixteen."""
-        text = self.construct_scalar(node)
-        value = int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-        return value if str(value) == text else WrittenInt(value, text)
+    def construct_written_int(self, node: ScalarNode) -> int:
+        """`010` is ten, but whoever means a name by it is to say so."""
+        value = self.construct_yaml_int(node)
+        return value if str(value) == node.value else WrittenInt(value, node.value)
 
 
-class _Yaml12Dumper(yaml.SafeDumper):
-    """Quotes what the loader above would read as something else than a word."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 (as above)
-        first: list(rules) for first, rules in _Yaml12Loader.yaml_implicit_resolvers.items()
-    }
+_Constructor.add_constructor("tag:yaml.org,2002:int", _Constructor.construct_written_int)
+_Constructor.add_constructor("tag:yaml.org,2002:timestamp", _Constructor.construct_yaml_str)
 
 
-# Source: YAML 1.2.2, section 10.3.2, tag resolution of the core schema.
-for _tag, _pattern, _first in (
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
-    (
-        "float",
-        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
-        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
-        "-+0123456789.",
-    ),
-):
-    for _side in (_Yaml12Loader, _Yaml12Dumper):
-        _side.add_implicit_resolver(
-            f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first)
-        )
-_Yaml12Loader.add_constructor("tag:yaml.org,2002:int", _Yaml12Loader.construct_core_int)
+def _make_yaml() -> YAML:
+    """YAML 1.2 without what can run code: `no` is a word, `1e-3` a number, keys are unique."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = _Constructor
+    yaml.default_flow_style = False
+    # No long path is folded.
+    yaml.width = 10**6
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    return yaml
 
 
 def parse_yaml(text: str, where: str) -> Any:
@@ -85,14 +55,14 @@ def parse_yaml(text: str, where: str) -> Any:
         ConfigError: The text is not YAML; the message names line and column.
     """
     try:
-        return yaml.load(text, Loader=_Yaml12Loader)
-    except yaml.MarkedYAMLError as error:
+        return _make_yaml().load(text)
+    except MarkedYAMLError as error:
         mark = error.problem_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigError(
             f"{where}{place}: not valid YAML: {error.problem or error.context}"
         ) from error
-    except (yaml.YAMLError, ValueError) as error:
+    except (YAMLError, ValueError) as error:
         raise ConfigError(f"{where}: not valid YAML: {error}") from error
 
 
@@ -206,7 +176,9 @@ def validate_pipeline(values: dict[str, Any], where: str) -> Pipeline:
 def dump_pipeline(pipeline: Pipeline) -> str:
     """YAML of every value of a pipeline, defaults included."""
     values = pipeline.model_dump(mode="json")
-    return yaml.dump(values, Dumper=_Yaml12Dumper, sort_keys=False, allow_unicode=True)
+    text = io.StringIO()
+    _make_yaml().dump(values, text)
+    return text.getvalue()
 
 
 def format_schema() -> str:

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from kft.config.section import (
+    Augmentation,
     ClassName,
-    Duration,
+    Folder,
+    FolderName,
     Fraction,
     Name,
     Option,
     PositiveInt,
     Section,
-    read_name,
 )
 from kft.config.service_address import split_address
 from kft.config.split_section import SplitConfig, refuse_split_problems
+from kft.config.strategy_section import StrategyConfig
 from kft.config.training_section import TrainingConfig
-
-Augmentation = Literal[
-    "none", "light", "medium", "strong", "trivial_augment", "rand_augment", "aug_mix"
-]
-# What may become the name of a folder: no separators, and no way out of the one above.
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-FolderName = Annotated[str, Field(pattern=NAME_PATTERN), BeforeValidator(read_name)]
 
 
 class FoldersConfig(Section):
@@ -188,121 +183,12 @@ class FeaturesConfig(Section):
     """Size of the cache folder; what was used least recently makes room."""
 
 
-class LoraConfig(Section):
-    """Low-rank adaptation."""
-
-    rank: PositiveInt = 8
-    """Inner dimension of the two factors."""
-    alpha: Annotated[float, Field(gt=0.0)] = 16.0
-    """The product of the factors counts alpha / rank times."""
-    layers: str = ".*"
-    """Regular expression for the names of the layers that get one; those of `kft check`."""
-
-
-class PhaseConfig(Section):
-    """One phase of an explicit strategy."""
-
-    name: FolderName = "phase"
-    """Name of the phase in the run."""
-    trainable: Annotated[tuple[Name, ...], Field(min_length=1)] = ("head",)
-    """Blocks that train: names as `kft backbones NAME` prints them, `head`, `backbone` or `all`."""
-    part: Literal["all", "bias_norm"] = "all"
-    """Which weights of these blocks: all, or biases and normalisation alone (BitFit)."""
-    lora: LoraConfig | None = None
-    """Train low-rank factors of the backbone's kernels in place of the kernels."""
-    method: Literal["fit", "solve"] = "fit"
-    """`solve` finds the optimum of a linear head on the stored features, without steps."""
-    batch_norm: Literal["frozen", "trainable"] = "frozen"
-    """Whether the batch statistics of trainable blocks keep their pretrained values."""
-    learning_rate: Annotated[float, Field(gt=0.0)] = 3e-4
-    """Peak learning rate."""
-    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    """Factor on the rate from one trainable block to the next one toward the input."""
-    multipliers: dict[Name, Annotated[float, Field(gt=0.0)]] = Field(default_factory=dict)
-    """Factor on the learning rate of a block, beside `layer_decay`."""
-    duration: Duration = "10 epochs"
-    """`10 epochs`, `500 steps`, `20000 examples`, `50 percent` of `strategy.duration`."""
-    augmentation: Augmentation | None = None
-    """Augmentation of this phase; by default that of `data.augmentation`."""
-    weight_decay: Annotated[float, Field(ge=0.0)] | None = None
-    """Decoupled weight decay; by default that of `training.weight_decay`."""
-
-
-class StrategyConfig(Section):
-    """Which blocks train, when, and how fast."""
-
-    name: Literal[
-        "auto",
-        "linear_probe",
-        "top_k",
-        "full",
-        "lp_ft",
-        "gradual",
-        "surgical",
-        "lora",
-        "bitfit",
-        "phases",
-    ] = "auto"
-    """`auto`: a solved probe, then fine-tuning from it if that is better. Others: the guide."""
-    phases: tuple[PhaseConfig, ...] = ()
-    """The phases of `name: phases`, in order."""
-    probe: Literal["auto", "solved", "trained"] = "auto"
-    """How a linear probe is found; `auto` solves it, but for heads with hidden layers."""
-    probe_learning_rate: Annotated[float, Field(gt=0.0)] = 3e-3
-    """Peak learning rate of a trained probe."""
-    probe_duration: Duration = "60 epochs"
-    """Length of a trained probe; its backbone is computed once, so epochs cost little."""
-    learning_rate: Annotated[float, Field(gt=0.0)] | None = None
-    """Peak rate of fine-tuning; by default the strategy's own (`auto` finds it on validation)."""
-    duration: Duration | None = None
-    """Length of fine-tuning in all; by default BiT's steps, 500 to 20,000, at most 12 epochs."""
-    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
-    """Factor on the rate from a block to the next one toward the input; by default by strategy."""
-    batch_norm: Literal["auto", "frozen", "trainable"] = "auto"
-    """Batch statistics in fine-tuning; `auto` freezes those of a pretrained backbone."""
-    top_blocks: PositiveInt = 1
-    """How many of the deepest blocks `top_k` trains."""
-    block: Name = "best"
-    """The block that `surgical` trains; `best` tries each on validation."""
-    lora: LoraConfig = LoraConfig()
-    """The factors of `lora`."""
-    freeze: Literal["auto"] | tuple[Name, ...] = "auto"
-    """Blocks that rest while `auto` fine-tunes; by default the lowest ones, `[]` for none."""
-    refit: Literal["auto"] | bool = "auto"
-    """Whether what `auto` chose on validation learns from train and validation in the end."""
-
-    @model_validator(mode="after")
-    def _phases_go_with_their_name(self) -> StrategyConfig:
-        if self.name == "phases" and not self.phases:
-            raise ValueError("name 'phases' needs at least one entry under `phases`")
-        if self.name != "phases" and self.phases:
-            raise ValueError(
-                f"`phases` is given, but name is {self.name!r}; write `name: phases` to use them"
-            )
-        return self
-
-
-LEARNING_RATES = {
-    "top_k": 1e-3,
-    "full": 3e-4,
-    "lp_ft": 3e-4,
-    "gradual": 3e-4,
-    "surgical": 1e-3,
-    "lora": 1e-3,
-    "bitfit": 1e-2,
-}
-"""Peak rate of each strategy where none is given."""
-
-AUTO_LEARNING_RATES = (1e-3, 3e-4, 1e-4)
-"""What `strategy: auto` tries on validation, in this order."""
-
-
 class ExportConfig(Section):
     """The SavedModel."""
 
     enabled: bool = True
     """Export after training."""
-    directory: Name = "saved_models"
+    directory: Folder = "saved_models"
     """Exports go to DIRECTORY/NAME/VERSION."""
     next_version: Literal["same", "any"] = "same"
     """What may follow the present version: `same`, of its classes and data set; or `any`."""
@@ -370,7 +256,7 @@ class Pipeline(Section):
     training: TrainingConfig = TrainingConfig()
     export: ExportConfig = ExportConfig()
     tuning: TuningConfig = TuningConfig()
-    runs_directory: Name = "runs"
+    runs_directory: Folder = "runs"
     """Runs go to RUNS_DIRECTORY/NAME/RUN_ID."""
 
     @property

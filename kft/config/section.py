@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class WrittenInt(int):
@@ -48,17 +49,44 @@ def _read_class_name(value: Any) -> Any:
     return compose(name) if isinstance(name, str) else name
 
 
+Augmentation = Literal[
+    "none", "light", "medium", "strong", "trivial_augment", "rand_augment", "aug_mix"
+]
+# What may become the name of a folder: no separators, and no way out of the one above.
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+FolderName = Annotated[str, Field(pattern=NAME_PATTERN), BeforeValidator(read_name)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Option = bool | int | float | str
 Duration = str | int | float
 Name = Annotated[str, BeforeValidator(read_name)]
 """What users name, such as a folder or a column, which may be called by a number."""
+Folder = Annotated[Name, AfterValidator(os.path.expanduser)]
+"""A folder; `~` is the home of the user."""
 ClassName = Annotated[str, BeforeValidator(_read_class_name)]
 """A class; classes are compared in Unicode's composed form."""
+
+
+_OF_STEPS = object()
+Value = TypeVar("Value")
+OfSteps = Annotated[Value, _OF_STEPS]
+"""A setting that only steps of training obey, and a phase that is solved does not."""
 
 
 class Section(BaseModel):
     """A part of a pipeline: frozen, and refusing keys it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    def given(self, *, of_steps: bool = False) -> list[str]:
+        """Names of the settings that differ from their defaults.
+
+        Args:
+            of_steps: Only those that a phase that is solved does not obey.
+        """
+        return [
+            name
+            for name, field in type(self).model_fields.items()
+            if (not of_steps or _OF_STEPS in field.metadata)
+            and getattr(self, name) != field.get_default(call_default_factory=True)
+        ]

@@ -53,7 +53,7 @@ def _class_metrics(
     return {
         "examples": len(targets),
         "accuracy": correct / len(targets),
-        "accuracy_95_percent_interval": _interval(correct, len(targets)),
+        "accuracy_95_percent_interval": list(wilson_interval(correct, len(targets))),
         "majority_class_accuracy": float((targets == majority).mean()),
         "balanced_accuracy": float(recall[support > 0].mean()),
         "macro_f1": float(f1[support > 0].mean()),
@@ -104,7 +104,7 @@ def _label_metrics(
         "accuracy": float((predicted == truth).mean()),
         "majority_label_accuracy": float((truth == majority).mean()),
         "exact_match": exact / len(targets),
-        "exact_match_95_percent_interval": _interval(exact, len(targets)),
+        "exact_match_95_percent_interval": list(wilson_interval(exact, len(targets))),
         "macro_f1": float(np.mean(judged)) if judged else None,
         "different_answers": len(np.unique(predicted, axis=0)),
         "labels": labels,
@@ -166,8 +166,3 @@ def _r_squared(targets: np.ndarray, errors: np.ndarray) -> float | None:
     # The squares of the smallest numbers would be zero.
     scale = np.abs(centred).max()
     return float(1 - np.square(errors / scale).sum() / np.square(centred / scale).sum())
-
-
-def _interval(correct: int, total: int) -> list[float]:
-    low, high = wilson_interval(correct / total, total)
-    return [max(0.0, low), min(1.0, high)]

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kft.config.schema import NAME_PATTERN
+from kft.config.section import NAME_PATTERN
 from kft.errors import HeldRunError, RunError, StorageError
 from kft.runs.atomic import write_json
 from kft.runs.storage import find_obstacle

@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from kft.errors import StorageError
+from kft.errors import LostDiskError, StorageError
 from kft.runs.caches import EVICTABLE, cache_root, find_clearable
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LOST = (errno.EIO, errno.ESTALE)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 # Of writing into a file that is open, whose name the system does not say.
-_OF_DISKS = (*_FULL, errno.EROFS, errno.EIO, errno.ESTALE)
+_OF_DISKS = (*_FULL, *_LOST, errno.EROFS)
 # What the surroundings are to blame for, not a program; and what is said of it.
 _REASONS = {
     errno.ENOSPC: "no space is left on its disk",
@@ -164,21 +165,28 @@ def _translate(error: BaseException) -> StorageError | None:
     if isinstance(error, OSError):
         # Without a file it may be a process or a port that is not permitted.
         is_of_disk = error.errno in (_REASONS if error.filename else _OF_DISKS)
-        return StorageError(_describe(error)) if is_of_disk else None
+        return _make_error(error) if is_of_disk else None
     if not type(error).__module__.startswith("tensorflow."):
         return None
     found = _TENSORFLOW.search(str(error))
     if found is None:
         return None
     number = next(n for n in _REASONS if os.strerror(n) == found["words"])
-    return StorageError(_describe(OSError(number, found["words"], found["path"])))
+    return _make_error(OSError(number, found["words"], found["path"]))
 
 
-def _describe(error: OSError) -> str:
+def _make_error(error: OSError) -> StorageError:
     name = error.filename
     path = _without_partial(Path(os.fsdecode(name))) if name else _find_fullest()
+    if error.errno in _LOST:
+        return LostDiskError(
+            f"{path}: cannot be used: {describe_reason(error, path)}. Start the command again once "
+            "the disk is back."
+        )
     verb = "read" if os.access(path, os.F_OK) and not os.access(path, os.R_OK) else "written"
-    return f"{path}: cannot be {verb}: {describe_reason(error, path)}. {_find_remedy(error, path)}"
+    return StorageError(
+        f"{path}: cannot be {verb}: {describe_reason(error, path)}. {_find_remedy(error, path)}"
+    )
 
 
 def _without_partial(path: Path) -> Path:

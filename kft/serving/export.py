@@ -85,7 +85,7 @@ def export_model(
                 raise ExportError(f"{path}: cannot be written: {error}") from error
             raise
         again = f" Then `kft export {card['run']}` exports it." if "run" in card else ""
-        raise ExportError(f"{path}: nothing is exported. {failure}{again}") from error
+        raise type(failure)(f"{path}: nothing is exported. {failure}{again}") from error
     finally:
         if path.parent.is_dir() and not any(path.parent.iterdir()):
             path.parent.rmdir()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import tensorflow as tf
 from kft.errors import DataError, ExportError
 from kft.figures import format_figure, format_share
 from kft.heads.base import Head
+from kft.serving.versions import read_card
 
 # Enough to keep two cores busy, few enough that memory does not grow with the files.
 BATCH_SIZE = 32
@@ -147,13 +147,10 @@ class ExportedModel:
 
 def _read_deviations(export: Path) -> dict[str, float]:
     """Of the numbers that an export answers; empty of one that does not say."""
-    try:
-        card = json.loads((export / "assets.extra" / "kft.json").read_text(encoding="utf-8"))
-        head = card["head"]
-        return dict(zip(head["class_names"], head["deviations"], strict=True))
-    # Exports of classes, of others and of before have no such word.
-    except (OSError, ValueError, KeyError, TypeError):
+    head = (read_card(export) or {}).get("head", {})
+    if "deviations" not in head:
         return {}
+    return dict(zip(head["class_names"], head["deviations"], strict=True))
 
 
 def _read(file: str) -> bytes:

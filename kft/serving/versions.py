@@ -50,7 +50,7 @@ def check_next_version(
     if allowed == "any" or not versions:
         return
     latest = folder / str(max(versions))
-    difference = _find_difference(_read_card(latest), card)
+    difference = _find_difference(read_card(latest), card)
     if difference is not None:
         raise ConfigError(
             f"{latest}: {difference} This model would become the next version, and be served "
@@ -58,7 +58,8 @@ def check_next_version(
         )
 
 
-def _read_card(version: Path) -> Mapping[str, Any] | None:
+def read_card(version: Path) -> Mapping[str, Any] | None:
+    """What an export says of its model; None where kft did not write it."""
     try:
         card = json.loads((version / CARD).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from kft.registry import Registry
+from kft.strategies.parts import Part, plan_parts
 from kft.strategies.phases import Phase
+from kft.strategies.problems import Problems
 from kft.strategies.setting import Setting
 from kft.strategies.traits import find_traits
 
@@ -24,14 +26,22 @@ STRATEGIES = Registry(
 )
 
 
+def find_parts(name: str, setting: Setting) -> tuple[Part, ...]:
+    """The parts of a strategy, in order."""
+    parts: tuple[Part, ...] = STRATEGIES.load(name)(setting)
+    return parts
+
+
 def plan_phases(setting: Setting) -> tuple[Phase, ...]:
     """The phases of the strategy that the setting names, in order.
 
     Raises:
         ConfigError: A block is unknown, or a duration comes to no step.
     """
-    phases: tuple[Phase, ...] = STRATEGIES.load(setting.config.name)(setting)
-    return phases
+    problems = Problems()
+    planned = plan_parts(find_parts(setting.config.name, setting), setting, problems)
+    problems.refuse("strategy")
+    return tuple(phase for _, phase in planned)
 
 
-__all__ = ["STRATEGIES", "Phase", "Setting", "find_traits", "plan_phases"]
+__all__ = ["STRATEGIES", "Phase", "Setting", "find_parts", "find_traits", "plan_phases"]

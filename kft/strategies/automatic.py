@@ -8,9 +8,10 @@ from kft.config import AUTO_LEARNING_RATES, StrategyConfig, TrainingConfig
 from kft.data.splits import SplitName
 from kft.errors import ConfigError
 from kft.strategies.layerwise import decayed
+from kft.strategies.parts import Part
 from kft.strategies.phases import Phase
-from kft.strategies.presets import full, linear_probe
-from kft.strategies.setting import Setting
+from kft.strategies.presets import PROBE, all_blocks, make_probe
+from kft.strategies.setting import FINE_TUNING, Setting
 from kft.strategies.targets import ON_VALIDATION
 
 # Of one block to the next toward the input, where none is configured.
@@ -24,7 +25,7 @@ REFIT = "refit"
 _ALL_TO_LEARN_FROM: tuple[SplitName, ...] = ("train", "validation")
 
 
-def auto(setting: Setting) -> tuple[Phase, ...]:
+def auto(setting: Setting) -> tuple[Part, ...]:
     """Linear probe, then all but the lowest blocks from it, kept only if validation gains by it.
 
     The lowest blocks see what pictures of all kinds share, and cost most: half
@@ -45,20 +46,12 @@ def auto(setting: Setting) -> tuple[Phase, ...]:
     arXiv:1912.11370. That the lowest layers are general: Yosinski et al.,
     arXiv:1411.1792; up to stride 4 of 32 they rest as in Ren et al., Faster
     R-CNN, arXiv:1506.01497, and the detectors after it.
-
-    Raises:
-        ConfigError: `strategy.freeze` names no block of the backbone, or all.
     """
-    frozen = _frozen_blocks(setting)
-    if not setting.is_pretrained:
-        return full(setting)
-    probe, phase = linear_probe(setting), _fine_tune(setting, frozen)
-    if not setting.num_validation:
-        return (*probe, phase)
-    asked = _with_choices(phase, setting)
-    if setting.refit is None:
-        return (*probe, asked)
-    return (*probe, replace(asked, is_trial=True), _refit(setting.refit, phase))
+    obeys = ("freeze", "refit", *FINE_TUNING)
+    if setting.is_pretrained:
+        return (make_probe(setting), Part(_fine_tune, obeys))
+    why = "Random weights are trained without a probe. `strategy.name=lp_ft` has one."
+    return (Part(_from_random_weights, obeys, reasons=dict.fromkeys(PROBE, why)),)
 
 
 def refits(
@@ -85,7 +78,7 @@ def refits(
         is_pretrained=is_pretrained,
     )
     if obstacle is not None and config.refit is True:
-        raise ConfigError(f"strategy.refit: {obstacle} Leave it away, or set it to false.")
+        raise ConfigError(f"strategy.refit: {obstacle} Remove it, or set it to false.")
     return obstacle is None
 
 
@@ -137,7 +130,7 @@ def _frozen_blocks(setting: Setting) -> tuple[str, ...]:
     if frozen and not setting.is_pretrained:
         raise ConfigError(
             f"{where}: the weights of backbone {setting.backbone!r} are random, and blocks that "
-            "rest would stay so. Leave it away, or load pretrained weights."
+            "rest would stay so. Remove it, or load pretrained weights."
         )
     if setting.head in frozen:
         raise ConfigError(
@@ -151,8 +144,25 @@ def _frozen_blocks(setting: Setting) -> tuple[str, ...]:
     return frozen
 
 
-def _fine_tune(setting: Setting, frozen: tuple[str, ...]) -> Phase:
+def _from_random_weights(setting: Setting) -> tuple[Phase, ...]:
+    _frozen_blocks(setting)
+    return all_blocks(setting)
+
+
+def _fine_tune(setting: Setting) -> tuple[Phase, ...]:
+    """What is tried, and what becomes of it."""
+    phase = _tried(setting)
+    if not setting.num_validation:
+        return (phase,)
+    asked = _with_choices(phase, setting)
+    if setting.refit is None:
+        return (asked,)
+    return (replace(asked, is_trial=True), _refit(setting.refit, phase))
+
+
+def _tried(setting: Setting) -> Phase:
     """All blocks but those that rest, the whole budget."""
+    frozen = _frozen_blocks(setting)
     blocks = tuple(block for block in setting.backbone_blocks if block not in frozen)
     decay = setting.config.layer_decay
     decay = AUTO_LAYER_DECAY if decay is None else decay
@@ -190,7 +200,7 @@ def _refit(setting: Setting, tried: Phase) -> Phase:
         tried: Fine-tuning, sized to the training examples.
     """
     steps = -(-tried.steps * setting.steps_per_epoch // tried.steps_per_epoch)
-    (probe,) = linear_probe(setting)
+    (probe,) = make_probe(setting).plan(setting)
     return replace(
         tried,
         name=REFIT,

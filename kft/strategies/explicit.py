@@ -3,72 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from kft.config import PhaseConfig
 from kft.errors import ConfigError
 from kft.strategies.layerwise import decayed
-from kft.strategies.phases import Phase
+from kft.strategies.parts import Part
+from kft.strategies.phases import Phase, unit_of
 from kft.strategies.problems import Problems
 from kft.strategies.selection import GROUPS, unknown_block
 from kft.strategies.setting import SOLVABLE, Setting
 from kft.strategies.traits import resolve_bias_norm_blocks, resolve_lora_blocks
 
-# What only steps obey.
-_OF_STEPS = (
-    "batch_norm",
-    "learning_rate",
-    "layer_decay",
-    "multipliers",
-    "duration",
-    "weight_decay",
-)
+# Why settings of `strategy` that phases have too are not obeyed.
+_REASONS = {
+    **dict.fromkeys(
+        ("learning_rate", "layer_decay", "batch_norm"), "Set it in each of `strategy.phases`."
+    ),
+    "duration": (
+        "No duration of `strategy.phases` is in percent of it. Write for example `duration: 50 "
+        "percent` in a phase."
+    ),
+}
 
 
-def explicit_phases(setting: Setting) -> tuple[Phase, ...]:
-    """The phases that the pipeline lists.
+def explicit_phases(setting: Setting) -> tuple[Part, ...]:
+    """The phases that the pipeline lists."""
+    return tuple(
+        Part(
+            partial(_plan_listed, index=index),
+            ("phases", "duration") if unit_of(listed.duration) == "percent" else ("phases",),
+            reasons=_REASONS,
+            where=f"strategy.phases[{index}]",
+        )
+        for index, listed in enumerate(setting.config.phases)
+    )
+
+
+def _plan_listed(setting: Setting, index: int) -> tuple[Phase, ...]:
+    """One phase as it is listed.
 
     Raises:
         ConfigError: Lists all that contradicts itself or the backbone.
     """
-    problems = Problems()
-    phases = [
-        phase
-        for index in range(len(setting.config.phases))
-        if (phase := explicit_phase(setting, index, problems)) is not None
-    ]
-    problems.refuse("strategy.phases")
-    return tuple(phases)
-
-
-def explicit_phase(setting: Setting, index: int, problems: Problems) -> Phase | None:
-    """One phase as it is listed, or None where it was refused; the problems are noted."""
     config, where = setting.config.phases[index], f"strategy.phases[{index}]"
-    before = len(problems.found)
+    problems = Problems()
     trainable: tuple[str, ...] = ()
+    steps = 0
     with problems.noted():
         trainable = _reached(setting, config, where)
-        for problem in (
-            *_check_multipliers(setting, config, trainable, where),
-            *(_check_fitted(setting, index, trainable, where) if config.method == "fit" else ()),
-        ):
-            problems.add(problem)
-    steps = 0
+        problems.add(*_check_multipliers(setting, config, trainable, where))
+        if config.method == "fit":
+            problems.add(*_check_fitted(setting, index, trainable, where))
     if config.method == "solve":
-        for problem in _check_solved(setting, config, trainable, where):
-            problems.add(problem)
+        problems.add(*_check_solved(setting, config, trainable, where))
     else:
         with problems.noted():
             percent_of = setting.budget()
             steps = setting.steps(config.duration, f"{where}.duration", percent_of=percent_of)
-    if len(problems.found) > before:
-        return None
+    problems.refuse(where)
     backbone = [block for block in trainable if block != setting.head]
     multipliers = decayed(backbone, config.layer_decay)
     for block, factor in config.multipliers.items():
         multipliers[block] = multipliers.get(block, 1.0) * factor
     # A solution is on pictures as they are.
     by_method = "none" if config.method == "solve" else setting.augmentation
-    return Phase(
+    phase = Phase(
         name=config.name,
         trainable=trainable,
         learning_rate=config.learning_rate,
@@ -82,6 +82,7 @@ def explicit_phase(setting: Setting, index: int, problems: Problems) -> Phase | 
         augmentation=config.augmentation or by_method,
         weight_decay=config.weight_decay,
     )
+    return (phase,)
 
 
 def _reached(setting: Setting, config: PhaseConfig, where: str) -> tuple[str, ...]:
@@ -98,7 +99,7 @@ def _reached(setting: Setting, config: PhaseConfig, where: str) -> tuple[str, ..
     if trainable == (setting.head,):
         raise ConfigError(
             f"{path}: it is about blocks of the backbone, and only the head trains in this phase. "
-            "Name blocks under `trainable`, or leave it away."
+            "Name blocks under `trainable`, or remove it."
         )
     traits = [block for block in setting.traits if block.name in trainable]
     if config.lora is None:
@@ -119,20 +120,18 @@ def _check_solved(
     setting: Setting, config: PhaseConfig, trainable: tuple[str, ...], where: str
 ) -> Iterator[str]:
     """Of a phase whose head is solved for; no blocks where they were refused."""
-    default = PhaseConfig()
-    for name in _OF_STEPS:
-        if getattr(config, name) != getattr(default, name):
-            yield (
-                f"{where}.{name}: has no effect under `method: solve`, which takes no steps. Leave "
-                "it away, or use `method: fit`."
-            )
+    for name in config.given(of_steps=True):
+        yield (
+            f"{where}.{name}: has no effect under `method: solve`, which takes no steps. Remove "
+            "it, or use `method: fit`."
+        )
     if others := [block for block in trainable if block != setting.head]:
         yield (
             f"{where}.method: 'solve' finds the optimum of the head alone; {', '.join(others)} "
             "cannot be solved for. Use `method: fit`, or `trainable: [head]`."
         )
     if not setting.has_linear_head:
-        yield f"{where}.method: 'solve' {SOLVABLE} Use `method: fit`, or leave them away."
+        yield f"{where}.method: 'solve' {SOLVABLE} Use `method: fit`, or remove them."
     if config.augmentation not in (None, "none"):
         yield (
             f"{where}.augmentation: {config.augmentation!r} changes pictures from epoch to epoch, "
@@ -150,12 +149,17 @@ def _check_fitted(
         trains = f"of the backbone only {backbone[0]!r}" if backbone else "only the head"
         yield (
             f"{where}.layer_decay: found {config.layer_decay}, but {trains} trains in this phase, "
-            "which keeps the full rate. Leave it away, or name more blocks under `trainable`."
+            "which keeps the full rate. Remove it, or name more blocks under `trainable`."
         )
     if config.batch_norm == "trainable" and not backbone:
         yield (
             f"{where}.batch_norm: 'trainable' lets the statistics of trainable blocks move, and "
-            "only the head trains in this phase. Leave it away, or name blocks under `trainable`."
+            "only the head trains in this phase. Remove it, or name blocks under `trainable`."
+        )
+    if config.lora is not None and config.batch_norm == "trainable":
+        yield (
+            f"{where}.batch_norm: 'trainable' lets batch statistics move, but under low-rank "
+            "factors all else of the backbone is frozen. Use `batch_norm: frozen`."
         )
     is_taught = any({setting.head, "all"} & {*before.trainable} for before in earlier)
     if setting.head not in trainable and not is_taught:

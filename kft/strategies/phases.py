@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kft.config import LoraConfig
+from kft.config import FeaturesConfig, LoraConfig, TrainingConfig
 from kft.data.splits import SplitName
 from kft.errors import ConfigError
 
@@ -76,6 +76,10 @@ class Phase:
         """Passes begun over its examples; the last may be partial."""
         return -(-self.steps // self.steps_per_epoch)
 
+    def repeats_inputs(self, features: FeaturesConfig) -> bool:
+        """Whether it sees a picture twice in the same form, so that storing its features pays."""
+        return self.augmentation == "none" or 0 < features.views < self.epochs
+
 
 def unit_of(duration: str | float) -> str:
     """'epoch', 'step', 'example' or 'percent'; empty where `resolve_duration` would refuse it."""
@@ -125,6 +129,35 @@ def resolve_duration(
         steps = round(amount * per_unit[unit])
     if steps < least:
         raise ConfigError(f"{where}: {duration!r} comes to no step at all; train for one at least.")
+    return steps
+
+
+def resolve_warmup(config: TrainingConfig, phase: Phase, *, num_examples: int) -> int:
+    """Steps of `training.warmup` in a phase.
+
+    Raises:
+        ConfigError: It is no duration, or as long as the phase.
+    """
+    steps = resolve_duration(
+        config.warmup,
+        num_examples=num_examples,
+        steps_per_epoch=phase.steps_per_epoch,
+        where="training.warmup",
+        percent_of=phase.steps,
+        least=0,
+    )
+    if steps >= phase.steps:
+        # Of a share no number is told: before the data is read, nobody knows it.
+        is_share = unit_of(config.warmup) == "percent"
+        found = (
+            f"takes all steps of phase {phase.name!r}"
+            if is_share
+            else f"comes to {steps} steps, but phase {phase.name!r} has {phase.steps}"
+        )
+        raise ConfigError(
+            f"training.warmup: {config.warmup!r} {found}: its rate would never reach the peak. "
+            "Give a shorter warmup, such as '10 percent', or a longer phase."
+        )
     return steps
 
 

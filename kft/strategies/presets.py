@@ -2,53 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 
 from kft.errors import ConfigError
 from kft.registry import suggest
+from kft.strategies.parts import Part, Plan, Strategy
 from kft.strategies.phases import Phase
-from kft.strategies.setting import SOLVABLE, Setting
+from kft.strategies.setting import FINE_TUNING, SOLVABLE, Setting
 from kft.strategies.traits import resolve_bias_norm_blocks, resolve_lora_blocks
 
+# Settings of `strategy` that a probe reads; one that is solved, the first alone.
+PROBE = ("probe", "probe_learning_rate", "probe_duration")
 BEST = "best"
 # Tracing a training step takes as long as some twenty steps.
 LEAST_PHASE_STEPS = 20
 
 
-def linear_probe(setting: Setting) -> tuple[Phase, ...]:
+def make_probe(setting: Setting) -> Part:
     """The head alone, on features of the frozen backbone that are computed once.
 
     A linear head is solved to its optimum if its loss has one; else, or if
     `strategy.probe` says so, it is trained.
-
-    Raises:
-        ConfigError: The head has no solution and `strategy.probe` asks for it.
     """
-    config = setting.config
-    if config.probe == "solved" and not setting.has_linear_head:
-        raise ConfigError(
-            f"strategy.probe: 'solved' {SOLVABLE} Use `strategy.probe=trained`, or leave them away."
-        )
-    is_solved = config.probe == "solved" or (config.probe == "auto" and setting.has_linear_head)
-    return (
-        Phase(
-            name="linear_probe",
-            trainable=(setting.head,),
-            learning_rate=config.probe_learning_rate,
-            steps=0
-            if is_solved
-            else setting.steps(config.probe_duration, "strategy.probe_duration"),
-            steps_per_epoch=setting.steps_per_epoch,
-            method="solve" if is_solved else "fit",
-        ),
-    )
+    if not _is_solved(setting):
+        return Part(_plan_probe, PROBE)
+    why = "The probe is solved. `strategy.probe=trained` trains it by steps."
+    return Part(_plan_probe, PROBE[:1], reasons=dict.fromkeys(PROBE[1:], why))
 
 
-def full(setting: Setting) -> tuple[Phase, ...]:
-    """Every block at once."""
+def after_probe(*obeys: str) -> Callable[[Plan], Strategy]:
+    """Makes a strategy of a function: a linear probe, then the phases that the function plans.
+
+    Args:
+        obeys: Settings of `strategy` that the function reads.
+    """
+
+    def make_strategy(plan: Plan) -> Strategy:
+        @wraps(plan)
+        def strategy(setting: Setting) -> tuple[Part, ...]:
+            return (make_probe(setting), Part(plan, obeys))
+
+        return strategy
+
+    return make_strategy
+
+
+def linear_probe(setting: Setting) -> tuple[Part, ...]:
+    """The head alone."""
+    return (make_probe(setting),)
+
+
+def full(setting: Setting) -> tuple[Part, ...]:
+    """Every block at once, without a probe."""
+    return (Part(all_blocks, FINE_TUNING),)
+
+
+def all_blocks(setting: Setting) -> tuple[Phase, ...]:
+    """The phase of `full`."""
     return (setting.phase("full", setting.backbone_blocks, "full"),)
 
 
+@after_probe(*FINE_TUNING)
 def lp_ft(setting: Setting) -> tuple[Phase, ...]:
     """Linear probe, then full fine-tuning from its head.
 
@@ -58,10 +74,10 @@ def lp_ft(setting: Setting) -> tuple[Phase, ...]:
     Source: Kumar et al., Fine-Tuning can Distort Pretrained Features,
     arXiv:2202.10054.
     """
-    blocks = setting.backbone_blocks
-    return (*linear_probe(setting), setting.phase("full", blocks, "lp_ft"))
+    return (setting.phase("full", setting.backbone_blocks, "lp_ft"),)
 
 
+@after_probe("top_blocks", *FINE_TUNING)
 def top_k(setting: Setting) -> tuple[Phase, ...]:
     """Linear probe, then the deepest blocks and the head.
 
@@ -74,9 +90,10 @@ def top_k(setting: Setting) -> tuple[Phase, ...]:
             f"strategy.top_blocks: found {count}, but backbone {setting.backbone!r} has "
             f"{len(blocks)} blocks: {', '.join(blocks)}."
         )
-    return (*linear_probe(setting), setting.phase("top_k", blocks[-count:], "top_k"))
+    return (setting.phase("top_k", blocks[-count:], "top_k"),)
 
 
+@after_probe(*FINE_TUNING)
 def gradual(setting: Setting) -> tuple[Phase, ...]:
     """Linear probe, then one block more in each phase, deepest first; they share the duration.
 
@@ -110,9 +127,10 @@ def gradual(setting: Setting) -> tuple[Phase, ...]:
         steps = share + (1 if index >= count - rest else 0)
         name = f"from_{blocks[depth]}"
         phases.append(setting.phase(name, blocks[depth:], "gradual", steps=steps))
-    return (*linear_probe(setting), *phases)
+    return tuple(phases)
 
 
+@after_probe("block", "learning_rate", "duration", "batch_norm")
 def surgical(setting: Setting) -> tuple[Phase, ...]:
     """Linear probe, then one block of the backbone and the head.
 
@@ -125,19 +143,19 @@ def surgical(setting: Setting) -> tuple[Phase, ...]:
     Source: Lee et al., Surgical Fine-Tuning, arXiv:2210.11466.
     """
     block, blocks = setting.config.block, setting.backbone_blocks
-    probe = linear_probe(setting)
     if block != BEST:
         if block not in blocks:
             raise ConfigError(
                 f"strategy.block: backbone {setting.backbone!r} has no block {block!r} to train "
                 f"by itself. {suggest(block, (*blocks, BEST))} Blocks: {', '.join(blocks)}."
             )
-        return (*probe, setting.phase("surgical", (block,), "surgical"))
+        return (setting.phase("surgical", (block,), "surgical"),)
     setting.must_choose("strategy.block")
     candidates = tuple(setting.phase(name, (name,), "surgical") for name in blocks)
-    return (*probe, _choice("surgical", candidates[::-1], setting))
+    return (_choice("surgical", candidates[::-1], setting),)
 
 
+@after_probe("lora", "learning_rate", "duration", "layer_decay")
 def lora(setting: Setting) -> tuple[Phase, ...]:
     """Linear probe, then low-rank factors of the backbone's kernels, and the head.
 
@@ -148,10 +166,10 @@ def lora(setting: Setting) -> tuple[Phase, ...]:
     """
     config = setting.config
     blocks = resolve_lora_blocks(config.lora, setting.traits, "strategy.lora")
-    phase = setting.phase("lora", blocks, "lora", lora=config.lora, batch_norm="frozen")
-    return (*linear_probe(setting), phase)
+    return (setting.phase("lora", blocks, "lora", lora=config.lora, batch_norm="frozen"),)
 
 
+@after_probe(*FINE_TUNING)
 def bitfit(setting: Setting) -> tuple[Phase, ...]:
     """Linear probe, then biases, scales and shifts of normalisation, and the head.
 
@@ -162,7 +180,7 @@ def bitfit(setting: Setting) -> tuple[Phase, ...]:
     of convolutional networks, Frankle et al., arXiv:2003.00152.
     """
     blocks = resolve_bias_norm_blocks(setting.traits, "strategy.name")
-    return (*linear_probe(setting), setting.phase("bitfit", blocks, "bitfit", part="bias_norm"))
+    return (setting.phase("bitfit", blocks, "bitfit", part="bias_norm"),)
 
 
 def _choice(name: str, candidates: tuple[Phase, ...], setting: Setting) -> Phase:
@@ -171,3 +189,25 @@ def _choice(name: str, candidates: tuple[Phase, ...], setting: Setting) -> Phase
     # Short ones: there are many, and each traces a step of its own.
     pilot_steps = max(1, setting.pilot_steps(first.steps) // 2)
     return replace(first, name=name, candidates=candidates, pilot_steps=pilot_steps)
+
+
+def _is_solved(setting: Setting) -> bool:
+    asked = setting.config.probe
+    return asked == "solved" or (asked == "auto" and setting.has_linear_head)
+
+
+def _plan_probe(setting: Setting) -> tuple[Phase, ...]:
+    config, is_solved = setting.config, _is_solved(setting)
+    if is_solved and not setting.has_linear_head:
+        raise ConfigError(
+            f"strategy.probe: 'solved' {SOLVABLE} Use `strategy.probe=trained`, or remove them."
+        )
+    phase = Phase(
+        name="linear_probe",
+        trainable=(setting.head,),
+        learning_rate=config.probe_learning_rate,
+        steps=0 if is_solved else setting.steps(config.probe_duration, "strategy.probe_duration"),
+        steps_per_epoch=setting.steps_per_epoch,
+        method="solve" if is_solved else "fit",
+    )
+    return (phase,)

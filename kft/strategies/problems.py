@@ -14,10 +14,9 @@ class Problems:
     def __init__(self) -> None:
         self.found: list[str] = []
 
-    def add(self, problem: str) -> None:
-        """Note a problem, once."""
-        if problem not in self.found:
-            self.found.append(problem)
+    def add(self, *problems: str) -> None:
+        """Note problems, each once."""
+        self.found += [each for each in dict.fromkeys(problems) if each not in self.found]
 
     @contextmanager
     def noted(self) -> Iterator[None]:
@@ -25,7 +24,7 @@ class Problems:
         try:
             yield
         except ConfigError as error:
-            self.add(str(error))
+            self.add(*error.problems)
 
     def refuse(self, where: str) -> None:
         """End here if anything was found.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kft.config import LEARNING_RATES, StrategyConfig
+from kft.config import LEARNING_RATES, HeadConfig, StrategyConfig, TrainingConfig
 from kft.errors import ConfigError
 from kft.strategies.layerwise import decayed
 from kft.strategies.phases import Phase, resolve_duration
@@ -21,16 +21,20 @@ BIT_STEPS = ((20_000, 500), (500_000, 10_000), (None, 20_000))
 STEP_EXAMPLES = 32
 # Fewer passes teach little, and more nothing that is worth their time.
 LEAST_EPOCHS, MOST_EPOCHS = 5, 12
+# Settings of `strategy` that `Setting.phase` reads.
+FINE_TUNING = ("learning_rate", "duration", "layer_decay", "batch_norm")
 # What can be solved for, for messages.
 SOLVABLE = (
     "needs a head that is one layer alone (no `head.hidden`, no `head.dropout`) and a loss with "
     "one optimum (no `training.focal_gamma`, no `training.class_weights` of labels)."
 )
+# Before the data is read: so many examples in batches of one, that no duration comes to nothing.
+MANY = 10**6
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a strategy may look at.
+    """What a strategy may look at; sizes of the data are stand-ins until it is read.
 
     Attributes:
         config: The pipeline's `strategy` section.
@@ -38,14 +42,14 @@ class Setting:
         block_names: Of the block table, shallow to deep; the head is last.
         augmentation: Preset for phases that compute the backbone anew.
         is_pretrained: Whether the backbone's batch statistics are worth keeping.
+        has_linear_head: The head is one Dense layer alone, and its loss has an
+            optimum that can be solved for.
+        traits: Of the backbone's blocks.
         num_examples: In the training split.
         steps_per_epoch: Steps that see every training example once.
         num_validation: Examples that a choice can be made on.
-        has_linear_head: The head is one Dense layer alone, and its loss has an
-            optimum that can be solved for.
         may_mix: Targets are classes or labels, and the pipeline names no
             mixing of its own.
-        traits: Of the backbone's blocks.
         refit: The same with the validation examples to learn from too; None
             where nothing is to learn from them.
     """
@@ -55,12 +59,12 @@ class Setting:
     block_names: tuple[str, ...]
     augmentation: str
     is_pretrained: bool
-    num_examples: int
-    steps_per_epoch: int
-    num_validation: int
     has_linear_head: bool
-    may_mix: bool
     traits: tuple[BlockTraits, ...]
+    num_examples: int = MANY
+    steps_per_epoch: int = MANY
+    num_validation: int = MANY
+    may_mix: bool = False
     refit: Setting | None = None
 
     @property
@@ -140,3 +144,14 @@ class Setting:
                 f"{where}: the choice is made on validation, and there are no validation examples. "
                 "Set `data.validation` above 0, or name what is to be taken."
             )
+
+
+def is_solvable(head: HeadConfig, training: TrainingConfig, target_kind: str) -> bool:
+    """Whether a head's objective has an optimum that can be solved for.
+
+    The focal loss is not convex; weights of labels, which count for one side
+    of each, are left to training.
+    """
+    weighs_labels = target_kind == "labels" and training.class_weights != "none"
+    is_one_layer = not head.hidden and not head.dropout
+    return is_one_layer and not training.focal_gamma and not weighs_labels

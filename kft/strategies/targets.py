@@ -42,12 +42,9 @@ def check_targets(
         ConfigError: Lists every contradiction, each with its reason.
     """
     problems = Problems()
-    for problem in (
-        *_check_kinds(training, target_kind),
-        *_check_classes(training, target_kind, class_names),
-        *_check_validation(training, num_validation),
-    ):
-        problems.add(problem)
+    problems.add(*_check_kinds(training, target_kind))
+    problems.add(*_check_classes(training, target_kind, class_names))
+    problems.add(*_check_validation(training, num_validation))
     problems.refuse("training")
 
 
@@ -58,12 +55,12 @@ def may_mix(training: TrainingConfig, target_kind: str, class_names: Sequence[st
 
 
 def _check_kinds(training: TrainingConfig, target_kind: str) -> Iterator[str]:
-    default = TrainingConfig()
+    given = training.given()
     for name, kinds in _KINDS.items():
-        if target_kind not in kinds and getattr(training, name) != getattr(default, name):
+        if name in given and target_kind not in kinds:
             yield (
                 f"training.{name}: is for {' or '.join(_NOUNS[kind] for kind in kinds)}, but the "
-                f"targets are {_NOUNS[target_kind]}. Leave it away."
+                f"targets are {_NOUNS[target_kind]}. Remove it."
             )
 
 
@@ -75,7 +72,7 @@ def _check_classes(
             if getattr(training, name):
                 yield (
                     f"training.{name}: blends examples of different classes, but there is one "
-                    f"class, {class_names[0]!r}. Leave it away, or give examples of another class."
+                    f"class, {class_names[0]!r}. Remove it, or give examples of another class."
                 )
     if isinstance(training.class_weights, dict) and target_kind != "number":
         for name in training.class_weights:
@@ -88,7 +85,7 @@ def _check_classes(
 def _check_validation(training: TrainingConfig, num_validation: int) -> Iterator[str]:
     if num_validation:
         return
-    remedy = "Set `data.validation` above 0, or leave it away."
+    remedy = "Set `data.validation` above 0, or remove it."
     for name in ON_VALIDATION:
         if getattr(training, name):
             yield f"training.{name}: needs validation examples, and there are none. {remedy}"

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import special
+from scipy import special, stats
 
-# Quantile of the normal distribution for 95 %, both sides.
-_NORMAL_QUANTILE = 1.959963984540054
 # Keeps the logarithm of a float32 probability finite; one such answer costs 16.
 _LEAST_PROBABILITY = 1e-7
 
@@ -171,8 +169,8 @@ def paired_proportions(before: np.ndarray, after: np.ndarray) -> Difference:
     """
     count = len(before)
     first, second = float(np.mean(before)), float(np.mean(after))
-    first_low, first_high = wilson_interval(first, count)
-    second_low, second_high = wilson_interval(second, count)
+    first_low, first_high = wilson_interval(int(np.sum(before)), count)
+    second_low, second_high = wilson_interval(int(np.sum(after)), count)
     spread = math.sqrt(first * (1 - first) * second * (1 - second))
     both = float(np.mean(before & after))
     # Without spread in one of them there is no correlation to speak of.
@@ -183,19 +181,15 @@ def paired_proportions(before: np.ndarray, after: np.ndarray) -> Difference:
     return Difference(gain, gain - low, gain + high)
 
 
-def wilson_interval(share: float, count: int) -> tuple[float, float]:
-    """Interval of 95 % of a proportion that was found in `count` examples.
+def wilson_interval(correct: int, total: int) -> tuple[float, float]:
+    """Interval of 95 % of a proportion, by Wilson's score method.
 
-    Unlike the normal approximation it stays within [0, 1], but for rounding,
-    and holds for few examples and shares near 1.
+    Unlike the normal approximation it holds for few examples and shares near 1.
 
     Source: Wilson, Probable Inference, JASA 22 (1927).
     """
-    square = _NORMAL_QUANTILE**2
-    middle = (share + square / (2 * count)) / (1 + square / count)
-    half = math.sqrt(share * (1 - share) * square / count + square**2 / (4 * count**2))
-    half /= 1 + square / count
-    return middle - half, middle + half
+    low, high = stats.binomtest(correct, total).proportion_ci(method="wilson")
+    return float(low), float(high)
 
 
 def _combine(one: float, other: float, correlation: float) -> float:

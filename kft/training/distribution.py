@@ -128,11 +128,6 @@ def _check_statistics(
 ) -> None:
     """Batch statistics are of the whole batch; each example must be in it once."""
     where = f"phase {phase.name!r}: batch_norm 'trainable' over {replicas} replicas"
-    if training.accumulation > 1:
-        raise ConfigError(
-            f"{where} takes the statistics of a whole batch, which `training.accumulation` takes "
-            "apart. Use batch_norm 'frozen', or no accumulation."
-        )
     last = num_examples % training.batch_size
     if last % replicas:
         raise ConfigError(

@@ -20,6 +20,7 @@ from kft.model import HEAD, Assembled
 from kft.objectives import make_supervised
 from kft.runs.atomic import write_json
 from kft.strategies import Phase
+from kft.strategies.phases import resolve_warmup
 from kft.training.callbacks import (
     EndAfter,
     HistoryFile,
@@ -36,7 +37,6 @@ from kft.training.optimizers import block_rates, make_optimizer, reset_optimizer
 from kft.training.phase_input import PhaseInput
 from kft.training.progress import Display
 from kft.training.replicas import spread
-from kft.training.schedules import resolve_warmup
 from kft.training.snapshots import Snapshot, Weights, find_moving
 from kft.training.trainer import FitModel, WeightAverages
 

@@ -36,9 +36,7 @@ def find_stored_cut(
         in_parts: Several workers compute the activations.
         say: Told where there is no room.
     """
-    if not features.enabled:
-        return None
-    if phase.augmentation != "none" and not 0 < features.views < phase.epochs:
+    if not features.enabled or not phase.repeats_inputs(features):
         return None
     cut, num_views = find_cut(assembled, phase.trainable), count_views(phase, features)
     if cut is None:

@@ -10,9 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from kft.config import TrainingConfig
-from kft.errors import ConfigError
 from kft.strategies import Phase
-from kft.strategies.phases import resolve_duration
+from kft.strategies.phases import resolve_warmup
 
 # Smith and Topin begin far below the peak and end far below that: shares of the peak.
 ONE_CYCLE_FIRST = 1 / 25
@@ -156,29 +155,6 @@ def make_schedule(config: TrainingConfig, phase: Phase, *, num_examples: int) ->
         steps=phase.steps,
         warmup_steps=resolve_warmup(config, phase, num_examples=num_examples),
     )
-
-
-def resolve_warmup(config: TrainingConfig, phase: Phase, *, num_examples: int) -> int:
-    """Steps of `training.warmup` in a phase.
-
-    Raises:
-        ConfigError: It is no duration, or as long as the phase.
-    """
-    steps = resolve_duration(
-        config.warmup,
-        num_examples=num_examples,
-        steps_per_epoch=phase.steps_per_epoch,
-        where="training.warmup",
-        percent_of=phase.steps,
-        least=0,
-    )
-    if steps >= phase.steps:
-        raise ConfigError(
-            f"training.warmup: {config.warmup!r} comes to {steps} steps, but phase "
-            f"{phase.name!r} has {phase.steps}: its rate would never reach the peak. Give a "
-            "shorter warmup, such as '10 percent', or a longer phase."
-        )
-    return steps
 
 
 def _number(name: str) -> keras.Variable:

@@ -23,12 +23,14 @@ from kft.errors import ConfigError
 from kft.heads import make_head
 from kft.heads.base import Head
 from kft.machine import set_threads
-from kft.model import Assembled, assemble
+from kft.model import HEAD, Assembled, assemble
 from kft.objectives import make_supervised
 from kft.runs.storage import check_cache, check_folder
 from kft.strategies import Phase, Setting, find_traits, plan_phases
 from kft.strategies.automatic import refits
-from kft.strategies.checks import check_strategy, is_solvable
+from kft.strategies.checks import check_strategy
+from kft.strategies.phases import resolve_warmup
+from kft.strategies.setting import is_solvable
 from kft.strategies.targets import check_targets, may_mix
 from kft.strategies.traits import BlockTraits
 from kft.timing import apply_measured, load_measured
@@ -42,7 +44,6 @@ from kft.training import (
     set_precision,
 )
 from kft.training.frozen import check_vectors
-from kft.training.schedules import resolve_warmup
 from kft.workers import Cluster, Workers
 from kft.workflow.causes import check_of_one_mind, describe_settings
 from kft.workflow.export_stage import check_export
@@ -144,7 +145,8 @@ def make_plan(
         head = _make_head(pipeline, splits)
         check_export(pipeline, head, splits)
         assembled = assemble(backbone, head)
-    phases = plan_phases(_make_setting(pipeline, assembled, splits, traits))
+    setting = _make_setting(pipeline, backbone, traits)
+    phases = plan_phases(_size_setting(setting, pipeline, splits))
     _check_phases(phases, pipeline, assembled, splits, workers=workers, replicas=replicas)
     spec = backbone.input_spec
     decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data, splits.depth_bits)
@@ -204,34 +206,39 @@ def _check_before_data(
     pipeline: Pipeline, backbone: Backbone, traits: tuple[BlockTraits, ...]
 ) -> None:
     check_strategy(
-        pipeline.strategy,
+        _make_setting(pipeline, backbone, traits),
         training=pipeline.training,
         features=pipeline.features,
-        head=pipeline.head,
-        augmentation=pipeline.data.augmentation,
-        backbone=backbone.name,
-        traits=traits,
-        is_pretrained=backbone.sha256 is not None,
         is_fold=pipeline.data.split.folds is not None,
     )
 
 
 def _make_setting(
-    pipeline: Pipeline, assembled: Assembled, splits: Splits, traits: tuple[BlockTraits, ...]
+    pipeline: Pipeline, backbone: Backbone, traits: tuple[BlockTraits, ...]
 ) -> Setting:
-    backbone, training = assembled.backbone, pipeline.training
-    setting = Setting(
+    """What strategies look at, as far as it is known before the data."""
+    return Setting(
         config=pipeline.strategy,
         backbone=backbone.name,
-        block_names=assembled.blocks.names,
+        block_names=(*(block.name for block in traits), HEAD),
         augmentation=pipeline.data.augmentation,
         is_pretrained=backbone.sha256 is not None,
+        # Weights of labels rule a solution out; whether targets are labels, the data will say.
+        has_linear_head=is_solvable(pipeline.head, pipeline.training, "class"),
+        traits=traits,
+    )
+
+
+def _size_setting(setting: Setting, pipeline: Pipeline, splits: Splits) -> Setting:
+    """The same for the data."""
+    training = pipeline.training
+    setting = replace(
+        setting,
+        has_linear_head=is_solvable(pipeline.head, training, splits.target_kind),
         num_examples=len(splits.train),
         steps_per_epoch=num_steps_per_epoch(len(splits.train), training.batch_size),
         num_validation=len(splits.validation),
-        has_linear_head=is_solvable(pipeline.head, training, splits.target_kind),
         may_mix=may_mix(training, splits.target_kind, splits.class_names),
-        traits=traits,
     )
     if not refits(
         pipeline.strategy,

@@ -11,7 +11,7 @@ from kft.backbones import save_backbone
 from kft.config import dump_pipeline
 from kft.data import SplitName, write_quarantine_csv, write_splits_csv
 from kft.data.input.service import ServiceError
-from kft.errors import KftError, LostWorkerError, StorageError
+from kft.errors import KftError, LostWorkerError
 from kft.evaluation import Evaluation, Predictor, evaluate, headline
 from kft.features import Forward
 from kft.runs import RunDirectory
@@ -117,7 +117,7 @@ class Work:
                 error.args = (f"{error} Then {how_to_go_on}.",)
             failure = None if isinstance(error, KftError) else find_storage_failure(error)
             if failure is not None:
-                raise StorageError(f"{failure} Then {how_to_go_on}.") from error
+                raise type(failure)(f"{failure} Then {how_to_go_on}.") from error
             raise
         evaluation = finished.evaluation
         holdout = headline(evaluation.figures) if evaluation else None

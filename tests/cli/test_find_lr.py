@@ -57,6 +57,18 @@ def test_a_rate_is_found_drawn_and_ready_to_be_used(place, restored_globals):
     assert sorted(path.name for path in place.iterdir()) == ["curve.png", "photos"]
 
 
+def test_a_loss_that_does_not_fall_suggests_nothing(place, restored_globals, monkeypatch):
+    monkeypatch.setattr("kft.rate_finding.HIGH", 2e-6)
+    result = run("photos", *SMALL, "strategy.name=full", "--json")
+    assert result.exit_code == 0, result.output
+    curve = json.loads(result.stdout)
+    assert curve["suggestion"] is curve["cautious"] is curve["override"] is None
+    assert "to 2.0e-06, without an explosion." in result.stderr
+    assert "No suggestion: the smoothed loss shows no clear fall" in result.stderr
+    assert "Use it" not in result.stderr
+    assert (place / "find-lr.png").is_file()
+
+
 def test_the_whole_curve_is_json(place, restored_globals):
     answer = run("photos", *SMALL, "strategy.name=full", "training.optimizer=sgd", "--json")
     curve = json.loads(answer.stdout)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-import yaml
 from click.testing import CliRunner
+from ruamel.yaml import YAML
 
 from kft.cli.main import main
 from kft.config import SCHEMA_COMMENT, load_pipeline
@@ -27,7 +27,7 @@ def test_a_pipeline_file_fits_the_schema_and_tells_editors_of_it(path):
     values = load_pipeline(str(path)).model_dump(mode="json", exclude_unset=True)
     jsonschema.validate(values, schema)
     assert text.startswith(SCHEMA_COMMENT)
-    assert yaml.safe_load(text)
+    assert YAML(typ="safe").load(text)
 
 
 def test_the_schema_refuses_what_kft_refuses():

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from kft.backbones import BACKBONES
-from kft.config import HeadConfig, Pipeline, StrategyConfig
+from kft.config import HeadConfig, Pipeline, StrategyConfig, load_pipeline
 from kft.config.schema import Section
 from kft.heads import HEADS
 from kft.strategies import STRATEGIES
@@ -44,3 +44,9 @@ def test_the_choices_of_the_pipeline_are_what_the_registries_hold():
     assert choices(HeadConfig, "name") == {"auto", *HEADS}
     assert choices(StrategyConfig, "name") == set(STRATEGIES)
     assert Pipeline().backbone.name in BACKBONES
+
+
+def test_a_tilde_in_a_folder_is_the_home_of_the_user(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    pipeline = load_pipeline(None, ["runs_directory=~/runs", "export.directory=~/models"])
+    assert pipeline.output_folders == ("/home/ada/runs", "/home/ada/models")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import kubernetes_validate
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 FOLDER = Path(__file__).parents[2] / "docs" / "scale"
 SLURM = FOLDER / "slurm.sh"
@@ -22,7 +22,7 @@ GRACE_SECONDS = 60
 def documents() -> dict[str, dict]:
     """Of the forms for Kubernetes, by kind."""
     texts = [(FOLDER / name).read_text("utf-8") for name in ("kubernetes.yaml", "volume.yaml")]
-    return {one["kind"]: one for text in texts for one in yaml.safe_load_all(text)}
+    return {one["kind"]: one for text in texts for one in YAML(typ="safe").load_all(text)}
 
 
 @pytest.mark.parametrize("kind", ["Service", "Job", "PersistentVolumeClaim"])

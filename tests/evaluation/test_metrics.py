@@ -42,7 +42,7 @@ def test_the_figures_of_classes_are_those_of_a_hand():
     assert figures["log_loss"] == pytest.approx(-np.log([0.7, 0.8, 0.3, 0.3, 0.9]).mean(), rel=1e-6)
     assert figures["balanced_accuracy"] == pytest.approx((1 + 0.5 + 0) / 3)
     assert figures["most_answered"] == {"class": "cat", "examples": 3}
-    assert figures["accuracy_95_percent_interval"] == pytest.approx(wilson_interval(3 / 5, 5))
+    assert figures["accuracy_95_percent_interval"] == pytest.approx(wilson_interval(3, 5))
 
 
 def test_the_figures_of_classes_are_those_of_scikit_learn():
@@ -96,7 +96,7 @@ def test_the_figures_of_labels_are_those_of_a_hand():
     figures = judge("labels", targets, outputs, np.array([[1, 0], [1, 0], [0, 1]]), ("a", "b"))
     assert figures["accuracy"] == 6 / 8
     assert figures["exact_match"] == 2 / 4
-    assert figures["exact_match_95_percent_interval"] == pytest.approx(wilson_interval(2 / 4, 4))
+    assert figures["exact_match_95_percent_interval"] == pytest.approx(wilson_interval(2, 4))
     assert figures["majority_label_accuracy"] == 5 / 8
     assert figures["labels"]["a"]["precision"] == pytest.approx(2 / 3)
     assert figures["labels"]["a"]["recall"] == 1.0

@@ -135,7 +135,6 @@ TensorFlowError.__module__ = "tensorflow.python.framework.errors_impl"
         (errno.EDQUOT, "the quota of its disk is used up"),
         (errno.EROFS, "its file system is read-only"),
         (errno.EACCES, "permission is denied"),
-        (errno.EIO, "its disk fails"),
     ],
 )
 @pytest.mark.parametrize("wrapped", [False, True])
@@ -149,6 +148,15 @@ def test_what_the_system_says_becomes_one_message(number, words, wrapped, tmp_pa
     failure = find_storage_failure(error)
     assert str(failure).startswith(f"{path}: cannot be written: {words}")
     assert failure.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(errno.EIO, "its disk fails"), (errno.ESTALE, "its network disk is gone")]
+)
+def test_a_disk_that_may_be_back_asks_for_another_start(number, words):
+    failure = find_storage_failure(os_error(number, "/srv/data/x.jpg"))
+    assert str(failure).startswith(f"/srv/data/x.jpg: cannot be used: {words}. Start the command")
+    assert failure.exit_code == 1
 
 
 def test_an_error_that_was_raised_for_another_tells_of_that_one():

@@ -13,7 +13,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from kft.config import HeadConfig
 from kft.data.input.decoding import ImageDecoder
-from kft.errors import DataError, ExportError
+from kft.errors import DataError, ExportError, StorageError
 from kft.heads import make_head
 from kft.serving import ExportedModel, export_model, is_export
 from kft.serving.export import Export
@@ -211,6 +211,6 @@ def test_an_export_that_the_disk_has_no_room_for_says_so_and_leaves_nothing(
         raise failure
 
     monkeypatch.setattr(ServedModel, "save", fail)
-    with pytest.raises(ExportError, match=rf"nothing is exported\. /srv/models.* {words}"):
+    with pytest.raises(StorageError, match=rf"nothing is exported\. /srv/models.* {words}"):
         export(tmp_path, files)
     assert not list((tmp_path / "saved_models").rglob("*"))

@@ -190,7 +190,7 @@ def test_validation_is_learnt_from_where_nothing_else_needs_it(overrides, change
     if reason is None:
         assert refits(asked.strategy, asked.training, **ENOUGH)
     else:
-        with pytest.raises(ConfigError, match=re.escape(f"strategy.refit: {found} Leave it away")):
+        with pytest.raises(ConfigError, match=re.escape(f"strategy.refit: {found} Remove it, or")):
             refits(asked.strategy, asked.training, **ENOUGH | changes)
 
 

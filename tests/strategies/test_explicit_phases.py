@@ -185,7 +185,7 @@ def test_all_that_is_wrong_is_told_at_once(refusal):
     message = refusal(
         "{trainable: [stage7], duration: 0}", "{}", "{multipliers: {stem: 2, stage1: 2}}"
     )
-    assert message.startswith("strategy.phases: 4 problems\n")
+    assert message.startswith("strategy: 4 problems\n")
     for path in ("[0].trainable", "[0].duration", "[2].multipliers: block 'stem'", "'stage1'"):
         assert path in message
 

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kft.config import FeaturesConfig, TrainingConfig
 from kft.errors import ConfigError
 from kft.strategies import Phase
-from kft.strategies.phases import resolve_duration
+from kft.strategies.phases import resolve_duration, resolve_warmup
 
 
 def resolve(duration, num_examples=100, steps_per_epoch=4, **more):
@@ -113,3 +114,36 @@ def test_a_longer_duration_has_no_fewer_steps(first, more, unit):
 def test_a_phase_begins_as_many_epochs_as_its_steps_need(steps, per_epoch):
     phase = Phase("a", ("head",), 1e-3, steps, per_epoch)
     assert (phase.epochs - 1) * per_epoch < steps <= phase.epochs * per_epoch
+
+
+def phase_of(steps: int, augmentation: str = "none") -> Phase:
+    return Phase("deep", ("head",), 0.1, steps, 10, augmentation=augmentation)
+
+
+def test_a_share_of_few_steps_may_round_to_none():
+    assert resolve_warmup(TrainingConfig(warmup="10 percent"), phase_of(4), num_examples=9) == 0
+
+
+@pytest.mark.parametrize(
+    ("warmup", "found"),
+    [
+        ("3 epochs", "comes to 30 steps, but phase 'deep' has 30"),
+        ("40 steps", "comes to 40 steps, but phase 'deep' has 30"),
+        ("100 percent", "takes all steps of phase 'deep'"),
+        ("99%", "takes all steps of phase 'deep'"),
+    ],
+)
+def test_a_warmup_as_long_as_its_phase_is_refused(warmup, found):
+    with pytest.raises(ConfigError) as caught:
+        resolve_warmup(TrainingConfig(warmup=warmup), phase_of(30), num_examples=320)
+    assert str(caught.value).startswith(f"training.warmup: {warmup!r} {found}: its rate would")
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "views", "repeats"),
+    [("none", 0, True), ("light", 0, False), ("light", 2, True), ("light", 3, False)],
+)
+def test_inputs_come_again_where_they_do_not_change_or_have_fewer_views_than_epochs(
+    augmentation, views, repeats
+):
+    assert phase_of(30, augmentation).repeats_inputs(FeaturesConfig(views=views)) is repeats

@@ -4,8 +4,10 @@ import pytest
 
 from kft.config import load_pipeline
 from kft.errors import ConfigError
-from kft.strategies import STRATEGIES
+from kft.model import HEAD
+from kft.strategies import STRATEGIES, Setting
 from kft.strategies.checks import check_strategy
+from kft.strategies.setting import is_solvable
 from kft.strategies.traits import BlockTraits
 
 TRAITS = (
@@ -20,16 +22,17 @@ def problems(*overrides, traits=TRAITS, is_pretrained=True, is_fold=False) -> st
     """What is refused; empty where nothing is."""
     try:
         pipeline = load_pipeline(None, overrides)
-        check_strategy(
-            pipeline.strategy,
-            training=pipeline.training,
-            features=pipeline.features,
-            head=pipeline.head,
-            augmentation=pipeline.data.augmentation,
+        setting = Setting(
+            config=pipeline.strategy,
             backbone="small_cnn",
-            traits=traits,
+            block_names=(*(block.name for block in traits), HEAD),
+            augmentation=pipeline.data.augmentation,
             is_pretrained=is_pretrained,
-            is_fold=is_fold,
+            has_linear_head=is_solvable(pipeline.head, pipeline.training, "class"),
+            traits=traits,
+        )
+        check_strategy(
+            setting, training=pipeline.training, features=pipeline.features, is_fold=is_fold
         )
     except ConfigError as error:
         return str(error)
@@ -57,11 +60,8 @@ def test_defaults_contradict_nothing(name, is_pretrained):
     [
         phases("{}", "{trainable: [all], lora: {rank: 2}}", "{trainable: [all], part: bias_norm}"),
         phases("{method: solve}", "{trainable: [all], layer_decay: 0.9, duration: 50 percent}"),
-        ("training.class_weights={a: 2, b: 1}", "training.logit_adjustment=1"),
         ("training.focal_gamma=2", "training.label_smoothing=0.1", "training.ema=0.99"),
         ("training.cutmix=1", "strategy.name=lp_ft"),
-        ("training.accumulation=4", "training.global_batch_size=32"),
-        ("training.accumulation=3", "training.global_batch_size=auto"),
         ("training.warmup=0",),
         ("strategy.name=linear_probe", "training.class_weights=balanced"),
         ("strategy.name=linear_probe", "training.focal_gamma=2"),
@@ -74,7 +74,6 @@ def test_defaults_contradict_nothing(name, is_pretrained):
         ("strategy.name=lora", "training.l2_sp=0.1"),
         (*phases("{method: solve}", "{trainable: [all]}"), "training.l2_sp=0.1"),
         (*phases("{duration: 1}", "{duration: 50 %}"), "strategy.duration=9 steps"),
-        ("strategy.name=full", "training.mixup=0.2", "training.global_batch_size=2"),
         ("strategy.name=full", "training.soup=2"),
         ("strategy.name=full", "strategy.duration=6 steps", "training.warmup=5 steps"),
         ("strategy.name=full", "strategy.duration=6 steps", "training.warmup=90 percent"),
@@ -120,22 +119,6 @@ def test_what_goes_together_passes(overrides):
         (phases("{trainable: [head], multipliers: {stem: 2}}"), "strategy.phases[0]", "frozen in"),
         (("strategy.name=top_k", "features.views=0"), "strategy.name: phase 'top_k'", "views=4"),
         (("strategy.name=top_k", "training.cutmix=1"), "training.cutmix", "stored features"),
-        (("training.accumulation=3",), "training.accumulation", "do not divide batches of 32"),
-        (
-            ("training.class_weights=balanced", "training.sampling=balanced"),
-            "training.class_weights",
-            "corrected for 2 times over",
-        ),
-        (
-            ("training.class_weights={a: 1, b: 2}", "training.sampling=balanced"),
-            "training.class_weights",
-            "training.sampling=balanced",
-        ),
-        (
-            ("training.logit_adjustment=1", "training.sampling=balanced"),
-            "training.sampling=balanced",
-            "training.logit_adjustment",
-        ),
         (
             ("strategy.name=linear_probe", "training.weight_decay=0.5"),
             "training.weight_decay",
@@ -150,27 +133,31 @@ def test_what_goes_together_passes(overrides):
         (("training.warmup=200 percent",), "training.warmup", "at most 100 percent"),
         (("strategy.duration=5 percent",), "strategy.duration", "could be a share of"),
         (("training.wise_ft=true", "strategy.name=full"), "training.wise_ft", "one phase"),
-        (("training.warmup=100 percent",), "training.warmup", "'fine_tune' lasts no longer"),
+        (
+            ("training.warmup=100 percent",),
+            "training.warmup",
+            "takes all steps of phase 'fine_tune'",
+        ),
         (
             ("strategy.name=lp_ft", "strategy.duration=5 steps", "training.warmup=5 steps"),
             "training.warmup",
-            "phase 'full' has 5 steps",
+            "phase 'full' has 5:",
         ),
         (
             # 20 steps for each phase.
             ("strategy.name=gradual", "strategy.duration=60 steps", "training.warmup=20 steps"),
             "training.warmup",
-            "phase 'from_stage2' has 20 steps",
+            "phase 'from_stage2' has 20:",
         ),
         (
             ("strategy.name=full", "strategy.duration=1 steps", "training.warmup=60 percent"),
             "training.warmup",
-            "phase 'full' has 1 steps",
+            "takes all steps of phase 'full'",
         ),
         (
             (*phases("{duration: 9 steps}", "{duration: 3 steps}"), "training.warmup=3 steps"),
             "training.warmup",
-            "has 3 steps",
+            "phase 'phase' has 3:",
         ),
         (
             (
@@ -179,7 +166,7 @@ def test_what_goes_together_passes(overrides):
                 "training.warmup=4 steps",
             ),
             "training.warmup",
-            "has 4 steps",
+            "phase 'phase' has 4:",
         ),
         (
             (
@@ -189,7 +176,7 @@ def test_what_goes_together_passes(overrides):
                 "training.warmup=9 steps",
             ),
             "training.warmup",
-            "phase 'linear_probe' has 5 steps",
+            "phase 'linear_probe' has 5:",
         ),
         (
             ("strategy.name=top_k", "strategy.duration=5", "training.cutmix=1"),
@@ -237,7 +224,8 @@ def test_contradictions_are_refused_with_the_path_and_the_reason(overrides, path
 def test_how_many_epochs_a_phase_of_gradual_has_the_data_will_say():
     """Three of four epochs start from pixels, but they may become two of six."""
     settings = ("strategy.name=gradual", "strategy.duration=12", "training.cutmix=1")
-    assert "phase 'from_stage2' of 'gradual' trains on stored features" in refusal(*settings)
+    assert "phase 'from_stage1' of 'gradual' trains on stored features" in refusal(*settings)
+    assert problems(*settings, "features.views=6") == ""
 
 
 def test_gradual_unfreezing_of_one_block_is_refused():
@@ -275,7 +263,6 @@ def test_augmentation_needs_views_only_where_a_frozen_part_can_be_stored():
         ("linear_probe", "training.l2_sp=0.1"),
         ("bitfit", "training.l2_sp=0.1"),
         ("top_k", "strategy.layer_decay=0.5"),
-        ("full", "training.soup=1"),
     ],
 )
 def test_a_setting_without_effect_is_refused(name, setting):
@@ -301,22 +288,17 @@ def test_kernels_are_held_near_their_start_only_where_some_train(overrides):
     assert refusal(*overrides, "training.l2_sp=0.1").startswith("training.l2_sp: it holds kernels")
 
 
-@pytest.mark.parametrize("name", ["mixup", "cutmix"])
-def test_an_example_alone_has_none_to_be_blended_with(name):
-    message = refusal("strategy.name=full", f"training.{name}=1", "training.global_batch_size=1")
-    assert message.startswith(f"training.{name}: blends examples of one batch")
-
-
 @pytest.mark.parametrize(
     "setting", ["probe=solved", "probe=trained", "probe_duration=3", "probe_learning_rate=1"]
 )
 def test_random_weights_are_not_probed_by_auto(setting):
     message = refusal(f"strategy.{setting}", is_pretrained=False)
-    assert message.startswith(f"strategy.{setting.partition('=')[0]}: `name: auto` has no probe")
+    path = f"strategy.{setting.partition('=')[0]}"
+    assert message.startswith(f"{path}: has no effect under `name: auto`. Random weights are")
     assert "problems" not in message
     # Not that it cannot be solved: there is none.
     message = refusal("strategy.probe=solved", "head.hidden=[8]", is_pretrained=False)
-    assert message.startswith("strategy.probe: `name: auto` has no probe")
+    assert message.startswith("strategy.probe: has no effect under `name: auto`. Random weights")
     assert problems("strategy.name=lp_ft", "strategy.probe=trained", is_pretrained=False) == ""
 
 
@@ -331,7 +313,8 @@ def test_statistics_of_random_weights_are_of_whole_batches():
 
 def test_a_duration_that_no_phase_is_a_share_of_is_refused():
     message = refusal(*phases("{duration: 3}", "{method: solve}"), "strategy.duration=9")
-    assert message.startswith("strategy.duration: no duration of `strategy.phases` is in percent")
+    assert message.startswith("strategy.duration: has no effect under `name: phases`.")
+    assert "No duration of `strategy.phases` is in percent of it." in message
 
 
 def test_rates_of_listed_phases_stand_in_the_phases():
@@ -373,7 +356,7 @@ def test_all_contradictions_are_told_at_once():
             "`training.early_stopping` chooses weights on",
         ),
         ("training.schedule=plateau", "goes by the loss on validation"),
-        ("strategy.name=full", "strategy.refit: has an effect under `name: auto` alone"),
+        ("strategy.name=full", "strategy.refit: has no effect under `name: full`. Strategies that"),
     ],
 )
 def test_a_refit_on_what_is_still_needed_for_choices_is_refused(override, reason):

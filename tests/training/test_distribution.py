@@ -96,8 +96,6 @@ def test_what_replicas_cannot_do_together_is_refused_with_the_reason():
     check_replicas(2, config, [trainable], count=lambda phase: 36)
     with pytest.raises(ConfigError, match=r"phase 'deep': .*last batch of an epoch has 3 examples"):
         check_replicas(2, config, [trainable], count=lambda phase: 35)
-    with pytest.raises(ConfigError, match=r"which `training\.accumulation` takes apart"):
-        check_replicas(2, config.model_copy(update={"accumulation": 2}), [trainable])
 
 
 def test_an_op_that_cannot_give_the_same_bits_twice_is_named():

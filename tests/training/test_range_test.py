@@ -8,12 +8,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kft.errors import TrainingError
-from kft.training import range_test
-from kft.training.range_test import ExponentialRise, ease, find_rate, read_curve, smooth
+from kft.training.range_test import find_rate, read_curve, smooth
 
 
 @pytest.fixture
@@ -43,14 +40,13 @@ def make_model():
     return make
 
 
-def curve(fall: float, lowest: float = 1e-2, noise: float = 0.0, seed: int = 0):
-    """Rates and losses of a curve that falls from 1 about a decade before `lowest`, then bursts."""
-    rates = 10 ** np.linspace(-6, 0, 100)
-    position = np.log10(rates / lowest)
-    losses = 1 - fall / (1 + np.exp(-6 * (position + 0.7))) + np.exp(6 * (position - 0.7))
-    keep = losses < 5
-    losses = losses + np.random.default_rng(seed).normal(0, noise, 100)
-    return rates[keep], losses[keep]
+def curve(fall: float, noise: float = 0.0, seed: int = 0):
+    """Rates and losses of a curve that falls from 1 about 2e-3, and bursts from 2e-2 on."""
+    rates = np.geomspace(1e-6, 1.0, 100)
+    position = np.log10(rates)
+    losses = 1 - fall / (1 + np.exp(-6 * (position + 2.7))) + np.exp(6 * (position + 1.3))
+    losses += np.random.default_rng(seed).normal(0, noise, 100)
+    return rates, losses.tolist()
 
 
 # A model
@@ -58,10 +54,9 @@ def curve(fall: float, lowest: float = 1e-2, noise: float = 0.0, seed: int = 0):
 
 def test_the_suggested_rate_learns_and_a_hundredth_and_the_last_do_not(batches, make_model):
     found = find_rate(make_model(), batches, low=1e-6, high=10.0, steps=80)
-    assert found.is_conclusive
     assert found.cautious <= found.suggestion <= found.lowest
     ends = {}
-    for rate in (found.suggestion / 100, found.suggestion, float(found.rates[-1])):
+    for rate in (found.suggestion / 100, found.suggestion, found.rates[-1]):
         model = make_model(keras.optimizers.Adam(rate))
         ends[rate] = model.fit(batches, epochs=10, verbose=0, shuffle=False).history["loss"][-1]
     assert min(ends, key=ends.get) == found.suggestion
@@ -79,12 +74,25 @@ def test_the_model_is_as_it_was_to_the_last_bit(batches, make_model):
 def test_the_losses_are_those_of_single_batches(batches, make_model):
     """At rates too small to move anything, each pass over the batches sees the same losses."""
     model = make_model(keras.optimizers.SGD())
-    found = find_rate(model, batches, low=1e-12, high=1e-11, steps=12)
+    found = find_rate(model, batches, low=1e-12, high=1e-11, steps=20)
     assert np.allclose(found.losses[:4], found.losses[4:8], rtol=1e-4)
     assert np.ptp(found.losses[:4]) > 1e-2
     assert not found.has_exploded
-    assert not found.is_conclusive
-    assert found.rates[[0, -1]] == pytest.approx([1e-12, 1e-11])
+    assert found.suggestion is None
+
+
+def test_the_rate_rises_by_one_factor_from_low_to_high_and_each_step_is_told(batches, make_model):
+    model, told, used = make_model(), [], []
+
+    def look(done: int, total: int) -> None:
+        told.append((done, total))
+        # The rate that the next step will take.
+        used.append(float(model.optimizer.learning_rate))
+
+    found = find_rate(model, batches, low=1e-5, high=1e-3, steps=21, progress=look)
+    assert told == [(step, 21) for step in range(1, 22)]
+    assert used[:-1] == pytest.approx(found.rates[1:], rel=1e-4)
+    assert [found.rates[0], found.rates[10], found.rates[20]] == pytest.approx([1e-5, 1e-4, 1e-3])
 
 
 def test_a_rate_that_makes_the_loss_explode_ends_the_test(batches, make_model):
@@ -97,102 +105,53 @@ def test_a_rate_that_makes_the_loss_explode_ends_the_test(batches, make_model):
 
 def test_two_tests_see_the_same(batches, make_model):
     one, other = (find_rate(make_model(), batches, low=1e-5, high=1.0, steps=30) for _ in range(2))
-    assert np.array_equal(one.losses, other.losses)
-    assert one.suggestion == other.suggestion
-
-
-def test_progress_reaches_its_end(batches, make_model):
-    told = []
-    find_rate(
-        make_model(),
-        batches,
-        low=1e-5,
-        high=1.0,
-        steps=10,
-        progress=lambda done, total: told.append((done, total)),
-    )
-    assert told[-1] == (20, 20)
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert one == other
 
 
 def test_a_model_without_a_number_for_a_loss_is_refused(batches, make_model):
     model = make_model()
     model.layers[-1].bias.assign([np.nan, 0.0])
-    with pytest.raises(TrainingError, match="no number after 0 steps"):
+    with pytest.raises(TrainingError, match=r"the loss is nan at step 1, at a rate of 1\.0e-05"):
         find_rate(model, batches, low=1e-5, high=1.0, steps=20)
-
-
-def test_the_rate_rises_by_one_factor_from_low_to_high():
-    schedule = ExponentialRise(1e-4, 1e-1, 31)
-    rates = [float(schedule(step)) for step in range(31)]
-    assert rates[0] == pytest.approx(1e-4)
-    assert rates[-1] == pytest.approx(1e-1, rel=1e-4)
-    assert np.ptp(np.diff(np.log(rates))) < 1e-4
-    assert schedule.get_config() == {"low": 1e-4, "high": 1e-1, "steps": 31}
 
 
 # A curve
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("lowest", [1e-4, 1e-2])
-def test_the_steepest_fall_is_suggested(lowest, seed):
-    rates, losses = curve(0.8, lowest, noise=0.03, seed=seed)
-    found = read_curve(rates, losses, np.ones(100), has_exploded=True)
-    assert found.is_conclusive
-    # The fall is steepest 0.7 decades before the nominal minimum.
-    assert np.log10(found.suggestion / lowest) == pytest.approx(-0.7, abs=0.25)
-    assert np.log10(found.lowest / lowest) == pytest.approx(0, abs=0.4)
+@pytest.mark.parametrize("noise", [0.0, 0.03, 0.1])
+def test_the_steepest_fall_is_suggested(noise, seed):
+    found = read_curve(*curve(0.8, noise, seed))
+    # The smoothed loss lags behind the steepest fall at 2e-3.
+    assert 2e-3 < found.suggestion < 1.2e-2
+    assert 5e-3 < found.lowest < 5e-2
     assert found.cautious == pytest.approx(min(found.suggestion, found.lowest / 10), rel=0.06)
+    assert found.has_exploded
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_flat_curve_suggests_what_does_no_harm(seed):
-    rates, losses = curve(0.0, 1e-2, noise=0.05, seed=seed)
-    found = read_curve(rates, losses, np.ones(100), has_exploded=True)
-    assert not found.is_conclusive
-    assert found.suggestion == found.cautious
-    # Beyond about 2e-2 the loss rises.
-    assert 2e-4 < found.suggestion < 6e-3
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_hard_batches_do_not_mislead(seed):
-    """The fall is a tenth of how much batches differ."""
-    rates, losses = curve(0.3)
-    rng = np.random.default_rng(seed)
-    hardness = rng.normal(3, 1.0, 100)
-    seen = losses + hardness[: len(losses)] + rng.normal(0, 0.02, len(losses))
-    found = read_curve(rates, seen, hardness, has_exploded=True)
-    assert found.is_conclusive
-    assert np.log10(found.suggestion) == pytest.approx(-2.7, abs=0.3)
-
-
-def test_hardness_that_explains_nothing_changes_little():
-    rng = np.random.default_rng(0)
-    losses, hardness = rng.normal(size=100), rng.normal(size=100)
-    assert np.std(ease(losses, hardness) - losses) < 0.3
-    assert np.array_equal(ease(losses, np.ones(100)), losses)
+@pytest.mark.parametrize("fall, noise", [(0.0, 0.0), (0.0, 0.05), (0.05, 0.01), (0.3, 1.0)])
+def test_a_fall_that_is_small_or_may_be_chance_suggests_nothing(fall, noise, seed):
+    found = read_curve(*curve(fall, noise, seed))
+    assert found.suggestion is None
+    assert found.cautious is None
 
 
 def test_losses_that_are_no_numbers_end_the_curve():
     rates, losses = curve(0.8)
-    losses[-3:] = np.nan
-    found = read_curve(rates, losses, np.ones(100), has_exploded=True)
-    assert len(found.rates) == len(rates) - 3
-    assert json.loads(json.dumps(found.describe(), allow_nan=False))["has_exploded"] is True
+    found = read_curve(rates, [*losses[:70], np.nan, *losses[71:]])
+    assert found.losses == losses[:70]
+    assert json.loads(json.dumps(vars(found), allow_nan=False))["has_exploded"] is True
+    assert found.points()[69] == {
+        "step": 69,
+        "rate": rates[69],
+        "loss": losses[69],
+        "smoothed_loss": found.smoothed[69],
+    }
 
 
-@given(st.floats(-5, 5), st.floats(-3, 3), st.integers(10, 120))
-def test_a_straight_line_is_smooth_already(level, slope, count):
-    positions = np.linspace(-6, 0, count)
-    values = level + slope * positions
-    assert np.allclose(smooth(positions, values), values, atol=1e-6)
-
-
-def test_smoothing_lags_nowhere():
-    positions = np.linspace(-6, 0, 101)
-    step = (positions > -3).astype(float)
-    middle = smooth(positions, step)[50]
-    assert middle == pytest.approx(0.5, abs=0.1)
-    assert range_test.SMOOTHING_DECADES < 1
+def test_the_smoothed_loss_is_a_mean_whose_weights_fade_by_two_percent_a_step():
+    losses = np.random.default_rng(0).normal(size=30)
+    weights = 0.98 ** np.arange(30)[::-1]
+    assert smooth(losses)[-1] == pytest.approx(np.average(losses, weights=weights))
+    assert smooth(losses)[0] == pytest.approx(losses[0])

@@ -12,7 +12,7 @@ from kft.config import TrainingConfig
 from kft.errors import ConfigError
 from kft.strategies import Phase
 from kft.training.callbacks import PLATEAU_EPOCHS, ReduceOnPlateau
-from kft.training.schedules import SHAPES, PhaseSchedule, make_schedule, resolve_warmup
+from kft.training.schedules import SHAPES, PhaseSchedule, make_schedule
 
 RATE = 0.01
 
@@ -157,10 +157,6 @@ def test_a_warmup_is_any_duration(warmup, steps):
     made = make_schedule(config, phase(100), num_examples=320)
     assert made.warmup_steps == steps
     assert rates(made, steps) == pytest.approx([RATE])
-
-
-def test_a_share_of_few_steps_may_round_to_none():
-    assert resolve_warmup(TrainingConfig(warmup="10 percent"), phase(4), num_examples=9) == 0
 
 
 def test_a_warmup_as_long_as_the_phase_is_refused():

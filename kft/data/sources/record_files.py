@@ -13,20 +13,15 @@ import gzip
 import struct
 import zlib
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
+import google_crc32c
 
 _HEAD = struct.Struct("<QI")
 _CHECKSUM = struct.Struct("<I")
 # Protocol buffers cannot be longer; so no damaged length makes a read of all memory.
 _LONGEST_RECORD = 2**31
-# Castagnoli's polynomial, its bits reversed. Source: RFC 3720, appendix B.4.
-_POLYNOMIAL = 0x82F63B78
-# Bytes that are looked up at one time: the tables take a kilobyte for each.
-_BLOCK_BYTES = 2048
 
 
 class _DamagedError(Exception):
@@ -68,50 +63,16 @@ def _read_content(stream: BinaryIO | gzip.GzipFile, head: bytes, is_first: bool)
     if len(head) < _HEAD.size:
         raise _DamagedError("the file ends within the record")
     length, length_checksum = _HEAD.unpack(head)
-    if length_checksum != mask(crc32c(head[:8])) or length > _LONGEST_RECORD:
+    if length_checksum != mask(google_crc32c.value(head[:8])) or length > _LONGEST_RECORD:
         kind = ". Is it a TFRecord file? Compressed ones need the ending .gz" if is_first else ""
         raise _DamagedError(f"the length of the record is damaged{kind}")
     content = _read(stream, length)
     tail = _read(stream, _CHECKSUM.size)
     if len(content) < length or len(tail) < _CHECKSUM.size:
         raise _DamagedError("the file ends within the record")
-    if _CHECKSUM.unpack(tail)[0] != mask(crc32c(content)):
+    if _CHECKSUM.unpack(tail)[0] != mask(google_crc32c.value(content)):
         return "its checksum is wrong: the content is damaged"
     return content
-
-
-def crc32c(content: bytes) -> int:
-    """The CRC-32C of bytes, a block of them at a time.
-
-    The checksum is linear: that of a block is the exclusive or of what each byte would give
-    at its place with zeros around it. What was computed before acts as if it were added to the
-    first four bytes.
-    """
-    tables = _make_tables()
-    crc = 0xFFFFFFFF
-    for start in range(0, len(content), _BLOCK_BYTES):
-        block = np.frombuffer(content[start : start + _BLOCK_BYTES], dtype=np.uint8)
-        places = np.arange(_BLOCK_BYTES - len(block), _BLOCK_BYTES)
-        before = np.frombuffer(_CHECKSUM.pack(crc), dtype=np.uint8)[: len(block)]
-        changed = int(np.bitwise_xor.reduce(tables[places, block]))
-        changed ^= int(np.bitwise_xor.reduce(tables[places[: len(before)], before]))
-        # Fewer than four bytes do not use up all of what was computed before.
-        crc = changed ^ (crc >> 8 * len(block) if len(block) < 4 else 0)
-    return crc ^ 0xFFFFFFFF
-
-
-@cache
-def _make_tables() -> np.ndarray:
-    """uint32 (places in a block, values of a byte): what the byte there gives at the end."""
-    crc: np.ndarray = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        crc = (crc >> 1) ^ (crc & 1) * np.uint32(_POLYNOMIAL)
-    tables = np.empty((_BLOCK_BYTES, 256), dtype=np.uint32)
-    tables[-1] = crc
-    for place in range(_BLOCK_BYTES - 2, -1, -1):
-        behind = tables[place + 1]
-        tables[place] = crc[behind & 0xFF] ^ (behind >> 8)
-    return tables
 
 
 def mask(crc: int) -> int:

@@ -1,0 +1,78 @@
+"""What contradicts itself in the section `training` alone."""
+
+import pytest
+
+from kft.config import PhaseConfig, TrainingConfig, load_pipeline
+from kft.errors import ConfigError
+
+
+def problems(*overrides: str) -> list[str]:
+    overrides = tuple(f"training.{override}" for override in overrides)
+    return list(load_pipeline(None, overrides).training.contradictions())
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("accumulation=4", "global_batch_size=32"),
+        ("accumulation=3", "global_batch_size=auto"),
+        ("accumulation=2", "jit_compile=auto"),
+        ("mixup=0.2", "global_batch_size=2"),
+        ("class_weights={a: 2, b: 1}", "logit_adjustment=1"),
+        ("soup=2",),
+    ],
+)
+def test_what_goes_together_passes(overrides):
+    assert problems(*overrides) == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "path", "reason"),
+    [
+        (("accumulation=3",), "accumulation", "3 parts do not divide batches of 32"),
+        (("accumulation=2", "jit_compile=true"), "jit_compile", "steps of one size"),
+        (("mixup=1", "global_batch_size=1"), "mixup", "blends examples of one batch"),
+        (("cutmix=1", "global_batch_size=1"), "cutmix", "blends examples of one batch"),
+        (("class_weights=balanced", "sampling=balanced"), "class_weights", "2 times over"),
+        (
+            ("class_weights={a: 1, b: 2}", "sampling=balanced"),
+            "class_weights",
+            "training.sampling=balanced",
+        ),
+        (
+            ("logit_adjustment=1", "sampling=balanced"),
+            "sampling=balanced",
+            "training.logit_adjustment",
+        ),
+        (
+            ("class_weights=balanced", "sampling=balanced", "logit_adjustment=1"),
+            "class_weights",
+            "3 times over",
+        ),
+    ],
+)
+def test_a_contradiction_is_told_with_the_path_and_the_reason(overrides, path, reason):
+    (problem,) = problems(*overrides)
+    assert problem.startswith(f"training.{path}: ")
+    assert reason in problem
+
+
+def test_all_contradictions_are_told():
+    assert len(problems("accumulation=2", "mixup=1", "cutmix=1", "global_batch_size=1")) == 3
+
+
+def test_one_checkpoint_is_no_average():
+    with pytest.raises(ConfigError, match=r"training\.soup: found 1\. Allowed: 0 or .* at least 2"):
+        problems("soup=1")
+
+
+def test_what_is_given_is_what_differs_from_the_defaults():
+    assert TrainingConfig().given() == []
+    assert TrainingConfig(seed=0, mixup=0.2, focal_gamma=2).given() == ["focal_gamma", "mixup"]
+
+
+def test_settings_of_steps_are_told_apart():
+    given = TrainingConfig(mixup=0.2, focal_gamma=2, soup=2)
+    assert given.given(of_steps=True) == ["mixup", "soup"]
+    assert PhaseConfig(name="a", multipliers={"stem": 2}).given(of_steps=True) == ["multipliers"]
