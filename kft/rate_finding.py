@@ -15,6 +15,7 @@ from kft.feeding import InputMaker
 from kft.model import HEAD
 from kft.runs.atomic import check_picture_path, write_bytes
 from kft.strategies import Phase
+from kft.strategies.phases import Choice
 from kft.training.fitting import compile_phase
 from kft.training.range_test import SKIPPED_STEPS, RangeTest, find_rate
 from kft.workflow import make_plan
@@ -107,7 +108,8 @@ def find_learning_rate(pipeline: Pipeline, display: Display, *, output: Path) ->
     training = plan.pipeline.training.model_copy(update={"ema": None, "warmup": 0})
     index = _choose_phase(plan.phases)
     # The steps decide how many epochs of batches there are; the rest is the phase's own.
-    phase = replace(plan.phases[index], steps=STEPS, candidates=())
+    planned = plan.phases[index]
+    phase = replace(planned, recipe=replace(planned.fit, steps=STEPS), choice=Choice())
     inputs = InputMaker(
         plan.assembled,
         plan.splits,
@@ -148,13 +150,15 @@ def _choose_phase(phases: Sequence[Phase]) -> int:
             "Choose a strategy that fine-tunes, for example strategy.name=full, or "
             "strategy.probe=trained."
         )
-    return next((index for index in fitted if set(phases[index].trainable) != {HEAD}), fitted[0])
+    return next(
+        (index for index in fitted if set(phases[index].scope.trainable) != {HEAD}), fitted[0]
+    )
 
 
 def _setting_of(pipeline: Pipeline, phase: Phase, index: int) -> str:
     if pipeline.strategy.name == "phases":
         return f"strategy.phases[{index}].learning_rate"
-    is_probe = set(phase.trainable) == {HEAD}
+    is_probe = set(phase.scope.trainable) == {HEAD}
     return "strategy.probe_learning_rate" if is_probe else "strategy.learning_rate"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -16,6 +17,7 @@ from kft.features import Forward
 from kft.feeding import InputMaker
 from kft.modalities.image.decoding import make_decoder
 from kft.strategies import Phase
+from kft.strategies.phases import Fit, Scope
 from kft.training import PhaseRunner
 from kft.training.fitting import compile_phase, fit_compiled
 
@@ -69,11 +71,35 @@ def make_inputs(splits, data, display) -> Callable[..., InputMaker]:
     return make
 
 
+def phase_of(
+    name: str,
+    trainable: tuple[str, ...],
+    learning_rate: float,
+    steps: int,
+    steps_per_epoch: int,
+    **changes,
+) -> Phase:
+    """A phase that is fitted, with other fields of whichever of its records."""
+    fit = Fit(learning_rate, steps, steps_per_epoch)
+    return changed(Phase(name, Scope(trainable), fit), **changes)
+
+
+def changed(phase: Phase, **changes) -> Phase:
+    """The phase with other fields of whichever of its records."""
+    for name, value in changes.items():
+        if name in vars(phase):
+            phase = replace(phase, **{name: value})
+        else:
+            record = next(r for r in ("scope", "recipe", "choice") if name in vars(vars(phase)[r]))
+            phase = replace(phase, **{record: replace(vars(phase)[record], **{name: value})})
+    return phase
+
+
 @pytest.fixture
 def make_phase() -> Callable[..., Phase]:
     def make(name: str = "probe", *trainable: str, **changes) -> Phase:
         given = {"learning_rate": 1e-2, "steps": 4, "steps_per_epoch": 2} | changes
-        return Phase(name, trainable or ("head",), **given)
+        return phase_of(name, trainable or ("head",), **given)
 
     return make
 

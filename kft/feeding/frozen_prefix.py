@@ -38,7 +38,7 @@ def find_stored_cut(
     """
     if not features.enabled or not phase.repeats_inputs(features):
         return None
-    cut, num_views = find_cut(assembled, phase.trainable), count_views(phase, features)
+    cut, num_views = find_cut(assembled, phase.scope.trainable), phase.count_views(features)
     if cut is None:
         return None
     num_learnt, num_judged = num_train, num_validation
@@ -65,11 +65,6 @@ def find_stored_cut(
     return None
 
 
-def count_views(phase: Phase, features: FeaturesConfig) -> int:
-    """How often a phase has each training example stored."""
-    return 1 if phase.augmentation == "none" else features.views
-
-
 def check_vectors(
     assembled: Assembled,
     phases: Sequence[Phase],
@@ -93,7 +88,7 @@ def check_vectors(
     for phase in phases:
         if phase.method != "solve":
             continue
-        cut = find_cut(assembled, phase.trainable)
+        cut = find_cut(assembled, phase.scope.trainable)
         assert cut is not None
         try:
             check_store(cut, num_examples=num_examples, config=features, in_parts=in_parts)

@@ -31,7 +31,7 @@ from kft.features import (
     limit_bytes,
     load_or_extract,
 )
-from kft.feeding.frozen_prefix import count_views, find_stored_cut
+from kft.feeding.frozen_prefix import find_stored_cut
 from kft.feeding.phase_input import PhaseInput, Validation
 from kft.modalities.image.augmentation import Augmentation, make_augmentation
 from kft.model import Assembled
@@ -89,7 +89,7 @@ class InputMaker:
         # Of the phase that was last asked for; None where it starts from pixels.
         self._cut: Cut | None = None
         self._parts: tuple[Forward, keras.Model] | None = None
-        variants = [variant for phase in phases for variant in phase.candidates or (phase,)]
+        variants = [variant for phase in phases for variant in phase.choice.candidates or (phase,)]
         cuts = {self._find_plain_cut(variant) for variant in variants}
         # One reading of each picture: it goes from its file through the prefix, and is not kept.
         self._is_streamed = data.cache == "auto" and len(cuts) <= 1 and None not in cuts
@@ -137,7 +137,7 @@ class InputMaker:
             self._batches(
                 phase,
                 _join([self._pixel_cache(split) for split in phase.learns_from]),
-                make_augmentation(phase.augmentation),
+                make_augmentation(phase.recipe.augmentation),
             ),
             self._validation(phase, self._pixel_cache("validation")),
             "pixels",
@@ -163,7 +163,7 @@ class InputMaker:
         Args:
             phase: One that trains a head alone, on pictures as they are.
         """
-        cut = find_cut(self._assembled, phase.trainable)
+        cut = find_cut(self._assembled, phase.scope.trainable)
         assert cut is not None
         cut = self._keep(cut)
         found: list[Stored] = []
@@ -203,7 +203,7 @@ class InputMaker:
 
     def _find_plain_cut(self, phase: Phase) -> str | None:
         """Name of the cut where a phase has pictures stored as they are, if it has."""
-        cut = self._find_cut(phase) if phase.augmentation == "none" else None
+        cut = self._find_cut(phase) if phase.recipe.augmentation == "none" else None
         return cut.name if cut is not None else None
 
     def _find_cut(self, phase: Phase, say: Callable[[str], None] | None = None) -> Cut | None:
@@ -219,7 +219,7 @@ class InputMaker:
         # Whether there is room, the disks of several workers may say differently.
         if not self._workers.ask_chief(lambda: cut is not None):
             return None
-        return cut or find_cut(self._assembled, phase.trainable)
+        return cut or find_cut(self._assembled, phase.scope.trainable)
 
     def _keep(self, cut: Cut) -> Cut:
         """That of the last phase if it is the same: what was traced of it serves on."""
@@ -244,8 +244,8 @@ class InputMaker:
         examples = self._splits.get(split)
         # What is judged is judged on pictures as they are.
         is_learnt = split in phase.learns_from
-        preset = phase.augmentation if is_learnt else "none"
-        num_views = count_views(phase, self._features) if is_learnt else 1
+        preset = phase.recipe.augmentation if is_learnt else "none"
+        num_views = phase.count_views(self._features) if is_learnt else 1
         augmentation = make_augmentation(preset)
         if self._service is not None and like is None:
             self._display.stage("  data.service makes no features: this run reads their pictures")
@@ -303,7 +303,7 @@ class InputMaker:
                 cache=cache,
                 shuffle_seed=seed,
                 sampling=self._training.sampling,
-                epochs=phase.epochs,
+                epochs=phase.fit.epochs,
                 start_step=step,
                 augmentation=augmentation,
                 mixing=mixing,
@@ -315,7 +315,7 @@ class InputMaker:
         return start_at
 
     def _mixing(self, phase: Phase) -> Mixing | None:
-        mixup = self._training.mixup if phase.mixup is None else phase.mixup
+        mixup = self._training.mixup if phase.fit.mixup is None else phase.fit.mixup
         if not mixup and not self._training.cutmix:
             return None
         return Mixing(len(self._splits.class_names), mixup=mixup, cutmix=self._training.cutmix)

@@ -39,8 +39,8 @@ class Trial:
         """JSON values."""
         judged = self.judged.describe() if np.isfinite(self.judged.loss) else None
         return {
-            "trainable": list(self.candidate.trainable),
-            "learning_rate": self.candidate.learning_rate,
+            "trainable": list(self.candidate.scope.trainable),
+            "learning_rate": self.candidate.fit.learning_rate,
             "validation": judged,
             "is_promising": self.is_promising,
             "is_chosen": is_chosen,
@@ -49,6 +49,6 @@ class Trial:
 
 def describe_candidate(candidate: Phase, among: tuple[Phase, ...]) -> str:
     """What distinguishes it from the others."""
-    if len({other.trainable for other in among}) > 1:
-        return "block " + ", ".join(candidate.trainable[:-1])
-    return f"learning rate {candidate.learning_rate:g}"
+    if len({other.scope.trainable for other in among}) > 1:
+        return "block " + ", ".join(candidate.scope.trainable[:-1])
+    return f"learning rate {candidate.fit.learning_rate:g}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kft.training.fitted import FittedPhase, settle
+from kft.training.fitted import FittedPhase, resolve_phase
 from kft.training.phase_selection import PhaseRunner
 from kft.training.saving import Trained, load_trained, make_card, save_trained
 
@@ -12,6 +12,6 @@ __all__ = [
     "Trained",
     "load_trained",
     "make_card",
+    "resolve_phase",
     "save_trained",
-    "settle",
 ]

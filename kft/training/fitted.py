@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from kft.strategies import Phase
+from kft.strategies.phases import Fit
 
 
 @dataclass(frozen=True)
@@ -51,22 +52,18 @@ class FittedPhase:
 
 def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
     """What phase.json holds, as JSON values."""
-    phase = fitted.phase
+    phase, scope = fitted.phase, fitted.phase.scope
     return {
         "name": phase.name,
         "method": phase.method,
         "learns_from": list(phase.learns_from),
-        "trainable": list(phase.trainable),
-        "part": phase.part,
-        "lora": phase.lora.model_dump(mode="json") if phase.lora else None,
-        "batch_norm": phase.batch_norm,
-        "learning_rate": None if phase.method == "solve" else phase.learning_rate,
-        "multipliers": dict(phase.multipliers),
-        "steps": phase.steps,
-        "steps_per_epoch": phase.steps_per_epoch,
+        "trainable": list(scope.trainable),
+        "part": scope.part,
+        "lora": scope.lora.model_dump(mode="json") if scope.lora else None,
+        "batch_norm": scope.batch_norm,
+        # A solution has none of the others.
+        **{each.name: getattr(phase.recipe, each.name, None) for each in fields(Fit)},
         "steps_done": fitted.steps_done,
-        "augmentation": phase.augmentation,
-        "mixup": phase.mixup,
         "computed_from": fitted.computed_from,
         "seconds": round(fitted.seconds, 3),
         "first_step_seconds": round(fitted.first_step_seconds, 3),
@@ -78,16 +75,16 @@ def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
     }
 
 
-def settle(phase: Phase, before: FittedPhase | None) -> Phase:
+def resolve_phase(phase: Phase, before: FittedPhase | None) -> Phase:
     """A phase as it is run, where what it does depends on what came of the one before.
 
     Args:
         phase: As planned.
         before: What came of the phase before it; None for the first.
     """
-    if phase.otherwise is None:
+    if phase.fallback is None:
         return phase
     assert before is not None, "the first phase depends on none"
     if not before.has_won:
-        return phase.otherwise
-    return replace(phase, learning_rate=before.phase.learning_rate, otherwise=None)
+        return phase.fallback
+    return replace(phase.at_rate(before.phase.fit.learning_rate), fallback=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from kft.optimization.trainer import FitModel, WeightAverages
 from kft.runs.atomic import write_json
 from kft.selection.snapshots import Snapshot, Weights, find_moving
 from kft.strategies import Phase
-from kft.strategies.phases import resolve_warmup
+from kft.strategies.durations import resolve_warmup
 from kft.training.callbacks import (
     EndAfter,
     HistoryFile,
@@ -99,7 +99,9 @@ class CompiledPhase:
             make_input: As of `compile_phase`.
             learnt_targets: As of `compile_phase`.
         """
-        if phase.lora is not None or _of_step(phase) != _of_step(self.phase):
+        if phase.scope.lora is not None or phase.scope != self.phase.scope:
+            return False
+        if not phase.fit.has_step_of(self.phase.fit):
             return False
         if make_supervised(self.assembled.head, self.config, learnt_targets).terms != self.terms:
             return False
@@ -137,8 +139,8 @@ class CompiledPhase:
         Raises:
             TrainingError: The loss is no number.
         """
-        steps = self.phase.steps - first_step if steps is None else steps
-        assert 0 < steps <= self.phase.steps - first_step, "the batches end with the phase"
+        steps = self.phase.fit.steps - first_step if steps is None else steps
+        assert 0 < steps <= self.phase.fit.steps - first_step, "the batches end with the phase"
         own = [RefuseDivergence(self.phase.name, self._schedule.peak), EndAfter(steps)]
         if self.config.ema is not None:
             own.append(self.averages)
@@ -154,7 +156,7 @@ class CompiledPhase:
             validation_steps = self.given.validation.num_batches
         deferred = nullcontext() if recorder is None else recorder.stop.deferred()
         with deferred:
-            for part in [] if is_over else plan_fits(done, steps, self.phase.steps_per_epoch):
+            for part in [] if is_over else plan_fits(done, steps, self.phase.fit.steps_per_epoch):
                 batches = self.given.train(first_step + part.start)
                 self.model.fit(
                     spread(batches if waiting is None else waiting.watch(batches)),
@@ -191,12 +193,12 @@ class CompiledPhase:
 
     def restart(self, *, learning_rate: float | None = None, steps: int | None = None) -> None:
         """A fresh optimizer, as `reset` gives it, for the weights as they are."""
-        steps = self.phase.steps if steps is None else steps
+        steps = self.phase.fit.steps if steps is None else steps
         reset_optimizer(
             self.model.optimizer,
-            learning_rate=self.phase.learning_rate if learning_rate is None else learning_rate,
+            learning_rate=self.phase.fit.learning_rate if learning_rate is None else learning_rate,
             steps=steps,
-            warmup_steps=self._warmup_steps * steps // self.phase.steps,
+            warmup_steps=self._warmup_steps * steps // self.phase.fit.steps,
         )
 
     def finish(self) -> tuple[str, ...]:
@@ -244,15 +246,15 @@ def compile_phase(
     Raises:
         ConfigError: A class that is to be weighed has no training example.
     """
-    begun = time.monotonic()
+    begun, scope = time.monotonic(), phase.scope
     objective = make_supervised(assembled.head, config, learnt_targets)
     digests = assembled.blocks.digests()
     adapted: tuple[keras.layers.Layer, ...] = ()
-    if phase.lora is not None:
-        blocks = [assembled.blocks[name] for name in phase.trainable if name != HEAD]
-        adapted = add_lora(blocks, phase.lora, seed=config.seed)
+    if scope.lora is not None:
+        blocks = [assembled.blocks[name] for name in scope.trainable if name != HEAD]
+        adapted = add_lora(blocks, scope.lora, seed=config.seed)
     assembled.blocks.set_trainable(
-        phase.trainable, batch_norm=phase.batch_norm, part=phase.part, lora=phase.lora
+        scope.trainable, batch_norm=scope.batch_norm, part=scope.part, lora=scope.lora
     )
     given = make_input(phase)
     model = FitModel(given.model.input, given.model.output, accumulation=config.accumulation)
@@ -287,24 +289,6 @@ def compile_phase(
         adapted=adapted,
         digests=digests,
         terms=objective.terms,
-    )
-
-
-def _of_step(phase: Phase) -> Phase:
-    """A phase without what its traced step does not depend on."""
-    return replace(
-        phase,
-        name="",
-        learning_rate=0.0,
-        steps=0,
-        steps_per_epoch=1,
-        learns_from=(),
-        candidates=(),
-        is_sequential=False,
-        pilot_steps=0,
-        must_beat_start=False,
-        is_trial=False,
-        otherwise=None,
     )
 
 
@@ -345,7 +329,7 @@ def fit_compiled(
     is_alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
     waiting = Waiting() if is_alone else None
     steps = StepTimes(compiled.begun, waiting)
-    num_steps = phase.steps - first_step
+    num_steps = phase.fit.steps - first_step
     with display.track(title, num_steps) as advance:
         compiled.run(
             first_step=first_step,

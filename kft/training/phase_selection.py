@@ -27,6 +27,7 @@ from kft.selection.comparison import Comparison, compare
 from kft.selection.snapshots import Snapshot
 from kft.selection.trials import Trial, describe_candidate
 from kft.strategies import Phase
+from kft.strategies.phases import Choice
 from kft.training.callbacks import ProgressCallback
 from kft.training.fitted import FittedPhase, describe_phase
 from kft.training.fitting import (
@@ -108,11 +109,11 @@ class PhaseRunner:
 
         For a few steps no more views are stored than these see.
         """
-        steps = phase.steps if num_steps is None else num_steps
+        steps = phase.fit.steps if num_steps is None else num_steps
         learnt_targets = self.inputs.examples(phase).targets
 
         def make_input(phase: Phase) -> PhaseInput:
-            return self.inputs.for_phase(replace(phase, steps=steps))
+            return self.inputs.for_phase(replace(phase, recipe=replace(phase.fit, steps=steps)))
 
         if self._last is None or not self._last.take_over(phase, make_input, learnt_targets):
             # What it holds, such as stored features, may have to make room first.
@@ -155,19 +156,19 @@ class _Choice:
         best = make_keep_best(
             compiled.weights, config, folder=self.folder / "kept", take=compiled.take
         )
-        if self.phase.must_beat_start and self._start_outputs is None:
+        if self.phase.choice.must_beat_start and self._start_outputs is None:
             self._start_outputs, _ = self._judge_of(compiled).answer()
 
         def choose_weights() -> bool:
             if best is not None:
                 self._go_back_to_best(compiled, best)
             # A probe has nothing to go back to but a head that answers nothing.
-            if config.wise_ft and self.phase.trainable != (HEAD,):
+            if config.wise_ft and self.phase.scope.trainable != (HEAD,):
                 self._interpolate(compiled)
             if best is not None:
                 best.discard()
-            is_chosen = not self.phase.must_beat_start or self._beats(compiled)
-            return is_chosen and not self.phase.is_trial
+            is_chosen = not self.phase.choice.must_beat_start or self._beats(compiled)
+            return is_chosen and not self.phase.choice.only_compares
 
         return fit_compiled(
             compiled,
@@ -187,14 +188,14 @@ class _Choice:
             self.recorder.record_choice(self._pack)
             if self.recorder.choice is not None:
                 return self._go_back_to_choice(*self.recorder.choice)
-        return self._try_candidates() if self.phase.candidates else self._compile(self.phase)
+        return self._try_candidates() if self.phase.choice.candidates else self._compile(self.phase)
 
     def _pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What was chosen before the steps."""
         outputs = {} if self._start_outputs is None else {"start_outputs": self._start_outputs}
         return {
-            "learning_rate": self.phase.learning_rate,
-            "trainable": list(self.phase.trainable),
+            "learning_rate": self.phase.fit.learning_rate,
+            "trainable": list(self.phase.scope.trainable),
             "first_step": self._first_step,
             "facts": self.facts,
         }, outputs
@@ -204,7 +205,7 @@ class _Choice:
     ) -> CompiledPhase:
         """The phase that was chosen before it was interrupted, compiled again."""
         for candidate in self._named_candidates():
-            if (candidate.learning_rate, list(candidate.trainable)) == (
+            if (candidate.fit.learning_rate, list(candidate.scope.trainable)) == (
                 chosen["learning_rate"],
                 chosen["trainable"],
             ):
@@ -238,25 +239,29 @@ class _Choice:
             if self._start_outputs is None:
                 self._start_outputs, _ = self._judge_of(compiled).answer()
             trials.append(self._try(candidate, compiled))
-            if self.phase.is_sequential and trials[-1].is_promising:
+            if self.phase.choice.is_sequential and trials[-1].is_promising:
                 break
         best = min(trials, key=lambda trial: trial.judged.loss)
-        if self.phase.is_sequential and trials[-1].is_promising:
+        if self.phase.choice.is_sequential and trials[-1].is_promising:
             best = trials[-1]
         self.facts["candidates"] = {
-            "pilot_steps": self.phase.pilot_steps,
+            "pilot_steps": self.phase.choice.pilot_steps,
             "tried": [trial.describe(is_chosen=trial is best) for trial in trials],
         }
         assert compiled is not None
-        if self.phase.must_beat_start and not best.is_promising:
+        if self.phase.choice.must_beat_start and not best.is_promising:
             compiled.discard()
             self.runner.display.stage(
-                f"  {self.title}: all {len(trials)} trials of {self.phase.pilot_steps} steps were "
-                "worse than the weights it began with, beyond chance; it is left out."
+                f"  {self.title}: all {len(trials)} trials of {self.phase.choice.pilot_steps} "
+                "steps were worse than the weights it began with, beyond chance; it is left out."
             )
             return None
-        what = describe_candidate(best.candidate, self.phase.candidates)
-        if self.phase.is_trial and best.comparison is not None and best.comparison.is_better:
+        what = describe_candidate(best.candidate, self.phase.choice.candidates)
+        if (
+            self.phase.choice.only_compares
+            and best.comparison is not None
+            and best.comparison.is_better
+        ):
             self.facts["comparison"] = best.comparison.describe()
             self._is_decided, self.phase = True, best.candidate
             with self.runner.display.track(self.title) as advance:
@@ -272,10 +277,10 @@ class _Choice:
         if not self._differ_in_rate:
             compiled.discard()
             return self._compile(chosen)
-        rate, steps = chosen.learning_rate, chosen.steps
+        rate, steps = chosen.fit.learning_rate, chosen.fit.steps
         compiled.phase = chosen
-        if was_last and self.phase.pilot_steps < steps:
-            self._first_step = self.phase.pilot_steps
+        if was_last and self.phase.choice.pilot_steps < steps:
+            self._first_step = self.phase.choice.pilot_steps
             compiled.restart(learning_rate=rate, steps=steps - self._first_step)
         else:
             compiled.reset(learning_rate=rate)
@@ -284,15 +289,14 @@ class _Choice:
     @property
     def _differ_in_rate(self) -> bool:
         """Whether the candidates are one phase at several rates."""
-        first, *others = self.phase.candidates
-        return all(replace(o, learning_rate=first.learning_rate) == first for o in others)
+        first, *others = self.phase.choice.candidates
+        return all(other.at_rate(first.fit.learning_rate) == first for other in others)
 
     def _named_candidates(self) -> list[Phase]:
         """The candidates as phases that may take this one's place."""
-        own: dict[str, Any] = {
-            key: getattr(self.phase, key) for key in ("name", "must_beat_start", "is_trial")
-        }
-        return [replace(variant, **own) for variant in self.phase.candidates]
+        choice = self.phase.choice
+        own = Choice(must_beat_start=choice.must_beat_start, only_compares=choice.only_compares)
+        return [replace(each, name=self.phase.name, choice=own) for each in choice.candidates]
 
     def _compiled_candidates(self) -> Iterator[tuple[Phase, CompiledPhase]]:
         """Each candidate with what it runs on: one traced step, where only the rate differs."""
@@ -301,17 +305,17 @@ class _Choice:
             if not self._differ_in_rate:
                 if compiled is not None:
                     compiled.discard()
-                compiled = self._compile(candidate, num_steps=self.phase.pilot_steps)
+                compiled = self._compile(candidate, num_steps=self.phase.choice.pilot_steps)
             elif compiled is None:
                 compiled = self._compile(candidate)
             yield candidate, compiled
 
     def _try(self, candidate: Phase, compiled: CompiledPhase) -> Trial:
         """A short run with a schedule of its own, judged."""
-        steps = self.phase.pilot_steps
+        steps = self.phase.choice.pilot_steps
         # From the start, and not put back at the end: the last one may go on from its trial.
-        compiled.reset(learning_rate=candidate.learning_rate, steps=steps)
-        what = describe_candidate(candidate, self.phase.candidates)
+        compiled.reset(learning_rate=candidate.fit.learning_rate, steps=steps)
+        what = describe_candidate(candidate, self.phase.choice.candidates)
         with self.runner.display.track(f"  trial of {what}, {steps} steps", steps) as advance:
             try:
                 compiled.run(
@@ -359,7 +363,7 @@ class _Choice:
         comparison, _ = self._compare(compiled)
         self.facts["comparison"] = comparison.describe()
         verdict = "it stays" if comparison.is_better else "not beyond chance, it is undone"
-        if comparison.is_better and self.phase.is_trial:
+        if comparison.is_better and self.phase.choice.only_compares:
             verdict = "it is to be learnt anew from all examples"
         self.runner.display.stage(f"  {self.phase.name} on validation: {comparison}; {verdict}")
         return comparison.is_better

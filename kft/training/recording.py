@@ -20,7 +20,7 @@ from kft.optimization.replicas import put_sums, take_sums
 from kft.runs.checkpoints import Checkpoint, Checkpoints
 from kft.selection.snapshots import find_weights, part_of
 from kft.strategies import Phase
-from kft.training.fitted import FittedPhase, settle
+from kft.training.fitted import FittedPhase, resolve_phase
 from kft.training.fitting import (
     CompiledPhase,
     find_generators,
@@ -141,7 +141,9 @@ class Recorder:
         _assign(find_generators(self.assembled.model), "generator", found.arrays)
         fitted: list[FittedPhase] = []
         for phase, each in zip(phases, found.state["fitted"], strict=False):
-            fitted.append(_unpack_fitted(settle(phase, fitted[-1] if fitted else None), each))
+            fitted.append(
+                _unpack_fitted(resolve_phase(phase, fitted[-1] if fitted else None), each)
+            )
         return tuple(fitted)
 
     def within(self, phase: int, found: Checkpoint | None = None) -> PhaseRecorder:
@@ -310,7 +312,7 @@ class PhaseRecorder(keras.callbacks.Callback):
 
     @property
     def _is_within_epoch(self) -> bool:
-        return self._steps % self._compiled.phase.steps_per_epoch > 0
+        return self._steps % self._compiled.phase.fit.steps_per_epoch > 0
 
     @property
     def _generators(self) -> list[keras.Variable]:
@@ -343,13 +345,14 @@ def _pack_fitted(fitted: FittedPhase) -> dict[str, Any]:
     """JSON values; of the phase itself what may have been chosen among candidates."""
     packed = {each.name: getattr(fitted, each.name) for each in fields(fitted)}
     phase = fitted.phase
-    chosen = {"learning_rate": phase.learning_rate, "trainable": list(phase.trainable)}
+    rate = phase.fit.learning_rate if phase.method == "fit" else None
+    chosen = {"learning_rate": rate, "trainable": list(phase.scope.trainable)}
     return {**packed, "phase": chosen, "facts": dict(fitted.facts)}
 
 
 def _unpack_fitted(phase: Phase, packed: Mapping[str, Any]) -> FittedPhase:
     chosen = packed["phase"]
-    was = replace(
-        phase, learning_rate=chosen["learning_rate"], trainable=tuple(chosen["trainable"])
-    )
+    was = replace(phase, scope=replace(phase.scope, trainable=tuple(chosen["trainable"])))
+    if phase.method == "fit":
+        was = was.at_rate(chosen["learning_rate"])
     return FittedPhase(**{**packed, "phase": was, "unmoved": tuple(packed["unmoved"])})

@@ -55,7 +55,7 @@ def solve_phase(
         TrainingError: Something else than the head moved.
     """
     begun = time.monotonic()
-    assembled.blocks.set_trainable(phase.trainable, batch_norm=phase.batch_norm)
+    assembled.blocks.set_trainable(phase.scope.trainable, batch_norm=phase.scope.batch_norm)
     before = assembled.blocks.digests()
     head = assembled.head
     targets, weights, offsets = _state_problem(head, config, learnt_targets)

@@ -24,7 +24,7 @@ from kft.runs.atomic import write_array, write_json, write_text
 from kft.runs.checkpoints import Checkpoints
 from kft.runs.storage import find_storage_failure
 from kft.serving import Export
-from kft.training import FittedPhase, PhaseRunner, save_trained, settle
+from kft.training import FittedPhase, PhaseRunner, resolve_phase, save_trained
 from kft.training.recording import Recorder
 from kft.training.stopping import Interrupted, StopRequest
 from kft.workflow.agreement import describe_causes
@@ -216,7 +216,7 @@ class Work:
             if index < len(fitted):
                 continue
             title = f"Phase {index + 1} of {len(plan.phases)}, {planned.name}"
-            phase = settle(planned, fitted[-1] if fitted else None)
+            phase = resolve_phase(planned, fitted[-1] if fitted else None)
             with plan.distribution.scope():
                 fitted.append(
                     runner.run(

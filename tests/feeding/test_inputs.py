@@ -17,6 +17,7 @@ from kft.examples import Splits
 from kft.feeding.frozen_prefix import check_vectors
 from kft.modalities.image.decoding import make_decoder
 from kft.runs.caches import clear, find_clearable, list_kept
+from kft.strategies.phases import Solve
 from kft.workflow import train
 
 BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4", "head")
@@ -284,7 +285,7 @@ def test_whether_pictures_are_streamed_is_known_without_a_look_at_augmented_phas
 
 def test_vectors_stay_on_the_disk_as_long_as_their_maker(make_inputs, tiny_assembled, make_phase):
     inputs = make_inputs(tiny_assembled)
-    vectors = inputs.vectors(make_phase(method="solve", steps=0))
+    vectors = inputs.vectors(make_phase(recipe=Solve()))
     gc.collect()
     assert len(clear(find_clearable("features")).in_use) == 1
     assert vectors.shape == (16, 32)
@@ -296,7 +297,7 @@ def test_vectors_stay_on_the_disk_as_long_as_their_maker(make_inputs, tiny_assem
 def test_vectors_that_find_no_room_are_refused_before_anything_is_computed(
     tiny_assembled, make_phase
 ):
-    phases = [make_phase(), make_phase("solved", method="solve", steps=0)]
+    phases = [make_phase(), make_phase("solved", recipe=Solve())]
     # 100 vectors of 32 numbers take 12,800 bytes.
     for gigabytes, phases_that_fit in ((1.3e-5, phases), (1.2e-5, phases[:1])):
         features = FeaturesConfig(limit_gigabytes=gigabytes)
@@ -422,7 +423,7 @@ def test_a_head_can_be_solved_and_fitted_on_validation_too(
     make_inputs, tiny_assembled, make_phase, display
 ):
     inputs = make_inputs(tiny_assembled)
-    phase = make_phase("head", learns_from=LEARNT, method="solve", steps=0)
+    phase = make_phase("head", learns_from=LEARNT, recipe=Solve())
     expected = np.concatenate([vectors(tiny_assembled, inputs, split) for split in LEARNT])
     assert np.allclose(inputs.vectors(phase), expected, atol=1e-4)
     trained = inputs.for_phase(make_phase("head", learns_from=LEARNT, steps=3, steps_per_epoch=3))
@@ -436,7 +437,7 @@ def test_a_head_can_be_solved_and_fitted_on_validation_too(
 def test_vectors_of_all_that_is_learnt_keep_the_limit_of_the_cache(
     make_inputs, tiny_assembled, make_phase, splits, caches
 ):
-    phase = make_phase("head", learns_from=LEARNT, method="solve", steps=0)
+    phase = make_phase("head", learns_from=LEARNT, recipe=Solve())
     needed = 4 * 32 * (len(splits.train) + len(splits.validation))
     kept = make_inputs(tiny_assembled, features=FeaturesConfig(limit_gigabytes=(needed + 1) / 1e9))
     vectors = kept.vectors(phase)

@@ -61,6 +61,7 @@ def fit(case: str, name: str) -> tuple[dict[str, Any], list[np.ndarray]]:
     from kft.optimization import check_batch_size, make_distribution
     from kft.optimization.replicas import find_share
     from kft.strategies import Phase
+    from kft.strategies.phases import Fit, Scope
     from kft.training.fitting import compile_phase, fit_compiled
     from kft.workers import Workers
 
@@ -79,7 +80,7 @@ def fit(case: str, name: str) -> tuple[dict[str, Any], list[np.ndarray]]:
         given = make_input(assembled.model, find_share(distribution, Workers()))
         compiled = compile_phase(
             assembled,
-            Phase("full", assembled.blocks.names, 0.05, 6, 3),
+            Phase("full", Scope(assembled.blocks.names), Fit(0.05, 6, 3)),
             training,
             lambda phase: given,
             learnt_targets=TARGETS,

@@ -193,7 +193,7 @@ def compile_it(splits):
             phase,
             config,
             lambda phase: PhaseInput(
-                assembled.model, data.repeat(phase.epochs).skip, validation, "pixels"
+                assembled.model, data.repeat(phase.fit.epochs).skip, validation, "pixels"
             ),
             learnt_targets=targets,
         )
@@ -353,7 +353,7 @@ def test_a_phase_in_float16_has_one_trace_can_be_reset_and_decays_to_its_start(
 def watched(tiny_assembled, make_phase):
     """The model with its last stage and head set to train, and its digests before."""
     phase = make_phase("last", "stage4", HEAD)
-    tiny_assembled.blocks.set_trainable(phase.trainable, batch_norm=phase.batch_norm)
+    tiny_assembled.blocks.set_trainable(phase.scope.trainable, batch_norm=phase.scope.batch_norm)
     return tiny_assembled.blocks, phase, tiny_assembled.blocks.digests()
 
 
