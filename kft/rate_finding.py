@@ -11,12 +11,12 @@ from typing import Any
 from kft.config import ExportConfig, Pipeline
 from kft.display import Display
 from kft.errors import ConfigError
-from kft.feeding import InputMaker
+from kft.feeding import Feed, Source
 from kft.model import HEAD
 from kft.runs.atomic import check_picture_path, write_bytes
 from kft.strategies import Phase
 from kft.strategies.phases import Choice
-from kft.training.fitting import compile_phase
+from kft.training.compiled_phase import compile_phase
 from kft.training.range_test import SKIPPED_STEPS, RangeTest, find_rate
 from kft.workflow import make_plan
 
@@ -110,22 +110,20 @@ def find_learning_rate(pipeline: Pipeline, display: Display, *, output: Path) ->
     # The steps decide how many epochs of batches there are; the rest is the phase's own.
     planned = plan.phases[index]
     phase = replace(planned, recipe=replace(planned.fit, steps=STEPS), choice=Choice())
-    inputs = InputMaker(
+    feed = Feed(
         plan.assembled,
-        plan.splits,
-        plan.decoder,
-        phases=(phase,),
-        data=plan.pipeline.data,
+        Source(plan.splits, plan.decoder, plan.pipeline.data),
+        (phase,),
         features=plan.pipeline.features,
         training=training,
         display=display,
     )
-    with inputs.name_unreadable(), plan.distribution.scope():
+    with feed.name_unreadable(), plan.distribution.scope():
         compiled = compile_phase(
             plan.assembled,
             phase,
             training,
-            inputs.for_phase,
+            feed.for_phase,
             learnt_targets=plan.splits.train.targets,
         )
         with display.track(f"Range test of {phase.name}", STEPS) as advance:

@@ -4,10 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
+from kft.display import Display
+from kft.runs.atomic import write_json
 from kft.strategies import Phase
 from kft.strategies.phases import Fit
+
+
+@dataclass(frozen=True)
+class PhaseReport:
+    """Where a phase's files go, and what a person sees of it.
+
+    Attributes:
+        folder: For history.csv, phase.json and TensorBoard's files.
+        title: Of the progress bar.
+        display: Shows the progress.
+    """
+
+    folder: Path
+    title: str
+    display: Display
+
+    def write(self, fitted: FittedPhase) -> None:
+        """Write phase.json."""
+        write_json(self.folder / "phase.json", describe_phase(fitted))
 
 
 @dataclass(frozen=True)
@@ -88,3 +110,21 @@ def resolve_phase(phase: Phase, before: FittedPhase | None) -> Phase:
     if not before.has_won:
         return phase.fallback
     return replace(phase.at_rate(before.phase.fit.learning_rate), fallback=None)
+
+
+def pack_fitted(fitted: FittedPhase) -> dict[str, Any]:
+    """JSON values; of the phase itself what may have been chosen among candidates."""
+    packed = {each.name: getattr(fitted, each.name) for each in fields(fitted)}
+    phase = fitted.phase
+    rate = phase.fit.learning_rate if phase.method == "fit" else None
+    chosen = {"learning_rate": rate, "trainable": list(phase.scope.trainable)}
+    return {**packed, "phase": chosen, "facts": dict(fitted.facts)}
+
+
+def unpack_fitted(phase: Phase, packed: Mapping[str, Any]) -> FittedPhase:
+    """What `pack_fitted` packed, of a phase as it was resolved."""
+    chosen = packed["phase"]
+    was = replace(phase, scope=replace(phase.scope, trainable=tuple(chosen["trainable"])))
+    if phase.method == "fit":
+        was = was.at_rate(chosen["learning_rate"])
+    return FittedPhase(**{**packed, "phase": was, "unmoved": tuple(packed["unmoved"])})

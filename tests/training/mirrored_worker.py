@@ -62,7 +62,9 @@ def fit(case: str, name: str) -> tuple[dict[str, Any], list[np.ndarray]]:
     from kft.optimization.replicas import find_share
     from kft.strategies import Phase
     from kft.strategies.phases import Fit, Scope
-    from kft.training.fitting import compile_phase, fit_compiled
+    from kft.training import PhaseReport
+    from kft.training.compiled_phase import compile_phase
+    from kft.training.fitting import conclude, fit_compiled
     from kft.workers import Workers
 
     training = TrainingConfig(
@@ -85,12 +87,8 @@ def fit(case: str, name: str) -> tuple[dict[str, Any], list[np.ndarray]]:
             lambda phase: given,
             learnt_targets=TARGETS,
         )
-        fitted = fit_compiled(
-            compiled,
-            folder=Path(PLACE) / case / name,
-            display=Display(),
-            title=f"{case} {name}",
-        )
+        report = PhaseReport(Path(PLACE) / case / name, f"{case} {name}", Display())
+        fitted = conclude(compiled, fit_compiled(compiled, report), report)
     found = {
         "replicas": distribution.num_replicas_in_sync,
         "losses": [row["loss"] for row in fitted.history],

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from phases import changed
 
+from kft import training
 from kft.config import LoraConfig, TrainingConfig
 from kft.features import Forward
 from kft.model import HEAD, find_factors
 from kft.optimization import seed_everything
-from kft.selection.averaging import Judge
+from kft.selection.averaging import ValidationScorer
 from kft.strategies.phases import Solve
-from kft.training import FittedPhase, PhaseRunner, resolve_phase
-from kft.training.fitting import compile_phase
+from kft.training import FittedPhase, PhaseReport, resolve_phase
+from kft.training.compiled_phase import compile_phase
 
 PLAIN = TrainingConfig(global_batch_size=8)
 UNCLIPPED = TrainingConfig(global_batch_size=8, clip_norm=None)
@@ -46,12 +47,13 @@ def bits():
 
 
 @pytest.fixture
-def judge(make_inputs):
+def judge(make_feed):
     """Loss and accuracy of a model on validation."""
 
     def judge_it(assembled):
         answers = Forward(assembled.model, assembled.head.activate)
-        return Judge(answers, assembled.head, make_inputs(assembled).in_order("validation"))()
+        batches = make_feed(assembled).in_order("validation")
+        return ValidationScorer(answers, assembled.head, batches)()
 
     return judge_it
 
@@ -84,7 +86,7 @@ def test_the_first_promising_rate_is_taken_and_those_after_it_are_not_tried(
 
 
 def test_the_chosen_rate_goes_on_from_its_trial(
-    run_phase, assemble_tiny, make_phase, make_inputs, splits, bits, restored_globals
+    run_phase, assemble_tiny, make_phase, make_feed, splits, bits, restored_globals
 ):
     seed_everything(0)
     chosen, by_hand = assemble_tiny(), assemble_tiny()
@@ -98,7 +100,7 @@ def test_the_chosen_rate_goes_on_from_its_trial(
         by_hand,
         phase,
         PLAIN,
-        make_inputs(by_hand, phases=(phase,)).for_phase,
+        make_feed(by_hand, phases=(phase,)).for_phase,
         learnt_targets=splits.train.targets,
     )
     compiled.restart(steps=2)
@@ -255,12 +257,6 @@ def test_an_interpolation_of_low_rank_factors_is_one_of_the_merged_weights(
 # What follows and depends on what came of the phase before
 
 
-def make_runner(assembled, config, make_inputs, display, phases):
-    inputs = make_inputs(assembled, training=config, phases=phases)
-    answers = Forward(assembled.model, assembled.head.activate)
-    return PhaseRunner(assembled, answers, config, inputs, display=display)
-
-
 @pytest.mark.parametrize(
     ("changes", "traces"),
     [({"ema": 0.5}, 0), ({"l2_sp": 0.01}, 0), ({"class_weights": "balanced"}, 1)],
@@ -268,7 +264,7 @@ def make_runner(assembled, config, make_inputs, display, phases):
 def test_a_phase_takes_over_the_traced_step_of_the_one_before_and_ends_as_with_its_own(
     assemble_tiny,
     make_phase,
-    make_inputs,
+    make_compiler,
     display,
     bits,
     tmp_path,
@@ -282,12 +278,14 @@ def test_a_phase_takes_over_the_traced_step_of_the_one_before_and_ends_as_with_i
     first = make_phase("deep", "stage4", HEAD, augmentation="light")
     more = {"learns_from": ("train", "validation"), "steps": 5, "steps_per_epoch": 3}
     then = changed(first, name="then", learning_rate=3e-3, **more)
-    together = make_runner(one, config, make_inputs, display, (first, then))
-    apart = [make_runner(other, config, make_inputs, display, (first, then)) for _ in range(2)]
+    together = make_compiler(one, (first, then), config)
+    apart = [make_compiler(other, (first, then), config) for _ in range(2)]
     fitted = []
     for phase, alone in zip((first, then), apart, strict=True):
-        fitted.append(together.run(phase, folder=tmp_path / phase.name, title=phase.name))
-        alone.run(phase, folder=tmp_path / "alone" / phase.name, title=phase.name)
+        report = PhaseReport(tmp_path / phase.name, phase.name, display)
+        fitted.append(training.run_phase(together, phase, report))
+        report = PhaseReport(tmp_path / "alone" / phase.name, phase.name, display)
+        training.run_phase(alone, phase, report)
     assert [each.traces for each in fitted] == [1, traces]
     assert bits(one) == bits(other)
     histories = [tmp_path / name / "then/history.csv" for name in (".", "alone")]

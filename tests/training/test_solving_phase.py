@@ -15,6 +15,7 @@ from kft.linear import problem as problem_module
 from kft.model import HEAD
 from kft.objectives import make_supervised
 from kft.strategies.phases import Solve
+from kft.training import PhaseReport
 from kft.training.solving import solve_phase
 
 NAMES = ("cat", "dog", "owl")
@@ -41,9 +42,7 @@ def solve(assemble_tiny, make_phase, tmp_path, display):
             TrainingConfig(**training),
             lambda phase: VECTORS,
             learnt_targets=head.standardise(targets),
-            folder=tmp_path / "phase",
-            display=display,
-            title="Phase 1 of 1",
+            report=PhaseReport(tmp_path / "phase", "Phase 1 of 1", display),
         )
         after = assembled.blocks.digests()
         assert {name for name in before if before[name] != after[name]} == {HEAD}
