@@ -9,12 +9,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kft.cli.startup import start_tensorflow
 from kft.config import load_pipeline
 from kft.data import load_splits
 from kft.data.batches.pipeline import make_dataset
 from kft.examples import Splits
 from kft.modalities.image.decoding import make_decoder
+from kft.startup import start_tensorflow
 
 BATCH_SIZE = 32
 # Links lead out of the folder, wherever the real files are.

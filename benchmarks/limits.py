@@ -13,11 +13,11 @@ import tensorflow as tf
 
 from kft.backbones import load_backbone
 from kft.backbones.scaling import PixelScaling
-from kft.cli.startup import start_tensorflow
 from kft.config import load_pipeline
 from kft.data import load_splits
 from kft.modalities.image.decoding import make_decoder
 from kft.model import compile_forward
+from kft.startup import start_tensorflow
 
 BATCH_SIZE = 32
 # More pictures give no other mean.

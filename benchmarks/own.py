@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from kft.cli.startup import start_tensorflow
 from kft.config import load_pipeline
 from kft.display import Display
 from kft.errors import ConfigError
 from kft.planning.block_rows import describe_blocks
+from kft.startup import start_tensorflow
 from kft.training import FittedPhase
 from kft.workflow import Finished, make_plan
 from kft.workflow import train as run_workflow

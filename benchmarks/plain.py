@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kft.cli.startup import start_tensorflow
+from kft.startup import start_tensorflow
 
 BATCH_SIZE = 32
 

@@ -6,6 +6,8 @@ import math
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # TensorFlow reads it when its thread pools start.
@@ -52,7 +54,7 @@ def threads_environment(count: int) -> dict[str, str]:
 
 
 def set_threads(count: int) -> bool:
-    """Let TensorFlow's operations use so many threads; call it before TensorFlow starts.
+    """Let TensorFlow's operations use so many threads; call it before TensorFlow uses a device.
 
     Returns:
         Whether it holds: False where TensorFlow runs already, with another number.
@@ -72,6 +74,21 @@ def set_threads(count: int) -> bool:
             return False
     os.environ[_THREADS_VARIABLE] = str(count)
     return True
+
+
+@contextmanager
+def restored_threads() -> Iterator[None]:
+    """Put the environment back as it was before `set_threads`.
+
+    TensorFlow itself keeps its threads as long as the process runs.
+    """
+    given = os.environ.get(_THREADS_VARIABLE)
+    try:
+        yield
+    finally:
+        os.environ.pop(_THREADS_VARIABLE, None)
+        if given is not None:
+            os.environ[_THREADS_VARIABLE] = given
 
 
 def total_memory() -> int:

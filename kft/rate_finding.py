@@ -11,11 +11,12 @@ from typing import Any
 from kft.config import ExportConfig, Pipeline
 from kft.display import Display
 from kft.errors import ConfigError
-from kft.feeding import InputMaker
+from kft.feeding import Feed, Source
 from kft.model import HEAD
 from kft.runs.atomic import check_picture_path, write_bytes
 from kft.strategies import Phase
-from kft.training.fitting import compile_phase
+from kft.strategies.phases import Choice
+from kft.training.compiled_phase import compile_phase
 from kft.training.range_test import SKIPPED_STEPS, RangeTest, find_rate
 from kft.workflow import make_plan
 
@@ -107,23 +108,22 @@ def find_learning_rate(pipeline: Pipeline, display: Display, *, output: Path) ->
     training = plan.pipeline.training.model_copy(update={"ema": None, "warmup": 0})
     index = _choose_phase(plan.phases)
     # The steps decide how many epochs of batches there are; the rest is the phase's own.
-    phase = replace(plan.phases[index], steps=STEPS, candidates=())
-    inputs = InputMaker(
+    planned = plan.phases[index]
+    phase = replace(planned, recipe=replace(planned.fit, steps=STEPS), choice=Choice())
+    feed = Feed(
         plan.assembled,
-        plan.splits,
-        plan.decoder,
-        phases=(phase,),
-        data=plan.pipeline.data,
+        Source(plan.splits, plan.decoder, plan.pipeline.data),
+        (phase,),
         features=plan.pipeline.features,
         training=training,
         display=display,
     )
-    with inputs.name_unreadable(), plan.distribution.scope():
+    with feed.name_unreadable(), plan.distribution.scope():
         compiled = compile_phase(
             plan.assembled,
             phase,
             training,
-            inputs.for_phase,
+            feed.for_phase,
             learnt_targets=plan.splits.train.targets,
         )
         with display.track(f"Range test of {phase.name}", STEPS) as advance:
@@ -148,13 +148,15 @@ def _choose_phase(phases: Sequence[Phase]) -> int:
             "Choose a strategy that fine-tunes, for example strategy.name=full, or "
             "strategy.probe=trained."
         )
-    return next((index for index in fitted if set(phases[index].trainable) != {HEAD}), fitted[0])
+    return next(
+        (index for index in fitted if set(phases[index].scope.trainable) != {HEAD}), fitted[0]
+    )
 
 
 def _setting_of(pipeline: Pipeline, phase: Phase, index: int) -> str:
     if pipeline.strategy.name == "phases":
         return f"strategy.phases[{index}].learning_rate"
-    is_probe = set(phase.trainable) == {HEAD}
+    is_probe = set(phase.scope.trainable) == {HEAD}
     return "strategy.probe_learning_rate" if is_probe else "strategy.learning_rate"
 
 

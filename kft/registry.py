@@ -23,7 +23,7 @@ def suggest(name: str, allowed: Iterable[str]) -> str:
 
 
 class Registry(Mapping[str, str]):
-    """A read-only table of the implementations of one idea.
+    """A table of the implementations of one idea; it only grows.
 
     Args:
         kind: What the entries are, for messages: 'backbone', 'head'.
@@ -54,6 +54,23 @@ class Registry(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def add(self, name: str, path: str) -> None:
+        """Add an implementation from elsewhere; adding the same one again changes nothing.
+
+        Args:
+            name: By which it is asked for.
+            path: 'package.module:attribute'.
+
+        Raises:
+            KftError: The name stands for another one (the registry's own error class).
+        """
+        known = self._entries.setdefault(name, path)
+        if known != path:
+            raise self._error(
+                f"{self.kind} {name!r} is {known} already and cannot become {path}. Choose another "
+                "name."
+            )
 
     def load(self, name: str) -> Any:
         """The object behind `name`.

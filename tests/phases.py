@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
+from kft import training
 from kft.config import DataConfig, FeaturesConfig, TrainingConfig
 from kft.data import load_splits
 from kft.display import Display
 from kft.examples import Splits
-from kft.features import Forward
-from kft.feeding import InputMaker
+from kft.feeding import Feed, Source
 from kft.modalities.image.decoding import make_decoder
 from kft.strategies import Phase
-from kft.training import PhaseRunner
-from kft.training.fitting import compile_phase, fit_compiled
+from kft.strategies.phases import Fit, Scope
+from kft.training import PhaseCompiler, PhaseReport
+from kft.training.compiled_phase import compile_phase
+from kft.training.fitting import conclude, fit_compiled
 
 BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4", "head")
 
@@ -48,8 +51,8 @@ def display() -> Display:
 
 
 @pytest.fixture
-def make_inputs(splits, data, display) -> Callable[..., InputMaker]:
-    def make(assembled, **changes) -> InputMaker:
+def make_feed(splits, data, display) -> Callable[..., Feed]:
+    def make(assembled, **changes) -> Feed:
         settings = {
             "splits": splits,
             "decoder": make_decoder("image", 32, 32, data),
@@ -59,57 +62,79 @@ def make_inputs(splits, data, display) -> Callable[..., InputMaker]:
             "training": TrainingConfig(global_batch_size=8),
             "display": display,
         } | changes
-        return InputMaker(
-            assembled,
-            settings.pop("splits"),
-            settings.pop("decoder"),
-            **settings,
-        )
+        source = Source(*(settings.pop(name) for name in ("splits", "decoder", "data")))
+        return Feed(assembled, source, settings.pop("phases"), **settings)
 
     return make
+
+
+def phase_of(
+    name: str,
+    trainable: tuple[str, ...],
+    learning_rate: float,
+    steps: int,
+    steps_per_epoch: int,
+    **changes,
+) -> Phase:
+    """A phase that is fitted, with other fields of whichever of its records."""
+    fit = Fit(learning_rate, steps, steps_per_epoch)
+    return changed(Phase(name, Scope(trainable), fit), **changes)
+
+
+def changed(phase: Phase, **changes) -> Phase:
+    """The phase with other fields of whichever of its records."""
+    for name, value in changes.items():
+        if name in vars(phase):
+            phase = replace(phase, **{name: value})
+        else:
+            record = next(r for r in ("scope", "recipe", "choice") if name in vars(vars(phase)[r]))
+            phase = replace(phase, **{record: replace(vars(phase)[record], **{name: value})})
+    return phase
 
 
 @pytest.fixture
 def make_phase() -> Callable[..., Phase]:
     def make(name: str = "probe", *trainable: str, **changes) -> Phase:
         given = {"learning_rate": 1e-2, "steps": 4, "steps_per_epoch": 2} | changes
-        return Phase(name, trainable or ("head",), **given)
+        return phase_of(name, trainable or ("head",), **given)
 
     return make
 
 
 @pytest.fixture
-def fit(make_inputs, splits, tmp_path, display) -> Callable[..., object]:
+def fit(make_feed, splits, tmp_path, display) -> Callable[..., object]:
     """Fit a phase on the pictures; history.csv and phase.json go to tmp_path / 'phase'."""
 
-    def fit_it(assembled, phase, config=None, make_input=None, **options):
+    def fit_it(assembled, phase, config=None, make_input=None):
         config = config or TrainingConfig(global_batch_size=8)
         if make_input is None:
-            make_input = make_inputs(assembled, training=config, phases=(phase,)).for_phase
+            make_input = make_feed(assembled, training=config, phases=(phase,)).for_phase
         compiled = compile_phase(
             assembled, phase, config, make_input, learnt_targets=splits.train.targets
         )
-        return fit_compiled(
-            compiled, folder=tmp_path / "phase", display=display, title="Phase 1 of 1", **options
-        )
+        report = PhaseReport(tmp_path / "phase", "Phase 1 of 1", display)
+        return conclude(compiled, fit_compiled(compiled, report), report)
 
     return fit_it
 
 
 @pytest.fixture
-def run_phase(make_inputs, splits, tmp_path, display) -> Callable[..., object]:
+def make_compiler(make_feed) -> Callable[..., PhaseCompiler]:
+    def make(assembled, phases, config=None, **changes) -> PhaseCompiler:
+        config = config or TrainingConfig(global_batch_size=8)
+        feed = make_feed(assembled, training=config, phases=phases, **changes)
+        return PhaseCompiler(assembled, config, feed)
+
+    return make
+
+
+@pytest.fixture
+def run_phase(make_compiler, tmp_path, display) -> Callable[..., object]:
     """Run a phase with all that is chosen on validation; its files go to tmp_path / its name."""
 
     def run_it(assembled, phase, config=None, **changes):
-        config = config or TrainingConfig(global_batch_size=8)
-        inputs = make_inputs(assembled, training=config, phases=(phase,), **changes)
-        runner = PhaseRunner(
-            assembled,
-            Forward(assembled.model, assembled.head.activate),
-            config,
-            inputs,
-            display=display,
-        )
-        return runner.run(phase, folder=tmp_path / phase.name, title="Phase 1 of 1")
+        compiler = make_compiler(assembled, (phase,), config, **changes)
+        report = PhaseReport(tmp_path / phase.name, "Phase 1 of 1", display)
+        return training.run_phase(compiler, phase, report)
 
     return run_it

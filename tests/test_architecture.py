@@ -11,7 +11,6 @@ PACKAGE = Path(__file__).parent.parent / "kft"
 # Rooms on one line do not import each other; a room imports only from the lines above its own.
 ORDER = (
     ("saved_layers",),
-    ("__init__",),
     ("errors",),
     (
         "registry",
@@ -37,10 +36,12 @@ ORDER = (
     ("training",),
     ("evaluation", "timing", "planning", "serving"),
     ("provenance",),
-    ("workflow",),
+    ("workflow", "startup"),
     ("run_operations", "tuning", "rate_finding", "auditing", "launching"),
     ("demo", "doctor"),
     ("cli",),
+    # It names what it offers.
+    ("__init__",),
 )
 LINE_OF = {room: line for line, rooms in enumerate(ORDER) for room in rooms}
 # The same within the room of data, which alone is a house of its own.

@@ -99,6 +99,26 @@ def test_threads_are_set_before_tensorflow_starts_and_not_after():
     assert result.returncode == 0, result.stderr
 
 
+def test_the_environment_is_put_back_and_tensorflow_is_known_to_keep_its_threads():
+    code = (
+        "import os\n"
+        "from kft.config import load_pipeline\n"
+        "from kft.machine import restored_threads, set_threads\n"
+        "from kft.startup import start_tensorflow\n"
+        "with restored_threads():\n"
+        "    start_tensorflow(load_pipeline('.', ['training.threads=3']))\n"
+        "    assert os.environ['TF_NUM_INTRAOP_THREADS'] == '3'\n"
+        "assert 'TF_NUM_INTRAOP_THREADS' not in os.environ\n"
+        "assert not set_threads(5)\n"
+        "assert set_threads(3)\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "TF_NUM_INTRAOP_THREADS"}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
 def test_threads_that_the_environment_names_are_the_default(monkeypatch):
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
     assert machine.default_threads() == 7

@@ -71,3 +71,13 @@ def test_every_entry_of_every_registry_loads(registry):
 
 def test_the_list_of_backbones_is_the_registry():
     assert {listing.name for listing in list_backbones()} == set(BACKBONES)
+
+
+def test_an_entry_from_elsewhere_is_found_as_the_others_and_takes_nobodys_place():
+    registry = Registry("shape", ENTRIES)
+    for _ in range(2):
+        registry.add("cube", "fractions:Fraction")
+    assert list(registry) == ["square", "circle", "cube"]
+    assert registry.load("cube") is registry.load("square")
+    with pytest.raises(ConfigError, match="'cube' is fractions:Fraction already"):
+        registry.add("cube", "colorsys:rgb_to_hsv")

@@ -268,7 +268,7 @@ def test_a_disk_that_fills_in_a_run_is_told_with_how_to_go_on(
     def fail(*arguments, **options):
         raise tf.errors.ResourceExhaustedError(None, None, "/data/x; No space left on device")
 
-    monkeypatch.setattr("kft.workflow.stages.InputMaker", fail)
+    monkeypatch.setattr("kft.workflow.stages.Feed", fail)
     with pytest.raises(StorageError) as caught:
         train(load_pipeline(str(tmp_path / "photos"), own), Display(), run_id="full")
     run = tmp_path / "runs" / "photos" / "full"

@@ -5,6 +5,8 @@ Listing names imports neither Keras nor TensorFlow; loading a backbone does.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +64,31 @@ def load_backbone(config: BackboneConfig) -> Backbone:
     )
 
 
+def register_backbone(name: str, load: str | Callable[[BackboneConfig], Backbone]) -> None:
+    """Add a backbone that `backbone.name` may name from now on, in this process.
+
+    >>> from kft.backbones import small
+    >>> register_backbone("my_cnn", small.load)
+
+    Args:
+        name: That a pipeline gives it.
+        load: A function at the top of its module that takes the section `backbone` of a pipeline
+            and gives the `Backbone`; or where it is found, 'package.module:function', which is
+            imported when the backbone is first asked for.
+
+    Raises:
+        BackboneError: The name stands for another backbone, or `load` cannot be found again by
+            its own name.
+    """
+    path = load if isinstance(load, str) else f"{load.__module__}:{load.__qualname__}"
+    if not re.fullmatch(r"[\w.]+:\w+", path):
+        raise BackboneError(
+            f"backbone {name!r}: {path} is not a function at the top of a module. Define it there, "
+            "or give its place as 'package.module:function'."
+        )
+    BACKBONES.add(name, path)
+
+
 def save_backbone(backbone: Backbone, directory: Path | str) -> Path:
     """Write a backbone that `load_backbone` reads back; gives the folder.
 
@@ -80,5 +107,6 @@ __all__ = [
     "describe",
     "list_backbones",
     "load_backbone",
+    "register_backbone",
     "save_backbone",
 ]

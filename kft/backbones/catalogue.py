@@ -81,7 +81,7 @@ class Description:
 
 
 def list_backbones() -> tuple[Listing, ...]:
-    """Every registered backbone, by name; imports neither Keras nor TensorFlow."""
+    """Every backbone that comes with kft, by name; imports neither Keras nor TensorFlow."""
     return tuple(_listing(name) for name in sorted([*ARCHITECTURES, _SMALL_CNN]))
 
 

@@ -54,8 +54,8 @@ def command(
       kft audit photos/ --html audit.html
       kft audit labels.csv --no-labels --json --strict
     """
-    from kft.cli.startup import start_tensorflow
     from kft.config import load_pipeline
+    from kft.startup import start_tensorflow
 
     pipeline = load_pipeline(source, with_options(overrides, trust=trust))
     if page is not None:

@@ -35,7 +35,7 @@ def command(name: str | None, overrides: tuple[str, ...], form: Form) -> None:
 
         show_backbones(list_backbones(), form)
         return
-    from kft.cli.startup import start_tensorflow
+    from kft.startup import start_tensorflow
 
     start_tensorflow()
 

@@ -56,8 +56,8 @@ def command(
     if source is None:
         raise click.UsageError("Name the data or a pipeline file, or ask for --schema.")
     from kft.cli.plan_output import show_plan
-    from kft.cli.startup import start_tensorflow
     from kft.config import load_pipeline
+    from kft.startup import start_tensorflow
     from kft.timing import describe_choices, load_measured
 
     pipeline = load_pipeline(source, with_options(overrides, trust=trust, on_bad=on_bad))

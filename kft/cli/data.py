@@ -67,8 +67,8 @@ def command(
       kft data photos/ --show-augmented augmented.png
       kft data photos/ --show-augmented strong.png --preset strong --pictures 10
     """
-    from kft.cli.startup import start_tensorflow
     from kft.config import load_pipeline
+    from kft.startup import start_tensorflow
 
     if preset is not None:
         overrides = (*overrides, f"data.augmentation={preset}")

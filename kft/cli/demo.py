@@ -29,7 +29,7 @@ def command(directory: Path) -> None:
       kft demo --directory /tmp/kft-demo
     """
     from kft.cli.output import show_demo
-    from kft.cli.startup import start_tensorflow
+    from kft.startup import start_tensorflow
 
     start_tensorflow()
 

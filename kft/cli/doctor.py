@@ -26,7 +26,7 @@ def command(ctx: click.Context, form: Form) -> None:
       kft doctor
     """
     from kft.cli.output import show_findings
-    from kft.cli.startup import start_tensorflow
+    from kft.startup import start_tensorflow
 
     # Missing, it is a finding.
     with contextlib.suppress(ImportError):

@@ -58,7 +58,7 @@ def command(
         )
     from kft.cli.output import list_figures, show_figures
     from kft.cli.records import print_csv, print_document
-    from kft.cli.startup import start_tensorflow
+    from kft.startup import start_tensorflow
 
     start_tensorflow()
 

@@ -54,7 +54,7 @@ def command(
     if files and data is not None:
         raise click.UsageError("--files takes the place of the data, which --data names: give one.")
     from kft.cli.output import show_export
-    from kft.cli.startup import start_tensorflow
+    from kft.startup import start_tensorflow
 
     start_tensorflow()
 

@@ -38,8 +38,8 @@ def command(source: str, overrides: tuple[str, ...], trust: bool, output: Path, 
       kft find-lr pipelines/lp_ft.yaml data.path=photos --json
     """
     from kft.cli.records import print_csv, print_document
-    from kft.cli.startup import start_tensorflow
     from kft.config import load_pipeline
+    from kft.startup import start_tensorflow
 
     pipeline = load_pipeline(source, with_options(overrides, trust=trust))
     start_tensorflow(pipeline)

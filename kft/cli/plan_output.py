@@ -66,7 +66,7 @@ def _describe_plan(
             {
                 "name": forecast.phase.name,
                 "method": forecast.phase.method,
-                "steps": forecast.phase.steps,
+                "steps": forecast.phase.fit.steps if forecast.phase.method == "fit" else 0,
                 "computed_from": forecast.computed_from,
                 "trainable_parameters": forecast.trainable_parameters,
                 "seconds": forecast.seconds,
@@ -144,9 +144,9 @@ def _show_phases(console: Console, forecasts: Sequence[PhaseForecast]) -> None:
         is_solved = phase.method == "solve"
         row = (
             phase.name,
-            "solved" if is_solved else f"{phase.steps:,}",
-            "" if is_solved else f"{phase.steps / phase.steps_per_epoch:.3g}",
-            "as they are" if phase.augmentation == "none" else phase.augmentation,
+            "solved" if is_solved else f"{phase.fit.steps:,}",
+            "" if is_solved else f"{phase.fit.steps / phase.fit.steps_per_epoch:.3g}",
+            "as they are" if phase.recipe.augmentation == "none" else phase.recipe.augmentation,
             "pixels" if forecast.computed_from == "pixels" else "cache",
             f"{forecast.trainable_parameters:,}",
             format_seconds(forecast.seconds),
@@ -167,65 +167,67 @@ def describe_phase(phase: Phase, before: Phase | None = None, *, num_adapted: in
     sentences = []
     if phase.method == "solve":
         sentences.append("Solved to its optimum on stored features, without steps.")
-    if phase.candidates:
+    if phase.choice.candidates:
         sentences.append(_describe_candidates(phase))
-    if phase.must_beat_start:
+    if phase.choice.must_beat_start:
         start = (
-            "the probe" if before and len(before.trainable) == 1 else "the weights it begins with"
+            "the probe"
+            if before and len(before.scope.trainable) == 1
+            else "the weights it begins with"
         )
-        verb = "Wins" if phase.is_trial else "Kept"
+        verb = "Wins" if phase.choice.only_compares else "Kept"
         sentences.append(f"{verb} only if it beats {start} on validation beyond the 95 % interval.")
-    if phase.is_trial:
+    if phase.choice.only_compares:
         sentences.append("Only asks: it ends where a trial tells, and its weights are given up.")
-    if phase.otherwise is not None and before is not None:
+    if phase.fallback is not None and before is not None:
         splits = " and ".join(phase.learns_from)
-        instead = "solved anew" if phase.otherwise.method == "solve" else "trained on"
+        instead = "solved anew" if phase.fallback.method == "solve" else "trained on"
         sentences.append(
             f"Begins where {before.name} began, with {splits}, at the rate that was found; where "
             f"{before.name} was not better, the probe is {instead} with them instead."
         )
-    if phase.part == "bias_norm":
+    if phase.scope.part == "bias_norm":
         sentences.append("Trains biases and normalisation alone (BitFit).")
-    if phase.lora is not None:
+    if (lora := phase.scope.lora) is not None:
         sentences.append(
-            f"Trains low-rank factors (LoRA) of rank {phase.lora.rank} and alpha "
-            f"{phase.lora.alpha:g} on {num_adapted} layers, merged into their kernels at the end."
+            f"Trains low-rank factors (LoRA) of rank {lora.rank} and alpha "
+            f"{lora.alpha:g} on {num_adapted} layers, merged into their kernels at the end."
         )
-    if phase.mixup:
-        sentences.append(f"Blends pairs of examples (mixup, alpha {phase.mixup:g}).")
-    if phase.weight_decay is not None:
-        sentences.append(f"Weight decay {phase.weight_decay:g}.")
+    if phase.method == "fit" and phase.fit.mixup:
+        sentences.append(f"Blends pairs of examples (mixup, alpha {phase.fit.mixup:g}).")
+    if phase.method == "fit" and phase.fit.weight_decay is not None:
+        sentences.append(f"Weight decay {phase.fit.weight_decay:g}.")
     return sentences
 
 
 def _count_adapted(plan: Plan, phase: Phase) -> int:
     from kft.strategies.traits import find_lora_layers
 
-    if phase.lora is None:
+    if phase.scope.lora is None:
         return 0
-    blocks = [b for b in plan.assembled.backbone.blocks if b.name in phase.trainable]
-    return len(find_lora_layers(blocks, phase.lora.layers))
+    blocks = [b for b in plan.assembled.backbone.blocks if b.name in phase.scope.trainable]
+    return len(find_lora_layers(blocks, phase.scope.lora.layers))
 
 
 def _describe_candidates(phase: Phase) -> str:
     """What differs between them is what is chosen: the blocks, or the rate."""
-    blocks = [set(candidate.trainable) for candidate in phase.candidates]
+    blocks = [set(candidate.scope.trainable) for candidate in phase.choice.candidates]
     if all(other == blocks[0] for other in blocks):
         what = "Learning rate"
-        values = [f"{candidate.learning_rate:g}" for candidate in phase.candidates]
+        values = [f"{candidate.fit.learning_rate:g}" for candidate in phase.choice.candidates]
     else:
         what = "Blocks"
         shared = set.intersection(*blocks)
         values = [
-            " and ".join(name for name in candidate.trainable if name not in shared)
-            for candidate in phase.candidates
+            " and ".join(name for name in candidate.scope.trainable if name not in shared)
+            for candidate in phase.choice.candidates
         ]
     rule = "the best goes on"
-    if phase.is_sequential:
+    if phase.choice.is_sequential:
         rule = "the first that is not behind the start, beyond chance, goes on"
     return (
-        f"{what} tried on validation for {phase.pilot_steps:,} steps each: {', '.join(values)}; "
-        f"{rule}. The table shows the first."
+        f"{what} tried on validation for {phase.choice.pilot_steps:,} steps each: "
+        f"{', '.join(values)}; {rule}. The table shows the first."
     )
 
 
@@ -250,7 +252,7 @@ def show_block_table(console: Console, phase: Phase, rows: Sequence[BlockRow]) -
 
 
 def _format_rate(phase: Phase, row: BlockRow) -> str:
-    if row.block in phase.trainable and phase.method == "solve":
+    if row.block in phase.scope.trainable and phase.method == "solve":
         return "solved"
     return "" if row.learning_rate is None else f"{row.learning_rate:.3g}"
 

@@ -83,7 +83,7 @@ def command(
 def _show(model: Path, named: NamedFiles, top: int | None, form: Form) -> int:
     """Print what there is to say of each file; gives how many have no answer."""
     from kft.cli.answer_output import Report, show_answers
-    from kft.cli.startup import start_tensorflow
+    from kft.startup import start_tensorflow
 
     start_tensorflow()
 

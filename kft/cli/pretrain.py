@@ -32,8 +32,8 @@ def command(
       kft train photos/ backbone.name=runs/pictures/RUN_ID/backbone
     """
     from kft.cli.output import show_finished
-    from kft.cli.startup import start_tensorflow
     from kft.config import PRETRAINING_OVERRIDES, is_pipeline_file, load_pipeline
+    from kft.startup import start_tensorflow
 
     # A pipeline file says everything itself; data alone gets the settings of pretraining.
     defaults = [] if is_pipeline_file(source) else PRETRAINING_OVERRIDES

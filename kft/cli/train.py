@@ -137,9 +137,9 @@ def _resume(
     data: str | None,
     cluster: Cluster | None,
 ) -> Finished:
-    from kft.cli.startup import start_tensorflow
     from kft.provenance import check_run_data, load_run_pipeline
     from kft.runs import find_run, open_interrupted
+    from kft.startup import start_tensorflow
 
     # Before the seconds of an import: another process may hold it.
     run = open_interrupted(path) if _is_chief(cluster) else find_run(path)
@@ -168,8 +168,8 @@ def _begin(
     cluster: Cluster | None,
 ) -> Finished | None:
     """The run that was trained; None if it was finished before."""
-    from kft.cli.startup import start_tensorflow
     from kft.config import load_pipeline
+    from kft.startup import start_tensorflow
 
     pipeline = load_pipeline(source, given)
     if or_resume and run_id is not None and _is_finished(pipeline, run_id, cluster):
@@ -211,9 +211,9 @@ def _is_finished(pipeline: Pipeline, run_id: str, cluster: Cluster | None) -> bo
     Raises:
         ChangedRunError: It is, but of other settings or data.
     """
-    from kft.cli.startup import start_tensorflow
     from kft.provenance import check_same_as_finished
     from kft.runs import find_finished
+    from kft.startup import start_tensorflow
 
     run = find_finished(pipeline.runs_directory, pipeline.name, run_id)
     if run is None:

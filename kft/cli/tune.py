@@ -28,8 +28,8 @@ def command(source: str, overrides: tuple[str, ...], trust: bool, form: Form) ->
       kft tune photos/ 'tuning.space={head.dropout: {values: [0, 0.3]}}' tuning.oracle=grid
     """
     from kft.cli.output import show_tuned
-    from kft.cli.startup import start_tensorflow
     from kft.config import load_pipeline
+    from kft.startup import start_tensorflow
 
     pipeline = load_pipeline(source, with_options(overrides, trust=trust))
     start_tensorflow(pipeline)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -71,7 +72,11 @@ def is_pipeline_file(target: str) -> bool:
     return target.lower().endswith(PIPELINE_ENDINGS)
 
 
-def load_pipeline(target: str | None, overrides: Sequence[str] = ()) -> Pipeline:
+def load_pipeline(
+    target: str | None,
+    overrides: Sequence[str] = (),
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> Pipeline:
     """The pipeline of a file, or the default one over a data path.
 
     Paths in a pipeline file are relative to the working directory, like
@@ -80,6 +85,7 @@ def load_pipeline(target: str | None, overrides: Sequence[str] = ()) -> Pipeline
     Args:
         target: A .yaml file, or where the data is; None for defaults alone.
         overrides: `key.path=value`, the value written as YAML.
+        settings: The same as Python values, section by section; they come last.
 
     Raises:
         ConfigError: The file is missing or not YAML, an override has no
@@ -91,9 +97,20 @@ def load_pipeline(target: str | None, overrides: Sequence[str] = ()) -> Pipeline
         values, where = ({"data": {"path": target}} if target else {}), "pipeline"
     for override in overrides:
         _apply_override(values, override)
+    _merge(values, settings)
     if "name" not in values:
         values["name"] = _default_name(target, values)
     return validate_pipeline(values, where)
+
+
+def _merge(values: dict[str, Any], settings: Mapping[str, Any]) -> None:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            if not isinstance(values.get(key), dict):
+                values[key] = {}
+            _merge(values[key], value)
+        else:
+            values[key] = value
 
 
 def _read_pipeline_file(path: Path) -> dict[str, Any]:

@@ -43,8 +43,8 @@ class Forward:
     Args:
         model: One input, one output.
         activate: Applied to the output, inside the graph.
-        find_parts: Asked when the model is first traced: a forward pass that is its beginning as
-            it then is, and a model of what follows; None where there is no such pass.
+        parts: A forward pass that is its beginning, traced already or not, and a model of what
+            follows.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class Forward:
         model: keras.Model,
         activate: Callable[[Any], Any] = tf.identity,
         *,
-        find_parts: Callable[[], tuple[Forward, keras.Model] | None] = lambda: None,
+        parts: tuple[Forward, keras.Model] | None = None,
     ) -> None:
         self.model = model
         self._activate = activate
-        self._find_parts = find_parts
+        self._parts = parts
 
     def __call__(self, inputs: Any) -> tf.Tensor:
         """float32 outputs (batch, …) of inputs (batch, …), by the weights as they are now."""
@@ -64,10 +64,6 @@ class Forward:
         for graph in self._graphs:
             passed = graph(passed)
         return passed
-
-    @cached_property
-    def _parts(self) -> tuple[Forward, keras.Model] | None:
-        return self._find_parts()
 
     @cached_property
     def _graphs(self) -> tuple[Any, ...]:

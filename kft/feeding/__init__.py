@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from kft.feeding.inputs import InputMaker
+from kft.feeding.feed import Feed
+from kft.feeding.source import Source
 
-__all__ = ["InputMaker"]
+__all__ = ["Feed", "Source"]

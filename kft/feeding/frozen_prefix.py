@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from kft.config import FeaturesConfig
+from kft.display import Display
 from kft.errors import ConfigError
 from kft.features import Cut, check_store, find_cut, fits_store
+from kft.feeding.source import Source
 from kft.model import Assembled
 from kft.strategies import Phase
+from kft.workers import Workers
 
 
 def find_stored_cut(
@@ -38,7 +41,7 @@ def find_stored_cut(
     """
     if not features.enabled or not phase.repeats_inputs(features):
         return None
-    cut, num_views = find_cut(assembled, phase.trainable), count_views(phase, features)
+    cut, num_views = find_cut(assembled, phase.scope.trainable), phase.count_views(features)
     if cut is None:
         return None
     num_learnt, num_judged = num_train, num_validation
@@ -65,11 +68,6 @@ def find_stored_cut(
     return None
 
 
-def count_views(phase: Phase, features: FeaturesConfig) -> int:
-    """How often a phase has each training example stored."""
-    return 1 if phase.augmentation == "none" else features.views
-
-
 def check_vectors(
     assembled: Assembled,
     phases: Sequence[Phase],
@@ -93,7 +91,7 @@ def check_vectors(
     for phase in phases:
         if phase.method != "solve":
             continue
-        cut = find_cut(assembled, phase.trainable)
+        cut = find_cut(assembled, phase.scope.trainable)
         assert cut is not None
         try:
             check_store(cut, num_examples=num_examples, config=features, in_parts=in_parts)
@@ -102,3 +100,76 @@ def check_vectors(
                 f"{error} Or train the head by steps: `strategy.probe=trained`, or `method: fit` "
                 "of the phase."
             ) from None
+
+
+class PrefixCuts:
+    """The cut of each phase, agreed by all workers.
+
+    Args:
+        assembled: The model whose phases are fitted.
+        source: The examples.
+        features: The pipeline's `features` section.
+        display: Told where there is no room for the activations of a phase.
+        workers: All processes that fit them.
+    """
+
+    def __init__(
+        self,
+        assembled: Assembled,
+        source: Source,
+        features: FeaturesConfig,
+        *,
+        display: Display,
+        workers: Workers,
+    ) -> None:
+        self._assembled = assembled
+        self._splits = source.splits
+        self._features = features
+        self._display = display
+        self._workers = workers
+        self._last: Cut | None = None
+
+    def find(self, phase: Phase) -> Cut | None:
+        """The cut whose activations a phase is fitted on; None where it starts from pixels."""
+        cut = self._find(phase, is_told=True)
+        self._last = None if cut is None else self._reuse(cut)
+        return self._last
+
+    def find_of_solution(self, phase: Phase) -> Cut:
+        """The cut of a phase that trains a head alone; there is room, see `check_vectors`."""
+        cut = find_cut(self._assembled, phase.scope.trainable)
+        assert cut is not None
+        self._last = self._reuse(cut)
+        return self._last
+
+    def read_once(self, phases: Iterable[Phase]) -> bool:
+        """Whether all phases have the same activations stored, of pictures as they are.
+
+        Each picture then goes from its file through the prefix, and is not needed again.
+        """
+        variants = [variant for phase in phases for variant in phase.choice.candidates or (phase,)]
+        names = set()
+        for variant in variants:
+            is_plain = variant.recipe.augmentation == "none"
+            cut = self._find(variant) if is_plain else None
+            names.add(None if cut is None else cut.name)
+        return len(names) <= 1 and None not in names
+
+    def _find(self, phase: Phase, *, is_told: bool = False) -> Cut | None:
+        cut = find_stored_cut(
+            self._assembled,
+            phase,
+            self._features,
+            num_train=len(self._splits.train),
+            num_validation=len(self._splits.validation),
+            in_parts=self._workers.count > 1,
+            say=self._display.stage if is_told else None,
+        )
+        # Whether there is room, the disks of several workers may say differently.
+        if not self._workers.ask_chief(lambda: cut is not None):
+            return None
+        return cut or find_cut(self._assembled, phase.scope.trainable)
+
+    def _reuse(self, cut: Cut) -> Cut:
+        """The previous cut with its traced graph, where it is the same."""
+        return self._last if self._last is not None and self._last.name == cut.name else cut

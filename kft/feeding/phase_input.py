@@ -6,7 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 import tensorflow as tf
+
+from kft.features import Forward
+
+Parts = tuple[Forward, keras.Model]
+"""The frozen prefix of a model, traced for its activations, and the model of what follows it."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +40,32 @@ class PhaseInput:
             the phase.
         validation: The validation split, or None where there is none or it is learnt from.
         computed_from: 'pixels', or the name of the cut whose activations are stored.
+        parts: The prefix that gave the activations, which the phase leaves as it is, and `model`;
+            None where the phase starts from pixels and may change every block.
     """
 
     model: keras.Model
     train: Callable[[int], tf.data.Dataset]
     validation: Validation | None
     computed_from: str
+    parts: Parts | None = None
 
     @property
     def targets(self) -> tf.TensorSpec:
         """Shape and type of those of a batch."""
         spec: tf.TensorSpec = self.train(0).element_spec[1]
         return spec
+
+
+@dataclass(frozen=True)
+class SolutionInput:
+    """What a head is solved on.
+
+    Attributes:
+        vectors: Feature vectors (examples, features), memory-mapped; their files stay as long as
+            the feed lives.
+        parts: The prefix that gave them, and the head after it.
+    """
+
+    vectors: np.ndarray
+    parts: Parts

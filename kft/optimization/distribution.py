@@ -119,7 +119,7 @@ def check_replicas(
             "replicas. Use `training.jit_compile=false`, or one device."
         )
     for phase in phases:
-        if phase.batch_norm == "trainable":
+        if phase.scope.batch_norm == "trainable":
             _check_statistics(phase, replicas, training, count(phase))
 
 

@@ -270,7 +270,7 @@ def make_optimizer(
 
 def make_rules(config: TrainingConfig, phase: Phase, blocks: BlockTable) -> dict[int, UpdateRule]:
     """The rule of each variable by its `id`."""
-    weight_decay = config.weight_decay if phase.weight_decay is None else phase.weight_decay
+    weight_decay = config.weight_decay if phase.fit.weight_decay is None else phase.fit.weight_decay
     rules = {}
     for block in blocks.blocks:
         is_head = block.name == HEAD
@@ -281,7 +281,7 @@ def make_rules(config: TrainingConfig, phase: Phase, blocks: BlockTable) -> dict
             # The head has no pretrained weights to stay near.
             is_held = is_kernel and config.l2_sp > 0 and not is_head
             rules[id(variable)] = UpdateRule(
-                multiplier=phase.multipliers.get(block.name, 1.0),
+                multiplier=phase.fit.multipliers.get(block.name, 1.0),
                 decay=config.l2_sp if is_held else weight_decay if is_kernel else 0.0,
                 decays_to_pretrained=is_held,
                 is_kernel=is_kernel,

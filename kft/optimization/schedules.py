@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kft.config import TrainingConfig
 from kft.strategies import Phase
-from kft.strategies.phases import resolve_warmup
+from kft.strategies.durations import resolve_warmup
 
 # Smith and Topin begin far below the peak and end far below that: shares of the peak.
 ONE_CYCLE_FIRST = 1 / 25
@@ -151,8 +151,8 @@ def make_schedule(config: TrainingConfig, phase: Phase, *, num_examples: int) ->
     """
     return PhaseSchedule(
         config.schedule,
-        peak=phase.learning_rate,
-        steps=phase.steps,
+        peak=phase.fit.learning_rate,
+        steps=phase.fit.steps,
         warmup_steps=resolve_warmup(config, phase, num_examples=num_examples),
     )
 

@@ -48,8 +48,9 @@ def describe_blocks(assembled: Assembled, phase: Phase, cut: Cut | None) -> tupl
         phase: As planned; of a choice among candidates the first one's blocks.
         cut: Whose activations the phase is fitted on; None where it starts from pixels.
     """
+    scope = phase.scope
     assembled.blocks.set_trainable(
-        phase.trainable, batch_norm=phase.batch_norm, part=phase.part, lora=phase.lora
+        scope.trainable, batch_norm=scope.batch_norm, part=scope.part, lora=scope.lora
     )
     num_stored = _count_stored(assembled, cut)
     return tuple(
@@ -73,17 +74,17 @@ def _count_stored(assembled: Assembled, cut: Cut | None) -> int:
 
 
 def _count_trainable(block: Block, phase: Phase) -> int:
-    if block.name not in phase.trainable:
+    if block.name not in phase.scope.trainable:
         return 0
-    if phase.lora is not None and block.name != HEAD:
-        return count_lora_parameters((block,), phase.lora)
+    if phase.scope.lora is not None and block.name != HEAD:
+        return count_lora_parameters((block,), phase.scope.lora)
     return sum(prod(variable.shape) for variable in block.variables if variable.trainable)
 
 
 def _learning_rate(block: Block, phase: Phase) -> float | None:
-    if block.name not in phase.trainable or phase.method == "solve":
+    if block.name not in phase.scope.trainable or phase.method == "solve":
         return None
-    return phase.learning_rate * phase.multipliers.get(block.name, 1.0)
+    return phase.fit.learning_rate * phase.fit.multipliers.get(block.name, 1.0)
 
 
 def _batch_norm(block: Block, phase: Phase) -> Literal["none", "frozen", "trainable"]:
@@ -91,5 +92,5 @@ def _batch_norm(block: Block, phase: Phase) -> Literal["none", "frozen", "traina
     # Whether a hub module has such layers its graph does not say.
     if not any(isinstance(p, (keras.layers.BatchNormalization, HubBlock)) for p in parts):
         return "none"
-    moves = block.name in phase.trainable and phase.batch_norm == "trainable"
+    moves = block.name in phase.scope.trainable and phase.scope.batch_norm == "trainable"
     return "trainable" if moves else "frozen"

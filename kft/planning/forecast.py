@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from kft.config import FeaturesConfig
 from kft.features import Cut
-from kft.feeding.frozen_prefix import count_views, find_stored_cut
+from kft.feeding.frozen_prefix import find_stored_cut
 from kft.model import HEAD, Assembled, compile_forward
 from kft.planning.block_rows import BlockRow, describe_blocks
 from kft.strategies import Phase
@@ -97,7 +97,7 @@ def forecast_phases(
             find_phase_cut(phase),
             forward=forward,
             batch_size=min(global_batch_size, num_train),
-            num_stored=num_train * count_views(phase, features) + num_validation,
+            num_stored=num_train * phase.count_views(features) + num_validation,
             num_validation=0 if "validation" in phase.learns_from else num_validation,
             products=num_train * assembled.blocks[HEAD].num_parameters,
         )
@@ -119,15 +119,18 @@ def forecast_phases(
 
 def _add_up(phase: Phase, find_cost: Callable[[Phase], _Cost]) -> float:
     """Seconds of a phase, with the trials that come before its choice."""
-    if not phase.candidates:
+    choice = phase.choice
+    if phase.method == "solve":
+        return find_cost(phase).before
+    if not choice.candidates:
         cost = find_cost(phase)
-        return cost.before + cost.of(phase.steps, phase.epochs)
+        return cost.before + cost.of(phase.fit.steps, phase.fit.epochs)
     # The first and the last: between them lie those that train one of the blocks in between.
-    ends = [find_cost(candidate) for candidate in (phase.candidates[0], phase.candidates[-1])]
+    ends = [find_cost(candidate) for candidate in (choice.candidates[0], choice.candidates[-1])]
     # Of candidates that are tried in turn, one at the least.
-    num_tried = 1 if phase.is_sequential else len(phase.candidates)
-    trial = statistics.fmean(cost.of(phase.pilot_steps, 1) for cost in ends)
-    chosen = max(cost.of(phase.steps, phase.epochs) for cost in ends)
+    num_tried = 1 if choice.is_sequential else len(choice.candidates)
+    trial = statistics.fmean(cost.of(choice.pilot_steps, 1) for cost in ends)
+    chosen = max(cost.of(phase.fit.steps, phase.fit.epochs) for cost in ends)
     return max(cost.before for cost in ends) + num_tried * trial + chosen
 
 

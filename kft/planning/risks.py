@@ -52,13 +52,13 @@ def find_risks(splits: Splits, backbone: Backbone, phases: tuple[Phase, ...]) ->
 
 def _is_deep(phase: Phase) -> bool:
     """Whether all weights of blocks train, and are kept whatever validation says of them."""
-    has_all = phase.part == "all" and phase.lora is None
-    is_proven = phase.must_beat_start or phase.otherwise is not None
-    return len(phase.trainable) > 1 and has_all and not is_proven
+    has_all = phase.scope.part == "all" and phase.scope.lora is None
+    is_proven = phase.choice.must_beat_start or phase.fallback is not None
+    return len(phase.scope.trainable) > 1 and has_all and not is_proven
 
 
 def _choice_risks(splits: Splits, phases: tuple[Phase, ...]) -> list[str]:
-    chooses = any(phase.candidates or phase.must_beat_start for phase in phases)
+    chooses = any(phase.choice.candidates or phase.choice.must_beat_start for phase in phases)
     if not chooses or len(splits.validation) >= SMALL_VALIDATION:
         return []
     return [

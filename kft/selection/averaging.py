@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from kft.features import Forward
 from kft.heads.base import Head
+from kft.optimization.lora import is_first_factor
 from kft.selection.comparison import example_losses
 from kft.selection.snapshots import Snapshot, Weights
 from kft.workers import ALONE, Workers
@@ -116,15 +117,15 @@ class Averaged:
         return f"{names[self.method]}: {outcome}"
 
 
-class Judge:
-    """Judges a model with whatever weights it holds when called; its graph is traced once.
+class ValidationScorer:
+    """Scores a model with whatever weights it holds when called; its graph is traced once.
 
     Args:
         answers: Inputs -> probabilities or standardised numbers, of the whole model or of the
             part after a cut. Low-rank factors stay in it while it is used.
         head: What the outputs mean.
         batches: (inputs, targets) of validation, in order.
-        workers: All processes that judge the same weights; they go by what the chief computes.
+        workers: All processes that score the same weights; they go by what the chief computes.
     """
 
     def __init__(
@@ -228,6 +229,21 @@ def wise_ft(
     weights.put(kept)
     tried = tuple(Tried(f"alpha {a:g}", judged, a == best_alpha) for a, judged in judgements)
     return Averaged("wise_ft", before, best, tried)
+
+
+def start_of_path(start: Snapshot, present: Snapshot) -> Snapshot:
+    """The weights from where the path to the present ones is straight.
+
+    A product of low-rank factors is on a straight path if one of them stays
+    at its last value and the other grows from zero.
+
+    Args:
+        start: Before the phase.
+        present: Of the same variables.
+    """
+    return {
+        name: present[name] if is_first_factor(name) else value for name, value in start.items()
+    }
 
 
 def mix(one: Snapshot, other: Snapshot, share: float) -> Snapshot:

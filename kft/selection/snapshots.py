@@ -69,8 +69,8 @@ def find_moving(blocks: BlockTable, phase: Phase) -> Weights:
         {
             f"{block.name}/{variable.path}#{index}": variable
             for block in blocks.blocks
-            if block.name in phase.trainable
-            for movable in [blocks.movable(block.name, batch_norm=phase.batch_norm)]
+            if block.name in phase.scope.trainable
+            for movable in [blocks.movable(block.name, batch_norm=phase.scope.batch_norm)]
             for index, variable in enumerate(block.variables)
             if f"{variable.path}#{index}" in movable
         }

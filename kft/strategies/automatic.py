@@ -9,7 +9,7 @@ from kft.errors import ConfigError
 from kft.examples import SplitName
 from kft.strategies.layerwise import decayed
 from kft.strategies.parts import Part
-from kft.strategies.phases import Phase
+from kft.strategies.phases import Choice, Phase
 from kft.strategies.presets import PROBE, all_blocks, make_probe
 from kft.strategies.setting import FINE_TUNING, Setting
 from kft.strategies.targets import ON_VALIDATION
@@ -157,7 +157,8 @@ def _fine_tune(setting: Setting) -> tuple[Phase, ...]:
     asked = _with_choices(phase, setting)
     if setting.refit is None:
         return (asked,)
-    return (replace(asked, is_trial=True), _refit(setting.refit, phase))
+    compared = replace(asked, choice=replace(asked.choice, only_compares=True))
+    return (compared, _refit(setting.refit, phase))
 
 
 def _tried(setting: Setting) -> Phase:
@@ -167,29 +168,29 @@ def _tried(setting: Setting) -> Phase:
     decay = setting.config.layer_decay
     decay = AUTO_LAYER_DECAY if decay is None else decay
     mixes = setting.may_mix and setting.num_examples >= MIXUP_EXAMPLES
-    return setting.phase(
-        "fine_tune",
-        blocks,
-        "lp_ft",
+    phase = setting.phase("fine_tune", setting.scope(blocks), "lp_ft")
+    fit = replace(
+        phase.fit,
         multipliers=decayed(blocks, decay),
         mixup=MIXUP_ALPHA if mixes else None,
     )
+    return replace(phase, recipe=fit)
 
 
 def _with_choices(phase: Phase, setting: Setting) -> Phase:
     given = setting.config.learning_rate
     if given is not None and setting.refit is None:
-        return replace(phase, must_beat_start=True)
+        return replace(phase, choice=Choice(must_beat_start=True))
     # One that is given is tried too, where its trial may show that it pays.
     rates = AUTO_LEARNING_RATES if given is None else (given,)
-    candidates = tuple(replace(phase, learning_rate=rate) for rate in rates)
-    return replace(
-        candidates[0],
-        candidates=candidates,
+    candidates = tuple(map(phase.at_rate, rates))
+    choice = Choice(
+        candidates,
+        pilot_steps=setting.pilot_steps(phase.fit.steps),
         is_sequential=True,
-        pilot_steps=setting.pilot_steps(phase.steps),
         must_beat_start=True,
     )
+    return replace(candidates[0], choice=choice)
 
 
 def _refit(setting: Setting, tried: Phase) -> Phase:
@@ -199,14 +200,18 @@ def _refit(setting: Setting, tried: Phase) -> Phase:
         setting: With the validation examples to learn from too.
         tried: Fine-tuning, sized to the training examples.
     """
-    steps = -(-tried.steps * setting.steps_per_epoch // tried.steps_per_epoch)
+    steps = -(-tried.fit.steps * setting.steps_per_epoch // tried.fit.steps_per_epoch)
     (probe,) = make_probe(setting).plan(setting)
-    return replace(
-        tried,
-        name=REFIT,
+    fit = replace(
+        tried.fit,
         # A duration in steps is one for any number of examples.
         steps=steps if setting.config.duration is None else setting.budget(),
         steps_per_epoch=setting.steps_per_epoch,
+    )
+    return Phase(
+        REFIT,
+        tried.scope,
+        fit,
         learns_from=_ALL_TO_LEARN_FROM,
-        otherwise=replace(probe, name=REFIT, learns_from=_ALL_TO_LEARN_FROM),
+        fallback=replace(probe, name=REFIT, learns_from=_ALL_TO_LEARN_FROM),
     )

@@ -13,8 +13,9 @@ from kft.config import FeaturesConfig, TrainingConfig
 from kft.errors import ConfigError
 from kft.strategies import STRATEGIES, find_parts
 from kft.strategies.automatic import refits
+from kft.strategies.durations import resolve_duration, resolve_warmup
 from kft.strategies.parts import Part, plan_parts
-from kft.strategies.phases import Phase, resolve_duration, resolve_warmup
+from kft.strategies.phases import Phase
 from kft.strategies.problems import Problems
 from kft.strategies.setting import MANY, Setting
 
@@ -87,9 +88,10 @@ def _check_stored(
     """What features that are computed once cannot give."""
     if phase.method == "solve" or not features.enabled or not _has_frozen_prefix(phase, setting):
         return
-    if phase.augmentation != "none" and not features.views and features.without_views == "refuse":
+    augmentation = phase.recipe.augmentation
+    if augmentation != "none" and not features.views and features.without_views == "refuse":
         yield (
-            f"{where}: augmentation {phase.augmentation!r} changes pictures in every epoch, but "
+            f"{where}: augmentation {augmentation!r} changes pictures in every epoch, but "
             "the frozen part of the model is computed once and `features.views` is 0. Store "
             "augmented views with `features.views=4`, compute the frozen part in every step with "
             "`features.without_views=compute`, or use `augmentation: none`."
@@ -104,14 +106,16 @@ def _check_stored(
 def _has_frozen_prefix(phase: Phase, setting: Setting) -> bool:
     """Whether some of the model before the first trainable block can be computed once."""
     names = list(setting.backbone_blocks)
-    first = min((names.index(name) for name in phase.trainable if name in names), default=None)
+    first = min(
+        (names.index(name) for name in phase.scope.trainable if name in names), default=None
+    )
     return first is None or any(block.ends_in_cut for block in setting.traits[:first])
 
 
 def _check_statistics(planned: _Planned, training: TrainingConfig) -> Iterator[str]:
     """Batch statistics are of the whole batch: parts of it would give other gradients."""
     for part, phase in planned:
-        if training.accumulation > 1 and phase.batch_norm == "trainable":
+        if training.accumulation > 1 and phase.scope.batch_norm == "trainable":
             instead = (
                 f"`{part.where}.batch_norm: frozen`"
                 if part.where
@@ -171,14 +175,15 @@ def _check_effects(
             f"`name: {config.name}` has one phase. Use `strategy.name=lp_ft`."
         )
     if training.l2_sp and not any(
-        phase.part == "all" and set(phase.trainable) != {setting.head} for phase in fitted
+        phase.scope.part == "all" and set(phase.scope.trainable) != {setting.head}
+        for phase in fitted
     ):
         yield (
             "training.l2_sp: it holds kernels of the backbone near their start, and none of them "
             f"trains under `name: {config.name}`. Remove it, or use `strategy.name=lp_ft`."
         )
     decay = config.layer_decay or 1.0
-    if decay != 1.0 and "layer_decay" in obeyed and not any(p.multipliers for p in fitted):
+    if decay != 1.0 and "layer_decay" in obeyed and not any(p.fit.multipliers for p in fitted):
         more = ", or raise `strategy.top_blocks`" if "top_blocks" in obeyed else ""
         yield (
             f"strategy.layer_decay: found {decay}, but of the backbone one block alone trains, "

@@ -7,9 +7,10 @@ from functools import partial
 
 from kft.config import PhaseConfig
 from kft.errors import ConfigError
+from kft.strategies.durations import unit_of
 from kft.strategies.layerwise import decayed
 from kft.strategies.parts import Part
-from kft.strategies.phases import Phase, unit_of
+from kft.strategies.phases import Fit, Phase, Scope, Solve
 from kft.strategies.problems import Problems
 from kft.strategies.selection import GROUPS, unknown_block
 from kft.strategies.setting import SOLVABLE, Setting
@@ -66,23 +67,18 @@ def _plan_listed(setting: Setting, index: int) -> tuple[Phase, ...]:
     multipliers = decayed(backbone, config.layer_decay)
     for block, factor in config.multipliers.items():
         multipliers[block] = multipliers.get(block, 1.0) * factor
-    # A solution is on pictures as they are.
-    by_method = "none" if config.method == "solve" else setting.augmentation
-    phase = Phase(
-        name=config.name,
-        trainable=trainable,
+    scope = Scope(trainable, config.part, config.lora, config.batch_norm)
+    if config.method == "solve":
+        return (Phase(config.name, scope, Solve()),)
+    fit = Fit(
         learning_rate=config.learning_rate,
         steps=steps,
         steps_per_epoch=setting.steps_per_epoch,
-        method=config.method,
-        part=config.part,
-        lora=config.lora,
-        batch_norm=config.batch_norm,
         multipliers=multipliers,
-        augmentation=config.augmentation or by_method,
+        augmentation=config.augmentation or setting.augmentation,
         weight_decay=config.weight_decay,
     )
-    return (phase,)
+    return (Phase(config.name, scope, fit),)
 
 
 def _reached(setting: Setting, config: PhaseConfig, where: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from functools import wraps
 from kft.errors import ConfigError
 from kft.registry import suggest
 from kft.strategies.parts import Part, Plan, Strategy
-from kft.strategies.phases import Phase
+from kft.strategies.phases import Choice, Fit, Phase, Scope, Solve
 from kft.strategies.setting import FINE_TUNING, SOLVABLE, Setting
 from kft.strategies.traits import resolve_bias_norm_blocks, resolve_lora_blocks
 
@@ -61,7 +61,7 @@ def full(setting: Setting) -> tuple[Part, ...]:
 
 def all_blocks(setting: Setting) -> tuple[Phase, ...]:
     """The phase of `full`."""
-    return (setting.phase("full", setting.backbone_blocks, "full"),)
+    return (setting.phase("full", setting.scope(setting.backbone_blocks), "full"),)
 
 
 @after_probe(*FINE_TUNING)
@@ -74,7 +74,7 @@ def lp_ft(setting: Setting) -> tuple[Phase, ...]:
     Source: Kumar et al., Fine-Tuning can Distort Pretrained Features,
     arXiv:2202.10054.
     """
-    return (setting.phase("full", setting.backbone_blocks, "lp_ft"),)
+    return (setting.phase("full", setting.scope(setting.backbone_blocks), "lp_ft"),)
 
 
 @after_probe("top_blocks", *FINE_TUNING)
@@ -90,7 +90,7 @@ def top_k(setting: Setting) -> tuple[Phase, ...]:
             f"strategy.top_blocks: found {count}, but backbone {setting.backbone!r} has "
             f"{len(blocks)} blocks: {', '.join(blocks)}."
         )
-    return (setting.phase("top_k", blocks[-count:], "top_k"),)
+    return (setting.phase("top_k", setting.scope(blocks[-count:]), "top_k"),)
 
 
 @after_probe(*FINE_TUNING)
@@ -125,8 +125,8 @@ def gradual(setting: Setting) -> tuple[Phase, ...]:
         depth = len(blocks) * (count - 1 - index) // count
         # Steps that do not divide go to the last phases, which have the most to train.
         steps = share + (1 if index >= count - rest else 0)
-        name = f"from_{blocks[depth]}"
-        phases.append(setting.phase(name, blocks[depth:], "gradual", steps=steps))
+        scope = setting.scope(blocks[depth:])
+        phases.append(setting.phase(f"from_{blocks[depth]}", scope, "gradual", steps=steps))
     return tuple(phases)
 
 
@@ -149,9 +149,9 @@ def surgical(setting: Setting) -> tuple[Phase, ...]:
                 f"strategy.block: backbone {setting.backbone!r} has no block {block!r} to train "
                 f"by itself. {suggest(block, (*blocks, BEST))} Blocks: {', '.join(blocks)}."
             )
-        return (setting.phase("surgical", (block,), "surgical"),)
+        return (setting.phase("surgical", setting.scope((block,)), "surgical"),)
     setting.must_choose("strategy.block")
-    candidates = tuple(setting.phase(name, (name,), "surgical") for name in blocks)
+    candidates = tuple(setting.phase(name, setting.scope((name,)), "surgical") for name in blocks)
     return (_choice("surgical", candidates[::-1], setting),)
 
 
@@ -166,7 +166,8 @@ def lora(setting: Setting) -> tuple[Phase, ...]:
     """
     config = setting.config
     blocks = resolve_lora_blocks(config.lora, setting.traits, "strategy.lora")
-    return (setting.phase("lora", blocks, "lora", lora=config.lora, batch_norm="frozen"),)
+    scope = Scope((*blocks, setting.head), lora=config.lora)
+    return (setting.phase("lora", scope, "lora"),)
 
 
 @after_probe(*FINE_TUNING)
@@ -180,15 +181,16 @@ def bitfit(setting: Setting) -> tuple[Phase, ...]:
     of convolutional networks, Frankle et al., arXiv:2003.00152.
     """
     blocks = resolve_bias_norm_blocks(setting.traits, "strategy.name")
-    return (setting.phase("bitfit", blocks, "bitfit", part="bias_norm"),)
+    scope = replace(setting.scope(blocks), part="bias_norm")
+    return (setting.phase("bitfit", scope, "bitfit"),)
 
 
 def _choice(name: str, candidates: tuple[Phase, ...], setting: Setting) -> Phase:
     """A phase that goes on as the best of its candidates."""
     first = candidates[0]
     # Short ones: there are many, and each traces a step of its own.
-    pilot_steps = max(1, setting.pilot_steps(first.steps) // 2)
-    return replace(first, name=name, candidates=candidates, pilot_steps=pilot_steps)
+    pilot_steps = max(1, setting.pilot_steps(first.fit.steps) // 2)
+    return replace(first, name=name, choice=Choice(candidates, pilot_steps))
 
 
 def _is_solved(setting: Setting) -> bool:
@@ -202,12 +204,11 @@ def _plan_probe(setting: Setting) -> tuple[Phase, ...]:
         raise ConfigError(
             f"strategy.probe: 'solved' {SOLVABLE} Use `strategy.probe=trained`, or remove them."
         )
-    phase = Phase(
-        name="linear_probe",
-        trainable=(setting.head,),
-        learning_rate=config.probe_learning_rate,
-        steps=0 if is_solved else setting.steps(config.probe_duration, "strategy.probe_duration"),
-        steps_per_epoch=setting.steps_per_epoch,
-        method="solve" if is_solved else "fit",
-    )
-    return (phase,)
+    recipe: Fit | Solve = Solve()
+    if not is_solved:
+        recipe = Fit(
+            learning_rate=config.probe_learning_rate,
+            steps=setting.steps(config.probe_duration, "strategy.probe_duration"),
+            steps_per_epoch=setting.steps_per_epoch,
+        )
+    return (Phase("linear_probe", Scope((setting.head,)), recipe),)

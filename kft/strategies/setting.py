@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from kft.config import LEARNING_RATES, HeadConfig, StrategyConfig, TrainingConfig
 from kft.errors import ConfigError
+from kft.strategies.durations import resolve_duration
 from kft.strategies.layerwise import decayed
-from kft.strategies.phases import Phase, resolve_duration
+from kft.strategies.phases import Fit, Phase, Scope
 from kft.strategies.selection import resolve_blocks
 from kft.strategies.traits import BlockTraits
 
@@ -116,18 +115,28 @@ class Setting:
         """Block names as a user wrote them, spelt out."""
         return resolve_blocks(names, self.block_names, where=where, backbone=self.backbone)
 
-    def phase(self, name: str, blocks: tuple[str, ...], strategy: str, **changes: Any) -> Phase:
-        """A phase of fine-tuning: these backbone blocks and the head, in the whole budget."""
+    def scope(self, blocks: tuple[str, ...]) -> Scope:
+        """These backbone blocks and the head, in whole."""
+        return Scope((*blocks, self.head), batch_norm=self.batch_norm())
+
+    def phase(self, name: str, scope: Scope, strategy: str, *, steps: int | None = None) -> Phase:
+        """A phase of fine-tuning.
+
+        Args:
+            name: Of the phase.
+            scope: Blocks of the backbone, and the head.
+            strategy: Whose learning rate it has, unless one is configured.
+            steps: How many; by default the whole budget.
+        """
         decay = 1.0 if self.config.layer_decay is None else self.config.layer_decay
-        given: Mapping[str, Any] = {
-            "learning_rate": self.learning_rate(strategy),
-            "steps": self.budget(),
-            "steps_per_epoch": self.steps_per_epoch,
-            "batch_norm": self.batch_norm(),
-            "multipliers": decayed(blocks, decay),
-            "augmentation": self.augmentation,
-        }
-        return Phase(name, (*blocks, self.head), **{**given, **changes})
+        fit = Fit(
+            learning_rate=self.learning_rate(strategy),
+            steps=self.budget() if steps is None else steps,
+            steps_per_epoch=self.steps_per_epoch,
+            multipliers=decayed(scope.trainable[:-1], decay),
+            augmentation=self.augmentation,
+        )
+        return Phase(name, scope, fit)
 
     def pilot_steps(self, steps: int) -> int:
         """A quarter of the phase, which is three epochs where it has twelve."""

@@ -15,7 +15,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import kft
 from kft.config import Pipeline
 from kft.errors import BackboneError
 from kft.machine import (
@@ -125,7 +124,7 @@ def choose(timings: Sequence[Timing], pipeline: Pipeline) -> tuple[str, bool, in
 
 def _time_in_child(pipeline: Pipeline, budget_seconds: float) -> Iterator[Timing]:
     """What the child says before its time is up, or before it dies."""
-    source = str(Path(kft.__file__).parent.parent)
+    source = str(Path(__file__).parents[2])
     environment = (
         os.environ
         | threads_environment(_threads(pipeline))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from kft.training.fitted import FittedPhase, settle
-from kft.training.phase_selection import PhaseRunner
+from kft.training.fitted import FittedPhase, PhaseReport, resolve_phase
+from kft.training.phase_compiler import PhaseCompiler
+from kft.training.phase_selection import run_phase
 from kft.training.saving import Trained, load_trained, make_card, save_trained
 
 __all__ = [
     "FittedPhase",
-    "PhaseRunner",
+    "PhaseCompiler",
+    "PhaseReport",
     "Trained",
     "load_trained",
     "make_card",
+    "resolve_phase",
+    "run_phase",
     "save_trained",
-    "settle",
 ]

@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
+from kft.display import Display
+from kft.runs.atomic import write_json
 from kft.strategies import Phase
+from kft.strategies.phases import Fit
+
+
+@dataclass(frozen=True)
+class PhaseReport:
+    """Where a phase's files go, and what a person sees of it.
+
+    Attributes:
+        folder: For history.csv, phase.json and TensorBoard's files.
+        title: Of the progress bar.
+        display: Shows the progress.
+    """
+
+    folder: Path
+    title: str
+    display: Display
+
+    def write(self, fitted: FittedPhase) -> None:
+        """Write phase.json."""
+        write_json(self.folder / "phase.json", describe_phase(fitted))
 
 
 @dataclass(frozen=True)
@@ -51,22 +74,18 @@ class FittedPhase:
 
 def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
     """What phase.json holds, as JSON values."""
-    phase = fitted.phase
+    phase, scope = fitted.phase, fitted.phase.scope
     return {
         "name": phase.name,
         "method": phase.method,
         "learns_from": list(phase.learns_from),
-        "trainable": list(phase.trainable),
-        "part": phase.part,
-        "lora": phase.lora.model_dump(mode="json") if phase.lora else None,
-        "batch_norm": phase.batch_norm,
-        "learning_rate": None if phase.method == "solve" else phase.learning_rate,
-        "multipliers": dict(phase.multipliers),
-        "steps": phase.steps,
-        "steps_per_epoch": phase.steps_per_epoch,
+        "trainable": list(scope.trainable),
+        "part": scope.part,
+        "lora": scope.lora.model_dump(mode="json") if scope.lora else None,
+        "batch_norm": scope.batch_norm,
+        # A solution has none of the others.
+        **{each.name: getattr(phase.recipe, each.name, None) for each in fields(Fit)},
         "steps_done": fitted.steps_done,
-        "augmentation": phase.augmentation,
-        "mixup": phase.mixup,
         "computed_from": fitted.computed_from,
         "seconds": round(fitted.seconds, 3),
         "first_step_seconds": round(fitted.first_step_seconds, 3),
@@ -78,16 +97,34 @@ def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
     }
 
 
-def settle(phase: Phase, before: FittedPhase | None) -> Phase:
+def resolve_phase(phase: Phase, before: FittedPhase | None) -> Phase:
     """A phase as it is run, where what it does depends on what came of the one before.
 
     Args:
         phase: As planned.
         before: What came of the phase before it; None for the first.
     """
-    if phase.otherwise is None:
+    if phase.fallback is None:
         return phase
     assert before is not None, "the first phase depends on none"
     if not before.has_won:
-        return phase.otherwise
-    return replace(phase, learning_rate=before.phase.learning_rate, otherwise=None)
+        return phase.fallback
+    return replace(phase.at_rate(before.phase.fit.learning_rate), fallback=None)
+
+
+def pack_fitted(fitted: FittedPhase) -> dict[str, Any]:
+    """JSON values; of the phase itself what may have been chosen among candidates."""
+    packed = {each.name: getattr(fitted, each.name) for each in fields(fitted)}
+    phase = fitted.phase
+    rate = phase.fit.learning_rate if phase.method == "fit" else None
+    chosen = {"learning_rate": rate, "trainable": list(phase.scope.trainable)}
+    return {**packed, "phase": chosen, "facts": dict(fitted.facts)}
+
+
+def unpack_fitted(phase: Phase, packed: Mapping[str, Any]) -> FittedPhase:
+    """What `pack_fitted` packed, of a phase as it was resolved."""
+    chosen = packed["phase"]
+    was = replace(phase, scope=replace(phase.scope, trainable=tuple(chosen["trainable"])))
+    if phase.method == "fit":
+        was = was.at_rate(chosen["learning_rate"])
+    return FittedPhase(**{**packed, "phase": was, "unmoved": tuple(packed["unmoved"])})

@@ -24,15 +24,15 @@ def check_movement(
     for block in blocks.blocks:
         moved = {p for p, digest in after[block.name].items() if before[block.name][p] != digest}
         may_move = set()
-        if block.name in phase.trainable:
-            may_move = blocks.movable(block.name, batch_norm=phase.batch_norm)
+        if block.name in phase.scope.trainable:
+            may_move = blocks.movable(block.name, batch_norm=phase.scope.batch_norm)
         if moved - may_move:
             raise TrainingError(_describe_moved(phase, block.name, sorted(moved - may_move)))
         # An optimum may be where the head began.
         if may_move and not moved and phase.method == "fit":
             raise TrainingError(
                 f"phase {phase.name!r}: block {block.name!r} is trainable but none of its "
-                f"{len(may_move)} variables moved in {phase.steps} steps. Is its learning rate "
+                f"{len(may_move)} variables moved in {phase.fit.steps} steps. Is its learning rate "
                 "too small, or is it cut off from the loss?"
             )
         unmoved.extend(sorted(may_move - moved))

@@ -3,94 +3,37 @@
 from __future__ import annotations
 
 import math
-import re
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kft.model import Assembled
-from kft.optimization.optimizers import block_rates
 from kft.optimization.replicas import put_sums, take_sums
 from kft.runs.checkpoints import Checkpoint, Checkpoints
 from kft.selection.snapshots import find_weights, part_of
 from kft.strategies import Phase
-from kft.training.fitted import FittedPhase, settle
-from kft.training.fitting import (
-    CompiledPhase,
+from kft.training.fitted import FittedPhase, pack_fitted, resolve_phase, unpack_fitted
+from kft.training.pace import Pace
+from kft.training.payloads import (
+    Arrays,
+    Resumable,
     find_generators,
+    find_payload,
+    join_payloads,
+    put_values,
+    take_values,
 )
 from kft.training.stopping import Interrupted, StopRequest
 from kft.workers import ALONE, Workers
 
-Arrays = dict[str, np.ndarray]
-# `auto`: a checkpoint may take one part in so many of the time, and the first is not at once.
-_LEAST_SECONDS = 10.0
-_TIMES_ITS_COST = 20.0
 # Workers ask each other so often whether to stop or to write, which takes some milliseconds.
 _QUESTION_SECONDS = 1.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-@runtime_checkable
-class Resumable(Protocol):
-    """A callback whose state a resumed run needs."""
-
-    def pack(self) -> tuple[dict[str, Any], Arrays]:
-        """JSON values and arrays."""
-
-    def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Be as the one that packed them."""
-
-
-class Pace:
-    """When the next checkpoint is due.
-
-    Args:
-        every: `auto`, so that they cost at most a twentieth of the time; `N steps`,
-            `N seconds`, or `never`.
-        clock: Seconds that rise.
-    """
-
-    def __init__(self, every: str, clock: Callable[[], float] = time.monotonic) -> None:
-        found = re.fullmatch(r"(\d+) (steps|seconds)", every)
-        self._steps = int(found[1]) if found and found[2] == "steps" else math.inf
-        self._seconds = float(found[1]) if found and found[2] == "seconds" else math.inf
-        if every == "auto":
-            self._seconds = _LEAST_SECONDS
-        self._is_auto = every == "auto"
-        self._clock = clock
-        self._last, self._steps_since = clock(), 0
-
-    def count_step(self) -> None:
-        """A step was taken."""
-        self._steps_since += 1
-
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time to write one."""
-        return self.is_due_by_steps or self._clock() - self._last >= self._seconds
-
-    @property
-    def is_due_by_steps(self) -> bool:
-        """Whether so many steps were taken as are asked for; the same for all workers."""
-        return self._steps_since >= self._steps
-
-    def count_steps_of(self, seconds: float) -> int:
-        """Steps that take about so long, by those since the last checkpoint; at least one."""
-        elapsed = self._clock() - self._last
-        return max(1, int(self._steps_since * seconds / elapsed)) if elapsed > 0 else 1
-
-    def note_written(self, seconds: float) -> None:
-        """One was written, in so many seconds."""
-        self._last, self._steps_since = self._clock(), 0
-        if self._is_auto:
-            self._seconds = max(_LEAST_SECONDS, _TIMES_ITS_COST * seconds)
 
 
 @dataclass
@@ -126,7 +69,7 @@ class Recorder:
         """
         if not self.workers.is_chief:
             return
-        state = {"phases_done": len(fitted), "fitted": [_pack_fitted(each) for each in fitted]}
+        state = {"phases_done": len(fitted), "fitted": [pack_fitted(each) for each in fitted]}
         self.checkpoints.write(state, self._take(), is_between_phases=True)
 
     def put_back(self, found: Checkpoint, phases: Sequence[Phase]) -> tuple[FittedPhase, ...]:
@@ -138,10 +81,10 @@ class Recorder:
         """
         weights = find_weights(self.assembled.blocks, self.assembled.blocks.names)
         weights.put(weights.take() | part_of(found.arrays, "weights"))
-        _assign(find_generators(self.assembled.model), "generator", found.arrays)
+        put_values(find_generators(self.assembled.model), "generator", found.arrays)
         fitted: list[FittedPhase] = []
         for phase, each in zip(phases, found.state["fitted"], strict=False):
-            fitted.append(_unpack_fitted(settle(phase, fitted[-1] if fitted else None), each))
+            fitted.append(unpack_fitted(resolve_phase(phase, fitted[-1] if fitted else None), each))
         return tuple(fitted)
 
     def within(self, phase: int, found: Checkpoint | None = None) -> PhaseRecorder:
@@ -162,7 +105,7 @@ class Recorder:
                 key = name.removeprefix(f"{block.name}/")
                 if planned.get(key) != present[key]:
                     arrays[f"weights/{name}"] = values
-        return arrays | _values(find_generators(self.assembled.model), "generator")
+        return arrays | take_values(find_generators(self.assembled.model), "generator")
 
 
 class PhaseRecorder(keras.callbacks.Callback):
@@ -182,49 +125,49 @@ class PhaseRecorder(keras.callbacks.Callback):
         self._phase = phase
         self._found = found
         self._pace = Pace(recorder.every)
+        self._parts: dict[str, Resumable] = {}
         self._steps = self._next_question = 0
+        self._steps_per_epoch = 1
         self._best_loss = math.inf
-        self._pack_choice: Callable[[], tuple[dict[str, Any], Arrays]] = lambda: ({}, {})
 
     @property
     def stop(self) -> StopRequest:
         """What the system asks meanwhile."""
         return self._recorder.stop
 
-    @property
-    def choice(self) -> tuple[Mapping[str, Any], Arrays] | None:
-        """What was chosen before the phase was interrupted; None where it begins."""
-        if self._found is None:
-            return None
-        return self._found.state["choice"], part_of(self._found.arrays, "choice")
-
-    def record_choice(self, pack: Callable[[], tuple[dict[str, Any], Arrays]]) -> None:
-        """Have what was chosen so far written with each checkpoint."""
-        self._pack_choice = pack
-
-    def begin(self, compiled: CompiledPhase, callbacks: Iterable[Any]) -> tuple[int, bool]:
-        """Put back what the phase had, if it goes on.
+    def keep(self, name: str, part: Resumable) -> bool:
+        """Have the state of a part written with each checkpoint.
 
         Args:
-            compiled: Not yet run.
-            callbacks: All others.
+            name: Of the part, one within the phase.
+            part: Whose state the phase needs to go on.
+
+        Returns:
+            Whether the phase goes on, and the part with it: it is as it was.
+        """
+        self._parts[name] = part
+        if self._found is None:
+            return False
+        part.unpack(*find_payload(name, self._found.state["parts"], self._found.arrays))
+        return True
+
+    def begin(self, parts: Iterable[Any], steps_per_epoch: int) -> tuple[int, bool]:
+        """Keep all that is to go on, and go on.
+
+        Args:
+            parts: Of the training; those that are `Resumable` are kept by the names of their types.
+            steps_per_epoch: Of the phase.
 
         Returns:
             Steps that are done, and whether there are no more to do.
         """
-        self._compiled = compiled
-        self._resumables = {
-            type(each).__name__: each for each in callbacks if isinstance(each, Resumable)
-        }
+        self._steps_per_epoch = steps_per_epoch
+        for part in parts:
+            if isinstance(part, Resumable):
+                self.keep(type(part).__name__, part)
         if self._found is None:
             return 0, False
-        state, arrays = self._found.state, self._found.arrays
-        compiled.weights.put(part_of(arrays, "weights"))
-        _assign(self._generators, "generator", arrays)
-        _assign(self._optimizer_variables, "optimizer", arrays)
-        for name, callback in self._resumables.items():
-            callback.unpack(state["callbacks"][name], part_of(arrays, f"callback/{name}"))
-        compiled.begun -= state["seconds"]
+        state = self._found.state
         self._steps, self._best_loss = state["steps"], state["best_loss"]
         return self._steps, state["is_over"]
 
@@ -281,75 +224,22 @@ class PhaseRecorder(keras.callbacks.Callback):
 
     def _write(self, *, is_best: bool) -> None:
         begun = time.monotonic()
-        choice, choice_arrays = self._pack_choice()
+        parts, arrays = join_payloads({name: part.pack() for name, part in self._parts.items()})
         state: dict[str, Any] = {
             "phase": self._phase,
             "steps": self._steps,
             "is_over": bool(self.model.stop_training),
-            "seconds": begun - self._compiled.begun,
             "best_loss": self._best_loss,
-            "choice": choice,
-            "callbacks": {},
+            "parts": parts,
         }
-        arrays = {
-            **{f"weights/{name}": v for name, v in self._compiled.weights.take().items()},
-            **_values(self._generators, "generator"),
-            **_values(self._optimizer_variables, "optimizer"),
-            **{
-                f"metric/{i:05d}": take_sums(variable, self._recorder.workers)
-                for i, variable in enumerate(self.model.metrics_variables)
-            },
-            **{f"choice/{name}": values for name, values in choice_arrays.items()},
+        arrays |= {
+            f"metric/{i:05d}": take_sums(variable, self._recorder.workers)
+            for i, variable in enumerate(self.model.metrics_variables)
         }
-        for name, callback in self._resumables.items():
-            state["callbacks"][name], of_callback = callback.pack()
-            arrays |= {f"callback/{name}/{key}": values for key, values in of_callback.items()}
         if self._recorder.workers.is_chief:
             self._recorder.checkpoints.write(state, arrays, is_best=is_best)
         self._pace.note_written(time.monotonic() - begun)
 
     @property
     def _is_within_epoch(self) -> bool:
-        return self._steps % self._compiled.phase.steps_per_epoch > 0
-
-    @property
-    def _generators(self) -> list[keras.Variable]:
-        return find_generators(self._compiled.model)
-
-    @property
-    def _optimizer_variables(self) -> list[Any]:
-        """Float16's wrapper and what it wraps included."""
-        optimizer: Any = self._compiled.model.optimizer
-        every = [*block_rates(optimizer).variables, *optimizer.variables]
-        return list({id(variable): variable for variable in every}.values())
-
-
-def _values(variables: Sequence[Any], kind: str) -> Arrays:
-    return {f"{kind}/{i:05d}": np.array(v.numpy()) for i, v in enumerate(variables)}
-
-
-def _assign(variables: Sequence[Any], kind: str, arrays: Mapping[str, np.ndarray]) -> None:
-    stored = part_of(arrays, kind)
-    assert len(stored) == len(variables), f"{len(stored)} of {len(variables)} {kind} variables"
-    for i, variable in enumerate(variables):
-        values = stored[f"{i:05d}"]
-        if values.dtype.kind == "V":
-            # NumPy does not know bfloat16, and gave its bytes back.
-            values = values.view(tf.as_dtype(variable.dtype).as_numpy_dtype)
-        variable.assign(values)
-
-
-def _pack_fitted(fitted: FittedPhase) -> dict[str, Any]:
-    """JSON values; of the phase itself what may have been chosen among candidates."""
-    packed = {each.name: getattr(fitted, each.name) for each in fields(fitted)}
-    phase = fitted.phase
-    chosen = {"learning_rate": phase.learning_rate, "trainable": list(phase.trainable)}
-    return {**packed, "phase": chosen, "facts": dict(fitted.facts)}
-
-
-def _unpack_fitted(phase: Phase, packed: Mapping[str, Any]) -> FittedPhase:
-    chosen = packed["phase"]
-    was = replace(
-        phase, learning_rate=chosen["learning_rate"], trainable=tuple(chosen["trainable"])
-    )
-    return FittedPhase(**{**packed, "phase": was, "unmoved": tuple(packed["unmoved"])})
+        return self._steps % self._steps_per_epoch > 0

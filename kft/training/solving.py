@@ -5,21 +5,18 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kft.config import TrainingConfig
-from kft.display import Display
 from kft.figures import format_figure, format_share
 from kft.heads.base import LOGITS, Head
 from kft.linear import Attempt, Solution, solve_linear
 from kft.model import Assembled
 from kft.objectives import make_supervised
-from kft.runs.atomic import write_json
 from kft.strategies import Phase
-from kft.training.fitted import FittedPhase, describe_phase
+from kft.training.fitted import FittedPhase, PhaseReport
 from kft.training.movement import check_movement
 from kft.workers import ALONE, Workers
 
@@ -31,9 +28,7 @@ def solve_phase(
     find_vectors: Callable[[Phase], np.ndarray],
     *,
     learnt_targets: np.ndarray,
-    folder: Path,
-    display: Display,
-    title: str,
+    report: PhaseReport,
     workers: Workers = ALONE,
 ) -> FittedPhase:
     """Put the optimum of the head's objective into the head, and prove that only it moved.
@@ -45,9 +40,7 @@ def solve_phase(
         find_vectors: Gives the feature vectors (examples, features) of what
             the phase learns from, once the flags are set.
         learnt_targets: Of these examples, as `Head.standardise` gives them.
-        folder: Where phase.json goes.
-        display: Shows the progress.
-        title: Of the phase.
+        report: Where phase.json and the progress go.
         workers: All processes that solve it; they go by what the chief finds.
 
     Raises:
@@ -55,12 +48,12 @@ def solve_phase(
         TrainingError: Something else than the head moved.
     """
     begun = time.monotonic()
-    assembled.blocks.set_trainable(phase.trainable, batch_norm=phase.batch_norm)
+    assembled.blocks.set_trainable(phase.scope.trainable, batch_norm=phase.scope.batch_norm)
     before = assembled.blocks.digests()
     head = assembled.head
     targets, weights, offsets = _state_problem(head, config, learnt_targets)
     vectors = find_vectors(phase)
-    with display.track(f"{title}, solved") as advance:
+    with report.display.track(f"{report.title}, solved") as advance:
         tried = itertools.count(1)
 
         def tell(attempt: Attempt) -> None:
@@ -94,7 +87,7 @@ def solve_phase(
         unmoved=unmoved,
         facts={"solution": _describe(solution)},
     )
-    write_json(folder / "phase.json", describe_phase(fitted))
+    report.write(fitted)
     return fitted
 
 

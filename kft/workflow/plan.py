@@ -40,7 +40,7 @@ from kft.runs.storage import check_cache, check_folder
 from kft.strategies import Phase, Setting, find_traits, plan_phases
 from kft.strategies.automatic import refits
 from kft.strategies.checks import check_strategy
-from kft.strategies.phases import resolve_warmup
+from kft.strategies.durations import resolve_warmup
 from kft.strategies.setting import is_solvable
 from kft.strategies.targets import check_targets, may_mix
 from kft.strategies.traits import BlockTraits
@@ -292,7 +292,7 @@ def _check_batch_norm(phases: tuple[Phase, ...], assembled: Assembled, replicas:
     if not any(isinstance(block.layers[0], HubBlock) for block in assembled.blocks.blocks):
         return
     for phase in phases:
-        if phase.batch_norm == "frozen":
+        if phase.scope.batch_norm == "frozen":
             continue
         if replicas > 1:
             raise ConfigError(
@@ -300,7 +300,7 @@ def _check_batch_norm(phases: tuple[Phase, ...], assembled: Assembled, replicas:
                 "module takes the statistics of each replica's part of a batch. Use batch_norm "
                 "'frozen', or one device."
             )
-        if set(assembled.blocks.names) - set(phase.trainable):
+        if set(assembled.blocks.names) - set(phase.scope.trainable):
             raise ConfigError(
                 f"phase {phase.name!r}: batch_norm 'trainable' with frozen blocks. A hub module "
                 "has one switch for the statistics of all its blocks: train them all, or use "

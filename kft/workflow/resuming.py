@@ -59,8 +59,8 @@ class Resumption:
             return f"{where}, at its beginning"
         # Steps of a trial that the phase goes on from are its first.
         done = self.within.state["steps"]
-        steps = phase.steps - self.within.state["choice"]["first_step"]
-        return f"{where}, epoch {done // phase.steps_per_epoch + 1}, step {done + 1} of {steps}"
+        steps = phase.fit.steps - self.within.state["parts"]["choice"]["first_step"]
+        return f"{where}, epoch {done // phase.fit.steps_per_epoch + 1}, step {done + 1} of {steps}"
 
 
 def find_resumption(checkpoints: Checkpoints, on_damage: Callable[[Path, str], None]) -> Resumption:

@@ -15,8 +15,7 @@ from kft.display import Display
 from kft.errors import KftError, LostWorkerError
 from kft.evaluation import Evaluation, Predictor, evaluate, headline
 from kft.examples import SplitName
-from kft.features import Forward
-from kft.feeding import InputMaker
+from kft.feeding import Feed, Source
 from kft.optimization.distribution import name_nondeterministic
 from kft.optimization.replicas import find_share
 from kft.runs import RunDirectory
@@ -24,7 +23,14 @@ from kft.runs.atomic import write_array, write_json, write_text
 from kft.runs.checkpoints import Checkpoints
 from kft.runs.storage import find_storage_failure
 from kft.serving import Export
-from kft.training import FittedPhase, PhaseRunner, save_trained, settle
+from kft.training import (
+    FittedPhase,
+    PhaseCompiler,
+    PhaseReport,
+    resolve_phase,
+    run_phase,
+    save_trained,
+)
 from kft.training.recording import Recorder
 from kft.training.stopping import Interrupted, StopRequest
 from kft.workflow.agreement import describe_causes
@@ -152,22 +158,17 @@ class Work:
     def _run_stages(self, found: Resumption | None) -> Finished:
         plan, pipeline, display = self.plan, self._pipeline, self.display
         self._say_what_is_trained()
-        inputs = InputMaker(
+        feed = Feed(
             plan.assembled,
-            plan.splits,
-            plan.decoder,
-            phases=plan.phases,
-            data=pipeline.data,
+            Source(plan.splits, plan.decoder, pipeline.data),
+            plan.phases,
             features=pipeline.features,
             training=pipeline.training,
             display=display,
             share=find_share(plan.distribution, plan.workers),
             workers=plan.workers,
         )
-        # Traced once, for all that asks the whole model: choices on validation, and the evaluation.
-        answers = Forward(
-            plan.assembled.model, plan.assembled.head.activate, find_parts=inputs.find_parts
-        )
+        compiler = PhaseCompiler(plan.assembled, pipeline.training, feed, plan.workers)
         recorder = Recorder(
             plan.assembled,
             self.checkpoints,
@@ -177,14 +178,14 @@ class Work:
         )
         # The loss of a worker is not for those who look at the files.
         lost = plan.workers.name_lost(self._how_to_start_again)
-        with inputs.name_unreadable(), name_nondeterministic(), lost:
+        with feed.name_unreadable(), name_nondeterministic(), lost:
             judged = self.judged_splits if plan.workers.is_chief else ()
-            inputs.decode_everything(("train", "validation", *judged))
-            fitted = self._fit_phases(inputs, answers, recorder, found)
+            feed.decode(("train", "validation", *judged))
+            fitted = self._fit_phases(compiler, recorder, found)
             if not plan.workers.is_chief:
                 return Finished(self.run, fitted, {}, None, None)
             save_trained(self.run, plan.assembled, pipeline, plan.splits.depth_bits)
-            evaluations = self._judge(inputs, answers)
+            evaluations = self._judge(compiler)
         backbone = None
         if self.keep_backbone:
             backbone = save_backbone(plan.assembled.backbone, self.run.path / "backbone")
@@ -192,20 +193,11 @@ class Work:
 
     def _fit_phases(
         self,
-        inputs: InputMaker,
-        answers: Forward,
+        compiler: PhaseCompiler,
         recorder: Recorder,
         found: Resumption | None,
     ) -> tuple[FittedPhase, ...]:
         plan = self.plan
-        runner = PhaseRunner(
-            plan.assembled,
-            answers,
-            plan.pipeline.training,
-            inputs,
-            display=self.display,
-            workers=plan.workers,
-        )
         fitted: list[FittedPhase] = []
         within = None
         if found is not None:
@@ -216,16 +208,10 @@ class Work:
             if index < len(fitted):
                 continue
             title = f"Phase {index + 1} of {len(plan.phases)}, {planned.name}"
-            phase = settle(planned, fitted[-1] if fitted else None)
+            phase = resolve_phase(planned, fitted[-1] if fitted else None)
             with plan.distribution.scope():
-                fitted.append(
-                    runner.run(
-                        phase,
-                        folder=self.run.phase(index, phase.name),
-                        title=title,
-                        recorder=recorder.within(index, within),
-                    )
-                )
+                report = PhaseReport(self.run.phase(index, phase.name), title, self.display)
+                fitted.append(run_phase(compiler, phase, report, recorder.within(index, within)))
             within = None
             recorder.record_phase(fitted)
             if fitted[-1].waiting_share is not None:
@@ -237,11 +223,11 @@ class Work:
                 )
         return tuple(fitted)
 
-    def _judge(self, inputs: InputMaker, answers: Forward) -> dict[SplitName, Evaluation]:
+    def _judge(self, compiler: PhaseCompiler) -> dict[SplitName, Evaluation]:
         plan = self.plan
         judged = [split for split in self.judged_splits if len(plan.splits.get(split))]
         predictor = Predictor(
-            answers,
+            compiler.answers,
             num_examples=sum(len(plan.splits.get(split)) for split in judged),
             engine=plan.pipeline.features.engine,
         )
@@ -252,7 +238,7 @@ class Work:
                 evaluations[split] = evaluate(
                     predictor,
                     plan.assembled.head,
-                    inputs.in_order(split),
+                    compiler.feed.in_order(split),
                     files=examples.ids,
                     targets=examples.targets,
                     train_targets=plan.splits.train.targets,

@@ -7,7 +7,13 @@ import sys
 
 import pytest
 
-from kft.backbones import BACKBONES, describe, list_backbones, load_backbone
+from kft.backbones import (
+    BACKBONES,
+    describe,
+    list_backbones,
+    load_backbone,
+    register_backbone,
+)
 from kft.config.schema import BackboneConfig
 from kft.errors import BackboneError
 
@@ -51,3 +57,18 @@ def test_one_backbone_is_described_with_blocks_and_levels():
     assert description.num_parameters == 308_976
     assert description.levels[-1] == (8, "stage4", 128)
     assert description.output_shape == (4, 4, 128)
+
+
+def test_a_backbone_from_elsewhere_is_loaded_by_its_name(monkeypatch):
+    monkeypatch.setattr(BACKBONES, "_entries", dict(BACKBONES))
+    register_backbone("mine", "kft.backbones.small:load")
+    config = BackboneConfig(name="mine", weights="random", options={"width": 4})
+    assert load_backbone(config).blocks[0].name == "stem"
+
+
+def test_a_backbone_that_cannot_be_found_again_is_refused(monkeypatch):
+    monkeypatch.setattr(BACKBONES, "_entries", dict(BACKBONES))
+    with pytest.raises(BackboneError, match="not a function at the top of a module"):
+        register_backbone("mine", lambda config: None)
+    with pytest.raises(BackboneError, match="'resnet50' is kft"):
+        register_backbone("resnet50", "kft.backbones.small:load")

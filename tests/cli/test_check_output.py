@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
+from phases import changed, phase_of
 from rich.console import Console
 
 from kft.cli.main import main
@@ -13,12 +14,13 @@ from kft.cli.plan_output import describe_phase, show_block_table
 from kft.config import LoraConfig, load_pipeline
 from kft.planning import BlockRow
 from kft.strategies import Phase
+from kft.strategies.phases import Scope, Solve
 from kft.timing import Measured
 from kft.timing.record import save_measured
 
 SMALL = ("backbone.name=small_cnn", "backbone.weights=random", "backbone.options.width=4")
-PROBE = Phase("linear_probe", ("head",), 3e-3, 0, 10, method="solve")
-FULL = Phase("full", ("stem", "stage1", "head"), 1e-3, 50, 10)
+PROBE = Phase("linear_probe", Scope(("head",)), Solve())
+FULL = phase_of("full", ("stem", "stage1", "head"), 1e-3, 50, 10)
 ROWS = (
     BlockRow("stem", 1000, 0, None, "frozen", "cache"),
     BlockRow("stage1", 2000, 0, None, "frozen", "cache"),
@@ -65,45 +67,45 @@ def test_a_solved_head_has_no_rate():
 
 
 def test_rates_tried_on_validation_are_named_in_order():
-    candidates = tuple(replace(FULL, learning_rate=rate) for rate in (1e-3, 3e-4, 1e-4))
-    phase = replace(FULL, candidates=candidates, pilot_steps=20, is_sequential=True)
+    candidates = tuple(changed(FULL, learning_rate=rate) for rate in (1e-3, 3e-4, 1e-4))
+    phase = changed(FULL, candidates=candidates, pilot_steps=20, is_sequential=True)
     said = sentences(phase, PROBE)
     assert "Learning rate tried on validation for 20 steps each: 0.001, 0.0003, 0.0001" in said
     assert "the first that is not behind the start" in said
-    assert "the best goes on" in sentences(replace(phase, is_sequential=False))
+    assert "the best goes on" in sentences(changed(phase, is_sequential=False))
 
 
 def test_blocks_tried_on_validation_are_named_without_what_they_share():
-    candidates = tuple(replace(FULL, trainable=(name, "head")) for name in ("stem", "stage1"))
-    said = sentences(replace(FULL, candidates=candidates, pilot_steps=20))
+    candidates = tuple(changed(FULL, trainable=(name, "head")) for name in ("stem", "stage1"))
+    said = sentences(changed(FULL, candidates=candidates, pilot_steps=20))
     assert "Blocks tried on validation for 20 steps each: stem, stage1;" in said
 
 
 def test_what_must_beat_its_start_says_what_that_is():
-    phase = replace(FULL, must_beat_start=True)
+    phase = changed(FULL, must_beat_start=True)
     assert "beats the probe on validation beyond the 95 % interval" in sentences(phase, PROBE)
     assert "beats the weights it begins with" in sentences(phase)
 
 
 def test_what_goes_on_with_validation_says_what_that_depends_on():
     learns_from = ("train", "validation")
-    refit = replace(FULL, learns_from=learns_from, otherwise=PROBE)
-    said = sentences(refit, replace(FULL, name="fine_tune"))
+    refit = changed(FULL, learns_from=learns_from, fallback=PROBE)
+    said = sentences(refit, changed(FULL, name="fine_tune"))
     assert "Begins where fine_tune began, with train and validation" in said
     assert "where fine_tune was not better, the probe is solved anew with them instead" in said
-    trained = replace(refit, otherwise=replace(PROBE, method="fit", steps=10))
-    said = sentences(trained, replace(FULL, name="fine_tune"))
+    trained = changed(refit, fallback=phase_of("linear_probe", ("head",), 3e-3, 10, 10))
+    said = sentences(trained, changed(FULL, name="fine_tune"))
     assert "the probe is trained on with them instead" in said
-    said = sentences(replace(FULL, must_beat_start=True, is_trial=True), PROBE)
+    said = sentences(changed(FULL, must_beat_start=True, only_compares=True), PROBE)
     assert "Wins only if it beats the probe" in said
     assert "its weights are given up" in said
 
 
 def test_lora_bitfit_and_mixup_are_said():
-    said = sentences(replace(FULL, lora=LoraConfig(rank=4, alpha=8)), num_adapted=12)
+    said = sentences(changed(FULL, lora=LoraConfig(rank=4, alpha=8)), num_adapted=12)
     assert "rank 4 and alpha 8 on 12 layers" in said
-    assert "BitFit" in sentences(replace(FULL, part="bias_norm"))
-    assert "mixup, alpha 0.2" in sentences(replace(FULL, mixup=0.2))
+    assert "BitFit" in sentences(changed(FULL, part="bias_norm"))
+    assert "mixup, alpha 0.2" in sentences(changed(FULL, mixup=0.2))
 
 
 def test_a_plain_phase_needs_no_sentence():

@@ -486,3 +486,18 @@ def test_two_mistakes_in_one_setting_are_two_problems():
 def test_class_names_of_settings_are_compared_in_one_unicode_form():
     weights = load_pipeline(None, ["training.class_weights={cafe\u0301: 2}"]).training.class_weights
     assert weights == {"caf\u00e9": 2.0}
+
+
+def test_python_values_come_after_the_file_and_its_overrides(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text("data: {path: photos, folders: {train: a}}\nbackbone: resnet50\n")
+    settings = {
+        "data": {"folders": {"holdout": "b"}},
+        "backbone": {"options": {"alpha": 0.5}},
+        "training": {"seed": 4},
+    }
+    pipeline = load_pipeline(str(file), ["training.seed=3", "training.threads=1"], settings)
+    assert (pipeline.data.folders.train, pipeline.data.folders.holdout) == ("a", "b")
+    assert pipeline.backbone.options == {"alpha": 0.5}
+    assert (pipeline.training.seed, pipeline.training.threads) == (4, 1)
+    assert settings["data"] == {"folders": {"holdout": "b"}}

@@ -137,8 +137,8 @@ def assert_the_default_lets_the_lowest_blocks_rest(backbone):
         traits=traits,
     )
     *_, phase = plan_phases(setting)
-    frozen = names[: len(names) + 1 - len(phase.trainable)]
-    assert (*frozen, *phase.trainable) == (*names, "head"), "the lowest, and no others"
+    frozen = names[: len(names) + 1 - len(phase.scope.trainable)]
+    assert (*frozen, *phase.scope.trainable) == (*names, "head"), "the lowest, and no others"
     if backbone.name.startswith(("inception", "nasnet")):
         # Their first blocks are one, up to stride 8, or hand on two tensors.
         assert not frozen

@@ -82,7 +82,7 @@ def test_a_model_after_its_prefix_answers_as_the_whole(assemble_tiny, blocks, na
     assembled = assemble_tiny()
     cut, activate = find_cut(assembled, blocks), assembled.head.activate
     prefix = Forward(cut.prefix)
-    whole = Forward(assembled.model, activate, find_parts=lambda: (prefix, cut.suffix))
+    whole = Forward(assembled.model, activate, parts=(prefix, cut.suffix))
     outputs = make_engine(name, whole)(PIXELS)
     expected = np.asarray(activate(assembled.model(PIXELS, training=False)))
     assert relative_difference(outputs, expected) < 1e-5
@@ -92,7 +92,7 @@ def test_a_prefix_is_traced_once_for_itself_and_for_the_whole_model(assemble_tin
     assembled = assemble_tiny()
     cut = find_cut(assembled, [HEAD])
     prefix = Forward(cut.prefix)
-    whole = Forward(assembled.model, find_parts=lambda: (prefix, cut.suffix))
+    whole = Forward(assembled.model, parts=(prefix, cut.suffix))
     expected = assembled.model(PIXELS, training=False)
     prefix(PIXELS)
     traced = []

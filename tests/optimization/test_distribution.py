@@ -1,10 +1,9 @@
 """Devices, seeds and precision."""
 
-from dataclasses import replace
-
 import keras
 import pytest
 import tensorflow as tf
+from phases import changed, phase_of
 
 from kft.config import TrainingConfig
 from kft.errors import ConfigError, TrainingError
@@ -17,7 +16,6 @@ from kft.optimization import (
     set_precision,
 )
 from kft.optimization.distribution import name_nondeterministic
-from kft.strategies import Phase
 from kft.workers import Cluster
 
 CLUSTER = Cluster(("a:1", "b:1"), 0)
@@ -86,9 +84,9 @@ def test_who_only_asks_what_a_cluster_would_do_does_not_wait_for_it():
 
 
 def test_what_replicas_cannot_do_together_is_refused_with_the_reason():
-    trainable = Phase("deep", ("head",), 0.1, 4, 2, batch_norm="trainable")
+    trainable = phase_of("deep", ("head",), 0.1, 4, 2, batch_norm="trainable")
     check_replicas(1, TrainingConfig(jit_compile=True), [trainable])
-    check_replicas(2, TrainingConfig(), [replace(trainable, batch_norm="frozen")])
+    check_replicas(2, TrainingConfig(), [changed(trainable, batch_norm="frozen")])
     with pytest.raises(ConfigError, match="XLA compiles the step of one device, not of 2"):
         check_replicas(2, TrainingConfig(jit_compile=True))
     # 35 examples in batches of 8 end with 3, and those of 36 with 4.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from phases import phase_of
 
 from kft.backbones.record import Block
 from kft.config import TrainingConfig
@@ -58,7 +59,7 @@ def config_for(optimizer: str, **changes) -> TrainingConfig:
 
 def phase_for(**changes) -> Phase:
     given = {"learning_rate": RATE, "steps": 10, "steps_per_epoch": 5} | changes
-    return Phase("a", TRAINABLE, batch_norm="trainable", **given)
+    return phase_of("a", TRAINABLE, batch_norm="trainable", **given)
 
 
 def make(config, phase, blocks) -> keras.optimizers.Optimizer:
@@ -76,7 +77,7 @@ def step(tiny_assembled):
 
     def apply(config, phase, *, start_at_zero=False, steps=1):
         blocks = tiny_assembled.blocks
-        blocks.set_trainable(phase.trainable, batch_norm=phase.batch_norm)
+        blocks.set_trainable(phase.scope.trainable, batch_norm=phase.scope.batch_norm)
         variables = tiny_assembled.model.trainable_variables
         starts = [
             np.zeros(v.shape) if start_at_zero else d
@@ -89,7 +90,7 @@ def step(tiny_assembled):
         for number in range(steps):
             optimizer.apply(draw(variables, number), variables)
         owner = {id(v): block.name for block in blocks.blocks for v in block.variables}
-        found: dict[str, list] = {name: [] for name in phase.trainable}
+        found: dict[str, list] = {name: [] for name in phase.scope.trainable}
         for variable, start, gradient in zip(variables, before, draw(variables), strict=True):
             row = (variable.path, start, gradient.astype(np.float64), variable.numpy())
             found[owner[id(variable)]].append(row)
@@ -242,7 +243,7 @@ def test_l2_sp_pulls_kernels_of_the_backbone_to_their_start_and_the_head_s_to_ze
 
 def test_l2_sp_pulls_to_pretrained_values_that_an_earlier_phase_left(tiny_assembled):
     blocks, phase = tiny_assembled.blocks, phase_for()
-    blocks.set_trainable(phase.trainable, batch_norm=phase.batch_norm)
+    blocks.set_trainable(phase.scope.trainable, batch_norm=phase.scope.batch_norm)
     variables = tiny_assembled.model.trainable_variables
     pretrained = {
         id(v): np.zeros(v.shape, "float32") for v in tiny_assembled.backbone.model.weights

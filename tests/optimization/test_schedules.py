@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from phases import phase_of
 
 from kft.config import TrainingConfig
 from kft.errors import ConfigError
@@ -138,7 +139,7 @@ def test_a_reset_schedule_is_that_of_its_new_numbers_without_a_new_trace(shape):
 
 
 def phase(steps: int) -> Phase:
-    return Phase("a", ("head",), RATE, steps, 10)
+    return phase_of("a", ("head",), RATE, steps, 10)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from phases import phase_of
 
 from kft.config import HeadConfig, TrainingConfig
 from kft.heads.classification import ClassificationHead
@@ -15,7 +16,6 @@ from kft.heads.losses import LossTerms
 from kft.model import HEAD
 from kft.optimization.optimizers import make_optimizer
 from kft.optimization.trainer import FitModel, WeightAverages
-from kft.strategies import Phase
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.uniform(0, 255, (22, 32, 32, 3)).astype(np.float32)
@@ -37,7 +37,7 @@ def compile_tiny(assemble_tiny):
         config = TrainingConfig(
             optimizer=optimizer, clip_norm=clip_norm, warmup=0, schedule="constant", **options
         )
-        phase = Phase("a", BLOCKS, 0.05, 100, 10)
+        phase = phase_of("a", BLOCKS, 0.05, 100, 10)
         model = FitModel(assembled.model.input, assembled.model.output, accumulation=accumulation)
         made = make_optimizer(config, phase, assembled.blocks, num_examples=22)
         made.build(model.trainable_variables)

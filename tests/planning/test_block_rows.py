@@ -1,15 +1,17 @@
 """What a phase does to each block."""
 
 import pytest
+from phases import phase_of
 
 from kft.config import FeaturesConfig, LoraConfig
 from kft.feeding.frozen_prefix import find_stored_cut
 from kft.model import HEAD
 from kft.planning import describe_blocks
 from kft.strategies import Phase
+from kft.strategies.phases import Scope, Solve
 
 BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4", HEAD)
-LAST = Phase("last", ("stage4", HEAD), 1e-3, 50, 10, multipliers={"stage4": 0.5})
+LAST = phase_of("last", ("stage4", HEAD), 1e-3, 50, 10, multipliers={"stage4": 0.5})
 
 
 def rows(assembled, phase, **features):
@@ -27,7 +29,7 @@ def test_rates_are_those_of_the_block_and_none_where_it_rests(tiny_assembled):
 
 
 def test_a_solved_head_has_no_rate_but_numbers_that_are_found(tiny_assembled):
-    found = rows(tiny_assembled, Phase("linear_probe", (HEAD,), 1e-3, 0, 10, method="solve"))
+    found = rows(tiny_assembled, Phase("linear_probe", Scope((HEAD,)), Solve()))
     assert {row.learning_rate for row in found.values()} == {None}
     assert [row.trainable_parameters for row in found.values()] == [0] * 5 + [32 * 3 + 3]
     assert [row.computed_from for row in found.values()] == ["cache"] * 5 + ["computed"]
@@ -44,7 +46,7 @@ def test_a_solved_head_has_no_rate_but_numbers_that_are_found(tiny_assembled):
     ],
 )
 def test_blocks_before_the_cut_come_from_the_cache(tiny_assembled, augmentation, features, stored):
-    phase = Phase("last", ("stage4", HEAD), 1e-3, 50, 10, augmentation=augmentation)
+    phase = phase_of("last", ("stage4", HEAD), 1e-3, 50, 10, augmentation=augmentation)
     found = rows(tiny_assembled, phase, **features)
     expected = ["cache"] * stored + ["computed"] * (6 - stored)
     assert [row.computed_from for row in found.values()] == expected
@@ -56,11 +58,11 @@ def test_blocks_before_the_cut_come_from_the_cache(tiny_assembled, augmentation,
         ({}, 80 + 20),
         ({"augmentation": "light"}, 4 * 80 + 20),
         ({"learns_from": ("train", "validation"), "augmentation": "light"}, 4 * (80 + 20)),
-        ({"method": "solve"}, 80),
+        ({"recipe": Solve()}, 80),
     ],
 )
 def test_room_is_wanted_for_all_that_a_phase_has_stored(tiny_assembled, changes, num_stored):
-    phase = Phase("probe", (HEAD,), 1e-3, 50, 10, **changes)
+    phase = phase_of("probe", (HEAD,), 1e-3, 50, 10, **changes)
     needed = num_stored * 32 * 4
     for num_bytes, stored in ((needed + 1, 5), (needed - 1, 0)):
         found = rows(tiny_assembled, phase, limit_gigabytes=num_bytes / 1e9)
@@ -68,13 +70,13 @@ def test_room_is_wanted_for_all_that_a_phase_has_stored(tiny_assembled, changes,
 
 
 def test_nothing_comes_from_the_cache_where_the_first_block_trains(tiny_assembled):
-    found = rows(tiny_assembled, Phase("full", BLOCKS, 1e-3, 50, 10))
+    found = rows(tiny_assembled, phase_of("full", BLOCKS, 1e-3, 50, 10))
     assert {row.computed_from for row in found.values()} == {"computed"}
 
 
 @pytest.mark.parametrize("batch_norm", ["frozen", "trainable"])
 def test_batch_norm_is_told_where_there_is_any(tiny_assembled, batch_norm):
-    phase = Phase("last", ("stage4", HEAD), 1e-3, 50, 10, batch_norm=batch_norm)
+    phase = phase_of("last", ("stage4", HEAD), 1e-3, 50, 10, batch_norm=batch_norm)
     found = rows(tiny_assembled, phase)
     assert [row.batch_norm for row in found.values()] == ["frozen"] * 4 + [batch_norm, "none"]
 
@@ -89,7 +91,7 @@ def test_parameters_are_those_of_the_block_and_those_that_train(tiny_assembled):
 
 
 def test_of_low_rank_factors_theirs_are_counted_before_they_exist(tiny_assembled):
-    phase = Phase("lora", BLOCKS, 1e-3, 50, 10, lora=LoraConfig(rank=2))
+    phase = phase_of("lora", BLOCKS, 1e-3, 50, 10, lora=LoraConfig(rank=2))
     weights = len(tiny_assembled.model.weights)
     found = rows(tiny_assembled, phase)
     # 3 x 3 x 3 -> rank -> 4.
@@ -99,7 +101,7 @@ def test_of_low_rank_factors_theirs_are_counted_before_they_exist(tiny_assembled
 
 
 def test_of_biases_and_normalisation_only_they_are_counted(tiny_assembled):
-    phase = Phase("bitfit", BLOCKS, 1e-3, 50, 10, part="bias_norm")
+    phase = phase_of("bitfit", BLOCKS, 1e-3, 50, 10, part="bias_norm")
     found = rows(tiny_assembled, phase)
     for name in BLOCKS[:-1]:
         scales = [v for v in tiny_assembled.blocks[name].variables if v.name in ("gamma", "beta")]

@@ -1,8 +1,7 @@
 """What a run will cost."""
 
-from dataclasses import replace
-
 import pytest
+from phases import changed, phase_of
 
 from kft.config import FeaturesConfig, LoraConfig
 from kft.model import HEAD
@@ -14,12 +13,13 @@ from kft.planning.forecast import (
     measure_forward_seconds,
 )
 from kft.strategies import Phase
+from kft.strategies.phases import Scope, Solve
 
 BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4", HEAD)
-PROBE = Phase("linear_probe", (HEAD,), 1e-3, 100, 10)
-LAST = Phase("last", ("stage4", HEAD), 1e-3, 50, 10, batch_norm="trainable")
-FULL = Phase("full", BLOCKS, 1e-3, 25, 10, augmentation="light")
-AUGMENTED = Phase("augmented", (HEAD,), 1e-3, 25, 10, augmentation="light")
+PROBE = phase_of("linear_probe", (HEAD,), 1e-3, 100, 10)
+LAST = phase_of("last", ("stage4", HEAD), 1e-3, 50, 10, batch_norm="trainable")
+FULL = phase_of("full", BLOCKS, 1e-3, 25, 10, augmentation="light")
+AUGMENTED = phase_of("augmented", (HEAD,), 1e-3, 25, 10, augmentation="light")
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_what_finds_no_room_in_the_cache_is_computed_in_every_step_as_in_the_run
 ):
     # 80 vectors of 32 numbers take 10,240 bytes, and four views of them 40,960.
     tight = {"limit_gigabytes": 2e-5, "views": 4}
-    long = replace(AUGMENTED, steps=50)
+    long = changed(AUGMENTED, steps=50)
     probe, augmented = forecast(tiny_assembled, PROBE, long, **tight)
     assert [probe.computed_from, augmented.computed_from] == ["feature_vector", "pixels"]
     assert {row.computed_from for row in augmented.rows} == {"computed"}
@@ -68,7 +68,7 @@ def test_the_rows_of_a_forecast_are_those_of_its_phase(tiny_assembled, one_secon
     for found in forecast(tiny_assembled, PROBE, LAST, FULL):
         assert [row.block for row in found.rows] == list(BLOCKS)
         trained = {row.block for row in found.rows if row.trainable_parameters}
-        assert trained == set(found.phase.trainable)
+        assert trained == set(found.phase.scope.trainable)
 
 
 def test_the_numbers_that_train_are_counted(tiny_assembled, one_second_a_picture):
@@ -104,7 +104,7 @@ def test_a_step_on_stored_features_costs_at_least_what_the_loop_around_it_does(
 
 
 def test_a_solved_probe_costs_one_pass_and_its_solution(tiny_assembled, one_second_a_picture):
-    solved = Phase("linear_probe", (HEAD,), 1e-3, 0, 10, method="solve")
+    solved = Phase("linear_probe", Scope((HEAD,)), Solve())
     (probe,) = forecast(tiny_assembled, solved)
     assert probe.computed_from == "feature_vector"
     assert probe.trainable_parameters == 99
@@ -124,11 +124,11 @@ def test_every_view_that_is_used_is_computed_once(
 def test_of_candidates_in_turn_one_trial_is_counted_and_of_others_each(
     tiny_assembled, one_second_a_picture
 ):
-    candidates = (FULL, replace(FULL, learning_rate=1e-4), replace(FULL, learning_rate=1e-5))
-    choice = replace(FULL, candidates=candidates, pilot_steps=5)
+    candidates = (FULL, changed(FULL, learning_rate=1e-4), changed(FULL, learning_rate=1e-5))
+    choice = changed(FULL, candidates=candidates, pilot_steps=5)
     (plain,) = forecast(tiny_assembled, FULL)
     (each,) = forecast(tiny_assembled, choice)
-    (in_turn,) = forecast(tiny_assembled, replace(choice, is_sequential=True))
+    (in_turn,) = forecast(tiny_assembled, changed(choice, is_sequential=True))
     trial = TRAINING_FORWARDS * 5 * 8 + 20
     assert each.seconds == pytest.approx(plain.seconds + 3 * trial)
     assert in_turn.seconds == pytest.approx(plain.seconds + trial)
@@ -137,8 +137,8 @@ def test_of_candidates_in_turn_one_trial_is_counted_and_of_others_each(
 def test_of_candidates_for_other_blocks_the_costliest_may_be_chosen(
     tiny_assembled, one_second_a_picture
 ):
-    deep, shallow = Phase("deep", ("stage4", HEAD), 1e-3, 25, 10), replace(FULL, name="shallow")
-    choice = replace(deep, candidates=(deep, shallow), pilot_steps=5)
+    deep, shallow = phase_of("deep", ("stage4", HEAD), 1e-3, 25, 10), changed(FULL, name="shallow")
+    choice = changed(deep, candidates=(deep, shallow), pilot_steps=5)
     (last,) = forecast(tiny_assembled, deep)
     (full,) = forecast(tiny_assembled, shallow)
     (chosen,) = forecast(tiny_assembled, choice)
@@ -150,8 +150,8 @@ def test_few_numbers_of_low_rank_factors_and_of_bitfit_are_counted(
 ):
     lora, bitfit, full = forecast(
         tiny_assembled,
-        replace(FULL, lora=LoraConfig(rank=1)),
-        replace(FULL, part="bias_norm"),
+        changed(FULL, lora=LoraConfig(rank=1)),
+        changed(FULL, part="bias_norm"),
         FULL,
     )
     assert 99 < lora.trainable_parameters < full.trainable_parameters / 2

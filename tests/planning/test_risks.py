@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from phases import changed, phase_of
 
 from kft.config import LoraConfig
 from kft.examples import Examples, Splits
 from kft.model import HEAD
 from kft.planning import find_risks
-from kft.strategies import Phase
 
-PROBE = Phase("linear_probe", (HEAD,), 1e-3, 100, 10)
-FULL = Phase("full", ("stem", HEAD), 1e-3, 100, 10)
+PROBE = phase_of("linear_probe", (HEAD,), 1e-3, 100, 10)
+FULL = phase_of("full", ("stem", HEAD), 1e-3, 100, 10)
 
 
 @pytest.fixture
@@ -85,12 +85,12 @@ def test_random_weights_are_a_risk_until_there_are_many_examples(tiny_assembled)
 )
 def test_few_numbers_that_train_or_a_probe_to_beat_guard_against_overfitting(pretrained, changes):
     given = splits(49, 50, validation=50)
-    assert find_risks(given, pretrained, (PROBE, replace(FULL, **changes))) == []
+    assert find_risks(given, pretrained, (PROBE, changed(FULL, **changes))) == []
 
 
 @pytest.mark.parametrize("changes", [{"candidates": (FULL,)}, {"must_beat_start": True}])
 def test_choices_on_few_validation_examples_are_a_risk(pretrained, changes):
-    phases = (PROBE, replace(FULL, **changes))
+    phases = (PROBE, changed(FULL, **changes))
     (risk,) = find_risks(splits(200, 200, validation=49), pretrained, phases)
     assert risk.startswith("Choices are made on 49 validation examples")
     assert find_risks(splits(200, 200, validation=50), pretrained, phases) == []

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kft.config import HeadConfig
 from kft.features import Forward
 from kft.heads import make_head
-from kft.selection.averaging import Judge, Judged, greedy_soup, mix, wise_ft
+from kft.selection.averaging import Judged, ValidationScorer, greedy_soup, mix, wise_ft
 from kft.selection.snapshots import Weights, find_weights
 
 
@@ -161,7 +161,7 @@ def batches() -> tf.data.Dataset:
 
 
 def test_a_judge_sees_the_present_weights_without_tracing_again(tiny_assembled, batches):
-    judge = Judge(
+    judge = ValidationScorer(
         Forward(tiny_assembled.model, tiny_assembled.head.activate), tiny_assembled.head, batches
     )
     tiny_assembled.model.compile(
@@ -191,7 +191,7 @@ def test_labels_and_numbers_are_judged_too(kind, name):
     model = keras.Model(features, head.build(features))
     inputs = rng.normal(size=(5, 3)).astype(np.float32)
     batches = tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(2)
-    judged = Judge(Forward(model, head.activate), head, batches)()
+    judged = ValidationScorer(Forward(model, head.activate), head, batches)()
     expected = float(head.make_loss()(targets, model(inputs)))
     assert judged.loss == pytest.approx(expected, rel=1e-4)
     assert (judged.accuracy is None) == (kind == "number")
@@ -203,7 +203,7 @@ def test_averaging_a_whole_model_on_pictures_never_loses(tiny_assembled, batches
     start = weights.take()
     for variable in blocks["head"].variables:
         variable.assign(-variable.numpy())
-    judge = Judge(
+    judge = ValidationScorer(
         Forward(tiny_assembled.model, tiny_assembled.head.activate), tiny_assembled.head, batches
     )
     before = judge()

@@ -159,7 +159,7 @@ def test_a_callback_is_made_only_where_it_is_asked_for(weights):
 
 def test_a_fit_that_gets_worse_ends_early_with_its_best_weights(tiny_assembled, make_phase):
     phase = make_phase("last", "stage4", "head")
-    tiny_assembled.blocks.set_trainable(phase.trainable, batch_norm="frozen")
+    tiny_assembled.blocks.set_trainable(phase.scope.trainable, batch_norm="frozen")
     model = tiny_assembled.model
     model.compile(keras.optimizers.SGD(0.01), tiny_assembled.head.make_loss(), jit_compile=False)
     rng = np.random.default_rng(0)
@@ -195,11 +195,11 @@ def test_what_a_phase_moves_is_what_is_kept(tiny_assembled, make_phase):
     blocks = tiny_assembled.blocks
     for batch_norm in ("frozen", "trainable"):
         phase = make_phase("last", "stage4", "head", batch_norm=batch_norm)
-        blocks.set_trainable(phase.trainable, batch_norm=batch_norm)
+        blocks.set_trainable(phase.scope.trainable, batch_norm=batch_norm)
         names = find_moving(blocks, phase).names
         assert {name.partition("/")[0] for name in names} == {"stage4", "head"}
         assert any("moving_mean" in name for name in names) == (batch_norm == "trainable")
-        assert set(names) <= set(find_weights(blocks, phase.trainable).names)
+        assert set(names) <= set(find_weights(blocks, phase.scope.trainable).names)
 
 
 def test_a_snapshot_does_not_follow_its_variable(weights, variable):

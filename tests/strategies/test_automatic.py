@@ -9,6 +9,7 @@ from kft.config import AUTO_LEARNING_RATES, LEARNING_RATES, load_pipeline
 from kft.errors import ConfigError
 from kft.strategies import plan_phases
 from kft.strategies.automatic import AUTO_LAYER_DECAY, REFIT, find_obstacle, refits
+from kft.strategies.phases import Choice, Scope
 from kft.strategies.traits import BlockTraits
 
 BLOCKS = ("stem", "stage1", "stage2", "head")
@@ -17,53 +18,50 @@ BLOCKS = ("stem", "stage1", "stage2", "head")
 def test_all_blocks_train_from_a_solved_probe_that_they_must_beat(plan):
     probe, phase = plan("name=auto")
     assert (probe.name, probe.method) == ("linear_probe", "solve")
-    assert (phase.name, phase.trainable, phase.batch_norm) == ("fine_tune", BLOCKS, "frozen")
-    assert phase.multipliers == {"stem": AUTO_LAYER_DECAY**2, "stage1": AUTO_LAYER_DECAY}
-    assert (phase.steps, phase.augmentation, phase.mixup) == (120, "light", None)
-    assert phase.must_beat_start
+    assert (phase.name, phase.scope) == ("fine_tune", Scope(BLOCKS))
+    assert phase.fit.multipliers == {"stem": AUTO_LAYER_DECAY**2, "stage1": AUTO_LAYER_DECAY}
+    assert (phase.fit.steps, phase.recipe.augmentation, phase.fit.mixup) == (120, "light", None)
+    assert phase.choice.must_beat_start
 
 
 def test_the_rates_are_tried_in_turn_and_differ_in_nothing_else(plan):
     phase = plan("name=auto")[-1]
-    assert phase.is_sequential
-    assert tuple(c.learning_rate for c in phase.candidates) == AUTO_LEARNING_RATES
-    assert phase.learning_rate == AUTO_LEARNING_RATES[0]
-    assert len({replace(c, learning_rate=1.0).steps for c in phase.candidates}) == 1
-    for candidate in phase.candidates:
-        assert (candidate.candidates, candidate.pilot_steps) == ((), 0)
-        assert candidate.multipliers == phase.multipliers
+    assert phase.choice.is_sequential
+    assert tuple(c.fit.learning_rate for c in phase.choice.candidates) == AUTO_LEARNING_RATES
+    assert phase.fit.learning_rate == AUTO_LEARNING_RATES[0]
+    for candidate in phase.choice.candidates:
+        assert candidate.at_rate(phase.fit.learning_rate) == replace(phase, choice=Choice())
 
 
 @pytest.mark.parametrize(("steps", "pilot"), [(120, 30), (30, 7), (3, 1)])
 def test_a_trial_is_a_quarter_of_the_phase(steps, pilot, plan):
     *_, phase = plan(f"duration={steps} steps")
-    assert phase.pilot_steps == pilot
+    assert phase.choice.pilot_steps == pilot
 
 
 def test_a_rate_that_is_given_is_not_searched_for(plan):
     phase = plan("name=auto", "learning_rate=0.25")[-1]
-    assert (phase.learning_rate, phase.candidates, phase.pilot_steps) == (0.25, (), 0)
-    assert phase.must_beat_start
+    assert phase.fit.learning_rate == 0.25
+    assert phase.choice == Choice(must_beat_start=True)
 
 
 def test_without_validation_nothing_is_chosen(plan):
     phase = plan("name=auto", num_validation=0)[-1]
-    assert (phase.learning_rate, phase.candidates) == (LEARNING_RATES["lp_ft"], ())
-    assert not phase.must_beat_start
+    assert (phase.fit.learning_rate, phase.choice) == (LEARNING_RATES["lp_ft"], Choice())
 
 
 def test_random_weights_are_trained_in_full_without_a_probe(plan):
     phases = plan("name=auto", is_pretrained=False)
     assert phases == plan("name=full", is_pretrained=False)
-    assert phases[0].batch_norm == "trainable"
+    assert phases[0].scope.batch_norm == "trainable"
 
 
 def test_only_large_sets_are_mixed_and_only_where_they_may_be(plan):
-    assert plan("name=auto", num_examples=19_999)[-1].mixup is None
+    assert plan("name=auto", num_examples=19_999)[-1].fit.mixup is None
     large = plan("name=auto", num_examples=20_000)[-1]
-    assert large.mixup == 0.2
-    assert {c.mixup for c in large.candidates} == {0.2}
-    assert plan("name=auto", num_examples=20_000, may_mix=False)[-1].mixup is None
+    assert large.fit.mixup == 0.2
+    assert {c.fit.mixup for c in large.choice.candidates} == {0.2}
+    assert plan("name=auto", num_examples=20_000, may_mix=False)[-1].fit.mixup is None
 
 
 def traits_of(*strides):
@@ -85,16 +83,16 @@ def traits_of(*strides):
 )
 def test_blocks_rest_whose_maps_are_eight_times_as_fine_as_the_last(strides, trainable, plan):
     phase = plan("name=auto", traits=traits_of(*strides))[-1]
-    assert phase.trainable == trainable
-    assert {candidate.trainable for candidate in phase.candidates} == {trainable}
-    assert "stage2" not in phase.multipliers, "the deepest block keeps the whole rate"
+    assert phase.scope.trainable == trainable
+    assert {candidate.scope.trainable for candidate in phase.choice.candidates} == {trainable}
+    assert "stage2" not in phase.fit.multipliers, "the deepest block keeps the whole rate"
 
 
 def test_which_blocks_rest_can_be_set(plan):
     fine = traits_of(2, 4, 32)
-    assert plan("freeze=[]", traits=fine)[-1].trainable == BLOCKS
-    assert plan("freeze=[stem]", traits=fine)[-1].trainable == ("stage1", "stage2", "head")
-    assert plan("freeze=[stage1]")[-1].multipliers == {"stem": AUTO_LAYER_DECAY}
+    assert plan("freeze=[]", traits=fine)[-1].scope.trainable == BLOCKS
+    assert plan("freeze=[stem]", traits=fine)[-1].scope.trainable == ("stage1", "stage2", "head")
+    assert plan("freeze=[stage1]")[-1].fit.multipliers == {"stem": AUTO_LAYER_DECAY}
     assert plan("freeze=[]", is_pretrained=False) == plan("name=full", is_pretrained=False)
 
 
@@ -113,7 +111,7 @@ def test_blocks_that_cannot_rest_are_refused(given, is_pretrained, reason, plan)
 
 
 def test_decay_can_be_set(plan):
-    assert plan("name=auto", "layer_decay=1")[-1].multipliers == {}
+    assert plan("name=auto", "layer_decay=1")[-1].fit.multipliers == {}
 
 
 @pytest.fixture
@@ -130,15 +128,14 @@ def refitting(make_setting):
 
 def test_what_won_is_found_anew_from_all_examples_for_as_many_epochs(refitting):
     probe, phase, refit = refitting()
-    assert (phase.steps, phase.pilot_steps, phase.learns_from) == (120, 30, ("train",))
-    assert {candidate.steps for candidate in phase.candidates} == {120}
+    assert (phase.fit.steps, phase.choice.pilot_steps, phase.learns_from) == (120, 30, ("train",))
+    assert {candidate.fit.steps for candidate in phase.choice.candidates} == {120}
     assert (refit.name, refit.learns_from) == (REFIT, ("train", "validation"))
-    assert (refit.steps, refit.steps_per_epoch) == (156, 13)
-    assert (refit.trainable, refit.multipliers) == (phase.trainable, phase.multipliers)
-    assert phase.is_trial
-    assert not refit.must_beat_start
-    own = {"name": REFIT, "learns_from": refit.learns_from, "steps_per_epoch": 13}
-    assert refit.otherwise == replace(probe, **own)
+    assert (refit.fit.steps, refit.fit.steps_per_epoch) == (156, 13)
+    assert (refit.scope, refit.fit.multipliers) == (phase.scope, phase.fit.multipliers)
+    assert phase.choice.only_compares
+    assert not refit.choice.must_beat_start
+    assert refit.fallback == replace(probe, name=REFIT, learns_from=refit.learns_from)
 
 
 @pytest.mark.parametrize("num_examples", [18_000, 15_500, 450_000])
@@ -149,19 +146,19 @@ def test_what_is_done_anew_is_what_was_tried_where_more_examples_would_be_anothe
     setting = make_setting("name=auto", num_examples=num_examples, steps_per_epoch=steps_per_epoch)
     sizes = {"num_examples": more, "steps_per_epoch": more // 32, "num_validation": 0}
     _, phase, refit = plan_phases(replace(setting, refit=replace(setting, **sizes)))
-    assert refit.mixup == phase.mixup
-    epochs = phase.steps / phase.steps_per_epoch
-    assert refit.steps / refit.steps_per_epoch == pytest.approx(epochs, abs=0.01)
+    assert refit.fit.mixup == phase.fit.mixup
+    epochs = phase.fit.steps / phase.fit.steps_per_epoch
+    assert refit.fit.steps / refit.fit.steps_per_epoch == pytest.approx(epochs, abs=0.01)
 
 
 def test_a_duration_in_steps_is_that_of_what_is_done_anew(refitting):
-    assert [phase.steps for phase in refitting("duration=7 steps")[1:]] == [7, 7]
+    assert [phase.fit.steps for phase in refitting("duration=7 steps")[1:]] == [7, 7]
 
 
 def test_a_given_rate_is_tried_alone_and_is_that_of_the_refit(refitting):
     _, phase, refit = refitting("learning_rate=0.25")
-    assert [candidate.learning_rate for candidate in phase.candidates] == [0.25]
-    assert refit.learning_rate == 0.25
+    assert [candidate.fit.learning_rate for candidate in phase.choice.candidates] == [0.25]
+    assert refit.fit.learning_rate == 0.25
 
 
 ENOUGH = {"num_validation": 20, "num_holdout": 20, "is_fold": False, "is_pretrained": True}

@@ -1,10 +1,11 @@
 """Phases that the pipeline lists itself."""
 
 import pytest
+from phases import phase_of
 
 from kft.config import LoraConfig
 from kft.errors import ConfigError
-from kft.strategies import Phase
+from kft.strategies.phases import Scope
 from kft.strategies.selection import resolve_blocks
 
 BLOCKS = ("stem", "stage1", "stage2", "head")
@@ -34,29 +35,27 @@ def test_explicit_phases_are_taken_as_they_are_written(explicit):
         "{name: deep, trainable: [head, stage2], duration: 5 steps, batch_norm: trainable, "
         "multipliers: {stage2: 0.1}, weight_decay: 0}",
     )
-    assert first == Phase("phase", ("head",), 0.1, 20, 10)
-    assert second.name == "deep"
-    assert second.trainable == ("stage2", "head")
-    assert (second.steps, second.batch_norm) == (5, "trainable")
-    assert second.multipliers == {"stage2": 0.1}
-    assert second.weight_decay == 0.0
-    assert second.augmentation == "light"
+    assert first == phase_of("phase", ("head",), 0.1, 20, 10)
+    assert (second.name, second.fit.steps) == ("deep", 5)
+    assert second.scope == Scope(("stage2", "head"), batch_norm="trainable")
+    assert second.fit.multipliers == {"stage2": 0.1}
+    assert (second.fit.weight_decay, second.fit.augmentation) == (0.0, "light")
 
 
 def test_percent_are_of_the_strategy_in_all(plan):
     phases = "phases=[{duration: 25 percent}, {duration: 75%}]"
-    assert [p.steps for p in plan("name=phases", phases, "duration=40 steps")] == [10, 30]
-    assert [p.steps for p in plan("name=phases", phases)] == [30, 90]
+    assert [p.fit.steps for p in plan("name=phases", phases, "duration=40 steps")] == [10, 30]
+    assert [p.fit.steps for p in plan("name=phases", phases)] == [30, 90]
 
 
 def test_a_solved_phase_has_no_steps_and_sees_pictures_as_they_are(explicit):
     (phase,) = explicit("{method: solve}")
-    assert (phase.method, phase.steps, phase.augmentation) == ("solve", 0, "none")
+    assert (phase.method, phase.recipe.augmentation) == ("solve", "none")
 
 
 def test_multipliers_come_on_top_of_the_decay(explicit):
     (phase,) = explicit("{trainable: [all], layer_decay: 0.5, multipliers: {stem: 0.2, head: 3}}")
-    assert phase.multipliers == pytest.approx({"stem": 0.05, "stage1": 0.5, "head": 3.0})
+    assert phase.fit.multipliers == pytest.approx({"stem": 0.05, "stage1": 0.5, "head": 3.0})
 
 
 @pytest.mark.parametrize(
@@ -71,7 +70,7 @@ def test_multipliers_come_on_top_of_the_decay(explicit):
 )
 def test_blocks_are_spelt_out_shallow_to_deep_and_once(names, expected, explicit):
     _, phase = explicit("{method: solve}", f"{{trainable: {names}}}")
-    assert phase.trainable == expected
+    assert phase.scope.trainable == expected
 
 
 def test_an_unknown_block_is_named_with_the_near_one_and_the_list(refusal):
@@ -123,7 +122,7 @@ def test_statistics_that_rest_with_their_blocks_cannot_train(refusal):
 
 @pytest.mark.parametrize("taught", ["{method: solve}", "{}", "{trainable: [all], duration: 1}"])
 def test_a_backbone_learns_through_a_head_that_was_taught_before(taught, explicit):
-    assert explicit(taught, "{trainable: [stem, stage1]}")[1].trainable == ("stem", "stage1")
+    assert explicit(taught, "{trainable: [stem, stage1]}")[1].scope.trainable == ("stem", "stage1")
 
 
 @pytest.mark.parametrize("phases", [("{}",), ("{trainable: [stage1]}", "{}")])
@@ -156,9 +155,12 @@ def test_a_head_without_a_solution_is_refused_whenever_that_is_known(refusal):
 
 def test_of_a_group_those_blocks_train_in_which_something_is_found(explicit):
     (lora,) = explicit("{trainable: [all], lora: {rank: 2}}")
-    assert (lora.trainable, lora.lora) == (("stage1", "stage2", "head"), LoraConfig(rank=2))
+    assert (lora.scope.trainable, lora.scope.lora) == (
+        ("stage1", "stage2", "head"),
+        LoraConfig(rank=2),
+    )
     (bitfit,) = explicit("{trainable: [all], part: bias_norm}")
-    assert (bitfit.trainable, bitfit.part) == (("stem", "stage1", "head"), "bias_norm")
+    assert (bitfit.scope.trainable, bitfit.scope.part) == (("stem", "stage1", "head"), "bias_norm")
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from phases import phase_of
 
 from kft.config import FeaturesConfig, TrainingConfig
 from kft.errors import ConfigError
 from kft.strategies import Phase
-from kft.strategies.phases import resolve_duration, resolve_warmup
+from kft.strategies.durations import resolve_duration, resolve_warmup
 
 
 def resolve(duration, num_examples=100, steps_per_epoch=4, **more):
@@ -112,16 +113,16 @@ def test_a_longer_duration_has_no_fewer_steps(first, more, unit):
 
 @given(steps=COUNTS, per_epoch=st.integers(1, 5000))
 def test_a_phase_begins_as_many_epochs_as_its_steps_need(steps, per_epoch):
-    phase = Phase("a", ("head",), 1e-3, steps, per_epoch)
-    assert (phase.epochs - 1) * per_epoch < steps <= phase.epochs * per_epoch
+    phase = phase_of("a", ("head",), 1e-3, steps, per_epoch)
+    assert (phase.fit.epochs - 1) * per_epoch < steps <= phase.fit.epochs * per_epoch
 
 
-def phase_of(steps: int, augmentation: str = "none") -> Phase:
-    return Phase("deep", ("head",), 0.1, steps, 10, augmentation=augmentation)
+def deep(steps: int, augmentation: str = "none") -> Phase:
+    return phase_of("deep", ("head",), 0.1, steps, 10, augmentation=augmentation)
 
 
 def test_a_share_of_few_steps_may_round_to_none():
-    assert resolve_warmup(TrainingConfig(warmup="10 percent"), phase_of(4), num_examples=9) == 0
+    assert resolve_warmup(TrainingConfig(warmup="10 percent"), deep(4), num_examples=9) == 0
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_a_share_of_few_steps_may_round_to_none():
 )
 def test_a_warmup_as_long_as_its_phase_is_refused(warmup, found):
     with pytest.raises(ConfigError) as caught:
-        resolve_warmup(TrainingConfig(warmup=warmup), phase_of(30), num_examples=320)
+        resolve_warmup(TrainingConfig(warmup=warmup), deep(30), num_examples=320)
     assert str(caught.value).startswith(f"training.warmup: {warmup!r} {found}: its rate would")
 
 
@@ -146,4 +147,4 @@ def test_a_warmup_as_long_as_its_phase_is_refused(warmup, found):
 def test_inputs_come_again_where_they_do_not_change_or_have_fewer_views_than_epochs(
     augmentation, views, repeats
 ):
-    assert phase_of(30, augmentation).repeats_inputs(FeaturesConfig(views=views)) is repeats
+    assert deep(30, augmentation).repeats_inputs(FeaturesConfig(views=views)) is repeats

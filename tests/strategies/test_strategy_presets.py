@@ -3,13 +3,15 @@
 from dataclasses import replace
 
 import pytest
+from phases import phase_of
 
 from kft.config import LEARNING_RATES, LoraConfig
 from kft.errors import ConfigError
 from kft.strategies import STRATEGIES, Phase
+from kft.strategies.phases import Choice, Scope, Solve
 
 BLOCKS = ("stem", "stage1", "stage2", "head")
-SOLVED = Phase("linear_probe", ("head",), 3e-3, 0, 10, method="solve")
+SOLVED = Phase("linear_probe", Scope(("head",)), Solve())
 
 
 @pytest.mark.parametrize("name", sorted(set(STRATEGIES) - {"phases"}))
@@ -17,10 +19,11 @@ def test_every_preset_trains_the_head_and_at_least_one_step(name, plan):
     phases = plan(f"name={name}")
     assert phases
     for phase in phases:
-        assert "head" in phase.trainable
-        assert (phase.steps >= 1) == (phase.method == "fit")
-        assert phase.steps_per_epoch == 10
-        assert phase.learning_rate > 0
+        assert "head" in phase.scope.trainable
+        if phase.method == "fit":
+            assert phase.fit.steps >= 1
+            assert phase.fit.steps_per_epoch == 10
+            assert phase.fit.learning_rate > 0
 
 
 @pytest.mark.parametrize("name", sorted(set(STRATEGIES) - {"phases", "full", "linear_probe"}))
@@ -28,27 +31,27 @@ def test_every_preset_that_fine_tunes_from_a_probe_solves_it_first(name, plan):
     first, *others = plan(f"name={name}")
     assert first == SOLVED
     assert others
-    assert sum(phase.steps for phase in others) == 120
+    assert sum(phase.fit.steps for phase in others) == 120
 
 
 def test_a_trained_probe_is_the_head_on_pictures_that_do_not_change(plan):
     wanted = ("probe=trained", "probe_duration=3", "probe_learning_rate=0.5")
     (phase,) = plan("name=linear_probe", *wanted)
-    assert phase == Phase("linear_probe", ("head",), 0.5, 30, 10)
-    assert (phase.batch_norm, phase.augmentation) == ("frozen", "none")
+    assert phase == phase_of("linear_probe", ("head",), 0.5, 30, 10)
+    assert (phase.scope.batch_norm, phase.recipe.augmentation) == ("frozen", "none")
 
 
 def test_a_head_of_several_layers_is_trained_and_never_solved(plan):
     (phase,) = plan("name=linear_probe", has_linear_head=False)
-    assert (phase.method, phase.steps) == ("fit", 600)
+    assert (phase.method, phase.fit.steps) == ("fit", 600)
     with pytest.raises(ConfigError, match=r"^strategy\.probe: 'solved' needs a head that is one"):
         plan("name=linear_probe", "probe=solved", has_linear_head=False)
 
 
 def test_full_fine_tuning_trains_every_block_on_augmented_pictures(plan):
     (phase,) = plan("name=full", "duration=25 steps", "learning_rate=0.5")
-    assert phase == Phase("full", BLOCKS, 0.5, 25, 10, augmentation="light")
-    assert plan("name=full", augmentation="none")[0].augmentation == "none"
+    assert phase == phase_of("full", BLOCKS, 0.5, 25, 10, augmentation="light")
+    assert plan("name=full", augmentation="none")[0].recipe.augmentation == "none"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +67,7 @@ def test_batch_statistics_rest_where_they_are_worth_keeping(
     batch_norm, is_pretrained, expected, plan
 ):
     (phase,) = plan("name=full", f"batch_norm={batch_norm}", is_pretrained=is_pretrained)
-    assert phase.batch_norm == expected
+    assert phase.scope.batch_norm == expected
 
 
 def test_lp_ft_is_the_probe_then_full(plan):
@@ -73,8 +76,8 @@ def test_lp_ft_is_the_probe_then_full(plan):
 
 @pytest.mark.parametrize("name", sorted(LEARNING_RATES))
 def test_a_strategy_has_a_rate_of_its_own_unless_one_is_given(name, plan):
-    assert plan(f"name={name}")[-1].learning_rate == LEARNING_RATES[name]
-    assert plan(f"name={name}", "learning_rate=0.25")[-1].learning_rate == 0.25
+    assert plan(f"name={name}")[-1].fit.learning_rate == LEARNING_RATES[name]
+    assert plan(f"name={name}", "learning_rate=0.25")[-1].fit.learning_rate == 0.25
 
 
 @pytest.mark.parametrize(
@@ -96,23 +99,26 @@ def test_the_budget_is_as_many_examples_as_bit_has_steps_of_32_for_five_to_twelv
     num_examples, batch_size, steps, plan
 ):
     sizes = {"num_examples": num_examples, "steps_per_epoch": -(-num_examples // batch_size)}
-    assert plan("name=full", **sizes)[0].steps == steps
-    assert plan("name=full", "duration=7 steps", **sizes)[0].steps == 7
+    assert plan("name=full", **sizes)[0].fit.steps == steps
+    assert plan("name=full", "duration=7 steps", **sizes)[0].fit.steps == 7
 
 
 def test_decay_slows_blocks_toward_the_input_and_not_the_head(plan):
     (phase,) = plan("name=full", "layer_decay=0.5")
-    assert phase.multipliers == {"stem": 0.25, "stage1": 0.5}
+    assert phase.fit.multipliers == {"stem": 0.25, "stage1": 0.5}
 
 
 def test_top_k_trains_the_deepest_blocks(plan):
-    assert plan("name=top_k")[-1].trainable == ("stage2", "head")
+    assert plan("name=top_k")[-1].scope.trainable == ("stage2", "head")
     two = plan("name=top_k", "top_blocks=2", "layer_decay=0.5")[-1]
-    assert (two.trainable, two.multipliers) == (("stage1", "stage2", "head"), {"stage1": 0.5})
+    assert (two.scope.trainable, two.fit.multipliers) == (
+        ("stage1", "stage2", "head"),
+        {"stage1": 0.5},
+    )
 
 
 def test_more_blocks_than_there_are_is_refused(plan):
-    assert plan("name=top_k", "top_blocks=3")[-1].trainable == BLOCKS
+    assert plan("name=top_k", "top_blocks=3")[-1].scope.trainable == BLOCKS
     with pytest.raises(ConfigError, match=r"^strategy\.top_blocks: found 4, but .* has 3 blocks"):
         plan("name=top_k", "top_blocks=4")
 
@@ -120,9 +126,9 @@ def test_more_blocks_than_there_are_is_refused(plan):
 def test_gradual_unfreezing_goes_from_the_deepest_block_and_shares_the_duration(plan):
     _, *phases = plan("name=gradual", "duration=62 steps", "layer_decay=0.5")
     assert [phase.name for phase in phases] == ["from_stage2", "from_stage1", "from_stem"]
-    assert [phase.trainable for phase in phases] == [BLOCKS[2:], BLOCKS[1:], BLOCKS]
-    assert [phase.steps for phase in phases] == [20, 21, 21]
-    assert [dict(phase.multipliers) for phase in phases] == [
+    assert [phase.scope.trainable for phase in phases] == [BLOCKS[2:], BLOCKS[1:], BLOCKS]
+    assert [phase.fit.steps for phase in phases] == [20, 21, 21]
+    assert [dict(phase.fit.multipliers) for phase in phases] == [
         {},
         {"stage1": 0.5},
         {"stem": 0.25, "stage1": 0.5},
@@ -131,8 +137,8 @@ def test_gradual_unfreezing_goes_from_the_deepest_block_and_shares_the_duration(
 
 def test_gradual_unfreezing_takes_blocks_together_where_phases_would_be_shorter_than_tracing(plan):
     _, *phases = plan("name=gradual", "duration=59 steps")
-    assert [phase.trainable for phase in phases] == [BLOCKS[1:], BLOCKS]
-    assert [phase.steps for phase in phases] == [29, 30]
+    assert [phase.scope.trainable for phase in phases] == [BLOCKS[1:], BLOCKS]
+    assert [phase.fit.steps for phase in phases] == [29, 30]
 
 
 def test_gradual_unfreezing_needs_several_blocks_and_a_step_for_each_phase(plan):
@@ -144,8 +150,8 @@ def test_gradual_unfreezing_needs_several_blocks_and_a_step_for_each_phase(plan)
 
 def test_surgical_trains_the_named_block_and_the_head(plan):
     phase = plan("name=surgical", "block=stage1")[-1]
-    assert (phase.name, phase.trainable) == ("surgical", ("stage1", "head"))
-    assert phase.candidates == ()
+    assert (phase.name, phase.scope.trainable) == ("surgical", ("stage1", "head"))
+    assert phase.choice.candidates == ()
 
 
 @pytest.mark.parametrize("block", ["stage9", "head", "all"])
@@ -156,27 +162,25 @@ def test_surgical_refuses_what_is_no_block_of_the_backbone(block, plan):
 
 def test_the_best_block_is_the_best_of_all_on_validation(plan):
     phase = plan("name=surgical")[-1]
-    assert [c.trainable[0] for c in phase.candidates] == ["stage2", "stage1", "stem"]
-    assert all(c.trainable[1:] == ("head",) for c in phase.candidates)
-    assert (phase.name, phase.is_sequential, phase.must_beat_start) == ("surgical", False, False)
-    assert phase.pilot_steps == 15
-    without = {"name": "stage2", "candidates": (), "pilot_steps": 0}
-    assert replace(phase, **without) == phase.candidates[0]
+    assert [c.scope.trainable[0] for c in phase.choice.candidates] == ["stage2", "stage1", "stem"]
+    assert all(c.scope.trainable[1:] == ("head",) for c in phase.choice.candidates)
+    assert phase.name == "surgical"
+    assert phase.choice == Choice(phase.choice.candidates, pilot_steps=15)
+    assert replace(phase, name="stage2", choice=Choice()) == phase.choice.candidates[0]
     with pytest.raises(ConfigError, match=r"^strategy\.block: .* no validation examples"):
         plan("name=surgical", num_validation=0)
 
 
 def test_lora_adapts_the_blocks_whose_layers_allow_it(plan):
     phase = plan("name=lora", "lora.rank=2")[-1]
-    assert phase.trainable == ("stage1", "stage2", "head")
-    assert (phase.lora, phase.batch_norm, phase.part) == (LoraConfig(rank=2), "frozen", "all")
-    assert plan("name=lora", "lora.layers=project")[-1].trainable == ("stage1", "head")
+    assert phase.scope == Scope(("stage1", "stage2", "head"), lora=LoraConfig(rank=2))
+    assert plan("name=lora", "lora.layers=project")[-1].scope.trainable == ("stage1", "head")
 
 
 def test_bitfit_trains_the_blocks_that_have_biases_or_normalisation(plan):
     phase = plan("name=bitfit")[-1]
-    assert (phase.trainable, phase.part) == (("stem", "stage1", "head"), "bias_norm")
-    assert phase.lora is None
+    assert (phase.scope.trainable, phase.scope.part) == (("stem", "stage1", "head"), "bias_norm")
+    assert phase.scope.lora is None
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,10 @@ def fit(case: str, name: str) -> tuple[dict[str, Any], list[np.ndarray]]:
     from kft.optimization import check_batch_size, make_distribution
     from kft.optimization.replicas import find_share
     from kft.strategies import Phase
-    from kft.training.fitting import compile_phase, fit_compiled
+    from kft.strategies.phases import Fit, Scope
+    from kft.training import PhaseReport
+    from kft.training.compiled_phase import compile_phase
+    from kft.training.fitting import conclude, fit_compiled
     from kft.workers import Workers
 
     training = TrainingConfig(
@@ -79,17 +82,13 @@ def fit(case: str, name: str) -> tuple[dict[str, Any], list[np.ndarray]]:
         given = make_input(assembled.model, find_share(distribution, Workers()))
         compiled = compile_phase(
             assembled,
-            Phase("full", assembled.blocks.names, 0.05, 6, 3),
+            Phase("full", Scope(assembled.blocks.names), Fit(0.05, 6, 3)),
             training,
             lambda phase: given,
             learnt_targets=TARGETS,
         )
-        fitted = fit_compiled(
-            compiled,
-            folder=Path(PLACE) / case / name,
-            display=Display(),
-            title=f"{case} {name}",
-        )
+        report = PhaseReport(Path(PLACE) / case / name, f"{case} {name}", Display())
+        fitted = conclude(compiled, fit_compiled(compiled, report), report)
     found = {
         "replicas": distribution.num_replicas_in_sync,
         "losses": [row["loss"] for row in fitted.history],

@@ -20,8 +20,10 @@ from kft.feeding.phase_input import PhaseInput, Validation
 from kft.heads.classification import ClassificationHead
 from kft.model import HEAD
 from kft.optimization import seed_everything
+from kft.training import PhaseReport
 from kft.training.callbacks import RefuseDivergence
-from kft.training.fitting import compile_phase, fit_compiled
+from kft.training.compiled_phase import compile_phase
+from kft.training.fitting import conclude, fit_compiled
 from kft.training.movement import check_movement
 
 BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4", HEAD)
@@ -52,18 +54,18 @@ def test_a_linear_probe_moves_only_the_head_and_learns(fit, assemble_tiny, make_
 
 
 def test_the_last_stage_alone_trains_from_a_stored_prefix_as_it_does_from_pixels(
-    fit, assemble_tiny, make_phase, make_inputs, restored_globals
+    fit, assemble_tiny, make_phase, make_feed, restored_globals
 ):
     weights = []
     for from_pixels in (False, True):
         seed_everything(0)
         assembled = assemble_tiny()
         phase = make_phase("last", "stage4", HEAD, steps=3)
-        inputs = make_inputs(
+        feed = make_feed(
             assembled, phases=(phase,), features=FeaturesConfig(enabled=not from_pixels)
         )
         before = assembled.blocks.digests()
-        fitted = fit(assembled, phase, make_input=inputs.for_phase)
+        fitted = fit(assembled, phase, make_input=feed.for_phase)
         assert moved(before, assembled.blocks.digests()) == {"stage4", HEAD}
         assert fitted.computed_from == ("pixels" if from_pixels else "stage3")
         weights.append(
@@ -193,7 +195,7 @@ def compile_it(splits):
             phase,
             config,
             lambda phase: PhaseInput(
-                assembled.model, data.repeat(phase.epochs).skip, validation, "pixels"
+                assembled.model, data.repeat(phase.fit.epochs).skip, validation, "pixels"
             ),
             learnt_targets=targets,
         )
@@ -266,7 +268,7 @@ def test_what_is_taken_is_what_validation_saw(compile_it, tiny_assembled, make_p
     )
 
 
-def test_a_compiled_phase_is_fitted_with_callbacks_and_a_last_word(
+def test_a_compiled_phase_is_fitted_with_callbacks_and_then_concluded(
     compile_it, tiny_assembled, make_phase, tmp_path, display
 ):
     compiled = compile_it(tiny_assembled, make_phase("last", "stage4", HEAD, **LAST))
@@ -277,16 +279,11 @@ def test_a_compiled_phase_is_fitted_with_callbacks_and_a_last_word(
             order.append("epoch")
             self.model.stop_training = True
 
-    fitted = fit_compiled(
-        compiled,
-        folder=tmp_path,
-        display=display,
-        title="last",
-        callbacks=[StopEarly()],
-        choose_weights=lambda: order.append("end") or True,
-        facts={"found": 1},
-    )
-    assert order == ["epoch", "end"]
+    report = PhaseReport(tmp_path, "last", display)
+    fitted = fit_compiled(compiled, report, callbacks=[StopEarly()])
+    assert order == ["epoch"]
+    assert not (tmp_path / "phase.json").exists(), "which weights stay is not decided yet"
+    fitted = conclude(compiled, fitted, report, facts={"found": 1})
     assert (fitted.steps_done, fitted.traces, len(fitted.history)) == (3, 1, 1)
     described = json.loads((tmp_path / "phase.json").read_text())
     assert (described["steps_done"], described["found"], described["is_undone"]) == (3, 1, False)
@@ -299,13 +296,8 @@ def test_a_phase_whose_weights_are_not_chosen_is_undone(
 ):
     before = tiny_assembled.blocks.digests()
     phase = make_phase("lora", "stage4", HEAD, lora=LoraConfig(rank=2), **LAST)
-    fitted = fit_compiled(
-        compile_it(tiny_assembled, phase),
-        folder=tmp_path,
-        display=display,
-        title="last",
-        choose_weights=lambda: False,
-    )
+    compiled, report = compile_it(tiny_assembled, phase), PhaseReport(tmp_path, "last", display)
+    fitted = conclude(compiled, fit_compiled(compiled, report), report, is_kept=False)
     assert fitted.is_undone
     assert fitted.steps_done == 6
     assert tiny_assembled.blocks.digests() == before
@@ -353,7 +345,7 @@ def test_a_phase_in_float16_has_one_trace_can_be_reset_and_decays_to_its_start(
 def watched(tiny_assembled, make_phase):
     """The model with its last stage and head set to train, and its digests before."""
     phase = make_phase("last", "stage4", HEAD)
-    tiny_assembled.blocks.set_trainable(phase.trainable, batch_norm=phase.batch_norm)
+    tiny_assembled.blocks.set_trainable(phase.scope.trainable, batch_norm=phase.scope.batch_norm)
     return tiny_assembled.blocks, phase, tiny_assembled.blocks.digests()
 
 

@@ -9,14 +9,17 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from phases import changed
 
+from kft import training
 from kft.config import LoraConfig, TrainingConfig
 from kft.features import Forward
 from kft.model import HEAD, find_factors
 from kft.optimization import seed_everything
-from kft.selection.averaging import Judge
-from kft.training import FittedPhase, PhaseRunner, settle
-from kft.training.fitting import compile_phase
+from kft.selection.averaging import ValidationScorer
+from kft.strategies.phases import Solve
+from kft.training import FittedPhase, PhaseReport, resolve_phase
+from kft.training.compiled_phase import compile_phase
 
 PLAIN = TrainingConfig(global_batch_size=8)
 UNCLIPPED = TrainingConfig(global_batch_size=8, clip_norm=None)
@@ -29,7 +32,7 @@ def solved(assemble_tiny, run_phase, make_phase):
     """A model whose head is solved for: no step of training betters it beyond chance."""
     keras.utils.set_random_seed(0)
     assembled = assemble_tiny()
-    run_phase(assembled, make_phase("solved", method="solve", steps=0))
+    run_phase(assembled, make_phase("solved", recipe=Solve()))
     return assembled
 
 
@@ -44,21 +47,22 @@ def bits():
 
 
 @pytest.fixture
-def judge(make_inputs):
+def judge(make_feed):
     """Loss and accuracy of a model on validation."""
 
     def judge_it(assembled):
         answers = Forward(assembled.model, assembled.head.activate)
-        return Judge(answers, assembled.head, make_inputs(assembled).in_order("validation"))()
+        batches = make_feed(assembled).in_order("validation")
+        return ValidationScorer(answers, assembled.head, batches)()
 
     return judge_it
 
 
 def at_rates(phase, *rates, **changes):
     """The phase with itself at these rates for candidates."""
-    candidates = tuple(replace(phase, learning_rate=rate) for rate in rates)
+    candidates = tuple(changed(phase, learning_rate=rate) for rate in rates)
     given = {"pilot_steps": 2, "is_sequential": True, "must_beat_start": True} | changes
-    return replace(candidates[0], candidates=candidates, **given)
+    return changed(candidates[0], candidates=candidates, **given)
 
 
 def tried_in(fitted) -> list[dict]:
@@ -73,7 +77,7 @@ def test_the_first_promising_rate_is_taken_and_those_after_it_are_not_tried(
 ):
     fitted = run_phase(assemble_tiny(), at_rates(make_phase(steps=20), 0.1, 0.01, 0.001))
     assert [(t["learning_rate"], t["is_chosen"]) for t in tried_in(fitted)] == [(0.1, True)]
-    assert fitted.phase.learning_rate == 0.1
+    assert fitted.phase.fit.learning_rate == 0.1
     assert not fitted.is_undone
     assert fitted.facts["comparison"]["is_better"]
     written = json.loads((tmp_path / "probe" / "phase.json").read_text())
@@ -82,7 +86,7 @@ def test_the_first_promising_rate_is_taken_and_those_after_it_are_not_tried(
 
 
 def test_the_chosen_rate_goes_on_from_its_trial(
-    run_phase, assemble_tiny, make_phase, make_inputs, splits, bits, restored_globals
+    run_phase, assemble_tiny, make_phase, make_feed, splits, bits, restored_globals
 ):
     seed_everything(0)
     chosen, by_hand = assemble_tiny(), assemble_tiny()
@@ -96,7 +100,7 @@ def test_the_chosen_rate_goes_on_from_its_trial(
         by_hand,
         phase,
         PLAIN,
-        make_inputs(by_hand, phases=(phase,)).for_phase,
+        make_feed(by_hand, phases=(phase,)).for_phase,
         learnt_targets=splits.train.targets,
     )
     compiled.restart(steps=2)
@@ -150,11 +154,11 @@ def test_of_candidates_that_are_all_tried_the_least_loss_wins_and_it_alone_moves
         make_phase("surgical", "stage3", HEAD, steps=4, learning_rate=1e-2),
         make_phase("surgical", "stage4", HEAD, steps=4, learning_rate=1e-6),
     )
-    fitted = run_phase(assembled, replace(candidates[1], candidates=candidates, pilot_steps=2))
+    fitted = run_phase(assembled, changed(candidates[1], candidates=candidates, pilot_steps=2))
     losses = [trial["validation"]["loss"] for trial in tried_in(fitted)]
     assert losses[0] < losses[1]
     assert [trial["is_chosen"] for trial in tried_in(fitted)] == [True, False]
-    assert fitted.phase.trainable == ("stage3", HEAD)
+    assert fitted.phase.scope.trainable == ("stage3", HEAD)
     after = assembled.blocks.digests()
     assert {name for name in before if before[name] != after[name]} == {"stage3", HEAD}
     assert fitted.steps_done == 4
@@ -164,7 +168,7 @@ def test_a_warmup_longer_than_a_trial_is_shortened_in_it(run_phase, assemble_tin
     candidates = tuple(
         make_phase("surgical", block, HEAD, steps=6) for block in ("stage4", "stage3")
     )
-    phase = replace(candidates[0], candidates=candidates, pilot_steps=2)
+    phase = changed(candidates[0], candidates=candidates, pilot_steps=2)
     config = TrainingConfig(global_batch_size=8, warmup="3 steps")
     assert run_phase(assemble_tiny(), phase, config).steps_done == 6
 
@@ -253,12 +257,6 @@ def test_an_interpolation_of_low_rank_factors_is_one_of_the_merged_weights(
 # What follows and depends on what came of the phase before
 
 
-def make_runner(assembled, config, make_inputs, display, phases):
-    inputs = make_inputs(assembled, training=config, phases=phases)
-    answers = Forward(assembled.model, assembled.head.activate)
-    return PhaseRunner(assembled, answers, config, inputs, display=display)
-
-
 @pytest.mark.parametrize(
     ("changes", "traces"),
     [({"ema": 0.5}, 0), ({"l2_sp": 0.01}, 0), ({"class_weights": "balanced"}, 1)],
@@ -266,7 +264,7 @@ def make_runner(assembled, config, make_inputs, display, phases):
 def test_a_phase_takes_over_the_traced_step_of_the_one_before_and_ends_as_with_its_own(
     assemble_tiny,
     make_phase,
-    make_inputs,
+    make_compiler,
     display,
     bits,
     tmp_path,
@@ -279,13 +277,15 @@ def test_a_phase_takes_over_the_traced_step_of_the_one_before_and_ends_as_with_i
     one, other = assemble_tiny(), assemble_tiny()
     first = make_phase("deep", "stage4", HEAD, augmentation="light")
     more = {"learns_from": ("train", "validation"), "steps": 5, "steps_per_epoch": 3}
-    then = replace(first, name="then", learning_rate=3e-3, **more)
-    together = make_runner(one, config, make_inputs, display, (first, then))
-    apart = [make_runner(other, config, make_inputs, display, (first, then)) for _ in range(2)]
+    then = changed(first, name="then", learning_rate=3e-3, **more)
+    together = make_compiler(one, (first, then), config)
+    apart = [make_compiler(other, (first, then), config) for _ in range(2)]
     fitted = []
     for phase, alone in zip((first, then), apart, strict=True):
-        fitted.append(together.run(phase, folder=tmp_path / phase.name, title=phase.name))
-        alone.run(phase, folder=tmp_path / "alone" / phase.name, title=phase.name)
+        report = PhaseReport(tmp_path / phase.name, phase.name, display)
+        fitted.append(training.run_phase(together, phase, report))
+        report = PhaseReport(tmp_path / "alone" / phase.name, phase.name, display)
+        training.run_phase(alone, phase, report)
     assert [each.traces for each in fitted] == [1, traces]
     assert bits(one) == bits(other)
     histories = [tmp_path / name / "then/history.csv" for name in (".", "alone")]
@@ -299,24 +299,28 @@ def test_a_phase_that_only_asks_ends_where_it_knows_and_gives_its_weights_up(
     seed_everything(0)
     assembled = assemble_tiny()
     before = bits(assembled)
-    fitted = run_phase(assembled, at_rates(make_phase(steps=8), rate, is_trial=True, pilot_steps=6))
+    fitted = run_phase(
+        assembled, at_rates(make_phase(steps=8), rate, only_compares=True, pilot_steps=6)
+    )
     assert bits(assembled) == before
     assert fitted.is_undone
     assert fitted.has_won == (rate == 0.1)
-    assert fitted.phase.learning_rate == rate
+    assert fitted.phase.fit.learning_rate == rate
     assert (fitted.steps_done, fitted.traces) == (steps_done, 1)
     written = json.loads((tmp_path / "probe" / "phase.json").read_text())
     assert written["comparison"]["is_better"] == fitted.has_won
 
 
 def test_what_follows_is_settled_by_what_came_before(make_phase):
-    probe = make_phase("refit", method="solve", steps=0)
-    planned = make_phase("refit", "stage4", HEAD, otherwise=probe)
+    probe = make_phase("refit", recipe=Solve())
+    planned = make_phase("refit", "stage4", HEAD, fallback=probe)
     chosen = make_phase("deep", "stage4", HEAD, learning_rate=0.2)
     won = {"comparison": {"is_better": True}}
     before = FittedPhase(chosen, [], 0.0, "pixels", (), is_undone=True, facts=won)
-    settled = settle(planned, before)
-    assert (settled.learning_rate, settled.otherwise) == (0.2, None)
-    assert settle(planned, replace(before, facts={"comparison": {"is_better": False}})) is probe
-    assert settle(planned, replace(before, facts={})) is probe
-    assert settle(chosen, None) is chosen
+    settled = resolve_phase(planned, before)
+    assert (settled.fit.learning_rate, settled.fallback) == (0.2, None)
+    assert (
+        resolve_phase(planned, replace(before, facts={"comparison": {"is_better": False}})) is probe
+    )
+    assert resolve_phase(planned, replace(before, facts={})) is probe
+    assert resolve_phase(chosen, None) is chosen

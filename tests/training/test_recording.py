@@ -7,7 +7,7 @@ import pytest
 
 from kft.training import stopping
 from kft.training.epochs import plan_fits
-from kft.training.recording import Pace
+from kft.training.pace import Pace
 from kft.training.stopping import Interrupted, StopRequest
 
 

@@ -14,6 +14,8 @@ from kft.heads import make_head
 from kft.linear import problem as problem_module
 from kft.model import HEAD
 from kft.objectives import make_supervised
+from kft.strategies.phases import Solve
+from kft.training import PhaseReport
 from kft.training.solving import solve_phase
 
 NAMES = ("cat", "dog", "owl")
@@ -36,13 +38,11 @@ def solve(assemble_tiny, make_phase, tmp_path, display):
         before = assembled.blocks.digests()
         fitted = solve_phase(
             assembled,
-            make_phase("linear_probe", method="solve", steps=0),
+            make_phase("linear_probe", recipe=Solve()),
             TrainingConfig(**training),
             lambda phase: VECTORS,
             learnt_targets=head.standardise(targets),
-            folder=tmp_path / "phase",
-            display=display,
-            title="Phase 1 of 1",
+            report=PhaseReport(tmp_path / "phase", "Phase 1 of 1", display),
         )
         after = assembled.blocks.digests()
         assert {name for name in before if before[name] != after[name]} == {HEAD}
@@ -153,7 +153,7 @@ def test_a_probe_is_solved_on_the_features_of_the_pictures(
     run_phase, assemble_tiny, make_phase, splits
 ):
     assembled = assemble_tiny()
-    fitted = run_phase(assembled, make_phase("linear_probe", method="solve", steps=0))
+    fitted = run_phase(assembled, make_phase("linear_probe", recipe=Solve()))
     assert fitted.computed_from == "feature_vector"
     assert fitted.facts["solution"]["path"][-1]["score"] == 1.0
     pictures = np.stack(

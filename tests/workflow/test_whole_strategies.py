@@ -98,8 +98,9 @@ def test_a_strategy_runs_its_phases_and_learns(place, tmp_path, name, overrides,
     finished = run(place, tmp_path, f"strategy.name={name}", *overrides)
     assert [fitted.phase.name for fitted in finished.fitted] == phases
     for fitted in finished.fitted:
-        assert fitted.steps_done == fitted.phase.steps
-        assert fitted.traces == (fitted.phase.method == "fit")
+        is_fitted = fitted.phase.method == "fit"
+        assert fitted.steps_done == (fitted.phase.fit.steps if is_fitted else 0)
+        assert fitted.traces == is_fitted
         assert not fitted.is_undone
     # What the probe has learnt so few steps do not unlearn.
     assert finished.evaluation.figures["accuracy"] > 0.6
@@ -113,7 +114,7 @@ def test_auto_keeps_fine_tuning_where_a_probe_cannot_tell_what_it_can(place, tmp
     assert fine_tuned.is_undone
     assert fine_tuned.has_won
     assert (refit.phase.method, refit.phase.learns_from) == ("fit", ("train", "validation"))
-    assert refit.phase.learning_rate == fine_tuned.phase.learning_rate
+    assert refit.phase.fit.learning_rate == fine_tuned.phase.fit.learning_rate
     # The step is that of the phase before.
     assert (fine_tuned.traces, refit.traces) == (1, 0)
     assert finished.evaluation.figures["accuracy"] > 0.9
@@ -176,7 +177,7 @@ def test_a_second_run_computes_no_features(place, tmp_path):
 def test_low_rank_factors_leave_no_trace_in_what_is_saved_and_served(place, tmp_path):
     lora = ("strategy.name=lora", "strategy.duration=2", "export.enabled=true")
     finished = run(place, tmp_path, *lora)
-    assert finished.fitted[1].phase.lora is not None
+    assert finished.fitted[1].phase.scope.lora is not None
     with zipfile.ZipFile(finished.run.model) as archive:
         assert b'"lora_' not in archive.read("config.json").replace(b'"lora_rank": null', b"")
     assert b"lora" not in (finished.export.path / "saved_model.pb").read_bytes()

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from kft.garbage import without_collection
+from kft.machine import set_threads
 from kft.notices import hold_back
 from kft.workers import read_cluster
 
@@ -37,16 +38,18 @@ def start_tensorflow(pipeline: Pipeline | None = None) -> None:
         DataError: There are no such data, which is told before the seconds of an import.
         StorageError: The cache folder cannot be written, likewise.
     """
+    threads = None
     if pipeline is not None:
         from kft.data.loading import check_source
-        from kft.machine import set_threads
         from kft.runs.storage import check_cache
         from kft.timing import apply_measured, load_measured
 
         check_source(pipeline.data)
         check_cache()
-        set_threads(int(apply_measured(pipeline, load_measured(pipeline)).training.threads))
+        threads = int(apply_measured(pipeline, load_measured(pipeline)).training.threads)
     if "tensorflow" in sys.modules:
+        if threads is not None:
+            set_threads(threads)
         return
     # Of its hundreds of thousands of objects none is garbage as long as the process runs. Python
     # looked through them again and again: a fifth of the import, and a second at the end.
@@ -54,6 +57,9 @@ def start_tensorflow(pipeline: Pipeline | None = None) -> None:
     with hold_back(_NOTICE), without_collection():
         import tensorflow as tf
 
+        # TensorFlow itself keeps the number, which it takes only before it uses a device.
+        if threads is not None:
+            set_threads(threads)
         if read_cluster() is None:
             tf.config.list_logical_devices()
         else:

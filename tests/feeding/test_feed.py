@@ -17,6 +17,7 @@ from kft.examples import Splits
 from kft.feeding.frozen_prefix import check_vectors
 from kft.modalities.image.decoding import make_decoder
 from kft.runs.caches import clear, find_clearable, list_kept
+from kft.strategies.phases import Solve
 from kft.workflow import train
 
 BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4", "head")
@@ -27,15 +28,15 @@ def rows(dataset) -> np.ndarray:
 
 
 def test_a_probe_is_fitted_on_the_features_of_the_very_pictures(
-    make_inputs, tiny_assembled, make_phase, splits
+    make_feed, tiny_assembled, make_phase, splits
 ):
-    inputs = make_inputs(tiny_assembled)
-    given = inputs.for_phase(make_phase(steps=2))
+    feed = make_feed(tiny_assembled)
+    given = feed.for_phase(make_phase(steps=2))
     assert given.computed_from == "feature_vector"
-    expected = vectors(tiny_assembled, inputs, "validation")
+    expected = vectors(tiny_assembled, feed, "validation")
     assert np.ptp(expected, axis=0).max() > 1e-3
     assert np.allclose(rows(given.validation.in_order), expected, atol=1e-4)
-    train = vectors(tiny_assembled, inputs, "train")
+    train = vectors(tiny_assembled, feed, "train")
     shuffled = rows(given.train(0))
     assert shuffled.shape == train.shape
     assert np.allclose(np.sort(shuffled, axis=0), np.sort(train, axis=0), atol=1e-4)
@@ -43,25 +44,25 @@ def test_a_probe_is_fitted_on_the_features_of_the_very_pictures(
 
 
 def test_the_whole_model_begins_with_the_prefix_that_the_last_phase_was_stored_after(
-    make_inputs, tiny_assembled, make_phase
+    make_feed, tiny_assembled, make_phase
 ):
-    inputs = make_inputs(tiny_assembled)
-    assert inputs.find_parts() is None
-    inputs.for_phase(make_phase(steps=2))
-    prefix, suffix = inputs.find_parts()
-    pixels = rows(inputs.in_order("validation"))
+    feed = make_feed(tiny_assembled)
+    given = feed.for_phase(make_phase(steps=2))
+    prefix, suffix = given.parts
+    assert suffix is given.model
+    pixels = rows(feed.in_order("validation"))
     expected = np.asarray(tiny_assembled.model(pixels, training=False))
     assert np.allclose(suffix(prefix(pixels)), expected, atol=1e-5)
-    inputs.for_phase(make_phase("again", steps=3))
-    assert inputs.find_parts() == (prefix, suffix), "what is traced of them is traced once"
-    inputs.for_phase(make_phase("deepest", "stage4", "head"))
-    assert inputs.find_parts()[1] is not suffix
-    inputs.for_phase(make_phase("all", *BLOCKS))
-    assert inputs.find_parts() is None, "a phase on pixels may change every block"
+    again = feed.for_phase(make_phase("again", steps=3))
+    assert again.parts == given.parts, "what is traced of them is traced once"
+    assert feed.for_solution(make_phase("solved", recipe=Solve())).parts == given.parts
+    assert feed.for_phase(make_phase("deepest", "stage4", "head")).parts[1] is not suffix
+    whole = feed.for_phase(make_phase("all", *BLOCKS))
+    assert whole.parts is None, "a phase on pixels may change every block"
 
 
-def vectors(assembled, inputs, split) -> np.ndarray:
-    return vectors_of(assembled, rows(inputs.in_order(split)))
+def vectors(assembled, feed, split) -> np.ndarray:
+    return vectors_of(assembled, rows(feed.in_order(split)))
 
 
 def vectors_of(assembled, pixels) -> np.ndarray:
@@ -78,20 +79,20 @@ def vectors_of(assembled, pixels) -> np.ndarray:
     ],
 )
 def test_where_nothing_can_be_stored_the_whole_model_gets_pixels(
-    make_inputs, tiny_assembled, make_phase, trainable, augmentation, features
+    make_feed, tiny_assembled, make_phase, trainable, augmentation, features
 ):
-    inputs = make_inputs(tiny_assembled, features=FeaturesConfig(**features))
-    given = inputs.for_phase(make_phase("deep", *trainable, augmentation=augmentation))
+    feed = make_feed(tiny_assembled, features=FeaturesConfig(**features))
+    given = feed.for_phase(make_phase("deep", *trainable, augmentation=augmentation))
     assert given.computed_from == "pixels"
     assert given.model is tiny_assembled.model
     assert given.train(0).element_spec[0].shape.as_list() == [None, 32, 32, 3]
 
 
-def test_each_picture_is_decoded_once_in_a_run(make_inputs, tiny_assembled, make_phase, display):
+def test_each_picture_is_decoded_once_in_a_run(make_feed, tiny_assembled, make_phase, display):
     phases = [make_phase("any", *names) for names in (("head",), ("stage4", "head"), BLOCKS)]
-    inputs = make_inputs(tiny_assembled, phases=phases)
+    feed = make_feed(tiny_assembled, phases=phases)
     for phase in phases:
-        inputs.for_phase(phase)
+        feed.for_phase(phase)
     said = display.console.file.getvalue()
     assert said.count("Decoding train: done") == 1
     assert said.count("Decoding validation: done") == 1
@@ -99,11 +100,11 @@ def test_each_picture_is_decoded_once_in_a_run(make_inputs, tiny_assembled, make
 
 
 def test_a_later_run_takes_the_features_of_an_earlier_one(
-    make_inputs, assemble_tiny, make_phase, display
+    make_feed, assemble_tiny, make_phase, display
 ):
-    first = rows(make_inputs(assemble_tiny()).for_phase(make_phase()).validation.in_order)
+    first = rows(make_feed(assemble_tiny()).for_phase(make_phase()).validation.in_order)
     assert "stored by an earlier run" not in display.console.file.getvalue()
-    again = rows(make_inputs(assemble_tiny()).for_phase(make_phase()).validation.in_order)
+    again = rows(make_feed(assemble_tiny()).for_phase(make_phase()).validation.in_order)
     assert np.array_equal(first, again)
     said = display.console.file.getvalue()
     assert said.count("(stored by an earlier run)") == 2
@@ -114,14 +115,14 @@ def describe_features() -> list[str]:
 
 
 def test_what_augmentation_draws_with_another_preset_seed_or_version_makes_other_features(
-    make_inputs, tiny_assembled, make_phase, monkeypatch
+    make_feed, tiny_assembled, make_phase, monkeypatch
 ):
     def store(preset, seed):
         phase = make_phase(augmentation=preset, steps=6)
         training = TrainingConfig(global_batch_size=8, seed=seed)
         features = FeaturesConfig(views=2)
-        inputs = make_inputs(tiny_assembled, phases=(phase,), training=training, features=features)
-        rows(inputs.for_phase(phase).train(0))
+        feed = make_feed(tiny_assembled, phases=(phase,), training=training, features=features)
+        rows(feed.for_phase(phase).train(0))
         return sum("examples: 16, views: 2" in about for about in describe_features())
 
     assert store("light", 0) == 1
@@ -130,7 +131,7 @@ def test_what_augmentation_draws_with_another_preset_seed_or_version_makes_other
     assert store("light", 0) == 3
     # Pictures as they are depend on none of these.
     assert sum("views: 1" in about for about in describe_features()) == 1
-    monkeypatch.setattr("kft.feeding.inputs.__version__", "0.0.0")
+    monkeypatch.setattr("kft.feeding.prefix_store.__version__", "0.0.0")
     assert store("light", 0) == 4
     assert sum("views: 1" in about for about in describe_features()) == 1
 
@@ -139,54 +140,54 @@ def test_what_augmentation_draws_with_another_preset_seed_or_version_makes_other
     "version", ["kft.data.batches.pixels.FORMAT", "kft.modalities.image.conversion.VERSION"]
 )
 def test_what_was_stored_before_decoding_changed_is_not_taken(
-    make_inputs, assemble_tiny, make_phase, display, monkeypatch, version
+    make_feed, assemble_tiny, make_phase, display, monkeypatch, version
 ):
-    make_inputs(assemble_tiny()).for_phase(make_phase())
+    make_feed(assemble_tiny()).for_phase(make_phase())
     monkeypatch.setattr(version, 99)
-    make_inputs(assemble_tiny()).for_phase(make_phase())
+    make_feed(assemble_tiny()).for_phase(make_phase())
     assert "stored by an earlier run" not in display.console.file.getvalue()
-    make_inputs(assemble_tiny()).for_phase(make_phase())
+    make_feed(assemble_tiny()).for_phase(make_phase())
     assert display.console.file.getvalue().count("(stored by an earlier run)") == 2
 
 
 def test_another_way_of_decoding_makes_other_features(
-    make_inputs, tiny_assembled, make_phase, data, display
+    make_feed, tiny_assembled, make_phase, data, display
 ):
-    make_inputs(tiny_assembled).for_phase(make_phase())
+    make_feed(tiny_assembled).for_phase(make_phase())
     padded = make_decoder("image", 32, 32, data.model_copy(update={"resize": "pad"}))
-    make_inputs(tiny_assembled, decoder=padded).for_phase(make_phase())
+    make_feed(tiny_assembled, decoder=padded).for_phase(make_phase())
     assert "stored by an earlier run" not in display.console.file.getvalue()
 
 
 def test_without_a_validation_split_there_is_none_to_judge(
-    make_inputs, tiny_assembled, make_phase, splits
+    make_feed, tiny_assembled, make_phase, splits
 ):
     bare = Splits(**{**vars(splits), "validation": splits.validation.take([])})
-    inputs = make_inputs(tiny_assembled, splits=bare)
-    assert inputs.for_phase(make_phase()).validation is None
-    assert inputs.for_phase(make_phase("deep", *BLOCKS)).validation is None
+    feed = make_feed(tiny_assembled, splits=bare)
+    assert feed.for_phase(make_phase()).validation is None
+    assert feed.for_phase(make_phase("deep", *BLOCKS)).validation is None
 
 
-def test_the_order_is_that_of_the_seed(make_inputs, tiny_assembled, make_phase):
+def test_the_order_is_that_of_the_seed(make_feed, tiny_assembled, make_phase):
     def order(seed):
         training = TrainingConfig(seed=seed, global_batch_size=8)
-        return rows(make_inputs(tiny_assembled, training=training).for_phase(make_phase()).train(0))
+        return rows(make_feed(tiny_assembled, training=training).for_phase(make_phase()).train(0))
 
     assert np.array_equal(order(1), order(1))
     assert not np.array_equal(order(1), order(2))
 
 
 def test_a_picture_that_vanished_is_named(
-    make_inputs, tiny_assembled, make_phase, pictures, data, tmp_path
+    make_feed, tiny_assembled, make_phase, pictures, data, tmp_path
 ):
     shutil.copytree(pictures, tmp_path / "photos")
     moving = data.model_copy(update={"path": str(tmp_path / "photos"), "cache": "none"})
     found = load_splits(moving)
     gone = Path(found.train.paths[0])
     gone.unlink()
-    inputs = make_inputs(tiny_assembled, splits=found, data=moving)
-    with pytest.raises(DataError) as caught, inputs.name_unreadable():
-        inputs.for_phase(make_phase())
+    feed = make_feed(tiny_assembled, splits=found, data=moving)
+    with pytest.raises(DataError) as caught, feed.name_unreadable():
+        feed.for_phase(make_phase())
     assert str(gone) in str(caught.value)
     assert f"1 of {len(found.train)} pictures changed since they were checked" in str(caught.value)
 
@@ -195,14 +196,14 @@ def test_a_picture_that_vanished_is_named(
 
 
 def test_pictures_go_from_their_files_through_the_prefix_where_no_phase_needs_them_later(
-    make_inputs, tiny_assembled, make_phase, pictures, data, display, tmp_path
+    make_feed, tiny_assembled, make_phase, pictures, data, display, tmp_path
 ):
     shutil.copytree(pictures, tmp_path / "photos")
     moving = data.model_copy(update={"path": str(tmp_path / "photos")})
     phase = make_phase()
-    inputs = make_inputs(tiny_assembled, splits=load_splits(moving), data=moving, phases=(phase,))
-    inputs.decode_everything()
-    given = inputs.for_phase(phase)
+    feed = make_feed(tiny_assembled, splits=load_splits(moving), data=moving, phases=(phase,))
+    feed.decode()
+    given = feed.for_phase(phase)
     shutil.rmtree(tmp_path / "photos")
     assert len(rows(given.train(0))) == 2 * 18
     assert "Decoding" not in display.console.file.getvalue()
@@ -218,27 +219,27 @@ def test_pictures_go_from_their_files_through_the_prefix_where_no_phase_needs_th
     ],
 )
 def test_pictures_are_kept_where_they_are_read_more_than_once(
-    make_inputs, tiny_assembled, make_phase, data, display, last, augmentation, features, cache
+    make_feed, tiny_assembled, make_phase, data, display, last, augmentation, features, cache
 ):
-    inputs = make_inputs(
+    feed = make_feed(
         tiny_assembled,
         phases=(make_phase(), make_phase("last", last, "head", augmentation=augmentation)),
         data=data.model_copy(update={"cache": cache}),
         features=FeaturesConfig(**features),
     )
-    inputs.decode_everything()
+    feed.decode()
     assert "Decoding train: done" in display.console.file.getvalue()
 
 
 def test_only_the_splits_that_will_be_read_are_decoded(
-    make_inputs, tiny_assembled, make_phase, display
+    make_feed, tiny_assembled, make_phase, display
 ):
-    inputs = make_inputs(tiny_assembled, phases=(make_phase("deep", *BLOCKS),))
-    inputs.decode_everything(("train", "validation", "validation"))
+    feed = make_feed(tiny_assembled, phases=(make_phase("deep", *BLOCKS),))
+    feed.decode(("train", "validation", "validation"))
     said = display.console.file.getvalue()
     assert said.count("Decoding train: done") == said.count("Decoding validation: done") == 1
     assert "Decoding holdout" not in said
-    inputs.decode_everything()
+    feed.decode()
     assert "Decoding holdout: done" in display.console.file.getvalue()
 
 
@@ -256,39 +257,39 @@ def test_a_run_that_leaves_the_holdout_alone_does_not_decode_it(
 
 
 def test_the_splits_share_the_memory_by_their_size(
-    make_inputs, tiny_assembled, make_phase, splits, data, monkeypatch
+    make_feed, tiny_assembled, make_phase, splits, data, monkeypatch
 ):
     given = {}
 
     def remember(examples, decoder, *, megabytes, **options):
         given[len(examples)] = megabytes
 
-    monkeypatch.setattr("kft.feeding.inputs.make_pixel_cache", remember)
+    monkeypatch.setattr("kft.feeding.example_store.make_pixel_cache", remember)
     limited = data.model_copy(update={"cache_megabytes": 100})
-    inputs = make_inputs(tiny_assembled, data=limited, phases=(make_phase("deep", *BLOCKS),))
-    inputs.decode_everything()
+    feed = make_feed(tiny_assembled, data=limited, phases=(make_phase("deep", *BLOCKS),))
+    feed.decode()
     counts = [len(splits.train), len(splits.validation), len(splits.holdout)]
     assert given == {count: pytest.approx(100 * count / sum(counts)) for count in counts}
 
 
 def test_whether_pictures_are_streamed_is_known_without_a_look_at_augmented_phases(
-    make_inputs, tiny_assembled, make_phase, monkeypatch
+    make_feed, tiny_assembled, make_phase, monkeypatch
 ):
     asked = []
     monkeypatch.setattr(
         "kft.feeding.frozen_prefix.find_cut", lambda assembled, trainable: asked.append(trainable)
     )
-    make_inputs(tiny_assembled, phases=(make_phase(augmentation="light", steps=10),))
+    make_feed(tiny_assembled, phases=(make_phase(augmentation="light", steps=10),))
     assert asked == []
 
 
-def test_vectors_stay_on_the_disk_as_long_as_their_maker(make_inputs, tiny_assembled, make_phase):
-    inputs = make_inputs(tiny_assembled)
-    vectors = inputs.vectors(make_phase(method="solve", steps=0))
+def test_vectors_stay_on_the_disk_as_long_as_their_maker(make_feed, tiny_assembled, make_phase):
+    feed = make_feed(tiny_assembled)
+    vectors = feed.for_solution(make_phase(recipe=Solve())).vectors
     gc.collect()
     assert len(clear(find_clearable("features")).in_use) == 1
     assert vectors.shape == (16, 32)
-    del vectors, inputs
+    del vectors, feed
     gc.collect()
     assert len(clear(find_clearable("features")).removed) == 1
 
@@ -296,7 +297,7 @@ def test_vectors_stay_on_the_disk_as_long_as_their_maker(make_inputs, tiny_assem
 def test_vectors_that_find_no_room_are_refused_before_anything_is_computed(
     tiny_assembled, make_phase
 ):
-    phases = [make_phase(), make_phase("solved", method="solve", steps=0)]
+    phases = [make_phase(), make_phase("solved", recipe=Solve())]
     # 100 vectors of 32 numbers take 12,800 bytes.
     for gigabytes, phases_that_fit in ((1.3e-5, phases), (1.2e-5, phases[:1])):
         features = FeaturesConfig(limit_gigabytes=gigabytes)
@@ -306,11 +307,11 @@ def test_vectors_that_find_no_room_are_refused_before_anything_is_computed(
 
 
 def test_a_store_that_is_too_small_for_a_phase_is_told_and_its_pixels_are_used(
-    make_inputs, tiny_assembled, make_phase, display
+    make_feed, tiny_assembled, make_phase, display
 ):
     phase = make_phase()
     features = FeaturesConfig(limit_gigabytes=1e-6)
-    given = make_inputs(tiny_assembled, phases=(phase,), features=features).for_phase(phase)
+    given = make_feed(tiny_assembled, phases=(phase,), features=features).for_phase(phase)
     assert given.computed_from == "pixels"
     said = display.console.file.getvalue()
     assert "features.limit_gigabytes (1e-06)" in said
@@ -318,27 +319,27 @@ def test_a_store_that_is_too_small_for_a_phase_is_told_and_its_pixels_are_used(
 
 
 def test_what_fits_without_validation_alone_is_computed_in_every_step(
-    make_inputs, tiny_assembled, make_phase, splits
+    make_feed, tiny_assembled, make_phase, splits
 ):
     phase = make_phase()
     needed = 4 * 32 * (len(splits.train) + len(splits.validation))
     for num_bytes, source in ((needed + 1, "feature_vector"), (needed - 1, "pixels")):
         features = FeaturesConfig(limit_gigabytes=num_bytes / 1e9)
-        inputs = make_inputs(tiny_assembled, phases=(phase,), features=features)
-        assert inputs.for_phase(phase).computed_from == source
+        feed = make_feed(tiny_assembled, phases=(phase,), features=features)
+        assert feed.for_phase(phase).computed_from == source
 
 
 # Views
 
 
 def test_stored_views_are_what_training_would_have_computed_and_come_in_turn(
-    make_inputs, tiny_assembled, make_phase, display
+    make_feed, tiny_assembled, make_phase, display
 ):
     phase = make_phase(augmentation="light", steps=6)
-    stored = make_inputs(
-        tiny_assembled, phases=(phase,), features=FeaturesConfig(views=2)
-    ).for_phase(phase)
-    pixels = make_inputs(
+    stored = make_feed(tiny_assembled, phases=(phase,), features=FeaturesConfig(views=2)).for_phase(
+        phase
+    )
+    pixels = make_feed(
         tiny_assembled, phases=(phase,), features=FeaturesConfig(enabled=False)
     ).for_phase(phase)
     epochs = rows(stored.train(0)).reshape(3, 16, -1)
@@ -351,17 +352,17 @@ def test_stored_views_are_what_training_would_have_computed_and_come_in_turn(
     assert "Features of train, 2 views: done" in display.console.file.getvalue()
 
 
-def test_a_phase_no_longer_than_its_views_stores_none(make_inputs, tiny_assembled, make_phase):
+def test_a_phase_no_longer_than_its_views_stores_none(make_feed, tiny_assembled, make_phase):
     phase = make_phase(augmentation="light", steps=5)
-    inputs = make_inputs(tiny_assembled, phases=(phase,), features=FeaturesConfig(views=3))
-    assert inputs.for_phase(phase).computed_from == "pixels"
+    feed = make_feed(tiny_assembled, phases=(phase,), features=FeaturesConfig(views=3))
+    assert feed.for_phase(phase).computed_from == "pixels"
 
 
-def test_validation_is_seen_as_it_is(make_inputs, tiny_assembled, make_phase):
+def test_validation_is_seen_as_it_is(make_feed, tiny_assembled, make_phase):
     phase = make_phase(augmentation="strong", steps=10)
-    inputs = make_inputs(tiny_assembled, phases=(phase,))
-    expected = vectors(tiny_assembled, inputs, "validation")
-    given = inputs.for_phase(phase)
+    feed = make_feed(tiny_assembled, phases=(phase,))
+    expected = vectors(tiny_assembled, feed, "validation")
+    given = feed.for_phase(phase)
     assert given.computed_from == "feature_vector"
     assert np.allclose(rows(given.validation.in_order), expected, atol=1e-4)
 
@@ -369,10 +370,10 @@ def test_validation_is_seen_as_it_is(make_inputs, tiny_assembled, make_phase):
 # Numbers
 
 
-def test_mixup_blends_stored_features_and_their_targets(make_inputs, tiny_assembled, make_phase):
+def test_mixup_blends_stored_features_and_their_targets(make_feed, tiny_assembled, make_phase):
     def targets_of(phase, **training):
         config = TrainingConfig(global_batch_size=8, **training)
-        given = make_inputs(tiny_assembled, phases=(phase,), training=config).for_phase(phase)
+        given = make_feed(tiny_assembled, phases=(phase,), training=config).for_phase(phase)
         assert given.computed_from == "feature_vector"
         return np.concatenate([targets for _, targets in given.train(0).as_numpy_iterator()])
 
@@ -385,11 +386,11 @@ def test_mixup_blends_stored_features_and_their_targets(make_inputs, tiny_assemb
     assert targets_of(make_phase(mixup=0.0), mixup=1.0).shape == (32,)
 
 
-def test_features_in_float16_are_those_in_float32_rounded(make_inputs, tiny_assembled, make_phase):
+def test_features_in_float16_are_those_in_float32_rounded(make_feed, tiny_assembled, make_phase):
     def features_in(dtype):
         phase = make_phase("last", "stage4", "head")
-        inputs = make_inputs(tiny_assembled, phases=(phase,), features=FeaturesConfig(dtype=dtype))
-        return rows(inputs.for_phase(phase).train(0))
+        feed = make_feed(tiny_assembled, phases=(phase,), features=FeaturesConfig(dtype=dtype))
+        return rows(feed.for_phase(phase).train(0))
 
     exact, rounded = features_in("float32"), features_in("float16")
     assert exact.dtype == rounded.dtype == np.float32
@@ -402,30 +403,28 @@ LEARNT = ("train", "validation")
 
 @pytest.mark.parametrize("cache", ["memory", "none"])
 def test_a_phase_can_learn_from_validation_too(
-    make_inputs, tiny_assembled, make_phase, splits, data, cache
+    make_feed, tiny_assembled, make_phase, splits, data, cache
 ):
     count = len(splits.train) + len(splits.validation)
     steps = -(-count // 8)
     phase = make_phase("deep", *BLOCKS, learns_from=LEARNT, steps=steps, steps_per_epoch=steps)
-    inputs = make_inputs(
-        tiny_assembled, phases=(phase,), data=data.model_copy(update={"cache": cache})
-    )
-    given = inputs.for_phase(phase)
+    feed = make_feed(tiny_assembled, phases=(phase,), data=data.model_copy(update={"cache": cache}))
+    given = feed.for_phase(phase)
     assert given.validation is None
-    found, learnt = rows(given.train(0)), [rows(inputs.in_order(split)) for split in LEARNT]
+    found, learnt = rows(given.train(0)), [rows(feed.in_order(split)) for split in LEARNT]
     assert len(found) == count
     assert sorted(map(bytes, found)) == sorted(map(bytes, np.concatenate(learnt)))
-    assert len(inputs.examples(phase).targets) == count
+    assert len(feed.examples(phase).targets) == count
 
 
 def test_a_head_can_be_solved_and_fitted_on_validation_too(
-    make_inputs, tiny_assembled, make_phase, display
+    make_feed, tiny_assembled, make_phase, display
 ):
-    inputs = make_inputs(tiny_assembled)
-    phase = make_phase("head", learns_from=LEARNT, method="solve", steps=0)
-    expected = np.concatenate([vectors(tiny_assembled, inputs, split) for split in LEARNT])
-    assert np.allclose(inputs.vectors(phase), expected, atol=1e-4)
-    trained = inputs.for_phase(make_phase("head", learns_from=LEARNT, steps=3, steps_per_epoch=3))
+    feed = make_feed(tiny_assembled)
+    phase = make_phase("head", learns_from=LEARNT, recipe=Solve())
+    expected = np.concatenate([vectors(tiny_assembled, feed, split) for split in LEARNT])
+    assert np.allclose(feed.for_solution(phase).vectors, expected, atol=1e-4)
+    trained = feed.for_phase(make_phase("head", learns_from=LEARNT, steps=3, steps_per_epoch=3))
     assert trained.validation is None
     found = rows(trained.train(0))
     assert np.allclose(np.sort(found, axis=0), np.sort(expected, axis=0), atol=1e-4)
@@ -434,28 +433,28 @@ def test_a_head_can_be_solved_and_fitted_on_validation_too(
 
 
 def test_vectors_of_all_that_is_learnt_keep_the_limit_of_the_cache(
-    make_inputs, tiny_assembled, make_phase, splits, caches
+    make_feed, tiny_assembled, make_phase, splits, caches
 ):
-    phase = make_phase("head", learns_from=LEARNT, method="solve", steps=0)
+    phase = make_phase("head", learns_from=LEARNT, recipe=Solve())
     needed = 4 * 32 * (len(splits.train) + len(splits.validation))
-    kept = make_inputs(tiny_assembled, features=FeaturesConfig(limit_gigabytes=(needed + 1) / 1e9))
-    vectors = kept.vectors(phase)
+    kept = make_feed(tiny_assembled, features=FeaturesConfig(limit_gigabytes=(needed + 1) / 1e9))
+    vectors = kept.for_solution(phase).vectors
     assert Path(vectors.filename).is_relative_to(caches)
     tight = FeaturesConfig(limit_gigabytes=(needed - 1) / 1e9)
     with pytest.raises(ConfigError, match=r"features.limit_gigabytes"):
-        make_inputs(tiny_assembled, features=tight).vectors(phase)
+        make_feed(tiny_assembled, features=tight).for_solution(phase)
 
 
 def test_a_data_service_makes_the_batches_of_training_and_the_run_all_others(
-    make_inputs, tiny_assembled, make_phase, display
+    make_feed, tiny_assembled, make_phase, display
 ):
     service = tf.data.experimental.service
     dispatcher = service.DispatchServer()
     address = dispatcher.target.removeprefix("grpc://")
     worker = service.WorkerServer(service.WorkerConfig(address))
     phase = make_phase("all", *BLOCKS, augmentation="none")
-    alone = make_inputs(tiny_assembled, phases=[phase]).for_phase(phase)
-    served = make_inputs(tiny_assembled, phases=[phase], data=DataConfig(service=address))
+    alone = make_feed(tiny_assembled, phases=[phase]).for_phase(phase)
+    served = make_feed(tiny_assembled, phases=[phase], data=DataConfig(service=address))
     given = served.for_phase(phase)
     assert np.array_equal(rows(given.validation.in_order), rows(alone.validation.in_order))
     before = display.console.file.getvalue().count("Decoding train: done")

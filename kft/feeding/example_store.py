@@ -1,0 +1,58 @@
+"""Decoded examples: kept where there is room, so that none is decoded more often than it must."""
+
+from __future__ import annotations
+
+from kft.data.batches.example_cache import ExampleCache
+from kft.data.batches.pixels import make_pixel_cache
+from kft.display import Display
+from kft.examples import SPLIT_NAMES, SplitName
+from kft.feeding.source import Source
+
+
+class ExampleStore:
+    """The decoded examples of each split, from the first time that they are asked for.
+
+    Args:
+        source: Where they come from.
+        limit_gigabytes: Of the cache on the disk.
+        display: Shows what takes long.
+        is_streamed: Each example is read once in the run, and so not kept.
+    """
+
+    def __init__(
+        self, source: Source, *, limit_gigabytes: float, display: Display, is_streamed: bool
+    ) -> None:
+        self._source = source
+        self._limit_gigabytes = limit_gigabytes
+        self._display = display
+        self._is_streamed = is_streamed
+        self._caches: dict[SplitName, ExampleCache | None] = {}
+
+    def get(self, split: SplitName) -> ExampleCache | None:
+        """The decoded examples of a split; None where they are read from their files."""
+        # What data workers decode, this process need not keep.
+        is_served = split == "train" and self._source.config.service is not None
+        if self._is_streamed or is_served or not len(self._source.splits.get(split)):
+            return None
+        if split not in self._caches:
+            self._caches[split] = self._decode(split)
+        return self._caches[split]
+
+    def _decode(self, split: SplitName) -> ExampleCache | None:
+        splits, config = self._source.splits, self._source.config
+        examples = splits.get(split)
+        share = len(examples) / sum(len(splits.get(name)) for name in SPLIT_NAMES)
+        with self._display.track(f"Decoding {split}", len(examples)) as advance:
+            cache = make_pixel_cache(
+                examples,
+                self._source.decoder,
+                mode=config.cache,
+                megabytes=share * config.cache_megabytes,
+                content_key=self._source.content_key(examples),
+                limit_gigabytes=self._limit_gigabytes,
+                progress=advance,
+                on_wait=lambda: self._display.stage("  another process is decoding them; waiting"),
+            )
+            if cache is None:
+                advance(len(examples), note="(no room to keep them: decoded when needed)")
+        return cache

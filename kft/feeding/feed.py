@@ -1,0 +1,203 @@
+"""What a phase is fitted on: pixels, or stored activations where its prefix is frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import tensorflow as tf
+
+from kft.config import FeaturesConfig, TrainingConfig
+from kft.data.batches.example_cache import Cache, ExampleCache, JoinedCache
+from kft.data.batches.mixing import Mixing
+from kft.data.batches.pipeline import make_dataset, num_steps_per_epoch
+from kft.data.batches.service import DataService
+from kft.data.batches.shares import WHOLE, Share
+from kft.display import Display
+from kft.examples import SPLIT_NAMES, Examples, SplitName
+from kft.features import Cut, Stored, limit_bytes
+from kft.feeding.example_store import ExampleStore
+from kft.feeding.frozen_prefix import PrefixCuts
+from kft.feeding.phase_input import PhaseInput, SolutionInput, Validation
+from kft.feeding.prefix_store import PrefixStore
+from kft.feeding.source import Source
+from kft.modalities.image.augmentation import make_augmentation
+from kft.model import Assembled
+from kft.runs.arrays import join_mapped
+from kft.strategies import Phase
+from kft.workers import ALONE, Workers
+
+
+class Feed:
+    """Gives every phase of a run its batches, from pixels or from stored activations.
+
+    Args:
+        assembled: The model whose phases are fitted.
+        source: Where the examples come from.
+        phases: That will be asked for; they decide whether pixels are worth keeping.
+        features: The pipeline's `features` section.
+        training: The pipeline's `training` section.
+        display: Shows what takes long.
+        share: This process's part of the batches that phases are fitted on.
+        workers: All processes that fit them.
+    """
+
+    def __init__(
+        self,
+        assembled: Assembled,
+        source: Source,
+        phases: Sequence[Phase],
+        *,
+        features: FeaturesConfig,
+        training: TrainingConfig,
+        display: Display,
+        share: Share = WHOLE,
+        workers: Workers = ALONE,
+    ) -> None:
+        standardised = source.splits.map_targets(assembled.head.standardise)
+        self._source = replace(source, splits=standardised)
+        self._model = assembled.model
+        self._features = features
+        self._training = training
+        self._share = share
+        address = source.config.service
+        self._service = None if address is None else DataService(address)
+        self._cuts = PrefixCuts(assembled, source, features, display=display, workers=workers)
+        self._decoded = ExampleStore(
+            self._source,
+            limit_gigabytes=features.limit_gigabytes,
+            display=display,
+            is_streamed=source.config.cache == "auto" and self._cuts.read_once(phases),
+        )
+        self._prefixes = PrefixStore(
+            self._source, self._decoded, features, training, display=display, workers=workers
+        )
+        # Entries whose memory maps were handed out.
+        self._held: list[Stored] = []
+
+    @contextmanager
+    def name_unreadable(self) -> Iterator[None]:
+        """Around reading: a failure to decode becomes an error that names the files.
+
+        Raises:
+            DataError: Files changed after they were checked.
+            ServiceError: The tf.data service lost a batch, or failed to make one.
+        """
+        named, service = self._source.name_unreadable, self._service
+        with named() if service is None else service.translate_errors(named):
+            yield
+
+    def decode(self, splits: Iterable[SplitName] = SPLIT_NAMES) -> None:
+        """Decode splits now, where a phase trains from pixels.
+
+        A picture that does not decode then ends the run before its first
+        step, and not when the holdout is judged.
+
+        Args:
+            splits: That will be read.
+        """
+        for split in splits:
+            self._decoded.get(split)
+
+    def examples(self, phase: Phase) -> Examples:
+        """What a phase learns from."""
+        return self._source.splits.join(phase.learns_from)
+
+    def for_phase(self, phase: Phase) -> PhaseInput:
+        """The input of a phase that is fitted, whose `trainable` flags are set already."""
+        cut = self._cuts.find(phase)
+        if cut is not None:
+            return self._from_activations(phase, cut)
+        caches = [self._decoded.get(split) for split in phase.learns_from]
+        batches = self._batches(phase, _join(caches), preset=phase.recipe.augmentation)
+        validation = self._validation(phase, self._decoded.get("validation"))
+        return PhaseInput(self._model, batches, validation, "pixels")
+
+    def for_solution(self, phase: Phase) -> SolutionInput:
+        """The input of a phase that is solved: features of pictures as they are."""
+        cut = self._cuts.find_of_solution(phase)
+        found: list[Stored] = []
+        for split in phase.learns_from:
+            like = found[0] if found else None
+            found.append(self._prefixes.load(cut, split, phase, like=like))
+        self._held += found
+        vectors = [stored.activations[0] for stored in found]
+        joined = vectors[0]
+        if len(vectors) > 1:
+            joined = join_mapped(vectors, room="features", limit_bytes=limit_bytes(self._features))
+        return SolutionInput(joined, (found[0].selected.forward, cut.suffix))
+
+    def in_order(self, split: SplitName) -> tf.data.Dataset:
+        """Batches of (pixels, targets) of a split, once and in order."""
+        return make_dataset(
+            self._source.splits.get(split),
+            self._source.decoder,
+            batch_size=self._training.batch_size,
+            cache=self._decoded.get(split),
+        )
+
+    def _from_activations(self, phase: Phase, cut: Cut) -> PhaseInput:
+        stored = self._prefixes.load(cut, "train", phase)
+        caches = {"train": ExampleCache(stored.activations, entry=stored)}
+        validation = None
+        if len(self._source.splits.validation):
+            of_validation = self._prefixes.load(cut, "validation", phase, like=stored)
+            caches["validation"] = ExampleCache(of_validation.activations, entry=of_validation)
+            validation = self._validation(phase, caches["validation"])
+        batches = self._batches(phase, _join([caches[split] for split in phase.learns_from]))
+        parts = stored.selected.forward, cut.suffix
+        return PhaseInput(cut.suffix, batches, validation, cut.name, parts)
+
+    def _batches(
+        self, phase: Phase, cache: Cache | None, *, preset: str = "none"
+    ) -> Callable[[int], tf.data.Dataset]:
+        """First step -> the batches of a phase; stored activations are augmented already."""
+        seed, mixing, examples = self._training.seed, self._mixing(phase), self.examples(phase)
+        augmentation = make_augmentation(preset)
+
+        def start_at(step: int) -> tf.data.Dataset:
+            return make_dataset(
+                examples,
+                self._source.decoder,
+                batch_size=self._training.batch_size,
+                cache=cache,
+                shuffle_seed=seed,
+                sampling=self._training.sampling,
+                epochs=phase.fit.epochs,
+                start_step=step,
+                augmentation=augmentation,
+                mixing=mixing,
+                seed=seed,
+                share=self._share,
+                service=self._service if cache is None else None,
+            )
+
+        return start_at
+
+    def _validation(self, phase: Phase, cache: ExampleCache | None) -> Validation | None:
+        examples, batch_size = self._source.splits.validation, self._training.batch_size
+        if not len(examples) or "validation" in phase.learns_from:
+            return None
+        in_order, own = (
+            make_dataset(
+                examples, self._source.decoder, batch_size=batch_size, cache=cache, share=share
+            )
+            for share in (WHOLE, self._share)
+        )
+        return Validation(in_order, own, num_steps_per_epoch(len(examples), batch_size))
+
+    def _mixing(self, phase: Phase) -> Mixing | None:
+        mixup = self._training.mixup if phase.fit.mixup is None else phase.fit.mixup
+        if not mixup and not self._training.cutmix:
+            return None
+        num_classes = len(self._source.splits.class_names)
+        return Mixing(num_classes, mixup=mixup, cutmix=self._training.cutmix)
+
+
+def _join(caches: Sequence[ExampleCache | None]) -> Cache | None:
+    """One cache of them all; None where some are read from files."""
+    kept = [cache for cache in caches if cache is not None]
+    if len(kept) < len(caches):
+        return None
+    return kept[0] if len(kept) == 1 else JoinedCache(kept)

@@ -1,0 +1,53 @@
+"""Where the examples of a run come from, and what decides their pixels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from kft.config import DataConfig
+from kft.data.batches.pixels import Decoder, translate_read_errors
+from kft.data.decoded import describe_decoding
+from kft.examples import SPLIT_NAMES, Examples, Splits
+
+
+@dataclass(frozen=True)
+class Source:
+    """Examples, and how they are decoded.
+
+    Attributes:
+        splits: The examples.
+        decoder: Encoded bytes -> pixels.
+        config: The pipeline's `data` section.
+    """
+
+    splits: Splits
+    decoder: Decoder
+    config: DataConfig
+
+    def content_key(self, examples: Examples, drawn: str = "") -> str:
+        """Digest of what decides the pixels of these examples, in this order.
+
+        Args:
+            examples: Of this source.
+            drawn: What decides the augmentation; empty for pictures as they are.
+        """
+        decoded = describe_decoding(self.decoder, self.config)
+        digest = hashlib.sha256(f"{self.splits.fingerprint}\n{decoded}\n{drawn}\n".encode())
+        for example_id in examples.ids:
+            digest.update(f"{example_id}\n".encode())
+        return digest.hexdigest()
+
+    @contextmanager
+    def name_unreadable(self) -> Iterator[None]:
+        """Around reading: a failure to decode becomes an error that names the files.
+
+        Raises:
+            DataError: Files changed after they were checked.
+        """
+        with ExitStack() as stack:
+            for split in SPLIT_NAMES:
+                stack.enter_context(translate_read_errors(self.splits.get(split), self.decoder))
+            yield

@@ -1,0 +1,102 @@
+"""The one vocabulary for durations: epochs, steps, examples or percent, resolved to steps."""
+
+from __future__ import annotations
+
+import re
+
+from kft.config import TrainingConfig
+from kft.errors import ConfigError
+from kft.strategies.phases import Phase
+
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(epochs?|steps?|examples?|percent|%)?\s*$")
+
+
+def unit_of(duration: str | float) -> str:
+    """'epoch', 'step', 'example' or 'percent'; empty where `resolve_duration` would refuse it."""
+    match = _DURATION.match(str(duration))
+    if match is None:
+        return ""
+    return "percent" if match[2] == "%" else (match[2] or "epochs").rstrip("s")
+
+
+def resolve_duration(
+    duration: str | float,
+    *,
+    num_examples: int,
+    steps_per_epoch: int,
+    where: str,
+    percent_of: int | None = None,
+    least: int = 1,
+) -> int:
+    """Steps of a duration such as '10 epochs', '500 steps', '20000 examples' or '50 percent'.
+
+    Args:
+        duration: A bare number means epochs.
+        num_examples: In the training split.
+        steps_per_epoch: Steps that see every example once.
+        where: Path of the setting, for messages.
+        percent_of: Steps that are 100 percent; None where percent mean nothing.
+        least: Fewest steps that are allowed, 0 or 1.
+
+    Raises:
+        ConfigError: It has another form, is a percentage of nothing, or
+            comes to less than `least` steps.
+    """
+    match = _DURATION.match(str(duration))
+    if match is None:
+        share = "" if percent_of is None else ", or a share such as '10 percent'"
+        raise ConfigError(
+            f"{where}: found {duration!r}. A duration is a number of epochs, steps or examples, "
+            f"for example '10 epochs', '500 steps', '20000 examples'{share}."
+        )
+    amount, unit = float(match[1]), unit_of(duration)
+    if unit == "step" and amount != int(amount):
+        raise ConfigError(f"{where}: found {duration!r}. Steps are whole numbers.")
+    if unit == "percent":
+        steps = _share_of(amount, percent_of, duration, where)
+    else:
+        per_unit = {"epoch": steps_per_epoch, "step": 1, "example": steps_per_epoch / num_examples}
+        steps = round(amount * per_unit[unit])
+    if steps < least:
+        raise ConfigError(f"{where}: {duration!r} comes to no step at all; train for one at least.")
+    return steps
+
+
+def resolve_warmup(config: TrainingConfig, phase: Phase, *, num_examples: int) -> int:
+    """Steps of `training.warmup` in a phase that is fitted.
+
+    Raises:
+        ConfigError: It is no duration, or as long as the phase.
+    """
+    steps = resolve_duration(
+        config.warmup,
+        num_examples=num_examples,
+        steps_per_epoch=phase.fit.steps_per_epoch,
+        where="training.warmup",
+        percent_of=phase.fit.steps,
+        least=0,
+    )
+    if steps >= phase.fit.steps:
+        # Of a share no number is told: before the data is read, nobody knows it.
+        is_share = unit_of(config.warmup) == "percent"
+        found = (
+            f"takes all steps of phase {phase.name!r}"
+            if is_share
+            else f"comes to {steps} steps, but phase {phase.name!r} has {phase.fit.steps}"
+        )
+        raise ConfigError(
+            f"training.warmup: {config.warmup!r} {found}: its rate would never reach the peak. "
+            "Give a shorter warmup, such as '10 percent', or a longer phase."
+        )
+    return steps
+
+
+def _share_of(amount: float, whole: int | None, duration: str | float, where: str) -> int:
+    if whole is None:
+        raise ConfigError(
+            f"{where}: found {duration!r}, but there is nothing here that it could be a share of. "
+            "Write epochs, steps or examples."
+        )
+    if amount > 100:
+        raise ConfigError(f"{where}: found {duration!r}. A share is at most 100 percent.")
+    return round(amount / 100 * whole)
