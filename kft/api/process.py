@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,7 @@ def restored_process(pipeline: Pipeline | None = None) -> Iterator[None]:
 def _restored_tensorflow() -> Iterator[None]:
     # Neither library shows a way back in a public name.
     import keras
+    import tensorflow as tf
     from keras.src.backend.common import global_state
     from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
     from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
@@ -59,11 +61,17 @@ def _restored_tensorflow() -> Iterator[None]:
     }
     is_deterministic = config.is_op_determinism_enabled()
     eager = context.context()
-    seed, numbers = eager._seed, eager._rng
+    # It draws numbers of its own only once it was given a seed.
+    seed, numbers = eager._seed, getattr(eager, "_rng", random.Random())
     state = numbers.getstate()
+    # In a notebook it tells more than elsewhere: where it writes assets.
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
     try:
         yield
     finally:
+        logger.setLevel(level)
         keras.config.set_dtype_policy(policy)
         for name, value in of_keras.items():
             global_state.set_global_attribute(name, value)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kft.planning import PhaseForecast
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Check:
     """What a run would do and cost.
 
@@ -35,7 +35,7 @@ class Check:
         """About how long the phases take on this machine."""
         return sum(phase.seconds for phase in self.phases)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         from kft.display import format_seconds
 
         phases = [
@@ -46,10 +46,10 @@ class Check:
         return "\n".join((*self.data, "", *phases, "", *(self.risks or ("No risks seen.",))))
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        return f"<pre>{html.escape(repr(self))}</pre>"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AuditReport:
     """What is wrong with the data; a notebook shows it as a page with the pictures.
 
@@ -91,6 +91,10 @@ class AuditReport:
         return render_page(
             self.audit, background=self.background, progress=lambda done, total: None
         )
+
+    def __repr__(self) -> str:
+        lines = [f"{finding.severity}: {finding.sentence}" for finding in self.findings]
+        return "\n".join((self.audit.source, *(lines or ("nothing found",))))
 
     def _repr_html_(self) -> str:
         # A frame keeps the page's style away from the notebook's.

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import context
 from tensorflow.python.framework import config
 
 import kft
@@ -55,6 +56,16 @@ def test_what_the_user_chose_stays_chosen():
         keras.config.set_dtype_policy("float32")
     assert config.is_op_determinism_enabled()
     assert keras.config.dtype_policy().name == "mixed_float16"
+
+
+def test_a_process_without_a_seed_has_none_afterwards(monkeypatch):
+    eager = context.context()
+    monkeypatch.setattr(eager, "_seed", None)
+    monkeypatch.delattr(eager, "_rng", raising=False)
+    with restored_process():
+        tf.random.set_seed(4)
+    assert context.global_seed() is None
+    assert len({float(tf.random.uniform(())) for _ in range(3)}) == 3
 
 
 def test_an_error_puts_everything_back_too(place, settings):

@@ -21,6 +21,7 @@ def test_an_audit_has_findings_and_a_page_in_a_frame(place, settings, tmp_path):
     assert report.is_clean == all(finding.severity == "note" for finding in report.findings)
     page = report.write_page(tmp_path / "audit.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
+    assert all(finding.sentence in repr(report) for finding in report.findings)
     frame = report._repr_html_()
     assert frame.startswith('<iframe srcdoc="&lt;!doctype html&gt;')
     assert "<html" not in frame
