@@ -1,12 +1,18 @@
 """kft fine-tunes pretrained models on a user's own data with Keras 3 and TensorFlow.
 
+>>> import kft
+>>> run = kft.train("photos", backbone="resnet50", strategy="lp_ft")
+>>> run.metrics["accuracy"]
+
 Importing kft loads neither TensorFlow nor Keras: every room does so when it is used. After it,
 `keras.models.load_model` reads the models that kft saves.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
+from typing import TYPE_CHECKING, Any
 
 from kft.saved_layers import announce_layers
 
@@ -18,3 +24,46 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 announce_layers()
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from kft.api.calls import audit, check, load, load_backbone, pretrain, train
+    from kft.api.reports import AuditReport, Check
+    from kft.api.run import Exported, Run
+    from kft.backbones import list_backbones, register_backbone
+    from kft.errors import KftError
+
+__all__ = [
+    "AuditReport",
+    "Check",
+    "Exported",
+    "KftError",
+    "Run",
+    "audit",
+    "check",
+    "list_backbones",
+    "load",
+    "load_backbone",
+    "pretrain",
+    "register_backbone",
+    "train",
+]
+_PLACES = {
+    "kft.api.calls": ("audit", "check", "load", "load_backbone", "pretrain", "train"),
+    "kft.api.reports": ("AuditReport", "Check"),
+    "kft.api.run": ("Exported", "Run"),
+    "kft.backbones": ("list_backbones", "register_backbone"),
+    "kft.errors": ("KftError",),
+}
+_MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """What `__all__` names, loaded when it is first asked for."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'kft' has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    """What completion offers."""
+    return sorted({*globals(), *__all__})

@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -14,8 +15,9 @@ from sklearn.datasets import load_digits
 from kft.config import PRETRAINING_OVERRIDES, load_pipeline
 from kft.display import Display
 from kft.errors import RunError
-from kft.serving import ask_export
-from kft.workflow import Finished, train
+
+if TYPE_CHECKING:
+    from kft.workflow import Finished
 
 PICTURES_PER_CLASS = 20
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -53,6 +55,9 @@ def run_demo(directory: Path, display: Display) -> Demo:
     Raises:
         RunError: `directory` exists already.
     """
+    from kft.serving import ask_export
+    from kft.workflow import train
+
     if directory.exists():
         raise RunError(
             f"{directory}: exists already; the demo writes into a new folder only. "

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -13,6 +15,8 @@ from kft.printing import printable_lines
 
 # A log file wants few lines; a line each 10 s tells that the run is alive.
 PLAIN_INTERVAL_SECONDS = 10.0
+# A notebook redraws one line; more often than this nobody reads it.
+NOTEBOOK_INTERVAL_SECONDS = 0.5
 
 
 class Display:
@@ -46,7 +50,7 @@ class Display:
         if self.console.is_terminal:
             yield from self._track_bar(label, total)
         else:
-            yield from self._track_lines(label, total)
+            yield from self._track_lines(label, total, self.stage, PLAIN_INTERVAL_SECONDS)
 
     def _track_bar(self, label: str, total: int) -> Iterator[Callable[..., None]]:
         columns = (
@@ -69,7 +73,9 @@ class Display:
 
             yield advance
 
-    def _track_lines(self, label: str, total: int) -> Iterator[Callable[..., None]]:
+    def _track_lines(
+        self, label: str, total: int, show: Callable[[str], None], interval: float
+    ) -> Iterator[Callable[..., None]]:
         begun = shown = time.monotonic()
         state: dict[str, object] = {"done": 0, "total": total, "note": ""}
         # The first unit of work also traces graphs: time left is told from the second on.
@@ -84,14 +90,54 @@ class Display:
                 state["note"] = note
             now = time.monotonic()
             first = first or (now, done)
-            if now - shown >= PLAIN_INTERVAL_SECONDS:
+            if now - shown >= interval:
                 shown = now
-                self.stage(_progress_line(label, state, first, now))
+                show(_progress_line(label, state, first, now))
 
         yield advance
         elapsed = time.monotonic() - begun
         note = f"  {state['note']}" if state["note"] else ""
         self.stage(f"{label}: done in {format_seconds(elapsed)}{note}")
+
+
+class NotebookDisplay(Display):
+    """One live line in a notebook; a click on it shows all that was said before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: list[str] = []
+        self._handle: Any = None
+
+    def stage(self, text: str) -> None:
+        """One line, which takes the place of the one before."""
+        self._said.append(printable_lines(text))
+        self._draw(self._said[-1])
+
+    @contextmanager
+    def track(self, label: str, total: int = 0) -> Iterator[Callable[..., None]]:
+        """As of `Display`."""
+        self._draw(f"{label} …")
+        yield from self._track_lines(label, total, self._draw, NOTEBOOK_INTERVAL_SECONDS)
+
+    def _draw(self, line: str) -> None:
+        from IPython.display import display
+
+        line = printable_lines(line).strip()
+        before = html.escape("\n".join(self._said))
+        drawn = {
+            "text/plain": line,
+            "text/html": f"<details><summary><code>{html.escape(line)}</code></summary>"
+            f"<pre>{before}</pre></details>",
+        }
+        if self._handle is None:
+            self._handle = display(drawn, raw=True, display_id=True)
+        else:
+            self._handle.update(drawn, raw=True)
+
+
+def make_display() -> Display:
+    """What fits where the call comes from: a notebook, a terminal, or a pipe."""
+    return NotebookDisplay() if Console().is_jupyter else Display()
 
 
 def _progress_line(

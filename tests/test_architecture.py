@@ -39,7 +39,7 @@ ORDER = (
     ("workflow", "startup"),
     ("run_operations", "tuning", "rate_finding", "auditing", "launching"),
     ("demo", "doctor"),
-    ("cli",),
+    ("api", "cli"),
     # It names what it offers.
     ("__init__",),
 )

@@ -2,6 +2,8 @@
 
 import io
 
+import nbclient
+import nbformat
 import pytest
 from rich.console import Console
 
@@ -76,6 +78,25 @@ def test_a_terminal_gets_a_bar_with_label_share_and_note():
     assert "Phase 1" in text
     assert "50%" in text
     assert "loss 0.5" in text
+
+
+def test_a_notebook_gets_one_line_that_lives_and_holds_all_that_was_said():
+    code = (
+        "from kft.display import make_display\n"
+        "display = make_display()\n"
+        "display.stage('found <b>3</b> files')\n"
+        "with display.track('Checking', 9) as advance:\n"
+        "    for done in range(10):\n"
+        "        advance(done)\n"
+        "display.stage('ready')\n"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    nbclient.NotebookClient(notebook, kernel_name="python3").execute()
+    (output,) = notebook.cells[0].outputs
+    assert output.output_type == "display_data"
+    assert output.data["text/plain"] == "ready"
+    said = "found &lt;b&gt;3&lt;/b&gt; files\nChecking: done in 0.0 s\nready"
+    assert said in output.data["text/html"]
 
 
 def test_by_default_progress_goes_to_standard_error(capsys):

@@ -28,27 +28,15 @@ def show_plan(plan: Plan, choices: Sequence[Choice], form: Form) -> None:
         choices: The settings that may be measured, and where their values come from.
         form: As text; in JSON all of it, in CSV the block tables.
     """
-    forecasts = _forecast(plan)
+    from kft.workflow import forecast_plan
+
+    forecasts = forecast_plan(plan)
     if form == "json":
         print_document(_describe_plan(plan, choices, forecasts))
     elif form == "csv":
         print_csv(_list_blocks(forecasts))
     else:
         _show_text(plan, choices, forecasts)
-
-
-def _forecast(plan: Plan) -> Sequence[PhaseForecast]:
-    from kft.planning import forecast_phases
-
-    pipeline = plan.pipeline
-    return forecast_phases(
-        plan.assembled,
-        plan.phases,
-        features=pipeline.features,
-        num_train=len(plan.splits.train),
-        num_validation=len(plan.splits.validation),
-        global_batch_size=pipeline.training.batch_size,
-    )
 
 
 def _describe_plan(

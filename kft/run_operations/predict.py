@@ -33,7 +33,9 @@ from kft.training import load_trained
 PREDICTION_BATCH_SIZE = 32
 # Files that are checked together, by as many threads as there are cores.
 _PIECE = 256
-_Ask = Callable[[Examples], list[Answer]]
+Ask = Callable[[Examples], list[Answer]]
+LoadedModel = tuple[Ask, DataConfig, KnownDepth]
+"""What answers, and how files are made ready for it: the first arguments of `predict_pieces`."""
 
 
 def predict(
@@ -59,12 +61,19 @@ def predict(
     Raises:
         RunError: `path` is neither a finished run nor an export.
     """
-    ask, config, depth = _load_model(path, len(files))
-    return _predict_pieces(ask, config, depth, files, say)
+    return predict_pieces(*load_model(path, len(files)), files, say)
 
 
-def _load_model(path: Path, num_files: int) -> tuple[_Ask, DataConfig, KnownDepth]:
-    """What answers, and how files are made ready for it."""
+def load_model(path: Path, num_files: int) -> LoadedModel:
+    """The model of a run, or of an export.
+
+    Args:
+        path: Of a run, or of an export.
+        num_files: About how many files will be asked about, by which an engine is chosen.
+
+    Raises:
+        RunError: `path` is neither a finished run nor an export.
+    """
     if is_export(path):
         exported = ExportedModel(path)
         config, depth = _read_config(path)
@@ -106,13 +115,14 @@ def _read_batches(examples: Examples, decoder: Decoder) -> Iterator[tf.Tensor]:
         yield tf.cast(pixels, tf.float32)
 
 
-def _predict_pieces(
-    ask: _Ask,
+def predict_pieces(
+    ask: Ask,
     config: DataConfig,
     depth: KnownDepth,
     files: Sequence[str],
     say: Callable[[str, tuple[str, ...]], None],
 ) -> Iterator[Answer | Quarantined]:
+    """As `predict`, of a model that is loaded already."""
     with temporary_pictures() as find_folder:
         for start in range(0, len(files), _PIECE):
             piece = tuple(files[start : start + _PIECE])
@@ -129,7 +139,7 @@ def _predict_pieces(
                 yield outcome if isinstance(outcome, Quarantined) else next(answers)
 
 
-def _answer_all(ask: _Ask, examples: Examples) -> list[Answer | Quarantined]:
+def _answer_all(ask: Ask, examples: Examples) -> list[Answer | Quarantined]:
     """An answer for each, or why there is none: one by one, where a file spoils its batch.
 
     It was fit to be read a moment ago, and was changed or removed since.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kft.workflow.export_stage import choose_parity_files, describe_export
+from kft.workflow.forecasting import forecast_plan
 from kft.workflow.plan import Plan, check_settings, describe_data, make_plan
 from kft.workflow.running import resume, train
 from kft.workflow.stages import Finished
@@ -14,6 +15,7 @@ __all__ = [
     "choose_parity_files",
     "describe_data",
     "describe_export",
+    "forecast_plan",
     "make_plan",
     "resume",
     "train",

@@ -1,0 +1,182 @@
+"""The calls: a data path or a pipeline file and settings in, a run or a report out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+from kft.api.process import restored_process
+from kft.api.reports import AuditReport, Check
+from kft.api.run import Exported, Run
+from kft.api.settings import Settings, make_pipeline
+from kft.config import PRETRAINING_OVERRIDES, Pipeline, is_pipeline_file
+from kft.display import make_display
+from kft.errors import ConfigError, RunError
+from kft.runs import is_run
+from kft.startup import start_tensorflow
+from kft.workers import read_cluster
+
+if TYPE_CHECKING:
+    from kft.backbones.record import Backbone
+
+Source = str | os.PathLike[str]
+
+
+def train(source: Source, *, run_id: str | None = None, **settings: Unpack[Settings]) -> Run:
+    """From labelled examples to a measured, exported model.
+
+    >>> run = kft.train("photos", backbone="resnet50", strategy="lp_ft", training={"seed": 3})
+    >>> run.metrics["accuracy"]
+
+    Args:
+        source: A folder of class folders, a table, TFRecord files, `tfds:NAME`, or a pipeline file.
+        run_id: Name of the run's directory; by default made of the time.
+        **settings: Sections of the pipeline, as `Settings` lists them.
+
+    Raises:
+        KftError: As `kft train`: ConfigError lists every setting that is refused.
+        KeyboardInterrupt: It was stopped; `kft.load(RUN).resume()` goes on with it.
+    """
+    return _train(make_pipeline(source, settings), run_id, keep_backbone=False)
+
+
+def pretrain(source: Source, *, run_id: str | None = None, **settings: Unpack[Settings]) -> Run:
+    """Train a backbone of your own from random weights; `Run.backbone` is its folder.
+
+    >>> own = kft.pretrain("pictures")
+    >>> kft.train("photos", backbone=own.backbone)
+
+    Args:
+        source: As of `train`.
+        run_id: As of `train`.
+        **settings: As of `train`; the defaults are those of `kft pretrain`.
+
+    Raises:
+        KftError: As of `train`.
+    """
+    defaults = () if is_pipeline_file(os.fspath(source)) else PRETRAINING_OVERRIDES
+    return _train(make_pipeline(source, settings, defaults), run_id, keep_backbone=True)
+
+
+def _train(pipeline: Pipeline, run_id: str | None, *, keep_backbone: bool) -> Run:
+    if read_cluster() is not None:
+        raise ConfigError(
+            "TF_CONFIG names a cluster. Train over several processes with `kft train` or "
+            "`kft launch`, or unset TF_CONFIG to train in this process alone."
+        )
+    with restored_process(pipeline):
+        from kft import workflow
+
+        finished = workflow.train(
+            pipeline, make_display(), run_id=run_id, keep_backbone=keep_backbone
+        )
+    return Run(finished.run.path)
+
+
+def check(source: Source, **settings: Unpack[Settings]) -> Check:
+    """What a run would do and cost, without training.
+
+    >>> kft.check("photos", strategy="lp_ft").risks
+
+    Args:
+        source: As of `train`.
+        **settings: As of `train`.
+
+    Raises:
+        KftError: Anything that would stop the run before its first step.
+    """
+    pipeline = make_pipeline(source, settings)
+    with restored_process(pipeline):
+        from kft.planning import find_risks
+        from kft.workflow import describe_data, forecast_plan, make_plan
+
+        plan = make_plan(pipeline, make_display(), is_thorough=True)
+        return Check(
+            plan.pipeline,
+            tuple(describe_data(plan.splits)),
+            tuple(forecast_plan(plan)),
+            tuple(find_risks(plan.splits, plan.assembled.backbone, plan.phases)),
+        )
+
+
+def audit(source: Source, *, with_labels: bool = True, **settings: Unpack[Settings]) -> AuditReport:
+    """Look for what is wrong with the data; changes nothing.
+
+    >>> for finding in kft.audit("photos").findings:
+    ...     print(finding.severity, finding.sentence)
+
+    Args:
+        source: As of `train`.
+        with_labels: Do what needs the backbone: doubtful labels, and outliers by features.
+        **settings: As of `train`.
+
+    Raises:
+        DataError: There are no data, or they are laid out in no way that is known.
+        BackboneError: The backbone is not known, or does not fit its weights.
+    """
+    pipeline = make_pipeline(source, settings)
+    with restored_process(pipeline):
+        from kft.auditing import audit_data
+
+        found = audit_data(pipeline, make_display(), with_labels=with_labels)
+    return AuditReport(found, pipeline.data.background)
+
+
+def load(path: Source) -> Run | Exported:
+    """The run or export at a path.
+
+    >>> kft.load("runs/photos/first").metrics
+    >>> kft.load("saved_models/photos").predict("new.jpg")
+
+    Args:
+        path: Of a run in whatever state, of an export, or of the folder of its versions.
+
+    Raises:
+        RunError: It is neither.
+    """
+    path = Path(path)
+    if is_run(path):
+        return Run(path)
+    with restored_process():
+        from kft.serving import is_export
+
+        if is_export(path):
+            return Exported(path)
+    raise RunError(
+        f"{path}: neither a run (`kft runs` lists them) nor an export (a folder that holds "
+        "saved_model.pb, or numbered versions)."
+    )
+
+
+def load_backbone(
+    name: Source,
+    *,
+    weights: Source = "imagenet",
+    input_size: int | None = None,
+    **options: bool | int | float | str,
+) -> Backbone:
+    """A pretrained backbone without its top, for those who want only that.
+
+    >>> backbone = kft.load_backbone("mobilenet_v2", alpha=0.35)
+    >>> [block.name for block in backbone.blocks]
+    >>> features = backbone.model(pixels)
+
+    `backbone.model` is a Keras model: pixels scaled as `backbone.input_spec.scaling` says, float32
+    (batch, height, width, 3) -> feature map (batch, h, w, channels) or vector (batch, channels).
+
+    Args:
+        name: Of `kft backbones`, `hub:HANDLE`, `keras_hub:PRESET`, or the path of a saved one.
+        weights: 'imagenet', 'random', or a weights file.
+        input_size: Height and width in pixels; by default those of pretraining.
+        **options: Arguments of the architecture.
+
+    Raises:
+        BackboneError: The name is unknown, or options, size or weights do not fit it.
+    """
+    section = {"name": name, "weights": weights, "input_size": input_size, "options": options}
+    config = make_pipeline(None, {"backbone": section}).backbone
+    start_tensorflow()
+    from kft import backbones
+
+    return backbones.load_backbone(config)

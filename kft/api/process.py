@@ -1,0 +1,82 @@
+"""What a call sets for the whole process, put back after it."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kft.machine import restored_threads
+from kft.startup import start_tensorflow
+
+if TYPE_CHECKING:
+    from kft.config import Pipeline
+
+
+@contextmanager
+def restored_process(pipeline: Pipeline | None = None) -> Iterator[None]:
+    """Start TensorFlow, and put back after the block what runs set for the whole process.
+
+    Put back are the states of the random numbers of Python, NumPy, Keras and TensorFlow,
+    TensorFlow's op determinism, Keras's dtype policy, and the environment. TensorFlow's number of
+    threads cannot be: it is fixed from the moment at which a process first uses a device.
+
+    Args:
+        pipeline: What will be run, as of `start_tensorflow`.
+
+    Raises:
+        DataError: There are no such data.
+        StorageError: The cache folder cannot be written.
+    """
+    own, arrays = random.getstate(), np.random.get_state()
+    with restored_threads():
+        try:
+            start_tensorflow(pipeline)
+            with _restored_tensorflow():
+                yield
+        finally:
+            random.setstate(own)
+            np.random.set_state(arrays)
+
+
+@contextmanager
+def _restored_tensorflow() -> Iterator[None]:
+    # Neither library shows a way back in a public name.
+    import keras
+    import tensorflow as tf
+    from keras.src.backend.common import global_state
+    from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+    from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
+    from tensorflow.python.eager import context
+    from tensorflow.python.framework import config
+
+    policy = keras.config.dtype_policy()
+    of_keras = {
+        name: global_state.get_global_attribute(name)
+        for name in (GLOBAL_RANDOM_SEED, GLOBAL_SEED_GENERATOR)
+    }
+    is_deterministic = config.is_op_determinism_enabled()
+    eager = context.context()
+    # It draws numbers of its own only once it was given a seed.
+    seed, numbers = eager._seed, getattr(eager, "_rng", random.Random())
+    state = numbers.getstate()
+    # In a notebook it tells more than elsewhere: where it writes assets.
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        keras.config.set_dtype_policy(policy)
+        for name, value in of_keras.items():
+            global_state.set_global_attribute(name, value)
+        if not is_deterministic:
+            config.disable_op_determinism()
+        eager._set_global_seed(seed)
+        numbers.setstate(state)
+        eager._rng = numbers

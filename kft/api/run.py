@@ -1,0 +1,338 @@
+"""What a run or an export is in Python: its figures, its answers, and what can be done with it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from kft.api.pictures import Picture, as_files
+from kft.api.process import restored_process
+from kft.display import make_display
+from kft.errors import DataError, RunError
+from kft.examples import Quarantined
+from kft.runs import find_run
+from kft.runs.layout import read_json
+
+if TYPE_CHECKING:
+    import keras
+    import pyarrow
+
+    from kft.api.settings import Section
+    from kft.run_operations.predict import LoadedModel
+    from kft.serving import Answer
+
+# Columns of predictions.csv that hold names, whatever a name looks like.
+_NAMES = ("file", "true", "predicted", *(f"choice {place}" for place in range(1, 6)))
+
+
+class Exported:
+    """An export: the SavedModel that TensorFlow Serving loads, asked in the same way.
+
+    >>> exported = kft.load("saved_models/photos")
+    >>> exported.predict("photos/val/bees/151603988_2c6f7d14c7.jpg")[0].chosen
+    ['bees']
+
+    Args:
+        path: Of the export, or of the folder of its versions.
+
+    Attributes:
+        path: As given.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._loaded: LoadedModel | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
+    def predict(self, pictures: Picture | Iterable[Picture]) -> list[Answer]:
+        """The answers about pictures, in their order, as `kft predict` gives them.
+
+        >>> run.predict("photos/val")[0].best(2)
+        >>> run.predict(numpy.zeros((10, 224, 224, 3), "uint8"))
+
+        What is no file is asked about as a PNG file, so that it is decoded as the files were that
+        the model was trained on. The model is loaded once.
+
+        Args:
+            pictures: A file, a folder, a pattern such as `photos/**/*.jpg`, a picture of PIL, an
+                array uint8 (height, width, 3) or (pictures, height, width, 3); or several of them.
+
+        Raises:
+            DataError: A picture cannot be used; each is named, with the reason.
+            RunError: The run is not finished.
+        """
+        with restored_process(), as_files(pictures) as (files, names):
+            from kft.data.file_patterns import find_named_files
+            from kft.data.refusing import list_bad
+            from kft.run_operations.predict import load_model, predict_pieces
+
+            named = find_named_files(files)
+            self._loaded = self._loaded or load_model(self.path, len(named.files))
+            display = make_display()
+            outcomes = predict_pieces(
+                *self._loaded,
+                named.files,
+                lambda file, words: display.stage(f"{names.get(file, file)}: {', '.join(words)}"),
+            )
+            answers: list[Answer] = []
+            bad = list(named.quarantined)
+            for file, outcome in zip(named.files, outcomes, strict=True):
+                name = names.get(file, file)
+                if isinstance(outcome, Quarantined):
+                    bad.append(replace(outcome, name=name))
+                else:
+                    answers.append(replace(outcome, file=name))
+            if bad:
+                raise DataError(
+                    f"{len(bad)} of {len(bad) + len(answers)} pictures cannot be used. Mend them, "
+                    f"or leave them out.\n{list_bad(bad)}"
+                )
+        return answers
+
+
+class Run(Exported):
+    """A run: what it found, what it answers, and what can be done with it.
+
+    >>> run = kft.load("runs/photos/first")
+    >>> run.metrics["accuracy"]
+    0.9078947368421053
+
+    A notebook shows it with its curves and some of its pictures.
+
+    Args:
+        path: Of the run's directory.
+
+    Attributes:
+        path: As given.
+
+    Raises:
+        RunError: There is no run at `path`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(path)
+        self._directory = find_run(self.path)
+
+    @property
+    def name(self) -> str:
+        """Name and id, as 'photos/first'."""
+        return "/".join(self.path.absolute().parts[-2:])
+
+    @property
+    def state(self) -> str:
+        """'running', 'interrupted', 'failed' or 'finished'."""
+        return str(self._directory.read_status()["state"])
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Figures of the holdout, or of validation where the run has no holdout.
+
+        >>> run.metrics["accuracy"], run.metrics["accuracy_95_percent_interval"]
+
+        Raises:
+            RunError: The run judged neither.
+        """
+        figures: dict[str, Any] = read_json(self._judged / "metrics.json")
+        return figures
+
+    @property
+    def predictions(self) -> pyarrow.Table:
+        """The answer about each example that `metrics` judges: one row each, `predictions.csv`.
+
+        >>> run.predictions.column_names
+        ['file', 'true', 'predicted', 'probability ants', 'probability bees']
+        >>> run.predictions.to_pandas()
+
+        Raises:
+            RunError: The run judged neither holdout nor validation.
+        """
+        return _read_table(self._judged / "predictions.csv", names=_NAMES)
+
+    @property
+    def history(self) -> pyarrow.Table:
+        """Loss and metrics after each epoch: columns phase, epoch, loss, and those of each phase.
+
+        >>> run.history["val_loss"]
+
+        A phase that is solved has no epochs; without any the table is empty.
+        """
+        import pyarrow as pa
+
+        tables = [pa.table({"phase": pa.array([], pa.string())})]
+        for file in sorted(self.path.glob("phases/*/history.csv")):
+            table = _read_table(file)
+            phase = file.parent.name.partition("-")[2].replace("-", "_")
+            tables.append(table.add_column(0, "phase", pa.array([phase] * len(table), pa.string())))
+        return pa.concat_tables(tables, promote_options="permissive")
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The trained Keras model: float32 RGB pixels in 0 to 255 -> logits.
+
+        >>> run.model.summary()
+
+        Raises:
+            RunError: The run is not finished.
+        """
+        with restored_process():
+            from kft.runs import open_run
+            from kft.training import load_trained
+
+            return load_trained(open_run(self.path)).model
+
+    @property
+    def backbone(self) -> Path | None:
+        """The folder of the trained backbone, which `backbone=` takes; `kft.pretrain` keeps one."""
+        folder = self.path / "backbone"
+        return folder if folder.is_dir() else None
+
+    def evaluate(
+        self,
+        data: str | os.PathLike[str] | None = None,
+        *,
+        split: Literal["holdout", "validation"] = "holdout",
+        settings: Section | None = None,
+    ) -> dict[str, Any]:
+        """The figures of one of the run's splits, or on other labelled data.
+
+        >>> run.evaluate(split="validation")["accuracy"]
+        >>> run.evaluate("new.csv", settings={"table": {"path_column": "image"}})
+
+        Args:
+            data: Other data; what a label is, and the classes, come from the run.
+            split: Of the run's own, where `data` is not given; it is read, not judged again.
+            settings: Keys of the section `data`: how other data are read.
+
+        Raises:
+            RunError: The run is not finished.
+            ConfigError: A setting is decided by the run.
+            DataError: Other data cannot be read, or have other classes; or the split was not
+                judged.
+        """
+        with restored_process():
+            from kft.provenance import flatten
+            from kft.run_operations.evaluate import evaluate_run
+
+            return evaluate_run(
+                self.path,
+                make_display(),
+                split=split,
+                data=None if data is None else os.fspath(data),
+                overrides=[
+                    f"data.{key}={json.dumps(value)}" for key, value in flatten(settings or {})
+                ],
+            )
+
+    def export(
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        name: str | None = None,
+        next_version: Literal["same", "any"] | None = None,
+        data: str | os.PathLike[str] | None = None,
+        files: Sequence[str | os.PathLike[str]] = (),
+    ) -> Exported:
+        """Export the run once more, as the next version, once it answers as the model does.
+
+        >>> run.export("/srv/models").predict("new.jpg")
+
+        Args:
+            directory: Folder of all exports; by default that of the run's pipeline.
+            name: Of the model; by default the run's own.
+            next_version: 'any' lets it follow a version of other classes or data.
+            data: Where the run's data are now, if they have moved.
+            files: Pictures, folders or patterns that the parity gate asks about; then no data are
+                needed.
+
+        Raises:
+            RunError: The run is not finished.
+            DataError: The run's data are gone or have changed, or files cannot be used.
+            ConfigError: The present version is another model.
+            ExportError: The export does not answer as the model does.
+        """
+        with restored_process():
+            from kft.run_operations.export import Destination, export_run
+
+            export = export_run(
+                self.path,
+                make_display(),
+                destination=Destination(
+                    None if directory is None else os.fspath(directory), name, next_version
+                ),
+                data=None if data is None else os.fspath(data),
+                files=[os.fspath(file) for file in files],
+            )
+        return Exported(export.path)
+
+    def resume(
+        self, *, accept_changes: bool = False, data: str | os.PathLike[str] | None = None
+    ) -> Run:
+        """Go on with a run that was stopped, to the weights that it would have had.
+
+        >>> kft.load("runs/photos/first").resume().metrics
+
+        Args:
+            accept_changes: Go on although data, weights or versions are others than when it began.
+            data: Where the run's data are now, if they have moved.
+
+        Raises:
+            RunError: It is finished, another process works on it, or something has changed.
+            DataError: The run's data are not where they were.
+        """
+        from kft.provenance import check_run_data, load_run_pipeline
+        from kft.runs import open_interrupted
+
+        place = None if data is None else os.fspath(data)
+        pipeline = load_run_pipeline(open_interrupted(self.path), data=place)
+        check_run_data(self._directory, pipeline)
+        with restored_process(pipeline):
+            from kft.workflow import resume
+
+            resume(self.path, make_display(), accept_changes=accept_changes, data=place)
+        return self
+
+    def _repr_html_(self) -> str:
+        from kft.api.page import render_run
+
+        return render_run(self)
+
+    def __repr__(self) -> str:
+        status = self._directory.read_status()
+        told = f"; holdout: {status['holdout']}" if status.get("holdout") else ""
+        return f"Run({str(self.path)!r}): {status['state']}{told}"
+
+    @property
+    def _judged(self) -> Path:
+        """Folder of the evaluation that stands for the run."""
+        for split in ("holdout", "validation"):
+            folder = self._directory.evaluation(split)
+            if (folder / "metrics.json").is_file():
+                return folder
+        raise RunError(
+            f"{self.path}: this run is {self.state} and judged neither holdout nor validation. "
+            "`evaluate(DATA)` judges a finished run on other labelled data."
+        )
+
+
+def _read_table(path: Path, names: Iterable[str] = ()) -> pyarrow.Table:
+    """A CSV file of a run.
+
+    Args:
+        path: Of the file.
+        names: Columns whose values are text, whatever they look like.
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    return csv.read_csv(
+        path,
+        parse_options=csv.ParseOptions(newlines_in_values=True),
+        convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+    )

@@ -1,0 +1,19 @@
+"""What a plan will cost."""
+
+from __future__ import annotations
+
+from kft.planning import PhaseForecast, forecast_phases
+from kft.workflow.plan import Plan
+
+
+def forecast_plan(plan: Plan) -> list[PhaseForecast]:
+    """A forecast for each phase of a plan, from the forward time measured on this machine."""
+    pipeline = plan.pipeline
+    return forecast_phases(
+        plan.assembled,
+        plan.phases,
+        features=pipeline.features,
+        num_train=len(plan.splits.train),
+        num_validation=len(plan.splits.validation),
+        global_batch_size=pipeline.training.batch_size,
+    )

@@ -1,0 +1,70 @@
+"""The public names: few, pinned, and loaded only when they are used."""
+
+import doctest
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import kft
+
+NAMES = [
+    "AuditReport",
+    "Check",
+    "Exported",
+    "KftError",
+    "Run",
+    "audit",
+    "check",
+    "list_backbones",
+    "load",
+    "load_backbone",
+    "pretrain",
+    "register_backbone",
+    "train",
+]
+
+
+def test_the_public_names_are_these():
+    assert kft.__all__ == NAMES
+    assert set(NAMES) <= set(dir(kft))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_is_there_and_documented(name):
+    assert inspect.getdoc(getattr(kft, name))
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'kft' has no attribute 'trian'"):
+        _ = kft.trian
+
+
+def test_naming_everything_loads_no_tensorflow():
+    code = (
+        "import sys\n"
+        "from kft import *\n"
+        "assert callable(train)\n"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        *(getattr(kft, name) for name in NAMES if name[0].islower() and name != "list_backbones"),
+        *(kft.Run, kft.Exported, kft.Exported.predict),
+        *(kft.Run.evaluate, kft.Run.export, kft.Run.resume, kft.AuditReport.write_page),
+    ],
+    ids=lambda thing: thing.__qualname__,
+)
+def test_what_a_person_calls_shows_an_example_of_it(thing):
+    (found,) = doctest.DocTestFinder(recurse=False).find(thing, thing.__name__)
+    assert found.examples
+    for example in found.examples:
+        compile(example.source, thing.__name__, "single")
