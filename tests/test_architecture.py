@@ -19,7 +19,7 @@ ORDER = (
         "figures",
         "homes",
         "linear",
-        "notices",
+        "stderr_filter",
         "printing",
         "garbage",
         "machine",
@@ -38,7 +38,7 @@ ORDER = (
     ("evaluation", "timing", "planning", "serving"),
     ("provenance",),
     ("workflow",),
-    ("run_operations", "tuning", "rate_finding", "auditing", "launching"),
+    ("run_operations", "tuning", "rate_finding", "auditing", "local_cluster"),
     ("demo", "doctor"),
     ("cli",),
 )

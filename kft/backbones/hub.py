@@ -14,7 +14,7 @@ import tensorflow as tf
 from kft.backbones.partition import check_blocks
 from kft.backbones.record import Backbone, Block, InputSpec, Scaling
 from kft.backbones.repeatability import check_repeatable
-from kft.backbones.scaling import asked_scaling
+from kft.backbones.scaling import requested_scaling
 from kft.backbones.scopes import group_by_scope, module_variables
 from kft.backbones.weights import digest_folder, socket_timeout
 from kft.config.schema import BackboneConfig
@@ -29,7 +29,7 @@ class HubBlock(keras.layers.Layer):
     """The variables of one block of a module; its `trainable` freezes them.
 
     Attributes:
-        batch_norm_rests: Keep the batch statistics as they are while the block trains.
+        is_batch_norm_frozen: Keep the batch statistics as they are while the block trains.
     """
 
     def __init__(self, variables: Sequence[Any] = (), **options: Any) -> None:
@@ -44,7 +44,7 @@ class HubBlock(keras.layers.Layer):
             )
             for variable in variables
         ]
-        self.batch_norm_rests = False
+        self.is_batch_norm_frozen = False
         self.built = True
 
 
@@ -89,7 +89,7 @@ class HubLayer(keras.layers.Layer):
             outputs = self._function.value(inputs)
         else:
             is_free = self.trainable and all(
-                block.trainable and not block.batch_norm_rests for block in self.hub_blocks
+                block.trainable and not block.is_batch_norm_frozen for block in self.hub_blocks
             )
             outputs = self._function.value(inputs, training=bool(training) and is_free)
         if isinstance(outputs, dict):
@@ -122,7 +122,7 @@ def load(config: BackboneConfig, *, prefix: str = "hub:") -> Backbone:
             "SavedModel's graph comes with its own weights and has no initializers. Leave "
             "`backbone.weights` away."
         )
-    scaling = asked_scaling(config)
+    scaling = requested_scaling(config)
     path = Path(handle).expanduser()
     if path.exists():
         handle = str(path.resolve())

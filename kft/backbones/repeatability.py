@@ -27,7 +27,7 @@ _QUIET = (
 _NUM_PICTURES = 8
 # Of the largest number; what the order of sums may do is far below, an augmentation far above.
 _TOLERANCE = 1e-5
-_MOST_NAMES = 5
+_MAX_NAMES = 5
 _REMEDY = (
     "Save the model without that layer (kft augments by `data.augmentation`), or such that the "
     "layer is called with `training=False`."
@@ -116,5 +116,5 @@ def _describe_moved(name: str, culprits: list[str], moved: list[str]) -> str:
 
 def _list(names: Iterable[str]) -> str:
     quoted = [repr(name) for name in names]
-    more = [f"and {len(quoted) - _MOST_NAMES} more"] if len(quoted) > _MOST_NAMES else []
-    return ", ".join([*quoted[:_MOST_NAMES], *more])
+    more = [f"and {len(quoted) - _MAX_NAMES} more"] if len(quoted) > _MAX_NAMES else []
+    return ", ".join([*quoted[:_MAX_NAMES], *more])

@@ -20,7 +20,7 @@ from kft.backbones.partition import (
 from kft.backbones.rebuild import reinitialised, with_size, without_top
 from kft.backbones.record import Backbone, Block, InputSpec, Scaling
 from kft.backbones.repeatability import check_repeatable
-from kft.backbones.scaling import PixelScaling, asked_scaling
+from kft.backbones.scaling import PixelScaling, requested_scaling
 from kft.backbones.weights import digest, load_given
 from kft.config.schema import BackboneConfig
 from kft.errors import BackboneError, first_line
@@ -186,7 +186,7 @@ def _scaling(config: BackboneConfig, model: keras.Model, path: Path) -> Scaling:
     Raises:
         BackboneError: The option is none of the scalings, or is needed and missing.
     """
-    asked = asked_scaling(config)
+    asked = requested_scaling(config)
     if asked is not None:
         return asked
     inner = (keras.layers.Rescaling, keras.layers.Normalization, PixelScaling)

@@ -17,7 +17,7 @@ _TORCH_DEVIATION = (0.229, 0.224, 0.225)
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
 
 
-def asked_scaling(config: BackboneConfig) -> Scaling | None:
+def requested_scaling(config: BackboneConfig) -> Scaling | None:
     """`options.scaling` of a backbone that came as a file and does not know its own; or None.
 
     Raises:

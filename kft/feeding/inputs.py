@@ -25,8 +25,8 @@ from kft.examples import SPLIT_NAMES, Examples, SplitName, Splits
 from kft.features import (
     Cut,
     Forward,
+    SharedExtraction,
     Stored,
-    Together,
     find_cut,
     limit_bytes,
     load_or_extract,
@@ -217,7 +217,7 @@ class InputMaker:
             say=say,
         )
         # Whether there is room, the disks of several workers may say differently.
-        if not self._workers.ask_chief(lambda: cut is not None):
+        if not self._workers.broadcast_from_chief(lambda: cut is not None):
             return None
         return cut or find_cut(self._assembled, phase.trainable)
 
@@ -263,7 +263,7 @@ class InputMaker:
             )
 
         is_shared = self._workers.count > 1
-        together = Together(self._workers, make_batches) if is_shared else None
+        shared = SharedExtraction(self._workers, make_batches) if is_shared else None
         title = f"Features of {split}" + (f", {num_views} views" if num_views > 1 else "")
         with self._display.track(title, num_views * len(examples)) as advance:
             stored = load_or_extract(
@@ -276,7 +276,7 @@ class InputMaker:
                 like=like,
                 progress=advance,
                 on_wait=lambda: self._display.stage("  another process is computing them; waiting"),
-                together=together,
+                shared=shared,
             )
             refused = stored.selected.refused
             note = f"by {stored.engine}" + (f"; {refused}" if refused else "")

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from kft.runs.caches import cache_folder, check_space, lock_path, make_partial_path, make_room
-from kft.runs.locks import hold_alone
-from kft.runs.storage import naming
+from kft.runs.locks import hold_exclusive
+from kft.runs.storage import attach_path
 
 # Rows that are in memory at once while arrays are joined.
 _JOINED_ROWS = 1024
@@ -72,11 +72,11 @@ def join_mapped(parts: Sequence[np.ndarray], *, room: str, limit_bytes: int) -> 
     folder = cache_folder(room) / f"joined-{secrets.token_hex(8)}"
     with ExitStack() as stack:
         # As long as it is held, the folder is nobody's to remove.
-        stack.enter_context(hold_alone(lock_path(folder)))
+        stack.enter_context(hold_exclusive(lock_path(folder)))
         partial = make_partial_path(folder)
         stack.callback(shutil.rmtree, partial, ignore_errors=True)
         partial.mkdir()
-        stack.enter_context(naming(folder))
+        stack.enter_context(attach_path(folder))
         write_blocks(partial / _JOINED, blocks, shape, parts[0].dtype.name)
         joined: np.ndarray = np.load(partial / _JOINED, mmap_mode="r", allow_pickle=False)
         # Views of the array keep it, and so the file.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from kft.errors import ConfigError
-from kft.runs.storage import check_folder, naming
+from kft.runs.storage import attach_path, check_folder
 
 
 def _temporary_sibling(path: Path) -> Path:
@@ -39,7 +39,7 @@ def atomic_file(path: Path | str) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_sibling(path)
     try:
-        with naming(path):
+        with attach_path(path):
             yield temporary
             _sync(temporary)
         temporary.replace(path)
@@ -60,7 +60,7 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
     temporary = _temporary_sibling(path)
     temporary.mkdir()
     try:
-        with naming(path):
+        with attach_path(path):
             yield temporary
             for written in temporary.rglob("*"):
                 if written.is_file():

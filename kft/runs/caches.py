@@ -20,7 +20,7 @@ from pathlib import Path
 from kft.errors import ConfigError
 from kft.homes import expand_home
 from kft.registry import suggest
-from kft.runs.locks import try_alone
+from kft.runs.locks import try_exclusive
 
 MANIFEST = "entry.json"
 # The rooms whose entries are locked while in use, and so may make room for others.
@@ -64,7 +64,7 @@ def is_tagged(folder: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class Kept:
+class CacheEntry:
     """One entry on the disk.
 
     Attributes:
@@ -84,7 +84,7 @@ class Kept:
     last_used: float
 
 
-def list_kept(room: str | None = None) -> list[Kept]:
+def list_entries(room: str | None = None) -> list[CacheEntry]:
     """The entries of a room or of all, used last first."""
     root = cache_root()
     rooms = [room] if room else list_rooms()
@@ -97,8 +97,8 @@ def list_kept(room: str | None = None) -> list[Kept]:
     return sorted(found, key=lambda kept: (-kept.last_used, kept.room, kept.key))
 
 
-def find_kept(room: str | None = None) -> list[Kept]:
-    """As `list_kept`, for a room that a user names.
+def find_entries(room: str | None = None) -> list[CacheEntry]:
+    """As `list_entries`, for a room that a user names.
 
     Raises:
         ConfigError: There is no such room.
@@ -108,7 +108,7 @@ def find_kept(room: str | None = None) -> list[Kept]:
             f"{cache_root()}: has no room {room!r}. {suggest(room, list_rooms())} "
             "Run `kft cache list` to see what there is."
         )
-    return list_kept(room)
+    return list_entries(room)
 
 
 def list_rooms() -> list[str]:
@@ -116,12 +116,12 @@ def list_rooms() -> list[str]:
     return sorted(path.name for path in cache_root().glob("[!.]*/") if path.is_dir())
 
 
-def _measure(room: str, path: Path) -> Kept | None:
+def _measure(room: str, path: Path) -> CacheEntry | None:
     """What an entry takes; None where another process removed it meanwhile."""
     manifest = path / MANIFEST
     try:
         last_used = (manifest if manifest.exists() else path).stat().st_mtime
-        return Kept(room, path.name, path, _read_about(manifest), _size(path), last_used)
+        return CacheEntry(room, path.name, path, _read_about(manifest), _size(path), last_used)
     except FileNotFoundError:
         return None
 
@@ -149,7 +149,7 @@ def touch(manifest: Path) -> None:
         os.utime(manifest, ns=(now, now))
 
 
-def most_bytes(limit_bytes: int) -> int:
+def max_entry_bytes(limit_bytes: int) -> int:
     """What one entry may take: the limit, but no more than is free or that `make_room` can free."""
     if _free_bytes() >= limit_bytes:
         return limit_bytes
@@ -171,7 +171,7 @@ def check_space(num_bytes: int, limit_bytes: int, *, what: str) -> None:
             f"{num_bytes / 1e9:.3g} GB. Raise the limit, or store less: `features.views`, "
             "`features.dtype=float16`, `features.enabled=false`."
         )
-    most = most_bytes(limit_bytes)
+    most = max_entry_bytes(limit_bytes)
     if num_bytes > most:
         raise ConfigError(
             f"{cache_root()}: {most / 1e9:.3g} GB are free or can be freed, but {what} take "
@@ -195,13 +195,13 @@ def make_room(limit_bytes: int, *, for_bytes: int = 0) -> None:
             total -= entry.num_bytes
 
 
-def _list_evictable() -> list[Kept]:
-    return [entry for room in EVICTABLE for entry in list_kept(room)]
+def _list_evictable() -> list[CacheEntry]:
+    return [entry for room in EVICTABLE for entry in list_entries(room)]
 
 
-def _is_unused(entry: Kept) -> bool:
-    with try_alone(entry.path / MANIFEST) as is_alone:
-        return is_alone
+def _is_unused(entry: CacheEntry) -> bool:
+    with try_exclusive(entry.path / MANIFEST) as is_exclusive:
+        return is_exclusive
 
 
 def _free_bytes() -> int:
@@ -211,11 +211,11 @@ def _free_bytes() -> int:
     return shutil.disk_usage(there).free
 
 
-def remove_unused(entry: Kept) -> bool:
+def remove_unused(entry: CacheEntry) -> bool:
     """Remove an entry that no process uses; whether it was removed."""
-    with try_alone(entry.path / MANIFEST) as is_alone:
+    with try_exclusive(entry.path / MANIFEST) as is_exclusive:
         # Without a manifest it is no entry that could be in use.
-        if not is_alone and (entry.path / MANIFEST).exists():
+        if not is_exclusive and (entry.path / MANIFEST).exists():
             return False
         return discard(entry.path)
 
@@ -254,12 +254,12 @@ class Cleared:
         freed_bytes: Of the removed ones, and of what killed processes had left.
     """
 
-    removed: tuple[Kept, ...]
-    in_use: tuple[Kept, ...]
+    removed: tuple[CacheEntry, ...]
+    in_use: tuple[CacheEntry, ...]
     freed_bytes: int
 
 
-def find_clearable(room: str | None = None, key: str | None = None) -> list[Kept]:
+def find_clearable(room: str | None = None, key: str | None = None) -> list[CacheEntry]:
     """The entries that `kft cache clear` is asked to remove.
 
     Args:
@@ -270,8 +270,8 @@ def find_clearable(room: str | None = None, key: str | None = None) -> list[Kept
         ConfigError: There is no such room, or no such entry.
     """
     if room is None:
-        return [kept for kept in list_kept() if kept.room in EVICTABLE]
-    found = [kept for kept in find_kept(room) if kept.key.startswith(key or "")]
+        return [kept for kept in list_entries() if kept.room in EVICTABLE]
+    found = [kept for kept in find_entries(room) if kept.key.startswith(key or "")]
     if key is not None and not found:
         raise ConfigError(
             f"{cache_root() / room}: has no entry whose name begins with {key!r}. "
@@ -280,10 +280,10 @@ def find_clearable(room: str | None = None, key: str | None = None) -> list[Kept
     return found
 
 
-def clear(entries: Iterable[Kept]) -> Cleared:
+def clear(entries: Iterable[CacheEntry]) -> Cleared:
     """Remove entries that no process uses, and what killed processes left."""
-    removed: list[Kept] = []
-    in_use: list[Kept] = []
+    removed: list[CacheEntry] = []
+    in_use: list[CacheEntry] = []
     for entry in entries:
         (removed if remove_unused(entry) else in_use).append(entry)
     freed_bytes = remove_abandoned() + sum(entry.num_bytes for entry in removed)
@@ -297,8 +297,8 @@ def remove_abandoned() -> int:
         for partial in (cache_root() / room).glob(f".*{PARTIAL}/"):
             lock = lock_path(partial.with_name(partial.name.split(".")[1]))
             # A lock that nobody holds is a dead writer's.
-            with try_alone(lock, make=True) as is_alone:
-                if is_alone:
+            with try_exclusive(lock, make=True) as is_exclusive:
+                if is_exclusive:
                     with suppress(FileNotFoundError):
                         freed += _size(partial)
                     shutil.rmtree(partial, ignore_errors=True)

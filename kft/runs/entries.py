@@ -24,8 +24,8 @@ from kft.runs.caches import (
     make_room,
     touch,
 )
-from kft.runs.locks import hold_alone, share
-from kft.runs.storage import naming
+from kft.runs.locks import hold_exclusive, open_shared
+from kft.runs.storage import attach_path
 
 FORMAT = 2
 _CHUNK_BYTES = 4_000_000
@@ -86,7 +86,7 @@ def open_or_build(
     entry = _open(folder)
     if entry is not None:
         return entry
-    with hold_alone(lock_path(folder), on_wait=on_wait):
+    with hold_exclusive(lock_path(folder), on_wait=on_wait):
         # Another process may have built it while this one waited.
         entry = _open(folder)
         if entry is not None:
@@ -109,7 +109,7 @@ def _build(folder: Path, build: Callable[[Path], Mapping[str, Any] | None], abou
     partial = make_partial_path(folder)
     partial.mkdir()
     try:
-        with naming(folder):
+        with attach_path(folder):
             facts = dict(build(partial) or {})
             files = {
                 str(file.relative_to(partial)): list(_sum_up(file))
@@ -120,7 +120,7 @@ def _build(folder: Path, build: Callable[[Path], Mapping[str, Any] | None], abou
             # Nothing is synced: after a power cut the checksums tell, and the entry is made anew.
             (partial / MANIFEST).write_text(_dump(content), encoding="utf-8")
             # Held before it has its name: no process may evict it in between.
-            descriptor = share(partial / MANIFEST)
+            descriptor = open_shared(partial / MANIFEST)
             entry = Entry(folder, facts, was_cached=False, _descriptor=descriptor)
             # There may be a damaged one. Who still reads it keeps its files.
             discard(folder)
@@ -133,7 +133,7 @@ def _build(folder: Path, build: Callable[[Path], Mapping[str, Any] | None], abou
 def _open(folder: Path) -> Entry | None:
     """The entry at `folder`, or None if it is missing or damaged."""
     try:
-        descriptor = share(folder / MANIFEST)
+        descriptor = open_shared(folder / MANIFEST)
     except OSError:
         return None
     try:

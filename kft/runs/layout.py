@@ -230,7 +230,7 @@ def find_finished(runs_directory: str, name: str, run_id: str) -> RunDirectory |
     return run if is_run(run.path) and run.read_status()["state"] == "finished" else None
 
 
-def find_begun(runs_directory: str, name: str, run_id: str) -> RunDirectory | None:
+def find_started(runs_directory: str, name: str, run_id: str) -> RunDirectory | None:
     """A run of this name that may be gone on with; None where there is none.
 
     A directory whose run stopped before it had recorded what it depends on, and so before any

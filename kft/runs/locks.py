@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 @contextmanager
-def hold_alone(path: Path, *, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+def hold_exclusive(path: Path, *, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Keep every other process from holding `path`; waits for one that does.
 
     The file is made for the lock and goes away with it.
@@ -39,7 +39,7 @@ def hold_alone(path: Path, *, on_wait: Callable[[], None] | None = None) -> Iter
 
 
 @contextmanager
-def try_alone(path: Path, *, make: bool = False) -> Iterator[bool]:
+def try_exclusive(path: Path, *, make: bool = False) -> Iterator[bool]:
     """Whether this process alone holds the file at `path`; waits for nobody.
 
     Args:
@@ -58,7 +58,7 @@ def try_alone(path: Path, *, make: bool = False) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def share(path: Path) -> int:
+def open_shared(path: Path) -> int:
     """A descriptor of the file at `path` that holds it in common with others; to be closed.
 
     Raises:

@@ -227,7 +227,7 @@ def _describe_clearable(path: Path) -> str:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def attach_path(path: Path) -> Iterator[None]:
     """Name a file in an error that came while it was written, which the system does not."""
     try:
         yield

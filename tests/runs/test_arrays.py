@@ -11,7 +11,7 @@ import pytest
 from kft.errors import ConfigError
 from kft.runs import arrays
 from kft.runs.arrays import join_mapped, write_blocks
-from kft.runs.caches import list_kept, remove_abandoned
+from kft.runs.caches import list_entries, remove_abandoned
 
 VALUES = np.arange(60, dtype=np.float32).reshape(2, 5, 6)
 
@@ -51,7 +51,7 @@ def test_joined_rows_are_mapped_from_the_cache_as_long_as_they_are_used(
     # It is in use, though no entry.
     assert remove_abandoned() == 0
     assert len(list(caches.rglob("*.npy"))) == 1
-    assert list_kept("features") == []
+    assert list_entries("features") == []
     assert np.array_equal(part, np.concatenate([first, second])[9:])
     del part
     gc.collect()

@@ -11,8 +11,8 @@ from kft.runs.caches import (
     cache_root,
     clear,
     find_clearable,
-    find_kept,
-    list_kept,
+    find_entries,
+    list_entries,
     list_rooms,
 )
 from kft.runs.entries import open_or_build
@@ -51,9 +51,9 @@ def test_the_folder_of_a_room_is_made(monkeypatch, tmp_path):
 
 
 def test_nothing_is_listed_where_nothing_is_kept(caches):
-    assert list_kept() == [] == list_rooms()
+    assert list_entries() == [] == list_rooms()
     cache_folder("features")
-    assert list_kept() == []
+    assert list_entries() == []
 
 
 def test_entries_are_listed_with_what_they_are_used_last_first():
@@ -61,11 +61,11 @@ def test_entries_are_listed_with_what_they_are_used_last_first():
     make("second", room="pixels")
     make("third")
     make("first")
-    listed = list_kept()
+    listed = list_entries()
     assert keys(listed) == ["first", "third", "second"]
     assert listed[0].about == "entry first"
     assert 5000 < listed[0].num_bytes < 6000
-    assert keys(list_kept("pixels")) == ["second"]
+    assert keys(list_entries("pixels")) == ["second"]
 
 
 def test_folders_without_a_manifest_and_single_files_are_listed_too(caches):
@@ -73,14 +73,14 @@ def test_folders_without_a_manifest_and_single_files_are_listed_too(caches):
     unpacked.mkdir(parents=True)
     (unpacked / "1.png").write_bytes(b"x" * 70)
     (cache_folder("engines") / "model.json").write_text("{}")
-    found = {entry.key: (entry.room, entry.num_bytes, entry.about) for entry in list_kept()}
+    found = {entry.key: (entry.room, entry.num_bytes, entry.about) for entry in list_entries()}
     assert found == {"records": ("unpacked", 70, ""), "model.json": ("engines", 2, "")}
 
 
 def test_an_unknown_room_is_refused_with_those_there_are():
     make("key")
     with pytest.raises(ConfigError, match=r"no room 'feature'. Did you mean 'features'"):
-        find_kept("feature")
+        find_entries("feature")
     with pytest.raises(ConfigError, match="no room 'feature'"):
         find_clearable("feature")
     with pytest.raises(ConfigError, match="no entry whose name begins with 'x'"):
@@ -95,11 +95,11 @@ def test_clearing_removes_what_is_not_in_use_and_says_what_it_freed():
     assert keys(cleared.removed) == ["free"]
     assert keys(cleared.in_use) == ["held"]
     assert 5000 < cleared.freed_bytes < 6000
-    assert keys(list_kept()) == ["held"]
+    assert keys(list_entries()) == ["held"]
     del held
     gc.collect()
     assert clear(find_clearable()).in_use == ()
-    assert list_kept() == []
+    assert list_entries() == []
 
 
 def test_clearing_all_spares_unpacked_records_which_go_by_name(caches):
@@ -115,13 +115,13 @@ def test_one_entry_is_cleared_by_the_beginning_of_its_name():
     make("abd2")
     gc.collect()
     clear(find_clearable("features", "abc"))
-    assert keys(list_kept()) == ["abd2"]
+    assert keys(list_entries()) == ["abd2"]
 
 
 def test_what_was_left_half_written_is_cleared_and_counted(caches):
     partial = cache_folder("features") / ".key.0123abcd.partial"
     partial.mkdir()
     (partial / "values.bin").write_bytes(b"x" * 300)
-    assert list_kept() == []
+    assert list_entries() == []
     assert clear([]).freed_bytes == 300
     assert list((caches / "features").iterdir()) == []

@@ -318,13 +318,13 @@ def test_a_full_disk_makes_room_as_the_limit_does(caches, disk_of):
 def test_an_entry_in_use_is_no_room_on_a_full_disk(caches, disk_of):
     held = make(Maker(b"x" * 1000), "held")
     disk_of(2500)
-    assert caches_module.most_bytes(10**9) < 1500
+    assert caches_module.max_entry_bytes(10**9) < 1500
     with pytest.raises(ConfigError, match="are free or can be freed"):
         make(expected_bytes=1500)
     del held
     gc.collect()
-    assert caches_module.most_bytes(10**9) == 2500
-    assert caches_module.most_bytes(2000) == 2000
+    assert caches_module.max_entry_bytes(10**9) == 2500
+    assert caches_module.max_entry_bytes(2000) == 2000
     make(expected_bytes=1500)
 
 
@@ -333,12 +333,12 @@ def test_what_a_killed_writer_left_counts_as_free(caches, disk_of):
     partial.mkdir()
     (partial / "values.bin").write_bytes(b"x" * 300)
     disk_of(1000)
-    assert caches_module.most_bytes(10**9) == 1000
+    assert caches_module.max_entry_bytes(10**9) == 1000
 
 
 def test_room_is_counted_before_there_is_a_cache_folder(caches, monkeypatch):
     monkeypatch.setenv("KFT_CACHE_DIR", str(caches / "not" / "there"))
-    assert caches_module.most_bytes(10) == 10
+    assert caches_module.max_entry_bytes(10) == 10
     assert not (caches / "not").exists()
 
 

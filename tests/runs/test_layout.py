@@ -10,7 +10,7 @@ import time
 import pytest
 
 from kft.errors import HeldRunError, RunError
-from kft.runs import RunDirectory, check_run_is_new, create_run, find_begun, find_runs, open_run
+from kft.runs import RunDirectory, check_run_is_new, create_run, find_runs, find_started, open_run
 from kft.runs.layout import read_json
 
 # Takes the run, says so, and stays until it is killed.
@@ -187,18 +187,18 @@ def test_a_missing_or_damaged_record_is_an_error_of_the_run(tmp_path):
 
 
 def test_a_begun_run_is_found_again_and_one_that_recorded_nothing_is_set_aside(tmp_path):
-    assert find_begun(str(tmp_path), "photos", "job") is None
+    assert find_started(str(tmp_path), "photos", "job") is None
     run = create_run(str(tmp_path), "photos", "job")
     run.write_status("running")
     (run.path / "notes.txt").write_text("mine")
-    assert find_begun(str(tmp_path), "photos", "job") is None
+    assert find_started(str(tmp_path), "photos", "job") is None
     assert not run.path.exists()
     (aside,) = (tmp_path / "photos").glob(".job-unbegun-*")
     assert (aside / "notes.txt").read_text() == "mine"
     assert find_runs(tmp_path) == []
     run = create_run(str(tmp_path), "photos", "job")
     run.manifest.write_text("{}")
-    begun = find_begun(str(tmp_path), "photos", "job")
+    begun = find_started(str(tmp_path), "photos", "job")
     assert begun is not None
     assert begun.path == run.path
 
@@ -207,12 +207,12 @@ def test_a_begun_run_is_found_again_and_one_that_recorded_nothing_is_set_aside(t
 def test_a_run_that_has_no_plain_name_is_not_looked_for(tmp_path, run_id):
     create_run(str(tmp_path), "photos", "other")
     with pytest.raises(RunError, match="a plain name is expected"):
-        find_begun(str(tmp_path), "photos", run_id)
+        find_started(str(tmp_path), "photos", run_id)
     assert (tmp_path / "photos/other").is_dir()
 
 
 def test_a_run_that_another_process_begins_is_left_alone(tmp_path):
     run = create_run(str(tmp_path), "photos", "job")
     with held_by_another(run), pytest.raises(HeldRunError, match="is writing into this run"):
-        find_begun(str(tmp_path), "photos", "job")
+        find_started(str(tmp_path), "photos", "job")
     assert run.path.is_dir()

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from kft.runs.locks import hold_alone, share, try_alone
+from kft.runs.locks import hold_exclusive, open_shared, try_exclusive
 
 
 @pytest.fixture
@@ -25,15 +25,15 @@ def nfs(monkeypatch):
 
 def test_every_lock_is_one_that_nfs_grants(tmp_path, nfs):
     path = tmp_path / "lock"
-    with try_alone(path, make=True) as is_alone:
-        assert is_alone
-        with try_alone(path) as is_alone_too:
-            assert not is_alone_too
-    os.close(share(path))
-    with hold_alone(path):
+    with try_exclusive(path, make=True) as is_exclusive:
+        assert is_exclusive
+        with try_exclusive(path) as is_exclusive_too:
+            assert not is_exclusive_too
+    os.close(open_shared(path))
+    with hold_exclusive(path):
         assert path.exists()
 
 
 def test_nobody_holds_what_is_not_there(tmp_path):
-    with try_alone(tmp_path / "none") as is_alone:
-        assert not is_alone
+    with try_exclusive(tmp_path / "none") as is_exclusive:
+        assert not is_exclusive

@@ -218,7 +218,7 @@ def test_no_such_error_is_called_a_fault_of_kft(number, monkeypatch):
     def fail(room):
         raise os_error(number, "/somewhere/file")
 
-    monkeypatch.setattr(caches_module, "find_kept", fail)
+    monkeypatch.setattr(caches_module, "find_entries", fail)
     result = CliRunner().invoke(main, ["cache", "list"])
     assert result.exit_code == 2
     assert result.stderr.startswith("error: /somewhere/file: cannot be written: ")
