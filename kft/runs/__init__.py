@@ -1,4 +1,4 @@
-"""Where a run lives: layout, manifest, lock, atomic writes."""
+"""Run directories and the cache: layout, manifest, checkpoints, locks, atomic writes."""
 
 from __future__ import annotations
 

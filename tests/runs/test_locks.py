@@ -1,4 +1,4 @@
-"""Locks between processes, as each file system grants them."""
+"""Locks between processes, on every file system."""
 
 import errno
 import fcntl
@@ -11,7 +11,7 @@ from kft.runs.locks import hold_exclusive, open_shared, try_exclusive
 
 @pytest.fixture
 def nfs(monkeypatch):
-    """NFS makes of a lock for one process alone a write lock, and wants the file open for it."""
+    """Imitate NFS, where an exclusive lock needs a writable descriptor."""
     flock = fcntl.flock
 
     def lock(descriptor, kind):
@@ -23,7 +23,7 @@ def nfs(monkeypatch):
     monkeypatch.setattr(fcntl, "flock", lock)
 
 
-def test_every_lock_is_one_that_nfs_grants(tmp_path, nfs):
+def test_nfs_grants_every_lock(tmp_path, nfs):
     path = tmp_path / "lock"
     with try_exclusive(path, make=True) as is_exclusive:
         assert is_exclusive
@@ -34,6 +34,6 @@ def test_every_lock_is_one_that_nfs_grants(tmp_path, nfs):
         assert path.exists()
 
 
-def test_nobody_holds_what_is_not_there(tmp_path):
+def test_a_missing_file_cannot_be_locked(tmp_path):
     with try_exclusive(tmp_path / "none") as is_exclusive:
         assert not is_exclusive
