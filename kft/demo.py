@@ -63,7 +63,7 @@ def run_demo(directory: Path, display: Display) -> Demo:
             f"{directory}: exists already; the demo writes into a new folder only. "
             "Remove it, or choose another --directory."
         )
-    begun = time.monotonic()
+    started = time.monotonic()
     display.stage(f"Writing handwritten digits as PNG files to {directory}")
     write_digits(directory)
     places = (
@@ -96,7 +96,7 @@ def run_demo(directory: Path, display: Display) -> Demo:
         (str(file), str(answer))
         for file, answer in zip(files, answers["top_class"].ravel(), strict=True)
     ]
-    return Demo(fine_tuned, from_random, served, time.monotonic() - begun)
+    return Demo(fine_tuned, from_random, served, time.monotonic() - started)
 
 
 def override(path: str, value: object) -> str:

@@ -76,7 +76,7 @@ class Display:
     def _track_lines(
         self, label: str, total: int, show: Callable[[str], None], interval: float
     ) -> Iterator[Callable[..., None]]:
-        begun = shown = time.monotonic()
+        started = shown = time.monotonic()
         state: dict[str, object] = {"done": 0, "total": total, "note": ""}
         # The first unit of work also traces graphs: time left is told from the second on.
         first: tuple[float, int] | None = None
@@ -95,7 +95,7 @@ class Display:
                 show(_progress_line(label, state, first, now))
 
         yield advance
-        elapsed = time.monotonic() - begun
+        elapsed = time.monotonic() - started
         note = f"  {state['note']}" if state["note"] else ""
         self.stage(f"{label}: done in {format_seconds(elapsed)}{note}")
 
@@ -144,10 +144,10 @@ def _progress_line(
     label: str, state: dict[str, object], first: tuple[float, int], now: float
 ) -> str:
     done, total = int(str(state["done"])), int(str(state["total"]))
-    begun, done_first = first
+    started, done_first = first
     left = ""
     if done > done_first and total:
-        left = f", {format_seconds((now - begun) / (done - done_first) * (total - done))} left"
+        left = f", {format_seconds((now - started) / (done - done_first) * (total - done))} left"
     note = f"  {state['note']}" if state["note"] else ""
     counted = f"{done}/{total}" if total else str(done)
     return f"{label}: {counted}{left}{note}"

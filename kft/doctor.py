@@ -19,7 +19,7 @@ PYTHONS = ((3, 11), (3, 13))
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One thing that was looked at.
 
     Attributes:
@@ -37,15 +37,15 @@ class Finding:
     is_optional: bool = False
 
 
-def examine() -> list[Finding]:
+def examine() -> list[CheckResult]:
     """All findings, in the order in which they matter."""
     return [_python(), *_packages(), *_devices(), *_folders(), *_weights()]
 
 
-def _python() -> Finding:
+def _python() -> CheckResult:
     version = sys.version_info[:2]
     is_fine = PYTHONS[0] <= version <= PYTHONS[1]
-    return Finding(
+    return CheckResult(
         "Python",
         is_fine,
         f"{sys.version.split()[0]} at {sys.executable}",
@@ -53,14 +53,14 @@ def _python() -> Finding:
     )
 
 
-def _packages() -> Iterator[Finding]:
+def _packages() -> Iterator[CheckResult]:
     """Every requirement that kft's own metadata declares, and whether it is met."""
     from packaging.requirements import Requirement
 
     try:
         declared = importlib.metadata.requires("kft") or []
     except importlib.metadata.PackageNotFoundError:
-        yield Finding("kft", False, "runs from its source tree, not installed", "pip install .")
+        yield CheckResult("kft", False, "runs from its source tree, not installed", "pip install .")
         return
     for line in declared:
         requirement = Requirement(line)
@@ -73,7 +73,7 @@ def _packages() -> Iterator[Finding]:
             version = None
         is_fine = version is not None and requirement.specifier.contains(version, True)
         mend = f"pip install 'kft[{extra}]'" if extra else f"pip install '{_plain(requirement)}'"
-        yield Finding(
+        yield CheckResult(
             requirement.name,
             is_fine,
             version or "not installed",
@@ -96,11 +96,11 @@ def _plain(requirement: object) -> str:
     return str(requirement).partition(";")[0].strip()
 
 
-def _devices() -> Iterator[Finding]:
+def _devices() -> Iterator[CheckResult]:
     try:
         import tensorflow as tf
     except ImportError as error:
-        yield Finding(
+        yield CheckResult(
             "TensorFlow",
             False,
             f"does not import: {error}",
@@ -108,8 +108,8 @@ def _devices() -> Iterator[Finding]:
         )
         return
     gpus = tf.config.list_physical_devices("GPU")
-    yield Finding("CPU", True, f"{os.cpu_count()} cores")
-    yield Finding(
+    yield CheckResult("CPU", True, f"{os.cpu_count()} cores")
+    yield CheckResult(
         "GPU",
         bool(gpus),
         f"{len(gpus)} found" if gpus else "none found; kft trains on the CPU",
@@ -118,7 +118,7 @@ def _devices() -> Iterator[Finding]:
     )
 
 
-def _folders() -> Iterator[Finding]:
+def _folders() -> Iterator[CheckResult]:
     for name, find_folder, variable in (
         ("kft cache", cache_root, "KFT_CACHE_DIR"),
         ("Keras cache", keras_home, "KERAS_HOME"),
@@ -127,27 +127,29 @@ def _folders() -> Iterator[Finding]:
         try:
             folder = find_folder()
         except StorageError as error:
-            yield Finding(name, False, str(error), remedy)
+            yield CheckResult(name, False, str(error), remedy)
             continue
         obstacle = find_obstacle(folder)
         if obstacle is not None:
-            yield Finding(name, False, f"{folder} cannot be written: {obstacle}", remedy)
+            yield CheckResult(name, False, f"{folder} cannot be written: {obstacle}", remedy)
             continue
         existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
         free = shutil.disk_usage(existing).free / 1e9
-        yield Finding(name, True, f"{folder}, {free:.1f} GB free")
+        yield CheckResult(name, True, f"{folder}, {free:.1f} GB free")
 
 
-def _weights() -> Iterator[Finding]:
+def _weights() -> Iterator[CheckResult]:
     from kft.backbones.catalogue import list_backbones
     from kft.config import BackboneConfig
 
     given = os.environ.get("KFT_WEIGHTS_DIR")
     if given and not Path(given).expanduser().is_dir():
-        yield Finding("KFT_WEIGHTS_DIR", False, f"{given} is no folder", "unset KFT_WEIGHTS_DIR")
+        yield CheckResult(
+            "KFT_WEIGHTS_DIR", False, f"{given} is not a folder", "unset KFT_WEIGHTS_DIR"
+        )
     default = BackboneConfig().name
     offline = next(row for row in list_backbones() if row.name == default).weights
-    yield Finding(
+    yield CheckResult(
         f"{default} weights",
         bool(offline),
         f"on disk: {', '.join(offline)}"

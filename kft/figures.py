@@ -9,7 +9,7 @@ SIGNIFICANT_DIGITS = 4
 # A number is written out within these, and with an exponent beyond them.
 _SMALLEST, _LARGEST = 1e-4, 1e7
 # Digits of a float64.
-_MOST_DIGITS = 17
+_MAX_DIGITS = 17
 
 
 def format_figure(value: float | None, *, spread: float | None = None) -> str:
@@ -34,7 +34,7 @@ def format_figure(value: float | None, *, spread: float | None = None) -> str:
     is_known = spread is not None and spread > 0 and math.isfinite(spread)
     scale = spread if is_known and spread is not None else abs(value)
     digits = _exponent(value) - _exponent(scale) + SIGNIFICANT_DIGITS
-    digits = min(max(digits, 1), _MOST_DIGITS)
+    digits = min(max(digits, 1), _MAX_DIGITS)
     decimals = digits - 1 - _exponent(value)
     # With fewer than no decimals, or with an exponent of its own, it is shortest as a power.
     largest = 10.0**15 if is_known else _LARGEST

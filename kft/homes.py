@@ -1,4 +1,4 @@
-"""Folders in the user's home, where there is one."""
+"""Folders in the user's home."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from kft.errors import StorageError
 
 
 def keras_home() -> Path:
-    """`KERAS_HOME`, or `.keras` in the user's home: where Keras keeps what it downloads.
+    """Folder of Keras's settings and downloads: `KERAS_HOME`, or `.keras` in the user's home.
 
     Raises:
-        StorageError: The system knows no home folder of this user.
+        StorageError: The user has no known home folder.
     """
     return expand_home(os.environ.get("KERAS_HOME") or "~/.keras", "KERAS_HOME")
 
 
 def expand_home(path: str, variable: str) -> Path:
-    """A path that may begin with `~`.
+    """Expand a leading `~` in a path.
 
     Args:
-        path: Of a folder.
-        variable: Of the environment, that names another folder.
+        path: Path of a folder.
+        variable: Environment variable that can set another folder, for the message.
 
     Raises:
-        StorageError: The system knows no home folder of this user.
+        StorageError: The user has no known home folder.
     """
     try:
         return Path(path).expanduser()
     except RuntimeError:
         raise StorageError(
-            f"{path}: there is no such folder: HOME is not set, and the system knows no home of "
-            f"this user. Set {variable} to a folder that can be written, or HOME."
+            f"{path}: no such folder: HOME is not set, and the system knows no home of this user. "
+            f"Set {variable} to a writable folder, or set HOME."
         ) from None

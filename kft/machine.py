@@ -37,7 +37,7 @@ def num_cores() -> int:
     return max(1, min(bound, math.ceil(quota))) if quota else bound
 
 
-def load() -> float:
+def load_average() -> float:
     """Processes that wanted a core, on average over the last minute; 0 where it is not said."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 

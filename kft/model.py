@@ -223,7 +223,7 @@ def _set_layers(block: Block, *, trains: bool, batch_norm: str) -> None:
         for variable in part._trainable_variables:
             variable.trainable = part.trainable
         if isinstance(part, HubBlock):
-            part.batch_norm_rests = batch_norm == "frozen"
+            part.is_batch_norm_frozen = batch_norm == "frozen"
 
 
 def _parts(block: Block) -> list[keras.layers.Layer]:

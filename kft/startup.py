@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kft.garbage import without_collection
 from kft.machine import set_threads
-from kft.notices import hold_back
+from kft.stderr_filter import filter_stderr
 from kft.workers import read_cluster
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def start_tensorflow(pipeline: Pipeline | None = None) -> None:
     # Of its hundreds of thousands of objects none is garbage as long as the process runs. Python
     # looked through them again and again: a fifth of the import, and a second at the end.
     atexit.register(gc.freeze)
-    with hold_back(_NOTICE), without_collection():
+    with filter_stderr(_NOTICE), without_collection():
         import tensorflow as tf
 
         # TensorFlow itself keeps the number, which it takes only before it uses a device.

@@ -150,7 +150,7 @@ class Workers:
             return values
         return self.sum(values if self.is_chief else np.zeros_like(values))
 
-    def ask_chief(self, find: Callable[[], Any]) -> Any:
+    def broadcast_from_chief(self, find: Callable[[], Any]) -> Any:
         """What the chief finds, as JSON holds it; an error of its is everyone's.
 
         Args:
@@ -162,7 +162,7 @@ class Workers:
         if self.count == 1:
             return find()
         if not self.is_chief:
-            found, problem, exit_code = self._hear()
+            found, problem, exit_code = self._receive()
             if problem is not None:
                 error = KftError(f"worker 0, the chief: {problem}")
                 error.exit_code = exit_code
@@ -171,13 +171,13 @@ class Workers:
         try:
             found = find()
         except KftError as error:
-            self._tell([None, str(error), error.exit_code])
+            self._send([None, str(error), error.exit_code])
             raise
-        self._tell([found, None, 0])
+        self._send([found, None, 0])
         return found
 
     @contextmanager
-    def name_lost(self, advice: str) -> Iterator[None]:
+    def report_lost_workers(self, advice: str) -> Iterator[None]:
         """Around what the workers do together: the failure of one becomes an error of the others.
 
         TensorFlow finds out by heartbeats that a process is gone, some 10 seconds after.
@@ -199,11 +199,11 @@ class Workers:
             if type(error).__name__ not in _OF_LOST_WORKERS:
                 raise
             raise LostWorkerError(
-                f"worker {self.number}: {self._name_lost(str(error))}. Its own output says why it "
-                f"ended. {advice}"
+                f"worker {self.number}: {self._describe_lost(str(error))}. Its own output says why "
+                f"it ended. {advice}"
             ) from error
 
-    def _name_lost(self, message: str) -> str:
+    def _describe_lost(self, message: str) -> str:
         """Which workers are gone, by TensorFlow's message."""
         found = re.findall(r"/job:(\w+)\S*?/task:(\d+)", message)
         named = {int(task) + (self._has_chief_task and job == "worker") for job, task in found} - {
@@ -213,12 +213,12 @@ class Workers:
             return f"lost another worker ({message.strip().splitlines()[-1]})"
         return f"lost worker {', '.join(map(str, sorted(named)))}"
 
-    def _tell(self, value: Any) -> None:
+    def _send(self, value: Any) -> None:
         content = np.frombuffer(json.dumps(value).encode(), np.uint8).astype(np.int64)
         self.sum(np.array([len(content)], np.int64))
         self.sum(content)
 
-    def _hear(self) -> Any:
+    def _receive(self) -> Any:
         (length,) = self.sum(np.zeros(1, np.int64))
         content = self.sum(np.zeros(length, np.int64))
         return json.loads(content.astype(np.uint8).tobytes())

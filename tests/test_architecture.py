@@ -18,7 +18,7 @@ ORDER = (
         "figures",
         "homes",
         "linear",
-        "notices",
+        "stderr_filter",
         "printing",
         "garbage",
         "machine",
@@ -37,7 +37,7 @@ ORDER = (
     ("evaluation", "timing", "planning", "serving"),
     ("provenance",),
     ("workflow", "startup"),
-    ("run_operations", "tuning", "rate_finding", "auditing", "launching"),
+    ("run_operations", "tuning", "rate_finding", "auditing", "local_cluster"),
     ("demo", "doctor"),
     ("api", "cli"),
     # It names what it offers.

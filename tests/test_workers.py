@@ -82,15 +82,17 @@ def test_one_process_is_of_one_mind_with_itself():
     assert ALONE.sum(values) is values
     assert ALONE.copy(values) is values
     assert ALONE.gather(values).tolist() == [[1.5, 2.5]]
-    assert ALONE.ask_chief(lambda: {"a": [1]}) == {"a": [1]}
+    assert ALONE.broadcast_from_chief(lambda: {"a": [1]}) == {"a": [1]}
     ALONE.wait()
-    with pytest.raises(RuntimeError), ALONE.name_lost("go on"):
+    with pytest.raises(RuntimeError), ALONE.report_lost_workers("go on"):
         raise RuntimeError
 
 
 def test_workers_hear_what_the_chief_finds(make_team):
     team = make_team(3)
-    found = team(lambda workers: workers.ask_chief(lambda: {"by": workers.number, "ä": [None]}))
+    found = team(
+        lambda workers: workers.broadcast_from_chief(lambda: {"by": workers.number, "ä": [None]})
+    )
     assert found == [{"by": 0, "ä": [None]}] * 3
     numbers = team(lambda workers: workers.gather(np.array([workers.number, 7], np.int64)).tolist())
     assert numbers == [[[0, 7], [1, 7], [2, 7]]] * 3
@@ -105,7 +107,7 @@ def test_an_error_of_the_chief_is_everyones(make_team):
 
     def ask(workers):
         with pytest.raises(KftError) as caught:
-            workers.ask_chief(fail)
+            workers.broadcast_from_chief(fail)
         return str(caught.value), caught.value.exit_code
 
     assert make_team(2)(ask) == [("no room", 2), ("worker 0, the chief: no room", 2)]
@@ -114,12 +116,12 @@ def test_an_error_of_the_chief_is_everyones(make_team):
 def test_a_lost_worker_is_named_with_what_to_do():
     workers = Workers(Cluster(("a:1", "b:1", "c:1"), 0))
     message = "Collective ops is aborted by: unhealthy:\n/job:worker/replica:0/task:2\nThe tasks"
-    with pytest.raises(LostWorkerError) as caught, workers.name_lost("Do X."):
+    with pytest.raises(LostWorkerError) as caught, workers.report_lost_workers("Do X."):
         raise tf.errors.UnavailableError(None, None, message)
     assert str(caught.value) == ("worker 0: lost worker 2. Its own output says why it ended. Do X.")
     unnamed = pytest.raises(LostWorkerError, match=r"lost another worker \(Socket closed\)")
-    with unnamed, workers.name_lost("go on"):
+    with unnamed, workers.report_lost_workers("go on"):
         raise tf.errors.AbortedError(None, None, "Collective\nSocket closed")
     # What is wrong with the data is no loss of a worker.
-    with pytest.raises(tf.errors.InvalidArgumentError), workers.name_lost("go on"):
+    with pytest.raises(tf.errors.InvalidArgumentError), workers.report_lost_workers("go on"):
         raise tf.errors.InvalidArgumentError(None, None, "bad")

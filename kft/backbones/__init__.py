@@ -1,6 +1,6 @@
-"""Name -> `Backbone`: a pretrained trunk, its input contract and its ordered blocks.
+"""Backbones by name: a pretrained trunk, its input contract and its ordered blocks.
 
-Listing names imports neither Keras nor TensorFlow; loading a backbone does.
+Listing the names imports neither Keras nor TensorFlow; loading a backbone does.
 """
 
 from __future__ import annotations
@@ -32,11 +32,19 @@ _HUB_URLS = ("https://tfhub.dev/", "https://www.kaggle.com/", "https://kaggle.co
 
 
 def load_backbone(config: BackboneConfig) -> Backbone:
-    """The backbone that a pipeline names, with its weights.
+    """Load a backbone with its weights.
 
-    `config.name` is a registered name, `hub:HANDLE_OR_PATH` or a TF Hub URL,
-    `keras_hub:PRESET`, or the path of a folder that `save_backbone` wrote, of a `.keras`
-    file or of a SavedModel.
+    >>> from kft.config import BackboneConfig
+    >>> backbone = load_backbone(BackboneConfig(name="small_cnn", weights="random"))
+    >>> [block.name for block in backbone.blocks]
+    ['stem', 'stage1', 'stage2', 'stage3', 'stage4']
+    >>> backbone.model.output.shape
+    (None, 4, 4, 128)
+
+    Args:
+        config: The pipeline's `backbone` section. Its name is a registered one,
+            `hub:HANDLE_OR_PATH` or a TF Hub URL, `keras_hub:PRESET`, or the path of a folder
+            that `save_backbone` wrote, of a `.keras` file or of a SavedModel.
 
     Raises:
         BackboneError: The name is unknown, or options, size or weights do not fit it.
@@ -58,7 +66,7 @@ def load_backbone(config: BackboneConfig) -> Backbone:
 
         return load_saved(config)
     raise BackboneError(
-        f"backbone.name: unknown backbone {name!r}, and no file or folder of that name exists. "
+        f"backbone.name: unknown backbone {name!r}, and no file or folder has that name. "
         f"{suggest(name, BACKBONES)} Run `kft backbones` to see all; `hub:HANDLE`, "
         "`keras_hub:PRESET` and the path of a saved backbone are allowed too."
     )
@@ -90,10 +98,17 @@ def register_backbone(name: str, load: str | Callable[[BackboneConfig], Backbone
 
 
 def save_backbone(backbone: Backbone, directory: Path | str) -> Path:
-    """Write a backbone that `load_backbone` reads back; gives the folder.
+    """Write a backbone into a new folder, whose path `load_backbone` accepts as a name.
+
+    Args:
+        backbone: The backbone, as it now is.
+        directory: Folder to create.
+
+    Returns:
+        The folder.
 
     Raises:
-        BackboneError: `directory` exists already.
+        BackboneError: `directory` already exists.
     """
     from kft.backbones.saved import save
 

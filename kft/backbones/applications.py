@@ -16,22 +16,22 @@ from kft.backbones.record import Backbone, InputSpec
 from kft.backbones.weights import load_file, load_given, obtain_official
 from kft.config.schema import BackboneConfig
 
-# Deviation of ImageNet's RGB in [0, 1]; see `_rescale_after_normalization`.
+# Standard deviation of ImageNet's RGB in [0, 1]; see `_rescale_after_normalization`.
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
 def load(config: BackboneConfig) -> Backbone:
-    """The backbone of keras.applications that `config.name` names.
+    """Load the backbone `config.name` of keras.applications.
 
     Raises:
-        BackboneError: An option, the size or the weights are not possible.
+        BackboneError: An option, the size or the weights are not allowed.
     """
     architecture = ARCHITECTURES[config.name]
     check_options(architecture, config.options)
     size = check_size(architecture, config.input_size)
     path: Path | None = None
     if config.weights == "imagenet":
-        # Found before the model is built, so that a missing file is told at once.
+        # Searched before the model is built, so that a missing file is reported at once.
         path = obtain_official(official_files(architecture, config.options, size))
     elif config.weights != "random":
         path = Path(config.weights).expanduser()
@@ -56,10 +56,10 @@ def load(config: BackboneConfig) -> Backbone:
 
 
 def build(architecture: Architecture, size: int, options: dict[str, Any]) -> keras.Model:
-    """The model without top or pooling, with random weights.
+    """Build the model with random weights, without top and pooling.
 
     Args:
-        architecture: What to build.
+        architecture: The architecture to build.
         size: Height and width of the input in pixels.
         options: Arguments of the architecture, already checked.
     """
@@ -71,11 +71,11 @@ def build(architecture: Architecture, size: int, options: dict[str, Any]) -> ker
 
 
 def _rescale_after_normalization(model: keras.Model) -> keras.Model:
-    """The graph that EfficientNet's ImageNet weights were trained in.
+    """Add the second rescaling with which EfficientNet's ImageNet weights were trained.
 
-    Its normalization divides by the square root of what is stored, so the pretrained graph
-    divides by that root once more. Keras adds this layer only while it loads the ImageNet
-    weights itself; without it the loaded weights see inputs of half the contrast.
+    Keras's normalization divides by the square root of the stored deviations, and the pretrained
+    graph divides by that root once more. Keras adds this layer only when it loads the ImageNet
+    weights itself; without it, loaded weights see inputs of half the contrast.
 
     Source: https://github.com/tensorflow/tensorflow/issues/49930.
     """
@@ -91,12 +91,12 @@ def _rescale_after_normalization(model: keras.Model) -> keras.Model:
 
 
 def _copy(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """A layer of the same configuration, with weights of its own."""
+    """Clone a layer without its weights."""
     return layer.__class__.from_config(layer.get_config())
 
 
 def _licence(architecture: Architecture, config: BackboneConfig) -> str:
-    """The licence of the weights in use."""
+    """Licence of the weights in use."""
     if config.weights == "imagenet":
         return architecture.licence
     return "Apache-2.0" if config.weights == "random" else "unknown"

@@ -1,4 +1,4 @@
-"""What kft knows of one model of keras.applications."""
+"""Records that describe the models of keras.applications."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ OptionValue = bool | int | float | str
 
 @dataclass(frozen=True)
 class Boundary:
-    """Where blocks end.
+    """End of one block, or of a numbered sequence of blocks.
 
     Attributes:
-        block: Name of the block; '{}' takes the number that `layers` captures.
-        layers: Pattern of whole layer names; the last match of each block counts.
-        at: 'layer': the block ends with that layer's output. 'next_cut': with the first
-            tensor at or after it that alone crosses the graph (the sum of a residual
-            block). 'previous_cut': with the last such tensor before it.
-        offset: Added to the captured number.
+        block: Name of the block; '{}' stands for the number that `layers` captures.
+        layers: Regular expression of whole layer names; the last match of each block counts.
+        at: 'layer': the block ends with the output of that layer. 'next_cut': it ends with
+            the first tensor, at or after that layer, which alone crosses the graph (the sum of
+            a residual block). 'previous_cut': it ends with the last such tensor before it.
+        offset: Number added to the captured one.
     """
 
     block: str
@@ -35,8 +35,8 @@ class OptionRule:
     """One argument of an architecture.
 
     Attributes:
-        default: What Keras takes; its type is the option's.
-        minimum: Smallest value of a number.
+        default: Keras's default, whose type is the option's type.
+        minimum: Smallest allowed number.
         pretrained: Values for which ImageNet weights exist.
     """
 
@@ -50,21 +50,21 @@ class Architecture:
     """One model of keras.applications.
 
     Attributes:
-        name: kft's name of it.
-        constructor: Its name in keras.applications.
-        family: Groups the listing.
-        default_size: Height and width of pretraining, in pixels.
-        smallest_size: The least that Keras accepts.
-        scaling: What it expects of its pixels.
-        boundaries: Ends of its blocks, shallow to deep; what follows the last is the tail.
-        weights_url: Folder of its official weights.
-        weights_file: Official file without top; '' where the options decide the name.
-        remote_file: Its name at `weights_url`, where that differs.
-        weights_sizes: Input sizes with weights of their own.
+        name: Name in kft.
+        constructor: Name in keras.applications.
+        family: Family, by which the listing is grouped.
+        default_size: Height and width of the pretraining pictures, in pixels.
+        smallest_size: Smallest height and width that Keras accepts, in pixels.
+        scaling: Range of the pixels that the model expects.
+        boundaries: Ends of the blocks, shallow to deep; layers after the last form the tail.
+        weights_url: URL of the folder of official weights.
+        weights_file: Official file without top; '' where the options decide its name.
+        remote_file: Name of that file at `weights_url`, if different.
+        weights_sizes: Input sizes that have weights of their own.
         options: Arguments that a pipeline may set.
-        rescale_after_normalization: Whether the pretrained graph holds a second rescaling
-            that Keras adds only while it loads ImageNet weights itself.
-        licence: Of the official weights, as Keras's documentation states it, or 'unknown'.
+        rescale_after_normalization: Whether the pretrained graph holds a second rescaling,
+            which Keras adds only when it loads ImageNet weights itself.
+        licence: Licence of the official weights in Keras's documentation, or 'unknown'.
     """
 
     name: str

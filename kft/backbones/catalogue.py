@@ -1,4 +1,4 @@
-"""What there is to choose from: the listing of `kft backbones`, and one backbone in full."""
+"""The catalogue of backbones: the listing of `kft backbones`, and a full description of one."""
 
 from __future__ import annotations
 
@@ -23,15 +23,14 @@ class Listing:
     """One line of `kft backbones`.
 
     Attributes:
-        name: As a pipeline names it.
-        family: Such as 'ResNet'.
-        default_size: Height and width of pretraining in pixels.
-        smallest_size: The least it takes.
-        scaling: What it expects of its pixels.
-        licence: Of its official weights.
+        name: Name in a pipeline.
+        family: Family, such as 'ResNet'.
+        default_size: Height and width of the pretraining pictures, in pixels.
+        smallest_size: Smallest height and width that the backbone accepts, in pixels.
+        scaling: Range of the pixels that the backbone expects.
+        licence: Licence of its official weights.
         options: Arguments that a pipeline may set, with their defaults.
-        weights: Official files found offline; empty where there is none. With several
-            widths (`alpha`), each file found counts.
+        weights: Official files found on this machine, over all widths (`alpha`); may be empty.
     """
 
     name: str
@@ -46,7 +45,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class BlockListing:
-    """One block: its name, how many layers and numbers it holds."""
+    """Name of one block, and the numbers of its layers and parameters."""
 
     name: str
     num_layers: int
@@ -55,18 +54,18 @@ class BlockListing:
 
 @dataclass(frozen=True)
 class Description:
-    """One backbone in full.
+    """Full description of one backbone.
 
     Attributes:
-        name: As given.
+        name: Name by which it was loaded.
         input_size: Height and width in pixels.
-        scaling: What it expects of its pixels.
-        output_shape: Of its feature map (height, width, channels) or vector (channels,).
-        num_parameters: All numbers, batch statistics included.
-        blocks: Shallow to deep.
-        levels: (stride, block that ends with it, channels), fine to coarse.
-        source: Where architecture and weights come from.
-        licence: Of the weights.
+        scaling: Range of the pixels that it expects.
+        output_shape: Shape of its feature map (height, width, channels) or vector (channels,).
+        num_parameters: Number of parameters, batch statistics included.
+        blocks: Blocks, shallow to deep.
+        levels: (stride, block that ends at it, channels), fine to coarse.
+        source: Origin of architecture and weights.
+        licence: Licence of the weights.
     """
 
     name: str
@@ -81,12 +80,16 @@ class Description:
 
 
 def list_backbones() -> tuple[Listing, ...]:
-    """Every backbone that comes with kft, by name; imports neither Keras nor TensorFlow."""
+    """List every registered backbone by name; imports neither Keras nor TensorFlow.
+
+    >>> [listing.name for listing in list_backbones() if listing.family == "VGG"]
+    ['vgg16', 'vgg19']
+    """
     return tuple(_listing(name) for name in sorted([*ARCHITECTURES, _SMALL_CNN]))
 
 
 def _listing(name: str) -> Listing:
-    """One line, from the tables alone."""
+    """Make one line of the listing from the tables alone."""
     if name == _SMALL_CNN:
         return Listing(name, "kft", 32, 16, "symmetric", "Apache-2.0", {"width": 16}, ())
     architecture = ARCHITECTURES[name]
@@ -103,7 +106,7 @@ def _listing(name: str) -> Listing:
 
 
 def _found_weights(architecture: Architecture) -> tuple[str, ...]:
-    """Names of the official files that lie offline, over all widths and sizes."""
+    """Names of the official files on this machine, over all widths and sizes."""
     found: dict[str, None] = {}
     alphas = architecture.options["alpha"].pretrained if "alpha" in architecture.options else (1.0,)
     minimal = (False, True) if "minimalistic" in architecture.options else (False,)
@@ -123,7 +126,7 @@ def _found_weights(architecture: Architecture) -> tuple[str, ...]:
 
 
 def describe(backbone: Backbone) -> Description:
-    """The description of a backbone at hand."""
+    """Describe a loaded backbone."""
     return Description(
         name=backbone.name,
         input_size=backbone.input_spec.height,

@@ -1,7 +1,8 @@
 """Digests of the official weights files, by Keras's own file names.
 
-MD5 (32 digits) or SHA-256 (64 digits) as keras.applications 3.15 states them. For MobileNet and
-MobileNetV2 it states none and downloads unchecked; theirs are SHA-256 of the files as released.
+MD5 (32 digits) or SHA-256 (64 digits), as keras.applications 3.15 states them. Keras states none
+for MobileNet and MobileNetV2 and downloads them unchecked: their digests here are the SHA-256 of
+the released files.
 """
 
 from __future__ import annotations

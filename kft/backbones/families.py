@@ -1,8 +1,8 @@
-"""What keras.applications holds, as a table: nothing here imports Keras.
+"""The table of architectures in keras.applications; importing it does not import Keras.
 
-Each architecture states its sizes, the scaling of its pixels, its official weights files and
-the boundaries of its blocks. Boundaries rest on explicit layer names and on the graph, never on
-automatic names (`conv2d_17`), which shift with what was built before.
+Each architecture states its input sizes, pixel scaling, official weights files and block
+boundaries. Boundaries are found by explicit layer names and the graph, never by automatic names
+(`conv2d_17`), which depend on the models built before.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from kft.backbones.architecture import Architecture, Boundary, OptionRule
 
 _STORAGE = "https://storage.googleapis.com/tensorflow/keras-applications"
-# Keras serves the first EfficientNets from a bucket of their own.
+# Keras serves the first EfficientNets from a separate bucket.
 _EFFICIENTNET_STORAGE = "https://storage.googleapis.com/keras-applications"
 _KERNELS = "weights_tf_dim_ordering_tf_kernels"
 
@@ -41,7 +41,7 @@ def _mobilenets() -> list[Architecture]:
             32,
             "symmetric",
             (
-                # The first inverted residual has no expansion; it belongs to the entry.
+                # The first inverted residual has no expansion: it is part of the stem.
                 Boundary("stem", "expanded_conv_project_BN"),
                 Boundary("block{}", r"block_(\d+)_.*"),
             ),
@@ -99,7 +99,7 @@ def _resnets() -> list[Architecture]:
 
 
 def _efficientnets() -> list[Architecture]:
-    """EfficientNet and EfficientNetV2, which rescale inside."""
+    """EfficientNet and EfficientNetV2, which rescale pixels in the model."""
     boundaries = (
         Boundary("stem", "stem_activation"),
         Boundary("block{}", r"block(\d)[^\d_].*"),
@@ -138,7 +138,7 @@ def _efficientnets() -> list[Architecture]:
 
 
 def _convnexts() -> list[Architecture]:
-    """ConvNeXt, which normalises inside."""
+    """ConvNeXt, which normalises pixels in the model."""
     variants = {
         "tiny": "Tiny", "small": "Small", "base": "Base", "large": "Large", "xlarge": "XLarge"
     }  # fmt: skip
@@ -163,7 +163,7 @@ def _convnexts() -> list[Architecture]:
 
 
 def _densenets() -> list[Architecture]:
-    """DenseNet: a stage is a dense block with its transition."""
+    """DenseNet, where a stage is a dense block with its transition."""
     return [
         Architecture(
             f"densenet{depth}",
@@ -186,7 +186,7 @@ def _densenets() -> list[Architecture]:
 
 
 def _inceptions() -> list[Architecture]:
-    """InceptionV3, InceptionResNetV2 and Xception: unnamed layers between named merges."""
+    """InceptionV3, InceptionResNetV2 and Xception, with unnamed layers between named merges."""
     return [
         Architecture(
             "inception_v3",
@@ -237,7 +237,7 @@ def _inceptions() -> list[Architecture]:
 
 
 def _nasnets() -> list[Architecture]:
-    """NASNet: a stage is a reduction with its normal cells; two tensors cross between cells."""
+    """NASNet, where a stage is a reduction with its normal cells, joined by two tensors."""
     return [
         Architecture(
             f"nasnet_{variant}",
@@ -261,7 +261,7 @@ def _nasnets() -> list[Architecture]:
 
 
 def _vggs() -> list[Architecture]:
-    """VGG: five blocks, each closed by its pooling."""
+    """VGG, with five blocks that each end in a pooling."""
     return [
         Architecture(
             f"vgg{depth}",

@@ -17,8 +17,8 @@ class Step:
 
     Attributes:
         operation: The Keras layer or plain operation.
-        inputs: Ids of the tensors it takes.
-        outputs: The tensors it gives.
+        inputs: Ids of its input tensors.
+        outputs: Its output tensors.
     """
 
     operation: Any
@@ -65,11 +65,11 @@ class Graph:
         }
 
     def position(self, tensor: Any) -> int:
-        """Which step gives `tensor`."""
+        """Position of the step whose output is `tensor`."""
         return self._producer[id(tensor)]
 
     def ancestors(self, tensor: Any) -> set[int]:
-        """Positions of every step that `tensor` depends on, its own included."""
+        """Positions of all steps that `tensor` depends on, including its own."""
         found: set[int] = set()
         waiting = [self.position(tensor)]
         while waiting:
@@ -80,10 +80,10 @@ class Graph:
         return found
 
     def cuts(self) -> list[Any]:
-        """Tensors that alone cross the graph, in order; the input and the output are among them.
+        """List the tensors that alone cross the graph, in order, with the input and the output.
 
-        Everything before such a tensor reaches the output only through it, so the graph can be
-        computed up to it, stored, and continued.
+        All steps before such a tensor reach the output through it alone, so that its value can be
+        stored and the rest of the graph computed from there.
         """
         last_use: dict[int, int] = {id(self.output): len(self.steps)}
         for position, step in enumerate(self.steps):
@@ -100,10 +100,10 @@ class Graph:
         return found
 
     def strides(self) -> dict[int, int]:
-        """Id of each feature map -> input pixels per cell, by the strides along its path.
+        """Map the id of each feature map to its stride, the product of the strides before it.
 
-        Where paths meet, the coarsest counts. Tensors without height and width are left out,
-        and so are maps pooled over their whole extent (squeeze and excitation).
+        Where paths meet, the coarsest counts. Tensors without height and width are omitted, as
+        are maps pooled over their whole extent (squeeze and excitation).
         """
         found: dict[int, float] = {}
         for step in self.steps:
@@ -118,7 +118,7 @@ class Graph:
 
 
 def step_stride(operation: Any) -> float:
-    """Factor by which an operation coarsens its map; below 1 where it refines it."""
+    """Factor by which an operation coarsens its feature map; below 1 if it refines it."""
     if isinstance(operation, keras.Sequential):
         return float(math.prod(step_stride(layer) for layer in operation.layers))
     if isinstance(operation, keras.Model):

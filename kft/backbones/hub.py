@@ -1,4 +1,4 @@
-"""TF Hub modules and other SavedModels as a Keras layer whose blocks freeze."""
+"""TF Hub modules and other SavedModels, as a Keras layer whose blocks can be frozen."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ import tensorflow as tf
 from kft.backbones.partition import check_blocks
 from kft.backbones.record import Backbone, Block, InputSpec, Scaling
 from kft.backbones.repeatability import check_repeatable
-from kft.backbones.scaling import asked_scaling
+from kft.backbones.scaling import requested_scaling
 from kft.backbones.scopes import group_by_scope, module_variables
 from kft.backbones.weights import digest_folder, socket_timeout
 from kft.config.schema import BackboneConfig
 from kft.errors import BackboneError, first_line
 
-# Modules for images of TF Hub's common signature take this size where they state none.
+# TF Hub's common signature for images uses this size where a module states none.
 _DEFAULT_SIZE = 224
 
 
 @keras.saving.register_keras_serializable(package="kft")
 class HubBlock(keras.layers.Layer):
-    """The variables of one block of a module; its `trainable` freezes them.
+    """Variables of one block of a module, frozen and unfrozen by the layer's `trainable`.
 
     Attributes:
-        batch_norm_rests: Keep the batch statistics as they are while the block trains.
+        is_batch_norm_frozen: Whether batch statistics stay fixed even while the block trains.
     """
 
     def __init__(self, variables: Sequence[Any] = (), **options: Any) -> None:
@@ -44,7 +44,7 @@ class HubBlock(keras.layers.Layer):
             )
             for variable in variables
         ]
-        self.batch_norm_rests = False
+        self.is_batch_norm_frozen = False
         self.built = True
 
 
@@ -52,21 +52,22 @@ class HubBlock(keras.layers.Layer):
 class HubLayer(keras.layers.Layer):
     """A TF2 SavedModel (TF Hub module or Keras export) as a layer.
 
-    Its variables are grouped into blocks by their name scopes, and each block is a sub-layer
-    with a `trainable` of its own. A module has but one training flag for all its batch
-    statistics: it gets `training=True` only while every block trains and none is told that
-    its batch statistics rest; else those of every block keep their values.
+    Variables are grouped into blocks by their name scopes; each block is a sub-layer with its
+    own `trainable`. A module has a single training flag for all its batch statistics: it is
+    called with `training=True` only while every block trains and no block's batch
+    normalization is frozen. Otherwise the statistics of all blocks stay fixed.
 
     Args:
-        handle: A folder, or a URL that tensorflow_hub resolves. It is part of the layer's
-            configuration: reading a saved model needs it again; the weights are saved.
+        handle: A folder, or a URL that tensorflow_hub resolves. It is stored in the layer's
+            configuration and must still resolve when a saved model is loaded; the weights
+            are saved with the model.
 
     Raises:
         BackboneError: The handle cannot be loaded, is not callable or has no variables.
     """
 
     def __init__(self, handle: str, **options: Any) -> None:
-        # The module's graph is fixed in float32, under a mixed policy too.
+        # The module's graph computes in float32, even under a mixed policy.
         options["dtype"] = "float32"
         super().__init__(**options)
         self.handle = handle
@@ -74,7 +75,7 @@ class HubLayer(keras.layers.Layer):
         module = load_module(self.folder)
         self._function, self._takes_training = _find_call(module, handle)
         self.is_keras_export = not callable(module)
-        # Tracked by neither Keras nor the layer: it must only stay alive.
+        # Keeps the module alive, untracked by Keras and TensorFlow.
         self._module = _Hidden(module)
         self.hub_blocks = [
             HubBlock(variables, name=name, dtype="float32")
@@ -83,46 +84,47 @@ class HubLayer(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Feature vectors or maps of `inputs`, pixels in the range the module expects."""
+        """Compute feature vectors or maps of `inputs`, pixels in the range the module expects."""
         inputs = tf.cast(inputs, tf.float32)
         if not self._takes_training:
             outputs = self._function.value(inputs)
         else:
-            is_free = self.trainable and all(
-                block.trainable and not block.batch_norm_rests for block in self.hub_blocks
+            updates_statistics = self.trainable and all(
+                block.trainable and not block.is_batch_norm_frozen for block in self.hub_blocks
             )
-            outputs = self._function.value(inputs, training=bool(training) and is_free)
+            is_training = bool(training) and updates_statistics
+            outputs = self._function.value(inputs, training=is_training)
         if isinstance(outputs, dict):
             outputs = outputs["default"] if "default" in outputs else next(iter(outputs.values()))
         return outputs
 
     def get_config(self) -> dict[str, Any]:
-        """What rebuilds the layer; the handle must still resolve."""
+        """Configuration of the layer; its handle must still resolve when the layer is rebuilt."""
         return {**super().get_config(), "handle": self.handle}
 
 
 class _Hidden:
-    """Keeps an object out of Keras's and TensorFlow's attribute tracking."""
+    """Wrapper that hides an object from the attribute tracking of Keras and TensorFlow."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
 
 
 def load(config: BackboneConfig, *, prefix: str = "hub:") -> Backbone:
-    """The backbone behind `hub:HANDLE`, a TF Hub URL or the folder of a SavedModel.
+    """Load the backbone behind `hub:HANDLE`, a TF Hub URL or the folder of a SavedModel.
 
     Raises:
-        BackboneError: It cannot be loaded, is random at inference, or weights or options are
-            asked for.
+        BackboneError: The module cannot be loaded, is random at inference, or other weights or
+            options are requested.
     """
     handle = config.name.removeprefix(prefix)
     if config.weights != "imagenet":
         raise BackboneError(
             f"backbone.weights: {config.weights!r} is not possible for {config.name!r}: a "
-            "SavedModel's graph comes with its own weights and has no initializers. Leave "
-            "`backbone.weights` away."
+            "SavedModel's graph comes with its own weights and has no initializers. Remove "
+            "`backbone.weights`."
         )
-    scaling = asked_scaling(config)
+    scaling = requested_scaling(config)
     path = Path(handle).expanduser()
     if path.exists():
         handle = str(path.resolve())
@@ -135,13 +137,13 @@ def load(config: BackboneConfig, *, prefix: str = "hub:") -> Backbone:
         model = keras.Model(inputs, layer(inputs), name="hub_backbone")
     except (ValueError, TypeError, tf.errors.OpError) as error:
         raise BackboneError(
-            f"{config.name!r} does not take pixels of {size} x {size}: "
+            f"{config.name!r} does not accept pictures of {size} x {size}: "
             f"{first_line(error)} Set `backbone.input_size`."
         ) from error
     if len(model.output.shape) not in (2, 4):
         raise BackboneError(
-            f"{config.name!r} gives a tensor of shape {model.output.shape}; a backbone gives a "
-            "feature vector (batch, channels) or a feature map (batch, height, width, channels)."
+            f"{config.name!r} outputs a tensor of shape {model.output.shape}; a backbone outputs "
+            "a feature vector (batch, channels) or a feature map (batch, height, width, channels)."
         )
     check_repeatable(model, config.name)
     blocks = tuple(Block(block.name, (block,)) for block in layer.hub_blocks)
@@ -159,30 +161,30 @@ def load(config: BackboneConfig, *, prefix: str = "hub:") -> Backbone:
 
 
 def locate_module(handle: str) -> Path:
-    """The folder of a SavedModel; tensorflow_hub is imported, and asked, for URLs only.
+    """Find the folder of a SavedModel, fetching a URL with tensorflow_hub.
 
     Raises:
-        BackboneError: There is none, or it cannot be fetched.
+        BackboneError: The folder holds no SavedModel, or the URL cannot be fetched.
     """
     if "://" in handle:
         return _fetch(handle)
     path = Path(handle).expanduser()
     if not (path / "saved_model.pb").is_file():
         raise BackboneError(
-            f"backbone.name: {handle!r} is no folder with a saved_model.pb, and no URL. Give "
+            f"backbone.name: {handle!r} is neither a folder with a saved_model.pb nor a URL. Give "
             "`hub:FOLDER` with the unpacked module, or `hub:https://…`."
         )
     return path
 
 
 def _fetch(handle: str) -> Path:
-    """The folder that tensorflow_hub unpacks a module into."""
+    """Fetch a module with tensorflow_hub; return the folder it is unpacked into."""
     try:
         import tensorflow_hub
 
         with socket_timeout():
             return Path(tensorflow_hub.resolve(handle))
-    except Exception as error:  # it lets everything of urllib and tarfile through
+    except Exception as error:  # errors of urllib and tarfile pass through
         raise BackboneError(
             f"backbone.name: {handle} cannot be fetched: {first_line(error)} Without a network, "
             "unpack the module into a folder and give `hub:FOLDER`, or fill TFHUB_CACHE_DIR."
@@ -190,10 +192,10 @@ def _fetch(handle: str) -> Path:
 
 
 def load_module(folder: Path) -> Any:
-    """The loaded SavedModel.
+    """Load a SavedModel.
 
     Raises:
-        BackboneError: It is damaged.
+        BackboneError: The SavedModel is damaged.
     """
     try:
         return tf.saved_model.load(str(folder))
@@ -204,16 +206,16 @@ def load_module(folder: Path) -> Any:
 
 
 def _find_call(module: Any, handle: str) -> tuple[_Hidden, bool]:
-    """The module's function of pixels, and whether it takes `training`.
+    """Find the module's function of pixels, and whether it takes `training`.
 
     Raises:
-        BackboneError: It has none, or no variables.
+        BackboneError: The module is not callable or has no variables.
     """
     if not (callable(module) or hasattr(module, "serve")) or not module_variables(module):
         raise BackboneError(
-            f"{handle} cannot be a backbone: kft needs a SavedModel of TensorFlow 2 that can be "
-            "called (`__call__`, or `serve` as Keras exports) and that holds variables. A TF1 Hub "
-            "module or one with signatures only can be served but not fine-tuned."
+            f"{handle} cannot be a backbone: kft needs a callable TensorFlow 2 SavedModel "
+            "(`__call__`, or `serve` as Keras exports) with variables. A TF1 Hub module, or one "
+            "with signatures only, can be served but not fine-tuned."
         )
     restored = module.__call__ if callable(module) else module.serve
     takes_training = any(
@@ -235,7 +237,7 @@ def _argument_names(function: Any) -> list[str]:
 
 
 def _hub_scaling(layer: HubLayer, config: BackboneConfig) -> Scaling:
-    """'unit', by TF Hub's convention for images; a Keras export follows none.
+    """Pixel scaling 'unit', TF Hub's convention for images, which Keras exports do not follow.
 
     Raises:
         BackboneError: The SavedModel is a Keras export.
@@ -243,16 +245,16 @@ def _hub_scaling(layer: HubLayer, config: BackboneConfig) -> Scaling:
     if not layer.is_keras_export:
         return "unit"
     raise BackboneError(
-        f"{config.name!r} is a Keras export, which does not say how its pixels were scaled. Set "
+        f"{config.name!r} is a Keras export, which does not state its pixel scaling. Set "
         f"`backbone.options.scaling` to one of {', '.join(get_args(Scaling))}."
     )
 
 
 def _input_size(layer: HubLayer, config: BackboneConfig) -> int:
-    """Height and width: what the module's graph fixes, what is asked for, or the default.
+    """Height and width in pixels: fixed by the module's graph, requested, or the default.
 
     Raises:
-        BackboneError: Both are given and differ.
+        BackboneError: The fixed and the requested size differ, or inputs are not RGB.
     """
     fixed: set[int] = set()
     for concrete in layer._function.value.concrete_functions:
@@ -260,14 +262,14 @@ def _input_size(layer: HubLayer, config: BackboneConfig) -> int:
             if isinstance(argument, tf.TensorSpec) and argument.shape.rank == 4:
                 if argument.shape[3] not in (3, None):
                     raise BackboneError(
-                        f"{config.name!r} takes {argument.shape[3]} channels; kft feeds 3."
+                        f"{config.name!r} takes {argument.shape[3]} channels; kft provides 3."
                     )
                 fixed.add(argument.shape[1] or 0)
     if 0 in fixed or not fixed:
         return config.input_size or _DEFAULT_SIZE
     if config.input_size and config.input_size not in fixed:
         raise BackboneError(
-            f"backbone.input_size: {config.name!r} takes {min(fixed)} pixels and no other; "
-            f"found {config.input_size}."
+            f"backbone.input_size: found {config.input_size}, but {config.name!r} takes "
+            f"{min(fixed)} pixels only."
         )
     return min(fixed)

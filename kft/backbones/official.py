@@ -1,4 +1,4 @@
-"""Which options, sizes and official weights files an architecture allows."""
+"""Options, sizes and official weights files that an architecture allows."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from kft.backbones.architecture import Architecture, OptionRule, OptionValue
 from kft.backbones.weights import OfficialFile
 from kft.errors import BackboneError
 
-# MobileNet's files spell the width multiplier in their own way.
+# Spelling of the width multiplier in the names of MobileNet's files.
 _MOBILENET_ALPHA = {0.25: "2_5", 0.5: "5_0", 0.75: "7_5", 1.0: "1_0"}
 
 
 def check_options(architecture: Architecture, options: Mapping[str, Any]) -> None:
-    """Refuse options that the architecture does not have, or values it cannot take.
+    """Refuse unknown options and values that the architecture does not allow.
 
     Raises:
-        BackboneError: Lists every problem and the allowed arguments.
+        BackboneError: An option is not allowed; the message lists all problems and options.
     """
     problems = [
         f"{name}: {_problem(options[name], architecture.options.get(name))}"
@@ -36,29 +36,29 @@ def check_options(architecture: Architecture, options: Mapping[str, Any]) -> Non
 
 
 def _problem(value: Any, rule: OptionRule | None) -> str:
-    """What is wrong with an option's value; '' if nothing is."""
+    """Describe the problem of an option's value; '' if it has none."""
     if rule is None:
-        return "there is no such argument"
+        return "no such argument"
     if isinstance(rule.default, bool):
         return "" if isinstance(value, bool) else f"{value!r} is neither true nor false"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return f"{value!r} is no number"
+        return f"{value!r} is not a number"
     if isinstance(rule.default, int) and not isinstance(value, int):
-        return f"{value!r} is no whole number"
+        return f"{value!r} is not a whole number"
     return "" if value >= rule.minimum else f"{value!r} is below {rule.minimum}"
 
 
 def check_size(architecture: Architecture, size: int | None) -> int:
-    """The input size in pixels: the one asked for, or that of pretraining.
+    """Input size in pixels: the requested one, or that of pretraining.
 
     Raises:
-        BackboneError: It is below what the architecture can take.
+        BackboneError: The size is too small for the architecture.
     """
     if size is None:
         return architecture.default_size
     if size < architecture.smallest_size:
         raise BackboneError(
-            f"backbone.input_size: {size} is too small for {architecture.name}; the least is "
+            f"backbone.input_size: {size} is too small for {architecture.name}; the minimum is "
             f"{architecture.smallest_size}, and it was pretrained at {architecture.default_size}."
         )
     return size
@@ -67,10 +67,10 @@ def check_size(architecture: Architecture, size: int | None) -> int:
 def official_files(
     architecture: Architecture, options: Mapping[str, Any], size: int
 ) -> tuple[OfficialFile, ...]:
-    """Official weights without top that fit, the best first.
+    """List the official weights files without top that fit, best first.
 
-    MobileNet and MobileNetV2 have files for several input sizes. Convolutions fit any, so the
-    exact size comes first and 224 second.
+    MobileNet and MobileNetV2 have files for several input sizes. Convolutions fit any size, so
+    the exact size comes first and 224 second.
 
     Raises:
         BackboneError: No ImageNet weights exist for these options.
@@ -90,7 +90,7 @@ def official_files(
 
 
 def _file_name(architecture: Architecture, values: Mapping[str, Any], rows: int) -> str:
-    """Keras's name for the weights of a MobileNet with these options."""
+    """Keras's file name for the weights of a MobileNet with these options."""
     alpha = float(values["alpha"])
     if architecture.name == "mobilenet":
         return f"mobilenet_{_MOBILENET_ALPHA[alpha]}_{rows}_tf_no_top.h5"
@@ -105,7 +105,7 @@ def _refuse_pretrained(
     architecture: Architecture, found: str, allowed: tuple[OptionValue, ...]
 ) -> None:
     raise BackboneError(
-        f"backbone.options: no ImageNet weights exist for {architecture.name} with {found}; they "
-        f"do for {', '.join(str(value) for value in allowed)}. Choose one of these, or "
+        f"backbone.options: no ImageNet weights exist for {architecture.name} with {found}, only "
+        f"with {', '.join(str(value) for value in allowed)}. Choose one of these, or "
         "`backbone.weights=random`."
     )

@@ -1,4 +1,4 @@
-"""Layers of a functional model -> ordered blocks and feature levels."""
+"""Partition of a functional model's layers into ordered blocks, and its feature levels."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from kft.errors import BackboneError
 
 
 def partition(model: keras.Model, boundaries: Sequence[Boundary]) -> tuple[Block, ...]:
-    """Blocks of `model` by the boundaries of its family.
+    """Divide `model` into blocks by the boundaries of its family.
 
-    A block holds the layers that its end depends on and that no earlier block holds. What
-    follows the last end is the 'tail', or belongs to the last block if it has no variables.
+    A block holds the layers on which its end depends and that no earlier block holds. Layers
+    after the last end form the 'tail', or join the last block if they have no variables.
 
     Raises:
         BackboneError: A boundary matches no layer, or a variable lies in no block or in two.
@@ -29,10 +29,10 @@ def partition(model: keras.Model, boundaries: Sequence[Boundary]) -> tuple[Block
 
 
 def partition_by_stride(model: keras.Model) -> tuple[Block, ...]:
-    """Blocks of any functional model: one per spatial stride, cut where one tensor crosses.
+    """Divide any functional model into blocks, one per stride, cut where a single tensor crosses.
 
-    They are called stem, stage1, stage2 … and tail (after the last feature map). A model
-    without cuts is one block, 'stage1'.
+    The blocks are named stem, stage1, stage2 … and tail (after the last feature map). A model
+    without cuts is a single block, 'stage1'.
     """
     graph = Graph(model)
     strides = graph.strides()
@@ -57,7 +57,7 @@ def partition_by_stride(model: keras.Model) -> tuple[Block, ...]:
 def blocks_by_layer_names(
     model: keras.Model, names: Mapping[str, Sequence[str]]
 ) -> tuple[Block, ...]:
-    """Blocks as a saved backbone lists them: block name -> names of its layers.
+    """Divide `model` into blocks by a mapping of block names to layer names.
 
     Raises:
         BackboneError: A layer is missing, or a variable lies in no block or in two.
@@ -77,7 +77,7 @@ def check_blocks(model: keras.Model, blocks: Sequence[Block]) -> None:
     """Refuse blocks unless every variable of `model` lies in exactly one.
 
     Raises:
-        BackboneError: Names the variables in no block, or in several, and those of no model.
+        BackboneError: Variables lie in no block, in several blocks or outside the model.
     """
     counts = Counter(id(variable) for block in blocks for variable in block.variables)
     homeless = [v.path for v in model.weights if counts[id(v)] == 0]
@@ -100,7 +100,7 @@ def check_blocks(model: keras.Model, blocks: Sequence[Block]) -> None:
 
 
 def feature_levels(model: keras.Model, blocks: Sequence[Block]) -> tuple[FeatureLevel, ...]:
-    """The deepest feature map at each stride, of those that end a block; fine to coarse."""
+    """Deepest feature map that ends a block, for each stride, fine to coarse."""
     graph = Graph(model)
     strides = graph.strides()
     levels: dict[int, FeatureLevel] = {}
@@ -112,10 +112,10 @@ def feature_levels(model: keras.Model, blocks: Sequence[Block]) -> tuple[Feature
 
 
 def block_outputs(model: keras.Model, blocks: Sequence[Block]) -> list[Any]:
-    """The tensor that ends each block.
+    """Tensor at the end of each block.
 
-    Where one tensor alone crosses to the next block, that one; else the output of the
-    block's last layer.
+    It is the single tensor that crosses to the next block, or else the output of the block's
+    last layer.
     """
     graph = Graph(model)
     cuts = graph.cuts()
@@ -127,7 +127,7 @@ def block_outputs(model: keras.Model, blocks: Sequence[Block]) -> list[Any]:
 
 
 def cut_after(backbone: Backbone, block: str) -> Any | None:
-    """The one tensor that crosses from `block` to the blocks after it, or None if several do.
+    """Find the single tensor that crosses from `block` to later blocks; None if several do.
 
     The model can be computed once up to this tensor and continued from it.
 
@@ -147,9 +147,10 @@ def cut_after(backbone: Backbone, block: str) -> Any | None:
 def _cut_between(
     graph: Graph, cuts: Sequence[Any], before: Sequence[Block], after: Sequence[Block]
 ) -> Any | None:
-    """The first cut with all layers of `before` upstream and all weights of `after` downstream.
+    """Find the first cut between all layers of `before` and all weights of `after`.
 
-    The first, not the last: padding that opens the next block is not part of this one's map.
+    The first rather than the last, because padding that opens the next block does not belong to
+    this block's feature map.
     """
     if not after:
         return graph.output
@@ -162,7 +163,7 @@ def _cut_between(
 
 
 def _positions(graph: Graph) -> dict[int, list[int]]:
-    """Id of each operation -> the steps that call it."""
+    """Map the id of each operation to the positions of the steps that call it."""
     found: dict[int, list[int]] = {}
     for position, step in enumerate(graph.steps):
         found.setdefault(id(step.operation), []).append(position)
@@ -170,7 +171,7 @@ def _positions(graph: Graph) -> dict[int, list[int]]:
 
 
 def _last_output(graph: Graph, block: Block) -> Any:
-    """Output of the block's deepest layer."""
+    """Output tensor of the block's deepest layer."""
     positions = _positions(graph)
     return graph.steps[max(max(positions[id(layer)]) for layer in block.layers)].outputs[0]
 
@@ -180,7 +181,7 @@ def _has_variables(graph: Graph, position: int) -> bool:
 
 
 def _find_ends(graph: Graph, boundaries: Sequence[Boundary]) -> list[tuple[str, Any]]:
-    """(block name, tensor that ends it), shallow to deep."""
+    """Find each block's name and the tensor at its end, shallow to deep."""
     cuts = graph.cuts()
     found: dict[str, tuple[int, Boundary]] = {}
     for boundary in boundaries:
@@ -192,8 +193,8 @@ def _find_ends(graph: Graph, boundaries: Sequence[Boundary]) -> list[tuple[str, 
                 found[boundary.block.format(number)] = (position, boundary)
         if len(found) == before:
             raise BackboneError(
-                f"no layer matches {boundary.layers!r}, which ends {boundary.block!r}: this "
-                "release of Keras names its layers otherwise than kft knows."
+                f"no layer matches {boundary.layers!r}, the end of block {boundary.block!r}: this "
+                "release of Keras uses layer names that kft does not know."
             )
     ends = []
     for name, (position, boundary) in found.items():
@@ -209,7 +210,7 @@ def _find_ends(graph: Graph, boundaries: Sequence[Boundary]) -> list[tuple[str, 
 def _blocks_from_ends(
     model: keras.Model, graph: Graph, ends: Sequence[tuple[str, Any]]
 ) -> tuple[Block, ...]:
-    """Give each layer to the first block whose end depends on it."""
+    """Assign each layer to the first block whose end depends on it."""
     members: list[tuple[str, set[int]]] = []
     seen: set[int] = set()
     for name, tensor in ends:
@@ -227,7 +228,7 @@ def _blocks_from_ends(
 
 
 def _layers(graph: Graph, positions: set[int]) -> tuple[keras.layers.Layer, ...]:
-    """The layers at `positions`, each once, in graph order, without the input."""
+    """Layers at `positions`, each once, in graph order, without the input layer."""
     layers: dict[int, keras.layers.Layer] = {}
     for position in sorted(positions):
         operation = graph.steps[position].operation

@@ -1,4 +1,4 @@
-"""Image presets of KerasHub, an optional dependency that is imported on demand."""
+"""Image presets of KerasHub, an optional dependency imported on demand."""
 
 from __future__ import annotations
 
@@ -19,24 +19,26 @@ _DEFAULT_SIZE = 224
 
 
 def load(config: BackboneConfig) -> Backbone:
-    """The backbone behind `keras_hub:PRESET`, its image converter's scaling built in.
+    """Load the backbone `keras_hub:PRESET`, with the scaling of its image converter built in.
 
-    PRESET is a name of KerasHub's, a handle (`kaggle://…`, `hf://…`) or a folder that
+    PRESET is a preset's name, a handle (`kaggle://…`, `hf://…`) or a folder that
     `save_to_preset` wrote.
 
     Raises:
         BackboneError: KerasHub is missing, the preset is unknown or unreachable, or it is
-            not a convolutional backbone of images.
+            not a convolutional backbone for images.
     """
     keras_hub = _import_keras_hub()
     preset = config.name.removeprefix("keras_hub:")
     if config.weights not in ("imagenet", "random"):
         raise BackboneError(
-            f"backbone.weights: {config.name!r} brings its own weights; allowed: `random`, or "
-            "leave it away."
+            f"backbone.weights: {config.name!r} brings its own weights. Remove the setting, or "
+            "set it to `random`."
         )
     if config.options:
-        raise BackboneError(f"backbone.options: {config.name!r} takes none; the preset has them.")
+        raise BackboneError(
+            f"backbone.options: {config.name!r} takes no options; the preset sets them."
+        )
     trunk = _from_preset(keras_hub.models.Backbone, preset, load_weights=config.weights != "random")
     converter = _find_converter(keras_hub, preset)
     size = config.input_size or _preset_size(trunk, converter)
@@ -55,7 +57,7 @@ def load(config: BackboneConfig) -> Backbone:
 
 
 def _digest(preset: str, model: keras.Model) -> str:
-    """Of the preset's folder; of one that KerasHub fetched by its name, of the weights it read."""
+    """Digest of the preset's folder, or of the weights if KerasHub fetched the preset by name."""
     if Path(preset).is_dir():
         return digest_folder(Path(preset))
     total = hashlib.sha256()
@@ -65,10 +67,10 @@ def _digest(preset: str, model: keras.Model) -> str:
 
 
 def _import_keras_hub() -> Any:
-    """The module.
+    """Import KerasHub.
 
     Raises:
-        BackboneError: It is not installed.
+        BackboneError: KerasHub cannot be imported.
     """
     try:
         return importlib.import_module("keras_hub")
@@ -80,7 +82,7 @@ def _import_keras_hub() -> Any:
 
 
 def _from_preset(constructor: Any, preset: str, **options: Any) -> Any:
-    """`constructor.from_preset`, with its many errors made one.
+    """Call `constructor.from_preset`, turning its many errors into one.
 
     Raises:
         BackboneError: The preset is unknown, unreachable or damaged.
@@ -95,7 +97,7 @@ def _from_preset(constructor: Any, preset: str, **options: Any) -> Any:
 
 
 def _find_converter(keras_hub: Any, preset: str) -> Any | None:
-    """The preset's image converter, or None where it has none."""
+    """Find the preset's image converter; None if it has none."""
     try:
         return keras_hub.layers.ImageConverter.from_preset(preset)
     except (ValueError, FileNotFoundError):
@@ -103,7 +105,7 @@ def _find_converter(keras_hub: Any, preset: str) -> Any | None:
 
 
 def _preset_size(trunk: Any, converter: Any | None) -> int:
-    """Height and width of pretraining in pixels, as far as the preset says."""
+    """Height and width of pretraining in pixels, or the default if the preset does not say."""
     for shape in (getattr(converter, "image_size", None), getattr(trunk, "image_shape", None)):
         if shape and shape[0]:
             return int(shape[0])
@@ -111,15 +113,15 @@ def _preset_size(trunk: Any, converter: Any | None) -> int:
 
 
 def _flat_model(trunk: Any, converter: Any | None, size: int) -> keras.Model:
-    """Pixels in [0, 255] -> feature map, with the trunk's layers in one flat graph.
+    """Build a model from pixels in [0, 255] to a feature map, with the trunk's layers in one graph.
 
     Raises:
-        BackboneError: The trunk takes other inputs, or gives no feature map.
+        BackboneError: The trunk takes other inputs, or does not output a feature map.
     """
     if len(trunk.inputs) != 1 or len(trunk.inputs[0].shape) != 4:
         raise BackboneError(
-            f"KerasHub's {type(trunk).__name__} takes {[i.name for i in trunk.inputs]}; kft feeds "
-            "pictures (batch, height, width, 3)."
+            f"KerasHub's {type(trunk).__name__} takes {[i.name for i in trunk.inputs]}; kft "
+            "provides pictures (batch, height, width, 3)."
         )
     inputs = keras.Input((size, size, 3), name="pixels")
     x: Any = inputs
@@ -132,16 +134,16 @@ def _flat_model(trunk: Any, converter: Any | None, size: int) -> keras.Model:
             name="preset_rescaling",
         )(x)
     try:
-        # `call`, not the model itself: the layers enter this graph one by one.
+        # `call` instead of the model itself adds the layers to this graph one by one.
         outputs = trunk.call(x)
     except ValueError as error:
         raise BackboneError(
-            f"KerasHub's {type(trunk).__name__} does not take pictures of {size} x {size}: "
+            f"KerasHub's {type(trunk).__name__} does not accept pictures of {size} x {size}: "
             f"{first_line(error)} Set `backbone.input_size`."
         ) from error
     if isinstance(outputs, (dict, list, tuple)) or len(outputs.shape) != 4:
         raise BackboneError(
-            f"KerasHub's {type(trunk).__name__} gives {outputs}; kft takes convolutional "
-            "backbones, which give one feature map (batch, height, width, channels)."
+            f"KerasHub's {type(trunk).__name__} outputs {outputs}; kft needs a convolutional "
+            "backbone, which outputs one feature map (batch, height, width, channels)."
         )
     return keras.Model(inputs, outputs, name="keras_hub_backbone")

@@ -1,4 +1,4 @@
-"""A saved model, changed as a whole: without its top, at another size, with fresh weights."""
+"""Rebuilt copies of a saved model: without its top, at another size, with random weights."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from kft.errors import BackboneError, first_line
 
 
 def without_top(model: keras.Model, path: Path) -> tuple[keras.Model, list[str]]:
-    """The model up to its last feature map, and the names of the layers left away.
+    """Cut a model after its last feature map; return it with the names of the dropped layers.
 
-    The top begins with the global pooling (or flattening) that every path passes through;
-    the poolings of squeeze-and-excitation lie on side paths and are kept.
+    The top begins with the global pooling (or flattening) on every path. Poolings of
+    squeeze-and-excitation lie on side paths and are kept.
 
     Raises:
-        BackboneError: The model has no feature map to end with.
+        BackboneError: The model has no feature map on every path.
     """
     graph = Graph(model)
     top = (
@@ -34,8 +34,8 @@ def without_top(model: keras.Model, path: Path) -> tuple[keras.Model, list[str]]
             end = cut
     if end is None:
         raise BackboneError(
-            f"{path} has no feature map (batch, height, width, channels) that every path passes "
-            "through, so kft cannot put a head on it. Save the model without its top."
+            f"{path} has no feature map (batch, height, width, channels) on every path, so kft "
+            "cannot attach a head. Save the model without its top."
         )
     if end is model.outputs[0]:
         return model, []
@@ -45,12 +45,12 @@ def without_top(model: keras.Model, path: Path) -> tuple[keras.Model, list[str]]
 
 
 def reinitialised(model: keras.Model) -> keras.Model:
-    """The same network with fresh random weights, as `keras.utils.set_random_seed` decides.
+    """Copy a model with random weights, seeded by `keras.utils.set_random_seed`.
 
-    `Normalization` layers keep their statistics: they are preprocessing, not learning.
+    `Normalization` layers keep their statistics, which are preprocessing rather than learned.
 
     Raises:
-        BackboneError: A layer, such as a SavedModel's, has no initializers.
+        BackboneError: The model holds a SavedModel, which has no initializers.
     """
     if any(isinstance(layer, HubLayer) for layer in model.layers):
         raise BackboneError(
@@ -66,10 +66,10 @@ def reinitialised(model: keras.Model) -> keras.Model:
 
 
 def with_size(model: keras.Model, size: int | None) -> keras.Model:
-    """The model for inputs of `size` x `size` pixels, with the same weights.
+    """Copy a model for inputs of `size` x `size` pixels, with the same weights.
 
     Raises:
-        BackboneError: Its layers do not allow that size.
+        BackboneError: The layers do not allow that size.
     """
     if size is None or model.input_shape[1:3] == (size, size):
         return model

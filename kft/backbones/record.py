@@ -1,4 +1,4 @@
-"""The value that this room hands on: a `Backbone` and what it is made of."""
+"""The record `Backbone` and its parts."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Scaling = Literal["none", "unit", "symmetric", "torch", "caffe"]
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a backbone expects at its input.
+    """Input contract of a backbone.
 
     Attributes:
-        height: In pixels.
-        width: In pixels.
-        channels: 3 for RGB.
-        scaling: How pixels in [0, 255] become what the backbone saw in
+        height: Height in pixels.
+        width: Width in pixels.
+        channels: Number of channels, 3 for RGB.
+        scaling: Transformation of pixels in [0, 255] to the range used in
             pretraining. 'none': unchanged, the backbone rescales inside.
             'unit': [0, 1]. 'symmetric': [-1, 1]. 'torch': [0, 1], then
-            ImageNet's mean and deviation. 'caffe': BGR less ImageNet's mean.
-        modality: Which decoder feeds it.
+            ImageNet's mean and deviation. 'caffe': BGR minus ImageNet's mean.
+        modality: Modality whose decoder provides the inputs.
     """
 
     height: int
@@ -35,12 +35,12 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Block:
-    """A freezing unit: consecutive layers that train or rest together.
+    """A freezing unit: consecutive layers that are frozen or trained together.
 
     Attributes:
-        name: 'stem', 'stage1', 'block3', 'tail' …
-        layers: Keras layers whose `trainable` switches the block; leaves of
-            the backbone, in graph order.
+        name: Name, such as 'stem', 'stage1', 'block3' or 'tail'.
+        layers: Keras layers of the backbone, in graph order, whose
+            `trainable` freezes and unfreezes the block.
     """
 
     name: str
@@ -48,16 +48,16 @@ class Block:
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """Every weight of the block, batch statistics included.
+        """Weights of the block, batch statistics included.
 
-        The states of random generators (dropout) are left out: they belong to no block, and
-        advance in frozen ones too.
+        States of random generators (dropout) are excluded: they belong to no block and advance in
+        frozen blocks too.
         """
         return [variable for layer in self.layers for variable in layer.weights]
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers the block's variables hold."""
+        """Number of parameters in the block's variables."""
         return sum(int(variable.value.shape.num_elements()) for variable in self.variables)
 
 
@@ -66,9 +66,9 @@ class FeatureLevel:
     """A feature map inside the backbone.
 
     Attributes:
-        stride: Input pixels per cell of the map.
-        block: The block that ends with this map.
-        tensor: The symbolic output of that block, in the backbone's graph.
+        stride: Input pixels per cell of the map, along one axis.
+        block: Name of the block that ends with this map.
+        tensor: Symbolic output of that block, in the backbone's graph.
     """
 
     stride: int
@@ -81,16 +81,17 @@ class Backbone:
     """A pretrained trunk without its top.
 
     Attributes:
-        name: As the pipeline names it.
-        model: Takes scaled pixels of shape (batch, height, width, channels),
-            gives a feature map (batch, h, w, c) or a feature vector (batch, c).
-        input_spec: What `model` expects.
-        blocks: Shallow to deep; every weight of `model` lies in exactly one.
-        feature_levels: One per stride, deepest map of each; empty where the
-            backbone shows no inside (a hub module).
-        source: Where architecture and weights come from.
-        licence: Of the weights, or 'unknown'.
-        sha256: Digest of the weights file, or None for random weights.
+        name: Name in the pipeline.
+        model: Model from scaled pixels (batch, height, width, channels) to a
+            feature map (batch, h, w, c) or a feature vector (batch, c).
+        input_spec: Input contract of `model`.
+        blocks: Blocks, shallow to deep; each weight of `model` lies in exactly
+            one.
+        feature_levels: Deepest feature map of each stride; empty if the
+            backbone's inside is hidden (a hub module).
+        source: Origin of architecture and weights.
+        licence: Licence of the weights, or 'unknown'.
+        sha256: Digest of the weights file; None for random weights.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A backbone from a file must answer the same twice, and leave its own variables alone."""
+"""Check that a backbone from a file is deterministic at inference and keeps its variables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tensorflow.python.framework import op_def_registry
 from kft.backbones.scaling import PixelScaling
 from kft.errors import BackboneError, first_line
 
-# Ops that TensorFlow counts as stateful, and that neither draw nor write.
+# Ops that TensorFlow counts as stateful although they neither draw numbers nor write.
 _QUIET = (
     "ReadVariableOp",
     "VarHandleOp",
@@ -23,30 +23,31 @@ _QUIET = (
     "Case",
     "Assert",
 )
-# Enough that layers which draw for each picture do not draw the same twice by chance.
+# Enough that layers which draw per picture do not draw the same twice by chance.
 _NUM_PICTURES = 8
-# Of the largest number; what the order of sums may do is far below, an augmentation far above.
+# Share of the largest number: rounding stays far below it, an augmentation far above.
 _TOLERANCE = 1e-5
-_MOST_NAMES = 5
+_MAX_NAMES = 5
 _REMEDY = (
-    "Save the model without that layer (kft augments by `data.augmentation`), or such that the "
-    "layer is called with `training=False`."
+    "Save the model without that layer (`data.augmentation` sets kft's augmentation), or so that "
+    "the layer is called with `training=False`."
 )
 
 
 def check_repeatable(model: keras.Model, name: str) -> None:
-    """Refuse a model that is random at inference, or that changes itself.
+    """Refuse a model that is random at inference or that changes its variables.
 
-    Stored features, validation and served answers would each see another model. Layers of Keras
-    are quiet where the whole model is called with `training=False`, and so is a graph without an
-    op that draws or writes: only what is left is run, twice.
+    Otherwise stored features, validation and served answers would each see another model. Keras's
+    own layers are deterministic when the model is called with `training=False`, as is a graph
+    without ops that draw numbers or write. Only other models are run, twice.
 
     Args:
-        model: (batch, height, width, 3) -> features; its height and width are known.
-        name: By which the user knows it.
+        model: Model from pixels (batch, height, width, 3) to features; height and width fixed.
+        name: Name for the message.
 
     Raises:
-        BackboneError: It names the layers, the variables and the remedy.
+        BackboneError: The model is random or changes a variable; the message names the layers,
+            the variables and the remedy.
     """
     if not any(_is_foreign(layer) for layer in model._flatten_layers()):
         return
@@ -61,7 +62,7 @@ def check_repeatable(model: keras.Model, name: str) -> None:
     try:
         first, second = (graph(tf.constant(pixels)).numpy() for _ in range(2))
     except tf.errors.OpError as error:
-        raise BackboneError(f"{name!r} cannot be run: {first_line(error)}") from error
+        raise BackboneError(f"{name!r} fails when called: {first_line(error)}") from error
     moved = [
         variable.name.removesuffix(":0")
         for variable, value in zip(graph.variables, before, strict=True)
@@ -75,7 +76,7 @@ def check_repeatable(model: keras.Model, name: str) -> None:
 
 
 def _is_foreign(layer: keras.Layer) -> bool:
-    """Whether a layer may do anything: it is not Keras's own, or runs code of others."""
+    """Tell whether a layer may do anything: it is not Keras's own, or runs foreign code."""
     if isinstance(layer, keras.layers.Lambda | keras.layers.TFSMLayer):
         return True
     is_known = type(layer).__module__.startswith("keras.") or isinstance(layer, PixelScaling)
@@ -83,24 +84,24 @@ def _is_foreign(layer: keras.Layer) -> bool:
 
 
 def _find_stateful(graph: Any) -> list[str]:
-    """Scopes of the ops of a graph, and of the functions that it calls, that draw or write."""
+    """Find the scopes of ops that draw numbers or write, in a graph and its functions."""
     nodes = [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
     found = [node.name for node in nodes if node.op not in _QUIET and _is_stateful(node.op)]
-    # An op is named after itself, within the scope of its layer.
+    # The last part of an op's name is the op itself, the rest the scope of its layer.
     return list(dict.fromkeys(name.rpartition("/")[0] or name for name in found))
 
 
 def _is_stateful(op: str) -> bool:
     definition = op_def_registry.get(op)
-    # Unknown are the functions of the graph itself, whose ops are looked at anyway.
+    # Functions of the graph itself are unknown here; their ops are inspected separately.
     return definition is not None and bool(definition.is_stateful)
 
 
 def _describe_random(name: str, culprits: list[str], moved: list[str]) -> str:
-    states = f"; the variables that moved are {_list(moved)}" if moved else ""
+    states = f"; changed variables: {_list(moved)}" if moved else ""
     return (
-        f"backbone.name: {name!r} is random at inference: called twice with the same pictures, it "
-        f"gave different numbers. What draws at random or changes its state is {_list(culprits)}"
+        f"backbone.name: {name!r} is random at inference: two calls with the same pictures gave "
+        f"different numbers. Random or stateful layers: {_list(culprits)}"
         f"{states}. Features, validation and served answers would differ from call to call. "
         f"{_REMEDY}"
     )
@@ -109,12 +110,12 @@ def _describe_random(name: str, culprits: list[str], moved: list[str]) -> str:
 def _describe_moved(name: str, culprits: list[str], moved: list[str]) -> str:
     count = "one of its variables" if len(moved) == 1 else f"{len(moved)} of its variables"
     return (
-        f"backbone.name: {name!r} changes {count} whenever it is called, at inference too: "
-        f"{_list(moved)}, by {_list(culprits)}. A frozen backbone must stay as it is. {_REMEDY}"
+        f"backbone.name: {name!r} changes {count} whenever it is called, even at inference: "
+        f"{_list(moved)}, in {_list(culprits)}. A frozen backbone must not change. {_REMEDY}"
     )
 
 
 def _list(names: Iterable[str]) -> str:
     quoted = [repr(name) for name in names]
-    more = [f"and {len(quoted) - _MOST_NAMES} more"] if len(quoted) > _MOST_NAMES else []
-    return ", ".join([*quoted[:_MOST_NAMES], *more])
+    more = [f"and {len(quoted) - _MAX_NAMES} more"] if len(quoted) > _MAX_NAMES else []
+    return ", ".join([*quoted[:_MAX_NAMES], *more])

@@ -1,4 +1,4 @@
-"""Backbones on disk: kft's own folder, a `.keras` file, a SavedModel."""
+"""Backbones on disk: a folder that kft saved, a `.keras` file or a SavedModel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kft.backbones.partition import (
 from kft.backbones.rebuild import reinitialised, with_size, without_top
 from kft.backbones.record import Backbone, Block, InputSpec, Scaling
 from kft.backbones.repeatability import check_repeatable
-from kft.backbones.scaling import PixelScaling, asked_scaling
+from kft.backbones.scaling import PixelScaling, requested_scaling
 from kft.backbones.weights import digest, load_given
 from kft.config.schema import BackboneConfig
 from kft.errors import BackboneError, first_line
@@ -32,16 +32,16 @@ RECORD_FILE = "backbone.json"
 
 
 def save(backbone: Backbone, directory: Path) -> Path:
-    """Write `backbone` into a new folder, whole or not at all.
+    """Write `backbone` into a new folder, atomically.
 
-    The folder holds the model (`backbone.keras`) and what the model does not know
-    (`backbone.json`): input contract, blocks, source, licence and the model's digest.
+    The folder holds the model (`backbone.keras`) and a record (`backbone.json`) of input
+    contract, blocks, source, licence and the model's digest.
 
     Raises:
-        BackboneError: `directory` exists already.
+        BackboneError: `directory` already exists.
     """
     if directory.exists():
-        raise BackboneError(f"{directory} exists already; choose another folder for the backbone.")
+        raise BackboneError(f"{directory} already exists; choose another folder for the backbone.")
     with atomic_directory(directory) as temporary:
         backbone.model.save(temporary / MODEL_FILE)
         record = {
@@ -61,11 +61,11 @@ def save(backbone: Backbone, directory: Path) -> Path:
 
 
 def load(config: BackboneConfig) -> Backbone:
-    """The backbone at the path `config.name`.
+    """Load the backbone at the path `config.name`.
 
     Raises:
-        BackboneError: It is damaged, of an unknown kind, random at inference, or cannot be a
-            backbone for another reason.
+        BackboneError: The file or folder is damaged or of an unknown kind, or its model cannot
+            be a backbone (for example, because it is random at inference).
     """
     path = Path(config.name).expanduser()
     if path.is_dir() and (path / "saved_model.pb").is_file():
@@ -75,14 +75,14 @@ def load(config: BackboneConfig) -> Backbone:
     if path.is_file() and path.suffix == ".keras":
         return _load_keras_file(config, path)
     raise BackboneError(
-        f"backbone.name: {path} is nothing that kft reads as a backbone. Allowed: a folder with "
+        f"backbone.name: {path} is not a backbone that kft can read. Allowed: a folder with "
         f"{RECORD_FILE} and {MODEL_FILE} (`kft pretrain` writes it), a .keras file, or a "
         "SavedModel folder with saved_model.pb."
     )
 
 
 def _load_folder(config: BackboneConfig, folder: Path) -> Backbone:
-    """A folder that `save` wrote."""
+    """Load a backbone from a folder that `save` wrote."""
     record = _read_record(folder / RECORD_FILE)
     path = folder / MODEL_FILE
     if not path.is_file():
@@ -95,7 +95,7 @@ def _load_folder(config: BackboneConfig, folder: Path) -> Backbone:
         )
     if config.options:
         raise BackboneError(
-            f"backbone.options: {config.name!r} takes none; its architecture is fixed."
+            f"backbone.options: {config.name!r} takes no options; its architecture is fixed."
         )
     model = _with_weights(with_size(_read_model(path), config.input_size), config)
     spec = InputSpec(**record["input_spec"])
@@ -116,11 +116,11 @@ def _load_folder(config: BackboneConfig, folder: Path) -> Backbone:
 
 
 def _load_keras_file(config: BackboneConfig, path: Path) -> Backbone:
-    """Any functional Keras model of images, up to its last feature map.
+    """Load any functional Keras model for images, up to its last feature map.
 
-    A classification top (global pooling and what follows) is left away, and `source` says so.
-    The file does not say how its pixels are scaled: either the model rescales inside, or
-    `options.scaling` says it.
+    A classification top (global pooling and the layers after it) is removed, which `source`
+    records. The file does not state the pixel scaling: either the model rescales inside, or
+    `options.scaling` sets it.
     """
     whole = _read_model(path)
     scaling = _scaling(config, whole, path)
@@ -129,8 +129,8 @@ def _load_keras_file(config: BackboneConfig, path: Path) -> Backbone:
     shape = model.input_shape
     if len(shape) != 4 or shape[1] is None or shape[1] != shape[2] or shape[3] != 3:
         raise BackboneError(
-            f"{path} takes inputs of shape {shape[1:]}; kft feeds square RGB pictures "
-            "(size, size, 3). Where the size is open, set `backbone.input_size`."
+            f"{path} takes inputs of shape {shape[1:]}; kft provides square RGB pictures "
+            "(size, size, 3). If the model leaves the size open, set `backbone.input_size`."
         )
     check_repeatable(model, config.name)
     blocks = partition_by_stride(model)
@@ -148,7 +148,7 @@ def _load_keras_file(config: BackboneConfig, path: Path) -> Backbone:
 
 
 def _with_weights(model: keras.Model, config: BackboneConfig) -> keras.Model:
-    """Its own weights, fresh ones, or those of a file, as `config.weights` asks."""
+    """Keep the model's weights, or load other ones, as `config.weights` requests."""
     if config.weights == "imagenet":
         return model
     if config.weights == "random":
@@ -158,7 +158,7 @@ def _with_weights(model: keras.Model, config: BackboneConfig) -> keras.Model:
 
 
 def _sha256(config: BackboneConfig, path: Path) -> str | None:
-    """Digest of the file that the weights come from."""
+    """Digest of the weights file; None for random weights."""
     if config.weights == "random":
         return None
     return digest(path if config.weights == "imagenet" else Path(config.weights).expanduser())
@@ -171,7 +171,7 @@ def _source(source: str, config: BackboneConfig) -> str:
 
 
 def _saved_blocks(model: keras.Model, names: dict[str, list[str]]) -> tuple[Block, ...]:
-    """The blocks that a folder records; those of a SavedModel are inside its layer."""
+    """Restore the blocks that a folder records; those of a SavedModel lie inside its layer."""
     for layer in model.layers:
         if isinstance(layer, hub.HubLayer):
             blocks = tuple(Block(block.name, (block,)) for block in layer.hub_blocks)
@@ -181,35 +181,35 @@ def _saved_blocks(model: keras.Model, names: dict[str, list[str]]) -> tuple[Bloc
 
 
 def _scaling(config: BackboneConfig, model: keras.Model, path: Path) -> Scaling:
-    """How pixels reach the model of a `.keras` file.
+    """Pixel scaling of a model from a `.keras` file.
 
     Raises:
-        BackboneError: The option is none of the scalings, or is needed and missing.
+        BackboneError: `options.scaling` is unknown, or missing although it is needed.
     """
-    asked = asked_scaling(config)
-    if asked is not None:
-        return asked
+    requested = requested_scaling(config)
+    if requested is not None:
+        return requested
     inner = (keras.layers.Rescaling, keras.layers.Normalization, PixelScaling)
     if any(isinstance(layer, inner) for layer in model.layers):
         return "none"
     raise BackboneError(
-        f"{path} does not say how its pixels were scaled, and no layer of it rescales them. Set "
+        f"{path} does not state its pixel scaling, and no layer of it rescales pixels. Set "
         f"`backbone.options.scaling` to one of {', '.join(get_args(Scaling))}."
     )
 
 
 def _read_model(path: Path) -> keras.Model:
-    """A `.keras` file, without running code that it may carry.
+    """Read a `.keras` file without running code that it may contain.
 
     Raises:
-        BackboneError: It is damaged, or needs code that kft does not have.
+        BackboneError: The file is damaged, or needs code that kft does not have.
     """
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # zipfile, json, h5py and Keras each raise their own
         raise BackboneError(
-            f"{path} cannot be read as a Keras model: {first_line(error)} kft runs no code out of "
-            "model files: layers of your own must be registered, lambdas are refused."
+            f"{path} cannot be read as a Keras model: {first_line(error)} kft runs no code from "
+            "model files: custom layers must be registered, and lambdas are refused."
         ) from error
     if isinstance(model, keras.Sequential) and model.built:
         model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
@@ -218,10 +218,10 @@ def _read_model(path: Path) -> keras.Model:
 
 
 def _read_record(path: Path) -> dict[str, Any]:
-    """What `backbone.json` says.
+    """Read `backbone.json`.
 
     Raises:
-        BackboneError: It is damaged, or of a later format.
+        BackboneError: The record is damaged, or of another format.
     """
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Pixels in [0, 255] -> the range that a backbone saw in pretraining."""
+"""Scaling of pixels in [0, 255] to the range of a backbone's pretraining."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ from kft.backbones.record import Scaling
 from kft.config.schema import BackboneConfig
 from kft.errors import BackboneError
 
-# ImageNet's mean and deviation of RGB in [0, 1], as PyTorch's models were trained.
+# ImageNet's mean and deviation of RGB in [0, 1], used for PyTorch's models.
 _TORCH_MEAN = (0.485, 0.456, 0.406)
 _TORCH_DEVIATION = (0.229, 0.224, 0.225)
-# ImageNet's mean of BGR in [0, 255], as Caffe's models were trained.
+# ImageNet's mean of BGR in [0, 255], used for Caffe's models.
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
 
 
-def asked_scaling(config: BackboneConfig) -> Scaling | None:
-    """`options.scaling` of a backbone that came as a file and does not know its own; or None.
+def requested_scaling(config: BackboneConfig) -> Scaling | None:
+    """Read `options.scaling`, the only option of a backbone from a file; None if not set.
 
     Raises:
-        BackboneError: There are other options, or the scaling is unknown.
+        BackboneError: Other options are set, or the scaling is unknown.
     """
     unknown = sorted(set(config.options) - {"scaling"})
-    asked = config.options.get("scaling")
-    if unknown or (asked is not None and asked not in get_args(Scaling)):
+    requested = config.options.get("scaling")
+    if unknown or (requested is not None and requested not in get_args(Scaling)):
         raise BackboneError(
             f"backbone.options of {config.name!r}: found {dict(config.options)}. "
             f"Allowed: scaling ({', '.join(get_args(Scaling))})."
         )
-    return cast("Scaling | None", asked)
+    return cast("Scaling | None", requested)
 
 
 @keras.saving.register_keras_serializable(package="kft")
 class PixelScaling(keras.layers.Layer):
-    """Scales pixels as `keras.applications` does in `preprocess_input`.
+    """Layer that scales pixels like `preprocess_input` of `keras.applications`.
 
-    It computes in float32 under every dtype policy: half precision cannot hold 256 values of
-    a mean-free pixel exactly.
+    It computes in float32 under every dtype policy, since half precision cannot represent the
+    256 values of a mean-free pixel exactly.
 
     Args:
         scaling: 'none', 'unit' ([0, 1]), 'symmetric' ([-1, 1]), 'torch' ([0, 1], then
-            ImageNet's mean and deviation) or 'caffe' (BGR less ImageNet's mean).
+            ImageNet's mean and deviation) or 'caffe' (BGR minus ImageNet's mean).
 
     Raises:
-        BackboneError: `scaling` is none of these.
+        BackboneError: The scaling is unknown.
     """
 
     def __init__(self, scaling: Scaling, **options: Any) -> None:
@@ -74,9 +74,9 @@ class PixelScaling(keras.layers.Layer):
         return pixels
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> Any:
-        """The shape of the pixels."""
+        """Shape of the outputs, equal to that of the inputs."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """What rebuilds the layer."""
+        """Configuration from which Keras rebuilds the layer."""
         return {**super().get_config(), "scaling": self.scaling}

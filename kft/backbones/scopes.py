@@ -1,4 +1,4 @@
-"""Variables of a SavedModel -> blocks, by their name scopes."""
+"""Grouping of a SavedModel's variables into blocks by their name scopes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-# A numbered scope that is a freezing unit: MobilenetV2/expanded_conv_3/…, block_3_expand/…,
+# Numbered scopes that are freezing units: MobilenetV2/expanded_conv_3/…, block_3_expand/…,
 # resnet_v2_50/block1/…, efficientnet-b0/blocks_0/…, InceptionV3/Mixed_5b/…
 _NUMBERED = re.compile(
     r"(?:^|[/_])(?P<kind>expanded_conv|blocks?|stage|group|layer|mixed)_?(?P<number>\d+)"
@@ -17,11 +17,11 @@ _NUMBERED = re.compile(
 
 
 def group_by_scope(module: Any, function: Any) -> list[tuple[str, list[Any]]]:
-    """Blocks of a module as (name, variables), in the order in which its graph uses them.
+    """Group a module's variables into blocks (name, variables), in the order of use in its graph.
 
-    Variables before the first numbered scope are the 'stem', those after the last the 'tail',
-    others outside a numbered scope belong to the block before them. A module without numbered
-    scopes is one block, 'module'.
+    Variables before the first numbered scope form the 'stem', those after the last the 'tail'.
+    Other variables outside a numbered scope join the block before them. A module without numbered
+    scopes is a single block, 'module'.
     """
     ordered = _in_order_of_use(module, function)
     keys = [_numbered_scope(variable.name) for variable in ordered]
@@ -37,11 +37,11 @@ def group_by_scope(module: Any, function: Any) -> list[tuple[str, list[Any]]]:
 
 
 def _in_order_of_use(module: Any, function: Any) -> list[Any]:
-    """The module's variables as its first graph captures them, unused ones last."""
+    """Sort the module's variables by their use in its first graph, unused ones last."""
     by_handle = {
         id(part.handle): variable
         for variable in module_variables(module)
-        # Under a distribution strategy a variable has a part on each device.
+        # Under a distribution strategy, a variable has one component on each device.
         for part in getattr(variable, "values", (variable,))
     }
     used: dict[int, Any] = {}
@@ -55,7 +55,11 @@ def _in_order_of_use(module: Any, function: Any) -> list[Any]:
 
 
 def _numbered_scope(name: str) -> str:
-    """'MobilenetV2/expanded_conv_3/project/weights:0' -> 'block3'; '' without a number."""
+    """Name the block of a variable, or '' if no scope is numbered.
+
+    >>> _numbered_scope("MobilenetV2/expanded_conv_3/project/weights:0")
+    'block3'
+    """
     match = _NUMBERED.search(name.removesuffix(":0"))
     if match is None:
         return ""
@@ -65,7 +69,7 @@ def _numbered_scope(name: str) -> str:
 
 
 def module_variables(module: Any) -> list[Any]:
-    """The variables that a module lists, or else those found in it."""
+    """Variables that a module lists, or else all those found in it."""
     listed = getattr(module, "variables", None)
     if listed:
         return list(listed)

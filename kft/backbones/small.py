@@ -1,4 +1,4 @@
-"""kft's own small residual network, for pretraining on a user's data and for demonstrations."""
+"""kft's small residual network, for pretraining on a user's data and for demonstrations."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _STAGES = 4
 
 
 def load(config: BackboneConfig) -> Backbone:
-    """The `small_cnn` backbone: random weights, or those of a file.
+    """Load the `small_cnn` backbone with random weights or those of a file.
 
     Raises:
-        BackboneError: ImageNet weights, an unknown option or too small an input is asked for.
+        BackboneError: ImageNet weights, an unknown option or too small an input is requested.
     """
     if config.weights == "imagenet":
         raise BackboneError(
-            "backbone.weights: small_cnn has no ImageNet weights. Write "
+            "backbone.weights: small_cnn has no ImageNet weights. Set "
             "`backbone.weights=random`, or the path of a file that `kft pretrain` saved."
         )
     width = _check_options(config)
@@ -53,10 +53,10 @@ def load(config: BackboneConfig) -> Backbone:
 
 
 def build(size: int, width: int) -> tuple[keras.Model, dict[str, list[str]]]:
-    """The network and its blocks, as block name -> layer names.
+    """Build the network; return it with the layer names of each block.
 
-    A 3 x 3 stem, then four stages of one residual block each, of `width` to 8 x `width`
-    channels and strides 1, 2, 4 and 8: 32 pixels end in a map of 4 x 4.
+    A 3 x 3 stem is followed by four stages of one residual block each, with `width` to
+    8 x `width` channels and strides 1, 2, 4 and 8: 32 pixels yield a map of 4 x 4.
 
     Source: He et al., Deep Residual Learning, arXiv:1512.03385, section 4.2.
     """
@@ -72,10 +72,10 @@ def build(size: int, width: int) -> tuple[keras.Model, dict[str, list[str]]]:
 
 
 def _residual(x: Any, prefix: str, channels: int, stride: int, names: list[str]) -> Any:
-    """Two convolutions and a shortcut, which averages before its 1 x 1 convolution.
+    """Add two convolutions and a shortcut, which averages before its 1 x 1 convolution.
 
-    A strided 1 x 1 convolution would drop three of four pixels; with few channels its
-    gradient also crashed TensorFlow 2.21 under oneDNN (segmentation fault at 4 to 8 channels).
+    A strided 1 x 1 convolution would drop three of four pixels. With few channels, its gradient
+    also crashed TensorFlow 2.21 under oneDNN (segmentation fault at 4 to 8 channels).
 
     Source: He et al., Bag of Tricks for Image Classification, arXiv:1812.01187 (ResNet-D).
     """
@@ -106,7 +106,7 @@ def _convolve(
     kernel: int = 3,
     activate: bool = True,
 ) -> Any:
-    """Convolution, batch normalization and, if asked for, ReLU."""
+    """Add a convolution, batch normalization and optionally a ReLU."""
     names += [f"{prefix}_conv", f"{prefix}_bn"]
     x = keras.layers.Conv2D(
         channels,
@@ -117,7 +117,7 @@ def _convolve(
         kernel_initializer="he_normal",
         name=f"{prefix}_conv",
     )(x)
-    # Keras's momentum of 0.99 needs hundreds of steps to follow; small sets have tens.
+    # Keras's default of 0.99 needs hundreds of steps to adapt; small data sets have tens.
     x = keras.layers.BatchNormalization(momentum=0.9, name=f"{prefix}_bn")(x)
     if activate:
         names.append(f"{prefix}_relu")
@@ -126,7 +126,11 @@ def _convolve(
 
 
 def _check_options(config: BackboneConfig) -> int:
-    """The width, once options and size are found to be allowed."""
+    """Validate options and size; return the width.
+
+    Raises:
+        BackboneError: An option or the size is not allowed.
+    """
     unknown = sorted(set(config.options) - {"width"})
     if unknown:
         raise BackboneError(
@@ -136,11 +140,11 @@ def _check_options(config: BackboneConfig) -> int:
     width = config.options.get("width", DEFAULT_WIDTH)
     if isinstance(width, bool) or not isinstance(width, int) or not 1 <= width <= 256:
         raise BackboneError(
-            f"backbone.options.width: {width!r} is no whole number between 1 and 256."
+            f"backbone.options.width: {width!r} is not a whole number between 1 and 256."
         )
     if config.input_size is not None and config.input_size < SMALLEST_SIZE:
         raise BackboneError(
             f"backbone.input_size: {config.input_size} is too small for small_cnn; "
-            f"the least is {SMALLEST_SIZE}."
+            f"the minimum is {SMALLEST_SIZE}."
         )
     return width

@@ -1,4 +1,4 @@
-"""Weights files: where they are, whether they are what they claim, and loading them."""
+"""Weights files: finding, downloading, verifying and loading them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kft.homes import keras_home
 if TYPE_CHECKING:
     import keras
 
-# A host that does not answer within this time is taken for absent.
+# A host that does not answer within this time counts as unreachable.
 _TIMEOUT_SECONDS = 10.0
 
 
@@ -28,8 +28,8 @@ class OfficialFile:
     """A weights file that Keras publishes.
 
     Attributes:
-        name: Under which Keras stores it.
-        url: Where it lies.
+        name: Name under which Keras stores it.
+        url: Address from which Keras downloads it.
     """
 
     name: str
@@ -37,18 +37,18 @@ class OfficialFile:
 
 
 def weights_folders() -> list[Path]:
-    """Folders that are looked in before anything is downloaded, in this order."""
+    """Folders that are searched before anything is downloaded, in this order."""
     folders = []
     if os.environ.get("KFT_WEIGHTS_DIR"):
         folders.append(Path(os.environ["KFT_WEIGHTS_DIR"]).expanduser())
-    # Without a home Keras downloads into the system's temporary folder.
+    # Without a home folder, Keras downloads into the system's temporary folder.
     with suppress(StorageError):
         folders.append(keras_home() / "models")
     return folders
 
 
 def find_weights(candidates: Sequence[OfficialFile]) -> Path | None:
-    """The first candidate that lies in a folder, the best candidate first."""
+    """Find the first candidate that exists in one of the folders."""
     for candidate in candidates:
         for folder in weights_folders():
             path = folder / candidate.name
@@ -58,10 +58,16 @@ def find_weights(candidates: Sequence[OfficialFile]) -> Path | None:
 
 
 def obtain_official(candidates: Sequence[OfficialFile]) -> Path:
-    """The path of an official weights file, found or downloaded, its digest checked.
+    """Find or download an official weights file, and verify its digest.
+
+    Args:
+        candidates: Files that would do, best first.
+
+    Returns:
+        Path of the file.
 
     Raises:
-        BackboneError: It is nowhere and cannot be downloaded, or it is damaged.
+        BackboneError: No candidate is found or can be downloaded, or the file is damaged.
     """
     found = find_weights(candidates)
     if found is None:
@@ -71,10 +77,10 @@ def obtain_official(candidates: Sequence[OfficialFile]) -> Path:
 
 
 def check_official(path: Path) -> None:
-    """Refuse a file that bears an official name without being that file.
+    """Refuse a file with an official name but another content.
 
     Raises:
-        BackboneError: The digest is known and differs.
+        BackboneError: The digest for this name is known and differs.
     """
     expected = OFFICIAL_DIGESTS.get(path.name)
     if expected is None:
@@ -84,12 +90,12 @@ def check_official(path: Path) -> None:
     if actual != expected:
         raise BackboneError(
             f"{path}: its {algorithm.upper()} is {actual}, but Keras's file of this name has "
-            f"{expected}. It is damaged or another file: delete it and fetch it again."
+            f"{expected}. The file is damaged or another one: delete it and download it again."
         )
 
 
 def is_known(path: Path) -> bool:
-    """Whether the file equals, under whatever name, one whose digest kft knows."""
+    """Tell whether the file, under any name, has a digest that kft knows."""
     known = set(OFFICIAL_DIGESTS.values())
     return digest(path, "sha256") in known or digest(path, "md5") in known
 
@@ -101,7 +107,7 @@ def digest(path: Path, algorithm: str = "sha256") -> str:
 
 
 def digest_folder(folder: Path) -> str:
-    """SHA-256 over the files of a folder and their relative names."""
+    """SHA-256 of a folder: of its files and their relative names."""
     total = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file():
@@ -111,41 +117,44 @@ def digest_folder(folder: Path) -> str:
 
 
 def load_given(model: keras.Model, path: Path, *, trust: bool) -> str:
-    """Load the weights that a user names, whole or not at all; gives their SHA-256.
+    """Load the weights file that a user names.
 
     Args:
-        model: Takes the weights. Throw it away if this raises.
-        path: `.h5` (legacy), `.weights.h5` or `.keras`.
-        trust: Accept a legacy `.h5` file with an unknown digest.
+        model: Model that receives the weights; discard it if this raises.
+        path: File ending in `.h5` (legacy), `.weights.h5` or `.keras`.
+        trust: Whether to accept a legacy `.h5` file with an unknown digest.
+
+    Returns:
+        SHA-256 of the file.
 
     Raises:
-        BackboneError: The file is missing, of another kind, unknown or does not fit.
+        BackboneError: The file is missing, of another kind or unknown, or does not fit.
     """
     if not path.is_file():
         raise BackboneError(
-            f"backbone.weights: there is no file {path}. "
+            f"backbone.weights: no such file: {path}. "
             "Allowed: imagenet, random, or the path of a .h5, .weights.h5 or .keras file."
         )
     if not path.name.endswith((".h5", ".keras")):
         raise BackboneError(
-            f"backbone.weights: {path} is no weights file that kft reads. "
+            f"backbone.weights: {path} is not a weights file that kft can read. "
             "Allowed endings: .h5, .weights.h5, .keras."
         )
     is_legacy = path.suffix == ".h5" and not path.name.endswith(".weights.h5")
     if is_legacy and not trust and not is_known(path):
         raise BackboneError(
-            f"backbone.weights: kft does not know the legacy file {path} "
-            f"(SHA-256 {digest(path)}), and the format says nothing of where it comes from. "
-            "If you do know, say so with `backbone.trust=true` or `--trust`."
+            f"backbone.weights: the legacy file {path} (SHA-256 {digest(path)}) is unknown to "
+            "kft, and its format does not state its origin. "
+            "If you trust the file, set `backbone.trust=true` or `--trust`."
         )
     return load_file(model, path)
 
 
 def load_file(model: keras.Model, path: Path) -> str:
-    """Load a weights file whose origin is settled; gives its SHA-256.
+    """Load a trusted weights file; return its SHA-256.
 
     Raises:
-        BackboneError: It is damaged or does not fit `model`.
+        BackboneError: The file is damaged or does not fit `model`.
     """
     try:
         if path.suffix == ".keras":
@@ -161,14 +170,14 @@ def load_file(model: keras.Model, path: Path) -> str:
             f"{path} does not fit {model.name!r}, which has "
             f"{len([la for la in model.layers if la.variables])} layers with weights and "
             f"{model.count_params():,} parameters: {first_line(error)} "
-            "Check `backbone.name`, `backbone.options` (such as alpha) and whether the file is "
-            "one without the classification top."
+            "Check `backbone.name` and `backbone.options` (such as alpha), and that the file was "
+            "saved without the classification top."
         ) from error
     return digest(path)
 
 
 def _copy_from_archive(model: keras.Model, path: Path) -> None:
-    """Copy the weights of a whole saved model, if its variables have the same shapes."""
+    """Copy the weights of a saved model whose variables have the same shapes."""
     import keras
 
     source = keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -194,7 +203,7 @@ def _check_count(model: keras.Model, path: Path) -> None:
     arrays: list[str] = []
     with h5py.File(path, "r") as file:
         file.visititems(lambda name, item: arrays.append(name) if hasattr(item, "shape") else None)
-    # Optimizer state and the states of dropout's random generators are no weights.
+    # Optimizer state and the states of dropout's random generators are not weights.
     others = ("optimizer", "seed_generator")
     held = [
         name for name in arrays if "/vars/" in f"/{name}" and not any(o in name for o in others)
@@ -204,14 +213,14 @@ def _check_count(model: keras.Model, path: Path) -> None:
 
 
 def _download(candidates: Sequence[OfficialFile]) -> Path:
-    """Fetch the first candidate that Keras's servers have, into the Keras cache."""
+    """Download the first candidate on Keras's servers into the Keras cache."""
     from keras.utils import get_file
 
     problem = ""
     for candidate in candidates:
         expected = OFFICIAL_DIGESTS.get(candidate.name)
         try:
-            # Keras tells of the download on standard output, which belongs to results.
+            # Keras reports the download on standard output, which is reserved for results.
             with socket_timeout(), redirect_stdout(sys.stderr):
                 fetched = get_file(
                     candidate.name, candidate.url, cache_subdir="models", file_hash=expected
@@ -223,15 +232,15 @@ def _download(candidates: Sequence[OfficialFile]) -> Path:
     folders = ", ".join(str(folder) for folder in weights_folders())
     raise BackboneError(
         f"backbone.weights: {names} is not in {folders}, and downloading "
-        f"{candidates[0].url} failed: {problem} Put the file into one of these folders, or into "
-        "another and set KFT_WEIGHTS_DIR to it; or give its path as `backbone.weights=PATH`; or "
-        "start from `backbone.weights=random`."
+        f"{candidates[0].url} failed: {problem} Put the file into one of these folders, or set "
+        "KFT_WEIGHTS_DIR to the folder that holds it, or give its path as "
+        "`backbone.weights=PATH`, or start from `backbone.weights=random`."
     )
 
 
 @contextmanager
 def socket_timeout(seconds: float = _TIMEOUT_SECONDS) -> Iterator[None]:
-    """Let connections fail after `seconds` instead of hanging."""
+    """Let connections fail after `seconds` instead of blocking."""
     previous = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

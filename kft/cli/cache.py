@@ -13,7 +13,7 @@ from kft.cli.options import form_options
 
 if TYPE_CHECKING:
     from kft.cli.records import Form
-    from kft.runs.caches import Kept
+    from kft.runs.caches import CacheEntry
 
 
 @click.group("cache", short_help="List or clear what kft keeps to save work.")
@@ -45,9 +45,9 @@ def list_command(room: str | None, form: Form) -> None:
     """
     from kft.cli.records import print_records
     from kft.cli.tables import make_console, show_remark, show_table
-    from kft.runs.caches import cache_root, find_kept
+    from kft.runs.caches import cache_root, find_entries
 
-    entries, folder = find_kept(room), cache_root() / (room or "")
+    entries, folder = find_entries(room), cache_root() / (room or "")
     if form != "text":
         print_records(map(_describe, entries), form)
         return
@@ -70,7 +70,7 @@ def list_command(room: str | None, form: Form) -> None:
     show_remark(console, _add_up(entries, folder))
 
 
-def _describe(entry: Kept) -> dict[str, Any]:
+def _describe(entry: CacheEntry) -> dict[str, Any]:
     used = datetime.datetime.fromtimestamp(entry.last_used).astimezone()
     return {
         "room": entry.room,
@@ -82,13 +82,13 @@ def _describe(entry: Kept) -> dict[str, Any]:
     }
 
 
-def _add_up(entries: Sequence[Kept], folder: Path) -> str:
+def _add_up(entries: Sequence[CacheEntry], folder: Path) -> str:
     """What entries take, and how much of the limit is taken."""
     from kft.config import FeaturesConfig
-    from kft.runs.caches import EVICTABLE, list_kept
+    from kft.runs.caches import EVICTABLE, list_entries
 
     # The limit holds for these rooms together, whichever was asked for.
-    limited = sum(entry.num_bytes for entry in list_kept() if entry.room in EVICTABLE)
+    limited = sum(entry.num_bytes for entry in list_entries() if entry.room in EVICTABLE)
     total = sum(entry.num_bytes for entry in entries)
     limit = FeaturesConfig().limit_gigabytes * 1e9
     return (
@@ -128,7 +128,7 @@ def clear_command(room: str | None, key: str | None, yes: bool) -> None:
         click.echo(f"Kept {entry.room} {entry.key[:12]}: a process uses it.")
 
 
-def _count(entries: Sequence[Kept]) -> str:
+def _count(entries: Sequence[CacheEntry]) -> str:
     return "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
 
 

@@ -33,7 +33,7 @@ def command(ctx: click.Context, num_workers: int, arguments: tuple[str, ...]) ->
       kft launch --workers 2 pipelines/lp_ft.yaml data.path=photos
       kft launch --workers 2 --resume runs/photos/RUN_ID
     """
-    from kft.launching import launch
+    from kft.local_cluster import launch
 
     debug = ["--debug"] if ctx.find_root().params.get("debug") else []
     ctx.exit(launch(num_workers, [*debug, "train", *arguments]))

@@ -15,7 +15,7 @@ from kft.cli.tables import make_console, show_pairs, show_remark, show_table
 if TYPE_CHECKING:
     from kft.cli.records import Form
     from kft.demo import Demo
-    from kft.doctor import Finding
+    from kft.doctor import CheckResult
     from kft.runs import RunDirectory
     from kft.serving import Export
     from kft.tuning import Tuned
@@ -170,7 +170,7 @@ def _describe_run(run: RunDirectory) -> dict[str, Any]:
     return {"run": str(run.path), **{detail: status.get(detail) for detail in details}}
 
 
-def show_findings(findings: Sequence[Finding], form: Form) -> None:
+def show_findings(findings: Sequence[CheckResult], form: Form) -> None:
     """A record a finding, with what mends it."""
     records = [
         {

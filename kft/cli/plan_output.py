@@ -16,11 +16,11 @@ from kft.printing import printable
 if TYPE_CHECKING:
     from kft.planning import BlockRow, PhaseForecast
     from kft.strategies import Phase
-    from kft.timing import Choice
+    from kft.timing import ResolvedSetting
     from kft.workflow import Plan
 
 
-def show_plan(plan: Plan, choices: Sequence[Choice], form: Form) -> None:
+def show_plan(plan: Plan, choices: Sequence[ResolvedSetting], form: Form) -> None:
     """The resolved pipeline, data, measured choices, phases, block tables and risks.
 
     Args:
@@ -40,7 +40,7 @@ def show_plan(plan: Plan, choices: Sequence[Choice], form: Form) -> None:
 
 
 def _describe_plan(
-    plan: Plan, choices: Sequence[Choice], forecasts: Sequence[PhaseForecast]
+    plan: Plan, choices: Sequence[ResolvedSetting], forecasts: Sequence[PhaseForecast]
 ) -> dict[str, Any]:
     """JSON values."""
     from kft.planning import find_risks
@@ -83,7 +83,9 @@ def _describe_phases(plan: Plan) -> list[list[str]]:
     ]
 
 
-def _show_text(plan: Plan, choices: Sequence[Choice], forecasts: Sequence[PhaseForecast]) -> None:
+def _show_text(
+    plan: Plan, choices: Sequence[ResolvedSetting], forecasts: Sequence[PhaseForecast]
+) -> None:
     from kft.config import dump_pipeline
     from kft.planning import find_risks
     from kft.workflow import describe_data
@@ -106,7 +108,9 @@ def _show_text(plan: Plan, choices: Sequence[Choice], forecasts: Sequence[PhaseF
         console.print(f"  - {risk}", soft_wrap=True)
 
 
-def _show_choices(console: Console, choices: Sequence[Choice], forecast_seconds: float) -> None:
+def _show_choices(
+    console: Console, choices: Sequence[ResolvedSetting], forecast_seconds: float
+) -> None:
     """The values in force, and whether measuring would pay."""
     from kft.timing import is_worth_measuring
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from kft.features.cut import Cut, find_cut
 from kft.features.engines import Forward
 from kft.features.selection import SelectedEngine, select_engine
+from kft.features.shared_extraction import SharedExtraction
 from kft.features.store import Stored, check_store, fits_store, limit_bytes, load_or_extract
-from kft.features.together import Together
 
 __all__ = [
     "Cut",
     "Forward",
     "SelectedEngine",
+    "SharedExtraction",
     "Stored",
-    "Together",
     "check_store",
     "find_cut",
     "fits_store",

@@ -19,7 +19,7 @@ from kft.errors import ConfigError
 from kft.garbage import without_collection
 from kft.machine import default_threads
 from kft.model import compile_forward
-from kft.notices import hold_back
+from kft.stderr_filter import filter_stderr
 
 Engine = Callable[[Any], np.ndarray]
 """Inputs (batch, …), a tensor or an array -> float32 outputs (batch, …), for any batch size."""
@@ -218,7 +218,7 @@ def _as_array(inputs: Any) -> np.ndarray:
 @contextmanager
 def _without_notices() -> Iterator[None]:
     logger = logging.getLogger("absl")
-    with hold_back(_NOTICE):
+    with filter_stderr(_NOTICE):
         logger.addFilter(_is_no_advice)
         try:
             yield

@@ -20,9 +20,9 @@ from kft.features.cut import Cut
 from kft.features.fingerprint import digest_model
 from kft.features.rounding import LARGEST_NOISE, rounding_noise, to_float16
 from kft.features.selection import SelectedEngine, select_engine
-from kft.features.together import Parts, Together
+from kft.features.shared_extraction import Parts, SharedExtraction
 from kft.runs.arrays import write_blocks
-from kft.runs.caches import check_space, make_room, most_bytes
+from kft.runs.caches import check_space, make_room, max_entry_bytes
 from kft.runs.entries import Entry, has_entry, open_or_build
 
 FORMAT = 3
@@ -78,7 +78,7 @@ def load_or_extract(
     like: Stored | None = None,
     progress: Callable[[int, int], None],
     on_wait: Callable[[], None] | None = None,
-    together: Together | None = None,
+    shared: SharedExtraction | None = None,
 ) -> Stored:
     """The activations of every example at the cut, from the disk if they are there.
 
@@ -114,7 +114,7 @@ def load_or_extract(
     )
     own_key = extraction.make_key(content_key)
     # What is installed decides it too, which may differ from worker to worker.
-    key = own_key if together is None else together.workers.ask_chief(lambda: own_key)
+    key = own_key if shared is None else shared.workers.broadcast_from_chief(lambda: own_key)
 
     def open_entry() -> Entry:
         return open_or_build(
@@ -127,7 +127,7 @@ def load_or_extract(
             on_wait=on_wait,
         )
 
-    entry = open_entry() if together is None else extraction.share(together, key, open_entry)
+    entry = open_entry() if shared is None else extraction.share(shared, key, open_entry)
     activations = np.load(entry.path / _FILE, mmap_mode="r", allow_pickle=False)
     assert activations.shape == extraction.shape
     if entry.was_cached:
@@ -162,7 +162,7 @@ def fits_store(
         in_parts: Several workers compute them, whose parts are there beside the whole.
     """
     shape = _shape(cut, num_views * num_examples + num_beside, num_views=1)
-    return _needed_bytes(shape, config, in_parts) <= most_bytes(limit_bytes(config))
+    return _needed_bytes(shape, config, in_parts) <= max_entry_bytes(limit_bytes(config))
 
 
 def check_store(
@@ -251,7 +251,7 @@ class _Extraction:
 
     def build(self, folder: Path) -> dict[str, Any]:
         """Write the activations; gives how they were computed."""
-        begun = time.perf_counter()
+        started = time.perf_counter()
         blocks = self._begin()
         outputs = next(blocks)
         assert self.selected is not None
@@ -265,16 +265,16 @@ class _Extraction:
                 )
             dtype = "float32"
             self._write(folder / _FILE, dtype, self._compute(0))
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - started
         facts = {"engine": self.selected.name, "refused": self.selected.refused}
         return {**facts, "dtype": dtype, **found, "seconds": seconds}
 
-    def share(self, together: Together, key: str, open_entry: Callable[[], Entry]) -> Entry:
+    def share(self, shared: SharedExtraction, key: str, open_entry: Callable[[], Entry]) -> Entry:
         """The entry, built by the chief of what all workers computed, where it is not there."""
-        workers = together.workers
+        workers = shared.workers
         entry = None
-        if not workers.ask_chief(lambda: has_entry(ROOM, key)):
-            self.parts = together.compute(
+        if not workers.broadcast_from_chief(lambda: has_entry(ROOM, key)):
+            self.parts = shared.compute(
                 self._select,
                 lambda name: SelectedEngine(name, self.cut.forward(self.digest)),
                 room=ROOM,

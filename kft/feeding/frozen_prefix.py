@@ -166,7 +166,7 @@ class PrefixCuts:
             say=self._display.stage if is_told else None,
         )
         # Whether there is room, the disks of several workers may say differently.
-        if not self._workers.ask_chief(lambda: cut is not None):
+        if not self._workers.broadcast_from_chief(lambda: cut is not None):
             return None
         return cut or find_cut(self._assembled, phase.scope.trainable)
 

@@ -13,7 +13,7 @@ from kft.config import FeaturesConfig, TrainingConfig
 from kft.data.batches.pipeline import make_view_dataset
 from kft.display import Display
 from kft.examples import Examples, SplitName
-from kft.features import Cut, Stored, Together, load_or_extract
+from kft.features import Cut, SharedExtraction, Stored, load_or_extract
 from kft.feeding.example_store import ExampleStore
 from kft.feeding.source import Source
 from kft.modalities.image.augmentation import make_augmentation
@@ -87,7 +87,9 @@ class PrefixStore:
                 like=like,
                 progress=advance,
                 on_wait=lambda: self._display.stage("  another process is computing them; waiting"),
-                together=Together(self._workers, make_batches) if self._workers.count > 1 else None,
+                shared=SharedExtraction(self._workers, make_batches)
+                if self._workers.count > 1
+                else None,
             )
             advance(num_views * len(examples), note=f"({self._describe_origin(stored)})")
         self._computed.add(stored.path)

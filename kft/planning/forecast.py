@@ -166,7 +166,7 @@ def measure_forward_seconds(model: keras.Model, *, batch_size: int) -> float:
     forward(inputs)
     seconds = []
     for _ in range(5):
-        begun = time.perf_counter()
+        started = time.perf_counter()
         forward(inputs).numpy()
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.perf_counter() - started)
     return statistics.median(seconds) / batch_size

@@ -1,4 +1,4 @@
-"""Where a run lives: layout, manifest, lock, atomic writes."""
+"""Run directories and the cache: layout, manifest, checkpoints, locks, atomic writes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from kft.runs.layout import (
     RunDirectory,
     check_run_is_new,
     create_run,
-    find_begun,
     find_finished,
     find_run,
     find_runs,
+    find_started,
     is_run,
     open_interrupted,
     open_run,
@@ -20,10 +20,10 @@ __all__ = [
     "RunDirectory",
     "check_run_is_new",
     "create_run",
-    "find_begun",
     "find_finished",
     "find_run",
     "find_runs",
+    "find_started",
     "is_run",
     "make_manifest",
     "open_interrupted",

@@ -1,4 +1,4 @@
-"""Writes that are either whole or absent: temporary name, sync, rename."""
+"""Atomic writes: a file or folder is complete or absent (temporary name, sync, rename)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 
 from kft.errors import ConfigError
-from kft.runs.storage import check_folder, naming
+from kft.runs.storage import attach_path, check_folder
 
 
 def _temporary_sibling(path: Path) -> Path:
-    """A name beside `path`, keeping its ending (Keras chooses formats by it)."""
+    """Make a name beside `path` with the same suffix, by which Keras chooses the format."""
     return path.with_name(f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}")
 
 
 def _sync(path: Path) -> None:
-    """Ask the disk to hold what was written at `path`, a file or a folder."""
+    """Flush the file or folder at `path` to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -34,12 +34,12 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def atomic_file(path: Path | str) -> Iterator[Path]:
-    """A temporary path to write; on success it becomes `path`, on failure it is removed."""
+    """Give a temporary path to write; rename it to `path` on success, remove it on failure."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_sibling(path)
     try:
-        with naming(path):
+        with attach_path(path):
             yield temporary
             _sync(temporary)
         temporary.replace(path)
@@ -50,17 +50,17 @@ def atomic_file(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def atomic_directory(path: Path | str) -> Iterator[Path]:
-    """A temporary folder to fill; on success it becomes `path`, which must not exist yet.
+    """Give a temporary folder to fill; rename it to `path` on success, remove it on failure.
 
     Raises:
-        FileExistsError: `path` came into being meanwhile and is not empty.
+        FileExistsError: `path` exists by then and is not empty.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_sibling(path)
     temporary.mkdir()
     try:
-        with naming(path):
+        with attach_path(path):
             yield temporary
             for written in temporary.rglob("*"):
                 if written.is_file():
@@ -68,9 +68,9 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
         try:
             temporary.rename(path)
         except OSError as error:
-            # The system says ENOTEMPTY or EEXIST, by file system.
+            # ENOTEMPTY or EEXIST, depending on the file system.
             if path.exists():
-                raise FileExistsError(f"{path} exists already") from error
+                raise FileExistsError(f"{path} already exists") from error
             raise
         _sync(path.parent)
     finally:
@@ -78,45 +78,45 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
 
 
 def check_picture_path(path: Path, option: str) -> None:
-    """That a picture can be written at `path`, told before any work is done for it.
+    """Refuse a path where no PNG file can be written, before any work is done for it.
 
     Args:
-        path: Of the PNG file.
-        option: Of the command line that names it.
+        path: Path of the PNG file.
+        option: Command line option that gives the path.
 
     Raises:
-        ConfigError: It is no PNG file, or in no folder that exists.
-        StorageError: The folder cannot be written.
+        ConfigError: The path does not end in .png, or its folder does not exist.
+        StorageError: The folder is not writable.
     """
     if path.suffix.lower() != ".png":
         raise ConfigError(
-            f"{option}: found {path}. The picture is a PNG file: it must end in .png."
+            f"{option}: found {path}. The picture is a PNG file: the path must end in .png."
         )
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise ConfigError(
-            f"{option}: {path} cannot be written: it is no file in a folder that exists."
+            f"{option}: {path} cannot be written. Give a file name in a folder that exists."
         )
     check_folder(path.absolute().parent, option)
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     with atomic_file(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write a UTF-8 file whole or not at all."""
+    """Write a UTF-8 file atomically."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_array(path: Path | str, values: np.ndarray) -> None:
-    """Write an npy file whole or not at all."""
+    """Write an npy file atomically."""
     content = io.BytesIO()
     np.save(content, values, allow_pickle=False)
     write_bytes(path, content.getvalue())
 
 
 def write_json(path: Path | str, value: Any) -> None:
-    """Write indented JSON with a final newline, whole or not at all."""
+    """Write indented JSON with a final newline, atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

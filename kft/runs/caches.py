@@ -1,8 +1,8 @@
-"""Where kft keeps what it can make again: unpacked records, stored features, decoded pixels.
+"""The cache of results that kft can recompute: unpacked records, stored features, decoded pixels.
 
-<root>/<room>/<key>/            an entry; entry.json, written last, says what the rest should be
-<root>/<room>/.<key>.lock       held by the process that makes the entry
-<root>/<room>/.<key>.….partial  what it has so far; never read
+<root>/<room>/<key>/            an entry; entry.json, written last, lists its files and checksums
+<root>/<room>/.<key>.lock       lock held by the process that builds the entry
+<root>/<room>/.<key>.….partial  the entry while it is built; never read
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from pathlib import Path
 from kft.errors import ConfigError
 from kft.homes import expand_home
 from kft.registry import suggest
-from kft.runs.locks import try_alone
+from kft.runs.locks import try_exclusive
 
 MANIFEST = "entry.json"
-# The rooms whose entries are locked while in use, and so may make room for others.
+# Rooms whose entries are locked while in use, and may therefore be evicted.
 EVICTABLE = ("features", "pixels")
 PARTIAL = ".partial"
-# By it backups leave a cache out, and kft one that lies in a data folder.
-# Source: the Cache Directory Tagging Specification, bford.info/cachedir.
+# Backup programs skip a folder with this tag, and kft skips it inside a data folder.
+# Source: Cache Directory Tagging Specification, bford.info/cachedir.
 _TAG = "CACHEDIR.TAG"
 _TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# The cache of kft.\n"
 
 
 def cache_root() -> Path:
-    """`KFT_CACHE_DIR`, or `kft` in the user's cache folder.
+    """Folder of the whole cache: `KFT_CACHE_DIR`, or `kft` in the user's cache folder.
 
     Raises:
-        StorageError: The system knows no home folder of this user.
+        StorageError: The user has no known home folder.
     """
     given = os.environ.get("KFT_CACHE_DIR")
     if given:
@@ -45,18 +45,18 @@ def cache_root() -> Path:
 
 
 def cache_folder(room: str) -> Path:
-    """The cache of one room, such as 'features'; made if it is not there."""
+    """Folder of one room of the cache, such as 'features'; created if missing."""
     folder = cache_root() / room
     folder.mkdir(parents=True, exist_ok=True)
     if not is_tagged(cache_root()):
-        # Another user's cache can be read, but not tagged.
+        # Another user's cache may be read-only.
         with suppress(OSError):
             (cache_root() / _TAG).write_text(_TAG_TEXT, encoding="utf-8")
     return folder
 
 
 def is_tagged(folder: Path) -> bool:
-    """Whether a folder says that it is a cache of kft."""
+    """Tell whether a folder carries the tag of kft's cache."""
     try:
         return (folder / _TAG).read_bytes() == _TAG_TEXT.encode()
     except OSError:
@@ -64,16 +64,16 @@ def is_tagged(folder: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """One entry on the disk.
+class CacheEntry:
+    """One entry of the cache.
 
     Attributes:
-        room: 'features', 'pixels' …
+        room: Room that holds it: 'features', 'pixels' …
         key: Name of its folder or file.
         path: Its folder or file.
-        about: What it is, in a line; empty where it does not say.
-        num_bytes: Of all its files.
-        last_used: Seconds since the epoch.
+        about: One-line description; empty where it has none.
+        num_bytes: Size of all its files.
+        last_used: Time of its last use, in seconds since the epoch.
     """
 
     room: str
@@ -84,44 +84,44 @@ class Kept:
     last_used: float
 
 
-def list_kept(room: str | None = None) -> list[Kept]:
-    """The entries of a room or of all, used last first."""
+def list_entries(room: str | None = None) -> list[CacheEntry]:
+    """List the entries of one room or of all, most recently used first."""
     root = cache_root()
     rooms = [room] if room else list_rooms()
     found = [
-        kept
+        entry
         for name in rooms
         for path in (root / name).glob("[!.]*")
-        if (kept := _measure(name, path)) is not None
+        if (entry := _inspect(name, path)) is not None
     ]
-    return sorted(found, key=lambda kept: (-kept.last_used, kept.room, kept.key))
+    return sorted(found, key=lambda entry: (-entry.last_used, entry.room, entry.key))
 
 
-def find_kept(room: str | None = None) -> list[Kept]:
-    """As `list_kept`, for a room that a user names.
+def find_entries(room: str | None = None) -> list[CacheEntry]:
+    """List the entries of a room that a user names; see `list_entries`.
 
     Raises:
-        ConfigError: There is no such room.
+        ConfigError: The cache has no such room.
     """
     if room is not None and room not in list_rooms():
         raise ConfigError(
-            f"{cache_root()}: has no room {room!r}. {suggest(room, list_rooms())} "
-            "Run `kft cache list` to see what there is."
+            f"{cache_root()}: the cache has no room {room!r}. {suggest(room, list_rooms())} "
+            "Run `kft cache list` to see all rooms."
         )
-    return list_kept(room)
+    return list_entries(room)
 
 
 def list_rooms() -> list[str]:
-    """Names of the rooms that are there."""
+    """List the names of the existing rooms."""
     return sorted(path.name for path in cache_root().glob("[!.]*/") if path.is_dir())
 
 
-def _measure(room: str, path: Path) -> Kept | None:
-    """What an entry takes; None where another process removed it meanwhile."""
+def _inspect(room: str, path: Path) -> CacheEntry | None:
+    """Read an entry's size and use; None where another process has just removed it."""
     manifest = path / MANIFEST
     try:
         last_used = (manifest if manifest.exists() else path).stat().st_mtime
-        return Kept(room, path.name, path, _read_about(manifest), _size(path), last_used)
+        return CacheEntry(room, path.name, path, _read_about(manifest), _size(path), last_used)
     except FileNotFoundError:
         return None
 
@@ -134,36 +134,41 @@ def _read_about(manifest: Path) -> str:
 
 
 def _size(path: Path) -> int:
-    """Of a file, or of all files in a folder."""
+    """Size in bytes of a file, or of all files in a folder."""
     if path.is_file():
         return path.stat().st_size
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def touch(manifest: Path) -> None:
-    """Remember that an entry was used now."""
-    # The clock of Python, not of the file system: a coarse one would make two uses one moment.
+    """Record that an entry is used now."""
+    # Python's clock: a coarse file system clock would give two uses the same time.
     now = time.time_ns()
-    # Another user's entry can be read, but not told that it was.
+    # Another user's entry may be read-only.
     with suppress(OSError):
         os.utime(manifest, ns=(now, now))
 
 
-def most_bytes(limit_bytes: int) -> int:
-    """What one entry may take: the limit, but no more than is free or that `make_room` can free."""
+def max_entry_bytes(limit_bytes: int) -> int:
+    """Largest size of one entry: the limit, or the space that is free or can be freed, if less."""
     if _free_bytes() >= limit_bytes:
         return limit_bytes
-    # Nobody's: counted as free.
+    # Leftovers belong to no process: their space counts as free.
     remove_abandoned()
     unused = sum(entry.num_bytes for entry in _list_evictable() if _is_unused(entry))
     return min(limit_bytes, _free_bytes() + unused)
 
 
 def check_space(num_bytes: int, limit_bytes: int, *, what: str) -> None:
-    """That `num_bytes` more may be written, once `make_room` made room for them.
+    """Refuse to write `num_bytes` more than limit and disk allow after `make_room`.
+
+    Args:
+        num_bytes: Size of the entry to write.
+        limit_bytes: Size limit of the cache.
+        what: Plural noun phrase for the content, used in the message.
 
     Raises:
-        ConfigError: They exceed the limit by themselves, or what the disk can hold.
+        ConfigError: The entry alone exceeds the limit, or the disk cannot hold it.
     """
     if num_bytes > limit_bytes:
         raise ConfigError(
@@ -171,57 +176,57 @@ def check_space(num_bytes: int, limit_bytes: int, *, what: str) -> None:
             f"{num_bytes / 1e9:.3g} GB. Raise the limit, or store less: `features.views`, "
             "`features.dtype=float16`, `features.enabled=false`."
         )
-    most = most_bytes(limit_bytes)
-    if num_bytes > most:
+    available = max_entry_bytes(limit_bytes)
+    if num_bytes > available:
         raise ConfigError(
-            f"{cache_root()}: {most / 1e9:.3g} GB are free or can be freed, but {what} take "
-            f"{num_bytes / 1e9:.3g} GB. Free some, or set KFT_CACHE_DIR to a folder on another "
-            "disk."
+            f"{cache_root()}: {available / 1e9:.3g} GB are free or can be freed, but {what} take "
+            f"{num_bytes / 1e9:.3g} GB. Free disk space, or set KFT_CACHE_DIR to a folder on "
+            "another disk."
         )
 
 
 def make_room(limit_bytes: int, *, for_bytes: int = 0) -> None:
-    """Remove what was used least recently until `for_bytes` more keep the limit, and find room.
+    """Evict the least recently used entries until `for_bytes` more fit into limit and disk.
 
-    An entry in use by any process stays, over the limit if need be.
+    Entries that a process uses stay, even if the cache then exceeds its limit.
     """
     remove_abandoned()
-    kept = _list_evictable()
-    total = sum(entry.num_bytes for entry in kept) + for_bytes
-    for entry in sorted(kept, key=lambda entry: entry.last_used):
+    evictable = _list_evictable()
+    total = sum(entry.num_bytes for entry in evictable) + for_bytes
+    for entry in sorted(evictable, key=lambda entry: entry.last_used):
         if total <= limit_bytes and for_bytes <= _free_bytes():
             break
         if remove_unused(entry):
             total -= entry.num_bytes
 
 
-def _list_evictable() -> list[Kept]:
-    return [entry for room in EVICTABLE for entry in list_kept(room)]
+def _list_evictable() -> list[CacheEntry]:
+    return [entry for room in EVICTABLE for entry in list_entries(room)]
 
 
-def _is_unused(entry: Kept) -> bool:
-    with try_alone(entry.path / MANIFEST) as is_alone:
-        return is_alone
+def _is_unused(entry: CacheEntry) -> bool:
+    with try_exclusive(entry.path / MANIFEST) as is_exclusive:
+        return is_exclusive
 
 
 def _free_bytes() -> int:
-    """Of the disk that the cache is on, or will be made on."""
+    """Free space of the disk that holds the cache, or will hold it."""
     root = cache_root()
-    there = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
-    return shutil.disk_usage(there).free
+    existing = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+    return shutil.disk_usage(existing).free
 
 
-def remove_unused(entry: Kept) -> bool:
-    """Remove an entry that no process uses; whether it was removed."""
-    with try_alone(entry.path / MANIFEST) as is_alone:
-        # Without a manifest it is no entry that could be in use.
-        if not is_alone and (entry.path / MANIFEST).exists():
+def remove_unused(entry: CacheEntry) -> bool:
+    """Remove an entry unless a process uses it; tell whether it was removed."""
+    with try_exclusive(entry.path / MANIFEST) as is_exclusive:
+        # A process that uses an entry locks its manifest: without one it is unused.
+        if not is_exclusive and (entry.path / MANIFEST).exists():
             return False
         return discard(entry.path)
 
 
 def discard(path: Path) -> bool:
-    """Take an entry's name away, then its files; nobody ever sees a part of it as an entry."""
+    """Rename an entry, then delete its files, so that no process ever opens a part of it."""
     if path.is_file():
         path.unlink(missing_ok=True)
         return True
@@ -235,55 +240,55 @@ def discard(path: Path) -> bool:
 
 
 def make_partial_path(folder: Path) -> Path:
-    """A name beside `folder` that is never read."""
+    """Make a name beside `folder` that is never read as an entry."""
     return folder.with_name(f".{folder.name}.{secrets.token_hex(4)}{PARTIAL}")
 
 
 def lock_path(folder: Path) -> Path:
-    """The lock of the process that makes the entry `folder`."""
+    """Path of the lock of the process that builds the entry `folder`."""
     return folder.with_name(f".{folder.name}.lock")
 
 
 @dataclass(frozen=True)
 class Cleared:
-    """What `clear` did.
+    """Result of `clear`.
 
     Attributes:
-        removed: Entries that are gone.
-        in_use: Entries that a process uses, which stay.
-        freed_bytes: Of the removed ones, and of what killed processes had left.
+        removed: Entries that were removed.
+        in_use: Entries that stay because a process uses them.
+        freed_bytes: Size of the removed entries and of the leftovers of killed processes.
     """
 
-    removed: tuple[Kept, ...]
-    in_use: tuple[Kept, ...]
+    removed: tuple[CacheEntry, ...]
+    in_use: tuple[CacheEntry, ...]
     freed_bytes: int
 
 
-def find_clearable(room: str | None = None, key: str | None = None) -> list[Kept]:
-    """The entries that `kft cache clear` is asked to remove.
+def find_clearable(room: str | None = None, key: str | None = None) -> list[CacheEntry]:
+    """List the entries that `kft cache clear` is asked to remove.
 
     Args:
-        room: Name of a room; None for all whose entries tell whether they are in use.
-        key: Beginning of the name of an entry; None for all of the room.
+        room: Name of a room; None for every room whose entries are locked while in use.
+        key: First characters of an entry's name; None for all entries of the room.
 
     Raises:
-        ConfigError: There is no such room, or no such entry.
+        ConfigError: The cache has no such room, or the room no such entry.
     """
     if room is None:
-        return [kept for kept in list_kept() if kept.room in EVICTABLE]
-    found = [kept for kept in find_kept(room) if kept.key.startswith(key or "")]
+        return [entry for entry in list_entries() if entry.room in EVICTABLE]
+    found = [entry for entry in find_entries(room) if entry.key.startswith(key or "")]
     if key is not None and not found:
         raise ConfigError(
-            f"{cache_root() / room}: has no entry whose name begins with {key!r}. "
-            f"Run `kft cache list {room}` to see what there is."
+            f"{cache_root() / room}: the room has no entry whose name begins with {key!r}. "
+            f"Run `kft cache list {room}` to see all entries."
         )
     return found
 
 
-def clear(entries: Iterable[Kept]) -> Cleared:
-    """Remove entries that no process uses, and what killed processes left."""
-    removed: list[Kept] = []
-    in_use: list[Kept] = []
+def clear(entries: Iterable[CacheEntry]) -> Cleared:
+    """Remove the entries that no process uses, and the leftovers of killed processes."""
+    removed: list[CacheEntry] = []
+    in_use: list[CacheEntry] = []
     for entry in entries:
         (removed if remove_unused(entry) else in_use).append(entry)
     freed_bytes = remove_abandoned() + sum(entry.num_bytes for entry in removed)
@@ -291,14 +296,14 @@ def clear(entries: Iterable[Kept]) -> Cleared:
 
 
 def remove_abandoned() -> int:
-    """Remove what killed processes left half written; gives its bytes."""
+    """Remove the partial entries of killed processes; return their size in bytes."""
     freed = 0
     for room in EVICTABLE:
         for partial in (cache_root() / room).glob(f".*{PARTIAL}/"):
             lock = lock_path(partial.with_name(partial.name.split(".")[1]))
-            # A lock that nobody holds is a dead writer's.
-            with try_alone(lock, make=True) as is_alone:
-                if is_alone:
+            # If the lock is free, the process that wrote the entry is gone.
+            with try_exclusive(lock, make=True) as is_exclusive:
+                if is_exclusive:
                     with suppress(FileNotFoundError):
                         freed += _size(partial)
                     shutil.rmtree(partial, ignore_errors=True)

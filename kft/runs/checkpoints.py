@@ -1,4 +1,4 @@
-"""Checkpoints of a run: whole or absent, proved when they are read, the last ones kept."""
+"""Checkpoints of a run: written atomically, verified when read, pruned to the last ones."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _STATE = "state.json"
 _ARRAYS = "arrays.npz"
 _DIGESTS = "digests.json"
 _NAME = re.compile(r"(\d{6})-(phase|step|best)")
-# Of the checkpoints between phases: the last, and one to go back to if it is damaged.
+# Checkpoints between phases: the last, and the one before in case the last is damaged.
 _PHASES_KEPT = 2
 
 
 class DamagedError(Exception):
-    """Why a checkpoint cannot be used."""
+    """A checkpoint is damaged; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One that was read and is as it was written.
+    """One checkpoint, read and verified against its digests.
 
     Attributes:
         path: Its folder.
         state: JSON values.
-        arrays: By name.
+        arrays: Arrays by name.
     """
 
     path: Path
@@ -45,12 +45,12 @@ class Checkpoint:
 
     @property
     def number(self) -> int:
-        """Rises with each checkpoint of a run."""
+        """Number of the checkpoint; it rises with each checkpoint of a run."""
         return int(self.path.name[:6])
 
     @property
     def is_between_phases(self) -> bool:
-        """Whether it was written at the end of a phase, and not within one."""
+        """Whether the checkpoint was written at the end of a phase rather than within one."""
         return self.path.name.endswith("-phase")
 
 
@@ -58,9 +58,9 @@ class Checkpoints:
     """The checkpoints of a run, in one folder.
 
     Args:
-        folder: Made when there is something to write.
-        kept: How many within phases to keep. Apart from these: the one of the
-            best epoch, and those of the last two ends of a phase.
+        folder: Folder of the checkpoints, created with the first one.
+        kept: Number of checkpoints within a phase to keep, in addition to the
+            best epoch's and those at the end of the last two phases.
     """
 
     def __init__(self, folder: Path, *, kept: int = 2) -> None:
@@ -75,17 +75,17 @@ class Checkpoints:
         is_between_phases: bool = False,
         is_best: bool = False,
     ) -> Path:
-        """Write a checkpoint, synced and under its name only when it is whole.
+        """Write a checkpoint: synced, and renamed to its final name once complete.
 
         Args:
-            state: JSON values; numbers that are none are allowed.
-            arrays: By name.
-            is_between_phases: It holds what a phase ended with.
-            is_best: It is that of the best epoch so far, and takes the place of the one before.
+            state: JSON values; NaN is allowed.
+            arrays: Arrays by name.
+            is_between_phases: The checkpoint holds the end of a phase.
+            is_best: The checkpoint holds the best epoch so far and replaces the previous best.
 
         Raises:
-            RunError: There is no room, or the folder cannot be written; what was written
-                before is intact.
+            RunError: The disk is full or the folder is not writable; earlier checkpoints
+                stay intact.
         """
         size = sum(values.nbytes for values in arrays.values())
         number = 1 + max((int(path.name[:6]) for path in self._find()), default=0)
@@ -97,19 +97,19 @@ class Checkpoints:
         except OSError as error:
             raise RunError(
                 f"{path}: a checkpoint of {size / 1e6:,.1f} MB cannot be written: "
-                f"{error.strerror or error}. The checkpoints before it are intact. Make room, "
-                "or see that the folder can be written, and resume the run."
+                f"{error.strerror or error}. Earlier checkpoints are intact. Free disk space or "
+                "make the folder writable, then resume the run."
             ) from error
         self._prune()
         return path
 
     def read(self, on_damage: Callable[[Path, str], None]) -> Iterator[Checkpoint]:
-        """Those that are as they were written, the newest first.
+        """Read the intact checkpoints, newest first.
 
-        A damaged one is set aside under the name `damaged-…`, to be looked at and never read.
+        A damaged checkpoint is renamed to `damaged-…`: it can be inspected, but is never read.
 
         Args:
-            on_damage: Called with the path of a damaged one, and what is wrong.
+            on_damage: Called with the path of each damaged checkpoint and the reason.
         """
         for path in reversed(self._find()):
             try:
@@ -119,17 +119,17 @@ class Checkpoints:
                 on_damage(path, str(reason))
 
     def find(self, numbers: Collection[int]) -> list[Checkpoint]:
-        """Those of the given numbers, which another process has found to be whole.
+        """Read the checkpoints of the given numbers, which another process has verified.
 
         Raises:
-            RunError: One is not here, or not as it was written.
+            RunError: A checkpoint is missing here or damaged.
         """
         paths = {int(path.name[:6]): path for path in self._find()}
         missing = sorted(set(numbers) - set(paths))
         if missing:
             raise RunError(
-                f"{self.folder}: checkpoint {missing[0]} is not here. Let all workers see the "
-                "folder of runs at one path."
+                f"{self.folder}: checkpoint {missing[0]} is missing. Put the runs directory where "
+                "all workers see it at the same path."
             )
         try:
             return [_read(paths[number]) for number in numbers]
@@ -137,13 +137,13 @@ class Checkpoints:
             raise RunError(f"{self.folder}: {reason}") from None
 
     def remove_after(self, number: int) -> None:
-        """Remove those that are newer than one that is gone back to."""
+        """Remove the checkpoints after `number`, from which the run resumes."""
         for path in self._find():
             if int(path.name[:6]) > number:
                 _remove(path)
 
     def clear(self) -> None:
-        """Remove all, when a run has ended well; damaged ones stay."""
+        """Remove all checkpoints once the run is finished; damaged ones stay."""
         for path in self._find():
             _remove(path)
         self._remove_leftovers()
@@ -162,13 +162,13 @@ class Checkpoints:
                 _remove(path)
 
     def _remove_leftovers(self) -> None:
-        """What a process that was killed had not finished."""
+        """Remove the partial checkpoints of killed processes."""
         for path in self.folder.glob(".*.partial"):
             shutil.rmtree(path, ignore_errors=True)
 
 
 def _remove(path: Path) -> None:
-    """Its name goes first: a process that is killed leaves no half of it under its name."""
+    """Rename a checkpoint, then delete it: a killed process leaves no half under its name."""
     leftover = path.with_name(f".{path.name}.partial")
     path.rename(leftover)
     shutil.rmtree(leftover)
@@ -177,13 +177,13 @@ def _remove(path: Path) -> None:
 def _write_files(folder: Path, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     (folder / _STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
     with (folder / _ARRAYS).open("wb") as file:
-        # Types that NumPy does not know are stored as bytes, and read as what they are put into.
+        # Types unknown to NumPy (bfloat16) are stored as raw bytes; the reader casts them back.
         np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
     (folder / _DIGESTS).write_text(_list_digests(folder), encoding="utf-8")
 
 
 def _list_digests(folder: Path) -> str:
-    """Size and SHA-256 of each file, as JSON."""
+    """Size and SHA-256 of each file of a checkpoint, as JSON."""
     listed = {}
     for name in (_ARRAYS, _STATE):
         with (folder / name).open("rb") as file:
@@ -195,7 +195,7 @@ def _list_digests(folder: Path) -> str:
 def _read(path: Path) -> Checkpoint:
     try:
         stated = (path / _DIGESTS).read_bytes()
-        # To the letter: so a bit of the list itself that has changed is seen too.
+        # Compared byte by byte, so that a damaged list of digests shows too.
         if stated != _list_digests(path).encode():
             raise DamagedError("it does not match its digests")
         state = json.loads((path / _STATE).read_text(encoding="utf-8"))

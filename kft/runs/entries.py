@@ -1,4 +1,4 @@
-"""An entry of the cache: written whole by one process, checked whenever it is opened."""
+"""Entries of the cache: each is built atomically by one process and verified when opened."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from kft.runs.caches import (
     make_room,
     touch,
 )
-from kft.runs.locks import hold_alone, share
-from kft.runs.storage import naming
+from kft.runs.locks import hold_exclusive, open_shared
+from kft.runs.storage import attach_path
 
 FORMAT = 2
 _CHUNK_BYTES = 4_000_000
@@ -33,14 +33,14 @@ _CHUNK_BYTES = 4_000_000
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """A whole entry, which no process removes while this value lives.
+    """A verified entry, which no process removes while this object lives.
 
-    Keep it as long as its files are read; a memory map does not hold it.
+    Keep the object as long as its files are read; a memory map does not keep the entry.
 
     Attributes:
         path: Its folder.
-        facts: What its maker found out.
-        was_cached: Whether it was there already.
+        facts: Facts that its builder recorded.
+        was_cached: Whether the entry existed already.
     """
 
     path: Path
@@ -49,7 +49,7 @@ class Entry:
     _descriptor: int = field(repr=False)
 
     def __post_init__(self) -> None:
-        # Closing the descriptor lets go of the shared lock.
+        # Closing the descriptor releases the shared lock.
         weakref.finalize(self, os.close, self._descriptor)
 
 
@@ -63,31 +63,32 @@ def open_or_build(
     expected_bytes: int = 0,
     on_wait: Callable[[], None] | None = None,
 ) -> Entry:
-    """The entry of `key`, checked; built where there is none, or a damaged one.
+    """Open and verify the entry `key`; build it if it is missing or damaged.
 
-    Of several processes that want the same entry one builds it, and the others wait for it. A
-    build that fails or is killed leaves nothing that is ever read. What was used least recently
-    makes room for it.
+    If several processes want the same entry, one builds it and the others wait. A build that
+    fails or is killed leaves nothing that is ever read. The least recently used entries are
+    evicted to make room.
 
     Args:
         room: 'features' or 'pixels'.
-        key: Digest of everything that decides the content: letters and digits.
-        build: Writes the files of the entry into the empty folder that it is given, and may
-            give facts (as JSON holds them) to be kept with it. It must not open the same entry.
-        about: What it is, in a line, for `kft cache list`.
-        limit_bytes: Size of all evictable rooms together.
-        expected_bytes: Of the files that `build` writes; 0 if unknown.
-        on_wait: Called once, where another process is building the entry.
+        key: Digest of everything that decides the content, in letters and digits.
+        build: Writes the files of the entry into the empty folder that it is given. It may
+            return facts, as JSON values, to be kept with the entry, and must not open the
+            same entry.
+        about: One-line description for `kft cache list`.
+        limit_bytes: Size limit of all evictable rooms together.
+        expected_bytes: Size of the files that `build` writes; 0 if unknown.
+        on_wait: Called once if another process is building the entry.
 
     Raises:
-        ConfigError: `expected_bytes` are more than the limit, or than the disk can hold.
+        ConfigError: `expected_bytes` exceeds the limit or the space of the disk.
     """
     folder = cache_folder(room) / key
     entry = _open(folder)
     if entry is not None:
         return entry
-    with hold_alone(lock_path(folder), on_wait=on_wait):
-        # Another process may have built it while this one waited.
+    with hold_exclusive(lock_path(folder), on_wait=on_wait):
+        # Another process may have built the entry while this one waited.
         entry = _open(folder)
         if entry is not None:
             return entry
@@ -101,7 +102,7 @@ def open_or_build(
 
 
 def has_entry(room: str, key: str) -> bool:
-    """Whether there is a whole entry of that key."""
+    """Tell whether the cache holds a verified entry `key`."""
     return _open(cache_root() / room / key) is not None
 
 
@@ -109,7 +110,7 @@ def _build(folder: Path, build: Callable[[Path], Mapping[str, Any] | None], abou
     partial = make_partial_path(folder)
     partial.mkdir()
     try:
-        with naming(folder):
+        with attach_path(folder):
             facts = dict(build(partial) or {})
             files = {
                 str(file.relative_to(partial)): list(_sum_up(file))
@@ -117,12 +118,12 @@ def _build(folder: Path, build: Callable[[Path], Mapping[str, Any] | None], abou
                 if file.is_file()
             }
             content = {"format": FORMAT, "about": about, "facts": facts, "files": files}
-            # Nothing is synced: after a power cut the checksums tell, and the entry is made anew.
+            # Not synced: after a power cut the checksums differ, and the entry is rebuilt.
             (partial / MANIFEST).write_text(_dump(content), encoding="utf-8")
-            # Held before it has its name: no process may evict it in between.
-            descriptor = share(partial / MANIFEST)
+            # Locked before the rename, so that no process evicts it in between.
+            descriptor = open_shared(partial / MANIFEST)
             entry = Entry(folder, facts, was_cached=False, _descriptor=descriptor)
-            # There may be a damaged one. Who still reads it keeps its files.
+            # Replaces a damaged entry. A process that still reads it keeps its open files.
             discard(folder)
             partial.rename(folder)
     finally:
@@ -131,9 +132,9 @@ def _build(folder: Path, build: Callable[[Path], Mapping[str, Any] | None], abou
 
 
 def _open(folder: Path) -> Entry | None:
-    """The entry at `folder`, or None if it is missing or damaged."""
+    """Open the entry at `folder`; None if it is missing or damaged."""
     try:
-        descriptor = share(folder / MANIFEST)
+        descriptor = open_shared(folder / MANIFEST)
     except OSError:
         return None
     try:
@@ -155,7 +156,7 @@ def _open(folder: Path) -> Entry | None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """What entry.json says, or None if it is missing, damaged or of another format."""
+    """Read entry.json; None if it is missing, damaged or of another format."""
     try:
         value = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -177,10 +178,11 @@ def _checksum(content: Mapping[str, Any]) -> int:
 
 
 def _sum_up(file: Path) -> tuple[int, int]:
-    """Size and CRC-32 of a file, read in pieces.
+    """Size and CRC-32 of a file, read in chunks.
 
-    Any single damaged stretch of up to 32 bits shows, anything else but one time in 2**32. It
-    runs at some 2 GB/s, four times as fast as a cryptographic digest: damage is no attack.
+    CRC-32 detects every single burst of up to 32 damaged bits, and any other damage but for one
+    case in 2**32. It runs at some 2 GB/s, four times as fast as a cryptographic digest, which
+    would protect against attacks rather than damage.
     """
     size, checksum = 0, 0
     buffer = bytearray(_CHUNK_BYTES)

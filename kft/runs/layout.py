@@ -1,4 +1,4 @@
-"""A run directory: its layout, its life, who holds it."""
+"""Run directories: layout, status, lock, and how to find them."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from kft.runs.storage import find_obstacle
 
 
 class RunDirectory:
-    """Paths of one run, and its status.
+    """Paths, status and lock of one run.
 
     runs/<name>/<run id>/
         pipeline.yaml       every setting, defaults included
         manifest.json       seed, versions, hardware, fingerprint, digests
-        splits.csv          which example is in which split
-        quarantine.csv      which file was left out, and why; missing where none was
-        status.json         running, finished or failed, and the reason
+        splits.csv          the split of each example
+        quarantine.csv      files left out, with reasons; missing where there are none
+        status.json         running, finished or failed, with the reason
         phases/00-…/        history.csv, phase.json, tensorboard/
-        checkpoints/        to resume from; gone when the run is finished
-        model.keras         the trained model; model.json: what its outputs mean
-        train_targets.npy   for the baseline of data that is judged later
+        checkpoints/        for resuming; removed when the run is finished
+        model.keras         the trained model; model.json: the meaning of its outputs
+        train_targets.npy   training targets, for the baseline of later evaluations
         evaluation/<split>/ metrics.json, predictions.csv, confusion.csv, probabilities.npz
 
     Args:
-        path: The directory of the run.
+        path: The run directory.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -56,7 +56,7 @@ class RunDirectory:
         return self.path / "phases" / f"{index:02d}-{name.replace('_', '-')}"
 
     def evaluation(self, split: str) -> Path:
-        """Folder of the figures on one split."""
+        """Folder of the metrics and predictions on one split."""
         return self.path / "evaluation" / split
 
     def write_status(self, state: str, **details: Any) -> None:
@@ -65,10 +65,14 @@ class RunDirectory:
         write_json(self.status_file, {"state": state, "time": now, **details})
 
     def read_status(self) -> dict[str, Any]:
-        """What `write_status` recorded last."""
+        """Read the last recorded status; a dead process's 'running' becomes 'interrupted'.
+
+        Raises:
+            RunError: The status is missing or damaged.
+        """
         status: dict[str, Any] = read_json(self.status_file)
         if not isinstance(status, dict) or not {"state", "time"} <= set(status):
-            raise RunError(f"{self.status_file}: not a status that kft wrote")
+            raise RunError(f"{self.status_file}: the file does not hold a status that kft wrote")
         if status["state"] == "running" and not self._is_held():
             return {**status, "state": "interrupted"}
         return status
@@ -84,27 +88,25 @@ class RunDirectory:
         return False
 
     def check_writable(self) -> None:
-        """Refuse to go on where nothing can be written into the run, before work is done for it.
+        """Refuse a read-only run before any work is done for it.
 
         Raises:
-            StorageError: It says why, and what to do.
+            StorageError: The run directory is not writable.
         """
         obstacle = find_obstacle(self.path)
         if obstacle is not None:
             raise StorageError(
-                f"{self.path}: nothing can be written into this run: {obstacle}. Copy it to a "
-                "folder that can be written, and name the copy: it is a run too."
+                f"{self.path}: the run directory is not writable: {obstacle}. Copy the run to a "
+                "writable folder and use the copy."
             )
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Keep other processes from writing into this run.
-
-        The operating system lets go of the lock when its process dies.
+        """Lock the run against other writers; the lock ends with the process at the latest.
 
         Raises:
-            HeldRunError: Another process holds it; its pid is named.
-            StorageError: The directory cannot be written.
+            HeldRunError: Another process holds the lock; the message gives its pid.
+            StorageError: The run directory is not writable.
         """
         self.check_writable()
         with (self.path / ".lock").open("a+") as lock:
@@ -116,7 +118,7 @@ class RunDirectory:
                 lock.seek(0)
                 raise HeldRunError(
                     f"{self.path}: process {lock.read().strip() or 'unknown'} is writing into this "
-                    "run. Wait for it, or stop it."
+                    "run. Wait until it ends, or stop it."
                 ) from None
             lock.truncate(0)
             lock.write(str(os.getpid()))
@@ -125,15 +127,15 @@ class RunDirectory:
 
 
 def create_run(runs_directory: str, name: str, run_id: str | None = None) -> RunDirectory:
-    """A new, empty run directory.
+    """Create a new, empty run directory.
 
     Args:
         runs_directory: Folder of all runs.
-        name: Of the pipeline.
-        run_id: By default the time and four random characters.
+        name: Name of the pipeline.
+        run_id: Name of the run; by default the time and four random characters.
 
     Raises:
-        RunError: The directory exists already, or cannot be made.
+        RunError: The directory already exists, or cannot be created.
     """
     if run_id is None:
         run_id = f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
@@ -141,103 +143,104 @@ def create_run(runs_directory: str, name: str, run_id: str | None = None) -> Run
     try:
         path.mkdir(parents=True)
     except OSError as error:
-        raise RunError(f"{path}: cannot make this run directory: {error.strerror}") from error
+        raise RunError(f"{path}: cannot create the run directory: {error.strerror}") from error
     return RunDirectory(path)
 
 
 def check_run_id(run_id: str) -> None:
-    """Refuse what is no plain name.
+    """Reject an invalid name of a run.
 
     Raises:
-        RunError: It is none.
+        RunError: The name has other characters than letters, digits, '.', '_' and '-', or does
+            not begin with a letter or digit.
     """
     if not re.match(NAME_PATTERN, run_id):
         raise RunError(
-            f"--run-id {run_id!r}: a plain name is expected: letters, digits, '.', '_' and '-', "
-            "beginning with a letter or digit."
+            f"--run-id: found {run_id!r}. Allowed are letters, digits, '.', '_' and '-', beginning "
+            "with a letter or digit."
         )
 
 
 def check_run_is_new(runs_directory: str, name: str, run_id: str) -> Path:
-    """The path of a run that does not exist yet, told before any work is done for it.
+    """Refuse a run that already exists, before any work is done for it; return its path.
 
     Raises:
-        RunError: It exists, or `run_id` is no plain name.
+        RunError: The run exists, or `run_id` is not a valid name.
     """
     check_run_id(run_id)
     path = Path(runs_directory) / name / run_id
     if path.exists():
         raise RunError(
-            f"{path}: this run directory exists. kft never writes over a run: choose another "
+            f"{path}: the run directory already exists. kft never overwrites a run: choose another "
             "--run-id, or remove the directory."
         )
     return path
 
 
 def open_run(path: Path | str) -> RunDirectory:
-    """A finished run.
+    """Open a finished run.
 
     Raises:
-        RunError: There is no run at `path`, or it did not finish.
+        RunError: `path` holds no run, or the run did not finish.
     """
     run = find_run(path)
     status = run.read_status()
     if status["state"] != "finished":
         reason = f": {status['reason']}" if "reason" in status else ""
-        raise RunError(f"{path}: this run is {status['state']}, not finished{reason}")
+        raise RunError(f"{path}: the run is {status['state']}, not finished{reason}")
     return run
 
 
 def find_run(path: Path | str) -> RunDirectory:
-    """A run in whatever state.
+    """Open a run in any state.
 
     Raises:
-        RunError: There is none at `path`.
+        RunError: `path` holds no run.
     """
     run = RunDirectory(path)
     if not run.path.is_dir():
-        raise RunError(f"{path}: no such run directory. Run `kft runs` to list them.")
+        raise RunError(f"{path}: no such run directory. Run `kft runs` to list all runs.")
     if not run.status_file.is_file():
         raise RunError(
             f"{path}: not a run directory: it holds no {run.status_file.name}. "
-            "Run `kft runs` to list them."
+            "Run `kft runs` to list all runs."
         )
     return run
 
 
 def is_run(path: Path | str) -> bool:
-    """Whether a folder is a run directory, in whatever state."""
+    """Tell whether a folder is a run directory, in any state."""
     return RunDirectory(path).status_file.is_file()
 
 
 def open_interrupted(path: Path | str) -> RunDirectory:
-    """A run that did not finish, and that no process works on.
+    """Open a run that did not finish and that no process works on.
 
     Raises:
-        RunError: There is no run at `path`, it finished, or a process holds it.
+        RunError: `path` holds no run, the run is finished, or a process holds it.
     """
     run = find_run(path)
     state = run.read_status()["state"]
     if state == "finished":
-        raise RunError(f"{path}: this run is finished; there is nothing to resume.")
+        raise RunError(f"{path}: the run is finished; there is nothing to resume.")
     with run.hold():
         return run
 
 
 def find_finished(runs_directory: str, name: str, run_id: str) -> RunDirectory | None:
-    """The run of this name, if it is finished."""
+    """Find the run of this name if it is finished; else None."""
     run = RunDirectory(Path(runs_directory) / name / run_id)
     return run if is_run(run.path) and run.read_status()["state"] == "finished" else None
 
 
-def find_begun(runs_directory: str, name: str, run_id: str) -> RunDirectory | None:
-    """A run of this name that may be gone on with; None where there is none.
+def find_started(runs_directory: str, name: str, run_id: str) -> RunDirectory | None:
+    """Find the run of this name if it can be resumed; else None.
 
-    A directory whose run stopped before it had recorded what it depends on, and so before any
-    work, is set aside.
+    A directory without a manifest comes from a run that stopped before it did any work: it is
+    renamed out of the way.
 
     Raises:
-        RunError: It is in the way and cannot be renamed, or another process holds it.
+        RunError: Such a directory cannot be renamed, or another process holds it.
     """
     check_run_id(run_id)
     run = RunDirectory(Path(runs_directory) / name / run_id)
@@ -247,25 +250,25 @@ def find_begun(runs_directory: str, name: str, run_id: str) -> RunDirectory | No
         with run.hold():
             run.path.rename(run.path.with_name(f".{run_id}-unbegun-{secrets.token_hex(2)}"))
     except OSError as error:
-        raise RunError(f"{run.path}: cannot be set aside: {error.strerror}") from error
+        raise RunError(f"{run.path}: cannot be renamed: {error.strerror}") from error
     return None
 
 
 def find_runs(runs_directory: Path | str) -> list[RunDirectory]:
-    """All runs of a folder, oldest first within each name."""
+    """List the runs in a folder by name, oldest first within each name."""
     found = sorted(Path(runs_directory).glob("*/[!.]*/status.json"))
     return [RunDirectory(status.parent) for status in found]
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file of a run.
+    """Read a JSON file of a run.
 
     Raises:
-        RunError: It is missing or damaged.
+        RunError: The file is missing or damaged.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RunError(f"{path}: missing; the run directory is not complete") from None
+        raise RunError(f"{path}: missing; the run directory is incomplete") from None
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: cannot be read: {error}") from error

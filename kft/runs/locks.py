@@ -1,4 +1,4 @@
-"""Locks between processes: the operating system lets go of them when their holder dies."""
+"""Locks between processes, which the operating system releases when their holder dies."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 
 
 @contextmanager
-def hold_alone(path: Path, *, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Keep every other process from holding `path`; waits for one that does.
+def hold_exclusive(path: Path, *, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold an exclusive lock on `path`, waiting for any other holder.
 
-    The file is made for the lock and goes away with it.
+    The file is created for the lock and removed with it.
 
     Args:
-        path: In a folder that exists.
-        on_wait: Called once, where there is something to wait for.
+        path: File in an existing folder.
+        on_wait: Called once if another process holds the lock.
     """
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -27,7 +27,7 @@ def hold_alone(path: Path, *, on_wait: Callable[[], None] | None = None) -> Iter
                     on_wait()
                     on_wait = None
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-            # The holder before may have removed the file: then another may lock a new one.
+            # The previous holder may have removed this file: another process may lock a new one.
             if is_at(descriptor, path):
                 try:
                     yield
@@ -39,15 +39,15 @@ def hold_alone(path: Path, *, on_wait: Callable[[], None] | None = None) -> Iter
 
 
 @contextmanager
-def try_alone(path: Path, *, make: bool = False) -> Iterator[bool]:
-    """Whether this process alone holds the file at `path`; waits for nobody.
+def try_exclusive(path: Path, *, make: bool = False) -> Iterator[bool]:
+    """Try to hold an exclusive lock on `path` without waiting; yield whether it is held.
 
     Args:
-        path: Of an existing file, else nobody can hold it.
-        make: Make the file where it is missing.
+        path: File to lock; a missing file cannot be locked.
+        make: Create the file if it is missing.
     """
     try:
-        # For writing too: NFS locks nothing for one process alone that is open for reading.
+        # Opened for writing: NFS grants exclusive locks on writable descriptors only.
         descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if make else 0), 0o666)
     except OSError:
         yield False
@@ -58,11 +58,11 @@ def try_alone(path: Path, *, make: bool = False) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def share(path: Path) -> int:
-    """A descriptor of the file at `path` that holds it in common with others; to be closed.
+def open_shared(path: Path) -> int:
+    """Open the file at `path` under a shared lock; closing the descriptor releases it.
 
     Raises:
-        OSError: There is no such file.
+        OSError: The file does not exist.
     """
     while True:
         descriptor = os.open(path, os.O_RDONLY)
@@ -77,7 +77,7 @@ def share(path: Path) -> int:
 
 
 def is_at(descriptor: int, path: Path) -> bool:
-    """Whether the open file is still the one at `path`."""
+    """Tell whether the open file is still the one at `path`."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
@@ -85,7 +85,7 @@ def is_at(descriptor: int, path: Path) -> bool:
 
 
 def _is_free(descriptor: int, kind: int) -> bool:
-    """Take the lock if nobody is in the way."""
+    """Take the lock if it is free; tell whether it was."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""What a run depended on: enough to repeat it, or to see why it differs."""
+"""The manifest of a run: everything needed to repeat it, or to see why another one differs."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def make_manifest(
     workers: int = 1,
     replicas: int = 1,
 ) -> dict[str, Any]:
-    """Seed, versions, hardware, fingerprint of the data, digest of the weights, command, commit.
+    """Make the manifest: seed, versions, hardware, data, weights, command and commit.
 
     Args:
-        seed: Of the training.
+        seed: Seed of the training.
         deterministic: Whether the seed decides the weights to the last bit.
-        fingerprint: Of the data.
-        depth: How its pictures of more than 8 bits are shown; None where it has none.
-        weights_sha256: Of the pretrained weights; None for random ones.
-        backbone_source: Where architecture and weights come from.
-        backbone_licence: Of the weights.
-        workers: Processes that train together.
-        replicas: Of the model, in all of them.
+        fingerprint: Digest of the data.
+        depth: Display range of pictures with more than 8 bits; None where there are none.
+        weights_sha256: Digest of the pretrained weights; None for random weights.
+        backbone_source: Origin of architecture and weights.
+        backbone_licence: Licence of the weights.
+        workers: Number of processes that train together.
+        replicas: Number of model replicas in all processes.
     """
     return {
         "seed": seed,
@@ -57,14 +57,14 @@ def make_manifest(
             "replicas": replicas,
         },
         "command": sys.argv,
-        # What relative paths in the run's pipeline start from.
+        # Relative paths in the run's pipeline start from here.
         "working_directory": str(Path.cwd()),
         "git_commit": find_git_commit(),
     }
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide the numbers."""
+    """Versions of Python and of the packages that affect the results."""
     versions = {"python": platform.python_version()}
     for name in RECORDED_PACKAGES:
         try:
@@ -75,7 +75,7 @@ def package_versions() -> dict[str, str]:
 
 
 def find_git_commit() -> str | None:
-    """Commit of the working directory, marked '-dirty' if it has changes; None outside git."""
+    """Find the commit of the working directory, '-dirty' if it has changes; None outside git."""
     try:
         result = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--dirty"],

@@ -1,4 +1,4 @@
-"""Folders that kft itself fills, wherever they lie: runs, exports, caches."""
+"""Detection of kft's own output folders, wherever they lie: runs, exports, caches."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from kft.runs.caches import cache_root, is_tagged
 
-# What a run begins with, in any order; two of them are no accident.
+# Files that a run writes first. Two of them in one folder are not there by chance.
 _RUN_FILES = ("status.json", "manifest.json", "pipeline.yaml", "splits.csv", ".lock")
 
 
 def is_own_folder(folder: str) -> bool:
-    """Whether kft filled a folder: a run, one version of an export, or a cache.
+    """Tell whether kft wrote a folder: a run, one version of an export, or a cache.
 
-    It is told by what the folder holds, so that a class may have any name, and a run be in
+    The folder's content decides, not its name: a class may have any name, and a run may be in
     any state.
     """
     return _is_run(folder) or _is_export(folder) or _is_cache(folder)
@@ -31,11 +31,11 @@ def _is_export(folder: str) -> bool:
 
 
 def _is_cache(folder: str) -> bool:
-    # The cache of another process has the tag.
+    # A cache that another KFT_CACHE_DIR made is recognised by its tag.
     return is_tagged(Path(folder)) or os.path.realpath(folder) == os.path.realpath(cache_root())
 
 
 def holds_output_folder(folder: str, output_folders: Sequence[str]) -> bool:
-    """Whether one of the folders that kft is to write to is this one, or lies in it."""
+    """Tell whether `folder` is, or contains, one of the folders that kft will write to."""
     real = Path(folder).resolve()
     return any(Path(output).resolve().is_relative_to(real) for output in output_folders)

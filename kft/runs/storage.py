@@ -1,4 +1,4 @@
-"""Folders that cannot be written and disks that are full: which, why, and what mends it."""
+"""Diagnosis of unwritable folders and full disks: which one, why, and what to do."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from kft.runs.caches import EVICTABLE, cache_root, find_clearable
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LOST = (errno.EIO, errno.ESTALE)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
-# Of writing into a file that is open, whose name the system does not say.
+# Errors of writing into an open file, which come without the file's name.
 _OF_DISKS = (*_FULL, *_LOST, errno.EROFS)
-# What the surroundings are to blame for, not a program; and what is said of it.
+# Errors caused by the environment rather than a program, and how messages describe them.
 _REASONS = {
     errno.ENOSPC: "no space is left on its disk",
     errno.EDQUOT: "the quota of its disk is used up",
@@ -32,22 +32,22 @@ _REASONS = {
     errno.EIO: "its disk fails",
     errno.ESTALE: "its network disk is gone",
 }
-# TensorFlow writes "PATH; WORDS OF THE SYSTEM"; nothing else of the number is left.
+# TensorFlow turns the error number into text: "PATH; TEXT OF THE SYSTEM".
 _TENSORFLOW = re.compile(
     rf"(?P<path>/[^;{{}}]*); (?P<words>{'|'.join(re.escape(os.strerror(n)) for n in _REASONS)})"
 )
 _PARTIAL = re.compile(r"\..*\.partial(\..*)?")
-# Less would not help.
+# Freeing less than one megabyte would not help.
 _WORTH_CLEARING = 1_000_000
-# Rooms of the cache that a run may write into, whatever its data.
+# Rooms of the cache that any run may write into.
 _WRITTEN_ROOMS = (*EVICTABLE, "converted")
 
 
 def check_cache() -> None:
-    """Refuse a cache folder that cannot be written, before any work whose results it would keep.
+    """Refuse an unwritable cache folder before any work whose results it would keep.
 
     Raises:
-        StorageError: It says which folder, why, and by which variable to choose another.
+        StorageError: The cache, or one of its rooms, is not writable.
     """
     root = cache_root()
     for folder in (root, *(root / room for room in _WRITTEN_ROOMS if (root / room).exists())):
@@ -55,27 +55,27 @@ def check_cache() -> None:
         if obstacle is not None:
             home = "" if "HOME" in os.environ or _is_given() else " (HOME is not set)"
             raise StorageError(
-                f"{folder}: the cache folder cannot be written: {obstacle}{home}. Set "
-                "KFT_CACHE_DIR to a folder that can be written; it keeps stored features, decoded "
-                "pixels and converted pictures."
+                f"{folder}: the cache folder is not writable: {obstacle}{home}. Set KFT_CACHE_DIR "
+                "to a writable folder; it keeps stored features, decoded pixels and converted "
+                "pictures."
             )
 
 
 def check_folder(folder: Path, setting: str) -> None:
-    """Refuse a folder that cannot be written, before the work that is for it.
+    """Refuse an unwritable output folder before any work is done for it.
 
     Args:
-        folder: Need not exist yet.
-        setting: That names it, of a pipeline or the command line.
+        folder: The folder, which may not exist yet.
+        setting: Setting of the pipeline or option of the command line that gives it.
 
     Raises:
-        StorageError: It says which folder, and why.
+        StorageError: The folder is not writable.
     """
     obstacle = find_obstacle(folder)
     if obstacle is not None:
         raise StorageError(
-            f"{setting}: {folder} cannot be written: {obstacle}. Choose a folder that can be "
-            "written, or make that one so."
+            f"{setting}: {folder} is not writable: {obstacle}. Choose a writable folder, or make "
+            "this one writable."
         )
 
 
@@ -84,18 +84,18 @@ def _is_given() -> bool:
 
 
 def find_obstacle(folder: Path) -> str | None:
-    """Why nothing can be written into a folder, which need not exist yet; None if all is well.
+    """Find the reason why a folder, which may not exist yet, is not writable; else None.
 
-    A full disk is none: what is there may make room.
+    A full disk is not an obstacle, since space may still be freed.
     """
     folder = folder.absolute()
-    # Not `Path.exists`, which raises where a folder above may not be looked into.
+    # `Path.exists` would raise where a parent folder may not be searched.
     existing = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     which = "" if existing == folder else f" ({existing})"
     try:
         if not existing.is_dir():
             return f"{existing} is not a folder"
-        # Has no name where the system allows that, and goes away by itself.
+        # The file has no name where the system allows it, and vanishes when closed.
         with tempfile.TemporaryFile(dir=existing):
             return None
     except OSError as error:
@@ -105,12 +105,12 @@ def find_obstacle(folder: Path) -> str | None:
 
 
 def describe_reason(error: OSError, path: Path) -> str:
-    """Why `path` could not be written or read, in words."""
+    """Describe why `path` could not be written or read."""
     reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)
     if error.errno in _FULL:
         mount = _find_mount(path)
         disk = shutil.disk_usage(mount)
-        # What was half written is gone by now.
+        # The partial file has been removed by now, so its space counts as free.
         room = f"{disk.free / 1e6:,.1f} of {disk.total / 1e6:,.1f} MB are free without it"
         return f"{reason} ({mount}: {room})"
     if error.errno in _FORBIDDEN:
@@ -139,16 +139,15 @@ def _existing(path: Path) -> Path:
 
 
 def _find_mount(path: Path) -> Path:
-    """Where the disk of a path, which need not exist, is mounted."""
+    """Find the mount point of the disk that holds a path, which may not exist."""
     existing = _existing(path).resolve()
     return next(part for part in (existing, *existing.parents) if part.is_mount())
 
 
 def find_storage_failure(error: BaseException) -> StorageError | None:
-    """What an error says of a disk or folder, if that is what it comes from.
+    """Find the storage failure behind an error, if a disk or folder caused it.
 
-    Looks at the errors that it was raised for too, and at those in which TensorFlow wraps the
-    system's.
+    The error's causes are searched too, and the errors in which TensorFlow wraps the system's.
     """
     seen: set[int] = set()
     at: BaseException | None = error
@@ -163,7 +162,7 @@ def find_storage_failure(error: BaseException) -> StorageError | None:
 
 def _translate(error: BaseException) -> StorageError | None:
     if isinstance(error, OSError):
-        # Without a file it may be a process or a port that is not permitted.
+        # Without a file name the error may concern a process or a port.
         is_of_disk = error.errno in (_REASONS if error.filename else _OF_DISKS)
         return _make_error(error) if is_of_disk else None
     if not type(error).__module__.startswith("tensorflow."):
@@ -180,7 +179,7 @@ def _make_error(error: OSError) -> StorageError:
     path = _without_partial(Path(os.fsdecode(name))) if name else _find_fullest()
     if error.errno in _LOST:
         return LostDiskError(
-            f"{path}: cannot be used: {describe_reason(error, path)}. Start the command again once "
+            f"{path}: cannot be used: {describe_reason(error, path)}. Run the command again once "
             "the disk is back."
         )
     verb = "read" if os.access(path, os.F_OK) and not os.access(path, os.R_OK) else "written"
@@ -190,14 +189,14 @@ def _make_error(error: OSError) -> StorageError:
 
 
 def _without_partial(path: Path) -> Path:
-    """The folder of a file or folder that has only a temporary name."""
+    """Strip a temporary name, and all below it, from a path."""
     parts = path.parts
     first = next((i for i, part in enumerate(parts) if _PARTIAL.fullmatch(part)), len(parts))
     return Path(*parts[:first])
 
 
 def _find_fullest() -> Path:
-    """Of the folders that kft writes into, the one whose disk has the least room."""
+    """Find the folder, of those kft writes into, whose disk has the least free space."""
     folders = [Path.cwd(), Path(tempfile.gettempdir())]
     with suppress(StorageError):
         folders.append(cache_root())
@@ -206,18 +205,18 @@ def _find_fullest() -> Path:
 
 def _find_remedy(error: OSError, path: Path) -> str:
     if error.errno in _FULL:
-        return f"Make room on that disk{_describe_clearable(path)}."
-    choice = "Choose a folder that can be written"
+        return f"Free space on that disk{_describe_clearable(path)}."
+    choice = "Choose a writable folder"
     if path.is_relative_to(tempfile.gettempdir()):
-        choice = "Set TMPDIR to a folder that can be written"
+        choice = "Set TMPDIR to a writable folder"
     with suppress(StorageError):
         if path.absolute().is_relative_to(cache_root().absolute()):
-            choice = "Set KFT_CACHE_DIR to a folder that can be written"
-    return f"{choice}, or make that one so."
+            choice = "Set KFT_CACHE_DIR to a writable folder"
+    return f"{choice}, or make this one writable."
 
 
 def _describe_clearable(path: Path) -> str:
-    """What `kft cache clear` would free there, if anything."""
+    """Say how much `kft cache clear` would free on the path's disk, if anything."""
     with suppress(StorageError):
         if _find_mount(path) == _find_mount(cache_root()):
             num_bytes = sum(entry.num_bytes for entry in find_clearable())
@@ -227,8 +226,8 @@ def _describe_clearable(path: Path) -> str:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Name a file in an error that came while it was written, which the system does not."""
+def attach_path(path: Path) -> Iterator[None]:
+    """Add a file's path to errors of writing it, which the system raises without a name."""
     try:
         yield
     except OSError as error:

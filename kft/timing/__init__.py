@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from kft.timing.benchmark import benchmark
 from kft.timing.record import (
-    Choice,
     Measured,
+    ResolvedSetting,
     Timing,
     apply_measured,
     describe_choices,
@@ -29,8 +29,8 @@ def is_worth_measuring(forecast_seconds: float) -> bool:
 
 
 __all__ = [
-    "Choice",
     "Measured",
+    "ResolvedSetting",
     "Timing",
     "apply_measured",
     "benchmark",

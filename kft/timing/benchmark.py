@@ -21,7 +21,7 @@ from kft.machine import (
     available_memory,
     default_threads,
     describe_machine,
-    load,
+    load_average,
     num_cores,
     threads_environment,
 )
@@ -68,11 +68,11 @@ def benchmark(
         StorageError: The cache folder, where the result would be kept, cannot be written.
     """
     check_cache()
-    begun = time.monotonic()
+    started = time.monotonic()
     say(f"Timing {describe_model(pipeline)} for up to {budget_seconds:.0f} s")
-    if load() > _BUSY_SHARE * num_cores():
+    if load_average() > _BUSY_SHARE * num_cores():
         say(
-            f"  {load():.1f} processes wanted one of the {num_cores()} cores in the last minute: "
+            f"  Load over the last minute: {load_average():.1f} processes on {num_cores()} cores; "
             "the figures will be rough. Run it again when the machine is idle."
         )
     timings = tuple(_time_in_child(pipeline, budget_seconds))
@@ -83,7 +83,7 @@ def benchmark(
         jit_compile=jit_compile,
         batch_size=batch_size,
         timings=timings,
-        seconds=round(time.monotonic() - begun, 1),
+        seconds=round(time.monotonic() - started, 1),
         backbone=describe_model(pipeline),
         machine=f"{machine['processor']}, {machine['cores']} cores, "
         f"{machine['memory_gigabytes']} GB, {machine['gpus']} GPUs",
@@ -182,5 +182,5 @@ def _request(pipeline: Pipeline) -> dict[str, Any]:
         if training.precision == "auto"
         else [training.precision],
         "compilers": [False, True] if training.jit_compile == "auto" else [training.jit_compile],
-        "most_bytes": int(MEMORY_SHARE * available_memory()),
+        "max_bytes": int(MEMORY_SHARE * available_memory()),
     }

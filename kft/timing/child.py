@@ -33,7 +33,7 @@ _CLASS_NAMES = tuple(f"class{index}" for index in range(10))
 # From the default up while it gets faster, then down while it stays as fast.
 UPWARD, DOWNWARD = (32, 64, 128, 256), (16, 8)
 # The fastest of so many says it: what disturbs a step only slows it.
-_MOST_REPETITIONS = 5
+_MAX_REPETITIONS = 5
 # Repetitions end after so long.
 _SECONDS = 1.0
 
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def time_settings(
-    config: BackboneConfig, precisions: Sequence[str], compilers: Sequence[bool], most_bytes: int
+    config: BackboneConfig, precisions: Sequence[str], compilers: Sequence[bool], max_bytes: int
 ) -> Iterator[Timing]:
     """Batch sizes in the first precision and compiler, then the others at the fastest size.
 
@@ -64,13 +64,13 @@ def time_settings(
         config: The backbone.
         precisions: Keras dtype policies, the default first.
         compilers: Whether XLA compiles, the default first.
-        most_bytes: Memory that a step may take; 0 where the machine does not say.
+        max_bytes: Memory that a step may take; 0 where the machine does not say.
     """
-    steps = Steps(config, precisions[0])
+    steps = TimedStep(config, precisions[0])
     speeds: dict[int, float] = {}
     for sizes, least in ((UPWARD, 1.0), (DOWNWARD, AS_FAST)):
         for size in sizes:
-            if most_bytes and speeds and _peak_bytes() * size / max(speeds) > most_bytes:
+            if max_bytes and speeds and _peak_bytes() * size / max(speeds) > max_bytes:
                 yield Timing(precisions[0], compilers[0], size, note="would not fit into memory")
                 break
             fastest_before = max(speeds.values(), default=0.0)
@@ -85,7 +85,7 @@ def time_settings(
         return
     fastest = max(speeds, key=speeds.__getitem__)
     for precision in precisions[1:]:
-        yield Steps(config, precision).time(fastest, compilers[0])
+        yield TimedStep(config, precision).time(fastest, compilers[0])
     # Last, since XLA compiles for long.
     for jit_compile in compilers[1:]:
         yield steps.time(fastest, jit_compile)
@@ -98,7 +98,7 @@ def _take_standard_output() -> IO[str]:
     return kept
 
 
-class Steps:
+class TimedStep:
     """Training steps of full fine-tuning: forward, backward and AdamW, batch norm frozen.
 
     The step is traced once, for every batch size.
@@ -127,10 +127,10 @@ class Steps:
         taken: list[float] = []
         try:
             call()
-            while len(taken) < _MOST_REPETITIONS and sum(taken) < _SECONDS:
-                begun = time.perf_counter()
+            while len(taken) < _MAX_REPETITIONS and sum(taken) < _SECONDS:
+                started = time.perf_counter()
                 call()
-                taken.append(time.perf_counter() - begun)
+                taken.append(time.perf_counter() - started)
         # Whatever it is, the setting cannot be used.
         except Exception as error:
             note = f"{type(error).__name__}: {first_line(error)}"

@@ -83,7 +83,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ResolvedSetting:
     """A setting that may be measured.
 
     Attributes:
@@ -220,7 +220,7 @@ def _batch_size(pipeline: Pipeline, measured: Measured | None) -> int:
     return max(parts, size // parts * parts)
 
 
-def describe_choices(pipeline: Pipeline, measured: Measured | None) -> tuple[Choice, ...]:
+def describe_choices(pipeline: Pipeline, measured: Measured | None) -> tuple[ResolvedSetting, ...]:
     """Each measured setting, its value in force and where it comes from.
 
     Args:
@@ -244,5 +244,5 @@ def describe_choices(pipeline: Pipeline, measured: Measured | None) -> tuple[Cho
             origin = "not measured; see `kft benchmark`"
         value = json.dumps(getattr(applied.training, name)).strip('"')
         is_unmeasured = given == "auto" and name != "threads" and measured is None
-        choices.append(Choice(f"training.{name}", value, origin, is_unmeasured))
+        choices.append(ResolvedSetting(f"training.{name}", value, origin, is_unmeasured))
     return tuple(choices)

@@ -46,7 +46,7 @@ def describe_settings(pipeline: Pipeline) -> dict[str, Any]:
     return {name: settings[name] for name in settings.keys() - set(_OF_ONE_MACHINE)} | versions
 
 
-def check_of_one_mind(workers: Workers, own: Mapping[str, Any]) -> None:
+def require_identical_settings(workers: Workers, own: Mapping[str, Any]) -> None:
     """That all workers are about to do the same.
 
     Args:
@@ -58,7 +58,7 @@ def check_of_one_mind(workers: Workers, own: Mapping[str, Any]) -> None:
     """
     if workers.count == 1:
         return
-    differences = list(compare("", workers.ask_chief(lambda: own), own))
+    differences = list(compare("", workers.broadcast_from_chief(lambda: own), own))
     counts = workers.gather(np.array([len(differences)], np.int64))[:, 0]
     if differences:
         raise ConfigError(

@@ -46,7 +46,7 @@ from kft.strategies.targets import check_targets, may_mix
 from kft.strategies.traits import BlockTraits
 from kft.timing import apply_measured, load_measured
 from kft.workers import Cluster, Workers
-from kft.workflow.agreement import check_of_one_mind, describe_settings
+from kft.workflow.agreement import describe_settings, require_identical_settings
 from kft.workflow.export_stage import check_export
 
 BEFORE_ALL = "Nothing has been trained meanwhile; start all again."
@@ -129,9 +129,9 @@ def make_plan(
     training = pipeline.training
     check_batch_size(replicas, training.batch_size)
     check_replicas(replicas, training)
-    with distribution.scope(), workers.name_lost(BEFORE_ALL):
+    with distribution.scope(), workers.report_lost_workers(BEFORE_ALL):
         # Before anything that they make together, such as variables.
-        check_of_one_mind(workers, describe_settings(pipeline))
+        require_identical_settings(workers, describe_settings(pipeline))
         backbone = load_backbone(pipeline.backbone)
         traits = find_traits(backbone)
         _check_before_data(pipeline, backbone, traits)
@@ -142,7 +142,9 @@ def make_plan(
                 output_folders=pipeline.output_folders,
                 decode=is_thorough,
             )
-        check_of_one_mind(workers, {"data": splits.fingerprint, "weights": backbone.sha256})
+        require_identical_settings(
+            workers, {"data": splits.fingerprint, "weights": backbone.sha256}
+        )
         head = _make_head(pipeline, splits)
         check_export(pipeline, head, splits)
         assembled = assemble(backbone, head)

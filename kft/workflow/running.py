@@ -17,7 +17,7 @@ from kft.runs import (
     RunDirectory,
     check_run_is_new,
     create_run,
-    find_begun,
+    find_started,
     open_interrupted,
 )
 from kft.runs.atomic import write_array, write_json, write_text
@@ -70,13 +70,13 @@ def train(
     plan = _make_plan(pipeline, display, cluster)
 
     def open_place() -> tuple[str, bool]:
-        begun = find_begun(*where, run_id) if or_resume and run_id is not None else None
+        begun = find_started(*where, run_id) if or_resume and run_id is not None else None
         if begun is not None:
             return str(begun.path), False
         return str(create_run(*where, run_id).path), True
 
-    with plan.workers.name_lost(BEFORE_ALL):
-        path, is_new = plan.workers.ask_chief(open_place)
+    with plan.workers.report_lost_workers(BEFORE_ALL):
+        path, is_new = plan.workers.broadcast_from_chief(open_place)
     if not is_new:
         return _go_on(Path(path), plan, display, judged_splits)
     with _writable(Path(path), plan.workers) as run, run.hold():
@@ -154,8 +154,8 @@ def _go_on(
             resumption.append(found)
             return {"changes": changes, "numbers": found.numbers}
 
-        with plan.workers.name_lost(BEFORE_ALL):
-            agreed = plan.workers.ask_chief(find)
+        with plan.workers.report_lost_workers(BEFORE_ALL):
+            agreed = plan.workers.broadcast_from_chief(find)
         # The chief has read it; the others read what it found.
         found = (resumption or [Resumption.of(checkpoints.find(agreed["numbers"]))])[0]
         before, changes = read_json(original.manifest), agreed["changes"]

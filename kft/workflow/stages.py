@@ -135,7 +135,7 @@ class Work:
         advice = (
             f"Where {self.path} is finished, `kft export` makes a missing export; else resume it."
         )
-        with forgiven, workers.name_lost(advice):
+        with forgiven, workers.report_lost_workers(advice):
             workers.wait()
         return finished
 
@@ -177,7 +177,7 @@ class Work:
             workers=plan.workers,
         )
         # The loss of a worker is not for those who look at the files.
-        lost = plan.workers.name_lost(self._how_to_start_again)
+        lost = plan.workers.report_lost_workers(self._how_to_start_again)
         with feed.name_unreadable(), name_nondeterministic(), lost:
             judged = self.judged_splits if plan.workers.is_chief else ()
             feed.decode(("train", "validation", *judged))

@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def offline(monkeypatch, tmp_path) -> Path:
-    """An empty Keras cache and an empty KFT_WEIGHTS_DIR, which is returned; no downloads."""
+    """Empty the Keras cache and KFT_WEIGHTS_DIR, whose path is returned, and block downloads."""
 
     def refuse(*_args, **_kwargs):
         raise OSError("the test has no network")

@@ -35,7 +35,7 @@ def test_random_weights_follow_the_seed():
     assert all(np.array_equal(a, b) for a, b in zip(kernels(), kernels(), strict=True))
 
 
-def test_blocks_do_not_depend_on_what_was_built_before():
+def test_blocks_do_not_depend_on_models_built_before():
     config = BackboneConfig(name="inception_v3", weights="random", input_size=75)
     keras.backend.clear_session()
     first = [block.num_parameters for block in load_backbone(config).blocks]
@@ -45,26 +45,28 @@ def test_blocks_do_not_depend_on_what_was_built_before():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"options": {"alfa": 1.0}}, r"alfa: there is no such argument.*Allowed: alpha"),
-        ({"options": {"alpha": "wide"}}, r"alpha: 'wide' is no number"),
+        ({"options": {"alfa": 1.0}}, r"alfa: no such argument.*Allowed: alpha"),
+        ({"options": {"alpha": "wide"}}, r"alpha: 'wide' is not a number"),
         ({"options": {"alpha": -1.0}}, r"alpha: -1.0 is below"),
         ({"name": "vgg16", "options": {"alpha": 1.0}}, r"Allowed: none"),
         (
             {"name": "mobilenet_v3_small", "options": {"minimalistic": 1}},
             r"minimalistic: 1 is neither true nor false",
         ),
-        ({"input_size": 31}, r"31 is too small for mobilenet_v2; the least is 32"),
-        ({"name": "xception", "input_size": 70}, r"the least is 71"),
+        ({"input_size": 31}, r"31 is too small for mobilenet_v2; the minimum is 32"),
+        ({"name": "xception", "input_size": 70}, r"the minimum is 71"),
         ({"options": {"alpha": 0.4}}, r"no ImageNet weights exist.*0.35, 0.5"),
         ({"name": "small_cnn"}, r"small_cnn has no ImageNet weights.*weights=random"),
     ],
 )
-def test_what_is_not_possible_is_refused_with_what_is(config, message, offline):
+def test_invalid_options_sizes_and_weights_are_refused_with_the_allowed_ones(
+    config, message, offline
+):
     with pytest.raises(BackboneError, match=message):
         load_backbone(BackboneConfig(**config))
 
 
-def test_mobilenets_look_for_their_exact_size_first_and_for_224_second():
+def test_mobilenets_prefer_weights_of_their_exact_size_then_of_224():
     architecture = ARCHITECTURES["mobilenet"]
     names = [file.name for file in official_files(architecture, {"alpha": 0.5}, 160)]
     assert names == ["mobilenet_5_0_160_tf_no_top.h5", "mobilenet_5_0_224_tf_no_top.h5"]
@@ -73,7 +75,7 @@ def test_mobilenets_look_for_their_exact_size_first_and_for_224_second():
 
 
 def full_where_large(name):
-    """Keras builds the whole model before it asks for weights; siblings are the same code."""
+    """Keras builds the whole model before it requests weights; variants share the code."""
     large = ("large", "base", "101", "152", "169", "201", "v2_l", "v2_m", "v2_s", "vgg19")
     large += (*(f"_b{number}" for number in range(1, 8)), "convnext_small", "inception_resnet")
     marks = [pytest.mark.full] if any(part in name for part in large) else []
@@ -84,7 +86,7 @@ def full_where_large(name):
     "name",
     [full_where_large(name) for name in sorted({*ARCHITECTURES} - {"mobilenet", "mobilenet_v2"})],
 )
-def test_keras_itself_would_ask_for_the_same_file_of_the_same_digest(name, monkeypatch):
+def test_keras_requests_the_same_file_with_the_same_digest(name, monkeypatch):
     """Keras's own constructor, stopped where it would download."""
 
     class Asked(Exception):
@@ -103,9 +105,7 @@ def test_keras_itself_would_ask_for_the_same_file_of_the_same_digest(name, monke
     assert asked.value.args == (expected.name, expected.url, OFFICIAL_DIGESTS[expected.name])
 
 
-def test_efficientnet_sees_the_inputs_that_its_imagenet_weights_were_trained_on(
-    offline, monkeypatch
-):
+def test_efficientnet_gets_inputs_scaled_as_in_its_imagenet_training(offline, monkeypatch):
     config = BackboneConfig(name="efficientnet_b0", input_size=32)
     made = load_backbone(config.model_copy(update={"weights": "random"})).model
     normalization = next(la for la in made.layers if isinstance(la, keras.layers.Normalization))
@@ -139,7 +139,7 @@ def test_imagenet_weights_come_from_the_named_folder_and_are_recorded(shared, of
     assert backbone.licence == "Apache-2.0"
 
 
-def test_the_cat_photograph_is_a_cat_through_the_1000_class_mobilenet(shared):
+def test_the_1000_class_mobilenet_recognises_the_cat_photograph(shared):
     import tensorflow as tf
 
     from kft.backbones.scaling import PixelScaling

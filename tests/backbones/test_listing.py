@@ -1,4 +1,4 @@
-"""Names, without TensorFlow."""
+"""Listing and describing backbones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_every_registered_backbone_is_listed_once():
     assert [listing.name for listing in list_backbones()] == sorted(BACKBONES)
 
 
-def test_the_listing_tells_which_official_weights_lie_offline(offline):
+def test_the_listing_shows_the_official_weights_on_this_machine(offline):
     name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
     (offline / name).touch()
     (offline / "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5").touch()

@@ -1,4 +1,4 @@
-"""Graphs are cut where one tensor crosses, and every weight finds its block."""
+"""Graphs are cut where a single tensor crosses, and every weight lies in one block."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def residual() -> keras.Model:
     return keras.Model(inputs, x)
 
 
-def test_cuts_are_the_tensors_that_cross_alone(residual):
+def test_cuts_are_the_tensors_that_alone_cross_the_graph(residual):
     graph = Graph(residual)
     names = [graph.steps[graph.position(cut)].operation.name for cut in graph.cuts()]
     assert names[1:2] == ["entry"]
@@ -43,7 +43,7 @@ def test_cuts_are_the_tensors_that_cross_alone(residual):
     assert "side" not in names and "excite" not in names
 
 
-def test_strides_multiply_along_the_path_and_pass_by_squeezed_maps(residual):
+def test_strides_multiply_along_the_path_and_skip_squeezed_maps(residual):
     graph = Graph(residual)
     strides = graph.strides()
     by_name = {step.operation.name: strides.get(id(step.outputs[0])) for step in graph.steps}

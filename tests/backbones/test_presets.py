@@ -1,4 +1,4 @@
-"""KerasHub is optional: missing, it is told; present, its image presets are backbones."""
+"""KerasHub's image presets are backbones if KerasHub is installed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_an_image_preset_brings_its_scaling_and_is_divided_by_stride(tmp_path):
         load_backbone(BackboneConfig(name="keras_hub:nothing"))
 
 
-def test_a_preset_that_is_fetched_by_its_name_has_the_digest_of_its_weights(monkeypatch):
+def test_a_preset_fetched_by_name_has_the_digest_of_its_weights(monkeypatch):
     keras_hub = pytest.importorskip("keras_hub", reason="KerasHub, the extra `hub`, is missing")
     keras.utils.set_random_seed(0)
 

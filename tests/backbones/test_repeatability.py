@@ -1,4 +1,4 @@
-"""A backbone that is random at inference, or that writes into itself, is refused by its layer."""
+"""A backbone that is random or changes its variables at inference is refused, naming the layer."""
 
 import keras
 import numpy as np
@@ -21,7 +21,7 @@ def sequential(*inner):
 
 @keras.saving.register_keras_serializable(package="test")
 class Jitter(layers.Layer):
-    """Draws whatever `training` is, from no state that a model keeps."""
+    """Layer that draws random numbers whatever `training` is, without a seed generator."""
 
     def call(self, inputs):
         return inputs + tf.random.normal(tf.shape(inputs))
@@ -29,7 +29,7 @@ class Jitter(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="test")
 class Tally(layers.Layer):
-    """Counts its calls."""
+    """Layer that counts its calls."""
 
     def build(self, shape):
         self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False, name="calls")
@@ -66,7 +66,7 @@ def with_statistics_always_moving():
     ],
     ids=["flip", "nested", "dropout", "unseeded", "statistics", "counter"],
 )
-def test_an_export_that_is_random_or_writes_at_inference_is_refused_by_layer(
+def test_an_export_that_is_random_or_changes_at_inference_is_refused_by_layer(
     make, message, tmp_path
 ):
     make().export(tmp_path / "mine", verbose=False)
@@ -91,7 +91,7 @@ def test_a_keras_file_with_such_a_layer_is_refused_too(make, message, tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["", ".keras"])
-def test_layers_that_are_quiet_at_inference_are_no_reason(ending, tmp_path):
+def test_layers_that_are_deterministic_at_inference_are_accepted(ending, tmp_path):
     model = sequential(layers.Dropout(0.5), layers.GaussianNoise(1.0), layers.BatchNormalization())
     path = tmp_path / f"mine{ending}"
     model.save(path) if ending else model.export(path, verbose=False)
@@ -99,7 +99,7 @@ def test_layers_that_are_quiet_at_inference_are_no_reason(ending, tmp_path):
 
 
 class Switched(tf.Module):
-    """Drops values where it is told to train, by a tensor: the graph holds both ways."""
+    """Module that drops values if a tensor says it is training: its graph holds both branches."""
 
     def __init__(self):
         self.kernel = tf.Variable(np.ones((3, 4), np.float32), name="net/kernel")
@@ -112,12 +112,12 @@ class Switched(tf.Module):
         return tf.cond(training, lambda: tf.nn.dropout(means, 0.5), lambda: means) @ self.kernel
 
 
-def test_a_module_that_is_random_in_training_alone_is_a_backbone(tmp_path):
+def test_a_module_that_is_random_only_in_training_is_accepted(tmp_path):
     tf.saved_model.save(Switched(), str(tmp_path / "module"))
     assert load_backbone(BackboneConfig(name=f"hub:{tmp_path}/module")).model.output.shape[-1] == 4
 
 
-def test_a_keras_file_of_layers_of_keras_is_quiet_and_nothing_is_run(tmp_path, monkeypatch):
+def test_a_keras_file_of_keras_layers_is_accepted_without_being_run(tmp_path, monkeypatch):
     def refuse(*args, **options):
         raise AssertionError("it was traced")
 

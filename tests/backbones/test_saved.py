@@ -1,4 +1,4 @@
-"""Saved backbones come back whole, or are refused by name."""
+"""Saved backbones load completely, or are refused by name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def equal(first, second):
     return all(np.array_equal(a.numpy(), b.numpy()) for a, b in pairs)
 
 
-def test_a_saved_backbone_comes_back_with_weights_blocks_levels_and_contract(saved):
+def test_a_saved_backbone_loads_with_weights_blocks_levels_and_contract(saved):
     backbone, folder = saved
     loaded = load_backbone(BackboneConfig(name=str(folder)))
     assert equal(backbone, loaded)
@@ -43,7 +43,7 @@ def test_a_saved_backbone_comes_back_with_weights_blocks_levels_and_contract(sav
     assert loaded.sha256 == json.loads((folder / "backbone.json").read_text())["sha256"]
 
 
-def test_random_weights_of_a_saved_backbone_are_fresh_and_follow_the_seed(saved):
+def test_random_weights_of_a_saved_backbone_are_new_and_follow_the_seed(saved):
     backbone, folder = saved
     config = BackboneConfig(name=str(folder), weights="random")
 
@@ -88,15 +88,15 @@ def test_a_damaged_or_later_record_is_refused(saved, content):
         load_backbone(BackboneConfig(name=str(folder)))
 
 
-def test_saving_onto_something_is_refused_and_leaves_it(saved):
+def test_saving_over_an_existing_folder_is_refused_and_leaves_it(saved):
     backbone, folder = saved
     before = (folder / "backbone.json").read_bytes()
-    with pytest.raises(BackboneError, match="exists already"):
+    with pytest.raises(BackboneError, match="already exists"):
         save_backbone(backbone, folder)
     assert (folder / "backbone.json").read_bytes() == before
 
 
-def test_a_keras_file_loses_its_top_and_says_so(tmp_path):
+def test_a_keras_file_loses_its_top_and_the_source_says_so(tmp_path):
     inputs = keras.Input((32, 32, 3))
     x = layers.Rescaling(1 / 255)(inputs)
     x = layers.Conv2D(4, 3, strides=2, padding="same", name="first")(x)
@@ -135,10 +135,10 @@ def test_a_sequential_classifier_is_a_backbone_too(tmp_path):
     assert np.array_equal(backbone.model.weights[0].numpy(), model.weights[0].numpy())
 
 
-def test_a_keras_file_without_rescaling_must_be_told_its_scaling(saved):
+def test_a_keras_file_without_rescaling_needs_a_scaling_option(saved):
     _, folder = saved
     name = str(folder / "backbone.keras")
-    with pytest.raises(BackboneError, match=r"does not say how its pixels were scaled"):
+    with pytest.raises(BackboneError, match=r"does not state its pixel scaling"):
         load_backbone(BackboneConfig(name=name))
     backbone = load_backbone(BackboneConfig(name=name, options={"scaling": "symmetric"}))
     assert backbone.input_spec.scaling == "symmetric"
@@ -146,11 +146,11 @@ def test_a_keras_file_without_rescaling_must_be_told_its_scaling(saved):
         load_backbone(BackboneConfig(name=name, options={"scaling": "loud"}))
 
 
-def test_a_keras_file_that_carries_code_is_refused(tmp_path):
+def test_a_keras_file_that_contains_code_is_refused(tmp_path):
     inputs = keras.Input((32, 32, 3))
     model = keras.Model(inputs, layers.Lambda(lambda pixels: pixels * 2)(inputs))
     model.save(tmp_path / "lambda.keras")
-    with pytest.raises(BackboneError, match="kft runs no code out of model files"):
+    with pytest.raises(BackboneError, match="kft runs no code from model files"):
         load_backbone(BackboneConfig(name=str(tmp_path / "lambda.keras")))
 
 
@@ -158,7 +158,7 @@ def test_a_keras_file_that_carries_code_is_refused(tmp_path):
     ("shape", "message"),
     [((32, 32, 1), "square RGB"), ((32, 24, 3), "square RGB"), ((7,), "no feature map")],
 )
-def test_models_of_other_inputs_are_refused(shape, message, tmp_path):
+def test_models_with_other_inputs_are_refused(shape, message, tmp_path):
     inputs = keras.Input(shape)
     x = inputs
     if len(shape) == 3:

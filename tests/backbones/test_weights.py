@@ -1,4 +1,4 @@
-"""Weights files are what they claim, fit wholly, or are refused."""
+"""Weights files are authentic and fit completely, or are refused."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_weights_files_of_networks_with_dropout_load(tmp_path):
 def test_a_legacy_file_of_unknown_digest_needs_trust(made, small_config, tmp_path):
     path = tmp_path / "made.h5"
     made.model.save(path)
-    with pytest.raises(BackboneError, match=r"does not know.*backbone.trust=true.*--trust"):
+    with pytest.raises(BackboneError, match=r"unknown to kft.*backbone.trust=true.*--trust"):
         load(small_config, path)
     assert load(small_config, path, trust=True).sha256 == digest(path)
 
@@ -93,14 +93,14 @@ def test_a_damaged_file_is_refused_by_name(made, small_config, tmp_path):
 
 
 def test_missing_and_foreign_files_are_refused(small_config, tmp_path):
-    with pytest.raises(BackboneError, match="there is no file"):
+    with pytest.raises(BackboneError, match="no such file"):
         load(small_config, tmp_path / "nothing.h5")
     (tmp_path / "weights.pt").touch()
     with pytest.raises(BackboneError, match=r"Allowed endings: .h5, .weights.h5, .keras"):
         load(small_config, tmp_path / "weights.pt")
 
 
-def test_a_file_that_bears_an_official_name_but_differs_is_refused(shared, offline):
+def test_a_file_with_an_official_name_and_another_content_is_refused(shared, offline):
     content = bytearray((shared / "weights" / V2_FILE).read_bytes())
     content[len(content) // 2] ^= 1
     (offline / V2_FILE).write_bytes(content)
@@ -108,7 +108,7 @@ def test_a_file_that_bears_an_official_name_but_differs_is_refused(shared, offli
         load_backbone(BackboneConfig(options={"alpha": 0.35}))
 
 
-def test_without_network_the_error_names_file_folders_and_ways_out(offline):
+def test_without_network_the_error_names_file_folders_and_remedies(offline):
     with pytest.raises(BackboneError) as refused:
         load_backbone(BackboneConfig(name="resnet50"))
     message = str(refused.value)

@@ -148,7 +148,7 @@ def test_a_run_directory_that_exists(place):
 @pytest.mark.parametrize("run_id", ["../escaped", "a/b", "", "/tmp/elsewhere"])
 def test_a_run_id_that_is_no_plain_name(place, run_id):
     photos(place)
-    assert "plain name" in refused(place, "train", "photos", *SMALL, "--run-id", run_id)
+    assert "Allowed are letters" in refused(place, "train", "photos", *SMALL, "--run-id", run_id)
 
 
 def test_a_phase_name_that_leaves_its_folder(place):

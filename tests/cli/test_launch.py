@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from kft.cli.main import main
-from kft.launching import find_ports, launch
+from kft.local_cluster import find_ports, launch
 
 
 def invoke(*arguments: str, **environ: str):

@@ -1,4 +1,4 @@
-"""What every registered backbone promises, with random weights at its smallest size."""
+"""Contract of every registered backbone, with random weights at its smallest size."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ROOMY_SIZE = 256
 
 
 def build(name: str, size: int | None = None) -> Backbone:
-    """With random weights, by default at the smallest size."""
+    """Load a backbone with random weights, by default at its smallest size."""
     size = size or (ARCHITECTURES[name].smallest_size if name in ARCHITECTURES else 16)
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
@@ -71,7 +71,7 @@ def test_the_registry_holds_every_model_of_keras_applications():
 
 
 def test_structure_holds(backbone):
-    """One test for all, so that each of the forty models is built once."""
+    """One test for the whole structure, so that each of the forty models is built once."""
     assert_every_variable_lies_in_exactly_one_block(backbone)
     assert_blocks_follow_the_graph(backbone)
     assert_feature_levels_have_the_strides_they_claim(backbone)
@@ -149,7 +149,7 @@ def assert_the_default_lets_the_lowest_blocks_rest(backbone):
     assert sum(parameters[: len(frozen)]) < 0.1 * sum(parameters)
 
 
-def test_normalization_at_rest_gives_the_same_features_within_its_convolution(light_backbone):
+def test_fusing_frozen_normalization_into_its_convolution_keeps_the_features(light_backbone):
     from kft.optimization.norm_fusion import find_fusable, fused_norms
 
     model, generator = light_backbone.model, np.random.default_rng(0)
@@ -171,7 +171,7 @@ def test_normalization_at_rest_gives_the_same_features_within_its_convolution(li
     np.testing.assert_allclose(together, apart, atol=1e-4 * np.abs(apart).max())
 
 
-def test_a_frozen_backbone_gives_in_a_training_step_what_it_gives_at_inference(light_backbone):
+def test_a_frozen_backbone_computes_the_same_in_training_and_inference(light_backbone):
     from kft.optimization.frozen_inference import frozen_at_rest
 
     model, spec = light_backbone.model, light_backbone.input_spec
@@ -185,7 +185,7 @@ def test_a_frozen_backbone_gives_in_a_training_step_what_it_gives_at_inference(l
     assert np.array_equal(in_a_step, at_rest)
 
 
-def test_freezing_a_block_holds_its_variables_and_statistics_while_the_others_move(
+def test_freezing_a_block_fixes_its_variables_and_statistics_while_others_change(
     light_backbone,
 ):
     import tensorflow as tf
@@ -221,7 +221,7 @@ def test_freezing_a_block_holds_its_variables_and_statistics_while_the_others_mo
         assert not still
 
 
-def test_a_keras_file_gives_the_backbone_back(light_backbone, tmp_path):
+def test_a_backbone_survives_a_keras_file(light_backbone, tmp_path):
     from kft.backbones.partition import partition, partition_by_stride
 
     path = tmp_path / "model.keras"

@@ -429,7 +429,7 @@ def test_float32_in_place_of_float16_makes_the_room_that_it_takes(
     (old,) = entries(caches)
     gc.collect()
     float32_bytes = 4 * PIXELS.size
-    disk = sum(kept.num_bytes for kept in caches_module.list_kept()) + float32_bytes - 1000
+    disk = sum(kept.num_bytes for kept in caches_module.list_entries()) + float32_bytes - 1000
 
     def usage(path):
         taken = sum(file.stat().st_size for file in caches.rglob("*") if file.is_file())

@@ -16,7 +16,7 @@ from kft.errors import ConfigError, DataError
 from kft.examples import Splits
 from kft.feeding.frozen_prefix import check_vectors
 from kft.modalities.image.decoding import make_decoder
-from kft.runs.caches import clear, find_clearable, list_kept
+from kft.runs.caches import clear, find_clearable, list_entries
 from kft.strategies.phases import Solve
 from kft.workflow import train
 
@@ -111,7 +111,7 @@ def test_a_later_run_takes_the_features_of_an_earlier_one(
 
 
 def describe_features() -> list[str]:
-    return sorted(kept.about for kept in list_kept("features"))
+    return sorted(kept.about for kept in list_entries("features"))
 
 
 def test_what_augmentation_draws_with_another_preset_seed_or_version_makes_other_features(

@@ -1,4 +1,4 @@
-"""Builds an entry in a process of its own; says what it does, and goes on when it is told to.
+"""A process that builds an entry, prints each step, and continues on request.
 
 Usage: entry_worker.py KEY [hold]. With 'hold' it waits, in the midst of building, for a line.
 """

@@ -1,4 +1,4 @@
-"""Writes that are whole or absent."""
+"""Atomic writes."""
 
 import json
 
@@ -14,14 +14,14 @@ from kft.runs.atomic import (
 
 
 class PowerCut(BaseException):
-    """As abrupt as an end can be while `finally` still runs."""
+    """The most abrupt end at which `finally` still runs."""
 
 
 def names(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def test_a_file_appears_with_all_its_content_and_its_parents(tmp_path):
+def test_a_file_appears_complete_and_its_parents_are_created(tmp_path):
     with atomic_file(tmp_path / "a" / "b.csv") as temporary:
         temporary.write_text("x,y\n")
         assert not (tmp_path / "a" / "b.csv").exists()
@@ -29,7 +29,7 @@ def test_a_file_appears_with_all_its_content_and_its_parents(tmp_path):
     assert names(tmp_path) == ["a", "a/b.csv"]
 
 
-def test_the_temporary_name_keeps_the_ending_and_the_folder(tmp_path):
+def test_the_temporary_name_keeps_suffix_and_folder(tmp_path):
     with atomic_file(tmp_path / "model.keras") as temporary:
         assert temporary.suffix == ".keras"
         assert temporary.parent == tmp_path
@@ -76,7 +76,7 @@ def test_a_body_that_writes_nothing_is_an_error_and_not_an_empty_file(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_two_writers_of_one_file_do_not_meet(tmp_path):
+def test_two_writers_of_one_file_do_not_interfere(tmp_path):
     path = tmp_path / "a.txt"
     with atomic_file(path) as first, atomic_file(path) as second:
         first.write_text("first")
@@ -85,7 +85,7 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path):
     assert path.read_text() == "first"
 
 
-def test_a_folder_appears_with_all_that_is_in_it(tmp_path):
+def test_a_folder_appears_with_all_its_files(tmp_path):
     with atomic_directory(tmp_path / "a") as folder:
         (folder / "inner").mkdir()
         (folder / "inner" / "x").write_text("x")
@@ -105,14 +105,14 @@ def test_a_failing_body_leaves_no_folder(tmp_path, error):
     assert names(tmp_path) == []
 
 
-def test_a_folder_that_came_into_being_meanwhile_is_not_touched(tmp_path):
+def test_a_folder_created_in_the_meantime_is_not_touched(tmp_path):
     def fill():
         with atomic_directory(tmp_path / "a") as folder:
             (folder / "x").write_text("mine")
             (tmp_path / "a").mkdir()
             (tmp_path / "a" / "y").write_text("theirs")
 
-    with pytest.raises(FileExistsError, match="exists already"):
+    with pytest.raises(FileExistsError, match="already exists"):
         fill()
     assert names(tmp_path) == ["a", "a/y"]
 
@@ -130,7 +130,7 @@ def test_bytes_text_and_json_read_back(tmp_path):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}])
-def test_what_is_no_json_is_refused_and_leaves_nothing(tmp_path, value):
+def test_values_that_json_cannot_hold_are_refused_and_leave_nothing(tmp_path, value):
     with pytest.raises((ValueError, TypeError)):
         write_json(tmp_path / "j", {"a": value})
     assert names(tmp_path) == []

@@ -1,4 +1,4 @@
-"""Where what can be made again is kept, what there is, and how it goes."""
+"""Location, listing and clearing of the cache."""
 
 import gc
 from pathlib import Path
@@ -11,8 +11,8 @@ from kft.runs.caches import (
     cache_root,
     clear,
     find_clearable,
-    find_kept,
-    list_kept,
+    find_entries,
+    list_entries,
     list_rooms,
 )
 from kft.runs.entries import open_or_build
@@ -29,13 +29,13 @@ def keys(kept) -> list[str]:
     return [entry.key for entry in kept]
 
 
-def test_the_variable_of_kft_comes_first(monkeypatch, tmp_path):
+def test_kft_cache_dir_takes_precedence(monkeypatch, tmp_path):
     monkeypatch.setenv("KFT_CACHE_DIR", str(tmp_path / "own"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_root() == tmp_path / "own"
 
 
-def test_without_it_the_users_cache_folder_is_taken(monkeypatch, tmp_path):
+def test_without_kft_cache_dir_the_users_cache_folder_is_used(monkeypatch, tmp_path):
     monkeypatch.delenv("KFT_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_root() == tmp_path / "xdg" / "kft"
@@ -43,29 +43,29 @@ def test_without_it_the_users_cache_folder_is_taken(monkeypatch, tmp_path):
     assert cache_root() == Path.home() / ".cache" / "kft"
 
 
-def test_the_folder_of_a_room_is_made(monkeypatch, tmp_path):
+def test_the_folder_of_a_room_is_created(monkeypatch, tmp_path):
     monkeypatch.setenv("KFT_CACHE_DIR", str(tmp_path / "own"))
     assert cache_folder("features") == tmp_path / "own" / "features"
     assert (tmp_path / "own" / "features").is_dir()
     assert cache_folder("features").is_dir()
 
 
-def test_nothing_is_listed_where_nothing_is_kept(caches):
-    assert list_kept() == [] == list_rooms()
+def test_an_empty_cache_lists_nothing(caches):
+    assert list_entries() == [] == list_rooms()
     cache_folder("features")
-    assert list_kept() == []
+    assert list_entries() == []
 
 
-def test_entries_are_listed_with_what_they_are_used_last_first():
+def test_entries_are_listed_with_descriptions_most_recently_used_first():
     make("first", size=5000)
     make("second", room="pixels")
     make("third")
     make("first")
-    listed = list_kept()
+    listed = list_entries()
     assert keys(listed) == ["first", "third", "second"]
     assert listed[0].about == "entry first"
     assert 5000 < listed[0].num_bytes < 6000
-    assert keys(list_kept("pixels")) == ["second"]
+    assert keys(list_entries("pixels")) == ["second"]
 
 
 def test_folders_without_a_manifest_and_single_files_are_listed_too(caches):
@@ -73,21 +73,21 @@ def test_folders_without_a_manifest_and_single_files_are_listed_too(caches):
     unpacked.mkdir(parents=True)
     (unpacked / "1.png").write_bytes(b"x" * 70)
     (cache_folder("engines") / "model.json").write_text("{}")
-    found = {entry.key: (entry.room, entry.num_bytes, entry.about) for entry in list_kept()}
+    found = {entry.key: (entry.room, entry.num_bytes, entry.about) for entry in list_entries()}
     assert found == {"records": ("unpacked", 70, ""), "model.json": ("engines", 2, "")}
 
 
-def test_an_unknown_room_is_refused_with_those_there_are():
+def test_an_unknown_room_is_refused_with_the_names_of_the_others():
     make("key")
     with pytest.raises(ConfigError, match=r"no room 'feature'. Did you mean 'features'"):
-        find_kept("feature")
+        find_entries("feature")
     with pytest.raises(ConfigError, match="no room 'feature'"):
         find_clearable("feature")
     with pytest.raises(ConfigError, match="no entry whose name begins with 'x'"):
         find_clearable("features", "x")
 
 
-def test_clearing_removes_what_is_not_in_use_and_says_what_it_freed():
+def test_clearing_removes_unused_entries_and_reports_the_freed_bytes():
     held = make("held")
     make("free", size=5000)
     gc.collect()
@@ -95,14 +95,14 @@ def test_clearing_removes_what_is_not_in_use_and_says_what_it_freed():
     assert keys(cleared.removed) == ["free"]
     assert keys(cleared.in_use) == ["held"]
     assert 5000 < cleared.freed_bytes < 6000
-    assert keys(list_kept()) == ["held"]
+    assert keys(list_entries()) == ["held"]
     del held
     gc.collect()
     assert clear(find_clearable()).in_use == ()
-    assert list_kept() == []
+    assert list_entries() == []
 
 
-def test_clearing_all_spares_unpacked_records_which_go_by_name(caches):
+def test_clearing_all_spares_unpacked_records_which_are_cleared_by_name(caches):
     (caches / "unpacked" / "records").mkdir(parents=True)
     make("abc1")
     assert keys(find_clearable()) == ["abc1"]
@@ -115,13 +115,13 @@ def test_one_entry_is_cleared_by_the_beginning_of_its_name():
     make("abd2")
     gc.collect()
     clear(find_clearable("features", "abc"))
-    assert keys(list_kept()) == ["abd2"]
+    assert keys(list_entries()) == ["abd2"]
 
 
-def test_what_was_left_half_written_is_cleared_and_counted(caches):
+def test_partial_entries_are_cleared_and_counted(caches):
     partial = cache_folder("features") / ".key.0123abcd.partial"
     partial.mkdir()
     (partial / "values.bin").write_bytes(b"x" * 300)
-    assert list_kept() == []
+    assert list_entries() == []
     assert clear([]).freed_bytes == 300
     assert list((caches / "features").iterdir()) == []

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or absent, and what is damaged is seen."""
+"""Checkpoints are written atomically, and damage is detected."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def names(store: Checkpoints) -> list[str]:
 
 
 def read_all(store: Checkpoints) -> tuple[list, list[str]]:
-    """States, the newest first, and what is damaged."""
+    """States of the intact checkpoints, newest first, and names of the damaged ones."""
     damaged: list[str] = []
     found = list(store.read(lambda path, reason: damaged.append(path.name)))
     return found, damaged
 
 
-def test_what_was_written_is_read(store):
+def test_a_checkpoint_reads_back_as_written(store):
     store.write({"step": 3, "best": math.inf, "text": "ä"}, ARRAYS)
     (found,) = store.read(refuse)
     assert found.state == {"step": 3, "best": math.inf, "text": "ä"}
@@ -58,13 +58,13 @@ def test_what_was_written_is_read(store):
         assert np.array_equal(found.arrays[name], values)
 
 
-def test_the_newest_comes_first_and_old_ones_go(store):
+def test_the_newest_checkpoint_is_read_first_and_old_ones_are_removed(store):
     for step in range(5):
         store.write({"step": step}, {})
     assert [found.state["step"] for found in store.read(refuse)] == [4, 3]
 
 
-def test_those_between_phases_and_the_best_are_kept_apart(store):
+def test_checkpoints_between_phases_and_the_best_one_are_kept_in_addition(store):
     store.write({"step": 0}, {}, is_best=True)
     store.write({"step": 1}, {}, is_best=True)
     for phase in range(3):
@@ -77,14 +77,14 @@ def test_those_between_phases_and_the_best_are_kept_apart(store):
     ]
 
 
-def test_a_run_with_many_kept_keeps_many(tmp_path):
+def test_the_number_of_kept_checkpoints_can_be_raised(tmp_path):
     store = Checkpoints(tmp_path, kept=4)
     for step in range(9):
         store.write({"step": step}, {})
     assert len(names(store)) == 4
 
 
-def test_going_back_removes_what_is_newer(store):
+def test_resuming_from_a_checkpoint_removes_newer_ones(store):
     for step in range(2):
         store.write({"step": step}, {})
     first = min(found.number for found in store.read(refuse))
@@ -94,19 +94,19 @@ def test_going_back_removes_what_is_newer(store):
     assert [found.state["step"] for found in store.read(refuse)] == [9, 0]
 
 
-def test_what_another_process_found_is_found_by_number_or_missed(store):
+def test_checkpoints_are_found_by_number_or_reported_missing(store):
     for step in range(2):
         store.write({"steps": step}, {"w": np.full(2, step)})
     (found,) = store.find([2])
     assert found.state == {"steps": 1}
-    with pytest.raises(RunError, match=r"checkpoint 7 is not here\. Let all"):
+    with pytest.raises(RunError, match=r"checkpoint 7 is missing\. Put the runs"):
         store.find([2, 7])
     (store.folder / "000002-step" / "state.json").write_text("{}")
     with pytest.raises(RunError, match="digests"):
         store.find([2])
 
 
-def test_nothing_is_left_of_a_run_that_ended_well(store):
+def test_a_finished_run_keeps_no_checkpoints(store):
     store.clear()
     store.write({}, ARRAYS)
     store.clear()
@@ -117,7 +117,7 @@ def test_nothing_is_left_of_a_run_that_ended_well(store):
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data(), file=st.sampled_from(FILES))
-def test_a_bit_that_flipped_is_seen_wherever_it_is(data, file, tmp_path):
+def test_a_flipped_bit_is_detected_anywhere(data, file, tmp_path):
     shutil.rmtree(tmp_path / "c", ignore_errors=True)
     store = Checkpoints(tmp_path / "c")
     store.write({"step": 1}, ARRAYS)
@@ -133,7 +133,7 @@ def test_a_bit_that_flipped_is_seen_wherever_it_is(data, file, tmp_path):
 
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("change", ["cut", "emptied", "deleted"])
-def test_a_file_that_is_cut_or_gone_is_seen(store, file, change):
+def test_a_truncated_or_missing_file_is_detected(store, file, change):
     store.write({"step": 1}, ARRAYS)
     last = store.write({"step": 2}, ARRAYS)
     content = (last / file).read_bytes()
@@ -150,9 +150,7 @@ def test_a_file_that_is_cut_or_gone_is_seen(store, file, change):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])
-def test_a_disk_that_fails_leaves_the_last_one_and_says_how_much_is_needed(
-    store, monkeypatch, number
-):
+def test_a_failed_write_keeps_the_last_checkpoint_and_reports_the_size(store, monkeypatch, number):
     store.write({"step": 1}, ARRAYS)
 
     def fail(*args, **options):
@@ -189,7 +187,7 @@ def kill_while_writing(folder, pause: float) -> None:
 
 
 def check_after_kill(folder) -> int:
-    """Every checkpoint that has its name is whole; gives the step of the newest."""
+    """Check that every named checkpoint is intact; return the step of the newest."""
     store = Checkpoints(folder)
     steps = []
     for found in store.read(refuse):
@@ -201,14 +199,14 @@ def check_after_kill(folder) -> int:
     return steps[0] if steps else -1
 
 
-def test_a_process_that_is_killed_while_it_writes_leaves_whole_ones(tmp_path):
+def test_a_process_killed_while_it_writes_leaves_intact_checkpoints(tmp_path):
     for i, pause in enumerate((0.05, 0.1, 0.2)):
         kill_while_writing(tmp_path / str(i), pause)
         check_after_kill(tmp_path / str(i))
 
 
 @pytest.mark.full
-def test_a_hundred_kills_leave_whole_checkpoints(tmp_path):
+def test_a_hundred_kills_leave_intact_checkpoints(tmp_path):
     generator = np.random.default_rng(0)
     newest = []
     for i in range(100):
@@ -219,7 +217,7 @@ def test_a_hundred_kills_leave_whole_checkpoints(tmp_path):
 
 @pytest.mark.full
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_real_disk_that_fills_leaves_the_last_one(tmp_path):
+def test_a_real_disk_that_fills_up_keeps_the_last_checkpoint(tmp_path):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(tmp_path)], check=True)
     try:
         store = Checkpoints(tmp_path / "checkpoints", kept=9)

@@ -1,4 +1,4 @@
-"""An entry is whole or absent, whoever is killed, waits, damages or evicts."""
+"""An entry is complete or absent, whatever is killed, waits, is damaged or is evicted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WORKER = Path(__file__).with_name("entry_worker.py")
 
 
 class Maker:
-    """Writes two files of an entry, and counts how often it was asked."""
+    """Builder that writes two files and counts its calls."""
 
     def __init__(self, content: bytes = b"content", *, error: BaseException | None = None) -> None:
         self.calls = 0
@@ -77,7 +77,7 @@ def test_a_build_that_fails_leaves_nothing(caches, error):
 FILES = ("entry.json", "values.bin", "inner/names.txt")
 
 
-def test_the_files_that_are_damaged_here_are_all_there_are():
+def test_the_damage_tests_cover_every_file_of_an_entry():
     path = make().path
     found = {str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()}
     assert found == set(FILES)
@@ -103,7 +103,7 @@ def remove(path: Path, _: int) -> None:
 
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("damage", [flip, truncate, grow, remove])
-def test_damage_of_any_file_is_seen_and_the_entry_is_built_anew(file, damage):
+def test_damage_to_any_file_is_detected_and_the_entry_is_rebuilt(file, damage):
     path = make().path
     before = {name: (path / name).read_bytes() for name in FILES}
     damage(path / file, len(before[file]) // 2)
@@ -116,7 +116,7 @@ def test_damage_of_any_file_is_seen_and_the_entry_is_built_anew(file, damage):
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 10**6), bit=st.integers(0, 7))
-def test_no_flipped_bit_of_the_manifest_changes_what_it_says(caches, place, bit):
+def test_no_flipped_bit_changes_the_content_of_the_manifest(caches, place, bit):
     shutil.rmtree(caches / "features", ignore_errors=True)
     path = make().path
     sound = entries.read_manifest(path)
@@ -127,7 +127,7 @@ def test_no_flipped_bit_of_the_manifest_changes_what_it_says(caches, place, bit)
     assert entries.read_manifest(path) in (None, sound)
 
 
-def test_one_who_reads_a_damaged_entry_keeps_its_files_while_it_is_built_anew():
+def test_a_reader_of_a_damaged_entry_keeps_its_files_while_it_is_rebuilt():
     entry = make()
     with (entry.path / "values.bin").open("rb") as held:
         flip(entry.path / "inner/names.txt", 0)
@@ -135,7 +135,7 @@ def test_one_who_reads_a_damaged_entry_keeps_its_files_while_it_is_built_anew():
         assert held.read() == b"content"
 
 
-def test_an_entry_of_another_format_is_built_anew(monkeypatch):
+def test_an_entry_of_another_format_is_rebuilt(monkeypatch):
     make()
     monkeypatch.setattr(entries, "FORMAT", entries.FORMAT + 1)
     assert make().was_cached is False
@@ -145,7 +145,7 @@ def test_an_entry_of_another_format_is_built_anew(monkeypatch):
 
 
 class Worker:
-    """entry_worker.py, spoken with by lines."""
+    """A process that runs entry_worker.py and talks in lines."""
 
     def __init__(self, *arguments: str) -> None:
         self.process = subprocess.Popen(
@@ -171,7 +171,7 @@ class Worker:
         self.process.stdin.flush()
 
 
-def test_of_two_processes_one_builds_and_the_other_waits_and_reads(caches):
+def test_one_of_two_processes_builds_while_the_other_waits_and_reads(caches):
     with Worker("key", "hold") as first:
         assert first.hear() == "building"
         with Worker("key") as second:
@@ -182,7 +182,7 @@ def test_of_two_processes_one_builds_and_the_other_waits_and_reads(caches):
     assert names(caches) == ["key"]
 
 
-def test_who_waits_for_a_killed_writer_builds_and_reads_nothing_of_it(caches):
+def test_a_process_waiting_for_a_killed_writer_builds_the_entry_itself(caches):
     with Worker("key", "hold") as first:
         assert first.hear() == "building"
         with Worker("key") as second:
@@ -193,7 +193,7 @@ def test_who_waits_for_a_killed_writer_builds_and_reads_nothing_of_it(caches):
     assert names(caches) == ["key"], "what the killed one had left is gone"
 
 
-def test_what_a_killed_writer_left_of_another_entry_is_swept_up(caches):
+def test_leftovers_of_a_killed_writer_of_another_entry_are_removed(caches):
     with Worker("key", "hold") as first:
         assert first.hear() == "building"
         make(key="other")
@@ -204,7 +204,7 @@ def test_what_a_killed_writer_left_of_another_entry_is_swept_up(caches):
     assert names(caches) == ["other", "third"]
 
 
-def test_what_another_process_uses_is_not_evicted(caches):
+def test_an_entry_used_by_another_process_is_not_evicted(caches):
     with Worker("used") as worker:
         assert worker.hear() == "building"
         assert worker.hear() == "has the value, cached: False"
@@ -220,7 +220,7 @@ def count_descriptors() -> int:
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors in /proc")
-def test_an_entry_of_another_user_is_read_though_its_use_cannot_be_told(monkeypatch):
+def test_another_users_entry_is_read_although_its_use_cannot_be_recorded(monkeypatch):
     make()
     gc.collect()
     before = count_descriptors()
@@ -241,7 +241,7 @@ def test_an_entry_of_another_user_is_read_though_its_use_cannot_be_told(monkeypa
 # Eviction.
 
 
-def test_an_entry_in_use_by_this_process_stays_and_goes_when_it_is_let_go(caches):
+def test_an_entry_in_use_by_this_process_is_evicted_only_after_its_release(caches):
     held = make(key="held")
     make(key="second", limit_bytes=1)
     gc.collect()
@@ -259,7 +259,7 @@ def test_pixels_and_features_share_one_limit(caches):
     assert names(caches, "pixels") == []
 
 
-def test_records_that_do_not_tell_whether_they_are_used_are_not_evicted(caches):
+def test_records_without_locks_are_not_evicted(caches):
     unpacked = caches / "unpacked" / "key"
     unpacked.mkdir(parents=True)
     (unpacked / "000.png").write_bytes(b"x" * 5000)
@@ -267,7 +267,7 @@ def test_records_that_do_not_tell_whether_they_are_used_are_not_evicted(caches):
     assert (unpacked / "000.png").exists()
 
 
-def test_what_does_not_fit_into_the_limit_is_refused_before_it_is_built(caches):
+def test_an_entry_over_the_limit_is_refused_before_it_is_built(caches):
     maker = Maker()
     with pytest.raises(ConfigError, match=r"features.limit_gigabytes: found 2e-06, but entry key"):
         make(maker, limit_bytes=2000, expected_bytes=3000)
@@ -275,7 +275,7 @@ def test_what_does_not_fit_into_the_limit_is_refused_before_it_is_built(caches):
     assert names(caches) == []
 
 
-def test_nothing_makes_room_for_what_would_not_fit_anyway(caches, disk_of):
+def test_nothing_is_evicted_for_an_entry_that_would_not_fit_anyway(caches, disk_of):
     make(key="old")
     gc.collect()
     for limit_bytes in (2000, 10**9):
@@ -287,7 +287,7 @@ def test_nothing_makes_room_for_what_would_not_fit_anyway(caches, disk_of):
 
 @pytest.fixture
 def disk_of(caches, monkeypatch):
-    """Let the disk hold the cache, but for its tag, and so many bytes in all."""
+    """Set the size of a simulated disk that holds nothing but the cache without its tag."""
 
     def shrink(num_bytes: int) -> None:
         def usage(path):
@@ -300,13 +300,13 @@ def disk_of(caches, monkeypatch):
     return shrink
 
 
-def test_what_does_not_fit_on_the_disk_is_refused(disk_of):
+def test_an_entry_that_does_not_fit_on_the_disk_is_refused(disk_of):
     disk_of(1000)
     with pytest.raises(ConfigError, match="KFT_CACHE_DIR"):
         make(expected_bytes=3000)
 
 
-def test_a_full_disk_makes_room_as_the_limit_does(caches, disk_of):
+def test_a_full_disk_causes_eviction_like_the_limit(caches, disk_of):
     for key in ("first", "second", "third"):
         make(Maker(b"x" * 1000), key)
     gc.collect()
@@ -315,30 +315,30 @@ def test_a_full_disk_makes_room_as_the_limit_does(caches, disk_of):
     assert names(caches) == ["new", "second", "third"]
 
 
-def test_an_entry_in_use_is_no_room_on_a_full_disk(caches, disk_of):
+def test_an_entry_in_use_frees_no_space_on_a_full_disk(caches, disk_of):
     held = make(Maker(b"x" * 1000), "held")
     disk_of(2500)
-    assert caches_module.most_bytes(10**9) < 1500
+    assert caches_module.max_entry_bytes(10**9) < 1500
     with pytest.raises(ConfigError, match="are free or can be freed"):
         make(expected_bytes=1500)
     del held
     gc.collect()
-    assert caches_module.most_bytes(10**9) == 2500
-    assert caches_module.most_bytes(2000) == 2000
+    assert caches_module.max_entry_bytes(10**9) == 2500
+    assert caches_module.max_entry_bytes(2000) == 2000
     make(expected_bytes=1500)
 
 
-def test_what_a_killed_writer_left_counts_as_free(caches, disk_of):
+def test_leftovers_of_a_killed_writer_count_as_free_space(caches, disk_of):
     partial = caches_module.cache_folder("features") / ".key.0123abcd.partial"
     partial.mkdir()
     (partial / "values.bin").write_bytes(b"x" * 300)
     disk_of(1000)
-    assert caches_module.most_bytes(10**9) == 1000
+    assert caches_module.max_entry_bytes(10**9) == 1000
 
 
-def test_room_is_counted_before_there_is_a_cache_folder(caches, monkeypatch):
+def test_free_space_is_known_before_the_cache_folder_exists(caches, monkeypatch):
     monkeypatch.setenv("KFT_CACHE_DIR", str(caches / "not" / "there"))
-    assert caches_module.most_bytes(10) == 10
+    assert caches_module.max_entry_bytes(10) == 10
     assert not (caches / "not").exists()
 
 
@@ -347,8 +347,8 @@ ACTIONS = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 9)), max_
 
 @settings(deadline=None, max_examples=40)
 @given(actions=ACTIONS, limit=st.integers(4, 20))
-def test_the_entries_that_stay_are_those_used_last(actions, limit):
-    """Beside a model of the cache: what is kept, in the order of its use, in units of 10 kB."""
+def test_the_most_recently_used_entries_stay(actions, limit):
+    """Compare with a model of the cache: entries in order of use, in units of 10 kB."""
     kept: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("KFT_CACHE_DIR", folder)

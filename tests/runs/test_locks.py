@@ -1,4 +1,4 @@
-"""Locks between processes, as each file system grants them."""
+"""Locks between processes, on every file system."""
 
 import errno
 import fcntl
@@ -6,12 +6,12 @@ import os
 
 import pytest
 
-from kft.runs.locks import hold_alone, share, try_alone
+from kft.runs.locks import hold_exclusive, open_shared, try_exclusive
 
 
 @pytest.fixture
 def nfs(monkeypatch):
-    """NFS makes of a lock for one process alone a write lock, and wants the file open for it."""
+    """Imitate NFS, where an exclusive lock needs a writable descriptor."""
     flock = fcntl.flock
 
     def lock(descriptor, kind):
@@ -23,17 +23,17 @@ def nfs(monkeypatch):
     monkeypatch.setattr(fcntl, "flock", lock)
 
 
-def test_every_lock_is_one_that_nfs_grants(tmp_path, nfs):
+def test_nfs_grants_every_lock(tmp_path, nfs):
     path = tmp_path / "lock"
-    with try_alone(path, make=True) as is_alone:
-        assert is_alone
-        with try_alone(path) as is_alone_too:
-            assert not is_alone_too
-    os.close(share(path))
-    with hold_alone(path):
+    with try_exclusive(path, make=True) as is_exclusive:
+        assert is_exclusive
+        with try_exclusive(path) as is_exclusive_too:
+            assert not is_exclusive_too
+    os.close(open_shared(path))
+    with hold_exclusive(path):
         assert path.exists()
 
 
-def test_nobody_holds_what_is_not_there(tmp_path):
-    with try_alone(tmp_path / "none") as is_alone:
-        assert not is_alone
+def test_a_missing_file_cannot_be_locked(tmp_path):
+    with try_exclusive(tmp_path / "none") as is_exclusive:
+        assert not is_exclusive

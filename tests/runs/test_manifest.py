@@ -1,4 +1,4 @@
-"""What a run depended on."""
+"""The manifest of a run."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ def git(*arguments: str) -> str:
     return result.stdout.strip()
 
 
-def test_the_manifest_holds_what_it_was_given_and_what_it_found():
+def test_the_manifest_holds_its_arguments_and_the_environment():
     manifest = make_manifest(
         seed=7,
         deterministic=True,
@@ -51,19 +51,19 @@ def test_the_manifest_holds_what_it_was_given_and_what_it_found():
     assert json.loads(json.dumps(manifest)) == manifest
 
 
-def test_versions_are_those_of_the_packages_that_decide_the_numbers(monkeypatch):
+def test_versions_cover_the_packages_that_affect_results(monkeypatch):
     versions = package_versions()
     assert set(versions) == {"python", *RECORDED_PACKAGES}
     assert versions["kft"] == __version__
     assert versions["python"].startswith(f"{sys.version_info[0]}.{sys.version_info[1]}.")
 
 
-def test_a_package_that_is_not_there_is_said_to_be_missing(monkeypatch):
+def test_a_missing_package_is_recorded_as_not_installed(monkeypatch):
     monkeypatch.setattr("kft.runs.manifest.RECORDED_PACKAGES", ("no-such-package",))
     assert package_versions()["no-such-package"] == "not installed"
 
 
-def test_the_commit_is_marked_where_files_differ_from_it(repository):
+def test_the_commit_is_marked_dirty_if_files_differ_from_it(repository):
     (repository / "a").write_text("1")
     git("add", "a")
     git("commit", "-q", "-m", "first")
@@ -73,7 +73,7 @@ def test_the_commit_is_marked_where_files_differ_from_it(repository):
     assert find_git_commit() == f"{commit}-dirty"
 
 
-def test_there_is_no_commit_outside_of_a_repository_or_without_git(tmp_path, monkeypatch):
+def test_the_commit_is_none_outside_a_repository_or_without_git(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.chdir(tmp_path)
     assert find_git_commit() is None

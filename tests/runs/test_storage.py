@@ -1,4 +1,4 @@
-"""A folder that cannot be written, or a full disk, is told by name, reason and remedy."""
+"""Unwritable folders and full disks are reported with name, reason and remedy."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ def os_error(number, path=None):
 
 @pytest.fixture
 def refusing(monkeypatch):
-    """No file can be made anywhere, as the system says by an error number."""
+    """Let every attempt to create a file fail with a given error number."""
 
     def refuse(number):
         def fail(*args, **options):
@@ -36,7 +36,7 @@ def refusing(monkeypatch):
 
 @pytest.fixture
 def disk(tmp_path):
-    """Mounts small disks; they are gone after the test."""
+    """Mount small disks for the length of a test."""
     if os.geteuid() != 0:
         pytest.skip("mounting a disk needs root")
     mounted = []
@@ -56,7 +56,7 @@ def disk(tmp_path):
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_folder_that_can_be_made_has_no_obstacle_and_is_not_made(tmp_path):
+def test_a_folder_that_can_be_created_has_no_obstacle_and_is_not_created(tmp_path):
     assert find_obstacle(tmp_path / "a" / "b") is None
     assert not list(tmp_path.iterdir())
 
@@ -64,16 +64,16 @@ def test_a_folder_that_can_be_made_has_no_obstacle_and_is_not_made(tmp_path):
 def test_a_file_in_the_way_is_named(tmp_path):
     (tmp_path / "a").write_text("")
     assert find_obstacle(tmp_path / "a" / "b") == f"{tmp_path / 'a'} is not a folder"
-    with pytest.raises(StorageError, match=r"^runs_directory: .*/a/b cannot be written: "):
+    with pytest.raises(StorageError, match=r"^runs_directory: .*/a/b is not writable: "):
         check_folder(tmp_path / "a" / "b", "runs_directory")
 
 
-def test_a_full_disk_is_no_obstacle_before_the_work_since_the_cache_makes_room(tmp_path, refusing):
+def test_a_full_disk_is_not_an_obstacle_since_the_cache_can_free_space(tmp_path, refusing):
     refusing(errno.ENOSPC)
     assert find_obstacle(tmp_path) is None
 
 
-def test_a_folder_of_another_user_is_told_with_both_names(tmp_path, refusing, monkeypatch):
+def test_a_folder_of_another_user_is_reported_with_both_names(tmp_path, refusing, monkeypatch):
     refusing(errno.EACCES)
     monkeypatch.setattr(storage.os, "geteuid", lambda: 4_000_000)
     found = find_obstacle(tmp_path / "later")
@@ -81,12 +81,12 @@ def test_a_folder_of_another_user_is_told_with_both_names(tmp_path, refusing, mo
     assert found.endswith(f", you are 4000000 ({tmp_path})")
 
 
-def test_a_disk_that_is_mounted_for_reading_is_one(disk):
+def test_a_read_only_mount_is_an_obstacle(disk):
     folder = disk("ro")
     assert find_obstacle(folder / "kft") == f"its file system is read-only ({folder})"
 
 
-def test_a_cache_that_cannot_be_written_is_told_with_its_variable(monkeypatch, tmp_path, refusing):
+def test_an_unwritable_cache_is_reported_with_its_variable(monkeypatch, tmp_path, refusing):
     check_cache()
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("KFT_CACHE_DIR", str(tmp_path / "file"))
@@ -100,29 +100,31 @@ def test_a_cache_that_cannot_be_written_is_told_with_its_variable(monkeypatch, t
         check_cache()
 
 
-def test_a_room_of_the_cache_that_another_user_made_is_named(caches, monkeypatch):
+def test_a_room_of_the_cache_created_by_another_user_is_named(caches, monkeypatch):
     (caches / "features").mkdir(parents=True)
 
     def only_root(folder):
         return "permission is denied" if folder.name == "features" else None
 
     monkeypatch.setattr(storage, "find_obstacle", only_root)
-    with pytest.raises(StorageError, match=rf"^{caches}/features: the cache folder cannot"):
+    with pytest.raises(
+        StorageError, match=rf"^{caches}/features: the cache folder is not writable"
+    ):
         check_cache()
 
 
-def test_a_user_without_a_home_is_told_both_variables(monkeypatch):
+def test_a_user_without_a_home_learns_of_both_variables(monkeypatch):
     def unknown(path):
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.delenv("KFT_CACHE_DIR")
     monkeypatch.setattr(Path, "expanduser", unknown)
-    with pytest.raises(StorageError, match=r"Set KFT_CACHE_DIR to a folder .*, or HOME"):
+    with pytest.raises(StorageError, match=r"Set KFT_CACHE_DIR to a writable folder, or set HOME"):
         caches_module.cache_root()
 
 
 class TensorFlowError(Exception):
-    """As those that `tf.errors` has."""
+    """Imitation of the classes in `tf.errors`."""
 
 
 TensorFlowError.__module__ = "tensorflow.python.framework.errors_impl"
@@ -138,7 +140,7 @@ TensorFlowError.__module__ = "tensorflow.python.framework.errors_impl"
     ],
 )
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_what_the_system_says_becomes_one_message(number, words, wrapped, tmp_path):
+def test_each_system_error_becomes_one_message(number, words, wrapped, tmp_path):
     path = tmp_path / "variables" / "part-0"
     error = os_error(number, str(path))
     if wrapped:
@@ -153,13 +155,13 @@ def test_what_the_system_says_becomes_one_message(number, words, wrapped, tmp_pa
 @pytest.mark.parametrize(
     ("number", "words"), [(errno.EIO, "its disk fails"), (errno.ESTALE, "its network disk is gone")]
 )
-def test_a_disk_that_may_be_back_asks_for_another_start(number, words):
+def test_a_lost_disk_asks_to_run_the_command_again(number, words):
     failure = find_storage_failure(os_error(number, "/srv/data/x.jpg"))
-    assert str(failure).startswith(f"/srv/data/x.jpg: cannot be used: {words}. Start the command")
+    assert str(failure).startswith(f"/srv/data/x.jpg: cannot be used: {words}. Run the command")
     assert failure.exit_code == 1
 
 
-def test_an_error_that_was_raised_for_another_tells_of_that_one():
+def test_an_error_caused_by_a_storage_failure_reports_that_failure():
     try:
         try:
             raise os_error(errno.EROFS, "/somewhere/x")
@@ -180,22 +182,22 @@ def test_an_error_that_was_raised_for_another_tells_of_that_one():
         RuntimeError("/x; Read-only file system"),
     ],
 )
-def test_other_errors_say_nothing_of_a_disk(error):
+def test_other_errors_are_not_storage_failures(error):
     assert find_storage_failure(error) is None
 
 
-def test_a_full_disk_names_the_final_file_the_room_that_is_left_and_how_to_make_more(disk):
+def test_a_full_disk_names_the_final_file_the_free_space_and_the_remedy(disk):
     folder = disk("size=100k")
     with pytest.raises(OSError) as caught:
         write_text(folder / "metrics.json", "x" * 200_000)
     assert str(find_storage_failure(caught.value)) == (
         f"{folder}/metrics.json: cannot be written: no space is left on its disk ({folder}: "
-        "0.1 of 0.1 MB are free without it). Make room on that disk."
+        "0.1 of 0.1 MB are free without it). Free space on that disk."
     )
     assert not list(folder.iterdir())
 
 
-def test_what_the_cache_holds_on_the_full_disk_is_offered(caches):
+def test_clearing_the_cache_on_the_full_disk_is_suggested(caches):
     entry = caches / "features" / "abc"
     entry.mkdir(parents=True)
     (entry / "activations.npy").write_bytes(b"x" * 2_500_000)
@@ -203,22 +205,22 @@ def test_what_the_cache_holds_on_the_full_disk_is_offered(caches):
     assert "`kft cache clear` frees up to 2.5 MB of it" in str(failure)
 
 
-def test_a_run_on_a_read_only_disk_says_what_to_do_before_it_is_held(disk):
+def test_a_run_on_a_read_only_disk_is_refused_with_a_remedy_before_it_is_locked(disk):
     folder = disk("size=1m")
     run = RunDirectory(folder / "run")
     run.write_status("finished")
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
-    with pytest.raises(StorageError, match=r"read-only.* Copy it to a folder"), run.hold():
+    with pytest.raises(StorageError, match=r"read-only.* Copy the run to a"), run.hold():
         pass
     assert run.read_status()["state"] == "finished"
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
-def test_no_such_error_is_called_a_fault_of_kft(number, monkeypatch):
+def test_no_storage_failure_is_reported_as_a_bug_of_kft(number, monkeypatch):
     def fail(room):
         raise os_error(number, "/somewhere/file")
 
-    monkeypatch.setattr(caches_module, "find_kept", fail)
+    monkeypatch.setattr(caches_module, "find_entries", fail)
     result = CliRunner().invoke(main, ["cache", "list"])
     assert result.exit_code == 2
     assert result.stderr.startswith("error: /somewhere/file: cannot be written: ")
@@ -229,7 +231,7 @@ VERBS = ("check", "train", "audit", "tune", "find-lr", "pretrain", "data", "benc
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_that_needs_the_cache_tells_before_any_work(
+def test_every_command_that_needs_the_cache_checks_it_before_any_work(
     verb, tmp_path, make_picture_folder, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -240,6 +242,6 @@ def test_every_verb_that_needs_the_cache_tells_before_any_work(
     result = CliRunner().invoke(main, [verb, "photos", "backbone.name=small_cnn"])
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
-    assert line.startswith("error: file: the cache folder cannot be written")
+    assert line.startswith("error: file: the cache folder is not writable")
     assert "KFT_CACHE_DIR" in line
     assert sorted(tmp_path.rglob("*")) == before

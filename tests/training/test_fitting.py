@@ -417,7 +417,7 @@ def mirrored(tmp_path_factory) -> dict:
 
 
 @pytest.mark.parametrize("case", [pytest.param("plain", marks=pytest.mark.full), "parts"])
-def test_two_mirrored_devices_train_as_one_does_where_batch_norm_rests(mirrored, case):
+def test_two_mirrored_devices_train_as_one_does_where_batch_norm_is_frozen(mirrored, case):
     """In parts too, held to the start, with averages that validation sees."""
     one, two = mirrored[case]["none"], mirrored[case]["mirrored"]
     assert (one["replicas"], two["replicas"]) == (1, 2)

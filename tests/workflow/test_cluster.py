@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from kft.launching import find_ports
+from kft.local_cluster import find_ports
 
 KFT = str(Path(sys.executable).with_name("kft"))
 # Steps small enough that rounding is not blown up, and a last batch that leaves a worker none.

@@ -347,7 +347,7 @@ def test_other_data_are_not_taken_for_data_that_moved(stopped, photos, tmp_path)
 
 
 def test_a_finished_run_and_one_that_is_held_are_refused(stopped):
-    with pytest.raises(RunError, match="this run is finished; there is nothing to resume"):
+    with pytest.raises(RunError, match="the run is finished; there is nothing to resume"):
         resume(run_of("whole").path, make_display())
     with stopped.hold(), pytest.raises(RunError, match=r"process \d+ is writing into this run"):
         resume(stopped.path, make_display())

@@ -20,7 +20,7 @@ from kft.data.refusing import make_unreadable_error
 from kft.errors import DataError
 from kft.examples import Examples, Progress
 from kft.runs.arrays import write_blocks
-from kft.runs.caches import most_bytes
+from kft.runs.caches import max_entry_bytes
 from kft.runs.entries import open_or_build
 
 # To be raised where decoding or the file changes.
@@ -100,7 +100,7 @@ def make_pixel_cache(
     if mode == "memory" or (mode == "auto" and needed <= megabytes * 1_000_000):
         return ExampleCache(decode_all(examples, decoder, progress)[np.newaxis])
     limit_bytes = int(limit_gigabytes * 1e9)
-    if mode == "auto" and needed > most_bytes(limit_bytes):
+    if mode == "auto" and needed > max_entry_bytes(limit_bytes):
         return None
     shape = (len(examples), *decoder.output_shape)
 

@@ -25,8 +25,8 @@ from kft.data.batches.pixels import (
 from kft.errors import ConfigError, DataError
 from kft.examples import Examples
 from kft.modalities.image.decoding import ImageDecoder
-from kft.runs.caches import cache_folder, list_kept, lock_path
-from kft.runs.locks import hold_alone
+from kft.runs.caches import cache_folder, list_entries, lock_path
+from kft.runs.locks import hold_exclusive
 
 DECODER = ImageDecoder(8, 8)
 NUM_EXAMPLES = 35  # more than a batch of decoding
@@ -49,7 +49,7 @@ def make_cache(examples):
 
 
 def kept_pixels() -> list[str]:
-    return [kept.key for kept in list_kept("pixels")]
+    return [kept.key for kept in list_entries("pixels")]
 
 
 @pytest.mark.parametrize("mode", ["memory", "disk"])
@@ -75,7 +75,7 @@ def test_auto_makes_room_on_a_full_disk(make_cache, caches, monkeypatch):
     large = ImageDecoder(200, 200)
     make_cache("auto", large, megabytes=4)
     gc.collect()
-    taken = sum(kept.num_bytes for kept in list_kept())
+    taken = sum(kept.num_bytes for kept in list_entries())
 
     def usage(path):
         found = sum(file.stat().st_size for file in caches.rglob("*") if file.is_file())
@@ -133,7 +133,7 @@ def test_who_waits_for_another_process_that_decodes_is_told(make_cache, caches):
     told = threading.Event()
     with ThreadPoolExecutor() as pool:
         # A lock on a file of its own conflicts within a process as between two.
-        with hold_alone(lock_path(caches / "pixels" / key)):
+        with hold_exclusive(lock_path(caches / "pixels" / key)):
             waiting = pool.submit(make_cache, "disk", on_wait=told.set)
             assert told.wait(30)
         assert waiting.result() is not None

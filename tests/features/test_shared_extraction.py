@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kft.config import FeaturesConfig
 from kft.errors import ConfigError, KftError
-from kft.features import Together, find_cut, load_or_extract
+from kft.features import SharedExtraction, find_cut, load_or_extract
 from kft.features import together as together_module
 from kft.model import HEAD
 from kft.runs.caches import cache_folder
@@ -49,7 +49,7 @@ def load(cut, reader, workers=None, *, num_views=1, progress=lambda done, total:
         num_views=num_views,
         config=FeaturesConfig(engine="keras"),
         progress=progress,
-        together=None if workers is None else Together(workers, reader),
+        shared=None if workers is None else SharedExtraction(workers, reader),
     )
 
 

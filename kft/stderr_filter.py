@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def hold_back(notices: re.Pattern[bytes]) -> Iterator[None]:
+def filter_stderr(notices: re.Pattern[bytes]) -> Iterator[None]:
     """Drop the lines of the error stream that begin with a match; pass the others on at the end.
 
     It works on the stream's descriptor, since no environment variable and no

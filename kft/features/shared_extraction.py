@@ -23,7 +23,7 @@ _ROWS = 256
 
 
 @dataclass(frozen=True)
-class Together:
+class SharedExtraction:
     """How the workers of a cluster share out the examples of a split.
 
     Attributes:
@@ -67,7 +67,7 @@ class Together:
             selected.append(select(first))
             return selected[0].name
 
-        name = self.workers.ask_chief(select_first)
+        name = self.workers.broadcast_from_chief(select_first)
         engine = selected[0] if selected else take(name)
         parts = Parts(engine, room, f"{key}-{name}", shape, count, limit_bytes)
         places = _places(num_examples, number, count)
