@@ -25,7 +25,7 @@ from kft.runs.checkpoints import Checkpoints
 from kft.runs.layout import check_run_id, read_json
 from kft.runs.storage import check_folder
 from kft.workers import Cluster, Workers
-from kft.workflow.agreement import describe_causes
+from kft.workflow.manifest import describe_plan
 from kft.workflow.plan import BEFORE_ALL, Plan, make_plan
 from kft.workflow.resuming import Resumption, check_unchanged, find_resumption
 from kft.workflow.stages import Finished, Work
@@ -75,11 +75,11 @@ def train(
             return str(begun.path), False
         return str(create_run(*where, run_id).path), True
 
-    with plan.workers.name_lost(BEFORE_ALL):
-        path, is_new = plan.workers.ask_chief(open_place)
+    with plan.process.workers.name_lost(BEFORE_ALL):
+        path, is_new = plan.process.workers.ask_chief(open_place)
     if not is_new:
         return _go_on(Path(path), plan, display, judged_splits)
-    with _writable(Path(path), plan.workers) as run, run.hold():
+    with _writable(Path(path), plan.process.workers) as run, run.hold():
         work = Work(plan, run, Path(path), display, keep_backbone, judged_splits)
         return work.do(work.write_records)
 
@@ -136,7 +136,7 @@ def _go_on(
     data: str | None = None,
 ) -> Finished:
     """A run that was stopped, by a plan that is made now."""
-    manifest = describe_causes(plan)
+    manifest = describe_plan(plan)
     original = RunDirectory(path)
     checkpoints = Checkpoints(original.checkpoints)
 
@@ -154,12 +154,12 @@ def _go_on(
             resumption.append(found)
             return {"changes": changes, "numbers": found.numbers}
 
-        with plan.workers.name_lost(BEFORE_ALL):
-            agreed = plan.workers.ask_chief(find)
+        with plan.process.workers.name_lost(BEFORE_ALL):
+            agreed = plan.process.workers.ask_chief(find)
         # The chief has read it; the others read what it found.
         found = (resumption or [Resumption.of(checkpoints.find(agreed["numbers"]))])[0]
         before, changes = read_json(original.manifest), agreed["changes"]
-        run = held.enter_context(_writable(path, plan.workers))
+        run = held.enter_context(_writable(path, plan.process.workers))
         place = found.describe(plan.phases)
 
         def record() -> None:
