@@ -12,7 +12,7 @@ from kft.config import Pipeline, dump_pipeline
 from kft.data import write_quarantine_csv, write_splits_csv
 from kft.display import Display
 from kft.examples import SplitName
-from kft.provenance import check_run_data, load_run_pipeline, make_absolute
+from kft.provenance import InterruptedRun, make_absolute
 from kft.runs import (
     RunDirectory,
     check_run_is_new,
@@ -78,46 +78,35 @@ def train(
     with plan.process.workers.name_lost(BEFORE_ALL):
         path, is_new = plan.process.workers.ask_chief(open_place)
     if not is_new:
-        return _go_on(Path(path), plan, display, judged_splits)
+        return _go_on(InterruptedRun(Path(path), plan.pipeline), plan, display, judged_splits)
     with _writable(Path(path), plan.process.workers) as run, run.hold():
         work = Work(plan, run, Path(path), display, keep_backbone, judged_splits)
         return work.do(work.write_records)
 
 
 def resume(
-    path: Path | str,
+    interrupted: InterruptedRun,
     display: Display,
     *,
-    overrides: Sequence[str] = (),
     accept_changes: bool = False,
-    data: str | None = None,
     cluster: Cluster | None = None,
 ) -> Finished:
     """Go on with a run that was stopped, to the weights that it would have had.
 
     Args:
-        path: Directory of the run.
+        interrupted: The run; settings that were changed need `accept_changes`.
         display: What a person sees meanwhile.
-        overrides: Settings to change, which needs `accept_changes`.
         accept_changes: Go on although data, settings, weights or versions are
             others than when the run began; which, is recorded.
-        data: Where the run's data are now, if they have moved; they must be the same.
-        cluster: As of `train`.
+        cluster: See `train`.
 
     Raises:
-        RunError: There is nothing to resume, another process works on it, or something changed.
-        DataError: The run's data are not where they were.
-        KftError: As of `train`.
-        Interrupted: As of `train`.
+        RunError: Another process works on it, or something changed.
+        KftError: See `train`.
+        Interrupted: See `train`.
     """
-    if cluster is None or cluster.is_chief:
-        # Told before the work of a plan.
-        open_interrupted(path)
-    run = RunDirectory(path)
-    pipeline = load_run_pipeline(run, overrides, data=data)
-    check_run_data(run, pipeline)
-    plan = _make_plan(pipeline, display, cluster)
-    return _go_on(Path(path), plan, display, _ALL_JUDGED, accept_changes=accept_changes, data=data)
+    plan = _make_plan(interrupted.pipeline, display, cluster)
+    return _go_on(interrupted, plan, display, _ALL_JUDGED, accept_changes=accept_changes)
 
 
 def _make_plan(pipeline: Pipeline, display: Display, cluster: Cluster | None) -> Plan:
@@ -127,15 +116,15 @@ def _make_plan(pipeline: Pipeline, display: Display, cluster: Cluster | None) ->
 
 
 def _go_on(
-    path: Path,
+    interrupted: InterruptedRun,
     plan: Plan,
     display: Display,
     judged_splits: Sequence[SplitName],
     *,
     accept_changes: bool = False,
-    data: str | None = None,
 ) -> Finished:
-    """A run that was stopped, by a plan that is made now."""
+    """Go on with a run by a plan that is made now."""
+    path, data = interrupted.path, interrupted.data
     manifest = describe_plan(plan)
     original = RunDirectory(path)
     checkpoints = Checkpoints(original.checkpoints)
