@@ -118,7 +118,7 @@ def find_learning_rate(pipeline: Pipeline, display: Display, *, output: Path) ->
         training=training,
         display=display,
     )
-    with feed.name_unreadable(), plan.distribution.scope():
+    with feed.name_unreadable(), plan.process.distribution.scope():
         compiled = compile_phase(
             plan.assembled,
             phase,

@@ -38,7 +38,7 @@ ORDER = (
     ("provenance",),
     ("workflow", "startup"),
     ("run_operations", "tuning", "rate_finding", "auditing", "local_cluster"),
-    ("demo", "doctor"),
+    ("demo", "doctor", "run_start"),
     ("api", "cli"),
     # It names what it offers.
     ("__init__",),
@@ -53,6 +53,18 @@ DATA_ORDER = (
     ("admission",),
     ("decoded", "file_patterns", "gallery", "loading"),
 )
+# No module of these rooms is longer than this; the others are still to become so.
+MOST_LINES = 300
+SMALL_ROOMS = {
+    "feeding",
+    "optimization",
+    "provenance",
+    "run_start",
+    "selection",
+    "strategies",
+    "training",
+    "workflow",
+}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -119,9 +131,10 @@ def test_importing_loads_no_tensorflow(module):
 
 
 def test_no_module_has_outgrown_its_idea():
-    long = {
-        str(path.relative_to(PACKAGE)): lines
-        for path in MODULES
-        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
-    }
+    long = {}
+    for path in MODULES:
+        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        if lines > (MOST_LINES if room in SMALL_ROOMS else 400):
+            long[str(path.relative_to(PACKAGE))] = lines
     assert not long

@@ -286,16 +286,13 @@ class Run(Exported):
             RunError: It is finished, another process works on it, or something has changed.
             DataError: The run's data are not where they were.
         """
-        from kft.provenance import check_run_data, load_run_pipeline
-        from kft.runs import open_interrupted
+        from kft.provenance import read_interrupted
 
-        place = None if data is None else os.fspath(data)
-        pipeline = load_run_pipeline(open_interrupted(self.path), data=place)
-        check_run_data(self._directory, pipeline)
-        with restored_process(pipeline):
+        interrupted = read_interrupted(self.path, data=None if data is None else os.fspath(data))
+        with restored_process(interrupted.pipeline):
             from kft.workflow import resume
 
-            resume(self.path, make_display(), accept_changes=accept_changes, data=place)
+            resume(interrupted, make_display(), accept_changes=accept_changes)
         return self
 
     def _repr_html_(self) -> str:

@@ -19,7 +19,6 @@ from kft.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from kft.config import Pipeline
     from kft.display import Display
     from kft.workers import Cluster
     from kft.workflow import Finished
@@ -91,8 +90,9 @@ def command(
 
     cluster = read_cluster()
     given = with_options(overrides, trust=trust, on_bad=on_bad)
-    if resumed is None and source is not None and is_run(source):
-        resumed, source = _offer(Path(source)), None
+    is_offered = resumed is None and source is not None and is_run(source)
+    if is_offered and source is not None:
+        resumed, source = Path(source), None
     if resumed is not None:
         if run_id is not None or or_resume:
             raise click.UsageError(
@@ -100,8 +100,13 @@ def command(
             )
         # What seemed to be the data is the first override.
         given = [*([source] if source is not None else []), *given]
-        finished = _resume(
-            resumed, given, accept_changes=accept_changes, data=data, cluster=cluster
+        _go_on(
+            resumed,
+            given,
+            data=data,
+            accept_changes=accept_changes,
+            is_offered=is_offered,
+            cluster=cluster,
         )
     else:
         if source is None:
@@ -114,49 +119,29 @@ def command(
             )
         if or_resume and run_id is None:
             raise click.UsageError("--or-resume needs --run-id, which names the run.")
-        begun = _begin(source, given, run_id=run_id, or_resume=or_resume, cluster=cluster)
-        if begun is None:
-            return
-        finished = begun
-    if _is_chief(cluster):
-        from kft.cli.output import show_finished
-
-        show_finished(finished)
+        _begin(source, given, run_id=run_id, or_resume=or_resume, cluster=cluster)
     if cluster is not None:
-        # All are done, and leave now. TensorFlow's own farewell waits for those that have left.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+        _leave()
 
 
-def _resume(
+def _go_on(
     path: Path,
     given: list[str],
     *,
-    accept_changes: bool,
     data: str | None,
+    accept_changes: bool,
+    is_offered: bool,
     cluster: Cluster | None,
-) -> Finished:
-    from kft.provenance import check_run_data, load_run_pipeline
-    from kft.runs import find_run, open_interrupted
-    from kft.startup import start_tensorflow
+) -> None:
+    from kft.provenance import read_interrupted
+    from kft.run_start import go_on
 
-    # Before the seconds of an import: another process may hold it.
-    run = open_interrupted(path) if _is_chief(cluster) else find_run(path)
-    pipeline = load_run_pipeline(run, given, data=data)
-    check_run_data(run, pipeline)
-    start_tensorflow(pipeline)
-
-    from kft.workflow import resume
-
-    return resume(
-        path,
-        _make_display(cluster),
-        overrides=given,
-        accept_changes=accept_changes,
-        data=data,
-        cluster=cluster,
-    )
+    is_chief = cluster is None or cluster.is_chief
+    interrupted = read_interrupted(path, given, data=data, is_chief=is_chief)
+    if is_offered:
+        _offer(path)
+    display = _make_display(cluster)
+    _show(go_on(interrupted, display, accept_changes=accept_changes, cluster=cluster), cluster)
 
 
 def _begin(
@@ -166,25 +151,29 @@ def _begin(
     run_id: str | None,
     or_resume: bool,
     cluster: Cluster | None,
-) -> Finished | None:
-    """The run that was trained; None if it was finished before."""
+) -> None:
     from kft.config import load_pipeline
-    from kft.startup import start_tensorflow
+    from kft.run_start import AlreadyFinished, begin, begin_or_go_on
 
-    pipeline = load_pipeline(source, given)
-    if or_resume and run_id is not None and _is_finished(pipeline, run_id, cluster):
-        return None
-    start_tensorflow(pipeline)
+    pipeline, display = load_pipeline(source, given), _make_display(cluster)
+    if not or_resume or run_id is None:
+        _show(begin(pipeline, display, run_id=run_id, cluster=cluster), cluster)
+        return
+    started = begin_or_go_on(pipeline, display, run_id=run_id, cluster=cluster)
+    if not isinstance(started, AlreadyFinished):
+        _show(started, cluster)
+    elif started.export is not None:
+        from kft.cli.output import show_export
 
-    from kft.workflow import train
-
-    return train(
-        pipeline, _make_display(cluster), run_id=run_id, or_resume=or_resume, cluster=cluster
-    )
+        show_export(started.export)
 
 
-def _is_chief(cluster: Cluster | None) -> bool:
-    return cluster is None or cluster.is_chief
+def _show(finished: Finished, cluster: Cluster | None) -> None:
+    """The chief shows the run for all."""
+    if cluster is None or cluster.is_chief:
+        from kft.cli.output import show_finished
+
+        show_finished(finished)
 
 
 def _make_display(cluster: Cluster | None) -> Display:
@@ -203,44 +192,21 @@ def _make_display(cluster: Cluster | None) -> Display:
     return Display(Console(quiet=True))
 
 
-def _is_finished(pipeline: Pipeline, run_id: str, cluster: Cluster | None) -> bool:
-    """Whether the run that is to be gone on with is finished, told to the user.
-
-    An export that it was stopped in is made by the chief.
+def _offer(path: Path) -> None:
+    """Ask whether to resume a run that was named where data are expected.
 
     Raises:
-        ChangedRunError: It is, but of other settings or data.
+        UsageError: It is not to be resumed, or nobody can be asked.
     """
-    from kft.provenance import check_same_as_finished
-    from kft.runs import find_finished
-    from kft.startup import start_tensorflow
-
-    run = find_finished(pipeline.runs_directory, pipeline.name, run_id)
-    if run is None:
-        return False
-    check_same_as_finished(run, pipeline)
-    click.echo(f"{run.path} is finished; its settings and data are those asked for.", err=True)
-    if pipeline.export.enabled and "export" not in run.read_status() and _is_chief(cluster):
-        start_tensorflow()
-        from kft.cli.output import show_export
-        from kft.display import Display
-        from kft.run_operations.export import export_run
-
-        show_export(export_run(run.path, Display()))
-    return True
-
-
-def _offer(path: Path) -> Path:
-    """The run that was named where data are expected, if it is to be resumed.
-
-    Raises:
-        UsageError: It is not, or nobody can be asked.
-    """
-    from kft.runs import open_interrupted
-
-    open_interrupted(path)
     if sys.stdin.isatty() and click.confirm(f"{path} is a run that was stopped. Resume it?"):
-        return path
+        return
     raise click.UsageError(
         f"{path} is a run that was stopped, not data. Resume it with `kft train --resume {path}`."
     )
+
+
+def _leave() -> None:
+    """End this worker: all are done, and TensorFlow's farewell would wait for those that left."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

@@ -11,6 +11,7 @@ from kft.provenance.changes import (
     find_setting_changes,
     flatten,
 )
+from kft.provenance.interrupted import InterruptedRun, read_interrupted
 from kft.provenance.places import (
     check_run_data,
     describe_data_set,
@@ -19,6 +20,7 @@ from kft.provenance.places import (
 )
 
 __all__ = [
+    "InterruptedRun",
     "check_run_data",
     "check_same_as_finished",
     "compare",
@@ -30,4 +32,5 @@ __all__ = [
     "flatten",
     "load_run_pipeline",
     "make_absolute",
+    "read_interrupted",
 ]

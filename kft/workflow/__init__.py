@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from kft.workflow.data_description import describe_data
 from kft.workflow.export_stage import choose_parity_files, describe_export
 from kft.workflow.forecasting import forecast_plan
-from kft.workflow.plan import Plan, check_settings, describe_data, make_plan
+from kft.workflow.plan import Plan, check_settings, make_plan
 from kft.workflow.running import resume, train
 from kft.workflow.stages import Finished
 

@@ -1,42 +1,20 @@
-"""What the result of a run depends on, and whether all workers agree on it."""
+"""Whether all workers are about to do the same."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from kft.config import Pipeline
 from kft.errors import ConfigError
-from kft.optimization import count_replicas
 from kft.provenance import compare, describe_changes, flatten
-from kft.runs import make_manifest, package_versions
+from kft.runs import package_versions
 from kft.workers import Workers
-
-if TYPE_CHECKING:
-    from kft.workflow.plan import Plan
 
 # Settings that may differ from machine to machine.
 _OF_ONE_MACHINE = ("training.threads",)
-
-
-def describe_causes(plan: Plan) -> dict[str, Any]:
-    """The manifest of a run of this plan: what its result depends on."""
-    backbone = plan.assembled.backbone
-    training = plan.pipeline.training
-    return make_manifest(
-        seed=training.seed,
-        deterministic=training.deterministic,
-        fingerprint=plan.splits.fingerprint,
-        depth=None if plan.splits.depth is None else asdict(plan.splits.depth),
-        weights_sha256=backbone.sha256,
-        backbone_source=backbone.source,
-        backbone_licence=backbone.licence,
-        workers=plan.workers.count,
-        replicas=count_replicas(plan.distribution),
-    )
 
 
 def describe_settings(pipeline: Pipeline) -> dict[str, Any]:
@@ -47,7 +25,7 @@ def describe_settings(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def require_identical_settings(workers: Workers, own: Mapping[str, Any]) -> None:
-    """That all workers are about to do the same.
+    """Refuse to go on where a worker is about to do something else than the chief.
 
     Args:
         workers: Each calls this.
@@ -62,7 +40,7 @@ def require_identical_settings(workers: Workers, own: Mapping[str, Any]) -> None
     counts = workers.gather(np.array([len(differences)], np.int64))[:, 0]
     if differences:
         raise ConfigError(
-            f"worker {workers.number} is not about to do what the chief, worker 0, is:\n"
+            f"worker {workers.number} has different settings from the chief, worker 0:\n"
             f"{describe_changes(differences)}\n"
             "Give all workers the same command, data and packages. What `kft benchmark` chose for "
             "a machine can be written into the pipeline."
@@ -70,6 +48,5 @@ def require_identical_settings(workers: Workers, own: Mapping[str, Any]) -> None
     if counts.any():
         others = ", ".join(map(str, np.flatnonzero(counts)))
         raise ConfigError(
-            f"worker {others} is not about to do what this one is; its own message says in what "
-            "they differ."
+            f"worker {others} has different settings from this one; its own message names them."
         )

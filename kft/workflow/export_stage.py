@@ -5,35 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from kft.config import Pipeline
 from kft.display import Display
 from kft.examples import Splits
-from kft.heads.base import Head
 from kft.provenance import describe_data_set
 from kft.runs import RunDirectory
 from kft.serving import Export, check_next_version, export_model
 from kft.training import make_card
-
-if TYPE_CHECKING:
-    from kft.workflow.plan import Plan
-
-
-def check_export(pipeline: Pipeline, head: Head, splits: Splits) -> None:
-    """Refuse an export that would take the place of another model, before hours are spent on it.
-
-    Raises:
-        ConfigError: As of `check_next_version`.
-    """
-    if pipeline.export.enabled:
-        check_next_version(
-            Path(pipeline.export.directory) / pipeline.name,
-            {"head": head.describe(), "data": describe_data_set(pipeline, splits.fingerprint)},
-            allowed=pipeline.export.next_version,
-        )
+from kft.workflow.plan import Plan
 
 
 def export_planned(plan: Plan, run: RunDirectory, path: Path, display: Display) -> Export:

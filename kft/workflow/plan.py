@@ -6,10 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import tensorflow as tf
-
 from kft.backbones import load_backbone
-from kft.backbones.hub import HubBlock
 from kft.backbones.record import Backbone
 from kft.config import Pipeline
 from kft.data import load_splits
@@ -17,37 +14,28 @@ from kft.data.batches.pipeline import num_steps_per_epoch
 from kft.data.batches.pixels import Decoder
 from kft.data.batches.service import DataService
 from kft.data.loading import check_source
-from kft.data.refusing import list_bad
 from kft.display import Display
 from kft.errors import ConfigError
-from kft.examples import SPLIT_NAMES, Splits
-from kft.feeding.frozen_prefix import check_vectors
+from kft.examples import Splits
 from kft.heads import make_head
 from kft.heads.base import Head
-from kft.machine import set_threads
 from kft.modalities.image.decoding import make_decoder
 from kft.model import HEAD, Assembled, assemble
 from kft.objectives import make_supervised
 from kft.optimization import (
     check_batch_size,
-    check_replicas,
-    count_replicas,
-    make_distribution,
-    seed_everything,
-    set_precision,
 )
 from kft.runs.storage import check_cache, check_folder
 from kft.strategies import Phase, Setting, find_traits, plan_phases
 from kft.strategies.automatic import refits
 from kft.strategies.checks import check_strategy
-from kft.strategies.durations import resolve_warmup
 from kft.strategies.setting import is_solvable
 from kft.strategies.targets import check_targets, may_mix
 from kft.strategies.traits import BlockTraits
-from kft.timing import apply_measured, load_measured
-from kft.workers import Cluster, Workers
+from kft.workers import Cluster
 from kft.workflow.agreement import describe_settings, require_identical_settings
-from kft.workflow.export_stage import check_export
+from kft.workflow.checks import check_export, check_phases
+from kft.workflow.process import Process, start_process
 
 BEFORE_ALL = "Nothing has been trained meanwhile; start all again."
 """What to do where a worker is lost before the first step."""
@@ -63,8 +51,7 @@ class Plan:
         assembled: Backbone and head, with their pretrained and first weights.
         phases: In order.
         decoder: Encoded bytes -> pixels.
-        distribution: Whose scope the model was made in.
-        workers: The processes that train together.
+        process: In whose scope the model was made, with those that train together.
         traits: Of the backbone's blocks.
     """
 
@@ -73,8 +60,7 @@ class Plan:
     assembled: Assembled
     phases: tuple[Phase, ...]
     decoder: Decoder
-    distribution: tf.distribute.Strategy
-    workers: Workers
+    process: Process
     traits: tuple[BlockTraits, ...]
 
     @property
@@ -99,37 +85,15 @@ def make_plan(
         is_thorough: Decode every picture. A run that trains decodes them
             soon after anyway.
         cluster: Processes that are to train together.
-        joins: As of `make_distribution`.
+        joins: See `make_distribution`.
 
     Raises:
         KftError: Anything that would stop the run before its first step.
     """
-    check_source(pipeline.data)
-    check_cache()
-    # The chief alone exports.
-    if pipeline.export.enabled and (cluster is None or cluster.is_chief):
-        check_folder(Path(pipeline.export.directory), "export.directory")
-    if pipeline.data.service is not None:
-        if cluster is not None:
-            raise ConfigError(
-                "data.service: over several workers the parts of one step must be of one batch, "
-                "but a tf.data service promises each worker no order. Use one worker, or remove "
-                "data.service."
-            )
-        DataService(pipeline.data.service).check()
-    found = load_measured(pipeline)
-    measured = apply_measured(pipeline, found)
-    _set_process(measured, display)
-    if cluster is not None and joins:
-        display.stage(f"Workers: {', '.join(cluster.addresses)}; waiting until all are there")
-    distribution = make_distribution(measured.training.distribution, cluster, joins=joins)
-    workers = Workers(cluster if joins else None, distribution)
-    replicas = count_replicas(distribution, cluster)
-    pipeline = apply_measured(pipeline, found, replicas=replicas)
-    training = pipeline.training
-    check_batch_size(replicas, training.batch_size)
-    check_replicas(replicas, training)
-    with distribution.scope(), workers.report_lost_workers(BEFORE_ALL):
+    _check_places(pipeline, cluster)
+    pipeline, process = start_process(pipeline, display, cluster=cluster, joins=joins)
+    workers = process.workers
+    with process.distribution.scope(), workers.report_lost_workers(BEFORE_ALL):
         # Before anything that they make together, such as variables.
         require_identical_settings(workers, describe_settings(pipeline))
         backbone = load_backbone(pipeline.backbone)
@@ -150,10 +114,27 @@ def make_plan(
         assembled = assemble(backbone, head)
     setting = _make_setting(pipeline, backbone, traits)
     phases = plan_phases(_size_setting(setting, pipeline, splits))
-    _check_phases(phases, pipeline, assembled, splits, workers=workers, replicas=replicas)
+    check_phases(phases, pipeline, assembled, splits, process=process)
     spec = backbone.input_spec
     decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data, splits.depth_bits)
-    return Plan(pipeline, splits, assembled, phases, decoder, distribution, workers, traits)
+    return Plan(pipeline, splits, assembled, phases, decoder, process, traits)
+
+
+def _check_places(pipeline: Pipeline, cluster: Cluster | None) -> None:
+    """That data, folders and services are there, before anything is loaded."""
+    check_source(pipeline.data)
+    check_cache()
+    # The chief alone exports.
+    if pipeline.export.enabled and (cluster is None or cluster.is_chief):
+        check_folder(Path(pipeline.export.directory), "export.directory")
+    if pipeline.data.service is None:
+        return
+    if cluster is not None:
+        raise ConfigError(
+            "data.service: over several workers the parts of one step must be of one batch, but a "
+            "tf.data service promises each worker no order. Use one worker, or remove data.service."
+        )
+    DataService(pipeline.data.service).check()
 
 
 def check_settings(pipeline: Pipeline, plan: Plan, varied: Collection[str]) -> None:
@@ -170,7 +151,7 @@ def check_settings(pipeline: Pipeline, plan: Plan, varied: Collection[str]) -> N
         ConfigError: With the reason.
     """
     sections = {path.partition(".")[0] for path in varied}
-    check_batch_size(count_replicas(plan.distribution), pipeline.training.batch_size)
+    check_batch_size(plan.process.replicas, pipeline.training.batch_size)
     if "backbone" in sections:
         return
     _check_before_data(pipeline, plan.assembled.backbone, plan.traits)
@@ -191,18 +172,6 @@ def _make_head(pipeline: Pipeline, splits: Splits) -> Head:
     # Told now rather than by the first phase: classes that cannot be weighed.
     make_supervised(head, training, splits.train.targets)
     return head
-
-
-def _set_process(pipeline: Pipeline, display: Display) -> None:
-    """What holds for all that this process computes: threads, seeds, precision."""
-    training = pipeline.training
-    if not set_threads(int(training.threads)):
-        display.stage(
-            f"training.threads: {training.threads} were chosen, but TensorFlow runs already with "
-            "another number; it keeps that."
-        )
-    seed_everything(training.seed, deterministic=training.deterministic)
-    set_precision(training.precision)
 
 
 def _check_before_data(
@@ -260,88 +229,3 @@ def _size_setting(setting: Setting, pipeline: Pipeline, splits: Splits) -> Setti
         num_validation=0,
     )
     return replace(setting, refit=refit)
-
-
-def _check_phases(
-    phases: tuple[Phase, ...],
-    pipeline: Pipeline,
-    assembled: Assembled,
-    splits: Splits,
-    *,
-    workers: Workers,
-    replicas: int,
-) -> None:
-    """What can be refused once it is known how many examples each phase has."""
-
-    def count(phase: Phase) -> int:
-        return len(splits.join(phase.learns_from))
-
-    check_vectors(
-        assembled,
-        phases,
-        pipeline.features,
-        num_examples=len(splits.train),
-        in_parts=workers.count > 1,
-    )
-    for phase in phases:
-        if phase.method == "fit":
-            resolve_warmup(pipeline.training, phase, num_examples=count(phase))
-    _check_batch_norm(phases, assembled, replicas)
-    check_replicas(replicas, pipeline.training, phases, count=count)
-
-
-def _check_batch_norm(phases: tuple[Phase, ...], assembled: Assembled, replicas: int) -> None:
-    if not any(isinstance(block.layers[0], HubBlock) for block in assembled.blocks.blocks):
-        return
-    for phase in phases:
-        if phase.scope.batch_norm == "frozen":
-            continue
-        if replicas > 1:
-            raise ConfigError(
-                f"phase {phase.name!r}: batch_norm 'trainable' over {replicas} replicas. A hub "
-                "module takes the statistics of each replica's part of a batch. Use batch_norm "
-                "'frozen', or one device."
-            )
-        if set(assembled.blocks.names) - set(phase.scope.trainable):
-            raise ConfigError(
-                f"phase {phase.name!r}: batch_norm 'trainable' with frozen blocks. A hub module "
-                "has one switch for the statistics of all its blocks: train them all, or use "
-                "batch_norm 'frozen'."
-            )
-
-
-def describe_data(splits: Splits) -> list[str]:
-    """Lines: how many examples, which classes, how they were split, what became of every file."""
-    counts = ", ".join(f"{len(splits.get(name))} {name}" for name in SPLIT_NAMES)
-    names = splits.class_names
-    shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-    noun = {"class": "classes", "labels": "labels", "number": "numbers"}[splits.target_kind]
-    lines = [
-        f"Data: {counts}; {len(names)} {noun}: {shown}",
-        f"Split: {splits.origin}",
-    ]
-    lines.append(_add_up(splits))
-    if splits.depth is not None:
-        lines.append(f"Depth: {splits.depth.origin}")
-    for title, counts_by_word in (
-        ("Ignored", splits.ignored),
-        ("Repaired", splits.repaired),
-        ("Noticed", splits.noticed),
-    ):
-        if counts_by_word:
-            counted = sorted(counts_by_word.items())
-            lines.append(f"{title}: {'; '.join(f'{word}: {count}' for word, count in counted)}")
-    lines += [f"Note: {note}" for note in splits.notes]
-    if splits.quarantined:
-        lines += ["Quarantined:", *list_bad(splits.quarantined).splitlines()]
-    return lines
-
-
-def _add_up(splits: Splits) -> str:
-    """Every file of the source, in one sum."""
-    used = sum(len(splits.get(name)) for name in SPLIT_NAMES)
-    quarantined, ignored = len(splits.quarantined), sum(splits.ignored.values())
-    return (
-        f"Files: {used + quarantined + ignored:,} found = {used:,} used + {quarantined:,} "
-        f"quarantined + {ignored:,} ignored"
-    )

@@ -12,7 +12,7 @@ from kft.config import Pipeline, dump_pipeline
 from kft.data import write_quarantine_csv, write_splits_csv
 from kft.display import Display
 from kft.examples import SplitName
-from kft.provenance import check_run_data, load_run_pipeline, make_absolute
+from kft.provenance import InterruptedRun, make_absolute
 from kft.runs import (
     RunDirectory,
     check_run_is_new,
@@ -25,7 +25,7 @@ from kft.runs.checkpoints import Checkpoints
 from kft.runs.layout import check_run_id, read_json
 from kft.runs.storage import check_folder
 from kft.workers import Cluster, Workers
-from kft.workflow.agreement import describe_causes
+from kft.workflow.manifest import describe_plan
 from kft.workflow.plan import BEFORE_ALL, Plan, make_plan
 from kft.workflow.resuming import Resumption, check_unchanged, find_resumption
 from kft.workflow.stages import Finished, Work
@@ -75,49 +75,38 @@ def train(
             return str(begun.path), False
         return str(create_run(*where, run_id).path), True
 
-    with plan.workers.report_lost_workers(BEFORE_ALL):
-        path, is_new = plan.workers.broadcast_from_chief(open_place)
+    with plan.process.workers.report_lost_workers(BEFORE_ALL):
+        path, is_new = plan.process.workers.broadcast_from_chief(open_place)
     if not is_new:
-        return _go_on(Path(path), plan, display, judged_splits)
-    with _writable(Path(path), plan.workers) as run, run.hold():
+        return _go_on(InterruptedRun(Path(path), plan.pipeline), plan, display, judged_splits)
+    with _writable(Path(path), plan.process.workers) as run, run.hold():
         work = Work(plan, run, Path(path), display, keep_backbone, judged_splits)
         return work.do(work.write_records)
 
 
 def resume(
-    path: Path | str,
+    interrupted: InterruptedRun,
     display: Display,
     *,
-    overrides: Sequence[str] = (),
     accept_changes: bool = False,
-    data: str | None = None,
     cluster: Cluster | None = None,
 ) -> Finished:
     """Go on with a run that was stopped, to the weights that it would have had.
 
     Args:
-        path: Directory of the run.
+        interrupted: The run; settings that were changed need `accept_changes`.
         display: What a person sees meanwhile.
-        overrides: Settings to change, which needs `accept_changes`.
         accept_changes: Go on although data, settings, weights or versions are
             others than when the run began; which, is recorded.
-        data: Where the run's data are now, if they have moved; they must be the same.
-        cluster: As of `train`.
+        cluster: See `train`.
 
     Raises:
-        RunError: There is nothing to resume, another process works on it, or something changed.
-        DataError: The run's data are not where they were.
-        KftError: As of `train`.
-        Interrupted: As of `train`.
+        RunError: Another process works on it, or something changed.
+        KftError: See `train`.
+        Interrupted: See `train`.
     """
-    if cluster is None or cluster.is_chief:
-        # Told before the work of a plan.
-        open_interrupted(path)
-    run = RunDirectory(path)
-    pipeline = load_run_pipeline(run, overrides, data=data)
-    check_run_data(run, pipeline)
-    plan = _make_plan(pipeline, display, cluster)
-    return _go_on(Path(path), plan, display, _ALL_JUDGED, accept_changes=accept_changes, data=data)
+    plan = _make_plan(interrupted.pipeline, display, cluster)
+    return _go_on(interrupted, plan, display, _ALL_JUDGED, accept_changes=accept_changes)
 
 
 def _make_plan(pipeline: Pipeline, display: Display, cluster: Cluster | None) -> Plan:
@@ -127,16 +116,16 @@ def _make_plan(pipeline: Pipeline, display: Display, cluster: Cluster | None) ->
 
 
 def _go_on(
-    path: Path,
+    interrupted: InterruptedRun,
     plan: Plan,
     display: Display,
     judged_splits: Sequence[SplitName],
     *,
     accept_changes: bool = False,
-    data: str | None = None,
 ) -> Finished:
-    """A run that was stopped, by a plan that is made now."""
-    manifest = describe_causes(plan)
+    """Go on with a run by a plan that is made now."""
+    path, data = interrupted.path, interrupted.data
+    manifest = describe_plan(plan)
     original = RunDirectory(path)
     checkpoints = Checkpoints(original.checkpoints)
 
@@ -154,12 +143,12 @@ def _go_on(
             resumption.append(found)
             return {"changes": changes, "numbers": found.numbers}
 
-        with plan.workers.report_lost_workers(BEFORE_ALL):
-            agreed = plan.workers.broadcast_from_chief(find)
+        with plan.process.workers.report_lost_workers(BEFORE_ALL):
+            agreed = plan.process.workers.broadcast_from_chief(find)
         # The chief has read it; the others read what it found.
         found = (resumption or [Resumption.of(checkpoints.find(agreed["numbers"]))])[0]
         before, changes = read_json(original.manifest), agreed["changes"]
-        run = held.enter_context(_writable(path, plan.workers))
+        run = held.enter_context(_writable(path, plan.process.workers))
         place = found.describe(plan.phases)
 
         def record() -> None:

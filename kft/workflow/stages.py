@@ -33,9 +33,10 @@ from kft.training import (
 )
 from kft.training.recording import Recorder
 from kft.training.stopping import Interrupted, StopRequest
-from kft.workflow.agreement import describe_causes
+from kft.workflow.data_description import describe_data
 from kft.workflow.export_stage import export_planned
-from kft.workflow.plan import Plan, describe_data
+from kft.workflow.manifest import describe_plan
+from kft.workflow.plan import Plan
 from kft.workflow.resuming import Resumption
 
 
@@ -102,7 +103,7 @@ class Work:
         """
         self.run.write_status("running")
         how_to_go_on = f"go on with `kft train --resume {self.path}`"
-        workers = self.plan.workers
+        workers = self.plan.process.workers
         try:
             with self._stop.listening():
                 record()
@@ -153,7 +154,7 @@ class Work:
         write_quarantine_csv(plan.splits.quarantined, run.quarantine)
         write_array(run.train_targets, plan.splits.train.targets)
         # The last one: where it is, the run can be resumed.
-        write_json(run.manifest, {**describe_causes(plan), "keep_backbone": self.keep_backbone})
+        write_json(run.manifest, {**describe_plan(plan), "keep_backbone": self.keep_backbone})
 
     def _run_stages(self, found: Resumption | None) -> Finished:
         plan, pipeline, display = self.plan, self._pipeline, self.display
@@ -165,24 +166,24 @@ class Work:
             features=pipeline.features,
             training=pipeline.training,
             display=display,
-            share=find_share(plan.distribution, plan.workers),
-            workers=plan.workers,
+            share=find_share(plan.process.distribution, plan.process.workers),
+            workers=plan.process.workers,
         )
-        compiler = PhaseCompiler(plan.assembled, pipeline.training, feed, plan.workers)
+        compiler = PhaseCompiler(plan.assembled, pipeline.training, feed, plan.process.workers)
         recorder = Recorder(
             plan.assembled,
             self.checkpoints,
             self._stop,
             every=pipeline.training.checkpoint_every,
-            workers=plan.workers,
+            workers=plan.process.workers,
         )
         # The loss of a worker is not for those who look at the files.
-        lost = plan.workers.report_lost_workers(self._how_to_start_again)
+        lost = plan.process.workers.report_lost_workers(self._how_to_start_again)
         with feed.name_unreadable(), name_nondeterministic(), lost:
-            judged = self.judged_splits if plan.workers.is_chief else ()
+            judged = self.judged_splits if plan.process.workers.is_chief else ()
             feed.decode(("train", "validation", *judged))
             fitted = self._fit_phases(compiler, recorder, found)
-            if not plan.workers.is_chief:
+            if not plan.process.workers.is_chief:
                 return Finished(self.run, fitted, {}, None, None)
             save_trained(self.run, plan.assembled, pipeline, plan.splits.depth_bits)
             evaluations = self._judge(compiler)
@@ -209,7 +210,7 @@ class Work:
                 continue
             title = f"Phase {index + 1} of {len(plan.phases)}, {planned.name}"
             phase = resolve_phase(planned, fitted[-1] if fitted else None)
-            with plan.distribution.scope():
+            with plan.process.distribution.scope():
                 report = PhaseReport(self.run.phase(index, phase.name), title, self.display)
                 fitted.append(run_phase(compiler, phase, report, recorder.within(index, within)))
             within = None

@@ -74,7 +74,7 @@ def test_a_finished_run_is_told_and_not_done_again(tmp_path, make_picture_folder
     )
     asked = []
     monkeypatch.setattr(
-        "kft.provenance.check_same_as_finished", lambda run, pipeline: asked.append(run.path)
+        "kft.run_start.check_same_as_finished", lambda run, pipeline: asked.append(run.path)
     )
     result = invoke("train", "photos", "--run-id", "nightly", "--or-resume")
     assert result.exit_code == 0, result.output

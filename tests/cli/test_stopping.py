@@ -62,6 +62,7 @@ def digest_weights(run: Path) -> str:
 def test_a_killed_process_is_gone_on_with_to_the_same_weights(place, monkeypatch):
     from kft.config import load_pipeline
     from kft.display import Display
+    from kft.provenance import read_interrupted
     from kft.workflow import resume, train
 
     monkeypatch.chdir(place)
@@ -72,7 +73,7 @@ def test_a_killed_process_is_gone_on_with_to_the_same_weights(place, monkeypatch
     process.communicate(timeout=PATIENCE_SECONDS)
     killed = place / "runs/photos/killed"
     assert not (killed / "model.keras").exists()
-    resume(killed, Display())
+    resume(read_interrupted(killed), Display())
     whole = train(load_pipeline("photos", settings), Display(), run_id="whole").run
     assert digest_weights(killed) == digest_weights(whole.path)
     for name in ("phases/00-full/history.csv", "evaluation/holdout/metrics.json"):

@@ -1,5 +1,7 @@
 """One vocabulary for durations, resolved to steps."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -148,3 +150,16 @@ def test_inputs_come_again_where_they_do_not_change_or_have_fewer_views_than_epo
     augmentation, views, repeats
 ):
     assert deep(30, augmentation).repeats_inputs(FeaturesConfig(views=views)) is repeats
+
+
+def test_a_traced_step_serves_another_rate_and_length_and_nothing_else():
+    fit = deep(30).fit
+    for same in ({"learning_rate": 1.0}, {"steps": 5}, {"steps_per_epoch": 3}):
+        assert replace(fit, **same).has_step_of(fit)
+    for other in (
+        {"multipliers": {"stem": 0.5}},
+        {"augmentation": "light"},
+        {"weight_decay": 0.0},
+        {"mixup": 0.2},
+    ):
+        assert not replace(fit, **other).has_step_of(fit)

@@ -237,4 +237,4 @@ def test_workers_that_are_about_to_do_different_things_are_refused(place):
     said = [worker.communicate(timeout=PATIENCE_SECONDS)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [2, 2], said
     assert "training.seed: 0 -> 1" in said[1]
-    assert "worker 1 is not about to do what this one is" in said[0]
+    assert "worker 1 has different settings from this one" in said[0]

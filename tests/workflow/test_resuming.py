@@ -17,6 +17,7 @@ from kft.backbones import load_backbone, save_backbone
 from kft.config import BackboneConfig, dump_pipeline, load_pipeline
 from kft.display import Display
 from kft.errors import ChangedRunError, DataError, RunError
+from kft.provenance import read_interrupted
 from kft.runs import RunDirectory
 from kft.runs.checkpoints import Checkpoints
 from kft.training import load_trained
@@ -186,7 +187,7 @@ def check_stops(settings, begin, monkeypatch, *, shares) -> None:
         run = run_of(run_id)
         assert run.read_status()["state"] == "interrupted"
         display = make_display()
-        resume(run.path, display)
+        resume(read_interrupted(run.path), display)
         assert "resuming a" in display.console.file.getvalue()
         assert_equal_runs(run_of("whole"), run)
         assert not run.checkpoints.exists()
@@ -205,7 +206,7 @@ def test_a_run_that_is_stopped_again_and_again_ends_the_same(begin, monkeypatch)
         with monkeypatch.context() as patch:
             StopAtWrite(patch, 2)
             try:
-                resume("runs/photos/often", make_display())
+                resume(read_interrupted("runs/photos/often"), make_display())
                 break
             except Interrupted:
                 stops += 1
@@ -238,7 +239,7 @@ def stopped(prepared, tmp_path, monkeypatch) -> RunDirectory:
 
 def test_it_says_where_it_goes_on(stopped):
     display = make_display()
-    resume(stopped.path, display)
+    resume(read_interrupted(stopped.path), display)
     assert "resuming at phase 2 of 2, epoch 1, step 4 of 8" in display.console.file.getvalue()
     resumed = json.loads(stopped.manifest.read_text())["resumed"]
     place = "at phase 2 of 2, epoch 1, step 4 of 8"
@@ -249,7 +250,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(stopped):
     newest = sorted(stopped.checkpoints.iterdir())[-1]
     (newest / "arrays.npz").write_bytes((newest / "arrays.npz").read_bytes()[:-9])
     display = make_display()
-    resume(stopped.path, display)
+    resume(read_interrupted(stopped.path), display)
     said = display.console.file.getvalue()
     assert f"Checkpoint {newest.name} is damaged" in said
     assert "step 3 of 8" in said
@@ -261,14 +262,14 @@ def test_without_that_of_the_phase_before_the_phase_is_done_again(stopped):
     (between,) = stopped.checkpoints.glob("*-phase")
     (between / "state.json").unlink()
     display = make_display()
-    resume(stopped.path, display)
+    resume(read_interrupted(stopped.path), display)
     assert "resuming at phase 1 of 2, at its beginning" in display.console.file.getvalue()
     assert_equal_runs(run_of("whole"), stopped)
 
 
 def test_without_any_checkpoint_it_begins_anew(stopped):
     shutil.rmtree(stopped.checkpoints)
-    resume(stopped.path, make_display())
+    resume(read_interrupted(stopped.path), make_display())
     assert_equal_runs(run_of("whole"), stopped)
 
 
@@ -283,8 +284,8 @@ def test_other_data_are_refused_with_what_is_other(begin, photos, tmp_path, monk
     shutil.copy(data / "cat/003.png", tmp_path / "kept.png")
     (data / "cat/003.png").unlink()
     with pytest.raises(RunError, match=r"not all is as it was(.|\n)*data: gone: cat/003\.png"):
-        resume("runs/photos/stopped", make_display())
-    resume("runs/photos/stopped", make_display(), accept_changes=True)
+        resume(read_interrupted("runs/photos/stopped"), make_display())
+    resume(read_interrupted("runs/photos/stopped"), make_display(), accept_changes=True)
     run = run_of("stopped")
     (resumed,) = json.loads(run.manifest.read_text())["resumed"]
     assert any("cat/003.png" in change for change in resumed["accepted_changes"])
@@ -301,35 +302,32 @@ def test_a_file_with_another_content_is_refused(begin, photos, tmp_path, monkeyp
     picture = data / "cat/003.png"
     picture.write_bytes((data / "cat/004.png").read_bytes())
     with pytest.raises(RunError, match="data: files, or what they hold, are others"):
-        resume("runs/photos/stopped", make_display())
+        resume(read_interrupted("runs/photos/stopped"), make_display())
 
 
 def test_other_settings_and_versions_are_refused_with_both_values(stopped):
     with pytest.raises(RunError, match=r"training.label_smoothing: 0.0 -> 0.1") as caught:
-        resume(stopped.path, make_display(), overrides=["training.label_smoothing=0.1"])
+        changed = read_interrupted(stopped.path, ["training.label_smoothing=0.1"])
+        resume(changed, make_display())
     assert "--accept-changes" in str(caught.value)
     manifest = json.loads(stopped.manifest.read_text())
     manifest["versions"]["keras"] = "3.0.0"
     stopped.manifest.write_text(json.dumps(manifest))
     with pytest.raises(RunError, match=r'version of keras: "3.0.0" -> '):
-        resume(stopped.path, make_display())
+        resume(read_interrupted(stopped.path), make_display())
     assert stopped.read_status()["state"] == "interrupted"
 
 
 def test_accepted_settings_become_the_runs_own(stopped):
-    resume(
-        stopped.path,
-        make_display(),
-        overrides=["training.label_smoothing=0.1"],
-        accept_changes=True,
-    )
+    changed = read_interrupted(stopped.path, ["training.label_smoothing=0.1"])
+    resume(changed, make_display(), accept_changes=True)
     assert "label_smoothing: 0.1" in stopped.pipeline.read_text()
 
 
 def test_it_goes_on_from_elsewhere_with_data_that_moved(stopped, photos, tmp_path, monkeypatch):
     moved = shutil.copytree(photos, tmp_path / "moved" / "photos")
     monkeypatch.chdir(tmp_path / "moved")
-    resume(Path("..") / stopped.path, make_display(), data="photos")
+    resume(read_interrupted(Path("..") / stopped.path, data="photos"), make_display())
     monkeypatch.chdir(tmp_path)
     assert_equal_runs(run_of("whole"), stopped)
     assert f"path: {moved}" in stopped.pipeline.read_text()
@@ -341,16 +339,16 @@ def test_other_data_are_not_taken_for_data_that_moved(stopped, photos, tmp_path)
     other = shutil.copytree(photos, tmp_path / "other" / "photos")
     (other / "cat/003.png").rename(other / "cat/other.png")
     with pytest.raises(ChangedRunError, match=r"gone: cat/003\.png(.|\n)*new: cat/other\.png"):
-        resume(stopped.path, make_display(), data=str(other))
+        resume(read_interrupted(stopped.path, data=str(other)), make_display())
     with pytest.raises(DataError, match=r"data of this run were not found(.|\n)*--data PATH"):
-        resume(stopped.path, make_display(), data=str(tmp_path / "nowhere"))
+        resume(read_interrupted(stopped.path, data=str(tmp_path / "nowhere")), make_display())
 
 
 def test_a_finished_run_and_one_that_is_held_are_refused(stopped):
-    with pytest.raises(RunError, match="the run is finished; there is nothing to resume"):
-        resume(run_of("whole").path, make_display())
+    with pytest.raises(RunError, match="this run is finished; there is nothing to resume"):
+        resume(read_interrupted(run_of("whole").path), make_display())
     with stopped.hold(), pytest.raises(RunError, match=r"process \d+ is writing into this run"):
-        resume(stopped.path, make_display())
+        resume(read_interrupted(stopped.path), make_display())
 
 
 def test_a_run_that_stopped_before_its_records_cannot_be_resumed(begin, photos, monkeypatch):
@@ -364,4 +362,4 @@ def test_a_run_that_stopped_before_its_records_cannot_be_resumed(begin, photos, 
     run = run_of("early")
     run.pipeline.write_text(dump_pipeline(load_pipeline(str(photos), SMALL)))
     with pytest.raises(RunError, match="stopped before it had recorded"):
-        resume(run.path, make_display())
+        resume(read_interrupted(run.path), make_display())

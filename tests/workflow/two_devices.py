@@ -38,6 +38,7 @@ def make_display() -> Any:
 
 def stop_and_resume(settings: list[str], run_id: str) -> Path:
     """Stopped in the middle of an epoch, and gone on with."""
+    from kft.provenance import read_interrupted
     from kft.runs.checkpoints import Checkpoints
     from kft.training.stopping import Interrupted
     from kft.workflow import resume
@@ -58,7 +59,7 @@ def stop_and_resume(settings: list[str], run_id: str) -> Path:
     except Interrupted:
         Checkpoints.write = write
     path = PLACE / "mirrored" / "photos" / run_id
-    resume(path, make_display())
+    resume(read_interrupted(path), make_display())
     return path
 
 

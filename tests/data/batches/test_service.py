@@ -29,6 +29,7 @@ from kft.errors import ConfigError, DataError
 from kft.examples import Examples
 from kft.modalities.image.augmentation import make_augmentation
 from kft.modalities.image.decoding import ImageDecoder
+from kft.provenance import read_interrupted
 from kft.workers import Cluster
 from kft.workflow import resume, train
 from kft.workflow.plan import make_plan
@@ -224,7 +225,7 @@ def test_a_run_that_loses_its_data_workers_ends_and_goes_on_with_others(
     with pytest.raises(ServiceError, match=r"lost batches: .* go on with `kft train --resume") as e:
         train(load_pipeline(str(photos), settings), Display(), run_id="served")
     start_server("worker", address)
-    run = resume(str(e.value).rsplit("--resume ")[1].rstrip("`."), Display()).run
+    run = resume(read_interrupted(str(e.value).rsplit("--resume ")[1].rstrip("`.")), Display()).run
     assert json.loads((run.phase(0, "full") / "phase.json").read_text())["steps_done"] == 40
     assert set(seen) == set(range(24)), "every picture of train"
 

@@ -1,0 +1,84 @@
+"""What can be refused once the data is known: phases, and an export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kft.backbones.hub import HubBlock
+from kft.config import Pipeline
+from kft.errors import ConfigError
+from kft.examples import Splits
+from kft.feeding.frozen_prefix import check_vectors
+from kft.heads.base import Head
+from kft.model import Assembled
+from kft.optimization import check_replicas
+from kft.provenance import describe_data_set
+from kft.serving import check_next_version
+from kft.strategies import Phase
+from kft.strategies.durations import resolve_warmup
+from kft.workflow.process import Process
+
+
+def check_export(pipeline: Pipeline, head: Head, splits: Splits) -> None:
+    """Refuse an export that would take the place of another model, before hours are spent on it.
+
+    Raises:
+        ConfigError: See `check_next_version`.
+    """
+    if pipeline.export.enabled:
+        check_next_version(
+            Path(pipeline.export.directory) / pipeline.name,
+            {"head": head.describe(), "data": describe_data_set(pipeline, splits.fingerprint)},
+            allowed=pipeline.export.next_version,
+        )
+
+
+def check_phases(
+    phases: tuple[Phase, ...],
+    pipeline: Pipeline,
+    assembled: Assembled,
+    splits: Splits,
+    *,
+    process: Process,
+) -> None:
+    """Refuse what cannot be done with as many examples as each phase has.
+
+    Raises:
+        ConfigError: With the reason.
+    """
+
+    def count(phase: Phase) -> int:
+        return len(splits.join(phase.learns_from))
+
+    check_vectors(
+        assembled,
+        phases,
+        pipeline.features,
+        num_examples=len(splits.train),
+        in_parts=process.workers.count > 1,
+    )
+    for phase in phases:
+        if phase.method == "fit":
+            resolve_warmup(pipeline.training, phase, num_examples=count(phase))
+    _check_batch_norm(phases, assembled, process.replicas)
+    check_replicas(process.replicas, pipeline.training, phases, count=count)
+
+
+def _check_batch_norm(phases: tuple[Phase, ...], assembled: Assembled, replicas: int) -> None:
+    if not any(isinstance(block.layers[0], HubBlock) for block in assembled.blocks.blocks):
+        return
+    for phase in phases:
+        if phase.scope.batch_norm == "frozen":
+            continue
+        if replicas > 1:
+            raise ConfigError(
+                f"phase {phase.name!r}: batch_norm 'trainable' over {replicas} replicas. A hub "
+                "module takes the statistics of each replica's part of a batch. Use batch_norm "
+                "'frozen', or one device."
+            )
+        if set(assembled.blocks.names) - set(phase.scope.trainable):
+            raise ConfigError(
+                f"phase {phase.name!r}: batch_norm 'trainable' with frozen blocks. A hub module "
+                "has one switch for the statistics of all its blocks: train them all, or use "
+                "batch_norm 'frozen'."
+            )

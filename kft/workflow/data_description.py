@@ -1,0 +1,43 @@
+"""What a person is told of the data of a run."""
+
+from __future__ import annotations
+
+from kft.data.refusing import list_bad
+from kft.examples import SPLIT_NAMES, Splits
+
+
+def describe_data(splits: Splits) -> list[str]:
+    """Lines: how many examples, which classes, how they were split, what became of every file."""
+    counts = ", ".join(f"{len(splits.get(name))} {name}" for name in SPLIT_NAMES)
+    names = splits.class_names
+    shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+    noun = {"class": "classes", "labels": "labels", "number": "numbers"}[splits.target_kind]
+    lines = [
+        f"Data: {counts}; {len(names)} {noun}: {shown}",
+        f"Split: {splits.origin}",
+    ]
+    lines.append(_add_up(splits))
+    if splits.depth is not None:
+        lines.append(f"Depth: {splits.depth.origin}")
+    for title, counts_by_word in (
+        ("Ignored", splits.ignored),
+        ("Repaired", splits.repaired),
+        ("Noticed", splits.noticed),
+    ):
+        if counts_by_word:
+            counted = sorted(counts_by_word.items())
+            lines.append(f"{title}: {'; '.join(f'{word}: {count}' for word, count in counted)}")
+    lines += [f"Note: {note}" for note in splits.notes]
+    if splits.quarantined:
+        lines += ["Quarantined:", *list_bad(splits.quarantined).splitlines()]
+    return lines
+
+
+def _add_up(splits: Splits) -> str:
+    """Every file of the source, in one sum."""
+    used = sum(len(splits.get(name)) for name in SPLIT_NAMES)
+    quarantined, ignored = len(splits.quarantined), sum(splits.ignored.values())
+    return (
+        f"Files: {used + quarantined + ignored:,} found = {used:,} used + {quarantined:,} "
+        f"quarantined + {ignored:,} ignored"
+    )

@@ -1,0 +1,26 @@
+"""The manifest of a run: what its result depends on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from kft.runs import make_manifest
+from kft.workflow.plan import Plan
+
+
+def describe_plan(plan: Plan) -> dict[str, Any]:
+    """The manifest of a run of this plan: what its result depends on."""
+    backbone = plan.assembled.backbone
+    training = plan.pipeline.training
+    return make_manifest(
+        seed=training.seed,
+        deterministic=training.deterministic,
+        fingerprint=plan.splits.fingerprint,
+        depth=None if plan.splits.depth is None else asdict(plan.splits.depth),
+        weights_sha256=backbone.sha256,
+        backbone_source=backbone.source,
+        backbone_licence=backbone.licence,
+        workers=plan.process.workers.count,
+        replicas=plan.process.replicas,
+    )
