@@ -26,9 +26,10 @@ announce_layers()
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from kft.api.answers import Exported
     from kft.api.calls import audit, check, load, load_backbone, pretrain, train
     from kft.api.reports import AuditReport, Check
-    from kft.api.run import Exported, Run
+    from kft.api.run import Run
     from kft.backbones import list_backbones, register_backbone
     from kft.errors import KftError
 
@@ -48,9 +49,10 @@ __all__ = [
     "train",
 ]
 _PLACES = {
+    "kft.api.answers": ("Exported",),
     "kft.api.calls": ("audit", "check", "load", "load_backbone", "pretrain", "train"),
     "kft.api.reports": ("AuditReport", "Check"),
-    "kft.api.run": ("Exported", "Run"),
+    "kft.api.run": ("Run",),
     "kft.backbones": ("list_backbones", "register_backbone"),
     "kft.errors": ("KftError",),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import logging
 import re
 import sys
 from typing import TYPE_CHECKING
@@ -23,6 +24,11 @@ _NOTICE = re.compile(
     rb"To enable the following instructions|"
     rb"E\d{4} .*failed call to cuInit"
 )
+
+
+def is_not_retracing(record: logging.LogRecord) -> bool:
+    """Whether a message is worth a word; each phase and each trial has a graph of its own."""
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 def start_tensorflow(pipeline: Pipeline | None = None) -> None:
@@ -47,6 +53,7 @@ def start_tensorflow(pipeline: Pipeline | None = None) -> None:
         check_source(pipeline.data)
         check_cache()
         threads = int(apply_measured(pipeline, load_measured(pipeline)).training.threads)
+    logging.getLogger("tensorflow").addFilter(is_not_retracing)
     if "tensorflow" in sys.modules:
         if threads is not None:
             set_threads(threads)
@@ -66,7 +73,3 @@ def start_tensorflow(pipeline: Pipeline | None = None) -> None:
             # TensorFlow can join a cluster only before it uses a device.
             tf.config.list_physical_devices()
     gc.freeze()
-    # Each phase, and each trial of a search, has a graph of its own: that is no accident.
-    tf.get_logger().addFilter(
-        lambda record: "triggered tf.function retracing" not in record.getMessage()
-    )

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from kft.api.answers import Exported
 from kft.api.process import restored_process
 from kft.api.reports import AuditReport, Check
-from kft.api.run import Exported, Run
+from kft.api.run import Run
 from kft.api.settings import Settings, make_pipeline
 from kft.config import PRETRAINING_OVERRIDES, Pipeline, is_pipeline_file
 from kft.display import make_display
@@ -135,7 +136,7 @@ def load(path: Source) -> Run | Exported:
     Raises:
         RunError: It is neither.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if is_run(path):
         return Run(path)
     with restored_process():

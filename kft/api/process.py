@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kft.machine import restored_threads
-from kft.startup import start_tensorflow
+from kft.startup import is_not_retracing, start_tensorflow
 
 if TYPE_CHECKING:
     from kft.config import Pipeline
@@ -39,6 +39,7 @@ def restored_process(pipeline: Pipeline | None = None) -> Iterator[None]:
             with _restored_tensorflow():
                 yield
         finally:
+            logging.getLogger("tensorflow").removeFilter(is_not_retracing)
             random.setstate(own)
             np.random.set_state(arrays)
 
@@ -47,7 +48,6 @@ def restored_process(pipeline: Pipeline | None = None) -> Iterator[None]:
 def _restored_tensorflow() -> Iterator[None]:
     # Neither library shows a way back in a public name.
     import keras
-    import tensorflow as tf
     from keras.src.backend.common import global_state
     from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
     from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
@@ -65,7 +65,7 @@ def _restored_tensorflow() -> Iterator[None]:
     seed, numbers = eager._seed, getattr(eager, "_rng", random.Random())
     state = numbers.getstate()
     # In a notebook it tells more than elsewhere: where it writes assets.
-    logger = tf.get_logger()
+    logger = logging.getLogger("tensorflow")
     level = logger.level
     logger.setLevel(max(level, logging.WARNING))
     try:

@@ -1,20 +1,18 @@
-"""What a run or an export is in Python: its figures, its answers, and what can be done with it."""
+"""What a run is in Python: its figures, its answers, and what can be done with it."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from kft.api.pictures import Picture, as_files
+from kft.api.answers import Askable, Exported
 from kft.api.process import restored_process
 from kft.display import make_display
-from kft.errors import DataError, RunError
-from kft.examples import Quarantined
+from kft.errors import ConfigError, RunError
 from kft.runs import find_run
 from kft.runs.layout import read_json
 
@@ -23,81 +21,12 @@ if TYPE_CHECKING:
     import pyarrow
 
     from kft.api.settings import Section
-    from kft.run_operations.predict import LoadedModel
-    from kft.serving import Answer
 
 # Columns of predictions.csv that hold names, whatever a name looks like.
 _NAMES = ("file", "true", "predicted", *(f"choice {place}" for place in range(1, 6)))
 
 
-class Exported:
-    """An export: the SavedModel that TensorFlow Serving loads, asked in the same way.
-
-    >>> exported = kft.load("saved_models/photos")
-    >>> exported.predict("photos/val/bees/151603988_2c6f7d14c7.jpg")[0].chosen
-    ['bees']
-
-    Args:
-        path: Of the export, or of the folder of its versions.
-
-    Attributes:
-        path: As given.
-    """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        self._loaded: LoadedModel | None = None
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self.path)!r})"
-
-    def predict(self, pictures: Picture | Iterable[Picture]) -> list[Answer]:
-        """The answers about pictures, in their order, as `kft predict` gives them.
-
-        >>> run.predict("photos/val")[0].best(2)
-        >>> run.predict(numpy.zeros((10, 224, 224, 3), "uint8"))
-
-        What is no file is asked about as a PNG file, so that it is decoded as the files were that
-        the model was trained on. The model is loaded once.
-
-        Args:
-            pictures: A file, a folder, a pattern such as `photos/**/*.jpg`, a picture of PIL, an
-                array uint8 (height, width, 3) or (pictures, height, width, 3); or several of them.
-
-        Raises:
-            DataError: A picture cannot be used; each is named, with the reason.
-            RunError: The run is not finished.
-        """
-        with restored_process(), as_files(pictures) as (files, names):
-            from kft.data.file_patterns import find_named_files
-            from kft.data.refusing import list_bad
-            from kft.run_operations.predict import load_model, predict_pieces
-
-            named = find_named_files(files)
-            self._loaded = self._loaded or load_model(self.path, len(named.files))
-            display = make_display()
-            outcomes = predict_pieces(
-                *self._loaded,
-                named.files,
-                lambda file, words: display.stage(f"{names.get(file, file)}: {', '.join(words)}"),
-            )
-            answers: list[Answer] = []
-            bad = list(named.quarantined)
-            for file, outcome in zip(named.files, outcomes, strict=True):
-                name = names.get(file, file)
-                if isinstance(outcome, Quarantined):
-                    bad.append(replace(outcome, name=name))
-                else:
-                    answers.append(replace(outcome, file=name))
-            if bad:
-                raise DataError(
-                    f"{len(bad)} of {len(bad) + len(answers)} pictures cannot be used. Mend them, "
-                    f"or leave them out.\n{list_bad(bad)}"
-                )
-        return answers
-
-
-class Run(Exported):
+class Run(Askable):
     """A run: what it found, what it answers, and what can be done with it.
 
     >>> run = kft.load("runs/photos/first")
@@ -197,7 +126,7 @@ class Run(Exported):
         self,
         data: str | os.PathLike[str] | None = None,
         *,
-        split: Literal["holdout", "validation"] = "holdout",
+        split: Literal["holdout", "validation"] | None = None,
         settings: Section | None = None,
     ) -> dict[str, Any]:
         """The figures of one of the run's splits, or on other labelled data.
@@ -207,27 +136,31 @@ class Run(Exported):
 
         Args:
             data: Other data; what a label is, and the classes, come from the run.
-            split: Of the run's own, where `data` is not given; it is read, not judged again.
+            split: Of the run's own, by default the holdout; it is read, not judged again.
             settings: Keys of the section `data`: how other data are read.
 
         Raises:
             RunError: The run is not finished.
-            ConfigError: A setting is decided by the run.
+            ConfigError: A setting is decided by the run, or an argument has no effect.
             DataError: Other data cannot be read, or have other classes; or the split was not
                 judged.
         """
+        if data is not None and split is not None:
+            raise ConfigError("split names the run's own data, data other data: give one.")
+        if data is None and settings:
+            raise ConfigError("settings say how other data are read: give them with data.")
         with restored_process():
             from kft.provenance import flatten
             from kft.run_operations.evaluate import evaluate_run
 
+            given = flatten({"data": settings}) if settings else ()
+            overrides = [f"{key}={json.dumps(value)}" for key, value in given]
             return evaluate_run(
                 self.path,
                 make_display(),
-                split=split,
+                split=split or "holdout",
                 data=None if data is None else os.fspath(data),
-                overrides=[
-                    f"data.{key}={json.dumps(value)}" for key, value in flatten(settings or {})
-                ],
+                overrides=overrides,
             )
 
     def export(
@@ -254,9 +187,11 @@ class Run(Exported):
         Raises:
             RunError: The run is not finished.
             DataError: The run's data are gone or have changed, or files cannot be used.
-            ConfigError: The present version is another model.
+            ConfigError: The present version is another model; or both data and files are given.
             ExportError: The export does not answer as the model does.
         """
+        if files and data is not None:
+            raise ConfigError("files take the place of the data, which data names: give one.")
         with restored_process():
             from kft.run_operations.export import Destination, export_run
 

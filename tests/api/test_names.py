@@ -58,7 +58,7 @@ def test_naming_everything_loads_no_tensorflow():
     "thing",
     [
         *(getattr(kft, name) for name in NAMES if name[0].islower() and name != "list_backbones"),
-        *(kft.Run, kft.Exported, kft.Exported.predict),
+        *(kft.Run, kft.Exported, kft.Run.predict),
         *(kft.Run.evaluate, kft.Run.export, kft.Run.resume, kft.AuditReport.write_page),
     ],
     ids=lambda thing: thing.__qualname__,

@@ -9,7 +9,7 @@ from PIL import Image
 
 import kft
 from kft.config import load_pipeline
-from kft.errors import DataError, RunError
+from kft.errors import ConfigError, DataError, RunError
 from kft.run_operations.predict import predict
 
 pytestmark = pytest.mark.usefixtures("parity_in_this_process")
@@ -111,9 +111,19 @@ def test_the_model_is_the_one_that_answers(run, files):
     assert answer.chosen == [list(answer.values)[logits.argmax()]]
 
 
-def test_other_data_are_judged(run, place, settings):
-    figures = run.evaluate(place / "photos", settings={"on_bad": "stop"})
+def test_other_data_are_judged(run, place):
+    figures = run.evaluate(place / "photos")
     assert figures["examples"] == 45
+    assert run.evaluate(place / "photos", settings={"on_bad": "stop"}) == figures
+
+
+def test_arguments_without_effect_are_refused(run, place):
+    with pytest.raises(ConfigError, match="give one"):
+        run.evaluate(place / "photos", split="holdout")
+    with pytest.raises(ConfigError, match="give them with data"):
+        run.evaluate(settings={"on_bad": "stop"})
+    with pytest.raises(ConfigError, match="give one"):
+        run.export(data=place / "photos", files=["a.png"])
 
 
 def test_an_export_answers_as_its_run(run, files):
