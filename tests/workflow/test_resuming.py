@@ -300,7 +300,7 @@ def test_a_file_with_another_content_is_refused(begin, photos, tmp_path, monkeyp
             begin(*KINDS["solved, then full"], run_id="stopped", data=data)
     picture = data / "cat/003.png"
     picture.write_bytes((data / "cat/004.png").read_bytes())
-    with pytest.raises(RunError, match="data: files, or what they hold, are others"):
+    with pytest.raises(RunError, match="data: files or their contents have changed"):
         resume("runs/photos/stopped", make_display())
 
 
