@@ -14,7 +14,7 @@ def to_float16(values: np.ndarray) -> np.ndarray | None:
     """Round values to float16; None if one of them is too large.
 
     >>> to_float16(np.array([0.5, 65504.0], np.float32))
-    array([5.000e-01, 6.550e+04], dtype=float16)
+    array([5.00e-01, 6.55e+04], dtype=float16)
     >>> to_float16(np.array([65520.0], np.float32)) is None
     True
     """
