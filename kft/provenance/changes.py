@@ -69,8 +69,10 @@ def find_setting_changes(
     recorded = load_run_pipeline(run, data=data)
     # Each machine has its own number of threads.
     threads = {"threads": recorded.training.threads}
-    asked = pipeline.model_copy(update={"training": pipeline.training.model_copy(update=threads)})
-    sides = (recorded, asked)
+    requested = pipeline.model_copy(
+        update={"training": pipeline.training.model_copy(update=threads)}
+    )
+    sides = (recorded, requested)
     before, now = (dict(flatten(make_absolute(side).model_dump(mode="json"))) for side in sides)
     yield from compare("", before, now)
 
@@ -114,14 +116,17 @@ def check_same_as_finished(
         DataError: The data are missing, so that they cannot be compared.
     """
     replicas = read_json(run.manifest)["hardware"]["replicas"]
-    asked = apply_measured(pipeline, load_measured(pipeline), replicas=replicas)
-    changes = list(find_setting_changes(run, asked))
+    requested = apply_measured(pipeline, load_measured(pipeline), replicas=replicas)
+    changes = list(find_setting_changes(run, requested))
     # Data with another path may be the same data, moved.
     if all(change.startswith("data.path:") for change in changes):
         try:
-            check_source(asked.data)
+            check_source(requested.data)
             found = load_splits(
-                asked.data, progress=progress, output_folders=asked.output_folders, decode=False
+                requested.data,
+                progress=progress,
+                output_folders=requested.output_folders,
+                decode=False,
             )
         except DataError as error:
             raise DataError(
