@@ -1,4 +1,4 @@
-"""The main job on real data that comes with a dependency: scikit-learn's handwritten digits."""
+"""A demonstration of pretraining, fine-tuning and serving on scikit-learn's handwritten digits."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 PICTURES_PER_CLASS = 20
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-# Mirrored digits are no digits; the few labelled ones all train.
+# Mirroring would change digits; all of the few labelled ones are needed for training.
 SETTINGS = ("data.augmentation=none", "data.validation=0")
 PRETRAINING = ("data.augmentation=light", "strategy.duration=20 epochs")
-# One recipe for both: what differs is where the weights start.
+# One recipe for both runs, which differ in their initial weights only.
 FINE_TUNING = (
     "strategy.duration=30 epochs",
     "strategy.learning_rate=3e-3",
@@ -34,13 +34,13 @@ FINE_TUNING = (
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demonstration found.
+    """Results of the demonstration.
 
     Attributes:
         fine_tuned: The run from the pretrained backbone.
         from_random: The run of the same network from random weights.
-        served: File and the export's answer for it, from a process without kft.
-        seconds: In all.
+        served: Files and the export's answers for them, from a process without kft.
+        seconds: Duration of the demonstration.
     """
 
     fine_tuned: Finished
@@ -50,17 +50,21 @@ class Demo:
 
 
 def run_demo(directory: Path, display: Display) -> Demo:
-    """Pretrain on 0 to 4, fine-tune to 5 to 9, compare, export, serve.
+    """Pretrain on the digits 0 to 4, fine-tune on 5 to 9, compare, export and serve.
+
+    Args:
+        directory: Folder to create for data, runs and export.
+        display: Where progress is shown.
 
     Raises:
-        RunError: `directory` exists already.
+        RunError: `directory` already exists.
     """
     from kft.serving import ask_export
     from kft.workflow import train
 
     if directory.exists():
         raise RunError(
-            f"{directory}: exists already; the demo writes into a new folder only. "
+            f"{directory}: the folder already exists; the demo needs a new one. "
             "Remove it, or choose another --directory."
         )
     started = time.monotonic()
@@ -79,7 +83,7 @@ def run_demo(directory: Path, display: Display) -> Demo:
 
     target = str(directory / "digits-5-to-9")
     backbone = override("backbone.name", pretrained.backbone)
-    display.stage(f"\nFine-tuning it to 5 to 9, with {PICTURES_PER_CLASS} pictures of each")
+    display.stage(f"\nFine-tuning it on the digits 5 to 9, with {PICTURES_PER_CLASS} pictures each")
     fine_tuned = train(load_pipeline(target, (backbone, *SETTINGS, *FINE_TUNING, *places)), display)
 
     display.stage("\nThe same network from random weights")
@@ -100,12 +104,16 @@ def run_demo(directory: Path, display: Display) -> Demo:
 
 
 def override(path: str, value: object) -> str:
-    """A setting as the command line takes it, quoted: a folder may have any name."""
+    """Format a setting for the command line, quoted because a folder may have any name.
+
+    >>> override("runs_directory", "my runs")
+    'runs_directory="my runs"'
+    """
     return f"{path}={json.dumps(str(value))}"
 
 
 def write_digits(directory: Path) -> None:
-    """The digits as PNG class folders: 0 to 4 in one data set, 5 to 9 split in another."""
+    """Write the digits as PNG files in class folders: 0 to 4, and 5 to 9 in train and holdout."""
     digits = load_digits()
     seen: dict[int, int] = dict.fromkeys(range(10), 0)
     for picture, digit in zip(digits.images, map(int, digits.target), strict=True):
@@ -117,6 +125,6 @@ def write_digits(directory: Path) -> None:
             split = "train" if number < PICTURES_PER_CLASS else "holdout"
             folder = directory / "digits-5-to-9" / split / NAMES[digit]
         folder.mkdir(parents=True, exist_ok=True)
-        # Shades 0 to 16 -> 0 to 255, without wrapping at 16 x 16.
+        # Shades from 0 to 16 become 0 to 255; a factor of 16 would overflow at 16.
         shades = np.round(picture * (255 / 16)).astype(np.uint8)
         Image.fromarray(shades).save(folder / f"{number:03d}.png")

@@ -1,4 +1,4 @@
-"""What a person sees of a run while it goes on."""
+"""Display of a run's progress."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from kft.printing import printable_lines
 
-# A log file wants few lines; a line each 10 s tells that the run is alive.
+# Few lines for a log file, but often enough to show that the run is alive.
 PLAIN_INTERVAL_SECONDS = 10.0
 # A notebook redraws one line; more often than this nobody reads it.
 NOTEBOOK_INTERVAL_SECONDS = 0.5
 
 
 class Display:
-    """Stages and their progress: bars on a terminal, plain lines elsewhere.
+    """Display of stages and their progress: bars on a terminal, plain lines elsewhere.
 
     Args:
-        console: Where to print; by default standard error, so that the
+        console: Console to print on; by default standard error, so that the
             output of a command can be piped.
     """
 
@@ -31,8 +31,8 @@ class Display:
         self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
 
     def stage(self, text: str) -> None:
-        """One line about what begins or what was found."""
-        # Names of files are text, ":cat:" in them too.
+        """Print a line about a new stage or a finding."""
+        # File names are plain text, even if they contain ":cat:".
         self.console.print(printable_lines(text), markup=False, emoji=False)
 
     @contextmanager
@@ -40,12 +40,12 @@ class Display:
         """Show progress while the block runs.
 
         Args:
-            label: What is being done.
-            total: Units of it, if known already.
+            label: Name of the work.
+            total: Units of work, if already known.
 
         Yields:
-            `advance(done, total=…, note=…)`: how much is done, in all, and a
-            short text beside it.
+            Function `advance(done, total=…, note=…)` that sets the units done,
+            the units in total, and a short text beside them.
         """
         if self.console.is_terminal:
             yield from self._track_bar(label, total)
@@ -78,7 +78,7 @@ class Display:
     ) -> Iterator[Callable[..., None]]:
         started = shown = time.monotonic()
         state: dict[str, object] = {"done": 0, "total": total, "note": ""}
-        # The first unit of work also traces graphs: time left is told from the second on.
+        # The first unit of work also traces graphs, so the time left is shown from the second on.
         first: tuple[float, int] | None = None
 
         def advance(done: int, total: int | None = None, note: str | None = None) -> None:
@@ -154,7 +154,11 @@ def _progress_line(
 
 
 def format_seconds(seconds: float) -> str:
-    """'0.4 s', '12 s', '3 min 5 s' or '2 h 10 min'."""
+    """Format a duration in at most two units.
+
+    >>> [format_seconds(seconds) for seconds in (0.42, 12.3, 185.0, 7800.0)]
+    ['0.4 s', '12 s', '3 min 5 s', '2 h 10 min']
+    """
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -1,4 +1,4 @@
-"""What this machine has, what is missing, and the command that mends it."""
+"""Checks of this machine for `kft doctor`, each with a remedy."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ PYTHONS = ((3, 11), (3, 13))
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        name: What.
-        is_fine: Whether it can be used.
+        name: Subject of the check.
+        is_fine: Whether the subject can be used.
         text: What was found.
-        remedy: The command or setting that mends it; empty if nothing is to mend.
-        is_optional: Whether `kft train` does without it.
+        remedy: Command or setting that solves the problem; empty if there is none.
+        is_optional: Whether `kft train` works without it.
     """
 
     name: str
@@ -38,7 +38,7 @@ class CheckResult:
 
 
 def examine() -> list[CheckResult]:
-    """All findings, in the order in which they matter."""
+    """Run all checks; the results are in order of importance."""
     return [_python(), *_packages(), *_devices(), *_folders(), *_weights()]
 
 
@@ -54,7 +54,7 @@ def _python() -> CheckResult:
 
 
 def _packages() -> Iterator[CheckResult]:
-    """Every requirement that kft's own metadata declares, and whether it is met."""
+    """Check every requirement in kft's metadata."""
     from packaging.requirements import Requirement
 
     try:
@@ -72,12 +72,12 @@ def _packages() -> Iterator[CheckResult]:
         except importlib.metadata.PackageNotFoundError:
             version = None
         is_fine = version is not None and requirement.specifier.contains(version, True)
-        mend = f"pip install 'kft[{extra}]'" if extra else f"pip install '{_plain(requirement)}'"
+        remedy = f"pip install 'kft[{extra}]'" if extra else f"pip install '{_plain(requirement)}'"
         yield CheckResult(
             requirement.name,
             is_fine,
             version or "not installed",
-            "" if is_fine else mend,
+            "" if is_fine else remedy,
             is_optional=bool(extra),
         )
 
@@ -131,7 +131,7 @@ def _folders() -> Iterator[CheckResult]:
             continue
         obstacle = find_obstacle(folder)
         if obstacle is not None:
-            yield CheckResult(name, False, f"{folder} cannot be written: {obstacle}", remedy)
+            yield CheckResult(name, False, f"{folder} is not writable: {obstacle}", remedy)
             continue
         existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
         free = shutil.disk_usage(existing).free / 1e9

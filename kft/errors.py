@@ -6,15 +6,15 @@ KftError                exit 1
 ├── BackboneError       exit 2   a backbone, its blocks or its weights
 ├── RunError            exit 2   a run directory: missing, damaged
 │   ├── HeldRunError    exit 1   another process writes into it
-│   └── ChangedRunError exit 1   data, settings or versions are not those that it began with
-├── StorageError        exit 2   a folder that cannot be written, a disk that is full
-│   └── LostDiskError   exit 1   a disk that fails or is gone, and may be back
+│   └── ChangedRunError exit 1   data, settings or versions differ from its start
+├── StorageError        exit 2   an unwritable folder, a full disk
+│   └── LostDiskError   exit 1   a disk that fails or is gone, perhaps for a while
 ├── TrainingError       exit 1   a phase that did not do what it declared
 │   └── ServiceError    exit 1   a tf.data service lost a batch (data/batches/service.py)
-├── LostWorkerError     exit 1   a process that this one trains with is gone
-└── ExportError         exit 1   an export that does not serve what was trained
+├── LostWorkerError     exit 1   a process that trains with this one is gone
+└── ExportError         exit 1   an export that does not serve the trained model
 
-A message says where, what was found, what is allowed, and what to do.
+A message says where the problem is, what was found, what is allowed, and what to do.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from collections.abc import Sequence
 
 
 class KftError(Exception):
-    """Every error that kft raises on purpose.
+    """Base class of the errors that kft raises on purpose.
 
     Attributes:
-        exit_code: What the command line returns: 2 where the user's data or
-            configuration must change, 1 for a failure of the work itself.
+        exit_code: Exit code of the command line: 2 if the user must change data
+            or configuration, 1 if the work itself failed.
     """
 
     exit_code = 1
 
 
 class ConfigError(KftError):
-    """A pipeline file, an override or a command line option is wrong.
+    """A pipeline file, an override or a command line option is invalid.
 
     Attributes:
-        problems: What is wrong, each with its place; the message itself where that is one problem.
+        problems: All problems, each with its place; the message itself if there is only one.
     """
 
     exit_code = 2
@@ -48,7 +48,13 @@ class ConfigError(KftError):
 
     @classmethod
     def from_problems(cls, where: str, problems: Sequence[str]) -> ConfigError:
-        """One error that lists every problem found in `where`."""
+        """Make one error that lists all problems found in `where`.
+
+        >>> print(ConfigError.from_problems("a.yaml", ["x: unknown key", "y: not a number"]))
+        a.yaml: 2 problems
+          - x: unknown key
+          - y: not a number
+        """
         if len(problems) == 1:
             return cls(f"{where}: {problems[0]}")
         listed = "\n".join(f"  - {problem}" for problem in problems)
@@ -56,7 +62,7 @@ class ConfigError(KftError):
 
 
 class DataError(KftError):
-    """The user's examples or labels cannot be used as they are."""
+    """The user's examples or labels cannot be used as given."""
 
     exit_code = 2
 
@@ -68,31 +74,31 @@ class BackboneError(KftError):
 
 
 class RunError(KftError):
-    """A run directory is missing, taken or damaged."""
+    """A run directory is missing, in use or damaged."""
 
     exit_code = 2
 
 
 class HeldRunError(RunError):
-    """Another process writes into a run; a job that starts again may try again."""
+    """Another process writes into a run; a restarted job may succeed later."""
 
     exit_code = 1
 
 
 class ChangedRunError(RunError):
-    """Data, settings, weights or versions are not those that a run began with."""
+    """Data, settings, weights or versions differ from those at the start of a run."""
 
     exit_code = 1
 
 
 class StorageError(KftError):
-    """A folder cannot be written, or its disk is full: nothing that kft or a pipeline can mend."""
+    """A folder is not writable, or its disk is full; neither kft nor a pipeline can change that."""
 
     exit_code = 2
 
 
 class LostDiskError(StorageError):
-    """A disk fails or is gone. It may be back when the command is started again."""
+    """A disk fails or is gone; it may be back when the command is run again."""
 
     exit_code = 1
 
@@ -102,15 +108,19 @@ class TrainingError(KftError):
 
 
 class LostWorkerError(KftError):
-    """A process that this one trains with is gone."""
+    """A process that trains with this one is gone."""
 
 
 class ExportError(KftError):
-    """An export failed, or does not serve what was trained."""
+    """An export failed, or does not serve the trained model."""
 
 
 def first_line(error: BaseException) -> str:
-    """A library's message on one line of ours, ended by a full stop."""
+    """First line of a library's error message, ended by a full stop.
+
+    >>> first_line(ValueError("shapes differ\\n  (2, 3) and (4,)"))
+    'shapes differ.'
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = (lines[0] if lines else type(error).__name__)[:300]
     return text if text.endswith(".") else f"{text}."

@@ -1,19 +1,19 @@
-"""Numbers as people read them: as many digits as tell something, and never 0 for what is not."""
+"""Formatting of numbers for people: with meaningful digits, and never 0 for another number."""
 
 from __future__ import annotations
 
 import math
 
-# Digits that a figure is told to where nothing says how far it is certain.
+# Digits of a figure whose uncertainty is unknown.
 SIGNIFICANT_DIGITS = 4
-# A number is written out within these, and with an exponent beyond them.
+# Numbers outside this range are written with an exponent.
 _SMALLEST, _LARGEST = 1e-4, 1e7
 # Digits of a float64.
 _MAX_DIGITS = 17
 
 
 def format_figure(value: float | None, *, spread: float | None = None) -> str:
-    """A figure to four significant digits, or to the digits that resolve its spread.
+    """Format a figure to four significant digits, or to the digits that resolve its spread.
 
     >>> format_figure(33.5678), format_figure(5.441e-06), format_figure(10453063680.0)
     ('33.57', '5.441e-06', '1.045e+10')
@@ -21,9 +21,9 @@ def format_figure(value: float | None, *, spread: float | None = None) -> str:
     ('1700000123.4', '48.0005700')
 
     Args:
-        value: Of any size; `None` where there is none.
-        spread: How far such figures lie apart, such as the standard deviation of the training
-            targets; its first four digits are told. None where the figure stands by itself.
+        value: A number of any size, or None.
+        spread: Typical distance between such figures, for example the standard deviation of the
+            training targets; the result resolves its first four digits. None if unknown.
     """
     if value is None:
         return "none"
@@ -36,7 +36,7 @@ def format_figure(value: float | None, *, spread: float | None = None) -> str:
     digits = _exponent(value) - _exponent(scale) + SIGNIFICANT_DIGITS
     digits = min(max(digits, 1), _MAX_DIGITS)
     decimals = digits - 1 - _exponent(value)
-    # With fewer than no decimals, or with an exponent of its own, it is shortest as a power.
+    # A larger number would have digits beyond its precision, and is shorter with an exponent.
     largest = 10.0**15 if is_known else _LARGEST
     if _SMALLEST <= abs(value) < largest:
         return f"{value:.{max(decimals, 0)}f}"
@@ -44,7 +44,7 @@ def format_figure(value: float | None, *, spread: float | None = None) -> str:
 
 
 def format_share(value: float | None) -> str:
-    """A share in [0, 1] to three decimals; one digit of what would round to 0.
+    """Format a share in [0, 1] to three decimals, or to one digit if it would round to 0.
 
     >>> format_share(0.92349), format_share(0.0), format_share(0.000214)
     ('0.923', '0.000', '0.0002')
@@ -55,5 +55,5 @@ def format_share(value: float | None) -> str:
 
 
 def _exponent(value: float) -> int:
-    """Power of ten of the first digit."""
+    """Decimal exponent of a number."""
     return math.floor(math.log10(abs(value)))

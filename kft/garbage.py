@@ -1,4 +1,4 @@
-"""Python's garbage collector, kept from looking where there is no garbage."""
+"""Control of Python's garbage collector."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Collect nothing inside, for what makes very many objects that are to stay.
+    """Pause the garbage collector while very many long-lived objects are created.
 
-    The collector looks through all objects again each time so many are new,
-    which can take most of the time. Objects that nobody refers to vanish at
-    once as ever; only those that refer to each other wait.
+    The collector scans all objects again whenever enough new ones exist, which can
+    take most of the time. Unreferenced objects are still freed at once; only
+    reference cycles wait.
     """
     was_on = gc.isenabled()
     gc.disable()

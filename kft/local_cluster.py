@@ -1,4 +1,4 @@
-"""A cluster of processes on this machine: a rehearsal of one over several machines."""
+"""A cluster of worker processes on this machine, to rehearse one over several machines."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from typing import IO
 import click
 
 _RUN_KFT = "from kft.cli.main import main; main(prog_name='kft')"
-# Longer than TensorFlow takes to tell the others of a worker that is gone.
+# Longer than TensorFlow takes to notify the other workers of a lost one.
 GRACE_SECONDS = 60.0
 
 
 def launch(num_workers: int, arguments: Sequence[str]) -> int:
-    """Run a command of kft as so many workers on loopback, and relay what they say.
+    """Run a command of kft as several workers on the loopback interface, and relay their output.
 
-    They compute on the CPU. A signal to this process goes to all of them. When one of them
-    fails, the others have a minute to end by themselves.
+    The workers compute on the CPU. Signals to this process are forwarded to all of them. After
+    one worker fails, the others have a minute to end by themselves.
 
     Args:
-        num_workers: At least 2.
-        arguments: Of `kft`, the same for all.
+        num_workers: Number of workers, at least 2.
+        arguments: Arguments of `kft`, the same for all workers.
 
     Returns:
         The exit code of the first worker that failed, else 0.
@@ -56,19 +56,19 @@ def _start(arguments: Sequence[str], environment: Mapping[str, str]) -> subproce
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        # So that Ctrl-C reaches them once, by way of this process.
+        # Ctrl-C then reaches the workers only once, forwarded by this process.
         start_new_session=True,
     )
 
 
 def _environment(addresses: Sequence[str], number: int) -> Mapping[str, str]:
     task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": number}}
-    # One GPU would not do for several processes.
+    # Several processes cannot share one GPU.
     return {**os.environ, "TF_CONFIG": json.dumps(task), "CUDA_VISIBLE_DEVICES": "-1"}
 
 
 def find_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens at."""
+    """Find free ports on the loopback interface."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -77,7 +77,7 @@ def find_ports(count: int) -> list[int]:
 
 
 def _attend(workers: Sequence[subprocess.Popen[str]]) -> int:
-    """Relay until all have ended; the exit code of the first that failed, or 0."""
+    """Relay output until all workers have ended; return the first failed one's exit code, or 0."""
     ended: queue.SimpleQueue[int] = queue.SimpleQueue()
     relays = [
         threading.Thread(target=_relay, args=(number, stream, stream is worker.stderr))
@@ -96,7 +96,7 @@ def _attend(workers: Sequence[subprocess.Popen[str]]) -> int:
             patience = max(0.0, deadline - time.monotonic()) if exit_code else None
             number = ended.get(timeout=patience)
         except queue.Empty:
-            click.echo(f"[kft] {left} workers have not ended; killing them", err=True)
+            click.echo(f"[kft] {left} workers are still running; killing them", err=True)
             for worker in workers:
                 worker.kill()
             break
@@ -120,7 +120,7 @@ def _report_end(number: int, worker: subprocess.Popen[str], ended: queue.SimpleQ
 
 
 def _exit_code(worker: subprocess.Popen[str]) -> int:
-    """As shells count: 128 and the number of the signal that ended it."""
+    """Exit code as shells report it: 128 plus the signal's number for a killed process."""
     code = worker.returncode
     return 128 - code if code < 0 else code
 
@@ -133,7 +133,7 @@ def _relay(number: int, stream: IO[str], is_error: bool) -> None:
 
 @contextmanager
 def _forwarding(workers: Sequence[subprocess.Popen[str]]) -> Iterator[None]:
-    """Give SIGINT and SIGTERM on to all workers, which then end by themselves."""
+    """Forward SIGINT and SIGTERM to all workers, which then end by themselves."""
 
     def forward(number: int, frame: object) -> None:
         for worker in workers:

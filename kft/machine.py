@@ -1,4 +1,4 @@
-"""What this machine has, as far as the operating system says it; imports no TensorFlow."""
+"""Facts about this machine, from the operating system and without importing TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# TensorFlow reads it when its thread pools start.
+# TensorFlow reads this variable when it starts its thread pools.
 _THREADS_VARIABLE = "TF_NUM_INTRAOP_THREADS"
 _CGROUPS = Path("/sys/fs/cgroup")
 _PROC = Path("/proc")
 
 
 def describe_machine() -> dict[str, str | int]:
-    """What the speed of a training step depends on: processor, cores, memory, GPUs."""
+    """Describe what affects the speed of a training step: processor, cores, memory, GPUs."""
     return {
         "processor": processor(),
         "cores": num_cores(),
-        # Whole gigabytes: the last digits differ from one start of a machine to the next.
+        # Whole gigabytes, because the exact size differs between starts of one machine.
         "memory_gigabytes": round(total_memory() / 2**30),
         "gpus": _num_gpus(),
     }
 
 
 def num_cores() -> int:
-    """Cores that this process may use: those it is bound to, within its control group's quota."""
+    """Number of cores that this process may use: by its affinity and its control group's quota."""
     if hasattr(os, "sched_getaffinity"):
         bound = len(os.sched_getaffinity(0))
     else:
@@ -38,18 +38,22 @@ def num_cores() -> int:
 
 
 def load_average() -> float:
-    """Processes that wanted a core, on average over the last minute; 0 where it is not said."""
+    """Average number of runnable processes over the last minute; 0 if unknown."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
 def default_threads() -> int:
-    """Threads of an operation: those that `set_threads` or the user chose, else one a core."""
+    """Threads of an operation: set by `set_threads` or the user, else one per core."""
     given = os.environ.get(_THREADS_VARIABLE, "")
     return int(given) if given.isdigit() and int(given) else num_cores()
 
 
 def threads_environment(count: int) -> dict[str, str]:
-    """The environment in which TensorFlow starts with so many threads of an operation."""
+    """Environment in which TensorFlow starts with `count` threads per operation.
+
+    >>> threads_environment(2)
+    {'TF_NUM_INTRAOP_THREADS': '2'}
+    """
     return {_THREADS_VARIABLE: str(count)}
 
 
@@ -57,16 +61,16 @@ def set_threads(count: int) -> bool:
     """Let TensorFlow's operations use so many threads; call it before TensorFlow uses a device.
 
     Returns:
-        Whether it holds: False where TensorFlow runs already, with another number.
+        Whether the number is in force; False if TensorFlow has started with another one.
     """
     given = os.environ.get(_THREADS_VARIABLE)
     if given == str(count):
         return True
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None:
-        # Nothing asked for is one thread a core, which TensorFlow calls 0.
-        asked = tensorflow.config.threading.get_intra_op_parallelism_threads()
-        if not given and asked == 0 and count == num_cores():
+        # TensorFlow's default of 0 means one thread per core.
+        requested = tensorflow.config.threading.get_intra_op_parallelism_threads()
+        if not given and requested == 0 and count == num_cores():
             return True
         try:
             tensorflow.config.threading.set_intra_op_parallelism_threads(count)
@@ -92,21 +96,18 @@ def restored_threads() -> Iterator[None]:
 
 
 def total_memory() -> int:
-    """Bytes of memory in all; 0 where the system does not say."""
+    """Bytes of memory in total; 0 if unknown."""
     return _meminfo("MemTotal")
 
 
 def available_memory() -> int:
-    """Bytes that may still be taken without swapping, within the control group's limit.
-
-    0 where the system does not say.
-    """
+    """Bytes available without swapping, within the control group's limit; 0 if unknown."""
     found = [_meminfo("MemAvailable"), *_group_memory()]
     return min((size for size in found if size > 0), default=0)
 
 
 def peak_memory() -> int:
-    """Most bytes that this process has held; 0 where the system does not say."""
+    """Largest memory of this process so far, in bytes; 0 if unknown."""
     try:
         lines = (_PROC / "self/status").read_text(encoding="ascii", errors="replace").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
@@ -153,7 +154,7 @@ def _meminfo(name: str) -> int:
 
 
 def _group_memory() -> list[int]:
-    """Bytes left to each control group that this process lies in, and to those above them."""
+    """Bytes left to each control group of this process and to their parent groups."""
     left = []
     for group in _groups("memory"):
         for limit_file, used_file in (
@@ -167,7 +168,7 @@ def _group_memory() -> list[int]:
 
 
 def _cpu_quota() -> float | None:
-    """Cores that the control groups grant; None for no limit."""
+    """Number of cores that the control groups grant; None if unlimited."""
     quotas = []
     for group in _groups("cpu"):
         try:
@@ -181,7 +182,7 @@ def _cpu_quota() -> float | None:
 
 
 def _groups(controller: str) -> list[Path]:
-    """Folders of this process's control groups of version 2 and 1, with all folders above them."""
+    """Folders of this process's control groups (version 2 and 1) and of their parents."""
     try:
         lines = (_PROC / "self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Backbone and head -> one `keras.Model` and its `BlockTable`."""
+"""Assembly of a backbone and a head into one `keras.Model` with a `BlockTable`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ HEAD = "head"
 
 @dataclass(frozen=True)
 class BlockTable:
-    """Every variable of the assembled model, in exactly one block.
+    """The blocks of an assembled model; every variable lies in exactly one of them.
 
     Attributes:
-        blocks: The backbone's, shallow to deep, then the head.
+        blocks: The backbone's blocks, shallow to deep, then the head.
     """
 
     blocks: tuple[Block, ...]
@@ -47,20 +47,20 @@ class BlockTable:
         part: str = "all",
         lora: LoraConfig | None = None,
     ) -> None:
-        """Let the named blocks train and freeze all others, whatever was set before.
+        """Make the named blocks trainable and freeze all others, whatever was set before.
 
-        The head trains in full wherever it is named.
+        A named head trains in full.
 
         Args:
             names: Blocks that train.
-            batch_norm: 'frozen' keeps normalisation by batch statistics at
-                rest even in trainable blocks: of Keras layers with their
-                scale and shift (unless `part` says that these train), of a
-                hub module its statistics.
-            part: 'all', or 'bias_norm': of the backbone's blocks only biases,
-                and scales and shifts of normalisation.
-            lora: Given where only the low-rank factors of the backbone's
-                blocks train, which `kft.optimization.lora.add_lora` has put in.
+            batch_norm: 'frozen' keeps batch normalization in inference mode
+                even in trainable blocks: for Keras layers together with
+                scale and shift (unless `part` makes these trainable), for a
+                hub module its statistics only.
+            part: 'all', or 'bias_norm' to train only biases, scales and
+                shifts of normalization in the backbone's blocks.
+            lora: Set to train only the low-rank factors in the backbone's
+                blocks, which `kft.optimization.lora.add_lora` has added.
 
         Source of 'bias_norm': Ben Zaken et al., BitFit, arXiv:2106.10199.
         """
@@ -71,13 +71,13 @@ class BlockTable:
             if block.name in trainable and block.name != HEAD and is_partial:
                 chosen = find_factors(block) if lora is not None else biases_and_norms(block)
                 ids = {id(variable) for variable in chosen}
-                # A layer's flag says how it computes, a variable's whether gradients change it:
-                # scale and shift train on batch statistics that rest.
+                # A layer's flag selects inference mode, a variable's flag excludes gradients: so
+                # scale and shift can train while batch statistics are fixed.
                 for variable in block.variables:
                     variable.trainable = id(variable) in ids
 
     def movable(self, name: str, *, batch_norm: str) -> set[str]:
-        """What training may change in a block as the flags now stand; keys of `digests`."""
+        """Keys of `digests` for the variables of a block that training may currently change."""
         block = self[name]
         statistics = {
             id(variable)
@@ -92,7 +92,7 @@ class BlockTable:
         }
 
     def digests(self) -> dict[str, dict[str, bytes]]:
-        """Block -> variable path -> digest of its value, to see later what moved."""
+        """Digest the value of each variable, by block and variable path, to detect changes."""
         return {
             block.name: {
                 _digest_key(variable, index): hashlib.blake2b(
@@ -106,15 +106,15 @@ class BlockTable:
 
 @dataclass(frozen=True)
 class Assembled:
-    """A backbone with a head.
+    """A model assembled from a backbone and a head.
 
     Attributes:
-        model: float32 pixels (batch, height, width, channels) in [0, 255] ->
-            logits (batch, outputs). Scaling to what the backbone expects is
-            its first layer, so that training and serving cannot differ in it.
-        blocks: Who owns which variable.
-        backbone: What was assembled.
-        head: What was put on top.
+        model: Model from float32 pixels (batch, height, width, channels) in
+            [0, 255] to logits (batch, outputs). Its first layer scales the
+            pixels, so that training and serving cannot differ in scaling.
+        blocks: Partition of its variables into blocks.
+        backbone: The backbone.
+        head: The head on top of it.
     """
 
     model: keras.Model
@@ -124,7 +124,7 @@ class Assembled:
 
 
 def assemble(backbone: Backbone, head: Head) -> Assembled:
-    """One model of a backbone and a head.
+    """Assemble a backbone and a head into one model.
 
     Raises:
         BackboneError: A variable lies in no block, or in two.
@@ -147,7 +147,7 @@ def _check_partition(model: keras.Model, table: BlockTable) -> None:
             if id(variable) in owner:
                 raise BackboneError(
                     f"variable {variable.path} lies in two blocks, {owner[id(variable)]!r} and "
-                    f"{block.name!r}; freezing one would not freeze it"
+                    f"{block.name!r}; freezing one of them would not freeze the variable"
                 )
             owner[id(variable)] = block.name
     homeless = [variable.path for variable in model.weights if id(variable) not in owner]
@@ -161,14 +161,14 @@ def _check_partition(model: keras.Model, table: BlockTable) -> None:
 def compile_forward(
     model: keras.Model, activate: Callable[[Any], Any] = tf.identity
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The model's forward pass in inference, traced once for every batch size.
+    """Trace the model's forward pass in inference mode, once for all batch sizes.
 
     Args:
-        model: One input, one output.
-        activate: Applied to the output, inside the graph.
+        model: Model with one input and one output.
+        activate: Activation applied to the output, inside the graph.
 
     Returns:
-        inputs (batch, …), floating ones float32 -> float32 outputs (batch, …).
+        Function from inputs (batch, …), float32 if floating, to float32 outputs (batch, …).
     """
 
     @tf.function(autograph=False)
@@ -176,34 +176,34 @@ def compile_forward(
         return tf.cast(activate(model(inputs, training=False)), tf.float32)
 
     given = model.inputs[0]
-    # What is stored is float32 even where the model, from there on, computes in bfloat16.
+    # Stored activations are float32 even if the rest of the model computes in bfloat16.
     dtype = tf.float32 if tf.as_dtype(given.dtype).is_floating else given.dtype
-    # A concrete function: one trace, whatever the size of a last batch.
+    # A concrete function is traced once, whatever the size of the last batch.
     return forward.get_concrete_function(tf.TensorSpec(given.shape, dtype))
 
 
 def flatten_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """A layer and all layers inside it."""
-    # Keras has no public walk over a composite layer's parts that skips no wrapper.
+    """List a layer and all layers inside it."""
+    # Keras has no public way to list the parts of a composite layer inside wrappers too.
     return [layer, *layer._flatten_layers(include_self=False)]
 
 
 def find_factors(block: Block) -> list[keras.Variable]:
-    """The low-rank factors in a block's layers; none but in a phase that trains them."""
+    """List the low-rank factors in a block's layers, which exist only in a phase with LoRA."""
     return [variable for variable in block.variables if variable.name.startswith("lora_")]
 
 
 def has_bias_or_norm(block: Block) -> bool:
-    """Whether a phase of part 'bias_norm' would find anything in a block."""
+    """Tell whether a phase with part 'bias_norm' would train anything in a block."""
     return bool(biases_and_norms(block))
 
 
 def biases_and_norms(block: Block) -> list[keras.Variable]:
-    """Biases, and scales and shifts of normalisation."""
+    """List the biases of a block, and its scales and shifts of normalization."""
     norms = {
         id(variable)
         for part in _parts(block)
-        # By name: KerasHub's models bring normalisation classes of their own.
+        # By name, because KerasHub's models have their own normalization classes.
         if re.search(r"Norm(alization)?(V\d)?$", type(part).__name__)
         for variable in part._trainable_variables
     }
@@ -216,10 +216,10 @@ def biases_and_norms(block: Block) -> list[keras.Variable]:
 
 def _set_layers(block: Block, *, trains: bool, batch_norm: str) -> None:
     for part in _parts(block):
-        rests = batch_norm == "frozen" and isinstance(part, keras.layers.BatchNormalization)
-        # Part by part: setting a composite layer to the value it has reaches no further, neither
-        # to its parts nor to variables whose flags differ from it.
-        part.trainable = trains and not rests
+        is_fixed = batch_norm == "frozen" and isinstance(part, keras.layers.BatchNormalization)
+        # Set part by part: setting a composite layer to its current value would change neither
+        # its parts nor the variables whose flags differ.
+        part.trainable = trains and not is_fixed
         for variable in part._trainable_variables:
             variable.trainable = part.trainable
         if isinstance(part, HubBlock):

@@ -1,4 +1,4 @@
-"""Text of files and their names, fit to be printed."""
+"""Conversion of file names and file contents to printable text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def printable(text: str) -> str:
-    """The text, with what would move the cursor or is no letter at all written out.
+    """Escape characters that are not printable, such as those that move the cursor.
 
     >>> printable("two\\nlines")
     'two\\\\nlines'
@@ -18,16 +18,28 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """As `printable`, of a text whose lines are meant as lines."""
+    r"""Escape characters that are not printable, but keep line breaks.
+
+    >>> printable_lines("two\nlines\t")
+    'two\nlines\\t'
+    """
     return "\n".join(map(printable, text.split("\n")))
 
 
 def listed(names: list[str] | tuple[str, ...], limit: int = 10) -> str:
-    """Up to `limit` names for a message, and how many more there are."""
+    """Join up to `limit` names for a message, with the number of further ones.
+
+    >>> listed(["a.png", "b.png", "c.png"], limit=2)
+    'a.png, b.png and 1 more'
+    """
     shown = ", ".join(names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
 
 
 def readable(name: str) -> str:
-    """A file name in UTF-8; bytes of it that are none are written as `\\xff`."""
+    r"""Convert a file name to valid UTF-8, with invalid bytes escaped as `\xff`.
+
+    >>> readable("caf\udce9.png")
+    'caf\\xe9.png'
+    """
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -1,6 +1,6 @@
-"""Name -> dotted path, loaded on demand, with near names suggested.
+"""Registries of implementations by name, loaded on demand, with suggestions for typing errors.
 
-A registry holds strings, so that listing what exists imports nothing.
+A registry holds import paths, so that listing its names imports nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ from kft.errors import ConfigError, KftError
 
 
 def suggest(name: str, allowed: Iterable[str]) -> str:
-    """'Did you mean …' for a misspelt name, or the list of what is allowed."""
+    """Suggest similar names for a misspelt one, or list all allowed names.
+
+    >>> suggest("resnet5", ["resnet50", "vgg16"])
+    "Did you mean 'resnet50'?"
+    >>> suggest("bert", ["resnet50", "vgg16"])
+    'Allowed: resnet50, vgg16.'
+    """
     allowed = sorted(allowed)
     near = difflib.get_close_matches(name, allowed, n=3, cutoff=0.6)
     if near:
@@ -23,12 +29,22 @@ def suggest(name: str, allowed: Iterable[str]) -> str:
 
 
 class Registry(Mapping[str, str]):
-    """A table of the implementations of one idea; it only grows.
+    """Table of implementations by name; it only grows.
+
+    >>> encoders = Registry("encoder", {"json": "json:dumps", "text": "builtins:str"})
+    >>> sorted(encoders)
+    ['json', 'text']
+    >>> encoders.load("json")([1, None])
+    '[1, null]'
+    >>> encoders.load("jason")
+    Traceback (most recent call last):
+        ...
+    kft.errors.ConfigError: unknown encoder 'jason'. Did you mean 'json'?
 
     Args:
-        kind: What the entries are, for messages: 'backbone', 'head'.
-        entries: Name -> 'package.module:attribute'.
-        error: Which error an unknown name raises.
+        kind: Noun for the entries in messages: 'backbone', 'head'.
+        entries: Import path 'package.module:attribute' of each name.
+        error: Class of the error for an unknown name.
     """
 
     def __init__(
@@ -73,10 +89,10 @@ class Registry(Mapping[str, str]):
             )
 
     def load(self, name: str) -> Any:
-        """The object behind `name`.
+        """Import the object registered as `name`.
 
         Raises:
-            KftError: `name` is not registered (the registry's own error class).
+            KftError: `name` is not registered; its class is the registry's `error`.
         """
         module, _, attribute = self[name].partition(":")
         return getattr(importlib.import_module(module), attribute)

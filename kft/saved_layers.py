@@ -1,8 +1,8 @@
-"""The layers of kft's own that a saved model may hold, known to Keras as soon as kft is imported.
+"""Registration of kft's own layers with Keras, as soon as kft is imported.
 
-Keras rebuilds a layer only if it is registered, which importing its module does. That would load
-TensorFlow with kft. So Keras is given a stand-in for each layer, which imports it when a model
-is read.
+Keras rebuilds a layer of a saved model only if it is registered, which happens when the layer's
+module is imported. Importing it with kft would load TensorFlow. Keras therefore gets a stand-in
+for each layer, which imports the layer when a model is loaded.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ SAVED_LAYERS: Mapping[str, str] = {
     "kft>HubLayer": "kft.backbones.hub:HubLayer",
     "kft>HubBlock": "kft.backbones.hub:HubBlock",
 }
-"""Name under which Keras registers a layer -> its module and class."""
+"""Module and class of each layer, by the name under which Keras registers it."""
 
 
 def announce_layers() -> None:
-    """Register the stand-ins: now if Keras is imported already, else right after it is."""
+    """Register the stand-ins: now if Keras is already imported, else right after its import."""
     if "keras" in sys.modules:
         _register(sys.modules["keras"])
     elif not any(isinstance(finder, _KerasFinder) for finder in sys.meta_path):
@@ -33,12 +33,12 @@ def announce_layers() -> None:
 def _register(keras: ModuleType) -> None:
     known = keras.saving.get_custom_objects()
     for name, place in SAVED_LAYERS.items():
-        # The layer itself takes the place of its stand-in when its module is imported.
+        # Importing a layer's module replaces the stand-in by the layer.
         known.setdefault(name, _StandIn(place))
 
 
 class _StandIn:
-    """What Keras asks to rebuild a layer, in place of the class."""
+    """Stand-in for a layer's class, from which Keras rebuilds the layer."""
 
     def __init__(self, place: str) -> None:
         self._place = place
@@ -49,7 +49,7 @@ class _StandIn:
 
 
 class _KerasFinder:
-    """Finds Keras as the other finders do, and has the stand-ins registered once it is loaded."""
+    """Import finder that registers the stand-ins once Keras is loaded."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -66,6 +66,6 @@ class _KerasFinder:
                 load(module)
                 _register(module)
 
-            # The loader stays what it is, for all else that asks it.
+            # The loader object itself is kept, for other code that inspects it.
             spec.loader.exec_module = load_and_register  # type: ignore[method-assign]
         return spec

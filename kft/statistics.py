@@ -1,4 +1,4 @@
-"""Intervals of figures, and of differences between two models on the same examples."""
+"""Confidence intervals of metrics, and of differences between two models on the same examples."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from scipy import special, stats
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference with its 95 % confidence interval; above 0 the second model is better.
+    """A difference between two models with its 95 % confidence interval.
 
     Attributes:
-        gain: As measured.
-        low: Of the interval.
-        high: Of the interval.
+        gain: The difference; above 0, the second model is better.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
     """
 
     gain: float
@@ -24,7 +24,7 @@ class Difference:
     high: float
 
     def describe(self) -> dict[str, float | None]:
-        """JSON values; None for an end that a single example leaves open."""
+        """Describe the difference by JSON values; None for the open ends of a single example."""
         ends = {"low": self.low, "high": self.high}
         return {"gain": self.gain} | {k: v if math.isfinite(v) else None for k, v in ends.items()}
 
@@ -33,10 +33,16 @@ class Difference:
 
 
 def paired_mean(differences: np.ndarray) -> Difference:
-    """The mean of paired differences with Student's interval; open for a single one.
+    """Mean of paired differences, with Student's confidence interval.
+
+    >>> str(paired_mean(np.array([0.1, 0.2, 0.3])))
+    '+0.200 [-0.048, +0.448]'
 
     Args:
-        differences: (examples,)
+        differences: Difference on each example (examples,), at least one.
+
+    Returns:
+        The mean and its interval, which is unbounded for a single example.
     """
     count, gain = len(differences), float(np.mean(differences))
     if count < 2:
@@ -47,14 +53,21 @@ def paired_mean(differences: np.ndarray) -> Difference:
 
 
 def paired_proportions(before: np.ndarray, after: np.ndarray) -> Difference:
-    """The difference of two proportions over the same examples, with Newcombe's interval.
+    """Difference of two proportions over the same examples, with Newcombe's interval.
 
     Wilson's intervals of both proportions are combined by their correlation.
-    Unlike Wald's it holds its level where few examples differ.
+    Unlike Wald's interval, it holds its level if few examples differ.
+
+    >>> wrong, right = np.zeros(50, bool), np.ones(50, bool)
+    >>> paired_proportions(wrong, right).gain
+    1.0
 
     Args:
         before: Whether the first model is right, bool (examples,).
-        after: Whether the second is.
+        after: Whether the second model is right, bool (examples,).
+
+    Source: Newcombe, Improved Confidence Intervals for the Difference between Binomial
+    Proportions Based on Paired Data, Statistics in Medicine 17 (1998).
     """
     count = len(before)
     first, second = float(np.mean(before)), float(np.mean(after))
@@ -62,7 +75,7 @@ def paired_proportions(before: np.ndarray, after: np.ndarray) -> Difference:
     second_low, second_high = wilson_interval(int(np.sum(after)), count)
     spread = math.sqrt(first * (1 - first) * second * (1 - second))
     both = float(np.mean(before & after))
-    # Without spread in one of them there is no correlation to speak of.
+    # The correlation is undefined if one of the proportions is 0 or 1.
     correlation = (both - first * second) / spread if spread > 0 else 0.0
     gain = second - first
     low = _combine(second - second_low, first_high - first, correlation)
@@ -71,9 +84,16 @@ def paired_proportions(before: np.ndarray, after: np.ndarray) -> Difference:
 
 
 def wilson_interval(correct: int, total: int) -> tuple[float, float]:
-    """Interval of 95 % of a proportion, by Wilson's score method.
+    """95 % confidence interval of a proportion, by Wilson's score method.
 
-    Unlike the normal approximation it holds for few examples and shares near 1.
+    Unlike the normal approximation, it is valid for few examples and proportions near 1.
+
+    >>> [round(end, 3) for end in wilson_interval(9, 10)]
+    [0.596, 0.982]
+
+    Args:
+        correct: Number of successes.
+        total: Number of trials, at least 1.
 
     Source: Wilson, Probable Inference, JASA 22 (1927).
     """
@@ -82,5 +102,5 @@ def wilson_interval(correct: int, total: int) -> tuple[float, float]:
 
 
 def _combine(one: float, other: float, correlation: float) -> float:
-    """Length of the difference of two vectors with this cosine."""
+    """Length of the difference of two vectors with the cosine `correlation`."""
     return math.sqrt(max(0.0, one**2 - 2 * correlation * one * other + other**2))

@@ -1,4 +1,4 @@
-"""What libraries write on the error stream past Python, held back where it is no news."""
+"""A filter for messages that libraries write to the error stream from C++."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from contextlib import contextmanager
 
 @contextmanager
 def filter_stderr(notices: re.Pattern[bytes]) -> Iterator[None]:
-    """Drop the lines of the error stream that begin with a match; pass the others on at the end.
+    """Drop lines of the error stream that begin with a match; print the others at the end.
 
-    It works on the stream's descriptor, since no environment variable and no
-    logger reaches what a library's C++ writes.
+    The filter redirects the stream's file descriptor, since neither environment
+    variables nor loggers affect messages written from C++.
 
     Args:
-        notices: Matched against the beginning of each line.
+        notices: Pattern matched against the beginning of each line.
     """
     sys.stderr.flush()
     stderr = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
         try:
             yield
         finally:
             sys.stderr.flush()
             os.dup2(stderr, 2)
             os.close(stderr)
-            said.seek(0)
-            for line in said:
+            captured.seek(0)
+            for line in captured:
                 if not notices.match(line):
                     os.write(2, line)

@@ -1,4 +1,4 @@
-"""The processes that train one model together: who they are, and what they tell each other."""
+"""The processes that train one model together: their cluster and their communication."""
 
 from __future__ import annotations
 
@@ -17,19 +17,17 @@ from kft.errors import ConfigError, KftError, LostWorkerError
 if TYPE_CHECKING:
     import tensorflow as tf
 
-_FORM = (
-    'expected is {"cluster": {"worker": ["HOST:PORT", …]}, "task": {"type": "worker", "index": 0}}'
-)
+_FORM = 'expected {"cluster": {"worker": ["HOST:PORT", …]}, "task": {"type": "worker", "index": 0}}'
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Processes that train together, and which of them this one is.
+    """The processes that train together, and the number of this one.
 
     Attributes:
-        addresses: HOST:PORT of each; the first is that of the chief, which alone writes.
-        number: Of this process, from 0.
-        has_chief_task: Whether TF_CONFIG names the chief apart, so that its worker 0 is number 1.
+        addresses: HOST:PORT of each process; the first is the chief, the only one that writes.
+        number: Number of this process, from 0.
+        has_chief_task: Whether TF_CONFIG lists the chief apart, so that its worker 0 is number 1.
     """
 
     addresses: tuple[str, ...]
@@ -38,18 +36,27 @@ class Cluster:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this process is the chief, the one that writes."""
         return self.number == 0
 
 
 def read_cluster(environ: Mapping[str, str] = os.environ) -> Cluster | None:
-    """The cluster of the environment variable TF_CONFIG; None where it names one process or none.
+    """Read the cluster from the environment variable TF_CONFIG.
+
+    >>> workers = '"cluster": {"worker": ["a:1", "b:1"]}'
+    >>> task = '"task": {"type": "worker", "index": 1}'
+    >>> read_cluster({"TF_CONFIG": "{" + workers + ", " + task + "}"})
+    Cluster(addresses=('a:1', 'b:1'), number=1, has_chief_task=False)
 
     Args:
         environ: The environment.
 
+    Returns:
+        The cluster; None if TF_CONFIG lists fewer than two processes.
+
     Raises:
-        ConfigError: It is no JSON of that form, or gives this process a task that kft has not.
+        ConfigError: TF_CONFIG is not JSON of the expected form, or names a task that kft does
+            not support.
     """
     text = environ.get("TF_CONFIG", "")
     if not text.strip():
@@ -67,18 +74,18 @@ def read_cluster(environ: Mapping[str, str] = os.environ) -> Cluster | None:
     if unknown or kind not in ("chief", "worker"):
         found = ", ".join(map(repr, unknown or [kind]))
         raise ConfigError(
-            f"TF_CONFIG: names {found}; kft trains with tasks 'worker' and 'chief' alone. Every "
-            "worker computes its part of each batch, and the first one writes."
+            f"TF_CONFIG: found task {found}; kft supports the tasks 'worker' and 'chief' only. "
+            "Every worker computes its part of each batch, and the first one writes."
         )
     if len(chief) > 1:
-        raise ConfigError(f"TF_CONFIG: names {len(chief)} chiefs; there is one at most.")
+        raise ConfigError(f"TF_CONFIG: found {len(chief)} chiefs; at most one is allowed.")
     addresses = (*chief, *others)
     if len(addresses) < 2:
         return None
     own = chief if kind == "chief" else others
     if not 0 <= index < len(own):
         raise ConfigError(
-            f"TF_CONFIG: this process is {kind} {index}, but the cluster has {len(own)} of the "
+            f"TF_CONFIG: this process is {kind} {index}, but the cluster has {len(own)} of this "
             "type, counted from 0."
         )
     number = index + (len(chief) if kind == "worker" else 0)
@@ -92,7 +99,7 @@ def _addresses(cluster: Mapping[str, Any], kind: str) -> list[str]:
     return found
 
 
-# What TensorFlow raises in a process whose partner is gone.
+# Errors that TensorFlow raises in a process that has lost another one.
 _OF_LOST_WORKERS = (
     "UnavailableError",
     "AbortedError",
@@ -102,11 +109,13 @@ _OF_LOST_WORKERS = (
 
 
 class Workers:
-    """What the processes of a cluster find out together; each calls the same in the same order.
+    """Communication between the processes of a cluster.
+
+    Every process must call the same methods in the same order.
 
     Args:
-        cluster: Its processes; None for one alone, which is always of one mind.
-        distribution: Over all devices of the cluster.
+        cluster: The cluster; None for a single process, which communicates with nobody.
+        distribution: Distribution strategy over all devices of the cluster.
     """
 
     def __init__(
@@ -122,11 +131,11 @@ class Workers:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this process is the chief, the one that writes."""
         return self.number == 0
 
     def sum(self, values: np.ndarray) -> np.ndarray:
-        """The sum of everyone's int64 or float32 values, of one shape."""
+        """Sum int64 or float32 values of equal shape over all workers."""
         if self.count == 1:
             return values
         kind = values.dtype.name
@@ -135,29 +144,35 @@ class Workers:
         return self._reductions[kind](values.reshape(-1)).reshape(values.shape)
 
     def wait(self) -> None:
-        """Until all have come here."""
+        """Wait until all workers have called this."""
         self.sum(np.zeros(1, np.int64))
 
     def gather(self, values: np.ndarray) -> np.ndarray:
-        """Everyone's values (workers, …), each of one shape, to the last bit."""
+        """Gather values of equal shape from all workers: (workers, …), exact to the last bit."""
         every = np.zeros((self.count, *values.shape), values.dtype)
         every[self.number] = values
         return self.sum(every)
 
     def copy(self, values: np.ndarray) -> np.ndarray:
-        """The chief's float32 values, of the shape of everyone's."""
+        """Copy the chief's float32 values to all workers, whose values have the same shape."""
         if self.count == 1:
             return values
         return self.sum(values if self.is_chief else np.zeros_like(values))
 
     def broadcast_from_chief(self, find: Callable[[], Any]) -> Any:
-        """What the chief finds, as JSON holds it; an error of its is everyone's.
+        """Call a function in the chief, and send its result to all workers.
+
+        >>> ALONE.broadcast_from_chief(lambda: {"path": "runs/first"})
+        {'path': 'runs/first'}
 
         Args:
-            find: Called in the chief alone.
+            find: Function that returns JSON values; called in the chief only.
+
+        Returns:
+            The function's result, in every worker.
 
         Raises:
-            KftError: The chief's.
+            KftError: The function raised it in the chief; it is then raised in every worker.
         """
         if self.count == 1:
             return find()
@@ -178,15 +193,15 @@ class Workers:
 
     @contextmanager
     def report_lost_workers(self, advice: str) -> Iterator[None]:
-        """Around what the workers do together: the failure of one becomes an error of the others.
+        """Turn TensorFlow's errors about a lost worker, raised inside, into one that names it.
 
-        TensorFlow finds out by heartbeats that a process is gone, some 10 seconds after.
+        TensorFlow notices by heartbeats that a process is gone, after some 10 seconds.
 
         Args:
-            advice: What to do then, as a sentence.
+            advice: Sentence on what to do then.
 
         Raises:
-            LostWorkerError: Another worker is gone, or lost this one.
+            LostWorkerError: Another worker is gone, or lost the connection to this one.
         """
         if self.count == 1:
             yield
@@ -204,7 +219,7 @@ class Workers:
             ) from error
 
     def _describe_lost(self, message: str) -> str:
-        """Which workers are gone, by TensorFlow's message."""
+        """Describe which workers are lost, according to TensorFlow's message."""
         found = re.findall(r"/job:(\w+)\S*?/task:(\d+)", message)
         named = {int(task) + (self._has_chief_task and job == "worker") for job, task in found} - {
             self.number
@@ -227,7 +242,7 @@ class Workers:
 def _make_reduction(
     distribution: tf.distribute.Strategy | None, kind: str
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Values (numbers,) -> the sum over the processes."""
+    """Make a function that sums values (numbers,) over the processes."""
     import tensorflow as tf
 
     assert distribution is not None
@@ -235,10 +250,10 @@ def _make_reduction(
 
     def of_replica(values: Any) -> Any:
         context = tf.distribute.get_replica_context()
-        # The first replica of a process speaks for all of it.
+        # Only the first replica of a process contributes the process's values.
         is_first = context.replica_id_in_sync_group % own == 0
-        spoken = tf.where(is_first, values, tf.zeros_like(values))
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, spoken)
+        contributed = tf.where(is_first, values, tf.zeros_like(values))
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, contributed)
 
     @tf.function(input_signature=[tf.TensorSpec((None,), kind)])
     def reduce(values: Any) -> Any:
@@ -250,4 +265,4 @@ def _make_reduction(
 
 
 ALONE = Workers()
-"""One process, where there is no cluster."""
+"""A single process, without a cluster."""

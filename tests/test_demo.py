@@ -1,4 +1,4 @@
-"""The demonstration does what it says, offline, with the installed command's own code."""
+"""The demonstration works offline, with the code of the installed command."""
 
 import re
 
@@ -9,7 +9,7 @@ from kft.cli.main import main
 
 
 @pytest.mark.full
-def test_the_demo_shows_that_pretraining_pays_and_that_the_export_serves(tmp_path):
+def test_the_demo_shows_the_gain_of_pretraining_and_a_served_export(tmp_path):
     result = CliRunner().invoke(main, ["demo", "--directory", str(tmp_path / "demo")])
     assert result.exit_code == 0, result.output
     pretrained = float(re.search(r"then fine-tuned\s+([\d.]+)", result.stdout)[1])

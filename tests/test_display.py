@@ -1,4 +1,4 @@
-"""What a person sees: lines in a pipe, bars on a terminal."""
+"""Progress is shown as lines in a pipe and as bars on a terminal."""
 
 import io
 
@@ -16,7 +16,7 @@ def lines(display):
     return lambda: display.console.file.getvalue().splitlines()
 
 
-def test_a_stage_is_one_line_as_it_is_written(display, lines):
+def test_a_stage_is_printed_verbatim_on_one_line(display, lines):
     display.stage("found [bold]3[/bold] files in /a/[b]")
     assert lines() == ["found [bold]3[/bold] files in /a/[b]"]
 
@@ -30,14 +30,14 @@ def test_a_short_stage_is_one_line_at_its_end(display, lines):
     assert line == "Checking: done in 0.0 s"
 
 
-def test_the_last_note_stays(display, lines):
+def test_the_last_note_is_kept(display, lines):
     with display.track("Phase 1") as advance:
         advance(1, 2, "loss 0.5")
         advance(2, note="loss 0.4")
     assert lines() == ["Phase 1: done in 0.0 s  loss 0.4"]
 
 
-def test_a_long_stage_tells_how_far_it_is(display, lines, monkeypatch):
+def test_a_long_stage_reports_its_progress(display, lines, monkeypatch):
     now = [100.0]
     monkeypatch.setattr("kft.display.time.monotonic", lambda: now[0])
     with display.track("Phase 1", 10) as advance:
@@ -52,14 +52,14 @@ def test_a_long_stage_tells_how_far_it_is(display, lines, monkeypatch):
     ]
 
 
-def test_without_a_total_nothing_is_said_of_what_is_left(display, lines, monkeypatch):
+def test_without_a_total_no_remaining_time_is_shown(display, lines, monkeypatch):
     monkeypatch.setattr("kft.display.PLAIN_INTERVAL_SECONDS", 0.0)
     with display.track("Checking") as advance:
         advance(3)
     assert lines()[0] == "Checking: 3"
 
 
-def test_a_stage_that_fails_is_not_said_to_be_done(display, lines):
+def test_a_failed_stage_is_not_reported_as_done(display, lines):
     def fail():
         with display.track("Checking", 3):
             raise ValueError
@@ -69,7 +69,7 @@ def test_a_stage_that_fails_is_not_said_to_be_done(display, lines):
     assert lines() == []
 
 
-def test_a_terminal_gets_a_bar_with_label_share_and_note():
+def test_a_terminal_shows_a_bar_with_label_share_and_note():
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
     with Display(console).track("Phase 1", 4) as advance:
         advance(2, note="loss 0.5")
@@ -121,7 +121,7 @@ def test_by_default_progress_goes_to_standard_error(capsys):
         (360000, "100 h 0 min"),
     ],
 )
-def test_seconds_are_written_as_people_say_them(seconds, text):
+def test_durations_are_formatted_for_people(seconds, text):
     assert format_seconds(seconds) == text
 
 
@@ -131,7 +131,7 @@ def test_figures_name_validation_in_full():
     )
 
 
-def test_validation_stays_beside_the_bar_until_there_is_newer():
+def test_validation_stays_beside_the_bar_until_the_next_one():
     told = []
     callback = ProgressCallback(lambda *figures: told.append(figures), 3)
     callback.on_train_batch_end(0, {"loss": 2.0})

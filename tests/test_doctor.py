@@ -1,4 +1,4 @@
-"""The doctor names what is missing, and the command that mends it."""
+"""`kft doctor` reports problems with their remedies."""
 
 from click.testing import CliRunner
 
@@ -6,12 +6,12 @@ from kft.cli.main import main
 from kft.doctor import examine
 
 
-def test_every_requirement_of_kft_is_looked_at():
+def test_every_requirement_of_kft_is_checked():
     names = {finding.name for finding in examine()}
     assert {"Python", "tensorflow", "keras", "setuptools", "GPU", "kft cache"} <= names
 
 
-def test_what_is_missing_comes_with_what_mends_it(monkeypatch, tmp_path):
+def test_a_problem_is_reported_with_its_remedy(monkeypatch, tmp_path):
     monkeypatch.setenv("KFT_WEIGHTS_DIR", str(tmp_path / "gone"))
     finding = next(finding for finding in examine() if finding.name == "KFT_WEIGHTS_DIR")
     assert not finding.is_fine
@@ -21,13 +21,13 @@ def test_what_is_missing_comes_with_what_mends_it(monkeypatch, tmp_path):
     assert "MISSING" in result.output
 
 
-def test_a_machine_that_has_all_is_told_so():
+def test_a_complete_machine_passes():
     result = CliRunner().invoke(main, ["doctor"])
     assert result.exit_code == 0, result.output
     assert "MISSING" not in result.output
 
 
-def test_default_weights_on_disk_are_seen(monkeypatch, shared):
+def test_default_weights_on_disk_are_found(monkeypatch, shared):
     monkeypatch.setenv("KFT_WEIGHTS_DIR", str(shared / "weights"))
     finding = next(finding for finding in examine() if finding.name == "mobilenet_v2 weights")
     assert finding.is_fine

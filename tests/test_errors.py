@@ -34,28 +34,28 @@ EXIT_CODES = {
 }
 
 
-def test_the_tree_holds_these_errors_and_no_other():
+def test_the_tree_holds_exactly_these_errors():
     found = {value for value in vars(errors).values() if isinstance(value, type)}
     assert {c for c in found if issubclass(c, Exception)} == set(EXIT_CODES)
 
 
 @pytest.mark.parametrize("error", EXIT_CODES, ids=lambda e: e.__name__)
-def test_every_error_is_one_of_kfts_and_says_its_exit_code(error):
+def test_every_error_is_a_kft_error_with_an_exit_code(error):
     assert issubclass(error, KftError)
     assert error("why").exit_code == EXIT_CODES[error]
 
 
 @pytest.mark.parametrize("error", EXIT_CODES, ids=lambda e: e.__name__)
-def test_the_drawing_at_the_top_of_the_file_names_every_error_with_its_code(error):
+def test_the_module_docstring_shows_every_error_with_its_exit_code(error):
     (line,) = (line for line in errors.__doc__.splitlines() if error.__name__ in line.split())
     assert f"exit {EXIT_CODES[error]}" in line
 
 
-def test_one_problem_stands_on_the_line_of_its_file():
+def test_a_single_problem_is_on_the_line_of_its_file():
     assert str(ConfigError.from_problems("a.yaml", ["x: wrong"])) == "a.yaml: x: wrong"
 
 
-def test_several_problems_are_counted_and_listed_one_a_line():
+def test_several_problems_are_counted_and_listed_one_per_line():
     error = ConfigError.from_problems("a.yaml", ["x: wrong", "y: worse"])
     assert isinstance(error, ConfigError)
     assert str(error) == "a.yaml: 2 problems\n  - x: wrong\n  - y: worse"

@@ -1,4 +1,4 @@
-"""The garbage collector rests where it is told to, and no longer."""
+"""The garbage collector is paused only as long as requested."""
 
 import gc
 
@@ -7,19 +7,19 @@ import pytest
 from kft.garbage import without_collection
 
 
-def test_nothing_is_collected_inside_and_again_outside():
+def test_collection_is_paused_inside_and_resumes_outside():
     with without_collection():
         assert not gc.isenabled()
     assert gc.isenabled()
 
 
-def test_after_an_error_inside_it_collects_again():
+def test_collection_resumes_after_an_error():
     with pytest.raises(ValueError, match="no use"), without_collection():
         raise ValueError("no use")
     assert gc.isenabled()
 
 
-def test_a_collector_that_was_off_stays_off():
+def test_a_disabled_collector_stays_disabled():
     gc.disable()
     try:
         with without_collection():

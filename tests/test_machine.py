@@ -1,4 +1,4 @@
-"""What the machine has is read from the system, within what its control groups grant."""
+"""Facts about the machine are read from the system, within the limits of control groups."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from kft import machine
 
 @pytest.fixture
 def system(tmp_path, monkeypatch):
-    """A /proc and a /sys/fs/cgroup of the test's own."""
+    """Replace /proc and /sys/fs/cgroup by folders of the test."""
     proc, groups = tmp_path / "proc", tmp_path / "cgroup"
     (proc / "self").mkdir(parents=True)
     groups.mkdir()
@@ -28,25 +28,25 @@ def write(folder, **files):
         (folder / name.replace("__", ".")).write_text(text)
 
 
-def test_without_limits_all_that_the_system_has_is_available(system):
+def test_without_limits_the_whole_machine_is_available(system):
     assert machine.available_memory() == 6000 * 1024
     assert machine.total_memory() == 8000 * 1024
 
 
-def test_the_memory_limit_of_a_group_above_holds(system):
+def test_the_memory_limit_of_a_parent_group_applies(system):
     write(system[1] / "box", memory__max="2000000\n", memory__current="500000\n")
     write(system[1] / "box/inner", memory__max="max\n", memory__current="500000\n")
     assert machine.available_memory() == 1_500_000
 
 
-def test_the_memory_limit_of_the_first_version_holds_too(system):
+def test_the_memory_limit_of_cgroups_version_1_applies(system):
     (system[0] / "self/cgroup").write_text("4:memory:/box\n0::/\n")
     files = {"memory__limit_in_bytes": "3000000\n", "memory__usage_in_bytes": "1000000\n"}
     write(system[1] / "memory/box", **files)
     assert machine.available_memory() == 2_000_000
 
 
-def test_a_quota_leaves_fewer_cores(system, monkeypatch):
+def test_a_quota_reduces_the_number_of_cores(system, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     assert machine.num_cores() == 8
     write(system[1] / "box/inner", cpu__max="150000 100000\n")
@@ -55,7 +55,7 @@ def test_a_quota_leaves_fewer_cores(system, monkeypatch):
     assert machine.num_cores() == 8
 
 
-def test_a_quota_of_the_first_version_leaves_fewer_cores(system, monkeypatch):
+def test_a_quota_of_cgroups_version_1_reduces_the_number_of_cores(system, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     (system[0] / "self/cgroup").write_text("1:cpu,cpuacct:/box\n")
     files = {"cpu__cfs_quota_us": "300000\n", "cpu__cfs_period_us": "100000\n"}
@@ -63,7 +63,7 @@ def test_a_quota_of_the_first_version_leaves_fewer_cores(system, monkeypatch):
     assert machine.num_cores() == 3
 
 
-def test_a_system_that_says_nothing_is_no_error(system):
+def test_a_system_without_information_causes_no_error(system):
     for file in ("meminfo", "self/cgroup"):
         (system[0] / file).unlink()
     assert machine.available_memory() == 0
@@ -79,7 +79,7 @@ def test_hidden_gpus_do_not_count(monkeypatch):
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts threads in /proc")
-def test_threads_are_set_before_tensorflow_starts_and_not_after():
+def test_threads_are_set_only_before_tensorflow_starts():
     # More than TensorFlow would start by itself, for operations and between them.
     count = 8 * machine.num_cores()
     code = (

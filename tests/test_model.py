@@ -1,4 +1,4 @@
-"""Backbone and head as one model, and who owns which variable."""
+"""Assembled models, and the partition of their variables into blocks."""
 
 from dataclasses import replace
 
@@ -79,7 +79,7 @@ def test_many_homeless_variables_are_counted_and_five_named(tiny_assembled):
 
 
 @pytest.mark.parametrize("batch_norm", ["frozen", "trainable"])
-def test_the_named_blocks_train_and_no_other(tiny_assembled, batch_norm):
+def test_only_the_named_blocks_train(tiny_assembled, batch_norm):
     blocks = tiny_assembled.blocks
     blocks.set_trainable(["stage4", HEAD], batch_norm=batch_norm)
     trainable = {id(variable) for variable in tiny_assembled.model.trainable_variables}
@@ -94,7 +94,7 @@ def test_the_named_blocks_train_and_no_other(tiny_assembled, batch_norm):
     assert len(expected) == (5 if batch_norm == "frozen" else 11)
 
 
-def test_flags_of_an_earlier_call_are_forgotten(tiny_assembled):
+def test_flags_of_an_earlier_call_are_reset(tiny_assembled):
     blocks, model = tiny_assembled.blocks, tiny_assembled.model
     blocks.set_trainable(blocks.names, batch_norm="trainable")
     everything = {variable.path for variable in model.trainable_variables}
@@ -108,7 +108,7 @@ def test_flags_of_an_earlier_call_are_forgotten(tiny_assembled):
 
 
 @pytest.mark.parametrize("batch_norm", ["frozen", "trainable"])
-def test_frozen_batch_statistics_rest_in_training_too(tiny_assembled, batch_norm):
+def test_frozen_batch_statistics_stay_fixed_in_training(tiny_assembled, batch_norm):
     blocks = tiny_assembled.blocks
     blocks.set_trainable(["stage3"], batch_norm=batch_norm)
     before = blocks.digests()
@@ -116,7 +116,7 @@ def test_frozen_batch_statistics_rest_in_training_too(tiny_assembled, batch_norm
     assert moved(before, blocks.digests()) == ({"stage3"} if batch_norm == "trainable" else set())
 
 
-def test_batch_normalization_inside_a_composite_layer_is_frozen_too():
+def test_batch_normalization_inside_a_composite_layer_is_frozen():
     dense, norm = keras.layers.Dense(4), keras.layers.BatchNormalization()
     inner = keras.Sequential([dense, norm])
     inner.build((None, 3))
@@ -127,7 +127,7 @@ def test_batch_normalization_inside_a_composite_layer_is_frozen_too():
     assert (dense.trainable, norm.trainable) == (True, True)
 
 
-def test_digests_see_a_moved_variable_in_its_block_and_name_it(tiny_assembled):
+def test_digests_detect_a_changed_variable_in_its_block(tiny_assembled):
     blocks = tiny_assembled.blocks
     before = blocks.digests()
     assert blocks.digests() == before
@@ -143,7 +143,7 @@ def test_digests_see_a_moved_variable_in_its_block_and_name_it(tiny_assembled):
     assert changed == {f"{variable.path}#0"}
 
 
-def test_digests_do_not_see_the_seed_of_a_dropout(assemble_tiny):
+def test_digests_ignore_the_seed_of_a_dropout(assemble_tiny):
     head = ClassificationHead(("a", "b"), HeadConfig(dropout=0.5))
     assembled = assemble_tiny(head=head)
     seeds = [v for v in assembled.model.variables if "seed_generator" in v.path]
@@ -164,7 +164,7 @@ def of_bias_and_norm(assembled, names) -> set[int]:
 
 
 @pytest.mark.parametrize("batch_norm", ["frozen", "trainable"])
-def test_biases_and_normalisation_train_alone_and_the_head_in_full(tiny_assembled, batch_norm):
+def test_biases_and_normalization_train_alone_with_the_whole_head(tiny_assembled, batch_norm):
     blocks, model = tiny_assembled.blocks, tiny_assembled.model
     blocks.set_trainable(["stage4", HEAD], batch_norm=batch_norm, part="bias_norm")
     expected = of_bias_and_norm(tiny_assembled, ["stage4"])
@@ -174,7 +174,7 @@ def test_biases_and_normalisation_train_alone_and_the_head_in_full(tiny_assemble
 
 
 @pytest.mark.parametrize("batch_norm", ["frozen", "trainable"])
-def test_scales_and_shifts_move_and_statistics_only_if_told_to(tiny_assembled, batch_norm):
+def test_scales_and_shifts_change_but_statistics_only_if_trainable(tiny_assembled, batch_norm):
     blocks, model = tiny_assembled.blocks, tiny_assembled.model
     blocks.set_trainable(blocks.names, batch_norm=batch_norm, part="bias_norm")
     before = blocks.digests()
@@ -197,7 +197,7 @@ def fit_a_little(model):
     model.fit(PIXELS, np.array([0, 1, 2, 0]), batch_size=2, epochs=2, verbose=0)
 
 
-def test_a_part_is_forgotten_by_the_next_phase(tiny_assembled):
+def test_the_next_phase_resets_a_part(tiny_assembled):
     blocks, model = tiny_assembled.blocks, tiny_assembled.model
     blocks.set_trainable(blocks.names, batch_norm="trainable")
     everything = {variable.path for variable in model.trainable_variables}
@@ -212,7 +212,7 @@ def test_a_part_is_forgotten_by_the_next_phase(tiny_assembled):
     assert moved(before, blocks.digests()) == set(blocks.names)
 
 
-def test_every_sort_of_normalisation_and_bias_is_found_inside_composite_layers():
+def test_all_normalization_and_biases_are_found_inside_composite_layers():
     attention = keras.layers.MultiHeadAttention(2, 4, name="attention")
     attention.build((None, 5, 8), (None, 5, 8))
     norm = keras.layers.LayerNormalization()
@@ -228,7 +228,7 @@ def test_every_sort_of_normalisation_and_bias_is_found_inside_composite_layers()
 
 
 @pytest.mark.parametrize("batch_norm", ["frozen", "trainable"])
-def test_what_may_move_is_what_trains_and_the_statistics_of_trainable_blocks(
+def test_movable_are_trainable_variables_and_statistics_of_trainable_blocks(
     tiny_assembled, batch_norm
 ):
     blocks = tiny_assembled.blocks

@@ -1,4 +1,4 @@
-"""Names on demand, and what is said of an unknown one."""
+"""Registries load on demand and suggest names for unknown ones."""
 
 import sys
 
@@ -24,7 +24,7 @@ def test_a_registry_is_a_mapping_in_the_order_of_its_entries():
     assert "cube" not in registry
 
 
-def test_listing_imports_nothing_and_loading_imports_the_one_module(monkeypatch):
+def test_listing_imports_nothing_and_loading_imports_a_single_module(monkeypatch):
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)
     registry = Registry("shape", ENTRIES)
     assert "circle" in list(registry)
@@ -33,13 +33,13 @@ def test_listing_imports_nothing_and_loading_imports_the_one_module(monkeypatch)
     assert loaded is sys.modules["colorsys"].rgb_to_hsv
 
 
-def test_a_misspelt_name_gets_the_near_one_and_the_kind():
+def test_a_misspelt_name_is_refused_with_a_similar_one_and_the_kind():
     with pytest.raises(ConfigError) as caught:
         Registry("shape", ENTRIES)["sqare"]
     assert str(caught.value) == "unknown shape 'sqare'. Did you mean 'square'?"
 
 
-def test_a_strange_name_gets_the_sorted_list():
+def test_an_unlike_name_is_refused_with_all_names_sorted():
     with pytest.raises(ConfigError, match=r"unknown shape 'xyz'\. Allowed: circle, square\.$"):
         Registry("shape", ENTRIES).load("xyz")
 
@@ -49,7 +49,7 @@ def test_the_error_is_the_registrys_own():
         Registry("shape", ENTRIES, error=BackboneError).load("xyz")
 
 
-def test_later_changes_of_the_given_entries_do_not_reach_the_registry():
+def test_later_changes_of_the_entries_do_not_affect_the_registry():
     entries = dict(ENTRIES)
     registry = Registry("shape", entries)
     entries["cube"] = "math:pow"

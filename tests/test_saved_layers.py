@@ -28,7 +28,7 @@ def test_every_layer_that_kft_registers_has_a_stand_in():
 
 
 @pytest.mark.parametrize("imports", ["import kft, keras", "import keras, kft"])
-def test_keras_reads_a_model_of_kft_after_importing_kft_alone(imports, tiny_assembled, tmp_path):
+def test_keras_loads_a_model_of_kft_after_import_kft_only(imports, tiny_assembled, tmp_path):
     tiny_assembled.model.save(tmp_path / "model.keras")
     code = (
         f"{imports}; import numpy as np\n"
@@ -43,7 +43,7 @@ def test_keras_reads_a_model_of_kft_after_importing_kft_alone(imports, tiny_asse
     assert float(result.stdout) == pytest.approx(expected, rel=1e-4)
 
 
-def test_keras_reads_a_model_with_a_hub_module_by_way_of_the_stand_in(tmp_path, monkeypatch):
+def test_keras_loads_a_model_with_a_hub_module_through_the_stand_in(tmp_path, monkeypatch):
     import tensorflow as tf
 
     class Module(tf.Module):

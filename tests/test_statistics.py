@@ -1,4 +1,4 @@
-"""Intervals hold the truth as often as they claim."""
+"""Confidence intervals have the stated coverage."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ def draw_pairs(rng, count: int, both: float, only_before: float, only_after: flo
 
 @pytest.mark.parametrize("count", [50, 100, 200, 500])
 @pytest.mark.parametrize("only_before, only_after", [(0.1, 0.1), (0.05, 0.15), (0.05, 0.2)])
-def test_the_interval_of_an_accuracy_gain_holds_the_truth_95_times_of_100(
-    count, only_before, only_after
-):
+def test_the_interval_of_an_accuracy_gain_covers_95_percent(count, only_before, only_after):
     rng = np.random.default_rng(count)
     held = 0
     for _ in range(1500):
@@ -34,8 +32,8 @@ def test_the_interval_of_an_accuracy_gain_holds_the_truth_95_times_of_100(
 
 
 @pytest.mark.parametrize("count", [50, 100, 200, 500])
-def test_the_interval_of_a_loss_gain_holds_the_truth_95_times_of_100(count):
-    """Differences of the losses of two noisy judges, which are skewed as real ones are."""
+def test_the_interval_of_a_loss_gain_covers_95_percent(count):
+    """Differences of losses are drawn from two noisy models, skewed like real ones."""
     rng = np.random.default_rng(count)
 
     def draw(size):
@@ -52,7 +50,7 @@ def test_the_interval_of_a_loss_gain_holds_the_truth_95_times_of_100(count):
 
 
 @given(st.integers(1, 200), st.integers(0, 2**32 - 1), st.floats(0, 1), st.floats(0, 1))
-def test_the_interval_of_proportions_holds_the_gain_and_turns_with_the_models(count, seed, p, q):
+def test_the_interval_of_proportions_holds_the_gain_and_is_antisymmetric(count, seed, p, q):
     rng = np.random.default_rng(seed)
     before, after = rng.random(count) < p, rng.random(count) < q
     found, turned = paired_proportions(before, after), paired_proportions(after, before)
@@ -78,11 +76,11 @@ def test_the_interval_of_proportions_holds_the_gain_and_turns_with_the_models(co
         (1, 2, 0.0945, 0.9055),
     ],
 )
-def test_the_wilson_interval_is_the_published_one(correct, total, low, high):
+def test_the_wilson_interval_equals_published_values(correct, total, low, high):
     assert wilson_interval(correct, total) == pytest.approx((low, high), abs=5e-5)
 
 
-def test_the_wilson_interval_holds_its_share_and_narrows_with_examples():
+def test_the_wilson_interval_holds_the_proportion_and_narrows_with_examples():
     widths = []
     for total in (10, 100, 1000):
         low, high = wilson_interval(total * 9 // 10, total)

@@ -4,14 +4,14 @@ import re
 from kft.stderr_filter import filter_stderr
 
 
-def test_notices_are_dropped_and_other_lines_come_after(capfd):
+def test_matching_lines_are_dropped_and_others_printed_at_the_end(capfd):
     with filter_stderr(re.compile(rb"INFO: ")):
         os.write(2, b"INFO: made a delegate\nthe disk is full\n")
         assert capfd.readouterr().err == ""
     assert capfd.readouterr().err == "the disk is full\n"
 
 
-def test_what_was_said_before_an_error_is_not_lost(capfd):
+def test_lines_before_an_error_are_not_lost(capfd):
     try:
         with filter_stderr(re.compile(rb"INFO: ")):
             os.write(2, b"no such kernel\n")

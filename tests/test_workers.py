@@ -1,4 +1,4 @@
-"""Who the workers are, by TF_CONFIG, and what they tell each other."""
+"""Workers according to TF_CONFIG, and their communication."""
 
 from __future__ import annotations
 
@@ -41,42 +41,42 @@ def test_a_cluster_is_read_with_the_chief_first(cluster, task, expected):
 
 
 @pytest.mark.parametrize("environ", [{}, {"TF_CONFIG": ""}, {"TF_CONFIG": "  "}])
-def test_without_tf_config_there_is_no_cluster(environ):
+def test_without_a_useful_tf_config_there_is_no_cluster(environ):
     assert read_cluster(environ) is None
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", r"TF_CONFIG: found '\{'; expected is \{\"cluster\""),
-        ("[]", "expected is"),
-        ('{"cluster": {"worker": "a:1"}}', "expected is"),
-        ('{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"index": "x"}}', "expected is"),
-        ('{"cluster": {"worker": ["a:1", "b:1"]}}', "expected is"),
+        ("{", r"TF_CONFIG: found '\{'; expected \{\"cluster\""),
+        ("[]", "expected"),
+        ('{"cluster": {"worker": "a:1"}}', "expected"),
+        ('{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"index": "x"}}', "expected"),
+        ('{"cluster": {"worker": ["a:1", "b:1"]}}', "expected"),
         (
             '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"index": 0}}',
-            "names 'ps'; kft trains with tasks",
+            "found task 'ps'; kft supports the tasks",
         ),
         (
             '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "evaluator", "index": 0}}',
-            "names 'evaluator'",
+            "found task 'evaluator'",
         ),
         (
             '{"cluster": {"chief": ["a:1", "b:1"]}, "task": {"type": "chief", "index": 0}}',
-            "names 2 chiefs",
+            "found 2 chiefs",
         ),
         (
             '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}',
-            "this process is worker 2, but the cluster has 2 of the type, counted from 0",
+            "this process is worker 2, but the cluster has 2 of this type, counted from 0",
         ),
     ],
 )
-def test_a_tf_config_that_makes_no_sense_is_refused_by_name(text, message):
+def test_an_invalid_tf_config_is_refused_with_the_reason(text, message):
     with pytest.raises(ConfigError, match=message):
         read_cluster({"TF_CONFIG": text})
 
 
-def test_one_process_is_of_one_mind_with_itself():
+def test_a_single_process_needs_no_communication():
     values = np.array([1.5, 2.5], np.float32)
     assert ALONE.is_chief
     assert ALONE.sum(values) is values
@@ -88,7 +88,7 @@ def test_one_process_is_of_one_mind_with_itself():
         raise RuntimeError
 
 
-def test_workers_hear_what_the_chief_finds(make_team):
+def test_workers_receive_the_chiefs_result(make_team):
     team = make_team(3)
     found = team(
         lambda workers: workers.broadcast_from_chief(lambda: {"by": workers.number, "ä": [None]})
@@ -101,7 +101,7 @@ def test_workers_hear_what_the_chief_finds(make_team):
     assert copies == [drawn[0].tolist()] * 3
 
 
-def test_an_error_of_the_chief_is_everyones(make_team):
+def test_the_chiefs_error_is_raised_on_every_worker(make_team):
     def fail():
         raise ConfigError("no room")
 
@@ -113,7 +113,7 @@ def test_an_error_of_the_chief_is_everyones(make_team):
     assert make_team(2)(ask) == [("no room", 2), ("worker 0, the chief: no room", 2)]
 
 
-def test_a_lost_worker_is_named_with_what_to_do():
+def test_a_lost_worker_is_named_with_advice():
     workers = Workers(Cluster(("a:1", "b:1", "c:1"), 0))
     message = "Collective ops is aborted by: unhealthy:\n/job:worker/replica:0/task:2\nThe tasks"
     with pytest.raises(LostWorkerError) as caught, workers.report_lost_workers("Do X."):

@@ -1,4 +1,4 @@
-"""The frozen prefix: where to cut, what computes it, the store on disk."""
+"""The frozen prefix of a model: the cut, the engine that computes it, the store on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the frozen prefix of a model ends."""
+"""The cut of a model into its frozen prefix and the suffix that trains."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from kft.model import HEAD, Assembled
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """A model in two parts that share its layers, each built when it is first asked for.
+    """A model in two parts that share its layers, each built on first use.
 
     Attributes:
         name: The deepest frozen block, or 'feature_vector'.
         assembled: The whole model.
-        crossing: The one tensor that crosses the cut, in the graph that holds it.
+        crossing: The single tensor that crosses the cut, in the graph that holds it.
     """
 
     name: str
@@ -37,12 +37,12 @@ class Cut:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of what crosses, of one example."""
+        """Shape of the crossing tensor, without the batch."""
         return tuple(self.crossing.shape[1:])
 
     @cached_property
     def prefix(self) -> keras.Model:
-        """Pixels -> the tensor that crosses; all of it is frozen."""
+        """Frozen model from pixels to the crossing tensor."""
         model = self.assembled.model
         output = self.crossing
         if not self._is_vector:
@@ -51,10 +51,10 @@ class Cut:
         return keras.Model(model.input, output, name="prefix")
 
     def forward(self, digest: str) -> Forward:
-        """The prefix's forward pass, traced and folded once while its weights rest.
+        """Forward pass of the prefix, which is reused until its weights change.
 
         Args:
-            digest: Of the prefix as it is now, by `digest_model`.
+            digest: Digest of the prefix with its current weights, by `digest_model`.
         """
         if digest not in self._forwards:
             self._forwards.clear()
@@ -63,12 +63,12 @@ class Cut:
 
     @cached_property
     def suffix(self) -> keras.Model:
-        """The tensor that crosses -> logits."""
+        """Model from the crossing tensor to logits."""
         model, backbone = self.assembled.model, self.assembled.backbone.model
         if self._is_vector:
             return keras.Model(self.crossing, model.output, name="suffix")
         inner = keras.Model(self.crossing, backbone.output, name="inner_suffix")
-        # Of the call in this model: `backbone.output` is the tensor inside its own graph.
+        # The backbone's output in this model; `backbone.output` lies in the backbone's own graph.
         called = next(step for step in Graph(model).steps if step.operation is backbone)
         above = keras.Model(called.outputs[0], model.output, name="above")
         stored = keras.Input(self.shape, dtype=self.crossing.dtype, name="stored")
@@ -81,11 +81,11 @@ class Cut:
 
 
 def find_cut(assembled: Assembled, trainable: Iterable[str]) -> Cut | None:
-    """The deepest cut before which nothing trains, or None where there is none.
+    """Find the deepest cut with only frozen blocks before it; None if the model has none.
 
     Args:
         assembled: The whole model.
-        trainable: Blocks that train.
+        trainable: Names of the blocks that train.
     """
     trainable = set(trainable)
     if not trainable - {HEAD}:

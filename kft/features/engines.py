@@ -1,4 +1,4 @@
-"""Engines: what runs a model's forward pass on batches of pixels."""
+"""Engines, which run a model's forward pass on batches of pixels: Keras, LiteRT, OpenVINO."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from kft.model import compile_forward
 from kft.stderr_filter import filter_stderr
 
 Engine = Callable[[Any], np.ndarray]
-"""Inputs (batch, …), a tensor or an array -> float32 outputs (batch, …), for any batch size."""
+"""Function from inputs (batch, …), a tensor or array, to float32 outputs (batch, …)."""
 
-# Examples that LiteRT and OpenVINO see at once. They plan memory for one fixed size, and eight
-# pictures keep two cores busy; more of them only leave the processor's cache.
+# Examples that LiteRT and OpenVINO compute at once. They plan memory for one fixed size. Eight
+# pictures keep two cores busy; more would exceed the processor's cache.
 PIECE = 8
 
-# What folding and LiteRT say on the error stream each time, whatever the log level.
+# Messages that folding and LiteRT always print on the error stream, at any log level.
 _NOTICE = re.compile(
     rb"INFO: (Created|Initialized) TensorFlow Lite|"
     rb"[IW]\d{4} .*(devices\.cc|single_machine\.cc|tf_tfl_flatbuffer_helpers\.cc)"
@@ -36,9 +36,9 @@ _NOTICE = re.compile(
 
 
 class Forward:
-    """A model's forward pass in inference, traced and folded once for all engines made of it.
+    """A model's forward pass in inference mode, traced and folded once for all engines.
 
-    The folded graph holds the weights as they are when it is first asked for.
+    The folded graph holds the weights at the time of its first use.
 
     Args:
         model: One input, one output.
@@ -59,15 +59,15 @@ class Forward:
         self._parts = parts
 
     def __call__(self, inputs: Any) -> tf.Tensor:
-        """float32 outputs (batch, …) of inputs (batch, …), by the weights as they are now."""
-        passed = tf.convert_to_tensor(inputs)
+        """Compute float32 outputs (batch, …) of inputs (batch, …) with the current weights."""
+        outputs = tf.convert_to_tensor(inputs)
         for graph in self._graphs:
-            passed = graph(passed)
-        return passed
+            outputs = graph(outputs)
+        return outputs
 
     @cached_property
     def _graphs(self) -> tuple[Any, ...]:
-        """They read the model's variables; what one gives, the next takes."""
+        """Graphs to call one after the other, which read the model's variables."""
         if self._parts is None:
             return (compile_forward(self.model, self._activate),)
         beginning, rest = self._parts
@@ -75,25 +75,25 @@ class Forward:
 
     @cached_property
     def folded(self) -> Any:
-        """The graph with its variables as constants."""
-        # TensorFlow shows this in no public name; its own converters go this way.
+        """Graph with the variables folded into constants."""
+        # TensorFlow has no public name for this; its own converters use it.
         from tensorflow.python.framework.convert_to_constants import (
             convert_variables_to_constants_v2,
         )
 
         graphs = self._graphs
         traced = graphs[0] if len(graphs) == 1 else _join(graphs)
-        # Folding makes and drops so many objects that Python looks through all those of
-        # TensorFlow again and again, for nothing: that took four fifths of the time.
+        # Folding creates so many objects that Python's garbage collector scans all those of
+        # TensorFlow again and again: this took four fifths of the time.
         with _without_notices(), without_collection():
             return convert_variables_to_constants_v2(traced)
 
     @property
     def piece_shape(self) -> tuple[int, ...]:
-        """(PIECE, …): inputs of the engines that plan for one size.
+        """Input shape (PIECE, …) of engines that plan for one size.
 
         Raises:
-            ValueError: The model takes inputs of more than one size.
+            ValueError: The size of the model's inputs is not fixed.
         """
         shape = tuple(self.model.inputs[0].shape[1:])
         if None in shape:
@@ -102,7 +102,7 @@ class Forward:
 
 
 def _join(graphs: Sequence[Any]) -> Any:
-    """One graph of several."""
+    """Chain several graphs into one."""
 
     @tf.function(autograph=False)
     def joined(inputs: tf.Tensor) -> tf.Tensor:
@@ -115,11 +115,11 @@ def _join(graphs: Sequence[Any]) -> Any:
 
 
 def make_engine(name: str, forward: Forward) -> Engine:
-    """The engine of one of `ENGINES`, ready for its first batch.
+    """Make one of `ENGINES`, ready for its first batch.
 
     Raises:
-        ConfigError: It needs a package that is not installed.
-        Exception: Whatever its converter raises for a model that it cannot take.
+        ConfigError: The engine needs a package that is not installed.
+        Exception: The engine's converter does not support the model; each raises its own error.
     """
     return ENGINES[name](forward)
 
@@ -133,8 +133,8 @@ def _make_litert(forward: Forward) -> Engine:
 
     shape, folded = forward.piece_shape, forward.folded
     with _without_notices():
-        # Of the folded graph: converting the one with variables takes ten times as long, and
-        # some of its answers were NaN.
+        # From the folded graph: converting the graph with variables takes ten times as long, and
+        # some of its outputs were NaN.
         converter = tf.lite.TFLiteConverter.from_concrete_functions([folded])
         interpreter = Interpreter(model_content=converter.convert(), num_threads=default_threads())
         given = interpreter.get_input_details()[0]["index"]
@@ -165,17 +165,17 @@ def _make_openvino(forward: Forward) -> Engine:
         path.write_bytes(forward.folded.graph.as_graph_def().SerializeToString())
         model = core.read_model(path)
     model.reshape(list(shape))
-    # One stream over all threads: the batches come one after the other.
+    # One stream over all threads, because batches are computed one after the other.
     options = {
         "PERFORMANCE_HINT": "LATENCY",
-        # Else it computes in bfloat16 where the processor can.
+        # By default it computes in bfloat16 where the processor supports it.
         "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": default_threads(),
     }
     request = core.compile_model(model, "CPU", options).create_infer_request()
 
     def run(piece: np.ndarray) -> np.ndarray:
-        # A copy: the next piece overwrites what it gave.
+        # Copied, because the next piece overwrites the output.
         return np.array(request.infer({0: piece}, share_inputs=True)[0], np.float32)
 
     return _in_pieces(run)
@@ -189,7 +189,7 @@ ENGINES: dict[str, Callable[[Forward], Engine]] = {
 
 
 def _in_pieces(run: Callable[[np.ndarray], np.ndarray]) -> Engine:
-    """An engine for any batch size, of one for PIECE examples."""
+    """Wrap a function of PIECE examples into an engine for any batch size."""
 
     def compute(inputs: Any) -> np.ndarray:
         values = _as_array(inputs)
@@ -198,7 +198,7 @@ def _in_pieces(run: Callable[[np.ndarray], np.ndarray]) -> Engine:
             piece = values[start : start + PIECE]
             count = len(piece)
             if count < PIECE:
-                # Examples do not see each other: what fills the piece changes nothing.
+                # Examples are independent: the padding changes no output.
                 padding = np.zeros((PIECE - count, *piece.shape[1:]), piece.dtype)
                 piece = np.concatenate([piece, padding])
             outputs.append(run(piece)[:count])
@@ -208,7 +208,7 @@ def _in_pieces(run: Callable[[np.ndarray], np.ndarray]) -> Engine:
 
 
 def _as_array(inputs: Any) -> np.ndarray:
-    """The numbers of a tensor, without a copy where it lies in this memory."""
+    """Convert a tensor to an array, without a copy if it lies in main memory."""
     try:
         return np.asarray(memoryview(inputs))
     except (TypeError, ValueError, BufferError):
@@ -219,14 +219,13 @@ def _as_array(inputs: Any) -> np.ndarray:
 def _without_notices() -> Iterator[None]:
     logger = logging.getLogger("absl")
     with filter_stderr(_NOTICE):
-        logger.addFilter(_is_no_advice)
+        logger.addFilter(_is_not_advice)
         try:
             yield
         finally:
-            logger.removeFilter(_is_no_advice)
+            logger.removeFilter(_is_not_advice)
 
 
-def _is_no_advice(record: logging.LogRecord) -> bool:
-    # LiteRT asks for the model beside the folded graph, which leads to the conversion that is
-    # slow and wrong.
+def _is_not_advice(record: logging.LogRecord) -> bool:
+    # LiteRT advises passing the model too, which would lead to the slow and wrong conversion.
     return "trackable_obj" not in record.getMessage()

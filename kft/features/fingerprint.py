@@ -1,4 +1,4 @@
-"""What a model computes, as a digest."""
+"""Digest of the function that a model computes."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from kft.model import flatten_layers
 
 
 def digest_model(model: keras.Model) -> str:
-    """Hex digest of a model's graph, its weights and the versions that run it.
+    """SHA-256 in hexadecimal of a model's graph, its weights and the versions that run it.
 
-    Equal for the same model built again in another place; two backbones with one name differ.
+    The digest is equal for the same model built again elsewhere. Two backbones of one name differ.
     """
     digest = hashlib.sha256(_describe_versions().encode())
     digest.update(_describe_graph(model).encode())
     for layer in flatten_layers(model):
         if isinstance(layer, HubLayer):
-            # Of a module the description says where it is, and no more.
+            # The description holds a module's path only.
             digest.update((layer.folder / "saved_model.pb").read_bytes())
-    # Weights, not variables: the state of a random generator decides nothing in inference.
+    # Weights rather than variables: random generators do not matter in inference mode.
     for variable in model.weights:
         values = variable.numpy()
         digest.update(f"{values.dtype}{values.shape}".encode())
@@ -34,7 +34,7 @@ def digest_model(model: keras.Model) -> str:
 
 
 def _describe_versions() -> str:
-    """Of all whose layers a model may hold: what one computes may change with its package."""
+    """List the versions of the packages whose layers a model may hold."""
     try:
         keras_hub = importlib.metadata.version("keras-hub")
     except importlib.metadata.PackageNotFoundError:
@@ -43,7 +43,7 @@ def _describe_versions() -> str:
 
 
 def _describe_graph(model: keras.Model) -> str:
-    """A model's layers and calls, without the names that depend on what was built before it."""
+    """Describe a model's layers and calls, with positions in place of automatic layer names."""
     ordinals = {layer.name: f"#{i}" for i, layer in enumerate(flatten_layers(model))}
     return re.sub(
         r'"([^"]*)"', lambda quoted: f'"{ordinals.get(quoted[1], quoted[1])}"', model.to_json()

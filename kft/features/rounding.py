@@ -1,31 +1,37 @@
-"""Whether float16 keeps what float32 activations say."""
+"""Rounding of activations to float16, and the error that it makes."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# Rounding to 11 bits makes an error of 2.8e-4 of each number. Where the numbers vary between
-# examples as much as they are large that is lost in any probe; where they hardly vary around a
-# large mean the error counts against the variation, and this is where it begins to.
+# Rounding to 11 bits makes a relative error of 2.8e-4 in each number. It is negligible where
+# numbers vary between examples as much as they are large. Where they vary little around a large
+# mean, the error grows relative to the variation; from this ratio on it affects a probe.
 LARGEST_NOISE = 1e-3
 
 
 def to_float16(values: np.ndarray) -> np.ndarray | None:
-    """The values in float16; None where one of them is too large for it."""
+    """Round values to float16; None if one of them is too large.
+
+    >>> to_float16(np.array([0.5, 65504.0], np.float32))
+    array([5.00e-01, 6.55e+04], dtype=float16)
+    >>> to_float16(np.array([65520.0], np.float32)) is None
+    True
+    """
     with np.errstate(over="ignore"):
         rounded = values.astype(np.float16)
     return rounded if np.array_equal(np.isfinite(rounded), np.isfinite(values)) else None
 
 
 def rounding_noise(activations: np.ndarray) -> float:
-    """Error of float16 (root of the mean square), relative to how numbers vary between examples.
+    """Root mean square error of float16, relative to the standard deviation between examples.
 
     Args:
-        activations: float32 (examples, …) of a batch.
+        activations: float32 (examples, …) of one batch.
 
     Returns:
-        0 where nothing is lost; infinite where one is too large for float16, or where numbers
-        that do not vary are rounded.
+        The ratio: 0 if rounding loses nothing; infinite if a number is too large for float16, or
+        if numbers are rounded that do not vary.
     """
     rounded = to_float16(activations)
     if rounded is None:

@@ -1,4 +1,4 @@
-"""Which engine computes: Keras where examples are few, LiteRT where they are many."""
+"""Selection of the engine: Keras for few examples, LiteRT for many."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from kft.errors import ConfigError, first_line
 from kft.features.engines import Engine, Forward, make_engine
 from kft.model import flatten_layers
 
-# Converting a layer takes about as long as LiteRT saves over so many examples, measured with
-# MobileNetV2 at 160 pixels on two cores: some 30 ms a layer against 1.3 ms an example.
+# Converting one layer takes about as long as LiteRT saves on this many examples: some 30 ms per
+# layer against 1.3 ms per example, measured with MobileNetV2 at 160 pixels on two cores.
 EXAMPLES_PER_LAYER = 20
+# Largest allowed difference from Keras, relative to the largest of Keras's numbers.
 TOLERANCE = 1e-4
 
 
 @dataclass(eq=False)
 class SelectedEngine:
-    """The engine that was selected; made when it first computes.
+    """The selected engine, built when it first computes.
 
     Attributes:
         name: One of `ENGINES`.
-        forward: What it computes.
-        refused: Why `auto` did not take LiteRT although it would have paid; else empty.
-        sample_outputs: What it gave for the sample, if it was compared with Keras.
+        forward: Forward pass that it computes.
+        refused: Reason why `auto` rejected LiteRT although it would have been faster; else empty.
+        sample_outputs: Its outputs for the sample, if it was compared with Keras.
     """
 
     name: str
@@ -36,7 +37,7 @@ class SelectedEngine:
     _engine: Engine | None = None
 
     def __call__(self, inputs: Any) -> np.ndarray:
-        """float32 outputs of a batch of inputs."""
+        """Compute float32 outputs of a batch of inputs."""
         if self._engine is None:
             self._engine = make_engine(self.name, self.forward)
         return self._engine(inputs)
@@ -50,23 +51,23 @@ def select_engine(
     num_examples: int,
     tolerance: float = TOLERANCE,
 ) -> SelectedEngine:
-    """The engine for a model and so many examples.
+    """Select the engine for a model and a number of examples.
 
-    `auto` is LiteRT from `EXAMPLES_PER_LAYER` examples per layer of the model on, since
-    converting takes longer the more layers there are. It is Keras below that, on a GPU, and for
-    a model that computes in float16 or bfloat16, which LiteRT does not take. Any engine but Keras
-    must give Keras's numbers on the sample.
+    `auto` selects LiteRT from `EXAMPLES_PER_LAYER` examples per layer of the model on, since
+    converting takes longer the more layers there are. It selects Keras below that, on a GPU, and
+    for a model that computes in float16 or bfloat16, which LiteRT does not support. Any engine
+    other than Keras must reproduce Keras's numbers on the sample.
 
     Args:
-        forward: The model.
+        forward: Forward pass to compute.
         sample: One batch of real inputs.
         engine: `features.engine` of the pipeline.
-        num_examples: How many there are to compute.
+        num_examples: Number of examples to compute.
         tolerance: Largest difference from Keras, relative to the largest of Keras's numbers.
 
     Raises:
-        ConfigError: The engine asked for by name is not installed, cannot take the model, or
-            gives other numbers.
+        ConfigError: The engine set by name is not installed, does not support the model, or
+            computes other numbers.
     """
     if engine == "keras" or (engine == "auto" and not _pays(forward, num_examples)):
         return SelectedEngine("keras", forward)
@@ -103,14 +104,22 @@ def _find_difference(outputs: np.ndarray, expected: np.ndarray, tolerance: float
     if difference <= tolerance:
         return ""
     if not np.isfinite(difference):
-        return "gives numbers that are not finite, or of another shape"
+        return "its outputs are not finite, or have another shape"
     return (
-        f"differs from Keras by {difference:.2g} of the largest number, allowed is {tolerance:.0e}"
+        f"it differs from Keras by {difference:.2g} of the largest number; allowed is "
+        f"{tolerance:.0e}"
     )
 
 
 def relative_difference(values: np.ndarray, expected: np.ndarray) -> float:
-    """Largest difference, relative to the largest expected number; infinite where not finite."""
+    """Largest difference, relative to the largest expected number.
+
+    >>> relative_difference(np.array([1.0, 4.5]), np.array([1.0, 5.0]))
+    0.1
+
+    Returns:
+        The ratio; infinite if a value is not finite or the shapes differ.
+    """
     if values.shape != expected.shape or not np.isfinite(values).all():
         return float("inf")
     largest = float(np.abs(expected).max(initial=0.0))

@@ -1,4 +1,4 @@
-"""Activations that several workers compute, each those of its own examples."""
+"""Shared extraction: several workers compute activations, each those of its own examples."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from kft.runs.entries import Entry, open_or_build
 from kft.workers import Workers
 
 _FILE = "activations.npy"
-# Rows that the chief reads of a part at a time.
+# Rows of a part that the chief reads at a time.
 _ROWS = 256
 
 
 @dataclass(frozen=True)
 class SharedExtraction:
-    """How the workers of a cluster share out the examples of a split.
+    """Division of a split's examples between the workers of a cluster.
 
     Attributes:
-        workers: All that want its activations.
-        make_part: View and places of examples -> batches of their pixels, in that order.
+        workers: Workers that want the activations.
+        make_part: Function from the number of a view and the indices of examples to batches of
+            their pixels, in that order.
     """
 
     workers: Workers
@@ -45,47 +46,47 @@ class SharedExtraction:
         limit_bytes: int,
         progress: Callable[[int, int], None],
     ) -> Parts:
-        """Write this worker's part, and wait until all have written theirs.
+        """Write this worker's part, and wait until all workers have written theirs.
 
-        Parts that are there from a run that was stopped are not computed again.
+        Parts left by an interrupted run are reused.
 
         Args:
-            select: First batch -> the engine that all use; called in the chief.
-            take: Name -> that engine; called in the others.
-            room: Of the cache.
-            key: Of the whole.
-            shape: (views, examples, …) of the whole.
-            limit_bytes: Size of the cache.
-            progress: Told how many are done of how many, views times examples.
+            select: Function from the first batch to the engine for all; called in the chief.
+            take: Function from an engine's name to the engine; called in the other workers.
+            room: Room of the cache.
+            key: Key of the whole entry.
+            shape: Shape (views, examples, …) of the whole.
+            limit_bytes: Size limit of the cache.
+            progress: Called with the numbers done and in total, views times examples.
         """
         num_views, num_examples, *rest = shape
         number, count = self.workers.number, self.workers.count
         selected: list[SelectedEngine] = []
 
         def select_first() -> str:
-            first = next(iter(self.make_part(0, _places(num_examples, 0, count))))
+            first = next(iter(self.make_part(0, _indices(num_examples, 0, count))))
             selected.append(select(first))
             return selected[0].name
 
         name = self.workers.broadcast_from_chief(select_first)
         engine = selected[0] if selected else take(name)
         parts = Parts(engine, room, f"{key}-{name}", shape, count, limit_bytes)
-        places = _places(num_examples, number, count)
+        indices = _indices(num_examples, number, count)
 
         def compute_own() -> Iterator[np.ndarray]:
             done = 0
             for view in range(num_views):
-                for block in map(engine, self.make_part(view, places)):
+                for block in map(engine, self.make_part(view, indices)):
                     yield block
                     done += len(block)
                     total = num_views * num_examples
                     progress(min(done * count, total), total)
 
         def build(folder: Path) -> None:
-            own = (num_views, len(places), *rest)
+            own = (num_views, len(indices), *rest)
             write_blocks(folder / _FILE, compute_own(), own, "float32")
 
-        if len(places):
+        if len(indices):
             parts.hold(number, build)
         self.workers.wait()
         return parts
@@ -93,15 +94,15 @@ class SharedExtraction:
 
 @dataclass
 class Parts:
-    """What the workers computed, in the cache folder that all of them see.
+    """Parts that the workers computed, in the cache folder that all of them see.
 
     Attributes:
-        engine: That computed it.
-        room: Of the cache.
-        key: Of all parts.
-        shape: (views, examples, …) of the whole.
-        count: How many parts there are.
-        limit_bytes: Size of the cache.
+        engine: Engine that computed them.
+        room: Room of the cache.
+        key: Common beginning of the parts' keys.
+        shape: Shape (views, examples, …) of the whole.
+        count: Number of parts.
+        limit_bytes: Size limit of the cache.
     """
 
     engine: SelectedEngine
@@ -115,7 +116,7 @@ class Parts:
         self._held: dict[int, Entry] = {}
 
     def hold(self, number: int, build: Callable[[Path], None]) -> np.ndarray:
-        """One part (views, its examples, …), mapped; held until `discard`."""
+        """Open or build one part (views, its examples, …), memory-mapped; kept until `discard`."""
         if number not in self._held:
             self._held[number] = open_or_build(
                 self.room,
@@ -129,13 +130,13 @@ class Parts:
         return values
 
     def read(self, view: int) -> Iterator[np.ndarray]:
-        """Blocks (examples, …) of a view, over all parts in order.
+        """Read the blocks (examples, …) of a view, over all parts in order.
 
         Raises:
-            ConfigError: Another worker's part is not where this one looks.
+            ConfigError: This worker's cache folder does not hold another worker's part.
         """
         for number in range(self.count):
-            if not len(_places(self.shape[1], number, self.count)):
+            if not len(_indices(self.shape[1], number, self.count)):
                 continue
             rows = self.hold(number, self._refuse)[view]
             for start in range(0, len(rows), _ROWS):
@@ -153,11 +154,15 @@ class Parts:
 
     def _refuse(self, folder: Path) -> None:
         raise ConfigError(
-            f"{folder.parent}: the parts that other workers computed are not here. Set "
-            "KFT_CACHE_DIR to one folder that all workers see."
+            f"{folder.parent}: parts that other workers computed are missing. Set KFT_CACHE_DIR "
+            "to one folder that all workers see."
         )
 
 
-def _places(num_examples: int, number: int, count: int) -> np.ndarray:
-    """Places of the examples of one part: equally many, or one more in the first ones."""
+def _indices(num_examples: int, number: int, count: int) -> np.ndarray:
+    """Indices of the examples of one part; the first parts may hold one more than the others.
+
+    >>> [_indices(5, number, 2).tolist() for number in (0, 1)]
+    [[0, 1, 2], [3, 4]]
+    """
     return np.array_split(np.arange(num_examples), count)[number]

@@ -1,4 +1,4 @@
-"""Activations at a cut, computed once and kept on disk."""
+"""Store of the activations at a cut, computed once and kept on disk."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from kft.runs.entries import Entry, has_entry, open_or_build
 FORMAT = 3
 ROOM = "features"
 _FILE = "activations.npy"
-# Below this float16 would save neither disk nor time that anybody notices.
+# For smaller feature maps, float16 would save no noticeable space or time.
 _LARGE_BYTES = 64_000_000
 
 MakeBatches = Callable[[int], Iterable[Any]]
@@ -36,13 +36,13 @@ MakeBatches = Callable[[int], Iterable[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """Activations of one split; the entry on the disk stays while this value lives.
+    """Stored activations of one split; the cache keeps their entry while this object lives.
 
     Attributes:
-        activations: (views, examples, …), memory-mapped, in the order of the split; float32 or
-            float16.
-        was_cached: Whether an earlier run had computed them.
-        selected: The engine that computed them.
+        activations: Memory-mapped array (views, examples, …) in the order of the split, of type
+            float32 or float16.
+        was_cached: Whether the activations were in the cache already.
+        selected: Engine that computed them.
     """
 
     activations: np.ndarray
@@ -53,17 +53,17 @@ class Stored:
 
     @property
     def engine(self) -> str:
-        """Name of the engine that computed them."""
+        """Name of the engine that computed the activations."""
         return self.selected.name
 
     @property
     def path(self) -> Path:
-        """Folder of the entry."""
+        """Folder of the cache entry."""
         return self._entry.path
 
     @property
     def dtype(self) -> str:
-        """'float32' or 'float16'."""
+        """Type of the activations: 'float32' or 'float16'."""
         return self.activations.dtype.name
 
 
@@ -80,27 +80,28 @@ def load_or_extract(
     on_wait: Callable[[], None] | None = None,
     shared: SharedExtraction | None = None,
 ) -> Stored:
-    """The activations of every example at the cut, from the disk if they are there.
+    """Load the activations of every example at the cut from the cache, or compute them.
 
-    Memory does not grow with the number of examples. Of several processes that want the same
-    activations one computes them, and the others wait.
+    Memory does not grow with the number of examples. If several processes want the same
+    activations, one computes them and the others wait.
 
     Args:
-        cut: Where the prefix ends.
-        make_batches: View -> batches of pixels (batch, height, width, 3) in the order of the
-            split; called only where the activations are not on the disk.
+        cut: End of the prefix.
+        make_batches: Function from the number of a view to its batches of pixels (batch, height,
+            width, 3), in the order of the split; called only if the cache lacks the activations.
         content_key: Digest of everything that decides the pixels of all views: files, contents,
             order, decoding, the preset of the augmentation and its seed.
-        num_examples: How many there are.
-        num_views: How often each is there, each time augmented in another way.
+        num_examples: Number of examples in the split.
+        num_views: Number of differently augmented views of each example.
         config: The pipeline's `features` section.
-        like: Activations of another split at this cut: engine and numbers are to be the same.
-        progress: Told how many are done of how many, views times examples.
-        on_wait: Called where another process is computing them.
-        together: Workers that share the work, and all call this.
+        like: Activations of another split at this cut, whose engine and type are reused.
+        progress: Called with the numbers done and in total, views times examples.
+        on_wait: Called if another process is computing the activations.
+        shared: How workers share the computation; all of them call this function.
 
     Raises:
-        ConfigError: They do not fit into the cache, or the engine asked for cannot be had.
+        ConfigError: The activations do not fit into the cache, or the requested engine is not
+            available for this model.
     """
     extraction = _Extraction(
         cut=cut,
@@ -113,7 +114,7 @@ def load_or_extract(
         progress=progress,
     )
     own_key = extraction.make_key(content_key)
-    # What is installed decides it too, which may differ from worker to worker.
+    # The key depends on installed versions, which may differ between workers.
     key = own_key if shared is None else shared.workers.broadcast_from_chief(lambda: own_key)
 
     def open_entry() -> Entry:
@@ -151,15 +152,15 @@ def fits_store(
     config: FeaturesConfig,
     in_parts: bool = False,
 ) -> bool:
-    """Whether limit and disk have room for what `load_or_extract` writes at this cut.
+    """Tell whether limit and disk have room for the result of `load_or_extract` at this cut.
 
     Args:
-        cut: Where the prefix ends.
-        num_examples: To be stored.
-        num_views: Of each.
-        num_beside: Examples that are stored at the same time, one view of each.
+        cut: End of the prefix.
+        num_examples: Number of examples to store.
+        num_views: Number of views of each.
+        num_beside: Number of other examples stored at the same time, with one view each.
         config: The pipeline's `features` section.
-        in_parts: Several workers compute them, whose parts are there beside the whole.
+        in_parts: Whether several workers compute parts, which need space beside the whole.
     """
     shape = _shape(cut, num_views * num_examples + num_beside, num_views=1)
     return _needed_bytes(shape, config, in_parts) <= max_entry_bytes(limit_bytes(config))
@@ -168,17 +169,17 @@ def fits_store(
 def check_store(
     cut: Cut, *, num_examples: int, config: FeaturesConfig, in_parts: bool = False
 ) -> None:
-    """As `fits_store` of one view, for what has no other way.
+    """Refuse examples whose activations must be stored but do not fit, with one view each.
 
     Raises:
-        ConfigError: There is no room for it.
+        ConfigError: Limit or disk have no room for the activations.
     """
     num_bytes = _needed_bytes(_shape(cut, num_examples, num_views=1), config, in_parts)
     check_space(num_bytes, limit_bytes(config), what=_describe(cut))
 
 
 def limit_bytes(config: FeaturesConfig) -> int:
-    """Size that the cache folder may have."""
+    """Size limit of the cache, in bytes."""
     return int(config.limit_gigabytes * 1e9)
 
 
@@ -191,32 +192,32 @@ def _describe(cut: Cut) -> str:
 
 
 def _least_bytes(shape: tuple[int, ...], config: FeaturesConfig) -> int:
-    """Of the activations, in float16 where that is asked for or may come out."""
-    return math.prod(shape) * (4 if _asked_dtype(shape, config) == "float32" else 2)
+    """Smallest size of the activations: in float16 if it is requested or may be selected."""
+    return math.prod(shape) * (4 if _requested_dtype(shape, config) == "float32" else 2)
 
 
 def _needed_bytes(shape: tuple[int, ...], config: FeaturesConfig, in_parts: bool) -> int:
-    """Of the activations, with the parts that they are put together of, which are float32.
+    """Largest size of the activations, with the float32 parts from which they are joined.
 
-    What `dtype: auto` hopes to halve may have to stay float32.
+    With `dtype: auto` the activations may have to stay float32.
     """
     each = (2 if config.dtype == "float16" else 4) + (4 if in_parts else 0)
     return each * math.prod(shape)
 
 
-def _asked_dtype(shape: tuple[int, ...], config: FeaturesConfig) -> str:
-    """'auto' only where float16 is worth a look: in large feature maps."""
+def _requested_dtype(shape: tuple[int, ...], config: FeaturesConfig) -> str:
+    """Type set in the pipeline; 'auto' stays open only for large feature maps."""
     is_large_map = len(shape) == 5 and 4 * math.prod(shape) >= _LARGE_BYTES
     return "float32" if config.dtype == "auto" and not is_large_map else config.dtype
 
 
 class _TooLargeError(Exception):
-    """A number is too large for float16."""
+    """An activation is too large for float16."""
 
 
 @dataclass(kw_only=True)
 class _Extraction:
-    """Computes activations into the empty folder of a new entry."""
+    """Computation of activations into the empty folder of a new entry."""
 
     cut: Cut
     make_batches: MakeBatches
@@ -231,26 +232,26 @@ class _Extraction:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(views, examples, …)."""
+        """Shape (views, examples, …) of the activations."""
         return _shape(self.cut, self.num_examples, self.num_views)
 
     @property
     def least_bytes(self) -> int:
-        """What the entry takes at least."""
+        """Smallest size of the entry."""
         return _least_bytes(self.shape, self.config)
 
     def make_key(self, content_key: str) -> str:
-        """Digest of all that decides the numbers, or by what rule they are decided."""
+        """Digest of everything that decides the activations."""
         stated = [FORMAT, content_key, self.digest, self.cut.name, self.num_views]
-        stated += [self.num_examples, self._asked_dtype()]
+        stated += [self.num_examples, self._requested_dtype()]
         return hashlib.sha256(json.dumps(stated).encode()).hexdigest()[:32]
 
-    def _asked_dtype(self) -> str:
-        """Type of the numbers, or 'auto' where that is open."""
-        return _asked_dtype(self.shape, self.config) if self.like is None else self.like.dtype
+    def _requested_dtype(self) -> str:
+        """Type of the activations, or 'auto' if it depends on their values."""
+        return _requested_dtype(self.shape, self.config) if self.like is None else self.like.dtype
 
     def build(self, folder: Path) -> dict[str, Any]:
-        """Write the activations; gives how they were computed."""
+        """Write the activations; return facts on how they were computed."""
         started = time.perf_counter()
         blocks = self._begin()
         outputs = next(blocks)
@@ -259,9 +260,8 @@ class _Extraction:
         if not self._write(folder / _FILE, dtype, itertools.chain([outputs], blocks)):
             if self.config.dtype == "float16":
                 raise ConfigError(
-                    "features.dtype: found 'float16', but some activations at "
-                    f"{self.cut.name} are larger than it can hold (65504). Choose `auto` or "
-                    "`float32`."
+                    f"features.dtype: found 'float16', but some activations at {self.cut.name} "
+                    "exceed its largest number (65504). Choose `auto` or `float32`."
                 )
             dtype = "float32"
             self._write(folder / _FILE, dtype, self._compute(0))
@@ -270,7 +270,7 @@ class _Extraction:
         return {**facts, "dtype": dtype, **found, "seconds": seconds}
 
     def share(self, shared: SharedExtraction, key: str, open_entry: Callable[[], Entry]) -> Entry:
-        """The entry, built by the chief of what all workers computed, where it is not there."""
+        """Open the entry; if it is missing, the chief builds it from the parts of all workers."""
         workers = shared.workers
         entry = None
         if not workers.broadcast_from_chief(lambda: has_entry(ROOM, key)):
@@ -291,7 +291,7 @@ class _Extraction:
         return entry if entry is not None else open_entry()
 
     def _begin(self) -> Iterator[np.ndarray]:
-        """Blocks of the first view, once the engine is selected."""
+        """Select the engine; return the blocks of the first view."""
         if self.parts is not None:
             return self._compute(0)
         batches = iter(self.make_batches(0))
@@ -302,7 +302,7 @@ class _Extraction:
         return itertools.chain([outputs], map(self.selected, batches))
 
     def _compute(self, view: int) -> Iterator[np.ndarray]:
-        """Blocks of a view, in order."""
+        """Compute the blocks of a view, in order."""
         if self.parts is not None:
             return self.parts.read(view)
         assert self.selected is not None
@@ -311,7 +311,7 @@ class _Extraction:
     def _select(self, sample: Any) -> SelectedEngine:
         forward = self.cut.forward(self.digest)
         if self.like is not None:
-            # The engine itself where the weights are those that it was made of.
+            # With the same weights, the engine itself is reused.
             is_same = self.like._digest == self.digest
             return self.like.selected if is_same else SelectedEngine(self.like.engine, forward)
         return select_engine(
@@ -322,17 +322,17 @@ class _Extraction:
         )
 
     def _choose_dtype(self, outputs: np.ndarray) -> tuple[str, dict[str, Any]]:
-        """Type of the numbers, and why."""
-        asked = self._asked_dtype()
-        if asked != "auto":
-            return asked, {}
+        """Choose the type of the activations; return it with the facts behind the choice."""
+        requested = self._requested_dtype()
+        if requested != "auto":
+            return requested, {}
         noise = rounding_noise(outputs)
         found = {"float16_noise": noise if math.isfinite(noise) else None}
         return ("float16" if noise <= LARGEST_NOISE else "float32"), found
 
     def _write(self, path: Path, dtype: str, first_view: Iterable[np.ndarray]) -> bool:
-        """Write all views batch by batch; False where a number is too large for `dtype`."""
-        # More than was expected, where float16 was possible and did not come out.
+        """Write all views batch by batch; return False if a number is too large for `dtype`."""
+        # More than expected if float16 was possible but not selected.
         num_bytes = math.prod(self.shape) * np.dtype(dtype).itemsize
         check_space(num_bytes, limit_bytes(self.config), what=_describe(self.cut))
         make_room(limit_bytes(self.config), for_bytes=num_bytes)
@@ -344,7 +344,7 @@ class _Extraction:
         return True
 
     def _all_views(self, dtype: str, first_view: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Batches of every view in the type that is kept."""
+        """Batches of every view in the stored type."""
         further = map(self._compute, range(1, self.num_views))
         done = 0
         for values in itertools.chain(first_view, itertools.chain.from_iterable(further)):

@@ -1,4 +1,4 @@
-"""Before training: forecast of cost, and risks."""
+"""The plan of a run before training: rows of blocks, forecast of duration, risks."""
 
 from __future__ import annotations
 

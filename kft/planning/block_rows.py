@@ -1,4 +1,4 @@
-"""What a phase does to each block, for people to read before it runs."""
+"""Rows that describe the effect of a phase on each block, for the plan of a run."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class BlockRow:
     """One block in one phase.
 
     Attributes:
-        block: Its name.
-        parameters: Numbers in it, batch statistics included.
-        trainable_parameters: Those that gradients change; of low-rank
-            factors theirs, which are no part of `parameters`.
-        learning_rate: Peak rate, or None for a block that rests, and for one
-            that is solved for.
-        batch_norm: 'frozen' or 'trainable' batch statistics, or 'none' where
-            the block has no such layer.
+        block: Name of the block.
+        parameters: Number of parameters, batch statistics included.
+        trainable_parameters: Number of parameters that gradients change; low-rank
+            factors count here, but not in `parameters`.
+        learning_rate: Peak learning rate; None for a frozen block, and for a head
+            that is solved in closed form.
+        batch_norm: 'frozen' or 'trainable' batch statistics; 'none' if the block
+            has no batch normalization.
         computed_from: 'cache' before the cut, 'computed' in every step after it.
     """
 
@@ -41,12 +41,12 @@ class BlockRow:
 
 
 def describe_blocks(assembled: Assembled, phase: Phase, cut: Cut | None) -> tuple[BlockRow, ...]:
-    """A row for each block, shallow to deep; sets the model's `trainable` flags as the phase does.
+    """Describe each block in a phase, shallow to deep; sets `trainable` flags like the phase.
 
     Args:
-        assembled: The model.
-        phase: As planned; of a choice among candidates the first one's blocks.
-        cut: Whose activations the phase is fitted on; None where it starts from pixels.
+        assembled: The whole model.
+        phase: The planned phase; among candidates, the blocks of the first one count.
+        cut: Cut whose stored activations the phase trains on; None if it trains on pixels.
     """
     scope = phase.scope
     assembled.blocks.set_trainable(
@@ -89,7 +89,7 @@ def _learning_rate(block: Block, phase: Phase) -> float | None:
 
 def _batch_norm(block: Block, phase: Phase) -> Literal["none", "frozen", "trainable"]:
     parts = [part for layer in block.layers for part in flatten_layers(layer)]
-    # Whether a hub module has such layers its graph does not say.
+    # A hub module's graph does not show whether it has such layers.
     if not any(isinstance(p, (keras.layers.BatchNormalization, HubBlock)) for p in parts):
         return "none"
     moves = block.name in phase.scope.trainable and phase.scope.batch_norm == "trainable"

@@ -1,4 +1,4 @@
-"""What a run will cost, told before it is spent."""
+"""Forecast of a run's duration, from forward passes timed on this machine."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from kft.model import HEAD, Assembled, compile_forward
 from kft.planning.block_rows import BlockRow, describe_blocks
 from kft.strategies import Phase
 
-# Backward passes cost about two forward ones: gradients by inputs and by weights.
+# A backward pass costs about two forward ones: gradients by inputs and by weights.
 TRAINING_FORWARDS = 3.0
-# What a step costs at the least, in seconds: Keras's loop around a dense head.
+# Shortest step in seconds: Keras's training loop around a dense head.
 STORED_STEP_SECONDS = 0.004
-# Of a solved head, for each example and number of the head, cross-validation included; and of
-# those beyond so many, whose products of matrices are large and for which fewer folds choose.
+# Time to solve a head, per example and parameter of the head, cross-validation included. Beyond
+# LARGE_SOLUTION it is less, since large matrix products are faster and fewer folds are used.
 SOLUTION_SECONDS = 1e-7
 LARGE_SOLUTION_SECONDS = 1e-8
 LARGE_SOLUTION = 1e8
@@ -30,15 +30,15 @@ LARGE_SOLUTION = 1e8
 
 @dataclass(frozen=True)
 class PhaseForecast:
-    """What one phase will do and take.
+    """Forecast of one phase.
 
     Attributes:
-        phase: As planned.
+        phase: The planned phase.
         computed_from: 'pixels', or the name of the cut whose activations are stored.
-        rows: What it does to each block, shallow to deep.
-        parameters: Numbers in all.
-        seconds: About; from the forward time measured on this machine. Of a
-            choice among candidates, the trials are in it.
+        rows: Effect on each block, shallow to deep.
+        parameters: Number of parameters of the whole model.
+        seconds: Approximate duration, from the forward pass timed on this machine;
+            includes the trials of candidates.
     """
 
     phase: Phase
@@ -49,13 +49,13 @@ class PhaseForecast:
 
     @property
     def trainable_parameters(self) -> int:
-        """Numbers that gradients change, or a solution finds."""
+        """Number of parameters that gradients change or that are solved for."""
         return sum(row.trainable_parameters for row in self.rows)
 
 
 @dataclass(frozen=True)
 class _Cost:
-    """Seconds of a phase: before its first step, of a step, of judging on validation."""
+    """Seconds of a phase: before its first step, per step, and per validation."""
 
     before: float
     step: float
@@ -74,15 +74,15 @@ def forecast_phases(
     num_validation: int,
     global_batch_size: int,
 ) -> list[PhaseForecast]:
-    """A forecast for each phase; the model's `trainable` flags are left as the last one sets them.
+    """Forecast each phase; leaves the model's `trainable` flags as the last phase sets them.
 
     Args:
-        assembled: The model.
-        phases: As planned.
+        assembled: The whole model.
+        phases: The planned phases.
         features: The pipeline's `features` section.
-        num_train: Training examples.
-        num_validation: Validation examples.
-        global_batch_size: Examples per step.
+        num_train: Number of training examples.
+        num_validation: Number of validation examples.
+        global_batch_size: Examples per step, on all replicas together.
     """
     forward = measure_forward_seconds(assembled.model, batch_size=min(16, global_batch_size))
 
@@ -118,7 +118,7 @@ def forecast_phases(
 
 
 def _add_up(phase: Phase, find_cost: Callable[[Phase], _Cost]) -> float:
-    """Seconds of a phase, with the trials that come before its choice."""
+    """Seconds of a phase, including the trials of its candidates."""
     choice = phase.choice
     if phase.method == "solve":
         return find_cost(phase).before
@@ -160,7 +160,7 @@ def _forecast_solution(products: int) -> float:
 
 
 def measure_forward_seconds(model: keras.Model, *, batch_size: int) -> float:
-    """Median seconds an example of a model's forward pass on this machine."""
+    """Median seconds per example of a model's forward pass on this machine."""
     inputs = tf.zeros((batch_size, *model.input_shape[1:]))
     forward = compile_forward(model)
     forward(inputs)

@@ -1,4 +1,4 @@
-"""What is likely to go wrong, said before training."""
+"""Risks that are visible before training: few examples, imbalance, overfitting."""
 
 from __future__ import annotations
 
@@ -8,50 +8,55 @@ from kft.backbones.record import Backbone
 from kft.examples import Splits
 from kft.strategies import Phase
 
-# Below this many pictures of a class, an accuracy of that class is hardly a number.
+# With fewer examples of a class, the accuracy of that class means little.
 FEW_EXAMPLES = 10
-# Where the largest class is this many times the smallest, accuracy alone misleads.
+# If the largest class is this many times the smallest, accuracy alone misleads.
 IMBALANCE = 5.0
-# Below this many holdout examples the 95 % interval is wider than 20 points.
+# With fewer holdout examples, the 95 % interval is wider than 20 points.
 SMALL_HOLDOUT = 100
-# With fewer validation examples a gain of ten points is no more than chance.
+# With fewer validation examples, a gain of ten points is within chance.
 SMALL_VALIDATION = 50
 
 
 def find_risks(splits: Splits, backbone: Backbone, phases: tuple[Phase, ...]) -> list[str]:
-    """Sentences, each a risk and what lowers it; empty where none is seen.
+    """Find the risks of a plan.
 
     Args:
         splits: The examples.
-        backbone: What they are fitted with.
-        phases: How.
+        backbone: The backbone.
+        phases: The planned phases.
+
+    Returns:
+        Sentences that each name a risk and its remedy; empty if no risk is found.
     """
     risks = []
     if splits.target_kind == "class":
         risks.extend(_class_risks(splits))
     if len(splits.holdout) == 0:
-        risks.append("There is no holdout: the figures will be those that choices were made on.")
+        risks.append(
+            "There is no holdout: metrics come from the validation data on which choices were made."
+        )
     elif len(splits.holdout) < SMALL_HOLDOUT:
         risks.append(
-            f"The holdout has {len(splits.holdout)} examples: two models must differ by many "
-            "points before the difference means anything."
+            f"The holdout has {len(splits.holdout)} examples: only a difference of many points "
+            "between two models is meaningful."
         )
     risks.extend(_choice_risks(splits, phases))
     if backbone.sha256 is None and len(splits.train) < 10_000:
         risks.append(
-            f"The backbone starts from random weights and sees {len(splits.train)} examples: "
-            "expect it to stay well below a pretrained one."
+            f"The backbone starts from random weights and has {len(splits.train)} training "
+            "examples: expect it to stay well below a pretrained one."
         )
     elif any(map(_is_deep, phases)) and len(splits.train) < 50 * max(1, len(splits.class_names)):
         risks.append(
-            f"Overfitting: {len(splits.train)} training examples for a backbone whose weights "
-            "train. Compare with `strategy.name=linear_probe`."
+            f"Overfitting: the backbone's weights train on {len(splits.train)} examples. Compare "
+            "with `strategy.name=linear_probe`."
         )
     return risks
 
 
 def _is_deep(phase: Phase) -> bool:
-    """Whether all weights of blocks train, and are kept whatever validation says of them."""
+    """Tell whether all weights of a block train, and are kept without proof on validation."""
     has_all = phase.scope.part == "all" and phase.scope.lora is None
     is_proven = phase.choice.must_beat_start or phase.fallback is not None
     return len(phase.scope.trainable) > 1 and has_all and not is_proven
@@ -62,8 +67,8 @@ def _choice_risks(splits: Splits, phases: tuple[Phase, ...]) -> list[str]:
     if not chooses or len(splits.validation) >= SMALL_VALIDATION:
         return []
     return [
-        f"Choices are made on {len(splits.validation)} validation examples: only a large gain "
-        "shows on so few. Raise `data.validation`, or add examples."
+        f"Choices are made on {len(splits.validation)} validation examples, which show only a "
+        "large gain. Raise `data.validation`, or add examples."
     ]
 
 
@@ -74,12 +79,12 @@ def _class_risks(splits: Splits) -> list[str]:
     if few:
         risks.append(
             f"Fewer than {FEW_EXAMPLES} training examples in {len(few)} classes "
-            f"({', '.join(few[:5])}{', …' if len(few) > 5 else ''}): add examples of them first."
+            f"({', '.join(few[:5])}{', …' if len(few) > 5 else ''}): add examples of these first."
         )
     if counts.min() and counts.max() / counts.min() >= IMBALANCE:
         risks.append(
             f"Imbalance: {counts.max()} examples of {splits.class_names[counts.argmax()]!r}, "
-            f"{counts.min()} of {splits.class_names[counts.argmin()]!r}. Read macro F1 and the "
-            "figures of each class, not accuracy alone."
+            f"{counts.min()} of {splits.class_names[counts.argmin()]!r}. Look at macro F1 and the "
+            "metrics of each class, not at accuracy alone."
         )
     return risks

@@ -1,4 +1,4 @@
-"""What a run began with: where its files are found now, and what differs since."""
+"""Provenance of a run: the current location of its files, and changes since it started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paths as a pipeline writes them -> the files and folders that they mean for a run."""
+"""Resolution of the paths in a run's pipeline to files and folders."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from kft.runs.storage import find_obstacle
 _READ = ("data.path", "data.split.file", "backbone.name", "backbone.weights")
 _READ_LISTS = ("data.folders.outside", "data.table.outside")
 _WRITTEN = ("export.directory", "runs_directory")
-# In front of the folder of a backbone.
+# Prefixes of a folder in the name of a backbone.
 _PREFIXES = ("keras_hub:", "hub:")
 _NO_WEIGHTS_FILE = ("imagenet", "random")
 
 
 @dataclass(frozen=True)
 class Roots:
-    """Folders that the relative paths of a run's pipeline start from.
+    """Folders to which the relative paths of a run's pipeline may refer.
 
     Attributes:
-        started_in: Working directory in which the run began, where that is recorded.
-        implied: What the run's own place implies, since it lies at RUNS_DIRECTORY/NAME/RUN_ID
-            below it: so a project may be moved or copied as a whole.
+        started_in: Working directory in which the run started; None if not recorded.
+        implied: Folder below which the run lies at RUNS_DIRECTORY/NAME/RUN_ID, so that a project
+            can be moved or copied as a whole; None if the run lies elsewhere.
     """
 
     started_in: Path | None
@@ -40,26 +40,26 @@ class Roots:
 
     @classmethod
     def of(cls, run: RunDirectory, pipeline: Pipeline) -> Roots:
-        """Those of a run."""
+        """Find the roots of a run."""
         recorded = read_json(run.manifest) if run.manifest.is_file() else {}
         started_in = recorded.get("working_directory")
         implied = _strip(Path(absolute(run.path)), Path(pipeline.runs_directory))
         return cls(Path(started_in) if started_in else None, implied)
 
     def find(self, written: str) -> str:
-        """What a path that is read means: the first that exists, else where the run began.
+        """Resolve a path that is read: the first that exists, else the one from `started_in`.
 
-        A path that means the same from here stays as it is written. Runs of before have no
-        record; their paths may start from here.
+        A path that resolves to the same file from the working directory stays as written. Old
+        runs have no record of their start: their paths may refer to the working directory.
         """
         roots = [self.started_in or Path.cwd(), *([self.implied] if self.implied else [])]
         places = [root / written for root in roots]
         return _shorten(next(filter(_exists, places), places[0]), written)
 
     def place(self, written: str) -> str:
-        """What a path that is written to means; it need not exist."""
+        """Resolve a path that is written to, which may not exist."""
         roots = (self.implied, self.started_in)
-        # A run may have been copied out of a place that cannot be written.
+        # The run may have been copied from a read-only folder.
         root = next(
             (
                 root
@@ -72,14 +72,14 @@ class Roots:
 
 
 def _strip(run: Path, runs_directory: Path) -> Path | None:
-    """The folder below which a run lies at RUNS_DIRECTORY/NAME/RUN_ID."""
+    """Find the folder below which a run lies at RUNS_DIRECTORY/NAME/RUN_ID; else None."""
     depth = len(runs_directory.parts) + 2
     is_below = run.parts[-depth:-2] == runs_directory.parts
     return run.parents[depth - 1] if is_below and len(run.parts) > depth else None
 
 
 def _exists(path: Path) -> bool:
-    """Whether there is a file or folder, or something that a glob matches."""
+    """Tell whether a path exists, or matches a file as a glob pattern."""
     if os.path.lexists(path):
         return True
     pattern = path.relative_to(path.anchor).as_posix()
@@ -87,7 +87,11 @@ def _exists(path: Path) -> bool:
 
 
 def absolute(path: Path | str) -> str:
-    """The path from the root of the file system; links stay as they are."""
+    """Make a path absolute without resolving links.
+
+    >>> absolute("/data/runs/../photos")
+    '/data/photos'
+    """
     return os.path.normpath(Path(path).absolute())
 
 
@@ -98,12 +102,12 @@ def _shorten(place: Path, written: str) -> str:
 def load_run_pipeline(
     run: RunDirectory, overrides: Sequence[str] = (), *, data: str | None = None
 ) -> Pipeline:
-    """The pipeline of a run, with paths that lead to its files from here.
+    """Load the pipeline of a run, with paths resolved from the working directory.
 
     Args:
-        run: In whatever state.
-        overrides: Settings to change; their paths start from here.
-        data: Where the data are now, if they have moved.
+        run: The run, in any state.
+        overrides: Settings to change, whose paths refer to the working directory.
+        data: Current path of the data, if they have moved.
 
     Raises:
         ConfigError: `pipeline.yaml` is missing or damaged, or an override is refused.
@@ -118,19 +122,19 @@ def load_run_pipeline(
 
 
 def make_absolute(pipeline: Pipeline) -> Pipeline:
-    """The pipeline with paths that mean the same in every working directory."""
+    """Make all paths of a pipeline absolute."""
     return change_paths(pipeline, read=absolute, written_to=absolute)
 
 
 def change_paths(
     pipeline: Pipeline, *, read: Callable[[str], str], written_to: Callable[[str], str]
 ) -> Pipeline:
-    """The pipeline with each relative path changed.
+    """Change each relative path of a pipeline.
 
     Args:
-        pipeline: Validated.
-        read: For files and folders that a run reads.
-        written_to: For folders that it writes to.
+        pipeline: The pipeline.
+        read: Function applied to paths that a run reads.
+        written_to: Function applied to folders that a run writes to.
     """
     values = pipeline.model_dump(mode="json")
     for keys in (*_READ, *_READ_LISTS, *_WRITTEN):
@@ -154,13 +158,13 @@ def _change(keys: str, written: str | None, change: Callable[[str], str]) -> str
     if keys == "backbone.name":
         prefix = next((p for p in _PREFIXES if written.startswith(p)), "")
         place = change(written.removeprefix(prefix))
-        # A preset's name looks like a folder's.
+        # The name of a preset looks like that of a folder.
         return prefix + place if Path(place).exists() else written
     return change(written)
 
 
 def _is_path(keys: str, written: str) -> bool:
-    """Whether a value may name a file or folder, relative to a folder."""
+    """Tell whether a value may be a relative path."""
     if Path(written).is_absolute() or written.startswith("~"):
         return False
     if keys == "data.path":
@@ -170,30 +174,30 @@ def _is_path(keys: str, written: str) -> bool:
     return keys != "backbone.name" or (written not in BACKBONES and "://" not in written)
 
 
-def check_run_data(run: RunDirectory, pipeline: Pipeline, *, otherwise: str = "") -> None:
-    """Look whether the data of a run are there, in an instant and without TensorFlow.
+def check_run_data(run: RunDirectory, pipeline: Pipeline, *, alternative: str = "") -> None:
+    """Refuse a run whose data are missing, quickly and without TensorFlow.
 
     Args:
-        run: Whose they are.
-        pipeline: Of `load_run_pipeline`.
-        otherwise: What can be done without them.
+        run: The run.
+        pipeline: Result of `load_run_pipeline`.
+        alternative: Sentence for the message on what is possible without the data.
 
     Raises:
-        DataError: They are not; it says what was looked for and where the run began.
+        DataError: The data are missing; the message gives their path and where the run started.
     """
     try:
         check_source(pipeline.data)
     except DataError as error:
         written = load_pipeline(str(run.pipeline))
         started_in = Roots.of(run, written).started_in
-        where = f" and was started in {started_in}" if started_in else ""
+        where = f", and the run was started in {started_in}" if started_in else ""
         raise DataError(
-            f"{run.path}: the data of this run were not found. {error} The run names them "
-            f"{written.data.path!r}{where}. If they have moved, say where they are with "
-            f"--data PATH.{otherwise}"
+            f"{run.path}: the data of this run were not found. {error} The run's data.path is "
+            f"{written.data.path!r}{where}. If the data have moved, give their path with "
+            f"--data PATH.{alternative}"
         ) from None
 
 
 def describe_data_set(pipeline: Pipeline, fingerprint: str) -> dict[str, Any]:
-    """What a card says of the data that a model was trained on, as JSON values."""
+    """Describe the training data for a model card, as JSON values."""
     return {"path": make_absolute(pipeline).data.path, "fingerprint": fingerprint}

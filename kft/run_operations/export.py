@@ -125,7 +125,7 @@ def export_run(
 
 def _choose_own(run: RunDirectory, pipeline: Pipeline, display: Display) -> list[str]:
     """Pictures of the run's own data, once it is sure that they are the same."""
-    check_run_data(run, pipeline, otherwise=_WITHOUT_DATA)
+    check_run_data(run, pipeline, alternative=_WITHOUT_DATA)
     with display.track("Checking every picture") as advance:
         splits = load_splits(
             pipeline.data, progress=advance, output_folders=pipeline.output_folders

@@ -177,7 +177,8 @@ def _remove(path: Path) -> None:
 def _write_files(folder: Path, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     (folder / _STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
     with (folder / _ARRAYS).open("wb") as file:
-        # Types unknown to NumPy (bfloat16) are stored as raw bytes; the reader casts them back.
+        # Types unknown to NumPy (bfloat16) are stored as raw bytes, and read back as the type of
+        # the variable that they belong to.
         np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
     (folder / _DIGESTS).write_text(_list_digests(folder), encoding="utf-8")
 

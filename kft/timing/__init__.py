@@ -1,6 +1,6 @@
-"""The fastest settings for a machine and a model: timed once, remembered, put in place of `auto`.
+"""The fastest settings for a model on a machine: timed once, recorded, and used for `auto`.
 
-Nothing here imports TensorFlow: the timing happens in a process of its own.
+Nothing here imports TensorFlow: steps are timed in a separate process.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ WORTH_MEASURING_SECONDS = 20 * 60.0
 
 
 def is_worth_measuring(forecast_seconds: float) -> bool:
-    """Whether a run of this length gains more than a benchmark costs.
+    """Tell whether a benchmark would save more time in a run than it takes.
 
-    A benchmark takes half a minute and gains a few tenths at best, so it pays in runs over 20
-    minutes; a short run takes the defaults.
+    A benchmark takes half a minute and saves a few tenths of a run at best, so it is worth its
+    time in runs over 20 minutes. A short run uses the defaults.
+
+    >>> is_worth_measuring(600.0), is_worth_measuring(7200.0)
+    (False, True)
     """
     return forecast_seconds > WORTH_MEASURING_SECONDS
 

@@ -1,4 +1,4 @@
-"""Times training steps of a backbone in a process of its own, and picks the fastest settings."""
+"""Benchmark of a backbone's training steps in a separate process, to find the fastest settings."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ from kft.timing.record import (
 )
 
 BUDGET_SECONDS = 30.0
-# Timings of half a second differ by some percent: a default stays below this gain.
+# Timings of half a second vary by some percent: a smaller gain does not replace a default.
 LEAST_GAIN = 1.10
-# Of the memory that is available: data, evaluation and the system want theirs.
+# Share of the available memory for a step; the rest is for data, evaluation and the system.
 MEMORY_SHARE = 0.6
-# Above it, what else runs on the machine is likely to disturb.
+# Above this load per core, other processes are likely to disturb the timing.
 _BUSY_SHARE = 0.5
 
 
@@ -51,21 +51,22 @@ def benchmark(
     *,
     budget_seconds: float = BUDGET_SECONDS,
 ) -> Measured:
-    """The fastest precision, batch size and XLA or not; remembered for next time.
+    """Find the fastest precision, batch size and use of XLA, and record them.
 
-    Full training steps of the pipeline's backbone with random weights and random pixels are
-    timed in one process; no data is read. What the pipeline sets rather than leaves to `auto` is
-    kept. A default stays unless something else is 10 % faster.
+    Full training steps of the pipeline's backbone are timed in one process, with random weights
+    and random pixels; no data is read. Settings that the pipeline fixes are kept. A default is
+    replaced only by a setting that is 10 % faster.
 
     Args:
-        pipeline: Of which the backbone and the `training` section count.
-        say: Takes a line about what is being done.
-        budget_seconds: When it ends, with whatever was timed until then; with nothing timed,
-            nothing is remembered.
+        pipeline: Pipeline whose backbone and `training` section are timed.
+        say: Called with a line about each step of the benchmark.
+        budget_seconds: Time after which the benchmark ends with the timings so far; without any
+            timing, nothing is recorded.
 
     Raises:
-        BackboneError: There is no such backbone, or its process died before the first step.
-        StorageError: The cache folder, where the result would be kept, cannot be written.
+        BackboneError: The backbone does not load, or the timing process died before the first
+            step.
+        StorageError: The cache folder, which would hold the record, is not writable.
     """
     check_cache()
     started = time.monotonic()
@@ -95,11 +96,14 @@ def benchmark(
 
 
 def choose(timings: Sequence[Timing], pipeline: Pipeline) -> tuple[str, bool, int]:
-    """Precision, XLA or not, and batch size.
+    """Choose precision, use of XLA and batch size.
 
     Args:
-        timings: What was timed.
-        pipeline: What it sets stays.
+        timings: The benchmark's timings.
+        pipeline: Pipeline, whose fixed settings are kept.
+
+    Returns:
+        Keras dtype policy, whether XLA compiles the step, and examples per step.
     """
     training = pipeline.training
     precision = DEFAULT_PRECISION if training.precision == "auto" else training.precision
@@ -110,7 +114,7 @@ def choose(timings: Sequence[Timing], pipeline: Pipeline) -> tuple[str, bool, in
         if timing.examples_per_second is not None:
             key = (timing.precision, timing.jit_compile)
             speeds.setdefault(key, {})[timing.batch_size] = timing.examples_per_second
-    # Only what was timed at the size of both can be compared.
+    # Speeds are comparable only at a batch size at which both were timed.
     best = default
     for key, by_size in speeds.items():
         shared = by_size.keys() & speeds[best].keys()
@@ -123,13 +127,13 @@ def choose(timings: Sequence[Timing], pipeline: Pipeline) -> tuple[str, bool, in
 
 
 def _time_in_child(pipeline: Pipeline, budget_seconds: float) -> Iterator[Timing]:
-    """What the child says before its time is up, or before it dies."""
+    """Run the timing process; yield its timings until its time is up or it dies."""
     source = str(Path(__file__).parents[2])
     environment = (
         os.environ
         | threads_environment(_threads(pipeline))
         | {
-            # The same kft as here, installed or not.
+            # The child imports this kft, installed or not.
             "PYTHONPATH": os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH")))),
             "TF_CPP_MIN_LOG_LEVEL": "3",
         }
@@ -147,7 +151,7 @@ def _time_in_child(pipeline: Pipeline, budget_seconds: float) -> Iterator[Timing
         timer.start()
         try:
             assert child.stdin is not None and child.stdout is not None
-            # One that died at once says so below.
+            # A child that died at once is reported below.
             with suppress(BrokenPipeError), child.stdin:
                 child.stdin.write(json.dumps(_request(pipeline)) + "\n")
             for line in child.stdout:
@@ -159,7 +163,10 @@ def _time_in_child(pipeline: Pipeline, budget_seconds: float) -> Iterator[Timing
             if timer.is_alive() and child.returncode:
                 errors.seek(0)
                 last = errors.read().decode(errors="replace").strip().splitlines()[-1:]
-                raise BackboneError(f"the process that timed its steps died: {''.join(last)}")
+                raise BackboneError(
+                    f"backbone.name: the process that timed {pipeline.backbone.name!r} died: "
+                    f"{''.join(last)}"
+                )
         finally:
             timer.cancel()
             child.kill()
@@ -174,7 +181,7 @@ def _threads(pipeline: Pipeline) -> int:
 
 
 def _request(pipeline: Pipeline) -> dict[str, Any]:
-    """What the child is to time, as JSON values."""
+    """Request for the timing process, as JSON values."""
     training = pipeline.training
     return {
         "backbone": pipeline.backbone.model_dump(mode="json"),

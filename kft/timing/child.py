@@ -1,8 +1,7 @@
-"""Times training steps of a backbone on random pixels, in a process of its own.
+"""The process that times training steps of a backbone on random pixels.
 
-Run as a module: a line of JSON on standard input says what to time; each setting that was timed
-is a line of JSON on standard output, in order of promise, until all are done. See
-`kft.timing.benchmark`.
+It runs as a module. A line of JSON on standard input is the request; each timed setting is a line
+of JSON on standard output, the most promising settings first. See `kft.timing.benchmark`.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ from kft.optimization import seed_everything, set_precision
 from kft.optimization.norm_fusion import fused_norms
 from kft.timing.record import AS_FAST, Timing
 
-# The number of classes hardly changes the work.
+# The number of classes hardly affects the time of a step.
 _CLASS_NAMES = tuple(f"class{index}" for index in range(10))
-# From the default up while it gets faster, then down while it stays as fast.
+# Batch sizes: up from the default while speed rises, then down while it stays about the same.
 UPWARD, DOWNWARD = (32, 64, 128, 256), (16, 8)
-# The fastest of so many says it: what disturbs a step only slows it.
+# The fastest repetition counts, since disturbances only slow a step down.
 _MAX_REPETITIONS = 5
-# Repetitions end after so long.
+# Total time after which repetitions end.
 _SECONDS = 1.0
 
 
 def main() -> None:
-    """Time what standard input asks for."""
+    """Answer the request on standard input."""
     answers = _take_standard_output()
 
     def answer(values: dict[str, Any]) -> None:
@@ -58,13 +57,13 @@ def main() -> None:
 def time_settings(
     config: BackboneConfig, precisions: Sequence[str], compilers: Sequence[bool], max_bytes: int
 ) -> Iterator[Timing]:
-    """Batch sizes in the first precision and compiler, then the others at the fastest size.
+    """Time batch sizes with the first precision and compiler, then the others at the fastest size.
 
     Args:
-        config: The backbone.
+        config: The pipeline's `backbone` section.
         precisions: Keras dtype policies, the default first.
-        compilers: Whether XLA compiles, the default first.
-        max_bytes: Memory that a step may take; 0 where the machine does not say.
+        compilers: Whether XLA compiles the step, the default first.
+        max_bytes: Memory that a step may take; 0 if unknown.
     """
     steps = TimedStep(config, precisions[0])
     speeds: dict[int, float] = {}
@@ -86,30 +85,31 @@ def time_settings(
     fastest = max(speeds, key=speeds.__getitem__)
     for precision in precisions[1:]:
         yield TimedStep(config, precision).time(fastest, compilers[0])
-    # Last, since XLA compiles for long.
+    # Last, because XLA takes long to compile.
     for jit_compile in compilers[1:]:
         yield steps.time(fastest, jit_compile)
 
 
 def _take_standard_output() -> IO[str]:
-    """The pipe to whoever started this process; what libraries print goes to standard error."""
+    """Take the pipe to the parent process, and redirect prints of libraries to standard error."""
     kept = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return kept
 
 
 class TimedStep:
-    """Training steps of full fine-tuning: forward, backward and AdamW, batch norm frozen.
+    """A training step of full fine-tuning: forward, backward and AdamW, batch norm frozen.
 
-    The step is traced once, for every batch size.
+    The step is traced once for all batch sizes.
 
     Args:
-        config: The backbone; a registered one gets random weights, which are as fast.
+        config: The pipeline's `backbone` section; a registered backbone gets random weights,
+            which are as fast.
         precision: Keras dtype policy.
     """
 
     def __init__(self, config: BackboneConfig, precision: str) -> None:
-        # As a run does, for deterministic operations can be slower.
+        # Seeded like a run, because deterministic operations can be slower.
         seed_everything(0)
         set_precision(precision)
         self._precision = precision
@@ -117,12 +117,12 @@ class TimedStep:
         self._shape = tuple(self._assembled.model.input_shape[1:])
         pixels = tf.TensorSpec((None, *self._shape), tf.float32)
         targets = tf.TensorSpec((None,), tf.int32)
-        # Kept, since it holds the optimizer, whose variables a traced function does not hold.
+        # Kept alive: it holds the optimizer, whose variables the traced function does not hold.
         self._python_step = _make_step(self._assembled)
         self._step = tf.function(self._python_step).get_concrete_function(pixels, targets)
 
     def time(self, batch_size: int, jit_compile: bool) -> Timing:
-        """The speed of the fastest repetition; one call comes before those that count."""
+        """Time the fastest repetition, after one call to warm up."""
         call = self._call(batch_size, jit_compile=jit_compile)
         taken: list[float] = []
         try:
@@ -131,7 +131,7 @@ class TimedStep:
                 started = time.perf_counter()
                 call()
                 taken.append(time.perf_counter() - started)
-        # Whatever it is, the setting cannot be used.
+        # Whatever the error is, the setting cannot be used.
         except Exception as error:
             note = f"{type(error).__name__}: {first_line(error)}"
             return Timing(self._precision, jit_compile, batch_size, note=note)
@@ -139,10 +139,10 @@ class TimedStep:
         return Timing(self._precision, jit_compile, batch_size, speed, _peak_bytes() or None)
 
     def _call(self, batch_size: int, *, jit_compile: bool) -> Callable[[], Any]:
-        """A call that returns when the step is done."""
+        """Make a call that returns when the step is done."""
         pixels = tf.random.stateless_uniform((batch_size, *self._shape), (0, 0), maxval=255.0)
         targets = tf.zeros((batch_size,), tf.int32)
-        # Around the traced function: XLA compiles it without tracing the model again.
+        # Wrapping the traced function lets XLA compile it without tracing the model again.
         step = tf.function(self._step, jit_compile=True) if jit_compile else self._step
         return lambda: step(pixels, targets).numpy()
 
@@ -172,7 +172,7 @@ def _make_step(assembled: Assembled) -> Callable[[tf.Tensor, tf.Tensor], tf.Tens
 
 
 def _peak_bytes() -> int:
-    """Most memory so far; 0 where it is not known."""
+    """Peak memory of the process or GPU so far; 0 if unknown."""
     if tf.config.list_physical_devices("GPU"):
         return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
     return peak_memory()

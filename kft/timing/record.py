@@ -1,4 +1,4 @@
-"""The record of a benchmark on disk, and what it puts in place of `auto`."""
+"""The record of a benchmark on disk, and the settings that it supplies for `auto`."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from kft.runs.caches import cache_root
 
 DEFAULT_PRECISION = "float32"
 DEFAULT_BATCH_SIZE = TrainingConfig.model_fields["global_batch_size"].default
-# The smallest batch within this share of the fastest is taken.
+# The smallest batch whose speed reaches this share of the fastest is chosen.
 AS_FAST = 0.95
 _ROOM = "measured"
 _FORMAT = 2
-# Those that decide how fast a step is.
+# Packages whose version affects the speed of a step.
 _VERSIONS = ("kft", "tensorflow", "keras")
-# What a user sets there is not varied: the rest was measured with it. Not the batch size, of
-# which several are measured whatever a pipeline says, so that `auto` later finds the best.
+# Settings that are not varied where a user fixes them, and so are part of the record's key. The
+# batch size is always varied, so that the record also serves a later `auto`.
 _PINNED = ("precision", "jit_compile", "threads", "deterministic", "accumulation")
-# What comes before a folder in the name of a backbone; nothing before one that kft saved.
+# Prefixes of a folder in the name of a backbone; a folder that kft saved has none.
 _PREFIXES = ("hub:", "keras_hub:")
 
 
@@ -39,9 +39,9 @@ class Timing:
         precision: Keras dtype policy.
         jit_compile: Whether XLA compiled the step.
         batch_size: Examples in a step.
-        examples_per_second: Of full training steps; None if it was not timed.
-        peak_bytes: Most memory of the process so far; None if unknown.
-        note: Why it was not timed; empty if it was.
+        examples_per_second: Speed of full training steps; None if the setting was not timed.
+        peak_bytes: Peak memory of the process so far; None if unknown.
+        note: Reason why the setting was not timed; empty if it was.
     """
 
     precision: str
@@ -54,17 +54,17 @@ class Timing:
 
 @dataclass(frozen=True)
 class Measured:
-    """The fastest settings for a model on a machine, and what they were chosen from.
+    """Result of a benchmark: the fastest settings for a model on a machine, and all timings.
 
     Attributes:
         precision: Keras dtype policy.
         jit_compile: Whether XLA compiles the step.
         batch_size: Examples in a step.
-        timings: What was tried, in order.
-        seconds: That it took in all.
-        backbone: In words.
-        machine: In words.
-        measured_at: Local time, in ISO 8601.
+        timings: Timings of all settings that were tried, in order.
+        seconds: Duration of the benchmark.
+        backbone: Description of the backbone.
+        machine: Description of the machine.
+        measured_at: Local time of the benchmark, in ISO 8601.
     """
 
     precision: str
@@ -78,19 +78,19 @@ class Measured:
 
     @property
     def is_empty(self) -> bool:
-        """Whether time ran out before the first step: its settings are the defaults."""
+        """Whether time ran out before the first step, so that the settings are the defaults."""
         return all(timing.examples_per_second is None for timing in self.timings)
 
 
 @dataclass(frozen=True)
 class ResolvedSetting:
-    """A setting that may be measured.
+    """A setting that a benchmark can supply, with its value in a run.
 
     Attributes:
-        setting: Its path in the pipeline.
-        value: In force.
-        origin: Where the value comes from, in words.
-        is_unmeasured: Whether it is `auto`, with nothing measured.
+        setting: Path of the setting in the pipeline.
+        value: Value in force.
+        origin: Description of the value's origin.
+        is_unmeasured: Whether the setting is `auto` without a benchmark.
     """
 
     setting: str
@@ -100,7 +100,7 @@ class ResolvedSetting:
 
 
 def find_record(pipeline: Pipeline) -> Path:
-    """Where the record of this model on this machine is, or would be."""
+    """Path of the record of this model on this machine, which may not exist."""
     versions = package_versions()
     key = json.dumps(
         {
@@ -117,7 +117,7 @@ def find_record(pipeline: Pipeline) -> Path:
 
 
 def _identify_backbone(pipeline: Pipeline) -> dict[str, Any]:
-    """What decides the arithmetic of a backbone: its weights do not."""
+    """Identify a backbone by everything that affects its speed, so not by its weights."""
     config = pipeline.backbone
     size, options = config.input_size, dict(config.options)
     if config.name in ARCHITECTURES:
@@ -129,16 +129,16 @@ def _identify_backbone(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def _locate(name: str) -> tuple[str, list[tuple[str, int, int]]]:
-    """The name of a backbone from any working directory, and what it is made of on the disk.
+    """Make a backbone's name independent of the working directory, and list its files on disk.
 
-    Sizes and times of change stand for contents, which may be gigabytes.
+    Sizes and modification times stand for the contents, which may be gigabytes.
     """
     prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), "")
     path = Path(name.removeprefix(prefix)).expanduser()
     if name in BACKBONES or not path.exists():
         return name, []
     path = path.resolve()
-    # A SavedModel has its weights one folder deeper. A folder named by mistake may be vast.
+    # A SavedModel's weights lie one folder deeper. No recursion: the folder may be a huge mistake.
     found = [path] if path.is_file() else [*path.glob("*"), *path.glob("variables/*")]
     files = sorted(file for file in found if file.is_file())
     stamps = [(file, file.stat()) for file in files]
@@ -149,7 +149,7 @@ def _locate(name: str) -> tuple[str, list[tuple[str, int, int]]]:
 
 
 def describe_model(pipeline: Pipeline) -> str:
-    """The backbone in words: 'mobilenet_v2, alpha 0.35, 160 x 160'."""
+    """Describe the backbone: 'mobilenet_v2, alpha 0.35, 160 x 160'."""
     identity = _identify_backbone(pipeline)
     size = identity["input_size"]
     options = [f"{name} {value}" for name, value in pipeline.backbone.options.items()]
@@ -157,16 +157,16 @@ def describe_model(pipeline: Pipeline) -> str:
 
 
 def save_measured(pipeline: Pipeline, measured: Measured) -> Path:
-    """Remember it; gives the file."""
+    """Write the record of a benchmark; return its path."""
     path = find_record(pipeline)
     write_json(path, asdict(measured))
     return path
 
 
 def load_measured(pipeline: Pipeline) -> Measured | None:
-    """What was measured for this model on this machine, or None; starts no TensorFlow.
+    """Load the record of this model on this machine; None if missing or damaged.
 
-    A record that cannot be read counts as none: measuring anew writes it whole.
+    TensorFlow is not started. A new benchmark replaces a damaged record.
     """
     try:
         values = json.loads(find_record(pipeline).read_text(encoding="utf-8"))
@@ -177,16 +177,16 @@ def load_measured(pipeline: Pipeline) -> Measured | None:
 
 
 def apply_measured(pipeline: Pipeline, measured: Measured | None, *, replicas: int = 1) -> Pipeline:
-    """The pipeline with every `auto` among the measured settings made a value.
+    """Replace every `auto` among the measured settings by a value.
 
-    What a user gave stays, and what it excludes is not taken. With nothing
-    measured the values are float32, no XLA, one thread a core and 32
-    examples, so that a run's record always holds what it ran with.
+    Settings that the user fixed are kept, and measured values that they exclude are not used.
+    Without a benchmark the values are float32, no XLA, one thread per core and 32 examples, so
+    that a run's record always holds the values of the run.
 
     Args:
-        pipeline: As the user gave it.
-        measured: Of `load_measured`.
-        replicas: Of the model; XLA was measured for one.
+        pipeline: Pipeline as the user wrote it.
+        measured: Result of `load_measured`.
+        replicas: Number of replicas of the model; XLA was measured for one.
     """
     uses_xla = (
         measured is not None
@@ -209,23 +209,23 @@ def apply_measured(pipeline: Pipeline, measured: Measured | None, *, replicas: i
 
 
 def _excludes_xla(pipeline: Pipeline) -> bool:
-    """Whether steps have no one size to be compiled for."""
+    """Tell whether a step has no fixed size for which XLA could compile it."""
     return pipeline.training.accumulation > 1
 
 
 def _batch_size(pipeline: Pipeline, measured: Measured | None) -> int:
-    """A multiple of the parts that a batch is computed in."""
+    """Batch size, as a multiple of the parts in which gradients are accumulated."""
     parts = pipeline.training.accumulation
     size = measured.batch_size if measured else DEFAULT_BATCH_SIZE
     return max(parts, size // parts * parts)
 
 
 def describe_choices(pipeline: Pipeline, measured: Measured | None) -> tuple[ResolvedSetting, ...]:
-    """Each measured setting, its value in force and where it comes from.
+    """Describe each setting that a benchmark can supply: its value in force and its origin.
 
     Args:
-        pipeline: As the user gave it, before `apply_measured`.
-        measured: What is remembered, if anything.
+        pipeline: Pipeline as the user wrote it, before `apply_measured`.
+        measured: Result of `load_measured`.
     """
     applied = apply_measured(pipeline, measured)
     choices = []

@@ -1,4 +1,4 @@
-"""`kft launch` and what jobs need of `kft train`: told at once where it cannot be."""
+"""`kft launch`, and the options of `kft train` that jobs need."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def invoke(*arguments: str, **environ: str):
     return CliRunner(env=environ).invoke(main, list(arguments), prog_name="kft")
 
 
-def test_what_all_workers_say_is_relayed_with_their_number_and_the_exit_code(capfd):
+def test_output_of_all_workers_is_relayed_with_their_numbers_and_exit_code(capfd):
     assert launch(2, ["train", "nowhere/photos"]) == 2
     said = capfd.readouterr().err.splitlines()
     for number in (0, 1):
@@ -24,23 +24,23 @@ def test_what_all_workers_say_is_relayed_with_their_number_and_the_exit_code(cap
     assert sum("ended with exit code 2; the others have 60 s to end too" in x for x in said) <= 1
 
 
-def test_options_of_train_are_given_on(capfd):
+def test_options_of_train_are_forwarded(capfd):
     assert launch(3, ["train", "--resume", "nowhere"]) == 2
     said = capfd.readouterr().err
     assert said.count("error: nowhere: no such run directory") == 3
 
 
-def test_one_worker_is_no_cluster():
+def test_a_cluster_needs_two_workers():
     result = invoke("launch", "--workers", "1", "photos")
     assert result.exit_code == 2
     assert "--workers" in result.output
 
 
-def test_ports_are_different():
+def test_ports_are_distinct():
     assert len(set(find_ports(5))) == 5
 
 
-def test_a_tf_config_that_makes_no_sense_ends_the_command(tmp_path):
+def test_an_invalid_tf_config_ends_the_command(tmp_path):
     result = invoke("train", str(tmp_path), TF_CONFIG="{")
     assert result.exit_code == 2
     assert "TF_CONFIG: found '{'" in result.output
@@ -64,7 +64,7 @@ def test_or_resume_needs_the_name_of_a_run(settings, tmp_path):
     assert "--run-id" in result.output
 
 
-def test_a_finished_run_is_told_and_not_done_again(tmp_path, make_picture_folder, monkeypatch):
+def test_a_finished_run_is_reported_and_not_repeated(tmp_path, make_picture_folder, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=4)
     run = tmp_path / "runs/photos/nightly"

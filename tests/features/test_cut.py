@@ -1,4 +1,4 @@
-"""Where the frozen prefix ends, and that both halves together are the model."""
+"""The cut lies after the last frozen block, and its two halves together equal the model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4")
 
 
 def draw_weights(assembled: Assembled) -> Assembled:
-    """Weights under which outputs differ between pictures, so that a skipped layer shows."""
+    """Set weights for which outputs differ between pictures, so that a skipped layer shows."""
     random = np.random.default_rng(0)
     for variable in assembled.model.weights:
         if "gamma" in variable.path or "beta" in variable.path or "logits" in variable.path:
@@ -38,7 +38,7 @@ def draw_weights(assembled: Assembled) -> Assembled:
 
 
 def pixels_for(assembled: Assembled) -> np.ndarray:
-    """Noise in three colours."""
+    """Make pixels of random colours."""
     random = np.random.default_rng(1)
     noise = random.normal(0, 40, (3, *assembled.model.input_shape[1:]))
     colours = random.uniform(40, 215, (3, 1, 1, 3))
@@ -55,7 +55,7 @@ def assert_is_the_model_in_two(cut: Cut, assembled: Assembled) -> None:
 
 
 def assert_shares_every_weight(cut: Cut, assembled: Assembled, trainable: set[str]) -> None:
-    """Nothing that trains lies before the cut; all of it lies behind."""
+    """Check that the prefix holds no trainable variable and the suffix all of them."""
     before = {id(variable) for variable in cut.prefix.weights}
     behind = {id(variable) for variable in cut.suffix.weights}
     assert not before & behind
@@ -79,7 +79,7 @@ def mobilenet() -> Assembled:
 
 
 @pytest.mark.parametrize("trainable", [(HEAD,), ()])
-def test_where_the_head_alone_trains_the_cut_is_the_feature_vector(small, trainable):
+def test_if_only_the_head_trains_the_cut_is_the_feature_vector(small, trainable):
     cut = find_cut(small, trainable)
     assert cut.name == "feature_vector"
     assert cut.prefix.output_shape == (None, 32)
@@ -87,7 +87,7 @@ def test_where_the_head_alone_trains_the_cut_is_the_feature_vector(small, traina
     assert_shares_every_weight(cut, small, {HEAD})
 
 
-def test_where_the_last_stage_trains_one_tensor_inside_crosses(small):
+def test_if_the_last_stage_trains_the_cut_lies_inside_the_backbone(small):
     cut = find_cut(small, ["stage4", HEAD])
     assert cut.name == "stage3"
     assert cut.prefix.output_shape == (None, 8, 8, 16)
@@ -106,7 +106,7 @@ def test_name_and_shape_of_a_cut_build_no_model(small, monkeypatch):
 
 
 @pytest.mark.parametrize("first", BLOCKS[1:])
-def test_every_cut_of_small_cnn_gives_the_model_back(small, first):
+def test_both_halves_of_every_cut_of_small_cnn_equal_the_model(small, first):
     trainable = {*BLOCKS[BLOCKS.index(first) :], HEAD}
     cut = find_cut(small, trainable)
     assert cut.name == BLOCKS[BLOCKS.index(first) - 1]
@@ -115,7 +115,7 @@ def test_every_cut_of_small_cnn_gives_the_model_back(small, first):
 
 
 @pytest.mark.parametrize("depth", [1, 4, 9, 13, -1])
-def test_cuts_of_mobilenet_v2_give_the_model_back(mobilenet, depth):
+def test_both_halves_of_cuts_of_mobilenet_v2_equal_the_model(mobilenet, depth):
     names = mobilenet.blocks.names[:-1]
     trainable = {*names[depth:], HEAD}
     cut = find_cut(mobilenet, trainable)
@@ -124,14 +124,14 @@ def test_cuts_of_mobilenet_v2_give_the_model_back(mobilenet, depth):
     assert_shares_every_weight(cut, mobilenet, trainable)
 
 
-def test_the_shallowest_trainable_block_decides_whatever_the_order(small):
+def test_the_shallowest_trainable_block_decides_in_any_order(small):
     for order in itertools.permutations(["stage2", "stage4", HEAD]):
         assert find_cut(small, order).name == "stage1"
     assert find_cut(small, ["stage2"]).name == "stage1"
 
 
 @pytest.mark.parametrize("trainable", [(*BLOCKS, HEAD), ("stem",), ("stem", HEAD)])
-def test_there_is_no_cut_where_the_stem_trains(small, trainable):
+def test_a_trainable_stem_leaves_no_cut(small, trainable):
     assert find_cut(small, trainable) is None
 
 
@@ -147,7 +147,7 @@ def test_the_halves_follow_the_weights_of_the_model(assemble_tiny):
     assert np.allclose(np.asarray(cut.suffix(cut.prefix(pixels))), after, atol=1e-4)
 
 
-def test_a_hidden_layer_and_both_poolings_lie_behind_the_cut(assemble_tiny):
+def test_a_hidden_layer_and_both_poolings_lie_after_the_cut(assemble_tiny):
     config = HeadConfig(hidden=(5,), dropout=0.5, pooling="avg_max")
     assembled = draw_weights(assemble_tiny(head=ClassificationHead(("a", "b", "c"), config)))
     probe = find_cut(assembled, [HEAD])
@@ -193,7 +193,7 @@ def make_two_input_cells(*, is_bridged: bool) -> Assembled:
     return draw_weights(assemble(backbone, ClassificationHead(("a", "b", "c"))))
 
 
-def test_where_two_tensors_cross_the_cut_moves_to_the_earlier_single_one():
+def test_if_two_tensors_cross_the_cut_moves_to_an_earlier_single_one():
     assembled = make_two_input_cells(is_bridged=False)
     cut = find_cut(assembled, ["cell2", "cell3", HEAD])
     assert cut.name == "stem"
@@ -204,7 +204,7 @@ def test_where_two_tensors_cross_the_cut_moves_to_the_earlier_single_one():
     assert_is_the_model_in_two(later, assembled)
 
 
-def test_where_every_cut_is_crossed_twice_there_is_none_but_the_feature_vector():
+def test_if_two_tensors_cross_everywhere_only_the_feature_vector_is_a_cut():
     assembled = make_two_input_cells(is_bridged=True)
     for first in ("cell1", "cell2", "cell3"):
         assert find_cut(assembled, [first, HEAD]) is None

@@ -1,4 +1,4 @@
-"""Every engine gives Keras's numbers, for batches of any size, or does not take the model."""
+"""Every engine reproduces Keras's numbers for batches of any size, or rejects the model."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def expected_of(model: keras.Model, pixels=PIXELS) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def prefixes(assemble_tiny):
-    """A cut after the backbone, and one inside of it: a vector and a feature map."""
+    """Prefixes that end in a feature vector and in a feature map inside the backbone."""
     assembled = assemble_tiny()
     return [find_cut(assembled, blocks).prefix for blocks in ([HEAD], ["stage4", HEAD])]
 
 
 @pytest.mark.parametrize("name", INSTALLED)
 @pytest.mark.parametrize("rank", [2, 4])
-def test_an_engine_gives_keras_numbers_for_every_batch_size_each_time(prefixes, name, rank):
+def test_an_engine_reproduces_keras_numbers_for_every_batch_size(prefixes, name, rank):
     prefix = prefixes[rank // 4]
     assert len(prefix.output.shape) == rank
     expected = expected_of(prefix)
@@ -59,7 +59,7 @@ def test_an_engine_gives_keras_numbers_for_every_batch_size_each_time(prefixes, 
     assert np.array_equal(engine(PIXELS), engine(tf.constant(PIXELS)))
 
 
-def test_what_an_engine_gave_is_not_overwritten_by_the_next_batch(prefixes):
+def test_outputs_of_an_engine_are_not_overwritten_by_the_next_batch(prefixes):
     for name in ("keras", "litert"):
         engine = make_engine(name, Forward(prefixes[0]))
         first = engine(PIXELS[:PIECE])
@@ -69,7 +69,7 @@ def test_what_an_engine_gave_is_not_overwritten_by_the_next_batch(prefixes):
 
 
 @pytest.mark.parametrize("name", INSTALLED)
-def test_the_whole_model_with_its_activation_gives_probabilities(tiny_assembled, name):
+def test_the_whole_model_with_its_activation_outputs_probabilities(tiny_assembled, name):
     model, head = tiny_assembled.model, tiny_assembled.head
     outputs = make_engine(name, Forward(model, head.activate))(PIXELS)
     assert np.allclose(outputs.sum(axis=1), 1, atol=1e-5)
@@ -78,7 +78,7 @@ def test_the_whole_model_with_its_activation_gives_probabilities(tiny_assembled,
 
 @pytest.mark.parametrize("name", INSTALLED)
 @pytest.mark.parametrize("blocks", [[HEAD], ["stage4", HEAD]], ids=["head", "last_block"])
-def test_a_model_after_its_prefix_answers_as_the_whole(assemble_tiny, blocks, name):
+def test_a_model_after_its_prefix_computes_the_same_as_the_whole(assemble_tiny, blocks, name):
     assembled = assemble_tiny()
     cut, activate = find_cut(assembled, blocks), assembled.head.activate
     prefix = Forward(cut.prefix)
@@ -106,7 +106,7 @@ def test_a_prefix_is_traced_once_for_itself_and_for_the_whole_model(assemble_tin
     assert traced, "nothing would have been seen"
 
 
-def test_a_suffix_in_bfloat16_takes_activations_as_they_are_stored():
+def test_a_suffix_in_bfloat16_accepts_stored_float32_activations():
     stored = keras.Input((4,), dtype="bfloat16")
     suffix = keras.Model(stored, keras.layers.Dense(2, dtype="mixed_bfloat16")(stored))
     values = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
@@ -115,7 +115,7 @@ def test_a_suffix_in_bfloat16_takes_activations_as_they_are_stored():
     assert np.allclose(outputs, values @ suffix.layers[1].kernel.numpy(), atol=0.05)
 
 
-def test_an_engine_takes_the_threads_that_were_chosen(prefixes, monkeypatch):
+def test_an_engine_uses_the_configured_number_of_threads(prefixes, monkeypatch):
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
     asked = []
 
@@ -135,7 +135,7 @@ def test_folding_and_converting_print_nothing(prefixes, capfd):
     assert said.err == said.out == ""
 
 
-def test_dropout_and_random_layers_of_a_model_rest(assemble_tiny):
+def test_dropout_and_random_layers_run_in_inference_mode(assemble_tiny):
     inputs = keras.Input((32, 32, 3))
     hidden = keras.layers.RandomFlip()(inputs)
     outputs = keras.layers.Dropout(0.9)(keras.layers.Flatten()(hidden))
@@ -151,7 +151,7 @@ def test_under_a_mixed_policy_the_outputs_are_float32(restored_globals, assemble
 
 
 class Module(tf.Module):
-    """A SavedModel as TF Hub has them: pixels in [0, 1] -> feature vectors."""
+    """SavedModel in TF Hub's form, from pixels in [0, 1] to feature vectors."""
 
     def __init__(self):
         super().__init__()
@@ -163,7 +163,7 @@ class Module(tf.Module):
 
 
 @pytest.mark.parametrize("name", INSTALLED)
-def test_a_hub_module_is_computed_by_every_engine(tmp_path, name):
+def test_every_engine_computes_a_hub_module(tmp_path, name):
     tf.saved_model.save(Module(), str(tmp_path / "module"))
     backbone = load_backbone(BackboneConfig(name=f"hub:{tmp_path / 'module'}"))
     prefix = find_cut(assemble(backbone, ClassificationHead(("a", "b"))), [HEAD]).prefix
@@ -171,7 +171,7 @@ def test_a_hub_module_is_computed_by_every_engine(tmp_path, name):
     assert relative_difference(outputs, expected_of(prefix)) < 1e-5
 
 
-def test_a_model_without_a_fixed_size_is_none_for_engines_that_plan_for_one():
+def test_engines_that_need_a_fixed_size_reject_models_without_one():
     inputs = keras.Input((None, None, 3))
     model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs))
     with pytest.raises(ValueError, match="no fixed size"):
@@ -179,7 +179,7 @@ def test_a_model_without_a_fixed_size_is_none_for_engines_that_plan_for_one():
     assert make_engine("keras", Forward(model))(PIXELS).shape == (19, 3)
 
 
-def test_an_engine_that_is_not_installed_says_what_to_install(prefixes, monkeypatch):
+def test_a_missing_engine_reports_what_to_install(prefixes, monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ConfigError, match=r"pip install 'kft\[openvino\]'"):
         make_engine("openvino", Forward(prefixes[0]))

@@ -1,4 +1,4 @@
-"""Models that compute other numbers have other digests."""
+"""Models that compute different numbers have different digests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kft.features.fingerprint import digest_model
 
 
 class Module(tf.Module):
-    """A SavedModel as TF Hub has them: pixels -> vectors, by the activation that is given."""
+    """SavedModel in TF Hub's form, from pixels to vectors with a given activation."""
 
     def __init__(self, activate):
         super().__init__()
@@ -29,7 +29,7 @@ class Module(tf.Module):
 
 @pytest.fixture
 def digest_of(tmp_path):
-    """The digest of a module that is saved, and loaded from one and the same folder."""
+    """Digest of a module saved to, and loaded from, always the same folder."""
 
     def digest(activate) -> str:
         folder = tmp_path / "module"
@@ -44,13 +44,13 @@ def digest_of(tmp_path):
     return digest
 
 
-def test_a_hub_module_of_equal_weights_and_another_graph_has_another_digest(digest_of):
+def test_hub_modules_with_equal_weights_and_different_graphs_differ_in_digest(digest_of):
     first = digest_of(tf.nn.relu)
     assert digest_of.again() == first
     assert digest_of(tf.nn.tanh) != first
 
 
-def test_another_version_of_what_computes_makes_another_digest(tiny_assembled, monkeypatch):
+def test_another_package_version_changes_the_digest(tiny_assembled, monkeypatch):
     model, installed = tiny_assembled.model, {}
 
     def find_version(package: str) -> str:

@@ -1,4 +1,4 @@
-"""The engine that is selected pays for itself and gives Keras's numbers."""
+"""The selected engine is worth its conversion and reproduces Keras's numbers."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def forward(tiny_assembled) -> Forward:
 
 @pytest.fixture
 def threshold(forward) -> int:
-    """Examples from which on LiteRT pays."""
+    """Number of examples from which LiteRT is worth its conversion."""
     return EXAMPLES_PER_LAYER * len(list(flatten_layers(forward.model)))
 
 
 @pytest.fixture
 def altered(monkeypatch, forward):
-    """Stand-ins for engines: Keras's numbers, to which `errors` are added, or `raises`."""
+    """Replace engines by Keras's numbers plus `errors`, or let them raise."""
     found = SimpleNamespace(errors={}, raises={}, made=[])
 
     def maker(name):
@@ -53,12 +53,12 @@ def select(forward, num_examples: int = 10**6, engine: str = "auto", **options):
     return select_engine(forward, SAMPLE, engine=engine, num_examples=num_examples, **options)
 
 
-def test_few_examples_are_computed_by_keras_and_nothing_is_converted(forward, threshold, altered):
+def test_keras_computes_few_examples_without_converting_anything(forward, threshold, altered):
     assert select(forward, threshold - 1).name == "keras"
     assert altered.made == []
 
 
-def test_many_examples_are_computed_by_litert_which_agrees(forward, threshold):
+def test_litert_computes_many_examples_and_agrees_with_keras(forward, threshold):
     selected = select(forward, threshold)
     assert selected.name == "litert"
     assert selected.refused == ""
@@ -67,17 +67,17 @@ def test_many_examples_are_computed_by_litert_which_agrees(forward, threshold):
     assert np.array_equal(selected(SAMPLE), selected.sample_outputs)
 
 
-def test_keras_by_name_is_compared_with_nothing(forward, altered):
+def test_keras_set_by_name_is_not_compared_with_anything(forward, altered):
     assert select(forward, engine="keras").sample_outputs is None
     assert altered.made == []
 
 
-def test_a_gpu_is_left_to_keras(forward, monkeypatch):
+def test_keras_is_selected_on_a_gpu(forward, monkeypatch):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["GPU:0"])
     assert select(forward).name == "keras"
 
 
-def test_a_model_in_bfloat16_is_left_to_keras(restored_globals, assemble_tiny, altered):
+def test_keras_is_selected_for_a_model_in_bfloat16(restored_globals, assemble_tiny, altered):
     keras.config.set_dtype_policy("mixed_bfloat16")
     prefix = Forward(find_cut(assemble_tiny(), [HEAD]).prefix)
     assert select(prefix).name == "keras"
@@ -85,7 +85,7 @@ def test_a_model_in_bfloat16_is_left_to_keras(restored_globals, assemble_tiny, a
 
 
 @pytest.mark.parametrize("error", [1.0, np.nan, np.inf])
-def test_litert_with_other_numbers_is_not_used_and_it_is_said_why(forward, altered, error):
+def test_litert_with_deviating_numbers_is_rejected_with_a_reason(forward, altered, error):
     altered.errors["litert"] = error
     selected = select(forward)
     assert selected.name == "keras"
@@ -95,7 +95,7 @@ def test_litert_with_other_numbers_is_not_used_and_it_is_said_why(forward, alter
         select(forward, engine="litert")
 
 
-def test_the_difference_that_is_allowed_is_relative_to_the_largest_number(forward, altered):
+def test_the_allowed_difference_is_relative_to_the_largest_number(forward, altered):
     largest = np.abs(forward(SAMPLE).numpy()).max()
     altered.errors["litert"] = 0.9e-4 * largest
     assert select(forward, engine="litert").name == "litert"
@@ -107,7 +107,7 @@ def test_the_difference_that_is_allowed_is_relative_to_the_largest_number(forwar
         select(forward, engine="litert", tolerance=1e-5)
 
 
-def test_what_a_converter_cannot_take_is_left_to_keras_and_the_reason_is_kept(forward, altered):
+def test_keras_is_selected_with_the_reason_if_a_converter_fails(forward, altered):
     altered.raises["litert"] = RuntimeError("no such op\nin this place")
     selected = select(forward)
     assert (selected.name, selected.refused) == ("keras", "litert: RuntimeError: no such op")
@@ -115,13 +115,13 @@ def test_what_a_converter_cannot_take_is_left_to_keras_and_the_reason_is_kept(fo
         select(forward, num_examples=10, engine="litert")
 
 
-def test_an_engine_that_is_not_installed_is_an_error_of_its_own(forward, altered):
+def test_a_missing_engine_raises_its_own_error(forward, altered):
     altered.raises["openvino"] = ConfigError("OpenVINO is not installed")
     with pytest.raises(ConfigError, match="OpenVINO is not installed"):
         select(forward, engine="openvino")
 
 
-def test_an_engine_is_made_when_it_first_computes_and_once(forward, altered):
+def test_an_engine_is_built_once_when_it_first_computes(forward, altered):
     selected = selection_module.SelectedEngine("litert", forward)
     assert altered.made == []
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Several workers compute activations, each its part; the entry is the one that one would write."""
+"""Several workers compute activations in parts; the joined entry equals that of one process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 from kft.config import FeaturesConfig
 from kft.errors import ConfigError, KftError
 from kft.features import SharedExtraction, find_cut, load_or_extract
-from kft.features import together as together_module
+from kft.features import shared_extraction as shared_module
 from kft.model import HEAD
 from kft.runs.caches import cache_folder
 
@@ -22,7 +22,7 @@ def pixels_of(view: int) -> np.ndarray:
 
 
 class Reader:
-    """Batches of two of some examples; remembers which were asked for."""
+    """Reader of batches of two examples, which records the requested ones."""
 
     def __init__(self) -> None:
         self.read: list[tuple[int, int]] = []
@@ -58,7 +58,7 @@ def entries() -> list[str]:
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_each_computes_its_part_and_all_read_the_whole(cut, make_team, caches, count):
+def test_each_worker_computes_its_part_and_all_read_the_whole(cut, make_team, caches, count):
     readers = [Reader() for _ in range(count)]
     stored = make_team(count)(
         lambda workers: load(cut, readers[workers.number], workers, num_views=2)
@@ -77,7 +77,7 @@ def test_each_computes_its_part_and_all_read_the_whole(cut, make_team, caches, c
     assert reader.read == []
 
 
-def test_what_is_stored_already_nobody_computes(cut, make_team, caches):
+def test_stored_activations_are_not_computed_again(cut, make_team, caches):
     load(cut, Reader())
     readers = [Reader(), Reader()]
     stored = make_team(2)(lambda workers: load(cut, readers[workers.number], workers))
@@ -85,14 +85,14 @@ def test_what_is_stored_already_nobody_computes(cut, make_team, caches):
     assert [reader.read for reader in readers] == [[], []]
 
 
-def test_more_workers_than_examples_leave_some_without_a_part(cut, make_team, caches):
+def test_surplus_workers_have_no_part(cut, make_team, caches):
     stored = make_team(COUNT + 2)(lambda workers: load(cut, Reader(), workers))
     expected = np.asarray(cut.prefix(PIXELS))
     for each in stored:
         assert np.allclose(each.activations[0], expected, atol=1e-5)
 
 
-def test_parts_of_a_stopped_run_are_taken_up(cut, make_team, caches, monkeypatch):
+def test_parts_of_an_interrupted_run_are_reused(cut, make_team, caches, monkeypatch):
     readers = [Reader(), Reader()]
 
     def stop(parts, view):
@@ -100,7 +100,7 @@ def test_parts_of_a_stopped_run_are_taken_up(cut, make_team, caches, monkeypatch
         yield
 
     with monkeypatch.context() as patch:
-        patch.setattr(together_module.Parts, "read", stop)
+        patch.setattr(shared_module.Parts, "read", stop)
         with pytest.raises(KftError, match="stopped"):
             make_team(2)(lambda workers: load(cut, readers[workers.number], workers))
     assert len(entries()) == 2
@@ -112,13 +112,13 @@ def test_parts_of_a_stopped_run_are_taken_up(cut, make_team, caches, monkeypatch
     assert len(entries()) == 1
 
 
-def test_a_cache_folder_that_the_others_do_not_see_is_named(cut, make_team, caches, monkeypatch):
-    hold = together_module.Parts.hold
+def test_a_cache_folder_that_is_not_shared_is_named(cut, make_team, caches, monkeypatch):
+    hold = shared_module.Parts.hold
 
     def hold_elsewhere(parts, number, build):
         parts.key = f"{parts.key}x" if number == 1 and build != parts._refuse else parts.key
         return hold(parts, number, build)
 
-    monkeypatch.setattr(together_module.Parts, "hold", hold_elsewhere)
-    with pytest.raises(ConfigError, match=r"the parts that other workers computed are not here"):
+    monkeypatch.setattr(shared_module.Parts, "hold", hold_elsewhere)
+    with pytest.raises(ConfigError, match=r"parts that other workers computed are missing"):
         make_team(2)(lambda workers: load(cut, Reader(), workers))

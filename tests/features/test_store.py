@@ -1,4 +1,4 @@
-"""Activations are computed once, and never taken for others."""
+"""Activations are computed once and never confused with others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PIXELS = np.random.default_rng(0).uniform(0, 255, (NUM_EXAMPLES, 32, 32, 3)).ast
 
 @dataclass(frozen=True)
 class OwnCut:
-    """A cut with a prefix of the test's own."""
+    """Cut with a prefix that the test defines."""
 
     prefix: keras.Model
     name: str = "own"
@@ -45,7 +45,7 @@ class OwnCut:
 
 
 class Source:
-    """Batches of pixels of a view; counts how many were asked for."""
+    """Source of batches of pixels, which counts the requested ones."""
 
     def __init__(self, *, fail_at: int | None = None, scale: float = 1.0) -> None:
         self.given = 0
@@ -91,7 +91,7 @@ def entries(caches) -> list[str]:
 
 
 def facts(caches) -> dict:
-    """Of the one entry there is."""
+    """Read the facts of the only entry."""
     (entry,) = entries(caches)
     return read_manifest(caches / "features" / entry)["facts"]
 
@@ -110,7 +110,7 @@ def test_activations_are_those_of_the_prefix_in_the_order_of_the_examples(cut):
     assert not stored.was_cached
 
 
-def test_a_feature_map_inside_the_backbone_is_stored_too(map_cut):
+def test_feature_maps_inside_the_backbone_are_stored(map_cut):
     stored = store(map_cut, lambda view: tf.data.Dataset.from_tensor_slices(PIXELS).batch(3))
     assert stored.activations.shape == (1, NUM_EXAMPLES, 8, 8, 16)
     assert stored.dtype == "float32"
@@ -130,7 +130,7 @@ def test_each_view_is_stored_and_each_number_of_views_has_an_entry(cut, caches):
     assert store(cut, num_views=3).was_cached
 
 
-def test_a_second_call_reads_the_disk_and_computes_nothing(cut, caches):
+def test_a_second_call_reads_the_cache_and_computes_nothing(cut, caches):
     first = store(cut)
     source, told = Source(), []
     second = store(cut, source, progress=lambda done, total: told.append((done, total)))
@@ -158,14 +158,14 @@ def test_other_weights_before_the_cut_make_another_entry(cut, caches, tiny_assem
     assert not np.array_equal(first.activations, second.activations)
 
 
-def test_a_batch_statistic_is_a_weight_in_this(cut, caches, tiny_assembled):
+def test_batch_statistics_before_the_cut_count_as_weights(cut, caches, tiny_assembled):
     store(cut)
     (mean,) = (v for v in tiny_assembled.blocks["stem"].variables if "moving_mean" in v.path)
     mean.assign(mean.numpy() + 0.5)
     assert not store(cut).was_cached
 
 
-def test_weights_behind_the_cut_do_not_matter(cut, tiny_assembled):
+def test_weights_after_the_cut_do_not_matter(cut, tiny_assembled):
     store(cut)
     kernel = tiny_assembled.model.get_layer("logits").kernel
     kernel.assign(kernel.numpy() + 1)
@@ -191,7 +191,7 @@ def test_the_same_model_built_again_finds_the_entry(cut, assemble_tiny):
     assert store(again).was_cached
 
 
-def test_an_interrupted_extraction_leaves_nothing_and_the_next_one_starts_anew(cut, caches):
+def test_an_interrupted_extraction_leaves_nothing_and_the_next_starts_over(cut, caches):
     with pytest.raises(KeyboardInterrupt):
         store(cut, Source(fail_at=6))
     assert entries(caches) == []
@@ -200,7 +200,7 @@ def test_an_interrupted_extraction_leaves_nothing_and_the_next_one_starts_anew(c
     assert np.allclose(stored.activations[0], compute(cut), atol=1e-5)
 
 
-def test_no_temporary_folder_stays(cut, caches):
+def test_no_temporary_folder_is_left(cut, caches):
     store(cut)
     (entry,) = entries(caches)
     assert ".partial" not in entry
@@ -212,7 +212,7 @@ def test_no_temporary_folder_stays(cut, caches):
 
 @pytest.mark.parametrize("damage", ["truncate", "flip"])
 @pytest.mark.parametrize("file", ["activations.npy", "entry.json"])
-def test_a_damaged_entry_is_computed_anew(cut, caches, file, damage):
+def test_a_damaged_entry_is_recomputed(cut, caches, file, damage):
     expected = np.array(store(cut).activations)
     (entry,) = entries(caches)
     path = caches / "features" / entry / file
@@ -253,7 +253,7 @@ print(stored.was_cached, float(stored.activations.mean()), flush=True)
 """
 
 
-def test_of_two_processes_one_computes_and_the_other_waits_and_reads(caches):
+def test_one_of_two_processes_computes_while_the_other_waits_and_reads(caches):
     def start():
         return subprocess.Popen(
             [sys.executable, "-c", WORKER],
@@ -272,7 +272,7 @@ def test_of_two_processes_one_computes_and_the_other_waits_and_reads(caches):
 # What computes, and in which numbers.
 
 
-def test_engine_and_seconds_are_told_and_kept(cut, caches):
+def test_engine_and_seconds_are_recorded(cut, caches):
     begun = time.perf_counter()
     stored = store(cut, config={"engine": "litert"})
     assert stored.engine == "litert"
@@ -291,7 +291,7 @@ def test_engines_of_equal_numbers_share_an_entry(cut):
     assert not store(cut, config={"dtype": "float16"}).was_cached
 
 
-def test_float16_is_stored_where_it_is_asked_for(cut):
+def test_float16_is_stored_if_requested(cut):
     stored = store(cut, config={"dtype": "float16"})
     assert stored.dtype == "float16"
     assert np.allclose(stored.activations[0], compute(cut), rtol=1e-3, atol=1e-5)
@@ -302,7 +302,7 @@ def any_map_is_large(monkeypatch):
     monkeypatch.setattr(store_module, "_LARGE_BYTES", 1)
 
 
-def test_large_feature_maps_are_halved_where_rounding_is_below_what_varies(
+def test_large_feature_maps_are_stored_in_float16_if_rounding_is_negligible(
     map_cut, cut, caches, any_map_is_large
 ):
     stored = store(map_cut)
@@ -312,7 +312,7 @@ def test_large_feature_maps_are_halved_where_rounding_is_below_what_varies(
     assert store(map_cut).was_cached
 
 
-def test_maps_that_hardly_vary_around_a_large_mean_keep_float32(map_cut, caches, any_map_is_large):
+def test_maps_that_vary_little_around_a_large_mean_stay_float32(map_cut, caches, any_map_is_large):
     shift = keras.layers.Rescaling(1.0, offset=50.0)
     prefix = keras.Model(map_cut.prefix.input, shift(map_cut.prefix.output))
     stored = store(OwnCut(prefix))
@@ -322,13 +322,13 @@ def test_maps_that_hardly_vary_around_a_large_mean_keep_float32(map_cut, caches,
 
 @pytest.fixture
 def bright():
-    """Pixels times 300: float16 holds them up to 218."""
+    """Multiply pixels by 300: float16 then holds pixels up to 218."""
     inputs = keras.Input((32, 32, 3))
     return OwnCut(keras.Model(inputs, keras.layers.Rescaling(300.0)(inputs)))
 
 
 def brighten(view: int):
-    """The first batch is dim, and fits; what follows does not."""
+    """Make a dim first batch, which fits into float16, and bright batches, which do not."""
     return iter([PIXELS[:3] / 2, PIXELS[3:]])
 
 
@@ -344,7 +344,7 @@ def test_numbers_too_large_for_float16_are_stored_in_float32_or_refused(
     assert stored.activations.max() > 65504
 
 
-def test_another_split_is_computed_like_the_first(map_cut, any_map_is_large):
+def test_another_split_uses_the_engine_and_type_of_the_first(map_cut, any_map_is_large):
     train = store(map_cut, config={"engine": "litert"})
     assert (train.engine, train.dtype) == ("litert", "float16")
     validation = store(map_cut, content_key="validation", like=train)
@@ -353,7 +353,7 @@ def test_another_split_is_computed_like_the_first(map_cut, any_map_is_large):
     assert np.array_equal(validation.activations, train.activations)
 
 
-def test_after_the_weights_changed_the_engine_is_made_anew(cut, tiny_assembled):
+def test_the_engine_is_rebuilt_after_the_weights_change(cut, tiny_assembled):
     train = store(cut, config={"engine": "litert"})
     variable = tiny_assembled.blocks["stem"].variables[0]
     variable.assign(variable.numpy() * 1.5)
@@ -366,7 +366,7 @@ def test_after_the_weights_changed_the_engine_is_made_anew(cut, tiny_assembled):
 # The cache folder.
 
 
-def test_what_does_not_fit_into_the_cache_is_told_before_it_is_computed(map_cut):
+def test_activations_that_do_not_fit_are_refused_before_they_are_computed(map_cut):
     source = Source()
     config = {"limit_gigabytes": 1e-6}
     with pytest.raises(ConfigError, match=r"features.limit_gigabytes: found 1e-06"):
@@ -381,10 +381,10 @@ def test_what_does_not_fit_into_the_cache_is_told_before_it_is_computed(map_cut)
     ("dtype", "is_large", "num_bytes"),
     [("auto", True, 4), ("auto", False, 4), ("float32", True, 4), ("float16", True, 2)],
 )
-def test_room_is_wanted_for_the_numbers_that_may_come_out(
+def test_space_is_required_for_the_largest_possible_result(
     map_cut, monkeypatch, dtype, is_large, num_bytes
 ):
-    """What `auto` may halve may stay whole, which a run would find out too late."""
+    """`auto` may keep float32 after all, which a run would notice too late."""
     monkeypatch.setattr(store_module, "_LARGE_BYTES", 1 if is_large else 1e9)
     # Two views of 7 maps, and one of 3.
     needed = 17 * 8 * 8 * 16 * num_bytes
@@ -403,8 +403,8 @@ def test_room_is_wanted_for_the_numbers_that_may_come_out(
     assert not fits(needed + parts - 1, in_parts=True)
 
 
-def test_a_map_that_only_fits_in_float16_is_not_begun_where_auto_decides(bright, any_map_is_large):
-    """It begins in float16, and would end the run when a number is too large for it."""
+def test_auto_does_not_start_on_a_map_that_fits_in_float16_only(bright, any_map_is_large):
+    """The run would start in float16 and fail at a number that is too large for it."""
     limit = {"limit_gigabytes": 3 * PIXELS.size / 1e9}
     with pytest.raises(ConfigError, match=r"features.limit_gigabytes"):
         store(bright, brighten, config=limit)
@@ -412,7 +412,7 @@ def test_a_map_that_only_fits_in_float16_is_not_begun_where_auto_decides(bright,
     assert not fits_store(bright, num_examples=NUM_EXAMPLES, num_views=1, config=config)
 
 
-def test_what_the_disk_has_no_room_for_does_not_fit(map_cut, monkeypatch):
+def test_activations_larger_than_the_disk_do_not_fit(map_cut, monkeypatch):
     def fits() -> bool:
         return fits_store(map_cut, num_examples=7, num_views=1, config=FeaturesConfig())
 
@@ -421,10 +421,10 @@ def test_what_the_disk_has_no_room_for_does_not_fit(map_cut, monkeypatch):
     assert not fits()
 
 
-def test_float32_in_place_of_float16_makes_the_room_that_it_takes(
+def test_float32_in_place_of_float16_evicts_entries_for_its_size(
     bright, cut, caches, any_map_is_large, monkeypatch
 ):
-    """A disk on which float16 fits beside what is there, and float32 in its place."""
+    """The disk has room for float16 beside the other entry, and for float32 without it."""
     store(cut, num_views=40)
     (old,) = entries(caches)
     gc.collect()
@@ -440,7 +440,7 @@ def test_float32_in_place_of_float16_makes_the_room_that_it_takes(
     assert old not in entries(caches)
 
 
-def test_the_entry_stays_while_it_is_used_and_makes_room_after(cut, map_cut, caches):
+def test_an_entry_stays_while_it_is_used_and_is_evicted_afterwards(cut, map_cut, caches):
     config = {"limit_gigabytes": 2e-5}
     held = store(cut, config=config)
     (first,) = entries(caches)
@@ -452,7 +452,7 @@ def test_the_entry_stays_while_it_is_used_and_makes_room_after(cut, map_cut, cac
     assert first not in entries(caches)
 
 
-def test_a_stored_file_is_read_by_numpy_without_kft(cut, caches):
+def test_numpy_reads_a_stored_file_without_kft(cut, caches):
     stored = store(cut, num_views=2)
     (entry,) = entries(caches)
     values = np.load(Path(caches, "features", entry, "activations.npy"), allow_pickle=False)

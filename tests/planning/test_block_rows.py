@@ -1,4 +1,4 @@
-"""What a phase does to each block."""
+"""Rows describe the effect of a phase on each block."""
 
 import pytest
 from phases import phase_of
@@ -23,12 +23,12 @@ def rows(assembled, phase, **features):
     return {row.block: row for row in found}
 
 
-def test_rates_are_those_of_the_block_and_none_where_it_rests(tiny_assembled):
+def test_rows_show_the_rate_of_each_block_and_none_if_it_is_frozen(tiny_assembled):
     found = rows(tiny_assembled, LAST)
     assert [row.learning_rate for row in found.values()] == [None] * 4 + [0.0005, 0.001]
 
 
-def test_a_solved_head_has_no_rate_but_numbers_that_are_found(tiny_assembled):
+def test_a_solved_head_has_trainable_parameters_but_no_rate(tiny_assembled):
     found = rows(tiny_assembled, Phase("linear_probe", Scope((HEAD,)), Solve()))
     assert {row.learning_rate for row in found.values()} == {None}
     assert [row.trainable_parameters for row in found.values()] == [0] * 5 + [32 * 3 + 3]
@@ -61,7 +61,7 @@ def test_blocks_before_the_cut_come_from_the_cache(tiny_assembled, augmentation,
         ({"recipe": Solve()}, 80),
     ],
 )
-def test_room_is_wanted_for_all_that_a_phase_has_stored(tiny_assembled, changes, num_stored):
+def test_space_is_required_for_everything_a_phase_stores(tiny_assembled, changes, num_stored):
     phase = phase_of("probe", (HEAD,), 1e-3, 50, 10, **changes)
     needed = num_stored * 32 * 4
     for num_bytes, stored in ((needed + 1, 5), (needed - 1, 0)):
@@ -69,19 +69,19 @@ def test_room_is_wanted_for_all_that_a_phase_has_stored(tiny_assembled, changes,
         assert [row.computed_from for row in found.values()].count("cache") == stored
 
 
-def test_nothing_comes_from_the_cache_where_the_first_block_trains(tiny_assembled):
+def test_nothing_comes_from_the_cache_if_the_first_block_trains(tiny_assembled):
     found = rows(tiny_assembled, phase_of("full", BLOCKS, 1e-3, 50, 10))
     assert {row.computed_from for row in found.values()} == {"computed"}
 
 
 @pytest.mark.parametrize("batch_norm", ["frozen", "trainable"])
-def test_batch_norm_is_told_where_there_is_any(tiny_assembled, batch_norm):
+def test_batch_norm_is_shown_for_blocks_that_have_it(tiny_assembled, batch_norm):
     phase = phase_of("last", ("stage4", HEAD), 1e-3, 50, 10, batch_norm=batch_norm)
     found = rows(tiny_assembled, phase)
     assert [row.batch_norm for row in found.values()] == ["frozen"] * 4 + [batch_norm, "none"]
 
 
-def test_parameters_are_those_of_the_block_and_those_that_train(tiny_assembled):
+def test_rows_count_all_and_trainable_parameters(tiny_assembled):
     found = rows(tiny_assembled, LAST)
     stage4 = tiny_assembled.blocks["stage4"]
     norms = sum(v.shape[0] for v in stage4.variables if "_bn/" in v.path)
@@ -90,7 +90,7 @@ def test_parameters_are_those_of_the_block_and_those_that_train(tiny_assembled):
     assert found["stage3"].trainable_parameters == 0
 
 
-def test_of_low_rank_factors_theirs_are_counted_before_they_exist(tiny_assembled):
+def test_low_rank_factors_are_counted_before_they_exist(tiny_assembled):
     phase = phase_of("lora", BLOCKS, 1e-3, 50, 10, lora=LoraConfig(rank=2))
     weights = len(tiny_assembled.model.weights)
     found = rows(tiny_assembled, phase)
@@ -100,7 +100,7 @@ def test_of_low_rank_factors_theirs_are_counted_before_they_exist(tiny_assembled
     assert len(tiny_assembled.model.weights) == weights
 
 
-def test_of_biases_and_normalisation_only_they_are_counted(tiny_assembled):
+def test_only_biases_and_normalisation_are_counted_if_only_they_train(tiny_assembled):
     phase = phase_of("bitfit", BLOCKS, 1e-3, 50, 10, part="bias_norm")
     found = rows(tiny_assembled, phase)
     for name in BLOCKS[:-1]:

@@ -1,4 +1,4 @@
-"""What a run will cost."""
+"""Forecast of a run's duration."""
 
 import pytest
 from phases import changed, phase_of
@@ -24,7 +24,7 @@ AUGMENTED = phase_of("augmented", (HEAD,), 1e-3, 25, 10, augmentation="light")
 
 @pytest.fixture
 def one_second_a_picture(monkeypatch):
-    """Through the whole model; what comes after a cut takes a hundredth."""
+    """Let the whole model take a second per picture, and a suffix a hundredth of one."""
     monkeypatch.setattr(
         "kft.planning.forecast.measure_forward_seconds",
         lambda model, batch_size: 0.01 if model.name == "suffix" else 1.0,
@@ -42,7 +42,7 @@ def forecast(assembled, *phases, num_train=80, **features):
     )
 
 
-def test_a_forecast_says_what_is_stored_and_what_is_computed_anew(
+def test_a_forecast_shows_what_is_stored_and_what_is_recomputed(
     tiny_assembled, one_second_a_picture
 ):
     forecasts = forecast(tiny_assembled, PROBE, LAST, FULL, AUGMENTED, views=0)
@@ -50,7 +50,7 @@ def test_a_forecast_says_what_is_stored_and_what_is_computed_anew(
     assert [f.computed_from for f in forecasts] == ["feature_vector", "stage3", "pixels", "pixels"]
 
 
-def test_what_finds_no_room_in_the_cache_is_computed_in_every_step_as_in_the_run(
+def test_activations_that_do_not_fit_are_forecast_to_be_recomputed(
     tiny_assembled, one_second_a_picture
 ):
     # 80 vectors of 32 numbers take 10,240 bytes, and four views of them 40,960.
@@ -64,14 +64,14 @@ def test_what_finds_no_room_in_the_cache_is_computed_in_every_step_as_in_the_run
     assert roomy.computed_from == "feature_vector"
 
 
-def test_the_rows_of_a_forecast_are_those_of_its_phase(tiny_assembled, one_second_a_picture):
+def test_a_forecast_has_the_rows_of_its_phase(tiny_assembled, one_second_a_picture):
     for found in forecast(tiny_assembled, PROBE, LAST, FULL):
         assert [row.block for row in found.rows] == list(BLOCKS)
         trained = {row.block for row in found.rows if row.trainable_parameters}
         assert trained == set(found.phase.scope.trainable)
 
 
-def test_the_numbers_that_train_are_counted(tiny_assembled, one_second_a_picture):
+def test_trainable_parameters_are_counted(tiny_assembled, one_second_a_picture):
     probe, last, full, _ = forecast(tiny_assembled, PROBE, LAST, FULL, AUGMENTED)
     total = tiny_assembled.model.count_params()
     assert {f.parameters for f in (probe, last, full)} == {total}
@@ -83,7 +83,7 @@ def test_the_numbers_that_train_are_counted(tiny_assembled, one_second_a_picture
     assert full.trainable_parameters == total - norms
 
 
-def test_a_probe_costs_one_pass_and_full_training_three_a_step(
+def test_a_probe_costs_one_pass_and_full_training_three_per_step(
     tiny_assembled, one_second_a_picture
 ):
     probe, full = forecast(tiny_assembled, PROBE, FULL)
@@ -92,9 +92,7 @@ def test_a_probe_costs_one_pass_and_full_training_three_a_step(
     assert full.seconds == pytest.approx(TRAINING_FORWARDS * 25 * 8 + 3 * 20)
 
 
-def test_a_step_on_stored_features_costs_at_least_what_the_loop_around_it_does(
-    tiny_assembled, monkeypatch
-):
+def test_a_step_on_stored_features_costs_at_least_the_loop_around_it(tiny_assembled, monkeypatch):
     monkeypatch.setattr(
         "kft.planning.forecast.measure_forward_seconds",
         lambda model, batch_size: 1e-9 if model.name == "suffix" else 1.0,
@@ -112,16 +110,14 @@ def test_a_solved_probe_costs_one_pass_and_its_solution(tiny_assembled, one_seco
 
 
 @pytest.mark.parametrize(("views", "passes"), [(1, 1), (2, 2)])
-def test_every_view_that_is_used_is_computed_once(
-    tiny_assembled, one_second_a_picture, views, passes
-):
+def test_each_used_view_is_computed_once(tiny_assembled, one_second_a_picture, views, passes):
     (augmented,) = forecast(tiny_assembled, AUGMENTED, views=views)
     assert augmented.computed_from == "feature_vector"
     steps, judging = TRAINING_FORWARDS * 25 * 8 * 0.01, 3 * 20 * 0.01
     assert augmented.seconds == pytest.approx(80 * passes + 20 + steps + judging)
 
 
-def test_of_candidates_in_turn_one_trial_is_counted_and_of_others_each(
+def test_one_trial_of_sequential_candidates_is_counted_and_all_of_others(
     tiny_assembled, one_second_a_picture
 ):
     candidates = (FULL, changed(FULL, learning_rate=1e-4), changed(FULL, learning_rate=1e-5))
@@ -134,9 +130,7 @@ def test_of_candidates_in_turn_one_trial_is_counted_and_of_others_each(
     assert in_turn.seconds == pytest.approx(plain.seconds + trial)
 
 
-def test_of_candidates_for_other_blocks_the_costliest_may_be_chosen(
-    tiny_assembled, one_second_a_picture
-):
+def test_the_most_expensive_candidate_is_assumed_to_be_chosen(tiny_assembled, one_second_a_picture):
     deep, shallow = phase_of("deep", ("stage4", HEAD), 1e-3, 25, 10), changed(FULL, name="shallow")
     choice = changed(deep, candidates=(deep, shallow), pilot_steps=5)
     (last,) = forecast(tiny_assembled, deep)
@@ -145,9 +139,7 @@ def test_of_candidates_for_other_blocks_the_costliest_may_be_chosen(
     assert chosen.seconds > full.seconds > last.seconds
 
 
-def test_few_numbers_of_low_rank_factors_and_of_bitfit_are_counted(
-    tiny_assembled, one_second_a_picture
-):
+def test_the_few_parameters_of_lora_and_bitfit_are_counted(tiny_assembled, one_second_a_picture):
     lora, bitfit, full = forecast(
         tiny_assembled,
         changed(FULL, lora=LoraConfig(rank=1)),
@@ -163,7 +155,7 @@ def test_a_batch_is_no_larger_than_the_training_split(tiny_assembled, one_second
     assert full.seconds == pytest.approx(TRAINING_FORWARDS * 25 * 5 + 3 * 20)
 
 
-def test_the_forward_pass_is_measured_and_moves_nothing(tiny_assembled):
+def test_timing_the_forward_pass_changes_no_variable(tiny_assembled):
     before = tiny_assembled.blocks.digests()
     seconds = measure_forward_seconds(tiny_assembled.model, batch_size=2)
     assert 0 < seconds < 1

@@ -1,4 +1,4 @@
-"""What is likely to go wrong, said before training."""
+"""Risks are reported before training."""
 
 from dataclasses import replace
 
@@ -38,7 +38,7 @@ def splits(*train: int, holdout: int = 100, validation: int = 0, kind: str = "cl
     )
 
 
-def test_enough_of_everything_is_no_risk(pretrained):
+def test_enough_examples_of_everything_are_no_risk(pretrained):
     assert find_risks(splits(200, 200), pretrained, (PROBE, FULL)) == []
     assert find_risks(splits(10, 10), pretrained, (PROBE,)) == []
 
@@ -48,23 +48,23 @@ def test_classes_with_few_examples_are_named(pretrained):
     assert "Fewer than 10 training examples in 2 classes (a, c): " in risk
 
 
-def test_at_most_five_of_them_are_named(pretrained):
+def test_at_most_five_classes_are_named(pretrained):
     (risk,) = find_risks(splits(*[5] * 7), pretrained, (PROBE,))
     assert "in 7 classes (a, b, c, d, e, …)" in risk
 
 
-def test_imbalance_is_told_from_five_to_one(pretrained):
+def test_imbalance_is_reported_from_five_to_one(pretrained):
     assert find_risks(splits(499, 100), pretrained, (PROBE,)) == []
     (risk,) = find_risks(splits(100, 500), pretrained, (PROBE,))
     assert risk.startswith("Imbalance: 500 examples of 'b', 100 of 'a'.")
 
 
-def test_targets_that_are_no_classes_are_not_counted_by_class(pretrained):
+def test_targets_other_than_classes_are_not_counted_by_class(pretrained):
     numbers = splits(9, 1, kind="number")
     assert find_risks(numbers, pretrained, (PROBE,)) == []
 
 
-def test_a_missing_and_a_small_holdout_are_told(pretrained):
+def test_a_missing_or_small_holdout_is_reported(pretrained):
     (missing,) = find_risks(splits(200, holdout=0), pretrained, (PROBE,))
     assert missing.startswith("There is no holdout")
     (small,) = find_risks(splits(200, holdout=99), pretrained, (PROBE,))
@@ -74,7 +74,7 @@ def test_a_missing_and_a_small_holdout_are_told(pretrained):
 def test_random_weights_are_a_risk_until_there_are_many_examples(tiny_assembled):
     random = tiny_assembled.backbone
     (risk,) = find_risks(splits(100, 100), random, (FULL,))
-    assert risk.startswith("The backbone starts from random weights and sees 200 examples")
+    assert risk.startswith("The backbone starts from random weights and has 200 training")
     assert find_risks(splits(5000, 5000), random, (FULL,)) == []
 
 
@@ -83,7 +83,7 @@ def test_random_weights_are_a_risk_until_there_are_many_examples(tiny_assembled)
     [{"lora": LoraConfig()}, {"part": "bias_norm"}, {"must_beat_start": True}],
     ids=lambda changes: next(iter(changes)),
 )
-def test_few_numbers_that_train_or_a_probe_to_beat_guard_against_overfitting(pretrained, changes):
+def test_few_trainable_parameters_or_a_probe_to_beat_guard_against_overfitting(pretrained, changes):
     given = splits(49, 50, validation=50)
     assert find_risks(given, pretrained, (PROBE, changed(FULL, **changes))) == []
 
@@ -97,9 +97,9 @@ def test_choices_on_few_validation_examples_are_a_risk(pretrained, changes):
     assert find_risks(splits(200, 200), pretrained, (PROBE, FULL)) == []
 
 
-def test_deep_training_on_few_examples_may_overfit_and_the_probe_does_not(pretrained):
+def test_training_the_backbone_on_few_examples_is_a_risk_and_a_probe_is_not(pretrained):
     (risk,) = find_risks(splits(49, 50), pretrained, (PROBE, FULL))
-    assert risk.startswith("Overfitting: 99 training examples")
+    assert risk.startswith("Overfitting: the backbone's weights train on 99 examples")
     assert "strategy.name=linear_probe" in risk
     assert find_risks(splits(50, 50), pretrained, (PROBE, FULL)) == []
     assert find_risks(splits(49, 50), pretrained, (PROBE,)) == []

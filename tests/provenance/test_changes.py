@@ -1,4 +1,4 @@
-"""A finished run is taken for what is asked for only if settings and data are the same."""
+"""A finished run answers a request only if settings and data are the same."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from kft.timing import apply_measured
 
 @pytest.fixture
 def finished(tmp_path, monkeypatch, make_picture_folder) -> RunDirectory:
-    """What a finished run has recorded, in the working directory."""
+    """Record of a finished run, in the working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KFT_CACHE_DIR", str(tmp_path / "cache"))
     make_picture_folder("photos", classes=("cat", "dog"), per_class=6, size=16)
@@ -41,7 +41,7 @@ def refusal(run: RunDirectory, source: str, *settings: str) -> str:
     return str(caught.value)
 
 
-def test_equal_settings_and_data_pass_however_they_are_typed(finished, tmp_path, monkeypatch):
+def test_equal_settings_and_data_pass_in_any_spelling(finished, tmp_path, monkeypatch):
     check_same_as_finished(finished, load_pipeline("photos"))
     check_same_as_finished(
         finished, load_pipeline(str(tmp_path / "photos"), ["training.threads=7"])
@@ -54,27 +54,27 @@ def test_equal_settings_and_data_pass_however_they_are_typed(finished, tmp_path,
     check_same_as_finished(RunDirectory("../runs/photos/nightly"), again)
 
 
-def test_other_settings_are_refused_with_both_values(finished):
+def test_different_settings_are_refused_with_both_values(finished):
     said = refusal(finished, "photos", "training.seed=7", "data.holdout=0.4")
     assert "training.seed: 0 -> 7" in said
     assert "data.holdout: 0.2 -> 0.4" in said
 
 
 @pytest.mark.parametrize("change", ["new picture", "other content", "new class"])
-def test_other_data_at_the_same_path_are_refused(finished, make_picture_folder, change):
+def test_different_data_at_the_same_path_are_refused(finished, make_picture_folder, change):
     if change == "new picture":
         shutil.copy("photos/cat/000.png", "photos/cat/new.png")
         expected = "data: new: cat/new.png"
     elif change == "other content":
         shutil.copy("photos/dog/000.png", "photos/dog/001.png")
-        expected = "files, or what they hold, are others"
+        expected = "files or their contents have changed"
     else:
         make_picture_folder("photos", classes=("owl",), per_class=6, size=16)
         expected = "data: new: owl/000.png"
     assert expected in refusal(finished, "photos")
 
 
-def test_data_that_moved_are_the_same_and_others_are_refused(finished, make_picture_folder):
+def test_moved_data_are_accepted_and_different_data_refused(finished, make_picture_folder):
     shutil.move("photos", "moved")
     check_same_as_finished(finished, load_pipeline("moved", ["name=photos"]))
     make_picture_folder("b/photos", classes=("owl", "yak"), per_class=6, size=16)
@@ -83,7 +83,7 @@ def test_data_that_moved_are_the_same_and_others_are_refused(finished, make_pict
     assert "data: gone: cat/000.png" in said
 
 
-def test_data_that_are_gone_leave_it_open_and_that_is_said(finished):
+def test_missing_data_are_refused_because_they_cannot_be_compared(finished):
     shutil.rmtree("photos")
-    with pytest.raises(DataError, match=r"nightly is finished, but .* cannot be told.*nothing at"):
+    with pytest.raises(DataError, match=r"finished, but its data cannot be compared.*nothing at"):
         check_same_as_finished(finished, load_pipeline("photos"))

@@ -1,4 +1,4 @@
-"""Where the files of a run are found, from whatever directory."""
+"""The files of a run are found from any directory."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ FILES = (
 
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Path:
-    """A folder with files that a pipeline may name; the working directory."""
+    """Working directory with files that a pipeline may name."""
     home = tmp_path / "project"
     for name in FILES:
         (home / name).parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ EVERYTHING = (
 )
 
 
-def test_every_path_of_a_run_leads_to_its_files_from_elsewhere(project, monkeypatch):
+def test_every_path_of_a_run_leads_to_its_files_from_any_directory(project, monkeypatch):
     run = begin(project, *EVERYTHING)
     monkeypatch.chdir(project.parent / "elsewhere")
     found = values(load_run_pipeline(run))
@@ -82,7 +82,7 @@ def test_every_path_of_a_run_leads_to_its_files_from_elsewhere(project, monkeypa
     }
 
 
-def test_paths_stay_as_they_are_written_where_the_run_began(project):
+def test_paths_stay_as_written_in_the_directory_where_the_run_started(project):
     run = begin(project, *EVERYTHING)
     assert load_run_pipeline(run) == load_pipeline(str(run.pipeline))
 
@@ -97,28 +97,28 @@ def test_paths_stay_as_they_are_written_where_the_run_began(project):
         ("hub:own", "hub:{home}/own"),
     ],
 )
-def test_what_libraries_know_by_name_is_no_path(project, monkeypatch, name, expected):
+def test_names_known_to_libraries_are_not_paths(project, monkeypatch, name, expected):
     run = begin(project, f"backbone.name={name}")
     monkeypatch.chdir(project.parent / "elsewhere")
     assert load_run_pipeline(run).backbone.name == expected.format(home=project)
 
 
 @pytest.mark.parametrize("source", ["tfds:mnist", "/data/photos", "~/photos"])
-def test_paths_that_are_not_relative_are_left_alone(project, monkeypatch, source):
+def test_paths_that_are_not_relative_are_unchanged(project, monkeypatch, source):
     run = begin(project, source=source)
     monkeypatch.chdir(project.parent / "elsewhere")
     assert load_run_pipeline(run).data.path == source
 
 
 @pytest.mark.parametrize("source", [".", "../project/photos", "records/*.tfrecord*"])
-def test_folders_above_and_globs_start_from_where_the_run_began(project, monkeypatch, source):
+def test_parent_folders_and_globs_start_from_where_the_run_started(project, monkeypatch, source):
     run = begin(project, source=source)
     monkeypatch.chdir(project.parent / "elsewhere")
     expected = {".": "", "../project/photos": "photos"}.get(source, source)
     assert Path(absolute(load_run_pipeline(run).data.path)) == project / expected
 
 
-def test_a_project_that_was_moved_as_a_whole_is_found_by_the_place_of_its_run(project, monkeypatch):
+def test_files_of_a_moved_project_are_found_by_the_place_of_its_run(project, monkeypatch):
     begin(project, "data.split.file=splits.csv")
     moved = project.rename(project.parent / "moved")
     monkeypatch.chdir(project.parent / "elsewhere")
@@ -128,7 +128,7 @@ def test_a_project_that_was_moved_as_a_whole_is_found_by_the_place_of_its_run(pr
     assert found.export.directory == str(moved / "saved_models")
 
 
-def test_a_run_without_the_record_reads_paths_as_typed_from_here(project, monkeypatch):
+def test_a_run_without_the_record_reads_paths_from_the_working_directory(project, monkeypatch):
     run = begin(project, is_recorded=False)
     assert load_run_pipeline(run).data.path == "photos"
     other = project.parent / "elsewhere"
@@ -137,7 +137,7 @@ def test_a_run_without_the_record_reads_paths_as_typed_from_here(project, monkey
     assert load_run_pipeline(run).data.path == "photos"
 
 
-def test_data_that_moved_are_named_and_overrides_start_from_here(project, monkeypatch):
+def test_moved_data_can_be_named_and_overrides_start_from_here(project, monkeypatch):
     run = begin(project)
     monkeypatch.chdir(project.parent / "elsewhere")
     found = load_run_pipeline(run, ["backbone.weights=w.h5"], data="new")
@@ -145,7 +145,7 @@ def test_data_that_moved_are_named_and_overrides_start_from_here(project, monkey
     assert found.backbone.weights == "w.h5"
 
 
-def test_missing_data_are_told_with_where_the_run_began_and_the_option(project, monkeypatch):
+def test_missing_data_are_reported_with_the_start_directory_and_the_option(project, monkeypatch):
     run = begin(project)
     (project / "photos").rename(project / "gone")
     monkeypatch.chdir(project.parent / "elsewhere")

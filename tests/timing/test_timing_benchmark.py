@@ -1,4 +1,4 @@
-"""The fastest settings of a small model, timed in a process that is gone afterwards."""
+"""Benchmark of a small model in a separate process."""
 
 import sys
 
@@ -22,7 +22,7 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("KFT_CACHE_DIR", str(tmp_path))
 
 
-def test_a_small_model_is_timed_and_remembered():
+def test_a_small_model_is_timed_and_the_result_recorded():
     given = load_pipeline(None, [*SMALL, "training.precision=float32"])
     lines = []
     # Ample: other tests run beside this one.
@@ -46,14 +46,14 @@ def test_a_budget_too_short_to_time_anything_leaves_no_record():
     assert load_measured(given) is None
 
 
-def test_an_unknown_backbone_is_refused_as_everywhere():
+def test_an_unknown_backbone_is_refused():
     with pytest.raises(BackboneError, match="resnet50"):
         benchmark(
             load_pipeline(None, ["backbone.name=resnet5"]), lambda text: None, budget_seconds=120.0
         )
 
 
-def test_a_process_that_dies_says_why(monkeypatch):
+def test_a_timing_process_that_dies_is_reported_with_its_last_message(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(BackboneError, match="died"):
         benchmark(load_pipeline(None, list(SMALL)), lambda text: None, budget_seconds=60.0)
@@ -83,11 +83,11 @@ def timed(precision, jit_compile, **speeds):
          ("float32", False, 8)),
     ],
 )  # fmt: skip
-def test_a_default_stays_unless_something_is_clearly_faster(timings, chosen):
+def test_a_default_is_kept_unless_another_setting_is_clearly_faster(timings, chosen):
     assert choose(timings, load_pipeline(None, [])) == chosen
 
 
-def test_what_is_set_stays():
+def test_fixed_settings_are_kept():
     timings = timed("mixed_bfloat16", True, b8=100, b16=101)
     given = ["training.precision=mixed_bfloat16", "training.jit_compile=true"]
     assert choose(timings, load_pipeline(None, given)) == ("mixed_bfloat16", True, 8)

@@ -1,4 +1,4 @@
-"""What was measured is remembered for this model on this machine, and replaces `auto` alone."""
+"""A benchmark is recorded for this model on this machine, and replaces `auto` only."""
 
 import os
 import subprocess
@@ -48,13 +48,13 @@ def measured(**changes):
     return Measured(**values | changes)
 
 
-def test_what_is_remembered_is_read_back():
+def test_a_record_reads_back():
     assert load_measured(pipeline()) is None
     save_measured(pipeline(), measured())
     assert load_measured(pipeline()) == measured()
 
 
-def test_reading_it_starts_no_tensorflow():
+def test_reading_a_record_does_not_import_tensorflow():
     code = (
         "import sys\n"
         "from kft.config import load_pipeline\n"
@@ -81,7 +81,7 @@ def test_reading_it_starts_no_tensorflow():
         "training.accumulation=2",
     ],
 )
-def test_another_model_or_a_pinned_setting_has_a_record_of_its_own(override):
+def test_another_model_or_a_pinned_setting_has_its_own_record(override):
     assert find_record(pipeline(override)) != find_record(pipeline())
 
 
@@ -96,12 +96,12 @@ def test_another_model_or_a_pinned_setting_has_a_record_of_its_own(override):
         "data.path=photos",
     ],
 )
-def test_what_does_not_change_the_speed_shares_the_record(override):
+def test_settings_that_do_not_affect_speed_share_a_record(override):
     assert find_record(pipeline(override)) == find_record(pipeline())
 
 
 def write_own(folder: Path) -> Path:
-    """What is in the folder of a SavedModel, of a backbone that kft saved or of a preset."""
+    """Write the files of a SavedModel, of a backbone that kft saved and of a preset."""
     for name in ("saved_model.pb", "backbone.keras", "variables/variables.index"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("some content")
@@ -109,7 +109,9 @@ def write_own(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("prefix", ["", "hub:", "keras_hub:"])
-def test_a_backbone_on_the_disk_is_one_from_any_working_directory(tmp_path, monkeypatch, prefix):
+def test_a_backbone_on_disk_has_one_record_from_any_working_directory(
+    tmp_path, monkeypatch, prefix
+):
     first, second = (write_own(tmp_path / name / "m") for name in ("a", "b"))
     found = []
     for folder in (first, second):
@@ -122,7 +124,7 @@ def test_a_backbone_on_the_disk_is_one_from_any_working_directory(tmp_path, monk
 
 @pytest.mark.parametrize("prefix", ["", "hub:", "keras_hub:"])
 @pytest.mark.parametrize("name", ["backbone.keras", "variables/variables.index"])
-def test_a_backbone_that_was_written_anew_has_a_record_of_its_own(tmp_path, prefix, name):
+def test_a_rewritten_backbone_has_its_own_record(tmp_path, prefix, name):
     file = write_own(tmp_path / "m") / name
     override = f"backbone.name={prefix}{tmp_path / 'm'}"
     first = find_record(pipeline(override))
@@ -135,7 +137,7 @@ def test_a_backbone_that_was_written_anew_has_a_record_of_its_own(tmp_path, pref
     assert len({first, second, find_record(pipeline(override))}) == 3
 
 
-def test_a_file_is_a_backbone_too_and_a_folder_of_a_registered_name_is_none(tmp_path, monkeypatch):
+def test_files_are_identified_but_a_folder_with_a_registered_name_is_ignored(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "own.keras"
     file.write_text("some content")
@@ -148,13 +150,13 @@ def test_a_file_is_a_backbone_too_and_a_folder_of_a_registered_name_is_none(tmp_
     assert find_record(pipeline("backbone.name=resnet50")) == registered
 
 
-def test_what_was_measured_is_found_when_the_batch_is_set_to_auto_afterwards():
-    """Several are measured whatever is set: so `kft benchmark` says what `auto` would take."""
+def test_the_record_is_found_when_the_batch_size_becomes_auto_later():
+    """Several sizes are measured whatever is set, so that the record serves a later `auto`."""
     save_measured(load_pipeline(None, []), measured())
     assert load_measured(pipeline()) == measured()
 
 
-def test_another_machine_or_version_has_a_record_of_its_own(monkeypatch):
+def test_another_machine_or_version_has_its_own_record(monkeypatch):
     here = find_record(pipeline())
     with monkeypatch.context() as patch:
         patch.setattr("kft.timing.record.describe_machine", lambda: {"cores": 999})
@@ -165,7 +167,7 @@ def test_another_machine_or_version_has_a_record_of_its_own(monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"timings": 3}', '{"timings": [{"x": 1}]}'])
-def test_a_damaged_record_counts_as_none(text):
+def test_a_damaged_record_is_ignored(text):
     path = save_measured(pipeline(), measured())
     path.write_text(text)
     assert load_measured(pipeline()) is None
@@ -179,14 +181,14 @@ def test_measured_values_replace_auto():
     assert training.global_batch_size == 64
 
 
-def test_a_measured_xla_is_not_taken_where_a_batch_is_accumulated():
+def test_measured_xla_is_not_used_with_accumulation():
     given = pipeline("training.accumulation=2")
     assert apply_measured(given, measured()).training.jit_compile is False
     (choice,) = (c for c in describe_choices(given, measured()) if c.setting.endswith("_compile"))
     assert (choice.value, choice.origin) == ("false", "off with training.accumulation")
 
 
-def test_versions_are_asked_for_once(monkeypatch):
+def test_versions_are_looked_up_once(monkeypatch):
     asked = []
     versions = {"kft": "9", "tensorflow": "9", "keras": "9"}
     monkeypatch.setattr("kft.timing.record.package_versions", lambda: asked.append(1) or versions)
@@ -202,7 +204,7 @@ def test_without_a_record_auto_becomes_the_defaults():
     assert training.global_batch_size == 32
 
 
-def test_what_a_user_gave_stays():
+def test_settings_of_the_user_are_kept():
     given = pipeline(
         "training.precision=mixed_float16",
         "training.jit_compile=false",
@@ -212,14 +214,14 @@ def test_what_a_user_gave_stays():
     assert apply_measured(given, measured()) == given
 
 
-def test_the_batch_is_a_multiple_of_its_parts():
+def test_the_batch_size_is_a_multiple_of_its_parts():
     given = pipeline("training.accumulation=3")
     assert apply_measured(given, measured()).training.global_batch_size == 63
     given = pipeline("training.accumulation=100")
     assert apply_measured(given, measured()).training.global_batch_size == 100
 
 
-def test_each_choice_says_where_it_comes_from():
+def test_each_setting_states_its_origin():
     given = load_pipeline(None, ["training.threads=3"])
     choices = {choice.setting: choice for choice in describe_choices(given, measured())}
     assert choices["training.precision"].value == "mixed_bfloat16"

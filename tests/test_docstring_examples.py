@@ -1,0 +1,29 @@
+"""The examples in docstrings run and show their real results."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+
+import kft
+
+SOURCE = Path(kft.__file__).parent
+MODULES = sorted(
+    ".".join(("kft", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
+    for path in SOURCE.rglob("*.py")
+    if ">>> " in path.read_text(encoding="utf-8")
+)
+
+
+def test_public_functions_have_examples():
+    assert {"kft.backbones", "kft.registry", "kft.statistics"} <= set(MODULES)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_a_module_hold(name):
+    results = doctest.testmod(importlib.import_module(name))
+    assert results.attempted > 0
+    assert results.failed == 0
