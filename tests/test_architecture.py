@@ -25,10 +25,12 @@ ORDER = (
         "machine",
         "workers",
     ),
-    ("display", "config"),
-    ("runs", "examples"),
+    ("display", "task_names"),
+    ("config",),
+    ("runs", "tasks"),
+    ("examples",),
     ("modalities",),
-    ("data", "backbones", "heads"),
+    ("data", "backbones"),
     ("model",),
     ("features",),
     ("strategies", "objectives"),
@@ -104,7 +106,8 @@ def test_a_room_of_the_data_imports_only_from_those_above_it(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["kft", "kft.cli.main", "kft.config", "kft.runs", "kft.data", "kft.modalities"]
+    "module",
+    ["kft", "kft.cli.main", "kft.config", "kft.runs", "kft.tasks", "kft.data", "kft.modalities"],
 )
 def test_importing_loads_no_tensorflow(module):
     code = (

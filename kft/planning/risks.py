@@ -27,7 +27,7 @@ def find_risks(splits: Splits, backbone: Backbone, phases: tuple[Phase, ...]) ->
         phases: How.
     """
     risks = []
-    if splits.target_kind == "class":
+    if splits.task.has_classes:
         risks.extend(_class_risks(splits))
     if len(splits.holdout) == 0:
         risks.append("There is no holdout: the figures will be those that choices were made on.")

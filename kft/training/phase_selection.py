@@ -17,7 +17,6 @@ from kft.errors import TrainingError
 from kft.features import Forward
 from kft.feeding.inputs import InputMaker
 from kft.feeding.phase_input import PhaseInput
-from kft.heads.base import Head
 from kft.model import HEAD, Assembled
 from kft.optimization.lora import is_first_factor
 from kft.runs.atomic import write_json
@@ -27,6 +26,7 @@ from kft.selection.comparison import Comparison, compare
 from kft.selection.snapshots import Snapshot
 from kft.selection.trials import Trial, describe_candidate
 from kft.strategies import Phase
+from kft.tasks.head import Head
 from kft.training.callbacks import ProgressCallback
 from kft.training.fitted import FittedPhase, describe_phase
 from kft.training.fitting import (
@@ -331,7 +331,7 @@ class _Choice:
         judge = self._judge_of(compiled)
         outputs, targets = judge.answer()
         assert self._start_outputs is not None
-        comparison = compare(self._start_outputs, outputs, targets, self._head.target_kind)
+        comparison = compare(self._start_outputs, outputs, targets, self._head.task)
         return comparison, judge.score(outputs, targets)
 
     @property

@@ -12,10 +12,10 @@ import numpy as np
 from kft.config import Pipeline
 from kft.display import Display
 from kft.examples import Splits
-from kft.heads.base import Head
 from kft.provenance import describe_data_set
 from kft.runs import RunDirectory
 from kft.serving import Export, check_next_version, export_model
+from kft.tasks.head import Head
 from kft.training import make_card
 
 if TYPE_CHECKING:

@@ -22,8 +22,6 @@ from kft.display import Display
 from kft.errors import ConfigError
 from kft.examples import SPLIT_NAMES, Splits
 from kft.feeding.frozen_prefix import check_vectors
-from kft.heads import make_head
-from kft.heads.base import Head
 from kft.machine import set_threads
 from kft.modalities.image.decoding import make_decoder
 from kft.model import HEAD, Assembled, assemble
@@ -44,6 +42,8 @@ from kft.strategies.phases import resolve_warmup
 from kft.strategies.setting import is_solvable
 from kft.strategies.targets import check_targets, may_mix
 from kft.strategies.traits import BlockTraits
+from kft.tasks import list_tasks, make_head
+from kft.tasks.head import Head
 from kft.timing import apply_measured, load_measured
 from kft.workers import Cluster, Workers
 from kft.workflow.agreement import check_of_one_mind, describe_settings
@@ -179,10 +179,10 @@ def check_settings(pipeline: Pipeline, plan: Plan, varied: Collection[str]) -> N
 def _make_head(pipeline: Pipeline, splits: Splits) -> Head:
     """The head for the targets of the data, once the settings are known to go with them."""
     training = pipeline.training
-    head = make_head(pipeline.head, splits.target_kind, splits.class_names, splits.train.targets)
+    head = make_head(pipeline.head, splits.task, splits.class_names, splits.train.targets)
     check_targets(
         training,
-        splits.target_kind,
+        splits.task,
         splits.class_names,
         num_validation=len(splits.validation),
     )
@@ -224,8 +224,8 @@ def _make_setting(
         block_names=(*(block.name for block in traits), HEAD),
         augmentation=pipeline.data.augmentation,
         is_pretrained=backbone.sha256 is not None,
-        # Weights of labels rule a solution out; whether targets are labels, the data will say.
-        has_linear_head=is_solvable(pipeline.head, pipeline.training, "class"),
+        # Which task it is, the data will say.
+        has_linear_head=is_solvable(pipeline.head, pipeline.training, list_tasks()),
         traits=traits,
     )
 
@@ -235,11 +235,11 @@ def _size_setting(setting: Setting, pipeline: Pipeline, splits: Splits) -> Setti
     training = pipeline.training
     setting = replace(
         setting,
-        has_linear_head=is_solvable(pipeline.head, training, splits.target_kind),
+        has_linear_head=is_solvable(pipeline.head, training, [splits.task]),
         num_examples=len(splits.train),
         steps_per_epoch=num_steps_per_epoch(len(splits.train), training.batch_size),
         num_validation=len(splits.validation),
-        may_mix=may_mix(training, splits.target_kind, splits.class_names),
+        may_mix=may_mix(training, splits.task, splits.class_names),
     )
     if not refits(
         pipeline.strategy,
@@ -313,9 +313,8 @@ def describe_data(splits: Splits) -> list[str]:
     counts = ", ".join(f"{len(splits.get(name))} {name}" for name in SPLIT_NAMES)
     names = splits.class_names
     shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-    noun = {"class": "classes", "labels": "labels", "number": "numbers"}[splits.target_kind]
     lines = [
-        f"Data: {counts}; {len(names)} {noun}: {shown}",
+        f"Data: {counts}; {len(names)} {splits.task.nouns}: {shown}",
         f"Split: {splits.origin}",
     ]
     lines.append(_add_up(splits))

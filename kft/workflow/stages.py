@@ -13,7 +13,7 @@ from kft.data import write_quarantine_csv, write_splits_csv
 from kft.data.batches.service import ServiceError
 from kft.display import Display
 from kft.errors import KftError, LostWorkerError
-from kft.evaluation import Evaluation, Predictor, evaluate, headline
+from kft.evaluation import Evaluation, Predictor, evaluate
 from kft.examples import SplitName
 from kft.features import Forward
 from kft.feeding import InputMaker
@@ -24,6 +24,7 @@ from kft.runs.atomic import write_array, write_json, write_text
 from kft.runs.checkpoints import Checkpoints
 from kft.runs.storage import find_storage_failure
 from kft.serving import Export
+from kft.tasks import headline
 from kft.training import FittedPhase, PhaseRunner, save_trained, settle
 from kft.training.recording import Recorder
 from kft.training.stopping import Interrupted, StopRequest

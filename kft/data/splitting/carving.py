@@ -78,7 +78,7 @@ def carve(found: Found, positions: np.ndarray, unit_of: np.ndarray, cut: Cut) ->
     """
     units = make_units(
         found.examples.take(positions),
-        found.target_kind,
+        found.task,
         len(found.class_names),
         unit_of=unit_of,
         seed=cut.seed,
@@ -171,9 +171,7 @@ def _deal_out(found: Found, units: Units, cut: Cut, dealing: _Round) -> np.ndarr
 
 def _may_keep(found: Found, cut: Cut, num_judged: int) -> bool:
     """Whether rare classes may stay in train, where so many others are left to judge."""
-    if not cut.keeps_rare or found.target_kind == "number":
-        return False
-    return num_judged >= (2 if found.target_kind == "class" else 1)
+    return cut.keeps_rare and found.task.is_stratified and num_judged >= found.task.fewest_names
 
 
 def _deal_everywhere(
@@ -202,7 +200,7 @@ def _make_error(
     names = [repr(found.class_names[column]) for column in np.flatnonzero(is_rare)]
     return DataError(
         f"{found.source}: found no way to deal out {_name_units(units, cut)} whole and have every "
-        f"{_class_word(found)} in {cut.places}: {listed(names)} cannot be everywhere. "
+        f"{found.task.noun} in {cut.places}: {listed(names)} cannot be everywhere. "
         f"{_say_what_to_do(found, units, cut)}"
     )
 
@@ -212,8 +210,8 @@ def _make_short_error(
 ) -> DataError:
     holders = units.holders
     what, also = "there are", ""
-    if found.target_kind != "number":
-        what = f"{_class_word(found)} {found.class_names[short[0]]!r} has"
+    if found.task.is_stratified:
+        what = f"{found.task.noun} {found.class_names[short[0]]!r} has"
         others = [f"{found.class_names[column]!r} ({holders[column]})" for column in short[1:]]
         also = f"; so do {listed(others)}" if others else ""
     number = int(holders[short[0]])
@@ -223,10 +221,6 @@ def _make_short_error(
         f"{found.source}: {what} {number} {_name_units(units, cut, number)}{after}, too few for "
         f"{places}, which need at least {needed}{also}. {_say_what_to_do(found, units, cut)}"
     )
-
-
-def _class_word(found: Found) -> str:
-    return "label" if found.target_kind == "labels" else "class"
 
 
 def _name_units(units: Units, cut: Cut, number: int = 2) -> str:
@@ -245,8 +239,8 @@ def _say_what_to_do(found: Found, units: Units, cut: Cut) -> str:
         remedies = ["Add examples of other groups"]
     elif (units.sizes > 1).any():
         remedies = ["Add examples that differ", "set data.split.near_duplicates=ignore"]
-    if found.target_kind != "number":
-        remedies.append(f"remove the {_class_word(found)}")
+    if found.task.is_stratified:
+        remedies.append(f"remove the {found.task.noun}")
         if not cut.keeps_rare:
             remedies.append("set data.split.rare=keep_in_train")
     return f"{', '.join(remedies)}, or ask for less: {cut.way_out}."

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from kft.examples import Examples, TargetKind
+from kft.examples import Examples
+from kft.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -58,19 +59,19 @@ class Units:
 
 
 def make_units(
-    examples: Examples, kind: TargetKind, num_names: int, *, unit_of: np.ndarray, seed: int
+    examples: Examples, task: Task, num_names: int, *, unit_of: np.ndarray, seed: int
 ) -> Units:
     """The units of examples.
 
     Args:
         examples: What is dealt out, in the order of their ids.
-        kind: What a target is.
+        task: What a target is.
         num_names: How many classes, labels or numbers there are.
         unit_of: int64 (examples,): the unit of each, from 0 on without a gap.
         seed: Of the lots. A unit has the first of its examples' lots.
     """
     total = len(examples)
-    columns, is_required = _make_columns(examples.targets, kind, num_names)
+    columns, is_required = _make_columns(examples.targets, task, num_names)
     sizes = np.bincount(unit_of)
     ones = np.ones(total, np.int64)
     members = sparse.csr_array((ones, (unit_of, np.arange(total))), shape=(len(sizes), total))
@@ -92,20 +93,22 @@ def _draw(seed: int, example_id: str) -> bytes:
 
 
 def _make_columns(
-    targets: np.ndarray, kind: TargetKind, num_names: int
+    targets: np.ndarray, task: Task, num_names: int
 ) -> tuple[sparse.csr_array, np.ndarray]:
     """Where each example counts, and which columns are required."""
     total = len(targets)
     everywhere = sparse.csr_array(np.ones((total, 1), np.int64))
-    if kind == "class":
-        places = (np.arange(total), targets.astype(np.int64))
-        ones = np.ones(total, np.int64)
-        return sparse.csr_array((ones, places), shape=(total, num_names)), np.ones(num_names, bool)
-    if kind == "labels":
-        on = sparse.csr_array((targets > 0.5).astype(np.int64))
-        is_required = np.append(np.ones(num_names, bool), False)
-        return sparse.csr_array(sparse.hstack([on, everywhere])), is_required
-    return everywhere, np.ones(1, bool)
+    if not task.is_stratified:
+        return everywhere, np.ones(1, bool)
+    members = task.find_members(targets, num_names)
+    columns = np.repeat(np.arange(num_names), [len(found) for found in members])
+    places = (np.concatenate(members), columns)
+    has = sparse.csr_array((np.ones(len(columns), np.int64), places), shape=(total, num_names))
+    if task.has_classes:
+        return has, np.ones(num_names, bool)
+    # An example may have no name at all, and be dealt out all the same.
+    is_required = np.append(np.ones(num_names, bool), False)
+    return sparse.csr_array(sparse.hstack([has, everywhere])), is_required
 
 
 def _sum(rows: sparse.csr_array) -> np.ndarray:
