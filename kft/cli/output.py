@@ -92,7 +92,7 @@ def show_figures(figures: dict[str, Any], *, title: str) -> None:
     console = make_console()
     console.print(f"{title}: {headline(figures)}", soft_wrap=True)
     task = task_of_figures(figures)
-    judged = figures[task.nouns]
+    judged = figures[task.figures.names_key]
     columns = list(next(iter(judged.values())))
     shown = _choose_shown(judged)
     show_table(
@@ -116,7 +116,8 @@ def list_figures(figures: dict[str, Any]) -> list[dict[str, Any]]:
     from kft.tasks import task_of_figures
 
     task = task_of_figures(figures)
-    return [{task.noun: name, **values} for name, values in figures[task.nouns].items()]
+    judged = figures[task.figures.names_key]
+    return [{task.noun: name, **values} for name, values in judged.items()]
 
 
 def _choose_shown(judged: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -93,7 +93,7 @@ def task_of_figures(figures: Mapping[str, Any]) -> Task:
     """
     if "task" in figures:
         return load_task(figures["task"])
-    return next(task for task in list_tasks() if task.nouns in figures)
+    return next(task for task in list_tasks() if task.figures.names_key in figures)
 
 
 def headline(figures: Mapping[str, Any]) -> str:

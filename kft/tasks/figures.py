@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -25,7 +25,12 @@ class Figures(ABC):
     Outputs are probabilities or numbers (examples, outputs). What compares models takes them
     standardised, as `Head.activate` gives them and `Head.standardise` the targets; what people
     read takes them in the unit of the targets.
+
+    Attributes:
+        names_key: Key of `compute` for the figures of each name.
     """
+
+    names_key: ClassVar[str]
 
     @abstractmethod
     def example_losses(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -72,7 +77,7 @@ class Figures(ABC):
             train_targets: What a baseline that looks at no picture would know.
 
         Returns:
-            Of each name its own, by `Task.nouns`. Of a name without an example in the split all
+            By `names_key`, those of each name. Of a name without an example in the split all
             are None; it is named in `not_judged`, where there is one.
         """
 

@@ -81,12 +81,17 @@ class Head(ABC):
         return cls(class_names=class_names, config=config)
 
     @property
+    def num_logits(self) -> int:
+        """Outputs of the last layer."""
+        return len(self.class_names)
+
+    @property
     def units(self) -> tuple[float, ...]:
         """What a difference between two answers is measured in, for each output."""
         return (1.0,) * len(self.class_names)
 
     def build(self, features: keras.KerasTensor) -> keras.KerasTensor:
-        """Logits (batch, outputs) from a feature map (batch, h, w, c) or vector (batch, c)."""
+        """Logits (batch, logits) from a feature map (batch, h, w, c) or vector (batch, c)."""
         outputs = pool(features, self.config.pooling)
         for depth, units in enumerate(self.config.hidden, start=1):
             if self.config.dropout:
@@ -95,7 +100,7 @@ class Head(ABC):
         if self.config.dropout:
             outputs = layers.Dropout(self.config.dropout, name="head_dropout")(outputs)
         return layers.Dense(
-            len(self.class_names),
+            self.num_logits,
             name=LOGITS,
             # Losses sum many small numbers: logits stay in float32 under a mixed policy.
             dtype="float32",

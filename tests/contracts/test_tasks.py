@@ -125,7 +125,7 @@ def test_figures_are_json_and_their_headline_knows_its_task(name):
     figures = {"task": name, **task.figures.compute(targets, outputs, NAMES, targets)}
     assert json.loads(json.dumps(figures, allow_nan=False)) == figures
     assert task_of_figures(figures) == task
-    assert set(figures[task.nouns]) == set(NAMES)
+    assert set(figures[task.figures.names_key]) == set(NAMES)
     assert f"{len(targets)} examples" in headline(figures)
     plain = np.asarray(head.activate(LOGITS))
     losses = task.figures.example_losses(plain, head.standardise(targets))

@@ -116,7 +116,9 @@ def translate(names: tuple[str, ...], known: tuple[str, ...]) -> list[int]:
     """The classes of one example of each name, by a model that knows others."""
     examples = make_found(np.arange(len(names))).examples
     nothing = examples.take([])
-    splits = Splits(examples, nothing, nothing, "class", names, fingerprint="", origin="")
+    splits = Splits(
+        examples, nothing, nothing, find_task("class"), names, fingerprint="", origin=""
+    )
     head = SimpleNamespace(class_names=known, task=find_task("class"))
     return translate_targets(splits, head, Display()).targets.tolist()
 

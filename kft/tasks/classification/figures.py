@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -29,6 +29,8 @@ _NEARLY_ALL = 0.95
 
 class ClassFigures(Figures):
     """Accuracy with its interval, and precision, recall and F1 of each class."""
+
+    names_key: ClassVar[str] = "classes"
 
     def example_losses(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Cross-entropy."""
@@ -70,7 +72,7 @@ class ClassFigures(Figures):
                 "class": names[int(answered.argmax())],
                 "examples": int(answered.max()),
             },
-            "classes": {
+            self.names_key: {
                 name: {
                     "precision": float(precision[i]) if support[i] else None,
                     "recall": float(recall[i]) if support[i] else None,
@@ -132,7 +134,7 @@ def _say_one_class(figures: Mapping[str, Any]) -> str:
     # Runs of before do not say which class they answered most.
     most = figures.get("most_answered", {"examples": 0})
     total = figures["examples"]
-    num_present = sum(values["examples"] > 0 for values in figures["classes"].values())
+    num_present = sum(values["examples"] > 0 for values in figures[ClassFigures.names_key].values())
     is_better = figures["accuracy"] > figures["majority_class_accuracy"]
     if num_present < 2 or most["examples"] < _NEARLY_ALL * total or is_better:
         return ""

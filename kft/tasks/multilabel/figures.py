@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from kft.tasks.figures import (
 
 class LabelFigures(Figures):
     """Accuracy over all labels, exact matches with their interval, figures of each label."""
+
+    names_key: ClassVar[str] = "labels"
 
     def example_losses(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Binary cross-entropy, averaged over the labels."""
@@ -58,7 +60,7 @@ class LabelFigures(Figures):
             "exact_match_95_percent_interval": list(wilson_interval(exact, len(targets))),
             "macro_f1": float(np.mean(judged)) if judged else None,
             "different_answers": len(np.unique(predicted, axis=0)),
-            "labels": labels,
+            self.names_key: labels,
             **name_unjudged(names, truth.sum(axis=0)),
         }
 

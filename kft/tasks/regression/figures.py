@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class NumberFigures(Figures):
     have.
     """
 
+    names_key: ClassVar[str] = "numbers"
+
     def example_losses(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Squared error, averaged over the numbers, which have no unit."""
         losses: np.ndarray = np.mean((np.asarray(outputs, np.float64) - targets) ** 2, axis=1)
@@ -45,7 +47,7 @@ class NumberFigures(Figures):
             "examples": len(targets),
             "standardised_absolute_error": float((errors / deviations).mean()),
             "baseline_standardised_absolute_error": float((baseline / deviations).mean()),
-            "numbers": {
+            self.names_key: {
                 name: {
                     "mean_absolute_error": float(errors[:, i].mean()),
                     "baseline_mean_absolute_error": float(baseline[:, i].mean()),
@@ -58,7 +60,7 @@ class NumberFigures(Figures):
 
     def headline(self, figures: Mapping[str, Any]) -> str:
         """In the unit of the one number, or in training deviations, which several share."""
-        numbers = figures["numbers"]
+        numbers = figures[self.names_key]
         of, name, unit, counted = figures, "mean_absolute_error", "", ""
         # A run of before averaged all numbers, whatever their units.
         if "standardised_absolute_error" in figures and len(numbers) == 1:
