@@ -12,7 +12,8 @@ import numpy as np
 from plain import BATCH_SIZE, read_folder
 from sklearn.linear_model import LogisticRegressionCV
 
-from kft.linear import solve_linear
+from kft.linear import LinearTargets, solve_linear
+from kft.tasks.classification.linear import ClassLoss
 
 NUM_FOLDS = 5
 
@@ -35,7 +36,7 @@ def solve_by_kft(path: str) -> dict[str, Any]:
     features, targets = _load(path)
     dense = np.eye(targets.max() + 1, dtype=np.float32)[targets]
     begun = time.monotonic()
-    solution = solve_linear(features, dense, "class")
+    solution = solve_linear(features, LinearTargets(dense), ClassLoss())
     return {
         "seconds": time.monotonic() - begun,
         "penalties": [attempt.penalty for attempt in solution.path],

@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-TargetKind = Literal["class", "labels", "number"]
+from kft.tasks import Task
+
 SplitName = Literal["train", "validation", "holdout"]
 # Bytes of a file, and nanoseconds since 1970 at which it was changed.
 Stamp = tuple[int, int]
@@ -101,7 +102,7 @@ class Splits:
         train: What is fitted.
         validation: What choices are made on; may be empty.
         holdout: What is judged once; may be empty.
-        target_kind: What a target is.
+        task: What a target is.
         class_names: Name of each class, label or number, by index.
         fingerprint: SHA-256 over ids, contents and targets, whatever the
             order of the files.
@@ -119,7 +120,7 @@ class Splits:
     train: Examples
     validation: Examples
     holdout: Examples
-    target_kind: TargetKind
+    task: Task
     class_names: tuple[str, ...]
     fingerprint: str
     origin: str
@@ -152,18 +153,3 @@ class Splits:
         """The examples of one or several splits, one split after the other."""
         parts = [self.get(split) for split in splits]
         return parts[0] if len(parts) == 1 else Examples.join(parts)
-
-
-def format_target(target: np.ndarray, kind: TargetKind, class_names: Sequence[str]) -> str:
-    """A target as people read it: class name, label names joined by ';', or the numbers."""
-    if kind == "class":
-        return class_names[int(target)]
-    if kind == "labels":
-        return ";".join(name for name, on in zip(class_names, target, strict=True) if on > 0.5)
-    return ";".join(_format_number(float(value)) for value in target)
-
-
-def _format_number(value: float) -> str:
-    """As short as reads back to the same float64."""
-    short = format(value, ".9g")
-    return short if float(short) == value else repr(value)

@@ -16,7 +16,7 @@ from kft.backbones.record import Backbone, Block
 from kft.backbones.scaling import PixelScaling
 from kft.config import LoraConfig
 from kft.errors import BackboneError
-from kft.heads.base import Head
+from kft.tasks.head import Head
 
 HEAD = "head"
 

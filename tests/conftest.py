@@ -141,8 +141,8 @@ def assemble_tiny() -> Callable[..., Assembled]:
 
         from kft.backbones import load_backbone
         from kft.config import BackboneConfig
-        from kft.heads.classification import ClassificationHead
         from kft.model import assemble
+        from kft.tasks.classification.head import ClassificationHead
 
         keras.utils.set_random_seed(seed)
         config = BackboneConfig(

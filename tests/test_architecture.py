@@ -24,10 +24,12 @@ ORDER = (
         "machine",
         "workers",
     ),
-    ("display", "config"),
-    ("runs", "examples"),
+    ("display", "task_names"),
+    ("config",),
+    ("runs", "tasks"),
+    ("examples",),
     ("modalities",),
-    ("data", "backbones", "heads"),
+    ("data", "backbones"),
     ("model",),
     ("features",),
     ("strategies", "objectives"),
@@ -117,7 +119,8 @@ def test_a_room_of_the_data_imports_only_from_those_above_it(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["kft", "kft.cli.main", "kft.config", "kft.runs", "kft.data", "kft.modalities"]
+    "module",
+    ["kft", "kft.cli.main", "kft.config", "kft.runs", "kft.tasks", "kft.data", "kft.modalities"],
 )
 def test_importing_loads_no_tensorflow(module):
     code = (
@@ -138,3 +141,61 @@ def test_no_module_has_outgrown_its_idea():
         if lines > (MOST_LINES if room in SMALL_ROOMS else 400):
             long[str(path.relative_to(PACKAGE))] = lines
     assert not long
+
+
+# What a task is called: nothing but the room of tasks and its register compares that.
+TASK_WORDS = {"class", "labels", "number", "classification", "multilabel", "regression"}
+KNOWS_TASKS = ("tasks", "task_names.py")
+# There 'number' is a type of JSON Schema, and a group of a regular expression.
+OTHER_WORDS = {"config/problems.py": {"number"}, "backbones/scopes.py": {"number"}}
+
+
+def words_in(node: ast.AST | None) -> set[str]:
+    """The names of tasks that stand in an expression as constants, also inside a collection."""
+    if isinstance(node, ast.Constant):
+        return {node.value} & TASK_WORDS if isinstance(node.value, str) else set()
+    if isinstance(node, ast.Tuple | ast.List | ast.Set):
+        return set().union(*map(words_in, node.elts))
+    return set()
+
+
+def compared_words(path: Path) -> set[str]:
+    """Names of tasks that a module compares, looks something up by, or matches."""
+    words: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Compare):
+            words.update(*map(words_in, (node.left, *node.comparators)))
+        elif isinstance(node, ast.Dict):
+            words.update(*map(words_in, node.keys))
+        elif isinstance(node, ast.Subscript):
+            words |= words_in(node.slice)
+        elif isinstance(node, ast.MatchValue):
+            words |= words_in(node.value)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            is_lookup = node.func.attr in ("get", "pop", "startswith", "endswith", "setdefault")
+            words.update(*map(words_in, node.args if is_lookup else ()))
+    return words
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_nothing_outside_the_room_of_tasks_compares_which_task_it_has(path):
+    place = path.relative_to(PACKAGE)
+    if place.parts[0] in KNOWS_TASKS:
+        return
+    found = compared_words(path) - OTHER_WORDS.get(place.as_posix(), set())
+    assert not found, f"{place} compares {sorted(found)}: ask the task instead"
+
+
+def test_a_comparison_of_tasks_is_found_in_every_form(tmp_path):
+    module = tmp_path / "module.py"
+    for line in (
+        "kind == 'class'",
+        "kind in ('class', 'labels')",
+        "NOUNS = {'number': 1}",
+        "nouns['multilabel']",
+        "nouns.get('regression')",
+        "name.endswith('labels')",
+    ):
+        module.write_text(line, encoding="utf-8")
+        assert compared_words(module), line
+    assert not any(map(words_in, [ast.Constant("classes"), ast.Constant(1)]))

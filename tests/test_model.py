@@ -9,8 +9,8 @@ import pytest
 from kft.backbones.record import Block
 from kft.config import HeadConfig
 from kft.errors import BackboneError
-from kft.heads.classification import ClassificationHead
 from kft.model import HEAD, BlockTable, assemble, has_bias_or_norm
+from kft.tasks.classification.head import ClassificationHead
 
 PIXELS = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype(np.float32)
 

@@ -8,9 +8,9 @@ from kft.backbones import BACKBONES
 from kft.backbones.catalogue import list_backbones
 from kft.data import SOURCES
 from kft.errors import BackboneError, ConfigError
-from kft.heads import HEADS
 from kft.registry import Registry, suggest
 from kft.strategies import STRATEGIES
+from kft.task_names import TASKS
 
 ENTRIES = {"square": "fractions:Fraction", "circle": "colorsys:rgb_to_hsv"}
 
@@ -62,7 +62,7 @@ def test_suggestions_name_at_most_three():
     assert text.startswith("Did you mean 'stage")
 
 
-@pytest.mark.parametrize("registry", [BACKBONES, HEADS, SOURCES, STRATEGIES], ids=lambda r: r.kind)
+@pytest.mark.parametrize("registry", [BACKBONES, TASKS, SOURCES, STRATEGIES], ids=lambda r: r.kind)
 def test_every_entry_of_every_registry_loads(registry):
     assert len(registry) >= 3
     for name in registry:

@@ -115,7 +115,7 @@ def _look(pipeline: Pipeline, display: Display) -> _Looked:
     pictures = Pictures(
         tuple(outcome for outcome in outcomes if isinstance(outcome, Inspection)),
         found.examples.targets[places],
-        found.target_kind,
+        found.task,
         found.class_names,
         found.given_splits and tuple(found.given_splits[i] for i in places),
     )

@@ -26,7 +26,7 @@ def find_class_problems(
         holdout_targets: Of the holdout that training would judge on; None where the
             pictures cannot be split.
     """
-    if pictures.target_kind != "class":
+    if not pictures.task.has_classes:
         return ()
     counts = _count(pictures.class_names, pictures.targets)
     present = {name: number for name, number in counts.items() if number}

@@ -23,7 +23,7 @@ class _Case:
 
 # By whether labels differ, and whether the splits that the source names do.
 _EXACT = {
-    "labels": _Case(
+    "labelled": _Case(
         "duplicate_labels",
         "problem",
         "hold the same picture under different labels. One of the labels is wrong: decide which, "
@@ -43,7 +43,7 @@ _EXACT = {
     ),
 }
 _NEAR = {
-    "labels": _Case(
+    "labelled": _Case(
         "near_duplicate_labels",
         "warning",
         "look the same and have different labels. Look whether one of the labels is wrong.",
@@ -101,7 +101,7 @@ def _find(
 
 def _sort(pictures: Pictures, places: Places) -> str:
     if len({pictures.label(place) for place in places}) > 1:
-        return "labels"
+        return "labelled"
     given = pictures.splits
     return "splits" if given and len({given[place] for place in places}) > 1 else "plain"
 
@@ -121,9 +121,9 @@ def _tell(pictures: Pictures, sets: Sequence[Places], case: _Case) -> Finding:
 
 def _note(pictures: Pictures, place: int, first: int, kind: str) -> str:
     words = []
-    if kind.endswith("labels"):
+    if kind.endswith("_labels"):
         words.append(f"labelled {pictures.label(place)}")
-    if kind.endswith("splits") and pictures.splits is not None:
+    if kind.endswith("_splits") and pictures.splits is not None:
         words.append(f"in {pictures.splits[place]}")
     if place != first:
         relation = "looks like" if kind.startswith("near") else "same as"

@@ -13,6 +13,7 @@ from kft.auditing.pictures import Pictures
 from kft.linear import cross_validate
 from kft.linear.problem import Problem, take_rows
 from kft.statistics import wilson_interval
+from kft.tasks.classification.linear import ClassLoss
 
 # An answer as sure as this one counts, although others of its class may be surer still.
 _SURE = 0.8
@@ -41,10 +42,10 @@ def predict_out_of_fold(
         seed: Of the folds.
     """
     targets = np.eye(num_classes, dtype=np.float32)[classes]
-    penalty = cross_validate(vectors, targets, "class", seed).penalty
+    penalty = cross_validate(vectors, targets, ClassLoss(), seed).penalty
     folds = deal_folds(classes, seed=seed, alike=alike)
     ones, zeros = np.ones(len(vectors), np.float32), np.zeros(num_classes, np.float32)
-    problem = Problem(vectors, targets, "class", ones, zeros)
+    problem = Problem(vectors, targets, ClassLoss(), ones, zeros)
     mask = np.stack([folds != fold for fold in range(NUM_FOLDS)])
     kernels, biases = problem.solve(penalty, mask, None, tolerance=1e-6)
     probabilities = np.empty((len(vectors), num_classes), np.float32)

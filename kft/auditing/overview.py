@@ -60,7 +60,9 @@ class Overview:
     """Counts of a data set. found = used + quarantined + ignored.
 
     Attributes:
-        target_kind: What a target is.
+        task: Name of the task.
+        noun: What a group is, 'class'; empty where there is none but all.
+        nouns: The same of several.
         num_used: Pictures that training would use.
         num_quarantined: Files that cannot be used.
         ignored: Reason -> files left aside for it.
@@ -78,7 +80,9 @@ class Overview:
         depth: How pictures of more than 8 bits are shown; None where there are none.
     """
 
-    target_kind: str
+    task: str
+    noun: str
+    nouns: str
     num_used: int
     num_quarantined: int
     ignored: Mapping[str, int]
@@ -114,11 +118,13 @@ def make_overview(
         num_quarantined: Files that cannot be used.
         ignored: Reason -> files left aside for it.
     """
-    shown = pictures.shown_sizes
+    task, shown = pictures.task, pictures.shown_sizes
     widths, heights = np.array(shown, np.float64).reshape(-1, 2).T
     groups = _make_groups(pictures)
     return Overview(
-        target_kind=pictures.target_kind,
+        task=task.name,
+        noun=task.noun if task.is_stratified else "",
+        nouns=task.nouns if task.is_stratified else "",
         num_used=len(pictures),
         num_quarantined=num_quarantined,
         ignored=_most_first(ignored),
@@ -138,19 +144,13 @@ def make_overview(
 
 def _make_groups(pictures: Pictures) -> tuple[Group, ...]:
     """A line a class or label, then all."""
-    every = np.ones(len(pictures), bool)
-    members: list[tuple[str, np.ndarray]] = []
-    if pictures.target_kind == "class":
-        members = [(name, pictures.targets == i) for i, name in enumerate(pictures.class_names)]
-    elif pictures.target_kind == "labels":
-        members = [
-            (name, pictures.targets[:, i] > 0.5) for i, name in enumerate(pictures.class_names)
-        ]
+    every = np.arange(len(pictures))
+    found = pictures.task.find_members(pictures.targets, len(pictures.class_names))
     columns = ("mean_rgb", "brightness", "contrast")
     seen = np.column_stack([pictures.column(name) for name in columns])
     return tuple(
         _make_group(name, _count_splits(pictures, where), seen[where])
-        for name, where in [*members, ("all", every)]
+        for name, where in [*zip(pictures.class_names, found, strict=False), ("all", every)]
     )
 
 
@@ -163,18 +163,14 @@ def _make_group(name: str, counts: Mapping[str, int], seen: np.ndarray) -> Group
 
 def _count_splits(pictures: Pictures, where: np.ndarray) -> dict[str, int]:
     if pictures.splits is None:
-        return {"all": int(where.sum())}
-    splits = np.array(pictures.splits)
-    return {
-        name: int((where & (splits == name)).sum())
-        for name in SPLIT_NAMES
-        if name in pictures.splits
-    }
+        return {"all": len(where)}
+    splits = np.array(pictures.splits)[where]
+    return {name: int((splits == name).sum()) for name in SPLIT_NAMES if name in pictures.splits}
 
 
 def _find_imbalance(pictures: Pictures, groups: Sequence[Group]) -> float | None:
     totals = [group.total for group in groups[:-1]]
-    if pictures.target_kind != "class" or not all(totals):
+    if not pictures.task.has_classes or not all(totals):
         return None
     return round(max(totals) / min(totals), 2)
 

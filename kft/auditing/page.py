@@ -121,21 +121,10 @@ def choose_of_classes(pictures: Pictures) -> list[tuple[str, int, list[int]]]:
 
     Where targets are numbers, there is one group: from the least to the greatest.
     """
-    if pictures.target_kind == "class":
-        members = [np.flatnonzero(pictures.targets == i) for i in range(len(pictures.class_names))]
-    elif pictures.target_kind == "labels":
-        members = [np.flatnonzero(column > 0.5) for column in pictures.targets.T]
-    else:
-        members = [np.argsort(pictures.targets[:, 0], kind="stable")]
-    names = (
-        ["by " + pictures.class_names[0]]
-        if pictures.target_kind == "number"
-        else pictures.class_names
-    )
-    each = max(1, min(_OF_EACH_CLASS, _OF_ALL_CLASSES // len(members)))
+    groups = pictures.task.arrange(pictures.targets, pictures.class_names)
+    each = max(1, min(_OF_EACH_CLASS, _OF_ALL_CLASSES // len(groups)))
     return [
-        (name, len(places), _spread(places, each))
-        for name, places in list(zip(names, members, strict=True))[:_OF_ALL_CLASSES]
+        (title, len(places), _spread(places, each)) for title, places in groups[:_OF_ALL_CLASSES]
     ]
 
 

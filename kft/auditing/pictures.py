@@ -8,8 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from kft.examples import Depth, SplitName, TargetKind, format_target
+from kft.examples import Depth, SplitName
 from kft.modalities.image.inspection import Inspection
+from kft.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Pictures:
     Attributes:
         inspections: One of each.
         targets: As `Examples.targets`.
-        target_kind: What a target is.
+        task: What a target is.
         class_names: Name of each class, label or number, by index.
         splits: The split of each; None where nobody names one.
         depth: How those of more than 8 bits are shown, and were measured; None where there are
@@ -28,7 +29,7 @@ class Pictures:
 
     inspections: tuple[Inspection, ...]
     targets: np.ndarray
-    target_kind: TargetKind
+    task: Task
     class_names: tuple[str, ...]
     splits: tuple[SplitName, ...] | None = None
     depth: Depth | None = None
@@ -53,7 +54,7 @@ class Pictures:
     @property
     def classes(self) -> np.ndarray | None:
         """Class of each, int64 (pictures,); None where targets are no classes."""
-        return self.targets if self.target_kind == "class" else None
+        return self.targets if self.task.has_classes else None
 
     @cached_property
     def shown_sizes(self) -> tuple[tuple[int, int], ...]:
@@ -66,7 +67,7 @@ class Pictures:
 
     def label(self, index: int) -> str:
         """The target of a picture as people read it."""
-        return format_target(self.targets[index], self.target_kind, self.class_names)
+        return self.task.format(self.targets[index], self.class_names)
 
     def column(self, attribute: str) -> np.ndarray:
         """One number, or a few, of each inspection: float64 (pictures,) or (pictures, …)."""

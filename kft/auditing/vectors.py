@@ -19,11 +19,11 @@ from kft.data.decoded import describe_decoding
 from kft.display import Display
 from kft.errors import BackboneError
 from kft.features import Stored, find_cut, load_or_extract
-from kft.heads import make_head
 from kft.modalities.image.decoding import make_decoder
 from kft.modalities.image.inspection import to_be_read
 from kft.model import HEAD, assemble
 from kft.optimization import seed_everything
+from kft.tasks import make_head
 
 # As many as a training step has by default: enough to keep all cores busy.
 _BATCH_SIZE = 32
@@ -82,7 +82,7 @@ def extract_vectors(pictures: Pictures, pipeline: Pipeline, display: Display) ->
     # Weights from random numbers are the same in every audit.
     seed_everything(pipeline.training.seed)
     backbone = load_backbone(pipeline.backbone)
-    head = make_head(pipeline.head, pictures.target_kind, pictures.class_names, pictures.targets)
+    head = make_head(pipeline.head, pictures.task, pictures.class_names, pictures.targets)
     cut = find_cut(assemble(backbone, head), {HEAD})
     assert cut is not None
     spec = backbone.input_spec

@@ -104,9 +104,9 @@ def describe_answer(answer: Answer, top: int | None) -> tuple[str, str]:
 
     Of numbers all are the answer; of labels those above one half, or a word that none is.
     """
-    if answer.target_kind == "number":
-        return _listed(answer, answer.values), ""
     chosen = answer.chosen
+    if chosen is None:
+        return _listed(answer, answer.values), ""
     shown = [name for name, _ in answer.best(max(DEFAULT_TOP, len(chosen)) if top is None else top)]
     # The best come first, so these are the first of them.
     own, others = shown[: len(chosen)], shown[len(chosen) :]
@@ -121,12 +121,12 @@ def _describe(file: str, outcome: Answer | Quarantined, top: int | None) -> dict
     """JSON values of one file."""
     if isinstance(outcome, Quarantined):
         return {"file": file, "error": outcome.reason}
-    if outcome.target_kind == "number":
-        return {"file": file, "values": outcome.values}
     chosen = outcome.chosen
+    if chosen is None:
+        return {"file": file, "values": outcome.values}
     return {
         "file": file,
-        "answer": chosen[0] if outcome.target_kind == "class" else chosen,
+        "answer": chosen[0] if outcome.task.has_classes else chosen,
         "values": outcome.values if top is None else dict(outcome.best(top)),
     }
 
@@ -141,7 +141,7 @@ def _make_csv_records(outcomes: Iterable[Outcome], top: int | None) -> Iterator[
             record["error"] = outcome.reason
             record.update(dict.fromkeys(columns or ()))
         else:
-            record["answer"] = ";".join(outcome.chosen)
+            record["answer"] = ";".join(outcome.chosen or ())
             cells = _make_cells(outcome, top)
             record.update(cells)
             if columns is None:
@@ -157,10 +157,8 @@ def _make_csv_records(outcomes: Iterable[Outcome], top: int | None) -> Iterator[
 
 def _make_cells(answer: Answer, top: int | None) -> dict[str, Any]:
     """Columns of names that cannot be those of others, whatever a class is called."""
-    if answer.target_kind == "number":
-        return {f"predicted {name}": value for name, value in answer.values.items()}
-    if top is None:
-        return {f"probability {name}": value for name, value in answer.values.items()}
+    if top is None or answer.chosen is None:
+        return {f"{answer.task.answer_word} {name}": v for name, v in answer.values.items()}
     cells: dict[str, Any] = {}
     for rank, (name, value) in enumerate(answer.best(top), start=1):
         cells |= {f"name_{rank}": name, f"probability_{rank}": value}

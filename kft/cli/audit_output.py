@@ -96,7 +96,6 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 def _show_groups(console: Console, seen: Overview) -> None:
     *groups, everything = seen.groups
-    noun = {"class": "class", "labels": "label", "number": ""}[seen.target_kind]
     splits = list(everything.counts)
     is_short = len(groups) <= _SHOWN_CLASSES or not console.is_terminal
     shown = groups if is_short else groups[: _SHOWN_CLASSES - 1]
@@ -104,7 +103,7 @@ def _show_groups(console: Console, seen: Overview) -> None:
     if not is_short:
         rows.append([f"and {len(groups) - len(shown)} more", *[""] * (len(splits) + 3)])
     rows.append(_format_group(everything, splits))
-    headings = [noun, *(f"{split}>" for split in splits)]
+    headings = [seen.noun, *(f"{split}>" for split in splits)]
     show_table(console, [*headings, "brightness>", "contrast>", "mean colour>"], rows)
 
 

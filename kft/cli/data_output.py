@@ -38,7 +38,7 @@ def show_splits(splits: Splits, form: Form) -> None:
 def _describe(splits: Splits) -> dict[str, Any]:
     """JSON values."""
     return {
-        "target_kind": splits.target_kind,
+        "task": splits.task.name,
         "examples": {split: len(splits.get(split)) for split in SPLIT_NAMES},
         "fingerprint": splits.fingerprint,
         "origin": splits.origin,
@@ -68,10 +68,8 @@ def _list_targets(splits: Splits) -> list[dict[str, Any]]:
 def _measure(splits: Splits, split: SplitName, index: int) -> dict[str, Any]:
     """The count of a class or label in a split, or the range of a number."""
     targets = splits.get(split).targets
-    if splits.target_kind == "class":
-        return {split: int((targets == index).sum())}
-    if splits.target_kind == "labels":
-        return {split: int(targets[:, index].sum())}
+    if splits.task.is_stratified:
+        return {split: int(splits.task.count(targets, len(splits.class_names))[index])}
     is_empty = not len(targets)
     return {
         f"{split}_least": None if is_empty else float(targets[:, index].min()),
@@ -81,6 +79,6 @@ def _measure(splits: Splits, split: SplitName, index: int) -> dict[str, Any]:
 
 def _format_cell(splits: Splits, split: SplitName, index: int) -> str:
     values = list(_measure(splits, split, index).values())
-    if splits.target_kind != "number":
+    if splits.task.is_stratified:
         return f"{values[0]:,}"
     return "" if values[0] is None else f"{values[0]:g} to {values[1]:g}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kft.doctor import CheckResult
     from kft.runs import RunDirectory
     from kft.serving import Export
+    from kft.tasks import Task
     from kft.tuning import Tuned
     from kft.workflow import Finished
 
@@ -35,7 +36,7 @@ def show_finished(finished: Finished, console: Console | None = None) -> None:
         console: Where to print; by default standard output.
     """
     from kft.display import format_seconds
-    from kft.evaluation import headline
+    from kft.tasks import headline
 
     console = console or make_console()
     seconds = sum(fitted.seconds for fitted in finished.fitted)
@@ -86,41 +87,37 @@ def show_export(export: Export) -> None:
 
 def show_figures(figures: dict[str, Any], *, title: str) -> None:
     """The headline, then a line a class, label or number."""
-    from kft.evaluation import headline
-    from kft.figures import format_figure, format_share
+    from kft.tasks import headline, task_of_figures
 
     console = make_console()
     console.print(f"{title}: {headline(figures)}", soft_wrap=True)
-    for kind in ("classes", "labels", "numbers"):
-        if kind not in figures:
-            continue
-        judged = figures[kind]
-        columns = list(next(iter(judged.values())))
-        write = format_figure if kind == "numbers" else format_share
-        shown = _choose_shown(judged)
-        show_table(
+    task = task_of_figures(figures)
+    judged = figures[task.figures.names_key]
+    columns = list(next(iter(judged.values())))
+    shown = _choose_shown(judged)
+    show_table(
+        console,
+        (task.nouns, *(f"{column.replace('_', ' ')}>" for column in columns)),
+        (
+            (name, *(_format_figure(judged[name][column], task) for column in columns))
+            for name in shown
+        ),
+    )
+    if len(shown) < len(judged):
+        show_remark(
             console,
-            (kind, *(f"{column.replace('_', ' ')}>" for column in columns)),
-            (
-                (name, *(_format_figure(judged[name][column], write) for column in columns))
-                for name in shown
-            ),
+            f"These are the {len(shown)} worst by F1 of {len(judged):,} {task.nouns}. metrics.json "
+            "in the run's folder of this evaluation holds all; --json and --csv print them.",
         )
-        if len(shown) < len(judged):
-            show_remark(
-                console,
-                f"These are the {len(shown)} worst by F1 of {len(judged):,} {kind}. metrics.json "
-                "in the run's folder of this evaluation holds all; --json and --csv print them.",
-            )
 
 
 def list_figures(figures: dict[str, Any]) -> list[dict[str, Any]]:
     """A record of the figures of each class, label or number."""
-    return [
-        {noun: name, **values}
-        for kind, noun in (("classes", "class"), ("labels", "label"), ("numbers", "number"))
-        for name, values in figures.get(kind, {}).items()
-    ]
+    from kft.tasks import task_of_figures
+
+    task = task_of_figures(figures)
+    judged = figures[task.figures.names_key]
+    return [{task.noun: name, **values} for name, values in judged.items()]
 
 
 def _choose_shown(judged: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -131,8 +128,8 @@ def _choose_shown(judged: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return sorted(named, key=lambda name: judged[name]["f1"])[:NUM_WORST]
 
 
-def _format_figure(value: float | None, write: Callable[[float | None], str]) -> str:
-    return str(value) if isinstance(value, int) else write(value)
+def _format_figure(value: float | None, task: Task) -> str:
+    return str(value) if isinstance(value, int) else task.format_value(value)
 
 
 def show_runs(runs: Sequence[RunDirectory], directory: str, form: Form) -> None:

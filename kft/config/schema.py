@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,11 +16,20 @@ from kft.config.section import (
     Option,
     PositiveInt,
     Section,
+    one_of,
 )
 from kft.config.service_address import split_address
 from kft.config.split_section import SplitConfig, refuse_split_problems
 from kft.config.strategy_section import StrategyConfig
 from kft.config.training_section import TrainingConfig
+from kft.task_names import TASKS, list_target_words
+
+if TYPE_CHECKING:
+    TargetWord = str
+    TaskName = str
+else:
+    TargetWord = one_of(list_target_words)
+    TaskName = one_of(lambda: TASKS)
 
 
 class FoldersConfig(Section):
@@ -75,7 +84,7 @@ class DataConfig(Section):
     """A folder, a CSV, TSV or Parquet file, a folder or glob of TFRecord files, or `tfds:NAME`."""
     source: Literal["auto", "folder", "table", "tfds", "tfrecord"] = "auto"
     """What `path` is; `auto` looks."""
-    target: Literal["auto", "class", "labels", "number"] = "auto"
+    target: TargetWord = "auto"
     """What a label is: one class of several, any number of labels, or numbers."""
     folders: FoldersConfig = FoldersConfig()
     table: TableConfig = TableConfig()
@@ -156,7 +165,7 @@ class BackboneConfig(Section):
 class HeadConfig(Section):
     """The layers that answer the task."""
 
-    name: Literal["auto", "classification", "multilabel", "regression"] = "auto"
+    name: TaskName = "auto"
     """`auto` follows the targets: classes, labels or numbers."""
     pooling: Literal["avg", "max", "avg_max"] = "avg"
     """How a feature map becomes a feature vector."""

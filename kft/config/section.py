@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from kft.registry import suggest
 
 
 class WrittenInt(int):
@@ -71,6 +74,25 @@ _OF_STEPS = object()
 Value = TypeVar("Value")
 OfSteps = Annotated[Value, _OF_STEPS]
 """A setting that only steps of training obey, and a phase that is solved does not."""
+
+
+def one_of(list_names: Callable[[], Iterable[str]]) -> Any:
+    """The type of a word that is `auto`, or one of names to which others may be added.
+
+    Args:
+        list_names: Gives those that there are now.
+    """
+
+    def check(value: str) -> str:
+        names = ["auto", *list_names()]
+        if value not in names:
+            raise ValueError(f"found {value!r}. {suggest(value, names)}")
+        return value
+
+    def describe(schema: dict[str, Any]) -> None:
+        schema["enum"] = ["auto", *list_names()]
+
+    return Annotated[str, AfterValidator(check), Field(json_schema_extra=describe)]
 
 
 class Section(BaseModel):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from kft.data.admission.admit import write_quarantine_csv
 from kft.data.loading import SOURCES, load_splits
 from kft.data.splitting.split_files import write_splits_csv
-from kft.examples import SPLIT_NAMES, Examples, SplitName, Splits, TargetKind, format_target
+from kft.examples import SPLIT_NAMES, Examples, SplitName, Splits
 
 __all__ = [
     "SOURCES",
@@ -17,8 +17,6 @@ __all__ = [
     "Examples",
     "SplitName",
     "Splits",
-    "TargetKind",
-    "format_target",
     "load_splits",
     "write_quarantine_csv",
     "write_splits_csv",

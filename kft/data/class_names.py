@@ -57,11 +57,11 @@ def join_classes(found: Found, config: DataConfig, *, is_other: bool = False) ->
     """
     found = _compose_groups(found)
     aliases = config.class_aliases
-    if found.target_kind != "class":
+    if not found.task.has_classes:
         if aliases and not is_other:
             raise DataError(
                 f"data.class_aliases: {found.source} holds no classes (target "
-                f"{found.target_kind}). Leave it out, or set data.target=class."
+                f"{found.task.word}). Remove it, or set data.target=class."
             )
         # Settings name labels in this form too.
         names = tuple(map(compose, found.class_names))
@@ -138,7 +138,7 @@ def refuse_similar(found: Found) -> None:
     Raises:
         DataError: It names all of them, how to join them, and how to keep them apart.
     """
-    if found.target_kind != "class":
+    if not found.task.has_classes:
         return
     counts = count_examples(found)
     alike: defaultdict[str, list[str]] = defaultdict(list)

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from kft.examples import Examples, Quarantined, SplitName, TargetKind
+from kft.examples import Examples, Quarantined, SplitName
+from kft.tasks import Task
 
 # Endings of pictures: used, converted, or refused by the gate, which looks at the content.
 IMAGE_ENDINGS = (
@@ -38,7 +39,7 @@ class Found:
         examples: All of them, in any order.
         given_splits: The split that the source names for each example, or
             None for all of them where it names none.
-        target_kind: What a target is.
+        task: What a target is.
         class_names: Name of each class, label or number, by index.
         source: What was read, for messages and for `Splits.origin`.
         ignored: Reason -> how many files were left aside for it.
@@ -54,7 +55,7 @@ class Found:
 
     examples: Examples
     given_splits: tuple[SplitName, ...] | None
-    target_kind: TargetKind
+    task: Task
     class_names: tuple[str, ...]
     source: str
     ignored: Mapping[str, int] = field(default_factory=dict)

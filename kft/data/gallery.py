@@ -12,7 +12,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kft.data.batches.pipeline import example_seeds
 from kft.data.batches.pixels import read_pixels, translate_read_errors
-from kft.examples import format_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +77,7 @@ def make_rows(
         shown.append(np.round(changed.numpy()).astype(np.uint8))
     return [
         GalleryRow(
-            title=format_target(train.targets[index], splits.target_kind, splits.class_names),
+            title=splits.task.format(train.targets[index], splits.class_names),
             text=train.ids[index],
             pictures=tuple(pictures[row] for pictures in shown),
         )

@@ -36,12 +36,6 @@ SOURCES = Registry(
     error=DataError,
 )
 
-# Whether targets are classes -> what one is called, and where it is named.
-_NAMED_IN = {
-    True: ("class", "data.records.class_names"),
-    False: ("label", "the labels (for a table: data.table.label_columns)"),
-}
-
 
 def load_splits(
     config: DataConfig,
@@ -82,17 +76,17 @@ def load_splits(
         train=parts["train"],
         validation=parts["validation"],
         holdout=parts["holdout"],
-        target_kind=found.target_kind,
+        task=found.task,
         class_names=found.class_names,
         fingerprint=compute_fingerprint(
-            found.examples, admitted.digests, found.target_kind, found.class_names
+            found.examples, admitted.digests, found.task, found.class_names
         ),
         origin=describe_origin(found, config, alike=admitted.alike),
         ignored=found.ignored,
         quarantined=found.quarantined,
         repaired=admitted.count_repaired(),
         noticed={**found.noticed, **admitted.count_noticed()},
-        notes=(*found.notes, *describe_unjudged(parts, found.target_kind, found.class_names)),
+        notes=(*found.notes, *describe_unjudged(parts, found.task, found.class_names)),
         depth=admitted.depth,
     )
 
@@ -132,22 +126,24 @@ def refuse_unlearnable(found: Found) -> None:
     Raises:
         DataError: There is one class, or a class or label without an example.
     """
-    names, targets = found.class_names, found.examples.targets
-    if found.target_kind == "number":
-        return
-    is_class = found.target_kind == "class"
-    counts = np.bincount(targets, minlength=len(names)) if is_class else targets.sum(axis=0)
-    absent = [name for name, count in zip(names, counts, strict=True) if not count]
+    task, names = found.task, found.class_names
+    counts = task.count(found.examples.targets, len(names))
+    absent = [names[index] for index in np.flatnonzero(counts == 0)]
     if absent:
-        noun, where = _NAMED_IN[is_class]
+        where = (
+            "data.records.class_names"
+            if task.has_classes
+            else "the labels (for a table: data.table.label_columns)"
+        )
         bad = f"\nLeft out:\n{list_bad(found.quarantined)}" if found.quarantined else ""
         raise DataError(
-            f"{found.source}: {noun} {listed(absent)} has no example, so it cannot be learned. "
-            f"Add some, or remove it from {where}.{bad}"
+            f"{found.source}: {task.noun} {listed(absent)} has no example, so it cannot be "
+            f"learned. Add some, or remove it from {where}.{bad}"
         )
-    if is_class and len(names) < 2:
+    if len(names) < task.fewest_names:
         raise DataError(
-            f"{found.source}: one class, {names[0]!r}; telling classes apart needs at least two."
+            f"{found.source}: one {task.noun}, {names[0]!r}; telling {task.nouns} apart needs at "
+            "least two."
         )
 
 

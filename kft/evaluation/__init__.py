@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kft.evaluation.evaluating import Evaluation, evaluate
-from kft.evaluation.headlines import headline
 from kft.evaluation.prediction import Predictor
 
-__all__ = ["Evaluation", "Predictor", "evaluate", "headline"]
+__all__ = ["Evaluation", "Predictor", "evaluate"]

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kft.evaluation.metrics import compute_metrics
 from kft.evaluation.prediction import Predictor
-from kft.evaluation.prediction_files import write_confusion, write_predictions
-from kft.heads.base import Head
+from kft.evaluation.prediction_files import write_tables
 from kft.runs.atomic import write_json
+from kft.tasks.head import Head
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Evaluation:
     """How a model does on one split.
 
     Attributes:
-        figures: As `compute_metrics` gives them.
+        figures: The name of the task, and what `Figures.compute` gives.
         outputs: Probabilities, or numbers in the unit of the targets (examples, outputs), in
             order.
     """
@@ -44,8 +43,7 @@ def evaluate(
 ) -> Evaluation:
     """Judge a model on a split.
 
-    Writes metrics.json and predictions.csv; of classes confusion.csv, and of many of them
-    probabilities.npz.
+    Writes metrics.json, and what `Figures.tabulate` gives: predictions.csv and others.
 
     Args:
         predictor: Of the model.
@@ -59,11 +57,11 @@ def evaluate(
     """
     answered = predictor(batches, num_examples=len(files), progress=progress)
     outputs = head.restore_units(answered)
-    figures = compute_metrics(head.target_kind, targets, outputs, head.class_names, train_targets)
-    write_predictions(folder, head=head, files=files, targets=targets, outputs=outputs)
-    if head.target_kind == "class":
-        write_confusion(
-            folder / "confusion.csv", names=head.class_names, targets=targets, outputs=outputs
-        )
+    judge, names = head.task.figures, head.class_names
+    figures = {
+        "task": head.task.name,
+        **judge.compute(targets, outputs, names, train_targets),
+    }
+    write_tables(folder, judge.tabulate(names, files, targets, outputs))
     write_json(folder / "metrics.json", figures)
     return Evaluation(figures, outputs)

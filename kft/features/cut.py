@@ -11,8 +11,8 @@ import keras
 from kft.backbones.graph import Graph
 from kft.backbones.partition import cut_after
 from kft.features.engines import Forward
-from kft.heads.base import FEATURE_VECTOR
 from kft.model import HEAD, Assembled
+from kft.tasks.pooling import FEATURE_VECTOR
 
 
 @dataclass(frozen=True, eq=False)

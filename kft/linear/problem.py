@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.linear.losses import TargetKind, replace_by_slopes, score_logits
+from kft.linear.losses import LinearLoss
 from kft.linear.minimising import minimise
 
 # (folds, features, outputs) kernels and (folds, outputs) biases.
@@ -30,7 +30,7 @@ class Problem:
     Args:
         features: (rows, features), of any float type, possibly memory-mapped.
         targets: Dense (rows, outputs).
-        kind: What a target is.
+        loss: Of the logits.
         weights: (rows,) factor on each row's loss.
         offsets: (outputs,) added to the logits in the loss.
 
@@ -43,11 +43,11 @@ class Problem:
         self,
         features: np.ndarray,
         targets: np.ndarray,
-        kind: TargetKind,
+        loss: LinearLoss,
         weights: np.ndarray,
         offsets: np.ndarray,
     ) -> None:
-        self._kind = kind
+        self._loss = loss
         self._targets = targets.astype(np.float32, copy=False)
         self._weights = weights.astype(np.float32, copy=False)[:, None]
         self._offsets = offsets.astype(np.float32, copy=False)
@@ -108,7 +108,7 @@ class Problem:
                 the least loss of the examples that is worth telling from zero.
         """
         folds, outputs = len(mask), self._targets.shape[1]
-        curvature = self._curvature()
+        curvature = self._loss.curvature(outputs)
         scale = (1.0 / np.sqrt(curvature * self._squares + 2 * penalty)).astype(np.float32)
         # A Python number: one of NumPy's would turn all that follows into float64.
         bias_scale = float(1.0 / np.sqrt(curvature * max(len(self._targets), 1)))
@@ -133,14 +133,6 @@ class Problem:
         kernels = self._axes @ (theta[:, :-1] * scale[:, None])
         biases = theta[:, -1] * bias_scale - self._mean @ kernels
         return kernels, biases
-
-    def _curvature(self) -> float:
-        """Curvature of the losses along an axis, in units of its spread.
-
-        At most half, and far less once most examples are told apart; a twentieth was fastest
-        over the whole path. The classes share what there is: of many, each has little.
-        """
-        return min(0.05, 0.1 / self._targets.shape[1]) if self._kind == "class" else 0.05
 
     def _evaluate(
         self, along: np.ndarray, shift: np.ndarray, mask: np.ndarray
@@ -176,7 +168,7 @@ class Problem:
             part = slice(begin, begin + step)
             few = residuals[part]
             few += offsets
-            losses = replace_by_slopes(self._kind, few, targets[part])
+            losses = self._loss.replace_by_slopes(few, targets[part])
             few *= counts[part, :, np.newaxis]
             totals += (losses * counts[part]).sum(axis=0, dtype=np.float64)
             bias_slope += few.sum(axis=0)
@@ -194,9 +186,9 @@ class Problem:
             rows = np.flatnonzero(folds == fold)
             logits = self._features[rows].astype(np.float32) @ kernels[fold] + biases[fold]
             targets = self._targets[rows]
-            scores[rows] = score_logits(self._kind, logits, targets)
+            scores[rows] = self._loss.score(logits, targets)
             logits += self._offsets
-            losses[rows] = replace_by_slopes(self._kind, logits[:, np.newaxis], targets)[:, 0]
+            losses[rows] = self._loss.replace_by_slopes(logits[:, np.newaxis], targets)[:, 0]
             counts[rows] = self._weights[rows, 0] * self._is_seen(rows, folds != fold)
         judged = folds >= 0
         if not counts.any():
@@ -205,9 +197,9 @@ class Problem:
 
     def _is_seen(self, rows: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """Whether some row of those seen has the class of each of the rows."""
-        if self._kind != "class":
+        classes = self._loss.find_classes(self._targets)
+        if classes is None:
             return np.ones(len(rows), bool)
-        classes = self._targets.argmax(axis=1)
         return np.isin(classes[rows], classes[seen])
 
 

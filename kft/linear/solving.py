@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kft.linear.losses import TargetKind
+from kft.linear.losses import LinearLoss, LinearTargets
 from kft.linear.problem import MAX_HELD, Problem, State, take_rows
 
 NUM_FOLDS = 5
@@ -39,7 +39,7 @@ class Attempt:
     Attributes:
         penalty: Factor on the squared norm of the kernel.
         loss: Mean loss of an example on the fold that did not see it.
-        score: Accuracy there; for numbers the mean absolute error.
+        score: The mean score of the loss there: accuracy, or the mean absolute error of numbers.
     """
 
     penalty: float
@@ -77,19 +77,16 @@ class Solution:
 
 def solve_linear(
     features: np.ndarray,
-    targets: np.ndarray,
-    kind: TargetKind,
+    targets: LinearTargets,
+    loss: LinearLoss,
     *,
-    weights: np.ndarray | None = None,
-    offsets: np.ndarray | None = None,
     penalty: float | None = None,
     seed: int = 0,
     told: Told | None = None,
 ) -> Solution:
     """Minimise the sum of losses plus penalty times the squared norm of the kernel.
 
-    The loss is cross-entropy for classes, the sum of binary cross-entropies
-    for labels, half the squared error for numbers; the bias is not penalised.
+    The bias is not penalised.
     The problem is preconditioned by the spectrum of the features: with fewer
     examples than features it is solved in the span of the examples, which
     holds the same solution. Features that lie on a disk are read in blocks,
@@ -97,10 +94,8 @@ def solve_linear(
 
     Args:
         features: (examples, features), of any float type, possibly memory-mapped.
-        targets: Dense: (examples, outputs), rows of 0 and 1, shares, or numbers.
-        kind: What a target is.
-        weights: (examples,) factor on each example's loss.
-        offsets: (outputs,) added to the logits in the loss only.
+        targets: Of the examples, with what the loss adds to each.
+        loss: Of the logits.
         penalty: None to choose it by cross-validation.
         seed: Of the folds.
         told: Hears of each penalty that was tried.
@@ -108,20 +103,21 @@ def solve_linear(
     Source: Kornblith et al., Do Better ImageNet Models Transfer Better?,
     arXiv:1805.08974, for the objective.
     """
+    dense, weights, offsets = targets.dense, targets.weights, targets.offsets
     examples = np.ones(len(features), np.float32) if weights is None else weights
-    shift = np.zeros(targets.shape[1], np.float32) if offsets is None else offsets
+    shift = np.zeros(dense.shape[1], np.float32) if offsets is None else offsets
     path: tuple[Attempt, ...] = ()
     start, problem, num_chosen, num_judged = None, None, 0, 0
     if penalty is None:
-        chosen = _choose_rows(targets, kind, seed)
+        chosen = _choose_rows(dense, loss, seed)
         num_chosen = len(chosen)
         part = take_rows(features, chosen)
-        problem = Problem(part, targets[chosen], kind, examples[chosen], shift)
-        folds = _assign_parts(problem, targets[chosen], kind, seed)
+        problem = Problem(part, dense[chosen], loss, examples[chosen], shift)
+        folds = _assign_parts(problem, dense[chosen], loss, seed)
         num_judged = int((folds >= 0).sum())
         penalty, path, start = _walk_path(problem, folds, told)
     if num_chosen < len(features):
-        problem = Problem(features, targets, kind, examples, shift)
+        problem = Problem(features, dense, loss, examples, shift)
     assert problem is not None
     mask = np.ones((1, len(features)), bool)
     kernel, bias = problem.solve(penalty, mask, start, tolerance=_FINAL_TOLERANCE)
@@ -129,37 +125,38 @@ def solve_linear(
 
 
 def cross_validate(
-    features: np.ndarray, targets: np.ndarray, kind: TargetKind, seed: int = 0
+    features: np.ndarray, targets: np.ndarray, loss: LinearLoss, seed: int = 0
 ) -> Attempt:
     """How well the best linear head on these features does on examples it did not see."""
-    chosen = _choose_rows(targets, kind, seed)
+    chosen = _choose_rows(targets, loss, seed)
     ones = np.ones(len(chosen), np.float32)
     part, dense = take_rows(features, chosen), targets[chosen]
-    problem = Problem(part, dense, kind, ones, np.zeros(targets.shape[1], np.float32))
-    penalty, path, _ = _walk_path(problem, _assign_parts(problem, dense, kind, seed))
+    problem = Problem(part, dense, loss, ones, np.zeros(targets.shape[1], np.float32))
+    penalty, path, _ = _walk_path(problem, _assign_parts(problem, dense, loss, seed))
     return next(attempt for attempt in path if attempt.penalty == penalty)
 
 
-def _assign_parts(problem: Problem, targets: np.ndarray, kind: TargetKind, seed: int) -> np.ndarray:
+def _assign_parts(problem: Problem, targets: np.ndarray, loss: LinearLoss, seed: int) -> np.ndarray:
     """Fold that leaves each example out, (examples,); -1 where none does, of large problems."""
     if problem.work * NUM_FOLDS <= MAX_FOLDED_WORK:
-        return assign_folds(targets, kind, seed)
-    return hold_out(targets, kind, seed)
+        return assign_folds(targets, loss, seed)
+    return hold_out(targets, loss, seed)
 
 
-def assign_folds(targets: np.ndarray, kind: TargetKind, seed: int) -> np.ndarray:
+def assign_folds(targets: np.ndarray, loss: LinearLoss, seed: int) -> np.ndarray:
     """Fold of each example, (examples,): classes are spread evenly over the folds."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(targets))
-    if kind == "class":
+    classes = loss.find_classes(targets)
+    if classes is not None:
         # Sorted by class and dealt out in turn.
-        order = order[np.argsort(targets.argmax(axis=1)[order], kind="stable")]
+        order = order[np.argsort(classes[order], kind="stable")]
     folds = np.empty(len(targets), np.int64)
     folds[order] = np.arange(len(targets)) % min(NUM_FOLDS, len(targets))
     return folds
 
 
-def hold_out(targets: np.ndarray, kind: TargetKind, seed: int) -> np.ndarray:
+def hold_out(targets: np.ndarray, loss: LinearLoss, seed: int) -> np.ndarray:
     """0 for a part of the examples to judge on, -1 for the others: (examples,).
 
     As many as a fold holds, drawn at random; of each class one at least is not among them, since
@@ -167,8 +164,9 @@ def hold_out(targets: np.ndarray, kind: TargetKind, seed: int) -> np.ndarray:
     """
     order = np.random.default_rng(seed).permutation(len(targets))
     count = max(1, len(targets) // NUM_FOLDS)
-    if kind == "class":
-        _, first = np.unique(targets.argmax(axis=1)[order], return_index=True)
+    classes = loss.find_classes(targets)
+    if classes is not None:
+        _, first = np.unique(classes[order], return_index=True)
         spare = np.delete(order, first)
         order = spare if len(spare) else order
     parts = np.full(len(targets), -1, np.int64)
@@ -176,15 +174,16 @@ def hold_out(targets: np.ndarray, kind: TargetKind, seed: int) -> np.ndarray:
     return parts
 
 
-def _choose_rows(targets: np.ndarray, kind: TargetKind, seed: int) -> np.ndarray:
+def _choose_rows(targets: np.ndarray, loss: LinearLoss, seed: int) -> np.ndarray:
     """All rows, or as many as cross-validation looks at, with every class in its share."""
     count = min(max(CROSS_VALIDATED, CROSS_VALIDATED_OF_EACH * targets.shape[1]), MAX_HELD)
     if len(targets) <= count:
         return np.arange(len(targets))
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(targets))
-    if kind == "class":
-        order = order[np.argsort(targets.argmax(axis=1)[order], kind="stable")]
+    classes = loss.find_classes(targets)
+    if classes is not None:
+        order = order[np.argsort(classes[order], kind="stable")]
     picks = np.linspace(0, len(targets) - 1, count).astype(int)
     return np.sort(order[picks])
 

@@ -30,7 +30,7 @@ def find_risks(splits: Splits, backbone: Backbone, phases: tuple[Phase, ...]) ->
         Sentences that each name a risk and its remedy; empty if no risk is found.
     """
     risks = []
-    if splits.target_kind == "class":
+    if splits.task.has_classes:
         risks.extend(_class_risks(splits))
     if len(splits.holdout) == 0:
         risks.append(

@@ -22,15 +22,16 @@ from kft.data.sources.table_reading import open_table
 from kft.display import Display
 from kft.errors import ConfigError, DataError, RunError
 from kft.evaluation import Evaluation, Predictor, evaluate
-from kft.examples import SPLIT_NAMES, Examples, Splits, TargetKind
+from kft.examples import SPLIT_NAMES, Examples, Splits
 from kft.features import Forward
-from kft.heads.base import Head
 from kft.modalities.image.depth import KnownDepth
 from kft.printing import listed
 from kft.provenance import load_run_pipeline
 from kft.runs import RunDirectory, open_run
 from kft.runs.layout import read_json
 from kft.runs.storage import check_cache
+from kft.tasks import Task
+from kft.tasks.head import Head
 from kft.training import Trained, load_trained
 from kft.workflow import describe_data
 
@@ -130,7 +131,7 @@ def configure_other(
         update={
             "path": path,
             "source": "auto",
-            "target": head.target_kind,
+            "target": head.task.word,
             "folders": FoldersConfig(outside=own.folders.outside, nested=own.folders.nested),
             "table": own.table.model_copy(update={"split_column": None}),
             "split": SplitConfig(),
@@ -146,12 +147,12 @@ def configure_other(
         records = config.records.model_copy(update={"class_names": ()})
         config = config.model_copy(update={"records": records})
     asked = override_pipeline(pipeline.model_copy(update={"data": config}), overrides).data
-    if asked.target not in ("auto", head.target_kind):
+    if asked.target not in ("auto", head.task.word):
         raise ConfigError(
             f"data.target: {asked.target!r}, but the model of this run answers "
-            f"{head.target_kind!r}. Leave it out: what a label is comes from the run."
+            f"{head.task.word!r}. Remove it: what a label is comes from the run."
         )
-    return asked.model_copy(update={"target": head.target_kind})
+    return asked.model_copy(update={"target": head.task.word})
 
 
 def _refuse_what_has_no_effect(overrides: Sequence[str]) -> None:
@@ -190,26 +191,19 @@ def translate_targets(splits: Splits, head: Head, display: Display) -> Examples:
             know; or, but for classes, one that the data lack.
     """
     known = tuple(map(compose, head.class_names))
-    if splits.target_kind != head.target_kind:
-        raise DataError(
-            f"the model answers {head.target_kind!r}, the data hold {splits.target_kind!r}."
-        )
+    task, names = head.task, splits.class_names
+    if splits.task != task:
+        raise DataError(f"the model answers {task.word!r}, the data hold {splits.task.word!r}.")
     examples = splits.join(SPLIT_NAMES)
-    kind, names = splits.target_kind, splits.class_names
-    if kind == "number" and len(names) == len(known) == 1 and names != known:
+    if not task.is_stratified and len(names) == len(known) == 1 and names != known:
         display.stage(f"Judged: {known[0]!r} of the model against {names[0]!r} of the data")
         names = known
-    _refuse_other_names(kind, names, known)
-    index = np.array([known.index(name) for name in names])
-    if kind == "class":
-        return replace(examples, targets=index[examples.targets])
-    arranged = np.zeros((len(examples), len(known)), examples.targets.dtype)
-    arranged[:, index] = examples.targets
-    return replace(examples, targets=arranged)
+    _refuse_other_names(task, names, known)
+    places = np.array([known.index(name) for name in names])
+    return replace(examples, targets=task.rearrange(examples.targets, places, len(known)))
 
 
-def _refuse_other_names(kind: TargetKind, names: Sequence[str], known: Sequence[str]) -> None:
-    noun = {"class": "classes", "labels": "labels", "number": "numbers"}[kind]
+def _refuse_other_names(task: Task, names: Sequence[str], known: Sequence[str]) -> None:
     unknown = sort_class_names(set(names) - set(known))
     if unknown:
         similar = find_similar(unknown, known)
@@ -218,14 +212,14 @@ def _refuse_other_names(kind: TargetKind, names: Sequence[str], known: Sequence[
             for name in unknown
         ]
         raise DataError(
-            f"the data have {noun} that the model does not know: {listed(told)}. "
+            f"the data have {task.nouns} that the model does not know: {listed(told)}. "
             f"It knows: {listed(tuple(known), 30)}."
         )
     missing = [name for name in known if name not in names]
-    if missing and kind != "class":
+    if missing and not task.has_classes:
         raise DataError(
-            f"the data lack {noun} that the model answers: {listed(missing)}. Without them it "
-            "cannot be judged; name their columns with data.table.label_columns."
+            f"the data lack {task.nouns} that the model answers: {listed(missing)}. Without them "
+            "it cannot be judged; name their columns with data.table.label_columns."
         )
 
 

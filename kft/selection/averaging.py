@@ -10,10 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from kft.features import Forward
-from kft.heads.base import Head
 from kft.optimization.lora import is_first_factor
-from kft.selection.comparison import example_losses
 from kft.selection.snapshots import Snapshot, Weights
+from kft.tasks.head import Head
 from kft.workers import ALONE, Workers
 
 ALPHAS = tuple(round(0.1 * tenths, 1) for tenths in range(1, 10))
@@ -148,14 +147,9 @@ class ValidationScorer:
 
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> Judged:
         """Loss and accuracy of outputs against targets."""
-        kind = self._head.target_kind
-        losses = example_losses(outputs, targets, kind)
-        accuracy = None
-        if kind == "class":
-            accuracy = float(np.mean(outputs.argmax(axis=1) == targets))
-        elif kind == "labels":
-            accuracy = float(np.mean((outputs > 0.5) == (targets > 0.5)))
-        return Judged(float(np.mean(losses)), accuracy)
+        judge = self._head.task.figures
+        losses = judge.example_losses(outputs, targets)
+        return Judged(float(np.mean(losses)), judge.accuracy(outputs, targets))
 
 
 def greedy_soup(

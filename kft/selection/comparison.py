@@ -8,10 +8,7 @@ from typing import Any
 import numpy as np
 
 from kft.statistics import Difference, paired_mean, paired_proportions
-
-# Keeps the logarithm of a float32 probability finite; one such answer costs 16.
-_LEAST_PROBABILITY = 1e-7
-
+from kft.tasks import Task
 
 # Where all examples are right and sure, a fall in the sixth place is beyond chance too.
 LEAST_FALL = 1e-3
@@ -22,7 +19,7 @@ class Comparison:
     """Two models on the same examples, before and after.
 
     Attributes:
-        accuracy: By how much the accuracy rose; None but for classes.
+        accuracy: By how much the accuracy rose; None where answers can be right in part.
         loss: By how much the mean loss fell.
         num_examples: How many both answered.
         is_better: The rise of the accuracy is beyond its interval, or the
@@ -62,7 +59,7 @@ def compare(
     before_outputs: np.ndarray,
     after_outputs: np.ndarray,
     targets: np.ndarray,
-    target_kind: str,
+    task: Task,
 ) -> Comparison:
     """How much better the second outputs are than the first, on the same examples.
 
@@ -77,44 +74,23 @@ def compare(
             model.
         after_outputs: Of the second, for the same examples.
         targets: As `Head.standardise` gives them.
-        target_kind: 'class', 'labels' or 'number'.
+        task: What the outputs answer.
 
     Source: Newcombe, Improved confidence intervals for the difference between
     binomial proportions based on paired data, Statistics in Medicine 17
     (1998), 2635-2650, for accuracies; Student's t of paired differences for
     losses.
     """
-    falls = example_losses(before_outputs, targets, target_kind) - example_losses(
-        after_outputs, targets, target_kind
+    judge = task.figures
+    falls = judge.example_losses(before_outputs, targets) - judge.example_losses(
+        after_outputs, targets
     )
     loss = paired_mean(falls)
     is_fall = loss.low > 0 and loss.gain >= LEAST_FALL
-    if target_kind != "class":
+    before = judge.are_right(before_outputs, targets)
+    after = judge.are_right(after_outputs, targets)
+    if before is None or after is None:
         return Comparison(None, loss, len(targets), is_fall)
-    accuracy = paired_proportions(
-        before_outputs.argmax(axis=1) == targets, after_outputs.argmax(axis=1) == targets
-    )
+    accuracy = paired_proportions(before, after)
     is_better = accuracy.low > 0 or (is_fall and accuracy.gain >= 0)
     return Comparison(accuracy, loss, len(targets), is_better)
-
-
-def example_losses(outputs: np.ndarray, targets: np.ndarray, target_kind: str) -> np.ndarray:
-    """Loss of each example, float64 (examples,), without what a pipeline adds in training.
-
-    Cross-entropy for classes, binary cross-entropy averaged over the labels,
-    squared error averaged over the numbers, which have no unit: standardised, they can be
-    averaged.
-
-    Args:
-        outputs: Probabilities or standardised numbers (examples, outputs).
-        targets: As `Head.standardise` gives them.
-        target_kind: 'class', 'labels' or 'number'.
-    """
-    values = np.asarray(outputs, np.float64)
-    if target_kind == "number":
-        return np.mean((values - targets) ** 2, axis=1)
-    if target_kind == "class":
-        likely = values[np.arange(len(values)), targets]
-        return -np.log(np.maximum(likely, _LEAST_PROBABILITY))
-    right = np.where(np.asarray(targets) > 0.5, values, 1.0 - values)
-    return np.mean(-np.log(np.maximum(right, _LEAST_PROBABILITY)), axis=1)

@@ -12,13 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from kft.errors import ExportError
-from kft.heads.base import Head
 from kft.model import compile_forward, flatten_layers
 from kft.runs.atomic import atomic_directory, write_json
 from kft.runs.storage import find_storage_failure
-from kft.serving.parity import LOW_PRECISION_TOLERANCE, TOLERANCE, check_parity
+from kft.serving.parity import check_parity
 from kft.serving.signatures import Decoder, ServedModel
 from kft.serving.versions import CARD, next_version
+from kft.tasks.head import Head
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,8 @@ def export_model(
                 unproven,
                 files,
                 expected,
-                output_name="numbers" if head.target_kind == "number" else "probabilities",
-                units=head.units,
-                tolerance=TOLERANCE if _is_float32(model) else LOW_PRECISION_TOLERANCE,
+                head.compared_outputs,
+                is_float32=_is_float32(model),
             )
     except (OSError, tf.errors.OpError) as error:
         failure = find_storage_failure(error)
@@ -94,11 +93,11 @@ def export_model(
 
 def _ask_trained(
     model: keras.Model, head: Head, decoder: Decoder, files: Sequence[str]
-) -> np.ndarray:
-    """The trained model's own answers, (files, outputs)."""
+) -> dict[str, np.ndarray]:
+    """The trained model's own answers, by the name of the output."""
     pixels = tf.stack([tf.cast(decoder(tf.io.read_file(file)), tf.float32) for file in files])
-    answers: np.ndarray = head.restore_units(compile_forward(model, head.activate)(pixels).numpy())
-    return answers
+    served = head.serve(compile_forward(model, head.activate)(pixels))
+    return {output.name: served[output.name].numpy() for output in head.compared_outputs}
 
 
 def _is_float32(model: keras.Model) -> bool:

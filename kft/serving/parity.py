@@ -7,17 +7,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from kft.errors import ExportError
-
-# float32 differs between batch sizes and graph rewrites by a few units in the last place.
-TOLERANCE = 1e-5
-# bfloat16 keeps 8 bits; XLA and eager round in different places.
-LOW_PRECISION_TOLERANCE = 5e-2
+from kft.tasks.head import ComparedOutput
 
 
 def ask_export(export: Path, files: Sequence[str]) -> dict[str, np.ndarray]:
@@ -43,28 +39,39 @@ def ask_export(export: Path, files: Sequence[str]) -> dict[str, np.ndarray]:
 def check_parity(
     export: Path,
     files: Sequence[str],
-    expected: np.ndarray,
+    expected: Mapping[str, np.ndarray],
+    outputs: Sequence[ComparedOutput],
     *,
-    output_name: str,
-    units: Sequence[float] = (1.0,),
-    tolerance: float = TOLERANCE,
+    is_float32: bool = True,
 ) -> float:
-    """The largest difference between the export's answers and the trained model's.
+    """The largest difference between the export's answers and the trained model's, in units.
 
     Args:
         export: Folder of the SavedModel.
         files: Pictures, fed as bytes.
-        expected: The trained model's outputs for them.
-        output_name: Of the signature: 'probabilities' or 'numbers'.
-        units: What a difference is measured in, for each output: 1 for
-            probabilities, the deviation of the training targets for numbers.
-        tolerance: Largest difference allowed, in those units.
+        expected: Name of the output -> the trained model's (files, columns).
+        outputs: What is compared, of these.
+        is_float32: Whether the model computes in float32 throughout.
 
     Raises:
-        ExportError: An answer differs by more; the worst file is named.
+        ExportError: An answer differs by more than its output allows; the worst file is named.
     """
-    served = ask_export(export, files)[output_name]
-    differences = (np.abs(served - expected) / np.array(units)).max(axis=1)
+    served = ask_export(export, files)
+    return max(
+        _compare(output, files, served[output.name], expected[output.name], is_float32)
+        for output in outputs
+    )
+
+
+def _compare(
+    output: ComparedOutput,
+    files: Sequence[str],
+    served: np.ndarray,
+    expected: np.ndarray,
+    is_float32: bool,
+) -> float:
+    tolerance = output.tolerance if is_float32 else output.low_precision_tolerance
+    differences = (np.abs(served - expected) / np.array(output.units)).max(axis=1)
     worst = int(differences.argmax())
     # Written so that a NaN fails too.
     if not differences[worst] <= tolerance or np.isnan(differences).any():

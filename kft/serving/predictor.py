@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from kft.errors import DataError, ExportError
-from kft.figures import format_figure, format_share
-from kft.heads.base import Head
 from kft.serving.versions import read_card
+from kft.tasks import Task, list_tasks, load_task
+from kft.tasks.head import Head
 
 # Enough to keep two cores busy, few enough that memory does not grow with the files.
 BATCH_SIZE = 32
-# A label is answered where it is more probable than not.
-LABEL_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -27,14 +26,13 @@ class Answer:
     Attributes:
         file: As it was given.
         values: Name -> probability (or number), in the order of the model.
-        target_kind: 'class' where the probabilities exclude each other, 'labels' where each
-            stands for itself, 'number' where they are no probabilities.
+        task: What it answers.
         deviations: Name -> standard deviation of a number in training; empty where unknown.
     """
 
     file: str
     values: dict[str, float]
-    target_kind: str
+    task: Task
     deviations: Mapping[str, float] = field(default_factory=dict)
 
     def best(self, count: int | None = None) -> list[tuple[str, float]]:
@@ -43,19 +41,12 @@ class Answer:
 
     def format(self, name: str) -> str:
         """A probability or number as people read it: to the digits that tell answers apart."""
-        value = self.values[name]
-        if self.target_kind == "number":
-            return format_figure(value, spread=self.deviations.get(name))
-        return format_share(value)
+        return self.task.format_value(self.values[name], spread=self.deviations.get(name))
 
     @property
-    def chosen(self) -> list[str]:
-        """The most probable class, or the labels above one half; of numbers none."""
-        if self.target_kind == "class":
-            return [name for name, _ in self.best(1)]
-        if self.target_kind == "labels":
-            return [name for name, value in self.best() if value > LABEL_THRESHOLD]
-        return []
+    def chosen(self) -> list[str] | None:
+        """The names that it chooses, the best first; None of numbers, which all count."""
+        return self.task.choose(self.values)
 
 
 def is_export(path: Path) -> bool:
@@ -94,7 +85,9 @@ class ExportedModel:
                 raise KeyError("encoded")
         except (OSError, ValueError, KeyError) as error:
             raise ExportError(f"{path}: not an export of kft: {error}") from error
-        self._deviations = _read_deviations(path)
+        head = (read_card(path) or {}).get("head", {})
+        self._task = _find_task(path, head, self._serve.structured_outputs)
+        self._deviations = _read_deviations(head)
 
     def answer(self, files: Sequence[str], paths: Sequence[str]) -> list[Answer]:
         """The answers about files.
@@ -119,15 +112,13 @@ class ExportedModel:
         except tf.errors.InvalidArgumentError:
             self._name_undecodable(files, encoded)
             raise
-        is_number = "numbers" in served
-        values = served["numbers" if is_number else "probabilities"].numpy()
-        names = served["names" if is_number else "class_names"].numpy()
-        kind = "number" if is_number else "class" if "top_class" in served else "labels"
+        head = self._task.head
+        values, names = served[head.values_output].numpy(), served[head.names_output].numpy()
         return [
             Answer(
                 file,
                 {n.decode(): float(v) for n, v in zip(names[row], values[row], strict=True)},
-                kind,
+                self._task,
                 self._deviations,
             )
             for row, file in enumerate(files)
@@ -145,9 +136,23 @@ class ExportedModel:
                 ) from None
 
 
-def _read_deviations(export: Path) -> dict[str, float]:
-    """Of the numbers that an export answers; empty of one that does not say."""
-    head = (read_card(export) or {}).get("head", {})
+def _find_task(export: Path, head: Mapping[str, Any], outputs: Collection[str]) -> Task:
+    """The task of an export: as its card says, or of one without a card, by its outputs.
+
+    Raises:
+        ExportError: No task has such outputs.
+    """
+    if "name" in head:
+        return load_task(head["name"])
+    for task in list_tasks():
+        kind = task.head
+        if {kind.values_output, kind.names_output, *kind.other_outputs} == set(outputs):
+            return task
+    raise ExportError(f"{export}: not an export of kft: its outputs are {', '.join(outputs)}")
+
+
+def _read_deviations(head: Mapping[str, Any]) -> dict[str, float]:
+    """Of the numbers that a head answers; empty of one that does not say."""
     if "deviations" not in head:
         return {}
     return dict(zip(head["class_names"], head["deviations"], strict=True))
@@ -169,12 +174,12 @@ def answers_from_outputs(files: Sequence[str], outputs: np.ndarray, head: Head) 
         head: What the outputs mean.
     """
     names = head.class_names
-    deviations = dict(zip(names, head.units, strict=True)) if head.target_kind == "number" else {}
+    deviations = _read_deviations(head.describe())
     return [
         Answer(
             file,
             {name: float(value) for name, value in zip(names, row, strict=True)},
-            head.target_kind,
+            head.task,
             deviations,
         )
         for file, row in zip(files, head.restore_units(outputs), strict=True)

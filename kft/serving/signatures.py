@@ -9,7 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kft.heads.base import FEATURE_VECTOR, Head
+from kft.tasks.head import Head
+from kft.tasks.pooling import FEATURE_VECTOR
 
 Decoder = Callable[[tf.Tensor], tf.Tensor]
 
@@ -58,17 +59,16 @@ class ServedModel:
         decode, compute = _trace(self._decode, encoded), _trace(self._compute, pixels)
         signatures = {
             "serving_default": _trace(
-                lambda given: self._answer(compute(decode(given))[1]), encoded
+                lambda given: self._head.serve(compute(decode(given))[1]), encoded
             ),
-            "pixels": _trace(lambda given: self._answer(compute(given)[1]), pixels),
+            "pixels": _trace(lambda given: self._head.serve(compute(given)[1]), pixels),
             "features": _trace(
                 lambda given: {"feature_vector": compute(decode(given))[0]}, encoded
             ),
         }
-        if self._head.target_kind == "number":
-            signatures["standardised"] = _trace(
-                lambda given: {"standardised": compute(given)[1]}, pixels
-            )
+        plain = self._head.plain_signature
+        if plain is not None:
+            signatures[plain] = _trace(lambda given: {plain: compute(given)[1]}, pixels)
         return signatures
 
     def _decode(self, encoded: tf.Tensor) -> tf.Tensor:
@@ -84,17 +84,6 @@ class ServedModel:
         """Feature vectors, and float32 probabilities or standardised numbers."""
         features, logits = self._both(pixels, training=False)
         return tf.cast(features, tf.float32), tf.cast(self._head.activate(logits), tf.float32)
-
-    def _answer(self, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        batch = tf.shape(outputs)[0]
-        class_names = tf.constant(self._head.class_names)
-        names = tf.tile(class_names[tf.newaxis], [batch, 1])
-        if self._head.target_kind == "number":
-            return {"numbers": self._head.restore_units(outputs), "names": names}
-        answers = {"probabilities": outputs, "class_names": names}
-        if self._head.target_kind == "class":
-            answers["top_class"] = tf.gather(class_names, tf.argmax(outputs, axis=-1))
-        return answers
 
 
 def _trace(

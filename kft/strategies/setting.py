@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kft.config import LEARNING_RATES, HeadConfig, StrategyConfig, TrainingConfig
@@ -11,6 +12,7 @@ from kft.strategies.layerwise import decayed
 from kft.strategies.phases import Fit, Phase, Scope
 from kft.strategies.selection import resolve_blocks
 from kft.strategies.traits import BlockTraits
+from kft.tasks import Task
 
 # BiT-HyperRule: fewer examples than this -> so many steps.
 # Source: Kolesnikov et al., Big Transfer, arXiv:1912.11370.
@@ -47,8 +49,8 @@ class Setting:
         num_examples: In the training split.
         steps_per_epoch: Steps that see every training example once.
         num_validation: Examples that a choice can be made on.
-        may_mix: Targets are classes or labels, and the pipeline names no
-            mixing of its own.
+        may_mix: Targets can be blended, and the pipeline names no mixing of
+            its own.
         refit: The same with the validation examples to learn from too; None
             where nothing is to learn from them.
     """
@@ -155,12 +157,13 @@ class Setting:
             )
 
 
-def is_solvable(head: HeadConfig, training: TrainingConfig, target_kind: str) -> bool:
-    """Whether a head's objective has an optimum that can be solved for.
+def is_solvable(head: HeadConfig, training: TrainingConfig, tasks: Iterable[Task]) -> bool:
+    """Whether a head's objective has an optimum that can be solved for, in one of the tasks.
 
-    The focal loss is not convex; weights of labels, which count for one side
-    of each, are left to training.
+    Args:
+        head: The pipeline's `head` section.
+        training: Its `training` section.
+        tasks: The task of the data, or all that it may be before the data is read.
     """
-    weighs_labels = target_kind == "labels" and training.class_weights != "none"
     is_one_layer = not head.hidden and not head.dropout
-    return is_one_layer and not training.focal_gamma and not weighs_labels
+    return is_one_layer and any(task.is_solvable(training) for task in tasks)

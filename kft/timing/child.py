@@ -20,11 +20,11 @@ import tensorflow as tf
 from kft.backbones import BACKBONES, load_backbone
 from kft.config import BackboneConfig
 from kft.errors import KftError, first_line
-from kft.heads.classification import ClassificationHead
 from kft.machine import peak_memory
 from kft.model import Assembled, assemble
 from kft.optimization import seed_everything, set_precision
 from kft.optimization.norm_fusion import fused_norms
+from kft.tasks.classification.head import ClassificationHead
 from kft.timing.record import AS_FAST, Timing
 
 # The number of classes hardly affects the time of a step.

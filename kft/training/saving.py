@@ -11,13 +11,13 @@ from kft.backbones.record import InputSpec
 from kft.config import Pipeline, parse_yaml, validate_pipeline
 from kft.data.batches.pixels import Decoder
 from kft.errors import RunError
-from kft.heads import restore_head
-from kft.heads.base import Head
 from kft.modalities.image.decoding import make_decoder
 from kft.model import Assembled
 from kft.runs import RunDirectory
 from kft.runs.atomic import atomic_file, write_json
 from kft.runs.layout import read_json
+from kft.tasks import restore_head
+from kft.tasks.head import Head
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from kft.config import TrainingConfig
-from kft.figures import format_figure, format_share
-from kft.heads.base import LOGITS, Head
-from kft.linear import Attempt, Solution, solve_linear
+from kft.figures import format_figure
+from kft.linear import Attempt, LinearLoss, Solution, solve_linear
 from kft.model import Assembled
-from kft.objectives import make_supervised
 from kft.strategies import Phase
+from kft.tasks.head import LOGITS
 from kft.training.fitted import FittedPhase, PhaseReport
 from kft.training.movement import check_movement
 from kft.workers import ALONE, Workers
@@ -51,7 +50,9 @@ def solve_phase(
     assembled.blocks.set_trainable(phase.scope.trainable, batch_norm=phase.scope.batch_norm)
     before = assembled.blocks.digests()
     head = assembled.head
-    targets, weights, offsets = _state_problem(head, config, learnt_targets)
+    terms = head.make_terms(config, learnt_targets)
+    loss = head.task.linear
+    assert loss is not None, "a strategy solves what can be solved"
     vectors = find_vectors(phase)
     with report.display.track(f"{report.title}, solved") as advance:
         tried = itertools.count(1)
@@ -63,17 +64,15 @@ def solve_phase(
 
         solution = solve_linear(
             vectors,
-            targets,
-            head.target_kind,  # type: ignore[arg-type]
-            weights=weights,
-            offsets=offsets,
+            head.state_linear(config, terms, learnt_targets),
+            loss,
             seed=config.seed,
             told=tell,
         )
         advance(
             len(solution.path),
             total=len(solution.path),
-            note=f"({_say(solution, head, len(vectors))})",
+            note=f"({_say(solution, loss, len(vectors))})",
         )
     layer = assembled.model.get_layer(LOGITS)
     layer.kernel.assign(workers.copy(np.asarray(solution.kernel, np.float32)))
@@ -91,40 +90,11 @@ def solve_phase(
     return fitted
 
 
-def _state_problem(
-    head: Head, config: TrainingConfig, learnt_targets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Dense targets, weights of the examples, offsets of the logits: the loss of training."""
-    if head.target_kind == "number":
-        return learnt_targets, None, None
-    terms = make_supervised(head, config, learnt_targets).loss.terms
-    smoothing = terms.label_smoothing
-    if head.target_kind == "labels":
-        return _smooth(learnt_targets, smoothing, 2), None, None
-    num_classes = len(head.class_names)
-    dense = np.eye(num_classes, dtype=np.float32)[learnt_targets]
-    weights = None
-    if terms.class_weights:
-        weights = np.array(terms.class_weights, np.float32)[learnt_targets]
-    elif config.sampling == "balanced":
-        counts = np.bincount(learnt_targets, minlength=num_classes)
-        # A class that is only named has no example to weigh.
-        weights = (len(learnt_targets) / (num_classes * np.maximum(counts, 1)))[learnt_targets]
-    offsets = np.array(terms.logit_offsets, np.float32) if terms.logit_offsets else None
-    return _smooth(dense, smoothing, num_classes), weights, offsets
-
-
-def _smooth(dense: np.ndarray, smoothing: float, num_answers: int) -> np.ndarray:
-    return dense * (1 - smoothing) + smoothing / num_answers if smoothing else dense
-
-
-def _say(solution: Solution, head: Head, num_examples: int) -> str:
+def _say(solution: Solution, loss: LinearLoss, num_examples: int) -> str:
     count, num_judged = solution.num_cross_validated, solution.num_judged
     how = "cross-validated" if num_judged == count else f"on {num_judged} held out for it,"
     where = f" on {count} of {num_examples}" if count < num_examples else ""
-    score = f"accuracy{where} {format_share(solution.best.score)}"
-    if head.target_kind == "number":
-        score = f"error{where} {format_figure(solution.best.score)} deviations"
+    score = f"{loss.score_name}{where} {loss.format_score(solution.best.score)}"
     return f"penalty {solution.penalty:.3g}, {how} {score}"
 
 

@@ -39,8 +39,8 @@ class StartComparison:
         assert self.start_outputs is not None, "nothing was noted to compare with"
         scorer = self.scorer_of(compiled)
         outputs, targets = scorer.answer()
-        kind = self._compiler.assembled.head.target_kind
-        return compare(self.start_outputs, outputs, targets, kind), scorer.score(outputs, targets)
+        task = self._compiler.assembled.head.task
+        return compare(self.start_outputs, outputs, targets, task), scorer.score(outputs, targets)
 
     def scorer_of(self, compiled: CompiledPhase) -> ValidationScorer:
         """Scores the present weights; traced once for a compiled phase."""

@@ -32,13 +32,6 @@ from kft.workers import read_cluster
 from kft.workflow import Finished, Plan, make_plan, train
 from kft.workflow.agreement import describe_settings
 
-# What a trial is judged by on validation, and whether more of it is better.
-OBJECTIVES = {
-    "class": ("accuracy", "max"),
-    "labels": ("accuracy", "max"),
-    "number": ("standardised_absolute_error", "min"),
-}
-
 
 @dataclass(frozen=True)
 class Trial:
@@ -103,7 +96,7 @@ def tune(pipeline: Pipeline, display: Display) -> Tuned:
         display.stage(line)
     with tempfile.TemporaryDirectory(prefix="kft-search-") as scratch:
         tuner = PipelineTuner(
-            pipeline, display, OBJECTIVES[plan.splits.target_kind], identify(plan), scratch
+            pipeline, display, plan.splits.task.objective, identify(plan), scratch
         )
         try:
             tuner.search()

@@ -9,13 +9,13 @@ from kft.config import Pipeline
 from kft.errors import ConfigError
 from kft.examples import Splits
 from kft.feeding.frozen_prefix import check_vectors
-from kft.heads.base import Head
 from kft.model import Assembled
 from kft.optimization import check_replicas
 from kft.provenance import describe_data_set
 from kft.serving import check_next_version
 from kft.strategies import Phase
 from kft.strategies.durations import resolve_warmup
+from kft.tasks.head import Head
 from kft.workflow.process import Process
 
 

@@ -11,9 +11,8 @@ def describe_data(splits: Splits) -> list[str]:
     counts = ", ".join(f"{len(splits.get(name))} {name}" for name in SPLIT_NAMES)
     names = splits.class_names
     shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-    noun = {"class": "classes", "labels": "labels", "number": "numbers"}[splits.target_kind]
     lines = [
-        f"Data: {counts}; {len(names)} {noun}: {shown}",
+        f"Data: {counts}; {len(names)} {splits.task.nouns}: {shown}",
         f"Split: {splits.origin}",
     ]
     lines.append(_add_up(splits))

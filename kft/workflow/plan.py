@@ -17,8 +17,6 @@ from kft.data.loading import check_source
 from kft.display import Display
 from kft.errors import ConfigError
 from kft.examples import Splits
-from kft.heads import make_head
-from kft.heads.base import Head
 from kft.modalities.image.decoding import make_decoder
 from kft.model import HEAD, Assembled, assemble
 from kft.objectives import make_supervised
@@ -32,6 +30,8 @@ from kft.strategies.checks import check_strategy
 from kft.strategies.setting import is_solvable
 from kft.strategies.targets import check_targets, may_mix
 from kft.strategies.traits import BlockTraits
+from kft.tasks import list_tasks, make_head
+from kft.tasks.head import Head
 from kft.workers import Cluster
 from kft.workflow.agreement import describe_settings, require_identical_settings
 from kft.workflow.checks import check_export, check_phases
@@ -162,10 +162,10 @@ def check_settings(pipeline: Pipeline, plan: Plan, varied: Collection[str]) -> N
 def _make_head(pipeline: Pipeline, splits: Splits) -> Head:
     """The head for the targets of the data, once the settings are known to go with them."""
     training = pipeline.training
-    head = make_head(pipeline.head, splits.target_kind, splits.class_names, splits.train.targets)
+    head = make_head(pipeline.head, splits.task, splits.class_names, splits.train.targets)
     check_targets(
         training,
-        splits.target_kind,
+        splits.task,
         splits.class_names,
         num_validation=len(splits.validation),
     )
@@ -195,8 +195,8 @@ def _make_setting(
         block_names=(*(block.name for block in traits), HEAD),
         augmentation=pipeline.data.augmentation,
         is_pretrained=backbone.sha256 is not None,
-        # Weights of labels rule a solution out; whether targets are labels, the data will say.
-        has_linear_head=is_solvable(pipeline.head, pipeline.training, "class"),
+        # Which task it is, the data will say.
+        has_linear_head=is_solvable(pipeline.head, pipeline.training, list_tasks()),
         traits=traits,
     )
 
@@ -206,11 +206,11 @@ def _size_setting(setting: Setting, pipeline: Pipeline, splits: Splits) -> Setti
     training = pipeline.training
     setting = replace(
         setting,
-        has_linear_head=is_solvable(pipeline.head, training, splits.target_kind),
+        has_linear_head=is_solvable(pipeline.head, training, [splits.task]),
         num_examples=len(splits.train),
         steps_per_epoch=num_steps_per_epoch(len(splits.train), training.batch_size),
         num_validation=len(splits.validation),
-        may_mix=may_mix(training, splits.target_kind, splits.class_names),
+        may_mix=may_mix(training, splits.task, splits.class_names),
     )
     if not refits(
         pipeline.strategy,

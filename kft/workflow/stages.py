@@ -13,7 +13,7 @@ from kft.data import write_quarantine_csv, write_splits_csv
 from kft.data.batches.service import ServiceError
 from kft.display import Display
 from kft.errors import KftError, LostWorkerError
-from kft.evaluation import Evaluation, Predictor, evaluate, headline
+from kft.evaluation import Evaluation, Predictor, evaluate
 from kft.examples import SplitName
 from kft.feeding import Feed, Source
 from kft.optimization.distribution import name_nondeterministic
@@ -23,6 +23,7 @@ from kft.runs.atomic import write_array, write_json, write_text
 from kft.runs.checkpoints import Checkpoints
 from kft.runs.storage import find_storage_failure
 from kft.serving import Export
+from kft.tasks import headline
 from kft.training import (
     FittedPhase,
     PhaseCompiler,

@@ -10,6 +10,7 @@ import pytest
 
 from kft.auditing.pictures import Pictures
 from kft.modalities.image.inspection import Inspection
+from kft.tasks import find_task
 
 MakeInspection = Callable[..., Inspection]
 MakePictures = Callable[..., Pictures]
@@ -53,7 +54,7 @@ def make_pictures() -> MakePictures:
         return Pictures(
             tuple(inspect(f"{i:04d}.jpg", **changes.get(i, {})) for i in range(len(labels))),
             labels,
-            "class",
+            find_task("class"),
             class_names,
             None if splits is None else tuple(splits),
         )

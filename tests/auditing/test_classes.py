@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kft.auditing.classes import find_class_problems
+from kft.tasks import find_task
 
 EVEN = np.array([0, 1] * 10)
 
@@ -49,5 +50,5 @@ def test_many_classes_are_listed_in_part(make_pictures):
 def test_labels_and_numbers_have_no_classes(make_pictures):
     pictures = make_pictures()
     numbers = np.linspace(0, 1, len(pictures), dtype=np.float32)[:, None]
-    pictures = type(pictures)(pictures.inspections, numbers, "number", ("age",))
+    pictures = type(pictures)(pictures.inspections, numbers, find_task("number"), ("age",))
     assert find_class_problems(pictures, numbers) == ()

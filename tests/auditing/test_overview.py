@@ -8,6 +8,7 @@ import numpy as np
 
 from kft.auditing.overview import make_overview
 from kft.auditing.pictures import Pictures
+from kft.tasks import find_task
 
 
 def test_classes_are_counted_by_split(make_pictures):
@@ -63,7 +64,9 @@ def test_labels_have_a_line_each_and_numbers_one_for_all(make_pictures):
     inspections = make_pictures(4).inspections
     labels = np.array([[0, 1], [1, 1], [0, 0], [0, 1]], np.float32)
     overview = make_overview(
-        Pictures(inspections, labels, "labels", ("red", "round")), num_quarantined=0, ignored={}
+        Pictures(inspections, labels, find_task("labels"), ("red", "round")),
+        num_quarantined=0,
+        ignored={},
     )
     assert [(group.name, group.total) for group in overview.groups] == [
         ("red", 1),
@@ -72,7 +75,9 @@ def test_labels_have_a_line_each_and_numbers_one_for_all(make_pictures):
     ]
     assert overview.imbalance is None
     overview = make_overview(
-        Pictures(inspections, labels, "number", ("a", "b")), num_quarantined=0, ignored={}
+        Pictures(inspections, labels, find_task("number"), ("a", "b")),
+        num_quarantined=0,
+        ignored={},
     )
     assert [group.name for group in overview.groups] == ["all"]
 

@@ -17,6 +17,7 @@ from kft.auditing.overview import make_overview
 from kft.auditing.page import choose_of_classes, render_page
 from kft.auditing.pictures import Pictures
 from kft.auditing.thumbnails import SIDE, make_data_uri
+from kft.tasks import find_task
 
 
 def open_uri(uri: str) -> Image.Image:
@@ -103,7 +104,9 @@ def test_names_and_labels_are_text_whatever_they_hold(make_pictures, photo):
     nasty = "<script>alert(1)</script>&\n\"'.jpg"
     pictures = make_pictures(4, changes={i: {"path": photo} for i in range(4)})
     inspections = (replace(pictures.inspections[0], name=nasty), *pictures.inspections)
-    pictures = Pictures(inspections, np.array([0, 0, 1, 0, 1]), "class", ("<b>cat</b>", "dog"))
+    pictures = Pictures(
+        inspections, np.array([0, 0, 1, 0, 1]), find_task("class"), ("<b>cat</b>", "dog")
+    )
     finding = Finding("odd_format", "note", "<i>One</i>.", (Flagged(nasty, "<u>P</u>"),))
     page = render(make_audit(pictures, finding, source="folder <x>"))
     assert "<script>" not in page and "<b>cat" not in page and "<u>" not in page
@@ -142,5 +145,5 @@ def test_a_thousand_classes_share_the_page(make_pictures):
 
 def test_numbers_are_shown_from_the_least_to_the_greatest(make_pictures):
     numbers = np.array([[3.0], [1.0], [2.0]], np.float32)
-    pictures = Pictures(make_pictures(3).inspections, numbers, "number", ("age",))
+    pictures = Pictures(make_pictures(3).inspections, numbers, find_task("number"), ("age",))
     assert choose_of_classes(pictures) == [("by age", 3, [1, 2, 0])]

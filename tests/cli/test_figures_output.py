@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kft.cli.output import MOST_SHOWN, NUM_WORST, show_figures
-from kft.evaluation.metrics import compute_metrics
+from kft.tasks import find_task
 
 
 def test_of_many_classes_the_worst_are_shown_and_it_is_said_where_the_others_are(capsys):
@@ -15,7 +15,7 @@ def test_of_many_classes_the_worst_are_shown_and_it_is_said_where_the_others_are
     # The last thirty are all taken for the class before.
     outputs[-30:] = outputs[-31:-1].copy()
     names = [f"sku_{index:05d}" for index in range(count)]
-    figures = compute_metrics("class", targets, outputs, names, targets)
+    figures = find_task("class").figures.compute(targets, outputs, names, targets)
     show_figures(figures, title="holdout")
     captured = capsys.readouterr()
     printed = captured.out
@@ -30,7 +30,7 @@ def test_of_many_classes_the_worst_are_shown_and_it_is_said_where_the_others_are
 def test_of_a_few_classes_all_are_shown(capsys):
     names = [f"class {index}" for index in range(MOST_SHOWN)]
     targets = np.arange(MOST_SHOWN)
-    figures = compute_metrics("class", targets, np.eye(MOST_SHOWN), names, targets)
+    figures = find_task("class").figures.compute(targets, np.eye(MOST_SHOWN), names, targets)
     show_figures(figures, title="holdout")
     printed = capsys.readouterr().out
     assert all(f"{name}\t" in printed for name in names)
@@ -39,7 +39,7 @@ def test_of_a_few_classes_all_are_shown(capsys):
 
 def test_errors_of_the_smallest_and_largest_units_have_their_digits(capsys):
     targets = np.random.default_rng(0).normal(size=(30, 2)) * [1e-6, 1e10]
-    figures = compute_metrics("number", targets, targets * 1.01, ("mol", "cost"), targets)
+    figures = find_task("number").figures.compute(targets, targets * 1.01, ("mol", "cost"), targets)
     show_figures(figures, title="holdout")
     printed = capsys.readouterr().out
     assert "0.000" not in printed
@@ -49,7 +49,7 @@ def test_errors_of_the_smallest_and_largest_units_have_their_digits(capsys):
 
 def test_a_name_that_would_move_the_cursor_is_printed_as_text(capsys):
     targets = np.array([0, 1])
-    figures = compute_metrics("class", targets, np.eye(2), ("a\x1b[2J", "b\nc"), targets)
+    figures = find_task("class").figures.compute(targets, np.eye(2), ("a\x1b[2J", "b\nc"), targets)
     show_figures(figures, title="holdout")
     printed = capsys.readouterr().out
     assert "\x1b" not in printed

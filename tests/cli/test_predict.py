@@ -12,6 +12,7 @@ from kft.cli.answer_output import describe_answer
 from kft.cli.main import main
 from kft.examples import Quarantined
 from kft.serving import Answer
+from kft.tasks import find_task
 
 CLASSES = {"cat": 0.2, "dog": 0.7, "owl": 0.06, "yak": 0.04}
 LABELS = {"wet": 0.3, "old": 0.9, "red": 0.55, "big": 0.1, "new": 0.52, "far": 0.51}
@@ -32,7 +33,7 @@ NUMBERS = {"age": 31.25, "height": 170.5}
     ],
 )
 def test_the_most_probable_come_first_and_as_many_as_are_asked_for(values, kind, top, words):
-    assert describe_answer(Answer("a.jpg", values, kind), top) == words
+    assert describe_answer(Answer("a.jpg", values, find_task(kind)), top) == words
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def ask(tmp_path, monkeypatch):
             if file.rpartition("/")[2].startswith("bad"):
                 yield Quarantined(file, file, "the file is empty")
             else:
-                yield Answer(file, answered["values"], answered["kind"])
+                yield Answer(file, answered["values"], find_task(answered["kind"]))
 
     monkeypatch.setattr(kft.run_operations.predict, "predict", predict)
 

@@ -1,15 +1,13 @@
 """The typed pipeline: frozen, and the one place of every default."""
 
-import typing
-
 import pytest
 from pydantic import ValidationError
 
 from kft.backbones import BACKBONES
-from kft.config import HeadConfig, Pipeline, StrategyConfig, load_pipeline
+from kft.config import DataConfig, HeadConfig, Pipeline, StrategyConfig, load_pipeline
 from kft.config.schema import Section
-from kft.heads import HEADS
 from kft.strategies import STRATEGIES
+from kft.task_names import TASKS, list_target_words
 
 SECTIONS = sorted(Section.__subclasses__(), key=lambda section: section.__name__)
 
@@ -37,11 +35,12 @@ def test_every_setting_says_what_it_is(section):
 
 
 def choices(section: type[Section], key: str) -> set[str]:
-    return set(typing.get_args(section.model_fields[key].annotation))
+    return set(section.model_json_schema()["properties"][key]["enum"])
 
 
 def test_the_choices_of_the_pipeline_are_what_the_registries_hold():
-    assert choices(HeadConfig, "name") == {"auto", *HEADS}
+    assert choices(HeadConfig, "name") == {"auto", *TASKS}
+    assert choices(DataConfig, "target") == {"auto", *list_target_words()}
     assert choices(StrategyConfig, "name") == set(STRATEGIES)
     assert Pipeline().backbone.name in BACKBONES
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from kft.data.found import Found
 from kft.examples import SPLIT_NAMES, Examples
+from kft.tasks import find_task
 
 
 def make_found(targets, *, ids=None, order=None, given=None, groups=None, times=None) -> Found:
@@ -28,7 +29,7 @@ def make_found(targets, *, ids=None, order=None, given=None, groups=None, times=
     return Found(
         examples=Examples(reorder(ids), tuple(f"/data/{ids[i]}" for i in order), targets[order]),
         given_splits=reorder(given),
-        target_kind=kind,
+        task=find_task(kind),
         class_names=tuple(
             f"class{i}" for i in range(targets.shape[1] if targets.ndim == 2 else targets.max() + 1)
         ),

@@ -14,6 +14,7 @@ from kft.data.found import Found
 from kft.data.loading import find_examples, find_source, refuse_unlearnable
 from kft.errors import DataError
 from kft.examples import SPLIT_NAMES, Examples
+from kft.tasks import find_task
 
 
 def test_importing_the_room_and_looking_at_folders_loads_no_tensorflow():
@@ -147,14 +148,16 @@ LABELS = np.array([[1, 0], [1, 0]], np.float32)
     ],
 )
 def test_what_cannot_be_learned_is_refused_whatever_the_source(kind, names, targets, said):
-    found = Found(Examples(("a", "b"), ("/a", "/b"), targets), None, kind, names, "somewhere")
+    found = Found(
+        Examples(("a", "b"), ("/a", "/b"), targets), None, find_task(kind), names, "somewhere"
+    )
     with pytest.raises(DataError, match=said):
         refuse_unlearnable(found)
 
 
 def test_numbers_that_are_all_0_can_be_learned():
     examples = Examples(("a", "b"), ("/a", "/b"), LABELS * 0)
-    refuse_unlearnable(Found(examples, None, "number", ("x", "y"), "somewhere"))
+    refuse_unlearnable(Found(examples, None, find_task("number"), ("x", "y"), "somewhere"))
 
 
 def test_a_label_or_class_that_occurs_nowhere_is_refused_but_where_it_is_judged(

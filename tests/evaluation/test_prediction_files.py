@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kft.config import HeadConfig
-from kft.evaluation.prediction_files import MOST_COLUMNS, write_confusion, write_predictions
-from kft.heads import HEADS, make_head
+from kft.evaluation.prediction_files import write_tables
+from kft.tasks import TASKS, find_task, load_task, make_head
+from kft.tasks.classification.figures import MOST_COLUMNS
 
 NAMES = ("cat", "dog", "owl")
 FILES = ("cat/0.png", "dog/1, 2.png", 'owl/"3".png', "Füße/4.png")
@@ -46,21 +47,24 @@ names_of_classes = st.lists(
 )
 
 
-def head_for(kind: str, names=NAMES, targets=None):
-    return make_head(HeadConfig(), kind, names, TARGETS[kind] if targets is None else targets)
-
-
 def outputs_for(kind: str) -> np.ndarray:
-    head = head_for(kind)
+    head = make_head(HeadConfig(), find_task(kind), NAMES, TARGETS[kind])
     logits = np.random.default_rng(0).normal(0, 3, (4, 3)).astype(np.float32)
     return np.asarray(head.restore_units(np.asarray(head.activate(logits))))
 
 
-def write(folder: Path, kind: str) -> list[dict[str, str]]:
-    outputs = outputs_for(kind)
-    write_predictions(
-        folder, head=head_for(kind), files=FILES, targets=TARGETS[kind], outputs=outputs
+def write_for(folder: Path, kind: str, *, names=NAMES, files=FILES, targets=None, outputs=None):
+    tables = find_task(kind).figures.tabulate(
+        names,
+        files,
+        TARGETS[kind] if targets is None else targets,
+        outputs_for(kind) if outputs is None else outputs,
     )
+    write_tables(folder, tables)
+
+
+def write(folder: Path, kind: str) -> list[dict[str, str]]:
+    write_for(folder, kind)
     return read_rows(folder / "predictions.csv")
 
 
@@ -74,7 +78,7 @@ def read(rows, columns, dtype=np.float32) -> np.ndarray:
 
 
 def test_every_head_has_its_case_here():
-    assert {HEADS.load(name).target_kind for name in HEADS} == set(TARGETS)
+    assert {load_task(name).word for name in TASKS} == set(TARGETS)
 
 
 def test_classes_are_written_by_name_with_every_probability(tmp_path):
@@ -106,9 +110,10 @@ def test_no_name_of_a_class_makes_two_columns_collide(kind, names, tmp_path_fact
     indices = np.arange(len(names))
     targets = indices if kind == "class" else np.eye(len(names))
     outputs = np.eye(len(names), dtype=np.float32)
-    write_predictions(
+    write_for(
         folder,
-        head=head_for(kind, tuple(names), targets),
+        kind,
+        names=names,
         files=[f"{name}/0.png" for name in names],
         targets=targets,
         outputs=outputs,
@@ -130,9 +135,7 @@ def test_many_classes_have_a_few_columns_and_their_probabilities_beside_them(tmp
     targets = np.arange(count)
     outputs = np.random.default_rng(0).dirichlet(np.ones(count), count).astype(np.float32)
     files = [f"{index}.png" for index in range(count)]
-    write_predictions(
-        tmp_path, head=head_for("class", names), files=files, targets=targets, outputs=outputs
-    )
+    write_for(tmp_path, "class", names=names, files=files, targets=targets, outputs=outputs)
     rows = read_rows(tmp_path / "predictions.csv")
     assert len(rows[0]) == 14
     for index, row in enumerate(rows):
@@ -152,7 +155,8 @@ def test_confusions_are_those_of_scikit_learn_without_the_zeros(tmp_path):
 
     rng = np.random.default_rng(0)
     targets, outputs = rng.integers(0, 3, 40), rng.random((40, 3))
-    write_confusion(tmp_path / "confusion.csv", names=NAMES, targets=targets, outputs=outputs)
+    files = [f"{index}.png" for index in range(40)]
+    write_for(tmp_path, "class", files=files, targets=targets, outputs=outputs)
     matrix = np.zeros((3, 3), int)
     for row in read_rows(tmp_path / "confusion.csv"):
         assert int(row["examples"]) > 0
@@ -162,11 +166,5 @@ def test_confusions_are_those_of_scikit_learn_without_the_zeros(tmp_path):
 
 def test_rows_that_do_not_belong_together_are_refused(tmp_path):
     with pytest.raises(ValueError, match="zip"):
-        write_predictions(
-            tmp_path,
-            head=head_for("class"),
-            files=FILES[:3],
-            targets=TARGETS["class"],
-            outputs=outputs_for("class"),
-        )
+        write_for(tmp_path, "class", files=FILES[:3])
     assert list(tmp_path.iterdir()) == []

@@ -12,8 +12,8 @@ from kft.backbones import load_backbone
 from kft.backbones.record import Backbone, Block, InputSpec
 from kft.config import BackboneConfig, HeadConfig
 from kft.features import Cut, find_cut
-from kft.heads.classification import ClassificationHead
 from kft.model import HEAD, Assembled, assemble
+from kft.tasks.classification.head import ClassificationHead
 
 BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4")
 

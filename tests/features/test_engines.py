@@ -17,8 +17,8 @@ from kft.errors import ConfigError
 from kft.features import Forward, find_cut
 from kft.features.engines import ENGINES, PIECE, make_engine
 from kft.features.selection import relative_difference
-from kft.heads.classification import ClassificationHead
 from kft.model import HEAD, assemble
+from kft.tasks.classification.head import ClassificationHead
 
 INSTALLED = [
     pytest.param(

@@ -9,10 +9,17 @@ from hypothesis import strategies as st
 from scipy import special
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from kft.linear import cross_validate, solve_linear
+from kft.linear import LinearTargets, cross_validate, solve_linear
 from kft.linear import problem as problem_module
 from kft.linear import solving as solving_module
 from kft.linear.solving import assign_folds, hold_out
+from kft.tasks import find_task
+
+
+def solve(features, targets, word, *, weights=None, offsets=None, **options):
+    """The solution for the linear loss of a task."""
+    stated = LinearTargets(targets, weights, offsets)
+    return solve_linear(features, stated, find_task(word).linear, **options)
 
 
 def make_classes(rows: int, columns: int, classes: int, seed: int = 0, spread: float = 1.0):
@@ -34,7 +41,7 @@ def class_objective(features, targets, kernel, bias, penalty, weights=None, offs
 @pytest.mark.parametrize("penalty", [0.03, 3.0, 300.0])
 def test_classes_reach_the_optimum_that_scikit_learn_finds(rows, columns, penalty):
     features, targets, indices = make_classes(rows, columns, classes=4)
-    found = solve_linear(features, targets, "class", penalty=penalty)
+    found = solve(features, targets, "class", penalty=penalty)
     reference = LogisticRegression(C=1 / (2 * penalty), max_iter=20_000, tol=1e-9)
     reference.fit(features.astype(np.float64), indices)
     best = class_objective(features, targets, reference.coef_.T, reference.intercept_, penalty)
@@ -46,7 +53,7 @@ def test_classes_reach_the_optimum_that_scikit_learn_finds(rows, columns, penalt
 def test_an_unpenalised_bias_answers_the_prior_where_the_penalty_rules():
     features, targets, _ = make_classes(90, 10, classes=3)
     targets[:45] = [1, 0, 0]
-    found = solve_linear(features, targets, "class", penalty=1e9)
+    found = solve(features, targets, "class", penalty=1e9)
     probabilities = special.softmax(features @ found.kernel + found.bias, axis=1)
     assert probabilities.mean(axis=0) == pytest.approx(targets.mean(axis=0), abs=1e-3)
     assert np.abs(found.kernel).max() < 1e-4
@@ -56,7 +63,7 @@ def test_numbers_reach_the_optimum_of_ridge_regression():
     rng = np.random.default_rng(0)
     features = rng.normal(2, 1, (80, 12)).astype(np.float32)
     targets = (features[:, :2] * [2.0, -1.0] + 5 + rng.normal(0, 0.1, (80, 2))).astype(np.float32)
-    found = solve_linear(features, targets, "number", penalty=2.0)
+    found = solve(features, targets, "number", penalty=2.0)
     # Ours halves the squared error: scikit-learn's alpha is twice the penalty.
     reference = Ridge(alpha=4.0).fit(features, targets)
     assert found.kernel == pytest.approx(reference.coef_.T, abs=1e-3)
@@ -67,7 +74,7 @@ def test_labels_are_logistic_regressions_side_by_side():
     rng = np.random.default_rng(1)
     features = rng.normal(0, 1, (120, 8)).astype(np.float32)
     labels = (features[:, :3] + rng.normal(0, 0.7, (120, 3)) > 0).astype(np.float32)
-    found = solve_linear(features, labels, "labels", penalty=0.7)
+    found = solve(features, labels, "labels", penalty=0.7)
     for column in range(3):
         reference = LogisticRegression(C=1 / 1.4, tol=1e-9, max_iter=5_000)
         reference.fit(features, labels[:, column])
@@ -77,8 +84,8 @@ def test_labels_are_logistic_regressions_side_by_side():
 def test_a_weight_of_two_is_the_example_twice():
     features, targets, _ = make_classes(60, 9, classes=3)
     weights = np.where(np.arange(60) < 20, 2.0, 1.0).astype(np.float32)
-    weighted = solve_linear(features, targets, "class", weights=weights, penalty=1.0)
-    doubled = solve_linear(
+    weighted = solve(features, targets, "class", weights=weights, penalty=1.0)
+    doubled = solve(
         np.concatenate([features, features[:20]]),
         np.concatenate([targets, targets[:20]]),
         "class",
@@ -90,8 +97,8 @@ def test_a_weight_of_two_is_the_example_twice():
 def test_offsets_are_in_the_loss_and_not_in_the_answer():
     features, targets, _ = make_classes(60, 5, classes=3)
     offsets = np.log(np.array([0.6, 0.3, 0.1], np.float32))
-    plain = solve_linear(features, targets, "class", penalty=1.0)
-    adjusted = solve_linear(features, targets, "class", offsets=offsets, penalty=1.0)
+    plain = solve(features, targets, "class", penalty=1.0)
+    adjusted = solve(features, targets, "class", offsets=offsets, penalty=1.0)
     # The bias alone can undo an offset, and is not penalised.
     assert adjusted.kernel == pytest.approx(plain.kernel, abs=2e-3)
     difference = adjusted.bias + offsets - plain.bias
@@ -100,26 +107,26 @@ def test_offsets_are_in_the_loss_and_not_in_the_answer():
 
 def test_features_on_a_disk_and_in_blocks_give_the_same_head(tmp_path, monkeypatch):
     features, targets, _ = make_classes(400, 30, classes=3, spread=0.5)
-    held = solve_linear(features, targets, "class", penalty=5.0)
+    held = solve(features, targets, "class", penalty=5.0)
     np.save(tmp_path / "features.npy", features)
     mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
     monkeypatch.setattr(problem_module, "MAX_HELD", 100)
     monkeypatch.setattr(problem_module, "_MAX_BLOCK", 30 * 64)
-    read = solve_linear(mapped, targets, "class", penalty=5.0)
+    read = solve(mapped, targets, "class", penalty=5.0)
     assert read.kernel == pytest.approx(held.kernel, abs=1e-3)
 
 
 def test_float16_features_are_computed_in_float32():
     features, targets, _ = make_classes(100, 10, classes=2)
     halves = features.astype(np.float16)
-    assert solve_linear(halves, targets, "class", penalty=1.0).kernel == pytest.approx(
-        solve_linear(halves.astype(np.float32), targets, "class", penalty=1.0).kernel
+    assert solve(halves, targets, "class", penalty=1.0).kernel == pytest.approx(
+        solve(halves.astype(np.float32), targets, "class", penalty=1.0).kernel
     )
 
 
 def test_the_chosen_penalty_has_the_least_cross_validated_loss():
     features, targets, _ = make_classes(120, 200, classes=4, spread=0.15)
-    found = solve_linear(features, targets, "class")
+    found = solve(features, targets, "class")
     losses = [attempt.loss for attempt in found.path]
     assert found.best.loss == min(losses)
     # Neither end of the path: it was walked past the best one.
@@ -132,7 +139,7 @@ def test_columns_of_wide_noise_do_not_end_the_path_before_the_others_are_heard()
     """The loss rises while the strongest penalties let only the noise through."""
     features, targets, _ = make_classes(200, 256, classes=10, spread=0.35)
     features[:, :20] = np.random.default_rng(1).normal(0, 30, (200, 20))
-    found = solve_linear(features, targets, "class")
+    found = solve(features, targets, "class")
     first, second, third = (attempt.loss for attempt in found.path[:3])
     assert first < second < third
     assert found.best.score > 0.5
@@ -141,29 +148,29 @@ def test_columns_of_wide_noise_do_not_end_the_path_before_the_others_are_heard()
 def test_features_of_nothing_but_noise_have_the_strongest_penalty():
     _, targets, _ = make_classes(100, 30, classes=2)
     noise = np.random.default_rng(0).normal(size=(100, 30)).astype(np.float32)
-    found = solve_linear(noise, targets, "class")
+    found = solve(noise, targets, "class")
     assert found.best is found.path[0]
 
 
 def test_the_head_does_not_depend_on_the_run_but_on_the_seed_of_its_folds():
     features, targets, _ = make_classes(100, 40, classes=3, spread=0.4)
-    first = solve_linear(features, targets, "class", seed=1)
-    again = solve_linear(features, targets, "class", seed=1)
+    first = solve(features, targets, "class", seed=1)
+    again = solve(features, targets, "class", seed=1)
     assert first.kernel.tobytes() == again.kernel.tobytes()
     assert first.path == again.path
-    assert first.path != solve_linear(features, targets, "class", seed=2).path
+    assert first.path != solve(features, targets, "class", seed=2).path
 
 
 def test_cross_validation_tells_signal_from_noise():
     features, targets, _ = make_classes(200, 20, classes=2, spread=1.0)
     noise = np.random.default_rng(0).normal(size=features.shape).astype(np.float32)
-    assert cross_validate(features, targets, "class").score > 0.9
-    assert cross_validate(noise, targets, "class").score < 0.65
+    assert cross_validate(features, targets, find_task("class").linear).score > 0.9
+    assert cross_validate(noise, targets, find_task("class").linear).score < 0.65
 
 
 def test_features_without_spread_give_the_prior():
     targets = np.eye(2, dtype=np.float32)[[0, 0, 0, 1]]
-    found = solve_linear(np.ones((4, 3), np.float32), targets, "class")
+    found = solve(np.ones((4, 3), np.float32), targets, "class")
     answer = special.softmax(np.ones(3) @ found.kernel + found.bias)
     assert answer == pytest.approx([0.75, 0.25], abs=0.02)
 
@@ -172,7 +179,7 @@ def test_features_without_spread_give_the_prior():
 @given(st.integers(2, 60), st.integers(2, 6), st.integers(0, 5))
 def test_folds_hold_each_class_as_evenly_as_it_divides(rows, classes, seed):
     targets = np.eye(classes, dtype=np.float32)[np.arange(rows) % classes]
-    folds = assign_folds(targets, "class", seed)
+    folds = assign_folds(targets, find_task("class").linear, seed)
     assert folds.min() == 0
     sizes = np.bincount(folds)
     assert sizes.max() - sizes.min() <= 1
@@ -185,7 +192,7 @@ def test_folds_hold_each_class_as_evenly_as_it_divides(rows, classes, seed):
 @given(st.integers(6, 60), st.integers(2, 20), st.integers(0, 5))
 def test_what_is_held_out_leaves_an_example_of_every_class(rows, classes, seed):
     indices = np.sort(np.random.default_rng(seed).integers(0, classes, rows))
-    parts = hold_out(np.eye(classes, dtype=np.float32)[indices], "class", seed)
+    parts = hold_out(np.eye(classes, dtype=np.float32)[indices], find_task("class").linear, seed)
     assert set(parts.tolist()) <= {-1, 0}
     assert 1 <= (parts == 0).sum() <= max(1, rows // 5)
     if len(set(indices.tolist())) < rows:
@@ -194,9 +201,9 @@ def test_what_is_held_out_leaves_an_example_of_every_class(rows, classes, seed):
 
 def test_one_held_out_part_chooses_a_penalty_within_a_step_of_the_folds(monkeypatch):
     features, targets, _ = make_classes(600, 80, classes=12, spread=0.4)
-    folded = solve_linear(features, targets, "class")
+    folded = solve(features, targets, "class")
     monkeypatch.setattr(solving_module, "MAX_FOLDED_WORK", 0)
-    held_out = solve_linear(features, targets, "class")
+    held_out = solve(features, targets, "class")
     assert folded.num_judged == 600
     assert held_out.num_judged == 120
     steps = np.log(held_out.penalty / folded.penalty) / np.log(solving_module.PATH_FACTOR)
@@ -209,8 +216,8 @@ def test_classes_that_a_fold_has_not_seen_do_not_choose_the_penalty():
     lone = np.random.default_rng(5).normal(3, 1, (20, 30)).astype(np.float32)
     wider = np.zeros((220, 24), np.float32)
     wider[:200, :4], wider[200:, 4:] = targets, np.eye(20)
-    found = solve_linear(np.concatenate([features, lone]), wider, "class")
+    found = solve(np.concatenate([features, lone]), wider, "class")
     assert found.best.loss < np.log(24)
-    alone = solve_linear(features, targets, "class")
+    alone = solve(features, targets, "class")
     steps = np.log(found.penalty / alone.penalty) / np.log(solving_module.PATH_FACTOR)
     assert abs(steps) < 3.5

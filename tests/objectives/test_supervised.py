@@ -7,9 +7,9 @@ import pytest
 
 from kft.config import HeadConfig, TrainingConfig
 from kft.errors import ConfigError
-from kft.heads import make_head
 from kft.objectives import make_supervised
-from kft.objectives.supervised import balanced_weights
+from kft.tasks import find_task, make_head
+from kft.tasks.multilabel.weights import balanced_weights
 
 NAMES = ("a", "b", "c")
 TARGETS = np.array([0, 0, 0, 1, 1, 2])
@@ -19,7 +19,7 @@ NUMBERS = np.array([[1.0], [2.0], [4.0]], np.float32)
 
 def terms(targets=TARGETS, **settings):
     kind = "class" if targets.ndim == 1 else "labels"
-    head = make_head(HeadConfig(), kind, NAMES, targets)
+    head = make_head(HeadConfig(), find_task(kind), NAMES, targets)
     return make_supervised(head, TrainingConfig(**settings), targets).loss.terms
 
 
@@ -73,7 +73,7 @@ def test_a_label_with_one_side_alone_cannot_be_balanced(column, said):
 
 
 def test_loss_and_metrics_are_made_anew_each_time():
-    head = make_head(HeadConfig(), "class", NAMES, TARGETS)
+    head = make_head(HeadConfig(), find_task("class"), NAMES, TARGETS)
     one, other = (make_supervised(head, TrainingConfig(), TARGETS) for _ in range(2))
     assert one.loss is not other.loss
     assert one.metrics[0] is not other.metrics[0]

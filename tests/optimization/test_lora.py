@@ -9,9 +9,9 @@ import pytest
 from kft.backbones import load_backbone
 from kft.backbones.record import Block
 from kft.config import BackboneConfig, LoraConfig
-from kft.heads.classification import ClassificationHead
 from kft.model import HEAD, BlockTable, assemble, find_factors
 from kft.optimization.lora import adapted_kernels, add_lora, merge_lora
+from kft.tasks.classification.head import ClassificationHead
 
 CONFIG = LoraConfig(rank=2)
 PIXELS = np.random.default_rng(0).uniform(0, 255, (6, 32, 32, 3)).astype(np.float32)

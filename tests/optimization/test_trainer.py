@@ -11,11 +11,11 @@ import tensorflow as tf
 from phases import phase_of
 
 from kft.config import HeadConfig, TrainingConfig
-from kft.heads.classification import ClassificationHead
-from kft.heads.losses import LossTerms
 from kft.model import HEAD
 from kft.optimization.optimizers import make_optimizer
 from kft.optimization.trainer import FitModel, WeightAverages
+from kft.tasks.classification.head import ClassificationHead
+from kft.tasks.loss_terms import LossTerms
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.uniform(0, 255, (22, 32, 32, 3)).astype(np.float32)

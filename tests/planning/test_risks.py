@@ -10,6 +10,7 @@ from kft.config import LoraConfig
 from kft.examples import Examples, Splits
 from kft.model import HEAD
 from kft.planning import find_risks
+from kft.tasks import find_task
 
 PROBE = phase_of("linear_probe", (HEAD,), 1e-3, 100, 10)
 FULL = phase_of("full", ("stem", HEAD), 1e-3, 100, 10)
@@ -31,7 +32,7 @@ def splits(*train: int, holdout: int = 100, validation: int = 0, kind: str = "cl
         train=examples(*train),
         validation=examples(validation),
         holdout=examples(holdout),
-        target_kind=kind,
+        task=find_task(kind),
         class_names=tuple("abcdefgh"[: len(train)]),
         fingerprint="f",
         origin="a test",

@@ -12,14 +12,14 @@ from kft.data import load_splits
 from kft.display import Display
 from kft.errors import ConfigError, DataError
 from kft.examples import Splits
-from kft.heads import make_head
 from kft.run_operations.evaluate import configure_other, translate_targets
+from kft.tasks import find_task, make_head
 
 TARGETS = np.array([[0.0, 1.0], [1.0, 0.0]], np.float32)
 
 
 def head_of(kind: str, *names: str):
-    return make_head(HeadConfig(), kind, names, TARGETS[:, : len(names)])
+    return make_head(HeadConfig(), find_task(kind), names, TARGETS[:, : len(names)])
 
 
 @pytest.fixture
@@ -116,8 +116,10 @@ def translate(names: tuple[str, ...], known: tuple[str, ...]) -> list[int]:
     """The classes of one example of each name, by a model that knows others."""
     examples = make_found(np.arange(len(names))).examples
     nothing = examples.take([])
-    splits = Splits(examples, nothing, nothing, "class", names, fingerprint="", origin="")
-    head = SimpleNamespace(class_names=known, target_kind="class")
+    splits = Splits(
+        examples, nothing, nothing, find_task("class"), names, fingerprint="", origin=""
+    )
+    head = SimpleNamespace(class_names=known, task=find_task("class"))
     return translate_targets(splits, head, Display()).targets.tolist()
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from kft.config import HeadConfig
 from kft.features import Forward
-from kft.heads import make_head
 from kft.selection.averaging import Judged, ValidationScorer, greedy_soup, mix, wise_ft
 from kft.selection.snapshots import Weights, find_weights
+from kft.tasks import find_task, make_head
 
 
 class Bowl:
@@ -186,7 +186,7 @@ def test_a_judge_sees_the_present_weights_without_tracing_again(tiny_assembled, 
 def test_labels_and_numbers_are_judged_too(kind, name):
     rng = np.random.default_rng(0)
     targets = rng.integers(0, 2, (5, 2)).astype(np.float32)
-    head = make_head(HeadConfig(name=name), kind, ("a", "b"), targets)
+    head = make_head(HeadConfig(name=name), find_task(kind), ("a", "b"), targets)
     features = keras.Input((3,))
     model = keras.Model(features, head.build(features))
     inputs = rng.normal(size=(5, 3)).astype(np.float32)

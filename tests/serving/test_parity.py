@@ -13,11 +13,11 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from kft.config import HeadConfig
 from kft.errors import DataError, ExportError, StorageError
-from kft.heads import make_head
 from kft.modalities.image.decoding import ImageDecoder
 from kft.serving import ExportedModel, export_model, is_export
 from kft.serving.export import Export
 from kft.serving.signatures import ServedModel
+from kft.tasks import find_task, make_head
 
 pytestmark = pytest.mark.usefixtures("parity_in_this_process")
 
@@ -44,7 +44,7 @@ def tiny_model(outputs: int) -> keras.Model:
 def export(tmp_path, files, kind="class", decoder=None) -> Export:
     names = ("cat", "dog", "owl")
     targets = np.array([[0.0, 5.0, 10.0], [1.0, 6.0, 30.0]], np.float32)
-    head = make_head(HeadConfig(), kind, names, targets)
+    head = make_head(HeadConfig(), find_task(kind), names, targets)
     return export_model(
         tiny_model(3),
         head,
@@ -64,7 +64,7 @@ def test_an_export_of_every_kind_of_target_answers_as_the_model(tmp_path, files,
     assert json.loads((exported.path / "assets.extra" / "kft.json").read_text())["name"] == "tiny"
     answers = ExportedModel(exported.path).answer(files, files)
     assert list(answers[0].values) == ["cat", "dog", "owl"]
-    assert answers[0].target_kind == kind
+    assert answers[0].task.word == kind
 
 
 def test_an_export_holds_the_graph_once_and_no_layers(tmp_path, files):
@@ -142,7 +142,7 @@ def test_a_file_that_is_no_picture_is_named_among_many(tmp_path, files):
 
 def test_numbers_are_served_in_float64_to_a_fraction_of_what_they_deviate_by(tmp_path, files):
     times = 1.7e9 + np.array([[0.0], [300.0], [600.0]])
-    head = make_head(HeadConfig(), "number", ("time",), times)
+    head = make_head(HeadConfig(), find_task("number"), ("time",), times)
     model, decoder = tiny_model(1), ImageDecoder(16, 16)
     exported = export_model(
         model, head, decoder, directory=tmp_path, name="t", files=files, card={}
@@ -159,7 +159,9 @@ def test_numbers_are_served_in_float64_to_a_fraction_of_what_they_deviate_by(tmp
 
 
 def test_answers_of_an_export_are_written_to_the_digits_that_tell_them_apart(tmp_path, files):
-    head = make_head(HeadConfig(), "number", ("lat",), 48 + np.array([[0.0], [5e-4], [1e-3]]))
+    head = make_head(
+        HeadConfig(), find_task("number"), ("lat",), 48 + np.array([[0.0], [5e-4], [1e-3]])
+    )
     card = {"head": head.describe()}
     exported = export_model(
         tiny_model(1),

@@ -9,6 +9,7 @@ from kft.strategies import STRATEGIES, Setting
 from kft.strategies.checks import check_strategy
 from kft.strategies.setting import is_solvable
 from kft.strategies.traits import BlockTraits
+from kft.tasks import list_tasks
 
 TRAITS = (
     BlockTraits("stem", unadaptable=(("stem_depthwise", "DepthwiseConv2D"),)),
@@ -28,7 +29,7 @@ def problems(*overrides, traits=TRAITS, is_pretrained=True, is_fold=False) -> st
             block_names=(*(block.name for block in traits), HEAD),
             augmentation=pipeline.data.augmentation,
             is_pretrained=is_pretrained,
-            has_linear_head=is_solvable(pipeline.head, pipeline.training, "class"),
+            has_linear_head=is_solvable(pipeline.head, pipeline.training, list_tasks()),
             traits=traits,
         )
         check_strategy(

@@ -5,6 +5,7 @@ import pytest
 from kft.config import load_pipeline
 from kft.errors import ConfigError
 from kft.strategies.targets import check_targets, may_mix
+from kft.tasks import find_task
 
 NAMES = ("cat", "dog")
 
@@ -15,13 +16,13 @@ def training(*overrides):
 
 def refusal(*overrides, kind="class", names=NAMES, num_validation=20):
     with pytest.raises(ConfigError) as caught:
-        check_targets(training(*overrides), kind, names, num_validation=num_validation)
+        check_targets(training(*overrides), find_task(kind), names, num_validation=num_validation)
     return str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["class", "labels", "number"])
 def test_defaults_suit_all_targets(kind):
-    check_targets(training(), kind, NAMES, num_validation=0)
+    check_targets(training(), find_task(kind), NAMES, num_validation=0)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_defaults_suit_all_targets(kind):
 @pytest.mark.parametrize("kind", ["class", "labels", "number"])
 def test_a_setting_passes_with_the_targets_it_is_for_and_with_no_others(setting, kinds, kind):
     if kind in kinds:
-        check_targets(training(setting), kind, NAMES, num_validation=0)
+        check_targets(training(setting), find_task(kind), NAMES, num_validation=0)
     else:
         message = refusal(setting, kind=kind)
         assert message.startswith(f"training.{setting.partition('=')[0]}: is for classes")
@@ -50,26 +51,26 @@ def test_a_setting_passes_with_the_targets_it_is_for_and_with_no_others(setting,
 def test_one_class_cannot_be_mixed(setting):
     message = refusal(setting, names=("cat",))
     assert "there is one class, 'cat'." in message
-    check_targets(training(setting), "labels", ("cat",), num_validation=0)
+    check_targets(training(setting), find_task("labels"), ("cat",), num_validation=0)
 
 
 def test_weights_of_unknown_classes_are_refused_with_the_near_name():
     message = refusal("class_weights={cat: 1, dogs: 2}")
     assert message == "training.class_weights: no class 'dogs'. Did you mean 'dog'?"
-    check_targets(training("class_weights={cat: 1}"), "class", NAMES, num_validation=0)
+    check_targets(training("class_weights={cat: 1}"), find_task("class"), NAMES, num_validation=0)
 
 
 def test_a_class_may_be_left_out_of_the_loss_but_not_all():
-    check_targets(training("class_weights={cat: 0}"), "class", NAMES, num_validation=0)
+    check_targets(training("class_weights={cat: 0}"), find_task("class"), NAMES, num_validation=0)
     message = refusal("class_weights={cat: 0, dog: 0}")
-    assert message == "training.class_weights: no weight is above 0, so nothing would be learnt."
+    assert message == "training.class_weights: no weight is above 0, so nothing would be learned."
 
 
 @pytest.mark.parametrize(
     "setting", ["early_stopping=3", "soup=3", "wise_ft=true", "schedule=plateau"]
 )
 def test_what_looks_at_validation_needs_some(setting):
-    check_targets(training(setting), "class", NAMES, num_validation=1)
+    check_targets(training(setting), find_task("class"), NAMES, num_validation=1)
     message = refusal(setting, num_validation=0)
     assert message.startswith(f"training.{setting.partition('=')[0]}: ")
     assert "data.validation" in message
@@ -83,9 +84,9 @@ def test_all_contradictions_are_told_at_once():
 
 
 def test_a_strategy_mixes_by_itself_only_what_can_be_mixed_and_nobody_mixes():
-    assert may_mix(training(), "class", NAMES)
-    assert may_mix(training(), "labels", NAMES)
-    assert not may_mix(training(), "number", NAMES)
-    assert not may_mix(training(), "class", ("cat",))
-    assert not may_mix(training("mixup=0.1"), "class", NAMES)
-    assert not may_mix(training("cutmix=0.1"), "class", NAMES)
+    assert may_mix(training(), find_task("class"), NAMES)
+    assert may_mix(training(), find_task("labels"), NAMES)
+    assert not may_mix(training(), find_task("number"), NAMES)
+    assert not may_mix(training(), find_task("class"), ("cat",))
+    assert not may_mix(training("mixup=0.1"), find_task("class"), NAMES)
+    assert not may_mix(training("cutmix=0.1"), find_task("class"), NAMES)

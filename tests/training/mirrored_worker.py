@@ -56,12 +56,12 @@ def fit(case: str, name: str) -> tuple[dict[str, Any], list[np.ndarray]]:
     from kft.backbones import load_backbone
     from kft.config import BackboneConfig, HeadConfig, TrainingConfig
     from kft.display import Display
-    from kft.heads.classification import ClassificationHead
     from kft.model import assemble
     from kft.optimization import check_batch_size, make_distribution
     from kft.optimization.replicas import find_share
     from kft.strategies import Phase
     from kft.strategies.phases import Fit, Scope
+    from kft.tasks.classification.head import ClassificationHead
     from kft.training import PhaseReport
     from kft.training.compiled_phase import compile_phase
     from kft.training.fitting import conclude, fit_compiled

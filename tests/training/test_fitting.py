@@ -17,9 +17,9 @@ from kft.config import FeaturesConfig, HeadConfig, LoraConfig, TrainingConfig
 from kft.errors import TrainingError
 from kft.features import find_cut
 from kft.feeding.phase_input import PhaseInput, Validation
-from kft.heads.classification import ClassificationHead
 from kft.model import HEAD
 from kft.optimization import seed_everything
+from kft.tasks.classification.head import ClassificationHead
 from kft.training import PhaseReport
 from kft.training.callbacks import RefuseDivergence
 from kft.training.compiled_phase import compile_phase

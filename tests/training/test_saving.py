@@ -7,8 +7,8 @@ import pytest
 
 from kft.config import HeadConfig, dump_pipeline, load_pipeline
 from kft.errors import ConfigError, RunError
-from kft.heads import HEADS, make_head
 from kft.runs import create_run
+from kft.tasks import TASKS, find_task, load_task, make_head
 from kft.training import load_trained, make_card, save_trained
 
 NAMES = ("cat", "dog", "owl")
@@ -30,11 +30,11 @@ def saved(run, tiny_assembled):
     return run
 
 
-@pytest.mark.parametrize("name", sorted(HEADS))
+@pytest.mark.parametrize("name", sorted(TASKS))
 def test_a_loaded_model_answers_bit_for_bit_as_the_saved_one(run, assemble_tiny, name):
-    kind = HEADS.load(name).target_kind
+    kind = load_task(name).word
     config = HeadConfig(name=name, hidden=(5,), dropout=0.5, pooling="avg_max")
-    assembled = assemble_tiny(head=make_head(config, kind, NAMES, TARGETS))
+    assembled = assemble_tiny(head=make_head(config, find_task(kind), NAMES, TARGETS))
     expected = np.asarray(assembled.model(PIXELS))
     assert np.ptp(expected, axis=0).min() > 1e-4
     save_trained(run, assembled, PIPELINE)

@@ -10,11 +10,11 @@ from PIL import Image
 from scipy import special
 
 from kft.config import HeadConfig, TrainingConfig
-from kft.heads import make_head
 from kft.linear import problem as problem_module
 from kft.model import HEAD
 from kft.objectives import make_supervised
 from kft.strategies.phases import Solve
+from kft.tasks import find_task, make_head
 from kft.training import PhaseReport
 from kft.training.solving import solve_phase
 
@@ -33,7 +33,7 @@ def solve(assemble_tiny, make_phase, tmp_path, display):
     """Solve for a head on the vectors; gives the model and the phase."""
 
     def solve_it(targets, kind="class", **training):
-        head = make_head(HeadConfig(), kind, NAMES, targets)
+        head = make_head(HeadConfig(), find_task(kind), NAMES, targets)
         assembled = assemble_tiny(head=head)
         before = assembled.blocks.digests()
         fitted = solve_phase(

@@ -14,7 +14,7 @@ from kft.data.admission.check_files import check_files
 from kft.data.found import Found
 from kft.data.refusing import list_bad, refuse_bad
 from kft.errors import DataError
-from kft.examples import Depth, Progress, Quarantined, format_target
+from kft.examples import Depth, Progress, Quarantined
 from kft.modalities.image.depth import KnownDepth, find_depth
 from kft.modalities.image.inspection import Checked, to_be_read
 from kft.modalities.image.near_duplicates import find_bad_copies, find_look_alikes, find_same
@@ -140,10 +140,7 @@ def _find_copies(found: Found, outcomes: Sequence[Checked | Quarantined]) -> dic
     reasons = find_bad_copies(
         [each.name for _, each in usable],
         [each.digest for _, each in usable],
-        [
-            format_target(found.examples.targets[i], found.target_kind, found.class_names)
-            for i, _ in usable
-        ],
+        [found.task.format(found.examples.targets[i], found.class_names) for i, _ in usable],
         found.given_splits and [found.given_splits[i] for i, _ in usable],
     )
     positions = [i for i, _ in usable]
@@ -159,7 +156,7 @@ def _refuse_lost_classes(
     found: Found, kept: Sequence[int], quarantined: Mapping[int, Quarantined]
 ) -> None:
     """Refuse a class that had examples, in the training split if one is given, and has none."""
-    if found.target_kind != "class":
+    if not found.task.has_classes:
         return
     splits = found.given_splits or ("train",) * len(found.examples)
     classes = found.examples.targets.tolist()

@@ -17,13 +17,14 @@ import numpy as np
 
 from kft.config.schema import DataConfig
 from kft.data.paths import describe_failure
-from kft.examples import Examples, Progress, Quarantined, TargetKind
+from kft.examples import Examples, Progress, Quarantined
 from kft.modalities.image.conversion import FindFolder, cached_pictures
 from kft.modalities.image.depth import KnownDepth
 from kft.modalities.image.file_check import UnusableError, look_at, refuse_stranger
 from kft.modalities.image.inspection import Checked, Inspection
 from kft.modalities.image.thumbnails import Measures
 from kft.printing import readable
+from kft.tasks import Task
 
 # Files of a thread's turn: enough that handing them over costs next to nothing.
 _PIECE = 16
@@ -210,21 +211,21 @@ def _quiet_pillow() -> Iterator[None]:
 
 
 def compute_fingerprint(
-    examples: Examples, digests: Sequence[str], kind: TargetKind, class_names: Sequence[str]
+    examples: Examples, digests: Sequence[str], task: Task, class_names: Sequence[str]
 ) -> str:
     """SHA-256 over the sorted lines of id, content digest and target, and over the class names.
 
     Args:
         examples: All examples of the data set, in any order.
         digests: SHA-256 of each one's file.
-        kind: What a target is.
+        task: What a target is.
         class_names: Name of each class, label or number, by index.
     """
     lines = [
         f"{example_id}\t{digest}\t{np.atleast_1d(target).tolist()!r}\n"
         for example_id, digest, target in zip(examples.ids, digests, examples.targets, strict=True)
     ]
-    whole = hashlib.sha256(f"{kind}\t{tuple(class_names)!r}\n".encode())
+    whole = hashlib.sha256(f"{task.word}\t{tuple(class_names)!r}\n".encode())
     for line in sorted(lines):
         whole.update(line.encode())
     return whole.hexdigest()

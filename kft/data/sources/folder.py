@@ -26,6 +26,9 @@ from kft.data.sources.walking import Walker
 from kft.errors import DataError
 from kft.examples import Examples, SplitName
 from kft.printing import listed, readable
+from kft.tasks import Task, find_task
+from kft.tasks.guessing import parse_fields
+from kft.tasks.vectors import Names
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ def find_folder(
             is ambiguous, a class has no picture, or a split has a class that
             train lacks.
     """
-    if config.target not in ("auto", "class"):
+    task = find_task(config.target)
+    if task is not None and not task.reads_names(1):
         raise DataError(
             f"data.target: {config.target!r}, but class folders hold classes. Labels and numbers "
             "come from a table: a CSV file with a column for each."
@@ -83,7 +87,7 @@ def find_folder(
         if len(parts[0].classes) < 2:
             refuse_one_class(root, parts[0].folder, *parts[0].classes)
         _refuse_unknown_classes(parts, config.class_aliases)
-    return _to_found(root, parts, walker)
+    return _to_found(root, parts, walker, task)
 
 
 def _read_classes(root: Path, folder: Path, walker: Walker) -> dict[str, list[str]]:
@@ -144,10 +148,10 @@ def _name_similar(unknown: Sequence[str], trained: Iterable[str]) -> str:
     return f", or join them: {format_aliases(aliases)}" if aliases else ""
 
 
-def _to_found(root: Path, parts: Sequence[_Part], walker: Walker) -> Found:
+def _to_found(root: Path, parts: Sequence[_Part], walker: Walker, task: Task | None) -> Found:
     class_names = sort_class_names(name for part in parts for name in part.classes)
     paths: list[str] = []
-    targets: list[int] = []
+    codes: list[int] = []
     splits: list[SplitName | None] = []
     noticed: Counter[str] = Counter()
     for part in parts:
@@ -157,24 +161,25 @@ def _to_found(root: Path, parts: Sequence[_Part], walker: Walker) -> Found:
             # A split that is judged may lack a class of train.
             inside = part.classes.get(name, ())
             paths += inside
-            targets += [index] * len(inside)
+            codes += [index] * len(inside)
         count = len(paths) - before
         splits += [part.split] * count
         if part.folder.parent not in (root, root.parent):
             where = part.folder.relative_to(root).as_posix()
             noticed[f"in {where}, taken for {part.split}"] = count
     start = len(str(root).rstrip("/")) + 1
+    targets = parse_fields(Names(class_names, np.asarray(codes, dtype=np.int64)), task)
     examples = Examples(
         ids=tuple(path[start:] for path in paths),
         paths=tuple(paths),
-        targets=np.asarray(targets, dtype=np.int64),
+        targets=targets.values,
     )
     given = tuple(split for split in splits if split is not None)
     return Found(
         examples,
         given or None,
-        "class",
-        class_names,
+        targets.task,
+        targets.names,
         f"folder {root}",
         dict(walker.ignored),
         quarantined=tuple(walker.quarantined),

@@ -64,7 +64,7 @@ def find_table(config: DataConfig) -> Found:
     return Found(
         examples=Examples(ids, rows.make_paths(ids), targets.values),
         given_splits=_read_splits(columns, values),
-        target_kind=targets.kind,
+        task=targets.task,
         class_names=targets.names,
         source=f"table {table.path}",
         quarantined=quarantined,

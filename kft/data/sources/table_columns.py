@@ -9,10 +9,11 @@ from pathlib import Path
 from kft.config.schema import DataConfig
 from kft.data.sources.table_fields import Field, NameField, NumberField, SplitField, TimeField
 from kft.data.sources.table_reading import Table
-from kft.data.sources.vector_targets import find_value_problem
 from kft.errors import DataError
 from kft.printing import listed
 from kft.registry import suggest
+from kft.tasks import Task, find_task
+from kft.tasks.guessing import OF_NAMES
 
 _PATH_COLUMNS = ("path", "file", "filename")
 _LABEL_COLUMNS = ("label", "class")
@@ -25,7 +26,7 @@ class Columns:
     Attributes:
         path: Holds the paths.
         labels: One of names, or any number of columns of numbers or flags.
-        target: What the labels are to be: `data.target`.
+        task: Whose targets the labels are; None where the data have to tell.
         split: Says train, validation or holdout, where there is such a column.
         group: Says what belongs together.
         time: Says when an example was made.
@@ -33,7 +34,7 @@ class Columns:
 
     path: str
     labels: tuple[NameField] | tuple[NumberField, ...]
-    target: str
+    task: Task | None
     split: SplitField | None
     group: NameField | None
     time: TimeField | None
@@ -46,10 +47,10 @@ class Columns:
 
     def find_label_problem(self, values: Sequence[float]) -> str | None:
         """Why the values of a row, in the order of `fields`, cannot be its labels."""
-        if isinstance(self.labels[0], NameField):
+        if self.task is None or isinstance(self.labels[0], NameField):
             return None
         names = [field.column for field in self.labels]
-        return find_value_problem(values[: len(names)], names, self.target)
+        return self.task.find_value_problem(values[: len(names)], names)
 
 
 def choose_columns(table: Table, config: DataConfig) -> Columns:
@@ -72,10 +73,11 @@ def choose_columns(table: Table, config: DataConfig) -> Columns:
             ("split.time_column", config.split.time_column),
         )
     )
+    task = find_task(config.target)
     return Columns(
         path=path,
-        labels=_make_label_fields(_choose_label_columns(table, config), config.target),
-        target=config.target,
+        labels=_make_label_fields(_choose_label_columns(table, config), task),
+        task=task,
         split=None if split is None else SplitField(split),
         group=None if group is None else NameField(group),
         time=None if time is None else TimeField(time),
@@ -93,11 +95,12 @@ def _choose_label_columns(table: Table, config: DataConfig) -> tuple[str, ...]:
 
 
 def _make_label_fields(
-    names: tuple[str, ...], target: str
+    names: tuple[str, ...], task: Task | None
 ) -> tuple[NameField] | tuple[NumberField, ...]:
-    if len(names) == 1 and target in ("auto", "class"):
+    if (OF_NAMES if task is None else task).reads_names(len(names)):
         return (NameField(names[0]),)
-    return tuple(NumberField(name, with_words=target != "number") for name in names)
+    with_words = task is None or not task.reads_amounts
+    return tuple(NumberField(name, with_words=with_words) for name in names)
 
 
 def _require_column(table: Table, key: str, name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,10 +13,11 @@ from kft.data.refusing import list_bad
 from kft.data.sources.table_columns import Columns
 from kft.data.sources.table_fields import NameField, NumberField, parse_number
 from kft.data.sources.table_reading import Table
-from kft.data.sources.vector_targets import Targets, Vectors, understand_vectors
 from kft.errors import DataError
 from kft.examples import Quarantined
 from kft.printing import listed
+from kft.tasks.guessing import parse_fields
+from kft.tasks.vectors import Names, Targets, Vectors
 
 _NAMED = 5
 
@@ -45,16 +47,15 @@ def read_targets(
     label = columns.labels[0]
     if isinstance(label, NameField):
         codes = values[:, 0].astype(np.int64)
-        if columns.target == "auto":
+        if columns.task is None:
             _refuse_mostly_numbers(table, label, codes, place_of)
         _refuse_lost_classes(table, label, codes, quarantined, hint)
-        return _read_classes(label, codes)
+        return parse_fields(_sort_names(label, codes), columns.task)
     fields = [field for field in columns.labels if isinstance(field, NumberField)]
     names = tuple(field.column for field in fields)
     vectors = Vectors(values[:, : len(names)], names, str(table.path), table.unit, place_of)
-    targets = understand_vectors(vectors, columns.target)
-    notes = (*_describe_words(fields), *targets.notes)
-    return Targets(targets.kind, targets.names, targets.values, notes)
+    targets = parse_fields(vectors, columns.task)
+    return replace(targets, notes=(*_describe_words(fields), *targets.notes))
 
 
 def _describe_words(fields: Sequence[NumberField]) -> Iterator[str]:
@@ -117,8 +118,8 @@ def _refuse_lost_classes(
         )
 
 
-def _read_classes(label: NameField, codes: np.ndarray) -> Targets:
+def _sort_names(label: NameField, codes: np.ndarray) -> Names:
     names = sort_class_names(label.names)
     index = {name: i for i, name in enumerate(names)}
     order = np.asarray([index[name] for name in label.names], dtype=np.int64)
-    return Targets("class", names, order[codes])
+    return Names(names, order[codes])

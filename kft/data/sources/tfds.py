@@ -19,6 +19,8 @@ from kft.errors import DataError, first_line
 from kft.examples import Quarantined, SplitName
 from kft.printing import listed
 from kft.registry import suggest
+from kft.tasks import find_task
+from kft.tasks.guessing import OF_SETS_OF_NAMES
 
 _INFO = "dataset_info.json"
 _NAME = re.compile(r"tfds:(?P<name>\w+)(/(?P<config>[\w.-]+))?(:(?P<version>\d+\.\d+\.\d+))?")
@@ -56,7 +58,7 @@ def find_tfds(config: DataConfig, *, is_other: bool = False) -> Found:
     found = to_found(
         unpacked,
         class_names=config.records.class_names or _read_class_names(builder, label),
-        target="labels" if is_labels else config.target,
+        task=OF_SETS_OF_NAMES if is_labels else find_task(config.target),
         source=f"TFDS {builder.info.full_name}",
         on_bad=config.on_bad,
     )

@@ -18,6 +18,7 @@ from kft.errors import DataError
 from kft.examples import Quarantined
 from kft.printing import listed, readable
 from kft.registry import suggest
+from kft.tasks import find_task
 
 _IMAGE_FEATURE = "image/encoded"
 _LABEL_FEATURE = "image/class/label"
@@ -65,7 +66,7 @@ def find_tfrecord(config: DataConfig) -> Found:
     found = to_found(
         unpacked,
         class_names=config.records.class_names,
-        target=config.target,
+        task=find_task(config.target),
         source=source,
         on_bad=config.on_bad,
     )

@@ -15,17 +15,14 @@ import numpy as np
 from kft.config.section import compose
 from kft.data.found import Found, sort_class_names
 from kft.data.refusing import refuse_bad
-from kft.data.sources.vector_targets import (
-    Targets,
-    Vectors,
-    find_value_problem,
-    understand_vectors,
-)
 from kft.errors import DataError
 from kft.examples import Examples, Quarantined, SplitName
 from kft.printing import listed
 from kft.runs.atomic import atomic_directory
 from kft.runs.caches import cache_folder
+from kft.tasks import Task
+from kft.tasks.guessing import parse_fields
+from kft.tasks.vectors import Names, Vectors
 
 _VERSION = 2  # counts changes of the layout below
 _INDEX = "examples.jsonl"
@@ -143,7 +140,7 @@ def to_found(
     unpacked: Unpacked,
     *,
     class_names: Sequence[str],
-    target: str,
+    task: Task | None,
     source: str,
     on_bad: Literal["quarantine", "stop"],
 ) -> Found:
@@ -152,7 +149,7 @@ def to_found(
     Args:
         unpacked: The files and their labels.
         class_names: Names by index, where they are known.
-        target: `auto`, `class`, `labels` or `number`.
+        task: Whose targets the labels are; None where they have to tell.
         source: What was read, for messages.
         on_bad: `data.on_bad`.
 
@@ -163,15 +160,15 @@ def to_found(
     kinds = {type(label) for label in unpacked.labels}
     if len(kinds) > 1:
         raise DataError(f"{source}: labels of more than one type; expected one for all records.")
-    if kinds == {int} and target == "number":
+    if kinds == {int} and task is not None and task.reads_amounts:
         labels = tuple([float(label)] for label in unpacked.labels)  # type: ignore[arg-type]
         unpacked, kinds = replace(unpacked, labels=labels), {list}
     names: tuple[str, ...] = ()
     if kinds == {list}:
-        names = _name_values(unpacked.labels, class_names, target, source)
-        unpacked = _leave_out(unpacked, _find_misfits(unpacked.labels, names, target))
-    elif target in ("labels", "number"):
-        raise DataError(f"data.target: {target!r}, but {source} holds one class per record.")
+        names = _name_values(unpacked.labels, class_names, task, source)
+        unpacked = _leave_out(unpacked, _find_misfits(unpacked.labels, names, task))
+    elif task is not None and not task.reads_names(1):
+        raise DataError(f"data.target: {task.word!r}, but {source} holds one class per record.")
     elif kinds == {int} and class_names:
         unpacked = _leave_out(unpacked, _find_unlabelled(unpacked.labels))
     total = len(unpacked.ids) + len(unpacked.quarantined)
@@ -179,14 +176,15 @@ def to_found(
     if kinds == {list}:
         values = np.asarray(unpacked.labels, np.float64)
         place_of = unpacked.ids.__getitem__
-        targets = understand_vectors(Vectors(values, names, source, "record", place_of), target)
+        fields: Names | Vectors = Vectors(values, names, source, "record", place_of)
     else:
-        targets = Targets("class", *_read_classes(unpacked, class_names, source))
+        fields = Names(*_read_classes(unpacked, class_names, source))
+    targets = parse_fields(fields, task)
     given = tuple(split for split in unpacked.splits if split is not None)
     return Found(
         Examples(unpacked.ids, unpacked.paths, targets.values),
         given or None,
-        targets.kind,
+        targets.task,
         targets.names,
         source,
         quarantined=unpacked.quarantined,
@@ -206,17 +204,18 @@ def _find_unlabelled(labels: Sequence[Label]) -> dict[int, str]:
     }
 
 
-def _find_misfits(labels: Sequence[Label], names: Sequence[str], target: str) -> dict[int, str]:
-    """Why records whose values are none of the target cannot be used."""
+def _find_misfits(
+    labels: Sequence[Label], names: Sequence[str], task: Task | None
+) -> dict[int, str]:
+    """Why records cannot be used whose values are not targets of the task."""
     problems: dict[int, str] = {}
     for place, values in enumerate(labels):
         assert isinstance(values, list)
-        is_finite = all(map(math.isfinite, values))
-        problem = (
-            find_value_problem(values, names, target)
-            if is_finite
-            else "a value is no finite number"
-        )
+        problem = None
+        if not all(map(math.isfinite, values)):
+            problem = "a value is no finite number"
+        elif task is not None:
+            problem = task.find_value_problem(values, names)
         if problem is not None:
             problems[place] = problem
     return problems
@@ -267,7 +266,7 @@ def _read_classes(
 
 
 def _name_values(
-    labels: Sequence[Label], class_names: Sequence[str], target: str, source: str
+    labels: Sequence[Label], class_names: Sequence[str], task: Task | None, source: str
 ) -> tuple[str, ...]:
     """The name of each value of a record, of which all have the same number.
 
@@ -285,9 +284,9 @@ def _name_values(
         )
     if len(set(class_names)) < len(class_names):
         raise DataError("data.records.class_names: a name comes twice. Name each value once.")
-    if target == "class" and lengths == [1]:
+    if task is not None and task.reads_names(lengths[0]):
         raise DataError(
-            f"data.target: `class`, but {source} holds one number per record that is no index; "
-            "allowed: labels (0 or 1), number."
+            f"data.target: `{task.word}`, but {source} holds one number per record that is no "
+            "index; allowed: labels (0 or 1), number."
         )
     return tuple(class_names) or tuple(f"label_{i}" for i in range(lengths[0]))

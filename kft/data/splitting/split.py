@@ -163,17 +163,15 @@ def _refuse_missing_classes(
     found: Found, config: DataConfig, members: Mapping[SplitName, np.ndarray]
 ) -> None:
     """Refuse a class that train lacks and another split has, and others by `split.rare`."""
-    if found.target_kind == "number":
-        return
     present = {
-        split: find_present(found.examples.targets[positions])
+        split: find_present(found.task, found.examples.targets[positions], len(found.class_names))
         for split, positions in members.items()
         if len(positions)
     }
     for (split, classes), (other, others) in product(present.items(), repeat=2):
         names = [found.class_names[index] for index in sorted(others - classes)]
         if names and (split == "train" or config.split.rare == "refuse"):
-            word = "class" if found.target_kind == "class" else "label"
+            word = found.task.noun
             fate = "learned" if split == "train" else "judged"
             raise DataError(
                 f"{found.source}: {word} {listed(names)} is in the {other} split, but not in "
@@ -229,12 +227,8 @@ def _describe_request(
     found: Found, config: DataConfig, request: SplitRequest, groups: Sequence[str] | None
 ) -> str:
     """As 'by speaker: 6 groups, stratified by class, seed 0: validation 0.2, holdout 0.2'."""
-    strata = {
-        "class": "stratified by class",
-        "labels": "stratified by label",
-        "number": "at random",
-    }
-    how = [f"{strata[found.target_kind]}, seed {request.seed}"]
+    strata = f"stratified by {found.task.noun}" if found.task.is_stratified else "at random"
+    how = [f"{strata}, seed {request.seed}"]
     if groups is not None:
         how.insert(0, f"by {request.grouping}: {len(set(groups))} groups")
     carved = [f"{name} {share:g}" for name, share in request.shares.items()]

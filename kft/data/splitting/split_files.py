@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from kft.config.section import compose
 from kft.data.found import Found
 from kft.errors import DataError, first_line
-from kft.examples import SPLIT_NAMES, SplitName, Splits, TargetKind, format_target
+from kft.examples import SPLIT_NAMES, SplitName, Splits
 from kft.printing import listed
 from kft.registry import suggest
 from kft.runs.atomic import write_bytes
@@ -36,7 +34,7 @@ def format_splits(splits: Splits) -> bytes:
     for name in SPLIT_NAMES:
         examples = splits.get(name)
         for example_id, target in zip(examples.ids, examples.targets, strict=True):
-            value = format_target(target, splits.target_kind, splits.class_names)
+            value = splits.task.format(target, splits.class_names)
             writer.writerow([name, example_id, value])
     return text.getvalue().encode(errors=_ERRORS)
 
@@ -136,7 +134,7 @@ def _refuse_other_examples(found: Found, path: Path, lines: dict[str, _Line]) ->
     changed = [
         f"{name} ({lines[name].target!r} there, {value!r} now)"
         for name, value in _format_targets(found)
-        if name in lines and not _are_equal(compose(lines[name].target), value, found.target_kind)
+        if name in lines and not found.task.are_equal(compose(lines[name].target), value)
     ]
     problems = []
     if gone:
@@ -165,27 +163,9 @@ def _refuse_other_examples(found: Found, path: Path, lines: dict[str, _Line]) ->
 def _format_targets(found: Found) -> list[tuple[str, str]]:
     examples = found.examples
     return [
-        (name, format_target(target, found.target_kind, found.class_names))
+        (name, found.task.format(target, found.class_names))
         for name, target in zip(examples.ids, examples.targets, strict=True)
     ]
-
-
-def _are_equal(written: str, value: str, kind: TargetKind) -> bool:
-    if written == value or kind == "class":
-        return written == value
-    if kind == "labels":
-        # The columns of a table may be named in another order.
-        return sorted(written.split(";")) == sorted(value.split(";"))
-    try:
-        there, now = (np.asarray(text.split(";"), np.float64) for text in (written, value))
-    except ValueError:
-        return False
-    return np.array_equal(there, now) or written == _write_as_before(now)
-
-
-def _write_as_before(numbers: np.ndarray) -> str:
-    """As files of splits held numbers that were read as float32."""
-    return ";".join(format(number, ".9g") for number in numbers.astype(np.float32).tolist())
 
 
 def _refuse_other_splits(found: Found, path: Path, splits: Sequence[SplitName]) -> None:

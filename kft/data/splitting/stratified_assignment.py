@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from kft.examples import TargetKind
+from kft.tasks import Task
 
 _UNASSIGNED = -1
 
@@ -26,25 +26,22 @@ _NOISE = 0.3
 
 
 def count_classes(
-    targets: np.ndarray, kind: TargetKind, num_names: int, unit_of: np.ndarray
+    targets: np.ndarray, task: Task, num_names: int, unit_of: np.ndarray
 ) -> sparse.csr_array:
     """How many examples of each class are in each unit, int64, sparse (units, columns).
 
     Args:
         targets: Of the examples.
-        kind: What a target is.
+        task: What a target is.
         num_names: How many classes, labels or numbers there are: a column for each, which for
             numbers stays empty. In one more column, the last, all examples count.
         unit_of: int64 (examples,): the unit of each, from 0 on without a gap.
     """
-    everyone = np.arange(len(targets))
-    rows, columns = everyone[:0], everyone[:0]
-    if kind == "class":
-        rows, columns = everyone, targets.astype(np.int64)
-    elif kind == "labels":
-        rows, columns = np.nonzero(targets > 0.5)
-    columns = np.append(columns, np.full(len(targets), num_names))
-    places = (np.append(unit_of[rows], unit_of), columns)
+    members = [*task.find_members(targets, num_names), np.arange(len(targets))]
+    # The last column is that of all, whether names have members or not.
+    first = num_names + 1 - len(members)
+    columns = np.repeat(np.arange(first, num_names + 1), [len(found) for found in members])
+    places = (unit_of[np.concatenate(members)], columns)
     shape = (int(unit_of.max()) + 1, num_names + 1)
     return sparse.csr_array((np.ones(len(columns), np.int64), places), shape=shape)
 

@@ -80,7 +80,7 @@ def split_stratified(
     """
     examples = found.examples.take(positions)
     unit_of = _draw(examples.ids, request.seed, unit_of)
-    counts = count_classes(examples.targets, found.target_kind, len(found.class_names), unit_of)
+    counts = count_classes(examples.targets, found.task, len(found.class_names), unit_of)
     split_of = np.full(counts.shape[0], "train", dtype=object)
     if request.shares:
         shares = np.asarray([*request.shares.values(), 1.0 - sum(request.shares.values())])
@@ -112,7 +112,6 @@ def _assign_all(
     The units of a class that is in fewer than `needed`, or that some part would lack, stay in
     the last part, which is train, as long as there is something to judge.
     """
-    enough = 2 if found.target_kind == "class" else 1
     is_judged = counts.sum(axis=0) > 0
     is_rare = np.zeros(len(is_judged), bool)
     while True:
@@ -126,7 +125,7 @@ def _assign_all(
                 return part_of
         is_rare |= is_missing
         is_judged &= ~is_missing
-        if not request.keeps_rare or is_judged[:-1].sum() < enough:
+        if not request.keeps_rare or is_judged[:-1].sum() < found.task.fewest_names:
             raise _make_error(found, request, counts, needed, is_rare)
 
 
@@ -134,7 +133,7 @@ def _make_error(
     found: Found, request: SplitRequest, counts: sparse.csr_array, needed: int, is_rare: np.ndarray
 ) -> DataError:
     """An error that names the classes that are in too few units, or else cannot be everywhere."""
-    word = "label" if found.target_kind == "labels" else "class"
+    word = found.task.noun
     unit, kind, remedy = _name_units(request, counts)
     holders = count_holders(counts).tolist()
     short = [column for column, number in enumerate(holders) if 0 < number < needed]
@@ -158,7 +157,7 @@ def _make_error(
             f"{request.places}: {listed(rare)} cannot be everywhere"
         )
     remedies = [remedy]
-    if found.target_kind != "number":
+    if found.task.is_stratified:
         remedies.append(f"remove the {word}")
         if not request.keeps_rare:
             remedies.append("set data.split.rare=keep_in_train")

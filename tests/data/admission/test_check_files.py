@@ -16,6 +16,7 @@ from kft.config.schema import DataConfig
 from kft.data.admission.check_files import check_files, compute_fingerprint, inspect_files
 from kft.examples import Examples, Quarantined
 from kft.modalities.image.inspection import Checked, Inspection
+from kft.tasks import find_task
 
 CONFIG = DataConfig()
 JPEG = encode(make_scene(), "JPEG")
@@ -190,12 +191,12 @@ def test_a_picture_that_would_decode_to_gigabytes_is_refused_undecoded(examples_
 def test_the_fingerprint_depends_on_ids_contents_targets_and_names_only():
     examples = Examples(("a", "b"), ("/x/a", "/x/b"), np.array([0, 1]))
     moved = Examples(("b", "a"), ("/y/b", "/y/a"), np.array([1, 0]))
-    first = compute_fingerprint(examples, ["1", "2"], "class", ["c", "d"])
-    assert first == compute_fingerprint(moved, ["2", "1"], "class", ["c", "d"])
+    first = compute_fingerprint(examples, ["1", "2"], find_task("class"), ["c", "d"])
+    assert first == compute_fingerprint(moved, ["2", "1"], find_task("class"), ["c", "d"])
     relabelled = Examples(("a", "b"), ("/x/a", "/x/b"), np.array([1, 1]))
     others = {
-        compute_fingerprint(examples, ["1", "3"], "class", ["c", "d"]),
-        compute_fingerprint(relabelled, ["1", "2"], "class", ["c", "d"]),
-        compute_fingerprint(examples, ["1", "2"], "class", ["c", "e"]),
+        compute_fingerprint(examples, ["1", "3"], find_task("class"), ["c", "d"]),
+        compute_fingerprint(relabelled, ["1", "2"], find_task("class"), ["c", "d"]),
+        compute_fingerprint(examples, ["1", "2"], find_task("class"), ["c", "e"]),
     }
     assert len(others | {first}) == 4

@@ -8,13 +8,18 @@ import pytest
 
 from kft.data.sources.unpacking import Unpacked, to_found
 from kft.errors import DataError
+from kft.tasks import find_task
 
 
 def understand(labels, target="auto", *, class_names=(), on_bad="quarantine"):
     names = tuple(f"a.tfrecord#{number}" for number in range(len(labels)))
     unpacked = Unpacked(names, names, (None,) * len(labels), tuple(labels), ())
     return to_found(
-        unpacked, class_names=class_names, target=target, source="TFRecord a", on_bad=on_bad
+        unpacked,
+        class_names=class_names,
+        task=find_task(target),
+        source="TFRecord a",
+        on_bad=on_bad,
     )
 
 
@@ -35,7 +40,7 @@ def test_one_value_other_than_0_and_1_is_asked_about_by_its_record():
 
 def test_one_hot_records_are_classes_and_said():
     found = understand([[0.0, 1.0], [1.0, 0.0], [1.0, 0.0]], class_names=("wasp", "ant"))
-    assert (found.target_kind, found.class_names) == ("class", ("wasp", "ant"))
+    assert (found.task.word, found.class_names) == ("class", ("wasp", "ant"))
     assert found.examples.targets.tolist() == [1, 0, 0]
     assert "in each of 3 records" in found.notes[0]
     found = understand([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], "class")
@@ -46,12 +51,12 @@ def test_one_hot_records_are_classes_and_said():
 def test_a_single_flag_is_asked_about():
     with pytest.raises(DataError, match=r"data.target=labels \(one label, yes or no\)"):
         understand([[0.0], [1.0]])
-    assert understand([[0.0], [1.0]], "labels").target_kind == "labels"
+    assert understand([[0.0], [1.0]], "labels").task.word == "labels"
     with pytest.raises(DataError, match="one number per record that is no index"):
         understand([[0.0], [1.0]], "class")
 
 
 def test_a_record_with_a_value_that_is_no_number_is_left_out():
     found = understand([[0.5, 2.5], [2.5, 3.0], [math.nan, 1.0]])
-    assert (found.target_kind, len(found.examples)) == ("number", 2)
+    assert (found.task.word, len(found.examples)) == ("number", 2)
     assert found.quarantined[0].reason == "a value is no finite number"

@@ -285,8 +285,8 @@ def test_names_are_given_to_indices(write_records):
 def test_text_labels_are_names_and_floats_are_labels_or_numbers(write_records):
     assert find(write_records("a.tfrecord", [b"dog", b"cat"])).class_names == ("cat", "dog")
     labels = find(write_records("b.tfrecord", [[1.0, 0.0], [1.0, 1.0]]), class_names=("x", "y"))
-    assert (labels.target_kind, labels.class_names) == ("labels", ("x", "y"))
-    assert find(write_records("c.tfrecord", [[0.5], [2.0]])).target_kind == "number"
+    assert (labels.task.word, labels.class_names) == ("labels", ("x", "y"))
+    assert find(write_records("c.tfrecord", [[0.5], [2.0]])).task.word == "number"
     times = [1700000001, 4]
     counted = find(write_records("d.tfrecord", times), target="number").examples.targets
     assert counted.tolist() == [[1700000001.0], [4.0]]
@@ -473,7 +473,7 @@ def test_a_tfds_sequence_of_classes_is_labels_though_each_example_has_one(tmp_pa
         data_dir=tmp_path / "tfds",
     )
     found = find_tfds(DataConfig(path=str(builder.data_path)))
-    assert (found.target_kind, found.notes) == ("labels", ())
+    assert (found.task.word, found.notes) == ("labels", ())
     assert sorted(found.examples.targets.tolist()) == [[0.0, 1.0], [1.0, 0.0]]
     one_hot = find_tfds(DataConfig(path=str(builder.data_path), target="class"))
     assert one_hot.class_names == ("wasp", "ant"), "as the data set declares them"

@@ -63,7 +63,7 @@ CLASSES = "path,label\np0.png,dog\np1.png,cat\np2.png,dog\n"
 
 def test_a_column_of_names_gives_classes(write_table):
     found = find(write_table(CLASSES))
-    assert (found.target_kind, found.class_names) == ("class", ("cat", "dog"))
+    assert (found.task.word, found.class_names) == ("class", ("cat", "dog"))
     assert found.examples.targets.tolist() == [1, 0, 1]
     assert found.examples.ids == ("p0.png", "p1.png", "p2.png")
     assert all(Path(path).is_file() for path in found.examples.paths)
@@ -127,21 +127,21 @@ def test_numbers_in_one_column_are_ambiguous_until_the_target_is_said(write_tabl
     assert re.search("Say data.target=class or data.target=number", refusal(table))
     assert find(table, "class").class_names == ("9", "10")
     found = find(table, "number")
-    assert (found.target_kind, found.class_names) == ("number", ("label",))
+    assert (found.task.word, found.class_names) == ("number", ("label",))
     assert found.examples.targets.tolist() == [[10.0], [9.0], [10.0]]
 
 
 def test_columns_of_zeros_and_ones_give_labels(write_table):
     table = write_table("file,red,big\np0.png,0,1\np1.png,1,1\n")
     found = find(table, label_columns=("red", "big"))
-    assert (found.target_kind, found.class_names) == ("labels", ("red", "big"))
+    assert (found.task.word, found.class_names) == ("labels", ("red", "big"))
     assert found.examples.targets.tolist() == [[0.0, 1.0], [1.0, 1.0]]
 
 
 def test_several_columns_of_numbers_give_numbers(write_table):
     table = write_table("file,x,y\np0.png,0.5,2\np1.png,3,7.25\n")
     found = find(table, label_columns=("x", "y"))
-    assert (found.target_kind, found.notes) == ("number", ())
+    assert (found.task.word, found.notes) == ("number", ())
     assert found.examples.targets.dtype == np.float64
 
 

@@ -33,7 +33,7 @@ PAIRS += [("yes", "no"), ("Yes", "No"), ("y", "n"), ("Y", "N")]
 @pytest.mark.parametrize(("yes", "no"), PAIRS)
 def test_words_for_yes_and_no_are_1_and_0_and_counted(find, yes, no, target):
     found = find([(yes, no), (yes, yes), (no, yes)], target)
-    assert found.target_kind == "labels"
+    assert found.task.word == "labels"
     assert found.examples.targets.tolist() == [[1, 0], [1, 1], [0, 1]]
     pair = f"{yes}/{no}".lower()
     assert found.notes == (f"6 cells {pair} in x, y read as 1 and 0.",)
@@ -55,15 +55,15 @@ def test_words_are_no_amounts_and_other_words_are_no_labels(find):
 
 def test_one_column_of_words_is_classes(find):
     found = find([("yes",), ("no",)], columns=("x",))
-    assert (found.target_kind, found.class_names, found.notes) == ("class", ("no", "yes"), ())
+    assert (found.task.word, found.class_names, found.notes) == ("class", ("no", "yes"), ())
     found = find([("yes",), ("no",)], "labels", columns=("x",))
-    assert (found.target_kind, found.examples.targets.tolist()) == ("labels", [[1.0], [0.0]])
+    assert (found.task.word, found.examples.targets.tolist()) == ("labels", [[1.0], [0.0]])
 
 
 def test_one_hot_columns_are_classes_and_a_row_of_two_is_left_out_where_they_are_asked_for(find):
     rows = [("True", "False"), ("False", "True"), ("False", "True")]
     found = find(rows)
-    assert (found.target_kind, found.class_names) == ("class", ("x", "y"))
+    assert (found.task.word, found.class_names) == ("class", ("x", "y"))
     assert found.examples.targets.tolist() == [0, 1, 1]
     assert "read as 2 classes" in found.notes[-1]
     found = find([*rows, ("True", "True"), ("False", "False")], "class")
@@ -82,7 +82,7 @@ def test_a_typo_among_labels_is_named_by_its_line(find):
     assert "t.csv, line 30: 28.png: 2 in 'y'" in str(error.value)
     found = find(rows, "labels")
     assert [bad.name for bad in found.quarantined] == ["t.csv, line 30: 28.png"]
-    assert find(rows, "number").target_kind == "number"
+    assert find(rows, "number").task.word == "number"
 
 
 @pytest.mark.parametrize(

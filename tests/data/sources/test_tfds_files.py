@@ -107,7 +107,7 @@ def test_a_prepared_folder_is_known_with_and_without_its_version(prepared, each)
 def test_features_of_every_type_are_read(prepared, each, records, kind):
     config = DataConfig(path=str(prepared[each] / "toy"), records=records)
     found = find_tfds(config)
-    assert found.target_kind == kind
+    assert found.task.word == kind
     assert len(found.examples) == 14
 
 

@@ -12,12 +12,13 @@ from kft.data.splitting.split import split_examples
 from kft.data.splitting.split_files import write_splits_csv
 from kft.errors import DataError
 from kft.examples import Examples, Quarantined, Splits
+from kft.tasks import find_task
 
 
 def make_splits(kind, class_names, targets) -> Splits:
     train = Examples(("a,b", "c"), ("/a", "/c"), np.asarray(targets))
     none = train.take([])
-    return Splits(train, none, none, kind, class_names, "f", "o")
+    return Splits(train, none, none, find_task(kind), class_names, "f", "o")
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def write(found, path, config=None) -> dict:
     write_splits_csv(
         Splits(
             **parts,
-            target_kind=found.target_kind,
+            task=found.task,
             class_names=found.class_names,
             fingerprint="f",
             origin="o",
@@ -72,7 +73,7 @@ TARGETS = {
 @pytest.mark.parametrize("kind", TARGETS)
 def test_the_splits_of_a_run_are_taken_by_name_whatever_the_order(tmp_path, kind):
     found = make_found(TARGETS[kind])
-    assert found.target_kind == kind
+    assert found.task.word == kind
     parts = write(found, tmp_path / "splits.csv", DataConfig(split_seed=7))
     again = take(make_found(TARGETS[kind], order=range(29, -1, -1)), tmp_path / "splits.csv")
     assert names_of(again) == names_of(parts)

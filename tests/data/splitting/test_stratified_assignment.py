@@ -7,6 +7,7 @@ import pytest
 
 from kft.data.splitting import stratified_assignment
 from kft.data.splitting.stratified_assignment import assign, count_classes
+from kft.tasks import find_task
 
 PUZZLE = ("023", "13", "012", "123", "013", "023")
 
@@ -15,7 +16,7 @@ def assign_groups(groups, shares, kept=()):
     """Parts of groups, each the digits of the classes that it has one example of."""
     pairs = [(unit, int(digit)) for unit, digits in enumerate(groups) for digit in digits]
     unit_of, targets = np.asarray(pairs).T
-    counts = count_classes(targets, "class", int(targets.max()) + 1, unit_of)
+    counts = count_classes(targets, find_task("class"), int(targets.max()) + 1, unit_of)
     is_kept = np.isin(np.arange(len(groups)), kept)
     part_of, is_missing = assign(counts, np.asarray(shares), is_kept)
     return part_of.tolist(), np.flatnonzero(is_missing).tolist()

@@ -4,6 +4,7 @@ import numpy as np
 
 from kft.data.splitting.unjudged import describe_unjudged
 from kft.examples import Examples
+from kft.tasks import find_task
 
 
 def describe(train, validation, holdout, kind="class"):
@@ -18,7 +19,7 @@ def describe(train, validation, holdout, kind="class"):
         "validation": make(validation),
         "holdout": make(holdout),
     }
-    return describe_unjudged(parts, kind, ("cat", "dog", "owl"))
+    return describe_unjudged(parts, find_task(kind), ("cat", "dog", "owl"))
 
 
 def test_classes_in_train_alone_are_named_with_their_counts():

@@ -5,14 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kft.data.sources.vector_targets import Vectors, find_value_problem, understand_vectors
 from kft.errors import DataError
+from kft.tasks import find_task
+from kft.tasks.guessing import parse_fields
+from kft.tasks.vectors import Vectors
 
 
 def understand(rows, target="auto", names=None):
     values = np.asarray(rows, np.float64)
     names = names or tuple("abcdefgh"[: values.shape[1]])
-    return understand_vectors(Vectors(values, names, "t.csv", "line", "line {}".format), target)
+    fields = Vectors(values, names, "t.csv", "line", "line {}".format)
+    return parse_fields(fields, find_task(target))
 
 
 def refusal(rows, target="auto") -> str:
@@ -26,7 +29,7 @@ LABELS = [[0, 1], [1, 1], [0, 0], [1, 0]]
 
 def test_zeros_and_ones_in_every_column_are_labels():
     targets = understand(LABELS)
-    assert (targets.kind, targets.names, targets.notes) == ("labels", ("a", "b"), ())
+    assert (targets.task.word, targets.names, targets.notes) == ("labels", ("a", "b"), ())
     assert targets.values.dtype == np.float32
 
 
@@ -65,18 +68,18 @@ def test_soft_labels_and_whole_numbers_leave_a_doubt():
 
 def test_fractions_in_every_column_are_numbers():
     targets = understand([[0.25, 12.5], [1, 3], [7.5, 0]])
-    assert (targets.kind, targets.notes) == ("number", ())
-    assert understand(LABELS, "number").kind == "number"
+    assert (targets.task.word, targets.notes) == ("number", ())
+    assert understand(LABELS, "number").task.word == "number"
 
 
 def test_exactly_one_1_in_every_row_is_a_class_and_said():
     targets = understand([[0, 1], [1, 0], [0, 1]], names=("dog", "cat"))
-    assert (targets.kind, targets.names) == ("class", ("dog", "cat"))
+    assert (targets.task.word, targets.names) == ("class", ("dog", "cat"))
     assert targets.values.tolist() == [1, 0, 1]
     (note,) = targets.notes
     assert "exactly one of dog, cat is 1 in each of 3 lines" in note
     assert "data.target=labels" in note
-    assert understand([[0, 1], [1, 0]], "labels").kind == "labels"
+    assert understand([[0, 1], [1, 0]], "labels").task.word == "labels"
     assert understand([[0, 1], [1, 0]], "class").notes == ()
 
 
@@ -87,12 +90,12 @@ def test_nearly_one_hot_columns_are_asked_about(odd):
     assert "data.target=class (one class each: 1 line would be left out)" in message
     assert f"line 39: {sum(odd)} of 2" in message
     # Of so many, several labels are no mistake.
-    assert understand([[0, 1]] * 18 + [odd] * 2 + [[1, 0]]).kind == "labels"
+    assert understand([[0, 1]] * 18 + [odd] * 2 + [[1, 0]]).task.word == "labels"
 
 
 def test_a_single_value_of_0_or_1_may_be_a_label_or_an_amount():
     assert "data.target=labels (one label, yes or no)" in refusal([[0], [1]])
-    assert understand([[0], [1]], "labels").kind == "labels"
+    assert understand([[0], [1]], "labels").task.word == "labels"
 
 
 @pytest.mark.parametrize(
@@ -102,13 +105,12 @@ def test_a_single_value_of_0_or_1_may_be_a_label_or_an_amount():
         ([0, -1], "class", "-1 in label 'b'; a label is 0 or 1"),
         ([1, 1], "class", "2 of the one-hot columns are 1 (a, b), but a class is one of them"),
         ([0, 0], "class", "0 of the one-hot columns are 1, but a class is one of them"),
-        ([0, 2], "auto", None),
         ([0, 2], "number", None),
         ([1, 1], "labels", None),
         ([0, 1], "class", None),
     ],
 )
 def test_values_that_are_none_of_the_stated_target_are_a_problem(values, target, problem):
-    found = find_value_problem(values, ("a", "b"), target)
+    found = find_task(target).find_value_problem(values, ("a", "b"))
     assert (found is None) == (problem is None)
     assert found is None or found.startswith(problem)

@@ -9,7 +9,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kft.heads.losses import ClassAccuracy, ClassCrossentropy, LabelCrossentropy, LossTerms
+from kft.tasks.classification.loss import ClassAccuracy, ClassCrossentropy
+from kft.tasks.loss_terms import LossTerms
+from kft.tasks.multilabel.loss import LabelCrossentropy
 
 CLASSES = 4
 EXAMPLES = 6

@@ -1,4 +1,4 @@
-"""A head whose answers are numbers."""
+"""Numbers, learned by their squared error in units of their deviation."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from kft.heads.base import PLAIN, Head
-from kft.heads.losses import LossTerms
+from kft.config import HeadConfig
+from kft.tasks.base import Task
+from kft.tasks.head import Head
+from kft.tasks.regression.task import Regression
+from kft.tasks.regression.units import fit_units
 
 
 @dataclass(frozen=True)
 class RegressionHead(Head):
-    """Numbers, learnt in units of the training targets' deviation.
+    """Numbers, learned in units of the training targets' deviation.
 
     The layers answer standardised numbers, so that the loss and the learning
     rate do not depend on the unit of the targets; `restore_units` gives the
@@ -26,8 +29,10 @@ class RegressionHead(Head):
         deviations: Standard deviation of each, 1 for a constant.
     """
 
-    name: ClassVar[str] = "regression"
-    target_kind: ClassVar[str] = "number"
+    task: ClassVar[Task] = Regression()
+    values_output: ClassVar[str] = "numbers"
+    names_output: ClassVar[str] = "names"
+    plain_signature: ClassVar[str | None] = "standardised"
     means: tuple[float, ...] = ()
     deviations: tuple[float, ...] = ()
 
@@ -37,19 +42,12 @@ class RegressionHead(Head):
         return self.deviations
 
     @classmethod
-    def fit_units(cls, targets: np.ndarray) -> dict[str, tuple[float, ...]]:
-        """Means and deviations of numeric targets (examples, numbers)."""
-        wide = np.asarray(targets, np.float64)
-        # Of equal numbers, the mean may differ from them by its rounding.
-        is_constant = np.ptp(wide, axis=0) == 0
-        means = np.where(is_constant, wide[0], wide.mean(axis=0))
-        # The squares of the smallest numbers would be zero.
-        scales = np.where(is_constant, 1.0, np.abs(wide - means).max(axis=0))
-        deviations = scales * np.sqrt(np.square((wide - means) / scales).mean(axis=0))
-        return {
-            "means": tuple(map(float, means)),
-            "deviations": tuple(map(float, np.where(is_constant, 1.0, deviations))),
-        }
+    def fit(
+        cls, config: HeadConfig, class_names: tuple[str, ...], train_targets: np.ndarray
+    ) -> RegressionHead:
+        """As every head, with the units of the training targets (examples, numbers)."""
+        means, deviations = fit_units(train_targets)
+        return cls(class_names, config, tuple(means.tolist()), tuple(deviations.tolist()))
 
     def standardise(self, targets: np.ndarray) -> np.ndarray:
         """float32 targets (examples, numbers), subtracted and divided in float64."""
@@ -64,9 +62,8 @@ class RegressionHead(Head):
             return outputs.astype(np.float64) * deviations + means
         return keras.ops.cast(outputs, "float64") * deviations + means
 
-    def make_loss(self, terms: LossTerms = PLAIN) -> keras.losses.Loss:
-        """Mean squared error of standardised numbers; every term is one of classes."""
-        assert terms == PLAIN, "the settings behind them are refused before"
+    def make_loss(self, terms: Any = None) -> keras.losses.Loss:
+        """Mean squared error of standardised numbers; a pipeline adds nothing to it."""
         return keras.losses.MeanSquaredError(name="standardised_squared_error")
 
     def make_metrics(self) -> list[keras.metrics.Metric]:

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from kft.evaluation import headline
-from kft.evaluation.metrics import compute_metrics
 from kft.statistics import wilson_interval
+from kft.tasks import find_task, headline
 
 NAMES = ("cat", "dog", "owl")
 # Predicted: cat, dog, dog, cat, cat; right: the first, second and last.
@@ -20,7 +19,7 @@ CLASSES = np.array([0, 1, 2, 1, 0])
 
 
 def judge(kind, targets, outputs, train_targets, names=NAMES):
-    figures = compute_metrics(kind, targets, outputs, names, train_targets)
+    figures = find_task(kind).figures.compute(targets, outputs, names, train_targets)
     assert json.loads(json.dumps(figures, allow_nan=False)) == figures
     return figures
 
@@ -135,10 +134,10 @@ def test_the_figures_of_numbers_are_those_of_a_hand():
     figures = judge("number", targets, outputs, train, ("x", "y"))
     # The training means are 2 and 6, the deviations 2 and 1.
     assert figures["standardised_absolute_error"] == pytest.approx((1 / 2 + 1 + 2) / 6)
-    baseline = figures["mean_target_standardised_absolute_error"]
+    baseline = figures["baseline_standardised_absolute_error"]
     assert baseline == pytest.approx((2 / 2 + 0 + 2 / 2 + 3) / 6)
     x, y = figures["numbers"]["x"], figures["numbers"]["y"]
-    assert (x["mean_target_absolute_error"], y["mean_target_absolute_error"]) == (4 / 3, 1.0)
+    assert (x["baseline_mean_absolute_error"], y["baseline_mean_absolute_error"]) == (4 / 3, 1.0)
     assert x["root_mean_squared_error"] == pytest.approx(np.sqrt(1 / 3))
     assert x["r_squared"] == pytest.approx(reference.r2_score(targets[:, 0], outputs[:, 0]))
     assert x["r_squared"] == pytest.approx(1 - 1 / 8)
@@ -166,7 +165,7 @@ def test_the_headline_of_each_kind_names_its_baseline():
 def test_an_interval_ends_at_0_and_1():
     targets = np.zeros(20, np.int64)
     outputs = np.tile([1.0, 0.0], (20, 1))
-    figures = compute_metrics("class", targets, outputs, ("a", "b"), targets)
+    figures = find_task("class").figures.compute(targets, outputs, ("a", "b"), targets)
     assert figures["accuracy_95_percent_interval"][1] == 1.0
 
 

@@ -1,0 +1,72 @@
+"""Softmax and cross-entropy over classes of which each example has one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kft.config import TrainingConfig
+from kft.linear import LinearTargets
+from kft.tasks.base import Task
+from kft.tasks.classification.loss import ClassAccuracy, ClassCrossentropy
+from kft.tasks.classification.task import Classification
+from kft.tasks.classification.weights import balanced_weights, logit_offsets
+from kft.tasks.head import Head
+from kft.tasks.loss_terms import PLAIN, LossTerms, read_weights, smooth
+
+
+@dataclass(frozen=True)
+class ClassificationHead(Head):
+    """One class of several: softmax and cross-entropy."""
+
+    task: ClassVar[Task] = Classification()
+    other_outputs: ClassVar[tuple[str, ...]] = ("top_class",)
+
+    def make_terms(self, training: TrainingConfig, train_targets: np.ndarray) -> LossTerms:
+        """Smoothing, focus, weights of the classes, offsets by their share."""
+        names = self.class_names
+        return LossTerms(
+            label_smoothing=training.label_smoothing,
+            focal_gamma=training.focal_gamma,
+            class_weights=read_weights(
+                training.class_weights, names, lambda: balanced_weights(names, train_targets)
+            ),
+            logit_offsets=logit_offsets(training.logit_adjustment, names, train_targets),
+        )
+
+    def make_loss(self, terms: LossTerms = PLAIN) -> keras.losses.Loss:
+        """Cross-entropy of class indices or dense targets, and logits (batch, classes)."""
+        return ClassCrossentropy(len(self.class_names), terms)
+
+    def make_metrics(self) -> list[keras.metrics.Metric]:
+        """Accuracy."""
+        return [ClassAccuracy(len(self.class_names))]
+
+    def state_linear(
+        self, training: TrainingConfig, terms: LossTerms, targets: np.ndarray
+    ) -> LinearTargets:
+        """Rows of 0 and 1, smoothed; `training.sampling` weighs as often as it draws."""
+        num_classes = len(self.class_names)
+        dense = np.eye(num_classes, dtype=np.float32)[targets]
+        weights = None
+        if terms.class_weights:
+            weights = np.array(terms.class_weights, np.float32)[targets]
+        elif training.sampling == "balanced":
+            counts = np.bincount(targets, minlength=num_classes)
+            # A class that is only named has no example to weigh.
+            weights = (len(targets) / (num_classes * np.maximum(counts, 1)))[targets]
+        offsets = np.array(terms.logit_offsets, np.float32) if terms.logit_offsets else None
+        return LinearTargets(smooth(dense, terms.label_smoothing, num_classes), weights, offsets)
+
+    def activate(self, logits: Any) -> Any:
+        """Probabilities that sum to 1 over the classes."""
+        return keras.ops.softmax(logits)
+
+    def serve(self, outputs: Any) -> dict[str, Any]:
+        """As every head, with the name of the most probable class."""
+        top = tf.gather(tf.constant(self.class_names), tf.argmax(outputs, axis=-1))
+        return {**super().serve(outputs), "top_class": top}

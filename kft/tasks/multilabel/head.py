@@ -1,0 +1,54 @@
+"""A sigmoid and a binary cross-entropy for each of any number of labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from kft.config import TrainingConfig
+from kft.linear import LinearTargets
+from kft.tasks.base import Task
+from kft.tasks.head import Head
+from kft.tasks.loss_terms import PLAIN, LossTerms, read_weights, smooth
+from kft.tasks.multilabel.loss import LabelAccuracy, LabelCrossentropy
+from kft.tasks.multilabel.task import Multilabel
+from kft.tasks.multilabel.weights import balanced_weights
+
+
+@dataclass(frozen=True)
+class MultilabelHead(Head):
+    """Any number of labels: a sigmoid and binary cross-entropy for each."""
+
+    task: ClassVar[Task] = Multilabel()
+
+    def make_terms(self, training: TrainingConfig, train_targets: np.ndarray) -> LossTerms:
+        """Smoothing, focus, weights of the labels where they are present."""
+        names = self.class_names
+        return LossTerms(
+            label_smoothing=training.label_smoothing,
+            focal_gamma=training.focal_gamma,
+            class_weights=read_weights(
+                training.class_weights, names, lambda: balanced_weights(names, train_targets)
+            ),
+        )
+
+    def make_loss(self, terms: LossTerms = PLAIN) -> keras.losses.Loss:
+        """Binary cross-entropy of targets in [0, 1] and logits, both (batch, labels)."""
+        return LabelCrossentropy(terms)
+
+    def make_metrics(self) -> list[keras.metrics.Metric]:
+        """Accuracy over all labels at probability 0.5, which is logit 0."""
+        return [LabelAccuracy()]
+
+    def state_linear(
+        self, training: TrainingConfig, terms: LossTerms, targets: np.ndarray
+    ) -> LinearTargets:
+        """The labels, smoothed: each has two answers."""
+        return LinearTargets(smooth(targets, terms.label_smoothing, 2))
+
+    def activate(self, logits: Any) -> Any:
+        """Probability of each label."""
+        return keras.ops.sigmoid(logits)

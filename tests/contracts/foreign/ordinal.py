@@ -1,0 +1,46 @@
+"""A task that kft knows nothing of: classes in an order, such as grades."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from kft.tasks.classification.figures import ClassFigures
+from kft.tasks.classification.task import Classification
+
+
+class OrdinalFigures(ClassFigures):
+    """Those of classes, and by how many places answers are off."""
+
+    def compute(self, targets, outputs, names, train_targets) -> dict[str, Any]:
+        """See `Figures`."""
+        places = np.abs(outputs.argmax(axis=1) - targets)
+        figures = super().compute(targets, outputs, names, train_targets)
+        return {**figures, "places_off": float(places.mean())}
+
+
+class Ordinal(Classification):
+    """Each example has one of several classes in an order."""
+
+    name: ClassVar[str] = "ordinal"
+    noun: ClassVar[str] = "grade"
+    nouns: ClassVar[str] = "grades"
+    settings: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def head(self):
+        """One logit for each step from a class to the next."""
+        from foreign.ordinal_head import OrdinalHead
+
+        return OrdinalHead
+
+    @property
+    def figures(self) -> OrdinalFigures:
+        """With the distance."""
+        return OrdinalFigures()
+
+    @property
+    def linear(self) -> None:
+        """There is no linear solution."""
+        return None
