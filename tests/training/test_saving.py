@@ -83,7 +83,7 @@ def test_saving_leaves_no_temporary_file(saved):
 @pytest.mark.parametrize("name", ["model.keras", "model.json"])
 def test_a_missing_file_is_named(saved, name):
     (saved.path / name).unlink()
-    with pytest.raises(RunError, match=f"{name}: missing; the run directory is not complete"):
+    with pytest.raises(RunError, match=f"{name}: missing; the run directory is incomplete"):
         load_trained(saved)
 
 
