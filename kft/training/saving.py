@@ -92,7 +92,7 @@ def load_trained(run: RunDirectory) -> Trained:
     """
     card = read_json(run.model_card)
     if not run.model.is_file():
-        raise RunError(f"{run.model}: missing; the run directory is not complete")
+        raise RunError(f"{run.model}: missing; the run directory is incomplete")
     try:
         model = keras.models.load_model(run.model, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
