@@ -20,8 +20,8 @@ from kft.workflow import Finished, train
 PICTURES_PER_CLASS = 20
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 # Mirrored digits are no digits; the few labelled ones all train.
-SETTINGS = ("data.augmentation=none", "data.validation=0")
-PRETRAINING = ("data.augmentation=light", "strategy.duration=20 epochs")
+SETTINGS = ("data.image.augmentation=none", "data.validation=0")
+PRETRAINING = ("data.image.augmentation=light", "strategy.duration=20 epochs")
 # One recipe for both: what differs is where the weights start.
 FINE_TUNING = (
     "strategy.duration=30 epochs",

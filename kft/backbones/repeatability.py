@@ -29,8 +29,8 @@ _NUM_PICTURES = 8
 _TOLERANCE = 1e-5
 _MOST_NAMES = 5
 _REMEDY = (
-    "Save the model without that layer (kft augments by `data.augmentation`), or such that the "
-    "layer is called with `training=False`."
+    "Save the model without that layer (kft augments by `data.image.augmentation`), or such that "
+    "the layer is called with `training=False`."
 )
 
 

@@ -1,5 +1,6 @@
 """Text -> a pipeline, or one error that lists every problem with its place."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from kft.config import (
     parse_yaml,
     validate_pipeline,
 )
+from kft.config.problems import RENAMED
 from kft.errors import ConfigError
 
 PIPELINES = sorted((Path(__file__).parents[2] / "pipelines").glob("*.yaml"))
@@ -480,3 +482,18 @@ def test_two_mistakes_in_one_setting_are_two_problems():
 def test_class_names_of_settings_are_compared_in_one_unicode_form():
     weights = load_pipeline(None, ["training.class_weights={cafe\u0301: 2}"]).training.class_weights
     assert weights == {"caf\u00e9": 2.0}
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_key_is_refused_with_its_new_name(old, new):
+    with pytest.raises(ConfigError, match=re.escape(f"{old}: renamed. Write {new}.")):
+        load_pipeline(None, [f"{old}=1"])
+
+
+@pytest.mark.parametrize("path", RENAMED.values())
+def test_every_new_name_is_a_setting(path):
+    section = Pipeline
+    *sections, setting = path.split(".")
+    for name in sections:
+        section = section.model_fields[name].annotation
+    assert setting in section.model_fields

@@ -153,7 +153,7 @@ def test_another_way_of_decoding_makes_other_features(
     make_inputs, tiny_assembled, make_phase, data, display
 ):
     make_inputs(tiny_assembled).for_phase(make_phase())
-    padded = make_decoder("image", 32, 32, data.model_copy(update={"resize": "pad"}))
+    padded = make_decoder("image", 32, 32, DataConfig(image={"resize": "pad"}))
     make_inputs(tiny_assembled, decoder=padded).for_phase(make_phase())
     assert "stored by an earlier run" not in display.console.file.getvalue()
 
