@@ -37,10 +37,10 @@ from kft.workflow import describe_data
 
 # How other data are read. What else `data` says belongs to training, or decides pixels.
 _OF_OTHER_DATA = (
-    *("data.source", "data.target", "data.on_bad", "data.max_megapixels"),
+    *("data.source", "data.target", "data.on_bad", "data.image.max_megapixels"),
     *("data.folders", "data.table", "data.records", "data.class_aliases"),
 )
-_OF_THE_MODEL = ("data.resize", "data.background", "data.depth")
+_OF_THE_MODEL = ("data.image.resize", "data.image.background", "data.image.depth")
 
 
 def evaluate_run(
@@ -162,7 +162,7 @@ def _refuse_what_has_no_effect(overrides: Sequence[str]) -> None:
         section = ".".join(key.split(".")[:2])
         if key.startswith(_OF_THE_MODEL):
             problems.append(f"{key}: pixels are prepared as the model was trained, not otherwise")
-        elif section not in _OF_OTHER_DATA or key == "data.table.split_column":
+        elif not {key, section} & {*_OF_OTHER_DATA} or key == "data.table.split_column":
             problems.append(f"{key}: has no effect where all examples are judged by a finished run")
     if problems:
         refusal = ConfigError.from_problems("override", problems)

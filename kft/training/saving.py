@@ -59,10 +59,10 @@ def make_card(assembled: Assembled, pipeline: Pipeline, depth: int | None = None
             "width": spec.width,
             "channels": spec.channels,
             "scaling": spec.scaling,
-            "resize": pipeline.data.resize,
-            "background": pipeline.data.background,
+            "resize": pipeline.data.image.resize,
+            "background": pipeline.data.image.background,
             "depth": depth,
-            "depth_is_set": pipeline.data.depth != "auto",
+            "depth_is_set": pipeline.data.image.depth != "auto",
         },
         "backbone": {
             "name": assembled.backbone.name,

@@ -47,10 +47,10 @@ def test_what_is_no_address_is_refused(address):
 
 
 @pytest.mark.parametrize("cache", ["memory", "disk"])
-def test_pixels_that_others_decode_are_not_kept_here(cache):
+def test_examples_that_others_decode_are_not_kept_here(cache):
     settings = ["data.service=decoders:5050", "training.deterministic=false"]
     with pytest.raises(
-        ConfigError, match=f"^pipeline: data: cache '{cache}' keeps pictures that this"
+        ConfigError, match=f"^pipeline: data: cache '{cache}' keeps examples that this"
     ):
         load_pipeline("photos", [*settings, f"data.cache={cache}"])
     assert load_pipeline("photos", [*settings, "data.cache=none"]).data.cache == "none"

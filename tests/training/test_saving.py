@@ -14,7 +14,7 @@ from kft.training import load_trained, make_card, save_trained
 NAMES = ("cat", "dog", "owl")
 PIXELS = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)
 TARGETS = np.random.default_rng(1).normal(5, 2, (9, 3)).astype(np.float32)
-PIPELINE = load_pipeline("photos", ["data.resize=pad", "head.hidden=[5]", "training.seed=3"])
+PIPELINE = load_pipeline("photos", ["data.image.resize=pad", "head.hidden=[5]", "training.seed=3"])
 
 
 @pytest.fixture

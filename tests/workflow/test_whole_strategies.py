@@ -165,7 +165,7 @@ def test_a_warmup_that_a_phase_has_no_room_for_is_told_before_the_first(place, t
 def test_a_second_run_computes_no_features(place, tmp_path):
     said = io.StringIO()
     display = Display(Console(file=said, soft_wrap=True, width=200))
-    probe = ("strategy.name=linear_probe", "data.augmentation=none")
+    probe = ("strategy.name=linear_probe", "data.image.augmentation=none")
     first = run(place, tmp_path, *probe, display=display)
     assert "stored by an earlier run" not in said.getvalue()
     # The seed decides nothing about pictures that nobody changes.
