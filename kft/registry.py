@@ -23,7 +23,7 @@ def suggest(name: str, allowed: Iterable[str]) -> str:
 
 
 class Registry(Mapping[str, str]):
-    """A read-only table of the implementations of one idea.
+    """The implementations of one idea, by name.
 
     Args:
         kind: What the entries are, for messages: 'backbone', 'head'.
@@ -54,6 +54,18 @@ class Registry(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def add(self, name: str, path: str) -> None:
+        """Add an entry: 'package.module:attribute'.
+
+        Raises:
+            KftError: The name stands for something else already (the registry's own error class).
+        """
+        if self._entries.setdefault(name, path) != path:
+            raise self._error(
+                f"{self.kind} {name!r} is registered already, as {self._entries[name]}. Choose "
+                "another name."
+            )
 
     def load(self, name: str) -> Any:
         """The object behind `name`.

@@ -14,7 +14,7 @@ from kft.display import Display
 from kft.examples import Splits
 from kft.features import Forward
 from kft.feeding import InputMaker
-from kft.modalities.image.decoding import make_decoder
+from kft.modalities.image.decoding import ImageDecoder
 from kft.strategies import Phase
 from kft.training import PhaseRunner
 from kft.training.fitting import compile_phase, fit_compiled
@@ -52,7 +52,7 @@ def make_inputs(splits, data, display) -> Callable[..., InputMaker]:
     def make(assembled, **changes) -> InputMaker:
         settings = {
             "splits": splits,
-            "decoder": make_decoder("image", 32, 32, data),
+            "decoder": ImageDecoder(32, 32),
             "phases": (),
             "data": data,
             "features": FeaturesConfig(),

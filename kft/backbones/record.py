@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from kft.modalities.base import InputSpec
 
 if TYPE_CHECKING:
     import keras
-
-Scaling = Literal["none", "unit", "symmetric", "torch", "caffe"]
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """What a backbone expects at its input.
-
-    Attributes:
-        height: In pixels.
-        width: In pixels.
-        channels: 3 for RGB.
-        scaling: How pixels in [0, 255] become what the backbone saw in
-            pretraining. 'none': unchanged, the backbone rescales inside.
-            'unit': [0, 1]. 'symmetric': [-1, 1]. 'torch': [0, 1], then
-            ImageNet's mean and deviation. 'caffe': BGR less ImageNet's mean.
-        modality: Which decoder feeds it.
-    """
-
-    height: int
-    width: int
-    channels: int = 3
-    scaling: Scaling = "none"
-    modality: Literal["image"] = "image"
 
 
 @dataclass(frozen=True)
@@ -82,8 +60,8 @@ class Backbone:
 
     Attributes:
         name: As the pipeline names it.
-        model: Takes scaled pixels of shape (batch, height, width, channels),
-            gives a feature map (batch, h, w, c) or a feature vector (batch, c).
+        model: Takes examples of shape (batch, …) as `input_spec` has them, scaled where it
+            scales; gives a feature map (batch, …, c) or a feature vector (batch, c).
         input_spec: What `model` expects.
         blocks: Shallow to deep; every weight of `model` lies in exactly one.
         feature_levels: One per stride, deepest map of each; empty where the

@@ -13,13 +13,16 @@ import tensorflow as tf
 
 from kft import __version__
 from kft.config import DataConfig, FeaturesConfig, TrainingConfig
+from kft.data.batches.decoded import (
+    describe_decoding,
+    make_decoded_cache,
+    translate_read_errors,
+)
 from kft.data.batches.example_cache import Cache, ExampleCache, JoinedCache
 from kft.data.batches.mixing import Mixing
 from kft.data.batches.pipeline import make_dataset, make_view_dataset, num_steps_per_epoch
-from kft.data.batches.pixels import Decoder, make_pixel_cache, translate_read_errors
 from kft.data.batches.service import DataService
 from kft.data.batches.shares import WHOLE, Share
-from kft.data.decoded import describe_decoding
 from kft.display import Display
 from kft.examples import SPLIT_NAMES, Examples, SplitName, Splits
 from kft.features import (
@@ -33,7 +36,7 @@ from kft.features import (
 )
 from kft.feeding.frozen_prefix import count_views, find_stored_cut
 from kft.feeding.phase_input import PhaseInput, Validation
-from kft.modalities.image.augmentation import Augmentation, make_augmentation
+from kft.modalities import Augmentation, Decoder, load_modality
 from kft.model import Assembled
 from kft.runs.arrays import join_mapped
 from kft.strategies import Phase
@@ -75,6 +78,7 @@ class InputMaker:
         self._assembled = assembled
         self._splits = splits.map_targets(assembled.head.standardise)
         self._decoder = decoder
+        self._modality = load_modality(splits.modality)
         self._data = data
         self._features = features
         self._training = training
@@ -137,7 +141,7 @@ class InputMaker:
             self._batches(
                 phase,
                 _join([self._pixel_cache(split) for split in phase.learns_from]),
-                make_augmentation(phase.augmentation),
+                self._modality.make_augmentation(phase.augmentation),
             ),
             self._validation(phase, self._pixel_cache("validation")),
             "pixels",
@@ -246,7 +250,7 @@ class InputMaker:
         is_learnt = split in phase.learns_from
         preset = phase.augmentation if is_learnt else "none"
         num_views = count_views(phase, self._features) if is_learnt else 1
-        augmentation = make_augmentation(preset)
+        augmentation = self._modality.make_augmentation(preset)
         if self._service is not None and like is None:
             self._display.stage("  data.service makes no features: this run reads their pictures")
 
@@ -329,7 +333,7 @@ class InputMaker:
         if split not in self._caches:
             share = len(examples) / sum(len(self._splits.get(name)) for name in SPLIT_NAMES)
             with self._display.track(f"Decoding {split}", len(examples)) as advance:
-                self._caches[split] = make_pixel_cache(
+                self._caches[split] = make_decoded_cache(
                     examples,
                     self._decoder,
                     mode=self._data.cache,
@@ -349,7 +353,7 @@ class InputMaker:
         """Digest of what decides the pixels of these examples, in this order."""
         # What a preset draws may change with kft.
         drawn = "" if preset == "none" else f"{preset} {self._training.seed} {__version__}"
-        decoded = describe_decoding(self._decoder, self._data)
+        decoded = describe_decoding(self._decoder, self._modality, self._data)
         digest = hashlib.sha256(f"{self._splits.fingerprint}\n{decoded}\n{drawn}\n".encode())
         for example_id in examples.ids:
             digest.update(f"{example_id}\n".encode())

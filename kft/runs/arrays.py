@@ -6,7 +6,7 @@ import math
 import secrets
 import shutil
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -32,16 +32,37 @@ def write_blocks(
         shape: Of the whole array.
         dtype: Name of its type.
     """
-    kind = np.dtype(dtype)
-    # A file, not a memory map, whose pages would count as this process's memory.
-    with path.open("wb") as file:
-        header = {"descr": kind.str, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        start = file.tell()
-        for block in blocks:
-            assert block.dtype == kind, f"a block of {block.dtype}, not of {kind}"
-            file.write(np.ascontiguousarray(block).data)
-        given, expected = file.tell() - start, math.prod(shape) * kind.itemsize
+    write_all_blocks({path: (shape, np.dtype(dtype))}, ((block,) for block in blocks))
+
+
+def write_all_blocks(
+    files: Mapping[Path, tuple[tuple[int, ...], np.dtype]],
+    blocks: Iterable[Sequence[np.ndarray]],
+) -> None:
+    """Write several npy files at once, of arrays that come together in blocks of their rows.
+
+    Args:
+        files: Path -> shape and type of the whole array; part of each is there already where
+            `blocks` raises.
+        blocks: An array for each file, in their order.
+    """
+    kinds = [np.dtype(kind) for _, kind in files.values()]
+    with ExitStack() as stack:
+        # Files, not memory maps, whose pages would count as this process's memory.
+        opened = [stack.enter_context(path.open("wb")) for path in files]
+        for file, (shape, _), kind in zip(opened, files.values(), kinds, strict=True):
+            header = {"descr": kind.str, "fortran_order": False, "shape": tuple(shape)}
+            np.lib.format.write_array_header_1_0(file, header)
+        starts = [file.tell() for file in opened]
+        for arrays in blocks:
+            for file, kind, array in zip(opened, kinds, arrays, strict=True):
+                assert array.dtype == kind, f"a block of {array.dtype}, not of {kind}"
+                file.write(np.ascontiguousarray(array).data)
+        given = [file.tell() - start for file, start in zip(opened, starts, strict=True)]
+    expected = [
+        math.prod(shape) * kind.itemsize
+        for (shape, _), kind in zip(files.values(), kinds, strict=True)
+    ]
     assert given == expected, f"{given} of {expected} bytes came"
 
 

@@ -1,4 +1,4 @@
-"""Where kft keeps what it can make again: unpacked records, stored features, decoded pixels.
+"""Where kft keeps what it can make again: unpacked records, stored features, decoded examples.
 
 <root>/<room>/<key>/            an entry; entry.json, written last, says what the rest should be
 <root>/<room>/.<key>.lock       held by the process that makes the entry
@@ -24,7 +24,7 @@ from kft.runs.locks import try_alone
 
 MANIFEST = "entry.json"
 # The rooms whose entries are locked while in use, and so may make room for others.
-EVICTABLE = ("features", "pixels")
+EVICTABLE = ("features", "decoded")
 PARTIAL = ".partial"
 # By it backups leave a cache out, and kft one that lies in a data folder.
 # Source: the Cache Directory Tagging Specification, bford.info/cachedir.
@@ -68,7 +68,7 @@ class Kept:
     """One entry on the disk.
 
     Attributes:
-        room: 'features', 'pixels' …
+        room: 'features', 'decoded' …
         key: Name of its folder or file.
         path: Its folder or file.
         about: What it is, in a line; empty where it does not say.

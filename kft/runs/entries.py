@@ -70,7 +70,7 @@ def open_or_build(
     makes room for it.
 
     Args:
-        room: 'features' or 'pixels'.
+        room: 'features' or 'decoded'.
         key: Digest of everything that decides the content: letters and digits.
         build: Writes the files of the entry into the empty folder that it is given, and may
             give facts (as JSON holds them) to be kept with it. It must not open the same entry.

@@ -18,7 +18,7 @@ def make_manifest(
     seed: int,
     deterministic: bool,
     fingerprint: str,
-    depth: dict[str, Any] | None = None,
+    calibration: dict[str, Any] | None = None,
     weights_sha256: str | None,
     backbone_source: str,
     backbone_licence: str,
@@ -31,7 +31,7 @@ def make_manifest(
         seed: Of the training.
         deterministic: Whether the seed decides the weights to the last bit.
         fingerprint: Of the data.
-        depth: How its pictures of more than 8 bits are shown; None where it has none.
+        calibration: What was decided over all its files; None where there was nothing to decide.
         weights_sha256: Of the pretrained weights; None for random ones.
         backbone_source: Where architecture and weights come from.
         backbone_licence: Of the weights.
@@ -42,7 +42,7 @@ def make_manifest(
         "seed": seed,
         "deterministic": deterministic,
         "data_fingerprint": fingerprint,
-        "depth": depth,
+        "calibration": calibration,
         "backbone": {
             "sha256": weights_sha256,
             "source": backbone_source,

@@ -57,7 +57,7 @@ def check_cache() -> None:
             raise StorageError(
                 f"{folder}: the cache folder cannot be written: {obstacle}{home}. Set "
                 "KFT_CACHE_DIR to a folder that can be written; it keeps stored features, decoded "
-                "pixels and converted pictures."
+                "examples and converted copies."
             )
 
 

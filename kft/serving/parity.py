@@ -21,7 +21,7 @@ LOW_PRECISION_TOLERANCE = 5e-2
 
 
 def ask_export(export: Path, files: Sequence[str]) -> dict[str, np.ndarray]:
-    """The answers of an export about image files, from a fresh process without kft.
+    """The answers of an export about files, from a fresh process without kft.
 
     Raises:
         ExportError: The process failed; its last lines are in the message.
@@ -53,7 +53,7 @@ def check_parity(
 
     Args:
         export: Folder of the SavedModel.
-        files: Pictures, fed as bytes.
+        files: Fed as bytes.
         expected: The trained model's outputs for them.
         output_name: Of the signature: 'probabilities' or 'numbers'.
         units: What a difference is measured in, for each output: 1 for

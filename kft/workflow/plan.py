@@ -14,7 +14,6 @@ from kft.backbones.record import Backbone
 from kft.config import Pipeline
 from kft.data import load_splits
 from kft.data.batches.pipeline import num_steps_per_epoch
-from kft.data.batches.pixels import Decoder
 from kft.data.batches.service import DataService
 from kft.data.loading import check_source
 from kft.data.refusing import list_bad
@@ -25,7 +24,7 @@ from kft.feeding.frozen_prefix import check_vectors
 from kft.heads import make_head
 from kft.heads.base import Head
 from kft.machine import set_threads
-from kft.modalities.image.decoding import make_decoder
+from kft.modalities import Decoder, Modality, choose_modality, load_modality
 from kft.model import HEAD, Assembled, assemble
 from kft.objectives import make_supervised
 from kft.optimization import (
@@ -36,6 +35,7 @@ from kft.optimization import (
     seed_everything,
     set_precision,
 )
+from kft.registry import suggest
 from kft.runs.storage import check_cache, check_folder
 from kft.strategies import Phase, Setting, find_traits, plan_phases
 from kft.strategies.automatic import refits
@@ -62,7 +62,7 @@ class Plan:
         splits: Found, split and checked.
         assembled: Backbone and head, with their pretrained and first weights.
         phases: In order.
-        decoder: Encoded bytes -> pixels.
+        decoder: Files -> decoded examples.
         distribution: Whose scope the model was made in.
         workers: The processes that train together.
         traits: Of the backbone's blocks.
@@ -96,7 +96,7 @@ def make_plan(
     Args:
         pipeline: What to do.
         display: Shows what takes long.
-        is_thorough: Decode every picture. A run that trains decodes them
+        is_thorough: Decode every file. A run that trains decodes them
             soon after anyway.
         cluster: Processes that are to train together.
         joins: As of `make_distribution`.
@@ -133,9 +133,10 @@ def make_plan(
         # Before anything that they make together, such as variables.
         check_of_one_mind(workers, describe_settings(pipeline))
         backbone = load_backbone(pipeline.backbone)
+        modality = _find_modality(pipeline, backbone)
         traits = find_traits(backbone)
         _check_before_data(pipeline, backbone, traits)
-        with display.track("Checking every picture") as advance:
+        with display.track(f"Checking every {modality.noun}") as advance:
             splits = load_splits(
                 pipeline.data,
                 progress=advance,
@@ -149,8 +150,9 @@ def make_plan(
     setting = _make_setting(pipeline, backbone, traits)
     phases = plan_phases(_size_setting(setting, pipeline, splits))
     _check_phases(phases, pipeline, assembled, splits, workers=workers, replicas=replicas)
-    spec = backbone.input_spec
-    decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data, splits.depth_bits)
+    decoder = modality.make_decoder(
+        backbone.input_spec, modality.settings_of(pipeline.data), splits.calibrated
+    )
     return Plan(pipeline, splits, assembled, phases, decoder, distribution, workers, traits)
 
 
@@ -174,6 +176,31 @@ def check_settings(pipeline: Pipeline, plan: Plan, varied: Collection[str]) -> N
     _check_before_data(pipeline, plan.assembled.backbone, plan.traits)
     if "data" not in sections:
         _make_head(pipeline, plan.splits)
+
+
+def _find_modality(pipeline: Pipeline, backbone: Backbone) -> Modality:
+    """What the examples are, once it is sure that the backbone reads such.
+
+    Raises:
+        ConfigError: The data hold others, or a phase names no preset of their augmentation.
+    """
+    modality, read = choose_modality(pipeline.data), backbone.input_spec.modality
+    if modality.name != read:
+        raise ConfigError(
+            f"backbone.name: {backbone.name!r} reads examples of modality {read!r}, but those of "
+            f"data.path are {modality.name!r}. Choose a backbone that reads these, or say with "
+            f"data.modality={read} that they are others."
+        )
+    presets = {f"data.{modality.name}": modality.settings_of(pipeline.data).augmentation}
+    for place, phase in enumerate(pipeline.strategy.phases):
+        presets[f"strategy.phases[{place}]"] = phase.augmentation or "none"
+    for section, preset in presets.items():
+        if preset not in modality.augmentations:
+            raise ConfigError(
+                f"{section}.augmentation: found {preset!r}. "
+                f"{suggest(preset, modality.augmentations)}"
+            )
+    return modality
 
 
 def _make_head(pipeline: Pipeline, splits: Splits) -> Head:
@@ -218,11 +245,12 @@ def _make_setting(
     pipeline: Pipeline, backbone: Backbone, traits: tuple[BlockTraits, ...]
 ) -> Setting:
     """What strategies look at, as far as it is known before the data."""
+    modality = load_modality(backbone.input_spec.modality)
     return Setting(
         config=pipeline.strategy,
         backbone=backbone.name,
         block_names=(*(block.name for block in traits), HEAD),
-        augmentation=pipeline.data.image.augmentation,
+        augmentation=modality.settings_of(pipeline.data).augmentation,
         is_pretrained=backbone.sha256 is not None,
         # Weights of labels rule a solution out; whether targets are labels, the data will say.
         has_linear_head=is_solvable(pipeline.head, pipeline.training, "class"),
@@ -319,8 +347,8 @@ def describe_data(splits: Splits) -> list[str]:
         f"Split: {splits.origin}",
     ]
     lines.append(_add_up(splits))
-    if splits.depth is not None:
-        lines.append(f"Depth: {splits.depth.origin}")
+    if splits.calibration is not None:
+        lines.append(f"{splits.calibration.title}: {splits.calibration.origin}")
     for title, counts_by_word in (
         ("Ignored", splits.ignored),
         ("Repaired", splits.repaired),

@@ -15,7 +15,7 @@ from kft.data import load_splits
 from kft.errors import ConfigError, DataError
 from kft.examples import Splits
 from kft.feeding.frozen_prefix import check_vectors
-from kft.modalities.image.decoding import make_decoder
+from kft.modalities.image.decoding import ImageDecoder
 from kft.runs.caches import clear, find_clearable, list_kept
 from kft.workflow import train
 
@@ -136,7 +136,7 @@ def test_what_augmentation_draws_with_another_preset_seed_or_version_makes_other
 
 
 @pytest.mark.parametrize(
-    "version", ["kft.data.batches.pixels.FORMAT", "kft.modalities.image.conversion.VERSION"]
+    "version", ["kft.data.batches.decoded.FORMAT", "kft.modalities.image.conversion.VERSION"]
 )
 def test_what_was_stored_before_decoding_changed_is_not_taken(
     make_inputs, assemble_tiny, make_phase, display, monkeypatch, version
@@ -153,7 +153,7 @@ def test_another_way_of_decoding_makes_other_features(
     make_inputs, tiny_assembled, make_phase, data, display
 ):
     make_inputs(tiny_assembled).for_phase(make_phase())
-    padded = make_decoder("image", 32, 32, DataConfig(image={"resize": "pad"}))
+    padded = ImageDecoder(32, 32, "pad")
     make_inputs(tiny_assembled, decoder=padded).for_phase(make_phase())
     assert "stored by an earlier run" not in display.console.file.getvalue()
 
@@ -188,7 +188,7 @@ def test_a_picture_that_vanished_is_named(
     with pytest.raises(DataError) as caught, inputs.name_unreadable():
         inputs.for_phase(make_phase())
     assert str(gone) in str(caught.value)
-    assert f"1 of {len(found.train)} pictures changed since they were checked" in str(caught.value)
+    assert f"1 of {len(found.train)} files changed since they were checked" in str(caught.value)
 
 
 # Streaming
@@ -263,7 +263,7 @@ def test_the_splits_share_the_memory_by_their_size(
     def remember(examples, decoder, *, megabytes, **options):
         given[len(examples)] = megabytes
 
-    monkeypatch.setattr("kft.feeding.inputs.make_pixel_cache", remember)
+    monkeypatch.setattr("kft.feeding.inputs.make_decoded_cache", remember)
     limited = data.model_copy(update={"cache_megabytes": 100})
     inputs = make_inputs(tiny_assembled, data=limited, phases=(make_phase("deep", *BLOCKS),))
     inputs.decode_everything()

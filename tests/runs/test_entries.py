@@ -253,10 +253,10 @@ def test_an_entry_in_use_by_this_process_stays_and_goes_when_it_is_let_go(caches
 
 
 def test_pixels_and_features_share_one_limit(caches):
-    make(key="old", room="pixels")
+    make(key="old", room="decoded")
     gc.collect()
     make(key="new", limit_bytes=1)
-    assert names(caches, "pixels") == []
+    assert names(caches, "decoded") == []
 
 
 def test_records_that_do_not_tell_whether_they_are_used_are_not_evicted(caches):

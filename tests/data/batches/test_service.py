@@ -20,14 +20,14 @@ import pytest
 import tensorflow as tf
 
 from kft.config import load_pipeline
+from kft.data.batches.decoded import translate_read_errors
 from kft.data.batches.mixing import Mixing
 from kft.data.batches.pipeline import make_dataset
-from kft.data.batches.pixels import translate_read_errors
 from kft.data.batches.service import DataService, ServiceError
 from kft.display import Display
 from kft.errors import ConfigError, DataError
 from kft.examples import Examples
-from kft.modalities.image.augmentation import make_augmentation
+from kft.modalities import load_modality
 from kft.modalities.image.decoding import ImageDecoder
 from kft.workers import Cluster
 from kft.workflow import resume, train
@@ -88,7 +88,7 @@ def test_each_batch_of_two_epochs_comes_once_with_the_same_pixels(
         sampling=sampling,
         epochs=2,
         start_step=start_step,
-        augmentation=make_augmentation("light"),
+        augmentation=load_modality("image").make_augmentation("light"),
         mixing=Mixing(NUM_EXAMPLES, mixup=0.5, cutmix=0.5),
         seed=7,
     )
