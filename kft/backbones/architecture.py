@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kft.backbones.record import Scaling
+from kft.modalities.image.input_spec import Scaling
 
 OptionValue = bool | int | float | str
 

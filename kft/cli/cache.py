@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def command() -> None:
     """List or clear what kft keeps to save work.
 
-    Features of frozen blocks, decoded pixels, unpacked records, converted pictures, what `kft
+    Features of frozen blocks, decoded examples, unpacked records, converted pictures, what `kft
     benchmark` found: all of it can be made again. It lies in KFT_CACHE_DIR, by default
-    ~/.cache/kft. Features and pixels that were used least recently make room when a run's
+    ~/.cache/kft. Features and decoded examples that were used least recently make room when a run's
     `features.limit_gigabytes` is reached.
 
     \b

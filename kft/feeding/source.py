@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from kft.config import DataConfig
-from kft.data.batches.pixels import Decoder, translate_read_errors
-from kft.data.decoded import describe_decoding
+from kft.data.batches.decoded import describe_decoding, translate_read_errors
 from kft.examples import SPLIT_NAMES, Examples, Splits
+from kft.modalities import Decoder, Modality, load_modality
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class Source:
     decoder: Decoder
     config: DataConfig
 
+    @property
+    def modality(self) -> Modality:
+        """What the examples are."""
+        return load_modality(self.splits.modality)
+
     def content_key(self, examples: Examples, drawn: str = "") -> str:
         """Digest of what decides the pixels of these examples, in this order.
 
@@ -34,7 +39,7 @@ class Source:
             examples: Of this source.
             drawn: What decides the augmentation; empty for pictures as they are.
         """
-        decoded = describe_decoding(self.decoder, self.config)
+        decoded = describe_decoding(self.decoder, self.modality, self.config)
         digest = hashlib.sha256(f"{self.splits.fingerprint}\n{decoded}\n{drawn}\n".encode())
         for example_id in examples.ids:
             digest.update(f"{example_id}\n".encode())

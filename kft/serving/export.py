@@ -11,12 +11,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kft.data.batches.example_cache import to_inputs
 from kft.errors import ExportError
+from kft.modalities import Decoder
 from kft.model import compile_forward, flatten_layers
 from kft.runs.atomic import atomic_directory, write_json
 from kft.runs.storage import find_storage_failure
 from kft.serving.parity import check_parity
-from kft.serving.signatures import Decoder, ServedModel
+from kft.serving.signatures import ServedModel
 from kft.serving.versions import CARD, next_version
 from kft.tasks.head import Head
 
@@ -28,7 +30,7 @@ class Export:
     Attributes:
         path: saved_models/<name>/<version>.
         largest_difference: Between served and trained outputs.
-        num_files: How many pictures were compared.
+        num_files: How many files were compared.
     """
 
     path: Path
@@ -49,12 +51,12 @@ def export_model(
     """Write the next version of saved_models/<name>, and prove it.
 
     Args:
-        model: Pixels -> logits.
+        model: Decoded examples -> logits.
         head: What the logits mean.
-        decoder: Encoded bytes -> pixels, as in training.
+        decoder: As in training.
         directory: Folder of all exports.
         name: Of this model, as TensorFlow Serving will know it.
-        files: Pictures that the parity gate asks about, as bytes.
+        files: What the parity gate asks about, as bytes.
         card: What describes the model; written beside it, in assets.extra.
 
     Raises:
@@ -95,8 +97,10 @@ def _ask_trained(
     model: keras.Model, head: Head, decoder: Decoder, files: Sequence[str]
 ) -> dict[str, np.ndarray]:
     """The trained model's own answers, by the name of the output."""
-    pixels = tf.stack([tf.cast(decoder(tf.io.read_file(file)), tf.float32) for file in files])
-    served = head.serve(compile_forward(model, head.activate)(pixels))
+    # Not by the traced reading of batches: what a trace changes, the gate is to find.
+    decoded = [decoder(tf.io.read_file(file)) for file in files]
+    inputs = to_inputs(tf.nest.map_structure(lambda *each: tf.stack(each), *decoded))
+    served = head.serve(compile_forward(model, head.activate)(inputs))
     return {output.name: served[output.name].numpy() for output in head.compared_outputs}
 
 

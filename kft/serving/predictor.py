@@ -21,7 +21,7 @@ BATCH_SIZE = 32
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says of one picture.
+    """What a model says of one file.
 
     Attributes:
         file: As it was given.
@@ -97,7 +97,7 @@ class ExportedModel:
             paths: What is read for each.
 
         Raises:
-            DataError: A file is missing or no picture; it is named.
+            DataError: A file is missing or cannot be decoded; it is named.
         """
         answers: list[Answer] = []
         for start in range(0, len(files), BATCH_SIZE):
@@ -131,9 +131,7 @@ class ExportedModel:
                 self._serve(encoded=tf.constant([content]))
             except tf.errors.InvalidArgumentError as error:
                 reason = str(error.message).splitlines()[0]
-                raise DataError(
-                    f"{file}: no JPEG, PNG, GIF, BMP or WebP that can be decoded: {reason}"
-                ) from None
+                raise DataError(f"{file}: cannot be decoded by this export: {reason}") from None
 
 
 def _find_task(export: Path, head: Mapping[str, Any], outputs: Collection[str]) -> Task:
@@ -169,7 +167,7 @@ def answers_from_outputs(files: Sequence[str], outputs: np.ndarray, head: Head) 
     """The answers that a trained model's outputs stand for.
 
     Args:
-        files: Name of each picture.
+        files: Name of each.
         outputs: What the head's `activate` gave for each (files, outputs).
         head: What the outputs mean.
     """
