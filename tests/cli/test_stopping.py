@@ -97,7 +97,7 @@ def test_a_process_that_is_asked_to_stop_saves_and_says_how_to_go_on(place, numb
     os.kill(process.pid, number)
     _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == exit_code
-    assert f"go on with `kft train --resume runs/photos/{run_id}`" in said
+    assert f"resume with `kft train --resume runs/photos/{run_id}`" in said
     assert "Traceback" not in said
     assert '"interrupted"' in (run / "status.json").read_text()
     # A run where data are expected: there is nobody to be asked.
