@@ -182,7 +182,7 @@ def test_a_next_version_with_other_classes_is_refused_before_training(
     make_picture_folder(place / "b" / "photos", classes=("dog", "yak"), per_class=8, size=24)
     again = (*settings(place, PROBE), "export.next_version=any")
     with pytest.raises(
-        ConfigError, match=r"answers cat, dog, owl; this model dog, yak.*name=OTHER"
+        ConfigError, match=r"answers cat, dog, owl; this model answers dog, yak.*name=OTHER"
     ):
         make_plan(load_pipeline(str(place / "b" / "photos"), settings(place, PROBE)), Display())
     assert make_plan(load_pipeline(str(place / "b" / "photos"), again), Display()).phases

@@ -181,7 +181,7 @@ class Run(Askable):
             name: Of the model; by default the run's own.
             next_version: 'any' lets it follow a version of other classes or data.
             data: Where the run's data are now, if they have moved.
-            files: Pictures, folders or patterns that the parity gate asks about; then no data are
+            files: Pictures, folders or patterns that the parity check asks about; then no data are
                 needed.
 
         Raises:

@@ -23,7 +23,7 @@ import click
     "--files",
     multiple=True,
     metavar="FILES...",
-    help="Pictures, folders or globs that the parity gate asks about; no data are needed then.",
+    help="Pictures, folders or globs that the parity check asks about; no data are needed then.",
 )
 @click.argument("more_files", nargs=-1, metavar="")
 def command(

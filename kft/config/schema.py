@@ -202,7 +202,7 @@ class ExportConfig(Section):
     next_version: Literal["same", "any"] = "same"
     """What may follow the present version: `same`, of its classes and data set; or `any`."""
     parity_examples: PositiveInt = 32
-    """How many files of the holdout the parity gate feeds to the export."""
+    """How many files of the holdout the parity check feeds to the export."""
 
 
 class DimensionConfig(Section):

@@ -1,4 +1,4 @@
-"""Export a finished run once more, from wherever it lies, with its data or without."""
+"""Export of a finished run, from any directory, with or without its data."""
 
 from __future__ import annotations
 
@@ -35,17 +35,19 @@ from kft.serving import Export, check_next_version, export_model
 from kft.training import load_trained
 from kft.workflow import choose_parity_files, describe_export
 
-_WITHOUT_DATA = " `--files PICTURES` exports without them: the parity gate then asks about these."
+_WITHOUT_DATA = (
+    " To export without these data, give pictures for the parity check: `--files PICTURES`."
+)
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where an export goes, where that is not as the run's pipeline says.
+    """The destination of an export; None stands for the setting of the run's pipeline.
 
     Attributes:
         directory: Folder of all exports.
-        name: Of the model.
-        next_version: As `export.next_version`.
+        name: Name of the model.
+        next_version: See `export.next_version`.
     """
 
     directory: str | None = None
@@ -61,22 +63,21 @@ def export_run(
     data: str | None = None,
     files: Sequence[str] = (),
 ) -> Export:
-    """Export a finished run once more, as the next version.
+    """Export a finished run again, as the next version.
 
     Args:
-        path: Of the run.
-        display: What a person sees meanwhile.
-        destination: Where to.
-        data: Where the run's data are now, if they have moved; they must be the same.
-        files: Pictures, folders of them or globs for the parity gate to ask about, so that no
-            data are needed.
+        path: Path of the run.
+        display: Shows the progress.
+        destination: Destination of the export.
+        data: New path of the run's data, if they have moved; they must be the same data.
+        files: Pictures, folders or globs of pictures for the parity check, in place of the data.
 
     Raises:
         RunError: There is no finished run at `path`.
-        DataError: The run's data are gone or have changed, or files are no pictures.
-        ConfigError: The present version is another model.
-        ExportError: The export does not answer as the model does.
-        StorageError: The run, the cache or the folder of exports cannot be written.
+        DataError: The run's data are missing or have changed, or a file is not a picture.
+        ConfigError: The current version is another model.
+        ExportError: The export's answers differ from the model's.
+        StorageError: The run, the cache or the folder of exports is not writable.
     """
     run = open_run(path)
     run.check_writable()
@@ -85,8 +86,8 @@ def export_run(
     name = destination.name or pipeline.name
     if not re.match(NAME_PATTERN, name):
         raise ConfigError(
-            f"--name {name!r}: a plain name is expected: letters, digits, '.', '_' and '-', "
-            "beginning with a letter or digit."
+            f"--name {name!r}: not a valid name. Use letters, digits, '.', '_' and '-', and begin "
+            "with a letter or digit."
         )
     directory = Path(destination.directory or pipeline.export.directory)
     check_folder(directory, "--directory" if destination.directory else "export.directory")
@@ -95,28 +96,28 @@ def export_run(
         directory / name,
         {**read_json(run.model_card), "data": data_set},
         allowed=destination.next_version or pipeline.export.next_version,
-        mend="--name OTHER, or --next-version any",
+        remedy="--name OTHER, or --next-version any",
     )
     trained = load_trained(run)
     if files:
         depth, count = KnownDepth(trained.depth), pipeline.export.parity_examples
-        asked = _check_pictures(files, pipeline.data, depth, count)
+        parity_files = _check_pictures(files, pipeline.data, depth, count)
     else:
-        asked = _choose_own(run, pipeline, display)
+        parity_files = _choose_own(run, pipeline, display)
     card = read_json(run.model_card) | describe_export(
         run,
         data_set,
         pictures="given by --files" if files else "of the run's data",
-        count=len(asked),
+        count=len(parity_files),
     )
-    with run.hold(), display.track("Export and its parity gate"):
+    with run.hold(), display.track("Export and its parity check"):
         export = export_model(
             trained.model,
             trained.head,
             trained.decoder,
             directory=directory,
             name=name,
-            files=asked,
+            files=parity_files,
             card=card,
         )
         run.write_status(**{**run.read_status(), "export": str(export.path)})
@@ -124,7 +125,7 @@ def export_run(
 
 
 def _choose_own(run: RunDirectory, pipeline: Pipeline, display: Display) -> list[str]:
-    """Pictures of the run's own data, once it is sure that they are the same."""
+    """Choose pictures of the run's own data, after checking that the data are unchanged."""
     check_run_data(run, pipeline, alternative=_WITHOUT_DATA)
     with display.track("Checking every picture") as advance:
         splits = load_splits(
@@ -134,21 +135,21 @@ def _choose_own(run: RunDirectory, pipeline: Pipeline, display: Display) -> list
     if changes:
         raise DataError(
             f"{pipeline.data.path}: these are not the examples of the run {run.path}.\n"
-            f"{describe_changes(changes)}\nName the place of those with --data PATH."
+            f"{describe_changes(changes)}\nGive the path of the run's examples with --data PATH."
             f"{_WITHOUT_DATA}"
         )
     return choose_parity_files(splits, pipeline.export.parity_examples)
 
 
 def _check_pictures(
-    written: Sequence[str], config: DataConfig, depth: KnownDepth, count: int
+    patterns: Sequence[str], config: DataConfig, depth: KnownDepth, count: int
 ) -> list[str]:
-    """Up to `count` of the pictures, evenly spread, or what is to be read in their place.
+    """Check up to `count` of the pictures, evenly spread, and list the files to read for them.
 
     Raises:
-        DataError: There is none, or some cannot be used.
+        DataError: There are no pictures, or some cannot be used.
     """
-    found = find_named_files(written)
+    found = find_named_files(patterns)
     files = tuple(dict.fromkeys(found.files))
     chosen = np.linspace(0, len(files) - 1, min(count, len(files))).astype(int)
     names = tuple(files[i] for i in chosen)
@@ -159,8 +160,7 @@ def _check_pictures(
     bad += found.quarantined
     if bad:
         raise DataError(
-            f"--files: {len(bad)} files cannot be used. Mend them, or leave them "
-            f"out.\n{list_bad(bad)}"
+            f"--files: {len(bad)} files cannot be used. Repair or remove them.\n{list_bad(bad)}"
         )
     checked = [outcome for outcome in outcomes if isinstance(outcome, Checked)]
     return list(to_be_read(checked, targets).paths)

@@ -1,4 +1,4 @@
-"""What a finished run, or an export, answers about pictures."""
+"""Predictions of a finished run or an export."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from kft.serving import (
 from kft.serving.versions import read_card
 from kft.training import load_trained
 
-# Enough to keep the cores busy, few enough that memory does not grow with the files.
+# Large enough to keep the cores busy, small enough for any memory.
 PREDICTION_BATCH_SIZE = 32
-# Files that are checked together, by as many threads as there are cores.
+# Number of files that are checked together, by one thread per core.
 _PIECE = 256
-Ask = Callable[[Examples], list[Answer]]
-LoadedModel = tuple[Ask, DataConfig, KnownDepth]
-"""What answers, and how files are made ready for it: the first arguments of `predict_pieces`."""
+Answerer = Callable[[Examples], list[Answer]]
+LoadedModel = tuple[Answerer, DataConfig, KnownDepth]
+"""A model's function, and how its files are prepared: the first arguments of `predict_pieces`."""
 
 
 def predict(
@@ -44,19 +44,19 @@ def predict(
     *,
     say: Callable[[str, tuple[str, ...]], None] = lambda file, words: None,
 ) -> Iterator[Answer | Quarantined]:
-    """The answer of a run's model, or of an export, about each file, or why there is none.
+    """Predict files with a run's model or an export.
 
-    Every file passes the same gate as those that train a model: what a graph would not decode as
-    it is meant is converted first, into a temporary folder. Files are read as their answers are
-    asked for, some hundred at a time.
+    Every file passes the same checks as training files: one that the graph would not decode
+    correctly is converted first, into a temporary folder. Files are read a few hundred at a
+    time, while their answers are consumed.
 
     Args:
-        path: Of a run, or of an export.
+        path: Path of a run or an export.
         files: Paths of pictures.
-        say: Told what is worth a word about a file.
+        say: Called with a file and the remarks about it, such as conversions.
 
     Yields:
-        One for each file, in their order.
+        The answer for each file, or the reason why there is none, in the order of the files.
 
     Raises:
         RunError: `path` is neither a finished run nor an export.
@@ -65,11 +65,11 @@ def predict(
 
 
 def load_model(path: Path, num_files: int) -> LoadedModel:
-    """The model of a run, or of an export.
+    """Load the model of a run or an export.
 
     Args:
-        path: Of a run, or of an export.
-        num_files: About how many files will be asked about, by which an engine is chosen.
+        path: Path of a run or an export.
+        num_files: Approximate number of files to predict, from which an engine is chosen.
 
     Raises:
         RunError: `path` is neither a finished run nor an export.
@@ -80,8 +80,8 @@ def load_model(path: Path, num_files: int) -> LoadedModel:
         return lambda examples: exported.answer(examples.ids, examples.paths), config, depth
     if not is_run(path):
         raise RunError(
-            f"{path}: neither a run (`kft runs` lists them) nor an export (a folder that holds "
-            "saved_model.pb, or numbered versions)."
+            f"{path}: neither a run (`kft runs` lists them) nor an export (a folder with "
+            "saved_model.pb, or with numbered versions)."
         )
     trained = load_trained(open_run(path))
     head, decoder = trained.head, trained.decoder
@@ -104,9 +104,9 @@ def load_model(path: Path, num_files: int) -> LoadedModel:
 
 
 def _read_batches(examples: Examples, decoder: Decoder) -> Iterator[tf.Tensor]:
-    """Pixels float32 (batch, height, width, 3), by one graph for all pieces.
+    """Read pixels float32 (batch, height, width, 3), with one graph for all pieces.
 
-    A data set of tf.data for each piece would leave its graph in memory.
+    A tf.data dataset for each piece would leave its graph in memory.
     """
     for start in range(0, len(examples), PREDICTION_BATCH_SIZE):
         batch = examples.take(range(start, min(start + PREDICTION_BATCH_SIZE, len(examples))))
@@ -116,13 +116,13 @@ def _read_batches(examples: Examples, decoder: Decoder) -> Iterator[tf.Tensor]:
 
 
 def predict_pieces(
-    ask: Ask,
+    ask: Answerer,
     config: DataConfig,
     depth: KnownDepth,
     files: Sequence[str],
     say: Callable[[str, tuple[str, ...]], None],
 ) -> Iterator[Answer | Quarantined]:
-    """As `predict`, of a model that is loaded already."""
+    """Predict files with a loaded model; see `predict`."""
     with temporary_pictures() as find_folder:
         for start in range(0, len(files), _PIECE):
             piece = tuple(files[start : start + _PIECE])
@@ -139,10 +139,11 @@ def predict_pieces(
                 yield outcome if isinstance(outcome, Quarantined) else next(answers)
 
 
-def _answer_all(ask: Ask, examples: Examples) -> list[Answer | Quarantined]:
-    """An answer for each, or why there is none: one by one, where a file spoils its batch.
+def _answer_all(ask: Answerer, examples: Examples) -> list[Answer | Quarantined]:
+    """Answer each example, or say why there is no answer.
 
-    It was fit to be read a moment ago, and was changed or removed since.
+    If a batch fails, because a file was changed or removed since it was checked, its examples are
+    answered one by one.
     """
     if not len(examples):
         return []
@@ -163,12 +164,12 @@ def _answer_all(ask: Ask, examples: Examples) -> list[Answer | Quarantined]:
 
 
 def _reason_of(error: DataError, path: str) -> str:
-    """What an error says of the only file that it is about."""
+    """Extract the reason from an error about a single file."""
     return str(error).splitlines()[-1].removeprefix("  - ").removeprefix(f"{path}: ")
 
 
 def _read_config(export: Path) -> tuple[DataConfig, KnownDepth]:
-    """How the pictures of an export are decoded, as far as it says so."""
+    """Read from an export's card how its pictures are decoded; by default as `data` does."""
     version = find_version(export)
     assert version is not None
     card = read_card(version)

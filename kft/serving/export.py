@@ -1,4 +1,4 @@
-"""Trained model -> a SavedModel that TensorFlow Serving loads, or no export at all."""
+"""Export of a trained model as a SavedModel for TensorFlow Serving, kept only if it is verified."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from kft.tasks.head import Head
 
 @dataclass(frozen=True)
 class Export:
-    """A SavedModel that passed the parity gate.
+    """A SavedModel that passed the parity check.
 
     Attributes:
-        path: saved_models/<name>/<version>.
-        largest_difference: Between served and trained outputs.
-        num_files: How many pictures were compared.
+        path: Folder saved_models/<name>/<version>.
+        largest_difference: Largest difference between served and trained outputs.
+        num_files: Number of pictures compared.
     """
 
     path: Path
@@ -46,32 +46,32 @@ def export_model(
     files: Sequence[str],
     card: dict[str, Any],
 ) -> Export:
-    """Write the next version of saved_models/<name>, and prove it.
+    """Write the next version of saved_models/<name>, and verify it.
 
     Args:
-        model: Pixels -> logits.
-        head: What the logits mean.
-        decoder: Encoded bytes -> pixels, as in training.
+        model: Model from pixels to logits.
+        head: Head of the model, which interprets the logits.
+        decoder: Function from encoded bytes to pixels, as in training.
         directory: Folder of all exports.
-        name: Of this model, as TensorFlow Serving will know it.
-        files: Pictures that the parity gate asks about, as bytes.
-        card: What describes the model; written beside it, in assets.extra.
+        name: Name of the model in TensorFlow Serving.
+        files: Pictures for the parity check.
+        card: Description of the model, written beside it, in assets.extra.
 
     Raises:
         ExportError: The export cannot be written, does not load without kft,
-            or answers differently. It is removed.
+            or answers differently; it is removed.
     """
     path = directory / name / str(next_version(directory / name))
     served = ServedModel(model, head, decoder)
-    expected = _ask_trained(model, head, decoder, files)
+    expected = _compute_expected(model, head, decoder, files)
     try:
-        # The version gets its name only once it is proven: a server that watches the folder
-        # never sees another.
-        with atomic_directory(path) as unproven:
-            served.save(unproven)
-            write_json(unproven / CARD, card)
+        # The version gets its name only after it is verified, so that a server that watches the
+        # folder never sees one that is not.
+        with atomic_directory(path) as unverified:
+            served.save(unverified)
+            write_json(unverified / CARD, card)
             difference = check_parity(
-                unproven,
+                unverified,
                 files,
                 expected,
                 head.compared_outputs,
@@ -83,18 +83,18 @@ def export_model(
             if isinstance(error, OSError):
                 raise ExportError(f"{path}: cannot be written: {error}") from error
             raise
-        again = f" Then `kft export {card['run']}` exports it." if "run" in card else ""
-        raise type(failure)(f"{path}: nothing is exported. {failure}{again}") from error
+        again = f" Then run `kft export {card['run']}`." if "run" in card else ""
+        raise type(failure)(f"{path}: the export failed. {failure}{again}") from error
     finally:
         if path.parent.is_dir() and not any(path.parent.iterdir()):
             path.parent.rmdir()
     return Export(path, difference, len(files))
 
 
-def _ask_trained(
+def _compute_expected(
     model: keras.Model, head: Head, decoder: Decoder, files: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """The trained model's own answers, by the name of the output."""
+    """Compute the trained model's outputs about files, by the name of the output."""
     pixels = tf.stack([tf.cast(decoder(tf.io.read_file(file)), tf.float32) for file in files])
     served = head.serve(compile_forward(model, head.activate)(pixels))
     return {output.name: served[output.name].numpy() for output in head.compared_outputs}

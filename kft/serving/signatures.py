@@ -1,4 +1,4 @@
-"""The graph that is served: encoded bytes -> pixels -> probabilities."""
+"""Signatures of a served model, from encoded bytes or pixels to probabilities."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ class ServedModel:
     Each is a tf.function with named outputs. `serving_default` and
     `features` take encoded JPEG, PNG, GIF, BMP or WebP bytes (batch,); `pixels`
     takes float32 pixels (batch, height, width, 3) in [0, 255]. Numbers are
-    float64; as LiteRT computes none, a model of numbers has `standardised` too,
-    pixels to float32 numbers in training deviations from the training mean.
+    float64. LiteRT does not support float64, so a regression model also has
+    `standardised`: from pixels to float32 numbers, standardised by the mean and
+    standard deviation of the training targets.
 
     Args:
-        model: Pixels -> logits.
-        head: Makes probabilities of logits.
-        decoder: Encoded bytes of one picture -> pixels; the very function that fed training.
+        model: Model from pixels to logits.
+        head: Head that turns logits into probabilities or numbers.
+        decoder: Function from a picture's encoded bytes to pixels, the same as in training.
     """
 
     def __init__(self, model: keras.Model, head: Head, decoder: Decoder) -> None:
@@ -42,20 +43,20 @@ class ServedModel:
         """Write the SavedModel.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The folder cannot be written.
         """
         root = tf.Module(name="kft")
-        # All that it tracks: of a Keras model TensorFlow would write each layer's own functions
-        # too, which took two thirds of the time and of the file. What the signatures use and is
-        # not tracked is refused by TensorFlow.
+        # Only the variables are tracked. For a whole Keras model TensorFlow would also write each
+        # layer's functions, which took two thirds of the time and of the file. TensorFlow refuses
+        # signatures that use untracked variables, so none can be missing.
         root.tracked = [variable.value for variable in self._model.variables]
         tf.saved_model.save(root, str(directory), signatures=self.signatures())
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
-        """Name of the signature -> traced function."""
+        """Trace the signatures; functions by name of the signature."""
         encoded = tf.TensorSpec((None,), tf.string, name="encoded")
         pixels = tf.TensorSpec((None, *self._model.input_shape[1:]), tf.float32, name="pixels")
-        # Traced once, for all signatures that call them; so they are in the file once, too.
+        # Traced once for all signatures that call them, so that the file holds them once, too.
         decode, compute = _trace(self._decode, encoded), _trace(self._compute, pixels)
         signatures = {
             "serving_default": _trace(
@@ -81,7 +82,7 @@ class ServedModel:
         return tf.cast(pixels, tf.float32)
 
     def _compute(self, pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Feature vectors, and float32 probabilities or standardised numbers."""
+        """Compute feature vectors, and float32 probabilities or standardised numbers."""
         features, logits = self._both(pixels, training=False)
         return tf.cast(features, tf.float32), tf.cast(self._head.activate(logits), tf.float32)
 

@@ -44,9 +44,9 @@ def export_planned(plan: Plan, run: RunDirectory, path: Path, display: Display) 
         directory / pipeline.name,
         card,
         allowed=pipeline.export.next_version,
-        mend=f"`kft export {path}` with --name OTHER or --next-version any",
+        remedy=f"`kft export {path}` with --name OTHER or --next-version any",
     )
-    with display.track("Export and its parity gate"):
+    with display.track("Export and its parity check"):
         return export_model(
             plan.assembled.model,
             plan.assembled.head,

@@ -160,7 +160,7 @@ def test_a_search_that_is_killed_goes_on_to_the_same_end(place):
     again = start(place, *SEARCH, "runs_directory=killed")
     _, said = again.communicate(timeout=PATIENCE_SECONDS)
     assert again.returncode == 0
-    assert said.count("finished before: killed/photos-trials/") == 1
+    assert said.count("already finished: killed/photos-trials/") == 1
     assert said.count("resuming at phase 1 of 1, epoch ") == 1
     assert len(read_trials("killed", place)) == 3
     assert read_trials("killed", place) == read_trials("whole", place)

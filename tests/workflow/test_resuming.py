@@ -301,7 +301,7 @@ def test_a_file_with_changed_content_is_refused(begin, photos, tmp_path, monkeyp
             begin(*KINDS["solved, then full"], run_id="stopped", data=data)
     picture = data / "cat/003.png"
     picture.write_bytes((data / "cat/004.png").read_bytes())
-    with pytest.raises(RunError, match="data: files, or what they hold, are others"):
+    with pytest.raises(RunError, match="data: files or their contents have changed"):
         resume(read_interrupted("runs/photos/stopped"), make_display())
 
 
@@ -345,7 +345,7 @@ def test_different_data_are_not_accepted_as_moved_data(stopped, photos, tmp_path
 
 
 def test_a_finished_run_and_a_locked_run_are_refused(stopped):
-    with pytest.raises(RunError, match="this run is finished; there is nothing to resume"):
+    with pytest.raises(RunError, match="the run is finished; there is nothing to resume"):
         resume(read_interrupted(run_of("whole").path), make_display())
     with stopped.hold(), pytest.raises(RunError, match=r"process \d+ is writing into this run"):
         resume(read_interrupted(stopped.path), make_display())
