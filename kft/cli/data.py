@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     "picture",
     metavar="FILE.png",
     type=click.Path(path_type=Path),
-    help="Draw training pictures and what augmentation makes of them.",
+    help="Draw training pictures with augmented views of each.",
 )
-@click.option("--preset", metavar="NAME", help="The augmentation drawn; by default the pipeline's.")
+@click.option("--preset", metavar="NAME", help="Augmentation to draw; by default the pipeline's.")
 @click.option(
     "--pictures",
     type=click.IntRange(1, 100),
     default=6,
     show_default=True,
-    help="Examples drawn, of the classes in turn.",
+    help="Number of pictures to draw, taken from the classes in turn.",
 )
 @click.option(
     "--views",
     type=click.IntRange(1, 20),
     default=5,
     show_default=True,
-    help="Augmented views of each: those of the first epochs.",
+    help="Number of augmented views of each picture, from the first epochs.",
 )
 @form_options
 def command(
@@ -55,11 +55,11 @@ def command(
 ) -> None:
     """Show the data: splits, classes, augmented pictures.
 
-    Every picture is decoded on the way; those that cannot be are named.
+    Every picture is decoded, and files that cannot be decoded are named.
 
     Augmentations: none, light, medium, strong, trivial_augment, rand_augment,
-    aug_mix. A drawn view is what training with the same seed shows in the epoch
-    of that number.
+    aug_mix. The n-th view is the one that training with the same seed uses in
+    epoch n.
 
     \b
     Examples:
@@ -99,7 +99,7 @@ def _check_picture(path: Path, preset: str) -> None:
     if preset == "none":
         raise click.UsageError(
             "--show-augmented: data.augmentation is 'none', so there is nothing to show. "
-            "Name one with --preset."
+            "Choose an augmentation with --preset."
         )
 
 
@@ -129,7 +129,7 @@ def _draw(pipeline: Pipeline, splits: Splits, path: Path, pictures: int, views: 
 
 
 def _find_input(config: BackboneConfig) -> tuple[str, int, int]:
-    """Modality, height and width of what the backbone reads."""
+    """Find the modality, height and width of the backbone's input."""
     from kft.backbones import load_backbone
     from kft.backbones.families import ARCHITECTURES
     from kft.backbones.official import check_size
@@ -137,6 +137,6 @@ def _find_input(config: BackboneConfig) -> tuple[str, int, int]:
     if config.name in ARCHITECTURES:
         size = check_size(ARCHITECTURES[config.name], config.input_size)
         return "image", size, size
-    # Any other says it only when it is built.
+    # For other backbones the input is known only once they are built.
     spec = load_backbone(config).input_spec
     return spec.modality, spec.height, spec.width

@@ -195,16 +195,13 @@ def test_overrides_win_over_the_file(tmp_path):
 @pytest.mark.parametrize("override", ["nope", "=3", ".a=3", "a..b=3", ""])
 def test_a_malformed_override_is_refused_with_an_example(override):
     assert refusal(override) == (
-        f"override {override!r}: the form is key.path=value, for example training.seed=3"
+        f"override {override!r}: write key.path=value, for example training.seed=3"
     )
 
 
 def test_an_override_below_a_value_without_keys_is_refused():
     message = refusal("training.seed=3", "training.seed.x=4")
-    assert (
-        message
-        == "override 'training.seed.x=4': training.seed holds 3, not a section that has keys"
-    )
+    assert message == "override 'training.seed.x=4': training.seed is 3, not a section with keys"
 
 
 def test_an_override_whose_value_is_not_yaml_is_named():

@@ -61,7 +61,7 @@ def test_the_better_value_wins_and_only_the_winner_sees_the_holdout(tmp_path, ma
     best, other = tuned.trials
     assert best.score > other.score
     assert best.settings["strategy.probe_duration"] == "40 epochs"
-    assert tuned.finished.fitted[0].phase.epochs == 40
+    assert tuned.finished.fitted[0].phase.fit.epochs == 40
     judged = [run for run in find_runs(tmp_path / "runs") if run.evaluation("holdout").exists()]
     assert [run.path for run in judged] == [tuned.finished.run.path]
     # A second search finds its trials finished, and runs only the best pipeline.
@@ -346,7 +346,7 @@ def test_weights_missing_for_one_value_stop_only_its_trial(search, tmp_path):
     space = f"tuning.space={{backbone.weights: {{values: [random, {tmp_path}/none.h5]}}}}"
     tuned, _ = search(space, "tuning.trials=2")
     assert [trial.settings["backbone.weights"] for trial in tuned.trials] == ["random"]
-    assert "there is no file" in tuned.refused[0].reason
+    assert "no such file" in tuned.refused[0].reason
 
 
 def test_a_value_is_allowed_if_it_is_valid_with_any_value_of_another_setting():

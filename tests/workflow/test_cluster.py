@@ -109,7 +109,7 @@ def test_two_workers_train_as_one_process_does_and_only_the_chief_writes(place):
     alone(place, "quick-alone", *SOLVED_THEN_FULL)
     assert_equal_within(read_history(place, "quick"), read_history(place, "quick-alone"), 1e-5)
     lines = said.splitlines()
-    assert "[1] Worker 1 of 2; the first one, the chief, says how it goes." in lines
+    assert "[1] Worker 1 of 2; the chief, worker 0, shows the progress." in lines
     assert all(line.startswith(("[0]", "[1]")) for line in lines)
     assert any(line.startswith("[0] Finished") for line in lines)
     assert sum("kft evaluate" in line for line in lines) == 1
