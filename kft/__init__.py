@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kft.api.run import Run
     from kft.backbones import list_backbones, register_backbone
     from kft.errors import KftError
+    from kft.task_names import register_task
 
 __all__ = [
     "AuditReport",
@@ -46,6 +47,7 @@ __all__ = [
     "load_backbone",
     "pretrain",
     "register_backbone",
+    "register_task",
     "train",
 ]
 _PLACES = {
@@ -55,6 +57,7 @@ _PLACES = {
     "kft.api.run": ("Run",),
     "kft.backbones": ("list_backbones", "register_backbone"),
     "kft.errors": ("KftError",),
+    "kft.task_names": ("register_task",),
 }
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
 

@@ -141,7 +141,7 @@ def _choose_pictures(run: Run) -> Iterator[Shown]:
     chosen += _spread(right, _NUM_PICTURES - len(chosen))
     for row in chosen:
         path = _find_file(pipeline, row["file"])
-        source = None if path is None else make_data_uri(str(path), pipeline.data.background)
+        source = None if path is None else make_data_uri(str(path), pipeline.data.image.background)
         yield Shown(source, row["file"], _join(row, "predicted"), _join(row, "true"))
 
 

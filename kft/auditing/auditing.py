@@ -121,7 +121,7 @@ def _look(pipeline: Pipeline, display: Display) -> _Looked:
     )
     refused = tuple(outcome for outcome in outcomes if isinstance(outcome, Quarantined))
     quarantined, parts, refusal = (*found.quarantined, *refused), None, ""
-    depth = find_depth(pictures.inspections, config.depth)
+    depth = find_depth(pictures.inspections, config.image.depth)
     try:
         admitted = sort_out(found, outcomes, config)
         depth = admitted.depth

@@ -61,7 +61,7 @@ _CASES = (
         "that the depth of the data set shows dark or of one colour, and that have something to "
         "show by the bits that they use themselves. Keep them where brightness means something. "
         "Else look at the picture with the largest sample, which the line on depth names: if it is "
-        "a faulty one, leave it out or set data.depth.",
+        "a faulty one, leave it out or set data.image.depth.",
         lambda seen: (
             f"mean {seen.brightness:.1f}, by its own bits {seen.brightness / seen.dimming:.1f}"
         ),

@@ -29,8 +29,8 @@ _NUM_PICTURES = 8
 _TOLERANCE = 1e-5
 _MAX_NAMES = 5
 _REMEDY = (
-    "Save the model without that layer (`data.augmentation` sets kft's augmentation), or so that "
-    "the layer is called with `training=False`."
+    "Save the model without that layer (`data.image.augmentation` sets kft's augmentation), or so "
+    "that the layer is called with `training=False`."
 )
 
 

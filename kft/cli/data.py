@@ -71,10 +71,10 @@ def command(
     from kft.startup import start_tensorflow
 
     if preset is not None:
-        overrides = (*overrides, f"data.augmentation={preset}")
+        overrides = (*overrides, f"data.image.augmentation={preset}")
     pipeline = load_pipeline(source, with_options(overrides, trust=trust, on_bad=on_bad))
     if picture is not None:
-        _check_picture(picture, pipeline.data.augmentation)
+        _check_picture(picture, pipeline.data.image.augmentation)
     start_tensorflow(pipeline)
 
     from kft.cli.data_output import show_splits
@@ -88,7 +88,7 @@ def command(
     show_splits(splits, form)
     if picture is not None:
         _draw(pipeline, splits, picture, pictures, views)
-        drawn = f"{picture}: {pipeline.data.augmentation}, {views} views of each picture"
+        drawn = f"{picture}: {pipeline.data.image.augmentation}, {views} views of each picture"
         click.echo(f"\n{drawn}", err=form != "text")
 
 
@@ -98,7 +98,7 @@ def _check_picture(path: Path, preset: str) -> None:
     check_picture_path(path, "--show-augmented")
     if preset == "none":
         raise click.UsageError(
-            "--show-augmented: data.augmentation is 'none', so there is nothing to show. "
+            "--show-augmented: data.image.augmentation is 'none', so there is nothing to show. "
             "Choose an augmentation with --preset."
         )
 
@@ -111,7 +111,7 @@ def _draw(pipeline: Pipeline, splits: Splits, path: Path, pictures: int, views: 
     from kft.modalities.image.decoding import make_decoder
     from kft.runs.atomic import write_bytes
 
-    augmentation = make_augmentation(pipeline.data.augmentation)
+    augmentation = make_augmentation(pipeline.data.image.augmentation)
     assert augmentation is not None
     modality, height, width = _find_input(pipeline.backbone)
     rows = make_rows(
@@ -122,7 +122,7 @@ def _draw(pipeline: Pipeline, splits: Splits, path: Path, pictures: int, views: 
         num_views=views,
         seed=pipeline.training.seed,
     )
-    caption = f"{pipeline.data.augmentation}: {pipeline.data.path} at {height} x {width}"
+    caption = f"{pipeline.data.image.augmentation}: {pipeline.data.path} at {height} x {width}"
     content = io.BytesIO()
     draw_gallery(rows, caption=caption).save(content, "PNG")
     write_bytes(path, content.getvalue())

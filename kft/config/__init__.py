@@ -10,6 +10,7 @@ from kft.config.loading import (
     parse_yaml,
     validate_pipeline,
 )
+from kft.config.modality_sections import ImageConfig, ModalityConfig
 from kft.config.schema import (
     PRETRAINING_OVERRIDES,
     BackboneConfig,
@@ -42,7 +43,9 @@ __all__ = [
     "FeaturesConfig",
     "FoldersConfig",
     "HeadConfig",
+    "ImageConfig",
     "LoraConfig",
+    "ModalityConfig",
     "PhaseConfig",
     "Pipeline",
     "StrategyConfig",

@@ -9,11 +9,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kft.config.schema import Pipeline
+from kft.config.schema import Pipeline, list_modalities
 from kft.registry import suggest
 
 Location = tuple[str | int, ...]
 _Schema = Mapping[str, Any]
+# Renamed settings: old path -> new path.
+RENAMED = {
+    **{
+        f"data.{name}": f"data.image.{name}"
+        for name in ("augmentation", "background", "depth", "max_megapixels", "resize")
+    },
+    "data.records.image_feature": "data.records.input_feature",
+}
 # Pydantic appends this to the location of a refused key of a mapping.
 _KEY = "[key]"
 
@@ -54,6 +62,8 @@ def _describe(place: Location, problem: Any) -> str:
     if place and place[-1] == _KEY:
         place = place[:-2]
     path = _format(place) or "pipeline"
+    if problem["type"] == "extra_forbidden" and path in RENAMED:
+        return f"{path}: renamed. Write {RENAMED[path]}."
     if problem["type"] == "extra_forbidden":
         known = _find(place[:-1]).get("properties", {})
         return f"{path}: unknown key. {suggest(str(place[-1]), known)}"
@@ -73,8 +83,13 @@ def _format(place: Iterable[str | int]) -> str:
     return path
 
 
-@cache
 def _whole() -> _Schema:
+    # A modality from outside may have added its section since the last time.
+    return _make_schema(list_modalities())
+
+
+@cache
+def _make_schema(modalities: tuple[str, ...]) -> _Schema:
     return Pipeline.model_json_schema()
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
+from kft.config.modality_sections import ImageConfig, ModalityConfig
 from kft.config.section import (
-    Augmentation,
     ClassName,
     Folder,
     FolderName,
@@ -22,6 +23,8 @@ from kft.config.service_address import split_address
 from kft.config.split_section import SplitConfig, refuse_split_problems
 from kft.config.strategy_section import StrategyConfig
 from kft.config.training_section import TrainingConfig
+from kft.errors import ConfigError
+from kft.registry import suggest
 from kft.task_names import TASKS, list_target_words
 
 if TYPE_CHECKING:
@@ -69,8 +72,8 @@ class TableConfig(Section):
 class RecordConfig(Section):
     """Features of TFRecord files, or of a TensorFlow Datasets entry."""
 
-    image_feature: Name | None = None
-    """Feature of the encoded image; by default `image/encoded` in TFRecord, `image` in TFDS."""
+    input_feature: Name | None = None
+    """Feature of the encoded example; by default `image/encoded` in TFRecord, `image` in TFDS."""
     label_feature: Name | None = None
     """Feature of the label; by default `image/class/label` in TFRecord, `label` in TFDS."""
     class_names: tuple[ClassName, ...] = ()
@@ -84,6 +87,8 @@ class DataConfig(Section):
     """A folder, a CSV, TSV or Parquet file, a folder or glob of TFRecord files, or `tfds:NAME`."""
     source: Literal["auto", "folder", "table", "tfds", "tfrecord"] = "auto"
     """What `path` is; `auto` looks."""
+    modality: str = "auto"
+    """What an example is, such as `image`; `auto` looks at the endings of the files."""
     target: TargetWord = "auto"
     """What a label is: one class of several, any number of labels, or numbers."""
     folders: FoldersConfig = FoldersConfig()
@@ -96,28 +101,28 @@ class DataConfig(Section):
     """Classes that differ in case, spaces, or signs that nobody sees: refused, or kept apart."""
     on_bad: Literal["quarantine", "stop"] = "quarantine"
     """What to do with files that cannot be used: leave them out, by name, or refuse to go on."""
-    background: Literal["white", "black"] = "white"
-    """What shows through the transparent parts of a picture."""
-    depth: Literal["auto"] | Annotated[int, Field(ge=8, le=16)] = "auto"
-    """Bits of pictures of more than 8: 12 makes 4095 white. `auto`: headers, else all samples."""
-    max_megapixels: Annotated[float, Field(gt=0.0, le=1000.0)] = 100.0
-    """Larger pictures are not decoded: their memory is known from their header."""
     validation: Fraction = 0.2
     """Share of the examples for validation, where no validation split is given; 0 for none."""
     holdout: Fraction = 0.2
     """Share of the examples for the holdout, where no holdout split is given; 0 for none."""
     split_seed: int = 0
     """Seed of the split, apart from that of training, so that seeds compare on one split."""
-    resize: Literal["stretch", "crop", "pad"] = "stretch"
-    """How a picture becomes square: stretched, its centre cropped, or padded with black."""
-    augmentation: Augmentation = "light"
-    """Random changes of training pictures; `kft data PHOTOS --show-augmented` draws them."""
+    image: ImageConfig = ImageConfig()
     cache: Literal["auto", "memory", "disk", "none"] = "auto"
-    """Keep decoded pictures; `auto`: in memory up to `cache_megabytes`, beyond that on the disk."""
+    """Keep decoded examples; `auto`: in memory up to `cache_megabytes`, beyond that on the disk."""
     cache_megabytes: PositiveInt = 2048
     """Memory in megabytes that `cache: auto` may take."""
     service: str | None = None
-    """Address of a tf.data service, `HOST:PORT`, that makes the batches of training pictures."""
+    """Address of a tf.data service, `HOST:PORT`, that makes the batches of training examples."""
+
+    @field_validator("modality")
+    @classmethod
+    def _modality_is_known(cls, modality: str) -> str:
+        if modality != "auto" and modality not in list_modalities():
+            raise ValueError(
+                f"found {modality!r}. {suggest(modality, ('auto', *list_modalities()))}"
+            )
+        return modality
 
     @field_validator("service")
     @classmethod
@@ -130,8 +135,8 @@ class DataConfig(Section):
     def _service_goes_with_the_cache(self) -> DataConfig:
         if self.service is not None and self.cache not in ("auto", "none"):
             raise ValueError(
-                f"cache {self.cache!r} keeps pictures that this process decodes, but with service "
-                "others decode the training pictures, each time anew. Use cache 'auto' or 'none', "
+                f"cache {self.cache!r} keeps examples that this process decodes, but with service "
+                "others decode the training examples, each time anew. Use cache 'auto' or 'none', "
                 "or no service"
             )
         return self
@@ -282,6 +287,35 @@ class Pipeline(Section):
                 "training.deterministic=false, or remove data.service"
             )
         return self
+
+
+def list_modalities() -> tuple[str, ...]:
+    """Names of the modalities that have a section in `data`."""
+    return tuple(
+        name
+        for name, field in DataConfig.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, ModalityConfig)
+    )
+
+
+def add_modality_section(name: str, section: type[ModalityConfig]) -> None:
+    """Give the `data` section one more section, for a modality from outside of kft.
+
+    Pipelines that were validated before lack it.
+
+    Args:
+        name: Of the modality, and of its section.
+        section: Its settings, which all have defaults.
+
+    Raises:
+        ConfigError: `data` has a setting of this name.
+    """
+    if name in DataConfig.model_fields:
+        raise ConfigError(f"modality {name!r}: data.{name} is a setting already. Choose another.")
+    DataConfig.model_fields[name] = FieldInfo(annotation=section, default=section())
+    DataConfig.model_rebuild(force=True)
+    Pipeline.model_fields["data"].default = DataConfig()
+    Pipeline.model_rebuild(force=True)
 
 
 PRETRAINING_OVERRIDES = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -52,9 +52,6 @@ def _read_class_name(value: Any) -> Any:
     return compose(name) if isinstance(name, str) else name
 
 
-Augmentation = Literal[
-    "none", "light", "medium", "strong", "trivial_augment", "rand_augment", "aug_mix"
-]
 # Valid folder names: no separators, and no `..`, which would leave the parent folder.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 FolderName = Annotated[str, Field(pattern=NAME_PATTERN), BeforeValidator(read_name)]

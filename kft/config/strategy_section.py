@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from kft.config.section import (
-    Augmentation,
     Duration,
     FolderName,
     Name,
@@ -51,8 +50,8 @@ class PhaseConfig(Section):
     """Factor on the learning rate of each named block, in addition to `layer_decay`."""
     duration: OfSteps[Duration] = "10 epochs"
     """`10 epochs`, `500 steps`, `20000 examples`, `50 percent` of `strategy.duration`."""
-    augmentation: Augmentation | None = None
-    """Augmentation of this phase; by default `data.augmentation`."""
+    augmentation: str | None = None
+    """Augmentation preset of this phase; by default the modality's: `data.image.augmentation`."""
     weight_decay: OfSteps[Annotated[float, Field(ge=0.0)] | None] = None
     """Decoupled weight decay; by default `training.weight_decay`."""
 

@@ -16,4 +16,4 @@ def describe_decoding(decoder: Decoder, config: DataConfig) -> str:
         config: The `data` section, for `depth`: where it is set, the gate reads files by it that
             it would read by their own headers.
     """
-    return f"{decoder!r} {pixels.FORMAT} {conversion.VERSION} {config.depth}"
+    return f"{decoder!r} {pixels.FORMAT} {conversion.VERSION} {config.image.depth}"

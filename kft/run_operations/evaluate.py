@@ -38,10 +38,10 @@ from kft.workflow import describe_data
 # Settings that describe how other data are read. The others of `data` are about training, or
 # decide the pixels.
 _OF_OTHER_DATA = (
-    *("data.source", "data.target", "data.on_bad", "data.max_megapixels"),
+    *("data.source", "data.target", "data.on_bad", "data.image.max_megapixels"),
     *("data.folders", "data.table", "data.records", "data.class_aliases"),
 )
-_OF_THE_MODEL = ("data.resize", "data.background", "data.depth")
+_OF_THE_MODEL = ("data.image.resize", "data.image.background", "data.image.depth")
 
 
 def evaluate_run(
@@ -162,7 +162,7 @@ def _refuse_what_has_no_effect(overrides: Sequence[str]) -> None:
         section = ".".join(key.split(".")[:2])
         if key.startswith(_OF_THE_MODEL):
             problems.append(f"{key}: pixels are always prepared as in the run's training")
-        elif section not in _OF_OTHER_DATA or key == "data.table.split_column":
+        elif not {key, section} & {*_OF_OTHER_DATA} or key == "data.table.split_column":
             problems.append(f"{key}: has no effect on judging all examples with a finished run")
     if problems:
         refusal = ConfigError.from_problems("override", problems)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from kft.config import DataConfig
+from kft.config import DataConfig, ImageConfig
 from kft.data.admission.check_files import check_files
 from kft.data.batches.pixels import Decoder, read_pixels, refuse_changed, translate_read_errors
 from kft.errors import DataError, RunError
@@ -177,7 +177,7 @@ def _read_config(export: Path) -> tuple[DataConfig, KnownDepth]:
         return DataConfig(), KnownDepth(None)
     stated = card["input"]
     depth = stated.get("depth")
-    config = DataConfig(
+    settings = ImageConfig(
         background=stated["background"], depth=depth if stated.get("depth_is_set") else "auto"
     )
-    return config, KnownDepth(depth)
+    return DataConfig(image=settings), KnownDepth(depth)

@@ -59,10 +59,10 @@ def make_card(assembled: Assembled, pipeline: Pipeline, depth: int | None = None
             "width": spec.width,
             "channels": spec.channels,
             "scaling": spec.scaling,
-            "resize": pipeline.data.resize,
-            "background": pipeline.data.background,
+            "resize": pipeline.data.image.resize,
+            "background": pipeline.data.image.background,
             "depth": depth,
-            "depth_is_set": pipeline.data.depth != "auto",
+            "depth_is_set": pipeline.data.image.depth != "auto",
         },
         "backbone": {
             "name": assembled.backbone.name,
@@ -92,7 +92,7 @@ def load_trained(run: RunDirectory) -> Trained:
     """
     card = read_json(run.model_card)
     if not run.model.is_file():
-        raise RunError(f"{run.model}: missing; the run directory is not complete")
+        raise RunError(f"{run.model}: missing; the run directory is incomplete")
     try:
         model = keras.models.load_model(run.model, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:

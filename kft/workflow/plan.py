@@ -193,7 +193,7 @@ def _make_setting(
         config=pipeline.strategy,
         backbone=backbone.name,
         block_names=(*(block.name for block in traits), HEAD),
-        augmentation=pipeline.data.augmentation,
+        augmentation=pipeline.data.image.augmentation,
         is_pretrained=backbone.sha256 is not None,
         # Only the data tells which of the tasks it is.
         has_linear_head=is_solvable(pipeline.head, pipeline.training, list_tasks()),

@@ -52,5 +52,5 @@ def test_nobody_is_told_to_remove_what_the_depth_of_the_data_set_darkened(
     (finding,) = find_poor(make_pictures(changes={3: changes}))
     assert finding.kind == kind
     if kind == "dimmed":
-        assert "Remove" not in finding.sentence and "data.depth" in finding.sentence
+        assert "Remove" not in finding.sentence and "data.image.depth" in finding.sentence
         assert finding.files[0].note == "mean 6.0, by its own bits 96.0"

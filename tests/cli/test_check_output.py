@@ -128,7 +128,7 @@ def check(*arguments):
 
 
 def test_check_shows_every_phase_with_its_blocks(photos, restored_globals):
-    printed = check(photos, *SMALL, "strategy.name=lp_ft", "data.augmentation=none")
+    printed = check(photos, *SMALL, "strategy.name=lp_ft", "data.image.augmentation=none")
     assert "Phase 1 of 2: linear_probe" in printed
     assert "Phase 2 of 2: full" in printed
     blocks = printed[printed.index("Phase 2 of 2") :].splitlines()
@@ -146,7 +146,7 @@ def test_check_refuses_a_solved_probe_whose_vectors_exceed_the_cache(photos, res
 
 def test_check_shows_that_features_exceed_the_cache(photos, restored_globals):
     settings = (*SMALL, "strategy.name=linear_probe", "strategy.probe=trained")
-    settings = (*settings, "data.augmentation=none", "features.limit_gigabytes=1e-7")
+    settings = (*settings, "data.image.augmentation=none", "features.limit_gigabytes=1e-7")
     blocks = check(photos, *settings).partition("Phase 1 of 1")[2]
     assert "cache" not in blocks
     assert "computed" in blocks

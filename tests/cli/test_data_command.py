@@ -93,7 +93,7 @@ def test_the_size_of_an_application_is_known_without_its_weights(photos):
         (["photos", "--show-augmented", "a.jpg"], "must end in .png"),
         (["photos", "--show-augmented", "none/a.png"], "a file name in a folder that exists"),
         (["photos", "--show-augmented", "a.png", "--preset", "none"], "nothing to show"),
-        (["photos", "--show-augmented", "a.png", "--preset", "storng"], "data.augmentation"),
+        (["photos", "--show-augmented", "a.png", "--preset", "storng"], "data.image.augmentation"),
         (["photos", "--show-augmented", "a.png", "backbone.input_size=8"], "backbone.input_size"),
         (["photos", "--views", "0"], "--views"),
     ],

@@ -80,7 +80,7 @@ def test_the_whole_curve_is_json(place, restored_globals):
 
 
 def test_the_phase_after_a_solved_probe_is_tested(place, restored_globals):
-    result = run("photos", *SMALL, "strategy.name=top_k", "data.augmentation=none", "--json")
+    result = run("photos", *SMALL, "strategy.name=top_k", "data.image.augmentation=none", "--json")
     assert result.exit_code == 0, result.output
     curve = json.loads(result.stdout)
     assert curve["phase"] != "linear_probe"

@@ -117,7 +117,7 @@ def test_an_audit_as_records(place, restored_globals):
 
 
 def test_a_plan_as_records(place, restored_globals):
-    arguments = ("check", "photos", *SMALL, "strategy.name=lp_ft", "data.augmentation=none")
+    arguments = ("check", "photos", *SMALL, "strategy.name=lp_ft", "data.image.augmentation=none")
     (line,) = run(*arguments, "--json")
     plan = json.loads(line)
     assert plan["pipeline"]["backbone"]["name"] == "small_cnn"

@@ -1,5 +1,6 @@
 """Loading gives a pipeline, or one error that lists every problem with its place."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from kft.config import (
     parse_yaml,
     validate_pipeline,
 )
+from kft.config.problems import RENAMED
 from kft.errors import ConfigError
 
 PIPELINES = sorted((Path(__file__).parents[2] / "pipelines").glob("*.yaml"))
@@ -498,3 +500,18 @@ def test_python_values_come_after_the_file_and_its_overrides(tmp_path):
     assert pipeline.backbone.options == {"alpha": 0.5}
     assert (pipeline.training.seed, pipeline.training.threads) == (4, 1)
     assert settings["data"] == {"folders": {"holdout": "b"}}
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_key_is_refused_with_its_new_name(old, new):
+    with pytest.raises(ConfigError, match=re.escape(f"{old}: renamed. Write {new}.")):
+        load_pipeline(None, [f"{old}=1"])
+
+
+@pytest.mark.parametrize("path", RENAMED.values())
+def test_every_new_name_is_a_setting(path):
+    section = Pipeline
+    *sections, setting = path.split(".")
+    for name in sections:
+        section = section.model_fields[name].annotation
+    assert setting in section.model_fields

@@ -47,10 +47,10 @@ def test_an_invalid_address_is_refused(address):
 
 
 @pytest.mark.parametrize("cache", ["memory", "disk"])
-def test_a_pixel_cache_is_refused_with_a_service(cache):
+def test_a_cache_of_decoded_examples_is_refused_with_a_service(cache):
     settings = ["data.service=decoders:5050", "training.deterministic=false"]
     with pytest.raises(
-        ConfigError, match=f"^pipeline: data: cache '{cache}' keeps pictures that this"
+        ConfigError, match=f"^pipeline: data: cache '{cache}' keeps examples that this"
     ):
         load_pipeline("photos", [*settings, f"data.cache={cache}"])
     assert load_pipeline("photos", [*settings, "data.cache=none"]).data.cache == "none"

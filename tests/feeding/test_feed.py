@@ -154,7 +154,8 @@ def test_another_way_of_decoding_makes_other_features(
     make_feed, tiny_assembled, make_phase, data, display
 ):
     make_feed(tiny_assembled).for_phase(make_phase())
-    padded = make_decoder("image", 32, 32, data.model_copy(update={"resize": "pad"}))
+    image = data.image.model_copy(update={"resize": "pad"})
+    padded = make_decoder("image", 32, 32, data.model_copy(update={"image": image}))
     make_feed(tiny_assembled, decoder=padded).for_phase(make_phase())
     assert "stored by an earlier run" not in display.console.file.getvalue()
 

@@ -99,7 +99,10 @@ def test_unknown_classes_are_refused_by_name(write_table):
         ("data.holdout=0.1", "data.holdout: has no effect"),
         ("data.split.folds=3", "data.split.folds: has no effect"),
         ("data.table.split_column=s", "data.table.split_column: has no effect"),
-        ("data.resize=pad", "data.resize: pixels are always prepared as in the run's training"),
+        (
+            "data.image.resize=pad",
+            "data.image.resize: pixels are always prepared as in the run's training",
+        ),
         ("data.target=number", "'number', but the model of this run answers 'class'"),
         ("data.table.pathcolumn=x", "unknown key"),
     ],

@@ -122,4 +122,4 @@ def test_the_card_of_an_older_export_is_still_read(exported, tmp_path):
     (tmp_path / "assets.extra" / "kft.json").write_text(json.dumps(card), encoding="utf-8")
     (tmp_path / "saved_model.pb").write_bytes(b"")
     config, depth = verbs._read_config(tmp_path)
-    assert (config.background, config.depth, depth.bits) == ("black", "auto", None)
+    assert (config.image.background, config.image.depth, depth.bits) == ("black", "auto", None)

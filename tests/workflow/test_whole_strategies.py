@@ -165,7 +165,7 @@ def test_a_warmup_longer_than_a_phase_is_refused_before_training(place, tmp_path
 def test_a_second_run_reuses_stored_features(place, tmp_path):
     said = io.StringIO()
     display = Display(Console(file=said, soft_wrap=True, width=200))
-    probe = ("strategy.name=linear_probe", "data.augmentation=none")
+    probe = ("strategy.name=linear_probe", "data.image.augmentation=none")
     first = run(place, tmp_path, *probe, display=display)
     assert "stored by an earlier run" not in said.getvalue()
     # Features of pictures without augmentation do not depend on the seed.

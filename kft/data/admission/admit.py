@@ -131,7 +131,7 @@ def sort_out(
         _keep(found, kept, checked, refused),
         checked,
         tuple(_find_alike(checked)),
-        find_depth(checked, config.depth, known_depth),
+        find_depth(checked, config.image.depth, known_depth),
     )
 
 

@@ -141,13 +141,13 @@ def _check(
     """
     if readable(path) != path:
         raise UnusableError("its name is not UTF-8; rename it")
-    content, status = _read(path, config.max_megapixels)
+    content, status = _read(path, config.image.max_megapixels)
     digest = hashlib.sha256(content).hexdigest()
     look = look_at(
         content,
         path=path,
         digest=digest,
-        config=config,
+        settings=config.image,
         find_folder=find_folder,
         decode=decode,
         with_likeness=with_likeness,
@@ -189,7 +189,7 @@ def _read(path: str, max_megapixels: float) -> tuple[bytes, os.stat_result]:
             if status.st_size > _SPARE_BYTES + _BYTES_PER_PIXEL * max_megapixels * 1e6:
                 raise UnusableError(
                     f"{status.st_size / 1e9:.3g} GB; a picture of {max_megapixels:g} megapixels, "
-                    "the most that are decoded (data.max_megapixels), takes less"
+                    "the most that are decoded (data.image.max_megapixels), takes less"
                 )
             return start + file.read(), status
     except OSError as error:
@@ -198,7 +198,7 @@ def _read(path: str, max_megapixels: float) -> tuple[bytes, os.stat_result]:
 
 @contextmanager
 def _quiet_pillow() -> Iterator[None]:
-    """Leave the limit of pixels to `data.max_megapixels`, and warnings that name no file aside."""
+    """Leave limits to `data.image.max_megapixels`, and warnings that name no file aside."""
     from PIL import Image
 
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None

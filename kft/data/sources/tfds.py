@@ -192,7 +192,7 @@ def _refuse_shared_splits(folder: Path, splits: dict[str, SplitName]) -> None:
 def _choose_features(builder: Any, config: DataConfig) -> tuple[str, str]:
     features = builder.info.features
     chosen = []
-    for key, usual in (("image_feature", "image"), ("label_feature", "label")):
+    for key, usual in (("input_feature", "image"), ("label_feature", "label")):
         name = getattr(config.records, key) or usual
         if name not in features:
             raise DataError(

@@ -49,7 +49,7 @@ def find_tfrecord(config: DataConfig) -> Found:
     """
     source = f"TFRecord {config.path}"
     listing = list_record_files(config.path or "")
-    image = config.records.image_feature or _IMAGE_FEATURE
+    image = config.records.input_feature or _IMAGE_FEATURE
     label = config.records.label_feature or _LABEL_FEATURE
     refuse_bad(
         listing.quarantined,
@@ -61,7 +61,7 @@ def find_tfrecord(config: DataConfig) -> Found:
     unpacked = unpack(
         listing.files,
         {"image": image, "label": label, "root": str(listing.root)},
-        lambda: _read_all(listing, {"image_feature": image, "label_feature": label}),
+        lambda: _read_all(listing, {"input_feature": image, "label_feature": label}),
     )
     found = to_found(
         unpacked,

@@ -259,7 +259,7 @@ def make_decoder(
     return DECODERS.load(modality)(
         height=height,
         width=width,
-        resize=config.resize,
-        background=config.background,
+        resize=config.image.resize,
+        background=config.image.background,
         depth=depth or FULL_DEPTH,
     )

@@ -28,7 +28,7 @@ def find_excess(samples: Samples, set_depth: int | None, known_depth: KnownDepth
 
     Args:
         samples: Of the picture.
-        set_depth: `data.depth`, where it is a number.
+        set_depth: `data.image.depth`, where it is a number.
         known_depth: Of the model that is to see it.
     """
     used = count_bits(samples.largest)
@@ -36,7 +36,7 @@ def find_excess(samples: Samples, set_depth: int | None, known_depth: KnownDepth
     if samples.white is not None:
         return ""
     if depth is not None and used > depth:
-        whose = "the model was trained with" if known_depth else "data.depth says"
+        whose = "the model was trained with" if known_depth else "data.image.depth says"
         return (
             f"its largest sample, {samples.largest:,}, needs {used} bits, and {whose} {depth} "
             f"(white is {2**depth - 1:,})"
@@ -61,7 +61,7 @@ def find_depth(
 
     Args:
         checked: The files that are used.
-        set_depth: `data.depth`.
+        set_depth: `data.image.depth`.
         known_depth: Of the model that is to see them.
     """
     deep = [(each.name, each.samples) for each in checked if each.samples is not None]
@@ -72,7 +72,7 @@ def find_depth(
         if known_depth.bits is None:
             origin = "all that the files have, for the model was trained on pictures of 8 bits"
     elif set_depth != "auto":
-        bits, origin = set_depth, "as data.depth says"
+        bits, origin = set_depth, "as data.image.depth says"
     elif deep:
         name, samples = max(deep, key=lambda item: item[1].bits)
         bits, origin = samples.bits, _name_origin(name, samples, deep)
@@ -108,6 +108,6 @@ def _name_whites(deep: Sequence[tuple[str, Samples]], stated: set[int]) -> str:
     number = sum(samples.white is not None for _, samples in deep)
     whites = f"{min(stated):,}" if len(stated) == 1 else f"{min(stated):,} to {max(stated):,}"
     return (
-        f"{number:,} of them go by the white of their own header, {whites} (data.depth sets one "
-        "for all)"
+        f"{number:,} of them go by the white of their own header, {whites} (data.image.depth sets "
+        "one for all)"
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kft.config.schema import DataConfig
+from kft.config import ImageConfig
 from kft.errors import first_line
 from kft.modalities.image.background import Background
 from kft.modalities.image.conversion import (
@@ -108,7 +108,7 @@ def look_at(
     *,
     path: str,
     digest: str,
-    config: DataConfig,
+    settings: ImageConfig,
     find_folder: FindFolder,
     decode: bool,
     with_likeness: bool,
@@ -121,7 +121,7 @@ def look_at(
         content: The whole file.
         path: Its path, for the ending.
         digest: SHA-256 of the content.
-        config: The `data` section, for the background, the depth and the largest size.
+        settings: The `data.image` section.
         find_folder: Gives the folder for what is converted.
         decode: Decode it, whatever its header says.
         with_likeness: Compute its perceptual hash.
@@ -132,24 +132,24 @@ def look_at(
         UnusableError: It is no picture that can be used.
     """
     refuse_stranger(content)
-    header = _read_header(content, config)
+    header = _read_header(content, settings)
     meant: Converted | None = None
     repaired: tuple[str, ...] = ()
     if not header.looks_whole:
-        meant = _convert(content, header, config, known_depth)
-        repaired = _find_repairs(content, header, config.background, meant)
+        meant = _convert(content, header, settings, known_depth)
+        repaired = _find_repairs(content, header, settings.background, meant)
     elif decode:
-        _refuse_starved(content, header, _decode(content, config.background))
+        _refuse_starved(content, header, _decode(content, settings.background))
     samples = meant.deep.samples if meant and meant.deep else None
     likeness, measures = None, None
     if with_likeness or with_measures:
         side = MEASURED_SIDE if with_measures else HASHED_SIDE
-        thumbnail = _make_thumbnail(content, header, meant, config.background, side)
+        thumbnail = _make_thumbnail(content, header, meant, settings.background, side)
         likeness = hash_look(thumbnail) if with_likeness else None
         measures = measure(thumbnail) if with_measures else None
     return Look(
         header,
-        _keep(meant, digest, config, find_folder) if meant and repaired else None,
+        _keep(meant, digest, settings, find_folder) if meant and repaired else None,
         repaired,
         (*header.noticed, *_find_remarks(header, path)),
         likeness,
@@ -158,11 +158,11 @@ def look_at(
     )
 
 
-def _keep(meant: Converted, digest: str, config: DataConfig, find_folder: FindFolder) -> Path:
+def _keep(meant: Converted, digest: str, settings: ImageConfig, find_folder: FindFolder) -> Path:
     """The file that is read in place of the picture."""
     # Of more than 8 bits the same file may be read in several ways.
-    white = f"{meant.deep.white} {config.depth}" if meant.deep else ""
-    return keep_converted(meant.kept, digest, config.background, find_folder, white)
+    white = f"{meant.deep.white} {settings.depth}" if meant.deep else ""
+    return keep_converted(meant.kept, digest, settings.background, find_folder, white)
 
 
 def refuse_stranger(content: bytes) -> None:
@@ -186,16 +186,16 @@ def refuse_stranger(content: bytes) -> None:
         raise UnusableError(f"{brand}, which is not decoded; convert it to JPEG or PNG")
 
 
-def _read_header(content: bytes, config: DataConfig) -> Header:
+def _read_header(content: bytes, settings: ImageConfig) -> Header:
     try:
         header = read_header(content)
     except HeaderError as error:
         what = "a text, not a picture" if _is_text(content) else str(error)
         raise UnusableError(what) from None
-    if header.width * header.height > config.max_megapixels * 1_000_000:
+    if header.width * header.height > settings.max_megapixels * 1_000_000:
         raise UnusableError(
-            f"{header.width} x {header.height} pixels; at most {config.max_megapixels:g} "
-            "megapixels are decoded (data.max_megapixels)"
+            f"{header.width} x {header.height} pixels; at most {settings.max_megapixels:g} "
+            "megapixels are decoded (data.image.max_megapixels)"
         )
     return header
 
@@ -212,15 +212,15 @@ def _is_text(content: bytes) -> bool:
 
 
 def _convert(
-    content: bytes, header: Header, config: DataConfig, known_depth: KnownDepth | None
+    content: bytes, header: Header, settings: ImageConfig, known_depth: KnownDepth | None
 ) -> Converted:
     """The picture as it is meant."""
-    set_depth = None if config.depth == "auto" else config.depth
+    set_depth = None if settings.depth == "auto" else settings.depth
     try:
         meant = convert(
             content,
             header,
-            config.background,
+            settings.background,
             set_depth=set_depth,
             known_depth=None if known_depth is None else known_depth.bits,
         )

@@ -68,7 +68,7 @@ def test_a_converted_file_is_read_in_place_of_the_other(examples_of, caches):
     assert one.path == other.path and Path(one.path).is_relative_to(caches)
     status = Path(one.path).stat()
     assert (one.size, one.changed_ns) == (status.st_size, status.st_mtime_ns)
-    (black,) = check_files(examples_of(a=content), DataConfig(background="black"))
+    (black,) = check_files(examples_of(a=content), DataConfig(image={"background": "black"}))
     assert black.path != one.path
 
 

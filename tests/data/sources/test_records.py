@@ -480,7 +480,7 @@ def test_a_tfds_sequence_of_classes_is_labels_though_each_example_has_one(tmp_pa
 
 
 def test_a_tfds_feature_that_is_no_picture_is_refused(tfds_folder):
-    records = RecordConfig(image_feature="age")
+    records = RecordConfig(input_feature="age")
     with pytest.raises(DataError, match=r"feature 'age' is no picture"):
         find_tfds(DataConfig(path="tfds:toy", records=records))
 

@@ -165,7 +165,7 @@ def test_an_exported_graph_gives_the_same_pixels(tmp_path, resize):
 
 
 def test_an_unknown_modality_is_refused():
-    config = DataConfig(resize="pad", background="black")
+    config = DataConfig(image={"resize": "pad", "background": "black"})
     assert make_decoder("image", 4, 6, config) == ImageDecoder(4, 6, "pad", "black")
     with pytest.raises(ConfigError, match=r"unknown modality 'smell'. Allowed: image"):
         make_decoder("smell", 4, 6, DataConfig())

@@ -36,7 +36,7 @@ PLAIN = make_checked("plain.jpg")
     ("samples", "setting", "known", "bits", "words"),
     [
         ([], "auto", None, None, ()),
-        ([], 12, None, 12, ("as data.depth says",)),
+        ([], 12, None, 12, ("as data.image.depth says",)),
         (
             [make_open(10), make_open(14, 9000), make_open(12)],
             "auto",
@@ -52,10 +52,13 @@ PLAIN = make_checked("plain.jpg")
             "auto",
             None,
             12,
-            ("2 of them go by the white of their own header, 1,023 to 4,095", "data.depth sets"),
+            (
+                "2 of them go by the white of their own header, 1,023 to 4,095",
+                "data.image.depth sets",
+            ),
         ),
         ([make_open(10), make_stated(4095)], "auto", None, 12, ("what headers say",)),
-        ([make_open(10)], 14, None, 14, ("so that 16,383 is white: as data.depth says",)),
+        ([make_open(10)], 14, None, 14, ("so that 16,383 is white: as data.image.depth says",)),
         ([make_open(10)], "auto", KnownDepth(12), 12, ("as the model was trained",)),
         ([make_open(16)], "auto", KnownDepth(None), 16, ("trained on pictures of 8 bits",)),
         ([], "auto", KnownDepth(None), None, ()),
@@ -122,7 +125,7 @@ def test_a_picture_of_8_bits_does_not_depend_on_the_depth():
 
 
 @pytest.mark.parametrize(
-    ("largest", "config", "known", "reason"),
+    ("largest", "settings", "known", "reason"),
     [
         (4095, {}, KnownDepth(12), None),
         (900, {}, KnownDepth(12), None),
@@ -132,16 +135,16 @@ def test_a_picture_of_8_bits_does_not_depend_on_the_depth():
             KnownDepth(12),
             r"largest sample, 4,096, needs 13 bits, and the model was trained with 12",
         ),
-        (4096, {"depth": 12}, None, r"needs 13 bits, and data\.depth says 12"),
+        (4096, {"depth": 12}, None, r"needs 13 bits, and data\.image\.depth says 12"),
         (4095, {"depth": 12}, None, None),
         (4095, {}, KnownDepth(None), "12 are used, and nothing says what is white"),
         (65_535, {}, KnownDepth(None), None),
         (65_535, {}, None, None),
     ],
 )
-def test_samples_beyond_the_depth_are_refused(largest, config, known, reason, tmp_path):
+def test_samples_beyond_the_depth_are_refused(largest, settings, known, reason, tmp_path):
     examples = write(tmp_path, a=make_values(largest))
-    (outcome,) = check_files(examples, DataConfig(**config), known_depth=known)
+    (outcome,) = check_files(examples, DataConfig(image=settings), known_depth=known)
     if reason is None:
         assert isinstance(outcome, Checked)
     else:

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from kft.config.schema import DataConfig
+from kft.config import ImageConfig
 from kft.modalities.image import file_check as looking
 from kft.modalities.image.conversion import cached_pictures
 from kft.modalities.image.exif import MARK, WINDOW
@@ -41,7 +41,7 @@ def look(content: bytes, *, path: str = "/x/a", decode: bool = False, **options)
         content,
         path=path,
         digest=hashlib.sha256(content).hexdigest(),
-        config=DataConfig(**options.pop("config", {})),
+        settings=ImageConfig(**options.pop("settings", {})),
         find_folder=cached_pictures,
         decode=decode,
         **{"with_likeness": False, "with_measures": False} | options,
@@ -173,8 +173,8 @@ def test_an_avif_picture_is_refused():
 
 def test_the_largest_size_can_be_set():
     with pytest.raises(UnusableError, match=r"96 x 64 pixels; at most 0\.005 megapixels"):
-        look(JPEG, config={"max_megapixels": 0.005})
-    look(JPEG, config={"max_megapixels": 0.007})
+        look(JPEG, settings={"max_megapixels": 0.005})
+    look(JPEG, settings={"max_megapixels": 0.007})
 
 
 @pytest.mark.parametrize(
