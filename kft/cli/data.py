@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     "picture",
     metavar="FILE.png",
     type=click.Path(path_type=Path),
-    help="Draw training pictures and what augmentation makes of them.",
+    help="Draw training pictures with augmented views of each.",
 )
-@click.option("--preset", metavar="NAME", help="The augmentation drawn; by default the pipeline's.")
+@click.option("--preset", metavar="NAME", help="Augmentation to draw; by default the pipeline's.")
 @click.option(
     "--pictures",
     type=click.IntRange(1, 100),
     default=6,
     show_default=True,
-    help="Examples drawn, of the classes in turn.",
+    help="Number of pictures to draw, taken from the classes in turn.",
 )
 @click.option(
     "--views",
     type=click.IntRange(1, 20),
     default=5,
     show_default=True,
-    help="Augmented views of each: those of the first epochs.",
+    help="Number of augmented views of each picture, from the first epochs.",
 )
 @form_options
 def command(
@@ -56,11 +56,11 @@ def command(
 ) -> None:
     """Show the data: splits, classes, augmented pictures.
 
-    Every picture is decoded on the way; those that cannot be are named.
+    Every picture is decoded, and files that cannot be decoded are named.
 
     Augmentations: none, light, medium, strong, trivial_augment, rand_augment,
-    aug_mix. A drawn view is what training with the same seed shows in the epoch
-    of that number.
+    aug_mix. The n-th view is the one that training with the same seed uses in
+    epoch n.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Text -> a frozen, validated `Pipeline`."""
+"""The configuration of a run: reading and validation of a frozen `Pipeline`."""
 
 from kft.config.loading import (
     SCHEMA_COMMENT,

@@ -9,14 +9,14 @@ import tensorflow as tf
 
 from kft.features import Forward, SelectedEngine, select_engine
 
-# What the parity gate allows between an export and the trained model.
+# What the parity check allows between an export and the trained model.
 _TOLERANCE = 1e-5
 
 
 class Predictor:
     """Gives a model's outputs for every example of a split; one engine computes all of them.
 
-    Over many files it is LiteRT where that gives Keras's outputs to within what the parity gate
+    Over many files it is LiteRT where that gives Keras's outputs to within what the parity check
     of an export allows; over few it is Keras.
 
     Args:

@@ -1,4 +1,4 @@
-"""Export a finished run once more, from wherever it lies, with its data or without."""
+"""Export of a finished run, from any directory, with or without its data."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ _WITHOUT_DATA = " `--files FILES` exports without them: the parity gate then ask
 
 @dataclass(frozen=True)
 class Destination:
-    """Where an export goes, where that is not as the run's pipeline says.
+    """The destination of an export; None stands for the setting of the run's pipeline.
 
     Attributes:
         directory: Folder of all exports.
-        name: Of the model.
-        next_version: As `export.next_version`.
+        name: Name of the model.
+        next_version: See `export.next_version`.
     """
 
     directory: str | None = None
@@ -62,7 +62,7 @@ def export_run(
     data: str | None = None,
     files: Sequence[str] = (),
 ) -> Export:
-    """Export a finished run once more, as the next version.
+    """Export a finished run again, as the next version.
 
     Args:
         path: Of the run.
@@ -86,8 +86,8 @@ def export_run(
     name = destination.name or pipeline.name
     if not re.match(NAME_PATTERN, name):
         raise ConfigError(
-            f"--name {name!r}: a plain name is expected: letters, digits, '.', '_' and '-', "
-            "beginning with a letter or digit."
+            f"--name {name!r}: not a valid name. Use letters, digits, '.', '_' and '-', and begin "
+            "with a letter or digit."
         )
     directory = Path(destination.directory or pipeline.export.directory)
     check_folder(directory, "--directory" if destination.directory else "export.directory")
@@ -96,27 +96,27 @@ def export_run(
         directory / name,
         {**read_json(run.model_card), "data": data_set},
         allowed=destination.next_version or pipeline.export.next_version,
-        mend="--name OTHER, or --next-version any",
+        remedy="--name OTHER, or --next-version any",
     )
     trained = load_trained(run)
     if files:
-        asked = _check_named(files, trained.stated, pipeline.export.parity_examples)
+        parity_files = _check_named(files, trained.stated, pipeline.export.parity_examples)
     else:
-        asked = _choose_own(run, pipeline, display)
+        parity_files = _choose_own(run, pipeline, display)
     card = read_json(run.model_card) | describe_export(
         run,
         data_set,
         files="given by --files" if files else "of the run's data",
-        count=len(asked),
+        count=len(parity_files),
     )
-    with run.hold(), display.track("Export and its parity gate"):
+    with run.hold(), display.track("Export and its parity check"):
         export = export_model(
             trained.model,
             trained.head,
             trained.decoder,
             directory=directory,
             name=name,
-            files=asked,
+            files=parity_files,
             card=card,
         )
         run.write_status(**{**run.read_status(), "export": str(export.path)})
@@ -124,7 +124,7 @@ def export_run(
 
 
 def _choose_own(run: RunDirectory, pipeline: Pipeline, display: Display) -> list[str]:
-    """Files of the run's own data, once it is sure that they are the same."""
+    """Choose pictures of the run's own data, after checking that the data are unchanged."""
     check_run_data(run, pipeline, alternative=_WITHOUT_DATA)
     with display.track("Checking every file") as advance:
         splits = load_splits(
@@ -134,7 +134,7 @@ def _choose_own(run: RunDirectory, pipeline: Pipeline, display: Display) -> list
     if changes:
         raise DataError(
             f"{pipeline.data.path}: these are not the examples of the run {run.path}.\n"
-            f"{describe_changes(changes)}\nName the place of those with --data PATH."
+            f"{describe_changes(changes)}\nGive the path of the run's examples with --data PATH."
             f"{_WITHOUT_DATA}"
         )
     return choose_parity_files(splits, pipeline.export.parity_examples)
@@ -144,7 +144,7 @@ def _check_named(written: Sequence[str], stated: StatedInput, count: int) -> lis
     """Up to `count` of the files, evenly spread, or what is to be read in their place.
 
     Raises:
-        DataError: There is none, or some cannot be used.
+        DataError: There are no pictures, or some cannot be used.
     """
     found = find_named_files(written, load_modality(stated.spec.modality))
     files = tuple(dict.fromkeys(found.files))
@@ -161,8 +161,7 @@ def _check_named(written: Sequence[str], stated: StatedInput, count: int) -> lis
     bad += found.quarantined
     if bad:
         raise DataError(
-            f"--files: {len(bad)} files cannot be used. Mend them, or leave them "
-            f"out.\n{list_bad(bad)}"
+            f"--files: {len(bad)} files cannot be used. Repair or remove them.\n{list_bad(bad)}"
         )
     checked = [outcome for outcome in outcomes if isinstance(outcome, Checked)]
     return list(to_examples(checked, targets).paths)

@@ -1,4 +1,4 @@
-"""What a finished run, or an export, answers about files."""
+"""Predictions of a finished run or an export."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from kft.serving import (
 )
 from kft.training import load_trained
 
-# Enough to keep the cores busy, few enough that memory does not grow with the files.
+# Large enough to keep the cores busy, small enough for any memory.
 PREDICTION_BATCH_SIZE = 32
-# Files that are checked together, by as many threads as there are cores.
+# Number of files that are checked together, by one thread per core.
 _PIECE = 256
-Ask = Callable[[Examples], list[Answer]]
-LoadedModel = tuple[Ask, DataConfig, TrainedCalibration]
+Answerer = Callable[[Examples], list[Answer]]
+LoadedModel = tuple[Answerer, DataConfig, TrainedCalibration]
 """What answers, and how files are made ready for it: the first arguments of `predict_pieces`."""
 
 
@@ -50,11 +50,11 @@ def predict(
     *,
     say: Callable[[str, tuple[str, ...]], None] = lambda file, words: None,
 ) -> Iterator[Answer | Quarantined]:
-    """The answer of a run's model, or of an export, about each file, or why there is none.
+    """Predict files with a run's model or an export.
 
-    Every file passes the same gate as those that train a model: what a graph would not decode as
-    it is meant is converted first, into a temporary folder. Files are read as their answers are
-    asked for, some hundred at a time.
+    Every file passes the same checks as training files: one that the graph would not decode
+    correctly is converted first, into a temporary folder. Files are read a few hundred at a
+    time, while their answers are consumed.
 
     Args:
         path: Of a run, or of an export.
@@ -62,7 +62,7 @@ def predict(
         say: Told what is worth a word about a file.
 
     Yields:
-        One for each file, in their order.
+        The answer for each file, or the reason why there is none, in the order of the files.
 
     Raises:
         RunError: `path` is neither a finished run nor an export.
@@ -71,11 +71,11 @@ def predict(
 
 
 def load_model(path: Path, num_files: int) -> LoadedModel:
-    """The model of a run, or of an export.
+    """Load the model of a run or an export.
 
     Args:
-        path: Of a run, or of an export.
-        num_files: About how many files will be asked about, by which an engine is chosen.
+        path: Path of a run or an export.
+        num_files: Approximate number of files to predict, from which an engine is chosen.
 
     Raises:
         RunError: `path` is neither a finished run nor an export.
@@ -83,7 +83,7 @@ def load_model(path: Path, num_files: int) -> LoadedModel:
     return _load_asked(path, num_files), read_config(path), read_calibration(path)
 
 
-def _load_asked(path: Path, num_files: int) -> Ask:
+def _load_asked(path: Path, num_files: int) -> Answerer:
     """What answers."""
     if is_export(path):
         exported = ExportedModel(path)
@@ -111,7 +111,7 @@ def _load_asked(path: Path, num_files: int) -> Ask:
 def _read_batches(examples: Examples, decoder: Decoder) -> Iterator[Any]:
     """Batches of decoded examples, by one graph for all pieces.
 
-    A data set of tf.data for each piece would leave its graph in memory.
+    A tf.data dataset for each piece would leave its graph in memory.
     """
     for start in range(0, len(examples), PREDICTION_BATCH_SIZE):
         batch = examples.take(range(start, min(start + PREDICTION_BATCH_SIZE, len(examples))))
@@ -121,13 +121,13 @@ def _read_batches(examples: Examples, decoder: Decoder) -> Iterator[Any]:
 
 
 def predict_pieces(
-    ask: Ask,
+    ask: Answerer,
     config: DataConfig,
     trained: TrainedCalibration,
     files: Sequence[str],
     say: Callable[[str, tuple[str, ...]], None],
 ) -> Iterator[Answer | Quarantined]:
-    """As `predict`, of a model that is loaded already."""
+    """Predict files with a loaded model; see `predict`."""
     with temporary_copies() as find_folder:
         options = CheckOptions(trained=trained, find_folder=find_folder)
         for start in range(0, len(files), _PIECE):
@@ -145,10 +145,11 @@ def predict_pieces(
                 yield outcome if isinstance(outcome, Quarantined) else next(answers)
 
 
-def _answer_all(ask: Ask, examples: Examples) -> list[Answer | Quarantined]:
-    """An answer for each, or why there is none: one by one, where a file spoils its batch.
+def _answer_all(ask: Answerer, examples: Examples) -> list[Answer | Quarantined]:
+    """Answer each example, or say why there is no answer.
 
-    It was fit to be read a moment ago, and was changed or removed since.
+    If a batch fails, because a file was changed or removed since it was checked, its examples are
+    answered one by one.
     """
     if not len(examples):
         return []
@@ -169,5 +170,5 @@ def _answer_all(ask: Ask, examples: Examples) -> list[Answer | Quarantined]:
 
 
 def _reason_of(error: DataError, path: str) -> str:
-    """What an error says of the only file that it is about."""
+    """Extract the reason from an error about a single file."""
     return str(error).splitlines()[-1].removeprefix("  - ").removeprefix(f"{path}: ")

@@ -1,4 +1,4 @@
-"""Trained model -> a SavedModel that TensorFlow Serving loads, or no export at all."""
+"""Export of a trained model as a SavedModel for TensorFlow Serving, kept only if it is verified."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from kft.tasks.head import Head
 
 @dataclass(frozen=True)
 class Export:
-    """A SavedModel that passed the parity gate.
+    """A SavedModel that passed the parity check.
 
     Attributes:
         path: saved_models/<name>/<version>.
@@ -48,7 +48,7 @@ def export_model(
     files: Sequence[str],
     card: dict[str, Any],
 ) -> Export:
-    """Write the next version of saved_models/<name>, and prove it.
+    """Write the next version of saved_models/<name>, and verify it.
 
     Args:
         model: Decoded examples -> logits.
@@ -61,19 +61,19 @@ def export_model(
 
     Raises:
         ExportError: The export cannot be written, does not load without kft,
-            or answers differently. It is removed.
+            or answers differently; it is removed.
     """
     path = directory / name / str(next_version(directory / name))
     served = ServedModel(model, head, decoder)
-    expected = _ask_trained(model, head, decoder, files)
+    expected = _compute_expected(model, head, decoder, files)
     try:
-        # The version gets its name only once it is proven: a server that watches the folder
-        # never sees another.
-        with atomic_directory(path) as unproven:
-            served.save(unproven)
-            write_json(unproven / CARD, card)
+        # The version gets its name only after it is verified, so that a server that watches the
+        # folder never sees one that is not.
+        with atomic_directory(path) as unverified:
+            served.save(unverified)
+            write_json(unverified / CARD, card)
             difference = check_parity(
-                unproven,
+                unverified,
                 files,
                 expected,
                 head.compared_outputs,
@@ -85,18 +85,18 @@ def export_model(
             if isinstance(error, OSError):
                 raise ExportError(f"{path}: cannot be written: {error}") from error
             raise
-        again = f" Then `kft export {card['run']}` exports it." if "run" in card else ""
-        raise type(failure)(f"{path}: nothing is exported. {failure}{again}") from error
+        again = f" Then run `kft export {card['run']}`." if "run" in card else ""
+        raise type(failure)(f"{path}: the export failed. {failure}{again}") from error
     finally:
         if path.parent.is_dir() and not any(path.parent.iterdir()):
             path.parent.rmdir()
     return Export(path, difference, len(files))
 
 
-def _ask_trained(
+def _compute_expected(
     model: keras.Model, head: Head, decoder: Decoder, files: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """The trained model's own answers, by the name of the output."""
+    """Compute the trained model's outputs about files, by the name of the output."""
     # Not by the traced reading of batches: what a trace changes, the gate is to find.
     decoded = [decoder(tf.io.read_file(file)) for file in files]
     inputs = to_inputs(tf.nest.map_structure(lambda *each: tf.stack(each), *decoded))

@@ -1,4 +1,4 @@
-"""The graph that is served: the content of files -> decoded examples -> answers."""
+"""Signatures of a served model, from encoded bytes or pixels to probabilities."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ class ServedModel:
         """Write the SavedModel.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The folder cannot be written.
         """
         root = tf.Module(name="kft")
-        # All that it tracks: of a Keras model TensorFlow would write each layer's own functions
-        # too, which took two thirds of the time and of the file. What the signatures use and is
-        # not tracked is refused by TensorFlow.
+        # Only the variables are tracked. For a whole Keras model TensorFlow would also write each
+        # layer's functions, which took two thirds of the time and of the file. TensorFlow refuses
+        # signatures that use untracked variables, so none can be missing.
         root.tracked = [variable.value for variable in self._model.variables]
         tf.saved_model.save(root, str(directory), signatures=self.signatures())
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
-        """Name of the signature -> traced function."""
+        """Trace the signatures; functions by name of the signature."""
         encoded = tf.TensorSpec((None,), tf.string, name="encoded")
         given = self._model.inputs[0]
         decoded = tf.TensorSpec((None, *given.shape[1:]), given.dtype, name=given.name)

@@ -163,7 +163,7 @@ class Head(ABC):
 
     @property
     def compared_outputs(self) -> tuple[ComparedOutput, ...]:
-        """What the parity gate compares of the export."""
+        """What the parity check compares of the export."""
         return (ComparedOutput(self.values_output, self.units),)
 
     def describe(self) -> dict[str, Any]:

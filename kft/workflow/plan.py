@@ -1,4 +1,4 @@
-"""All that is known, and may be refused, before training."""
+"""The plan of a run: everything that is known, and can be refused, before training."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from kft.workflow.agreement import describe_settings, require_identical_settings
 from kft.workflow.checks import check_export, check_phases
 from kft.workflow.process import Process, start_process
 
-BEFORE_ALL = "Nothing has been trained meanwhile; start all again."
-"""What to do where a worker is lost before the first step."""
+BEFORE_ALL = "No training step was done; start all workers again."
+"""Advice for the loss of a worker before the first step."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is known before training.
+    """Everything that is known before training.
 
     Attributes:
         pipeline: Validated.
@@ -63,7 +63,7 @@ class Plan:
 
     @property
     def refits(self) -> bool:
-        """Whether the validation examples are learnt from in the end."""
+        """Whether a last phase trains on the validation examples too."""
         return any("validation" in phase.learns_from for phase in self.phases)
 
 
@@ -75,7 +75,7 @@ def make_plan(
     cluster: Cluster | None = None,
     joins: bool = True,
 ) -> Plan:
-    """Find the data, load the backbone, assemble, and plan the phases; trains nothing.
+    """Find the data, load the backbone, assemble the model and plan the phases, without training.
 
     Args:
         pipeline: What to do.
@@ -92,7 +92,7 @@ def make_plan(
     pipeline, process = start_process(pipeline, display, cluster=cluster, joins=joins)
     workers = process.workers
     with process.distribution.scope(), workers.report_lost_workers(BEFORE_ALL):
-        # Before anything that they make together, such as variables.
+        # Checked before the workers create anything together, such as variables.
         require_identical_settings(workers, describe_settings(pipeline))
         backbone = load_backbone(pipeline.backbone)
         modality = _find_modality(pipeline, backbone)
@@ -121,34 +121,34 @@ def make_plan(
 
 
 def _check_places(pipeline: Pipeline, cluster: Cluster | None) -> None:
-    """That data, folders and services are there, before anything is loaded."""
+    """Check that data, folders and services exist, before anything is loaded."""
     check_source(pipeline.data)
     check_cache()
-    # The chief alone exports.
+    # Only the chief exports.
     if pipeline.export.enabled and (cluster is None or cluster.is_chief):
         check_folder(Path(pipeline.export.directory), "export.directory")
     if pipeline.data.service is None:
         return
     if cluster is not None:
         raise ConfigError(
-            "data.service: over several workers the parts of one step must be of one batch, but a "
-            "tf.data service promises each worker no order. Use one worker, or remove data.service."
+            "data.service: several workers must read parts of the same batch in each step, but a "
+            "tf.data service guarantees no order. Use one worker, or remove data.service."
         )
     DataService(pipeline.data.service).check()
 
 
 def check_settings(pipeline: Pipeline, plan: Plan, varied: Collection[str]) -> None:
-    """Refuse what a plan of other settings would refuse, without reading data or weights again.
+    """Refuse settings that a new plan would refuse, without reading data or weights again.
 
-    What would have to be read or computed for that is left to the plan itself.
+    Checks that would need other data or weights are left to the new plan.
 
     Args:
-        pipeline: As planned, but for the settings in `varied`.
-        plan: Of the pipeline that it was made from.
-        varied: Paths of settings.
+        pipeline: The planned pipeline with other values of the settings in `varied`.
+        plan: Plan of the original pipeline.
+        varied: Paths of the settings that differ.
 
     Raises:
-        ConfigError: With the reason.
+        ConfigError: The settings are refused; the message says why.
     """
     sections = {path.partition(".")[0] for path in varied}
     check_batch_size(plan.process.replicas, pipeline.training.batch_size)
@@ -185,7 +185,7 @@ def _find_modality(pipeline: Pipeline, backbone: Backbone) -> Modality:
 
 
 def _make_head(pipeline: Pipeline, splits: Splits) -> Head:
-    """The head for the targets of the data, once the settings are known to go with them."""
+    """Make the head for the data's targets, and check that the settings suit them."""
     training = pipeline.training
     head = make_head(pipeline.head, splits.task, splits.class_names, splits.train.targets)
     check_targets(
@@ -194,7 +194,7 @@ def _make_head(pipeline: Pipeline, splits: Splits) -> Head:
         splits.class_names,
         num_validation=len(splits.validation),
     )
-    # Told now rather than by the first phase: classes that cannot be weighed.
+    # Called to raise its errors about class weights now rather than in the first phase.
     make_supervised(head, training, splits.train.targets)
     return head
 
@@ -213,7 +213,7 @@ def _check_before_data(
 def _make_setting(
     pipeline: Pipeline, backbone: Backbone, traits: tuple[BlockTraits, ...]
 ) -> Setting:
-    """What strategies look at, as far as it is known before the data."""
+    """Make the input of the strategies, as far as it is known without the data."""
     modality = load_modality(backbone.input_spec.modality)
     return Setting(
         config=pipeline.strategy,
@@ -221,14 +221,14 @@ def _make_setting(
         block_names=(*(block.name for block in traits), HEAD),
         augmentation=modality.settings_of(pipeline.data).augmentation,
         is_pretrained=backbone.sha256 is not None,
-        # Which task it is, the data will say.
+        # Only the data tells which of the tasks it is.
         has_linear_head=is_solvable(pipeline.head, pipeline.training, list_tasks()),
         traits=traits,
     )
 
 
 def _size_setting(setting: Setting, pipeline: Pipeline, splits: Splits) -> Setting:
-    """The same for the data."""
+    """Complete the input of the strategies with the sizes of the data."""
     training = pipeline.training
     setting = replace(
         setting,

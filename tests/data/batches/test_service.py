@@ -220,7 +220,7 @@ def test_a_run_that_loses_its_data_workers_ends_and_goes_on_with_others(
         "data.holdout=0",
         f"runs_directory={tmp_path}/runs",
     )
-    with pytest.raises(ServiceError, match=r"lost batches: .* go on with `kft train --resume") as e:
+    with pytest.raises(ServiceError, match=r"lost batches: .* with `kft train --resume") as e:
         train(load_pipeline(str(photos), settings), Display(), run_id="served")
     start_server("worker", address)
     run = resume(read_interrupted(str(e.value).rsplit("--resume ")[1].rstrip("`.")), Display()).run
