@@ -214,7 +214,6 @@ _STILL_NAMING = {
     "runs/atomic.py",
     "saved_layers.py",
     "strategies/checks.py",
-    "strategies/explicit.py",
     "timing/child.py",
     "training/phase_selection.py",
 }

@@ -35,7 +35,7 @@ __all__ = [
 def register_modality(path: str) -> None:
     """Add a modality of your own; adding it again changes nothing.
 
-    >>> register_modality("mypackage.series:SeriesModality")  # doctest: +SKIP
+    >>> kft.register_modality("my_package.series:SeriesModality")
 
     Args:
         path: 'package.module:Class' of a `Modality`.
