@@ -42,6 +42,8 @@ def _make_yaml() -> YAML:
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _Constructor
     yaml.default_flow_style = False
+    # No long path is folded.
+    yaml.width = 10**6
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     return yaml
 

@@ -317,6 +317,12 @@ def test_every_pipeline_file_survives_dump_and_load(path, tmp_path):
     assert load_pipeline(str(tmp_path / "again.yaml")) == pipeline
 
 
+def test_a_long_path_with_spaces_stays_on_one_line():
+    path = "/data/" + "a folder/" * 30
+    pipeline = load_pipeline(None, [f"data.path={path}"])
+    assert f"path: {path}\n" in dump_pipeline(pipeline)
+
+
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=12)
 RATES = st.floats(1e-12, 1e3, allow_nan=False)
 

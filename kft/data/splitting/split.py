@@ -10,9 +10,9 @@ import numpy as np
 from kft.config.schema import DataConfig
 from kft.data.found import Found
 from kft.data.splitting.by_time import find_starts, format_time, latest_times
-from kft.data.splitting.carving import Cut, carve
 from kft.data.splitting.grouping import find_groups, join_units, name_grouping
 from kft.data.splitting.split_files import read_splits
+from kft.data.splitting.stratified_split import SplitRequest, split_stratified
 from kft.data.splitting.unjudged import find_present
 from kft.errors import DataError
 from kft.examples import SPLIT_NAMES, Examples, SplitName
@@ -66,14 +66,14 @@ def _split(found: Found, config: DataConfig, alike: Alike) -> np.ndarray:
     groups = find_groups(found, config.split)
     if groups is not None:
         _refuse_divided_groups(found, config, groups)
-    cut = _make_cut(found, config, groups)
-    if cut is None:
+    request = _make_request(found, config, groups)
+    if request is None:
         return splits
     positions, unit_of = _find_units(found, config, groups, alike)
     if found.times is None:
-        splits[positions] = carve(found, positions, unit_of, cut)
+        splits[positions] = split_stratified(found, positions, unit_of, request)
         return splits
-    starts = find_starts(found, positions, unit_of, cut.shares)
+    starts = find_starts(found, positions, unit_of, request.shares)
     times = latest_times(found, positions, unit_of)
     for name in ("validation", "holdout"):
         if name in starts:
@@ -87,7 +87,9 @@ def _given(found: Found) -> np.ndarray:
     return np.asarray(splits, dtype=object)
 
 
-def _make_cut(found: Found, config: DataConfig, groups: Sequence[str] | None) -> Cut | None:
+def _make_request(
+    found: Found, config: DataConfig, groups: Sequence[str] | None
+) -> SplitRequest | None:
     """What is to be carved out of the training examples; None for nothing.
 
     Raises:
@@ -118,7 +120,9 @@ def _make_cut(found: Found, config: DataConfig, groups: Sequence[str] | None) ->
         return None
     grouping = None if groups is None else name_grouping(split)
     keeps_rare = split.rare == "keep_in_train"
-    return Cut(shares, config.split_seed, split.folds, split.fold, grouping, keeps_rare=keeps_rare)
+    return SplitRequest(
+        shares, config.split_seed, split.folds, split.fold, grouping, keeps_rare=keeps_rare
+    )
 
 
 def _find_units(
@@ -204,13 +208,15 @@ def describe_origin(found: Found, config: DataConfig, *, alike: Alike = ()) -> s
     if given:
         parts.append(f"given: {', '.join(given)}")
     groups = find_groups(found, config.split)
-    cut = _make_cut(found, config, groups)
-    if cut is not None:
+    request = _make_request(found, config, groups)
+    if request is not None:
         positions, unit_of = _find_units(found, config, groups, alike)
         how = (
-            _describe_cut(found, config, cut, groups and [groups[int(i)] for i in positions])
+            _describe_request(
+                found, config, request, groups and [groups[int(i)] for i in positions]
+            )
             if found.times is None
-            else _describe_starts(find_starts(found, positions, unit_of, cut.shares))
+            else _describe_starts(find_starts(found, positions, unit_of, request.shares))
         )
         parts.append(f"taken from {'train' if given else 'all'} {how}")
         sets = sum(len(examples) > 1 for examples in alike)
@@ -219,20 +225,22 @@ def describe_origin(found: Found, config: DataConfig, *, alike: Alike = ()) -> s
     return "; ".join(parts)
 
 
-def _describe_cut(found: Found, config: DataConfig, cut: Cut, groups: Sequence[str] | None) -> str:
+def _describe_request(
+    found: Found, config: DataConfig, request: SplitRequest, groups: Sequence[str] | None
+) -> str:
     """As 'by speaker: 6 groups, stratified by class, seed 0: validation 0.2, holdout 0.2'."""
     strata = {
         "class": "stratified by class",
         "labels": "stratified by label",
         "number": "at random",
     }
-    how = [f"{strata[found.target_kind]}, seed {cut.seed}"]
+    how = [f"{strata[found.target_kind]}, seed {request.seed}"]
     if groups is not None:
-        how.insert(0, f"by {cut.grouping}: {len(set(groups))} groups")
-    carved = [f"{name} {share:g}" for name, share in cut.shares.items()]
-    if cut.folds is not None:
-        carved = [f"validation is fold {cut.fold} of {cut.folds}, counted from 0"]
-        carved += [f"holdout {config.holdout:g}"] * ("holdout" in cut.shares)
+        how.insert(0, f"by {request.grouping}: {len(set(groups))} groups")
+    carved = [f"{name} {share:g}" for name, share in request.shares.items()]
+    if request.folds is not None:
+        carved = [f"validation is fold {request.fold} of {request.folds}, counted from 0"]
+        carved += [f"holdout {config.holdout:g}"] * ("holdout" in request.shares)
     return f"{', '.join(how)}: {', '.join(carved)}"
 
 

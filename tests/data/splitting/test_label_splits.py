@@ -142,6 +142,11 @@ def test_labels_that_are_all_rare_are_refused():
         split_examples(make_found(labels), DataConfig())
 
 
+def test_too_few_examples_of_which_no_label_is_on_are_refused():
+    with pytest.raises(DataError, match="there are 2 examples, too few for train and validation"):
+        split_examples(make_found(np.zeros((2, 2))), DataConfig())
+
+
 def test_rare_labels_of_the_same_examples_are_everywhere_if_there_is_a_way():
     # Each label is on in three examples; those of the last two force the others apart.
     labels = np.zeros((8, 4))
