@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import keras
 
-    from kft.modalities.base import InputSpec
+    from kft.modalities.model_input import InputSpec
 
 
 @dataclass(frozen=True)

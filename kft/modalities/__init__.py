@@ -14,7 +14,8 @@ from pathlib import Path
 
 from kft.config import DEFAULT_MODALITY, DataConfig, add_modality_section
 from kft.errors import ConfigError
-from kft.modalities.base import Augmentation, Decoder, InputSpec, Modality, StatedInput
+from kft.modalities.base import Modality
+from kft.modalities.model_input import Augmentation, Decoder, InputSpec, StatedInput
 from kft.registry import Registry
 
 MODALITIES = Registry("modality", {"image": "kft.modalities.image.modality:ImageModality"})
