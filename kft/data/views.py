@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from kft.data.batches.decoded import read_examples, translate_read_errors
 from kft.data.batches.pipeline import example_seeds
-from kft.modalities.base import Augmentation, Decoder, ViewRow
+from kft.modalities.base import ViewRow
+from kft.modalities.model_input import Augmentation, Decoder
 
 if TYPE_CHECKING:
     from kft.examples import Splits

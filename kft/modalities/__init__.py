@@ -5,6 +5,7 @@ Nothing else in kft knows a pixel, a token or a sample. `register_modality` adds
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterator
 from functools import cache
@@ -12,7 +13,9 @@ from itertools import islice
 from pathlib import Path
 
 from kft.config import DEFAULT_MODALITY, DataConfig, add_modality_section
-from kft.modalities.base import Augmentation, Decoder, InputSpec, Modality, StatedInput
+from kft.errors import ConfigError
+from kft.modalities.base import Modality
+from kft.modalities.model_input import Augmentation, Decoder, InputSpec, StatedInput
 from kft.registry import Registry
 
 MODALITIES = Registry("modality", {"image": "kft.modalities.image.modality:ImageModality"})
@@ -32,22 +35,26 @@ __all__ = [
 ]
 
 
-def register_modality(path: str) -> None:
+def register_modality(name: str, path: str) -> None:
     """Add a modality of your own; adding it again changes nothing.
 
-    >>> kft.register_modality("my_package.series:SeriesModality")
+    >>> kft.register_modality("series", "my_package.series:SeriesModality")
 
     Args:
-        path: 'package.module:Class' of a `Modality`.
+        name: As `Modality.name` says.
+        path: 'package.module:Class' of the `Modality`.
 
     Raises:
-        ConfigError: Another modality or setting of `data` has its name.
+        ConfigError: Another modality, or a setting of `data`, has this name; or the class has
+            another.
     """
-    module = Registry("modality", {"new": path}).load("new")
-    if MODALITIES.get(module.name) == path if module.name in MODALITIES else False:
-        return
-    add_modality_section(module.name, module.settings)
-    MODALITIES.add(module.name, path)
+    if name not in MODALITIES:
+        module, _, attribute = path.partition(":")
+        found: type[Modality] = getattr(importlib.import_module(module), attribute)
+        if found.name != name:
+            raise ConfigError(f"modality {name!r}: {path} calls itself {found.name!r}.")
+        add_modality_section(name, found.settings)
+    MODALITIES.add(name, path)
 
 
 @cache

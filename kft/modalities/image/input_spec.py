@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from kft.modalities.base import InputSpec
+from kft.modalities.model_input import InputSpec
 
 if TYPE_CHECKING:
     import keras

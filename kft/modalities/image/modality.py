@@ -12,7 +12,7 @@ from kft.config import ImageConfig
 from kft.examples import Calibration
 from kft.findings import Finding
 from kft.modalities.audit_records import Fact, Measure, Property
-from kft.modalities.base import Decoder, InputSpec, Modality, StatedInput, ViewRow
+from kft.modalities.base import Modality, ViewRow
 from kft.modalities.checked import CheckOptions, FileContent, TrainedCalibration, UnusableError
 from kft.modalities.image import conversion, traits
 from kft.modalities.image.depth import find_depth
@@ -22,6 +22,7 @@ from kft.modalities.image.inspection import CheckedPicture, Inspection
 from kft.modalities.image.quality import find_poor
 from kft.modalities.image.sample_scale import FULL_DEPTH
 from kft.modalities.image.strangers import refuse_stranger
+from kft.modalities.model_input import Decoder, InputSpec, StatedInput
 from kft.registry import Registry
 
 # More than a picture of so many pixels needs, in 16 bits with opacity and without compression.
