@@ -1,4 +1,4 @@
-"""A trained model in its run directory, and back."""
+"""Saving and loading of a trained model in its run directory."""
 
 from __future__ import annotations
 
@@ -22,15 +22,14 @@ from kft.tasks.head import Head
 
 @dataclass(frozen=True)
 class Trained:
-    """A model as a run left it.
+    """Trained model of a run.
 
     Attributes:
-        model: Pixels -> logits.
-        head: What the logits mean.
-        decoder: Encoded bytes -> pixels.
-        pipeline: As it was run.
-        depth: Bits of the pictures of more than 8 that it was trained on; None where there were
-            none.
+        model: Model from pixels to logits.
+        head: Head that interprets the logits.
+        decoder: Decoder of encoded bytes to pixels.
+        pipeline: Pipeline of the run.
+        depth: Bit depth of the training images with more than 8 bits; None if there were none.
     """
 
     model: keras.Model
@@ -41,12 +40,12 @@ class Trained:
 
 
 def make_card(assembled: Assembled, pipeline: Pipeline, depth: int | None = None) -> dict[str, Any]:
-    """What a reader of the weights alone would not know, as JSON values.
+    """Make the model card: JSON values that are needed beside the weights.
 
     Args:
         assembled: The model.
-        pipeline: As it was run.
-        depth: Bits of the pictures of more than 8 of its data set; None where there were none.
+        pipeline: Pipeline of the run.
+        depth: Bit depth of the training images with more than 8 bits; None if there were none.
     """
     spec = assembled.backbone.input_spec
     return {
@@ -76,8 +75,8 @@ def make_card(assembled: Assembled, pipeline: Pipeline, depth: int | None = None
 def save_trained(
     run: RunDirectory, assembled: Assembled, pipeline: Pipeline, depth: int | None = None
 ) -> None:
-    """Write model.keras and model.json; the arguments are those of `make_card`."""
-    # A model without compile state: what trained it is in pipeline.yaml and phases/.
+    """Write model.keras and model.json; see `make_card` for the arguments."""
+    # The model is saved without compile state; pipeline.yaml and phases/ describe its training.
     bare = keras.Model(assembled.model.input, assembled.model.output, name="kft")
     with atomic_file(run.model) as temporary:
         bare.save(temporary)
@@ -85,7 +84,7 @@ def save_trained(
 
 
 def load_trained(run: RunDirectory) -> Trained:
-    """The model of a finished run.
+    """Load the model of a finished run.
 
     Raises:
         RunError: A file of the run is missing or damaged.
