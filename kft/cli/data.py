@@ -47,7 +47,7 @@ def command(
     overrides: tuple[str, ...],
     trust: bool,
     *,
-    on_bad: str | None,
+    on_invalid_file: str | None,
     picture: Path | None,
     preset: str | None,
     pictures: int,
@@ -72,7 +72,9 @@ def command(
     from kft.modalities import choose_modality
     from kft.startup import start_tensorflow
 
-    pipeline = load_pipeline(source, with_options(overrides, trust=trust, on_bad=on_bad))
+    pipeline = load_pipeline(
+        source, with_options(overrides, trust=trust, on_invalid_file=on_invalid_file)
+    )
     modality = choose_modality(pipeline.data)
     if preset is not None:
         change = f"data.{modality.name}.augmentation={preset}"

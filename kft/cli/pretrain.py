@@ -16,7 +16,7 @@ def command(
     overrides: tuple[str, ...],
     trust: bool,
     *,
-    on_bad: str | None,
+    on_invalid_file: str | None,
     run_id: str | None,
 ) -> None:
     """Train your own backbone from random weights on labelled pictures.
@@ -38,7 +38,7 @@ def command(
     # A pipeline file is complete; a data path gets the default settings of pretraining.
     defaults = [] if is_pipeline_file(source) else PRETRAINING_OVERRIDES
     pipeline = load_pipeline(
-        source, [*defaults, *with_options(overrides, trust=trust, on_bad=on_bad)]
+        source, [*defaults, *with_options(overrides, trust=trust, on_invalid_file=on_invalid_file)]
     )
     start_tensorflow(pipeline)
 
