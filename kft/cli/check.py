@@ -8,7 +8,7 @@ import click
 
 from kft.cli.options import (
     form_options,
-    on_bad_option,
+    on_invalid_file_option,
     optional_source_argument,
     overrides_argument,
     trust_option,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @optional_source_argument
 @overrides_argument
 @trust_option
-@on_bad_option
+@on_invalid_file_option
 @click.option("--schema", is_flag=True, help="Print the JSON schema of pipeline files and exit.")
 @form_options
 def command(

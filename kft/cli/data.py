@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kft.cli.options import form_options, on_bad_option, pipeline_options, with_options
+from kft.cli.options import form_options, on_invalid_file_option, pipeline_options, with_options
 
 if TYPE_CHECKING:
     from kft.cli.records import Form
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("data", short_help="Show the data: splits, classes, augmented pictures.")
 @pipeline_options
-@on_bad_option
+@on_invalid_file_option
 @click.option(
     "--show-augmented",
     "picture",

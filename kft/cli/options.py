@@ -21,7 +21,7 @@ trust_option = click.option(
     is_flag=True,
     help="Accept a legacy .h5 weights file whose digest kft does not know.",
 )
-on_bad_option = click.option(
+on_invalid_file_option = click.option(
     "--on-invalid-file",
     type=click.Choice(["quarantine", "stop"]),
     help="Files that cannot be used: leave them out and name each with the reason (the default), "

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from kft.cli.options import on_bad_option, pipeline_options, run_id_option, with_options
+from kft.cli.options import on_invalid_file_option, pipeline_options, run_id_option, with_options
 
 
 @click.command("pretrain", short_help="Train your own backbone from random weights.")
 @pipeline_options
-@on_bad_option
+@on_invalid_file_option
 @run_id_option
 def command(
     source: str,

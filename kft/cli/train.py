@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kft.cli.options import (
-    on_bad_option,
+    on_invalid_file_option,
     optional_source_argument,
     overrides_argument,
     run_id_option,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @optional_source_argument
 @overrides_argument
 @trust_option
-@on_bad_option
+@on_invalid_file_option
 @run_id_option
 @click.option(
     "--resume",
