@@ -26,11 +26,11 @@ PHASES: Mapping[str, Sequence[str]] = {
         "strategy.name=linear_probe",
         "strategy.probe=trained",
         "strategy.probe_duration=800",
-        "data.augmentation=light",
+        "data.image.augmentation=light",
         "features.views=4",
         "features.engine=keras",
     ),
-    "all blocks": ("strategy.name=full", "strategy.duration=6", "data.augmentation=light"),
+    "all blocks": ("strategy.name=full", "strategy.duration=6", "data.image.augmentation=light"),
 }
 QUICK = {
     "a probe on the store": "strategy.probe_duration=20",

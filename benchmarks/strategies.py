@@ -138,7 +138,7 @@ def measure_store(data_set: DataSet, seeds: list[int], scratch: Path) -> Iterato
         *MODEL,
         *data_set.settings,
         "data.validation=0",
-        "data.augmentation=none",
+        "data.image.augmentation=none",
         "strategy.name=phases",
         f"strategy.phases=[{', '.join(STORE_PHASES)}]",
     )

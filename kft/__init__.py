@@ -4,8 +4,8 @@
 >>> run = kft.train("photos", backbone="resnet50", strategy="lp_ft")
 >>> run.metrics["accuracy"]
 
-Importing kft loads neither TensorFlow nor Keras: every room does so when it is used. After it,
-`keras.models.load_model` reads the models that kft saves.
+Importing kft loads neither TensorFlow nor Keras, which its modules load when they are used. After
+the import, `keras.models.load_model` reads the models that kft saves.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from kft.saved_layers import announce_layers
 
-# Keras chooses its backend when it is first imported, from this variable.
+# Keras chooses its backend from this variable when it is first imported.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-# TensorFlow's C++ start-up notices are not ours to print; its errors stay.
+# Hides TensorFlow's C++ start-up notices, but not its errors.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 announce_layers()
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from kft.api.run import Run
     from kft.backbones import list_backbones, register_backbone
     from kft.errors import KftError
+    from kft.modalities import register_modality
+    from kft.task_names import register_task
 
 __all__ = [
     "AuditReport",
@@ -46,6 +48,8 @@ __all__ = [
     "load_backbone",
     "pretrain",
     "register_backbone",
+    "register_modality",
+    "register_task",
     "train",
 ]
 _PLACES = {
@@ -55,17 +59,19 @@ _PLACES = {
     "kft.api.run": ("Run",),
     "kft.backbones": ("list_backbones", "register_backbone"),
     "kft.errors": ("KftError",),
+    "kft.modalities": ("register_modality",),
+    "kft.task_names": ("register_task",),
 }
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """What `__all__` names, loaded when it is first asked for."""
+    """Load a public name on its first use."""
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'kft' has no attribute {name!r}")
     return getattr(importlib.import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:
-    """What completion offers."""
+    """List the public names too, for completion."""
     return sorted({*globals(), *__all__})

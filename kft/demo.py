@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 PICTURES_PER_CLASS = 20
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 # Mirroring would change digits; all of the few labelled ones are needed for training.
-SETTINGS = ("data.augmentation=none", "data.validation=0")
-PRETRAINING = ("data.augmentation=light", "strategy.duration=20 epochs")
+SETTINGS = ("data.image.augmentation=none", "data.validation=0")
+PRETRAINING = ("data.image.augmentation=light", "strategy.duration=20 epochs")
 # One recipe for both runs, which differ in their initial weights only.
 FINE_TUNING = (
     "strategy.duration=30 epochs",

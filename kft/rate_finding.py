@@ -1,4 +1,4 @@
-"""A learning rate for a pipeline's fine-tuning, by a range test, with its plot."""
+"""Search for a learning rate of a pipeline's fine-tuning, by a range test with a plot."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from kft.training.compiled_phase import compile_phase
 from kft.training.range_test import SKIPPED_STEPS, RangeTest, find_rate
 from kft.workflow import make_plan
 
-# From where no optimizer moves a loss to where none keeps it.
+# From rates at which no optimizer changes the loss to rates at which all diverge.
 LOW, HIGH = 1e-6, 1.0
-# About 17 to a decade: enough for a curve, and three epochs of 1,000 pictures.
+# About 17 steps per decade: enough for a curve, and about three epochs of 1,000 pictures.
 STEPS = 100
 
 
 @dataclass(frozen=True)
 class FoundRate:
-    """The range test of one phase, and how to use what it found.
+    """The range test of one phase, with the setting that its suggestion is for.
 
     Attributes:
         test: The curve and its suggestions.
         phase: Name of the tested phase.
-        setting: Path of its rate in a pipeline.
-        plot: The picture that was written.
+        setting: Path of the phase's learning rate in the pipeline.
+        plot: File of the plot.
     """
 
     test: RangeTest
@@ -44,13 +44,13 @@ class FoundRate:
 
     @property
     def override(self) -> str | None:
-        """The KEY=VALUE that uses the suggestion; None without one, or inside a list."""
+        """Override KEY=VALUE for the suggestion; None without one, or for a setting in a list."""
         if self.test.suggestion is None or "[" in self.setting:
             return None
         return f"{self.setting}={self.test.suggestion:g}"
 
     def sentences(self) -> list[str]:
-        """The findings and how to use them, one line each."""
+        """Describe the result and its use, one sentence per line."""
         test = self.test
         ended = "where the loss exploded" if test.has_exploded else "without an explosion"
         span = f"rates {test.rates[0]:.1e} to {test.rates[-1]:.1e}, {ended}."
@@ -71,7 +71,7 @@ class FoundRate:
         return [f"Tested: phase {self.phase}, {span}", *found, f"Plot: {self.plot}"]
 
     def describe(self) -> dict[str, Any]:
-        """JSON values."""
+        """Make the JSON values of the result."""
         return {
             "phase": self.phase,
             "setting": self.setting,
@@ -82,32 +82,32 @@ class FoundRate:
 
 
 def find_learning_rate(pipeline: Pipeline, display: Display, *, output: Path) -> FoundRate:
-    """Run a range test of the first phase that trains the backbone, and draw it.
+    """Run a range test of the first phase that trains the backbone, and plot it.
 
     Trainable blocks, multipliers, batch norm, augmentation, optimizer and
-    loss are those of the phase. The head starts from nothing even where the
-    strategy has a probe before: after a probe that fits its examples, the
-    loss has nowhere to fall, and a test would see only how fast the fit is
-    spoilt. A strategy that trains the head alone is tested on that.
+    loss are those of the phase. The head starts untrained even if a probe
+    precedes the phase: after a probe that fits its examples, the loss cannot
+    fall, and the test would only measure how fast the fit is destroyed. If a
+    strategy trains only the head, the phase of the head is tested.
 
     Args:
-        pipeline: Its fine-tuning is tested.
+        pipeline: Pipeline whose fine-tuning is tested.
         display: Shows the progress.
-        output: The PNG file to write.
+        output: PNG file to write.
 
     Raises:
-        ConfigError: No phase of the strategy takes steps, or the picture
-            cannot be written there.
+        ConfigError: No phase of the strategy is trained by steps, or the plot
+            cannot be written.
     """
     check_picture_path(output, "--output")
-    # One device, for the curve is that of the whole batch.
+    # On one device, because the curve needs the loss of the whole batch.
     alone = pipeline.training.model_copy(update={"distribution": "none"})
     tested = {"training": alone, "export": ExportConfig(enabled=False)}
     plan = make_plan(pipeline.model_copy(update=tested), display)
-    # Moving averages would be kept for nobody, and the rate has a course of its own.
+    # A moving average would not be used, and the test sets the rate itself.
     training = plan.pipeline.training.model_copy(update={"ema": None, "warmup": 0})
     index = _choose_phase(plan.phases)
-    # The steps decide how many epochs of batches there are; the rest is the phase's own.
+    # The number of steps decides the epochs of batches; everything else is the phase's own.
     planned = plan.phases[index]
     phase = replace(planned, recipe=replace(planned.fit, steps=STEPS), choice=Choice())
     feed = Feed(
@@ -140,11 +140,11 @@ def find_learning_rate(pipeline: Pipeline, display: Display, *, output: Path) ->
 
 
 def _choose_phase(phases: Sequence[Phase]) -> int:
-    """The first phase that trains some of the backbone, or else the head, by steps."""
+    """Choose the first fitted phase that trains backbone blocks, or else the first fitted one."""
     fitted = [index for index, phase in enumerate(phases) if phase.method == "fit"]
     if not fitted:
         raise ConfigError(
-            "strategy: its probe is solved, not trained, so it has no learning rate to find. "
+            "strategy: the probe is solved, not trained, so there is no learning rate to find. "
             "Choose a strategy that fine-tunes, for example strategy.name=full, or "
             "strategy.probe=trained."
         )
@@ -161,11 +161,11 @@ def _setting_of(pipeline: Pipeline, phase: Phase, index: int) -> str:
 
 
 def draw(test: RangeTest, *, title: str) -> bytes:
-    """The curve as a PNG picture: losses, their smoothing, and the suggestions.
+    """Draw the losses, their smoothed curve and the suggestions as a PNG picture.
 
     Args:
-        test: The curve to draw.
-        title: Names the tested phase.
+        test: Range test to draw.
+        title: Title that names the tested phase.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -185,7 +185,8 @@ def draw(test: RangeTest, *, title: str) -> bytes:
     ):
         if rate is not None:
             axes.axvline(rate, color=color, linestyle=style, label=f"{name} {rate:g}")
-    # The explosion may leave the picture: it must not flatten the fall. The top is the legend's.
+    # The explosion may exceed the axes, so that it does not flatten the fall. The legend needs the
+    # space at the top.
     start = test.smoothed[SKIPPED_STEPS]
     fall = max(start - min(test.losses), 0.1 * start)
     axes.set_ylim(start - 1.1 * fall, start + 0.7 * fall)

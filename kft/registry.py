@@ -84,8 +84,7 @@ class Registry(Mapping[str, str]):
         known = self._entries.setdefault(name, path)
         if known != path:
             raise self._error(
-                f"{self.kind} {name!r} is {known} already and cannot become {path}. Choose another "
-                "name."
+                f"{self.kind} {name!r} is registered already, as {known}. Choose another name."
             )
 
     def load(self, name: str) -> Any:

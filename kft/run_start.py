@@ -1,4 +1,4 @@
-"""How a run starts: anew, where it was stopped, or not at all because it is finished."""
+"""The start of a run: a new run, a resumed one, or none because it is already finished."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AlreadyFinished:
-    """A run that was asked for and had been finished before.
+    """A requested run that is already finished.
 
     Attributes:
-        run: Its directory; its settings and data are those asked for.
-        export: What it lacked and was made now; None where it lacked none.
+        run: The run directory; its settings and data are the requested ones.
+        export: The missing export, made now; None if it was not missing.
     """
 
     run: RunDirectory
@@ -37,7 +37,7 @@ def begin(
     run_id: str | None = None,
     cluster: Cluster | None = None,
 ) -> Finished:
-    """Start TensorFlow, and train a new run.
+    """Start TensorFlow and train a new run.
 
     Raises:
         KftError: See `kft.workflow.train`.
@@ -49,15 +49,15 @@ def begin(
     return train(pipeline, display, run_id=run_id, cluster=cluster)
 
 
-def begin_or_go_on(
+def begin_or_resume(
     pipeline: Pipeline, display: Display, *, run_id: str, cluster: Cluster | None = None
 ) -> Finished | AlreadyFinished:
-    """Train a run of this name, from where it is: a job that is started again runs one command.
+    """Begin the run of this name, or resume it if it has begun, so that a job can be restarted.
 
-    A finished run that was stopped in its export is exported by the chief.
+    If the run is finished but was stopped during its export, the chief exports it.
 
     Raises:
-        ChangedRunError: The run is finished or begun, but with other settings or data.
+        ChangedRunError: The run has begun or is finished, but with other settings or data.
         KftError: See `kft.workflow.train`.
     """
     run = find_finished(pipeline.runs_directory, pipeline.name, run_id)
@@ -68,7 +68,7 @@ def begin_or_go_on(
 
         return train(pipeline, display, run_id=run_id, or_resume=True, cluster=cluster)
     check_same_as_finished(run, pipeline)
-    display.stage(f"{run.path} is finished; its settings and data are those asked for.")
+    display.stage(f"{run.path} is finished, with the same settings and data as requested.")
     lacks_export = pipeline.export.enabled and "export" not in run.read_status()
     if not lacks_export or (cluster is not None and not cluster.is_chief):
         return AlreadyFinished(run, None)
@@ -79,20 +79,20 @@ def begin_or_go_on(
     return AlreadyFinished(run, export_run(run.path, display))
 
 
-def go_on(
+def resume(
     interrupted: InterruptedRun,
     display: Display,
     *,
     accept_changes: bool = False,
     cluster: Cluster | None = None,
 ) -> Finished:
-    """Start TensorFlow, and go on with a run that was stopped.
+    """Start TensorFlow and resume a run that was stopped.
 
     Raises:
         KftError: See `kft.workflow.resume`.
     """
     start_tensorflow(interrupted.pipeline)
 
-    from kft.workflow import resume
+    from kft import workflow
 
-    return resume(interrupted, display, accept_changes=accept_changes, cluster=cluster)
+    return workflow.resume(interrupted, display, accept_changes=accept_changes, cluster=cluster)

@@ -1,4 +1,4 @@
-"""TensorFlow's first import, without the notices that it prints before logging is set up."""
+"""The first import of TensorFlow, without the notices that it prints before logging is set up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kft.workers import read_cluster
 if TYPE_CHECKING:
     from kft.config import Pipeline
 
-# No environment variable silences these: they come before TensorFlow reads any.
+# No environment variable silences these, because they come before TensorFlow reads any.
 _NOTICE = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog|"
     rb"I\d{4} .*(oneDNN custom operations|Could not find cuda drivers|optimized to use available)|"
@@ -27,22 +27,22 @@ _NOTICE = re.compile(
 
 
 def is_not_retracing(record: logging.LogRecord) -> bool:
-    """Whether a message is worth a word; each phase and each trial has a graph of its own."""
+    """Whether a message is not about retracing, which is normal: each phase has its own graph."""
     return "triggered tf.function retracing" not in record.getMessage()
 
 
 def start_tensorflow(pipeline: Pipeline | None = None) -> None:
-    """Import TensorFlow and find its devices; print only what is no mere notice.
+    """Import TensorFlow and find its devices, without its notices.
 
-    `kft doctor` tells of devices and drivers in words.
+    `kft doctor` describes devices and drivers instead.
 
     Args:
-        pipeline: What will be run: its number of threads, which holds only if
-            it is set before TensorFlow starts.
+        pipeline: Pipeline to run; its number of threads must be set before
+            TensorFlow starts.
 
     Raises:
-        DataError: There are no such data, which is told before the seconds of an import.
-        StorageError: The cache folder cannot be written, likewise.
+        DataError: The data do not exist; checked before the slow import.
+        StorageError: The cache folder is not writable; checked before the slow import.
     """
     threads = None
     if pipeline is not None:
@@ -58,13 +58,13 @@ def start_tensorflow(pipeline: Pipeline | None = None) -> None:
         if threads is not None:
             set_threads(threads)
         return
-    # Of its hundreds of thousands of objects none is garbage as long as the process runs. Python
-    # looked through them again and again: a fifth of the import, and a second at the end.
+    # None of TensorFlow's hundreds of thousands of objects becomes garbage while the process runs.
+    # Scanning them again and again took a fifth of the import, and a second at the end.
     atexit.register(gc.freeze)
     with filter_stderr(_NOTICE), without_collection():
         import tensorflow as tf
 
-        # TensorFlow itself keeps the number, which it takes only before it uses a device.
+        # TensorFlow accepts a number of threads only before it uses a device.
         if threads is not None:
             set_threads(threads)
         if read_cluster() is None:

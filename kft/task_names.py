@@ -23,6 +23,9 @@ _WORDS = {"classification": "class", "multilabel": "labels", "regression": "numb
 def register_task(name: str, task: str | type) -> None:
     """Add a task that `head.name` and `data.target` may name from now on.
 
+    >>> kft.register_task("ordinal", "my_package.ordinal:Ordinal")
+    >>> kft.train("photos", data={"target": "ordinal"})
+
     Args:
         name: Of the task; its class says the same name.
         task: A subclass of `kft.tasks.Task` at the top of its module, or where it is found:

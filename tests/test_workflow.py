@@ -1,4 +1,4 @@
-"""From a folder of pictures to a SavedModel, and what can be done with the run after."""
+"""Whole runs from a folder of pictures to a SavedModel, and the commands that use a run."""
 
 import csv
 import json
@@ -54,7 +54,7 @@ def finished(place):
     return train(load_pipeline(str(place / "photos"), settings(place)), Display())
 
 
-def test_a_run_holds_all_that_it_promises(finished):
+def test_a_run_directory_holds_every_promised_file(finished):
     run = finished.run
     for path in (run.pipeline, run.manifest, run.splits, run.model, run.model_card):
         assert path.is_file(), path
@@ -134,7 +134,7 @@ def test_run_and_export_give_the_same_answer_about_files(finished, place):
         assert one.best(1)[0][0] == "dog"
 
 
-def test_a_file_that_is_no_picture_is_named(finished, place):
+def test_a_file_that_is_not_a_picture_is_named(finished, place):
     broken = place / "broken.jpg"
     broken.write_bytes(b"nothing")
     files = [str(broken), str(place / "gone.jpg")]
@@ -165,40 +165,38 @@ def test_a_run_is_exported_from_elsewhere_without_its_data(finished, place, monk
     assert export.path == place / "saved_models" / "elsewhere" / "1"
     assert export.num_files == 1 + 15 + 3
     card = json.loads((export.path / "assets.extra" / "kft.json").read_text())
-    assert card["parity"] == {"pictures": "given by --files", "count": 19}
+    assert card["parity"] == {"files": "given by --files", "count": 19}
     assert card["data"]["path"] == str(place / "photos")
     assert card["run"] == str(finished.run.path)
 
 
-def test_pictures_for_the_gate_that_are_none_are_named(finished, place):
+def test_missing_pictures_for_the_parity_check_are_named(finished, place):
     for written, said in (("none*.jpg", "no file matches"), ("gone.jpg", "gone.jpg: there is no")):
         with pytest.raises(DataError, match=said):
             export_run(finished.run.path, Display(), files=[str(place / written)])
 
 
-def test_a_model_of_other_classes_is_refused_as_the_next_version_before_training(
+def test_a_next_version_with_other_classes_is_refused_before_training(
     finished, place, make_picture_folder
 ):
     make_picture_folder(place / "b" / "photos", classes=("dog", "yak"), per_class=8, size=24)
     again = (*settings(place, PROBE), "export.next_version=any")
     with pytest.raises(
-        ConfigError, match=r"answers cat, dog, owl; this model dog, yak.*name=OTHER"
+        ConfigError, match=r"answers cat, dog, owl; this model answers dog, yak.*name=OTHER"
     ):
         make_plan(load_pipeline(str(place / "b" / "photos"), settings(place, PROBE)), Display())
     assert make_plan(load_pipeline(str(place / "b" / "photos"), again), Display()).phases
 
 
-def test_the_holdout_is_read_and_not_judged_again(finished):
+def test_holdout_figures_are_read_rather_than_computed_again(finished):
     before = (finished.run.evaluation("holdout") / "metrics.json").stat().st_mtime_ns
     figures = evaluate_run(finished.run.path, Display())
     assert figures == finished.evaluation.figures
     assert (finished.run.evaluation("holdout") / "metrics.json").stat().st_mtime_ns == before
 
 
-def test_other_data_is_judged_by_class_name_whatever_the_index(
-    finished, place, make_picture_folder
-):
-    # Without 'cat', the index of 'dog' would shift if an index decided.
+def test_other_data_is_judged_by_class_name_at_any_index(finished, place, make_picture_folder):
+    # Without 'cat', 'dog' would be judged wrongly if the index decided.
     make_picture_folder(place / "other", classes=("dog", "owl"), per_class=4, size=24)
     figures = evaluate_run(finished.run.path, Display(), data=str(place / "other"))
     assert figures["examples"] == 8
@@ -212,7 +210,7 @@ def test_other_data_with_an_unknown_class_is_refused(finished, place, make_pictu
         evaluate_run(finished.run.path, Display(), data=str(place / "strange"))
 
 
-def test_a_table_of_other_columns_or_one_class_is_judged_by_what_the_run_knows(finished, place):
+def test_a_table_with_other_columns_and_one_class_is_judged_by_the_runs_classes(finished, place):
     rows = [f"photos/owl/{number:03d}.png,owl" for number in range(3)]
     (place / "new.csv").write_text("\n".join(["image,kind", *rows]))
     asked = ("data.table.path_column=image", "data.table.label_columns=[kind]")
@@ -232,7 +230,7 @@ def test_export_after_the_data_changed_is_refused(tmp_path, make_picture_folder)
     assert not (tmp_path / "saved_models").exists()
 
 
-def test_other_data_needs_none_of_the_runs_own_split_folders(tmp_path, make_picture_folder):
+def test_other_data_does_not_need_the_runs_split_folders(tmp_path, make_picture_folder):
     for split, size in (("learn", 32), ("judge", 24)):
         make_picture_folder(
             tmp_path / "photos" / split, classes=("cat", "dog"), per_class=8, size=size
@@ -247,7 +245,7 @@ def test_other_data_needs_none_of_the_runs_own_split_folders(tmp_path, make_pict
     assert evaluate_run(run.path, Display(), data=str(tmp_path / "new"))["examples"] == 6
 
 
-def test_the_baseline_of_other_data_is_that_of_the_training_split(tmp_path, make_picture_folder):
+def test_the_baseline_on_other_data_comes_from_the_training_split(tmp_path, make_picture_folder):
     make_picture_folder(tmp_path / "photos", classes=("cat",), per_class=20)
     make_picture_folder(tmp_path / "photos", classes=("dog",), per_class=10)
     make_picture_folder(tmp_path / "new", classes=("cat",), per_class=2)
@@ -255,11 +253,11 @@ def test_the_baseline_of_other_data_is_that_of_the_training_split(tmp_path, make
     own = (*settings(tmp_path, PROBE), "export.enabled=false")
     run = train(load_pipeline(str(tmp_path / "photos"), own), Display()).run
     figures = evaluate_run(run.path, Display(), data=str(tmp_path / "new"))
-    # Training has more cats: to answer 'cat' is right twice in eight.
+    # 'cat' is the majority class of training, and right for two of these eight.
     assert figures["majority_class_accuracy"] == 0.25
 
 
-def test_a_disk_that_fills_in_a_run_is_told_with_how_to_go_on(
+def test_a_full_disk_is_reported_with_the_command_to_resume(
     tmp_path, make_picture_folder, monkeypatch
 ):
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
@@ -273,7 +271,7 @@ def test_a_disk_that_fills_in_a_run_is_told_with_how_to_go_on(
         train(load_pipeline(str(tmp_path / "photos"), own), Display(), run_id="full")
     run = tmp_path / "runs" / "photos" / "full"
     assert str(caught.value).startswith("/data/x: cannot be written: no space is left on its disk")
-    assert str(caught.value).endswith(f"Then go on with `kft train --resume {run}`.")
+    assert str(caught.value).endswith(f"Then resume with `kft train --resume {run}`.")
     assert RunDirectory(run).read_status()["state"] == "failed"
 
 
@@ -294,7 +292,7 @@ def test_a_run_whose_export_failed_is_finished_and_can_be_exported_again(
     assert export_run(run, Display()).path.is_dir()
 
 
-def test_runs_are_listed_with_how_they_did(finished, place):
+def test_runs_are_listed_with_their_scores(finished, place):
     result = CliRunner().invoke(main, ["runs", "--directory", str(place / "runs")])
     assert result.exit_code == 0
     assert finished.run.path.name in result.output
@@ -303,7 +301,7 @@ def test_runs_are_listed_with_how_they_did(finished, place):
     assert finished.run.path in [run.path for run in find_runs(place / "runs")]
 
 
-def test_a_run_that_fails_says_why_and_cannot_be_used(tmp_path, make_picture_folder):
+def test_a_failed_run_says_why_and_cannot_be_opened(tmp_path, make_picture_folder):
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
     own = (*settings(tmp_path), "strategy.learning_rate=1e30", "training.clip_norm=null")
     with pytest.raises(Exception, match="loss is"):
@@ -312,7 +310,7 @@ def test_a_run_that_fails_says_why_and_cannot_be_used(tmp_path, make_picture_fol
         open_run(tmp_path / "runs" / "photos" / "bad")
 
 
-def test_train_prints_where_everything_is_and_what_to_type_next(tmp_path, make_picture_folder):
+def test_train_prints_the_locations_of_results_and_the_next_commands(tmp_path, make_picture_folder):
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
     own = settings(tmp_path, PROBE)
     result = CliRunner().invoke(main, ["train", str(tmp_path / "photos"), *own])

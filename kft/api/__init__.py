@@ -1,4 +1,4 @@
-"""The Python face: the same functions as the commands call, for scripts and notebooks.
+"""The Python API, which calls the same functions as the commands, for scripts and notebooks.
 
-`import kft` offers its names; nothing is loaded before a name is used.
+`import kft` provides its names, each of which is loaded on first use.
 """

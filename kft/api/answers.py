@@ -1,4 +1,4 @@
-"""What answers about pictures, wherever they come from."""
+"""Prediction of pictures in Python, with a run or an export."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from kft.serving import Answer
 
 
-class Askable:
-    """What answers about pictures: a run, or an export.
+class PicturePredictor:
+    """Base of `Run` and `Exported`, which predict pictures.
 
     Args:
-        path: Of either.
+        path: Path of the run or export.
 
     Attributes:
-        path: As given.
+        path: The path as given.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -37,28 +37,30 @@ class Askable:
         return f"{type(self).__name__}({str(self.path)!r})"
 
     def predict(self, pictures: Picture | Iterable[Picture]) -> list[Answer]:
-        """The answers about pictures, in their order, as `kft predict` gives them.
+        """Predict pictures as `kft predict` does; answers are in the order of the pictures.
 
         >>> run.predict("photos/val")[0].best(2)
         >>> run.predict(numpy.zeros((10, 224, 224, 3), "uint8"))
 
-        What is no file is asked about as a PNG file, so that it is decoded as the files were that
-        the model was trained on. The model is loaded once.
+        Arrays and PIL pictures are converted to PNG files, so that they are decoded like training
+        files. The model is loaded once.
 
         Args:
-            pictures: A file, a folder, a pattern such as `photos/**/*.jpg`, a picture of PIL, an
+            pictures: A file, a folder, a pattern such as `photos/**/*.jpg`, a PIL picture, an
                 array uint8 (height, width, 3) or (pictures, height, width, 3); or several of them.
 
         Raises:
-            DataError: A picture cannot be used; each is named, with the reason.
+            DataError: A picture cannot be used; all such pictures are named with the reason.
             RunError: The run is not finished.
         """
         with restored_process(), as_files(pictures) as (files, names):
             from kft.data.file_patterns import find_named_files
             from kft.data.refusing import list_bad
+            from kft.modalities import choose_modality
+            from kft.run_operations.asked_model import read_config
             from kft.run_operations.predict import load_model, predict_pieces
 
-            named = find_named_files(files)
+            named = find_named_files(files, choose_modality(read_config(self.path)))
             self._loaded = self._loaded or load_model(self.path, len(named.files))
             display = make_display()
             outcomes = predict_pieces(
@@ -76,22 +78,22 @@ class Askable:
                     answers.append(replace(outcome, file=name))
             if bad:
                 raise DataError(
-                    f"{len(bad)} of {len(bad) + len(answers)} pictures cannot be used. Mend them, "
-                    f"or leave them out.\n{list_bad(bad)}"
+                    f"{len(bad)} of {len(bad) + len(answers)} pictures cannot be used. Repair or "
+                    f"remove them.\n{list_bad(bad)}"
                 )
         return answers
 
 
-class Exported(Askable):
-    """An export: the SavedModel that TensorFlow Serving loads, asked in the same way.
+class Exported(PicturePredictor):
+    """An export: a SavedModel for TensorFlow Serving, called through the same signature.
 
     >>> exported = kft.load("saved_models/photos")
     >>> exported.predict("photos/val/bees/151603988_2c6f7d14c7.jpg")[0].chosen
     ['bees']
 
     Args:
-        path: Of the export, or of the folder of its versions.
+        path: Path of the export, or of the folder of its versions.
 
     Attributes:
-        path: As given.
+        path: The path as given.
     """

@@ -1,4 +1,4 @@
-"""The calls: a data path or a pipeline file and settings in, a run or a report out."""
+"""Functions of the Python API, which take data or a pipeline file and give a run or a report."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ Source = str | os.PathLike[str]
 
 
 def train(source: Source, *, run_id: str | None = None, **settings: Unpack[Settings]) -> Run:
-    """From labelled examples to a measured, exported model.
+    """Train, evaluate and export a model of labelled examples.
 
     >>> run = kft.train("photos", backbone="resnet50", strategy="lp_ft", training={"seed": 3})
     >>> run.metrics["accuracy"]
 
     Args:
         source: A folder of class folders, a table, TFRecord files, `tfds:NAME`, or a pipeline file.
-        run_id: Name of the run's directory; by default made of the time.
-        **settings: Sections of the pipeline, as `Settings` lists them.
+        run_id: Name of the run's directory; by default made from the time.
+        **settings: Sections of the pipeline; see `Settings`.
 
     Raises:
-        KftError: As `kft train`: ConfigError lists every setting that is refused.
-        KeyboardInterrupt: It was stopped; `kft.load(RUN).resume()` goes on with it.
+        KftError: The errors of `kft train`; a ConfigError lists every refused setting.
+        KeyboardInterrupt: The run was stopped; `kft.load(RUN).resume()` resumes it.
     """
     return _train(make_pipeline(source, settings), run_id, keep_backbone=False)
 
 
 def pretrain(source: Source, *, run_id: str | None = None, **settings: Unpack[Settings]) -> Run:
-    """Train a backbone of your own from random weights; `Run.backbone` is its folder.
+    """Train your own backbone from random weights; `Run.backbone` is its folder.
 
     >>> own = kft.pretrain("pictures")
     >>> kft.train("photos", backbone=own.backbone)
 
     Args:
-        source: As of `train`.
-        run_id: As of `train`.
-        **settings: As of `train`; the defaults are those of `kft pretrain`.
+        source: See `train`.
+        run_id: See `train`.
+        **settings: See `train`; the defaults are those of `kft pretrain`.
 
     Raises:
-        KftError: As of `train`.
+        KftError: See `train`.
     """
     defaults = () if is_pipeline_file(os.fspath(source)) else PRETRAINING_OVERRIDES
     return _train(make_pipeline(source, settings, defaults), run_id, keep_backbone=True)
@@ -76,13 +76,13 @@ def _train(pipeline: Pipeline, run_id: str | None, *, keep_backbone: bool) -> Ru
 
 
 def check(source: Source, **settings: Unpack[Settings]) -> Check:
-    """What a run would do and cost, without training.
+    """Plan a run and forecast its cost, without training.
 
     >>> kft.check("photos", strategy="lp_ft").risks
 
     Args:
-        source: As of `train`.
-        **settings: As of `train`.
+        source: See `train`.
+        **settings: See `train`.
 
     Raises:
         KftError: Anything that would stop the run before its first step.
@@ -102,39 +102,40 @@ def check(source: Source, **settings: Unpack[Settings]) -> Check:
 
 
 def audit(source: Source, *, with_labels: bool = True, **settings: Unpack[Settings]) -> AuditReport:
-    """Look for what is wrong with the data; changes nothing.
+    """Find problems in the data, without changing anything.
 
     >>> for finding in kft.audit("photos").findings:
     ...     print(finding.severity, finding.sentence)
 
     Args:
-        source: As of `train`.
-        with_labels: Do what needs the backbone: doubtful labels, and outliers by features.
-        **settings: As of `train`.
+        source: See `train`.
+        with_labels: Include the checks that need the backbone: doubtful labels, and outliers by
+            features.
+        **settings: See `train`.
 
     Raises:
-        DataError: There are no data, or they are laid out in no way that is known.
-        BackboneError: The backbone is not known, or does not fit its weights.
+        DataError: The data are missing, or their layout is not supported.
+        BackboneError: The backbone is unknown, or its weights do not fit.
     """
     pipeline = make_pipeline(source, settings)
     with restored_process(pipeline):
         from kft.auditing import audit_data
 
         found = audit_data(pipeline, make_display(), with_labels=with_labels)
-    return AuditReport(found, pipeline.data.background)
+    return AuditReport(found, pipeline.data)
 
 
 def load(path: Source) -> Run | Exported:
-    """The run or export at a path.
+    """Load the run or export at a path.
 
     >>> kft.load("runs/photos/first").metrics
     >>> kft.load("saved_models/photos").predict("new.jpg")
 
     Args:
-        path: Of a run in whatever state, of an export, or of the folder of its versions.
+        path: Path of a run in any state, of an export, or of the folder of its versions.
 
     Raises:
-        RunError: It is neither.
+        RunError: There is neither a run nor an export at `path`.
     """
     path = Path(path).expanduser()
     if is_run(path):
@@ -145,8 +146,8 @@ def load(path: Source) -> Run | Exported:
         if is_export(path):
             return Exported(path)
     raise RunError(
-        f"{path}: neither a run (`kft runs` lists them) nor an export (a folder that holds "
-        "saved_model.pb, or numbered versions)."
+        f"{path}: neither a run (`kft runs` lists them) nor an export (a folder with "
+        "saved_model.pb, or with numbered versions)."
     )
 
 
@@ -157,23 +158,25 @@ def load_backbone(
     input_size: int | None = None,
     **options: bool | int | float | str,
 ) -> Backbone:
-    """A pretrained backbone without its top, for those who want only that.
+    """Load a pretrained backbone, without its top.
 
     >>> backbone = kft.load_backbone("mobilenet_v2", alpha=0.35)
     >>> [block.name for block in backbone.blocks]
     >>> features = backbone.model(pixels)
 
-    `backbone.model` is a Keras model: pixels scaled as `backbone.input_spec.scaling` says, float32
-    (batch, height, width, 3) -> feature map (batch, h, w, channels) or vector (batch, channels).
+    `backbone.model` is a Keras model from float32 pixels (batch, height, width, 3), scaled
+    according to `backbone.input_spec.scaling`, to a feature map (batch, h, w, channels) or vector
+    (batch, channels).
 
     Args:
-        name: Of `kft backbones`, `hub:HANDLE`, `keras_hub:PRESET`, or the path of a saved one.
+        name: Name listed by `kft backbones`, `hub:HANDLE`, `keras_hub:PRESET`, or the path of a
+            saved backbone.
         weights: 'imagenet', 'random', or a weights file.
-        input_size: Height and width in pixels; by default those of pretraining.
+        input_size: Height and width in pixels; by default the size of pretraining.
         **options: Arguments of the architecture.
 
     Raises:
-        BackboneError: The name is unknown, or options, size or weights do not fit it.
+        BackboneError: The name is unknown, or options, size or weights do not fit the backbone.
     """
     section = {"name": name, "weights": weights, "input_size": input_size, "options": options}
     config = make_pipeline(None, {"backbone": section}).backbone

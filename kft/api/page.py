@@ -1,4 +1,4 @@
-"""A run as a notebook shows it: headline, curves, and some pictures with answer and truth."""
+"""Display of a run in a notebook: headline, loss curves, and pictures with answer and label."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
     from kft.api.run import Run
 
-# Pictures that are shown; up to half of them are ones that the model got wrong.
+# Number of pictures; up to half of them have wrong answers.
 _NUM_PICTURES = 8
-# Of the drawing, in pixels.
+# Size of the drawing in pixels.
 _WIDTH, _HEIGHT = 420, 130
 _CURVES = {"loss": ("train", "#4a7fb5"), "val_loss": ("validation", "#d98a00")}
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One picture with what the model answers and what is true.
+    """One picture with the model's answer and the label.
 
     Attributes:
-        source: As a data URI; None where it cannot be read.
-        file: Its name.
-        answer: Of the model.
-        truth: As labelled.
+        source: The picture as a data URI; None if it cannot be read.
+        file: Name of the file.
+        answer: Answer of the model.
+        truth: Label of the picture.
     """
 
     source: str | None
@@ -44,7 +44,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Curve:
-    """A line of the drawing: its name, colour, and points 'x,y x,y …'."""
+    """One curve of the drawing: its name, colour, and points 'x,y x,y …'."""
 
     name: str
     colour: str
@@ -53,15 +53,15 @@ class Curve:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Losses by epoch, over all phases that have epochs.
+    """Drawing of losses by epoch, over all phases with epochs.
 
     Attributes:
-        curves: Of train and validation.
-        top: Greatest loss.
-        bottom: Least loss.
-        phases: Name of each phase and where it begins, in pixels.
-        width: In pixels.
-        height: In pixels.
+        curves: Curves of train and validation.
+        top: Highest loss.
+        bottom: Lowest loss.
+        phases: Name and start of each phase, in pixels.
+        width: Width in pixels.
+        height: Height in pixels.
     """
 
     curves: tuple[Curve, ...]
@@ -73,7 +73,7 @@ class Drawing:
 
 
 def render_run(run: Run) -> str:
-    """HTML that needs no other file; every name in it is escaped."""
+    """Render self-contained HTML, with every name escaped."""
     environment = Environment(loader=PackageLoader("kft", "api"), autoescape=True)
     status = run._directory.read_status()
     return environment.get_template("run.html.jinja").render(
@@ -87,7 +87,7 @@ def render_run(run: Run) -> str:
 
 
 def draw_losses(history: pyarrow.Table) -> Drawing | None:
-    """The losses of a run's history; None where there are fewer than two epochs."""
+    """Draw the losses of a run's history; None with fewer than two epochs."""
     columns = {name: history[name].to_pylist() for name in _CURVES if name in history.column_names}
     values = [value for column in columns.values() for value in column if value is not None]
     if len(history) < 2 or not values:
@@ -122,15 +122,15 @@ def _x(index: int, count: int) -> float:
 
 
 def _choose_pictures(run: Run) -> Iterator[Shown]:
-    """Some of the examples that were judged: wrong answers first, as far as there are any."""
-    from kft.auditing.thumbnails import make_data_uri
+    """Choose some of the judged examples, wrong answers first."""
+    from kft.modalities import choose_modality
     from kft.provenance import load_run_pipeline
 
     try:
         table = run.predictions
         pipeline = load_run_pipeline(run._directory)
     except KftError:
-        # A run that judged nothing, or whose files are damaged, is shown without pictures.
+        # A run without an evaluation, or with damaged files, is shown without pictures.
         return
     if "true" in table.column_names:
         table = table.select(["file", "true", "predicted"])
@@ -139,29 +139,30 @@ def _choose_pictures(run: Run) -> Iterator[Shown]:
     right = [row for row in rows if row.get("true") == row.get("predicted")]
     chosen = _spread(wrong, _NUM_PICTURES // 2)
     chosen += _spread(right, _NUM_PICTURES - len(chosen))
+    modality = choose_modality(pipeline.data)
+    settings = modality.settings_of(pipeline.data)
     for row in chosen:
         path = _find_file(pipeline, row["file"])
-        source = None if path is None else make_data_uri(str(path), pipeline.data.background)
+        source = None if path is None else modality.preview(str(path), settings)
         yield Shown(source, row["file"], _join(row, "predicted"), _join(row, "true"))
 
 
 def _spread(rows: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    """Up to `count` of the rows, evenly over them."""
+    """Choose up to `count` rows, evenly spread."""
     num_shown = min(count, len(rows))
     return [rows[i * len(rows) // num_shown] for i in range(num_shown)]
 
 
 def _join(row: dict[str, Any], kind: str) -> str:
-    """The class; or the first numbers or labels, by name."""
+    """Format the class, or the first three numbers or labels by name."""
     if kind in row:
         return str(row[kind])
     values = {name.removeprefix(f"{kind} "): v for name, v in row.items() if name.startswith(kind)}
-    told = [f"{name} {format_figure(value)}" for name, value in list(values.items())[:3]]
-    return ", ".join(told)
+    return ", ".join(f"{name} {format_figure(v)}" for name, v in list(values.items())[:3])
 
 
 def _find_file(pipeline: Pipeline, name: str) -> Path | None:
-    """Where an example lies: below the data folder, or beside the table; None if nowhere."""
+    """Find an example's file below the data folder or beside the table; None if it is missing."""
     root = Path(pipeline.data.path or ".").expanduser()
     roots = (root, root.parent / (pipeline.data.table.folder or ""))
     return next((root / name for root in roots if (root / name).is_file()), None)

@@ -1,4 +1,4 @@
-"""What a model is asked about in Python -> the files that `kft predict` would be asked about."""
+"""Conversion of pictures in Python to files for prediction."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from PIL import Image, ImageOps
 from kft.errors import DataError
 
 Picture: TypeAlias = "str | os.PathLike[str] | np.ndarray | Image.Image"
-"""A file, folder or pattern; uint8 RGB (height, width, 3), or a batch of such; or a picture."""
-# What PNG keeps as it is; other modes become RGB.
+"""A file, folder or pattern, uint8 RGB (height, width, 3) or a batch of it, or a PIL picture."""
+# PNG preserves these modes; others become RGB.
 _KEPT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16")
 
 
@@ -24,16 +24,16 @@ _KEPT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16")
 def as_files(
     pictures: Picture | Iterable[Picture],
 ) -> Iterator[tuple[list[str], dict[str, str]]]:
-    """Paths, and the names of those that are made here, while the block runs.
+    """Give paths, and names for the temporary files among them, while the block runs.
 
-    What is no file becomes a PNG file, which keeps each pixel: so it passes the same gate and
-    the same decoder as the files that a model was trained on.
+    Arrays and PIL pictures become PNG files, which are lossless, so that they pass the same
+    checks and the same decoder as training files.
 
     Args:
-        pictures: One, or several.
+        pictures: One or several pictures.
 
     Raises:
-        DataError: Something is neither of these.
+        DataError: An item is not a picture.
     """
     is_one = isinstance(pictures, str | os.PathLike | Image.Image | np.ndarray)
     items = [pictures] if is_one else list(pictures)  # type: ignore[arg-type]
@@ -52,7 +52,7 @@ def as_files(
 
 
 def _read(item: object, name: str) -> Iterator[tuple[Image.Image, str]]:
-    """Each picture of an item, with its name."""
+    """Convert an item to its pictures, each with a name."""
     if isinstance(item, Image.Image):
         upright = ImageOps.exif_transpose(item)
         yield (upright if upright.mode in _KEPT_MODES else upright.convert("RGB")), name
@@ -60,12 +60,12 @@ def _read(item: object, name: str) -> Iterator[tuple[Image.Image, str]]:
     if not isinstance(item, np.ndarray):
         raise DataError(
             f"{name}: found a {type(item).__name__}. Allowed: the path of a file or folder, a "
-            "picture of PIL, a NumPy array uint8 of shape (height, width, 3), or a batch of these."
+            "PIL picture, a NumPy array uint8 of shape (height, width, 3), or a batch of these."
         )
     if item.dtype != np.uint8 or item.ndim not in (3, 4) or item.shape[-1] != 3 or not item.size:
         raise DataError(
             f"{name}: found an array {item.dtype} of shape {item.shape}. Allowed: uint8 RGB of "
-            "shape (height, width, 3), or (pictures, height, width, 3), in 0 to 255."
+            "shape (height, width, 3) or (pictures, height, width, 3), with values 0 to 255."
         )
     if item.ndim == 3:
         yield Image.fromarray(item), name

@@ -1,4 +1,4 @@
-"""What a call sets for the whole process, put back after it."""
+"""Restoration of process-wide state after a call."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 @contextmanager
 def restored_process(pipeline: Pipeline | None = None) -> Iterator[None]:
-    """Start TensorFlow, and put back after the block what runs set for the whole process.
+    """Start TensorFlow, and restore the process-wide state after the block.
 
-    Put back are the states of the random numbers of Python, NumPy, Keras and TensorFlow,
-    TensorFlow's op determinism, Keras's dtype policy, and the environment. TensorFlow's number of
-    threads cannot be: it is fixed from the moment at which a process first uses a device.
+    Restored are the random states of Python, NumPy, Keras and TensorFlow, TensorFlow's op
+    determinism, Keras's dtype policy, and the environment. TensorFlow's number of threads cannot
+    be restored, because it is fixed once a process has used a device.
 
     Args:
-        pipeline: What will be run, as of `start_tensorflow`.
+        pipeline: Pipeline to run; see `start_tensorflow`.
 
     Raises:
-        DataError: There are no such data.
-        StorageError: The cache folder cannot be written.
+        DataError: The data do not exist.
+        StorageError: The cache folder is not writable.
     """
     own, arrays = random.getstate(), np.random.get_state()
     with restored_threads():
@@ -46,7 +46,7 @@ def restored_process(pipeline: Pipeline | None = None) -> Iterator[None]:
 
 @contextmanager
 def _restored_tensorflow() -> Iterator[None]:
-    # Neither library shows a way back in a public name.
+    # Neither library has public functions to read this state.
     import keras
     from keras.src.backend.common import global_state
     from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
@@ -61,10 +61,10 @@ def _restored_tensorflow() -> Iterator[None]:
     }
     is_deterministic = config.is_op_determinism_enabled()
     eager = context.context()
-    # It draws numbers of its own only once it was given a seed.
+    # The context has its own random generator only after it was given a seed.
     seed, numbers = eager._seed, getattr(eager, "_rng", random.Random())
     state = numbers.getstate()
-    # In a notebook it tells more than elsewhere: where it writes assets.
+    # In a notebook TensorFlow also logs where it writes assets.
     logger = logging.getLogger("tensorflow")
     level = logger.level
     logger.setLevel(max(level, logging.WARNING))

@@ -1,4 +1,4 @@
-"""What is told before training: what a run would do, and what is wrong with the data."""
+"""Reports before training: the check of a run, and the audit of its data."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kft.auditing import Audit, Finding
-    from kft.config import Pipeline
+    from kft.auditing import Audit
+    from kft.config import DataConfig, Pipeline
+    from kft.findings import Finding
     from kft.planning import PhaseForecast
 
 
 @dataclass(frozen=True, repr=False)
 class Check:
-    """What a run would do and cost.
+    """The plan of a run, with its forecast and risks.
 
     Attributes:
-        pipeline: Every setting, those measured on this machine included.
-        data: Lines: examples, classes, split, what became of every file.
-        phases: A forecast for each phase.
-        risks: Sentences.
+        pipeline: Every setting, including those measured on this machine.
+        data: Lines about examples, classes, the split and the use of every file.
+        phases: Forecast of each phase.
+        risks: Risks, one sentence each.
     """
 
     pipeline: Pipeline
@@ -32,7 +33,7 @@ class Check:
 
     @property
     def seconds(self) -> float:
-        """About how long the phases take on this machine."""
+        """Forecast duration of all phases on this machine, in seconds."""
         return sum(phase.seconds for phase in self.phases)
 
     def __repr__(self) -> str:
@@ -43,7 +44,7 @@ class Check:
             f"about {format_seconds(each.seconds)}"
             for each in self.phases
         ]
-        return "\n".join((*self.data, "", *phases, "", *(self.risks or ("No risks seen.",))))
+        return "\n".join((*self.data, "", *phases, "", *(self.risks or ("No risks found.",))))
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(repr(self))}</pre>"
@@ -51,32 +52,32 @@ class Check:
 
 @dataclass(frozen=True, repr=False)
 class AuditReport:
-    """What is wrong with the data; a notebook shows it as a page with the pictures.
+    """The problems found in the data; a notebook shows them as a page with pictures.
 
     Attributes:
         audit: Everything that was found.
-        background: Colour behind transparent pictures.
+        config: The `data` section that was audited.
     """
 
     audit: Audit
-    background: str
+    config: DataConfig
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """The most serious first; each has kind, severity, sentence and files."""
+        """Findings, most serious first; each has a kind, severity, sentence and files."""
         return self.audit.findings
 
     @property
     def is_clean(self) -> bool:
-        """Whether there is nothing but notes."""
+        """Whether all findings are notes."""
         return self.audit.is_clean
 
     def describe(self) -> dict[str, Any]:
-        """JSON values, as `kft audit --json` prints them."""
+        """Make the JSON values that `kft audit --json` prints."""
         return self.audit.describe()
 
     def write_page(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page that needs no other file; gives its path.
+        """Write the audit as a self-contained HTML page, and return its path.
 
         >>> kft.audit("photos").write_page("audit.html")
         """
@@ -88,15 +89,13 @@ class AuditReport:
     def _render(self) -> bytes:
         from kft.auditing import render_page
 
-        return render_page(
-            self.audit, background=self.background, progress=lambda done, total: None
-        )
+        return render_page(self.audit, self.config, lambda done, total: None)
 
     def __repr__(self) -> str:
         lines = [f"{finding.severity}: {finding.sentence}" for finding in self.findings]
-        return "\n".join((self.audit.source, *(lines or ("nothing found",))))
+        return "\n".join((self.audit.source, *(lines or ("no findings",))))
 
     def _repr_html_(self) -> str:
-        # A frame keeps the page's style away from the notebook's.
+        # A frame isolates the page's style from the notebook's.
         page = html.escape(self._render().decode())
         return f'<iframe srcdoc="{page}" width="100%" height="600" frameborder="0"></iframe>'

@@ -1,4 +1,4 @@
-"""What a run is in Python: its figures, its answers, and what can be done with it."""
+"""A run in Python: its figures, predictions and operations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from kft.api.answers import Askable, Exported
+from kft.api.answers import Exported, PicturePredictor
 from kft.api.process import restored_process
 from kft.display import make_display
 from kft.errors import ConfigError, RunError
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
     from kft.api.settings import Section
 
-# Columns of predictions.csv that hold names, whatever a name looks like.
+# Columns of predictions.csv that hold names, even if a name looks like a number.
 _NAMES = ("file", "true", "predicted", *(f"choice {place}" for place in range(1, 6)))
 
 
-class Run(Askable):
-    """A run: what it found, what it answers, and what can be done with it.
+class Run(PicturePredictor):
+    """A run, with its figures, predictions and operations.
 
     >>> run = kft.load("runs/photos/first")
     >>> run.metrics["accuracy"]
     0.9078947368421053
 
-    A notebook shows it with its curves and some of its pictures.
+    A notebook shows a run with its loss curves and some pictures.
 
     Args:
-        path: Of the run's directory.
+        path: Path of the run's directory.
 
     Attributes:
-        path: As given.
+        path: The path as given.
 
     Raises:
         RunError: There is no run at `path`.
@@ -51,17 +51,17 @@ class Run(Askable):
 
     @property
     def name(self) -> str:
-        """Name and id, as 'photos/first'."""
+        """Name and run ID, such as 'photos/first'."""
         return "/".join(self.path.absolute().parts[-2:])
 
     @property
     def state(self) -> str:
-        """'running', 'interrupted', 'failed' or 'finished'."""
+        """State of the run: 'running', 'interrupted', 'failed' or 'finished'."""
         return str(self._directory.read_status()["state"])
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """Figures of the holdout, or of validation where the run has no holdout.
+        """Figures on the holdout, or on validation if the run has no holdout.
 
         >>> run.metrics["accuracy"], run.metrics["accuracy_95_percent_interval"]
 
@@ -73,7 +73,7 @@ class Run(Askable):
 
     @property
     def predictions(self) -> pyarrow.Table:
-        """The answer about each example that `metrics` judges: one row each, `predictions.csv`.
+        """Answers about the examples of `metrics`, one row each, from `predictions.csv`.
 
         >>> run.predictions.column_names
         ['file', 'true', 'predicted', 'probability ants', 'probability bees']
@@ -86,11 +86,11 @@ class Run(Askable):
 
     @property
     def history(self) -> pyarrow.Table:
-        """Loss and metrics after each epoch: columns phase, epoch, loss, and those of each phase.
+        """Loss and metrics after each epoch, with the columns phase, epoch, loss and metrics.
 
         >>> run.history["val_loss"]
 
-        A phase that is solved has no epochs; without any the table is empty.
+        A solved phase has no epochs; if no phase has epochs, the table is empty.
         """
         import pyarrow as pa
 
@@ -103,7 +103,7 @@ class Run(Askable):
 
     @cached_property
     def model(self) -> keras.Model:
-        """The trained Keras model: float32 RGB pixels in 0 to 255 -> logits.
+        """Trained Keras model from float32 RGB pixels in 0 to 255 to logits.
 
         >>> run.model.summary()
 
@@ -118,7 +118,7 @@ class Run(Askable):
 
     @property
     def backbone(self) -> Path | None:
-        """The folder of the trained backbone, which `backbone=` takes; `kft.pretrain` keeps one."""
+        """Folder of the trained backbone, for `backbone=`; None except after `kft.pretrain`."""
         folder = self.path / "backbone"
         return folder if folder.is_dir() else None
 
@@ -129,26 +129,29 @@ class Run(Askable):
         split: Literal["holdout", "validation"] | None = None,
         settings: Section | None = None,
     ) -> dict[str, Any]:
-        """The figures of one of the run's splits, or on other labelled data.
+        """Read or compute the figures on one of the run's splits, or on other labelled data.
 
         >>> run.evaluate(split="validation")["accuracy"]
         >>> run.evaluate("new.csv", settings={"table": {"path_column": "image"}})
 
         Args:
-            data: Other data; what a label is, and the classes, come from the run.
-            split: Of the run's own, by default the holdout; it is read, not judged again.
-            settings: Keys of the section `data`: how other data are read.
+            data: Other labelled data; the run decides the kind of target and the classes.
+            split: Split of the run's data, by default the holdout; its figures are read, not
+                computed again.
+            settings: Keys of the section `data`, for reading other data.
 
         Raises:
             RunError: The run is not finished.
-            ConfigError: A setting is decided by the run, or an argument has no effect.
+            ConfigError: The run decides a setting, or an argument has no effect.
             DataError: Other data cannot be read, or have other classes; or the split was not
                 judged.
         """
         if data is not None and split is not None:
-            raise ConfigError("split names the run's own data, data other data: give one.")
+            raise ConfigError(
+                "split selects the run's own data, data other data: give only one of them."
+            )
         if data is None and settings:
-            raise ConfigError("settings say how other data are read: give them with data.")
+            raise ConfigError("settings describe other data: give them only with data.")
         with restored_process():
             from kft.provenance import flatten
             from kft.run_operations.evaluate import evaluate_run
@@ -172,26 +175,25 @@ class Run(Askable):
         data: str | os.PathLike[str] | None = None,
         files: Sequence[str | os.PathLike[str]] = (),
     ) -> Exported:
-        """Export the run once more, as the next version, once it answers as the model does.
+        """Export the run again, as the next version, if its answers match the model's.
 
         >>> run.export("/srv/models").predict("new.jpg")
 
         Args:
-            directory: Folder of all exports; by default that of the run's pipeline.
-            name: Of the model; by default the run's own.
-            next_version: 'any' lets it follow a version of other classes or data.
-            data: Where the run's data are now, if they have moved.
-            files: Pictures, folders or patterns that the parity gate asks about; then no data are
-                needed.
+            directory: Folder of all exports; by default as in the run's pipeline.
+            name: Name of the model; by default the run's own.
+            next_version: 'any' allows the model to follow a version with other classes or data.
+            data: New path of the run's data, if they have moved.
+            files: Pictures, folders or patterns for the parity check, instead of the run's data.
 
         Raises:
             RunError: The run is not finished.
-            DataError: The run's data are gone or have changed, or files cannot be used.
-            ConfigError: The present version is another model; or both data and files are given.
-            ExportError: The export does not answer as the model does.
+            DataError: The run's data are missing or have changed, or files cannot be used.
+            ConfigError: The current version is another model; or both data and files are given.
+            ExportError: The export's answers differ from the model's.
         """
         if files and data is not None:
-            raise ConfigError("files take the place of the data, which data names: give one.")
+            raise ConfigError("files replace the run's data: give only one of files and data.")
         with restored_process():
             from kft.run_operations.export import Destination, export_run
 
@@ -209,17 +211,19 @@ class Run(Askable):
     def resume(
         self, *, accept_changes: bool = False, data: str | os.PathLike[str] | None = None
     ) -> Run:
-        """Go on with a run that was stopped, to the weights that it would have had.
+        """Resume a run that was stopped; it ends with the weights of an uninterrupted run.
 
         >>> kft.load("runs/photos/first").resume().metrics
 
         Args:
-            accept_changes: Go on although data, weights or versions are others than when it began.
-            data: Where the run's data are now, if they have moved.
+            accept_changes: Resume although data, weights or versions have changed since the run
+                began.
+            data: New path of the run's data, if they have moved.
 
         Raises:
-            RunError: It is finished, another process works on it, or something has changed.
-            DataError: The run's data are not where they were.
+            RunError: The run is finished, another process is writing into it, or something has
+                changed.
+            DataError: The run's data are missing.
         """
         from kft.provenance import read_interrupted
 
@@ -237,28 +241,28 @@ class Run(Askable):
 
     def __repr__(self) -> str:
         status = self._directory.read_status()
-        told = f"; holdout: {status['holdout']}" if status.get("holdout") else ""
-        return f"Run({str(self.path)!r}): {status['state']}{told}"
+        score = f"; holdout: {status['holdout']}" if status.get("holdout") else ""
+        return f"Run({str(self.path)!r}): {status['state']}{score}"
 
     @property
     def _judged(self) -> Path:
-        """Folder of the evaluation that stands for the run."""
+        """Folder of the run's main evaluation: the holdout's, or else validation's."""
         for split in ("holdout", "validation"):
             folder = self._directory.evaluation(split)
             if (folder / "metrics.json").is_file():
                 return folder
         raise RunError(
             f"{self.path}: this run is {self.state} and judged neither holdout nor validation. "
-            "`evaluate(DATA)` judges a finished run on other labelled data."
+            "Call `evaluate(DATA)` to judge a finished run on other labelled data."
         )
 
 
 def _read_table(path: Path, names: Iterable[str] = ()) -> pyarrow.Table:
-    """A CSV file of a run.
+    """Read a CSV file of a run.
 
     Args:
-        path: Of the file.
-        names: Columns whose values are text, whatever they look like.
+        path: Path of the file.
+        names: Columns to read as text, even if values look like numbers.
     """
     import pyarrow as pa
     from pyarrow import csv

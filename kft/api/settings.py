@@ -1,4 +1,4 @@
-"""Keyword arguments -> the same `Pipeline` that a command reads, refused by the same messages."""
+"""Conversion of keyword arguments to a `Pipeline`, with the same errors as the command line."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Section: TypeAlias = Mapping[str, Any]
 class Settings(TypedDict, total=False):
     """Sections of the pipeline, by keyword; `docs/guide.md` has their keys.
 
-    Values may be those of NumPy, paths and tuples.
+    Values may also be NumPy values, paths and tuples.
     """
 
     name: str
-    """Of the runs and of the export; by default that of the data folder or pipeline file."""
+    """Name of the runs and of the export; by default from the data folder or pipeline file."""
     data: Section
     backbone: str | os.PathLike[str] | Section
-    """A section, or the name alone."""
+    """A section, or only the backbone's name."""
     head: Section
     features: Section
     strategy: str | Section
-    """A section, or the name alone."""
+    """A section, or only the strategy's name."""
     training: Section
     export: Section
     runs_directory: str | os.PathLike[str]
@@ -34,12 +34,12 @@ class Settings(TypedDict, total=False):
 def make_pipeline(
     source: str | os.PathLike[str] | None, settings: Settings, defaults: Sequence[str] = ()
 ) -> Pipeline:
-    """The pipeline of a file or of data, with the settings of a call.
+    """Make the pipeline of a file or of data, with the settings of a call.
 
     Args:
-        source: A .yaml file, or where the data are.
-        settings: What is otherwise than in the file, or than by default.
-        defaults: Overrides that the settings may override again.
+        source: Path of a .yaml file or of data.
+        settings: Settings that differ from the file or the defaults.
+        defaults: Overrides that `settings` take precedence over.
 
     Raises:
         ConfigError: Lists every refused value with its path.
@@ -52,12 +52,12 @@ def make_pipeline(
 
 
 def _plain(value: Any) -> Any:
-    """A value of Python as YAML would hold it."""
+    """Convert a Python value to plain values that YAML can hold."""
     if isinstance(value, Mapping):
         return {_plain(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
-    # NumPy's numbers and arrays, without importing it.
+    # Numbers and arrays of NumPy, without importing it.
     return value.tolist() if hasattr(value, "tolist") else value

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
-from kft.backbones.scaling import PixelScaling
 from kft.errors import BackboneError, first_line
+from kft.modalities.image.scaling import PixelScaling
 
 # Ops that TensorFlow counts as stateful although they neither draw numbers nor write.
 _QUIET = (
@@ -29,8 +29,8 @@ _NUM_PICTURES = 8
 _TOLERANCE = 1e-5
 _MAX_NAMES = 5
 _REMEDY = (
-    "Save the model without that layer (`data.augmentation` sets kft's augmentation), or so that "
-    "the layer is called with `training=False`."
+    "Save the model without that layer (`data.image.augmentation` sets kft's augmentation), or so "
+    "that the layer is called with `training=False`."
 )
 
 

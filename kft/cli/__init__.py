@@ -1,1 +1,1 @@
-"""The command line: one module per verb, and no logic."""
+"""The command line: one module for each command, without logic."""

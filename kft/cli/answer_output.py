@@ -1,4 +1,4 @@
-"""What `kft predict` prints: an answer a file, and what is to be said beside the answers."""
+"""Output of `kft predict`: one answer per file, and remarks about files."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from kft.display import Display
     from kft.serving import Answer
 
-# A file as it was named, and its answer or why there is none.
+# A file as the user named it, and its answer or the reason why there is none.
 Outcome: TypeAlias = "tuple[str, Answer | Quarantined]"
 DEFAULT_TOP = 3
-# Remarks on files that are shown one by one; those on others are counted.
+# Number of files whose remarks are shown one by one; remarks about other files are counted.
 _SHOWN_REMARKS = 10
 
 
 class Report:
-    """What is said on standard error while files are asked about.
+    """The messages on standard error during prediction.
 
     Args:
-        display: Says it.
+        display: Shows the messages.
 
     Attributes:
-        num_bad: Files without an answer.
+        num_bad: Number of files without an answer.
     """
 
     def __init__(self, display: Display) -> None:
@@ -39,14 +39,14 @@ class Report:
         self._num_remarks = 0
         self._more: Counter[str] = Counter()
 
-    def say_ignored(self, ignored: Mapping[str, int]) -> None:
-        """Count what lies in folders and is no picture."""
+    def show_ignored(self, ignored: Mapping[str, int]) -> None:
+        """Show the number of files in folders that are not pictures."""
         if ignored:
             counted = "; ".join(f"{why}: {count:,}" for why, count in sorted(ignored.items()))
             self._display.stage(f"Ignored: {counted}")
 
     def add_remark(self, file: str, words: tuple[str, ...]) -> None:
-        """Say what is worth a word about a file; of many files only count it."""
+        """Show the remarks about a file, or count them after the first files."""
         self._num_remarks += 1
         if self._num_remarks <= _SHOWN_REMARKS:
             self._display.stage(f"{printable(file)}: {'; '.join(words)}")
@@ -54,11 +54,11 @@ class Report:
             self._more.update(words)
 
     def watch(self, outcomes: Iterable[Outcome], total: int | None) -> Iterator[Outcome]:
-        """The outcomes, as they come; those without an answer are said and counted.
+        """Pass on the outcomes; show and count the files without an answer.
 
         Args:
-            outcomes: One a file.
-            total: How many there are, where progress is to be shown.
+            outcomes: One outcome per file.
+            total: Number of files, for a progress bar; None shows no progress.
         """
         with ExitStack() as stack:
             advance = None
@@ -72,19 +72,19 @@ class Report:
                     advance(done)
                 yield file, outcome
 
-    def say_rest(self) -> None:
-        """Count the remarks that were not shown."""
+    def show_rest(self) -> None:
+        """Show the number of remarks that were only counted."""
         for word, count in self._more.most_common():
-            self._display.stage(f"and of {count:,} more: {word}")
+            self._display.stage(f"and {count:,} more: {word}")
 
 
 def show_answers(outcomes: Iterable[Outcome], top: int | None, form: Form) -> None:
-    """Print a record a file: as JSON or CSV with those without an answer, as text without them.
+    """Print one record per file; only JSON and CSV include files without an answer.
 
     Args:
-        outcomes: One a file.
-        top: Classes or labels of each; None for a few in text, and for all in records.
-        form: How.
+        outcomes: One outcome per file.
+        top: Number of classes or labels per file; None for a few in text, and all in records.
+        form: Form of the output.
     """
     if form == "json":
         print_records((_describe(file, outcome, top) for file, outcome in outcomes), "json")
@@ -100,15 +100,16 @@ def show_answers(outcomes: Iterable[Outcome], top: int | None, form: Form) -> No
 
 
 def describe_answer(answer: Answer, top: int | None) -> tuple[str, str]:
-    """The answer in words, and the next best.
+    """Describe the answer, and the next most probable names.
 
-    Of numbers all are the answer; of labels those above one half, or a word that none is.
+    The answer is the chosen class, the labels above 0.5 (or a note that there are none), or all
+    numbers.
     """
     chosen = answer.chosen
     if chosen is None:
         return _listed(answer, answer.values), ""
     shown = [name for name, _ in answer.best(max(DEFAULT_TOP, len(chosen)) if top is None else top)]
-    # The best come first, so these are the first of them.
+    # The most probable come first, so the chosen names are the first ones.
     own, others = shown[: len(chosen)], shown[len(chosen) :]
     return _listed(answer, own) or "(none above 0.5)", _listed(answer, others)
 
@@ -118,7 +119,7 @@ def _listed(answer: Answer, names: Iterable[str]) -> str:
 
 
 def _describe(file: str, outcome: Answer | Quarantined, top: int | None) -> dict[str, Any]:
-    """JSON values of one file."""
+    """Make the JSON values of one file."""
     if isinstance(outcome, Quarantined):
         return {"file": file, "error": outcome.reason}
     chosen = outcome.chosen
@@ -132,7 +133,7 @@ def _describe(file: str, outcome: Answer | Quarantined, top: int | None) -> dict
 
 
 def _make_csv_records(outcomes: Iterable[Outcome], top: int | None) -> Iterator[dict[str, Any]]:
-    """Records of equal columns, which the first answer tells; until then bad files wait."""
+    """Make records with equal columns; bad files wait for the first answer, which decides them."""
     waiting: list[dict[str, Any]] = []
     columns: list[str] | None = None
     for file, outcome in outcomes:
@@ -156,7 +157,7 @@ def _make_csv_records(outcomes: Iterable[Outcome], top: int | None) -> Iterator[
 
 
 def _make_cells(answer: Answer, top: int | None) -> dict[str, Any]:
-    """Columns of names that cannot be those of others, whatever a class is called."""
+    """Make columns whose names cannot collide with other columns, whatever classes are called."""
     if top is None or answer.chosen is None:
         return {f"{answer.task.answer_word} {name}": v for name, v in answer.values.items()}
     cells: dict[str, Any] = {}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from kft.cli.records import Form
 
 
-@click.command("audit", short_help="Look for what is wrong with the data, before training.")
+@click.command("audit", short_help="Find problems in the data before training.")
 @pipeline_options
 @form_options
 @click.option(
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     "page",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Write a page that shows the pictures; it needs no other file.",
+    help="Write a self-contained HTML page that shows the pictures.",
 )
 @click.option(
     "--no-labels",
     is_flag=True,
-    help="Leave out what needs the backbone: doubtful labels, and outliers by features.",
+    help="Skip checks that need the backbone: doubtful labels, and outliers by features.",
 )
-@click.option("--strict", is_flag=True, help="Exit with 1 if there is more than notes.")
+@click.option("--strict", is_flag=True, help="Exit with 1 if any finding is more than a note.")
 def command(
     source: str,
     overrides: tuple[str, ...],
@@ -39,14 +39,14 @@ def command(
     no_labels: bool,
     strict: bool,
 ) -> None:
-    """Look for what is wrong with the data, before training.
+    """Find problems in the data before training.
 
-    Files that cannot be used; duplicates and near duplicates, across splits and
-    with different labels; properties of the files that give the class away; tiny,
-    blank, dark and blurred pictures; odd ones out; classes that are too small;
-    labels that a probe on the backbone's features does not believe. Nothing is
-    changed. docs/audit.md says what each finding means. --json prints everything,
-    --csv the files of all findings.
+    Finds files that cannot be used; duplicates and near duplicates, across splits
+    and with different labels; properties of files that reveal the class; tiny,
+    blank, dark and blurred pictures; outliers; classes that are too small; labels
+    that a probe on the backbone's features contradicts. Changes nothing.
+    docs/audit.md explains each finding. --json prints everything, --csv the files
+    of all findings.
 
     \b
     Examples:
@@ -72,7 +72,7 @@ def command(
     show_audit(audit, form)
     if page is not None:
         with display.track("Page") as advance:
-            content = render_page(audit, background=pipeline.data.background, progress=advance)
+            content = render_page(audit, pipeline.data, advance)
         write_bytes(page, content)
         display.stage(f"Page: {page}")
     if strict and not audit.is_clean:
@@ -81,6 +81,6 @@ def command(
 
 def _check_page(path: Path) -> None:
     if path.suffix.lower() not in (".html", ".htm"):
-        raise click.UsageError(f"--html: {path} must end in .html.")
+        raise click.UsageError(f"--html: found {path}. The file must end in .html or .htm.")
     if path.is_dir() or not path.absolute().parent.is_dir():
-        raise click.UsageError(f"--html: {path} is no file in a folder that exists.")
+        raise click.UsageError(f"--html: {path} is not a file in an existing folder.")

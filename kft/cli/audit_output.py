@@ -1,4 +1,4 @@
-"""What `kft audit` prints."""
+"""Output of `kft audit`."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     from kft.auditing import Audit, Finding
     from kft.auditing.overview import Group, Overview
 
-# Files that are listed under a finding; the page and JSON have more.
+# Number of files listed under a finding; the page and JSON have more.
 _SHOWN_FILES = 5
-# Classes that have a line of their own.
+# Number of classes with a separate line.
 _SHOWN_CLASSES = 40
 
 
 def show_audit(audit: Audit, form: Form) -> None:
-    """What there is, then the findings, the most serious first; in CSV their files alone."""
+    """Print the overview, then the findings, most serious first; CSV has only their files."""
     if form == "json":
         print_document(audit.describe())
     elif form == "csv":
         print_csv(_list_files(audit))
         for sentence in audit.skipped:
-            click.echo(f"Not looked at. {printable(sentence)}", err=True)
+            click.echo(f"Not checked. {printable(sentence)}", err=True)
     else:
         _show_text(audit)
 
 
 def _list_files(audit: Audit) -> Iterator[Record]:
-    """A record a file of a finding; one without a file for a finding about none."""
+    """Make one record per file of a finding, or one without a file if the finding has none."""
     for finding in audit.findings:
         for name, note in [(file.name, file.note) for file in finding.files] or [("", "")]:
             yield {
@@ -55,11 +55,11 @@ def _show_text(audit: Audit) -> None:
     show_pairs(console, _describe_overview(seen))
     _show_groups(console, seen)
     if not audit.findings:
-        console.print("Nothing was found.")
+        console.print("No findings.")
     for finding in audit.findings:
         _show_finding(console, finding)
     for sentence in audit.skipped:
-        console.print(f"Not looked at. {printable(sentence)}", soft_wrap=True)
+        console.print(f"Not checked. {printable(sentence)}", soft_wrap=True)
 
 
 def _describe_overview(seen: Overview) -> list[tuple[str, str]]:
@@ -72,17 +72,9 @@ def _describe_overview(seen: Overview) -> list[tuple[str, str]]:
     ]
     if seen.ignored:
         rows.append(("Ignored", _listed(seen.ignored)))
-    if seen.width is not None and seen.height is not None:
-        rows += [
-            ("Width", f"{seen.width}"),
-            ("Height", f"{seen.height}"),
-            ("Sizes", _listed(seen.sizes)),
-            ("Width / height", _listed(seen.aspect_ratios)),
-            ("Modes", _listed(seen.modes)),
-            ("Formats", _listed(seen.formats)),
-        ]
-    if seen.depth is not None:
-        rows.append(("Depth", printable(seen.depth.origin)))
+    rows += [(fact.title, printable(fact.text)) for fact in seen.facts]
+    if seen.calibration is not None:
+        rows.append((seen.calibration.title, printable(seen.calibration.origin)))
     if seen.repaired:
         rows.append(("Converted", _listed(seen.repaired)))
     if seen.noticed:
@@ -101,20 +93,20 @@ def _show_groups(console: Console, seen: Overview) -> None:
     shown = groups if is_short else groups[: _SHOWN_CLASSES - 1]
     rows = [_format_group(group, splits) for group in shown]
     if not is_short:
-        rows.append([f"and {len(groups) - len(shown)} more", *[""] * (len(splits) + 3)])
+        rows.append(
+            [f"and {len(groups) - len(shown)} more", *[""] * (len(splits) + len(everything.facts))]
+        )
     rows.append(_format_group(everything, splits))
     headings = [seen.noun, *(f"{split}>" for split in splits)]
-    show_table(console, [*headings, "brightness>", "contrast>", "mean colour>"], rows)
+    columns = [f"{fact.title}>" for fact in everything.facts]
+    show_table(console, [*headings, *columns], rows)
 
 
 def _format_group(group: Group, splits: Sequence[str]) -> list[str]:
-    red, green, blue = group.mean_rgb
     return [
         group.name,
         *(f"{group.counts[split]:,}" for split in splits),
-        f"{group.brightness:.0f}",
-        f"{group.contrast:.0f}",
-        f"#{red:02x}{green:02x}{blue:02x}",
+        *(printable(fact.text) for fact in group.facts),
     ]
 
 

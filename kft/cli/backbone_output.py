@@ -1,4 +1,4 @@
-"""What `kft backbones` prints."""
+"""Output of `kft backbones`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def show_backbones(listings: Sequence[Listing], form: Form) -> None:
-    """A record a registered backbone."""
+    """Print one record per registered backbone."""
     if form != "text":
         print_records(map(asdict, listings), form)
         return
@@ -35,7 +35,7 @@ def show_backbones(listings: Sequence[Listing], form: Form) -> None:
     show_table(
         console,
         (
-            *("backbone", "family", "size>", "least>", "scaling", "options", "licence"),
+            *("backbone", "family", "size>", "smallest>", "scaling", "options", "licence"),
             "weights on disk",
         ),
         rows,
@@ -48,7 +48,7 @@ def show_backbones(listings: Sequence[Listing], form: Form) -> None:
 
 
 def show_backbone(description: Description, form: Form) -> None:
-    """One backbone: its contract, blocks and feature levels."""
+    """Print one backbone: its contract, blocks and feature levels."""
     strides = {block: (stride, channels) for stride, block, channels in description.levels}
     if form == "json":
         print_document(asdict(description))

@@ -42,7 +42,7 @@ def command(name: str | None, overrides: tuple[str, ...], form: Form) -> None:
     from kft.backbones import BACKBONES, describe, load_backbone
     from kft.config import load_pipeline
 
-    # The architecture is asked about: a registered one needs no weights for that.
+    # Only the architecture is shown, so registered backbones need no weights.
     weights = ["backbone.weights=random"] if name in BACKBONES else []
     pipeline = load_pipeline(None, [f"backbone.name={name}", *weights, *overrides])
     show_backbone(describe(load_backbone(pipeline.backbone)), form)

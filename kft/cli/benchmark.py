@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=5.0),
     default=30.0,
     show_default=True,
-    help="Time that it may take.",
+    help="Time limit in seconds.",
 )
 @form_options
 def command(
@@ -34,11 +34,11 @@ def command(
     """Find the fastest settings for this machine and model.
 
     Times training steps of the backbone at several batch sizes, in float32 and
-    bfloat16, and with XLA; no data is read. The result is remembered: from then
-    on it is what `auto` means in training.precision, jit_compile and
-    global_batch_size.
+    bfloat16, and with XLA, without reading data. The result is stored; from then
+    on `auto` in training.precision, jit_compile and global_batch_size stands for
+    it.
 
-    Takes the arguments of `kft train`, or settings alone.
+    Takes the arguments of `kft train`, or only settings.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""The output of `kft benchmark`: what was timed, what was chosen, and how to override it."""
+"""Output of `kft benchmark`: the timings, the chosen settings, and how to override them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def show_measured(measured: Measured, pipeline: Pipeline, form: Form) -> None:
-    """A record per timing, then the choices; in JSON all of it."""
+    """Print one record per timing, then the choices; JSON has both."""
     if form == "json":
         print_document(asdict(measured))
     elif form == "csv":
@@ -43,24 +43,24 @@ def _show_text(measured: Measured, pipeline: Pipeline) -> None:
     show_table(console, headings, rows)
     if measured.is_empty:
         console.print(
-            f"Nothing could be measured in {measured.seconds:.0f} s, so nothing is remembered. "
-            "Let other programs end, or give it more time with `--seconds 60`.",
+            f"Nothing could be measured in {measured.seconds:.0f} s, so nothing is stored. "
+            "Stop other programs, or allow more time with `--seconds 60`.",
             soft_wrap=True,
         )
         return
     show_pairs(console, _describe_settings(measured, pipeline))
     console.print(
-        f"\nTook {measured.seconds:.0f} s. Remembered in {find_record(pipeline)}", soft_wrap=True
+        f"\nTook {measured.seconds:.0f} s. Stored in {find_record(pipeline)}", soft_wrap=True
     )
     console.print(
-        "It is what `auto` means for this model on this machine. To have it otherwise: "
+        "On this machine, `auto` now stands for these settings of this model. To override one: "
         "`kft train … training.precision=float32`.",
         soft_wrap=True,
     )
 
 
 def _describe_settings(measured: Measured, pipeline: Pipeline) -> list[tuple[str, str]]:
-    """Each setting with its measured value, and what a run takes where that is not `auto`."""
+    """List each setting with its measured value, and a run's own value if it is not `auto`."""
     from kft.timing import describe_choices
 
     values = {
@@ -74,13 +74,13 @@ def _describe_settings(measured: Measured, pipeline: Pipeline) -> list[tuple[str
             continue
         value = values[choice.setting.rpartition(".")[2]]
         if choice.value != value:
-            value += f"  (a run takes {choice.value}, unless {choice.setting}=auto)"
+            value += f"  (a run uses {choice.value}, unless {choice.setting}=auto)"
         rows.append((choice.setting, value))
     return rows
 
 
 def _format_speed(timing: Timing, measured: Measured) -> tuple[str, str]:
-    """Examples per second, also in units of the first timing."""
+    """Format the examples per second, and their ratio to the first timing."""
     speed = timing.examples_per_second
     if speed is None:
         return "", ""
@@ -89,7 +89,7 @@ def _format_speed(timing: Timing, measured: Measured) -> tuple[str, str]:
 
 
 def _is_chosen(timing: Timing, measured: Measured) -> bool:
-    """Whether a timing is that of the settings, or of the default that their batch was found in."""
+    """Whether a timing is the one of the chosen settings."""
     return timing.batch_size == measured.batch_size and (
         (timing.precision, timing.jit_compile) == (measured.precision, measured.jit_compile)
     )

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from kft.runs.caches import CacheEntry
 
 
-@click.group("cache", short_help="List or clear what kft keeps to save work.")
+@click.group("cache", short_help="List or clear cached results.")
 def command() -> None:
-    """List or clear what kft keeps to save work.
+    """List or clear cached results.
 
-    Features of frozen blocks, decoded pixels, unpacked records, converted pictures, what `kft
+    Features of frozen blocks, decoded examples, unpacked records, converted pictures, what `kft
     benchmark` found: all of it can be made again. It lies in KFT_CACHE_DIR, by default
-    ~/.cache/kft. Features and pixels that were used least recently make room when a run's
+    ~/.cache/kft. Features and decoded examples that were used least recently make room when a run's
     `features.limit_gigabytes` is reached.
 
     \b
@@ -32,11 +32,11 @@ def command() -> None:
     """
 
 
-@command.command("list", short_help="Show the entries, used last first.")
+@command.command("list", short_help="List the entries, most recently used first.")
 @click.argument("room", required=False)
 @form_options
 def list_command(room: str | None, form: Form) -> None:
-    """Show the entries of one ROOM or of all: what they are, their size, when they were used.
+    """List the entries of one ROOM or of all rooms, with contents, size and last use.
 
     \b
     Examples:
@@ -53,12 +53,12 @@ def list_command(room: str | None, form: Form) -> None:
         return
     console = make_console()
     if not entries:
-        show_remark(console, f"Nothing is kept in {folder}.")
+        show_remark(console, f"No entries in {folder}.")
         return
     rows = (
         (
             entry.room,
-            # Enough for `kft cache clear ROOM KEY`, where a person types it.
+            # A prefix is enough to type in `kft cache clear ROOM KEY`.
             entry.key[:12] if console.is_terminal else entry.key,
             entry.about,
             format_bytes(entry.num_bytes),
@@ -66,7 +66,7 @@ def list_command(room: str | None, form: Form) -> None:
         )
         for entry in entries
     )
-    show_table(console, ("room", "key", "what", "size>", "last used"), rows)
+    show_table(console, ("room", "key", "contents", "size>", "last used"), rows)
     show_remark(console, _add_up(entries, folder))
 
 
@@ -83,30 +83,30 @@ def _describe(entry: CacheEntry) -> dict[str, Any]:
 
 
 def _add_up(entries: Sequence[CacheEntry], folder: Path) -> str:
-    """What entries take, and how much of the limit is taken."""
+    """Describe the size of entries, and how much of the limit is used."""
     from kft.config import FeaturesConfig
     from kft.runs.caches import EVICTABLE, list_entries
 
-    # The limit holds for these rooms together, whichever was asked for.
+    # The limit applies to these rooms together, even if only one is listed.
     limited = sum(entry.num_bytes for entry in list_entries() if entry.room in EVICTABLE)
     total = sum(entry.num_bytes for entry in entries)
     limit = FeaturesConfig().limit_gigabytes * 1e9
     return (
-        f"{format_bytes(total)} in {folder}; {' and '.join(EVICTABLE)} take "
-        f"{format_bytes(limited)} of {format_bytes(limit)}, or of what a pipeline says in "
-        "features.limit_gigabytes."
+        f"{format_bytes(total)} in {folder}; {' and '.join(EVICTABLE)} use "
+        f"{format_bytes(limited)} of {format_bytes(limit)}, the default limit; a pipeline may "
+        "set another with features.limit_gigabytes."
     )
 
 
-@command.command("clear", short_help="Remove entries that no process uses.")
+@command.command("clear", short_help="Remove entries that are not in use.")
 @click.argument("room", required=False)
 @click.argument("key", required=False)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clear_command(room: str | None, key: str | None, yes: bool) -> None:
-    """Remove all entries, those of one ROOM, or those of it whose name begins with KEY.
+    """Remove all entries, the entries of one ROOM, or those whose key begins with KEY.
 
-    Entries in use stay. Three rooms are spared unless they are named: `unpacked` and `converted`,
-    which do not tell whether they are in use, and `measured`, what `kft benchmark` found.
+    Entries in use are kept. Three rooms are cleared only if they are named: `unpacked` and
+    `converted`, whose use cannot be detected, and `measured`, the results of `kft benchmark`.
 
     \b
     Examples:
@@ -125,7 +125,7 @@ def clear_command(room: str | None, key: str | None, yes: bool) -> None:
     freed = format_bytes(cleared.freed_bytes)
     click.echo(f"Removed {_count(cleared.removed)} and freed {freed}.")
     for entry in cleared.in_use:
-        click.echo(f"Kept {entry.room} {entry.key[:12]}: a process uses it.")
+        click.echo(f"Kept {entry.room} {entry.key[:12]}: it is in use.")
 
 
 def _count(entries: Sequence[CacheEntry]) -> str:
@@ -133,7 +133,11 @@ def _count(entries: Sequence[CacheEntry]) -> str:
 
 
 def format_bytes(count: float) -> str:
-    """Such as '12.3 MB', in units of a thousand."""
+    """Format a size in bytes, such as '12.3 MB', with units of powers of 1000.
+
+    >>> format_bytes(12_300_000)
+    '12.3 MB'
+    """
     for unit in ("bytes", "kB", "MB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"

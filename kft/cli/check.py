@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @overrides_argument
 @trust_option
 @on_bad_option
-@click.option("--schema", is_flag=True, help="Print the JSON schema of pipeline files, and stop.")
+@click.option("--schema", is_flag=True, help="Print the JSON schema of pipeline files and exit.")
 @form_options
 def command(
     source: str | None,
@@ -37,9 +37,9 @@ def command(
 ) -> None:
     """Show what a run would do, without training.
 
-    Prints the resolved pipeline with every default, the data and its split,
-    the choices measured for this machine, the phases with their forecast and
-    what each does to every block, and the risks. --json prints all of it,
+    Prints the resolved pipeline with every default, the data and their split,
+    the settings measured on this machine, the phases with their forecast and
+    their treatment of every block, and the risks. --json prints everything,
     --csv the blocks of each phase.
 
     \b
@@ -54,7 +54,7 @@ def command(
         click.echo(format_schema(), nl=False)
         return
     if source is None:
-        raise click.UsageError("Name the data or a pipeline file, or ask for --schema.")
+        raise click.UsageError("Give the data, a pipeline file, or --schema.")
     from kft.cli.plan_output import show_plan
     from kft.config import load_pipeline
     from kft.startup import start_tensorflow
@@ -67,6 +67,6 @@ def command(
     from kft.workers import read_cluster
     from kft.workflow import make_plan
 
-    # It asks what the cluster would do, and does not wait for it.
+    # Plans for the cluster without waiting for its workers.
     plan = make_plan(pipeline, Display(), is_thorough=True, cluster=read_cluster(), joins=False)
     show_plan(plan, describe_choices(pipeline, load_measured(pipeline)), form)

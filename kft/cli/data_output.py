@@ -1,4 +1,4 @@
-"""What `kft data` prints: how the data were split, and what is in each split."""
+"""Output of `kft data`: the split of the data, and the contents of each split."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def show_splits(splits: Splits, form: Form) -> None:
-    """Where every file went, then a record a class, label or number; in JSON all of it."""
+    """Print the use of every file, then one record per class, label or number; JSON has both."""
     if form == "json":
         print_document(_describe(splits))
         return
@@ -36,7 +36,7 @@ def show_splits(splits: Splits, form: Form) -> None:
 
 
 def _describe(splits: Splits) -> dict[str, Any]:
-    """JSON values."""
+    """Make the JSON values of the splits."""
     return {
         "task": splits.task.name,
         "examples": {split: len(splits.get(split)) for split in SPLIT_NAMES},
@@ -51,7 +51,7 @@ def _describe(splits: Splits) -> dict[str, Any]:
 
 
 def _list_targets(splits: Splits) -> list[dict[str, Any]]:
-    """A record a class, label or number: its name, and what each split has of it."""
+    """Make one record per class, label or number: its name, and its count or range by split."""
     return [
         {
             "name": name,
@@ -66,7 +66,7 @@ def _list_targets(splits: Splits) -> list[dict[str, Any]]:
 
 
 def _measure(splits: Splits, split: SplitName, index: int) -> dict[str, Any]:
-    """The count of a class or label in a split, or the range of a number."""
+    """Compute the count of a class or label in a split, or the range of a number."""
     targets = splits.get(split).targets
     if splits.task.is_stratified:
         return {split: int(splits.task.count(targets, len(splits.class_names))[index])}

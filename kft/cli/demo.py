@@ -7,22 +7,22 @@ from pathlib import Path
 import click
 
 
-@click.command("demo", short_help="Pretrain, fine-tune, export and serve, with no network.")
+@click.command("demo", short_help="Pretrain, fine-tune, export and serve without a network.")
 @click.option(
     "--directory",
     type=click.Path(path_type=Path),
     default=Path("kft-demo"),
     show_default=True,
-    help="A new folder for the pictures, runs and exports.",
+    help="New folder for the pictures, runs and exports.",
 )
 def command(directory: Path) -> None:
-    """Pretrain, fine-tune, export and serve on real data, with no network at all.
+    """Pretrain, fine-tune, export and serve on real data without a network connection.
 
-    Handwritten digits are written out as pictures. A small backbone learns
-    the digits 0 to 4, and is fine-tuned to the digits 5 to 9 with 20 labelled
-    pictures of each; its accuracy is shown beside that of the same network
-    from random weights. The export is asked about PNG files in a process
-    that has TensorFlow and no kft. Takes under two minutes on two cores.
+    Writes handwritten digits as pictures. A small backbone is pretrained on the
+    digits 0 to 4, then fine-tuned on the digits 5 to 9 with 20 labelled pictures
+    of each; its accuracy is compared with the same network trained from random
+    weights. The export predicts PNG files in a process with TensorFlow but
+    without kft. Takes under two minutes on two cores.
 
     \b
     Example:

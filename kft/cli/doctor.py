@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from kft.cli.records import Form
 
 
-@click.command("doctor", short_help="What this machine has, what is missing, what mends it.")
+@click.command("doctor", short_help="Check this machine and its packages.")
 @form_options
 @click.pass_context
 def command(ctx: click.Context, form: Form) -> None:
-    """What this machine has, what is missing, and the command that mends it.
+    """Check this machine and its packages, and show the remedy for anything missing.
 
-    Ends with exit code 1 if something is missing that `kft train` needs.
+    Exits with 1 if something that `kft train` needs is missing.
 
     \b
     Example:
@@ -28,7 +28,7 @@ def command(ctx: click.Context, form: Form) -> None:
     from kft.cli.output import show_findings
     from kft.startup import start_tensorflow
 
-    # Missing, it is a finding.
+    # A missing TensorFlow is one of the findings.
     with contextlib.suppress(ImportError):
         start_tensorflow()
 

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from kft.cli.records import Form
 
 
-@click.command("evaluate", short_help="Show how a finished run does.")
+@click.command("evaluate", short_help="Show the metrics of a finished run.")
 @click.argument("run", type=click.Path(path_type=Path))
 @overrides_argument
 @click.option(
     "--split",
     type=click.Choice(["holdout", "validation"]),
-    help="Which of the run's own splits; by default the holdout.",
+    help="Split of the run's own data; by default the holdout.",
 )
-@click.option("--data", metavar="PATH", help="Judge the model on other labelled data instead.")
+@click.option("--data", metavar="PATH", help="Other labelled data to evaluate on.")
 @form_options
 def command(
     run: Path,
@@ -31,16 +31,16 @@ def command(
     data: str | None,
     form: Form,
 ) -> None:
-    """Show how a finished run does.
+    """Show the metrics of a finished run.
 
-    The holdout was judged once, when the run ended; its figures are read from
-    the run. With --data, the model is judged on other labelled data, and
-    metrics.json, predictions.csv and, of classes, confusion.csv are written into
-    the run. Of many classes the worst are shown; --json prints all figures, --csv
-    those of each class.
+    The holdout was judged once, when the run ended; its metrics are read from
+    the run. With --data, the model is evaluated on other labelled data, and
+    metrics.json, predictions.csv and, for classes, confusion.csv are written into
+    the run. If there are many classes, the worst are shown; --json prints all
+    metrics, --csv those of each class.
 
-    What a label is, and the classes, come from the run; data.KEY=VALUE says how
-    the other data are read.
+    The run decides the kind of target and the classes; data.KEY=VALUE changes how
+    other data are read.
 
     \b
     Examples:
@@ -50,11 +50,13 @@ def command(
       kft evaluate runs/photos/RUN_ID --data new.csv data.table.path_column=image
     """
     if split and data:
-        raise click.UsageError("--split names the run's own data, --data other data: give one.")
+        raise click.UsageError(
+            "--split selects the run's own data, --data other data: give only one of them."
+        )
     if overrides and not data:
         raise click.UsageError(
-            f"{overrides[0]}: settings say how the data of --data are read; the run's own are as "
-            "it read them."
+            f"{overrides[0]}: settings change how the data of --data are read, but --data is not "
+            "given; the run's own data are not read again."
         )
     from kft.cli.output import list_figures, show_figures
     from kft.cli.records import print_csv, print_document

@@ -7,23 +7,23 @@ from pathlib import Path
 import click
 
 
-@click.command("export", short_help="Export a finished run once more.")
+@click.command("export", short_help="Export a finished run again.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--directory", metavar="PATH", help="Folder of exports; by default the run's own setting."
 )
-@click.option("--name", help="Of the model; by default the run's own.")
+@click.option("--name", help="Name of the model; by default the run's own.")
 @click.option(
     "--next-version",
     type=click.Choice(["same", "any"]),
-    help="`any` lets the model follow a version of other classes or data.",
+    help="`any` allows the model to follow a version with other classes or data.",
 )
-@click.option("--data", metavar="PATH", help="Where the run's data are now, if they have moved.")
+@click.option("--data", metavar="PATH", help="New path of the run's data, if they have moved.")
 @click.option(
     "--files",
     multiple=True,
     metavar="FILES...",
-    help="Pictures, folders or globs that the parity gate asks about; no data are needed then.",
+    help="Pictures, folders or globs for the parity check, instead of the run's data.",
 )
 @click.argument("more_files", nargs=-1, metavar="")
 def command(
@@ -36,11 +36,11 @@ def command(
     data: str | None,
     files: tuple[str, ...],
 ) -> None:
-    """Export a finished run once more, as the next version.
+    """Export a finished run again, as the next version.
 
-    The export is written to DIRECTORY/NAME/VERSION only if it answers as the
-    trained model does, asked about real files in a process without kft: some
-    of the run's own data, or those of --files.
+    The export is written to DIRECTORY/NAME/VERSION only if its answers match the
+    trained model's. This parity check uses real files, from the run's own data
+    or --files, and a process without kft.
 
     \b
     Examples:
@@ -50,9 +50,11 @@ def command(
       kft export runs/photos/RUN_ID --files new/*.jpg
     """
     if more_files and not files:
-        raise click.UsageError(f"{more_files[0]}: pictures come after --files.")
+        raise click.UsageError(f"{more_files[0]}: unexpected argument. Give pictures with --files.")
     if files and data is not None:
-        raise click.UsageError("--files takes the place of the data, which --data names: give one.")
+        raise click.UsageError(
+            "--files replaces the data that --data names: give only one of them."
+        )
     from kft.cli.output import show_export
     from kft.startup import start_tensorflow
 

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     default=Path("find-lr.png"),
     show_default=True,
-    help="The plot, a PNG file.",
+    help="PNG file to write the plot to.",
 )
 @form_options
 def command(source: str, overrides: tuple[str, ...], trust: bool, output: Path, form: Form) -> None:
     """Find a learning rate for fine-tuning by a range test, with a plot.
 
-    The first phase that trains the backbone starts with a rate that rises
-    from 1e-6 to 1 in 100 steps, until the loss explodes. The suggestion is
-    the rate at which the smoothed loss falls fastest. Only the plot is
-    written. --json and --csv print the whole curve.
+    The learning rate of the first phase that trains the backbone rises from 1e-6
+    to 1 in 100 steps, or until the loss explodes. The suggestion is the rate at
+    which the smoothed loss falls fastest. Only the plot is written. --json and
+    --csv print the whole curve.
 
     \b
     Examples:

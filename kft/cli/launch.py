@@ -16,16 +16,16 @@ import click
     type=click.IntRange(2, 64),
     default=2,
     show_default=True,
-    help="Processes that train one model together.",
+    help="Number of processes that train one model together.",
 )
 @click.argument("arguments", nargs=-1, required=True, metavar="ARGUMENTS_OF_TRAIN...")
 @click.pass_context
 def command(ctx: click.Context, num_workers: int, arguments: tuple[str, ...]) -> None:
     """Rehearse training over several machines on this one.
 
-    Runs `kft train` as several workers on loopback and relays what each says,
-    its number before every line. What they compute is what as many machines
-    would; see docs/scale.md for the forms of Kubernetes and Slurm.
+    Runs `kft train` as several workers on loopback and relays their output, each
+    line with its worker's number in front. The results equal those of as many
+    machines; docs/scale.md has templates for Kubernetes and Slurm.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""The `kft` command: finds its verbs, and turns errors into messages and exit codes."""
+"""The `kft` command, which loads its subcommands and turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ VERBS = (
     "cache",
     "doctor",
 )
-# Verbs of earlier versions -> what they are called now.
+# Former names of commands -> present names.
 RENAMED = {"measure": "benchmark"}
 INTERRUPTED = 130
 
 
 class Verbs(click.Group):
-    """Loads a verb's module when it is asked for, and reports errors without tracebacks."""
+    """Command group that loads a command's module on demand, and reports errors as messages."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order in which a user meets them."""
+        """List the commands in the order in which a user meets them."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The verb's command; None if there is no such verb."""
+        """Load a command; None if it does not exist."""
         if cmd_name not in VERBS:
             return None
         command: click.Command = importlib.import_module(
@@ -55,7 +55,7 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click's, naming near verbs when there is no such one."""
+        """Find a command as click does; suggest similar commands if it does not exist."""
         if args and args[0] not in VERBS and not args[0].startswith("-"):
             from kft.registry import suggest
 
@@ -65,7 +65,7 @@ class Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the verb; errors become a message and an exit code, unless --debug."""
+        """Run a command; errors become a message and an exit code, except with --debug."""
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
@@ -73,12 +73,12 @@ class Verbs(click.Group):
         except KftError as error:
             _leave(ctx, f"error: {error}", error.exit_code, error)
         except KeyboardInterrupt as error:
-            # What was asked to stop says by which signal, and how to go on.
+            # The message names the signal and the command to resume.
             _leave(
                 ctx, str(error) or "interrupted", getattr(error, "exit_code", INTERRUPTED), error
             )
         except BrokenPipeError:
-            # The reader of our output went away (`| head`): no failure of ours.
+            # The reader of our output has closed it (`| head`), which is not an error.
             sys.stderr.close()
             ctx.exit(0)
         except Exception as error:
@@ -89,8 +89,8 @@ class Verbs(click.Group):
                 _leave(ctx, f"error: {failure}", failure.exit_code, error)
             message = (
                 f"error: unexpected {type(error).__name__}: {_first_lines(error)}\n"
-                "This is a fault of kft or of its surroundings. Run the command again as "
-                "`kft --debug …` for the traceback, and `kft doctor` for the state of this machine."
+                "This is a bug in kft or a fault of its environment. Run the command again as "
+                "`kft --debug …` for the traceback, and `kft doctor` to check this machine."
             )
             _leave(ctx, message, 1, error)
 
@@ -98,7 +98,7 @@ class Verbs(click.Group):
 def _leave(ctx: click.Context, message: str, exit_code: int, error: BaseException) -> None:
     if ctx.params.get("debug"):
         raise error
-    # What a file holds, such as a column's name, is not to reach the terminal raw.
+    # Content of files, such as column names, must not reach the terminal unescaped.
     click.echo(printable_lines(message), err=True)
     ctx.exit(exit_code)
 
@@ -115,4 +115,4 @@ def _first_lines(error: Exception) -> str:
 @click.version_option(__version__, prog_name="kft")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
-    """Fine-tune pretrained models on your own labelled data, and serve what was trained."""
+    """Fine-tune pretrained models on your own labelled data, and serve the trained models."""

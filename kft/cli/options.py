@@ -1,4 +1,4 @@
-"""Arguments and options that several verbs share."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ trust_option = click.option(
 on_bad_option = click.option(
     "--on-bad",
     type=click.Choice(["quarantine", "stop"]),
-    help="Leave out files that cannot be used, by name and reason, or do not begin; by default "
-    "they are left out.",
+    help="Files that cannot be used: leave them out and name each with the reason (the default), "
+    "or refuse to begin.",
 )
 run_id_option = click.option(
-    "--run-id", metavar="NAME", help="Name of the run's directory; by default made of the time."
+    "--run-id", metavar="NAME", help="Name of the run's directory; by default made from the time."
 )
 
 
 def form_options(command: Command) -> Command:
-    """--json and --csv, handed on as `form`."""
+    """Add --json and --csv to a command, which gets them as `form`."""
 
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines: a record is a line.")
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines: one record per line.")
     @click.option(
-        "--csv", "as_csv", is_flag=True, help="Print CSV: a header, then a record a line."
+        "--csv", "as_csv", is_flag=True, help="Print CSV: a header, then one record per line."
     )
     @wraps(command)
     def with_form(*arguments: Any, as_json: bool, as_csv: bool, **options: Any) -> Any:
         if as_json and as_csv:
-            raise click.UsageError("--json and --csv: give one of them.")
+            raise click.UsageError("--json and --csv: give only one of them.")
         form: Form = "json" if as_json else "csv" if as_csv else "text"
         return command(*arguments, form=form, **options)
 
@@ -50,7 +50,7 @@ def form_options(command: Command) -> Command:
 
 
 def pipeline_options(command: Command) -> Command:
-    """SOURCE, KEY=VALUE… and --trust."""
+    """Add SOURCE, KEY=VALUE… and --trust to a command."""
     for decorate in (trust_option, overrides_argument, source_argument):
         command = decorate(command)
     return command
@@ -59,7 +59,7 @@ def pipeline_options(command: Command) -> Command:
 def with_options(
     overrides: tuple[str, ...], *, trust: bool, on_bad: str | None = None
 ) -> list[str]:
-    """The overrides, with --trust and --on-bad among them."""
+    """Append the overrides that --trust and --on-bad stand for."""
     of_trust = ["backbone.trust=true"] if trust else []
     of_bad = [f"data.on_bad={on_bad}"] if on_bad is not None else []
     return [*overrides, *of_trust, *of_bad]

@@ -1,4 +1,4 @@
-"""What the verbs print: results to standard output, as tables where they are tables."""
+"""Output of the commands, on standard output."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from kft.workflow import Finished
 
 
-# Classes or labels up to which all are shown, and how many of more.
+# Up to MOST_SHOWN classes or labels are all shown; of more, the NUM_WORST worst.
 MOST_SHOWN = 40
 NUM_WORST = 20
 
 
 def show_finished(finished: Finished, console: Console | None = None) -> None:
-    """Where everything is, and what to type next.
+    """Print the locations of a run's results, and the next commands.
 
     Args:
         finished: The run.
-        console: Where to print; by default standard output.
+        console: Console to print to; by default standard output.
     """
     from kft.display import format_seconds
     from kft.tasks import headline
@@ -72,7 +72,7 @@ def _describe_export(export: Export) -> str:
 
 
 def show_export(export: Export) -> None:
-    """Where the export is, and how it is served."""
+    """Print the location of an export, and the commands to use and serve it."""
     console = make_console()
     folder = export.path.parent
     show_pairs(console, [("Export", _describe_export(export))])
@@ -86,7 +86,7 @@ def show_export(export: Export) -> None:
 
 
 def show_figures(figures: dict[str, Any], *, title: str) -> None:
-    """The headline, then a line a class, label or number."""
+    """Print the headline, then one line per class, label or number."""
     from kft.tasks import headline, task_of_figures
 
     console = make_console()
@@ -107,12 +107,12 @@ def show_figures(figures: dict[str, Any], *, title: str) -> None:
         show_remark(
             console,
             f"These are the {len(shown)} worst by F1 of {len(judged):,} {task.nouns}. metrics.json "
-            "in the run's folder of this evaluation holds all; --json and --csv print them.",
+            "in the run's folder of this evaluation has all; --json and --csv print them.",
         )
 
 
 def list_figures(figures: dict[str, Any]) -> list[dict[str, Any]]:
-    """A record of the figures of each class, label or number."""
+    """Make one record of figures per class, label or number."""
     from kft.tasks import task_of_figures
 
     task = task_of_figures(figures)
@@ -121,7 +121,7 @@ def list_figures(figures: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _choose_shown(judged: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """All names; of many the worst that were judged, since there is something to find out."""
+    """Choose all names, or only the worst judged ones if there are many."""
     if len(judged) <= MOST_SHOWN or "f1" not in next(iter(judged.values())):
         return list(judged)
     named = [name for name in judged if judged[name]["f1"] is not None]
@@ -133,7 +133,7 @@ def _format_figure(value: float | None, task: Task) -> str:
 
 
 def show_runs(runs: Sequence[RunDirectory], directory: str, form: Form) -> None:
-    """A record a run."""
+    """Print one record per run."""
     records = [_describe_run(run) for run in runs]
     if form != "text":
         print_records(records, form)
@@ -147,16 +147,16 @@ def show_runs(runs: Sequence[RunDirectory], directory: str, form: Form) -> None:
             record["run"],
             record["state"],
             record["time"] or "",
-            # Of the headline its figure; a reason stands whole.
+            # Only the figure of the headline, but the whole reason of a failure.
             (record["holdout"] or "").partition(" (")[0] or record["reason"] or "",
         )
         for record in records
     )
-    show_table(console, ("run", "state", "at", "holdout"), rows)
+    show_table(console, ("run", "state", "time", "holdout"), rows)
 
 
 def _describe_run(run: RunDirectory) -> dict[str, Any]:
-    """Where it is, how it ended and how it did, as JSON values."""
+    """Describe a run's path, state and score as JSON values."""
     from kft.errors import RunError
 
     try:
@@ -168,7 +168,7 @@ def _describe_run(run: RunDirectory) -> dict[str, Any]:
 
 
 def show_findings(findings: Sequence[CheckResult], form: Form) -> None:
-    """A record a finding, with what mends it."""
+    """Print one record per finding, with its remedy."""
     records = [
         {
             "state": "ok" if finding.is_fine else "optional" if finding.is_optional else "MISSING",
@@ -180,13 +180,13 @@ def show_findings(findings: Sequence[CheckResult], form: Form) -> None:
     ]
     if form == "text":
         rows = (tuple(record.values()) for record in records)
-        show_table(make_console(), ("", "what", "found", "what mends it"), rows)
+        show_table(make_console(), ("", "check", "found", "remedy"), rows)
     else:
         print_records(records, form)
 
 
 def show_demo(demo: Demo) -> None:
-    """The two accuracies side by side, and what the export answered."""
+    """Print the two accuracies side by side, and the export's answers."""
     from kft.demo import PICTURES_PER_CLASS
     from kft.display import format_seconds
 
@@ -203,12 +203,12 @@ def show_demo(demo: Demo) -> None:
     console.print()
     show_table(console, ("small_cnn, digits 5 to 9", "holdout accuracy>", "95 % interval>"), rows)
     console.print(
-        f"Both saw {PICTURES_PER_CLASS} labelled pictures of each class. The export, asked about "
-        "PNG bytes in a process without kft:\n",
+        f"Both trained on {PICTURES_PER_CLASS} labelled pictures of each class. Answers of the "
+        "export about PNG bytes, in a process without kft:\n",
         soft_wrap=True,
     )
     show_pairs(console, list(demo.served))
-    console.print("\nWhere everything is\n")
+    console.print("\nResults\n")
     assert demo.fine_tuned.export is not None
     show_pairs(
         console,
@@ -218,14 +218,14 @@ def show_demo(demo: Demo) -> None:
         ],
     )
     console.print(
-        f"\nThe demo took {format_seconds(demo.seconds)}. With pictures of your own: "
+        f"\nThe demo took {format_seconds(demo.seconds)}. To train on your own pictures: "
         "kft train FOLDER",
         soft_wrap=True,
     )
 
 
 def show_tuned(tuned: Tuned, form: Form) -> None:
-    """The trials, best first, then the finished run of the best."""
+    """Print the trials, best first, then the finished run of the best pipeline."""
     score = f"validation_{tuned.objective}"
     trials = [{**trial.settings, score: trial.score} for trial in tuned.trials]
     if form == "json":
@@ -253,13 +253,13 @@ def show_tuned(tuned: Tuned, form: Form) -> None:
 
 
 def _show_refused(tuned: Tuned, console: Console) -> None:
-    """The combinations that are out, each with its reason."""
+    """Print the trials that were refused or failed, each with its reason."""
     count = len(tuned.trials) + len(tuned.refused)
-    for is_failure, what in ((False, "refused"), (True, "failed")):
-        out = [refusal for refusal in tuned.refused if refusal.is_failure == is_failure]
-        if out:
-            listed = "\n".join(f"  {refusal}" for refusal in out)
-            console.print(f"{len(out)} of {count} trials {what}:\n{listed}", soft_wrap=True)
+    for is_failure, outcome in ((False, "refused"), (True, "failed")):
+        dropped = [refusal for refusal in tuned.refused if refusal.is_failure == is_failure]
+        if dropped:
+            listed = "\n".join(f"  {refusal}" for refusal in dropped)
+            console.print(f"{len(dropped)} of {count} trials {outcome}:\n{listed}", soft_wrap=True)
 
 
 def _format_setting(value: object) -> str:

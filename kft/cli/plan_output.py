@@ -1,4 +1,4 @@
-"""What `kft check` prints: the pipeline, the data, each phase with its block table, the risks."""
+"""Output of `kft check`: the pipeline, the data, each phase with its block table, the risks."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def show_plan(plan: Plan, choices: Sequence[ResolvedSetting], form: Form) -> None:
-    """The resolved pipeline, data, measured choices, phases, block tables and risks.
+    """Print the resolved pipeline, data, measured settings, phases, block tables and risks.
 
     Args:
-        plan: What a run would do.
-        choices: The settings that may be measured, and where their values come from.
-        form: As text; in JSON all of it, in CSV the block tables.
+        plan: Plan of a run.
+        choices: Settings that may be measured, with the origin of their values.
+        form: Form of the output; JSON has everything, CSV only the block tables.
     """
     from kft.workflow import forecast_plan
 
@@ -42,7 +42,7 @@ def show_plan(plan: Plan, choices: Sequence[ResolvedSetting], form: Form) -> Non
 def _describe_plan(
     plan: Plan, choices: Sequence[ResolvedSetting], forecasts: Sequence[PhaseForecast]
 ) -> dict[str, Any]:
-    """JSON values."""
+    """Make the JSON values of a plan."""
     from kft.planning import find_risks
     from kft.workflow import describe_data
 
@@ -68,14 +68,14 @@ def _describe_plan(
 
 
 def _list_blocks(forecasts: Sequence[PhaseForecast]) -> Iterator[Record]:
-    """A record a block of each phase, in their order."""
+    """Make one record per block of each phase, in order."""
     for number, forecast in enumerate(forecasts, start=1):
         for row in forecast.rows:
             yield {"phase": number, "phase_name": forecast.phase.name, **asdict(row)}
 
 
 def _describe_phases(plan: Plan) -> list[list[str]]:
-    """Sentences about each phase."""
+    """Describe each phase in sentences."""
     befores = (None, *plan.phases)
     return [
         describe_phase(phase, before, num_adapted=_count_adapted(plan, phase))
@@ -103,7 +103,7 @@ def _show_text(
             show_paragraph(console, sentence, indent=2)
         show_block_table(console, forecast.phase, forecast.rows)
     risks = find_risks(plan.splits, plan.assembled.backbone, plan.phases)
-    console.print("Risks" if risks else "No risks seen.")
+    console.print("Risks" if risks else "No risks found.")
     for risk in risks:
         console.print(f"  - {risk}", soft_wrap=True)
 
@@ -111,7 +111,7 @@ def _show_text(
 def _show_choices(
     console: Console, choices: Sequence[ResolvedSetting], forecast_seconds: float
 ) -> None:
-    """The values in force, and whether measuring would pay."""
+    """Print the measurable settings, and advise a benchmark if the run is long enough."""
     from kft.timing import is_worth_measuring
 
     console.print("\nChoices for this machine\n")
@@ -121,13 +121,13 @@ def _show_choices(
         console.print()
         show_paragraph(
             console,
-            "The forecast is long enough for measuring to pay: run `kft benchmark` with the same "
-            "settings first.",
+            "The forecast is long enough to make a benchmark worthwhile: run `kft benchmark` with "
+            "the same settings first.",
         )
 
 
 def _show_phases(console: Console, forecasts: Sequence[PhaseForecast]) -> None:
-    """A line a phase: how long, on what, what it costs."""
+    """Print one line per phase: its length, inputs and cost."""
     from kft.display import format_seconds
 
     rows = []
@@ -138,52 +138,52 @@ def _show_phases(console: Console, forecasts: Sequence[PhaseForecast]) -> None:
             phase.name,
             "solved" if is_solved else f"{phase.fit.steps:,}",
             "" if is_solved else f"{phase.fit.steps / phase.fit.steps_per_epoch:.3g}",
-            "as they are" if phase.recipe.augmentation == "none" else phase.recipe.augmentation,
+            phase.recipe.augmentation,
             "pixels" if forecast.computed_from == "pixels" else "cache",
             f"{forecast.trainable_parameters:,}",
             format_seconds(forecast.seconds),
         )
         rows.append(row)
-    headings = ("phase", "steps>", "epochs>", "pictures", "from", "trainable>", "about>")
+    headings = ("phase", "steps>", "epochs>", "augmentation", "input", "trainable>", "time>")
     show_table(console, headings, rows, title="\nPhases")
 
 
 def describe_phase(phase: Phase, before: Phase | None = None, *, num_adapted: int = 0) -> list[str]:
-    """Sentences about how a phase goes, as far as its block table does not say it.
+    """Describe in sentences the properties of a phase that its block table does not show.
 
     Args:
-        phase: As planned.
+        phase: The planned phase.
         before: The phase that it continues.
-        num_adapted: Layers that get low-rank factors.
+        num_adapted: Number of layers with low-rank factors.
     """
     sentences = []
     if phase.method == "solve":
-        sentences.append("Solved to its optimum on stored features, without steps.")
+        sentences.append("Solves the head to its optimum on stored features, without steps.")
     if phase.choice.candidates:
         sentences.append(_describe_candidates(phase))
     if phase.choice.must_beat_start:
         start = (
-            "the probe"
-            if before and len(before.scope.trainable) == 1
-            else "the weights it begins with"
+            "the probe" if before and len(before.scope.trainable) == 1 else "its initial weights"
         )
-        verb = "Wins" if phase.choice.only_compares else "Kept"
+        verb = "Wins" if phase.choice.only_compares else "Is kept"
         sentences.append(f"{verb} only if it beats {start} on validation beyond the 95 % interval.")
     if phase.choice.only_compares:
-        sentences.append("Only asks: it ends where a trial tells, and its weights are given up.")
+        sentences.append(
+            "Only compares: it ends once the comparison is decided, and its weights are discarded."
+        )
     if phase.fallback is not None and before is not None:
         splits = " and ".join(phase.learns_from)
-        instead = "solved anew" if phase.fallback.method == "solve" else "trained on"
+        instead = "solved" if phase.fallback.method == "solve" else "trained"
         sentences.append(
-            f"Begins where {before.name} began, with {splits}, at the rate that was found; where "
-            f"{before.name} was not better, the probe is {instead} with them instead."
+            f"Starts from the initial weights of {before.name} and trains on {splits} at the "
+            f"chosen rate; if {before.name} did not win, the probe is {instead} on them instead."
         )
     if phase.scope.part == "bias_norm":
-        sentences.append("Trains biases and normalisation alone (BitFit).")
+        sentences.append("Trains only biases and normalisation (BitFit).")
     if (lora := phase.scope.lora) is not None:
         sentences.append(
             f"Trains low-rank factors (LoRA) of rank {lora.rank} and alpha "
-            f"{lora.alpha:g} on {num_adapted} layers, merged into their kernels at the end."
+            f"{lora.alpha:g} on {num_adapted} layers, and merges them into the kernels at the end."
         )
     if phase.method == "fit" and phase.fit.mixup:
         sentences.append(f"Blends pairs of examples (mixup, alpha {phase.fit.mixup:g}).")
@@ -202,29 +202,29 @@ def _count_adapted(plan: Plan, phase: Phase) -> int:
 
 
 def _describe_candidates(phase: Phase) -> str:
-    """What differs between them is what is chosen: the blocks, or the rate."""
+    """Describe the candidates by what differs between them: the blocks, or the rate."""
     blocks = [set(candidate.scope.trainable) for candidate in phase.choice.candidates]
     if all(other == blocks[0] for other in blocks):
-        what = "Learning rate"
+        subject = "Learning rates"
         values = [f"{candidate.fit.learning_rate:g}" for candidate in phase.choice.candidates]
     else:
-        what = "Blocks"
+        subject = "Blocks"
         shared = set.intersection(*blocks)
         values = [
             " and ".join(name for name in candidate.scope.trainable if name not in shared)
             for candidate in phase.choice.candidates
         ]
-    rule = "the best goes on"
+    rule = "the best continues"
     if phase.choice.is_sequential:
-        rule = "the first that is not behind the start, beyond chance, goes on"
+        rule = "the first that is not significantly worse than the start continues"
     return (
-        f"{what} tried on validation for {phase.choice.pilot_steps:,} steps each: "
+        f"{subject} tried on validation for {phase.choice.pilot_steps:,} steps each: "
         f"{', '.join(values)}; {rule}. The table shows the first."
     )
 
 
 def show_block_table(console: Console, phase: Phase, rows: Sequence[BlockRow]) -> None:
-    """What becomes of each block; neighbours that are treated alike share a line."""
+    """Print the treatment of each block; neighbours with equal treatment share a line."""
     lines = []
     for blocks in _group(rows):
         first, last = blocks[0], blocks[-1]
@@ -239,7 +239,7 @@ def show_block_table(console: Console, phase: Phase, rows: Sequence[BlockRow]) -
             first.computed_from,
         )
         lines.append(line)
-    headings = ("block", "parameters>", "trainable>", "rate>", "batch norm", "from")
+    headings = ("block", "parameters>", "trainable>", "rate>", "batch norm", "input")
     show_table(console, headings, lines)
 
 
@@ -250,7 +250,7 @@ def _format_rate(phase: Phase, row: BlockRow) -> str:
 
 
 def _group(rows: Sequence[BlockRow]) -> Iterator[list[BlockRow]]:
-    """Runs of neighbours that differ in their names and sizes alone."""
+    """Group neighbours that differ only in their names and sizes."""
 
     def treatment(row: BlockRow) -> tuple[object, ...]:
         is_trained = row.trainable_parameters > 0

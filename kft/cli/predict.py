@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from kft.cli.records import Form
     from kft.data.file_patterns import NamedFiles
 
-# More take long enough to be watched.
+# With more files, prediction takes long enough for a progress bar.
 _MANY_FILES = 256
 
 
-@click.command("predict", short_help="Ask a run or an export about pictures.")
+@click.command("predict", short_help="Predict pictures with a run or an export.")
 @click.argument("model", metavar="RUN|EXPORT")
 @click.argument("names", nargs=-1, metavar="FILES|FOLDERS|PATTERNS|-...")
 @click.option(
@@ -27,14 +27,13 @@ _MANY_FILES = 256
     "lists",
     multiple=True,
     metavar="FILE",
-    help="Ask about the files and folders that a text file names, one on a line; '-' is standard "
-    "input.",
+    help="Text file that lists files and folders to predict, one per line; '-' is standard input.",
 )
 @click.option(
     "--top",
     type=click.IntRange(min=1),
-    help="Classes or labels of each file, the most probable first. By default 3 and what is more "
-    "probable than 0.5; in --json and --csv all. Of numbers all are printed.",
+    help="Number of classes or labels per file, most probable first. By default 3 and any others "
+    "above 0.5; with --json and --csv all. Numbers are always all printed.",
 )
 @form_options
 @click.pass_context
@@ -47,15 +46,15 @@ def command(
     top: int | None,
     form: Form,
 ) -> None:
-    """Ask a run or an export about pictures.
+    """Predict pictures with a run or an export.
 
-    An export is asked through the signature that TensorFlow Serving calls. Of a
-    folder, all pictures below it are asked about; a pattern in quotes, such as
+    An export is called through the signature that TensorFlow Serving calls. A
+    folder stands for all pictures below it; a pattern in quotes, such as
     'photos/**/*.jpg', finds files without the limits of the shell.
 
     A file that cannot be used is named on standard error, and is a record with
-    an `error` in --json and --csv; the others are answered, and the exit code is
-    1. It is 2 if no file could be answered.
+    an `error` in --json and --csv; the other files are answered, and the exit
+    code is 1. It is 2 if no file could be answered.
 
     \b
     Examples:
@@ -66,11 +65,13 @@ def command(
     from kft.data.file_patterns import find_named_files
     from kft.data.paths import refuse_remote
     from kft.errors import DataError
+    from kft.modalities import choose_modality
+    from kft.run_operations.asked_model import read_config
 
     if not names and not lists:
-        raise click.UsageError("Name files, folders or patterns, or a list of them with --from.")
+        raise click.UsageError("Give files, folders or patterns, or a list of them with --from.")
     refuse_remote(model)
-    named = find_named_files(names, lists)
+    named = find_named_files(names, choose_modality(read_config(Path(model))), lists)
     num_bad = _show(Path(model), named, top, form)
     num_files = len(named.files) + len(named.quarantined)
     if num_bad == num_files:
@@ -81,7 +82,7 @@ def command(
 
 
 def _show(model: Path, named: NamedFiles, top: int | None, form: Form) -> int:
-    """Print what there is to say of each file; gives how many have no answer."""
+    """Print the answer about each file; return the number of files without an answer."""
     from kft.cli.answer_output import Report, show_answers
     from kft.startup import start_tensorflow
 
@@ -91,9 +92,9 @@ def _show(model: Path, named: NamedFiles, top: int | None, form: Form) -> int:
     from kft.run_operations.predict import predict
 
     report = Report(Display())
-    report.say_ignored(named.ignored)
+    report.show_ignored(named.ignored)
     answers = predict(model, named.files, say=report.add_remark)
-    # Bars would be drawn between the records of a terminal.
+    # On a terminal, a progress bar would be drawn between the records.
     is_tracked = len(named.files) > _MANY_FILES and (form == "text" or not sys.stdout.isatty())
     outcomes = itertools.chain(
         ((bad.name, bad) for bad in named.quarantined),
@@ -101,5 +102,5 @@ def _show(model: Path, named: NamedFiles, top: int | None, form: Form) -> int:
     )
     total = len(named.files) + len(named.quarantined)
     show_answers(report.watch(outcomes, total if is_tracked else None), top, form)
-    report.say_rest()
+    report.show_rest()
     return report.num_bad

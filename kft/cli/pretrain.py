@@ -7,7 +7,7 @@ import click
 from kft.cli.options import on_bad_option, pipeline_options, run_id_option, with_options
 
 
-@click.command("pretrain", short_help="Train a backbone of your own from random weights.")
+@click.command("pretrain", short_help="Train your own backbone from random weights.")
 @pipeline_options
 @on_bad_option
 @run_id_option
@@ -19,10 +19,10 @@ def command(
     on_bad: str | None,
     run_id: str | None,
 ) -> None:
-    """Train a backbone of your own from random weights, on labelled pictures.
+    """Train your own backbone from random weights on labelled pictures.
 
-    The backbone is saved as runs/NAME/RUN_ID/backbone, a path that
-    `backbone.name` takes. By default it is small_cnn; every registered
+    The backbone is saved as runs/NAME/RUN_ID/backbone; give this path as
+    `backbone.name` to use it. By default it is small_cnn; every registered
     backbone can be pretrained.
 
     \b
@@ -35,7 +35,7 @@ def command(
     from kft.config import PRETRAINING_OVERRIDES, is_pipeline_file, load_pipeline
     from kft.startup import start_tensorflow
 
-    # A pipeline file says everything itself; data alone gets the settings of pretraining.
+    # A pipeline file is complete; a data path gets the default settings of pretraining.
     defaults = [] if is_pipeline_file(source) else PRETRAINING_OVERRIDES
     pipeline = load_pipeline(
         source, [*defaults, *with_options(overrides, trust=trust, on_bad=on_bad)]

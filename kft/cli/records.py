@@ -1,4 +1,4 @@
-"""What `--json` and `--csv` print: one record a line, of every verb alike."""
+"""Output of `--json` and `--csv`, with one record per line, for all commands."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Record = Mapping[str, Any]
 
 
 def print_records(records: Iterable[Record], form: Form) -> None:
-    """Print each record as soon as it is known.
+    """Print each record as soon as it is available.
 
     Args:
-        records: All with the same keys.
+        records: Records, all with the same keys.
         form: 'json' or 'csv'.
     """
     if form == "json":
@@ -34,8 +34,8 @@ def print_records(records: Iterable[Record], form: Form) -> None:
 def print_document(values: Record) -> None:
     """Print JSON values as one line of JSON Lines.
 
-    Letters of any language stand as they are; what is not printable is escaped, so that names of
-    files read back to the byte and reach no terminal raw. What is not finite is null.
+    Letters of all languages are printed as they are. Unprintable characters are escaped, so that
+    file names are exact but harmless to a terminal. Numbers that are not finite become null.
     """
     click.echo(_to_json(values))
 
@@ -46,7 +46,7 @@ def _to_json(value: Any) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """The value with None for numbers that JSON cannot write."""
+    """Replace numbers that JSON cannot represent by None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -57,7 +57,7 @@ def _finite(value: Any) -> Any:
 
 
 def print_csv(records: Iterable[Record]) -> None:
-    """Print a line of the keys of the first record, then a line a record."""
+    """Print a line with the keys of the first record, then one line per record."""
     for index, record in enumerate(records):
         if index == 0:
             click.echo(_csv_line(record))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 )
 @form_options
 def command(directory: str, form: Form) -> None:
-    """List the runs of a folder: state, time, and how they did on the holdout.
+    """List the runs of a folder with their state, time, and score on the holdout.
 
     \b
     Examples:

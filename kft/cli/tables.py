@@ -1,4 +1,4 @@
-"""Tables of the verbs: aligned on a terminal, one record a line elsewhere; no cell is ever cut."""
+"""Tables, aligned on a terminal and with one record per line in a pipe; no cell is ever cut."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from kft.printing import printable
 
 _GAP = 3
 _INDENT = 4
-# More than any terminal: for what a table would take if it had the room.
+# Wider than any terminal, to measure the full width of a table.
 _UNLIMITED = 1_000_000
 
 
 def make_console() -> Console:
-    """Standard output; in a pipe it has no width, so that no line is folded, and no colour."""
+    """Make a console on standard output; in a pipe it neither folds lines nor uses colour."""
     # Markup and emoji off: `pip install 'kft[hub]'` and a file named ':cat:.jpg' are text.
     console = Console(highlight=False, markup=False, emoji=False)
-    # Rich lets FORCE_COLOR make a terminal of a pipe; a file would then get tables of 80 columns.
+    # With FORCE_COLOR, rich treats a pipe as a terminal; a file would get tables of 80 columns.
     if sys.stdout.isatty():
         return console
     return Console(highlight=False, markup=False, emoji=False, force_terminal=False, soft_wrap=True)
@@ -40,14 +40,14 @@ def show_table(
 ) -> None:
     """Print records, if any: a table on a terminal, tab-separated lines with headings in a pipe.
 
-    A table that is too wide folds. Where it is too wide for the words of its first column, as
-    those of paths are, each record has its first cell on a line of its own.
+    A table that is too wide is folded. If it is too wide because of long words in its first
+    column, such as paths, the first cell of each record gets a separate line.
 
     Args:
-        console: Of `make_console`.
-        headings: Of the columns; one that ends in '>' aligns its column right.
-        rows: Cells; what is not printable in them is written out.
-        title: A line above.
+        console: Console from `make_console`.
+        headings: Headings of the columns; a '>' at the end aligns the column right.
+        rows: Cells of each record; unprintable characters are escaped.
+        title: Line above the table.
     """
     if title is not None:
         console.print(title)
@@ -65,20 +65,20 @@ def show_table(
 
 
 def _write_lines(console: Console, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """One line a record, each as soon as it is known."""
+    """Write one line per record, each as soon as it is available."""
     names = [heading.rstrip(">") for heading in headings]
     for index, row in enumerate(rows):
         for line in (row,) if index else (names, row):
-            # Rich would turn tabs into blanks.
+            # Written directly, because rich would turn tabs into spaces.
             console.file.write("\t".join(map(printable, line)) + "\n")
         console.file.flush()
 
 
 def _make_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A table without frames."""
+    """Make a table without frames."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in headings:
-        # Folded where it must be: the default puts … in place of what finds no room.
+        # Folded if necessary, because by default rich cuts cells and adds an ellipsis.
         table.add_column(
             heading.rstrip(">"),
             justify="right" if heading.endswith(">") else "left",
@@ -90,7 +90,7 @@ def _make_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table
 
 
 def _has_long_names(console: Console, table: Table, rows: Sequence[Sequence[str]]) -> bool:
-    """Whether it is the first column for which a table does not fit without folding words."""
+    """Whether a table is too wide because of long words in its first column."""
     unlimited = console.options.update(max_width=_UNLIMITED)
     if Measurement.get(console, unlimited, table).minimum <= console.width:
         return False
@@ -104,7 +104,7 @@ def _has_long_names(console: Console, table: Table, rows: Sequence[Sequence[str]
 def _print_stacked(
     console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> None:
-    """The first cell of each record on a line that the terminal folds, the others below it."""
+    """Print the first cell of each record on a separate line, and the others below it."""
     lines = [[heading.rstrip(">") for heading in headings], *rows]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
 
@@ -129,14 +129,14 @@ def _print_stacked(
 
 
 def show_pairs(console: Console, rows: Sequence[tuple[str, str]]) -> None:
-    """Names and their values, a line each."""
+    """Print names and their values, one pair per line."""
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         console.print(f"  {name.ljust(width)}  {printable(value)}", soft_wrap=True)
 
 
 def show_paragraph(console: Console, text: str, *, indent: int = 0) -> None:
-    """A sentence, folded between words on a terminal and one line in a pipe."""
+    """Print a text, folded between words on a terminal and as one line in a pipe."""
     if console.is_terminal:
         console.print(Padding(text, (0, 0, 0, indent)))
     else:
@@ -144,7 +144,7 @@ def show_paragraph(console: Console, text: str, *, indent: int = 0) -> None:
 
 
 def show_remark(console: Console, text: str) -> None:
-    """A sentence beside a listing: in a pipe, where records alone go, to standard error."""
+    """Print a remark about a listing; in a pipe it goes to standard error."""
     if console.is_terminal:
         console.print(text, soft_wrap=True)
     else:

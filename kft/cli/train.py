@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kft.workflow import Finished
 
 
-@click.command("train", short_help="From labelled pictures to a measured, exported model.")
+@click.command("train", short_help="Train, evaluate and export a model of labelled pictures.")
 @optional_source_argument
 @overrides_argument
 @trust_option
@@ -35,23 +35,22 @@ if TYPE_CHECKING:
     "resumed",
     metavar="RUN",
     type=click.Path(path_type=Path),
-    help="Go on with a run that was stopped, in the step where it was.",
+    help="Resume a run that was stopped, at the step where it stopped.",
 )
 @click.option(
     "--data",
     metavar="PATH",
-    help="With --resume: where the data of the run are now, if they have moved.",
+    help="With --resume: new path of the run's data, if they have moved.",
 )
 @click.option(
     "--or-resume",
     is_flag=True,
-    help="With --run-id: go on with that run where it has begun, as a job that is started again "
-    "must.",
+    help="With --run-id: resume the run if it has begun (for restarted jobs).",
 )
 @click.option(
     "--accept-changes",
     is_flag=True,
-    help="With --resume: go on although data, settings, weights or versions have changed.",
+    help="With --resume: resume although data, settings, weights or versions have changed.",
 )
 def command(
     source: str | None,
@@ -65,16 +64,16 @@ def command(
     or_resume: bool,
     accept_changes: bool,
 ) -> None:
-    """From labelled pictures to a measured, exported model.
+    """Train, evaluate and export a model of labelled pictures.
 
     SOURCE is a folder of class folders (with or without train, validation and
     holdout folders above them), a CSV, TSV or Parquet table, TFRecord files,
     tfds:NAME, or a pipeline file. Any setting of the pipeline can be overridden
     by KEY.PATH=VALUE; `kft check SOURCE` prints them all.
 
-    A run that was stopped, by Ctrl-C, a signal or a power cut, goes on with
-    --resume, from any directory, and ends with the weights that it would have
-    had.
+    A run that was stopped, by Ctrl-C, a signal or a power cut, can be resumed
+    with --resume from any directory, and ends with the weights of an
+    uninterrupted run.
 
     \b
     Examples:
@@ -96,11 +95,11 @@ def command(
     if resumed is not None:
         if run_id is not None or or_resume:
             raise click.UsageError(
-                "--run-id and --or-resume name a run by its pipeline; --resume by its directory."
+                "--resume names a run by its directory: remove --run-id and --or-resume."
             )
-        # What seemed to be the data is the first override.
+        # With --resume, the first argument is an override rather than data.
         given = [*([source] if source is not None else []), *given]
-        _go_on(
+        _resume(
             resumed,
             given,
             data=data,
@@ -110,21 +109,21 @@ def command(
         )
     else:
         if source is None:
-            raise click.UsageError("Name the data or a pipeline file, or a run with --resume.")
+            raise click.UsageError("Give the data, a pipeline file, or a run with --resume.")
         if accept_changes:
-            raise click.UsageError("--accept-changes goes with --resume.")
+            raise click.UsageError("--accept-changes needs --resume.")
         if data is not None:
             raise click.UsageError(
-                "--data goes with --resume; of a new run the data are named without it."
+                "--data needs --resume; for a new run, give the data as the first argument."
             )
         if or_resume and run_id is None:
-            raise click.UsageError("--or-resume needs --run-id, which names the run.")
+            raise click.UsageError("--or-resume needs --run-id, the name of the run.")
         _begin(source, given, run_id=run_id, or_resume=or_resume, cluster=cluster)
     if cluster is not None:
         _leave()
 
 
-def _go_on(
+def _resume(
     path: Path,
     given: list[str],
     *,
@@ -134,14 +133,14 @@ def _go_on(
     cluster: Cluster | None,
 ) -> None:
     from kft.provenance import read_interrupted
-    from kft.run_start import go_on
+    from kft.run_start import resume
 
     is_chief = cluster is None or cluster.is_chief
     interrupted = read_interrupted(path, given, data=data, is_chief=is_chief)
     if is_offered:
         _offer(path)
     display = _make_display(cluster)
-    _show(go_on(interrupted, display, accept_changes=accept_changes, cluster=cluster), cluster)
+    _show(resume(interrupted, display, accept_changes=accept_changes, cluster=cluster), cluster)
 
 
 def _begin(
@@ -153,13 +152,13 @@ def _begin(
     cluster: Cluster | None,
 ) -> None:
     from kft.config import load_pipeline
-    from kft.run_start import AlreadyFinished, begin, begin_or_go_on
+    from kft.run_start import AlreadyFinished, begin, begin_or_resume
 
     pipeline, display = load_pipeline(source, given), _make_display(cluster)
     if not or_resume or run_id is None:
         _show(begin(pipeline, display, run_id=run_id, cluster=cluster), cluster)
         return
-    started = begin_or_go_on(pipeline, display, run_id=run_id, cluster=cluster)
+    started = begin_or_resume(pipeline, display, run_id=run_id, cluster=cluster)
     if not isinstance(started, AlreadyFinished):
         _show(started, cluster)
     elif started.export is not None:
@@ -169,7 +168,7 @@ def _begin(
 
 
 def _show(finished: Finished, cluster: Cluster | None) -> None:
-    """The chief shows the run for all."""
+    """Print the results of the run on the chief."""
     if cluster is None or cluster.is_chief:
         from kft.cli.output import show_finished
 
@@ -177,7 +176,7 @@ def _show(finished: Finished, cluster: Cluster | None) -> None:
 
 
 def _make_display(cluster: Cluster | None) -> Display:
-    """What the chief of a cluster shows for all."""
+    """Make a display that shows progress on the chief, and nothing on other workers."""
     from rich.console import Console
 
     from kft.display import Display
@@ -185,18 +184,18 @@ def _make_display(cluster: Cluster | None) -> Display:
     if cluster is None or cluster.is_chief:
         return Display()
     click.echo(
-        f"Worker {cluster.number} of {len(cluster.addresses)}; the first one, the chief, says how "
-        "it goes.",
+        f"Worker {cluster.number} of {len(cluster.addresses)}; the chief, worker 0, shows the "
+        "progress.",
         err=True,
     )
     return Display(Console(quiet=True))
 
 
 def _offer(path: Path) -> None:
-    """Ask whether to resume a run that was named where data are expected.
+    """Ask whether to resume a run that was given in place of data.
 
     Raises:
-        UsageError: It is not to be resumed, or nobody can be asked.
+        UsageError: The user declines, or standard input is not a terminal.
     """
     if sys.stdin.isatty() and click.confirm(f"{path} is a run that was stopped. Resume it?"):
         return
@@ -206,7 +205,7 @@ def _offer(path: Path) -> None:
 
 
 def _leave() -> None:
-    """End this worker: all are done, and TensorFlow's farewell would wait for those that left."""
+    """End this worker at once, because TensorFlow's shutdown would wait for workers that left."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 @pipeline_options
 @form_options
 def command(source: str, overrides: tuple[str, ...], trust: bool, form: Form) -> None:
-    """Search for the best settings, then run them to their end.
+    """Search for the best settings, then run them in full.
 
     Trials are judged on validation; the holdout is judged once, for the best.
-    What is searched stands under `tuning.space`; by default the learning rate
-    of full fine-tuning. A search that was stopped goes on where it was.
+    `tuning.space` defines the search; by default it is the learning rate of full
+    fine-tuning. A search that was stopped is resumed by the same command.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Text -> a frozen, validated `Pipeline`."""
+"""The configuration of a run: reading and validation of a frozen `Pipeline`."""
 
 from kft.config.loading import (
     SCHEMA_COMMENT,
@@ -10,6 +10,7 @@ from kft.config.loading import (
     parse_yaml,
     validate_pipeline,
 )
+from kft.config.modality_sections import DEFAULT_MODALITY, ImageConfig, ModalityConfig
 from kft.config.schema import (
     PRETRAINING_OVERRIDES,
     BackboneConfig,
@@ -21,6 +22,7 @@ from kft.config.schema import (
     Pipeline,
     TableConfig,
     TuningConfig,
+    add_modality_section,
 )
 from kft.config.strategy_section import (
     AUTO_LEARNING_RATES,
@@ -33,6 +35,7 @@ from kft.config.training_section import TrainingConfig
 
 __all__ = [
     "AUTO_LEARNING_RATES",
+    "DEFAULT_MODALITY",
     "LEARNING_RATES",
     "PRETRAINING_OVERRIDES",
     "SCHEMA_COMMENT",
@@ -42,13 +45,16 @@ __all__ = [
     "FeaturesConfig",
     "FoldersConfig",
     "HeadConfig",
+    "ImageConfig",
     "LoraConfig",
+    "ModalityConfig",
     "PhaseConfig",
     "Pipeline",
     "StrategyConfig",
     "TableConfig",
     "TrainingConfig",
     "TuningConfig",
+    "add_modality_section",
     "dump_pipeline",
     "format_schema",
     "is_pipeline_file",

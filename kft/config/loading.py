@@ -1,4 +1,4 @@
-"""Text -> a validated `Pipeline`, or one error that lists every problem."""
+"""Loading of a pipeline from YAML and overrides; one error lists every problem."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ SCHEMA_COMMENT = f"# yaml-language-server: $schema={SCHEMA_FILE}\n"
 
 
 class _Constructor(SafeConstructor):
-    """Plain values: a date is a word, and a whole number remembers how it is written."""
+    """Constructor of plain values: dates stay strings, and integers remember their spelling."""
 
     def construct_written_int(self, node: ScalarNode) -> int:
-        """`010` is ten, but whoever means a name by it is to say so."""
+        """Construct an integer; `010` is ten, but keeps its spelling, since it may be a name."""
         value = self.construct_yaml_int(node)
         return value if str(value) == node.value else WrittenInt(value, node.value)
 
@@ -39,18 +39,18 @@ _Constructor.add_constructor("tag:yaml.org,2002:timestamp", _Constructor.constru
 
 
 def _make_yaml() -> YAML:
-    """YAML 1.2 without what can run code: `no` is a word, `1e-3` a number, keys are unique."""
+    """Make a safe YAML 1.2 reader: `no` is a string, `1e-3` a number, keys are unique."""
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _Constructor
     yaml.default_flow_style = False
-    # No long path is folded.
+    # Wide, so that long paths are not folded.
     yaml.width = 10**6
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     return yaml
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """The value of a YAML text.
+    """Parse a YAML text.
 
     Raises:
         ConfigError: The text is not YAML; the message names line and column.
@@ -77,19 +77,19 @@ def load_pipeline(
     overrides: Sequence[str] = (),
     settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> Pipeline:
-    """The pipeline of a file, or the default one over a data path.
+    """Load a pipeline file, or make the default pipeline for a data path.
 
     Paths in a pipeline file are relative to the working directory, like
     those on the command line.
 
     Args:
-        target: A .yaml file, or where the data is; None for defaults alone.
-        overrides: `key.path=value`, the value written as YAML.
-        settings: The same as Python values, section by section; they come last.
+        target: Path of a .yaml file or of data; None for defaults only.
+        overrides: Settings `key.path=value`, with the value written as YAML.
+        settings: Nested sections of Python values; they take precedence over `overrides`.
 
     Raises:
-        ConfigError: The file is missing or not YAML, an override has no
-            such form, or values are refused; every problem is listed.
+        ConfigError: The file is missing or not YAML, an override is malformed,
+            or values are refused; every problem is listed.
     """
     if target is not None and is_pipeline_file(target):
         values, where = _read_pipeline_file(Path(target)), target
@@ -127,8 +127,8 @@ def _read_pipeline_file(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         raise ConfigError(
-            f"{path}: a pipeline is a mapping of sections ({', '.join(Pipeline.model_fields)}), "
-            f"but this file holds a {type(values).__name__}."
+            f"{path}: a pipeline must be a mapping of sections "
+            f"({', '.join(Pipeline.model_fields)}), but this file holds a {type(values).__name__}."
         )
     return values
 
@@ -138,7 +138,7 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     keys = path.strip().split(".")
     if not equals or not all(keys):
         raise ConfigError(
-            f"override {override!r}: the form is key.path=value, for example training.seed=3"
+            f"override {override!r}: write key.path=value, for example training.seed=3"
         )
     section = values
     for depth, key in enumerate(keys[:-1]):
@@ -147,18 +147,18 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
             inner = section[key] = {}
         if not isinstance(inner, dict):
             raise ConfigError(
-                f"override {override!r}: {'.'.join(keys[: depth + 1])} holds "
-                f"{inner!r}, not a section that has keys"
+                f"override {override!r}: {'.'.join(keys[: depth + 1])} is "
+                f"{inner!r}, not a section with keys"
             )
         section = inner
     section[keys[-1]] = parse_yaml(text, f"override {override!r}")
 
 
 def override_pipeline(pipeline: Pipeline, overrides: Sequence[str]) -> Pipeline:
-    """A validated pipeline with some settings changed.
+    """Change some settings of a validated pipeline.
 
     Raises:
-        ConfigError: An override names no setting, or its value is refused.
+        ConfigError: A setting does not exist, or its value is refused.
     """
     values = pipeline.model_dump(mode="json")
     for override in overrides:
@@ -167,10 +167,10 @@ def override_pipeline(pipeline: Pipeline, overrides: Sequence[str]) -> Pipeline:
 
 
 def _default_name(target: str | None, values: dict[str, Any]) -> str:
-    """The pipeline file's stem, or the last part of the data path, made a plain name."""
+    """Make a valid name from the pipeline file's stem or the last part of the data path."""
     data = values.get("data")
     source = target or (data.get("path") if isinstance(data, dict) else None) or "pipeline"
-    # absolute(), not resolve(): a link is named by the user, its target is not.
+    # absolute() rather than resolve(): the user chose the name of a link, not of its target.
     stem = Path(str(source)).absolute().name
     if target and is_pipeline_file(target):
         stem = Path(target).stem
@@ -179,7 +179,7 @@ def _default_name(target: str | None, values: dict[str, Any]) -> str:
 
 
 def validate_pipeline(values: dict[str, Any], where: str) -> Pipeline:
-    """A pipeline of plain values.
+    """Validate plain values as a pipeline.
 
     Raises:
         ConfigError: Lists every refused value with its path.
@@ -191,7 +191,7 @@ def validate_pipeline(values: dict[str, Any], where: str) -> Pipeline:
 
 
 def dump_pipeline(pipeline: Pipeline) -> str:
-    """YAML of every value of a pipeline, defaults included."""
+    """Write every value of a pipeline as YAML, including defaults."""
     values = pipeline.model_dump(mode="json")
     text = io.StringIO()
     _make_yaml().dump(values, text)
@@ -199,6 +199,6 @@ def dump_pipeline(pipeline: Pipeline) -> str:
 
 
 def format_schema() -> str:
-    """The JSON schema of pipeline files, by which editors complete and check them."""
+    """Format the JSON schema of pipeline files, which editors use to complete and check them."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return json.dumps(schema | Pipeline.model_json_schema(), indent=2) + "\n"

@@ -1,4 +1,4 @@
-"""What pydantic refuses, in kft's words: one problem for one mistake."""
+"""Translation of pydantic's errors into kft's messages, with one problem for each mistake."""
 
 from __future__ import annotations
 
@@ -9,20 +9,28 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kft.config.schema import Pipeline
+from kft.config.schema import Pipeline, list_modalities
 from kft.registry import suggest
 
 Location = tuple[str | int, ...]
 _Schema = Mapping[str, Any]
-# What pydantic appends to the place of a mapping whose key it refuses.
+# Renamed settings: old path -> new path.
+RENAMED = {
+    **{
+        f"data.{name}": f"data.image.{name}"
+        for name in ("augmentation", "background", "depth", "max_megapixels", "resize")
+    },
+    "data.records.image_feature": "data.records.input_feature",
+}
+# Pydantic appends this to the location of a refused key of a mapping.
 _KEY = "[key]"
 
 
 def describe_problems(error: ValidationError) -> list[str]:
-    """A line for each mistake: its place, what was found, what is allowed.
+    """Describe each mistake in a line: its place, the value found, the values allowed.
 
-    Where a value may be of several types, pydantic tells a problem for each of them. That of the
-    type which the value has is told; where it has none of them, what is allowed.
+    For a value of a union type, pydantic gives an error for each type. If the value has one of
+    the types, only the error for this type is described, otherwise all allowed types.
     """
     problems = [(_split(problem["loc"]), problem) for problem in error.errors()]
     lines: list[str] = []
@@ -35,16 +43,16 @@ def describe_problems(error: ValidationError) -> list[str]:
 
 
 def _split(location: Location) -> tuple[Location, Location]:
-    """The place of a value that may be of several types, and the place of a problem within it.
+    """Split a location into the place of a union-typed value and the place within this value.
 
-    All other places have nothing within them. Names of types are left out.
+    The second part is empty for other types. Pydantic's type names are left out.
     """
     schema = _whole()
     for depth, part in enumerate(location):
         schema = _resolve(schema)
         options = _options(schema)
         if len(options) > 1:
-            # This part is the name of a type.
+            # Pydantic names the type at this position.
             return location[:depth], location[depth + 1 :]
         schema = _enter(options[0], part)
     return location, ()
@@ -54,12 +62,14 @@ def _describe(place: Location, problem: Any) -> str:
     if place and place[-1] == _KEY:
         place = place[:-2]
     path = _format(place) or "pipeline"
+    if problem["type"] == "extra_forbidden" and path in RENAMED:
+        return f"{path}: renamed. Write {RENAMED[path]}."
     if problem["type"] == "extra_forbidden":
         known = _find(place[:-1]).get("properties", {})
         return f"{path}: unknown key. {suggest(str(place[-1]), known)}"
     if problem["type"] == "value_error":
         message = problem["msg"].removeprefix("Value error, ")
-        # What concerns several sections names them itself.
+        # Messages about several sections name them.
         return f"{path}: {message}" if place else str(message)
     allowed = _describe_schema(_find(place))
     found = "null" if problem["input"] is None else repr(problem["input"])
@@ -73,25 +83,30 @@ def _format(place: Iterable[str | int]) -> str:
     return path
 
 
-@cache
 def _whole() -> _Schema:
+    # A modality from outside may have added its section since the last time.
+    return _make_schema(list_modalities())
+
+
+@cache
+def _make_schema(modalities: tuple[str, ...]) -> _Schema:
     return Pipeline.model_json_schema()
 
 
 def _resolve(schema: _Schema) -> _Schema:
-    """What a reference refers to."""
+    """Resolve a reference to its schema."""
     reference = schema.get("$ref")
     return schema if reference is None else _whole()["$defs"][reference.rpartition("/")[2]]
 
 
 def _options(schema: _Schema) -> list[_Schema]:
-    """What a value may be, but for nothing at all."""
+    """List the schemas of the types that a value may have, without null."""
     options = [_resolve(option) for option in schema.get("anyOf", (schema,))]
     return [option for option in options if option.get("type") != "null"]
 
 
 def _enter(schema: _Schema, part: str | int) -> _Schema:
-    """What the value of a key, or an item of a list, may be."""
+    """Find the schema of a key's value, or of a list's items."""
     if schema.get("type") == "array":
         return schema.get("items", {})
     properties = schema.get("properties", {})
@@ -100,10 +115,10 @@ def _enter(schema: _Schema, part: str | int) -> _Schema:
 
 
 def _find(place: Location) -> _Schema:
-    """What the value at a place may be."""
+    """Find the schema of the value at a place."""
     schema = _whole()
     for part in place:
-        # A number may be the key of a mapping too.
+        # A number may be a list index or a mapping key.
         kinds = ("array", "object") if isinstance(part, int) else ("object",)
         options = [each for each in _options(_resolve(schema)) if each.get("type") in kinds]
         schema = _enter(options[0], part) if options else {}
@@ -111,9 +126,9 @@ def _find(place: Location) -> _Schema:
 
 
 def _describe_schema(schema: _Schema) -> str:
-    """As 'none, balanced or a mapping of names to numbers of at least 0'."""
-    told = [*dict.fromkeys(word for option in _all_options(schema) for word in _words(option))]
-    *others, last = told or ["another value"]
+    """Describe the allowed values, such as 'none, balanced or a number of at least 0'."""
+    allowed = [*dict.fromkeys(word for option in _all_options(schema) for word in _words(option))]
+    *others, last = allowed or ["another value"]
     return f"{', '.join(others)} or {last}" if others else last
 
 
@@ -130,15 +145,15 @@ def _words(schema: _Schema) -> Iterator[str]:
     elif kind in ("integer", "number"):
         yield f"{'a whole number' if kind == 'integer' else 'a number'}{_describe_range(schema)}"
     elif kind == "string":
-        form, some = schema.get("pattern"), " that is not empty" if schema.get("minLength") else ""
-        yield f"a word{some}" if form is None else f"a word of the form {form}"
+        pattern, some = schema.get("pattern"), "non-empty " if schema.get("minLength") else ""
+        yield f"a {some}string" if pattern is None else f"a string that matches {pattern}"
     elif kind == "array":
-        least = f" with at least {schema['minItems']}" if schema.get("minItems") else ""
-        yield f"a list{least} (of each: {_describe_schema(schema.get('items', {}))})"
+        least = f" of at least {schema['minItems']}" if schema.get("minItems") else ""
+        yield f"a list{least} (each item: {_describe_schema(schema.get('items', {}))})"
     elif kind == "object" and "properties" in schema:
-        yield f"a section with {', '.join(schema['properties'])}"
+        yield f"a section with the keys {', '.join(schema['properties'])}"
     elif kind == "object":
-        yield f"a mapping (for each key: {_describe_schema(schema['additionalProperties'])})"
+        yield f"a mapping (each value: {_describe_schema(schema['additionalProperties'])})"
     elif kind == "null":
         yield "null"
 

@@ -1,13 +1,14 @@
-"""The typed pipeline. Every default of kft is here or in a section that this file imports."""
+"""The typed pipeline, whose sections hold every default of kft."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
+from kft.config.modality_sections import ImageConfig, ModalityConfig
 from kft.config.section import (
-    Augmentation,
     ClassName,
     Folder,
     FolderName,
@@ -22,6 +23,8 @@ from kft.config.service_address import split_address
 from kft.config.split_section import SplitConfig, refuse_split_problems
 from kft.config.strategy_section import StrategyConfig
 from kft.config.training_section import TrainingConfig
+from kft.errors import ConfigError
+from kft.registry import suggest
 from kft.task_names import TASKS, list_target_words
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ else:
 
 
 class FoldersConfig(Section):
-    """Which folder above the class folders is which split, where names alone do not say."""
+    """Folders of the splits above the class folders, if they do not have the usual names."""
 
     train: Name | None = None
     """Folder of the training examples; by default `train` or `training`, if there is one."""
@@ -42,9 +45,9 @@ class FoldersConfig(Section):
     holdout: Name | None = None
     """Folder of the holdout examples; by default `holdout`, `test` or `testing`."""
     outside: tuple[Name, ...] = ()
-    """Folders beside the data folder that links in it may lead into."""
+    """Folders outside the data folder that links in it may point to."""
     nested: Literal["auto", "pool"] = "auto"
-    """Folders in class folders are pooled; `auto` refuses where several classes hold the same."""
+    """Subfolders of a class are pooled; `auto` refuses if several classes have the same ones."""
 
 
 class TableConfig(Section):
@@ -53,28 +56,28 @@ class TableConfig(Section):
     path_column: Name | None = None
     """Image paths, relative to `folder`; by default `path`, `file` or `filename`."""
     folder: Name | None = None
-    """Where relative paths start, itself relative to the table's folder, which is the default."""
+    """Folder that paths are relative to; itself relative to the table's folder, the default."""
     ending: Annotated[str, Field(pattern=r"^\.[\w.]+$")] | None = None
-    """What paths lack at their end, such as `.jpg`; added where they do not end in it."""
+    """File ending that paths lack, such as `.jpg`; added to paths that do not end in it."""
     remove_prefix: Annotated[str, Field(min_length=1)] | None = None
-    """Beginning of paths to leave out, such as a folder of another machine: `/kaggle/input/`."""
+    """Prefix to remove from paths, such as a folder of another machine: `/kaggle/input/`."""
     label_columns: tuple[Name, ...] = ()
-    """One for classes, several for labels or numbers; by default `label` or `class`."""
+    """One column for classes, several for labels or numbers; by default `label` or `class`."""
     split_column: Name | None = None
-    """Column that says train, validation or holdout; without it the examples are split by kft."""
+    """Column that says train, validation or holdout; without it, kft splits the examples."""
     outside: tuple[Name, ...] = ()
-    """Folders beside the table's own that its paths, or links among them, may lead into."""
+    """Folders outside the table's folder that its paths, or links among them, may point to."""
 
 
 class RecordConfig(Section):
     """Features of TFRecord files, or of a TensorFlow Datasets entry."""
 
-    image_feature: Name | None = None
-    """Holds the encoded image; by default `image/encoded` in TFRecord, `image` in TFDS."""
+    input_feature: Name | None = None
+    """Feature of the encoded example; by default `image/encoded` in TFRecord, `image` in TFDS."""
     label_feature: Name | None = None
-    """Holds the label; by default `image/class/label` in TFRecord, `label` in TFDS."""
+    """Feature of the label; by default `image/class/label` in TFRecord, `label` in TFDS."""
     class_names: tuple[ClassName, ...] = ()
-    """Names of the classes by their index; TFRecord files do not hold them."""
+    """Class names in the order of their indices; TFRecord files do not hold them."""
 
 
 class DataConfig(Section):
@@ -84,6 +87,8 @@ class DataConfig(Section):
     """A folder, a CSV, TSV or Parquet file, a folder or glob of TFRecord files, or `tfds:NAME`."""
     source: Literal["auto", "folder", "table", "tfds", "tfrecord"] = "auto"
     """What `path` is; `auto` looks."""
+    modality: str = "auto"
+    """What an example is, such as `image`; `auto` looks at the endings of the files."""
     target: TargetWord = "auto"
     """What a label is: one class of several, any number of labels, or numbers."""
     folders: FoldersConfig = FoldersConfig()
@@ -96,28 +101,28 @@ class DataConfig(Section):
     """Classes that differ in case, spaces, or signs that nobody sees: refused, or kept apart."""
     on_bad: Literal["quarantine", "stop"] = "quarantine"
     """What to do with files that cannot be used: leave them out, by name, or refuse to go on."""
-    background: Literal["white", "black"] = "white"
-    """What shows through the transparent parts of a picture."""
-    depth: Literal["auto"] | Annotated[int, Field(ge=8, le=16)] = "auto"
-    """Bits of pictures of more than 8: 12 makes 4095 white. `auto`: headers, else all samples."""
-    max_megapixels: Annotated[float, Field(gt=0.0, le=1000.0)] = 100.0
-    """Larger pictures are not decoded: their memory is known from their header."""
     validation: Fraction = 0.2
     """Share of the examples for validation, where no validation split is given; 0 for none."""
     holdout: Fraction = 0.2
     """Share of the examples for the holdout, where no holdout split is given; 0 for none."""
     split_seed: int = 0
     """Seed of the split, apart from that of training, so that seeds compare on one split."""
-    resize: Literal["stretch", "crop", "pad"] = "stretch"
-    """How a picture becomes square: stretched, its centre cropped, or padded with black."""
-    augmentation: Augmentation = "light"
-    """Random changes of training pictures; `kft data PHOTOS --show-augmented` draws them."""
+    image: ImageConfig = ImageConfig()
     cache: Literal["auto", "memory", "disk", "none"] = "auto"
-    """Keep decoded pictures; `auto`: in memory up to `cache_megabytes`, beyond that on the disk."""
+    """Keep decoded examples; `auto`: in memory up to `cache_megabytes`, beyond that on the disk."""
     cache_megabytes: PositiveInt = 2048
     """Memory in megabytes that `cache: auto` may take."""
     service: str | None = None
-    """Address of a tf.data service, `HOST:PORT`, that makes the batches of training pictures."""
+    """Address of a tf.data service, `HOST:PORT`, that makes the batches of training examples."""
+
+    @field_validator("modality")
+    @classmethod
+    def _modality_is_known(cls, modality: str) -> str:
+        if modality != "auto" and modality not in list_modalities():
+            raise ValueError(
+                f"found {modality!r}. {suggest(modality, ('auto', *list_modalities()))}"
+            )
+        return modality
 
     @field_validator("service")
     @classmethod
@@ -130,8 +135,8 @@ class DataConfig(Section):
     def _service_goes_with_the_cache(self) -> DataConfig:
         if self.service is not None and self.cache not in ("auto", "none"):
             raise ValueError(
-                f"cache {self.cache!r} keeps pictures that this process decodes, but with service "
-                "others decode the training pictures, each time anew. Use cache 'auto' or 'none', "
+                f"cache {self.cache!r} keeps examples that this process decodes, but with service "
+                "others decode the training examples, each time anew. Use cache 'auto' or 'none', "
                 "or no service"
             )
         return self
@@ -153,9 +158,9 @@ class BackboneConfig(Section):
     name: str = "mobilenet_v2"
     """A name of `kft backbones`, `hub:HANDLE`, `keras_hub:PRESET`, or a saved backbone's path."""
     weights: str = "imagenet"
-    """`imagenet`, `random`, or a weights file. A saved or hub backbone brings its own."""
+    """`imagenet`, `random`, or a weights file; saved and hub backbones have their own weights."""
     input_size: Annotated[int, Field(ge=16, le=2048)] | None = None
-    """Height and width in pixels; by default the size the backbone was pretrained at."""
+    """Height and width in pixels; by default the size of pretraining."""
     options: dict[str, Option] = Field(default_factory=dict)
     """Arguments of the architecture, such as `alpha: 0.35` for MobileNet."""
     trust: bool = False
@@ -163,80 +168,80 @@ class BackboneConfig(Section):
 
 
 class HeadConfig(Section):
-    """The layers that answer the task."""
+    """The head: the layers after the backbone that solve the task."""
 
     name: TaskName = "auto"
     """`auto` follows the targets: classes, labels or numbers."""
     pooling: Literal["avg", "max", "avg_max"] = "avg"
-    """How a feature map becomes a feature vector."""
+    """Pooling of the feature map to a feature vector."""
     hidden: tuple[PositiveInt, ...] = ()
-    """Units of hidden layers between the feature vector and the output."""
+    """Number of units of each hidden layer between the feature vector and the output."""
     dropout: Fraction = 0.0
-    """Share of the feature vector dropped in training, before each layer of the head."""
+    """Dropout rate in training, before each layer of the head."""
 
 
 class FeaturesConfig(Section):
-    """The frozen part of a model, which is computed once and stored."""
+    """The store of features, which holds the outputs of a model's frozen part."""
 
     enabled: bool = True
-    """Store the activations where a phase's frozen part ends; else compute them in every step."""
+    """Store the outputs of a phase's frozen part, instead of computing them in every step."""
     views: Annotated[int, Field(ge=0, le=1000)] = 4
     """Augmented views of each example to store, cycled over the epochs; 0 for none."""
     without_views: Literal["refuse", "compute"] = "refuse"
-    """What to do with a frozen part under augmentation where `views` is 0."""
+    """With augmentation and `views` 0: refuse to run, or compute the frozen part in each step."""
     dtype: Literal["auto", "float32", "float16"] = "auto"
-    """Of the stored numbers; `auto` halves large feature maps where rounding hardly shows."""
+    """Type of stored numbers; `auto`: float16 for large feature maps if rounding is harmless."""
     engine: Literal["auto", "keras", "litert", "openvino"] = "auto"
-    """What computes them; `auto`: LiteRT where there are many examples, else Keras."""
+    """Engine that computes the features; `auto`: LiteRT for many examples, otherwise Keras."""
     limit_gigabytes: Annotated[float, Field(gt=0.0)] = 20.0
-    """Size of the cache folder; what was used least recently makes room."""
+    """Size limit of the cache folder; the least recently used entries are removed."""
 
 
 class ExportConfig(Section):
-    """The SavedModel."""
+    """The export as a SavedModel."""
 
     enabled: bool = True
     """Export after training."""
     directory: Folder = "saved_models"
     """Exports go to DIRECTORY/NAME/VERSION."""
     next_version: Literal["same", "any"] = "same"
-    """What may follow the present version: `same`, of its classes and data set; or `any`."""
+    """Models allowed as the next version: `same` classes and data set as the current, or `any`."""
     parity_examples: PositiveInt = 32
-    """How many files of the holdout the parity gate feeds to the export."""
+    """Number of holdout files in the parity check of an export."""
 
 
 class DimensionConfig(Section):
-    """What a search may try for one setting: a list of values, or a range."""
+    """Values that a search may try for one setting: a list or a range."""
 
     values: tuple[Option, ...] = ()
     """The values to choose from."""
     low: int | float | None = None
-    """Least value of a range; whole numbers at both ends make a range of whole numbers."""
+    """Lowest value of a range; whole numbers at both ends make a range of whole numbers."""
     high: int | float | None = None
-    """Greatest value of a range."""
+    """Highest value of a range."""
     scale: Literal["linear", "log"] = "log"
-    """How a range is walked; `log` for rates."""
+    """Scale of a range; `log` suits learning rates."""
 
     @model_validator(mode="after")
     def _values_or_range(self) -> DimensionConfig:
         if len({_kind_of(value) for value in self.values}) > 1:
-            raise ValueError(f"values {list(self.values)} mix words, numbers and truth values")
+            raise ValueError(f"values {list(self.values)} mix strings, numbers and booleans")
         has_range = self.low is not None and self.high is not None
         if bool(self.values) == has_range or (self.low is None) != (self.high is None):
             raise ValueError("give either `values`, or both `low` and `high`")
         if self.low is not None and self.high is not None:
             if self.low >= self.high:
-                raise ValueError(f"low {self.low} must be below high {self.high}")
+                raise ValueError(f"low must be below high, found {self.low} and {self.high}")
             if self.scale == "log" and self.low <= 0:
-                raise ValueError(f"a log range starts above 0, not at {self.low}")
+                raise ValueError(f"low must be above 0 on a log scale, found {self.low}")
         return self
 
 
 def _kind_of(value: Option) -> str:
-    """'number', 'truth value' or 'word'."""
+    """Classify a value as 'number', 'boolean' or 'string'."""
     if isinstance(value, bool):
-        return "truth value"
-    return "word" if isinstance(value, str) else "number"
+        return "boolean"
+    return "string" if isinstance(value, str) else "number"
 
 
 class TuningConfig(Section):
@@ -245,18 +250,18 @@ class TuningConfig(Section):
     space: dict[str, DimensionConfig] = Field(
         default_factory=lambda: {"strategy.learning_rate": DimensionConfig(low=1e-4, high=3e-3)}
     )
-    """Path of a setting -> what to try for it."""
+    """Values to try for each setting, by its path."""
     trials: PositiveInt = 8
-    """How many pipelines are trained."""
+    """Number of pipelines to train."""
     oracle: Literal["bayesian", "random", "grid"] = "bayesian"
-    """Who proposes the next trial."""
+    """Algorithm that proposes the next trial."""
 
 
 class Pipeline(Section):
     """Everything a run depends on."""
 
     name: FolderName = "pipeline"
-    """Name of the runs and of the export; by default that of the data folder."""
+    """Name of the runs and of the export; by default the name of the data folder."""
     data: DataConfig = DataConfig()
     backbone: BackboneConfig = BackboneConfig()
     head: HeadConfig = HeadConfig()
@@ -270,18 +275,47 @@ class Pipeline(Section):
 
     @property
     def output_folders(self) -> tuple[str, str]:
-        """Folders that kft writes to, which are no data where they lie in the data folder."""
+        """Folders that kft writes to; they are not data even inside the data folder."""
         return (self.runs_directory, self.export.directory)
 
     @model_validator(mode="after")
     def _service_promises_no_order(self) -> Pipeline:
         if self.data.service is not None and self.training.deterministic:
             raise ValueError(
-                "data.service: the batches of a tf.data service arrive in an order that nobody "
-                "promises, so that training.deterministic=true cannot hold. Set "
+                "data.service: a tf.data service guarantees no order of its batches, so "
+                "training.deterministic=true is impossible. Set "
                 "training.deterministic=false, or remove data.service"
             )
         return self
+
+
+def list_modalities() -> tuple[str, ...]:
+    """Names of the modalities that have a section in `data`."""
+    return tuple(
+        name
+        for name, field in DataConfig.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, ModalityConfig)
+    )
+
+
+def add_modality_section(name: str, section: type[ModalityConfig]) -> None:
+    """Give the `data` section one more section, for a modality from outside of kft.
+
+    Pipelines that were validated before lack it.
+
+    Args:
+        name: Of the modality, and of its section.
+        section: Its settings, which all have defaults.
+
+    Raises:
+        ConfigError: `data` has a setting of this name.
+    """
+    if name in DataConfig.model_fields:
+        raise ConfigError(f"modality {name!r}: data.{name} is a setting already. Choose another.")
+    DataConfig.model_fields[name] = FieldInfo(annotation=section, default=section())
+    DataConfig.model_rebuild(force=True)
+    Pipeline.model_fields["data"].default = DataConfig()
+    Pipeline.model_rebuild(force=True)
 
 
 PRETRAINING_OVERRIDES = (
@@ -292,4 +326,4 @@ PRETRAINING_OVERRIDES = (
     "strategy.duration=30 epochs",
     "export.enabled=false",
 )
-"""What `kft pretrain` sets before a user's own overrides."""
+"""Settings of `kft pretrain`, which a user's overrides may change."""

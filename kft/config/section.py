@@ -1,11 +1,11 @@
-"""What every section of the typed pipeline is."""
+"""The base of all sections of the pipeline, and the types of their settings."""
 
 from __future__ import annotations
 
 import os
 import unicodedata
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -13,12 +13,12 @@ from kft.registry import suggest
 
 
 class WrittenInt(int):
-    """A whole number that a text writes in another way than Python, such as `010`."""
+    """An integer whose spelling in YAML differs from Python's, such as `010`."""
 
     written: str
 
     def __new__(cls, value: int, written: str) -> WrittenInt:
-        """The number, and how it is written."""
+        """Make an integer that keeps its spelling."""
         number = super().__new__(cls, value)
         number.written = written
         return number
@@ -28,21 +28,21 @@ class WrittenInt(int):
 
 
 def compose(text: str) -> str:
-    """A text in Unicode's composed form (NFC); macOS writes file names in the decomposed one."""
+    """Normalise a text to Unicode's composed form (NFC); macOS decomposes file names."""
     return unicodedata.normalize("NFC", text)
 
 
 def read_name(value: Any) -> Any:
-    """A whole number as the name that it stands for.
+    """Convert an integer to the name that it stands for.
 
     Raises:
-        ValueError: The value may be meant as more than one name.
+        ValueError: The value may stand for more than one name.
     """
     if isinstance(value, bool | float | WrittenInt):
         shown = repr(value).lower() if isinstance(value, bool) else repr(value)
         raise ValueError(
-            f"found {shown}, which YAML reads as a number or truth value and may change; write "
-            "the name in quotes, as it stands in the data"
+            f"found {shown}, which YAML reads as a number or boolean and may change; write the "
+            "name in quotes, exactly as in the data"
         )
     return str(value) if isinstance(value, int) else value
 
@@ -52,10 +52,7 @@ def _read_class_name(value: Any) -> Any:
     return compose(name) if isinstance(name, str) else name
 
 
-Augmentation = Literal[
-    "none", "light", "medium", "strong", "trivial_augment", "rand_augment", "aug_mix"
-]
-# What may become the name of a folder: no separators, and no way out of the one above.
+# Valid folder names: no separators, and no `..`, which would leave the parent folder.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 FolderName = Annotated[str, Field(pattern=NAME_PATTERN), BeforeValidator(read_name)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -63,24 +60,24 @@ PositiveInt = Annotated[int, Field(ge=1)]
 Option = bool | int | float | str
 Duration = str | int | float
 Name = Annotated[str, BeforeValidator(read_name)]
-"""What users name, such as a folder or a column, which may be called by a number."""
+"""A name that users choose, such as a folder's or a column's; it may look like a number."""
 Folder = Annotated[Name, AfterValidator(os.path.expanduser)]
-"""A folder; `~` is the home of the user."""
+"""A folder; `~` stands for the user's home."""
 ClassName = Annotated[str, BeforeValidator(_read_class_name)]
-"""A class; classes are compared in Unicode's composed form."""
+"""A class name; names are compared in Unicode's composed form."""
 
 
 _OF_STEPS = object()
 Value = TypeVar("Value")
 OfSteps = Annotated[Value, _OF_STEPS]
-"""A setting that only steps of training obey, and a phase that is solved does not."""
+"""A setting of training steps, which has no effect on a solved phase."""
 
 
 def one_of(list_names: Callable[[], Iterable[str]]) -> Any:
-    """The type of a word that is `auto`, or one of names to which others may be added.
+    """Make the type of a string that is `auto` or one of the names in a registry.
 
     Args:
-        list_names: Gives those that there are now.
+        list_names: Lists the names that are registered at present.
     """
 
     def check(value: str) -> str:
@@ -96,15 +93,15 @@ def one_of(list_names: Callable[[], Iterable[str]]) -> Any:
 
 
 class Section(BaseModel):
-    """A part of a pipeline: frozen, and refusing keys it does not know."""
+    """A frozen section of a pipeline, which refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     def given(self, *, of_steps: bool = False) -> list[str]:
-        """Names of the settings that differ from their defaults.
+        """List the names of the settings that differ from their defaults.
 
         Args:
-            of_steps: Only those that a phase that is solved does not obey.
+            of_steps: List only settings that have no effect on a solved phase.
         """
         return [
             name

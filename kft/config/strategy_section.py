@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from kft.config.section import (
-    Augmentation,
     Duration,
     FolderName,
     Name,
@@ -21,44 +20,44 @@ class LoraConfig(Section):
     """Low-rank adaptation."""
 
     rank: PositiveInt = 8
-    """Inner dimension of the two factors."""
+    """Rank of the factors: the inner dimension of their product."""
     alpha: Annotated[float, Field(gt=0.0)] = 16.0
-    """The product of the factors counts alpha / rank times."""
+    """Scale of the factors' product, which is multiplied by alpha / rank."""
     layers: str = ".*"
-    """Regular expression for the names of the layers that get one; those of `kft check`."""
+    """Regular expression for the names of adapted layers; `kft check` lists them."""
 
 
 class PhaseConfig(Section):
     """One phase of an explicit strategy."""
 
     name: FolderName = "phase"
-    """Name of the phase in the run."""
+    """Name of the phase, and of its folder in the run."""
     trainable: Annotated[tuple[Name, ...], Field(min_length=1)] = ("head",)
-    """Blocks that train: names as `kft backbones NAME` prints them, `head`, `backbone` or `all`."""
+    """Blocks to train: names that `kft backbones NAME` prints, `head`, `backbone` or `all`."""
     part: Literal["all", "bias_norm"] = "all"
-    """Which weights of these blocks: all, or biases and normalisation alone (BitFit)."""
+    """Weights of these blocks that train: all, or only biases and normalisation (BitFit)."""
     lora: LoraConfig | None = None
-    """Train low-rank factors of the backbone's kernels in place of the kernels."""
+    """Train low-rank factors of the backbone's kernels instead of the kernels."""
     method: Literal["fit", "solve"] = "fit"
-    """`solve` finds the optimum of a linear head on the stored features, without steps."""
+    """`fit` trains by steps; `solve` computes the optimal linear head on stored features."""
     batch_norm: OfSteps[Literal["frozen", "trainable"]] = "frozen"
-    """Whether the batch statistics of trainable blocks keep their pretrained values."""
+    """`frozen` keeps the pretrained batch statistics of trainable blocks."""
     learning_rate: OfSteps[Annotated[float, Field(gt=0.0)]] = 3e-4
     """Peak learning rate."""
     layer_decay: OfSteps[Annotated[float, Field(gt=0.0, le=1.0)]] = 1.0
-    """Factor on the rate from one trainable block to the next one toward the input."""
+    """Factor on the learning rate per trainable block toward the input."""
     multipliers: OfSteps[dict[Name, Annotated[float, Field(gt=0.0)]]] = Field(default_factory=dict)
-    """Factor on the learning rate of a block, beside `layer_decay`."""
+    """Factor on the learning rate of each named block, in addition to `layer_decay`."""
     duration: OfSteps[Duration] = "10 epochs"
     """`10 epochs`, `500 steps`, `20000 examples`, `50 percent` of `strategy.duration`."""
-    augmentation: Augmentation | None = None
-    """Augmentation of this phase; by default that of `data.augmentation`."""
+    augmentation: str | None = None
+    """Augmentation preset of this phase; by default the modality's: `data.image.augmentation`."""
     weight_decay: OfSteps[Annotated[float, Field(ge=0.0)] | None] = None
-    """Decoupled weight decay; by default that of `training.weight_decay`."""
+    """Decoupled weight decay; by default `training.weight_decay`."""
 
 
 class StrategyConfig(Section):
-    """Which blocks train, when, and how fast."""
+    """The strategy: the blocks that train, in which order and how fast."""
 
     name: Literal[
         "auto",
@@ -72,38 +71,38 @@ class StrategyConfig(Section):
         "bitfit",
         "phases",
     ] = "auto"
-    """`auto`: a solved probe, then fine-tuning from it if that is better. Others: the guide."""
+    """`auto` solves a probe and fine-tunes from it if that is better; the guide has the others."""
     phases: tuple[PhaseConfig, ...] = ()
-    """The phases of `name: phases`, in order."""
+    """Phases of `name: phases`, in order."""
     probe: Literal["auto", "solved", "trained"] = "auto"
-    """How a linear probe is found; `auto` solves it, but for heads with hidden layers."""
+    """Method of a linear probe; `auto` solves it, except for heads with hidden layers."""
     probe_learning_rate: Annotated[float, Field(gt=0.0)] = 3e-3
     """Peak learning rate of a trained probe."""
     probe_duration: Duration = "60 epochs"
-    """Length of a trained probe; its backbone is computed once, so epochs cost little."""
+    """Length of a trained probe; epochs are cheap, because its features are computed once."""
     learning_rate: Annotated[float, Field(gt=0.0)] | None = None
-    """Peak rate of fine-tuning; by default the strategy's own (`auto` finds it on validation)."""
+    """Peak rate of fine-tuning; by default per strategy (`auto` chooses it on validation)."""
     duration: Duration | None = None
-    """Length of fine-tuning in all; by default BiT's steps, 500 to 20,000, at most 12 epochs."""
+    """Total length of fine-tuning; by default BiT's 500 to 20,000 steps, at most 12 epochs."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
-    """Factor on the rate from a block to the next one toward the input; by default by strategy."""
+    """Factor on the learning rate per block toward the input; by default per strategy."""
     batch_norm: Literal["auto", "frozen", "trainable"] = "auto"
-    """Batch statistics in fine-tuning; `auto` freezes those of a pretrained backbone."""
+    """Batch statistics in fine-tuning; `auto` freezes the statistics of a pretrained backbone."""
     top_blocks: PositiveInt = 1
-    """How many of the deepest blocks `top_k` trains."""
+    """Number of the deepest blocks that `top_k` trains."""
     block: Name = "best"
-    """The block that `surgical` trains; `best` tries each on validation."""
+    """Block that `surgical` trains; `best` tries each on validation."""
     lora: LoraConfig = LoraConfig()
-    """The factors of `lora`."""
+    """Low-rank factors of `lora`."""
     freeze: Literal["auto"] | tuple[Name, ...] = "auto"
-    """Blocks that rest while `auto` fine-tunes; by default the lowest ones, `[]` for none."""
+    """Blocks that stay frozen while `auto` fine-tunes; by default the lowest, `[]` for none."""
     refit: Literal["auto"] | bool = "auto"
-    """Whether what `auto` chose on validation learns from train and validation in the end."""
+    """Whether `auto` trains its choice on train and validation in a last phase."""
 
     @model_validator(mode="after")
     def _phases_go_with_their_name(self) -> StrategyConfig:
         if self.name == "phases" and not self.phases:
-            raise ValueError("name 'phases' needs at least one entry under `phases`")
+            raise ValueError("name 'phases' needs at least one phase under `phases`")
         if self.name != "phases" and self.phases:
             raise ValueError(
                 f"`phases` is given, but name is {self.name!r}; write `name: phases` to use them"
@@ -120,7 +119,7 @@ LEARNING_RATES = {
     "lora": 1e-3,
     "bitfit": 1e-2,
 }
-"""Peak rate of each strategy where none is given."""
+"""Default peak learning rate of each strategy."""
 
 AUTO_LEARNING_RATES = (1e-3, 3e-4, 1e-4)
-"""What `strategy: auto` tries on validation, in this order."""
+"""Learning rates that the strategy `auto` tries on validation, in this order."""

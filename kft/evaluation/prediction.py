@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kft.features import Forward, SelectedEngine, select_engine
 
-# Tolerance of the parity gate between an export and the trained model.
+# Tolerance of the parity check between an export and the trained model.
 _TOLERANCE = 1e-5
 
 
@@ -17,10 +17,10 @@ class Predictor:
     """Predictor of a model's outputs, which a single engine computes for all examples.
 
     For many examples the engine is LiteRT, if its outputs equal those of Keras within the
-    tolerance of the parity gate. For few examples it is Keras.
+    tolerance of the parity check. For few examples it is Keras.
 
     Args:
-        answers: Forward pass from pixels to probabilities or standardised numbers, of a model
+        answers: Forward pass from inputs to probabilities or standardised numbers, of a model
             that is not trained any further.
         num_examples: Total number of examples to predict.
         engine: 'keras' for Keras in any case; any other value means 'auto'.
@@ -44,23 +44,23 @@ class Predictor:
         `Head.restore_units` converts standardised numbers to their units.
 
         Args:
-            batches: Batches of pixels, or of (pixels, targets).
+            batches: Batches of inputs, or of (inputs, targets).
             num_examples: Number of examples in the batches.
             progress: Called with the number of examples done and in total.
         """
         outputs = []
         done = 0
         for batch in batches:
-            pixels = batch[0] if isinstance(batch, tuple) else batch
+            inputs = batch[0] if isinstance(batch, tuple) else batch
             if self._selected is None:
                 self._selected = select_engine(
                     self._answers,
-                    pixels,
+                    inputs,
                     engine=self._engine,
                     num_examples=self._num_examples,
                     tolerance=_TOLERANCE,
                 )
-            outputs.append(self._selected(pixels))
+            outputs.append(self._selected(inputs))
             done += len(outputs[-1])
             progress(done, num_examples)
         return np.concatenate(outputs)

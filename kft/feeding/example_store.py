@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from kft.data.batches.decoded import make_decoded_cache
 from kft.data.batches.example_cache import ExampleCache
-from kft.data.batches.pixels import make_pixel_cache
 from kft.display import Display
 from kft.examples import SPLIT_NAMES, SplitName
 from kft.feeding.source import Source
@@ -43,7 +43,7 @@ class ExampleStore:
         examples = splits.get(split)
         share = len(examples) / sum(len(splits.get(name)) for name in SPLIT_NAMES)
         with self._display.track(f"Decoding {split}", len(examples)) as advance:
-            cache = make_pixel_cache(
+            cache = make_decoded_cache(
                 examples,
                 self._source.decoder,
                 mode=config.cache,

@@ -22,7 +22,6 @@ from kft.feeding.frozen_prefix import PrefixCuts
 from kft.feeding.phase_input import PhaseInput, SolutionInput, Validation
 from kft.feeding.prefix_store import PrefixStore
 from kft.feeding.source import Source
-from kft.modalities.image.augmentation import make_augmentation
 from kft.model import Assembled
 from kft.runs.arrays import join_mapped
 from kft.strategies import Phase
@@ -157,7 +156,7 @@ class Feed:
         Stored activations are augmented already, so their preset is 'none'.
         """
         seed, mixing, examples = self._training.seed, self._mixing(phase), self.examples(phase)
-        augmentation = make_augmentation(preset)
+        augmentation = self._source.modality.make_augmentation(preset)
 
         def start_at(step: int) -> tf.data.Dataset:
             return make_dataset(

@@ -16,7 +16,6 @@ from kft.examples import Examples, SplitName
 from kft.features import Cut, SharedExtraction, Stored, load_or_extract
 from kft.feeding.example_store import ExampleStore
 from kft.feeding.source import Source
-from kft.modalities.image.augmentation import make_augmentation
 from kft.strategies import Phase
 from kft.workers import Workers
 
@@ -73,7 +72,7 @@ class PrefixStore:
         # Another version of kft may draw other augmentations from the same seed.
         drawn = "" if preset == "none" else f"{preset} {self._training.seed} {__version__}"
         if self._source.config.service is not None and like is None:
-            self._display.stage("  data.service makes no features: this run reads the files itself")
+            self._display.stage("  data.service makes no features: this run reads their files")
         make_batches = self._batch_maker(examples, split, preset)
         title = f"Features of {split}" + (f", {num_views} views" if num_views > 1 else "")
         with self._display.track(title, num_views * len(examples)) as advance:
@@ -98,7 +97,7 @@ class PrefixStore:
     def _batch_maker(
         self, examples: Examples, split: SplitName, preset: str
     ) -> Callable[..., tf.data.Dataset]:
-        augmentation = make_augmentation(preset)
+        augmentation = self._source.modality.make_augmentation(preset)
 
         def make_batches(view: int, chosen: np.ndarray | None = None) -> tf.data.Dataset:
             return make_view_dataset(

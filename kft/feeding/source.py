@@ -1,4 +1,4 @@
-"""Source of a run's examples, with the settings that decide their pixels."""
+"""Source of a run's examples, with the settings that decide how they are decoded."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from kft.config import DataConfig
-from kft.data.batches.pixels import Decoder, translate_read_errors
-from kft.data.decoded import describe_decoding
+from kft.data.batches.decoded import describe_decoding, translate_read_errors
 from kft.examples import SPLIT_NAMES, Examples, Splits
+from kft.modalities import Decoder, Modality, load_modality
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Source:
 
     Attributes:
         splits: Examples of each split.
-        decoder: Decoder of encoded bytes to pixels.
+        decoder: Decoder of the files.
         config: The pipeline's `data` section.
     """
 
@@ -27,14 +27,19 @@ class Source:
     decoder: Decoder
     config: DataConfig
 
+    @property
+    def modality(self) -> Modality:
+        """Modality of the examples."""
+        return load_modality(self.splits.modality)
+
     def content_key(self, examples: Examples, drawn: str = "") -> str:
-        """Compute a digest of everything that decides the pixels of these examples, in this order.
+        """Compute a digest of everything that decides these decoded examples, in this order.
 
         Args:
             examples: Examples of this source.
             drawn: Description of the augmentation; empty if there is none.
         """
-        decoded = describe_decoding(self.decoder, self.config)
+        decoded = describe_decoding(self.decoder, self.modality, self.config)
         digest = hashlib.sha256(f"{self.splits.fingerprint}\n{decoded}\n{drawn}\n".encode())
         for example_id in examples.ids:
             digest.update(f"{example_id}\n".encode())

@@ -1,1 +1,1 @@
-"""What can be done with a finished run or an export: predict, evaluate, export again."""
+"""Operations on a finished run or an export: predict, evaluate, export again."""

@@ -1,4 +1,4 @@
-"""The figures of a finished run, on its own splits or on other labelled data."""
+"""Evaluation of a finished run, on its own splits or on other labelled data."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from kft.config import DataConfig, FoldersConfig, Pipeline, TableConfig, overrid
 from kft.config.section import compose
 from kft.config.split_section import SplitConfig
 from kft.data import load_splits, write_quarantine_csv
+from kft.data.batches.decoded import translate_read_errors
 from kft.data.batches.pipeline import make_dataset
-from kft.data.batches.pixels import translate_read_errors
 from kft.data.class_names import find_similar
 from kft.data.found import sort_class_names
 from kft.data.loading import find_source
@@ -24,7 +24,7 @@ from kft.errors import ConfigError, DataError, RunError
 from kft.evaluation import Evaluation, Predictor, evaluate
 from kft.examples import SPLIT_NAMES, Examples, Splits
 from kft.features import Forward
-from kft.modalities.image.depth import KnownDepth
+from kft.modalities import Modality, choose_modality
 from kft.printing import listed
 from kft.provenance import load_run_pipeline
 from kft.runs import RunDirectory, open_run
@@ -35,12 +35,12 @@ from kft.tasks.head import Head
 from kft.training import Trained, load_trained
 from kft.workflow import describe_data
 
-# How other data are read. What else `data` says belongs to training, or decides pixels.
+# How other data are read, beside what the modality says. What else `data` says belongs to
+# training, or to decoding.
 _OF_OTHER_DATA = (
-    *("data.source", "data.target", "data.on_bad", "data.max_megapixels"),
+    *("data.source", "data.target", "data.on_bad"),
     *("data.folders", "data.table", "data.records", "data.class_aliases"),
 )
-_OF_THE_MODEL = ("data.resize", "data.background", "data.depth")
 
 
 def evaluate_run(
@@ -51,25 +51,24 @@ def evaluate_run(
     data: str | None = None,
     overrides: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The figures of a finished run on one of its splits, or on other labelled data.
+    """Read or compute the figures of a finished run, on one of its splits or on other data.
 
-    The holdout was judged when the run ended, and is not judged again: its
-    figures are read from the run. Of other data all examples are judged; what
-    a label is, and the names of the classes, are those of the run.
+    The holdout was judged when the run ended and is not judged again: its
+    figures are read from the run. With other data, all examples are judged;
+    the kind of target and the class names are the run's.
 
     Args:
-        path: Of the run.
-        display: What a person sees meanwhile.
-        split: 'holdout' or 'validation'.
-        data: Path of other data.
-        overrides: `data.KEY=VALUE`: how they are read, where not as the run's own.
+        path: Path of the run.
+        display: Shows the progress.
+        split: 'holdout' or 'validation'; ignored with `data`.
+        data: Path of other labelled data.
+        overrides: Settings `data.KEY=VALUE` for reading other data, if they differ from the run's.
 
     Raises:
         RunError: There is no finished run at `path`.
-        ConfigError: An override sets what the run decides.
+        ConfigError: An override sets something that the run decides.
         DataError: Other data cannot be read, or have other classes.
-        StorageError: The figures on other data could not be written into the run, or the cache
-            folder cannot be written; other figures are read all the same.
+        StorageError: The run or the cache folder is not writable, and `data` is given.
     """
     run = open_run(path)
     if data is None:
@@ -78,14 +77,16 @@ def evaluate_run(
     check_cache()
     trained = load_trained(run)
     pipeline = load_run_pipeline(run)
+    own = pipeline.data.model_copy(update={"modality": trained.stated.spec.modality})
+    pipeline = pipeline.model_copy(update={"data": own})
     config = configure_other(pipeline, trained.head, data, overrides)
-    with display.track("Checking every picture") as advance:
+    with display.track("Checking every file") as advance:
         splits = load_splits(
             config,
             progress=advance,
             output_folders=pipeline.output_folders,
             as_one=True,
-            known_depth=KnownDepth(trained.depth),
+            trained=trained.stated.trained,
         )
     for line in describe_data(splits):
         display.stage(line)
@@ -101,8 +102,8 @@ def _read_figures(run: RunDirectory, split: str) -> dict[str, Any]:
     recorded = run.evaluation(split) / "metrics.json"
     if not recorded.is_file():
         raise DataError(
-            f"{run.path}: this run did not judge its {split} split, or has none. Validation is not "
-            "judged where it was learnt from in the end (`strategy.refit`)."
+            f"{run.path}: this run has no {split} split, or did not judge it. Validation is not "
+            "judged if the last phase trained on it (`strategy.refit`)."
         )
     figures: dict[str, Any] = read_json(recorded)
     return figures
@@ -111,22 +112,22 @@ def _read_figures(run: RunDirectory, split: str) -> dict[str, Any]:
 def configure_other(
     pipeline: Pipeline, head: Head, path: str, overrides: Sequence[str] = ()
 ) -> DataConfig:
-    """How other data are read: all of them, whatever splits the run's own data had.
+    """Make the `data` section for other data, which reads all examples as one split.
 
-    Columns of a table are those of the run's own table where the other has them.
+    A table is read by the columns of the run's own table if it has them.
 
     Args:
-        pipeline: Of the run.
-        head: Of the run; what a label is.
-        path: Of the other data.
-        overrides: `data.KEY=VALUE`.
+        pipeline: The run's pipeline.
+        head: The run's head, which decides the kind of target.
+        path: Path of the other data.
+        overrides: Settings `data.KEY=VALUE`.
 
     Raises:
-        ConfigError: An override sets what the run decides, or what has no effect here.
-        DataError: There is nothing at `path`, or it is no data.
+        ConfigError: An override sets something that the run decides, or that has no effect here.
+        DataError: There is nothing at `path`, or it is not a data source.
     """
-    _refuse_what_has_no_effect(overrides)
     own = pipeline.data
+    _refuse_what_has_no_effect(overrides, choose_modality(own))
     config = own.model_copy(
         update={
             "path": path,
@@ -143,57 +144,59 @@ def configure_other(
     if source == "table":
         config = config.model_copy(update={"table": _keep_columns(config.table, Path(path))})
     if source == "tfds":
-        # It names its classes itself; the run's names might be in another order.
+        # The data set names its classes; the run's names might be in another order.
         records = config.records.model_copy(update={"class_names": ()})
         config = config.model_copy(update={"records": records})
     asked = override_pipeline(pipeline.model_copy(update={"data": config}), overrides).data
     if asked.target not in ("auto", head.task.word):
         raise ConfigError(
             f"data.target: {asked.target!r}, but the model of this run answers "
-            f"{head.task.word!r}. Remove it: what a label is comes from the run."
+            f"{head.task.word!r}. Remove it: the run decides the kind of target."
         )
     return asked.model_copy(update={"target": head.task.word})
 
 
-def _refuse_what_has_no_effect(overrides: Sequence[str]) -> None:
+def _refuse_what_has_no_effect(overrides: Sequence[str], modality: Modality) -> None:
     problems = []
+    own = f"data.{modality.name}"
+    allowed = (*_OF_OTHER_DATA, *(f"{own}.{name}" for name in sorted(modality.reading_settings)))
     for override in overrides:
         key = override.partition("=")[0].strip()
         section = ".".join(key.split(".")[:2])
-        if key.startswith(_OF_THE_MODEL):
-            problems.append(f"{key}: pixels are prepared as the model was trained, not otherwise")
-        elif section not in _OF_OTHER_DATA or key == "data.table.split_column":
+        if section == own and key not in allowed and key != f"{own}.augmentation":
+            problems.append(f"{key}: {modality.nouns} are decoded as the model was trained")
+        elif not {key, section} & {*allowed} or key == "data.table.split_column":
             problems.append(f"{key}: has no effect where all examples are judged by a finished run")
     if problems:
         refusal = ConfigError.from_problems("override", problems)
-        raise ConfigError(f"{refusal}\nAllowed: {', '.join(_OF_OTHER_DATA)}.")
+        raise ConfigError(f"{refusal}\nAllowed: {', '.join(allowed)}.")
 
 
 def _keep_columns(own: TableConfig, path: Path) -> TableConfig:
-    """The columns that a run names, of which another table has some; else the usual ones."""
+    """Keep the run's columns that the other table has; for the others, use the defaults."""
     header = open_table(path.expanduser().absolute()).header
     labels = own.label_columns
     has_labels = any(name in header for name in labels)
     return own.model_copy(
         update={
             "path_column": own.path_column if own.path_column in header else None,
-            # Of several, those that are missing are to be named.
+            # Several label columns are kept even if some are missing, which an error then names.
             "label_columns": labels if has_labels or len(labels) > 1 else (),
         }
     )
 
 
 def translate_targets(splits: Splits, head: Head, display: Display) -> Examples:
-    """All examples of other data, each target at the index that the model knows.
+    """Join all examples of other data, with targets by the model's class indices.
 
     Raises:
-        DataError: Another kind of target; a class, label or number that the model does not
-            know; or, but for classes, one that the data lack.
+        DataError: The data have another kind of target or an unknown class, label or number;
+            or they lack a label or number of the model.
     """
     known = tuple(map(compose, head.class_names))
     task, names = head.task, splits.class_names
     if splits.task != task:
-        raise DataError(f"the model answers {task.word!r}, the data hold {splits.task.word!r}.")
+        raise DataError(f"the model answers {task.word!r}, but the data hold {splits.task.word!r}.")
     examples = splits.join(SPLIT_NAMES)
     if not task.is_stratified and len(names) == len(known) == 1 and names != known:
         display.stage(f"Judged: {known[0]!r} of the model against {names[0]!r} of the data")
@@ -207,19 +210,19 @@ def _refuse_other_names(task: Task, names: Sequence[str], known: Sequence[str]) 
     unknown = sort_class_names(set(names) - set(known))
     if unknown:
         similar = find_similar(unknown, known)
-        told = [
-            f"{name!r} (does it mean {similar[name]!r}?)" if name in similar else name
+        described = [
+            f"{name!r} (did you mean {similar[name]!r}?)" if name in similar else name
             for name in unknown
         ]
         raise DataError(
-            f"the data have {task.nouns} that the model does not know: {listed(told)}. "
+            f"the data have {task.nouns} that the model does not know: {listed(described)}. "
             f"It knows: {listed(tuple(known), 30)}."
         )
     missing = [name for name in known if name not in names]
     if missing and not task.has_classes:
         raise DataError(
-            f"the data lack {task.nouns} that the model answers: {listed(missing)}. Without them "
-            "it cannot be judged; name their columns with data.table.label_columns."
+            f"the data lack {task.nouns} that the model answers: {listed(missing)}. The model "
+            "cannot be judged without them; name their columns with data.table.label_columns."
         )
 
 

@@ -1,4 +1,4 @@
-"""Export a finished run once more, from wherever it lies, with its data or without."""
+"""Export of a finished run, from any directory, with or without its data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from kft.config import DataConfig, Pipeline
+from kft.config import Pipeline
 from kft.config.section import NAME_PATTERN
 from kft.data import load_splits
 from kft.data.admission.check_files import check_files
@@ -19,8 +19,8 @@ from kft.data.refusing import list_bad
 from kft.display import Display
 from kft.errors import ConfigError, DataError
 from kft.examples import Examples, Quarantined
-from kft.modalities.image.depth import KnownDepth
-from kft.modalities.image.inspection import Checked, to_be_read
+from kft.modalities import StatedInput, load_modality
+from kft.modalities.checked import Checked, CheckOptions, to_examples
 from kft.provenance import (
     check_run_data,
     describe_changes,
@@ -28,6 +28,7 @@ from kft.provenance import (
     find_other_data,
     load_run_pipeline,
 )
+from kft.run_operations.asked_model import configure_stated
 from kft.runs import RunDirectory, open_run
 from kft.runs.layout import read_json
 from kft.runs.storage import check_cache, check_folder
@@ -35,17 +36,17 @@ from kft.serving import Export, check_next_version, export_model
 from kft.training import load_trained
 from kft.workflow import choose_parity_files, describe_export
 
-_WITHOUT_DATA = " `--files PICTURES` exports without them: the parity gate then asks about these."
+_WITHOUT_DATA = " `--files FILES` exports without them: the parity gate then asks about these."
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where an export goes, where that is not as the run's pipeline says.
+    """The destination of an export; None stands for the setting of the run's pipeline.
 
     Attributes:
         directory: Folder of all exports.
-        name: Of the model.
-        next_version: As `export.next_version`.
+        name: Name of the model.
+        next_version: See `export.next_version`.
     """
 
     directory: str | None = None
@@ -61,19 +62,19 @@ def export_run(
     data: str | None = None,
     files: Sequence[str] = (),
 ) -> Export:
-    """Export a finished run once more, as the next version.
+    """Export a finished run again, as the next version.
 
     Args:
         path: Of the run.
         display: What a person sees meanwhile.
         destination: Where to.
         data: Where the run's data are now, if they have moved; they must be the same.
-        files: Pictures, folders of them or globs for the parity gate to ask about, so that no
+        files: Files, folders of them or globs for the parity gate to ask about, so that no
             data are needed.
 
     Raises:
         RunError: There is no finished run at `path`.
-        DataError: The run's data are gone or have changed, or files are no pictures.
+        DataError: The run's data are gone or have changed, or files cannot be used.
         ConfigError: The present version is another model.
         ExportError: The export does not answer as the model does.
         StorageError: The run, the cache or the folder of exports cannot be written.
@@ -85,8 +86,8 @@ def export_run(
     name = destination.name or pipeline.name
     if not re.match(NAME_PATTERN, name):
         raise ConfigError(
-            f"--name {name!r}: a plain name is expected: letters, digits, '.', '_' and '-', "
-            "beginning with a letter or digit."
+            f"--name {name!r}: not a valid name. Use letters, digits, '.', '_' and '-', and begin "
+            "with a letter or digit."
         )
     directory = Path(destination.directory or pipeline.export.directory)
     check_folder(directory, "--directory" if destination.directory else "export.directory")
@@ -95,28 +96,27 @@ def export_run(
         directory / name,
         {**read_json(run.model_card), "data": data_set},
         allowed=destination.next_version or pipeline.export.next_version,
-        mend="--name OTHER, or --next-version any",
+        remedy="--name OTHER, or --next-version any",
     )
     trained = load_trained(run)
     if files:
-        depth, count = KnownDepth(trained.depth), pipeline.export.parity_examples
-        asked = _check_pictures(files, pipeline.data, depth, count)
+        parity_files = _check_named(files, trained.stated, pipeline.export.parity_examples)
     else:
-        asked = _choose_own(run, pipeline, display)
+        parity_files = _choose_own(run, pipeline, display)
     card = read_json(run.model_card) | describe_export(
         run,
         data_set,
-        pictures="given by --files" if files else "of the run's data",
-        count=len(asked),
+        files="given by --files" if files else "of the run's data",
+        count=len(parity_files),
     )
-    with run.hold(), display.track("Export and its parity gate"):
+    with run.hold(), display.track("Export and its parity check"):
         export = export_model(
             trained.model,
             trained.head,
             trained.decoder,
             directory=directory,
             name=name,
-            files=asked,
+            files=parity_files,
             card=card,
         )
         run.write_status(**{**run.read_status(), "export": str(export.path)})
@@ -124,9 +124,9 @@ def export_run(
 
 
 def _choose_own(run: RunDirectory, pipeline: Pipeline, display: Display) -> list[str]:
-    """Pictures of the run's own data, once it is sure that they are the same."""
+    """Choose pictures of the run's own data, after checking that the data are unchanged."""
     check_run_data(run, pipeline, alternative=_WITHOUT_DATA)
-    with display.track("Checking every picture") as advance:
+    with display.track("Checking every file") as advance:
         splits = load_splits(
             pipeline.data, progress=advance, output_folders=pipeline.output_folders
         )
@@ -134,33 +134,34 @@ def _choose_own(run: RunDirectory, pipeline: Pipeline, display: Display) -> list
     if changes:
         raise DataError(
             f"{pipeline.data.path}: these are not the examples of the run {run.path}.\n"
-            f"{describe_changes(changes)}\nName the place of those with --data PATH."
+            f"{describe_changes(changes)}\nGive the path of the run's examples with --data PATH."
             f"{_WITHOUT_DATA}"
         )
     return choose_parity_files(splits, pipeline.export.parity_examples)
 
 
-def _check_pictures(
-    written: Sequence[str], config: DataConfig, depth: KnownDepth, count: int
-) -> list[str]:
-    """Up to `count` of the pictures, evenly spread, or what is to be read in their place.
+def _check_named(written: Sequence[str], stated: StatedInput, count: int) -> list[str]:
+    """Up to `count` of the files, evenly spread, or what is to be read in their place.
 
     Raises:
-        DataError: There is none, or some cannot be used.
+        DataError: There are no pictures, or some cannot be used.
     """
-    found = find_named_files(written)
+    found = find_named_files(written, load_modality(stated.spec.modality))
     files = tuple(dict.fromkeys(found.files))
     chosen = np.linspace(0, len(files) - 1, min(count, len(files))).astype(int)
     names = tuple(files[i] for i in chosen)
     paths = tuple(str(Path(name).absolute()) for name in names)
     targets = np.zeros(len(names), np.int64)
-    outcomes = check_files(Examples(names, paths, targets), config, known_depth=depth)
+    outcomes = check_files(
+        Examples(names, paths, targets),
+        configure_stated(stated),
+        options=CheckOptions(trained=stated.trained),
+    )
     bad = [outcome for outcome in outcomes if isinstance(outcome, Quarantined)]
     bad += found.quarantined
     if bad:
         raise DataError(
-            f"--files: {len(bad)} files cannot be used. Mend them, or leave them "
-            f"out.\n{list_bad(bad)}"
+            f"--files: {len(bad)} files cannot be used. Repair or remove them.\n{list_bad(bad)}"
         )
     checked = [outcome for outcome in outcomes if isinstance(outcome, Checked)]
-    return list(to_be_read(checked, targets).paths)
+    return list(to_examples(checked, targets).paths)

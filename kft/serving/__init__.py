@@ -1,4 +1,4 @@
-"""Trained model -> a SavedModel that answers as it does, and answers from it."""
+"""Export of a trained model as a SavedModel with equal answers, and predictions from it."""
 
 from __future__ import annotations
 

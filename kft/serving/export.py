@@ -1,4 +1,4 @@
-"""Trained model -> a SavedModel that TensorFlow Serving loads, or no export at all."""
+"""Export of a trained model as a SavedModel for TensorFlow Serving, kept only if it is verified."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kft.data.batches.example_cache import to_inputs
 from kft.errors import ExportError
+from kft.modalities import Decoder
 from kft.model import compile_forward, flatten_layers
 from kft.runs.atomic import atomic_directory, write_json
 from kft.runs.storage import find_storage_failure
 from kft.serving.parity import check_parity
-from kft.serving.signatures import Decoder, ServedModel
+from kft.serving.signatures import ServedModel
 from kft.serving.versions import CARD, next_version
 from kft.tasks.head import Head
 
 
 @dataclass(frozen=True)
 class Export:
-    """A SavedModel that passed the parity gate.
+    """A SavedModel that passed the parity check.
 
     Attributes:
         path: saved_models/<name>/<version>.
         largest_difference: Between served and trained outputs.
-        num_files: How many pictures were compared.
+        num_files: How many files were compared.
     """
 
     path: Path
@@ -46,32 +48,32 @@ def export_model(
     files: Sequence[str],
     card: dict[str, Any],
 ) -> Export:
-    """Write the next version of saved_models/<name>, and prove it.
+    """Write the next version of saved_models/<name>, and verify it.
 
     Args:
-        model: Pixels -> logits.
+        model: Decoded examples -> logits.
         head: What the logits mean.
-        decoder: Encoded bytes -> pixels, as in training.
+        decoder: As in training.
         directory: Folder of all exports.
         name: Of this model, as TensorFlow Serving will know it.
-        files: Pictures that the parity gate asks about, as bytes.
+        files: What the parity gate asks about, as bytes.
         card: What describes the model; written beside it, in assets.extra.
 
     Raises:
         ExportError: The export cannot be written, does not load without kft,
-            or answers differently. It is removed.
+            or answers differently; it is removed.
     """
     path = directory / name / str(next_version(directory / name))
     served = ServedModel(model, head, decoder)
-    expected = _ask_trained(model, head, decoder, files)
+    expected = _compute_expected(model, head, decoder, files)
     try:
-        # The version gets its name only once it is proven: a server that watches the folder
-        # never sees another.
-        with atomic_directory(path) as unproven:
-            served.save(unproven)
-            write_json(unproven / CARD, card)
+        # The version gets its name only after it is verified, so that a server that watches the
+        # folder never sees one that is not.
+        with atomic_directory(path) as unverified:
+            served.save(unverified)
+            write_json(unverified / CARD, card)
             difference = check_parity(
-                unproven,
+                unverified,
                 files,
                 expected,
                 head.compared_outputs,
@@ -83,20 +85,22 @@ def export_model(
             if isinstance(error, OSError):
                 raise ExportError(f"{path}: cannot be written: {error}") from error
             raise
-        again = f" Then `kft export {card['run']}` exports it." if "run" in card else ""
-        raise type(failure)(f"{path}: nothing is exported. {failure}{again}") from error
+        again = f" Then run `kft export {card['run']}`." if "run" in card else ""
+        raise type(failure)(f"{path}: the export failed. {failure}{again}") from error
     finally:
         if path.parent.is_dir() and not any(path.parent.iterdir()):
             path.parent.rmdir()
     return Export(path, difference, len(files))
 
 
-def _ask_trained(
+def _compute_expected(
     model: keras.Model, head: Head, decoder: Decoder, files: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """The trained model's own answers, by the name of the output."""
-    pixels = tf.stack([tf.cast(decoder(tf.io.read_file(file)), tf.float32) for file in files])
-    served = head.serve(compile_forward(model, head.activate)(pixels))
+    """Compute the trained model's outputs about files, by the name of the output."""
+    # Not by the traced reading of batches: what a trace changes, the gate is to find.
+    decoded = [decoder(tf.io.read_file(file)) for file in files]
+    inputs = to_inputs(tf.nest.map_structure(lambda *each: tf.stack(each), *decoded))
+    served = head.serve(compile_forward(model, head.activate)(inputs))
     return {output.name: served[output.name].numpy() for output in head.compared_outputs}
 
 

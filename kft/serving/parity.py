@@ -1,4 +1,4 @@
-"""Proof that an export answers as the trained model does."""
+"""The parity check: an export must give the same answers as the trained model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kft.tasks.head import ComparedOutput
 
 
 def ask_export(export: Path, files: Sequence[str]) -> dict[str, np.ndarray]:
-    """The answers of an export about image files, from a fresh process without kft.
+    """The answers of an export about files, from a fresh process without kft.
 
     Raises:
         ExportError: The process failed; its last lines are in the message.
@@ -31,7 +31,7 @@ def ask_export(export: Path, files: Sequence[str]) -> dict[str, np.ndarray]:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode != 0:
             last_lines = "\n".join(result.stderr.strip().splitlines()[-5:])
-            raise ExportError(f"the export does not load in a fresh process:\n{last_lines}")
+            raise ExportError(f"the export does not load in a new process:\n{last_lines}")
         with np.load(output, allow_pickle=False) as answers:
             return dict(answers)
 
@@ -44,17 +44,20 @@ def check_parity(
     *,
     is_float32: bool = True,
 ) -> float:
-    """The largest difference between the export's answers and the trained model's, in units.
+    """Compute the largest difference between an export's outputs and the trained model's.
 
     Args:
         export: Folder of the SavedModel.
-        files: Pictures, fed as bytes.
+        files: Fed as bytes.
         expected: Name of the output -> the trained model's (files, columns).
         outputs: What is compared, of these.
         is_float32: Whether the model computes in float32 throughout.
 
+    Returns:
+        The difference in the units of its output.
+
     Raises:
-        ExportError: An answer differs by more than its output allows; the worst file is named.
+        ExportError: An output differs by more than its tolerance; the worst file is named.
     """
     served = ask_export(export, files)
     return max(
@@ -73,11 +76,11 @@ def _compare(
     tolerance = output.tolerance if is_float32 else output.low_precision_tolerance
     differences = (np.abs(served - expected) / np.array(output.units)).max(axis=1)
     worst = int(differences.argmax())
-    # Written so that a NaN fails too.
+    # `not … <=` rather than `>`, so that NaN fails too.
     if not differences[worst] <= tolerance or np.isnan(differences).any():
         raise ExportError(
-            f"for {files[worst]} the export answers {served[worst].tolist()}, the "
-            f"trained model {expected[worst].tolist()}: a difference of {differences[worst]:.2g}, "
-            f"allowed is {tolerance:.0e}. The export was removed."
+            f"{files[worst]}: the export answers {served[worst].tolist()}, the trained model "
+            f"{expected[worst].tolist()}: a difference of {differences[worst]:.2g}, but at most "
+            f"{tolerance:.0e} is allowed. The export was removed."
         )
     return float(differences[worst])

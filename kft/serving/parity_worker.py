@@ -1,6 +1,6 @@
-"""Asks an export about files, in a process that has TensorFlow and nothing of kft.
+"""Script that runs an export on files, in a process with TensorFlow but without kft.
 
-Run as a script: python parity_worker.py EXPORT FILE_LIST.json OUTPUT.npz
+Usage: python parity_worker.py EXPORT FILE_LIST.json OUTPUT.npz
 """
 
 import json
@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-# Small, so that an export is tried with more than one batch and with a partial one.
+# Small, so that an export is tested on several batches and on a partial batch.
 BATCH_SIZE = 8
 
 
 def answer(export: str, files: list[str]) -> dict[str, np.ndarray]:
-    """What the `serving_default` signature of an export says of files, by name of the output."""
+    """Call the `serving_default` signature of an export on files; arrays by name of the output."""
     loaded = tf.saved_model.load(export)
     serve = loaded.signatures["serving_default"]
     answers: dict[str, list[np.ndarray]] = {}
@@ -24,7 +24,7 @@ def answer(export: str, files: list[str]) -> dict[str, np.ndarray]:
         for name, values in serve(encoded=tf.stack(encoded)).items():
             answers.setdefault(name, []).append(values.numpy())
     joined = {name: np.concatenate(parts) for name, parts in answers.items()}
-    # Text as fixed-width Unicode: object arrays would need pickle.
+    # Text becomes fixed-width Unicode, because object arrays would need pickle.
     for name, values in joined.items():
         if values.dtype == object:
             joined[name] = np.array(

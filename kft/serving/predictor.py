@@ -1,4 +1,4 @@
-"""Files -> answers, from a run's model or from an export."""
+"""Answers about files, from a run's model or from an export."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from kft.serving.versions import read_card
 from kft.tasks import Task, list_tasks, load_task
 from kft.tasks.head import Head
 
-# Enough to keep two cores busy, few enough that memory does not grow with the files.
+# Large enough to keep two cores busy, small enough for any memory.
 BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says of one picture.
+    """What a model says of one file.
 
     Attributes:
-        file: As it was given.
-        values: Name -> probability (or number), in the order of the model.
-        task: What it answers.
-        deviations: Name -> standard deviation of a number in training; empty where unknown.
+        file: File name as given.
+        values: Probability or number by name, in the order of the model.
+        task: Task of the model.
+        deviations: Standard deviation of each number in training, by name; empty if unknown.
     """
 
     file: str
@@ -36,16 +36,16 @@ class Answer:
     deviations: Mapping[str, float] = field(default_factory=dict)
 
     def best(self, count: int | None = None) -> list[tuple[str, float]]:
-        """The `count` most probable names, or all of them, the most probable first."""
+        """List the `count` most probable names with their probabilities, by default all names."""
         return sorted(self.values.items(), key=lambda item: -item[1])[:count]
 
     def format(self, name: str) -> str:
-        """A probability or number as people read it: to the digits that tell answers apart."""
+        """Format a probability or number with as many digits as distinguish answers."""
         return self.task.format_value(self.values[name], spread=self.deviations.get(name))
 
     @property
     def chosen(self) -> list[str] | None:
-        """The names that it chooses, the best first; None of numbers, which all count."""
+        """Chosen classes or labels, most probable first; None for numbers."""
         return self.task.choose(self.values)
 
 
@@ -55,7 +55,7 @@ def is_export(path: Path) -> bool:
 
 
 def find_version(path: Path) -> Path | None:
-    """The SavedModel at `path`: itself, or its highest version; None if there is none."""
+    """Find the SavedModel at `path`: the path itself, or its highest version; None without one."""
     if (path / "saved_model.pb").is_file():
         return path
     versions = [entry for entry in path.glob("*/saved_model.pb") if entry.parent.name.isdigit()]
@@ -63,41 +63,43 @@ def find_version(path: Path) -> Path | None:
 
 
 class ExportedModel:
-    """An export, asked through the signature that TensorFlow Serving calls.
+    """An export, called through the signature that TensorFlow Serving calls.
 
     Args:
-        export: Of kft: a SavedModel, or the folder of its versions.
+        export: A SavedModel that kft exported, or the folder of its versions.
 
     Raises:
-        ExportError: There is no kft export there.
+        ExportError: There is no kft export at this path.
     """
 
     def __init__(self, export: Path) -> None:
         path = find_version(export)
         if path is None:
-            raise ExportError(f"{export}: holds no saved_model.pb, nor numbered versions that do")
+            raise ExportError(
+                f"{export}: not an export: it has neither saved_model.pb nor numbered versions"
+            )
         try:
-            # Kept: its variables go with it.
+            # Kept, because its variables would be deleted with it.
             self._loaded = tf.saved_model.load(str(path))
             self._serve = self._loaded.signatures["serving_default"]
             encoded = {"encoded": tf.TensorSpec((None,), tf.string, name="encoded")}
             if self._serve.structured_input_signature[1] != encoded:
                 raise KeyError("encoded")
         except (OSError, ValueError, KeyError) as error:
-            raise ExportError(f"{path}: not an export of kft: {error}") from error
+            raise ExportError(f"{path}: not a kft export: {error}") from error
         head = (read_card(path) or {}).get("head", {})
         self._task = _find_task(path, head, self._serve.structured_outputs)
         self._deviations = _read_deviations(head)
 
     def answer(self, files: Sequence[str], paths: Sequence[str]) -> list[Answer]:
-        """The answers about files.
+        """Answer about files.
 
         Args:
             files: Names for the answers.
-            paths: What is read for each.
+            paths: Path to read for each name.
 
         Raises:
-            DataError: A file is missing or no picture; it is named.
+            DataError: A file is missing or cannot be decoded; it is named.
         """
         answers: list[Answer] = []
         for start in range(0, len(files), BATCH_SIZE):
@@ -125,19 +127,17 @@ class ExportedModel:
         ]
 
     def _name_undecodable(self, files: Sequence[str], encoded: Sequence[bytes]) -> None:
-        """Raise for the file that a batch failed for."""
+        """Raise an error that names the file because of which a batch failed."""
         for file, content in zip(files, encoded, strict=True):
             try:
                 self._serve(encoded=tf.constant([content]))
             except tf.errors.InvalidArgumentError as error:
                 reason = str(error.message).splitlines()[0]
-                raise DataError(
-                    f"{file}: no JPEG, PNG, GIF, BMP or WebP that can be decoded: {reason}"
-                ) from None
+                raise DataError(f"{file}: cannot be decoded by this export: {reason}") from None
 
 
 def _find_task(export: Path, head: Mapping[str, Any], outputs: Collection[str]) -> Task:
-    """The task of an export: as its card says, or of one without a card, by its outputs.
+    """Find the task of an export by its card, or without a card by its outputs.
 
     Raises:
         ExportError: No task has such outputs.
@@ -148,11 +148,11 @@ def _find_task(export: Path, head: Mapping[str, Any], outputs: Collection[str]) 
         kind = task.head
         if {kind.values_output, kind.names_output, *kind.other_outputs} == set(outputs):
             return task
-    raise ExportError(f"{export}: not an export of kft: its outputs are {', '.join(outputs)}")
+    raise ExportError(f"{export}: not a kft export: its outputs are {', '.join(outputs)}")
 
 
 def _read_deviations(head: Mapping[str, Any]) -> dict[str, float]:
-    """Of the numbers that a head answers; empty of one that does not say."""
+    """Read the training deviation of each number from a head's card; empty if it has none."""
     if "deviations" not in head:
         return {}
     return dict(zip(head["class_names"], head["deviations"], strict=True))
@@ -166,10 +166,10 @@ def _read(file: str) -> bytes:
 
 
 def answers_from_outputs(files: Sequence[str], outputs: np.ndarray, head: Head) -> list[Answer]:
-    """The answers that a trained model's outputs stand for.
+    """Convert a trained model's outputs to answers.
 
     Args:
-        files: Name of each picture.
+        files: Name of each.
         outputs: What the head's `activate` gave for each (files, outputs).
         head: What the outputs mean.
     """

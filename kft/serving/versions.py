@@ -1,4 +1,4 @@
-"""Which model may become the next version of an export."""
+"""Versions of an export, and the check of a model that would become the next one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHOWN = 8
 
 
 def next_version(folder: Path) -> int:
-    """One more than the highest version; TensorFlow Serving loads the highest."""
+    """Give the number after the highest version, which is the one TensorFlow Serving loads."""
     return max(_find_versions(folder), default=0) + 1
 
 
@@ -28,23 +28,23 @@ def check_next_version(
     card: Mapping[str, Any],
     *,
     allowed: Literal["same", "any"],
-    mend: str = "name=OTHER, or export.next_version=any",
+    remedy: str = "name=OTHER, or export.next_version=any",
 ) -> None:
-    """Refuse a model that would take the place of one that answers something else.
+    """Refuse to replace an exported model by a different one.
 
-    A server that watches the folder serves the highest version. The next one
-    is the same model where it has the same classes in the same order, and
-    comes from the same place (a data set may grow) or from equal data (it may
+    A server that watches the folder serves the highest version. A model may
+    follow another if it has the same classes in the same order, and its data
+    have the same path (a data set may grow) or the same fingerprint (it may
     move).
 
     Args:
-        folder: Of all versions.
-        card: Of the model that is to be the next: `head` and `data` of its card.
-        allowed: `export.next_version`.
-        mend: What gives it another name, or says that it is meant.
+        folder: Folder of all versions.
+        card: Card of the new model; its `head` and `data` are compared.
+        allowed: Setting `export.next_version`.
+        remedy: Options that rename the model or allow the replacement, for the message.
 
     Raises:
-        ConfigError: It is another model; both are named.
+        ConfigError: The models differ; the message describes both.
     """
     versions = _find_versions(folder)
     if allowed == "any" or not versions:
@@ -53,13 +53,13 @@ def check_next_version(
     difference = _find_difference(read_card(latest), card)
     if difference is not None:
         raise ConfigError(
-            f"{latest}: {difference} This model would become the next version, and be served "
-            f"in its place. Give it another name, or say that it is meant: {mend}."
+            f"{latest}: {difference} This model would become the next version and be served "
+            f"instead. Give it another name, or allow the replacement: {remedy}."
         )
 
 
 def read_card(version: Path) -> Mapping[str, Any] | None:
-    """What an export says of its model; None where kft did not write it."""
+    """Read the card of an export; None if kft did not write one."""
     try:
         card = json.loads((version / CARD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -68,11 +68,11 @@ def read_card(version: Path) -> Mapping[str, Any] | None:
 
 
 def _find_difference(latest: Mapping[str, Any] | None, card: Mapping[str, Any]) -> str | None:
-    """How two models differ, in whole sentences; None where one may follow the other."""
+    """Describe how two models differ, in sentences; None if one may follow the other."""
     if latest is None:
-        return f"it has no {CARD} of kft, so what it answers is not known."
+        return f"it has no valid {CARD}, so its classes are unknown."
     difference = _compare_heads(latest["head"], card["head"])
-    # Exports of before do not say what they come from.
+    # Older exports do not record their data.
     if difference is None and "data" in latest:
         difference = _compare_data(latest["data"], card["data"])
     return difference
@@ -80,12 +80,12 @@ def _find_difference(latest: Mapping[str, Any] | None, card: Mapping[str, Any]) 
 
 def _compare_heads(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     if before.get("name") != now["name"]:
-        return f"its task is {before.get('name')}, that of this model {now['name']}."
+        return f"its task is {before.get('name')}; this model's is {now['name']}."
     one, other = before.get("class_names") or [], now["class_names"]
     if one == other:
         return None
     if sorted(one) == sorted(other):
-        return f"it answers {_list(one)}; this model the same in another order, {_list(other)}."
+        return f"it answers {_list(one)}; this model, the same in another order, {_list(other)}."
     return f"it answers {_describe_classes(one, other)}."
 
 
@@ -93,16 +93,17 @@ def _compare_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | No
     is_equal = before.get("fingerprint") == now["fingerprint"]
     if is_equal or _is_same_place(before.get("path"), now["path"]):
         return None
-    return f"it comes from the data at {before.get('path')}; this model from others, {now['path']}."
+    return f"its data are {before.get('path')}; this model's are others, {now['path']}."
 
 
 def _describe_classes(before: Sequence[str], now: Sequence[str]) -> str:
-    """Both sides; of many classes, those that one of them lacks."""
+    """List the classes of both models, or only the differences if there are many."""
     if max(len(before), len(now)) <= _SHOWN:
-        return f"{_list(before)}; this model {_list(now)}"
+        return f"{_list(before)}; this model answers {_list(now)}"
     gone, new = sorted(set(before) - set(now)), sorted(set(now) - set(before))
-    told = [f"{word} {_list(names)}" for word, names in (("lacks", gone), ("adds", new)) if names]
-    return f"{len(before)} classes; this model {len(now)}: it {' and '.join(told)}"
+    changes = {"lacks": gone, "adds": new}
+    listed = [f"{word} {_list(names)}" for word, names in changes.items() if names]
+    return f"{len(before)} classes; this model answers {len(now)}: it {' and '.join(listed)}"
 
 
 def _list(names: Sequence[str]) -> str:

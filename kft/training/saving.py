@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
-from kft.backbones.record import InputSpec
 from kft.config import Pipeline, parse_yaml, validate_pipeline
-from kft.data.batches.pixels import Decoder
 from kft.errors import RunError
-from kft.modalities.image.decoding import make_decoder
+from kft.modalities import Decoder, StatedInput, load_modality
 from kft.model import Assembled
 from kft.runs import RunDirectory
 from kft.runs.atomic import atomic_file, write_json
@@ -25,44 +24,35 @@ class Trained:
     """Trained model of a run.
 
     Attributes:
-        model: Model from pixels to logits.
+        model: Model from decoded examples to logits.
         head: Head that interprets the logits.
-        decoder: Decoder of encoded bytes to pixels.
+        decoder: Decoder of files to examples.
         pipeline: Pipeline of the run.
-        depth: Bit depth of the training images with more than 8 bits; None if there were none.
+        stated: Input as stated by the model card.
     """
 
     model: keras.Model
     head: Head
     decoder: Decoder
     pipeline: Pipeline
-    depth: int | None = None
+    stated: StatedInput
 
 
-def make_card(assembled: Assembled, pipeline: Pipeline, depth: int | None = None) -> dict[str, Any]:
+def make_card(assembled: Assembled, pipeline: Pipeline, calibrated: Any = None) -> dict[str, Any]:
     """Make the model card: JSON values that are needed beside the weights.
 
     Args:
         assembled: The model.
         pipeline: Pipeline of the run.
-        depth: Bit depth of the training images with more than 8 bits; None if there were none.
+        calibrated: Value of the data set's calibration; None if there is none.
     """
     spec = assembled.backbone.input_spec
+    modality = load_modality(spec.modality)
     return {
         "format": 1,
         "name": pipeline.name,
         "head": assembled.head.describe(),
-        "input": {
-            "modality": spec.modality,
-            "height": spec.height,
-            "width": spec.width,
-            "channels": spec.channels,
-            "scaling": spec.scaling,
-            "resize": pipeline.data.resize,
-            "background": pipeline.data.background,
-            "depth": depth,
-            "depth_is_set": pipeline.data.depth != "auto",
-        },
+        "input": modality.describe_input(spec, modality.settings_of(pipeline.data), calibrated),
         "backbone": {
             "name": assembled.backbone.name,
             "source": assembled.backbone.source,
@@ -73,14 +63,14 @@ def make_card(assembled: Assembled, pipeline: Pipeline, depth: int | None = None
 
 
 def save_trained(
-    run: RunDirectory, assembled: Assembled, pipeline: Pipeline, depth: int | None = None
+    run: RunDirectory, assembled: Assembled, pipeline: Pipeline, calibrated: Any = None
 ) -> None:
     """Write model.keras and model.json; see `make_card` for the arguments."""
     # The model is saved without compile state; pipeline.yaml and phases/ describe its training.
     bare = keras.Model(assembled.model.input, assembled.model.output, name="kft")
     with atomic_file(run.model) as temporary:
         bare.save(temporary)
-    write_json(run.model_card, make_card(assembled, pipeline, depth))
+    write_json(run.model_card, make_card(assembled, pipeline, calibrated))
 
 
 def load_trained(run: RunDirectory) -> Trained:
@@ -91,18 +81,33 @@ def load_trained(run: RunDirectory) -> Trained:
     """
     card = read_json(run.model_card)
     if not run.model.is_file():
-        raise RunError(f"{run.model}: missing; the run directory is not complete")
+        raise RunError(f"{run.model}: missing; the run directory is incomplete")
     try:
         model = keras.models.load_model(run.model, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RunError(f"{run.model}: cannot be loaded: {error}") from error
     try:
-        spec = InputSpec(*(card["input"][k] for k in ("height", "width", "channels", "scaling")))
-        depth = card["input"].get("depth")
+        stated = read_input(card)
         head = restore_head(card["head"])
         text = run.pipeline.read_text(encoding="utf-8")
     except (KeyError, TypeError, OSError) as error:
         raise RunError(f"{run.path}: model.json or pipeline.yaml is damaged: {error!r}") from error
     pipeline = validate_pipeline(parse_yaml(text, str(run.pipeline)), str(run.pipeline))
-    decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data, depth)
-    return Trained(model, head, decoder, pipeline, depth)
+    return Trained(model, head, make_stated_decoder(stated), pipeline, stated)
+
+
+def read_input(card: Mapping[str, Any]) -> StatedInput:
+    """Read the input from the card of a model or an export.
+
+    Raises:
+        ConfigError: The modality of the input is not registered.
+        KeyError: The card lacks a value.
+    """
+    stated = card["input"]
+    return load_modality(stated["modality"]).restore_input(stated)
+
+
+def make_stated_decoder(stated: StatedInput) -> Decoder:
+    """Make the decoder that a model was trained with."""
+    modality = load_modality(stated.spec.modality)
+    return modality.make_decoder(stated.spec, stated.settings, stated.trained.value)

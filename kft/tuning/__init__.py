@@ -1,4 +1,4 @@
-"""A search over pipelines: its space, its trials, and the run of the best."""
+"""Search over pipelines: the space, the trials, and the run of the best pipeline."""
 
 from __future__ import annotations
 

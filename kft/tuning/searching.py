@@ -1,4 +1,4 @@
-"""A search over pipelines: a trial is one workflow run, judged on validation alone."""
+"""Search over pipelines; a trial is one run, judged on validation only."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Trial:
     """One pipeline that was tried.
 
     Attributes:
-        settings: Path of each searched setting -> value.
-        score: On validation: accuracy; for numbers the mean absolute error in deviations of
-            the training targets.
+        settings: Value of each searched setting, by its path.
+        score: Score on validation: accuracy; for numbers the mean absolute error in standard
+            deviations of the training targets.
     """
 
     settings: dict[str, Any]
@@ -49,13 +49,13 @@ class Trial:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search found.
+    """The result of a search.
 
     Attributes:
         objective: Name of the score.
-        trials: Best first.
-        refused: The trials that were refused or failed.
-        finished: The best pipeline, run once more and judged on the holdout.
+        trials: Trials, best first.
+        refused: Trials that were refused or failed.
+        finished: Run of the best pipeline, judged on the holdout.
     """
 
     objective: str
@@ -65,19 +65,19 @@ class Tuned:
 
 
 def tune(pipeline: Pipeline, display: Display) -> Tuned:
-    """Search, then run the best pipeline to its end.
+    """Search, then run the best pipeline in full.
 
-    A search that was stopped goes on where it was: its trials are the runs
-    RUNS_DIRECTORY/NAME-trials/DIGEST-NUMBER. Those that are finished are not
-    run again, and one that was stopped is resumed. Of other data, settings,
-    weights or versions there is another digest, and so another search.
+    A search that was stopped resumes where it was: its trials are the runs
+    RUNS_DIRECTORY/NAME-trials/DIGEST-NUMBER. Finished trials are not run
+    again, and a trial that was stopped is resumed. The digest depends on data,
+    settings, weights and versions: if one of them changes, a new search begins.
 
-    A trial whose pipeline is refused for its combination of settings is out,
-    with its reason, and the search goes on.
+    A trial whose combination of settings is refused is dropped, with its
+    reason, and the search continues.
 
     Raises:
-        ConfigError: A searched setting is none, a value or every combination
-            is refused, or there is no validation split to choose on.
+        ConfigError: A path is not a setting, a value or every combination is
+            refused, or there is no validation split to choose on.
         TrainingError: Every trial failed.
     """
     check_space(pipeline)
@@ -85,12 +85,12 @@ def tune(pipeline: Pipeline, display: Display) -> Tuned:
         raise ConfigError(
             "TF_CONFIG names several workers, but a search trains in one process. Unset it."
         )
-    # What would stop every trial is told now, and the data say what a trial is judged by.
+    # Raises errors that would stop every trial; and the data decide the objective.
     plan = make_plan(pipeline, display)
     if not len(plan.splits.validation):
         raise ConfigError(
-            "data.validation: there are no validation examples, but a search chooses on them, "
-            "never on the holdout. Keep a share, for example data.validation=0.2."
+            "data.validation: there are no validation examples, but a search needs them to choose "
+            "on, and never uses the holdout. Set a share, for example data.validation=0.2."
         )
     for line in describe_refused(pipeline.tuning, *find_refused(pipeline, plan)):
         display.stage(line)
@@ -105,30 +105,30 @@ def tune(pipeline: Pipeline, display: Display) -> Tuned:
     trials = tuple(
         Trial(trial.hyperparameters.values, trial.score)
         for trial in tuner.oracle.get_best_trials(pipeline.tuning.trials)
-        # KerasTuner also gives those that failed.
+        # KerasTuner's list includes failed trials.
         if trial.score is not None
     )
     if not trials:
         raise _make_error(tuner.refused)
     best = make_overrides(trials[0].settings)
-    display.stage(f"\nBest of {len(trials)} trials: {', '.join(best)}. Now to its end.")
+    display.stage(f"\nBest of {len(trials)} trials: {', '.join(best)}. Running it in full.")
     finished = train(override_pipeline(pipeline, best), display)
     return Tuned(tuner.oracle.objective.name, trials, tuple(tuner.refused), finished)
 
 
 def _make_error(refused: Sequence[Refusal]) -> KftError:
-    """What is raised where no trial came to its end."""
+    """Make the error for a search without a finished trial."""
     lines = "\n".join(f"  - {refusal}" for refusal in refused)
     if any(refusal.is_failure for refusal in refused):
-        what = "every trial of the search failed; where they diverged, search lower learning rates"
-        return TrainingError(f"{what}\n{lines}")
+        failure = "every trial of the search failed; if they diverged, search lower learning rates"
+        return TrainingError(f"{failure}\n{lines}")
     return ConfigError(f"tuning.space: every trial of the search was refused\n{lines}")
 
 
 def identify(plan: Plan) -> str:
-    """A digest of all that the scores depend on, so that only the same search goes on.
+    """Digest everything that the scores depend on, so that only the same search is resumed.
 
-    The number of trials is none of it: more may be asked for later.
+    The number of trials is left out: more may be wanted later.
     """
     causes = {
         **describe_settings(plan.pipeline),
@@ -140,23 +140,22 @@ def identify(plan: Plan) -> str:
 
 
 class PipelineTuner(keras_tuner.engine.base_tuner.BaseTuner):
-    """KerasTuner's loop, where to run a trial is to run a pipeline.
+    """KerasTuner's loop with a pipeline run as each trial.
 
-    What KerasTuner writes down is not enough to go on as if nothing had
-    happened: its grid forgets which combinations come next, its Bayesian
-    search where its random numbers stood. So its oracle begins anew each time
-    and is given the scores of the trials that are finished; of one seed, it
-    then asks for the same trials.
+    KerasTuner's own files are not enough to resume a search exactly: its grid
+    forgets which combinations come next, its Bayesian search the state of its
+    random numbers. So the oracle always starts over and is given the scores of
+    the finished trials; with the same seed, it proposes the same trials.
 
     Args:
-        pipeline: What is varied.
+        pipeline: Pipeline to vary.
         display: Shows each trial's run.
         objective: Name of the figure, and 'max' or 'min'.
-        digest: Of the search; the names of its trials' runs begin with it.
+        digest: Digest of the search; the names of its trials' runs begin with it.
         scratch: An empty folder for KerasTuner's own files.
 
     Attributes:
-        refused: The trials that are out, with the reason.
+        refused: Trials that were refused or failed, with the reason.
     """
 
     def __init__(
@@ -173,12 +172,13 @@ class PipelineTuner(keras_tuner.engine.base_tuner.BaseTuner):
         self.refused: list[Refusal] = []
         oracle = make_oracle(pipeline.tuning, pipeline.training.seed, objective)
         oracle.verbose = 0
-        # Else KerasTuner prints the traceback of a trial that diverged; the display says why.
+        # By default KerasTuner prints the traceback of a trial that diverged; the display gives
+        # the reason instead.
         keras_tuner.src.config.DEBUG = False
         super().__init__(oracle, directory=scratch)
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Train the trial's pipeline, and judge it on validation; or what is known of it."""
+        """Train the trial's pipeline and judge it on validation, or read its recorded figures."""
         settings = trial.hyperparameters.values
         self._display.stage(f"\nTrial {trial.trial_id}: {describe_combination(settings)}")
         # KerasTuner pads its numbers to the length of the largest.
@@ -186,27 +186,27 @@ class PipelineTuner(keras_tuner.engine.base_tuner.BaseTuner):
         try:
             figures = self._judge(make_trial_pipeline(self._pipeline, settings), run_id)
         except Interrupted as stopped:
-            # Not with the trial alone, which the search would not hear of.
-            stopped.args = ("stopped; the same command goes on with the search",)
+            # Resuming only the trial's run would not resume the search.
+            stopped.args = ("stopped; run the same command to resume the search",)
             raise
         except Exception as error:
             if not _is_due_to(error, settings):
-                # Else KerasTuner would count what stops every trial as one more failed trial.
+                # KerasTuner would count it as a failed trial, but it would stop every trial.
                 raise keras_tuner.errors.FatalError(str(error)) from error
             refusal = Refusal(settings, str(error), isinstance(error, TrainingError))
             self.refused.append(refusal)
-            self._display.stage(f"  this trial is out: {error}")
+            self._display.stage(f"  trial dropped: {error}")
             keras.backend.clear_session()
             raise keras_tuner.errors.FailedTrialError(str(error)) from error
         name = self.oracle.objective.name
         return {name: figures[name]}
 
     def _judge(self, tried: Pipeline, run_id: str) -> Mapping[str, float]:
-        """Figures on validation, of a run that is finished or is now brought to its end."""
+        """Read the validation figures of the trial's run, which is trained or resumed if needed."""
         figures: Mapping[str, float]
         known = find_finished(tried.runs_directory, tried.name, run_id)
         if known is not None:
-            self._display.stage(f"  finished before: {known.path}")
+            self._display.stage(f"  already finished: {known.path}")
             figures = read_json(known.evaluation("validation") / "metrics.json")
             return figures
         finished = train(
@@ -216,17 +216,17 @@ class PipelineTuner(keras_tuner.engine.base_tuner.BaseTuner):
             or_resume=True,
             judged_splits=("validation",),
         )
-        # Each trial builds its graphs anew; without this, memory grows with their number.
+        # Each trial builds its own graphs; without this, memory would grow with every trial.
         keras.backend.clear_session()
         figures = finished.evaluations["validation"].figures
         return figures
 
 
 def _is_due_to(error: Exception, settings: Mapping[str, Any]) -> bool:
-    """Whether an error comes from the combination of settings, and not from what all have.
+    """Whether an error is due to the trial's settings, rather than common to all trials.
 
-    Data and backbone were found to be fine for the pipeline as it was given: they are the fault
-    of a combination only where it changes them.
+    Data and backbone were valid for the original pipeline: their errors are due to a trial only
+    if it changes them.
     """
     sections = {path.partition(".")[0] for path in settings}
     if isinstance(error, BackboneError):
@@ -238,7 +238,7 @@ def _is_due_to(error: Exception, settings: Mapping[str, Any]) -> bool:
 
 
 def make_oracle(config: TuningConfig, seed: int, objective: tuple[str, str]) -> keras_tuner.Oracle:
-    """KerasTuner's oracle over the space of the `tuning` section."""
+    """Make KerasTuner's oracle over the space of the `tuning` section."""
     space = keras_tuner.HyperParameters()
     for path, dimension in config.space.items():
         if dimension.values:
@@ -255,9 +255,9 @@ def make_oracle(config: TuningConfig, seed: int, objective: tuple[str, str]) -> 
     return oracles[config.oracle](
         objective=keras_tuner.Objective(*objective),
         max_trials=config.trials,
-        # KerasTuner would give up after three in a row, with an error of its own.
+        # By default KerasTuner gives up after three failures in a row, with its own error.
         max_consecutive_failed_trials=config.trials + 1,
-        # Of 0 it would make a random one.
+        # KerasTuner replaces a seed of 0 by a random one.
         seed=seed + 1,
         hyperparameters=space,
         allow_new_entries=False,
@@ -266,6 +266,6 @@ def make_oracle(config: TuningConfig, seed: int, objective: tuple[str, str]) -> 
 
 
 def _of_one_type(values: tuple[Any, ...]) -> list[Any]:
-    """KerasTuner takes no whole numbers beside fractions."""
+    """Convert numbers to floats if any is one, because KerasTuner does not mix types."""
     has_fraction = any(isinstance(value, float) for value in values)
     return [float(value) for value in values] if has_fraction else list(values)

@@ -1,4 +1,4 @@
-"""The space of a search: its combinations, and which of them no pipeline can be made of."""
+"""The space of a search: its combinations, and which of them are refused."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from kft.config import Pipeline, TuningConfig, override_pipeline
 from kft.errors import ConfigError
 from kft.workflow import Plan, check_settings
 
-# Checked within a second or two. A larger space is left to its trials.
+# Can be checked within a second or two. The rest of a larger space is checked by its trials.
 _MOST_COMBINATIONS = 5000
-# Different reasons that are listed where nothing can be tried.
+# Number of different reasons to list if every combination is refused.
 _MOST_REASONS = 8
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A combination that cannot be tried, or whose trial failed.
+    """A combination that is refused, or whose trial failed.
 
     Attributes:
-        settings: Path of each searched setting -> value.
-        reason: Why.
-        is_failure: Whether its training began, and failed.
+        settings: Value of each searched setting, by its path.
+        reason: The reason.
+        is_failure: Whether its training began and failed.
     """
 
     settings: Mapping[str, Any]
@@ -39,18 +39,18 @@ class Refusal:
 
 
 def describe_combination(settings: Mapping[str, Any]) -> str:
-    """Such as 'head.dropout=0.3, training.optimizer="sgd"'."""
+    """Describe a combination, such as 'head.dropout=0.3, training.optimizer="sgd"'."""
     return ", ".join(make_overrides(settings))
 
 
 def make_overrides(settings: Mapping[str, Any]) -> list[str]:
-    """Settings as they are given on the command line."""
-    # JSON is YAML: a word stays the word that it is.
+    """Write settings as they are given on the command line."""
+    # JSON is also YAML, and its quotes keep a string from being read as another type.
     return [f"{path}={json.dumps(value)}" for path, value in settings.items()]
 
 
 def make_trial_pipeline(pipeline: Pipeline, settings: Mapping[str, Any]) -> Pipeline:
-    """The pipeline of one trial.
+    """Make the pipeline of one trial.
 
     Raises:
         ConfigError: A setting does not exist, or a value is not allowed for it.
@@ -58,19 +58,22 @@ def make_trial_pipeline(pipeline: Pipeline, settings: Mapping[str, Any]) -> Pipe
     own = [*make_overrides(settings), "export.enabled=false", f"name={pipeline.name}-trials"]
     tried = override_pipeline(pipeline, own)
     if tried.strategy.name == "auto":
-        # Validation is what a trial is judged by: it must not have been learnt from.
+        # Trials are judged on validation, so they must not train on it.
         tried = override_pipeline(tried, ["strategy.refit=false"])
     return tried
 
 
 def check_space(pipeline: Pipeline) -> None:
-    """Refuse a search that could not be run, before anything is read.
+    """Refuse an impossible search before anything is read.
 
     Raises:
-        ConfigError: A path names no setting, or a value is refused whatever the others are.
+        ConfigError: A path is not a setting, or a value is refused with all values of the others.
     """
     if not pipeline.tuning.space:
-        raise ConfigError("tuning.space: names no setting; there is nothing to search.")
+        raise ConfigError(
+            "tuning.space: empty, so there is nothing to search. Name at least one setting, for "
+            "example tuning.space={head.dropout: {values: [0, 0.3]}}."
+        )
     for path, dimension in pipeline.tuning.space.items():
         for value in dimension.values or (dimension.low, dimension.high):
             reason = _find_fault(pipeline, {path: value})
@@ -87,7 +90,7 @@ def _find_fault(pipeline: Pipeline, settings: Mapping[str, Any]) -> str | None:
 
 
 def _is_possible(pipeline: Pipeline, path: str, value: Any) -> bool:
-    """Whether some combination makes a pipeline with this value, which alone makes none."""
+    """Whether any combination with this value is valid, though the value alone is not."""
     return any(
         _find_fault(pipeline, settings) is None
         for settings in _list_combinations(pipeline.tuning)
@@ -96,21 +99,21 @@ def _is_possible(pipeline: Pipeline, path: str, value: Any) -> bool:
 
 
 def _list_combinations(config: TuningConfig) -> Iterator[dict[str, Any]]:
-    """Each value with each of the others; the ends of ranges stand for all that is between."""
+    """List every combination of values; the ends of a range stand for the values between."""
     choices = [each.values or (each.low, each.high) for each in config.space.values()]
     for values in itertools.islice(itertools.product(*choices), _MOST_COMBINATIONS):
         yield dict(zip(config.space, values, strict=True))
 
 
 def find_refused(pipeline: Pipeline, plan: Plan) -> tuple[list[Refusal], int]:
-    """The combinations that are refused as they stand, and of how many.
+    """Find the combinations that are refused before training, and count all of them.
 
     Args:
-        pipeline: With the `tuning` section.
-        plan: Of it.
+        pipeline: Pipeline with the `tuning` section.
+        plan: Plan of this pipeline.
 
     Raises:
-        ConfigError: All of them are refused: there is nothing to try.
+        ConfigError: All combinations are refused, so there is nothing to try.
     """
     refused, count = [], 0
     for settings in _list_combinations(pipeline.tuning):
@@ -120,7 +123,7 @@ def find_refused(pipeline: Pipeline, plan: Plan) -> tuple[list[Refusal], int]:
             check_settings(tried, plan, settings.keys())
         except ConfigError as error:
             refused.append(Refusal(settings, str(error)))
-    # Of a range only the ends were tried: a reason that names their values says nothing of others.
+    # Only the ends of a range were checked: a reason that names their values may not hold between.
     is_certain = _is_whole(pipeline.tuning, count) or len({each.reason for each in refused}) == 1
     if len(refused) == count and is_certain:
         raise ConfigError(_describe_impossible(pipeline.tuning, refused))
@@ -130,30 +133,30 @@ def find_refused(pipeline: Pipeline, plan: Plan) -> tuple[list[Refusal], int]:
 def _describe_impossible(config: TuningConfig, refused: list[Refusal]) -> str:
     if config.space == TuningConfig().space:
         remedy = (
-            "`tuning.space` was not given, and its default is for fine-tuning: name what to "
-            "search, for example tuning.space={head.dropout: {values: [0, 0.3]}}"
+            "`tuning.space` is not given, and its default needs a strategy that fine-tunes: name "
+            "the settings to search, for example tuning.space={head.dropout: {values: [0, 0.3]}}"
         )
     else:
         remedy = "Change the space, or the settings that contradict it"
     by_reason = {refusal.reason: refusal for refusal in reversed(refused)}
     listed = [str(refusal) for refusal in reversed(by_reason.values())][:_MOST_REASONS]
     if len(listed) == 1:
-        return f"tuning.space: nothing in it can be tried: {listed[0]} {remedy}."
+        return f"tuning.space: every combination is refused: {listed[0]} {remedy}."
     lines = "\n".join(f"  - {line}" for line in listed)
-    return f"tuning.space: nothing in it can be tried. {remedy}.\n{lines}"
+    return f"tuning.space: every combination is refused. {remedy}.\n{lines}"
 
 
 def _is_whole(config: TuningConfig, count: int) -> bool:
-    """Whether so many combinations are all that there are."""
+    """Whether `count` combinations are the whole space."""
     sizes = [len(dimension.values) for dimension in config.space.values()]
     return all(sizes) and math.prod(sizes) == count
 
 
 def describe_refused(config: TuningConfig, refused: list[Refusal], count: int) -> list[str]:
-    """What is said before the first trial; nothing where it is not known which will come."""
+    """List refused combinations before the first trial, if the search will reach them all."""
     if not refused or config.oracle != "grid" or not _is_whole(config, count):
         return []
     return [
-        f"Search: {len(refused)} of {count} combinations cannot be tried:",
+        f"Search: {len(refused)} of {count} combinations are refused:",
         *(f"  {refusal}" for refusal in refused),
     ]

@@ -1,4 +1,4 @@
-"""Runs the stages once, in order; the one place that reads the whole `Pipeline`."""
+"""The stages of a run, in order; the only room that reads the whole `Pipeline`."""
 
 from __future__ import annotations
 

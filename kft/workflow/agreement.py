@@ -1,4 +1,4 @@
-"""Whether all workers are about to do the same."""
+"""A check that all workers were given the same settings, data and packages."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from kft.provenance import compare, describe_changes, flatten
 from kft.runs import package_versions
 from kft.workers import Workers
 
-# Settings that may differ from machine to machine.
+# Settings that may differ between machines.
 _OF_ONE_MACHINE = ("training.threads",)
 
 
 def describe_settings(pipeline: Pipeline) -> dict[str, Any]:
-    """Settings and versions by name, without those that may differ from machine to machine."""
+    """List settings and package versions by name, without those that may differ by machine."""
     settings = dict(flatten(pipeline.model_dump(mode="json")))
     versions = {f"version of {name}": found for name, found in package_versions().items()}
     return {name: settings[name] for name in settings.keys() - set(_OF_ONE_MACHINE)} | versions
 
 
 def require_identical_settings(workers: Workers, own: Mapping[str, Any]) -> None:
-    """Refuse to go on where a worker is about to do something else than the chief.
+    """Raise an error if any worker's settings differ from the chief's.
 
     Args:
-        workers: Each calls this.
-        own: JSON values by name, of this one.
+        workers: All processes; each must call this function.
+        own: This worker's JSON values by name.
 
     Raises:
-        ConfigError: One has other values than the chief.
+        ConfigError: A worker's values differ from the chief's.
     """
     if workers.count == 1:
         return
@@ -42,8 +42,8 @@ def require_identical_settings(workers: Workers, own: Mapping[str, Any]) -> None
         raise ConfigError(
             f"worker {workers.number} has different settings from the chief, worker 0:\n"
             f"{describe_changes(differences)}\n"
-            "Give all workers the same command, data and packages. What `kft benchmark` chose for "
-            "a machine can be written into the pipeline."
+            "Give all workers the same command, data and packages. Settings that `kft benchmark` "
+            "chose on one machine can be written into the pipeline."
         )
     if counts.any():
         others = ", ".join(map(str, np.flatnonzero(counts)))

@@ -1,4 +1,4 @@
-"""What can be refused once the data is known: phases, and an export."""
+"""Checks of the phases and of the export, which need the data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kft.workflow.process import Process
 
 
 def check_export(pipeline: Pipeline, head: Head, splits: Splits) -> None:
-    """Refuse an export that would take the place of another model, before hours are spent on it.
+    """Refuse an export that would replace another model, before hours are spent on training.
 
     Raises:
         ConfigError: See `check_next_version`.
@@ -41,10 +41,10 @@ def check_phases(
     *,
     process: Process,
 ) -> None:
-    """Refuse what cannot be done with as many examples as each phase has.
+    """Refuse phases that are impossible with their number of examples or replicas.
 
     Raises:
-        ConfigError: With the reason.
+        ConfigError: A phase is impossible; the message names it and says why.
     """
 
     def count(phase: Phase) -> int:
@@ -73,12 +73,12 @@ def _check_batch_norm(phases: tuple[Phase, ...], assembled: Assembled, replicas:
         if replicas > 1:
             raise ConfigError(
                 f"phase {phase.name!r}: batch_norm 'trainable' over {replicas} replicas. A hub "
-                "module takes the statistics of each replica's part of a batch. Use batch_norm "
-                "'frozen', or one device."
+                "module computes statistics on each replica's part of a batch separately. Use "
+                "batch_norm 'frozen', or one device."
             )
         if set(assembled.blocks.names) - set(phase.scope.trainable):
             raise ConfigError(
                 f"phase {phase.name!r}: batch_norm 'trainable' with frozen blocks. A hub module "
-                "has one switch for the statistics of all its blocks: train them all, or use "
+                "has a single switch for the statistics of all its blocks: train them all, or use "
                 "batch_norm 'frozen'."
             )

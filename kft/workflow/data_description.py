@@ -1,4 +1,4 @@
-"""What a person is told of the data of a run."""
+"""Description of a run's data, in lines of text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from kft.examples import SPLIT_NAMES, Splits
 
 
 def describe_data(splits: Splits) -> list[str]:
-    """Lines: how many examples, which classes, how they were split, what became of every file."""
+    """List the number of examples, the classes, the split and what happened to every file."""
     counts = ", ".join(f"{len(splits.get(name))} {name}" for name in SPLIT_NAMES)
     names = splits.class_names
     shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
@@ -16,8 +16,8 @@ def describe_data(splits: Splits) -> list[str]:
         f"Split: {splits.origin}",
     ]
     lines.append(_add_up(splits))
-    if splits.depth is not None:
-        lines.append(f"Depth: {splits.depth.origin}")
+    if splits.calibration is not None:
+        lines.append(f"{splits.calibration.title}: {splits.calibration.origin}")
     for title, counts_by_word in (
         ("Ignored", splits.ignored),
         ("Repaired", splits.repaired),
@@ -33,7 +33,7 @@ def describe_data(splits: Splits) -> list[str]:
 
 
 def _add_up(splits: Splits) -> str:
-    """Every file of the source, in one sum."""
+    """Account for every file of the source in one sum."""
     used = sum(len(splits.get(name)) for name in SPLIT_NAMES)
     quarantined, ignored = len(splits.quarantined), sum(splits.ignored.values())
     return (

@@ -1,4 +1,4 @@
-"""The last stage: what is exported, under which name, and which pictures prove it."""
+"""The last stage: the export's name and card, and the pictures of its parity check."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from kft.workflow.plan import Plan
 
 
 def export_planned(plan: Plan, run: RunDirectory, path: Path, display: Display) -> Export:
-    """The next version, of the model that a plan's run has trained.
+    """Export the model that a plan's run has trained, as the next version.
 
     Args:
-        plan: Of the run.
-        run: Its directory.
-        path: By which people name it.
-        display: What a person sees meanwhile.
+        plan: The run's plan.
+        run: The run directory.
+        path: The run's path as the user gave it.
+        display: Shows the progress.
 
     Raises:
-        ConfigError: The present version has become another model meanwhile.
-        ExportError: The export does not answer as the model does.
+        ConfigError: Another model was exported under this name in the meantime.
+        ExportError: The export's answers differ from the model's.
     """
     pipeline = plan.pipeline
     directory = Path(pipeline.export.directory)
     files = choose_parity_files(plan.splits, pipeline.export.parity_examples)
-    card = make_card(plan.assembled, pipeline, plan.splits.depth_bits) | describe_export(
+    card = make_card(plan.assembled, pipeline, plan.splits.calibrated) | describe_export(
         run,
         describe_data_set(pipeline, plan.splits.fingerprint),
-        pictures="of the run's data",
+        files="of the run's data",
         count=len(files),
     )
     check_next_version(
         directory / pipeline.name,
         card,
         allowed=pipeline.export.next_version,
-        mend=f"`kft export {path}` with --name OTHER or --next-version any",
+        remedy=f"`kft export {path}` with --name OTHER or --next-version any",
     )
-    with display.track("Export and its parity gate"):
+    with display.track("Export and its parity check"):
         return export_model(
             plan.assembled.model,
             plan.assembled.head,
@@ -59,27 +59,27 @@ def export_planned(plan: Plan, run: RunDirectory, path: Path, display: Display) 
 
 
 def describe_export(
-    run: RunDirectory, data: Mapping[str, Any], *, pictures: str, count: int
+    run: RunDirectory, data: Mapping[str, Any], *, files: str, count: int
 ) -> dict[str, Any]:
-    """What the card of an export says beside that of its model, as JSON values.
+    """Make the entries that an export's card has in addition to its model's, as JSON values.
 
     Args:
         run: That it comes from.
         data: Of `describe_data_set`.
-        pictures: Which ones the parity gate asked about.
+        files: Which ones the parity gate asked about.
         count: How many.
     """
     return {
         "run": os.path.normpath(run.path.absolute()),
         "data": dict(data),
-        "parity": {"pictures": pictures, "count": count},
+        "parity": {"files": files, "count": count},
     }
 
 
 def choose_parity_files(splits: Splits, count: int) -> list[str]:
-    """`count` files spread evenly over the holdout.
+    """Choose `count` files spread evenly over the holdout.
 
-    Where a user kept no holdout they come from validation, and else from train.
+    Without a holdout they come from validation; without validation, from train.
     """
     examples = next(part for part in (splits.holdout, splits.validation, splits.train) if len(part))
     chosen = np.linspace(0, len(examples) - 1, min(count, len(examples))).astype(int)

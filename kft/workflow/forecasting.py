@@ -1,4 +1,4 @@
-"""What a plan will cost."""
+"""Forecast of a plan's cost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from kft.workflow.plan import Plan
 
 
 def forecast_plan(plan: Plan) -> list[PhaseForecast]:
-    """A forecast for each phase of a plan, from the forward time measured on this machine."""
+    """Forecast the cost of each phase from the forward time measured on this machine."""
     pipeline = plan.pipeline
     return forecast_phases(
         plan.assembled,

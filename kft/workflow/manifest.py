@@ -1,4 +1,4 @@
-"""The manifest of a run: what its result depends on."""
+"""The manifest of a run, which records everything that its result depends on."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from kft.workflow.plan import Plan
 
 
 def describe_plan(plan: Plan) -> dict[str, Any]:
-    """The manifest of a run of this plan: what its result depends on."""
+    """Make the manifest of a run of this plan."""
     backbone = plan.assembled.backbone
     training = plan.pipeline.training
     return make_manifest(
         seed=training.seed,
         deterministic=training.deterministic,
         fingerprint=plan.splits.fingerprint,
-        depth=None if plan.splits.depth is None else asdict(plan.splits.depth),
+        calibration=None if plan.splits.calibration is None else asdict(plan.splits.calibration),
         weights_sha256=backbone.sha256,
         backbone_source=backbone.source,
         backbone_licence=backbone.licence,

@@ -1,4 +1,4 @@
-"""All that is known, and may be refused, before training."""
+"""The plan of a run: everything that is known, and can be refused, before training."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from kft.backbones.record import Backbone
 from kft.config import Pipeline
 from kft.data import load_splits
 from kft.data.batches.pipeline import num_steps_per_epoch
-from kft.data.batches.pixels import Decoder
 from kft.data.batches.service import DataService
 from kft.data.loading import check_source
 from kft.display import Display
 from kft.errors import ConfigError
 from kft.examples import Splits
-from kft.modalities.image.decoding import make_decoder
+from kft.modalities import Decoder, Modality, choose_modality, load_modality
 from kft.model import HEAD, Assembled, assemble
 from kft.objectives import make_supervised
-from kft.optimization import (
-    check_batch_size,
-)
+from kft.optimization import check_batch_size
+from kft.registry import suggest
 from kft.runs.storage import check_cache, check_folder
 from kft.strategies import Phase, Setting, find_traits, plan_phases
 from kft.strategies.automatic import refits
@@ -37,20 +35,20 @@ from kft.workflow.agreement import describe_settings, require_identical_settings
 from kft.workflow.checks import check_export, check_phases
 from kft.workflow.process import Process, start_process
 
-BEFORE_ALL = "Nothing has been trained meanwhile; start all again."
-"""What to do where a worker is lost before the first step."""
+BEFORE_ALL = "No training step was done; start all workers again."
+"""Advice for the loss of a worker before the first step."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is known before training.
+    """Everything that is known before training.
 
     Attributes:
         pipeline: Validated.
         splits: Found, split and checked.
         assembled: Backbone and head, with their pretrained and first weights.
         phases: In order.
-        decoder: Encoded bytes -> pixels.
+        decoder: Files -> decoded examples.
         process: In whose scope the model was made, with those that train together.
         traits: Of the backbone's blocks.
     """
@@ -65,7 +63,7 @@ class Plan:
 
     @property
     def refits(self) -> bool:
-        """Whether the validation examples are learnt from in the end."""
+        """Whether a last phase trains on the validation examples too."""
         return any("validation" in phase.learns_from for phase in self.phases)
 
 
@@ -77,12 +75,12 @@ def make_plan(
     cluster: Cluster | None = None,
     joins: bool = True,
 ) -> Plan:
-    """Find the data, load the backbone, assemble, and plan the phases; trains nothing.
+    """Find the data, load the backbone, assemble the model and plan the phases, without training.
 
     Args:
         pipeline: What to do.
         display: Shows what takes long.
-        is_thorough: Decode every picture. A run that trains decodes them
+        is_thorough: Decode every file. A run that trains decodes them
             soon after anyway.
         cluster: Processes that are to train together.
         joins: See `make_distribution`.
@@ -94,12 +92,13 @@ def make_plan(
     pipeline, process = start_process(pipeline, display, cluster=cluster, joins=joins)
     workers = process.workers
     with process.distribution.scope(), workers.report_lost_workers(BEFORE_ALL):
-        # Before anything that they make together, such as variables.
+        # Checked before the workers create anything together, such as variables.
         require_identical_settings(workers, describe_settings(pipeline))
         backbone = load_backbone(pipeline.backbone)
+        modality = _find_modality(pipeline, backbone)
         traits = find_traits(backbone)
         _check_before_data(pipeline, backbone, traits)
-        with display.track("Checking every picture") as advance:
+        with display.track(f"Checking every {modality.noun}") as advance:
             splits = load_splits(
                 pipeline.data,
                 progress=advance,
@@ -115,40 +114,41 @@ def make_plan(
     setting = _make_setting(pipeline, backbone, traits)
     phases = plan_phases(_size_setting(setting, pipeline, splits))
     check_phases(phases, pipeline, assembled, splits, process=process)
-    spec = backbone.input_spec
-    decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data, splits.depth_bits)
+    decoder = modality.make_decoder(
+        backbone.input_spec, modality.settings_of(pipeline.data), splits.calibrated
+    )
     return Plan(pipeline, splits, assembled, phases, decoder, process, traits)
 
 
 def _check_places(pipeline: Pipeline, cluster: Cluster | None) -> None:
-    """That data, folders and services are there, before anything is loaded."""
+    """Check that data, folders and services exist, before anything is loaded."""
     check_source(pipeline.data)
     check_cache()
-    # The chief alone exports.
+    # Only the chief exports.
     if pipeline.export.enabled and (cluster is None or cluster.is_chief):
         check_folder(Path(pipeline.export.directory), "export.directory")
     if pipeline.data.service is None:
         return
     if cluster is not None:
         raise ConfigError(
-            "data.service: over several workers the parts of one step must be of one batch, but a "
-            "tf.data service promises each worker no order. Use one worker, or remove data.service."
+            "data.service: several workers must read parts of the same batch in each step, but a "
+            "tf.data service guarantees no order. Use one worker, or remove data.service."
         )
     DataService(pipeline.data.service).check()
 
 
 def check_settings(pipeline: Pipeline, plan: Plan, varied: Collection[str]) -> None:
-    """Refuse what a plan of other settings would refuse, without reading data or weights again.
+    """Refuse settings that a new plan would refuse, without reading data or weights again.
 
-    What would have to be read or computed for that is left to the plan itself.
+    Checks that would need other data or weights are left to the new plan.
 
     Args:
-        pipeline: As planned, but for the settings in `varied`.
-        plan: Of the pipeline that it was made from.
-        varied: Paths of settings.
+        pipeline: The planned pipeline with other values of the settings in `varied`.
+        plan: Plan of the original pipeline.
+        varied: Paths of the settings that differ.
 
     Raises:
-        ConfigError: With the reason.
+        ConfigError: The settings are refused; the message says why.
     """
     sections = {path.partition(".")[0] for path in varied}
     check_batch_size(plan.process.replicas, pipeline.training.batch_size)
@@ -159,8 +159,33 @@ def check_settings(pipeline: Pipeline, plan: Plan, varied: Collection[str]) -> N
         _make_head(pipeline, plan.splits)
 
 
+def _find_modality(pipeline: Pipeline, backbone: Backbone) -> Modality:
+    """What the examples are, once it is sure that the backbone reads such.
+
+    Raises:
+        ConfigError: The data hold others, or a phase names no preset of their augmentation.
+    """
+    modality, read = choose_modality(pipeline.data), backbone.input_spec.modality
+    if modality.name != read:
+        raise ConfigError(
+            f"backbone.name: {backbone.name!r} reads examples of modality {read!r}, but those of "
+            f"data.path are {modality.name!r}. Choose a backbone that reads these, or say with "
+            f"data.modality={read} that they are others."
+        )
+    presets = {f"data.{modality.name}": modality.settings_of(pipeline.data).augmentation}
+    for place, phase in enumerate(pipeline.strategy.phases):
+        presets[f"strategy.phases[{place}]"] = phase.augmentation or "none"
+    for section, preset in presets.items():
+        if preset not in modality.augmentations:
+            raise ConfigError(
+                f"{section}.augmentation: found {preset!r}. "
+                f"{suggest(preset, modality.augmentations)}"
+            )
+    return modality
+
+
 def _make_head(pipeline: Pipeline, splits: Splits) -> Head:
-    """The head for the targets of the data, once the settings are known to go with them."""
+    """Make the head for the data's targets, and check that the settings suit them."""
     training = pipeline.training
     head = make_head(pipeline.head, splits.task, splits.class_names, splits.train.targets)
     check_targets(
@@ -169,7 +194,7 @@ def _make_head(pipeline: Pipeline, splits: Splits) -> Head:
         splits.class_names,
         num_validation=len(splits.validation),
     )
-    # Told now rather than by the first phase: classes that cannot be weighed.
+    # Called to raise its errors about class weights now rather than in the first phase.
     make_supervised(head, training, splits.train.targets)
     return head
 
@@ -188,21 +213,22 @@ def _check_before_data(
 def _make_setting(
     pipeline: Pipeline, backbone: Backbone, traits: tuple[BlockTraits, ...]
 ) -> Setting:
-    """What strategies look at, as far as it is known before the data."""
+    """Make the input of the strategies, as far as it is known without the data."""
+    modality = load_modality(backbone.input_spec.modality)
     return Setting(
         config=pipeline.strategy,
         backbone=backbone.name,
         block_names=(*(block.name for block in traits), HEAD),
-        augmentation=pipeline.data.augmentation,
+        augmentation=modality.settings_of(pipeline.data).augmentation,
         is_pretrained=backbone.sha256 is not None,
-        # Which task it is, the data will say.
+        # Only the data tells which of the tasks it is.
         has_linear_head=is_solvable(pipeline.head, pipeline.training, list_tasks()),
         traits=traits,
     )
 
 
 def _size_setting(setting: Setting, pipeline: Pipeline, splits: Splits) -> Setting:
-    """The same for the data."""
+    """Complete the input of the strategies with the sizes of the data."""
     training = pipeline.training
     setting = replace(
         setting,

@@ -1,4 +1,4 @@
-"""What holds for all that a process computes: threads, seeds, precision, devices, other workers."""
+"""State of the whole process: threads, seeds, precision, devices and other workers."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from kft.workers import Cluster, Workers
 
 @dataclass(frozen=True)
 class Process:
-    """This process, ready to compute a pipeline.
+    """The state of this process after its setup for a pipeline.
 
     Attributes:
-        distribution: In whose scope models are made.
-        workers: The processes that train together.
-        replicas: Of the model, in all processes.
+        distribution: Distribution strategy whose scope models are made in.
+        workers: Processes that train together.
+        replicas: Number of replicas of the model over all processes.
     """
 
     distribution: tf.distribute.Strategy
@@ -39,24 +39,24 @@ class Process:
 def start_process(
     pipeline: Pipeline, display: Display, *, cluster: Cluster | None, joins: bool
 ) -> tuple[Pipeline, Process]:
-    """Set what holds for the whole process, and join the others.
+    """Set threads, seeds and precision of this process, and join the other workers.
 
     Args:
-        pipeline: As the user gave it.
-        display: Told what is waited for.
-        cluster: Processes that are to train together.
+        pipeline: The pipeline as the user gave it.
+        display: Shows that workers are being waited for.
+        cluster: Processes that train together.
         joins: See `make_distribution`.
 
     Returns:
-        The pipeline with every measured setting made a value, and the process.
+        The pipeline with a value in place of each measured setting, and the process.
 
     Raises:
-        ConfigError: Batches or other settings do not go with the number of replicas.
+        ConfigError: The batch size or another setting does not suit the number of replicas.
     """
     measured = load_measured(pipeline)
     _set_process(apply_measured(pipeline, measured), display)
     if cluster is not None and joins:
-        display.stage(f"Workers: {', '.join(cluster.addresses)}; waiting until all are there")
+        display.stage(f"Workers: {', '.join(cluster.addresses)}; waiting for all of them")
     distribution = make_distribution(pipeline.training.distribution, cluster, joins=joins)
     replicas = count_replicas(distribution, cluster)
     resolved = apply_measured(pipeline, measured, replicas=replicas)
@@ -67,12 +67,12 @@ def start_process(
 
 
 def _set_process(pipeline: Pipeline, display: Display) -> None:
-    """What holds for all that this process computes: threads, seeds, precision."""
+    """Set threads, seeds and precision."""
     training = pipeline.training
     if not set_threads(int(training.threads)):
         display.stage(
-            f"training.threads: {training.threads} were chosen, but TensorFlow runs already with "
-            "another number; it keeps that."
+            f"training.threads: {training.threads} is ignored, because TensorFlow is already "
+            "running with another number of threads."
         )
     seed_everything(training.seed, deterministic=training.deterministic)
     set_precision(training.precision)

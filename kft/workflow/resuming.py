@@ -1,4 +1,4 @@
-"""What an interrupted run has done, and whether all that it depends on is as it was."""
+"""The place where an interrupted run resumes, and changes since the run began."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from kft.workflow.plan import Plan
 
 @dataclass(frozen=True)
 class Resumption:
-    """Where a run goes on.
+    """The place where a run resumes.
 
     Attributes:
-        between: What its last finished phase left; None where it has finished none.
-        within: A place within the next phase; None to begin that.
+        between: Checkpoint of the last finished phase; None if no phase is finished.
+        within: Checkpoint within the next phase; None to begin that phase.
     """
 
     between: Checkpoint | None
@@ -30,47 +30,47 @@ class Resumption:
 
     @property
     def phases_done(self) -> int:
-        """Phases that need not be done again."""
+        """Number of phases that need not run again."""
         return 0 if self.between is None else int(self.between.state["phases_done"])
 
     @classmethod
     def of(cls, checkpoints: Iterable[Checkpoint]) -> Resumption:
-        """That of the checkpoints whose numbers are its."""
+        """Make a resumption of the checkpoints that it uses, at most one of each kind."""
         by_kind = {found.is_between_phases: found for found in checkpoints}
         return cls(by_kind.get(True), by_kind.get(False))
 
     @property
     def numbers(self) -> list[int]:
-        """Of the checkpoints that are used."""
+        """Numbers of the checkpoints that are used."""
         return [found.number for found in (self.between, self.within) if found is not None]
 
     @property
     def number(self) -> int:
-        """Of the newest checkpoint that is used."""
+        """Number of the newest checkpoint that is used."""
         return max(self.numbers, default=0)
 
     def describe(self, phases: Sequence[Phase]) -> str:
-        """As 'phase 2 of 2, epoch 3, step 41 of 120'."""
+        """Describe the place, such as 'at phase 2 of 2, epoch 3, step 41 of 120'."""
         if self.phases_done == len(phases):
             return f"after phase {len(phases)} of {len(phases)}"
         phase = phases[self.phases_done]
         where = f"at phase {self.phases_done + 1} of {len(phases)}"
         if self.within is None:
             return f"{where}, at its beginning"
-        # Steps of a trial that the phase goes on from are its first.
+        # A phase that continues a candidate counts the candidate's steps as its first.
         done = self.within.state["steps"]
         steps = phase.fit.steps - self.within.state["parts"]["choice"]["first_step"]
         return f"{where}, epoch {done // phase.fit.steps_per_epoch + 1}, step {done + 1} of {steps}"
 
 
 def find_resumption(checkpoints: Checkpoints, on_damage: Callable[[Path, str], None]) -> Resumption:
-    """The newest place that all checkpoints for it are whole of.
+    """Find the newest place whose checkpoints are all undamaged.
 
-    A checkpoint within a phase needs that of the phase before.
+    A checkpoint within a phase also needs the checkpoint of the previous phase.
 
     Args:
-        checkpoints: Of the run.
-        on_damage: As of `Checkpoints.read`.
+        checkpoints: The run's checkpoints.
+        on_damage: See `Checkpoints.read`.
     """
     within: Checkpoint | None = None
     for found in checkpoints.read(on_damage):
@@ -92,25 +92,25 @@ def check_unchanged(
     accept: bool,
     data: str | None = None,
 ) -> list[str]:
-    """What differs from when the run began.
+    """List the changes since the run began.
 
     Args:
-        run: The interrupted one.
-        plan: Of its pipeline, made now.
-        manifest: Of this plan.
-        accept: Go on with what differs.
-        data: Where the run's data are now, if they have moved.
+        run: The interrupted run.
+        plan: New plan of the run's pipeline.
+        manifest: Manifest of this plan.
+        accept: Accept the changes.
+        data: New path of the run's data, if the data have moved.
 
     Raises:
-        ChangedRunError: Something differs, and is not accepted.
-        RunError: The run stopped before it was recorded what it depends on.
+        ChangedRunError: There are changes, and they are not accepted.
+        RunError: The run stopped before its manifest was written.
     """
     changes = list(_find_changes(run, plan, manifest, data))
     if changes and not accept:
         raise ChangedRunError(
-            f"{run.path}: not all is as it was when this run began, so it would not end as it "
-            f"would have.\n{describe_changes(changes)}\nPut it back as it was, or go on all the "
-            "same with --accept-changes, which is recorded in the run."
+            f"{run.path}: something has changed since this run began, so its result would "
+            f"differ.\n{describe_changes(changes)}\nUndo the changes, or resume anyway with "
+            "--accept-changes, which is recorded in the run."
         )
     return changes
 
@@ -120,8 +120,8 @@ def _find_changes(
 ) -> Iterator[str]:
     if not run.manifest.is_file():
         raise RunError(
-            f"{run.path}: this run stopped before it had recorded what it depends on, and "
-            "before any work. Begin a new one."
+            f"{run.path}: this run stopped before it had written its manifest, and before any "
+            "training. Begin a new run."
         )
     before = read_json(run.manifest)
     yield from find_setting_changes(run, plan.pipeline, data=data)
@@ -131,8 +131,8 @@ def _find_changes(
 
 
 def _identify(backbone: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What tells one backbone from another.
+    """Select the entries that identify a backbone.
 
-    Where its weights have a digest, the source is but the path that they came by.
+    If the weights have a digest, the source is left out: it only says where they came from.
     """
     return {key: backbone[key] for key in backbone if key != "source" or not backbone["sha256"]}

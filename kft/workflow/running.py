@@ -1,4 +1,4 @@
-"""A run, from its plan to what it leaves: begun, or gone on with."""
+"""Training of a new run, and resumption of an interrupted one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from kft.workflow.plan import BEFORE_ALL, Plan, make_plan
 from kft.workflow.resuming import Resumption, check_unchanged, find_resumption
 from kft.workflow.stages import Finished, Work
 
-# Of the manifest, what `--accept-changes` accepts.
+# Entries of the manifest that `--accept-changes` updates.
 _ACCEPTED = ("data_fingerprint", "depth", "versions", "backbone")
 _ALL_JUDGED: tuple[SplitName, ...] = ("validation", "holdout")
 
@@ -45,21 +45,21 @@ def train(
     judged_splits: Sequence[SplitName] = _ALL_JUDGED,
     cluster: Cluster | None = None,
 ) -> Finished:
-    """From labelled examples to a measured, exported model.
+    """Train, evaluate and export a model of labelled examples.
 
     Args:
-        pipeline: What to do.
-        display: What a person sees meanwhile.
-        run_id: Name of the run's directory; by default made of the time.
-        or_resume: Where that run has begun, go on with it, as `resume` does.
-        keep_backbone: Save the trained backbone as one of the user's own.
-        judged_splits: A trial of a search leaves the holdout alone.
-        cluster: Processes that train together; each calls this.
+        pipeline: The pipeline to run.
+        display: Shows the progress.
+        run_id: Name of the run's directory; by default made from the time.
+        or_resume: Resume the run of this name, as `resume` does, if it has begun.
+        keep_backbone: Save the trained backbone for later use by its path.
+        judged_splits: Splits to evaluate on; a trial of a search leaves the holdout out.
+        cluster: Processes that train together; each calls this function.
 
     Raises:
-        KftError: Nothing is left behind if it comes before training; after
-            that the run directory says why it failed.
-        Interrupted: The system or the user stopped it; the run can be resumed.
+        KftError: The run failed. An error before training leaves no files; later the status
+            in the run directory gives the reason.
+        Interrupted: The system or the user stopped the run, which can be resumed.
     """
     where = (pipeline.runs_directory, pipeline.name)
     is_chief = cluster is None or cluster.is_chief
@@ -78,7 +78,7 @@ def train(
     with plan.process.workers.report_lost_workers(BEFORE_ALL):
         path, is_new = plan.process.workers.broadcast_from_chief(open_place)
     if not is_new:
-        return _go_on(InterruptedRun(Path(path), plan.pipeline), plan, display, judged_splits)
+        return _resume(InterruptedRun(Path(path), plan.pipeline), plan, display, judged_splits)
     with _writable(Path(path), plan.process.workers) as run, run.hold():
         work = Work(plan, run, Path(path), display, keep_backbone, judged_splits)
         return work.do(work.write_records)
@@ -91,22 +91,22 @@ def resume(
     accept_changes: bool = False,
     cluster: Cluster | None = None,
 ) -> Finished:
-    """Go on with a run that was stopped, to the weights that it would have had.
+    """Resume a run that was stopped; it ends with the weights of an uninterrupted run.
 
     Args:
-        interrupted: The run; settings that were changed need `accept_changes`.
-        display: What a person sees meanwhile.
-        accept_changes: Go on although data, settings, weights or versions are
-            others than when the run began; which, is recorded.
+        interrupted: The run; changed settings need `accept_changes`.
+        display: Shows the progress.
+        accept_changes: Resume although data, settings, weights or versions have changed since
+            the run began; the changes are recorded.
         cluster: See `train`.
 
     Raises:
-        RunError: Another process works on it, or something changed.
+        RunError: Another process is writing into the run, or something has changed.
         KftError: See `train`.
         Interrupted: See `train`.
     """
     plan = _make_plan(interrupted.pipeline, display, cluster)
-    return _go_on(interrupted, plan, display, _ALL_JUDGED, accept_changes=accept_changes)
+    return _resume(interrupted, plan, display, _ALL_JUDGED, accept_changes=accept_changes)
 
 
 def _make_plan(pipeline: Pipeline, display: Display, cluster: Cluster | None) -> Plan:
@@ -115,7 +115,7 @@ def _make_plan(pipeline: Pipeline, display: Display, cluster: Cluster | None) ->
     return make_plan(pipeline, display, cluster=cluster)
 
 
-def _go_on(
+def _resume(
     interrupted: InterruptedRun,
     plan: Plan,
     display: Display,
@@ -123,7 +123,7 @@ def _go_on(
     *,
     accept_changes: bool = False,
 ) -> Finished:
-    """Go on with a run by a plan that is made now."""
+    """Resume a run by a new plan of its pipeline."""
     path, data = interrupted.path, interrupted.data
     manifest = describe_plan(plan)
     original = RunDirectory(path)
@@ -145,7 +145,7 @@ def _go_on(
 
         with plan.process.workers.report_lost_workers(BEFORE_ALL):
             agreed = plan.process.workers.broadcast_from_chief(find)
-        # The chief has read it; the others read what it found.
+        # The chief has read its checkpoints; the other workers read the same ones.
         found = (resumption or [Resumption.of(checkpoints.find(agreed["numbers"]))])[0]
         before, changes = read_json(original.manifest), agreed["changes"]
         run = held.enter_context(_writable(path, plan.process.workers))
@@ -161,7 +161,7 @@ def _go_on(
                 **({} if data is None else {"data": plan.pipeline.data.path}),
             }
             every = [*before.get("resumed", ()), resumed]
-            # What was accepted is from now on what the run depends on.
+            # The run depends on the accepted values from now on.
             now = {key: manifest[key] for key in _ACCEPTED if changes and key in manifest}
             write_json(run.manifest, {**before, **now, "resumed": every})
             if changes:
@@ -178,16 +178,16 @@ def _go_on(
 
 
 def _anchor(pipeline: Pipeline, manifest: Mapping[str, Any]) -> Pipeline:
-    """The pipeline with paths that mean from where the run began what they mean here."""
+    """Make paths absolute if the run began in another working directory."""
     is_here = manifest.get("working_directory", str(Path.cwd())) == str(Path.cwd())
     return pipeline if is_here else make_absolute(pipeline)
 
 
 @contextmanager
 def _writable(path: Path, workers: Workers) -> Iterator[RunDirectory]:
-    """The run directory for the chief; for other workers one of their own, which is removed.
+    """Give the chief the run directory, and every other worker a temporary one.
 
-    So all of them do the same, and one writes.
+    All workers can then run the same code, while only the chief writes the run.
     """
     if workers.is_chief:
         yield RunDirectory(path)

@@ -1,4 +1,4 @@
-"""The stages of a plan, once and in order: all that changes a run directory."""
+"""The stages of a run in order; only this module writes into a run directory."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ from kft.workflow.resuming import Resumption
 
 @dataclass(frozen=True)
 class Finished:
-    """What a run leaves.
+    """The results of a finished run.
 
     Attributes:
-        run: Its directory.
-        fitted: Each phase.
-        evaluations: Of each split that was judged.
-        export: None where `export.enabled` is false.
-        backbone: Folder of the saved backbone; None but for pretraining.
+        run: The run directory.
+        fitted: Result of each phase.
+        evaluations: Evaluation on each judged split.
+        export: The export; None if `export.enabled` is false.
+        backbone: Folder of the saved backbone; None except after pretraining.
     """
 
     run: RunDirectory
@@ -61,21 +61,21 @@ class Finished:
 
     @property
     def evaluation(self) -> Evaluation | None:
-        """On the holdout; None where there is none."""
+        """Evaluation on the holdout; None without a holdout."""
         return self.evaluations.get("holdout")
 
 
 @dataclass
 class Work:
-    """All that changes a run directory, while this process holds it.
+    """The work on a run directory, while this process holds its lock.
 
     Attributes:
-        plan: What is done.
-        run: The directory.
-        path: By which people name it.
-        display: What a person sees meanwhile.
-        keep_backbone: Save the trained backbone as one of the user's own.
-        judged_splits: Splits that are judged.
+        plan: The plan to carry out.
+        run: The run directory.
+        path: The run's path as the user gave it.
+        display: Shows the progress.
+        keep_backbone: Save the trained backbone for later use by its path.
+        judged_splits: Splits to evaluate on.
     """
 
     plan: Plan
@@ -87,7 +87,7 @@ class Work:
 
     def __post_init__(self) -> None:
         if self.plan.refits:
-            # What was learnt from says nothing.
+            # Scores on data the model was trained on mean nothing.
             self.judged_splits = [name for name in self.judged_splits if name != "validation"]
         self._pipeline = self.plan.pipeline
         self._stop = StopRequest()
@@ -96,14 +96,14 @@ class Work:
         )
 
     def do(self, record: Callable[[], None], found: Resumption | None = None) -> Finished:
-        """Everything, from the records to the export.
+        """Run every stage, from the records to the export.
 
         Args:
-            record: Writes what the run depends on.
-            found: Where it goes on; None to begin.
+            record: Writes the pipeline, the splits and the manifest.
+            found: Place to resume from; None to begin.
         """
         self.run.write_status("running")
-        how_to_go_on = f"go on with `kft train --resume {self.path}`"
+        how_to_resume = f"resume with `kft train --resume {self.path}`"
         workers = self.plan.process.workers
         try:
             with self._stop.listening():
@@ -112,30 +112,31 @@ class Work:
         except BaseException as error:
             is_stopped = isinstance(error, KeyboardInterrupt | LostWorkerError)
             state = "interrupted" if is_stopped else "failed"
-            # A full disk must not hide what it was the cause of.
+            # A full disk must not mask the original error.
             with suppress(OSError):
                 self.run.write_status(state, reason=f"{type(error).__name__}: {error}")
             if isinstance(error, Interrupted):
-                error.args = (f"{error}; {how_to_go_on}",)
+                error.args = (f"{error}; {how_to_resume}",)
             if isinstance(error, ServiceError):
-                error.args = (f"{error} Then {how_to_go_on}.",)
+                error.args = (f"{error} Then {how_to_resume}.",)
             failure = None if isinstance(error, KftError) else find_storage_failure(error)
             if failure is not None:
-                raise type(failure)(f"{failure} Then {how_to_go_on}.") from error
+                raise type(failure)(f"{failure} Then {how_to_resume}.") from error
             raise
         evaluation = finished.evaluation
         holdout = headline(evaluation.figures) if evaluation else None
         self.run.write_status("finished", holdout=holdout)
         self.checkpoints.clear()
-        # After the run is finished: what a failed export leaves can be exported again.
+        # The run is finished before its export, so that a failed export can be repeated.
         if self._pipeline.export.enabled and workers.is_chief:
             export = export_planned(self.plan, self.run, self.path, self.display)
             self.run.write_status("finished", holdout=holdout, export=str(export.path))
             finished = replace(finished, export=export)
-        # Who leaves before the chief would seem to be lost; when the chief is done, all is.
+        # Workers wait for the chief, because leaving early looks like a failure. The chief is the
+        # last to be done, so it does not mind the loss of another worker.
         forgiven = suppress(LostWorkerError) if workers.is_chief else nullcontext()
         advice = (
-            f"Where {self.path} is finished, `kft export` makes a missing export; else resume it."
+            f"If {self.path} is finished, `kft export` makes a missing export; otherwise resume it."
         )
         with forgiven, workers.report_lost_workers(advice):
             workers.wait()
@@ -144,22 +145,22 @@ class Work:
     @property
     def _how_to_start_again(self) -> str:
         return (
-            f"When all can start again, go on with `kft train --resume {self.path}` on every one."
+            f"When all workers can start again, run `kft train --resume {self.path}` on every one."
         )
 
     def write_records(self) -> None:
-        """What the run depends on."""
+        """Write the pipeline, the splits and the manifest."""
         plan, run = self.plan, self.run
         write_text(run.pipeline, dump_pipeline(self._pipeline))
         write_splits_csv(plan.splits, run.splits)
         write_quarantine_csv(plan.splits.quarantined, run.quarantine)
         write_array(run.train_targets, plan.splits.train.targets)
-        # The last one: where it is, the run can be resumed.
+        # Written last: a run with a manifest can be resumed.
         write_json(run.manifest, {**describe_plan(plan), "keep_backbone": self.keep_backbone})
 
     def _run_stages(self, found: Resumption | None) -> Finished:
         plan, pipeline, display = self.plan, self._pipeline, self.display
-        self._say_what_is_trained()
+        self._show_setup()
         feed = Feed(
             plan.assembled,
             Source(plan.splits, plan.decoder, pipeline.data),
@@ -178,7 +179,7 @@ class Work:
             every=pipeline.training.checkpoint_every,
             workers=plan.process.workers,
         )
-        # The loss of a worker is not for those who look at the files.
+        # Innermost, so that the loss of a worker is not taken for an unreadable file.
         lost = plan.process.workers.report_lost_workers(self._how_to_start_again)
         with feed.name_unreadable(), name_nondeterministic(), lost:
             judged = self.judged_splits if plan.process.workers.is_chief else ()
@@ -186,7 +187,7 @@ class Work:
             fitted = self._fit_phases(compiler, recorder, found)
             if not plan.process.workers.is_chief:
                 return Finished(self.run, fitted, {}, None, None)
-            save_trained(self.run, plan.assembled, pipeline, plan.splits.depth_bits)
+            save_trained(self.run, plan.assembled, pipeline, plan.splits.calibrated)
             evaluations = self._judge(compiler)
         backbone = None
         if self.keep_backbone:
@@ -220,8 +221,8 @@ class Work:
                 self.display.stage(f"  waited for data {fitted[-1].waiting_share:.0%} of the time")
             if fitted[-1].unmoved:
                 self.display.stage(
-                    f"  {len(fitted[-1].unmoved)} trainable variables had a gradient of zero "
-                    "throughout; phase.json names them."
+                    f"  {len(fitted[-1].unmoved)} trainable variables had a gradient of zero in "
+                    "every step; phase.json names them."
                 )
         return tuple(fitted)
 
@@ -250,14 +251,13 @@ class Work:
             self.display.stage(f"  {split}: {headline(evaluations[split].figures)}")
         return evaluations
 
-    def _say_what_is_trained(self) -> None:
+    def _show_setup(self) -> None:
         for line in describe_data(self.plan.splits):
             self.display.stage(line)
         backbone = self.plan.assembled.backbone
-        spec = backbone.input_spec
         weights = f"sha256 {backbone.sha256[:12]}" if backbone.sha256 else "random weights"
         self.display.stage(
-            f"Backbone: {backbone.name} at {spec.height} x {spec.width}, "
+            f"Backbone: {backbone.name} at {backbone.input_spec}, "
             f"{backbone.model.count_params():,} parameters, {weights}"
         )
         training = self.plan.pipeline.training

@@ -1,4 +1,4 @@
-"""A small run, trained once by the Python face."""
+"""Fixture of a small run, trained once through the Python API."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def place(tmp_path_factory, make_picture_folder) -> Path:
 
 @pytest.fixture(scope="package")
 def settings(place) -> dict[str, object]:
-    """What makes runs small."""
+    """Settings of small runs."""
     return {
         "backbone": {"name": "small_cnn", "weights": "random", "options": {"width": 4}},
         "strategy": {"name": "lp_ft", "duration": 6, "learning_rate": 1e-2},

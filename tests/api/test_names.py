@@ -1,4 +1,4 @@
-"""The public names: few, pinned, and loaded only when they are used."""
+"""The public names are few, pinned, and loaded only when they are used."""
 
 import doctest
 import inspect
@@ -22,17 +22,19 @@ NAMES = [
     "load_backbone",
     "pretrain",
     "register_backbone",
+    "register_modality",
+    "register_task",
     "train",
 ]
 
 
-def test_the_public_names_are_these():
+def test_the_public_names_are_pinned():
     assert kft.__all__ == NAMES
     assert set(NAMES) <= set(dir(kft))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_is_there_and_documented(name):
+def test_each_public_name_exists_and_is_documented(name):
     assert inspect.getdoc(getattr(kft, name))
 
 
@@ -41,7 +43,7 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = kft.trian
 
 
-def test_naming_everything_loads_no_tensorflow():
+def test_listing_the_names_does_not_load_tensorflow():
     code = (
         "import sys\n"
         "from kft import *\n"
@@ -63,7 +65,7 @@ def test_naming_everything_loads_no_tensorflow():
     ],
     ids=lambda thing: thing.__qualname__,
 )
-def test_what_a_person_calls_shows_an_example_of_it(thing):
+def test_the_docstring_of_each_public_function_has_an_example(thing):
     (found,) = doctest.DocTestFinder(recurse=False).find(thing, thing.__name__)
     assert found.examples
     for example in found.examples:

@@ -1,4 +1,4 @@
-"""What a call sets for the whole process is as before when it returns."""
+"""A call restores the process-wide state when it returns."""
 
 import os
 import random
@@ -16,7 +16,7 @@ from kft.errors import ConfigError
 
 
 def draw() -> list[float]:
-    """The next number of everything that draws without a seed."""
+    """Draw the next number from every global random generator."""
     return [
         random.random(),
         np.random.random(),
@@ -26,8 +26,13 @@ def draw() -> list[float]:
     ]
 
 
-@pytest.mark.usefixtures("restored_globals")
-def test_seeds_precision_determinism_and_environment_are_put_back(place, settings):
+@pytest.fixture(autouse=True)
+def nothing_set(restored_globals):
+    """As in a new process, whatever the tests before it set."""
+    config.disable_op_determinism()
+
+
+def test_seeds_precision_determinism_and_environment_are_restored(place, settings):
     changed = {
         **settings,
         "training": {"precision": "mixed_bfloat16", "seed": 5, "global_batch_size": 8},
@@ -39,16 +44,15 @@ def test_seeds_precision_determinism_and_environment_are_put_back(place, setting
 
     environment = dict(os.environ)
     undisturbed = draw_around(lambda: None)
-    told: list[kft.Check] = []
-    assert draw_around(lambda: told.append(kft.check(place / "photos", **changed))) == undisturbed
-    assert told[0].pipeline.training.precision == "mixed_bfloat16"
+    checks: list[kft.Check] = []
+    assert draw_around(lambda: checks.append(kft.check(place / "photos", **changed))) == undisturbed
+    assert checks[0].pipeline.training.precision == "mixed_bfloat16"
     assert keras.config.dtype_policy().name == "float32"
     assert not config.is_op_determinism_enabled()
     assert dict(os.environ) == environment
 
 
-@pytest.mark.usefixtures("restored_globals")
-def test_what_the_user_chose_stays_chosen():
+def test_the_users_own_settings_are_restored():
     keras.utils.set_random_seed(1)
     tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy("mixed_float16")
@@ -68,7 +72,7 @@ def test_a_process_without_a_seed_has_none_afterwards(monkeypatch):
     assert len({float(tf.random.uniform(())) for _ in range(3)}) == 3
 
 
-def test_an_error_puts_everything_back_too(place, settings):
+def test_the_state_is_restored_after_an_error_too(place, settings):
     random.seed(3)
     state = random.getstate()
     with pytest.raises(ConfigError, match=r"strategy\.freeze: has no effect"):
@@ -77,7 +81,7 @@ def test_an_error_puts_everything_back_too(place, settings):
     assert not config.is_op_determinism_enabled()
 
 
-def test_a_cluster_is_left_to_the_command_line(place, settings, monkeypatch):
+def test_a_cluster_is_refused_in_python(place, settings, monkeypatch):
     monkeypatch.setenv(
         "TF_CONFIG",
         '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}',

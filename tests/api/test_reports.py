@@ -1,4 +1,4 @@
-"""What is told before training, and backbones alone."""
+"""Check and audit in Python, and single backbones."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 import kft
 
 
-def test_a_check_tells_what_a_run_would_do(place, settings):
+def test_a_check_describes_the_planned_run(place, settings):
     check = kft.check(place / "photos", **settings)
     assert [each.phase.name for each in check.phases] == ["linear_probe", "full"]
     assert check.seconds > 0
@@ -27,21 +27,21 @@ def test_an_audit_has_findings_and_a_page_in_a_frame(place, settings, tmp_path):
     assert "<html" not in frame
 
 
-def test_a_backbone_alone_is_a_model_with_blocks():
+def test_a_loaded_backbone_is_a_model_with_blocks():
     backbone = kft.load_backbone("small_cnn", weights="random", input_size=32, width=4)
     assert backbone.blocks[0].name == "stem"
     features = backbone.model(np.zeros((2, 32, 32, 3), "float32"))
     assert tuple(features.shape) == (2, 4, 4, 32)
 
 
-def test_a_backbone_that_is_not_known_is_refused():
+def test_an_unknown_backbone_is_refused():
     with pytest.raises(kft.KftError, match="Did you mean 'resnet50'"):
         kft.load_backbone("resnet5")
     assert "resnet50" in {listing.name for listing in kft.list_backbones()}
 
 
 @pytest.mark.usefixtures("parity_in_this_process")
-def test_a_backbone_of_ones_own_is_pretrained_and_fine_tuned(place, settings):
+def test_an_own_backbone_is_pretrained_and_fine_tuned(place, settings):
     small = {**settings, "strategy": {"duration": 4}}
     own = kft.pretrain(place / "photos", run_id="own", **small)
     assert own.backbone == own.path / "backbone"

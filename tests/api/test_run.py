@@ -1,4 +1,4 @@
-"""A run in Python: figures, tables, answers, pictures."""
+"""A run in Python has figures, tables, predictions and pictures."""
 
 import json
 import re
@@ -20,7 +20,7 @@ def files(place) -> list[str]:
     return [str(path) for path in sorted((place / "photos").rglob("*.png"))[::9]]
 
 
-def test_a_run_says_where_it_is_and_how_it_did(run, place):
+def test_a_run_shows_its_path_and_score(run, place):
     assert run.path == place / "runs/photos/first"
     assert run.name == "photos/first"
     assert run.state == "finished"
@@ -28,7 +28,7 @@ def test_a_run_says_where_it_is_and_how_it_did(run, place):
     assert load_pipeline(str(run.path / "pipeline.yaml")).training.batch_size == 8
 
 
-def test_figures_and_predictions_are_those_of_the_holdout(run):
+def test_metrics_and_predictions_are_the_holdouts(run):
     table = run.predictions
     assert table.column_names[:3] == ["file", "true", "predicted"]
     rows = table.to_pylist()
@@ -39,7 +39,7 @@ def test_figures_and_predictions_are_those_of_the_holdout(run):
     assert run.evaluate(split="validation")["examples"] == 9
 
 
-def test_names_in_the_predictions_stay_names(run, tmp_path, monkeypatch):
+def test_names_in_the_predictions_stay_text(run, tmp_path, monkeypatch):
     folder = tmp_path / "evaluation" / "holdout"
     folder.mkdir(parents=True)
     (folder / "metrics.json").write_text("{}")
@@ -49,12 +49,12 @@ def test_names_in_the_predictions_stay_names(run, tmp_path, monkeypatch):
     assert row == {"file": "1", "true": "007", "predicted": "NA", "probability 007": 1}
 
 
-def test_the_history_has_each_epoch_of_the_phases_that_have_epochs(run):
+def test_the_history_has_each_epoch_of_the_phases_with_epochs(run):
     assert set(run.history["phase"].to_pylist()) == {"full"}
     assert {"epoch", "loss", "val_loss"} <= set(run.history.column_names)
 
 
-def test_files_arrays_and_pictures_get_the_answers_that_the_command_gives(run, files):
+def test_files_arrays_and_pictures_get_the_same_answers_as_the_command_gives(run, files):
     expected = list(predict(run.path, files))
     arrays = [np.asarray(Image.open(file)) for file in files]
     assert run.predict(files) == expected
@@ -62,7 +62,7 @@ def test_files_arrays_and_pictures_get_the_answers_that_the_command_gives(run, f
         assert [answer.values for answer in run.predict(asked)] == [a.values for a in expected]
 
 
-def test_answers_are_in_the_order_of_what_was_asked_and_named_after_it(run, place, files):
+def test_answers_have_the_order_and_names_of_the_inputs(run, place, files):
     array = np.asarray(Image.open(files[0]))
     asked = [files[1], array, files[1], np.stack([array, array])]
     names = [answer.file for answer in run.predict(asked)]
@@ -70,7 +70,7 @@ def test_answers_are_in_the_order_of_what_was_asked_and_named_after_it(run, plac
     assert len(run.predict(place / "photos" / "cat")) == 15
 
 
-def test_a_picture_of_pil_is_turned_as_its_file_would_be(run, tmp_path):
+def test_a_pil_picture_is_turned_like_its_file(run, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -98,12 +98,12 @@ def test_pictures_that_cannot_be_used_are_named_together(run, files, tmp_path):
         ([np.zeros((8, 8, 3), np.uint8), 7], "picture 1: found a int"),
     ],
 )
-def test_what_is_no_picture_is_refused_with_what_is(run, asked, message):
+def test_an_input_that_is_not_a_picture_is_refused_with_the_allowed_ones(run, asked, message):
     with pytest.raises(DataError, match=message):
         run.predict(asked)
 
 
-def test_the_model_is_the_one_that_answers(run, files):
+def test_the_model_gives_the_answers(run, files):
     (answer,) = run.predict(files[0])
     pixels = np.asarray(Image.open(files[0]).resize((32, 32), Image.Resampling.BILINEAR))
     logits = run.model(pixels[None].astype("float32")).numpy()
@@ -118,11 +118,11 @@ def test_other_data_are_judged(run, place):
 
 
 def test_arguments_without_effect_are_refused(run, place):
-    with pytest.raises(ConfigError, match="give one"):
+    with pytest.raises(ConfigError, match="give only one"):
         run.evaluate(place / "photos", split="holdout")
-    with pytest.raises(ConfigError, match="give them with data"):
+    with pytest.raises(ConfigError, match="give them only with data"):
         run.evaluate(settings={"on_bad": "stop"})
-    with pytest.raises(ConfigError, match="give one"):
+    with pytest.raises(ConfigError, match="give only one"):
         run.export(data=place / "photos", files=["a.png"])
 
 
@@ -135,7 +135,7 @@ def test_an_export_answers_as_its_run(run, files):
         assert served.values == pytest.approx(own.values, abs=1e-5)
 
 
-def test_a_run_is_loaded_from_its_folder_and_nothing_else_is(run, tmp_path):
+def test_only_a_run_directory_is_loaded_as_a_run(run, tmp_path):
     assert kft.load(str(run.path)).metrics == run.metrics
     with pytest.raises(RunError, match="neither a run"):
         kft.load(tmp_path)
@@ -143,7 +143,7 @@ def test_a_run_is_loaded_from_its_folder_and_nothing_else_is(run, tmp_path):
         run.resume()
 
 
-def test_a_run_that_was_stopped_goes_on(place, settings, monkeypatch):
+def test_a_stopped_run_is_resumed(place, settings, monkeypatch):
     from kft.workflow import stages
 
     with monkeypatch.context() as patch:
@@ -158,7 +158,7 @@ def test_a_run_that_was_stopped_goes_on(place, settings, monkeypatch):
     assert stopped.resume().state == "finished"
 
 
-def test_a_notebook_shows_headline_curves_and_pictures(run):
+def test_a_notebook_shows_the_headline_curves_and_pictures(run):
     page = run._repr_html_()
     assert "photos/first" in page
     assert "Holdout: accuracy" in page

@@ -1,4 +1,4 @@
-"""Python values become the pipeline that a command would read."""
+"""Python values give the same pipeline as the command line."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from kft.api.settings import make_pipeline
 from kft.errors import ConfigError
 
 
-def test_names_alone_stand_for_their_sections():
+def test_a_name_may_replace_its_section():
     pipeline = make_pipeline(Path("photos"), {"backbone": "resnet50", "strategy": "full"})
     assert pipeline.name == pipeline.data.path == "photos"
     assert (pipeline.backbone.name, pipeline.strategy.name) == ("resnet50", "full")
 
 
-def test_values_may_be_of_numpy_and_paths_and_tuples():
+def test_values_may_be_numpy_values_paths_and_tuples():
     settings = {
         "training": {"seed": np.int64(3), "label_smoothing": np.float64(0.1)},
         "data": {"table": {"label_columns": ("a", "b"), "folder": Path("pictures")}},
@@ -28,7 +28,7 @@ def test_values_may_be_of_numpy_and_paths_and_tuples():
     assert pipeline.head.hidden == (8, 4)
 
 
-def test_all_that_is_wrong_is_told_at_once_as_on_the_command_line():
+def test_all_problems_are_reported_at_once_as_on_the_command_line():
     with pytest.raises(ConfigError) as caught:
         make_pipeline("photos", {"bakbone": "resnet50", "training": {"sed": 3, "seed": "x"}})
     assert len(caught.value.problems) == 3
@@ -37,7 +37,7 @@ def test_all_that_is_wrong_is_told_at_once_as_on_the_command_line():
     assert "training.seed: found 'x'. Allowed: a whole number" in str(caught.value)
 
 
-def test_settings_of_a_call_take_the_place_of_its_defaults():
+def test_settings_of_a_call_replace_the_defaults():
     settings = {"strategy": {"duration": "5 epochs"}}
     pipeline = make_pipeline("p", settings, ["strategy.duration=9 epochs", "strategy.name=full"])
     assert (pipeline.strategy.name, pipeline.strategy.duration) == ("full", "5 epochs")

@@ -1,4 +1,4 @@
-"""`kft audit` tells what is wrong with a folder, as text, JSON and a page."""
+"""`kft audit` reports the problems of a folder as text, JSON and a page."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def names_of(finding: dict) -> list[str]:
     return [file["name"] for file in finding["files"]]
 
 
-def test_it_tells_what_there_is(photos):
+def test_the_overview_counts_files_and_classes(photos):
     (photos / "cat" / "notes.txt").write_text("not a picture")
     result = run("photos", "--no-labels")
     assert result.exit_code == 0, result.output
     assert "91 found = 90 used + 0 quarantined + 1 ignored" in result.stdout
     lines = [line.split()[:4] for line in result.stdout.splitlines()]
     assert ["cat", "18", "6", "6"] in lines
-    assert "Not looked at. Labels: left out by --no-labels." in result.stdout
+    assert "Not checked. Labels: left out by --no-labels." in result.stdout
 
 
-def test_bad_files_duplicates_and_odd_ones_are_named(photos):
+def test_bad_files_duplicates_and_outliers_are_named(photos):
     (photos / "cat" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     shutil.copy(photos / "cat/000.png", photos / "cat/copy.png")
     shutil.copy(photos / "owl/001.png", photos / "dog/owl.png")
@@ -58,7 +58,7 @@ def test_bad_files_duplicates_and_odd_ones_are_named(photos):
     assert names_of(found["duplicates"]) == ["cat/000.png", "cat/copy.png"]
     assert names_of(found["duplicate_labels"]) == ["dog/owl.png", "owl/001.png"]
     assert names_of(found["blank"]) == ["dog/blank.png"]
-    # A class has one colour here.
+    # Each class has one colour here.
     assert "border_colour_tells_class" in found
 
 
@@ -68,21 +68,21 @@ def test_a_wrong_label_is_found_by_the_backbone(photos):
     assert names_of(found["label_problems"])[0] == "dog/was_cat.png"
 
 
-def test_the_page_is_written_where_it_was_asked_for(photos):
+def test_the_page_is_written_to_the_given_file(photos):
     result = run("photos", "--no-labels", "--html", "audit.html")
     assert result.exit_code == 0, result.output
     page = Path("audit.html").read_text(encoding="utf-8")
     assert page.lstrip().startswith("<!doctype html>") and page.count("<img") >= 36
 
 
-def test_strict_fails_where_there_is_more_than_notes(photos):
+def test_strict_fails_if_a_finding_is_more_than_a_note(photos):
     result = run("photos", "--no-labels", "--strict")
     assert result.exit_code == 1
     assert "border colour alone tells the class" in result.stdout
     assert run("photos", "--no-labels").exit_code == 0
 
 
-def test_what_cannot_train_is_told_as_training_would(photos):
+def test_data_that_cannot_train_are_a_finding(photos):
     for path in sorted((photos / "owl").iterdir())[2:]:
         path.unlink()
     assert "cannot_train" not in find(run("photos", "--no-labels", "--json"))
@@ -91,7 +91,7 @@ def test_what_cannot_train_is_told_as_training_would(photos):
     assert "owl" in found["cannot_train"]["sentence"]
 
 
-def test_without_weights_the_labels_are_left_out_and_that_is_said(photos, monkeypatch):
+def test_missing_weights_skip_the_labels_with_a_message(photos, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(photos / "none"))
     result = run("photos")
     assert result.exit_code == 0, result.output
@@ -104,22 +104,22 @@ def test_without_weights_the_labels_are_left_out_and_that_is_said(photos, monkey
     [
         (["nowhere"], "nowhere"),
         (["photos", "--html", "a.txt"], "must end in .html"),
-        (["photos", "--html", "none/a.html"], "no file in a folder that exists"),
+        (["photos", "--html", "none/a.html"], "not a file in an existing folder"),
         (["photos", "backbone.name=mobilnet"], "mobilnet"),
     ],
 )
-def test_what_cannot_be_done_is_refused_with_the_reason(photos, arguments, message):
+def test_invalid_arguments_are_refused_with_the_reason(photos, arguments, message):
     result = run(*arguments)
     assert result.exit_code == 2, result.output
     assert message in result.stderr
     assert "Traceback" not in result.output
 
 
-def test_what_is_no_letter_is_written_out():
+def test_unprintable_characters_are_escaped():
     assert printable("grün\n\x1b[31m\udcff.jpg") == "grün\\n\\x1b[31m\\udcff.jpg"
 
 
-def test_the_commands_of_the_document_run(photos):
+def test_the_commands_of_the_document_work(photos):
     blocks = re.findall(
         r"```console\n(.*?)```", (ROOT / "docs/audit.md").read_text(encoding="utf-8"), re.DOTALL
     )

@@ -20,7 +20,7 @@ def run(*arguments: str):
 
 
 def refused(place: Path, *arguments: str, exit_code: int = 2) -> str:
-    """The message of a refusal, after making sure that nothing was left behind."""
+    """Return the message of a refusal, after checking that no files were left behind."""
     before = sorted(place.rglob("*"))
     result = run(*arguments)
     assert result.exit_code == exit_code, result.output
@@ -71,7 +71,7 @@ def test_an_unreadable_picture(place):
     assert "broken.jpg" in message
 
 
-def test_an_unknown_backbone_is_answered_with_the_near_one(place):
+def test_an_unknown_backbone_is_answered_with_a_similar_name(place):
     photos(place)
     message = refused(place, "train", "photos", "backbone.name=resnet5")
     assert "resnet50" in message
@@ -105,7 +105,7 @@ def test_weights_that_do_not_fit(place):
     assert "other.weights.h5" in message
 
 
-def test_weights_that_are_nowhere(place):
+def test_missing_weights(place):
     photos(place)
     message = refused(
         place, "train", "photos", "backbone.name=small_cnn", "backbone.weights=gone.weights.h5"
@@ -123,7 +123,7 @@ def test_a_missing_pipeline_file(place):
     assert "gone.yaml" in refused(place, "train", "gone.yaml")
 
 
-def test_all_problems_of_a_pipeline_are_told_at_once(place):
+def test_all_problems_of_a_pipeline_are_reported_at_once(place):
     (place / "bad.yaml").write_text(
         "trainig: {}\ndata: {validation: 2}\nbackbone: {nmae: x}\nstrategy: {name: magic}\n"
     )
@@ -146,7 +146,7 @@ def test_a_run_directory_that_exists(place):
 
 
 @pytest.mark.parametrize("run_id", ["../escaped", "a/b", "", "/tmp/elsewhere"])
-def test_a_run_id_that_is_no_plain_name(place, run_id):
+def test_an_invalid_run_id(place, run_id):
     photos(place)
     assert "Allowed are letters" in refused(place, "train", "photos", *SMALL, "--run-id", run_id)
 
@@ -177,11 +177,11 @@ def test_an_export_directory_that_is_a_file(place):
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "export"])
-def test_a_run_that_is_none(place, verb):
+def test_a_run_that_does_not_exist(place, verb):
     assert "kft runs" in refused(place, verb, "runs/none")
 
 
-def test_predicting_with_what_is_neither_run_nor_export(place):
+def test_predicting_with_neither_a_run_nor_an_export(place):
     picture(place / "cat.png")
     assert "neither a run" in refused(place, "predict", "nothing", "cat.png")
 

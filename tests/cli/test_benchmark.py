@@ -1,4 +1,4 @@
-"""`kft benchmark` prints what was timed, what was chosen, and how to override it."""
+"""`kft benchmark` prints the timings, the chosen settings, and how to override them."""
 
 import io
 import json
@@ -21,7 +21,7 @@ TIMINGS = (
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What measuring was asked for; its answer is made up."""
+    """Replace the benchmark by one with invented results, and record its arguments."""
     calls = []
 
     def fake(pipeline, say, *, budget_seconds):
@@ -57,13 +57,13 @@ def test_every_timing_has_a_line_and_the_chosen_is_marked(asked):
     assert "no kernel" in line_with("yes", printed)
 
 
-def test_a_setting_in_force_that_is_not_auto_is_told(asked):
-    assert "a run takes 32" in line_with("training.global_batch_size", run())
+def test_a_setting_of_the_run_that_is_not_auto_is_shown(asked):
+    assert "a run uses 32" in line_with("training.global_batch_size", run())
     printed = run("training.global_batch_size=auto")
-    assert "a run takes" not in line_with("training.global_batch_size", printed)
+    assert "a run uses" not in line_with("training.global_batch_size", printed)
 
 
-def test_it_fits_a_terminal_of_eighty_columns(asked, monkeypatch):
+def test_the_output_fits_a_terminal_of_eighty_columns(asked, monkeypatch):
     terminal = Console(
         width=80, force_terminal=True, color_system=None, file=io.StringIO(), markup=False
     )
@@ -75,7 +75,7 @@ def test_it_fits_a_terminal_of_eighty_columns(asked, monkeypatch):
     assert "213.1" in table
 
 
-def test_settings_alone_or_a_source_with_settings(asked, tmp_path):
+def test_arguments_are_settings_only_or_a_source_with_settings(asked, tmp_path):
     run("backbone.name=resnet50", "backbone.input_size=160")
     run(str(tmp_path), "backbone.name=resnet50")
     first, second = (pipeline for pipeline, _ in asked)
@@ -94,18 +94,18 @@ def test_the_record_as_json(asked):
     assert [timing["batch_size"] for timing in values["timings"]] == [32, 64, 256, 64, 64]
 
 
-def test_the_former_name_says_the_new_one():
+def test_the_former_name_of_the_command_points_to_the_new_one():
     result = CliRunner().invoke(main, ["measure"])
     assert result.exit_code == 2
     assert "`kft measure` is now `kft benchmark`" in result.output
 
 
-def test_nothing_measured_is_told_with_what_to_do(asked):
+def test_an_empty_benchmark_is_reported_with_a_remedy(asked):
     printed = run("--seconds", "5")
-    assert "nothing is remembered" in printed
+    assert "nothing is stored" in printed
     assert "--seconds 60" in printed
     assert "chosen" not in printed
 
 
-def test_a_time_too_short_is_refused(asked):
+def test_a_time_limit_that_is_too_short_is_refused(asked):
     assert CliRunner().invoke(main, ["benchmark", "--seconds", "1"]).exit_code == 2

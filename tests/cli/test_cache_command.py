@@ -1,4 +1,4 @@
-"""`kft cache` shows what is kept, and removes it when it is told to."""
+"""`kft cache` lists and clears cached results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def keys(caches: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("verb", [(), ("list",), ("clear",)])
-def test_every_verb_explains_itself_with_an_example(verb):
+def test_the_help_of_every_command_has_an_example(verb):
     result = run(*verb, "--help")
     assert result.exit_code == 0
     assert "  kft cache " in result.output
@@ -39,7 +39,7 @@ def test_every_verb_explains_itself_with_an_example(verb):
 
 def test_entries_are_listed_with_their_size_the_total_and_the_limit(caches):
     make("resnet50")
-    make("digits", "pixels")
+    make("digits", "decoded")
     output = run("list").output
     assert "resnet50 at stage3" in output
     assert "digits at stage3" in output
@@ -49,21 +49,21 @@ def test_entries_are_listed_with_their_size_the_total_and_the_limit(caches):
     assert "digits" not in run("list", "features").output
 
 
-def test_the_list_of_a_room_has_the_total_of_the_room_and_of_all_that_the_limit_is_for(caches):
+def test_the_list_of_a_room_has_its_total_and_the_total_under_the_limit(caches):
     make("resnet50")
-    make("digits", "pixels")
-    output = run("list", "pixels").output
-    assert f"123.6 kB in {caches / 'pixels'}; features and pixels take 247.1 kB of" in output
+    make("digits", "decoded")
+    output = run("list", "decoded").output
+    assert f"123.6 kB in {caches / 'decoded'}; features and decoded use 247.1 kB of" in output
 
 
 def test_an_empty_cache_says_so(caches):
     result = run("list")
     assert result.exit_code == 0
-    assert f"Nothing is kept in {caches}." in result.output
+    assert f"No entries in {caches}." in result.output
     assert "Removed 0 entries" in run("clear").output
 
 
-def test_clearing_all_says_which_rooms_it_spares(caches):
+def test_clearing_all_names_the_rooms_that_are_kept(caches):
     for room in ("unpacked", "measured"):
         (caches / room).mkdir()
         (caches / room / "file.json").write_text("{}")
@@ -86,24 +86,24 @@ def test_clearing_asks_first(caches):
 
 
 def test_clearing_a_room_or_one_entry_leaves_the_others(caches):
-    for key, room in (("abc", "features"), ("abd", "features"), ("abc", "pixels")):
+    for key, room in (("abc", "features"), ("abd", "features"), ("abc", "decoded")):
         make(key, room)
     assert run("clear", "features", "abc", "--yes").exit_code == 0
     assert keys(caches) == ["abc", "abd"]
-    run("clear", "pixels", "--yes")
+    run("clear", "decoded", "--yes")
     assert keys(caches) == ["abd"]
 
 
-def test_what_is_in_use_is_named_and_kept(caches):
+def test_entries_in_use_are_named_and_kept(caches):
     held = make("held")
     result = run("clear", "--yes")
     assert "Removed 0 entries" in result.output
-    assert "Kept features held: a process uses it." in result.output
+    assert "Kept features held: it is in use." in result.output
     assert keys(caches) == ["held"]
     assert held.path.is_dir()
 
 
-def test_a_misspelt_room_is_refused_with_what_there_is():
+def test_a_misspelt_room_is_refused_with_the_existing_ones():
     make("key")
     for verb in ("list", "clear"):
         result = run(verb, "feature")

@@ -1,4 +1,4 @@
-"""`kft check` says what each phase does to every block, and how it goes."""
+"""`kft check` shows each phase and its treatment of every block."""
 
 import io
 import re
@@ -45,14 +45,14 @@ def line_of(name, lines):
     )
 
 
-def test_neighbours_that_are_treated_alike_share_a_line():
+def test_neighbours_with_equal_treatment_share_a_line():
     lines = table(FULL, ROWS)
     assert line_of("stem", lines) == ["stem … stage1 (2)", "3,000", "frozen", "frozen", "cache"]
     assert line_of("stage2", lines) == ["stage2", "4,000", "3,000", "0.0001", "frozen", "computed"]
     assert line_of("head", lines) == ["head", "500", "500", "0.001", "computed"]
 
 
-def test_blocks_of_different_rates_keep_their_own_lines():
+def test_blocks_with_different_rates_have_separate_lines():
     rows = [
         BlockRow(f"block{index}", 10, 10, 1e-3 * 0.75**index, "none", "computed")
         for index in range(5)
@@ -70,52 +70,52 @@ def test_rates_tried_on_validation_are_named_in_order():
     candidates = tuple(changed(FULL, learning_rate=rate) for rate in (1e-3, 3e-4, 1e-4))
     phase = changed(FULL, candidates=candidates, pilot_steps=20, is_sequential=True)
     said = sentences(phase, PROBE)
-    assert "Learning rate tried on validation for 20 steps each: 0.001, 0.0003, 0.0001" in said
-    assert "the first that is not behind the start" in said
-    assert "the best goes on" in sentences(changed(phase, is_sequential=False))
+    assert "Learning rates tried on validation for 20 steps each: 0.001, 0.0003, 0.0001" in said
+    assert "the first that is not significantly worse than the start" in said
+    assert "the best continues" in sentences(changed(phase, is_sequential=False))
 
 
-def test_blocks_tried_on_validation_are_named_without_what_they_share():
+def test_blocks_tried_on_validation_are_named_without_shared_blocks():
     candidates = tuple(changed(FULL, trainable=(name, "head")) for name in ("stem", "stage1"))
     said = sentences(changed(FULL, candidates=candidates, pilot_steps=20))
     assert "Blocks tried on validation for 20 steps each: stem, stage1;" in said
 
 
-def test_what_must_beat_its_start_says_what_that_is():
+def test_a_phase_that_must_beat_its_start_names_the_start():
     phase = changed(FULL, must_beat_start=True)
     assert "beats the probe on validation beyond the 95 % interval" in sentences(phase, PROBE)
-    assert "beats the weights it begins with" in sentences(phase)
+    assert "beats its initial weights" in sentences(phase)
 
 
-def test_what_goes_on_with_validation_says_what_that_depends_on():
+def test_a_refit_describes_its_start_and_its_fallback():
     learns_from = ("train", "validation")
     refit = changed(FULL, learns_from=learns_from, fallback=PROBE)
     said = sentences(refit, changed(FULL, name="fine_tune"))
-    assert "Begins where fine_tune began, with train and validation" in said
-    assert "where fine_tune was not better, the probe is solved anew with them instead" in said
+    assert "initial weights of fine_tune and trains on train and validation" in said
+    assert "if fine_tune did not win, the probe is solved on them instead" in said
     trained = changed(refit, fallback=phase_of("linear_probe", ("head",), 3e-3, 10, 10))
     said = sentences(trained, changed(FULL, name="fine_tune"))
-    assert "the probe is trained on with them instead" in said
+    assert "the probe is trained on them instead" in said
     said = sentences(changed(FULL, must_beat_start=True, only_compares=True), PROBE)
     assert "Wins only if it beats the probe" in said
-    assert "its weights are given up" in said
+    assert "its weights are discarded" in said
 
 
-def test_lora_bitfit_and_mixup_are_said():
+def test_lora_bitfit_and_mixup_are_described():
     said = sentences(changed(FULL, lora=LoraConfig(rank=4, alpha=8)), num_adapted=12)
     assert "rank 4 and alpha 8 on 12 layers" in said
     assert "BitFit" in sentences(changed(FULL, part="bias_norm"))
     assert "mixup, alpha 0.2" in sentences(changed(FULL, mixup=0.2))
 
 
-def test_a_plain_phase_needs_no_sentence():
+def test_a_plain_phase_has_no_sentences():
     assert describe_phase(FULL, PROBE) == []
 
 
 @pytest.fixture
 def photos(tmp_path, make_picture_folder, monkeypatch):
     monkeypatch.setenv("KFT_CACHE_DIR", str(tmp_path / "cache"))
-    # Set first, so that what the command sets is undone.
+    # Set first, so that the command's changes are undone.
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS")
     return str(make_picture_folder(tmp_path / "photos", per_class=12))
@@ -128,7 +128,7 @@ def check(*arguments):
 
 
 def test_check_shows_every_phase_with_its_blocks(photos, restored_globals):
-    printed = check(photos, *SMALL, "strategy.name=lp_ft", "data.augmentation=none")
+    printed = check(photos, *SMALL, "strategy.name=lp_ft", "data.image.augmentation=none")
     assert "Phase 1 of 2: linear_probe" in printed
     assert "Phase 2 of 2: full" in printed
     blocks = printed[printed.index("Phase 2 of 2") :].splitlines()
@@ -136,7 +136,7 @@ def test_check_shows_every_phase_with_its_blocks(photos, restored_globals):
     assert "not measured; see `kft benchmark`" in printed
 
 
-def test_check_refuses_a_solved_probe_whose_vectors_find_no_room(photos, restored_globals):
+def test_check_refuses_a_solved_probe_whose_vectors_exceed_the_cache(photos, restored_globals):
     tight = ("strategy.name=linear_probe", "features.limit_gigabytes=1e-7")
     result = CliRunner().invoke(main, ["check", photos, *SMALL, *tight])
     assert result.exit_code == 2
@@ -144,15 +144,15 @@ def test_check_refuses_a_solved_probe_whose_vectors_find_no_room(photos, restore
     assert "strategy.probe=trained" in result.stderr
 
 
-def test_check_says_what_finds_no_room_in_the_cache(photos, restored_globals):
+def test_check_shows_that_features_exceed_the_cache(photos, restored_globals):
     settings = (*SMALL, "strategy.name=linear_probe", "strategy.probe=trained")
-    settings = (*settings, "data.augmentation=none", "features.limit_gigabytes=1e-7")
+    settings = (*settings, "data.image.augmentation=none", "features.limit_gigabytes=1e-7")
     blocks = check(photos, *settings).partition("Phase 1 of 1")[2]
     assert "cache" not in blocks
     assert "computed" in blocks
 
 
-def test_check_shows_the_measured_choices_and_takes_them(photos, restored_globals):
+def test_check_shows_and_uses_the_measured_settings(photos, restored_globals):
     settings = [*SMALL, "training.global_batch_size=auto", "training.threads=1"]
     measured = Measured("float32", False, 16, (), 20.0, "small_cnn", "here", "2026-01-02T03:04:05")
     save_measured(load_pipeline(photos, settings), measured)

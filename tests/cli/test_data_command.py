@@ -21,7 +21,7 @@ def run(*arguments: str):
     return CliRunner().invoke(main, ["data", *arguments])
 
 
-def test_it_counts_the_classes_of_every_split(photos):
+def test_the_classes_of_every_split_are_counted(photos):
     result = run("photos")
     assert result.exit_code == 0, result.output
     assert "9 train, 3 validation, 3 holdout" in result.stdout
@@ -42,7 +42,7 @@ def test_labels_are_counted_and_numbers_have_their_range(photos):
     assert ["age", "0.5", "to", "4.5"] in [line.split() for line in result.stdout.splitlines()]
 
 
-def test_what_was_understood_and_what_cannot_be_judged_is_said(photos):
+def test_conversions_and_unjudged_classes_are_noted(photos):
     for number in range(1, 5):
         (photos / "owl" / f"{number:03d}.png").unlink()
     result = run("photos")
@@ -61,7 +61,7 @@ def test_what_was_understood_and_what_cannot_be_judged_is_said(photos):
 
 
 @pytest.mark.parametrize("preset", [(), ("--preset", "trivial_augment")])
-def test_it_draws_augmented_pictures(photos, preset):
+def test_augmented_pictures_are_drawn(photos, preset):
     result = run(
         "photos",
         *SMALL,
@@ -93,12 +93,12 @@ def test_the_size_of_an_application_is_known_without_its_weights(photos):
         (["photos", "--show-augmented", "a.jpg"], "must end in .png"),
         (["photos", "--show-augmented", "none/a.png"], "a file name in a folder that exists"),
         (["photos", "--show-augmented", "a.png", "--preset", "none"], "nothing to show"),
-        (["photos", "--show-augmented", "a.png", "--preset", "storng"], "data.augmentation"),
+        (["photos", "--show-augmented", "a.png", "--preset", "storng"], "data.image.augmentation"),
         (["photos", "--show-augmented", "a.png", "backbone.input_size=8"], "backbone.input_size"),
         (["photos", "--views", "0"], "--views"),
     ],
 )
-def test_what_cannot_be_shown_is_refused_with_the_reason(photos, arguments, message):
+def test_invalid_arguments_are_refused_with_the_reason(photos, arguments, message):
     before = sorted(photos.parent.rglob("*"))
     result = run(*arguments)
     assert result.exit_code == 2, result.output
@@ -118,9 +118,7 @@ def test_a_picture_that_does_not_decode_is_named(photos):
 
 
 @pytest.mark.parametrize("command", [["data"], ["audit", "--no-labels"], ["check", *SMALL]])
-def test_folders_that_kft_writes_to_are_no_classes_of_the_data_they_lie_in(
-    photos, monkeypatch, command
-):
+def test_folders_that_kft_writes_to_are_not_classes(photos, monkeypatch, command):
     monkeypatch.chdir(photos)
     for empty in ("runs/photos/just-begun", "saved_models"):
         (photos / empty).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What `kft evaluate` prints can be read, however many classes and whatever the units."""
+"""The output of `kft evaluate` is readable with any number of classes and any units."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from kft.cli.output import MOST_SHOWN, NUM_WORST, show_figures
 from kft.tasks import find_task
 
 
-def test_of_many_classes_the_worst_are_shown_and_it_is_said_where_the_others_are(capsys):
+def test_the_worst_of_many_classes_are_shown_with_the_place_of_the_others(capsys):
     count = 1500
     targets = np.arange(count)
     outputs = np.eye(count, dtype=np.float32)
-    # The last thirty are all taken for the class before.
+    # The last thirty classes are all predicted as the class before them.
     outputs[-30:] = outputs[-31:-1].copy()
     names = [f"sku_{index:05d}" for index in range(count)]
     figures = find_task("class").figures.compute(targets, outputs, names, targets)
@@ -22,12 +22,12 @@ def test_of_many_classes_the_worst_are_shown_and_it_is_said_where_the_others_are
     assert len(printed.splitlines()) < NUM_WORST + 10
     assert printed.count("sku_") == NUM_WORST
     assert all(f"sku_{index:05d}\t0.000" in printed for index in range(1470, 1470 + NUM_WORST))
-    # In a pipe only records go to standard output.
+    # In a pipe, standard output has only records.
     assert f"the {NUM_WORST} worst by F1 of 1,500 classes" in captured.err
     assert "--json" in captured.err
 
 
-def test_of_a_few_classes_all_are_shown(capsys):
+def test_a_few_classes_are_all_shown(capsys):
     names = [f"class {index}" for index in range(MOST_SHOWN)]
     targets = np.arange(MOST_SHOWN)
     figures = find_task("class").figures.compute(targets, np.eye(MOST_SHOWN), names, targets)
@@ -37,7 +37,7 @@ def test_of_a_few_classes_all_are_shown(capsys):
     assert "worst" not in printed
 
 
-def test_errors_of_the_smallest_and_largest_units_have_their_digits(capsys):
+def test_errors_in_the_smallest_and_largest_units_keep_their_digits(capsys):
     targets = np.random.default_rng(0).normal(size=(30, 2)) * [1e-6, 1e10]
     figures = find_task("number").figures.compute(targets, targets * 1.01, ("mol", "cost"), targets)
     show_figures(figures, title="holdout")

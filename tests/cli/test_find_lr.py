@@ -1,4 +1,4 @@
-"""`kft find-lr` finds a rate, draws it, and refuses what it cannot test."""
+"""`kft find-lr` finds a rate, draws the curve, and refuses strategies it cannot test."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def refused(place, *arguments: str) -> str:
     return result.stderr
 
 
-def test_a_rate_is_found_drawn_and_ready_to_be_used(place, restored_globals):
+def test_a_rate_is_found_and_drawn_with_the_override_to_use_it(place, restored_globals):
     result = run("photos", *SMALL, "strategy.name=full", "--output", "curve.png")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
@@ -51,7 +51,7 @@ def test_a_rate_is_found_drawn_and_ready_to_be_used(place, restored_globals):
     assert 1e-6 < float(value) < 1
     assert lines[-1] == "Plot: curve.png"
     pixels = np.asarray(Image.open(io.BytesIO((place / "curve.png").read_bytes())))
-    # Something is drawn on white.
+    # The picture is not blank.
     assert pixels.shape[0] >= 400
     assert 0.01 < np.mean(pixels[..., :3].min(axis=2) < 250) < 0.5
     assert sorted(path.name for path in place.iterdir()) == ["curve.png", "photos"]
@@ -79,15 +79,15 @@ def test_the_whole_curve_is_json(place, restored_globals):
     assert (place / "find-lr.png").is_file()
 
 
-def test_the_phase_behind_a_solved_probe_is_tested(place, restored_globals):
-    result = run("photos", *SMALL, "strategy.name=top_k", "data.augmentation=none", "--json")
+def test_the_phase_after_a_solved_probe_is_tested(place, restored_globals):
+    result = run("photos", *SMALL, "strategy.name=top_k", "data.image.augmentation=none", "--json")
     assert result.exit_code == 0, result.output
     curve = json.loads(result.stdout)
     assert curve["phase"] != "linear_probe"
     assert curve["setting"] == "strategy.learning_rate"
 
 
-def test_a_trained_probe_has_a_setting_of_its_own(place, restored_globals):
+def test_a_trained_probe_has_a_separate_setting(place, restored_globals):
     result = run("photos", *SMALL, "strategy.name=linear_probe", "strategy.probe=trained", "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["setting"] == "strategy.probe_learning_rate"
@@ -103,7 +103,7 @@ def test_a_phase_of_a_list_is_named_by_its_place(place, restored_globals):
 
 def test_a_strategy_without_steps_has_no_rate(place, restored_globals):
     message = refused(place, "photos", *SMALL, "strategy.name=linear_probe")
-    assert "its probe is solved" in message
+    assert "the probe is solved" in message
     assert "strategy.name=full" in message
 
 
@@ -117,5 +117,5 @@ def test_a_plot_that_cannot_be_written_is_refused_at_once(place, output, said):
     assert said in message
 
 
-def test_data_that_is_not_there(place):
+def test_missing_data(place):
     assert "nowhere" in refused(place, "nowhere", *SMALL)

@@ -1,4 +1,4 @@
-"""The command line answers fast, and shows a way to start."""
+"""The help is fast, and shows how to start."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from kft.cli.main import VERBS, main
 
 
-def test_help_imports_nothing_but_click_so_that_it_answers_at_once():
+def test_help_imports_only_click_so_that_it_is_fast():
     code = (
         "import sys; sys.argv = ['kft', '--help']\n"
         "from kft.cli.main import main\n"
@@ -26,14 +26,14 @@ def test_help_imports_nothing_but_click_so_that_it_answers_at_once():
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_explains_itself_with_an_example(verb):
+def test_the_help_of_every_command_has_an_example(verb):
     result = CliRunner().invoke(main, [verb, "--help"], prog_name="kft")
     assert result.exit_code == 0
     assert f"  kft {verb}" in result.output
     assert "Example" in result.output
 
 
-def test_a_misspelt_verb_is_answered_with_the_near_one():
+def test_a_misspelt_command_is_answered_with_a_similar_one():
     result = CliRunner().invoke(main, ["trian"])
     assert result.exit_code == 2
     assert "Did you mean 'train'" in result.output

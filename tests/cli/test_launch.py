@@ -1,4 +1,4 @@
-"""`kft launch`, and the options of `kft train` that jobs need."""
+"""`kft launch`, and the options of `kft train` for jobs."""
 
 from __future__ import annotations
 

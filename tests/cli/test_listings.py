@@ -1,4 +1,4 @@
-"""Every verb that lists prints --json and --csv, and a pipe gets one record a line."""
+"""Every listing command has --json and --csv, and prints one record per line in a pipe."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from kft.cli.main import VERBS, main
 from kft.runs.layout import RunDirectory
 
-# What these verbs do is no list.
+# Commands without a listing.
 WITHOUT_LISTING = {"train", "launch", "demo", "pretrain", "export"}
 LISTINGS = [[verb] for verb in VERBS if verb not in {*WITHOUT_LISTING, "cache"}] + [
     ["cache", "list"]
@@ -25,7 +25,7 @@ def run(*arguments):
 
 
 @pytest.mark.parametrize("verb", LISTINGS, ids=" ".join)
-def test_every_verb_that_lists_has_json_and_csv_and_takes_one_of_them(verb):
+def test_every_listing_command_accepts_either_json_or_csv(verb):
     said = "\n".join(run(*verb, "--help"))
     assert "--json" in said
     assert "--csv" in said
@@ -36,14 +36,14 @@ def test_every_verb_that_lists_has_json_and_csv_and_takes_one_of_them(verb):
     assert "--json and --csv" in result.stderr
 
 
-def test_the_other_verbs_have_neither():
+def test_the_other_commands_have_neither():
     for verb in WITHOUT_LISTING:
         assert "--csv" not in "\n".join(run(verb, "--help"))
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch, make_picture_folder):
-    """Two runs in a folder of a long name, an entry of the cache, and pictures."""
+    """Create two runs in a folder with a long name, a cache entry, and pictures."""
     monkeypatch.chdir(tmp_path)
     for number in "12":
         path = tmp_path / "runs" / ("a_data_set_with_a_long_name_" * 5) / number
@@ -68,7 +68,7 @@ def place(tmp_path, monkeypatch, make_picture_folder):
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
-def test_a_list_is_one_record_a_line_in_every_form(place, arguments, num_records, first):
+def test_a_list_has_one_record_per_line_in_every_form(place, arguments, num_records, first):
     plain, as_json, as_csv = (run(*arguments, *form) for form in ((), ("--json",), ("--csv",)))
     records = [json.loads(line) for line in as_json]
     assert len(plain) == len(as_csv) == len(records) + 1
@@ -82,7 +82,7 @@ def test_a_list_is_one_record_a_line_in_every_form(place, arguments, num_records
         assert record[first] in line.split("\t")
 
 
-def test_a_reason_stands_whole_and_printable(place):
+def test_a_reason_is_printed_whole_and_escaped(place):
     line = run("runs")[1]
     assert "a \\x1b[31mreason\\nthat is long" in line
     assert line.count("that is long") == 20
@@ -117,7 +117,7 @@ def test_an_audit_as_records(place, restored_globals):
 
 
 def test_a_plan_as_records(place, restored_globals):
-    arguments = ("check", "photos", *SMALL, "strategy.name=lp_ft", "data.augmentation=none")
+    arguments = ("check", "photos", *SMALL, "strategy.name=lp_ft", "data.image.augmentation=none")
     (line,) = run(*arguments, "--json")
     plan = json.loads(line)
     assert plan["pipeline"]["backbone"]["name"] == "small_cnn"

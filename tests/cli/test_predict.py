@@ -1,4 +1,4 @@
-"""`kft predict` names every file whole, obeys --top, and answers what it can."""
+"""`kft predict` prints whole file names, respects --top, and answers all usable files."""
 
 import csv
 import json
@@ -7,9 +7,11 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+import kft.run_operations.asked_model
 import kft.run_operations.predict
 from kft.cli.answer_output import describe_answer
 from kft.cli.main import main
+from kft.config import DataConfig
 from kft.examples import Quarantined
 from kft.serving import Answer
 from kft.tasks import find_task
@@ -32,13 +34,13 @@ NUMBERS = {"age": 31.25, "height": 170.5}
         (NUMBERS, "number", 1, ("age 31.25, height 170.5", "")),
     ],
 )
-def test_the_most_probable_come_first_and_as_many_as_are_asked_for(values, kind, top, words):
+def test_the_most_probable_names_come_first_up_to_top(values, kind, top, words):
     assert describe_answer(Answer("a.jpg", values, find_task(kind)), top) == words
 
 
 @pytest.fixture
 def ask(tmp_path, monkeypatch):
-    """Run `kft predict` with a model that answers all but files whose name begins with 'bad'."""
+    """Run `kft predict` with a model that answers all files except 'bad*'."""
     monkeypatch.chdir(tmp_path)
     answered = {"values": CLASSES, "kind": "class"}
 
@@ -50,6 +52,7 @@ def ask(tmp_path, monkeypatch):
                 yield Answer(file, answered["values"], find_task(answered["kind"]))
 
     monkeypatch.setattr(kft.run_operations.predict, "predict", predict)
+    monkeypatch.setattr(kft.run_operations.asked_model, "read_config", lambda path: DataConfig())
 
     def run(*arguments, values=CLASSES, kind="class", given=None):
         answered.update(values=values, kind=kind)
@@ -65,7 +68,7 @@ def pictures(place, *names):
         Image.new("RGB", (4, 4)).save(path, "PNG")
 
 
-def test_a_pipe_gets_one_line_a_file_with_its_whole_name(ask, tmp_path):
+def test_a_pipe_gets_one_line_per_file_with_its_whole_name(ask, tmp_path):
     long = "a_folder_with_a_long_name/" * 9 + "IMG_20240101_120000_HDR_0001.png"
     pictures(tmp_path, long, "b.png")
     result = ask("photos")
@@ -108,7 +111,7 @@ def test_json_has_a_record_for_every_file(ask, tmp_path):
     assert json.loads(line) == {"file": "photos/a.png", "values": NUMBERS}
 
 
-def test_csv_has_a_record_for_every_file_and_columns_that_no_class_can_take(ask, tmp_path):
+def test_csv_has_a_record_for_every_file_and_columns_that_no_class_name_equals(ask, tmp_path):
     pictures(tmp_path, "a.png", "bad.png")
     values = {"file": 0.4, "answer": 0.35, "error": 0.25}
     result = ask("photos/bad.png", "photos/a.png", "photos/bad.png", "--csv", values=values)
@@ -130,7 +133,7 @@ def test_csv_has_a_record_for_every_file_and_columns_that_no_class_can_take(ask,
 
 
 @pytest.mark.parametrize("form", [(), ("--json",), ("--csv",)])
-def test_where_nothing_can_be_answered_the_exit_code_is_two(ask, tmp_path, form):
+def test_the_exit_code_is_two_if_no_file_can_be_answered(ask, tmp_path, form):
     pictures(tmp_path, "bad.png")
     result = ask("photos", *form)
     assert result.exit_code == 2
@@ -139,7 +142,7 @@ def test_where_nothing_can_be_answered_the_exit_code_is_two(ask, tmp_path, form)
     assert ("the file is empty" in result.stdout) == bool(form)
 
 
-def test_files_are_taken_from_standard_input_patterns_and_lists(ask, tmp_path):
+def test_files_come_from_standard_input_patterns_and_lists(ask, tmp_path):
     pictures(tmp_path, "a.png", "b.png")
     (tmp_path / "list.txt").write_text("photos/b.png\n")
     for arguments, given in (
@@ -164,14 +167,14 @@ def test_files_are_taken_from_standard_input_patterns_and_lists(ask, tmp_path):
         (("a.jpg", "--json", "--csv"), "one of them"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_by_name(ask, arguments, said):
+def test_invalid_arguments_are_refused_by_name(ask, arguments, said):
     result = ask(*arguments)
     assert result.exit_code == 2
     assert said in result.stderr
     assert not result.stdout
 
 
-def test_a_model_that_is_remote_is_refused_by_its_scheme(tmp_path, monkeypatch):
+def test_a_remote_model_is_refused_by_its_scheme(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pictures(tmp_path, "a.png")
     result = CliRunner().invoke(main, ["predict", "gs://bucket/model", "photos"])
@@ -192,4 +195,4 @@ def test_remarks_on_many_files_are_counted(ask, tmp_path, monkeypatch):
     monkeypatch.setattr(kft.run_operations.predict, "predict", predict)
     lines = ask("photos").stderr.splitlines()
     assert lines[:10] == [f"photos/{i:02d}.png: turned upright" for i in range(10)]
-    assert lines[10:] == ["and of 4 more: turned upright"]
+    assert lines[10:] == ["and 4 more: turned upright"]

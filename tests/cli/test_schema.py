@@ -1,4 +1,4 @@
-"""Editors find the schema of pipeline files, and it says what kft accepts."""
+"""Editors find the schema of pipeline files, which accepts the same files as kft."""
 
 import json
 from pathlib import Path
@@ -20,17 +20,17 @@ def test_the_schema_beside_the_pipelines_is_the_one_that_check_prints():
 
 
 @pytest.mark.parametrize("path", sorted(PIPELINES.glob("*.yaml")), ids=lambda p: p.stem)
-def test_a_pipeline_file_fits_the_schema_and_tells_editors_of_it(path):
+def test_a_pipeline_file_fits_the_schema_and_refers_to_it(path):
     text = path.read_text(encoding="utf-8")
     schema = json.loads((PIPELINES / "pipeline.schema.json").read_text(encoding="utf-8"))
-    # As an editor sees it: plain values, before kft has looked at them.
+    # The plain values that an editor sees, before kft validates them.
     values = load_pipeline(str(path)).model_dump(mode="json", exclude_unset=True)
     jsonschema.validate(values, schema)
     assert text.startswith(SCHEMA_COMMENT)
     assert YAML(typ="safe").load(text)
 
 
-def test_the_schema_refuses_what_kft_refuses():
+def test_the_schema_refuses_an_unknown_key():
     schema = json.loads((PIPELINES / "pipeline.schema.json").read_text(encoding="utf-8"))
     with pytest.raises(jsonschema.ValidationError, match="trainig"):
         jsonschema.validate({"trainig": {}}, schema)

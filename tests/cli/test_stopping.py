@@ -1,4 +1,4 @@
-"""A real process that is asked to stop saves, says how to go on, and is gone on with."""
+"""A real process that is told to stop saves, says how to resume, and can be resumed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def digest_weights(run: Path) -> str:
         return hashlib.sha256(model.read("model.weights.h5")).hexdigest()
 
 
-def test_a_killed_process_is_gone_on_with_to_the_same_weights(place, monkeypatch):
+def test_a_killed_process_is_resumed_to_the_same_weights(place, monkeypatch):
     from kft.config import load_pipeline
     from kft.display import Display
     from kft.provenance import read_interrupted
@@ -84,12 +84,12 @@ def test_a_killed_process_is_gone_on_with_to_the_same_weights(place, monkeypatch
 @pytest.mark.parametrize(
     ("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["term", "int"]
 )
-def test_a_process_that_is_asked_to_stop_saves_and_says_how_to_go_on(place, number, exit_code):
+def test_a_process_that_is_told_to_stop_saves_and_says_how_to_resume(place, number, exit_code):
     run_id = f"asked-{exit_code}"
     run = place / "runs/photos" / run_id
     process = start(place, "train", "photos", *SMALL, "--run-id", run_id)
     wait_for(run, "checkpoints/*-step", process)
-    # While it is held, nobody else gets in, and is told who it is.
+    # Another process cannot resume the run meanwhile; the message names the first one.
     other = start(place, "train", "--resume", f"runs/photos/{run_id}")
     _, refused = other.communicate(timeout=PATIENCE_SECONDS)
     assert other.returncode == 1
@@ -97,19 +97,19 @@ def test_a_process_that_is_asked_to_stop_saves_and_says_how_to_go_on(place, numb
     os.kill(process.pid, number)
     _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == exit_code
-    assert f"go on with `kft train --resume runs/photos/{run_id}`" in said
+    assert f"resume with `kft train --resume runs/photos/{run_id}`" in said
     assert "Traceback" not in said
     assert '"interrupted"' in (run / "status.json").read_text()
-    # A run where data are expected: there is nobody to be asked.
+    # A run in place of data is refused, since standard input is not a terminal.
     named = start(place, "train", f"runs/photos/{run_id}")
     _, said = named.communicate(timeout=PATIENCE_SECONDS)
     assert named.returncode == 2
     assert f"Resume it with `kft train --resume runs/photos/{run_id}`" in said
     if number == signal.SIGTERM:
-        goes_on(place, run_id)
+        check_resumed(place, run_id)
 
 
-def goes_on(place: Path, run_id: str) -> None:
+def check_resumed(place: Path, run_id: str) -> None:
     again = start(place, "train", "--resume", f"runs/photos/{run_id}")
     assert again.stderr is not None
     resuming = next(line for line in again.stderr if line.startswith("resuming"))
@@ -137,7 +137,7 @@ SEARCH = (
 
 
 def read_trials(runs: str, place: Path) -> dict[str, tuple[str, str]]:
-    """Number -> the figures and the digest of its weights, of the trials that are finished."""
+    """Read figures and digest of the weights of each finished trial, by its number."""
     found = {}
     for path in (place / runs / "photos-trials").glob("*/model.keras"):
         metrics = (path.parent / "evaluation/validation/metrics.json").read_text()
@@ -146,12 +146,12 @@ def read_trials(runs: str, place: Path) -> dict[str, tuple[str, str]]:
 
 
 @pytest.mark.full
-def test_a_search_that_is_killed_goes_on_to_the_same_end(place):
+def test_a_killed_search_is_resumed_to_the_same_result(place):
     whole = start(place, *SEARCH, "runs_directory=whole")
     whole.communicate(timeout=PATIENCE_SECONDS)
     assert whole.returncode == 0
     process = start(place, *SEARCH, "runs_directory=killed")
-    # In the middle of a trial that is not the first.
+    # Killed in the middle of a trial after the first.
     wait_for(place / "killed/photos-trials", "*-1/checkpoints/*-step", process)
     process.kill()
     process.communicate(timeout=PATIENCE_SECONDS)
@@ -160,7 +160,7 @@ def test_a_search_that_is_killed_goes_on_to_the_same_end(place):
     again = start(place, *SEARCH, "runs_directory=killed")
     _, said = again.communicate(timeout=PATIENCE_SECONDS)
     assert again.returncode == 0
-    assert said.count("finished before: killed/photos-trials/") == 1
+    assert said.count("already finished: killed/photos-trials/") == 1
     assert said.count("resuming at phase 1 of 1, epoch ") == 1
     assert len(read_trials("killed", place)) == 3
     assert read_trials("killed", place) == read_trials("whole", place)

@@ -1,4 +1,4 @@
-"""Tables and records: aligned on a terminal, one record a line elsewhere, nothing cut."""
+"""Tables are aligned on a terminal and have one line per record elsewhere; nothing is cut."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ def test_a_table_that_fits_is_aligned():
 
 
 @pytest.mark.parametrize("width", [40, 80])
-def test_a_long_name_has_a_line_of_its_own_and_is_never_cut(width):
+def test_a_long_name_has_a_separate_line_and_is_never_cut(width):
     lines = on_terminal([(name, "cat", "0.5") for name in LONG], width=width)
     for name in LONG:
         place = lines.index(name)
@@ -38,7 +38,7 @@ def test_a_long_name_has_a_line_of_its_own_and_is_never_cut(width):
     assert not any("…" in line for line in lines)
 
 
-def test_a_name_too_long_for_its_column_is_folded_where_other_columns_are_the_long_ones():
+def test_a_name_too_long_for_its_column_is_folded_if_other_columns_are_longer():
     lines = on_terminal([("ok", "x" * 100, "y" * 50)])
     assert "".join(lines).count("x") == 100
     assert "".join(lines).count("y") == 50
@@ -46,9 +46,9 @@ def test_a_name_too_long_for_its_column_is_folded_where_other_columns_are_the_lo
 
 
 @pytest.mark.parametrize("columns", ["20", "80"])
-def test_a_pipe_gets_one_line_a_record_whatever_its_length(capsys, monkeypatch, columns):
+def test_a_pipe_gets_one_line_per_record_of_any_length(capsys, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", columns)
-    # It makes rich take a pipe for a terminal.
+    # With this variable, rich treats a pipe as a terminal.
     monkeypatch.setenv("FORCE_COLOR", "1")
     name = "long name " * 50
     show_table(make_console(), HEADINGS, [(name, "cat", ""), ("tab\there", "new\nline", "0.5")])
@@ -73,13 +73,13 @@ def test_names_are_text_and_neither_emoji_nor_markup(capsys):
     assert shown in console.file.getvalue()
 
 
-def test_no_records_are_no_table(capsys):
+def test_no_table_is_printed_without_records(capsys):
     show_table(make_console(), HEADINGS, [])
     assert capsys.readouterr().out == ""
     assert on_terminal([]) == []
 
 
-def test_json_is_a_record_a_line_in_the_letters_of_the_name(capsys):
+def test_json_has_one_record_per_line_with_unescaped_letters(capsys):
     names = ["Zürich/猫.jpg", "a\tb\nc\x1b.jpg", "caf\udce9.jpg", "\U000e0001"]
     print_records(({"file": name, "value": 0.5} for name in names), "json")
     lines = capsys.readouterr().out.splitlines()
@@ -88,12 +88,12 @@ def test_json_is_a_record_a_line_in_the_letters_of_the_name(capsys):
     assert all(line.isprintable() for line in lines)
 
 
-def test_json_has_null_for_what_is_not_finite(capsys):
+def test_json_has_null_for_numbers_that_are_not_finite(capsys):
     print_document({"losses": [1.0, float("nan")], "most": {"of": float("inf")}})
     assert json.loads(capsys.readouterr().out) == {"losses": [1.0, None], "most": {"of": None}}
 
 
-def test_csv_is_a_line_of_keys_and_a_line_a_record(capsys):
+def test_csv_has_a_line_of_keys_and_one_line_per_record(capsys):
     print_csv(
         [
             {"file": 'a,"b".jpg', "is_fine": True, "value": None, "options": {"alpha": 1.0}},

@@ -1,5 +1,6 @@
-"""Text -> a pipeline, or one error that lists every problem with its place."""
+"""Loading gives a pipeline, or one error that lists every problem with its place."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from kft.config import (
     parse_yaml,
     validate_pipeline,
 )
+from kft.config.problems import RENAMED
 from kft.errors import ConfigError
 
 PIPELINES = sorted((Path(__file__).parents[2] / "pipelines").glob("*.yaml"))
@@ -68,7 +70,7 @@ def test_scalars_are_those_of_yaml_1_2(text, value):
         ("a: \x01", "here", "special characters are not allowed"),
     ],
 )
-def test_what_is_not_yaml_is_refused_with_line_and_column(text, place, reason):
+def test_invalid_yaml_is_refused_with_line_and_column(text, place, reason):
     with pytest.raises(ConfigError) as caught:
         parse_yaml(text, "here")
     assert str(caught.value).startswith(f"{place}: not valid YAML: ")
@@ -126,12 +128,12 @@ def test_a_refused_value_is_shown_with_its_path(override, path):
             ["data.validation=0.6", "data.holdout=0.6"],
             "data: validation 0.6 and holdout 0.6 leave nothing to train on",
         ),
-        (["strategy.name=phases"], "strategy: name 'phases' needs at least one entry"),
+        (["strategy.name=phases"], "strategy: name 'phases' needs at least one phase"),
         (["strategy.phases=[{}]"], "strategy: `phases` is given, but name is 'auto'"),
         (["tuning.space={a: {low: 1}}"], "tuning.space.a: give either `values`, or both"),
         (["tuning.space={a: {low: 1, high: 2, values: [1]}}"], "give either `values`, or both"),
-        (["tuning.space={a: {low: 2, high: 1}}"], "low 2 must be below high 1"),
-        (["tuning.space={a: {low: 0, high: 1}}"], "a log range starts above 0, not at 0"),
+        (["tuning.space={a: {low: 2, high: 1}}"], "low must be below high, found 2 and 1"),
+        (["tuning.space={a: {low: 0, high: 1}}"], "low must be above 0 on a log scale, found 0"),
     ],
 )
 def test_values_that_contradict_each_other_are_refused(overrides, message):
@@ -181,7 +183,7 @@ def test_overrides_set_values_at_any_depth_and_make_missing_sections():
     assert pipeline.data.path == "a=b"
 
 
-def test_the_last_of_two_overrides_counts():
+def test_the_last_of_two_overrides_wins():
     assert load_pipeline(None, ["training.seed=1", "training.seed=2"]).training.seed == 2
 
 
@@ -193,25 +195,22 @@ def test_overrides_win_over_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("override", ["nope", "=3", ".a=3", "a..b=3", ""])
-def test_an_override_of_another_form_is_refused_with_an_example(override):
+def test_a_malformed_override_is_refused_with_an_example(override):
     assert refusal(override) == (
-        f"override {override!r}: the form is key.path=value, for example training.seed=3"
+        f"override {override!r}: write key.path=value, for example training.seed=3"
     )
 
 
-def test_an_override_below_a_value_that_has_no_keys_is_refused():
+def test_an_override_below_a_value_without_keys_is_refused():
     message = refusal("training.seed=3", "training.seed.x=4")
-    assert (
-        message
-        == "override 'training.seed.x=4': training.seed holds 3, not a section that has keys"
-    )
+    assert message == "override 'training.seed.x=4': training.seed is 3, not a section with keys"
 
 
 def test_an_override_whose_value_is_not_yaml_is_named():
     assert refusal("head.hidden=[1").startswith("override 'head.hidden=[1', line 1, column 3: not")
 
 
-def test_an_override_of_a_validated_pipeline_changes_that_setting_alone():
+def test_an_override_of_a_validated_pipeline_changes_only_that_setting():
     pipeline = load_pipeline(None, ["training.seed=3"])
     changed = override_pipeline(pipeline, ["training.warmup=0"])
     assert changed.training == pipeline.training.model_copy(update={"warmup": 0.0})
@@ -220,7 +219,7 @@ def test_an_override_of_a_validated_pipeline_changes_that_setting_alone():
         override_pipeline(pipeline, ["training.sed=0"])
 
 
-def test_what_pretraining_sets_is_valid():
+def test_the_settings_of_pretraining_are_valid():
     pipeline = load_pipeline(None, PRETRAINING_OVERRIDES)
     assert pipeline.backbone.name == "small_cnn"
     assert not pipeline.export.enabled
@@ -237,7 +236,7 @@ def test_a_missing_file_is_named_with_the_working_directory(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(("content", "kind"), [("- a\n- b\n", "list"), ("word", "str")])
-def test_a_file_that_is_no_mapping_is_refused(tmp_path, content, kind):
+def test_a_file_that_is_not_a_mapping_is_refused(tmp_path, content, kind):
     path = tmp_path / "x.yaml"
     path.write_text(content)
     with pytest.raises(ConfigError, match=f"mapping of sections .*this file holds a {kind}"):
@@ -262,7 +261,7 @@ def test_a_file_with_a_byte_order_mark_and_an_empty_file_are_read(tmp_path):
     ("target", "expected"),
     [("a.yaml", True), ("a.YML", True), ("a/b.yml", True), ("a.csv", False), ("yaml", False)],
 )
-def test_a_pipeline_file_is_known_by_its_ending(target, expected):
+def test_a_pipeline_file_is_recognised_by_its_ending(target, expected):
     assert is_pipeline_file(target) is expected
 
 
@@ -277,13 +276,13 @@ def test_a_pipeline_file_is_known_by_its_ending(target, expected):
         ("a" * 200, "a" * 100),
     ],
 )
-def test_the_name_is_by_default_that_of_the_data(target, name):
+def test_the_default_name_comes_from_the_data(target, name):
     pipeline = load_pipeline(target)
     assert pipeline.name == name
     assert pipeline.data.path == target
 
 
-def test_the_default_name_of_the_working_directory_is_its_own(tmp_path, monkeypatch):
+def test_the_default_name_for_the_working_directory_is_its_name(tmp_path, monkeypatch):
     (tmp_path / "birds").mkdir()
     monkeypatch.chdir(tmp_path / "birds")
     assert load_pipeline(".").name == "birds"
@@ -383,7 +382,7 @@ def test_a_name_that_looks_like_a_number_survives_dump_and_load(name):
         ("strategy.freeze=[1]", "strategy.freeze", ("1",)),
     ],
 )
-def test_a_whole_number_may_be_written_for_a_name(override, key, value):
+def test_a_name_may_be_a_whole_number(override, key, value):
     found = load_pipeline(None, [override])
     for part in key.split("."):
         found = getattr(found, part)
@@ -391,18 +390,18 @@ def test_a_whole_number_may_be_written_for_a_name(override, key, value):
 
 
 @pytest.mark.parametrize("written", ["01", "0x1", "+1", "1.0", "1e3", "true"])
-def test_what_yaml_would_change_is_to_be_quoted_as_a_name(written):
+def test_a_name_that_yaml_would_change_must_be_quoted(written):
     for override in (f"training.class_weights={{{written}: 2.0}}", f"data.folders.train={written}"):
         message = refusal(override)
         assert "problems" not in message
-        assert "write the name in quotes, as it stands in the data" in message
-        # Of a fraction YAML keeps the value alone.
+        assert "write the name in quotes, exactly as in the data" in message
+        # YAML does not keep the spelling of a fraction.
         assert f"found {written}," in message or written == "1e3"
     quoted = load_pipeline(None, [f"data.folders.train='{written}'"])
     assert quoted.data.folders.train == written
 
 
-def test_numbers_that_are_no_names_may_be_written_in_any_way():
+def test_numbers_that_are_not_names_may_have_any_spelling():
     pipeline = load_pipeline(
         None, ["training.seed=007", "backbone.options.a=0x10", "head.hidden=[010]"]
     )
@@ -411,7 +410,7 @@ def test_numbers_that_are_no_names_may_be_written_in_any_way():
     assert type(pipeline.training.seed) is type(pipeline.backbone.options["a"]) is int
 
 
-# One problem for one mistake
+# One problem for each mistake
 
 
 @pytest.mark.parametrize(
@@ -420,7 +419,7 @@ def test_numbers_that_are_no_names_may_be_written_in_any_way():
         (
             "training.class_weights=3",
             "training.class_weights: found 3. Allowed: none, balanced or a mapping "
-            "(for each key: a number of at least 0)",
+            "(each value: a number of at least 0)",
         ),
         (
             "training.class_weights={cat: -1}",
@@ -432,8 +431,8 @@ def test_numbers_that_are_no_names_may_be_written_in_any_way():
         ),
         (
             "training.class_weights={null: 1}",
-            "training.class_weights: found null. Allowed: none, balanced or a mapping (for each "
-            "key: a number of at least 0)",
+            "training.class_weights: found null. Allowed: none, balanced or a mapping (each "
+            "value: a number of at least 0)",
         ),
         (
             "training.global_batch_size=0",
@@ -445,35 +444,35 @@ def test_numbers_that_are_no_names_may_be_written_in_any_way():
         ),
         (
             "strategy.duration=[]",
-            "strategy.duration: found []. Allowed: a word, a whole number, a number or null",
+            "strategy.duration: found []. Allowed: a string, a whole number, a number or null",
         ),
         (
             "strategy.freeze=[a, []]",
-            "strategy.freeze[1]: found []. Allowed: a word",
+            "strategy.freeze[1]: found []. Allowed: a string",
         ),
         (
             "backbone.options={alpha: []}",
             "backbone.options.alpha: found []. Allowed: true, false, a whole number, a number or a "
-            "word",
+            "string",
         ),
         (
             "data.folders=3",
-            "data.folders: found 3. Allowed: a section with train, validation, holdout, outside, "
-            "nested",
+            "data.folders: found 3. Allowed: a section with the keys train, validation, holdout, "
+            "outside, nested",
         ),
         (
             "tuning.space={a: {values: [[1]]}}",
             "tuning.space.a.values[0]: found [1]. Allowed: true, false, a whole number, a number "
-            "or a word",
+            "or a string",
         ),
         (
             "strategy.phases=[{trainable: []}]",
-            "strategy.phases[0].trainable: found []. Allowed: a list with at least 1 (of each: a "
-            "word)",
+            "strategy.phases[0].trainable: found []. Allowed: a list of at least 1 (each item: a "
+            "string)",
         ),
     ],
 )
-def test_a_mistake_is_one_problem_in_words_of_the_settings(override, problem):
+def test_a_mistake_is_one_problem_described_by_its_setting(override, problem):
     assert refusal(override) == f"pipeline: {problem}"
 
 
@@ -501,3 +500,18 @@ def test_python_values_come_after_the_file_and_its_overrides(tmp_path):
     assert pipeline.backbone.options == {"alpha": 0.5}
     assert (pipeline.training.seed, pipeline.training.threads) == (4, 1)
     assert settings["data"] == {"folders": {"holdout": "b"}}
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_key_is_refused_with_its_new_name(old, new):
+    with pytest.raises(ConfigError, match=re.escape(f"{old}: renamed. Write {new}.")):
+        load_pipeline(None, [f"{old}=1"])
+
+
+@pytest.mark.parametrize("path", RENAMED.values())
+def test_every_new_name_is_a_setting(path):
+    section = Pipeline
+    *sections, setting = path.split(".")
+    for name in sections:
+        section = section.model_fields[name].annotation
+    assert setting in section.model_fields

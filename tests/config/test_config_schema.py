@@ -1,4 +1,4 @@
-"""The typed pipeline: frozen, and the one place of every default."""
+"""The typed pipeline is frozen and documents every setting."""
 
 import pytest
 from pydantic import ValidationError
@@ -18,14 +18,14 @@ def test_there_are_sections():
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
-def test_a_section_cannot_be_changed_once_made(section):
+def test_a_section_cannot_be_changed(section):
     value = section(values=(1,)) if "values" in section.model_fields else section()
     with pytest.raises(ValidationError, match="frozen"):
         setattr(value, next(iter(section.model_fields)), None)
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
-def test_every_setting_says_what_it_is(section):
+def test_every_setting_is_documented(section):
     silent = {
         name
         for name, field in section.model_fields.items()
@@ -38,14 +38,14 @@ def choices(section: type[Section], key: str) -> set[str]:
     return set(section.model_json_schema()["properties"][key]["enum"])
 
 
-def test_the_choices_of_the_pipeline_are_what_the_registries_hold():
+def test_the_choices_of_the_pipeline_match_the_registries():
     assert choices(HeadConfig, "name") == {"auto", *TASKS}
     assert choices(DataConfig, "target") == {"auto", *list_target_words()}
     assert choices(StrategyConfig, "name") == set(STRATEGIES)
     assert Pipeline().backbone.name in BACKBONES
 
 
-def test_a_tilde_in_a_folder_is_the_home_of_the_user(monkeypatch):
+def test_a_tilde_in_a_folder_is_the_users_home(monkeypatch):
     monkeypatch.setenv("HOME", "/home/ada")
     pipeline = load_pipeline(None, ["runs_directory=~/runs", "export.directory=~/models"])
     assert pipeline.output_folders == ("/home/ada/runs", "/home/ada/models")

@@ -1,4 +1,4 @@
-"""A tf.data service has an address, and what does not go with it is refused."""
+"""The address of a tf.data service is checked, and so are settings that exclude the service."""
 
 import pytest
 
@@ -39,18 +39,18 @@ def test_an_address_is_a_host_and_a_port(address, place):
         "decoders:5050/path",
     ],
 )
-def test_what_is_no_address_is_refused(address):
+def test_an_invalid_address_is_refused(address):
     with pytest.raises(
-        ConfigError, match=r"^pipeline: data\.service: '.*' is no address of a dispatcher\."
+        ConfigError, match=r"^pipeline: data\.service: '.*' is not the address of a dispatcher\."
     ):
         load_pipeline("photos", [f"data.service='{address}'"])
 
 
 @pytest.mark.parametrize("cache", ["memory", "disk"])
-def test_pixels_that_others_decode_are_not_kept_here(cache):
+def test_a_cache_of_decoded_examples_is_refused_with_a_service(cache):
     settings = ["data.service=decoders:5050", "training.deterministic=false"]
     with pytest.raises(
-        ConfigError, match=f"^pipeline: data: cache '{cache}' keeps pictures that this"
+        ConfigError, match=f"^pipeline: data: cache '{cache}' keeps examples that this"
     ):
         load_pipeline("photos", [*settings, f"data.cache={cache}"])
     assert load_pipeline("photos", [*settings, "data.cache=none"]).data.cache == "none"

@@ -1,4 +1,4 @@
-"""Ways to split that contradict each other are refused before any data is read."""
+"""Contradictory settings of the split are refused before any data are read."""
 
 import pytest
 
@@ -10,13 +10,13 @@ from kft.errors import ConfigError
     ("settings", "words"),
     [
         ("{group_column: a, group_pattern: b}", "data.split: group_column and group_pattern both"),
-        ("{file: s.csv, folds: 5, group_column: a}", "leave out group_column, folds"),
-        ("{file: s.csv, near_duplicates: ignore}", "leave out near_duplicates"),
-        ("{file: s.csv, fold: 1}", "fold 1 says which part is validation, but folds is not given"),
-        ("{time_column: t, group_pattern: b}", "does not go with group_pattern"),
-        ("{time_column: t, folds: 5}", "does not go with folds"),
-        ("{folds: 5, fold: 5}", "fold 5 is none of 0 to 4; folds is 5"),
-        ("{group_pattern: '(a'}", r"group_pattern '\(a' is no regular expression: missing \)"),
+        ("{file: s.csv, folds: 5, group_column: a}", "remove group_column, folds"),
+        ("{file: s.csv, near_duplicates: ignore}", "remove near_duplicates"),
+        ("{file: s.csv, fold: 1}", "fold is 1, but folds is not given"),
+        ("{time_column: t, group_pattern: b}", "cannot be combined with group_pattern"),
+        ("{time_column: t, folds: 5}", "cannot be combined with folds"),
+        ("{folds: 5, fold: 5}", "fold must be 0 to 4 with folds 5, found 5"),
+        ("{group_pattern: '(a'}", r"group_pattern '\(a' is not a regular expression: missing \)"),
     ],
 )
 def test_a_split_that_contradicts_itself_is_refused(settings, words):
@@ -27,16 +27,16 @@ def test_a_split_that_contradicts_itself_is_refused(settings, words):
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["split.folds=5", "validation=0"], "validation 0 asks for none, but split.folds is a way"),
+        (["split.folds=5", "validation=0"], "validation is 0, but split.folds makes"),
         (
             ["split.folds=5", "folders.validation=v"],
-            "folders.validation names one validation split",
+            "folders.validation and split.folds both define",
         ),
         (
             ["split.group_column=a", "source=folder"],
-            "split.group_column names a column of a table, but source is folder",
+            "split.group_column needs a table, but source is folder",
         ),
-        (["split.time_column=a", "source=tfds"], "split.time_column names a column of a table"),
+        (["split.time_column=a", "source=tfds"], "split.time_column needs a table"),
         (
             ["split.group_pattern=a", "validation=0", "holdout=0"],
             "validation 0 and holdout 0 leave nothing to split by split.group_pattern",
@@ -61,5 +61,5 @@ def test_a_split_that_contradicts_the_rest_of_the_data_is_refused(overrides, wor
         "{file: runs/a/b/splits.csv}",
     ],
 )
-def test_what_goes_together_is_taken(settings):
+def test_settings_that_do_not_exclude_each_other_are_accepted(settings):
     assert load_pipeline("photos", [f"data.split={settings}"]).data.split

@@ -1,4 +1,4 @@
-"""What contradicts itself in the section `training` alone."""
+"""Contradictions within the section `training`."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def problems(*overrides: str) -> list[str]:
         ("soup=2",),
     ],
 )
-def test_what_goes_together_passes(overrides):
+def test_settings_that_do_not_contradict_each_other_pass(overrides):
     assert problems(*overrides) == []
 
 
@@ -31,10 +31,10 @@ def test_what_goes_together_passes(overrides):
     ("overrides", "path", "reason"),
     [
         (("accumulation=3",), "accumulation", "3 parts do not divide batches of 32"),
-        (("accumulation=2", "jit_compile=true"), "jit_compile", "steps of one size"),
-        (("mixup=1", "global_batch_size=1"), "mixup", "blends examples of one batch"),
-        (("cutmix=1", "global_batch_size=1"), "cutmix", "blends examples of one batch"),
-        (("class_weights=balanced", "sampling=balanced"), "class_weights", "2 times over"),
+        (("accumulation=2", "jit_compile=true"), "jit_compile", "steps of a fixed size"),
+        (("mixup=1", "global_batch_size=1"), "mixup", "mixes examples of one batch"),
+        (("cutmix=1", "global_batch_size=1"), "cutmix", "mixes examples of one batch"),
+        (("class_weights=balanced", "sampling=balanced"), "class_weights", "2 times"),
         (
             ("class_weights={a: 1, b: 2}", "sampling=balanced"),
             "class_weights",
@@ -48,31 +48,31 @@ def test_what_goes_together_passes(overrides):
         (
             ("class_weights=balanced", "sampling=balanced", "logit_adjustment=1"),
             "class_weights",
-            "3 times over",
+            "3 times",
         ),
     ],
 )
-def test_a_contradiction_is_told_with_the_path_and_the_reason(overrides, path, reason):
+def test_a_contradiction_is_reported_with_its_path_and_reason(overrides, path, reason):
     (problem,) = problems(*overrides)
     assert problem.startswith(f"training.{path}: ")
     assert reason in problem
 
 
-def test_all_contradictions_are_told():
+def test_all_contradictions_are_reported():
     assert len(problems("accumulation=2", "mixup=1", "cutmix=1", "global_batch_size=1")) == 3
 
 
-def test_one_checkpoint_is_no_average():
+def test_a_soup_needs_at_least_two_checkpoints():
     with pytest.raises(ConfigError, match=r"training\.soup: found 1\. Allowed: 0 or .* at least 2"):
         problems("soup=1")
 
 
-def test_what_is_given_is_what_differs_from_the_defaults():
+def test_given_settings_are_those_that_differ_from_the_defaults():
     assert TrainingConfig().given() == []
     assert TrainingConfig(seed=0, mixup=0.2, focal_gamma=2).given() == ["focal_gamma", "mixup"]
 
 
-def test_settings_of_steps_are_told_apart():
+def test_settings_of_steps_are_listed_separately():
     given = TrainingConfig(mixup=0.2, focal_gamma=2, soup=2)
     assert given.given(of_steps=True) == ["mixup", "soup"]
     assert PhaseConfig(name="a", multipliers={"stem": 2}).given(of_steps=True) == ["multipliers"]

@@ -62,7 +62,7 @@ def test_it_is_trained_judged_exported_and_evaluated_again(photos, tmp_path):
         "strategy.name=lp_ft",
         "strategy.probe=trained",
         "strategy.duration=1 epochs",
-        "data.augmentation=none",
+        "data.image.augmentation=none",
     )
     figures = finished.evaluation.figures
     assert figures["task"] == "ordinal"

@@ -56,14 +56,7 @@ def plan(setting: Setting) -> tuple[Phase, ...]:
     if refits(setting.config, TrainingConfig(), **sizes, is_pretrained=setting.is_pretrained):
         refit = replace(setting, num_examples=100, steps_per_epoch=13, num_validation=0)
         setting = replace(setting, refit=refit)
-    return tuple(map(without_idle_rate, plan_phases(setting)))
-
-
-def without_idle_rate(phase: Phase) -> Phase:
-    """A solution has no learning rate, whatever stands there."""
-    if phase.otherwise is not None:
-        phase = replace(phase, otherwise=without_idle_rate(phase.otherwise))
-    return replace(phase, learning_rate=0.0) if phase.method == "solve" else phase
+    return plan_phases(setting)
 
 
 def refusal(setting: Setting) -> str:

@@ -15,7 +15,7 @@ from kft.data import load_splits
 from kft.errors import ConfigError, DataError
 from kft.examples import Splits
 from kft.feeding.frozen_prefix import check_vectors
-from kft.modalities.image.decoding import make_decoder
+from kft.modalities.image.decoding import ImageDecoder
 from kft.runs.caches import clear, find_clearable, list_entries
 from kft.strategies.phases import Solve
 from kft.workflow import train
@@ -137,7 +137,7 @@ def test_another_preset_seed_or_version_makes_other_augmented_features(
 
 
 @pytest.mark.parametrize(
-    "version", ["kft.data.batches.pixels.FORMAT", "kft.modalities.image.conversion.VERSION"]
+    "version", ["kft.data.batches.decoded.FORMAT", "kft.modalities.image.conversion.VERSION"]
 )
 def test_features_stored_before_decoding_changed_are_not_reused(
     make_feed, assemble_tiny, make_phase, display, monkeypatch, version
@@ -152,7 +152,7 @@ def test_features_stored_before_decoding_changed_are_not_reused(
 
 def test_another_decoder_makes_other_features(make_feed, tiny_assembled, make_phase, data, display):
     make_feed(tiny_assembled).for_phase(make_phase())
-    padded = make_decoder("image", 32, 32, data.model_copy(update={"resize": "pad"}))
+    padded = ImageDecoder(32, 32, "pad")
     make_feed(tiny_assembled, decoder=padded).for_phase(make_phase())
     assert "stored by an earlier run" not in display.console.file.getvalue()
 
@@ -185,7 +185,7 @@ def test_a_missing_file_is_named(make_feed, tiny_assembled, make_phase, pictures
     with pytest.raises(DataError) as caught, feed.name_unreadable():
         feed.for_phase(make_phase())
     assert str(gone) in str(caught.value)
-    assert f"1 of {len(found.train)} pictures changed since they were checked" in str(caught.value)
+    assert f"1 of {len(found.train)} files changed since they were checked" in str(caught.value)
 
 
 # Streaming
@@ -260,7 +260,7 @@ def test_the_splits_share_the_memory_in_proportion_to_their_size(
     def remember(examples, decoder, *, megabytes, **options):
         given[len(examples)] = megabytes
 
-    monkeypatch.setattr("kft.feeding.example_store.make_pixel_cache", remember)
+    monkeypatch.setattr("kft.feeding.example_store.make_decoded_cache", remember)
     limited = data.model_copy(update={"cache_megabytes": 100})
     feed = make_feed(tiny_assembled, data=limited, phases=(make_phase("deep", *BLOCKS),))
     feed.decode()

@@ -1,4 +1,4 @@
-"""Other data are read by what a run knows: its kind of target, its classes, its columns."""
+"""Other data are read by a run's kind of target, classes and columns."""
 
 import unicodedata
 from types import SimpleNamespace
@@ -46,7 +46,7 @@ def test_digits_in_a_label_column_are_the_classes_of_the_run(write_table):
     assert judge(head_of("class", "0", "10", "7"), path, "data.target=class").targets[1] == 0
 
 
-def test_columns_are_those_of_the_run_where_the_table_has_them(write_table):
+def test_a_table_is_read_by_the_runs_columns_if_it_has_them(write_table):
     own = ("data.table.path_column=image", "data.table.label_columns=[kind]")
     head = head_of("class", "cat", "dog")
     examples = judge(head, write_table("image,kind", "dog", "cat"), own=own)
@@ -57,7 +57,7 @@ def test_columns_are_those_of_the_run_where_the_table_has_them(write_table):
 
 
 @pytest.mark.parametrize("layout", ["table", "folder"])
-def test_one_class_can_be_judged_though_not_learned_from(write_table, tmp_path, layout):
+def test_data_with_one_class_can_be_judged_but_not_trained_on(write_table, tmp_path, layout):
     path = write_table("path,label", "a", "a") if layout == "table" else str(tmp_path / "img")
     assert set(judge(head_of("class", "b", "a"), path).targets) == {1}
     with pytest.raises(
@@ -66,7 +66,7 @@ def test_one_class_can_be_judged_though_not_learned_from(write_table, tmp_path, 
         load_splits(load_pipeline(path).data)
 
 
-def test_a_label_without_an_example_can_be_judged_though_not_learned(write_table):
+def test_a_label_without_examples_can_be_judged_but_not_trained_on(write_table):
     path = write_table("path,red,round", "0,1", "0,0")
     own = ("data.table.label_columns=[red,round]",)
     assert judge(head_of("labels", "round", "red"), path, own=own).targets.tolist() == [
@@ -75,7 +75,7 @@ def test_a_label_without_an_example_can_be_judged_though_not_learned(write_table
     ]
 
 
-def test_a_missing_label_is_not_taken_for_0(write_table):
+def test_a_missing_label_is_refused_rather_than_read_as_0(write_table):
     path = write_table("path,red", "0", "1")
     with pytest.raises(DataError, match=r"data lack labels .*: round"):
         judge(head_of("labels", "red", "round"), path, "data.table.label_columns=[red]")
@@ -99,7 +99,10 @@ def test_unknown_classes_are_refused_by_name(write_table):
         ("data.holdout=0.1", "data.holdout: has no effect"),
         ("data.split.folds=3", "data.split.folds: has no effect"),
         ("data.table.split_column=s", "data.table.split_column: has no effect"),
-        ("data.resize=pad", "data.resize: pixels are prepared as the model was trained"),
+        (
+            "data.image.resize=pad",
+            "data.image.resize: pictures are decoded as the",
+        ),
         ("data.target=number", "'number', but the model of this run answers 'class'"),
         ("data.table.pathcolumn=x", "unknown key"),
     ],
@@ -113,7 +116,7 @@ COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café") for form in ("NFC",
 
 
 def translate(names: tuple[str, ...], known: tuple[str, ...]) -> list[int]:
-    """The classes of one example of each name, by a model that knows others."""
+    """Translate one example of each name to the class indices of a model with `known` classes."""
     examples = make_found(np.arange(len(names))).examples
     nothing = examples.take([])
     splits = Splits(
@@ -127,10 +130,10 @@ def test_classes_of_other_data_get_the_indices_of_the_model():
     assert translate(("dog", "cat"), ("cat", "cow", "dog")) == [2, 0]
 
 
-def test_a_model_of_before_may_have_learnt_a_name_in_decomposed_letters():
+def test_an_older_model_may_have_a_class_name_in_decomposed_letters():
     assert translate((COMPOSED, "vache"), ("vache", DECOMPOSED)) == [1, 0]
 
 
-def test_classes_that_a_model_does_not_know_are_named_with_the_ones_they_may_mean():
-    with pytest.raises(DataError, match=r"not know: 'Cat' \(does it mean 'cat'\?\), owl\. It"):
+def test_unknown_classes_are_named_with_similar_known_ones():
+    with pytest.raises(DataError, match=r"not know: 'Cat' \(did you mean 'cat'\?\), owl\. It"):
         translate(("Cat", "owl"), ("cat", "dog"))

@@ -1,4 +1,4 @@
-"""An export that does not answer as the model does is no export."""
+"""Only exports that give the model's answers are kept."""
 
 import errno
 import json
@@ -57,7 +57,7 @@ def export(tmp_path, files, kind="class", decoder=None) -> Export:
 
 
 @pytest.mark.parametrize("kind", ["class", "labels", "number"])
-def test_an_export_of_every_kind_of_target_answers_as_the_model(tmp_path, files, kind):
+def test_an_export_of_every_task_answers_as_the_model(tmp_path, files, kind):
     exported = export(tmp_path, files, kind)
     assert exported.path == tmp_path / "saved_models" / "tiny" / "1"
     assert exported.largest_difference <= 1e-5
@@ -67,7 +67,7 @@ def test_an_export_of_every_kind_of_target_answers_as_the_model(tmp_path, files,
     assert answers[0].task.word == kind
 
 
-def test_an_export_holds_the_graph_once_and_no_layers(tmp_path, files):
+def test_an_export_holds_the_graph_once_without_layers(tmp_path, files):
     saved = saved_model_pb2.SavedModel()
     saved.ParseFromString((export(tmp_path, files).path / "saved_model.pb").read_bytes())
     (graph,) = saved.meta_graphs
@@ -95,16 +95,16 @@ def test_signatures_for_pixels_and_features_agree_with_the_one_for_bytes(tmp_pat
 
 
 class DecoderThatServesSomethingElse:
-    """Gives other pixels when it is traced into a graph than when it is called."""
+    """Decoder that gives different pixels in a traced graph than when it is called."""
 
-    output_shape = (16, 16, 3)
+    output = ImageDecoder(16, 16).output
 
     def __call__(self, encoded):
         pixels = ImageDecoder(16, 16)(encoded)
         return pixels if tf.executing_eagerly() else tf.reverse(pixels, axis=[2])
 
 
-def test_an_export_that_answers_otherwise_is_refused_and_removed(tmp_path, files):
+def test_an_export_with_different_answers_is_refused_and_removed(tmp_path, files):
     with pytest.raises(ExportError, match=r"the export answers .* the trained model"):
         export(tmp_path, files, decoder=DecoderThatServesSomethingElse())
     assert not list((tmp_path / "saved_models").rglob("*"))
@@ -118,7 +118,7 @@ def test_a_refused_export_leaves_earlier_versions_alone(tmp_path, files):
     assert export(tmp_path, files).path.name == "2"
 
 
-def test_the_highest_version_is_served_by_number_and_not_by_text(tmp_path, files):
+def test_the_highest_version_is_found_by_number_rather_than_by_text(tmp_path, files):
     first = export(tmp_path, files).path
     first.rename(first.with_name("9"))
     assert export(tmp_path, files).path.name == "10"
@@ -126,13 +126,13 @@ def test_the_highest_version_is_served_by_number_and_not_by_text(tmp_path, files
     assert ExportedModel(first.parent).answer(files[:1], files[:1])
 
 
-def test_a_saved_model_that_is_not_of_kft_is_refused(tmp_path, files):
+def test_a_saved_model_that_kft_did_not_export_is_refused(tmp_path, files):
     tf.saved_model.save(tf.Module(), str(tmp_path / "other"))
-    with pytest.raises(ExportError, match="not an export of kft"):
+    with pytest.raises(ExportError, match="not a kft export"):
         ExportedModel(tmp_path / "other")
 
 
-def test_a_file_that_is_no_picture_is_named_among_many(tmp_path, files):
+def test_a_file_that_is_not_a_picture_is_named_among_many(tmp_path, files):
     exported = export(tmp_path, files)
     (tmp_path / "no.png").write_bytes(b"\x89PNG\r\n\x1a\n and nothing")
     files = [*files, str(tmp_path / "no.png")]
@@ -140,7 +140,7 @@ def test_a_file_that_is_no_picture_is_named_among_many(tmp_path, files):
         ExportedModel(exported.path).answer(files, files)
 
 
-def test_numbers_are_served_in_float64_to_a_fraction_of_what_they_deviate_by(tmp_path, files):
+def test_numbers_are_served_in_float64_to_a_fraction_of_their_deviation(tmp_path, files):
     times = 1.7e9 + np.array([[0.0], [300.0], [600.0]])
     head = make_head(HeadConfig(), find_task("number"), ("time",), times)
     model, decoder = tiny_model(1), ImageDecoder(16, 16)
@@ -158,7 +158,7 @@ def test_numbers_are_served_in_float64_to_a_fraction_of_what_they_deviate_by(tmp
     assert np.allclose(head.restore_units(standardised.numpy()), numbers, atol=0.01)
 
 
-def test_answers_of_an_export_are_written_to_the_digits_that_tell_them_apart(tmp_path, files):
+def test_answers_of_an_export_are_formatted_with_enough_digits_to_distinguish_them(tmp_path, files):
     head = make_head(
         HeadConfig(), find_task("number"), ("lat",), 48 + np.array([[0.0], [5e-4], [1e-3]])
     )
@@ -179,7 +179,7 @@ def test_answers_of_an_export_are_written_to_the_digits_that_tell_them_apart(tmp
 
 
 @pytest.mark.parametrize(("kind", "signature"), [("class", "pixels"), ("number", "standardised")])
-def test_litert_takes_an_export_by_the_signature_that_decodes_nothing(
+def test_litert_converts_the_signature_of_an_export_that_takes_pixels(
     tmp_path, files, kind, signature
 ):
     path = str(export(tmp_path, files, kind).path)
@@ -206,13 +206,13 @@ def test_litert_takes_an_export_by_the_signature_that_decodes_nothing(
         ),
     ],
 )
-def test_an_export_that_the_disk_has_no_room_for_says_so_and_leaves_nothing(
+def test_an_export_to_a_full_disk_says_so_and_leaves_nothing(
     failure, words, tmp_path, files, monkeypatch
 ):
     def fail(served, path):
         raise failure
 
     monkeypatch.setattr(ServedModel, "save", fail)
-    with pytest.raises(StorageError, match=rf"nothing is exported\. /srv/models.* {words}"):
+    with pytest.raises(StorageError, match=rf"the export failed\. /srv/models.* {words}"):
         export(tmp_path, files)
     assert not list((tmp_path / "saved_models").rglob("*"))

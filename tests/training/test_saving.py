@@ -14,7 +14,7 @@ from kft.training import load_trained, make_card, save_trained
 NAMES = ("cat", "dog", "owl")
 PIXELS = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)
 TARGETS = np.random.default_rng(1).normal(5, 2, (9, 3)).astype(np.float32)
-PIPELINE = load_pipeline("photos", ["data.resize=pad", "head.hidden=[5]", "training.seed=3"])
+PIPELINE = load_pipeline("photos", ["data.image.resize=pad", "head.hidden=[5]", "training.seed=3"])
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_loaded_model_gives_the_outputs_of_the_saved_one_bit_for_bit(run, asse
 def test_pipeline_and_decoder_are_loaded_with_the_model(saved):
     trained = load_trained(saved)
     assert trained.pipeline == PIPELINE
-    assert trained.decoder.output_shape == (32, 32, 3)
+    assert trained.decoder.output.shape == (32, 32, 3)
     assert trained.decoder.resize == "pad"
 
 
@@ -83,7 +83,7 @@ def test_saving_leaves_no_temporary_file(saved):
 @pytest.mark.parametrize("name", ["model.keras", "model.json"])
 def test_a_missing_file_is_named(saved, name):
     (saved.path / name).unlink()
-    with pytest.raises(RunError, match=f"{name}: missing; the run directory is not complete"):
+    with pytest.raises(RunError, match=f"{name}: missing; the run directory is incomplete"):
         load_trained(saved)
 
 

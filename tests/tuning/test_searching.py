@@ -1,4 +1,4 @@
-"""A search chooses on validation, judges the holdout once, and goes on after a stop."""
+"""A search chooses on validation, judges the holdout once, and resumes after a stop."""
 
 import errno
 import re
@@ -61,10 +61,10 @@ def test_the_better_value_wins_and_only_the_winner_sees_the_holdout(tmp_path, ma
     best, other = tuned.trials
     assert best.score > other.score
     assert best.settings["strategy.probe_duration"] == "40 epochs"
-    assert tuned.finished.fitted[0].phase.epochs == 40
+    assert tuned.finished.fitted[0].phase.fit.epochs == 40
     judged = [run for run in find_runs(tmp_path / "runs") if run.evaluation("holdout").exists()]
     assert [run.path for run in judged] == [tuned.finished.run.path]
-    # A second search finds its trials done, and only runs the best.
+    # A second search finds its trials finished, and runs only the best pipeline.
     before = len(find_runs(tmp_path / "runs"))
     again = tune(pipeline, Display())
     assert again.trials == tuned.trials
@@ -76,10 +76,10 @@ def test_the_better_value_wins_and_only_the_winner_sees_the_holdout(tmp_path, ma
     [
         (("tuning.space={strategy.lerning_rate: {values: [1]}}",), "lerning_rate"),
         (("tuning.space={head.dropout: {values: [0.2, 2]}}",), "head.dropout"),
-        (("tuning.space={}",), "names no setting"),
+        (("tuning.space={}",), "tuning.space: empty"),
     ],
 )
-def test_a_search_that_cannot_be_run_is_refused_before_its_first_trial(overrides, message):
+def test_an_invalid_search_is_refused_before_its_first_trial(overrides, message):
     with pytest.raises(ConfigError, match=message):
         check_space(load_pipeline("photos", (*SETTINGS, *overrides)))
 
@@ -101,11 +101,13 @@ def refused_search(place, *overrides):
     return refused.value
 
 
-def test_what_would_stop_every_trial_is_told_before_the_first(tmp_path, make_picture_folder):
+def test_errors_that_would_stop_every_trial_are_raised_before_the_first(
+    tmp_path, make_picture_folder
+):
     assert isinstance(refused_search(tmp_path), DataError)
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
     assert isinstance(refused_search(tmp_path, "backbone.name=resnet5"), BackboneError)
-    assert "never on the holdout" in str(refused_search(tmp_path, "data.validation=0"))
+    assert "never uses the holdout" in str(refused_search(tmp_path, "data.validation=0"))
     assert not (tmp_path / "runs").exists()
 
 
@@ -122,9 +124,7 @@ def test_a_search_in_which_all_trials_diverge_says_so(tmp_path, make_picture_fol
     assert "diverged" in str(error)
 
 
-def test_a_search_that_is_stopped_says_that_the_search_is_gone_on_with(
-    tmp_path, make_picture_folder, monkeypatch
-):
+def test_a_stopped_search_says_how_to_resume_it(tmp_path, make_picture_folder, monkeypatch):
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=12, size=16)
     pipeline = load_pipeline(
         str(tmp_path / "photos"), (*SETTINGS, "tuning.trials=2", f"runs_directory={tmp_path}/runs")
@@ -134,13 +134,13 @@ def test_a_search_that_is_stopped_says_that_the_search_is_gone_on_with(
         raise Interrupted(signal.SIGINT)
 
     monkeypatch.setattr(searching, "train", stop)
-    with pytest.raises(Interrupted, match="the same command goes on with the search") as caught:
+    with pytest.raises(Interrupted, match="run the same command to resume the search") as caught:
         tune(pipeline, Display())
     assert caught.value.exit_code == 130
 
 
 @pytest.mark.parametrize(("name", "refit"), [("auto", False), ("full", "auto")])
-def test_a_trial_does_not_learn_from_what_it_is_judged_by(
+def test_a_trial_does_not_train_on_validation(
     name, refit, tmp_path, make_picture_folder, monkeypatch
 ):
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=12, size=16)
@@ -162,7 +162,7 @@ def test_a_trial_does_not_learn_from_what_it_is_judged_by(
     assert tried == [refit]
 
 
-def test_other_settings_or_data_start_another_search(tmp_path, make_picture_folder):
+def test_other_settings_or_data_start_a_new_search(tmp_path, make_picture_folder):
     photos = make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=6, size=16)
 
     def digest(*settings):
@@ -180,7 +180,7 @@ GRID = "{head.dropout: {values: [0, 0.3]}, strategy.probe_learning_rate: {values
 
 
 class Trainings:
-    """Instead of `train`: known figures, and a stop in the middle of every second call."""
+    """Replaces `train`: gives known figures, and stops in the middle of every second call."""
 
     def __init__(self, *, stops: bool) -> None:
         self.asked: dict[str, tuple[float, float]] = {}
@@ -202,14 +202,14 @@ class Trainings:
 
 @pytest.mark.parametrize(
     ("oracle", "space", "trials"),
-    # Of two dimensions, the first six of a Bayesian search are random.
+    # With two dimensions, the first six trials of a Bayesian search are random.
     [
         ("grid", GRID, 6),
         ("random", RANGES, 4),
         pytest.param("bayesian", RANGES, 9, marks=pytest.mark.full),
     ],
 )
-def test_a_search_that_is_stopped_in_every_trial_asks_for_the_same_ones(
+def test_a_search_stopped_in_every_trial_proposes_the_same_trials(
     oracle, space, trials, tmp_path, monkeypatch
 ):
     def search(place, *, stops):
@@ -265,7 +265,7 @@ EXCLUDING = (
 
 
 class Plans:
-    """Instead of `train`: plans as it does, and so refuses what it does, but trains nothing."""
+    """Replaces `train`: plans, and so refuses the same settings, but does not train."""
 
     def __init__(self) -> None:
         self.trained: list[str | None] = []
@@ -282,7 +282,7 @@ class Plans:
 
 @pytest.fixture
 def search(tmp_path, make_picture_folder, monkeypatch):
-    """Search with `Plans`; gives what was found, and how many pipelines were trained for it."""
+    """Make a function that searches with `Plans`; result and number of pipelines trained."""
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=16)
 
     def run(*overrides):
@@ -294,19 +294,19 @@ def search(tmp_path, make_picture_folder, monkeypatch):
     return run
 
 
-def test_a_combination_that_is_refused_is_out_and_the_search_goes_on(search, capfd):
+def test_a_refused_combination_is_dropped_and_the_search_continues(search, capfd):
     tuned, num_trained = search(EXCLUDING, "tuning.trials=4")
     (refusal,) = tuned.refused
     assert set(refusal.settings.values()) == {"balanced"}
-    assert "2 times over" in refusal.reason and not refusal.is_failure
+    assert "2 times" in refusal.reason and not refusal.is_failure
     assert num_trained == len(tuned.trials) + 1 == 4
-    assert "1 of 4 combinations cannot be tried" in capfd.readouterr().err
+    assert "1 of 4 combinations are refused" in capfd.readouterr().err
     again, num_trained = search(EXCLUDING, "tuning.trials=4")
     assert num_trained == 1
     assert (again.trials, again.refused) == (tuned.trials, tuned.refused)
 
 
-def test_what_was_refused_is_counted_in_the_result(capsys, monkeypatch):
+def test_refused_and_failed_trials_are_counted_in_the_result(capsys, monkeypatch):
     monkeypatch.setattr(output, "show_finished", lambda finished, console: None)
     trials = tuple(Trial({"head.dropout": value}, 0.5) for value in (0.0, 0.1, 0.2))
     refused = (
@@ -323,33 +323,33 @@ def test_what_was_refused_is_counted_in_the_result(capsys, monkeypatch):
     ("space", "message"),
     [
         # The default is for strategies that fine-tune.
-        ((), "`tuning.space` was not given"),
+        ((), "`tuning.space` is not given"),
         (
             ("tuning.space={training.ema: {values: [0.8, 0.9]}}", "strategy.probe=auto"),
             r"training.ema=0.8: training.ema: has no effect",
         ),
     ],
 )
-def test_a_search_of_which_nothing_can_be_tried_is_refused_before_its_first_trial(
+def test_a_search_with_only_refused_combinations_is_refused_before_its_first_trial(
     space, message, tmp_path, make_picture_folder
 ):
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=16)
     settings = [setting for setting in SETTINGS if not setting.startswith("tuning.space")]
     own = (*settings, f"runs_directory={tmp_path}/runs", *space)
-    with pytest.raises(ConfigError, match="nothing in it can be tried") as caught:
+    with pytest.raises(ConfigError, match="every combination is refused") as caught:
         tune(load_pipeline(str(tmp_path / "photos"), own), Display())
     assert re.search(message, str(caught.value))
     assert not (tmp_path / "runs").exists()
 
 
-def test_weights_that_are_missing_for_one_value_stop_its_trial_alone(search, tmp_path):
+def test_weights_missing_for_one_value_stop_only_its_trial(search, tmp_path):
     space = f"tuning.space={{backbone.weights: {{values: [random, {tmp_path}/none.h5]}}}}"
     tuned, _ = search(space, "tuning.trials=2")
     assert [trial.settings["backbone.weights"] for trial in tuned.trials] == ["random"]
-    assert "there is no file" in tuned.refused[0].reason
+    assert "no such file" in tuned.refused[0].reason
 
 
-def test_a_value_that_goes_with_another_is_not_refused_for_the_pipeline_as_it_was_given():
+def test_a_value_is_allowed_if_it_is_valid_with_any_value_of_another_setting():
     space = "{data.validation: {values: [0.1, 0.9]}, data.holdout: {values: [0.05, 0.2]}}"
     pipeline = load_pipeline("photos", (*SETTINGS, f"tuning.space={space}"))
     check_space(pipeline)
@@ -372,7 +372,9 @@ def test_a_value_that_goes_with_another_is_not_refused_for_the_pipeline_as_it_wa
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_no_setting_of_a_trial_is_to_blame_for_ends_the_search(error, tmp_path, monkeypatch):
+def test_an_error_that_is_not_due_to_a_trials_settings_ends_the_search(
+    error, tmp_path, monkeypatch
+):
     def fail(*args, **options):
         raise error
 

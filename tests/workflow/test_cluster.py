@@ -1,4 +1,4 @@
-"""Processes that train one model together: as one would, and gone on with when one is lost."""
+"""Workers that train one model give the results of one process; lost workers are resumed from."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ import pytest
 from kft.local_cluster import find_ports
 
 KFT = str(Path(sys.executable).with_name("kft"))
-# Steps small enough that rounding is not blown up, and a last batch that leaves a worker none.
+# Small learning rates, so that rounding errors do not grow; one worker has no example in the last
+# batch.
 SETTINGS = (
     "backbone.name=small_cnn",
     "backbone.weights=random",
     "backbone.input_size=16",
     "backbone.options.width=4",
-    "data.augmentation=light",
+    "data.image.augmentation=light",
     "training.global_batch_size=10",
     "training.optimizer=sgd",
     "training.checkpoint_every=3 steps",
@@ -45,7 +46,7 @@ PATIENCE_SECONDS = 300
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, make_picture_folder) -> Path:
-    """A folder with photos: 31 for training, in batches of ten."""
+    """Create a folder of photos, 31 of them for training, in batches of ten."""
     place = tmp_path_factory.mktemp("cluster")
     make_picture_folder(place / "photos", classes=("cat", "dog"), per_class=24, size=16)
     return place
@@ -103,18 +104,18 @@ def assert_equal_within(one: list[list[float]], other: list[list[float]], most: 
         assert row == pytest.approx(other_row, abs=most)
 
 
-def test_two_workers_train_as_one_process_does_and_one_of_them_writes(place):
+def test_two_workers_train_as_one_process_does_and_only_the_chief_writes(place):
     said = together(place, "quick", *SOLVED_THEN_FULL)
     alone(place, "quick-alone", *SOLVED_THEN_FULL)
     assert_equal_within(read_history(place, "quick"), read_history(place, "quick-alone"), 1e-5)
     lines = said.splitlines()
-    assert "[1] Worker 1 of 2; the first one, the chief, says how it goes." in lines
+    assert "[1] Worker 1 of 2; the chief, worker 0, shows the progress." in lines
     assert all(line.startswith(("[0]", "[1]")) for line in lines)
     assert any(line.startswith("[0] Finished") for line in lines)
     assert sum("kft evaluate" in line for line in lines) == 1
     manifest = json.loads((path_of(place, "quick") / "manifest.json").read_text())
     assert (manifest["hardware"]["workers"], manifest["hardware"]["replicas"]) == (2, 2)
-    # One entry, under the name that a single process looks for.
+    # One cache entry, under the same name as with a single process.
     entries = [
         sorted(p.name for p in (place / c / "features").glob("[!.]*"))
         for c in ("quick", "quick-alone")
@@ -151,7 +152,7 @@ def whole(place) -> str:
 
 
 def stop_one(place: Path, run_id: str, number: int, with_signal: int) -> str:
-    """Stop a worker, or with a number below 0 the launcher, after the first checkpoint in it."""
+    """Stop a worker, or the launcher if the number is negative, after the first checkpoint."""
     begun = ("launch", "--workers", "2", "photos", *SETTINGS, *LONG)
     process = start(place, *begun, "--run-id", run_id, cache="whole")
     while not any(path_of(place, run_id).glob("checkpoints/0*")):
@@ -175,12 +176,12 @@ def find_worker(launcher: int, number: int) -> int:
 
 @pytest.mark.full
 @pytest.mark.parametrize("number", [0, 1])
-def test_the_others_say_that_a_worker_is_lost_and_the_run_goes_on_exactly(place, whole, number):
+def test_a_lost_worker_is_reported_and_the_run_resumes_exactly(place, whole, number):
     run_id = f"lost-{number}"
     said = stop_one(place, run_id, number, signal.SIGKILL)
     assert f"[kft] worker {number} ended with exit code 137" in said
     assert re.search(rf"\[{1 - number}\] error: worker {1 - number}: lost ", said)
-    assert f"go on with `kft train --resume runs/photos/{run_id}` on every one" in said
+    assert f"run `kft train --resume runs/photos/{run_id}` on every one" in said
     resumed = run(place, "launch", "--resume", f"runs/photos/{run_id}", cache="whole")
     assert "[0] resuming at phase 1 of 1, epoch " in resumed
     assert read_weights(place, run_id) == read_weights(place, whole)
@@ -188,17 +189,17 @@ def test_the_others_say_that_a_worker_is_lost_and_the_run_goes_on_exactly(place,
 
 
 @pytest.mark.full
-def test_all_save_at_one_step_when_they_are_asked_to_stop(place, whole):
+def test_all_workers_save_at_one_step_when_they_are_told_to_stop(place, whole):
     said = stop_one(place, "asked", -1, signal.SIGTERM)
     for number in (0, 1):
-        assert f"[{number}] stopped by SIGTERM; go on with" in said
+        assert f"[{number}] stopped by SIGTERM; resume with" in said
     run(place, "launch", "--resume", "runs/photos/asked", cache="whole")
     assert read_weights(place, "asked") == read_weights(place, whole)
     assert read_history(place, "asked") == read_history(place, whole)
 
 
 @pytest.mark.full
-def test_a_run_goes_on_with_another_number_of_workers_which_is_recorded(place, whole):
+def test_a_run_resumes_with_another_number_of_workers_and_records_it(place, whole):
     stop_one(place, "fewer", 1, signal.SIGKILL)
     run(place, "train", "--resume", "runs/photos/fewer", cache="whole")
     manifest = json.loads((path_of(place, "fewer") / "manifest.json").read_text())
@@ -209,7 +210,7 @@ def test_a_run_goes_on_with_another_number_of_workers_which_is_recorded(place, w
 
 
 @pytest.mark.full
-def test_a_job_that_is_started_again_goes_on_with_its_run(place, whole):
+def test_a_restarted_job_resumes_its_run(place, whole):
     again = ("launch", "photos", *SETTINGS, *LONG, "--run-id", "job", "--or-resume")
     stop_one(place, "job", 1, signal.SIGKILL)
     assert "[0] resuming at phase 1 of 1" in run(place, *again, cache="whole")
@@ -219,7 +220,7 @@ def test_a_job_that_is_started_again_goes_on_with_its_run(place, whole):
 
 
 @pytest.mark.full
-def test_workers_that_are_about_to_do_different_things_are_refused(place):
+def test_workers_with_different_settings_are_refused(place):
     addresses = [f"127.0.0.1:{port}" for port in find_ports(2)]
     workers = []
     for index, seed in enumerate((0, 1)):

@@ -1,4 +1,4 @@
-"""One depth, from the files to the run, its card and the export: a sample is as bright in each."""
+"""A run, its card and its export share one bit depth, so a sample is equally bright in each."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from kft.config import load_pipeline
 from kft.display import Display
 from kft.modalities.image.sample_scale import scale_samples
 from kft.run_operations import predict as verbs
+from kft.run_operations.asked_model import read_calibration, read_config
 from kft.run_operations.evaluate import evaluate_run
 from kft.runs.layout import read_json
 from kft.serving.signatures import ServedModel
@@ -25,7 +26,7 @@ WHITE = 4095
 
 
 def write_exposures(folder: Path, *, is_flat: bool = False, largest: int = WHITE) -> None:
-    """Pictures dark and bright, of 12 bits, or flat: what these show in 8 bits."""
+    """Write dark and bright pictures of 12 bits, or the same pictures in 8 bits if `is_flat`."""
     rng = np.random.default_rng(0)
     for name, exposure in (("dark", 1000), ("bright", 3000)):
         (folder / name).mkdir(parents=True)
@@ -39,7 +40,7 @@ def write_exposures(folder: Path, *, is_flat: bool = False, largest: int = WHITE
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run on pictures of 12 bits, and what it said."""
+    """Train on pictures of 12 bits: the run and its output."""
     root = tmp_path_factory.mktemp("depth")
     write_exposures(root / "deep")
     overrides = (
@@ -73,7 +74,7 @@ def test_a_run_says_and_records_its_depth(trained):
     words = "12 bits, so that 4,095 is white: the fewest that hold the largest sample of 16"
     (line,) = [line for line in said.splitlines() if line.startswith("Depth:")]
     assert words in line and "4,095 in bright/0.png" in line and "Repaired" not in said
-    assert read_json(run.manifest)["depth"]["bits"] == 12
+    assert read_json(run.manifest)["calibration"]["value"] == 12
     assert read_json(run.model_card)["input"]["depth"] == 12
     assert load_trained(run).decoder.depth == 12
 
@@ -92,12 +93,12 @@ def test_run_export_and_flat_pictures_answer_alike(trained, exported, tmp_path):
         first = answers[0].values
         for other in answers[1:]:
             assert other.values == pytest.approx(first, abs=1e-5)
-    # Shown darker or brighter, the ones would be taken for the others.
+    # At another depth, dark pictures would be classified as bright ones or the reverse.
     said = [answer.best(1)[0][0] for answer in asked[0]]
     assert said == [name.split("/")[0] for name in names]
 
 
-def test_what_needs_more_bits_than_the_run_is_refused(trained, exported, tmp_path):
+def test_a_picture_that_needs_more_bits_than_the_run_is_refused(trained, exported, tmp_path):
     run, _ = trained
     path = tmp_path / "deeper.png"
     Image.fromarray(np.full((32, 32), 5000, np.uint16)).save(path)
@@ -114,12 +115,13 @@ def test_other_data_is_judged_at_the_depth_of_the_run(trained, tmp_path):
     assert "Depth: 12 bits, so that 4,095 is white: as the model" in display.console.file.getvalue()
 
 
-def test_an_export_from_before_is_read_as_it_was(exported, tmp_path):
+def test_the_card_of_an_older_export_is_still_read(exported, tmp_path):
     card = json.loads((exported / "assets.extra" / "kft.json").read_text(encoding="utf-8"))
     del card["input"]["depth"], card["input"]["depth_is_set"]
     card["input"]["background"] = "black"
     (tmp_path / "assets.extra").mkdir()
     (tmp_path / "assets.extra" / "kft.json").write_text(json.dumps(card), encoding="utf-8")
     (tmp_path / "saved_model.pb").write_bytes(b"")
-    config, depth = verbs._read_config(tmp_path)
-    assert (config.background, config.depth, depth.bits) == ("black", "auto", None)
+    settings = read_config(tmp_path).image
+    assert (settings.background, settings.depth) == ("black", "auto")
+    assert read_calibration(tmp_path).value is None

@@ -1,4 +1,4 @@
-"""Everything of the engine over two devices: as over one, and gone on with exactly."""
+"""Training on two devices gives the results of one device, and resumes exactly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).with_name("two_devices.py")
-# Steps small enough that rounding is not blown up, and a last batch with one example.
+# Small learning rates, so that rounding errors do not grow; the last batch has one example.
 SETTINGS = (
     "backbone.name=small_cnn",
     "backbone.weights=random",
@@ -28,7 +28,7 @@ KINDS = {
         "strategy.name=linear_probe",
         "strategy.probe=trained",
         "strategy.probe_duration=3",
-        "data.augmentation=light",
+        "data.image.augmentation=light",
         "features.views=2",
         "training.mixup=0.2",
     ),
@@ -36,7 +36,7 @@ KINDS = {
         "strategy.name=full",
         "strategy.duration=3",
         *SLOWLY,
-        "data.augmentation=light",
+        "data.image.augmentation=light",
         "training.accumulation=5",
         "training.ema=0.8",
         "training.early_stopping=2",
@@ -67,7 +67,7 @@ KINDS = {
         "strategy.duration=3",
         "strategy.learning_rate=0.001",
         "strategy.batch_norm=trainable",
-        # So that the last batch divides among the devices.
+        # A size that leaves an even last batch for the two devices.
         "data.holdout=0.25",
         "data.validation=0.25",
         "training.global_batch_size=8",
@@ -88,7 +88,7 @@ KINDS = {
         "training.precision=mixed_bfloat16",
     ),
 }
-# What rounds in 8 or 11 bits is not the same to five places.
+# Computation in 8 or 11 bits does not agree to five places.
 TOLERANCES = {"float16": 1e-2, "bfloat16": 3e-2}
 
 
@@ -102,7 +102,7 @@ def run_on_two(place: Path, *kinds: str) -> dict:
 
 @pytest.mark.full
 @pytest.mark.parametrize("kind", KINDS)
-def test_two_devices_do_what_one_does_and_a_run_on_them_goes_on_exactly(
+def test_two_devices_train_as_one_does_and_a_run_on_them_resumes_exactly(
     kind, tmp_path, make_picture_folder
 ):
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=24, size=16)

@@ -1,4 +1,4 @@
-"""A run that was stopped anywhere ends with the very weights that it would have had."""
+"""A run that is stopped anywhere and resumed ends with the weights of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ SMALL = (
     "training.checkpoint_every=1 steps",
     "export.enabled=false",
 )
-# In place of random weights: `auto` has nothing to choose about these.
+# Replaces random weights, with which `auto` would have nothing to choose.
 PRETRAINED = "backbone.name=PRETRAINED"
-# Each with what could be lost: dropout's state, averages, waiting epochs, the choice of a trial.
+# Each has state that could be lost: dropout, averages, epochs of patience, the best candidate.
 KINDS = {
     "solved, then full": ("strategy.name=lp_ft", "strategy.duration=2"),
     "a rate that is tried": (
@@ -45,16 +45,16 @@ KINDS = {
         "strategy.duration=14 steps",
         "training.schedule=plateau",
     ),
-    "what won goes on with validation": (
+    "the winner trains on validation too": (
         PRETRAINED,
         "strategy.name=auto",
         "strategy.duration=12 steps",
-        "data.augmentation=light",
+        "data.image.augmentation=light",
     ),
     "averages and the best epochs": (
         "strategy.name=lp_ft",
         "strategy.duration=3",
-        # A probe with dropout is trained.
+        # A probe with dropout cannot be solved.
         "strategy.probe_duration=1",
         "head.dropout=0.2",
         "training.ema=0.8",
@@ -62,14 +62,14 @@ KINDS = {
         "training.soup=2",
         "training.wise_ft=true",
         "training.mixup=0.3",
-        "data.augmentation=light",
+        "data.image.augmentation=light",
         "training.l2_sp=0.01",
     ),
     "low rank": ("strategy.name=lora", "strategy.duration=2", "training.clip_norm=0.1"),
     "one block after the other": (
         "strategy.name=gradual",
         "strategy.duration=3",
-        "data.augmentation=light",
+        "data.image.augmentation=light",
         "features.views=2",
     ),
     "the block that is best": ("strategy.name=surgical", "strategy.duration=2"),
@@ -90,7 +90,7 @@ def photos(tmp_path_factory, make_picture_folder) -> Path:
 
 @pytest.fixture
 def begin(photos, tmp_path, monkeypatch):
-    """Train in this folder: (settings, run id) -> run."""
+    """Make a function that trains in this folder and returns the run."""
     monkeypatch.chdir(tmp_path)
 
     def begin_run(*settings: str, run_id: str, data: Path = photos):
@@ -100,7 +100,7 @@ def begin(photos, tmp_path, monkeypatch):
 
 
 def begin_there(data: Path, *settings: str, run_id: str) -> RunDirectory:
-    """Train in the present folder."""
+    """Train in the current folder."""
     own = SMALL
     if PRETRAINED in settings:
         own = (*(each for each in SMALL if not each.startswith("backbone.")), saved_backbone(data))
@@ -110,7 +110,7 @@ def begin_there(data: Path, *settings: str, run_id: str) -> RunDirectory:
 
 
 def saved_backbone(data: Path) -> str:
-    """The setting of a backbone beside the data, which is made where it is not there."""
+    """Make a backbone beside the data unless it exists, and return the setting that selects it."""
     path = data.parent / "backbone"
     if not path.exists():
         keras.utils.set_random_seed(0)
@@ -121,7 +121,7 @@ def saved_backbone(data: Path) -> str:
 
 
 class StopAtWrite:
-    """As if the process was killed right after its n-th checkpoint."""
+    """Raises `Interrupted` right after the n-th checkpoint, as if the process were stopped."""
 
     def __init__(self, monkeypatch, count: int) -> None:
         self._left = count
@@ -138,7 +138,7 @@ class StopAtWrite:
 
 
 def count_writes(monkeypatch, work) -> int:
-    """How many checkpoints a call writes."""
+    """Count the checkpoints that a call writes."""
     written = []
     write = Checkpoints.write
     with monkeypatch.context() as patch:
@@ -164,20 +164,20 @@ def assert_equal_runs(one: RunDirectory, other: RunDirectory) -> None:
     assert figures[0] == figures[1]
 
 
-def test_it_ends_with_the_weights_of_an_undisturbed_run(begin, monkeypatch):
+def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_run(begin, monkeypatch):
     check_stops(KINDS["averages and the best epochs"], begin, monkeypatch, shares=(0.6,))
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("kind", KINDS)
-def test_wherever_it_stops_it_ends_with_these_weights(kind, begin, monkeypatch):
+def test_a_run_stopped_anywhere_ends_with_the_same_weights(kind, begin, monkeypatch):
     check_stops(KINDS[kind], begin, monkeypatch, shares=(0.0, 0.3, 0.5, 0.8, 1.0))
 
 
 def check_stops(settings, begin, monkeypatch, *, shares) -> None:
-    """Stop after such shares of all checkpoints, resume, and compare."""
+    """Stop after the given shares of all checkpoints, resume, and compare."""
     total = count_writes(monkeypatch, lambda: begin(*settings, run_id="whole"))
-    # Early, in the middle of an epoch, at an end of an epoch or phase, and after all.
+    # Early, in the middle of an epoch, at the end of an epoch or phase, and at the very end.
     for count in sorted({max(1, round(share * total)) for share in shares}):
         run_id = f"stopped-{count}"
         with monkeypatch.context() as patch:
@@ -216,13 +216,13 @@ def test_a_run_that_is_stopped_again_and_again_ends_the_same(begin, monkeypatch)
 
 @pytest.fixture(scope="module")
 def prepared(photos, tmp_path_factory) -> Path:
-    """A folder with a run that was stopped within its second phase, and a `whole` one."""
+    """Create a folder with a run stopped within its second phase, and one named `whole`."""
     place = tmp_path_factory.mktemp("prepared")
     settings = KINDS["solved, then full"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         begin_there(photos, *settings, run_id="whole")
-        # That of the solved probe, then of three steps.
+        # The first checkpoint follows the solved probe, the others three steps.
         StopAtWrite(patch, 4)
         with pytest.raises(Interrupted):
             begin_there(photos, *settings, run_id="stopped")
@@ -231,13 +231,13 @@ def prepared(photos, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def stopped(prepared, tmp_path, monkeypatch) -> RunDirectory:
-    """A copy of both, for a test alone."""
+    """Copy both runs for a single test."""
     shutil.copytree(prepared / "runs", tmp_path / "runs")
     monkeypatch.chdir(tmp_path)
     return run_of("stopped")
 
 
-def test_it_says_where_it_goes_on(stopped):
+def test_the_place_of_resumption_is_shown(stopped):
     display = make_display()
     resume(read_interrupted(stopped.path), display)
     assert "resuming at phase 2 of 2, epoch 1, step 4 of 8" in display.console.file.getvalue()
@@ -258,7 +258,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(stopped):
     assert (stopped.checkpoints / f"damaged-{newest.name}").is_dir()
 
 
-def test_without_that_of_the_phase_before_the_phase_is_done_again(stopped):
+def test_a_phase_is_repeated_without_the_checkpoint_of_the_phase_before(stopped):
     (between,) = stopped.checkpoints.glob("*-phase")
     (between / "state.json").unlink()
     display = make_display()
@@ -267,13 +267,13 @@ def test_without_that_of_the_phase_before_the_phase_is_done_again(stopped):
     assert_equal_runs(run_of("whole"), stopped)
 
 
-def test_without_any_checkpoint_it_begins_anew(stopped):
+def test_a_run_without_checkpoints_starts_over(stopped):
     shutil.rmtree(stopped.checkpoints)
     resume(read_interrupted(stopped.path), make_display())
     assert_equal_runs(run_of("whole"), stopped)
 
 
-def test_other_data_are_refused_with_what_is_other(begin, photos, tmp_path, monkeypatch):
+def test_changed_data_are_refused_with_the_changes(begin, photos, tmp_path, monkeypatch):
     data = tmp_path / "photos"
     shutil.copytree(photos, data)
     settings = KINDS["solved, then full"]
@@ -283,7 +283,7 @@ def test_other_data_are_refused_with_what_is_other(begin, photos, tmp_path, monk
             begin(*settings, run_id="stopped", data=data)
     shutil.copy(data / "cat/003.png", tmp_path / "kept.png")
     (data / "cat/003.png").unlink()
-    with pytest.raises(RunError, match=r"not all is as it was(.|\n)*data: gone: cat/003\.png"):
+    with pytest.raises(RunError, match=r"something has changed(.|\n)*data: gone: cat/003\.png"):
         resume(read_interrupted("runs/photos/stopped"), make_display())
     resume(read_interrupted("runs/photos/stopped"), make_display(), accept_changes=True)
     run = run_of("stopped")
@@ -292,7 +292,7 @@ def test_other_data_are_refused_with_what_is_other(begin, photos, tmp_path, monk
     assert "cat/003.png" not in run.splits.read_text()
 
 
-def test_a_file_with_another_content_is_refused(begin, photos, tmp_path, monkeypatch):
+def test_a_file_with_changed_content_is_refused(begin, photos, tmp_path, monkeypatch):
     data = tmp_path / "photos"
     shutil.copytree(photos, data)
     with monkeypatch.context() as patch:
@@ -301,11 +301,11 @@ def test_a_file_with_another_content_is_refused(begin, photos, tmp_path, monkeyp
             begin(*KINDS["solved, then full"], run_id="stopped", data=data)
     picture = data / "cat/003.png"
     picture.write_bytes((data / "cat/004.png").read_bytes())
-    with pytest.raises(RunError, match="data: files, or what they hold, are others"):
+    with pytest.raises(RunError, match="data: files or their contents have changed"):
         resume(read_interrupted("runs/photos/stopped"), make_display())
 
 
-def test_other_settings_and_versions_are_refused_with_both_values(stopped):
+def test_changed_settings_and_versions_are_refused_with_both_values(stopped):
     with pytest.raises(RunError, match=r"training.label_smoothing: 0.0 -> 0.1") as caught:
         changed = read_interrupted(stopped.path, ["training.label_smoothing=0.1"])
         resume(changed, make_display())
@@ -318,13 +318,13 @@ def test_other_settings_and_versions_are_refused_with_both_values(stopped):
     assert stopped.read_status()["state"] == "interrupted"
 
 
-def test_accepted_settings_become_the_runs_own(stopped):
+def test_accepted_settings_are_saved_in_the_run(stopped):
     changed = read_interrupted(stopped.path, ["training.label_smoothing=0.1"])
     resume(changed, make_display(), accept_changes=True)
     assert "label_smoothing: 0.1" in stopped.pipeline.read_text()
 
 
-def test_it_goes_on_from_elsewhere_with_data_that_moved(stopped, photos, tmp_path, monkeypatch):
+def test_a_run_resumes_from_another_folder_with_moved_data(stopped, photos, tmp_path, monkeypatch):
     moved = shutil.copytree(photos, tmp_path / "moved" / "photos")
     monkeypatch.chdir(tmp_path / "moved")
     resume(read_interrupted(Path("..") / stopped.path, data="photos"), make_display())
@@ -335,7 +335,7 @@ def test_it_goes_on_from_elsewhere_with_data_that_moved(stopped, photos, tmp_pat
     assert resumed["data"] == str(moved)
 
 
-def test_other_data_are_not_taken_for_data_that_moved(stopped, photos, tmp_path):
+def test_different_data_are_not_accepted_as_moved_data(stopped, photos, tmp_path):
     other = shutil.copytree(photos, tmp_path / "other" / "photos")
     (other / "cat/003.png").rename(other / "cat/other.png")
     with pytest.raises(ChangedRunError, match=r"gone: cat/003\.png(.|\n)*new: cat/other\.png"):
@@ -344,8 +344,8 @@ def test_other_data_are_not_taken_for_data_that_moved(stopped, photos, tmp_path)
         resume(read_interrupted(stopped.path, data=str(tmp_path / "nowhere")), make_display())
 
 
-def test_a_finished_run_and_one_that_is_held_are_refused(stopped):
-    with pytest.raises(RunError, match="this run is finished; there is nothing to resume"):
+def test_a_finished_run_and_a_locked_run_are_refused(stopped):
+    with pytest.raises(RunError, match="the run is finished; there is nothing to resume"):
         resume(read_interrupted(run_of("whole").path), make_display())
     with stopped.hold(), pytest.raises(RunError, match=r"process \d+ is writing into this run"):
         resume(read_interrupted(stopped.path), make_display())
@@ -361,5 +361,5 @@ def test_a_run_that_stopped_before_its_records_cannot_be_resumed(begin, photos, 
             begin(*KINDS["solved, then full"], run_id="early")
     run = run_of("early")
     run.pipeline.write_text(dump_pipeline(load_pipeline(str(photos), SMALL)))
-    with pytest.raises(RunError, match="stopped before it had recorded"):
+    with pytest.raises(RunError, match="stopped before it had written its manifest"):
         resume(read_interrupted(run.path), make_display())

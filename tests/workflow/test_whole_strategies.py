@@ -1,4 +1,4 @@
-"""Whole runs of every strategy from a pretrained backbone: what they keep, reuse, and serve."""
+"""Whole runs of every strategy from a pretrained backbone."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from kft.workflow import make_plan, train
 
 pytestmark = pytest.mark.usefixtures("parity_in_this_process")
 
-# Of one lightness.
+# Hues of equal lightness.
 HUES = {"red": (220, 60, 110), "blue": (60, 220, 110)}
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, make_picture_folder):
-    """Pictures of three colours, and two saved backbones: `sees`, and `blind` to colours."""
+    """Create pictures of three colours, and backbones that see colours or are blind to them."""
     place = tmp_path_factory.mktemp("strategies")
     make_picture_folder(place / "photos", per_class=15, size=24)
     keras.utils.set_random_seed(0)
@@ -62,7 +62,7 @@ def run(
 
 
 def make_hues(root: Path, names: tuple[str, str] = ("red", "blue")) -> Path:
-    """40 plain pictures of two classes; those of other names are of one hue."""
+    """Write 40 plain pictures of two classes; classes other than red and blue share one hue."""
     for name in names:
         (root / name).mkdir(parents=True)
         hue = np.array(HUES.get(name, (140, 140, 110)))
@@ -85,7 +85,7 @@ EXPLICIT = (
     ("name", "overrides", "phases"),
     [
         ("linear_probe", (), ["linear_probe"]),
-        # Those of the full tier have a pipeline file too.
+        # Strategies in the full tier have a pipeline file, which is tested too.
         full("top_k", ("strategy.top_blocks=2", TWO_EPOCHS), ["linear_probe", "top_k"]),
         ("lp_ft", ("strategy.probe=trained", TWO_EPOCHS), ["linear_probe", "full"]),
         full("gradual", (TWO_EPOCHS,), ["linear_probe", "from_stage2", "from_stem"]),
@@ -102,11 +102,11 @@ def test_a_strategy_runs_its_phases_and_learns(place, tmp_path, name, overrides,
         assert fitted.steps_done == (fitted.phase.fit.steps if is_fitted else 0)
         assert fitted.traces == is_fitted
         assert not fitted.is_undone
-    # What the probe has learnt so few steps do not unlearn.
+    # Too few steps to unlearn the probe's solution.
     assert finished.evaluation.figures["accuracy"] > 0.6
 
 
-def test_auto_keeps_fine_tuning_where_a_probe_cannot_tell_what_it_can(place, tmp_path):
+def test_auto_keeps_fine_tuning_if_it_beats_the_probe(place, tmp_path):
     photos = make_hues(tmp_path / "hues")
     finished = run(place, tmp_path, "strategy.freeze=[]", photos=photos, backbone="blind")
     probe, fine_tuned, refit = finished.fitted
@@ -115,14 +115,14 @@ def test_auto_keeps_fine_tuning_where_a_probe_cannot_tell_what_it_can(place, tmp
     assert fine_tuned.has_won
     assert (refit.phase.method, refit.phase.learns_from) == ("fit", ("train", "validation"))
     assert refit.phase.fit.learning_rate == fine_tuned.phase.fit.learning_rate
-    # The step is that of the phase before.
+    # The training step of the phase before is reused.
     assert (fine_tuned.traces, refit.traces) == (1, 0)
     assert finished.evaluation.figures["accuracy"] > 0.9
-    # What was learnt from is not judged.
+    # Validation is not judged once it was trained on.
     assert list(finished.evaluations) == ["holdout"]
 
 
-def test_phases_on_one_store_share_the_traced_step(place, tmp_path):
+def test_phases_on_one_store_share_the_traced_training_step(place, tmp_path):
     same = "trainable: [stage4, head], augmentation: none"
     listed = f"[{{method: solve}}, {{{same}, duration: 2}}, {{{same}, duration: 1}}]"
     finished = run(place, tmp_path, "strategy.name=phases", f"strategy.phases={listed}")
@@ -130,7 +130,7 @@ def test_phases_on_one_store_share_the_traced_step(place, tmp_path):
     assert [fitted.traces for fitted in finished.fitted] == [0, 1, 0]
 
 
-def test_auto_keeps_the_probe_where_there_is_nothing_more_to_learn(place, tmp_path):
+def test_auto_keeps_the_probe_if_fine_tuning_gains_nothing(place, tmp_path):
     photos = make_hues(tmp_path / "hues", names=("left", "right"))
     finished = run(place, tmp_path, photos=photos)
     assert finished.fitted[1].is_undone
@@ -150,31 +150,31 @@ def test_auto_keeps_the_probe_where_there_is_nothing_more_to_learn(place, tmp_pa
     ("override", "reason"),
     [("data.holdout=0", "without a holdout"), ("data.validation=0", "no validation examples")],
 )
-def test_a_refit_that_the_splits_do_not_allow_is_refused(place, tmp_path, override, reason):
+def test_a_refit_that_the_splits_rule_out_is_refused(place, tmp_path, override, reason):
     with pytest.raises(ConfigError, match=rf"strategy\.refit: .*{reason}"):
         run(place, tmp_path, "strategy.refit=true", override)
 
 
-def test_a_warmup_that_a_phase_has_no_room_for_is_told_before_the_first(place, tmp_path):
+def test_a_warmup_longer_than_a_phase_is_refused_before_training(place, tmp_path):
     settings = ("strategy.name=lp_ft", "strategy.duration=5 steps", "training.warmup=5 steps")
     with pytest.raises(ConfigError, match=r"training\.warmup: '5 steps'.* phase 'full' has 5"):
         run(place, tmp_path, *settings)
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_second_run_computes_no_features(place, tmp_path):
+def test_a_second_run_reuses_stored_features(place, tmp_path):
     said = io.StringIO()
     display = Display(Console(file=said, soft_wrap=True, width=200))
-    probe = ("strategy.name=linear_probe", "data.augmentation=none")
+    probe = ("strategy.name=linear_probe", "data.image.augmentation=none")
     first = run(place, tmp_path, *probe, display=display)
     assert "stored by an earlier run" not in said.getvalue()
-    # The seed decides nothing about pictures that nobody changes.
+    # Features of pictures without augmentation do not depend on the seed.
     second = run(place, tmp_path, *probe, "training.seed=1", display=display)
     assert said.getvalue().count("(stored by an earlier run)") == 1
     assert second.evaluation.figures["accuracy"] == first.evaluation.figures["accuracy"]
 
 
-def test_low_rank_factors_leave_no_trace_in_what_is_saved_and_served(place, tmp_path):
+def test_saved_and_served_models_have_no_low_rank_factors(place, tmp_path):
     lora = ("strategy.name=lora", "strategy.duration=2", "export.enabled=true")
     finished = run(place, tmp_path, *lora)
     assert finished.fitted[1].phase.scope.lora is not None
@@ -193,7 +193,7 @@ def test_low_rank_factors_leave_no_trace_in_what_is_saved_and_served(place, tmp_
     assert all(path.endswith("kernel") for path in moved)
 
 
-def test_a_picture_that_is_cut_short_is_left_out_of_plan_and_run(place, tmp_path):
+def test_a_truncated_picture_is_left_out_of_plan_and_run(place, tmp_path):
     photos = make_hues(tmp_path / "hues")
     cut = photos / "red" / "000.png"
     cut.write_bytes(cut.read_bytes()[:-200])

@@ -1,4 +1,4 @@
-"""Run by test_devices.py in a process of its own: whole runs on one device and on two."""
+"""Whole runs on one device and on two; test_devices.py runs this in a separate process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 PLACE, KINDS = Path(sys.argv[1]), json.loads(sys.argv[2])
-# Before anything else touches the devices.
+# Must happen before anything else uses the devices.
 CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
 
@@ -37,7 +37,7 @@ def make_display() -> Any:
 
 
 def stop_and_resume(settings: list[str], run_id: str) -> Path:
-    """Stopped in the middle of an epoch, and gone on with."""
+    """Train a run that is stopped in the middle of an epoch, and resume it."""
     from kft.provenance import read_interrupted
     from kft.runs.checkpoints import Checkpoints
     from kft.training.stopping import Interrupted

@@ -9,7 +9,7 @@ import numpy as np
 from kft.modalities.image.background import BACKGROUND_VALUES
 from kft.modalities.image.sample_scale import FULL_DEPTH, FULL_SCALE, scale_samples
 
-# Depths that `data.depth` may name.
+# Depths that `data.image.depth` may name.
 LEAST_BITS, MOST_BITS = 8, FULL_DEPTH
 # Mode in Pillow's words -> of a picture with so many channels and more than 8 bits.
 DEEP_MODES = {1: "I;16", 2: "LA", 3: "RGB", 4: "RGBA"}

@@ -231,5 +231,5 @@ def _find_black(colours: np.ndarray, stated: int, white_if_open: int | None) -> 
         return FULL_SCALE
     raise SamplesError(
         f"in it 0 is white, and nothing says which value is black: of 16 bits its values use "
-        f"{count_bits(largest)}. Set data.depth, or save it with 0 as black"
+        f"{count_bits(largest)}. Set data.image.depth, or save it with 0 as black"
     )

@@ -101,7 +101,7 @@ def test_a_prepared_folder_is_known_with_and_without_its_version(prepared, each)
         ({"label_feature": "name"}, "class"),
         ({"label_feature": "kind"}, "class"),
         ({"label_feature": "amount"}, "number"),
-        ({"image_feature": "pixels"}, "class"),
+        ({"input_feature": "pixels"}, "class"),
     ],
 )
 def test_features_of_every_type_are_read(prepared, each, records, kind):

@@ -14,10 +14,11 @@ import tifffile
 from encoded import STORED_AS, decode, encode, make_deep_png, make_png_chunk, make_scene
 from PIL import Image
 
-from kft.config.schema import DataConfig
-from kft.modalities.image.conversion import Converted, cached_pictures, convert
+from kft.config import ImageConfig
+from kft.modalities.checked import CheckOptions, FileContent, UnusableError
+from kft.modalities.image.conversion import Converted, convert
 from kft.modalities.image.decoding import decode_picture
-from kft.modalities.image.file_check import Look, UnusableError, look_at
+from kft.modalities.image.file_check import ImageReport, inspect_image
 from kft.modalities.image.headers import read_header
 from kft.modalities.image.sample_scale import scale_samples
 
@@ -55,22 +56,18 @@ def read(content: bytes, background: str = "white", **options) -> Converted:
     return convert(content, read_header(content), background, **options)
 
 
-def look(content: bytes, **config) -> Look:
-    return look_at(
-        content,
-        path="/x/a",
-        digest=hashlib.sha256(content).hexdigest(),
-        config=DataConfig(**config),
-        find_folder=cached_pictures,
-        decode=True,
-        with_likeness=True,
-        with_measures=True,
+def look(content: bytes, **settings) -> ImageReport:
+    digest = hashlib.sha256(content).hexdigest()
+    return inspect_image(
+        FileContent("a", "/x/a", content, digest, len(content), 0),
+        ImageConfig(**settings),
+        CheckOptions(with_likeness=True, with_measures=True),
     )
 
 
-def show_kept(content: bytes, depth: int, background: str = "white", **config) -> np.ndarray:
+def show_kept(content: bytes, depth: int, background: str = "white", **settings) -> np.ndarray:
     """What the graph shows of what the gate lets through."""
-    seen = look(content, background=background, **config)
+    seen = look(content, background=background, **settings)
     kept = content if seen.converted is None else seen.converted.read_bytes()
     return decode_picture(tf.constant(kept), background, depth=depth).numpy()
 
@@ -235,7 +232,9 @@ def test_one_colour_of_a_png_may_be_transparent():
 
 def test_where_0_is_white_and_nothing_says_what_is_black_the_setting_does():
     content = make_tiff(4095 - GREY[..., 0], "miniswhite")
-    with pytest.raises(UnusableError, match=r"nothing says which value is black.*Set data\.depth"):
+    with pytest.raises(
+        UnusableError, match=r"nothing says which value is black.*data\.image\.depth"
+    ):
         look(content)
     expected = np.repeat(scale_samples(GREY, 4095), 3, axis=-1)
     assert np.array_equal(read(content, known_depth=12).pixels, expected)
@@ -251,7 +250,7 @@ def test_a_depth_that_is_set_holds_whatever_a_header_says():
     shown = decode_picture(tf.constant(seen.converted.read_bytes()), "white", depth=12).numpy()
     assert np.array_equal(shown, scale_samples(COLOURS // 4, 4095))
     with pytest.raises(
-        UnusableError, match=r"needs 10 bits, and data\.depth says 9 \(white is 511"
+        UnusableError, match=r"needs 10 bits, and data\.image\.depth says 9 \(white is 511"
     ):
         look(content, depth=9)
 

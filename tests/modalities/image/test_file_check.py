@@ -20,11 +20,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from kft.config.schema import DataConfig
+from kft.config import ImageConfig
+from kft.modalities.checked import CheckOptions, FileContent, UnusableError
 from kft.modalities.image import file_check as looking
-from kft.modalities.image.conversion import cached_pictures
 from kft.modalities.image.exif import MARK, WINDOW
-from kft.modalities.image.file_check import WRONG_ENDING, Look, UnusableError, look_at
+from kft.modalities.image.file_check import WRONG_ENDING, ImageReport, inspect_image
 from kft.modalities.image.header_record import HeaderError
 from kft.modalities.image.headers import read_header
 
@@ -36,15 +36,19 @@ PALETTE = make_scene().convert("P")
 TRANSPARENT_GIF = encode(PALETTE, "GIF", transparency=PALETTE.getpixel((0, 0)))
 
 
-def look(content: bytes, *, path: str = "/x/a", decode: bool = False, **options) -> Look:
-    return look_at(
-        content,
-        path=path,
-        digest=hashlib.sha256(content).hexdigest(),
-        config=DataConfig(**options.pop("config", {})),
-        find_folder=cached_pictures,
-        decode=decode,
-        **{"with_likeness": False, "with_measures": False} | options,
+def look(
+    content: bytes,
+    *,
+    path: str = "/x/a",
+    decode: bool = False,
+    settings: dict[str, float] | None = None,
+    **options,
+) -> ImageReport:
+    digest = hashlib.sha256(content).hexdigest()
+    return inspect_image(
+        FileContent("a", path, content, digest, len(content), 0),
+        ImageConfig(**(settings or {})),
+        CheckOptions(decode=decode, **options),
     )
 
 
@@ -173,8 +177,8 @@ def test_an_avif_picture_is_refused():
 
 def test_the_largest_size_can_be_set():
     with pytest.raises(UnusableError, match=r"96 x 64 pixels; at most 0\.005 megapixels"):
-        look(JPEG, config={"max_megapixels": 0.005})
-    look(JPEG, config={"max_megapixels": 0.007})
+        look(JPEG, settings={"max_megapixels": 0.005})
+    look(JPEG, settings={"max_megapixels": 0.007})
 
 
 @pytest.mark.parametrize(
