@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kft.features import Forward, SelectedEngine, select_engine
 
-# Tolerance of the parity gate between an export and the trained model.
+# Tolerance of the parity check between an export and the trained model.
 _TOLERANCE = 1e-5
 
 
@@ -17,7 +17,7 @@ class Predictor:
     """Predictor of a model's outputs, which a single engine computes for all examples.
 
     For many examples the engine is LiteRT, if its outputs equal those of Keras within the
-    tolerance of the parity gate. For few examples it is Keras.
+    tolerance of the parity check. For few examples it is Keras.
 
     Args:
         answers: Forward pass from inputs to probabilities or standardised numbers, of a model

@@ -164,7 +164,7 @@ class Head(ABC):
 
     @property
     def compared_outputs(self) -> tuple[ComparedOutput, ...]:
-        """Outputs of the export that the parity gate compares."""
+        """Outputs of the export that the parity check compares."""
         return (ComparedOutput(self.values_output, self.units),)
 
     def describe(self) -> dict[str, Any]:

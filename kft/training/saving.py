@@ -28,7 +28,7 @@ class Trained:
         head: Head that interprets the logits.
         decoder: Decoder of files to examples.
         pipeline: Pipeline of the run.
-        stated: Input that the model card states.
+        stated: Input as stated by the model card.
     """
 
     model: keras.Model
@@ -97,17 +97,17 @@ def load_trained(run: RunDirectory) -> Trained:
 
 
 def read_input(card: Mapping[str, Any]) -> StatedInput:
-    """What the card of a model or an export says of its input.
+    """Read the input from the card of a model or an export.
 
     Raises:
-        ConfigError: Its modality is not registered.
-        KeyError: Something is missing.
+        ConfigError: The modality of the input is not registered.
+        KeyError: The card lacks a value.
     """
     stated = card["input"]
     return load_modality(stated["modality"]).restore_input(stated)
 
 
 def make_stated_decoder(stated: StatedInput) -> Decoder:
-    """The decoder that a model was trained with."""
+    """Make the decoder that a model was trained with."""
     modality = load_modality(stated.spec.modality)
     return modality.make_decoder(stated.spec, stated.settings, stated.trained.value)
