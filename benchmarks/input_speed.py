@@ -13,7 +13,7 @@ from kft.config import load_pipeline
 from kft.data import load_splits
 from kft.data.batches.pipeline import make_dataset
 from kft.examples import Splits
-from kft.modalities.image.decoding import make_decoder
+from kft.modalities.image.decoding import ImageDecoder
 from kft.startup import start_tensorflow
 
 BATCH_SIZE = 32
@@ -30,8 +30,7 @@ def measure_readers(data: str, size: int, passes: int) -> dict[str, dict[str, fl
     """
     splits = _load(data)
     files = tf.data.Dataset.from_tensor_slices(list(splits.train.paths)).repeat(passes)
-    pipeline = load_pipeline(data, SETTINGS)
-    decoder = make_decoder("image", size, size, pipeline.data)
+    decoder = ImageDecoder(size, size)
 
     def unscaled() -> tf.data.Dataset:
         def read(path: tf.Tensor) -> tf.Tensor:

@@ -12,10 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from kft.backbones import load_backbone
-from kft.backbones.scaling import PixelScaling
 from kft.config import load_pipeline
 from kft.data import load_splits
-from kft.modalities.image.decoding import make_decoder
+from kft.modalities import load_modality
 from kft.model import compile_forward
 from kft.startup import start_tensorflow
 
@@ -38,17 +37,16 @@ def measure(data: str, settings: Sequence[str]) -> dict[str, float]:
     pipeline = load_pipeline(data, settings)
     backbone = load_backbone(pipeline.backbone)
     spec = backbone.input_spec
-    decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data)
+    modality = load_modality(spec.modality)
+    decoder = modality.make_decoder(spec, modality.settings_of(pipeline.data))
     train = load_splits(pipeline.data, decode=False).train
     chosen = np.unique(np.linspace(0, len(train) - 1, min(MOST_DECODED, len(train))).astype(int))
     paths = tf.data.Dataset.from_tensor_slices([train.paths[i] for i in chosen])
     batches = paths.map(
         lambda path: decoder(tf.io.read_file(path)), num_parallel_calls=tf.data.AUTOTUNE
     ).batch(BATCH_SIZE)
-    pixels = keras.Input((spec.height, spec.width, spec.channels))
-    vector = keras.layers.GlobalAveragePooling2D()(
-        backbone.model(PixelScaling(spec.scaling)(pixels))
-    )
+    pixels = keras.Input(spec.shape)
+    vector = keras.layers.GlobalAveragePooling2D()(backbone.model(spec.make_scaling()(pixels)))
     forward = compile_forward(keras.Model(pixels, vector))
     batch = tf.cast(next(iter(batches)), tf.float32)
     return {

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kft.api.run import Run
     from kft.backbones import list_backbones, register_backbone
     from kft.errors import KftError
+    from kft.modalities import register_modality
     from kft.task_names import register_task
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "load_backbone",
     "pretrain",
     "register_backbone",
+    "register_modality",
     "register_task",
     "train",
 ]
@@ -57,6 +59,7 @@ _PLACES = {
     "kft.api.run": ("Run",),
     "kft.backbones": ("list_backbones", "register_backbone"),
     "kft.errors": ("KftError",),
+    "kft.modalities": ("register_modality",),
     "kft.task_names": ("register_task",),
 }
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}

@@ -1,13 +1,14 @@
-"""The value that this room hands on: labelled examples in three splits."""
+"""Labelled examples in three splits: the value that the room of data hands on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from kft.config.modality_sections import DEFAULT_MODALITY
 from kft.tasks import Task
 
 SplitName = Literal["train", "validation", "holdout"]
@@ -82,15 +83,17 @@ class Quarantined:
 
 
 @dataclass(frozen=True)
-class Depth:
-    """How pictures of more than 8 bits are shown, the same in every one of a data set.
+class Calibration:
+    """A decision over all files of a data set, by which every one of them is decoded.
 
     Attributes:
-        bits: A sample of 2**bits - 1 is white, where the header of its file says nothing else.
-        origin: How the number was found, and which pictures go by it, in words.
+        title: What was decided, as people read it, such as `Depth`.
+        value: The decision, a JSON value; recorded with the model.
+        origin: How it was found, and which files go by it, in words.
     """
 
-    bits: int
+    title: str
+    value: Any
     origin: str
 
 
@@ -113,8 +116,9 @@ class Splits:
         noticed: Word on a file that is used -> how many it is true of.
         notes: Sentences on what was read otherwise than it is written, and on what cannot be
             judged.
-        depth: How pictures of more than 8 bits are shown; None where there are none, and nobody
-            set it.
+        modality: Name of what an example is.
+        calibration: What was decided over all files; None where the modality has nothing to
+            decide of these.
     """
 
     train: Examples
@@ -129,12 +133,13 @@ class Splits:
     repaired: Mapping[str, int] = field(default_factory=dict)
     noticed: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    depth: Depth | None = None
+    modality: str = DEFAULT_MODALITY
+    calibration: Calibration | None = None
 
     @property
-    def depth_bits(self) -> int | None:
-        """Bits of the depth, for a decoder and for what is recorded."""
-        return None if self.depth is None else self.depth.bits
+    def calibrated(self) -> Any:
+        """The value of the calibration, for a decoder and for what is recorded; None without."""
+        return None if self.calibration is None else self.calibration.value
 
     def get(self, split: SplitName) -> Examples:
         """The examples of one split, by its name."""

@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from kft.backbones.hub import HubBlock
 from kft.backbones.record import Backbone, Block
-from kft.backbones.scaling import PixelScaling
 from kft.config import LoraConfig
 from kft.errors import BackboneError
 from kft.tasks.head import Head
@@ -109,9 +108,9 @@ class Assembled:
     """A model assembled from a backbone and a head.
 
     Attributes:
-        model: Model from float32 pixels (batch, height, width, channels) in
-            [0, 255] to logits (batch, outputs). Its first layer scales the
-            pixels, so that training and serving cannot differ in scaling.
+        model: Model from float32 examples as decoded (batch, …) to logits
+            (batch, outputs). Its first layer scales them to what the backbone
+            expects, so that training and serving cannot differ in scaling.
         blocks: Partition of its variables into blocks.
         backbone: The backbone.
         head: The head on top of it.
@@ -130,10 +129,10 @@ def assemble(backbone: Backbone, head: Head) -> Assembled:
         BackboneError: A variable lies in no block, or in two.
     """
     spec = backbone.input_spec
-    pixels = keras.Input((spec.height, spec.width, spec.channels), name="pixels", dtype="float32")
-    scaled = PixelScaling(spec.scaling, name="pixel_scaling")(pixels)
-    logits = head.build(backbone.model(scaled))
-    model = keras.Model(pixels, logits, name="kft")
+    given = keras.Input(spec.shape, name=spec.name, dtype="float32")
+    scaling = spec.make_scaling()
+    logits = head.build(backbone.model(given if scaling is None else scaling(given)))
+    model = keras.Model(given, logits, name="kft")
     above = [layer for layer in model.layers if layer is not backbone.model and layer.variables]
     table = BlockTable((*backbone.blocks, Block(HEAD, tuple(above))))
     _check_partition(model, table)

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 SAVED_LAYERS: Mapping[str, str] = {
-    "kft>PixelScaling": "kft.backbones.scaling:PixelScaling",
+    "kft>PixelScaling": "kft.modalities.image.scaling:PixelScaling",
     "kft>HubLayer": "kft.backbones.hub:HubLayer",
     "kft>HubBlock": "kft.backbones.hub:HubBlock",
 }

@@ -15,7 +15,7 @@ from kft.data import load_splits
 from kft.display import Display
 from kft.examples import Splits
 from kft.feeding import Feed, Source
-from kft.modalities.image.decoding import make_decoder
+from kft.modalities.image.decoding import ImageDecoder
 from kft.strategies import Phase
 from kft.strategies.phases import Fit, Scope
 from kft.training import PhaseCompiler, PhaseReport
@@ -55,7 +55,7 @@ def make_feed(splits, data, display) -> Callable[..., Feed]:
     def make(assembled, **changes) -> Feed:
         settings = {
             "splits": splits,
-            "decoder": make_decoder("image", 32, 32, data),
+            "decoder": ImageDecoder(32, 32),
             "phases": (),
             "data": data,
             "features": FeaturesConfig(),

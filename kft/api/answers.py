@@ -56,9 +56,11 @@ class PicturePredictor:
         with restored_process(), as_files(pictures) as (files, names):
             from kft.data.file_patterns import find_named_files
             from kft.data.refusing import list_bad
+            from kft.modalities import choose_modality
+            from kft.run_operations.asked_model import read_config
             from kft.run_operations.predict import load_model, predict_pieces
 
-            named = find_named_files(files)
+            named = find_named_files(files, choose_modality(read_config(self.path)))
             self._loaded = self._loaded or load_model(self.path, len(named.files))
             display = make_display()
             outcomes = predict_pieces(

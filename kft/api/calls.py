@@ -122,7 +122,7 @@ def audit(source: Source, *, with_labels: bool = True, **settings: Unpack[Settin
         from kft.auditing import audit_data
 
         found = audit_data(pipeline, make_display(), with_labels=with_labels)
-    return AuditReport(found, pipeline.data.image.background)
+    return AuditReport(found, pipeline.data)
 
 
 def load(path: Source) -> Run | Exported:

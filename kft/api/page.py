@@ -123,7 +123,7 @@ def _x(index: int, count: int) -> float:
 
 def _choose_pictures(run: Run) -> Iterator[Shown]:
     """Choose some of the judged examples, wrong answers first."""
-    from kft.auditing.thumbnails import make_data_uri
+    from kft.modalities import choose_modality
     from kft.provenance import load_run_pipeline
 
     try:
@@ -139,9 +139,11 @@ def _choose_pictures(run: Run) -> Iterator[Shown]:
     right = [row for row in rows if row.get("true") == row.get("predicted")]
     chosen = _spread(wrong, _NUM_PICTURES // 2)
     chosen += _spread(right, _NUM_PICTURES - len(chosen))
+    modality = choose_modality(pipeline.data)
+    settings = modality.settings_of(pipeline.data)
     for row in chosen:
         path = _find_file(pipeline, row["file"])
-        source = None if path is None else make_data_uri(str(path), pipeline.data.image.background)
+        source = None if path is None else modality.preview(str(path), settings)
         yield Shown(source, row["file"], _join(row, "predicted"), _join(row, "true"))
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kft.auditing import Audit, Finding
-    from kft.config import Pipeline
+    from kft.auditing import Audit
+    from kft.config import DataConfig, Pipeline
+    from kft.findings import Finding
     from kft.planning import PhaseForecast
 
 
@@ -54,12 +55,12 @@ class AuditReport:
     """The problems found in the data; a notebook shows them as a page with pictures.
 
     Attributes:
-        audit: The complete audit.
-        background: Colour behind transparent pictures.
+        audit: Everything that was found.
+        config: The `data` section that was audited.
     """
 
     audit: Audit
-    background: str
+    config: DataConfig
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -88,9 +89,7 @@ class AuditReport:
     def _render(self) -> bytes:
         from kft.auditing import render_page
 
-        return render_page(
-            self.audit, background=self.background, progress=lambda done, total: None
-        )
+        return render_page(self.audit, self.config, lambda done, total: None)
 
     def __repr__(self) -> str:
         lines = [f"{finding.severity}: {finding.sentence}" for finding in self.findings]

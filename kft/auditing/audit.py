@@ -2,56 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from kft.auditing.overview import Overview
-from kft.auditing.pictures import Pictures
-
-Severity = Literal["problem", "warning", "note"]
-# The most serious first.
-SEVERITIES: tuple[Severity, ...] = ("problem", "warning", "note")
-
-
-@dataclass(frozen=True)
-class Flagged:
-    """A file that a finding is about.
-
-    Attributes:
-        name: As its data set names it.
-        note: What is to say of this file alone; may be empty.
-    """
-
-    name: str
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that a user should know of the data.
-
-    Attributes:
-        kind: Name of what was looked for, such as `blank` or `label_problems`.
-        severity: `problem` spoils training or its figures; `warning` is worth a look at the
-            files; `note` is good to know.
-        sentence: What was found and what to do about it.
-        files: All that it is about, the most striking first; none where it is about classes.
-    """
-
-    kind: str
-    severity: Severity
-    sentence: str
-    files: tuple[Flagged, ...] = ()
-
-    def describe(self) -> dict[str, Any]:
-        """JSON values."""
-        return {
-            "kind": self.kind,
-            "severity": self.severity,
-            "sentence": self.sentence,
-            "files": [{"name": file.name, "note": file.note} for file in self.files],
-        }
+from kft.auditing.seen_examples import SeenExamples
+from kft.findings import Finding
 
 
 @dataclass(frozen=True)
@@ -63,14 +19,14 @@ class Audit:
         overview: How many there are of what.
         findings: The most serious first.
         skipped: Sentences: what was not looked at, and why.
-        pictures: What was looked at.
+        examples: What was looked at.
     """
 
     source: str
     overview: Overview
     findings: tuple[Finding, ...]
     skipped: tuple[str, ...]
-    pictures: Pictures = field(repr=False)
+    examples: SeenExamples = field(repr=False)
 
     @property
     def is_clean(self) -> bool:
@@ -85,13 +41,3 @@ class Audit:
             "findings": [finding.describe() for finding in self.findings],
             "skipped": list(self.skipped),
         }
-
-
-def sort_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The most serious first; among equals, in the order in which they came."""
-    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """Such as '1 picture' or '1,234 pictures'."""
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"

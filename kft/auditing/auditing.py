@@ -7,33 +7,32 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kft.auditing.audit import Audit, Finding, Flagged, count, sort_findings
+from kft.auditing.audit import Audit
 from kft.auditing.classes import find_class_problems
 from kft.auditing.copies import find_copies, find_same_content
-from kft.auditing.giveaways import find_giveaways
 from kft.auditing.labels import find_label_problems, predict_out_of_fold
 from kft.auditing.outliers import find_far_features, find_odd_ones, measure_distances
 from kft.auditing.overview import make_overview
-from kft.auditing.pictures import Pictures
-from kft.auditing.quality import find_poor
+from kft.auditing.seen_examples import SeenExamples
+from kft.auditing.shortcut_features import find_shortcut_features
 from kft.auditing.vectors import extract_vectors, find_missing_weights
 from kft.config import Pipeline
 from kft.data.admission.admit import sort_out
-from kft.data.admission.check_files import inspect_files
+from kft.data.admission.check_files import check_files
 from kft.data.class_names import refuse_similar
 from kft.data.loading import find_examples, refuse_unlearnable
 from kft.data.splitting.split import split_examples
 from kft.display import Display
 from kft.errors import DataError
-from kft.examples import Depth, Examples, Quarantined, SplitName
-from kft.modalities.image.depth import find_depth
-from kft.modalities.image.inspection import Inspection
-from kft.modalities.image.near_duplicates import find_look_alikes
+from kft.examples import Calibration, Examples, Quarantined, SplitName
+from kft.findings import Finding, Flagged, count, sort_findings
+from kft.modalities import choose_modality
+from kft.modalities.checked import Checked, CheckOptions
 from kft.printing import readable
 from kft.runs.storage import check_cache
 
 Alike = Sequence[Sequence[int]]
-# Fewer pictures are no ground to judge others by.
+# Fewer examples are no ground to judge others by.
 _FEWEST = 20
 
 
@@ -42,7 +41,7 @@ class _Looked:
     """What the gate saw, and what training would make of it.
 
     Attributes:
-        pictures: Every file that can be used, with its split.
+        seen: Every file that can be used, with its split.
         used: Those that training would use: copies that contradict or leak are left out.
         quarantined: The others.
         ignored: Reason -> files left aside for it.
@@ -53,8 +52,8 @@ class _Looked:
         refusal: Why it would.
     """
 
-    pictures: Pictures
-    used: Pictures
+    seen: SeenExamples
+    used: SeenExamples
     quarantined: tuple[Quarantined, ...]
     ignored: Mapping[str, int]
     noticed: Mapping[str, int]
@@ -67,7 +66,7 @@ class _Looked:
 def audit_data(pipeline: Pipeline, display: Display, *, with_labels: bool = True) -> Audit:
     """Look for what is wrong with the data of a pipeline; changes nothing.
 
-    Memory holds a small record of each picture, never more than a few of the pictures.
+    Memory holds a small record of each example, never more than a few of the examples.
 
     Args:
         pipeline: Whose data, and whose backbone judges the labels.
@@ -81,27 +80,28 @@ def audit_data(pipeline: Pipeline, display: Display, *, with_labels: bool = True
     """
     check_cache()
     looked = _look(pipeline, display)
-    pictures = looked.pictures
-    alike = find_look_alikes([each.likeness for each in pictures.inspections])
+    seen = looked.seen
+    modality = seen.modality
+    alike = modality.find_look_alikes(seen.checked)
     findings = [
         *_find_refused(looked),
         *find_class_problems(looked.used, looked.judged),
-        *_find_noticed(pictures),
-        *find_copies(pictures, alike),
-        *find_giveaways(pictures, [*find_same_content(pictures), *alike]),
-        *find_poor(pictures),
-        *find_odd_ones(pictures),
+        *_find_noticed(seen),
+        *find_copies(seen, alike),
+        *find_shortcut_features(seen, [*find_same_content(seen), *alike]),
+        *modality.find_poor(seen.checked),
+        *find_odd_ones(seen),
     ]
     skipped = "Labels: left out by --no-labels."
     if with_labels:
-        found, skipped = _find_by_features(pictures, alike, pipeline, display)
+        found, skipped = _find_by_features(seen, alike, pipeline, display)
         findings += found
     return Audit(
         looked.source,
         make_overview(looked.used, num_quarantined=len(looked.quarantined), ignored=looked.ignored),
         sort_findings(findings),
         (skipped,) if skipped else (),
-        pictures,
+        seen,
     )
 
 
@@ -109,11 +109,14 @@ def _look(pipeline: Pipeline, display: Display) -> _Looked:
     # What is bad is told of, not refused.
     config = pipeline.data.model_copy(update={"on_bad": "quarantine", "similar_classes": "keep"})
     found = find_examples(config, output_folders=pipeline.output_folders)
-    with display.track("Looking at every picture", len(found.examples)) as advance:
-        outcomes = inspect_files(found.examples, config, advance)
-    places = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, Inspection)]
-    pictures = Pictures(
-        tuple(outcome for outcome in outcomes if isinstance(outcome, Inspection)),
+    modality = choose_modality(config)
+    with display.track(f"Looking at every {modality.noun}", len(found.examples)) as advance:
+        options = CheckOptions(decode=False, with_likeness=True, with_measures=True)
+        outcomes = check_files(found.examples, config, advance, options=options)
+    places = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, Checked)]
+    seen = SeenExamples(
+        modality,
+        tuple(outcome for outcome in outcomes if isinstance(outcome, Checked)),
         found.examples.targets[places],
         found.task,
         found.class_names,
@@ -121,10 +124,10 @@ def _look(pipeline: Pipeline, display: Display) -> _Looked:
     )
     refused = tuple(outcome for outcome in outcomes if isinstance(outcome, Quarantined))
     quarantined, parts, refusal = (*found.quarantined, *refused), None, ""
-    depth = find_depth(pictures.inspections, config.image.depth)
+    calibration = modality.calibrate(seen.checked, modality.settings_of(config))
     try:
         admitted = sort_out(found, outcomes, config)
-        depth = admitted.depth
+        calibration = admitted.calibration
         quarantined = admitted.found.quarantined
         parts = split_examples(admitted.found, config, alike=admitted.alike)
         if pipeline.data.similar_classes == "refuse":
@@ -134,11 +137,11 @@ def _look(pipeline: Pipeline, display: Display) -> _Looked:
         # What follows the first line names files, as findings do.
         refusal = str(error).splitlines()[0]
     left_out = {file.name for file in quarantined}
-    pictures = _show_at(depth, _name_splits(pictures, parts))
-    used = [i for i, name in enumerate(pictures.names) if readable(name) not in left_out]
+    seen = _show_calibrated(calibration, _name_splits(seen, parts))
+    used = [i for i, name in enumerate(seen.names) if readable(name) not in left_out]
     return _Looked(
-        pictures,
-        pictures.take(used),
+        seen,
+        seen.take(used),
         quarantined,
         found.ignored,
         found.noticed,
@@ -149,25 +152,23 @@ def _look(pipeline: Pipeline, display: Display) -> _Looked:
     )
 
 
-def _show_at(depth: Depth | None, pictures: Pictures) -> Pictures:
-    """With what the graph shows of each at the depth of the data set."""
-    if depth is None:
-        return pictures
-    shown = tuple(each.show_at(depth.bits) for each in pictures.inspections)
-    return replace(pictures, inspections=shown, depth=depth)
+def _show_calibrated(calibration: Calibration | None, seen: SeenExamples) -> SeenExamples:
+    """With what the graph shows of each by the calibration of the data set."""
+    if calibration is None:
+        return seen
+    shown = tuple(seen.modality.show_calibrated(each, calibration) for each in seen.checked)
+    return replace(seen, checked=shown, calibration=calibration)
 
 
-def _name_splits(pictures: Pictures, parts: Mapping[SplitName, Examples] | None) -> Pictures:
+def _name_splits(seen: SeenExamples, parts: Mapping[SplitName, Examples] | None) -> SeenExamples:
     """With the split of each as training would have it, else as the source says."""
     if parts is None:
-        return pictures
+        return seen
     split_of = {name: split for split, examples in parts.items() for name in examples.ids}
     # What training leaves out keeps the split of the source.
-    given: Sequence[SplitName] = pictures.splits or ["train"] * len(pictures)
-    splits: list[SplitName] = [
-        split_of.get(name, given[i]) for i, name in enumerate(pictures.names)
-    ]
-    return replace(pictures, splits=tuple(splits))
+    given: Sequence[SplitName] = seen.splits or ["train"] * len(seen)
+    splits: list[SplitName] = [split_of.get(name, given[i]) for i, name in enumerate(seen.names)]
+    return replace(seen, splits=tuple(splits))
 
 
 def _find_refused(looked: _Looked) -> Iterator[Finding]:
@@ -175,8 +176,9 @@ def _find_refused(looked: _Looked) -> Iterator[Finding]:
         yield Finding("cannot_train", "problem", f"Training would refuse: {looked.refusal}")
     if looked.notes or looked.noticed:
         sentences = list(looked.notes)
+        nouns = looked.seen.modality.nouns.capitalize()
         counted = "; ".join(f"{number:,} {word}" for word, number in looked.noticed.items())
-        sentences += [f"Pictures: {counted}. Is that what is meant?"] if counted else []
+        sentences += [f"{nouns}: {counted}. Is that what is meant?"] if counted else []
         yield Finding("understood", "note", " ".join(sentences))
     if looked.quarantined:
         yield Finding(
@@ -188,47 +190,47 @@ def _find_refused(looked: _Looked) -> Iterator[Finding]:
         )
 
 
-def _find_noticed(pictures: Pictures) -> Iterator[Finding]:
+def _find_noticed(seen: SeenExamples) -> Iterator[Finding]:
     """What is used otherwise than its file says."""
-    converted = [each for each in pictures.inspections if each.repaired]
+    converted = [each for each in seen.checked if each.repaired]
     if converted:
         yield Finding(
             "converted",
             "note",
-            f"{count(len(converted), 'picture')} would not be decoded as meant. Copies that are "
+            f"{seen.count(len(converted))} would not be decoded as meant. Copies that are "
             "take their place, in training and in prediction.",
             tuple(Flagged(each.name, ", ".join(each.repaired)) for each in converted),
         )
-    noticed = [each for each in pictures.inspections if each.noticed]
+    noticed = [each for each in seen.checked if each.noticed]
     if noticed:
         yield Finding(
             "noticed",
             "note",
-            f"{count(len(noticed), 'picture')} used, though something about the file is unusual.",
+            f"{seen.count(len(noticed))} used, though something about the file is unusual.",
             tuple(Flagged(each.name, ", ".join(each.noticed)) for each in noticed),
         )
 
 
 def _find_by_features(
-    pictures: Pictures, alike: Alike, pipeline: Pipeline, display: Display
+    seen: SeenExamples, alike: Alike, pipeline: Pipeline, display: Display
 ) -> tuple[list[Finding], str]:
     """What the backbone's features tell; and what was not looked at, and why."""
-    classes = pictures.classes
+    classes = seen.classes
     if classes is None:
         return [], "Labels: only classes are checked, no labels or numbers."
-    if len(pictures) < _FEWEST or np.bincount(classes).max() == len(classes):
-        return [], f"Labels: {count(len(pictures), 'picture')} are too few to judge any by others."
+    if len(seen) < _FEWEST or np.bincount(classes).max() == len(classes):
+        return [], f"Labels: {seen.count(len(seen))} are too few to judge any by others."
     missing = find_missing_weights(pipeline.backbone)
     if missing:
         return [], f"Labels: {missing}."
-    vectors = extract_vectors(pictures, pipeline, display)
+    vectors = extract_vectors(seen, pipeline, display)
     with display.track("Judging labels"):
         probabilities = predict_out_of_fold(
             vectors.values,
             classes,
-            len(pictures.class_names),
-            alike=[*find_same_content(pictures), *alike],
+            len(seen.class_names),
+            alike=[*find_same_content(seen), *alike],
         )
         distances = measure_distances(vectors.values, classes)
-    findings, skipped = find_label_problems(pictures, probabilities, vectors.backbone)
-    return [*findings, *find_far_features(pictures, distances, vectors.backbone)], skipped
+    findings, skipped = find_label_problems(seen, probabilities, vectors.backbone)
+    return [*findings, *find_far_features(seen, distances, vectors.backbone)], skipped

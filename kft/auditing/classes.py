@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from kft.auditing.audit import Finding, Severity, count
-from kft.auditing.pictures import Pictures
+from kft.auditing.seen_examples import SeenExamples
+from kft.findings import Finding, Severity, count
 
-# A class with a tenth of the pictures that another has can be ignored at little loss.
+# A class with a tenth of the examples that another has can be ignored at little loss.
 STRONG_IMBALANCE = 10.0
 IMBALANCE = 3.0
 # Of fewer, one answer moves the figures of a class by more than a fifth.
@@ -17,24 +17,25 @@ FEWEST_JUDGED = 5
 
 
 def find_class_problems(
-    pictures: Pictures, holdout_targets: np.ndarray | None
+    seen: SeenExamples, holdout_targets: np.ndarray | None
 ) -> tuple[Finding, ...]:
     """Classes that are empty, of which too few are judged, or that are outnumbered.
 
     Args:
-        pictures: What to look at.
+        seen: What to look at.
         holdout_targets: Of the holdout that training would judge on; None where the
-            pictures cannot be split.
+            examples cannot be split.
     """
-    if not pictures.task.has_classes:
+    if not seen.task.has_classes:
         return ()
-    counts = _count(pictures.class_names, pictures.targets)
+    counts = _count(seen.class_names, seen.targets)
     present = {name: number for name, number in counts.items() if number}
-    findings = [*_find_empty([name for name in counts if name not in present])]
+    nouns = seen.modality.nouns
+    findings = [*_find_empty([name for name in counts if name not in present], nouns)]
     if holdout_targets is not None and len(holdout_targets):
-        judged = _count(pictures.class_names, holdout_targets)
-        findings += _find_hardly_judged({name: judged[name] for name in present})
-    return (*findings, *_find_imbalance(present))
+        judged = _count(seen.class_names, holdout_targets)
+        findings += _find_hardly_judged({name: judged[name] for name in present}, nouns)
+    return (*findings, *_find_imbalance(present, nouns))
 
 
 def _count(class_names: Sequence[str], targets: np.ndarray) -> dict[str, int]:
@@ -42,29 +43,29 @@ def _count(class_names: Sequence[str], targets: np.ndarray) -> dict[str, int]:
     return dict(zip(class_names, numbers.tolist(), strict=True))
 
 
-def _find_empty(empty: list[str]) -> Iterator[Finding]:
+def _find_empty(empty: list[str], nouns: str) -> Iterator[Finding]:
     if empty:
         yield Finding(
             "empty_classes",
             "problem",
-            f"{_listed(empty)}: no picture can be used, and training refuses that. Add pictures, "
-            "or remove the class.",
+            f"{_listed(empty)}: no {nouns} can be used, and training refuses that. Add {nouns}, or "
+            "remove the class.",
         )
 
 
-def _find_hardly_judged(judged: Mapping[str, int]) -> Iterator[Finding]:
+def _find_hardly_judged(judged: Mapping[str, int], nouns: str) -> Iterator[Finding]:
     few = [f"{name} ({number})" for name, number in judged.items() if number < FEWEST_JUDGED]
     if few:
         yield Finding(
             "hardly_judged_classes",
             "warning",
-            f"{_listed(few)}: fewer than {FEWEST_JUDGED} pictures in the holdout. One answer moves "
-            "the figures of such a class by more than a fifth: add pictures, or do not rely on "
+            f"{_listed(few)}: fewer than {FEWEST_JUDGED} {nouns} in the holdout. One answer moves "
+            f"the figures of such a class by more than a fifth: add {nouns}, or do not rely on "
             "them.",
         )
 
 
-def _find_imbalance(present: Mapping[str, int]) -> Iterator[Finding]:
+def _find_imbalance(present: Mapping[str, int], nouns: str) -> Iterator[Finding]:
     largest = max(present, key=lambda name: present[name])
     smallest = min(present, key=lambda name: present[name])
     ratio = present[largest] / present[smallest]
@@ -74,7 +75,7 @@ def _find_imbalance(present: Mapping[str, int]) -> Iterator[Finding]:
     yield Finding(
         "imbalance",
         severity,
-        f"Class {largest} has {ratio:.1f} times as many pictures as {smallest} "
+        f"Class {largest} has {ratio:.1f} times as many {nouns} as {smallest} "
         f"({present[largest]:,} and {present[smallest]:,}). Read the figures of each class, not "
         "the accuracy alone; training.class_weights=balanced or training.sampling=balanced gives "
         "small classes more weight.",

@@ -1,13 +1,13 @@
-"""Pictures that occur more than once: the same content, or what looks the same."""
+"""Examples that occur more than once: the same content, or what looks the same."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kft.auditing.audit import Finding, Flagged, Severity, count
-from kft.auditing.pictures import Pictures
-from kft.modalities.image.near_duplicates import find_same
+from kft.auditing.seen_examples import SeenExamples
+from kft.findings import Finding, Flagged, Severity, count
+from kft.modalities.near_duplicates import find_same
 
 Places = Sequence[int]
 
@@ -26,19 +26,19 @@ _EXACT = {
     "labelled": _Case(
         "duplicate_labels",
         "problem",
-        "hold the same picture under different labels. One of the labels is wrong: decide which, "
+        "hold the same {noun} under different labels. One of the labels is wrong: decide which, "
         "and remove the other files. Training leaves all of them out.",
     ),
     "splits": _Case(
         "duplicate_splits",
         "problem",
-        "hold the same picture in more than one split: what is judged was learned. Remove the "
+        "hold the same {noun} in more than one split: what is judged was learned. Remove the "
         "copies from all splits but one. Training leaves out those nearer to train.",
     ),
     "plain": _Case(
         "duplicates",
         "note",
-        "hold the same picture under the same label. It counts that often in training; where kft "
+        "hold the same {noun} under the same label. It counts that often in training; where kft "
         "splits, copies stay on one side.",
     ),
 }
@@ -62,70 +62,71 @@ _NEAR = {
 }
 
 
-def find_copies(pictures: Pictures, alike: Sequence[Places]) -> tuple[Finding, ...]:
+def find_copies(seen: SeenExamples, alike: Sequence[Places]) -> tuple[Finding, ...]:
     """Exact and near duplicates: with different labels, across splits, and the others.
 
     A set is told of once, by the worst that is true of it.
 
     Args:
-        pictures: What to look at.
-        alike: Sets of positions of pictures that look the same.
+        seen: What to look at.
+        alike: Sets of positions of examples that look the same.
     """
-    exact = find_same_content(pictures)
+    exact = find_same_content(seen)
     first = {place: places[0] for places in exact for place in places}
     # Of files with the same content one stands for all: the rest is no news.
     near = [sorted({first.get(place, place) for place in places}) for places in alike]
     return (
-        *_find(pictures, exact, _EXACT),
-        *_find(pictures, [places for places in near if len(places) > 1], _NEAR),
+        *_find(seen, exact, _EXACT),
+        *_find(seen, [places for places in near if len(places) > 1], _NEAR),
     )
 
 
-def find_same_content(pictures: Pictures) -> tuple[tuple[int, ...], ...]:
+def find_same_content(seen: SeenExamples) -> tuple[tuple[int, ...], ...]:
     """Sets of positions of files with the same content, each of two at least."""
-    return find_same([inspection.digest for inspection in pictures.inspections])
+    return find_same([each.digest for each in seen.checked])
 
 
 def _find(
-    pictures: Pictures, sets: Iterable[Places], cases: dict[str, _Case]
+    seen: SeenExamples, sets: Iterable[Places], cases: dict[str, _Case]
 ) -> tuple[Finding, ...]:
     sorted_sets: dict[str, list[Places]] = {name: [] for name in cases}
     for places in sets:
-        sorted_sets[_sort(pictures, places)].append(places)
+        sorted_sets[_sort(seen, places)].append(places)
     return tuple(
-        _tell(pictures, sorted_sets[name], case)
-        for name, case in cases.items()
-        if sorted_sets[name]
+        _tell(seen, sorted_sets[name], case) for name, case in cases.items() if sorted_sets[name]
     )
 
 
-def _sort(pictures: Pictures, places: Places) -> str:
-    if len({pictures.label(place) for place in places}) > 1:
+def _sort(seen: SeenExamples, places: Places) -> str:
+    if len({seen.label(place) for place in places}) > 1:
         return "labelled"
-    given = pictures.splits
+    given = seen.splits
     return "splits" if given and len({given[place] for place in places}) > 1 else "plain"
 
 
-def _tell(pictures: Pictures, sets: Sequence[Places], case: _Case) -> Finding:
+def _tell(seen: SeenExamples, sets: Sequence[Places], case: _Case) -> Finding:
     total = sum(len(places) for places in sets)
     where = "" if len(sets) == 1 else f" in {len(sets):,} sets"
     files = [
-        Flagged(pictures.names[place], _note(pictures, place, places[0], case.kind))
+        Flagged(seen.names[place], _note(seen, place, places[0], case.kind))
         for places in sets
         for place in places
     ]
     return Finding(
-        case.kind, case.severity, f"{count(total, 'file')}{where} {case.text}", tuple(files)
+        case.kind,
+        case.severity,
+        f"{count(total, 'file')}{where} {case.text.format(noun=seen.modality.noun)}",
+        tuple(files),
     )
 
 
-def _note(pictures: Pictures, place: int, first: int, kind: str) -> str:
+def _note(seen: SeenExamples, place: int, first: int, kind: str) -> str:
     words = []
     if kind.endswith("_labels"):
-        words.append(f"labelled {pictures.label(place)}")
-    if kind.endswith("_splits") and pictures.splits is not None:
-        words.append(f"in {pictures.splits[place]}")
+        words.append(f"labelled {seen.label(place)}")
+    if kind.endswith("_splits") and seen.splits is not None:
+        words.append(f"in {seen.splits[place]}")
     if place != first:
         relation = "looks like" if kind.startswith("near") else "same as"
-        words.append(f"{relation} {pictures.names[first]}")
+        words.append(f"{relation} {seen.names[first]}")
     return ", ".join(words)

@@ -1,4 +1,4 @@
-"""Labels that a probe, which did not see the picture, does not believe."""
+"""Labels that a probe, which did not see the example, does not believe."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special
 
-from kft.auditing.audit import Finding, Flagged, count
 from kft.auditing.folds import NUM_FOLDS, deal_folds
-from kft.auditing.pictures import Pictures
+from kft.auditing.seen_examples import SeenExamples
+from kft.findings import Finding, Flagged
 from kft.linear import cross_validate
 from kft.linear.problem import Problem, take_rows
 from kft.statistics import wilson_interval
@@ -29,15 +29,15 @@ def predict_out_of_fold(
     alike: Sequence[Sequence[int]] = (),
     seed: int = 0,
 ) -> np.ndarray:
-    """Probabilities of each picture by a linear probe that was not fitted on it.
+    """Probabilities of each example by a linear probe that was not fitted on it.
 
-    float32 (pictures, classes). The penalty is the one that cross-validation chooses.
+    float32 (examples, classes). The penalty is the one that cross-validation chooses.
 
     Args:
-        vectors: Feature vectors (pictures, features), possibly memory-mapped; read in blocks.
-        classes: Class of each, int64 (pictures,).
+        vectors: Feature vectors (examples, features), possibly memory-mapped; read in blocks.
+        classes: Class of each, int64 (examples,).
         num_classes: How many classes there are.
-        alike: Sets of positions of pictures that look the same. They are left out together: a
+        alike: Sets of positions of examples that look the same. They are left out together: a
             copy with the same wrong label would speak for it.
         seed: Of the folds.
     """
@@ -59,16 +59,16 @@ def predict_out_of_fold(
 
 
 def find_label_problems(
-    pictures: Pictures, probabilities: np.ndarray, backbone: str
+    seen: SeenExamples, probabilities: np.ndarray, backbone: str
 ) -> tuple[tuple[Finding, ...], str]:
-    """Pictures that are likely to belong to another class, the least believed label first.
+    """Examples that are likely to belong to another class, the least believed label first.
 
-    A picture counts where the probability of another class is at least as high as is usual for
-    pictures of that class, so that a class that is told less surely is not blamed for it.
+    An example counts where the probability of another class is at least as high as is usual for
+    examples of that class, so that a class that is told less surely is not blamed for it.
 
     Args:
-        pictures: What to look at.
-        probabilities: Out of fold, (pictures, classes).
+        seen: What to look at.
+        probabilities: Out of fold, (examples, classes).
         backbone: On whose features the probe stands.
 
     Returns:
@@ -77,7 +77,7 @@ def find_label_problems(
     Source: Northcutt, Jiang and Chuang, Confident Learning: Estimating Uncertainty in Dataset
     Labels, arXiv:1911.00068: the confident joint, ranked by self-confidence.
     """
-    classes = pictures.classes
+    classes = seen.classes
     assert classes is not None
     rows = np.arange(len(classes))
     correct = int((probabilities.argmax(axis=1) == classes).sum())
@@ -85,8 +85,9 @@ def find_label_problems(
     guessing = float(np.bincount(classes).max()) / len(classes)
     if wilson_interval(correct, len(classes))[0] <= guessing:
         return (), (
-            f"Labels: a probe on {backbone} is right for {accuracy:.0%} of the pictures that it "
-            f"has not seen, no more than guessing ({guessing:.0%}), so it cannot judge labels."
+            f"Labels: a probe on {backbone} is right for {accuracy:.0%} of the "
+            f"{seen.modality.nouns} that it has not seen, no more than guessing "
+            f"({guessing:.0%}), so it cannot judge labels."
         )
     confidence = probabilities[rows, classes]
     usual = _usual_confidence(confidence, classes, probabilities.shape[1])
@@ -101,14 +102,14 @@ def find_label_problems(
         Finding(
             "label_problems",
             "warning",
-            f"{count(len(doubted), 'picture')} {verb} that a probe on {backbone} does not believe "
+            f"{seen.count(len(doubted))} {verb} that a probe on {backbone} does not believe "
             f"(it has not seen them, and is right for {accuracy:.1%} of all). Look at them, the "
             "least believable first; kft changes no label.",
             tuple(
                 Flagged(
-                    pictures.names[place],
-                    f"labelled {pictures.label(place)} ({confidence[place]:.2f}), looks like "
-                    f"{pictures.class_names[likely[place]]} "
+                    seen.names[place],
+                    f"labelled {seen.label(place)} ({confidence[place]:.2f}), looks like "
+                    f"{seen.class_names[likely[place]]} "
                     f"({probabilities[place, likely[place]]:.2f})",
                 )
                 for place in doubted.tolist()
@@ -118,7 +119,7 @@ def find_label_problems(
 
 
 def _usual_confidence(confidence: np.ndarray, classes: np.ndarray, num_classes: int) -> np.ndarray:
-    """Mean probability of a class over the pictures labelled with it; out of reach without any."""
+    """Mean probability of a class over the examples labelled with it; out of reach without any."""
     counts = np.bincount(classes, minlength=num_classes)
     sums = np.bincount(classes, weights=confidence, minlength=num_classes)
     return np.where(counts > 0, np.minimum(sums / np.maximum(counts, 1), _SURE), 2.0)

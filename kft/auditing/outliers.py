@@ -1,58 +1,42 @@
-"""Pictures that are unlike all others: in a property, or in what a backbone sees in them."""
+"""Examples that are unlike all others: in a property, or in what a backbone sees in them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from kft.auditing.audit import Finding, Flagged, count
-from kft.auditing.pictures import Pictures
+from kft.auditing.seen_examples import SeenExamples
+from kft.findings import Finding, Flagged
 from kft.linear.problem import take_rows
+from kft.modalities.audit_records import Measure
 
-# What no more than one picture in a hundred has is odd.
+# What no more than one example in a hundred has is odd.
 RARE_SHARE = 0.01
 # Deviations from the median, in units of a normal distribution's standard deviation: of 10,000
 # normal values not one lies that far out by chance.
 FAR_DEVIATIONS = 6.0
-# Distances of foreign pictures and of odd ones overlap: the list is ranked, and may be short.
+# Distances of foreign examples and of odd ones overlap: the list is ranked, and may be short.
 FAR_DISTANCE = 2.5
 # Where most values are equal their deviation is zero; so much difference is never odd.
-_LEAST_SIZE_DEVIATION = np.log(1.25)
-_LEAST_GREY_DEVIATION = 8.0
 _LEAST_DISTANCE_DEVIATION = 0.05
 # Below, there is no telling what is usual.
 _FEWEST = 20
-# A class mean over fewer is mostly the picture itself.
+# A class mean over fewer is mostly the example itself.
 _FEWEST_OF_CLASS = 5
 
 
-def find_odd_ones(pictures: Pictures) -> tuple[Finding, ...]:
-    """Pictures of a rare format and mode, or of a size, shape or brightness far from the others."""
-    if len(pictures) < _FEWEST:
+def find_odd_ones(seen: SeenExamples) -> tuple[Finding, ...]:
+    """Examples that are stored as few others are, or far from the others in a measure."""
+    if len(seen) < _FEWEST:
         return ()
-    sizes = np.array(pictures.shown_sizes, np.float64)
-    names = [f"{width} x {height}" for width, height in pictures.shown_sizes]
-    greys = pictures.column("brightness")
-    return (
-        *_find_rare(pictures),
-        *_find_far(pictures, "size", np.log(sizes.prod(axis=1)), _LEAST_SIZE_DEVIATION, names),
-        *_find_far(
-            pictures, "shape", np.log(sizes[:, 0] / sizes[:, 1]), _LEAST_SIZE_DEVIATION, names
-        ),
-        *_find_far(
-            pictures,
-            "brightness",
-            greys,
-            _LEAST_GREY_DEVIATION,
-            [f"mean grey value {grey:.0f}" for grey in greys],
-        ),
-    )
+    measures = seen.modality.list_measures(seen.checked)
+    return (*_find_rare(seen), *(each for m in measures for each in _find_far(seen, m)))
 
 
-def _find_rare(pictures: Pictures) -> Iterator[Finding]:
-    kinds = [f"{each.format} in mode {each.mode}" for each in pictures.inspections]
+def _find_rare(seen: SeenExamples) -> Iterator[Finding]:
+    kinds = seen.modality.name_kinds(seen.checked)
     counts = Counter(kinds)
     rare = [i for i, kind in enumerate(kinds) if counts[kind] <= RARE_SHARE * len(kinds)]
     if rare:
@@ -60,30 +44,24 @@ def _find_rare(pictures: Pictures) -> Iterator[Finding]:
         yield Finding(
             "odd_format",
             "warning",
-            f"{count(len(rare), 'picture')} stored as few others are; usual is {usual}. Often such "
-            "a file is a placeholder, a drawing, or of another origin: look at it.",
-            tuple(Flagged(pictures.names[place], kinds[place]) for place in rare),
+            f"{seen.count(len(rare))} stored as few others are; usual is {usual}. Often such a "
+            "file is a placeholder, or of another origin: look at it.",
+            tuple(Flagged(seen.names[place], kinds[place]) for place in rare),
         )
 
 
-def _find_far(
-    pictures: Pictures,
-    name: str,
-    values: np.ndarray,
-    least_deviation: float,
-    notes: Sequence[str],
-) -> Iterator[Finding]:
-    deviations = np.abs(deviate(values, least_deviation))
+def _find_far(seen: SeenExamples, measure: Measure) -> Iterator[Finding]:
+    deviations = np.abs(deviate(measure.values, measure.least_deviation))
     far = [place for place in np.argsort(-deviations) if deviations[place] > FAR_DEVIATIONS]
     if far:
-        usual = notes[int(np.argsort(values)[len(values) // 2])]
+        usual = measure.texts[int(np.argsort(measure.values)[len(measure.values) // 2])]
         yield Finding(
-            f"odd_{name}",
+            f"odd_{measure.name}",
             "warning",
-            f"{count(len(far), 'picture')} far from the others in {name} (more than "
+            f"{seen.count(len(far))} far from the others in {measure.name} (more than "
             f"{FAR_DEVIATIONS:g} deviations from the median, {usual}). Look whether they belong "
             "here.",
-            tuple(Flagged(pictures.names[place], notes[place]) for place in far),
+            tuple(Flagged(seen.names[place], measure.texts[place]) for place in far),
         )
 
 
@@ -105,14 +83,14 @@ def deviate(values: np.ndarray, least_deviation: float) -> np.ndarray:
 
 
 def measure_distances(vectors: np.ndarray, classes: np.ndarray, *, block: int = 1024) -> np.ndarray:
-    """How far each vector points away from the mean of the others of its class, (pictures,).
+    """How far each vector points away from the mean of the others of its class, (examples,).
 
     One less the cosine of the angle, in units of its median within the class, since some classes
     are wider than others; 1 where a class has too few to tell.
 
     Args:
-        vectors: (pictures, features), possibly memory-mapped; read in blocks.
-        classes: Class of each, int64 (pictures,).
+        vectors: (examples, features), possibly memory-mapped; read in blocks.
+        classes: Class of each, int64 (examples,).
         block: Rows that are read at once.
     """
     counts = np.bincount(classes)
@@ -122,7 +100,7 @@ def measure_distances(vectors: np.ndarray, classes: np.ndarray, *, block: int = 
     distances = np.empty(len(vectors))
     for rows in _blocks(len(vectors), block):
         directions = _normalise(take_rows(vectors, rows))
-        # Of the others: a picture draws the mean of its class toward itself.
+        # Of the others: an example draws the mean of its class toward itself.
         means = _normalise(sums[classes[rows]] - directions)
         distances[rows] = 1.0 - (directions * means).sum(axis=1)
     for each in np.flatnonzero(counts):
@@ -147,16 +125,16 @@ def _blocks(total: int, block: int) -> Iterator[np.ndarray]:
 
 
 def find_far_features(
-    pictures: Pictures, distances: np.ndarray, backbone: str
+    seen: SeenExamples, distances: np.ndarray, backbone: str
 ) -> tuple[Finding, ...]:
-    """Pictures that look like no other of their class to a backbone, the furthest first.
+    """Examples that look like no other of their class to a backbone, the furthest first.
 
     Args:
-        pictures: What to look at.
+        seen: What to look at.
         distances: As `measure_distances` gives them.
         backbone: Whose features they are.
     """
-    if len(pictures) < _FEWEST:
+    if len(seen) < _FEWEST:
         return ()
     deviations = deviate(distances, _LEAST_DISTANCE_DEVIATION)
     far = [place for place in np.argsort(-deviations) if deviations[place] > FAR_DISTANCE]
@@ -166,13 +144,13 @@ def find_far_features(
         Finding(
             "outliers",
             "note",
-            f"{count(len(far), 'picture')} unlike the others of the same class, by the features of "
+            f"{seen.count(len(far))} unlike the others of the same class, by the features of "
             f"{backbone} (more than {FAR_DISTANCE:g} deviations beyond the usual distance from the "
             "mean, the furthest first). Look whether the first of them belong here.",
             tuple(
                 Flagged(
-                    pictures.names[place],
-                    f"{pictures.label(place)}, {distances[place]:.1f} times the usual distance",
+                    seen.names[place],
+                    f"{seen.label(place)}, {distances[place]:.1f} times the usual distance",
                 )
                 for place in far
             ),

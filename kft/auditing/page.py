@@ -1,4 +1,4 @@
-"""An audit as one HTML page, with the pictures inside it."""
+"""An audit as one HTML page, with small pictures of the examples inside it."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 
 from kft import __version__
-from kft.auditing.audit import Audit, Flagged
-from kft.auditing.pictures import Pictures
-from kft.auditing.thumbnails import make_data_uri
+from kft.auditing.audit import Audit
+from kft.auditing.seen_examples import SeenExamples
+from kft.config import DataConfig
+from kft.findings import Flagged
 
-# Pictures of a finding that are shown, and names that are listed; JSON has all.
-_SHOWN_PICTURES = 24
+# Examples of a finding that are shown, and names that are listed; JSON has all.
+_SHOWN_EXAMPLES = 24
 _SHOWN_NAMES = 200
-# Pictures of a class, and of all classes: what a page of a few megabytes holds.
+# Examples of a class, and of all classes: what a page of a few megabytes holds.
 _OF_EACH_CLASS = 12
 _OF_ALL_CLASSES = 480
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One picture of a grid.
+    """One example of a grid.
 
     Attributes:
         name: Of the file.
         note: What is said below it.
-        source: The picture as a data URI; None where there is none to show.
+        source: A picture of it as a data URI; None where there is none to show.
     """
 
     name: str
@@ -38,11 +39,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Grid:
-    """Some pictures under one heading.
+    """Some examples under one heading.
 
     Attributes:
         title: Name of a class.
-        total: Pictures of it in all.
+        total: Examples of it in all.
         figures: Those that are shown.
     """
 
@@ -51,15 +52,15 @@ class Grid:
     figures: tuple[Figure, ...]
 
 
-def render_page(audit: Audit, *, background: str, progress: Callable[[int, int], None]) -> bytes:
+def render_page(audit: Audit, config: DataConfig, progress: Callable[[int, int], None]) -> bytes:
     """The page, UTF-8 text.
 
     Args:
         audit: What to show.
-        background: Colour of what shows through transparent pictures.
-        progress: Called with (thumbnails made, thumbnails in all).
+        config: The `data` section.
+        progress: Called with (previews made, previews in all).
     """
-    artist = _Artist(audit, background, progress)
+    artist = _Artist(audit, config, progress)
     environment = Environment(
         loader=PackageLoader("kft", "auditing"),
         autoescape=True,
@@ -68,6 +69,7 @@ def render_page(audit: Audit, *, background: str, progress: Callable[[int, int],
     )
     text = environment.get_template("page.html.jinja").render(
         audit=audit,
+        modality=audit.examples.modality,
         version=__version__,
         findings=[(finding, artist.draw(finding.files)) for finding in audit.findings],
         grids=artist.draw_classes(),
@@ -78,24 +80,26 @@ def render_page(audit: Audit, *, background: str, progress: Callable[[int, int],
 
 
 class _Artist:
-    """Draws the grids of a page, counting the thumbnails."""
+    """Draws the grids of a page, counting the previews."""
 
-    def __init__(self, audit: Audit, background: str, progress: Callable[[int, int], None]) -> None:
-        self._pictures = audit.pictures
-        self._background = background
+    def __init__(
+        self, audit: Audit, config: DataConfig, progress: Callable[[int, int], None]
+    ) -> None:
+        self._seen = audit.examples
+        self._settings = audit.examples.modality.settings_of(config)
         self._progress = progress
-        self._paths = {each.name: each.path for each in audit.pictures.inspections}
-        self._classes = choose_of_classes(audit.pictures)
+        self._paths = {each.name: each.path for each in audit.examples.checked}
+        self._classes = choose_of_classes(audit.examples)
         self._total = sum(len(places) for _, _, places in self._classes) + sum(
-            sum(file.name in self._paths for file in finding.files[:_SHOWN_PICTURES])
+            sum(file.name in self._paths for file in finding.files[:_SHOWN_EXAMPLES])
             for finding in audit.findings
         )
         self._done = 0
 
     def draw(self, files: Sequence[Flagged]) -> list[Figure]:
-        """The first files that have a picture."""
-        shown = [file for file in files[:_SHOWN_PICTURES] if file.name in self._paths]
-        return [Figure(file.name, file.note, self._thumbnail(file.name)) for file in shown]
+        """The first files that have an example."""
+        shown = [file for file in files[:_SHOWN_EXAMPLES] if file.name in self._paths]
+        return [Figure(file.name, file.note, self._preview(file.name)) for file in shown]
 
     def draw_classes(self) -> list[Grid]:
         return [
@@ -103,25 +107,25 @@ class _Artist:
                 title,
                 total,
                 tuple(
-                    Figure(name, "", self._thumbnail(name))
-                    for name in (self._pictures.names[place] for place in places)
+                    Figure(name, "", self._preview(name))
+                    for name in (self._seen.names[place] for place in places)
                 ),
             )
             for title, total, places in self._classes
         ]
 
-    def _thumbnail(self, name: str) -> str | None:
+    def _preview(self, name: str) -> str | None:
         self._done += 1
         self._progress(self._done, self._total)
-        return make_data_uri(self._paths[name], self._background, self._pictures.depth_bits)
+        return self._seen.modality.preview(self._paths[name], self._settings, self._seen.calibrated)
 
 
-def choose_of_classes(pictures: Pictures) -> list[tuple[str, int, list[int]]]:
-    """Name of each class or label, its pictures in all, and positions spread evenly over them.
+def choose_of_classes(seen: SeenExamples) -> list[tuple[str, int, list[int]]]:
+    """Name of each class or label, its examples in all, and positions spread evenly over them.
 
     Where targets are numbers, there is one group: from the least to the greatest.
     """
-    groups = pictures.task.arrange(pictures.targets, pictures.class_names)
+    groups = seen.task.arrange(seen.targets, seen.class_names)
     each = max(1, min(_OF_EACH_CLASS, _OF_ALL_CLASSES // len(groups)))
     return [
         (title, len(places), _spread(places, each)) for title, places in groups[:_OF_ALL_CLASSES]

@@ -12,9 +12,10 @@ from kft.backbones.architecture import Architecture
 from kft.backbones.families import ARCHITECTURES
 from kft.backbones.official import check_options, check_size, official_files
 from kft.backbones.partition import feature_levels, partition
-from kft.backbones.record import Backbone, InputSpec
+from kft.backbones.record import Backbone
 from kft.backbones.weights import load_file, load_given, obtain_official
 from kft.config.schema import BackboneConfig
+from kft.modalities.image.input_spec import ImageSpec
 
 # Standard deviation of ImageNet's RGB in [0, 1]; see `_rescale_after_normalization`.
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
@@ -45,7 +46,7 @@ def load(config: BackboneConfig) -> Backbone:
     return Backbone(
         name=config.name,
         model=model,
-        input_spec=InputSpec(size, size, 3, architecture.scaling),
+        input_spec=ImageSpec(size, size, 3, architecture.scaling),
         blocks=blocks,
         feature_levels=feature_levels(model, blocks),
         source=f"keras.applications.{architecture.constructor}, "

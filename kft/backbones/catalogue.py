@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from kft.backbones.architecture import Architecture
 from kft.backbones.families import ARCHITECTURES
 from kft.backbones.official import official_files
-from kft.backbones.record import Scaling
 from kft.backbones.weights import find_weights
 from kft.errors import BackboneError
 
 if TYPE_CHECKING:
     from kft.backbones.record import Backbone
+    from kft.modalities.image.input_spec import Scaling
 
 _SMALL_CNN = "small_cnn"
 
@@ -129,8 +129,8 @@ def describe(backbone: Backbone) -> Description:
     """Describe a loaded backbone."""
     return Description(
         name=backbone.name,
-        input_size=backbone.input_spec.height,
-        scaling=backbone.input_spec.scaling,
+        input_size=backbone.input_spec.shape[0],
+        scaling=getattr(backbone.input_spec, "scaling", "none"),
         output_shape=tuple(backbone.model.output.shape[1:]),
         num_parameters=sum(block.num_parameters for block in backbone.blocks),
         blocks=tuple(

@@ -22,7 +22,7 @@ class Step:
     """
 
     operation: Any
-    inputs: tuple[int, ...]
+    inputs: tuple[Any, ...]
     outputs: tuple[Any, ...]
 
 
@@ -52,7 +52,7 @@ class Graph:
         self.steps = tuple(
             Step(
                 node.operation,
-                tuple(id(tensor) for tensor in node.input_tensors),
+                tuple(node.input_tensors),
                 tuple(node.outputs),
             )
             for depth in sorted(nodes_by_depth, reverse=True)
@@ -76,7 +76,7 @@ class Graph:
             position = waiting.pop()
             if position not in found:
                 found.add(position)
-                waiting.extend(self._producer[source] for source in self.steps[position].inputs)
+                waiting.extend(self._producer[id(source)] for source in self.steps[position].inputs)
         return found
 
     def cuts(self) -> list[Any]:
@@ -88,7 +88,7 @@ class Graph:
         last_use: dict[int, int] = {id(self.output): len(self.steps)}
         for position, step in enumerate(self.steps):
             for source in step.inputs:
-                last_use[source] = max(last_use.get(source, -1), position)
+                last_use[id(source)] = max(last_use.get(id(source), -1), position)
         found = []
         open_until: dict[int, int] = {}
         for position, step in enumerate(self.steps):
@@ -107,7 +107,7 @@ class Graph:
         """
         found: dict[int, float] = {}
         for step in self.steps:
-            sources = [found[source] for source in step.inputs if source in found]
+            sources = [found[id(source)] for source in step.inputs if id(source) in found]
             if step.inputs and not sources:
                 continue
             stride = max(sources, default=1.0) * step_stride(step.operation)

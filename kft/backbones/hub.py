@@ -12,13 +12,14 @@ import keras
 import tensorflow as tf
 
 from kft.backbones.partition import check_blocks
-from kft.backbones.record import Backbone, Block, InputSpec, Scaling
+from kft.backbones.record import Backbone, Block
 from kft.backbones.repeatability import check_repeatable
 from kft.backbones.scaling import requested_scaling
 from kft.backbones.scopes import group_by_scope, module_variables
 from kft.backbones.weights import digest_folder, socket_timeout
 from kft.config.schema import BackboneConfig
 from kft.errors import BackboneError, first_line
+from kft.modalities.image.input_spec import ImageSpec, Scaling
 
 # TF Hub's common signature for images uses this size where a module states none.
 _DEFAULT_SIZE = 224
@@ -151,7 +152,7 @@ def load(config: BackboneConfig, *, prefix: str = "hub:") -> Backbone:
     return Backbone(
         name=config.name,
         model=model,
-        input_spec=InputSpec(size, size, 3, scaling),
+        input_spec=ImageSpec(size, size, 3, scaling),
         blocks=blocks,
         feature_levels=(),
         source=f"SavedModel {handle}",

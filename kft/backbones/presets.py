@@ -10,10 +10,11 @@ from typing import Any
 import keras
 
 from kft.backbones.partition import feature_levels, partition_by_stride
-from kft.backbones.record import Backbone, InputSpec
+from kft.backbones.record import Backbone
 from kft.backbones.weights import digest_folder
 from kft.config.schema import BackboneConfig
 from kft.errors import BackboneError, first_line
+from kft.modalities.image.input_spec import ImageSpec
 
 _DEFAULT_SIZE = 224
 
@@ -47,7 +48,7 @@ def load(config: BackboneConfig) -> Backbone:
     return Backbone(
         name=config.name,
         model=model,
-        input_spec=InputSpec(size, size, 3, "none"),
+        input_spec=ImageSpec(size, size, 3, "none"),
         blocks=blocks,
         feature_levels=feature_levels(model, blocks),
         source=f"KerasHub {keras_hub.__version__}, preset {preset}",

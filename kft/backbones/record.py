@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import keras
 
-Scaling = Literal["none", "unit", "symmetric", "torch", "caffe"]
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """Input contract of a backbone.
-
-    Attributes:
-        height: Height in pixels.
-        width: Width in pixels.
-        channels: Number of channels, 3 for RGB.
-        scaling: Transformation of pixels in [0, 255] to the range used in
-            pretraining. 'none': unchanged, the backbone rescales inside.
-            'unit': [0, 1]. 'symmetric': [-1, 1]. 'torch': [0, 1], then
-            ImageNet's mean and deviation. 'caffe': BGR minus ImageNet's mean.
-        modality: Modality whose decoder provides the inputs.
-    """
-
-    height: int
-    width: int
-    channels: int = 3
-    scaling: Scaling = "none"
-    modality: Literal["image"] = "image"
+    from kft.modalities.model_input import InputSpec
 
 
 @dataclass(frozen=True)
@@ -82,8 +60,8 @@ class Backbone:
 
     Attributes:
         name: Name in the pipeline.
-        model: Model from scaled pixels (batch, height, width, channels) to a
-            feature map (batch, h, w, c) or a feature vector (batch, c).
+        model: Model from decoded examples (batch, …), scaled where `input_spec` scales, to a
+            feature map (batch, …, c) or a feature vector (batch, c).
         input_spec: Input contract of `model`.
         blocks: Blocks, shallow to deep; each weight of `model` lies in exactly
             one.

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
-from kft.backbones.scaling import PixelScaling
 from kft.errors import BackboneError, first_line
+from kft.modalities.image.scaling import PixelScaling
 
 # Ops that TensorFlow counts as stateful although they neither draw numbers nor write.
 _QUIET = (

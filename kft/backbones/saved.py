@@ -18,12 +18,15 @@ from kft.backbones.partition import (
     partition_by_stride,
 )
 from kft.backbones.rebuild import reinitialised, with_size, without_top
-from kft.backbones.record import Backbone, Block, InputSpec, Scaling
+from kft.backbones.record import Backbone, Block
 from kft.backbones.repeatability import check_repeatable
-from kft.backbones.scaling import PixelScaling, requested_scaling
+from kft.backbones.scaling import requested_scaling
 from kft.backbones.weights import digest, load_given
 from kft.config.schema import BackboneConfig
 from kft.errors import BackboneError, first_line
+from kft.modalities import load_modality
+from kft.modalities.image.input_spec import ImageSpec, Scaling
+from kft.modalities.image.scaling import PixelScaling
 from kft.runs.atomic import atomic_directory, write_json
 
 FORMAT_VERSION = 1
@@ -98,8 +101,9 @@ def _load_folder(config: BackboneConfig, folder: Path) -> Backbone:
             f"backbone.options: {config.name!r} takes no options; its architecture is fixed."
         )
     model = _with_weights(with_size(_read_model(path), config.input_size), config)
-    spec = InputSpec(**record["input_spec"])
-    if config.input_size is not None:
+    stated = record["input_spec"]
+    spec = load_modality(stated["modality"]).restore_spec(stated)
+    if config.input_size is not None and isinstance(spec, ImageSpec):
         spec = replace(spec, height=config.input_size, width=config.input_size)
     check_repeatable(model, config.name)
     blocks = _saved_blocks(model, record["blocks"])
@@ -138,7 +142,7 @@ def _load_keras_file(config: BackboneConfig, path: Path) -> Backbone:
     return Backbone(
         name=config.name,
         model=model,
-        input_spec=InputSpec(shape[1], shape[2], 3, scaling),
+        input_spec=ImageSpec(shape[1], shape[2], 3, scaling),
         blocks=blocks,
         feature_levels=feature_levels(model, blocks),
         source=_source(source, config),

@@ -8,10 +8,11 @@ from typing import Any
 import keras
 
 from kft.backbones.partition import blocks_by_layer_names, feature_levels
-from kft.backbones.record import Backbone, InputSpec
+from kft.backbones.record import Backbone
 from kft.backbones.weights import load_given
 from kft.config.schema import BackboneConfig
 from kft.errors import BackboneError
+from kft.modalities.image.input_spec import ImageSpec
 
 DEFAULT_SIZE = 32
 SMALLEST_SIZE = 16
@@ -43,7 +44,7 @@ def load(config: BackboneConfig) -> Backbone:
     return Backbone(
         name=config.name,
         model=model,
-        input_spec=InputSpec(size, size, 3, "symmetric"),
+        input_spec=ImageSpec(size, size, 3, "symmetric"),
         blocks=blocks,
         feature_levels=feature_levels(model, blocks),
         source=source,

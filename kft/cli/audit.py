@@ -72,9 +72,7 @@ def command(
     show_audit(audit, form)
     if page is not None:
         with display.track("Page") as advance:
-            content = render_page(
-                audit, background=pipeline.data.image.background, progress=advance
-            )
+            content = render_page(audit, pipeline.data, advance)
         write_bytes(page, content)
         display.stage(f"Page: {page}")
     if strict and not audit.is_clean:

@@ -72,17 +72,9 @@ def _describe_overview(seen: Overview) -> list[tuple[str, str]]:
     ]
     if seen.ignored:
         rows.append(("Ignored", _listed(seen.ignored)))
-    if seen.width is not None and seen.height is not None:
-        rows += [
-            ("Width", f"{seen.width}"),
-            ("Height", f"{seen.height}"),
-            ("Sizes", _listed(seen.sizes)),
-            ("Width / height", _listed(seen.aspect_ratios)),
-            ("Modes", _listed(seen.modes)),
-            ("Formats", _listed(seen.formats)),
-        ]
-    if seen.depth is not None:
-        rows.append(("Depth", printable(seen.depth.origin)))
+    rows += [(fact.title, printable(fact.text)) for fact in seen.facts]
+    if seen.calibration is not None:
+        rows.append((seen.calibration.title, printable(seen.calibration.origin)))
     if seen.repaired:
         rows.append(("Converted", _listed(seen.repaired)))
     if seen.noticed:
@@ -101,20 +93,20 @@ def _show_groups(console: Console, seen: Overview) -> None:
     shown = groups if is_short else groups[: _SHOWN_CLASSES - 1]
     rows = [_format_group(group, splits) for group in shown]
     if not is_short:
-        rows.append([f"and {len(groups) - len(shown)} more", *[""] * (len(splits) + 3)])
+        rows.append(
+            [f"and {len(groups) - len(shown)} more", *[""] * (len(splits) + len(everything.facts))]
+        )
     rows.append(_format_group(everything, splits))
     headings = [seen.noun, *(f"{split}>" for split in splits)]
-    show_table(console, [*headings, "brightness>", "contrast>", "mean colour>"], rows)
+    columns = [f"{fact.title}>" for fact in everything.facts]
+    show_table(console, [*headings, *columns], rows)
 
 
 def _format_group(group: Group, splits: Sequence[str]) -> list[str]:
-    red, green, blue = group.mean_rgb
     return [
         group.name,
         *(f"{group.counts[split]:,}" for split in splits),
-        f"{group.brightness:.0f}",
-        f"{group.contrast:.0f}",
-        f"#{red:02x}{green:02x}{blue:02x}",
+        *(printable(fact.text) for fact in group.facts),
     ]
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kft.cli.records import Form
     from kft.config import BackboneConfig, Pipeline
     from kft.examples import Splits
+    from kft.modalities import InputSpec
 
 
 @click.command("data", short_help="Show the data: splits, classes, augmented pictures.")
@@ -67,76 +68,79 @@ def command(
       kft data photos/ --show-augmented augmented.png
       kft data photos/ --show-augmented strong.png --preset strong --pictures 10
     """
-    from kft.config import load_pipeline
+    from kft.config import load_pipeline, override_pipeline
+    from kft.modalities import choose_modality
     from kft.startup import start_tensorflow
 
-    if preset is not None:
-        overrides = (*overrides, f"data.image.augmentation={preset}")
     pipeline = load_pipeline(source, with_options(overrides, trust=trust, on_bad=on_bad))
+    modality = choose_modality(pipeline.data)
+    if preset is not None:
+        change = f"data.{modality.name}.augmentation={preset}"
+        pipeline = override_pipeline(pipeline, [change])
+    drawn = modality.settings_of(pipeline.data).augmentation
     if picture is not None:
-        _check_picture(picture, pipeline.data.image.augmentation)
+        _check_picture(picture, f"data.{modality.name}.augmentation", drawn)
     start_tensorflow(pipeline)
 
     from kft.cli.data_output import show_splits
     from kft.data import load_splits
     from kft.display import Display
 
-    with Display().track("Checking every picture") as advance:
+    with Display().track(f"Checking every {modality.noun}") as advance:
         splits = load_splits(
             pipeline.data, progress=advance, output_folders=pipeline.output_folders
         )
     show_splits(splits, form)
     if picture is not None:
         _draw(pipeline, splits, picture, pictures, views)
-        drawn = f"{picture}: {pipeline.data.image.augmentation}, {views} views of each picture"
-        click.echo(f"\n{drawn}", err=form != "text")
+        told = f"{picture}: {drawn}, {views} views of each {modality.noun}"
+        click.echo(f"\n{told}", err=form != "text")
 
 
-def _check_picture(path: Path, preset: str) -> None:
+def _check_picture(path: Path, key: str, preset: str) -> None:
     from kft.runs.atomic import check_picture_path
 
     check_picture_path(path, "--show-augmented")
     if preset == "none":
         raise click.UsageError(
-            "--show-augmented: data.image.augmentation is 'none', so there is nothing to show. "
-            "Choose an augmentation with --preset."
+            f"--show-augmented: {key} is 'none', so there is nothing to show. "
+            "Name one with --preset."
         )
 
 
 def _draw(pipeline: Pipeline, splits: Splits, path: Path, pictures: int, views: int) -> None:
-    import io
-
-    from kft.data.gallery import draw_gallery, make_rows
-    from kft.modalities.image.augmentation import make_augmentation
-    from kft.modalities.image.decoding import make_decoder
+    from kft.data.views import make_view_rows
+    from kft.modalities import load_modality
     from kft.runs.atomic import write_bytes
 
-    augmentation = make_augmentation(pipeline.data.image.augmentation)
+    modality = load_modality(splits.modality)
+    settings = modality.settings_of(pipeline.data)
+    augmentation = modality.make_augmentation(settings.augmentation)
     assert augmentation is not None
-    modality, height, width = _find_input(pipeline.backbone)
-    rows = make_rows(
+    spec = _find_input(pipeline.backbone)
+    rows = make_view_rows(
         splits,
-        make_decoder(modality, height, width, pipeline.data, splits.depth_bits),
+        modality.make_decoder(spec, settings, splits.calibrated),
         augmentation,
-        num_pictures=pictures,
+        num_examples=pictures,
         num_views=views,
         seed=pipeline.training.seed,
     )
-    caption = f"{pipeline.data.image.augmentation}: {pipeline.data.path} at {height} x {width}"
-    content = io.BytesIO()
-    draw_gallery(rows, caption=caption).save(content, "PNG")
-    write_bytes(path, content.getvalue())
+    drawn = modality.draw_views(rows, f"{settings.augmentation}: {pipeline.data.path} at {spec}")
+    if drawn is None:
+        raise click.UsageError(f"--show-augmented: {modality.nouns} are not drawn.")
+    write_bytes(path, drawn)
 
 
-def _find_input(config: BackboneConfig) -> tuple[str, int, int]:
-    """Find the modality, height and width of the backbone's input."""
+def _find_input(config: BackboneConfig) -> InputSpec:
+    """What the backbone reads."""
     from kft.backbones import load_backbone
     from kft.backbones.families import ARCHITECTURES
     from kft.backbones.official import check_size
+    from kft.modalities.image.input_spec import ImageSpec
 
     if config.name in ARCHITECTURES:
         size = check_size(ARCHITECTURES[config.name], config.input_size)
-        return "image", size, size
-    # For other backbones the input is known only once they are built.
-    spec = load_backbone(config).input_spec
-    return spec.modality, spec.height, spec.width
+        return ImageSpec(size, size)
+    # Any other says it only when it is built.
+    return load_backbone(config).input_spec

@@ -65,11 +65,13 @@ def command(
     from kft.data.file_patterns import find_named_files
     from kft.data.paths import refuse_remote
     from kft.errors import DataError
+    from kft.modalities import choose_modality
+    from kft.run_operations.asked_model import read_config
 
     if not names and not lists:
         raise click.UsageError("Give files, folders or patterns, or a list of them with --from.")
     refuse_remote(model)
-    named = find_named_files(names, lists)
+    named = find_named_files(names, choose_modality(read_config(Path(model))), lists)
     num_bad = _show(Path(model), named, top, form)
     num_files = len(named.files) + len(named.quarantined)
     if num_bad == num_files:

@@ -10,7 +10,7 @@ from kft.config.loading import (
     parse_yaml,
     validate_pipeline,
 )
-from kft.config.modality_sections import ImageConfig, ModalityConfig
+from kft.config.modality_sections import DEFAULT_MODALITY, ImageConfig, ModalityConfig
 from kft.config.schema import (
     PRETRAINING_OVERRIDES,
     BackboneConfig,
@@ -22,6 +22,7 @@ from kft.config.schema import (
     Pipeline,
     TableConfig,
     TuningConfig,
+    add_modality_section,
 )
 from kft.config.strategy_section import (
     AUTO_LEARNING_RATES,
@@ -34,6 +35,7 @@ from kft.config.training_section import TrainingConfig
 
 __all__ = [
     "AUTO_LEARNING_RATES",
+    "DEFAULT_MODALITY",
     "LEARNING_RATES",
     "PRETRAINING_OVERRIDES",
     "SCHEMA_COMMENT",
@@ -52,6 +54,7 @@ __all__ = [
     "TableConfig",
     "TrainingConfig",
     "TuningConfig",
+    "add_modality_section",
     "dump_pipeline",
     "format_schema",
     "is_pipeline_file",

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from kft.config.section import Section
 
+# What is taken for granted where neither settings nor files say another.
+DEFAULT_MODALITY = "image"
 Background = Literal["white", "black"]
 Depth = Literal["auto"] | Annotated[int, Field(ge=8, le=16)]
 Resize = Literal["stretch", "crop", "pad"]

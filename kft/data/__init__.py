@@ -1,7 +1,7 @@
 """Source -> `Splits` of (inputs, targets), and their way into tf.data.
 
-`load_splits` finds, splits and checks the examples; `kft.modalities.image.decoding` and
-`kft.data.batches.pipeline` (which import TensorFlow) turn them into batches.
+`load_splits` finds, splits and checks the examples; `kft.data.batches.pipeline` (which imports
+TensorFlow) turns them into batches.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a user names -> picture files: files, folders, patterns such as `photos/**/*.jpg`, lists."""
+"""What a user names -> files: files, folders, patterns such as `photos/**/*.jpg`, lists."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kft.data.paths import describe_failure, refuse_remote
-from kft.data.sources.walking import Walker, describe_ending, find_hidden
+from kft.data.sources.walking import Walker, describe_ending, find_hidden, may_hold_example
 from kft.errors import DataError
 from kft.examples import Quarantined
+from kft.modalities import Modality
 from kft.printing import readable
 
 STANDARD_INPUT = "-"
@@ -26,7 +27,7 @@ class NamedFiles:
     Attributes:
         files: As they were named, or as they lie below a named folder; in the order of the names,
             and as often as they were named.
-        ignored: Reason -> files of folders and patterns that are no pictures.
+        ignored: Reason -> files of folders and patterns that hold no examples.
         quarantined: Places in folders that cannot be looked at.
     """
 
@@ -35,21 +36,24 @@ class NamedFiles:
     quarantined: tuple[Quarantined, ...]
 
 
-def find_named_files(names: Sequence[str], lists: Sequence[str] = ()) -> NamedFiles:
-    """The picture files behind what a user names.
+def find_named_files(
+    names: Sequence[str], modality: Modality, lists: Sequence[str] = ()
+) -> NamedFiles:
+    """The files behind what a user names.
 
-    A name that is there is that file, or all pictures below that folder. Any other that has `*`,
+    A name that is there is that file, or all examples below that folder. Any other that has `*`,
     `?` or `[` in it is a pattern, `**` for folders of any depth. A single file need not be there,
-    nor be a picture: the gate says so of it.
+    nor be an example: the gate says so of it.
 
     Args:
         names: Files, folders, patterns; '-' for a list on standard input.
+        modality: What they are to hold.
         lists: Text files that name a file or folder on each line; '-' for standard input.
 
     Raises:
-        DataError: A folder or pattern has no pictures, a list names nothing, or a path is remote.
+        DataError: A folder or pattern holds no examples, a list names nothing, or a path is remote.
     """
-    found = _Found()
+    found = _Found(modality)
     for name in names:
         if name == STANDARD_INPUT:
             found.add_list(name)
@@ -63,7 +67,8 @@ def find_named_files(names: Sequence[str], lists: Sequence[str] = ()) -> NamedFi
 class _Found:
     """What was found so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, modality: Modality) -> None:
+        self._modality = modality
         self.files: list[str] = []
         self.ignored: Counter[str] = Counter()
         self.quarantined: list[Quarantined] = []
@@ -93,33 +98,35 @@ class _Found:
             self.files.append(name)
 
     def _add_all(self, name: str, places: Sequence[str]) -> None:
-        """The pictures that lie at or below places; each once, however many places hold it.
+        """The examples that lie at or below places; each once, however many places hold it.
 
         Raises:
             DataError: There are none.
         """
-        pictures: dict[str, None] = {}
+        found: dict[str, None] = {}
         ignored: Counter[str] = Counter()
         quarantined = []
         folders = [place for place in places if _is_folder(place)]
         for folder in folders:
             # A user who names a folder means what its links lead to, wherever that lies.
-            walker = Walker(Path(folder), outside=("/",))
-            pictures.update(dict.fromkeys(walker.walk(Path(folder))))
+            walker = Walker(Path(folder), self._modality, outside=("/",))
+            found.update(dict.fromkeys(walker.walk(Path(folder))))
             quarantined += [replace(bad, name=bad.path) for bad in walker.quarantined]
             # `photos/**` matches the folders below too, which were walked with the first.
             if not any(Path(other) in Path(folder).parents for other in folders):
                 ignored.update(walker.ignored)
         for place in places:
-            if place in folders or place in pictures:
+            if place in folders or place in found:
                 continue
-            if Walker.is_picture(place):
-                pictures[place] = None
+            if may_hold_example(place, self._modality):
+                found[place] = None
             elif not any(Path(folder) in Path(place).parents for folder in folders):
-                ignored[describe_ending(place)] += 1
-        if not pictures and not quarantined:
-            raise DataError(f"{readable(name)}: holds no pictures{_describe(ignored)}.")
-        self.files += pictures
+                ignored[describe_ending(place, self._modality)] += 1
+        if not found and not quarantined:
+            raise DataError(
+                f"{readable(name)}: holds no {self._modality.nouns}{_describe(ignored)}."
+            )
+        self.files += found
         self.ignored.update(ignored)
         self.quarantined += dict.fromkeys(quarantined)
 

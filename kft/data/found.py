@@ -9,12 +9,6 @@ from dataclasses import dataclass, field, replace
 from kft.examples import Examples, Quarantined, SplitName
 from kft.tasks import Task
 
-# Endings of pictures: used, converted, or refused by the gate, which looks at the content.
-IMAGE_ENDINGS = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".heic", ".heif", ".avif", ".jxl"),
-)
-
 SPLIT_WORDS: Mapping[SplitName, tuple[str, ...]] = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev"),

@@ -21,7 +21,8 @@ from kft.data.splitting.split import describe_origin, split_examples
 from kft.data.splitting.unjudged import describe_unjudged
 from kft.errors import DataError
 from kft.examples import Progress, Splits
-from kft.modalities.image.depth import KnownDepth
+from kft.modalities import choose_modality
+from kft.modalities.checked import TrainedCalibration
 from kft.printing import listed
 from kft.registry import Registry
 
@@ -44,7 +45,7 @@ def load_splits(
     output_folders: Sequence[str] = (),
     decode: bool = True,
     as_one: bool = False,
-    known_depth: KnownDepth | None = None,
+    trained: TrainedCalibration | None = None,
 ) -> Splits:
     """Find the examples, check every file, and split what can be used.
 
@@ -53,23 +54,24 @@ def load_splits(
         progress: Called with (files checked, files in all).
         output_folders: Folders that kft is to write to, which are no data.
         decode: Whether to decode every file, or only those that look damaged;
-            see `check_files`. False where they are decoded soon after anyway.
+            see `CheckOptions`. False where they are decoded soon after anyway.
         as_one: The data are others than those that the section was written for, and are judged,
             not learned from: leave aside what splits the source names, so that all is train but
             for what is carved, and see `is_other` of `find_examples`.
-        known_depth: Of the model that is to see the pictures; None where it is found over them.
+        trained: What the model that is to see the examples knows; None where there is none yet.
 
     Raises:
         DataError: The data cannot be used as they are; the message names the
             file or key, what is allowed and what to do.
     """
+    config = config.model_copy(update={"modality": choose_modality(config).name})
     found = find_examples(config, output_folders=output_folders, is_other=as_one)
     if as_one:
         found = replace(found, given_splits=None)
-    admitted = admit(found, config, progress, decode=decode, known_depth=known_depth)
+    admitted = admit(found, config, progress, decode=decode, trained=trained)
     found = admitted.found
     if not as_one:
-        # A class or label may have lost all its pictures.
+        # A class or label may have lost all its examples.
         refuse_unlearnable(found)
     parts = split_examples(found, config, alike=admitted.alike)
     return Splits(
@@ -87,7 +89,8 @@ def load_splits(
         repaired=admitted.count_repaired(),
         noticed={**found.noticed, **admitted.count_noticed()},
         notes=(*found.notes, *describe_unjudged(parts, found.task, found.class_names)),
-        depth=admitted.depth,
+        modality=config.modality,
+        calibration=admitted.calibration,
     )
 
 
@@ -107,7 +110,7 @@ def find_examples(
     """
     name = find_source(config)
     find = SOURCES.load(name)
-    # Only a folder of pictures may hold what kft writes, and only these two name splits that
+    # Only a folder of files may hold what kft writes, and only these two name splits that
     # somebody who judges need not have.
     options: dict[str, dict[str, Any]] = {
         "folder": {"output_folders": output_folders, "is_other": is_other},

@@ -41,7 +41,7 @@ class PathFinder:
         outside: Sequence[str] = (),
         *,
         advice: str = (
-            "the table's folder. Move the table to a folder above the pictures, or name theirs in "
+            "the table's folder. Move the table to a folder above the files, or name theirs in "
             "data.table.outside"
         ),
     ) -> None:

@@ -56,7 +56,7 @@ def make_unreadable_error(problems: Sequence[tuple[str, str]], total: int) -> Da
         total: Files in all.
     """
     return DataError(
-        f"{len(problems)} of {total} pictures cannot be read or decoded. Replace or remove them, "
+        f"{len(problems)} of {total} files cannot be read or decoded. Replace or remove them, "
         f"then run again.\n{list_by_reason(problems)}"
     )
 

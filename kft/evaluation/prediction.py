@@ -20,7 +20,7 @@ class Predictor:
     of an export allows; over few it is Keras.
 
     Args:
-        answers: Pixels -> probabilities or standardised numbers, of a model that trains no
+        answers: Inputs -> probabilities or standardised numbers, of a model that trains no
             further.
         num_examples: How many will be asked for in all.
         engine: 'keras' for Keras whatever the number; anything else is as 'auto'.
@@ -44,23 +44,23 @@ class Predictor:
         `Head.restore_units` gives numbers their units.
 
         Args:
-            batches: Of pixels, or of (pixels, targets).
+            batches: Of inputs, or of (inputs, targets).
             num_examples: How many there are.
             progress: Told how many are done of how many.
         """
         outputs = []
         done = 0
         for batch in batches:
-            pixels = batch[0] if isinstance(batch, tuple) else batch
+            inputs = batch[0] if isinstance(batch, tuple) else batch
             if self._selected is None:
                 self._selected = select_engine(
                     self._answers,
-                    pixels,
+                    inputs,
                     engine=self._engine,
                     num_examples=self._num_examples,
                     tolerance=_TOLERANCE,
                 )
-            outputs.append(self._selected(pixels))
+            outputs.append(self._selected(inputs))
             done += len(outputs[-1])
             progress(done, num_examples)
         return np.concatenate(outputs)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import keras
 
-from kft.backbones.graph import Graph
+from kft.backbones.graph import Graph, Step
 from kft.backbones.partition import cut_after
 from kft.features.engines import Forward
 from kft.model import HEAD, Assembled
@@ -42,12 +42,12 @@ class Cut:
 
     @cached_property
     def prefix(self) -> keras.Model:
-        """Frozen model from pixels to the crossing tensor."""
+        """Frozen model from decoded examples to the crossing tensor."""
         model = self.assembled.model
         output = self.crossing
         if not self._is_vector:
             inner = keras.Model(self.assembled.backbone.model.input, output, name="inner_prefix")
-            output = inner(model.get_layer("pixel_scaling").output)
+            output = inner(self._called.inputs[0])
         return keras.Model(model.input, output, name="prefix")
 
     def forward(self, digest: str) -> Forward:
@@ -68,11 +68,15 @@ class Cut:
         if self._is_vector:
             return keras.Model(self.crossing, model.output, name="suffix")
         inner = keras.Model(self.crossing, backbone.output, name="inner_suffix")
-        # The backbone's output in this model; `backbone.output` lies in the backbone's own graph.
-        called = next(step for step in Graph(model).steps if step.operation is backbone)
-        above = keras.Model(called.outputs[0], model.output, name="above")
+        above = keras.Model(self._called.outputs[0], model.output, name="above")
         stored = keras.Input(self.shape, dtype=self.crossing.dtype, name="stored")
         return keras.Model(stored, above(inner(stored)), name="suffix")
+
+    @property
+    def _called(self) -> Step:
+        """The backbone's call in the whole model: `backbone.output` lies inside its own graph."""
+        backbone = self.assembled.backbone.model
+        return next(s for s in Graph(self.assembled.model).steps if s.operation is backbone)
 
     @property
     def _is_vector(self) -> bool:

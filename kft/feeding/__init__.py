@@ -1,4 +1,4 @@
-"""Phase -> the batches that it is fitted on, decoded or stored."""
+"""Feeding: the batches that each phase is fitted on, from pixels or stored activations."""
 
 from __future__ import annotations
 

@@ -1,22 +1,22 @@
-"""Decoded examples: kept where there is room, so that none is decoded more often than it must."""
+"""Store of decoded examples, which are kept if there is room, to avoid repeated decoding."""
 
 from __future__ import annotations
 
+from kft.data.batches.decoded import make_decoded_cache
 from kft.data.batches.example_cache import ExampleCache
-from kft.data.batches.pixels import make_pixel_cache
 from kft.display import Display
 from kft.examples import SPLIT_NAMES, SplitName
 from kft.feeding.source import Source
 
 
 class ExampleStore:
-    """The decoded examples of each split, from the first time that they are asked for.
+    """Store of the decoded examples of each split, filled on first request.
 
     Args:
-        source: Where they come from.
-        limit_gigabytes: Of the cache on the disk.
-        display: Shows what takes long.
-        is_streamed: Each example is read once in the run, and so not kept.
+        source: Source of the examples.
+        limit_gigabytes: Size limit of the cache on disk.
+        display: Display for the progress of decoding.
+        is_streamed: Whether the run reads each example only once, so that keeping them is useless.
     """
 
     def __init__(
@@ -29,8 +29,8 @@ class ExampleStore:
         self._caches: dict[SplitName, ExampleCache | None] = {}
 
     def get(self, split: SplitName) -> ExampleCache | None:
-        """The decoded examples of a split; None where they are read from their files."""
-        # What data workers decode, this process need not keep.
+        """Return the decoded examples of a split, or None if they are read from their files."""
+        # Examples that the data service decodes need not be kept in this process.
         is_served = split == "train" and self._source.config.service is not None
         if self._is_streamed or is_served or not len(self._source.splits.get(split)):
             return None
@@ -43,7 +43,7 @@ class ExampleStore:
         examples = splits.get(split)
         share = len(examples) / sum(len(splits.get(name)) for name in SPLIT_NAMES)
         with self._display.track(f"Decoding {split}", len(examples)) as advance:
-            cache = make_pixel_cache(
+            cache = make_decoded_cache(
                 examples,
                 self._source.decoder,
                 mode=config.cache,
@@ -54,5 +54,5 @@ class ExampleStore:
                 on_wait=lambda: self._display.stage("  another process is decoding them; waiting"),
             )
             if cache is None:
-                advance(len(examples), note="(no room to keep them: decoded when needed)")
+                advance(len(examples), note="(no room to keep them; decoded when needed)")
         return cache

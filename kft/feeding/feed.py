@@ -1,4 +1,4 @@
-"""What a phase is fitted on: pixels, or stored activations where its prefix is frozen."""
+"""Feed of a run: batches of pixels, or of stored activations if a phase has a frozen prefix."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from kft.feeding.frozen_prefix import PrefixCuts
 from kft.feeding.phase_input import PhaseInput, SolutionInput, Validation
 from kft.feeding.prefix_store import PrefixStore
 from kft.feeding.source import Source
-from kft.modalities.image.augmentation import make_augmentation
 from kft.model import Assembled
 from kft.runs.arrays import join_mapped
 from kft.strategies import Phase
@@ -30,17 +29,17 @@ from kft.workers import ALONE, Workers
 
 
 class Feed:
-    """Gives every phase of a run its batches, from pixels or from stored activations.
+    """Source of the batches of every phase, from pixels or from stored activations.
 
     Args:
-        assembled: The model whose phases are fitted.
-        source: Where the examples come from.
-        phases: That will be asked for; they decide whether pixels are worth keeping.
+        assembled: Model whose phases are fitted.
+        source: Source of the examples.
+        phases: Phases of the run, which decide whether pixels are worth keeping.
         features: The pipeline's `features` section.
         training: The pipeline's `training` section.
-        display: Shows what takes long.
-        share: This process's part of the batches that phases are fitted on.
-        workers: All processes that fit them.
+        display: Display for progress.
+        share: This process's share of the training batches.
+        workers: All processes that train together.
     """
 
     def __init__(
@@ -73,12 +72,12 @@ class Feed:
         self._prefixes = PrefixStore(
             self._source, self._decoded, features, training, display=display, workers=workers
         )
-        # Entries whose memory maps were handed out.
+        # Cache entries are kept as long as their memory maps may be in use.
         self._held: list[Stored] = []
 
     @contextmanager
     def name_unreadable(self) -> Iterator[None]:
-        """Around reading: a failure to decode becomes an error that names the files.
+        """Translate failures to decode, while reading, into an error that names the files.
 
         Raises:
             DataError: Files changed after they were checked.
@@ -89,23 +88,23 @@ class Feed:
             yield
 
     def decode(self, splits: Iterable[SplitName] = SPLIT_NAMES) -> None:
-        """Decode splits now, where a phase trains from pixels.
+        """Decode splits now, if a phase trains from pixels.
 
-        A picture that does not decode then ends the run before its first
-        step, and not when the holdout is judged.
+        A file that cannot be decoded then ends the run before its first step,
+        and not when the holdout is evaluated.
 
         Args:
-            splits: That will be read.
+            splits: Splits that the run will read.
         """
         for split in splits:
             self._decoded.get(split)
 
     def examples(self, phase: Phase) -> Examples:
-        """What a phase learns from."""
+        """Return the examples that a phase trains on."""
         return self._source.splits.join(phase.learns_from)
 
     def for_phase(self, phase: Phase) -> PhaseInput:
-        """The input of a phase that is fitted, whose `trainable` flags are set already."""
+        """Make the input of a fitted phase, whose `trainable` flags must be set already."""
         cut = self._cuts.find(phase)
         if cut is not None:
             return self._from_activations(phase, cut)
@@ -115,7 +114,7 @@ class Feed:
         return PhaseInput(self._model, batches, validation, "pixels")
 
     def for_solution(self, phase: Phase) -> SolutionInput:
-        """The input of a phase that is solved: features of pictures as they are."""
+        """Make the input of a solved phase: feature vectors of unaugmented examples."""
         cut = self._cuts.find_of_solution(phase)
         found: list[Stored] = []
         for split in phase.learns_from:
@@ -129,7 +128,7 @@ class Feed:
         return SolutionInput(joined, (found[0].selected.forward, cut.suffix))
 
     def in_order(self, split: SplitName) -> tf.data.Dataset:
-        """Batches of (pixels, targets) of a split, once and in order."""
+        """Make batches of (pixels, targets) that cover a split once, in order."""
         return make_dataset(
             self._source.splits.get(split),
             self._source.decoder,
@@ -152,9 +151,12 @@ class Feed:
     def _batches(
         self, phase: Phase, cache: Cache | None, *, preset: str = "none"
     ) -> Callable[[int], tf.data.Dataset]:
-        """First step -> the batches of a phase; stored activations are augmented already."""
+        """Make a function from the first step to the batches of a phase.
+
+        Stored activations are augmented already, so their preset is 'none'.
+        """
         seed, mixing, examples = self._training.seed, self._mixing(phase), self.examples(phase)
-        augmentation = make_augmentation(preset)
+        augmentation = self._source.modality.make_augmentation(preset)
 
         def start_at(step: int) -> tf.data.Dataset:
             return make_dataset(
@@ -196,7 +198,7 @@ class Feed:
 
 
 def _join(caches: Sequence[ExampleCache | None]) -> Cache | None:
-    """One cache of them all; None where some are read from files."""
+    """Join caches into one; None if the examples of one are read from files."""
     kept = [cache for cache in caches if cache is not None]
     if len(kept) < len(caches):
         return None

@@ -1,4 +1,4 @@
-"""Where a phase's frozen part ends and is stored: one rule, for the plan and for the run."""
+"""Cut after a phase's frozen prefix, by the same rule for planning and training."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ def find_stored_cut(
     in_parts: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Cut | None:
-    """The cut whose activations a phase is fitted on, or None where it starts from pixels.
+    """Find the cut whose activations a phase is fitted on, or None if it starts from pixels.
 
-    A phase no longer than its views would store each activation for one use; and there may be
-    no room.
+    Activations are not stored if each would be used only once, because the phase has no more
+    epochs than views, or if there is no room.
 
     Args:
         assembled: The whole model.
-        phase: As planned.
+        phase: The planned phase.
         features: The pipeline's `features` section.
-        num_train: Training examples.
-        num_validation: Validation examples: a fitted phase has them stored to be judged on, or
-            learns from them.
-        in_parts: Several workers compute the activations.
-        say: Told where there is no room.
+        num_train: Number of training examples.
+        num_validation: Number of validation examples; a fitted phase stores them for evaluation,
+            or trains on them.
+        in_parts: Whether several workers compute the activations.
+        say: Called with a message if there is no room.
     """
     if not features.enabled or not phase.repeats_inputs(features):
         return None
     cut, num_views = find_cut(assembled, phase.scope.trainable), phase.count_views(features)
     if cut is None:
         return None
-    num_learnt, num_judged = num_train, num_validation
+    num_learned, num_judged = num_train, num_validation
     if "validation" in phase.learns_from:
-        num_learnt, num_judged = num_train + num_validation, 0
+        num_learned, num_judged = num_train + num_validation, 0
     elif phase.method == "solve":
         num_judged = 0
     if fits_store(
         cut,
-        num_examples=num_learnt,
+        num_examples=num_learned,
         num_views=num_views,
         num_beside=num_judged,
         config=features,
@@ -60,9 +60,9 @@ def find_stored_cut(
         return cut
     if say is not None:
         say(
-            f"  Activations at {cut.name} ({num_learnt} examples, {num_views} views, and "
-            f"{num_judged} to judge) would take more than features.limit_gigabytes "
-            f"({features.limit_gigabytes:g}), or than the disk has room for: phase {phase.name} "
+            f"  Activations at {cut.name} ({num_learned} training examples, {num_views} views, and "
+            f"{num_judged} validation examples) would exceed features.limit_gigabytes "
+            f"({features.limit_gigabytes:g}) or the free space on disk, so phase {phase.name} "
             "computes its frozen part in every step."
         )
     return None
@@ -76,17 +76,17 @@ def check_vectors(
     num_examples: int,
     in_parts: bool = False,
 ) -> None:
-    """That the feature vectors which a phase is solved on can be stored.
+    """Check that the feature vectors of solved phases can be stored.
 
     Args:
         assembled: The whole model.
-        phases: As planned.
+        phases: The planned phases.
         features: The pipeline's `features` section.
-        num_examples: Of the training split.
-        in_parts: Several workers compute them.
+        num_examples: Number of examples in the training split.
+        in_parts: Whether several workers compute the vectors.
 
     Raises:
-        ConfigError: There is no room for them.
+        ConfigError: There is no room for the vectors.
     """
     for phase in phases:
         if phase.method != "solve":
@@ -97,20 +97,20 @@ def check_vectors(
             check_store(cut, num_examples=num_examples, config=features, in_parts=in_parts)
         except ConfigError as error:
             raise ConfigError(
-                f"{error} Or train the head by steps: `strategy.probe=trained`, or `method: fit` "
-                "of the phase."
+                f"{error} Or train the head by steps, with `strategy.probe=trained`, or with "
+                "`method: fit` in the phase."
             ) from None
 
 
 class PrefixCuts:
-    """The cut of each phase, agreed by all workers.
+    """Finder of each phase's cut, the same on all workers.
 
     Args:
-        assembled: The model whose phases are fitted.
-        source: The examples.
+        assembled: Model whose phases are fitted.
+        source: Source of the examples.
         features: The pipeline's `features` section.
-        display: Told where there is no room for the activations of a phase.
-        workers: All processes that fit them.
+        display: Display for messages about activations that do not fit.
+        workers: All processes that train together.
     """
 
     def __init__(
@@ -130,22 +130,22 @@ class PrefixCuts:
         self._last: Cut | None = None
 
     def find(self, phase: Phase) -> Cut | None:
-        """The cut whose activations a phase is fitted on; None where it starts from pixels."""
-        cut = self._find(phase, is_told=True)
+        """Find the cut whose activations a phase is fitted on; None if it starts from pixels."""
+        cut = self._find(phase, is_reported=True)
         self._last = None if cut is None else self._reuse(cut)
         return self._last
 
     def find_of_solution(self, phase: Phase) -> Cut:
-        """The cut of a phase that trains a head alone; there is room, see `check_vectors`."""
+        """Find the cut of a phase that trains only the head; `check_vectors` has checked room."""
         cut = find_cut(self._assembled, phase.scope.trainable)
         assert cut is not None
         self._last = self._reuse(cut)
         return self._last
 
     def read_once(self, phases: Iterable[Phase]) -> bool:
-        """Whether all phases have the same activations stored, of pictures as they are.
+        """Tell whether all phases store the same activations, without augmentation.
 
-        Each picture then goes from its file through the prefix, and is not needed again.
+        Each example is then read from its file, passed through the prefix, and not needed again.
         """
         variants = [variant for phase in phases for variant in phase.choice.candidates or (phase,)]
         names = set()
@@ -155,7 +155,7 @@ class PrefixCuts:
             names.add(None if cut is None else cut.name)
         return len(names) <= 1 and None not in names
 
-    def _find(self, phase: Phase, *, is_told: bool = False) -> Cut | None:
+    def _find(self, phase: Phase, *, is_reported: bool = False) -> Cut | None:
         cut = find_stored_cut(
             self._assembled,
             phase,
@@ -163,13 +163,13 @@ class PrefixCuts:
             num_train=len(self._splits.train),
             num_validation=len(self._splits.validation),
             in_parts=self._workers.count > 1,
-            say=self._display.stage if is_told else None,
+            say=self._display.stage if is_reported else None,
         )
-        # Whether there is room, the disks of several workers may say differently.
+        # The disks of several workers may differ in free space, so the chief decides.
         if not self._workers.broadcast_from_chief(lambda: cut is not None):
             return None
         return cut or find_cut(self._assembled, phase.scope.trainable)
 
     def _reuse(self, cut: Cut) -> Cut:
-        """The previous cut with its traced graph, where it is the same."""
+        """Return the previous cut, with its traced graph, if it is the same."""
         return self._last if self._last is not None and self._last.name == cut.name else cut

@@ -1,4 +1,4 @@
-"""The value that a phase is fitted on: a model, or the part after a cut, and its batches."""
+"""Input of a phase: its batches, and the model or the part after a cut that it fits."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import tensorflow as tf
 from kft.features import Forward
 
 Parts = tuple[Forward, keras.Model]
-"""The frozen prefix of a model, traced for its activations, and the model of what follows it."""
+"""Frozen prefix of a model, traced to compute activations, and the model of the layers after it."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """The validation split, as it is judged.
+    """Validation split for evaluation.
 
     Attributes:
-        in_order: All batches.
-        own: This process's part of them.
-        num_batches: How many they are.
+        in_order: All batches, in order.
+        own: This process's share of the batches.
+        num_batches: Number of all batches.
     """
 
     in_order: tf.data.Dataset
@@ -32,16 +32,16 @@ class Validation:
 
 @dataclass(frozen=True)
 class PhaseInput:
-    """What one phase is fitted on.
+    """Model and batches that one phase is fitted on.
 
     Attributes:
         model: The whole model, or the part after the cut.
-        train: First step -> this process's part of the batches from there on, over all epochs of
-            the phase.
-        validation: The validation split, or None where there is none or it is learnt from.
+        train: Function from the first step to this process's share of the batches from that step
+            on, over all epochs of the phase.
+        validation: Validation split; None if it is empty or the phase trains on it.
         computed_from: 'pixels', or the name of the cut whose activations are stored.
-        parts: The prefix that gave the activations, which the phase leaves as it is, and `model`;
-            None where the phase starts from pixels and may change every block.
+        parts: Prefix that computed the activations, which the phase does not change, and `model`;
+            None if the phase starts from pixels and may change every block.
     """
 
     model: keras.Model
@@ -52,19 +52,19 @@ class PhaseInput:
 
     @property
     def targets(self) -> tf.TensorSpec:
-        """Shape and type of those of a batch."""
+        """Shape and type of the targets of a batch."""
         spec: tf.TensorSpec = self.train(0).element_spec[1]
         return spec
 
 
 @dataclass(frozen=True)
 class SolutionInput:
-    """What a head is solved on.
+    """Feature vectors that a head is solved on.
 
     Attributes:
-        vectors: Feature vectors (examples, features), memory-mapped; their files stay as long as
-            the feed lives.
-        parts: The prefix that gave them, and the head after it.
+        vectors: Memory-mapped feature vectors (examples, features), whose files are kept as long
+            as the feed lives.
+        parts: Prefix that computed the vectors, and the head after it.
     """
 
     vectors: np.ndarray

@@ -1,4 +1,4 @@
-"""Activations of frozen prefixes: computed once, stored, and shared by phases and runs."""
+"""Store of the activations of frozen prefixes, computed once and shared by phases and runs."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ from kft.examples import Examples, SplitName
 from kft.features import Cut, SharedExtraction, Stored, load_or_extract
 from kft.feeding.example_store import ExampleStore
 from kft.feeding.source import Source
-from kft.modalities.image.augmentation import make_augmentation
 from kft.strategies import Phase
 from kft.workers import Workers
 
 
 class PrefixStore:
-    """The activations of each split at a cut, from the first time that they are asked for.
+    """Store of the activations of each split at a cut, filled on first request.
 
     Args:
-        source: The examples.
-        decoded: Their pixels, where they are kept.
+        source: Source of the examples.
+        decoded: Store of the decoded examples.
         features: The pipeline's `features` section.
         training: The pipeline's `training` section, for its seed and batch size.
-        display: Shows what takes long.
-        workers: All processes, which share the work.
+        display: Display for progress.
+        workers: All processes, which share the computation.
     """
 
     def __init__(
@@ -49,31 +48,31 @@ class PrefixStore:
         self._training = training
         self._display = display
         self._workers = workers
-        # Entries that this run computed.
+        # Entries that this run computed or loaded, to describe later where activations come from.
         self._computed: set[Path] = set()
 
     def load(
         self, cut: Cut, split: SplitName, phase: Phase, *, like: Stored | None = None
     ) -> Stored:
-        """The activations of a split for a phase, computed where they are not on the disk.
+        """Load the activations of a split for a phase, or compute them if they are not stored.
 
         Args:
-            cut: Where the prefix ends.
-            split: Augmented as the phase says if it learns from it, else as it is.
-            phase: What is fitted or solved on them.
-            like: Activations of another split; engine and numbers are to be the same.
+            cut: Cut at which the prefix ends.
+            split: Split to load, augmented as the phase requires if it trains on this split.
+            phase: Phase that is fitted or solved on the activations.
+            like: Activations of another split, whose engine and type are reused.
 
         Raises:
-            ConfigError: They do not fit into the cache.
+            ConfigError: The activations do not fit into the cache.
         """
         examples = self._source.splits.get(split)
-        is_learnt = split in phase.learns_from
-        preset = phase.recipe.augmentation if is_learnt else "none"
-        num_views = phase.count_views(self._features) if is_learnt else 1
-        # What a preset draws may change with kft.
+        is_learned = split in phase.learns_from
+        preset = phase.recipe.augmentation if is_learned else "none"
+        num_views = phase.count_views(self._features) if is_learned else 1
+        # Another version of kft may draw other augmentations from the same seed.
         drawn = "" if preset == "none" else f"{preset} {self._training.seed} {__version__}"
         if self._source.config.service is not None and like is None:
-            self._display.stage("  data.service makes no features: this run reads their pictures")
+            self._display.stage("  data.service makes no features: this run reads their files")
         make_batches = self._batch_maker(examples, split, preset)
         title = f"Features of {split}" + (f", {num_views} views" if num_views > 1 else "")
         with self._display.track(title, num_views * len(examples)) as advance:
@@ -98,7 +97,7 @@ class PrefixStore:
     def _batch_maker(
         self, examples: Examples, split: SplitName, preset: str
     ) -> Callable[..., tf.data.Dataset]:
-        augmentation = make_augmentation(preset)
+        augmentation = self._source.modality.make_augmentation(preset)
 
         def make_batches(view: int, chosen: np.ndarray | None = None) -> tf.data.Dataset:
             return make_view_dataset(

@@ -1,4 +1,4 @@
-"""Where the examples of a run come from, and what decides their pixels."""
+"""Source of a run's examples, with the settings that decide their pixels."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from kft.config import DataConfig
-from kft.data.batches.pixels import Decoder, translate_read_errors
-from kft.data.decoded import describe_decoding
+from kft.data.batches.decoded import describe_decoding, translate_read_errors
 from kft.examples import SPLIT_NAMES, Examples, Splits
+from kft.modalities import Decoder, Modality, load_modality
 
 
 @dataclass(frozen=True)
 class Source:
-    """Examples, and how they are decoded.
+    """Examples and their decoder.
 
     Attributes:
-        splits: The examples.
-        decoder: Encoded bytes -> pixels.
+        splits: Examples of each split.
+        decoder: Decoder of encoded bytes to pixels.
         config: The pipeline's `data` section.
     """
 
@@ -27,14 +27,19 @@ class Source:
     decoder: Decoder
     config: DataConfig
 
+    @property
+    def modality(self) -> Modality:
+        """What the examples are."""
+        return load_modality(self.splits.modality)
+
     def content_key(self, examples: Examples, drawn: str = "") -> str:
-        """Digest of what decides the pixels of these examples, in this order.
+        """Compute a digest of everything that decides the pixels of these examples, in this order.
 
         Args:
-            examples: Of this source.
-            drawn: What decides the augmentation; empty for pictures as they are.
+            examples: Examples of this source.
+            drawn: Description of the augmentation; empty if there is none.
         """
-        decoded = describe_decoding(self.decoder, self.config)
+        decoded = describe_decoding(self.decoder, self.modality, self.config)
         digest = hashlib.sha256(f"{self.splits.fingerprint}\n{decoded}\n{drawn}\n".encode())
         for example_id in examples.ids:
             digest.update(f"{example_id}\n".encode())
@@ -42,7 +47,7 @@ class Source:
 
     @contextmanager
     def name_unreadable(self) -> Iterator[None]:
-        """Around reading: a failure to decode becomes an error that names the files.
+        """Translate failures to decode, while reading, into an error that names the files.
 
         Raises:
             DataError: Files changed after they were checked.

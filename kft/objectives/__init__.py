@@ -1,4 +1,4 @@
-"""What the loss is made of."""
+"""Objectives: the loss and metrics of training."""
 
 from __future__ import annotations
 

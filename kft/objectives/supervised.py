@@ -1,4 +1,4 @@
-"""The loss against labels, with what a pipeline adds to it."""
+"""Supervised objective: loss and metrics against targets, with the pipeline's additional terms."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from kft.tasks.head import Head
 
 @dataclass(frozen=True)
 class Objective:
-    """What a phase minimises and what it reports.
+    """Loss that a phase minimises and metrics that it reports.
 
     Attributes:
-        loss: Between targets and logits.
-        metrics: Between targets and logits.
-        terms: What the pipeline adds to the loss; two of the same terms are one loss.
+        loss: Loss between targets and logits.
+        metrics: Metrics between targets and logits.
+        terms: Terms that the pipeline adds to the loss; equal terms mean equal losses.
     """
 
     loss: keras.losses.Loss
@@ -28,17 +28,17 @@ class Objective:
 
 
 def make_supervised(head: Head, training: TrainingConfig, train_targets: np.ndarray) -> Objective:
-    """The head's loss and metrics, made anew: Keras binds them to one compile.
+    """Make new loss and metrics for the head, because Keras binds them to one compiled model.
 
     Args:
-        head: Whose targets they are.
-        training: The pipeline's `training` section.
-        train_targets: Of the training split, as `Head.standardise` gives them; weights and
-            priors are counted in them. `kft.strategies.targets` has found that the settings fit
-            them.
+        head: Head that defines the targets.
+        training: The pipeline's `training` section, already checked against the targets by
+            `kft.strategies.targets`.
+        train_targets: Targets of the training split as returned by `Head.standardise`, from which
+            class weights and priors are computed.
 
     Raises:
-        ConfigError: A class that is to be weighed has no training example.
+        ConfigError: A class that needs a weight or a prior has no training example.
     """
     terms = head.make_terms(training, train_targets)
     return Objective(head.make_loss(terms), head.make_metrics(), terms)

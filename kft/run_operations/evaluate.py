@@ -13,8 +13,8 @@ from kft.config import DataConfig, FoldersConfig, Pipeline, TableConfig, overrid
 from kft.config.section import compose
 from kft.config.split_section import SplitConfig
 from kft.data import load_splits, write_quarantine_csv
+from kft.data.batches.decoded import translate_read_errors
 from kft.data.batches.pipeline import make_dataset
-from kft.data.batches.pixels import translate_read_errors
 from kft.data.class_names import find_similar
 from kft.data.found import sort_class_names
 from kft.data.loading import find_source
@@ -24,7 +24,7 @@ from kft.errors import ConfigError, DataError, RunError
 from kft.evaluation import Evaluation, Predictor, evaluate
 from kft.examples import SPLIT_NAMES, Examples, Splits
 from kft.features import Forward
-from kft.modalities.image.depth import KnownDepth
+from kft.modalities import Modality, choose_modality
 from kft.printing import listed
 from kft.provenance import load_run_pipeline
 from kft.runs import RunDirectory, open_run
@@ -35,13 +35,12 @@ from kft.tasks.head import Head
 from kft.training import Trained, load_trained
 from kft.workflow import describe_data
 
-# Settings that describe how other data are read. The others of `data` are about training, or
-# decide the pixels.
+# How other data are read, beside what the modality says. What else `data` says belongs to
+# training, or to decoding.
 _OF_OTHER_DATA = (
-    *("data.source", "data.target", "data.on_bad", "data.image.max_megapixels"),
+    *("data.source", "data.target", "data.on_bad"),
     *("data.folders", "data.table", "data.records", "data.class_aliases"),
 )
-_OF_THE_MODEL = ("data.image.resize", "data.image.background", "data.image.depth")
 
 
 def evaluate_run(
@@ -78,14 +77,16 @@ def evaluate_run(
     check_cache()
     trained = load_trained(run)
     pipeline = load_run_pipeline(run)
+    own = pipeline.data.model_copy(update={"modality": trained.stated.spec.modality})
+    pipeline = pipeline.model_copy(update={"data": own})
     config = configure_other(pipeline, trained.head, data, overrides)
-    with display.track("Checking every picture") as advance:
+    with display.track("Checking every file") as advance:
         splits = load_splits(
             config,
             progress=advance,
             output_folders=pipeline.output_folders,
             as_one=True,
-            known_depth=KnownDepth(trained.depth),
+            trained=trained.stated.trained,
         )
     for line in describe_data(splits):
         display.stage(line)
@@ -125,8 +126,8 @@ def configure_other(
         ConfigError: An override sets something that the run decides, or that has no effect here.
         DataError: There is nothing at `path`, or it is not a data source.
     """
-    _refuse_what_has_no_effect(overrides)
     own = pipeline.data
+    _refuse_what_has_no_effect(overrides, choose_modality(own))
     config = own.model_copy(
         update={
             "path": path,
@@ -155,18 +156,20 @@ def configure_other(
     return asked.model_copy(update={"target": head.task.word})
 
 
-def _refuse_what_has_no_effect(overrides: Sequence[str]) -> None:
+def _refuse_what_has_no_effect(overrides: Sequence[str], modality: Modality) -> None:
     problems = []
+    own = f"data.{modality.name}"
+    allowed = (*_OF_OTHER_DATA, *(f"{own}.{name}" for name in sorted(modality.reading_settings)))
     for override in overrides:
         key = override.partition("=")[0].strip()
         section = ".".join(key.split(".")[:2])
-        if key.startswith(_OF_THE_MODEL):
-            problems.append(f"{key}: pixels are always prepared as in the run's training")
-        elif not {key, section} & {*_OF_OTHER_DATA} or key == "data.table.split_column":
-            problems.append(f"{key}: has no effect on judging all examples with a finished run")
+        if section == own and key not in allowed and key != f"{own}.augmentation":
+            problems.append(f"{key}: {modality.nouns} are decoded as the model was trained")
+        elif not {key, section} & {*allowed} or key == "data.table.split_column":
+            problems.append(f"{key}: has no effect where all examples are judged by a finished run")
     if problems:
         refusal = ConfigError.from_problems("override", problems)
-        raise ConfigError(f"{refusal}\nAllowed: {', '.join(_OF_OTHER_DATA)}.")
+        raise ConfigError(f"{refusal}\nAllowed: {', '.join(allowed)}.")
 
 
 def _keep_columns(own: TableConfig, path: Path) -> TableConfig:

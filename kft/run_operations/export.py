@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from kft.config import DataConfig, Pipeline
+from kft.config import Pipeline
 from kft.config.section import NAME_PATTERN
 from kft.data import load_splits
 from kft.data.admission.check_files import check_files
@@ -19,8 +19,8 @@ from kft.data.refusing import list_bad
 from kft.display import Display
 from kft.errors import ConfigError, DataError
 from kft.examples import Examples, Quarantined
-from kft.modalities.image.depth import KnownDepth
-from kft.modalities.image.inspection import Checked, to_be_read
+from kft.modalities import StatedInput, load_modality
+from kft.modalities.checked import Checked, CheckOptions, to_examples
 from kft.provenance import (
     check_run_data,
     describe_changes,
@@ -28,6 +28,7 @@ from kft.provenance import (
     find_other_data,
     load_run_pipeline,
 )
+from kft.run_operations.asked_model import configure_stated
 from kft.runs import RunDirectory, open_run
 from kft.runs.layout import read_json
 from kft.runs.storage import check_cache, check_folder
@@ -35,9 +36,7 @@ from kft.serving import Export, check_next_version, export_model
 from kft.training import load_trained
 from kft.workflow import choose_parity_files, describe_export
 
-_WITHOUT_DATA = (
-    " To export without these data, give pictures for the parity check: `--files PICTURES`."
-)
+_WITHOUT_DATA = " `--files FILES` exports without them: the parity gate then asks about these."
 
 
 @dataclass(frozen=True)
@@ -66,18 +65,19 @@ def export_run(
     """Export a finished run again, as the next version.
 
     Args:
-        path: Path of the run.
-        display: Shows the progress.
-        destination: Destination of the export.
-        data: New path of the run's data, if they have moved; they must be the same data.
-        files: Pictures, folders or globs of pictures for the parity check, in place of the data.
+        path: Of the run.
+        display: What a person sees meanwhile.
+        destination: Where to.
+        data: Where the run's data are now, if they have moved; they must be the same.
+        files: Files, folders of them or globs for the parity gate to ask about, so that no
+            data are needed.
 
     Raises:
         RunError: There is no finished run at `path`.
-        DataError: The run's data are missing or have changed, or a file is not a picture.
-        ConfigError: The current version is another model.
-        ExportError: The export's answers differ from the model's.
-        StorageError: The run, the cache or the folder of exports is not writable.
+        DataError: The run's data are gone or have changed, or files cannot be used.
+        ConfigError: The present version is another model.
+        ExportError: The export does not answer as the model does.
+        StorageError: The run, the cache or the folder of exports cannot be written.
     """
     run = open_run(path)
     run.check_writable()
@@ -100,14 +100,13 @@ def export_run(
     )
     trained = load_trained(run)
     if files:
-        depth, count = KnownDepth(trained.depth), pipeline.export.parity_examples
-        parity_files = _check_pictures(files, pipeline.data, depth, count)
+        parity_files = _check_named(files, trained.stated, pipeline.export.parity_examples)
     else:
         parity_files = _choose_own(run, pipeline, display)
     card = read_json(run.model_card) | describe_export(
         run,
         data_set,
-        pictures="given by --files" if files else "of the run's data",
+        files="given by --files" if files else "of the run's data",
         count=len(parity_files),
     )
     with run.hold(), display.track("Export and its parity check"):
@@ -127,7 +126,7 @@ def export_run(
 def _choose_own(run: RunDirectory, pipeline: Pipeline, display: Display) -> list[str]:
     """Choose pictures of the run's own data, after checking that the data are unchanged."""
     check_run_data(run, pipeline, alternative=_WITHOUT_DATA)
-    with display.track("Checking every picture") as advance:
+    with display.track("Checking every file") as advance:
         splits = load_splits(
             pipeline.data, progress=advance, output_folders=pipeline.output_folders
         )
@@ -141,21 +140,23 @@ def _choose_own(run: RunDirectory, pipeline: Pipeline, display: Display) -> list
     return choose_parity_files(splits, pipeline.export.parity_examples)
 
 
-def _check_pictures(
-    patterns: Sequence[str], config: DataConfig, depth: KnownDepth, count: int
-) -> list[str]:
-    """Check up to `count` of the pictures, evenly spread, and list the files to read for them.
+def _check_named(written: Sequence[str], stated: StatedInput, count: int) -> list[str]:
+    """Up to `count` of the files, evenly spread, or what is to be read in their place.
 
     Raises:
         DataError: There are no pictures, or some cannot be used.
     """
-    found = find_named_files(patterns)
+    found = find_named_files(written, load_modality(stated.spec.modality))
     files = tuple(dict.fromkeys(found.files))
     chosen = np.linspace(0, len(files) - 1, min(count, len(files))).astype(int)
     names = tuple(files[i] for i in chosen)
     paths = tuple(str(Path(name).absolute()) for name in names)
     targets = np.zeros(len(names), np.int64)
-    outcomes = check_files(Examples(names, paths, targets), config, known_depth=depth)
+    outcomes = check_files(
+        Examples(names, paths, targets),
+        configure_stated(stated),
+        options=CheckOptions(trained=stated.trained),
+    )
     bad = [outcome for outcome in outcomes if isinstance(outcome, Quarantined)]
     bad += found.quarantined
     if bad:
@@ -163,4 +164,4 @@ def _check_pictures(
             f"--files: {len(bad)} files cannot be used. Repair or remove them.\n{list_bad(bad)}"
         )
     checked = [outcome for outcome in outcomes if isinstance(outcome, Checked)]
-    return list(to_be_read(checked, targets).paths)
+    return list(to_examples(checked, targets).paths)

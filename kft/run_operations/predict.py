@@ -4,29 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kft.config import DataConfig, ImageConfig
+from kft.config import DataConfig
 from kft.data.admission.check_files import check_files
-from kft.data.batches.pixels import Decoder, read_pixels, refuse_changed, translate_read_errors
-from kft.errors import DataError, RunError
+from kft.data.batches.decoded import read_examples, refuse_changed, translate_read_errors
+from kft.data.batches.example_cache import to_inputs
+from kft.errors import DataError
 from kft.evaluation import Predictor
 from kft.examples import Examples, Quarantined
 from kft.features import Forward
-from kft.modalities.image.conversion import temporary_pictures
-from kft.modalities.image.depth import KnownDepth
-from kft.modalities.image.inspection import Checked, to_be_read
-from kft.runs import is_run, open_run
+from kft.modalities import Decoder
+from kft.modalities.checked import (
+    Checked,
+    CheckOptions,
+    TrainedCalibration,
+    temporary_copies,
+    to_examples,
+)
+from kft.run_operations.asked_model import read_calibration, read_config
+from kft.runs import open_run
 from kft.serving import (
     Answer,
     ExportedModel,
     answers_from_outputs,
-    find_version,
     is_export,
 )
-from kft.serving.versions import read_card
 from kft.training import load_trained
 
 # Large enough to keep the cores busy, small enough for any memory.
@@ -34,8 +40,8 @@ PREDICTION_BATCH_SIZE = 32
 # Number of files that are checked together, by one thread per core.
 _PIECE = 256
 Answerer = Callable[[Examples], list[Answer]]
-LoadedModel = tuple[Answerer, DataConfig, KnownDepth]
-"""A model's function, and how its files are prepared: the first arguments of `predict_pieces`."""
+LoadedModel = tuple[Answerer, DataConfig, TrainedCalibration]
+"""What answers, and how files are made ready for it: the first arguments of `predict_pieces`."""
 
 
 def predict(
@@ -51,9 +57,9 @@ def predict(
     time, while their answers are consumed.
 
     Args:
-        path: Path of a run or an export.
-        files: Paths of pictures.
-        say: Called with a file and the remarks about it, such as conversions.
+        path: Of a run, or of an export.
+        files: Paths of the files.
+        say: Told what is worth a word about a file.
 
     Yields:
         The answer for each file, or the reason why there is none, in the order of the files.
@@ -74,15 +80,14 @@ def load_model(path: Path, num_files: int) -> LoadedModel:
     Raises:
         RunError: `path` is neither a finished run nor an export.
     """
+    return _load_asked(path, num_files), read_config(path), read_calibration(path)
+
+
+def _load_asked(path: Path, num_files: int) -> Answerer:
+    """What answers."""
     if is_export(path):
         exported = ExportedModel(path)
-        config, depth = _read_config(path)
-        return lambda examples: exported.answer(examples.ids, examples.paths), config, depth
-    if not is_run(path):
-        raise RunError(
-            f"{path}: neither a run (`kft runs` lists them) nor an export (a folder with "
-            "saved_model.pb, or with numbered versions)."
-        )
+        return lambda examples: exported.answer(examples.ids, examples.paths)
     trained = load_trained(open_run(path))
     head, decoder = trained.head, trained.decoder
     predictor = Predictor(
@@ -100,41 +105,42 @@ def load_model(path: Path, num_files: int) -> LoadedModel:
             )
         return answers_from_outputs(examples.ids, outputs, head)
 
-    return ask, trained.pipeline.data, KnownDepth(trained.depth)
+    return ask
 
 
-def _read_batches(examples: Examples, decoder: Decoder) -> Iterator[tf.Tensor]:
-    """Read pixels float32 (batch, height, width, 3), with one graph for all pieces.
+def _read_batches(examples: Examples, decoder: Decoder) -> Iterator[Any]:
+    """Batches of decoded examples, by one graph for all pieces.
 
     A tf.data dataset for each piece would leave its graph in memory.
     """
     for start in range(0, len(examples), PREDICTION_BATCH_SIZE):
         batch = examples.take(range(start, min(start + PREDICTION_BATCH_SIZE, len(examples))))
-        pixels = read_pixels(tf.constant(batch.paths), decoder)
+        decoded = read_examples(tf.constant(batch.paths), decoder)
         refuse_changed(batch)
-        yield tf.cast(pixels, tf.float32)
+        yield to_inputs(decoded)
 
 
 def predict_pieces(
     ask: Answerer,
     config: DataConfig,
-    depth: KnownDepth,
+    trained: TrainedCalibration,
     files: Sequence[str],
     say: Callable[[str, tuple[str, ...]], None],
 ) -> Iterator[Answer | Quarantined]:
     """Predict files with a loaded model; see `predict`."""
-    with temporary_pictures() as find_folder:
+    with temporary_copies() as find_folder:
+        options = CheckOptions(trained=trained, find_folder=find_folder)
         for start in range(0, len(files), _PIECE):
             piece = tuple(files[start : start + _PIECE])
             paths = tuple(str(Path(file).absolute()) for file in piece)
             examples = Examples(piece, paths, np.zeros(len(piece), np.int64))
-            outcomes = check_files(examples, config, known_depth=depth, find_folder=find_folder)
+            outcomes = check_files(examples, config, options=options)
             checked = [outcome for outcome in outcomes if isinstance(outcome, Checked)]
             for each in checked:
                 words = (*(f"converted ({reason})" for reason in each.repaired), *each.noticed)
                 if words:
                     say(each.name, words)
-            answers = iter(_answer_all(ask, to_be_read(checked, np.zeros(len(checked), np.int64))))
+            answers = iter(_answer_all(ask, to_examples(checked, np.zeros(len(checked), np.int64))))
             for outcome in outcomes:
                 yield outcome if isinstance(outcome, Quarantined) else next(answers)
 
@@ -166,18 +172,3 @@ def _answer_all(ask: Answerer, examples: Examples) -> list[Answer | Quarantined]
 def _reason_of(error: DataError, path: str) -> str:
     """Extract the reason from an error about a single file."""
     return str(error).splitlines()[-1].removeprefix("  - ").removeprefix(f"{path}: ")
-
-
-def _read_config(export: Path) -> tuple[DataConfig, KnownDepth]:
-    """Read from an export's card how its pictures are decoded; by default as `data` does."""
-    version = find_version(export)
-    assert version is not None
-    card = read_card(version)
-    if card is None:
-        return DataConfig(), KnownDepth(None)
-    stated = card["input"]
-    depth = stated.get("depth")
-    settings = ImageConfig(
-        background=stated["background"], depth=depth if stated.get("depth_is_set") else "auto"
-    )
-    return DataConfig(image=settings), KnownDepth(depth)

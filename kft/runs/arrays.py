@@ -6,7 +6,7 @@ import math
 import secrets
 import shutil
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -32,16 +32,37 @@ def write_blocks(
         shape: Shape of the whole array.
         dtype: Name of the array's type.
     """
-    kind = np.dtype(dtype)
-    # A plain file: the pages of a memory map would count as this process's memory.
-    with path.open("wb") as file:
-        header = {"descr": kind.str, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        start = file.tell()
-        for block in blocks:
-            assert block.dtype == kind, f"a block has type {block.dtype}, not {kind}"
-            file.write(np.ascontiguousarray(block).data)
-        written, expected = file.tell() - start, math.prod(shape) * kind.itemsize
+    write_all_blocks({path: (shape, np.dtype(dtype))}, ((block,) for block in blocks))
+
+
+def write_all_blocks(
+    files: Mapping[Path, tuple[tuple[int, ...], np.dtype]],
+    blocks: Iterable[Sequence[np.ndarray]],
+) -> None:
+    """Write several npy files at once from consecutive blocks of their arrays' rows.
+
+    Args:
+        files: Shape and type of the whole array of each path; the files hold partial arrays if
+            `blocks` raises.
+        blocks: One array per file, in the order of `files`.
+    """
+    kinds = [np.dtype(kind) for _, kind in files.values()]
+    with ExitStack() as stack:
+        # Plain files: the pages of a memory map would count as this process's memory.
+        opened = [stack.enter_context(path.open("wb")) for path in files]
+        for file, (shape, _), kind in zip(opened, files.values(), kinds, strict=True):
+            header = {"descr": kind.str, "fortran_order": False, "shape": tuple(shape)}
+            np.lib.format.write_array_header_1_0(file, header)
+        starts = [file.tell() for file in opened]
+        for arrays in blocks:
+            for file, kind, array in zip(opened, kinds, arrays, strict=True):
+                assert array.dtype == kind, f"a block has type {array.dtype}, not {kind}"
+                file.write(np.ascontiguousarray(array).data)
+        written = [file.tell() - start for file, start in zip(opened, starts, strict=True)]
+    expected = [
+        math.prod(shape) * kind.itemsize
+        for (shape, _), kind in zip(files.values(), kinds, strict=True)
+    ]
     assert written == expected, f"the blocks hold {written} of {expected} bytes"
 
 

@@ -1,4 +1,4 @@
-"""The cache of results that kft can recompute: unpacked records, stored features, decoded pixels.
+"""The cache of results that kft can recompute: unpacked records, stored features, decoded examples.
 
 <root>/<room>/<key>/            an entry; entry.json, written last, lists its files and checksums
 <root>/<room>/.<key>.lock       lock held by the process that builds the entry
@@ -24,7 +24,7 @@ from kft.runs.locks import try_exclusive
 
 MANIFEST = "entry.json"
 # Rooms whose entries are locked while in use, and may therefore be evicted.
-EVICTABLE = ("features", "pixels")
+EVICTABLE = ("features", "decoded")
 PARTIAL = ".partial"
 # Backup programs skip a folder with this tag, and kft skips it inside a data folder.
 # Source: Cache Directory Tagging Specification, bford.info/cachedir.
@@ -68,7 +68,7 @@ class CacheEntry:
     """One entry of the cache.
 
     Attributes:
-        room: Room that holds it: 'features', 'pixels' …
+        room: Room that holds it: 'features', 'decoded' …
         key: Name of its folder or file.
         path: Its folder or file.
         about: One-line description; empty where it has none.

@@ -70,7 +70,7 @@ def open_or_build(
     evicted to make room.
 
     Args:
-        room: 'features' or 'pixels'.
+        room: 'features' or 'decoded'.
         key: Digest of everything that decides the content, in letters and digits.
         build: Writes the files of the entry into the empty folder that it is given. It may
             return facts, as JSON values, to be kept with the entry, and must not open the

@@ -18,7 +18,7 @@ def make_manifest(
     seed: int,
     deterministic: bool,
     fingerprint: str,
-    depth: dict[str, Any] | None = None,
+    calibration: dict[str, Any] | None = None,
     weights_sha256: str | None,
     backbone_source: str,
     backbone_licence: str,
@@ -31,7 +31,7 @@ def make_manifest(
         seed: Seed of the training.
         deterministic: Whether the seed decides the weights to the last bit.
         fingerprint: Digest of the data.
-        depth: Display range of pictures with more than 8 bits; None where there are none.
+        calibration: Decision over all files of the data; None where there was none.
         weights_sha256: Digest of the pretrained weights; None for random weights.
         backbone_source: Origin of architecture and weights.
         backbone_licence: Licence of the weights.
@@ -42,7 +42,7 @@ def make_manifest(
         "seed": seed,
         "deterministic": deterministic,
         "data_fingerprint": fingerprint,
-        "depth": depth,
+        "calibration": calibration,
         "backbone": {
             "sha256": weights_sha256,
             "source": backbone_source,

@@ -56,8 +56,8 @@ def check_cache() -> None:
             home = "" if "HOME" in os.environ or _is_given() else " (HOME is not set)"
             raise StorageError(
                 f"{folder}: the cache folder is not writable: {obstacle}{home}. Set KFT_CACHE_DIR "
-                "to a writable folder; it keeps stored features, decoded pixels and converted "
-                "pictures."
+                "to a writable folder; it keeps stored features, decoded examples and converted "
+                "copies."
             )
 
 

@@ -11,12 +11,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kft.data.batches.example_cache import to_inputs
 from kft.errors import ExportError
+from kft.modalities import Decoder
 from kft.model import compile_forward, flatten_layers
 from kft.runs.atomic import atomic_directory, write_json
 from kft.runs.storage import find_storage_failure
 from kft.serving.parity import check_parity
-from kft.serving.signatures import Decoder, ServedModel
+from kft.serving.signatures import ServedModel
 from kft.serving.versions import CARD, next_version
 from kft.tasks.head import Head
 
@@ -26,9 +28,9 @@ class Export:
     """A SavedModel that passed the parity check.
 
     Attributes:
-        path: Folder saved_models/<name>/<version>.
-        largest_difference: Largest difference between served and trained outputs.
-        num_files: Number of pictures compared.
+        path: saved_models/<name>/<version>.
+        largest_difference: Between served and trained outputs.
+        num_files: How many files were compared.
     """
 
     path: Path
@@ -49,13 +51,13 @@ def export_model(
     """Write the next version of saved_models/<name>, and verify it.
 
     Args:
-        model: Model from pixels to logits.
-        head: Head of the model, which interprets the logits.
-        decoder: Function from encoded bytes to pixels, as in training.
+        model: Decoded examples -> logits.
+        head: What the logits mean.
+        decoder: As in training.
         directory: Folder of all exports.
-        name: Name of the model in TensorFlow Serving.
-        files: Pictures for the parity check.
-        card: Description of the model, written beside it, in assets.extra.
+        name: Of this model, as TensorFlow Serving will know it.
+        files: What the parity gate asks about, as bytes.
+        card: What describes the model; written beside it, in assets.extra.
 
     Raises:
         ExportError: The export cannot be written, does not load without kft,
@@ -95,8 +97,10 @@ def _compute_expected(
     model: keras.Model, head: Head, decoder: Decoder, files: Sequence[str]
 ) -> dict[str, np.ndarray]:
     """Compute the trained model's outputs about files, by the name of the output."""
-    pixels = tf.stack([tf.cast(decoder(tf.io.read_file(file)), tf.float32) for file in files])
-    served = head.serve(compile_forward(model, head.activate)(pixels))
+    # Not by the traced reading of batches: what a trace changes, the gate is to find.
+    decoded = [decoder(tf.io.read_file(file)) for file in files]
+    inputs = to_inputs(tf.nest.map_structure(lambda *each: tf.stack(each), *decoded))
+    served = head.serve(compile_forward(model, head.activate)(inputs))
     return {output.name: served[output.name].numpy() for output in head.compared_outputs}
 
 

@@ -21,7 +21,7 @@ BATCH_SIZE = 32
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer of a model about one picture.
+    """What a model says of one file.
 
     Attributes:
         file: File name as given.
@@ -99,7 +99,7 @@ class ExportedModel:
             paths: Path to read for each name.
 
         Raises:
-            DataError: A file is missing or is not a picture; it is named.
+            DataError: A file is missing or cannot be decoded; it is named.
         """
         answers: list[Answer] = []
         for start in range(0, len(files), BATCH_SIZE):
@@ -133,9 +133,7 @@ class ExportedModel:
                 self._serve(encoded=tf.constant([content]))
             except tf.errors.InvalidArgumentError as error:
                 reason = str(error.message).splitlines()[0]
-                raise DataError(
-                    f"{file}: cannot be decoded as JPEG, PNG, GIF, BMP or WebP: {reason}"
-                ) from None
+                raise DataError(f"{file}: cannot be decoded by this export: {reason}") from None
 
 
 def _find_task(export: Path, head: Mapping[str, Any], outputs: Collection[str]) -> Task:
@@ -171,9 +169,9 @@ def answers_from_outputs(files: Sequence[str], outputs: np.ndarray, head: Head) 
     """Convert a trained model's outputs to answers.
 
     Args:
-        files: Name of each picture.
-        outputs: Outputs of the head's `activate` (files, outputs).
-        head: Head of the model, which interprets the outputs.
+        files: Name of each.
+        outputs: What the head's `activate` gave for each (files, outputs).
+        head: What the outputs mean.
     """
     names = head.class_names
     deviations = _read_deviations(head.describe())

@@ -9,26 +9,26 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kft.data.batches.example_cache import to_inputs
+from kft.modalities import Decoder
 from kft.tasks.head import Head
 from kft.tasks.pooling import FEATURE_VECTOR
-
-Decoder = Callable[[tf.Tensor], tf.Tensor]
 
 
 class ServedModel:
     """Signatures over one trained model.
 
     Each is a tf.function with named outputs. `serving_default` and
-    `features` take encoded JPEG, PNG, GIF, BMP or WebP bytes (batch,); `pixels`
-    takes float32 pixels (batch, height, width, 3) in [0, 255]. Numbers are
-    float64. LiteRT does not support float64, so a regression model also has
-    `standardised`: from pixels to float32 numbers, standardised by the mean and
-    standard deviation of the training targets.
+    `features` take the content of files (batch,); the one that is named as the
+    model's input is, such as `pixels`, takes decoded examples (batch, …). Numbers
+    are float64; as LiteRT computes none, a model of numbers has `standardised`
+    too, decoded examples to float32 numbers in training deviations from the
+    training mean.
 
     Args:
-        model: Model from pixels to logits.
-        head: Head that turns logits into probabilities or numbers.
-        decoder: Function from a picture's encoded bytes to pixels, the same as in training.
+        model: Decoded examples -> logits.
+        head: Makes probabilities of logits.
+        decoder: Of one file; the very function that fed training.
     """
 
     def __init__(self, model: keras.Model, head: Head, decoder: Decoder) -> None:
@@ -55,35 +55,31 @@ class ServedModel:
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Trace the signatures; functions by name of the signature."""
         encoded = tf.TensorSpec((None,), tf.string, name="encoded")
-        pixels = tf.TensorSpec((None, *self._model.input_shape[1:]), tf.float32, name="pixels")
-        # Traced once for all signatures that call them, so that the file holds them once, too.
-        decode, compute = _trace(self._decode, encoded), _trace(self._compute, pixels)
+        given = self._model.inputs[0]
+        decoded = tf.TensorSpec((None, *given.shape[1:]), given.dtype, name=given.name)
+        # Traced once, for all signatures that call them; so they are in the file once, too.
+        decode, compute = _trace(self._decode, encoded), _trace(self._compute, decoded)
         signatures = {
             "serving_default": _trace(
-                lambda given: self._head.serve(compute(decode(given))[1]), encoded
+                lambda content: self._head.serve(compute(decode(content))[1]), encoded
             ),
-            "pixels": _trace(lambda given: self._head.serve(compute(given)[1]), pixels),
+            given.name: _trace(lambda inputs: self._head.serve(compute(inputs)[1]), decoded),
             "features": _trace(
-                lambda given: {"feature_vector": compute(decode(given))[0]}, encoded
+                lambda content: {"feature_vector": compute(decode(content))[0]}, encoded
             ),
         }
         plain = self._head.plain_signature
         if plain is not None:
-            signatures[plain] = _trace(lambda given: {plain: compute(given)[1]}, pixels)
+            signatures[plain] = _trace(lambda inputs: {plain: compute(inputs)[1]}, decoded)
         return signatures
 
-    def _decode(self, encoded: tf.Tensor) -> tf.Tensor:
-        height, width, channels = self._model.input_shape[1:]
-        pixels = tf.map_fn(
-            self._decoder,
-            encoded,
-            fn_output_signature=tf.TensorSpec((height, width, channels), tf.uint8),
-        )
-        return tf.cast(pixels, tf.float32)
+    def _decode(self, content: tf.Tensor) -> Any:
+        decoded = tf.map_fn(self._decoder, content, fn_output_signature=self._decoder.output)
+        return to_inputs(decoded)
 
-    def _compute(self, pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Compute feature vectors, and float32 probabilities or standardised numbers."""
-        features, logits = self._both(pixels, training=False)
+    def _compute(self, inputs: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Feature vectors, and float32 probabilities or standardised numbers."""
+        features, logits = self._both(inputs, training=False)
         return tf.cast(features, tf.float32), tf.cast(self._head.activate(logits), tf.float32)
 
 

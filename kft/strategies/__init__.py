@@ -1,4 +1,4 @@
-"""Block table -> phases: what is trainable, at which rate, how long."""
+"""Strategies: plan phases from the block table, with trainable blocks, learning rate and length."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ STRATEGIES = Registry(
 
 
 def find_parts(name: str, setting: Setting) -> tuple[Part, ...]:
-    """The parts of a strategy, in order."""
+    """Return the parts of a strategy, in order."""
     parts: tuple[Part, ...] = STRATEGIES.load(name)(setting)
     return parts
 
 
 def plan_phases(setting: Setting) -> tuple[Phase, ...]:
-    """The phases of the strategy that the setting names, in order.
+    """Plan the phases of the strategy that the setting names, in order.
 
     Raises:
-        ConfigError: A block is unknown, or a duration comes to no step.
+        ConfigError: A block is unknown, or a duration comes to less than one step.
     """
     problems = Problems()
     planned = plan_parts(find_parts(setting.config.name, setting), setting, problems)

@@ -1,4 +1,4 @@
-"""The default strategy, sized to the data."""
+"""Default strategy `auto`, sized to the data."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from kft.strategies.presets import PROBE, all_blocks, make_probe
 from kft.strategies.setting import FINE_TUNING, Setting
 from kft.strategies.targets import ON_VALIDATION
 
-# Of one block to the next toward the input, where none is configured.
+# Factor from one block to the next toward the input, if none is configured.
 AUTO_LAYER_DECAY = 0.9
-# Blocks whose maps are this many times as fine as the coarsest show edges and textures.
+# Blocks with feature maps this many times finer than the coarsest represent edges and textures.
 FINENESS = 8
-# Smaller sets are learnt in too few epochs for blended pictures to help.
+# Smaller data sets are trained for too few epochs to benefit from mixup.
 MIXUP_EXAMPLES = 20_000
 MIXUP_ALPHA = 0.2
 REFIT = "refit"
@@ -26,31 +26,31 @@ _ALL_TO_LEARN_FROM: tuple[SplitName, ...] = ("train", "validation")
 
 
 def auto(setting: Setting) -> tuple[Part, ...]:
-    """Linear probe, then all but the lowest blocks from it, kept only if validation gains by it.
+    """Plan a linear probe, then fine-tuning of the upper blocks, kept only if validation improves.
 
-    The lowest blocks see what pictures of all kinds share, and cost most: half
-    of a step and more, for their maps are the largest. They rest, so that
-    they are computed once.
+    The lowest blocks hold features that all kinds of images share. They also
+    cost most, half of a step or more, because their feature maps are the
+    largest. They stay frozen, so that their outputs are computed only once.
 
-    The learning rate, to which fine-tuning is most sensitive, is found on
-    validation: the rates are tried in turn, and the first that after a
-    quarter of the phase is not behind the probe, beyond chance, goes on.
-    If there is a holdout to judge it by, what won is then found anew, from
-    the start, on train and validation together.
+    The learning rate, to which fine-tuning is most sensitive, is selected on
+    validation: the rates are tried in turn, and training continues with the
+    first rate that, after a quarter of the phase, is not significantly worse
+    than the probe. If there is a holdout to judge the result, the winner is
+    then trained again, from the start, on train and validation together.
 
-    Without validation examples there is nothing to choose on: the rate is
-    that of `lp_ft`. A backbone of random weights is trained in full, since a
-    probe on it says nothing.
+    Without validation examples nothing can be selected, and the rate is that
+    of `lp_ft`. A backbone with random weights is trained in full, because a
+    probe on random features is not informative.
 
     Source: Kumar et al., arXiv:2202.10054; the budget is BiT-HyperRule's,
-    arXiv:1912.11370. That the lowest layers are general: Yosinski et al.,
-    arXiv:1411.1792; up to stride 4 of 32 they rest as in Ren et al., Faster
-    R-CNN, arXiv:1506.01497, and the detectors after it.
+    arXiv:1912.11370. Yosinski et al., arXiv:1411.1792, show that the lowest
+    layers are general; freezing them up to stride 4 of 32 follows Ren et al.,
+    Faster R-CNN, arXiv:1506.01497, and later detectors.
     """
     obeys = ("freeze", "refit", *FINE_TUNING)
     if setting.is_pretrained:
         return (make_probe(setting), Part(_fine_tune, obeys))
-    why = "Random weights are trained without a probe. `strategy.name=lp_ft` has one."
+    why = "Random weights are trained without a probe. Use `strategy.name=lp_ft` for a probe."
     return (Part(_from_random_weights, obeys, reasons=dict.fromkeys(PROBE, why)),)
 
 
@@ -63,10 +63,10 @@ def refits(
     is_fold: bool,
     is_pretrained: bool,
 ) -> bool:
-    """Whether the strategy ends by learning from train and validation together.
+    """Tell whether the strategy ends by training on train and validation together.
 
     Raises:
-        ConfigError: It is asked for, and cannot be.
+        ConfigError: The refit is requested but not possible.
     """
     if config.refit is False or config.name != "auto":
         return False
@@ -90,19 +90,19 @@ def find_obstacle(
     is_fold: bool,
     is_pretrained: bool,
 ) -> str | None:
-    """Why `auto` does not end by learning from train and validation together, if so.
+    """Find the reason why `auto` cannot refit on train and validation together, if there is one.
 
     Args:
         training: The pipeline's `training` section.
-        num_validation: Validation examples.
-        num_holdout: Holdout examples.
+        num_validation: Number of validation examples.
+        num_holdout: Number of holdout examples.
         is_fold: Whether validation is one of several folds, each of which judges a run.
-        is_pretrained: Whether the backbone's weights are not random.
+        is_pretrained: Whether the backbone has pretrained weights.
     """
     obstacles = (
         (
             not is_pretrained,
-            "a backbone of random weights is trained once, and nothing is chosen on validation.",
+            "a backbone with random weights is trained once, and nothing is chosen on validation.",
         ),
         *(
             (getattr(training, name), f"`training.{name}` chooses weights on validation.")
@@ -110,17 +110,17 @@ def find_obstacle(
         ),
         (
             training.schedule == "plateau",
-            "`training.schedule=plateau` goes by the loss on validation.",
+            "`training.schedule=plateau` follows the validation loss.",
         ),
         (not num_validation, "there are no validation examples."),
-        (is_fold, "with `data.split.folds`, validation is the fold that the run is judged by."),
-        (not num_holdout, "without a holdout, validation is all that the run is judged by."),
+        (is_fold, "with `data.split.folds`, validation is the fold that judges the run."),
+        (not num_holdout, "without a holdout, validation alone judges the run."),
     )
     return next((reason for is_given, reason in obstacles if is_given), None)
 
 
 def _frozen_blocks(setting: Setting) -> tuple[str, ...]:
-    """The blocks that rest in fine-tuning: as configured, or those of the finest maps."""
+    """Resolve the blocks that stay frozen: as configured, or those with the finest feature maps."""
     where, given, blocks = "strategy.freeze", setting.config.freeze, setting.backbone_blocks
     if given == "auto":
         strides = [each.stride or 0 for each in setting.traits]
@@ -129,17 +129,17 @@ def _frozen_blocks(setting: Setting) -> tuple[str, ...]:
     frozen = setting.blocks(given, where)
     if frozen and not setting.is_pretrained:
         raise ConfigError(
-            f"{where}: the weights of backbone {setting.backbone!r} are random, and blocks that "
-            "rest would stay so. Remove it, or load pretrained weights."
+            f"{where}: the weights of backbone {setting.backbone!r} are random, and frozen blocks "
+            "would stay random. Remove it, or load pretrained weights."
         )
     if setting.head in frozen:
         raise ConfigError(
-            f"{where}: the head is what learns, and cannot rest. Name blocks of the backbone alone."
+            f"{where}: the head must train and cannot be frozen. Name blocks of the backbone only."
         )
     if frozen == blocks:
         raise ConfigError(
-            f"{where}: names all blocks of backbone {setting.backbone!r}, so that the head alone "
-            "would train. Use `strategy.name=linear_probe`."
+            f"{where}: names all blocks of backbone {setting.backbone!r}, so only the head would "
+            "train. Use `strategy.name=linear_probe`."
         )
     return frozen
 
@@ -150,19 +150,19 @@ def _from_random_weights(setting: Setting) -> tuple[Phase, ...]:
 
 
 def _fine_tune(setting: Setting) -> tuple[Phase, ...]:
-    """What is tried, and what becomes of it."""
-    phase = _tried(setting)
+    """Plan the fine-tuning phase with its choices, and the refit that may follow it."""
+    phase = _fine_tuning_phase(setting)
     if not setting.num_validation:
         return (phase,)
-    asked = _with_choices(phase, setting)
+    choosing = _with_choices(phase, setting)
     if setting.refit is None:
-        return (asked,)
-    compared = replace(asked, choice=replace(asked.choice, only_compares=True))
-    return (compared, _refit(setting.refit, phase))
+        return (choosing,)
+    comparing = replace(choosing, choice=replace(choosing.choice, only_compares=True))
+    return (comparing, _refit(setting.refit, phase))
 
 
-def _tried(setting: Setting) -> Phase:
-    """All blocks but those that rest, the whole budget."""
+def _fine_tuning_phase(setting: Setting) -> Phase:
+    """Plan fine-tuning of all blocks that are not frozen, with the whole budget."""
     frozen = _frozen_blocks(setting)
     blocks = tuple(block for block in setting.backbone_blocks if block not in frozen)
     decay = setting.config.layer_decay
@@ -181,7 +181,7 @@ def _with_choices(phase: Phase, setting: Setting) -> Phase:
     given = setting.config.learning_rate
     if given is not None and setting.refit is None:
         return replace(phase, choice=Choice(must_beat_start=True))
-    # One that is given is tried too, where its trial may show that it pays.
+    # Before a refit even a given rate is tried, because the trial decides whether to fine-tune.
     rates = AUTO_LEARNING_RATES if given is None else (given,)
     candidates = tuple(map(phase.at_rate, rates))
     choice = Choice(
@@ -194,17 +194,17 @@ def _with_choices(phase: Phase, setting: Setting) -> Phase:
 
 
 def _refit(setting: Setting, tried: Phase) -> Phase:
-    """What won, with all examples but the holdout's: the recipe that was tried, for as many epochs.
+    """Plan the winner again on train and validation: the same recipe for the same epochs.
 
     Args:
-        setting: With the validation examples to learn from too.
-        tried: Fine-tuning, sized to the training examples.
+        setting: Setting whose training examples include those of validation.
+        tried: Fine-tuning phase, sized to the training examples.
     """
     steps = -(-tried.fit.steps * setting.steps_per_epoch // tried.fit.steps_per_epoch)
     (probe,) = make_probe(setting).plan(setting)
     fit = replace(
         tried.fit,
-        # A duration in steps is one for any number of examples.
+        # A configured duration in steps does not depend on the number of examples.
         steps=steps if setting.config.duration is None else setting.budget(),
         steps_per_epoch=setting.steps_per_epoch,
     )

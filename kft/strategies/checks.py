@@ -1,7 +1,8 @@
-"""What contradicts itself, told before any data is read.
+"""Checks for contradictory settings, made before any data is read.
 
-Each part of a strategy says which settings it obeys, and refuses what it cannot plan; `training`
-judges itself. Here is what concerns the strategy as a whole, or its phases and another section.
+Each part of a strategy declares the settings that it obeys and refuses what it cannot plan, and the
+`training` section checks itself. The checks here concern a strategy as a whole, or its phases
+together with another section.
 """
 
 from __future__ import annotations
@@ -25,22 +26,23 @@ _Planned = Sequence[tuple[Part, Phase]]
 def check_strategy(
     setting: Setting, *, training: TrainingConfig, features: FeaturesConfig, is_fold: bool
 ) -> None:
-    """Refuse settings that contradict each other or the backbone; needs no data.
+    """Refuse settings that contradict each other or the backbone, without reading data.
 
     Args:
-        setting: What strategies look at; of the data set, nothing is known yet.
+        setting: Input of the strategies, with stand-ins for the sizes of the data set.
         training: The pipeline's `training` section.
-        features: Its `features` section.
+        features: The pipeline's `features` section.
         is_fold: Whether validation is one of several folds, each of which judges a run.
 
     Raises:
-        ConfigError: Lists every contradiction, each with its reason.
+        ConfigError: Settings contradict each other; every contradiction is listed with its reason.
     """
     config = setting.config
     parts, problems = find_parts(config.name, setting), Problems()
     planned = plan_parts(parts, setting, problems)
     is_whole = not problems.found
-    # Phases of the smallest data set too. What is too short there may be long enough in others.
+    # Phases of the smallest data set are checked too, but a phase that is too short there may be
+    # long enough with more data, so the problems of planning it do not count.
     smallest = plan_parts(parts, replace(setting, num_examples=1, steps_per_epoch=1), Problems())
     with problems.noted():
         refits(
@@ -68,7 +70,7 @@ def check_strategy(
 def _find_unobeyed(
     setting: Setting, parts: Sequence[Part], obeyed: Collection[str]
 ) -> Iterator[str]:
-    """Settings that would be without effect: never ignore in silence."""
+    """Find settings without effect, which are refused rather than silently ignored."""
     for name in setting.config.given():
         if name == "name" or name in obeyed:
             continue
@@ -85,7 +87,7 @@ def _find_unobeyed(
 def _check_stored(
     phase: Phase, where: str, setting: Setting, features: FeaturesConfig, training: TrainingConfig
 ) -> Iterator[str]:
-    """What features that are computed once cannot give."""
+    """Find settings that stored features, which are computed once, cannot satisfy."""
     if phase.method == "solve" or not features.enabled or not _has_frozen_prefix(phase, setting):
         return
     augmentation = phase.recipe.augmentation
@@ -104,7 +106,7 @@ def _check_stored(
 
 
 def _has_frozen_prefix(phase: Phase, setting: Setting) -> bool:
-    """Whether some of the model before the first trainable block can be computed once."""
+    """Tell whether a part of the model before the first trainable block can be computed once."""
     names = list(setting.backbone_blocks)
     first = min(
         (names.index(name) for name in phase.scope.trainable if name in names), default=None
@@ -113,29 +115,30 @@ def _has_frozen_prefix(phase: Phase, setting: Setting) -> bool:
 
 
 def _check_statistics(planned: _Planned, training: TrainingConfig) -> Iterator[str]:
-    """Batch statistics are of the whole batch: parts of it would give other gradients."""
+    """Refuse accumulation with trained batch statistics, since parts give other gradients."""
     for part, phase in planned:
         if training.accumulation > 1 and phase.scope.batch_norm == "trainable":
             instead = (
                 f"`{part.where}.batch_norm: frozen`"
                 if part.where
-                else "`strategy.batch_norm=frozen` (with random weights they train by default)"
+                else "`strategy.batch_norm=frozen` (random weights train them by default)"
             )
             yield (
-                f"training.accumulation: phase {phase.name!r} trains batch statistics, which "
-                f"are of the whole batch, and {training.accumulation} parts would each take their "
-                f"own. Use {instead}, or `training.accumulation=1`."
+                f"training.accumulation: phase {phase.name!r} trains batch statistics, which are "
+                f"computed over the whole batch, but {training.accumulation} parts would each "
+                f"compute their own. Use {instead}, or `training.accumulation=1`."
             )
             return
 
 
 def _check_warmup(smallest: _Planned, planned: _Planned, training: TrainingConfig) -> None:
-    """That it is a duration; and that the rate reaches its peak, where that can be told yet.
+    """Check that the warmup is a duration, and shorter than each phase for any data size.
 
-    A message is the same for data sets of any size where their size does not matter.
+    A problem that does not depend on the size of the data gives the same message for the smallest
+    and for a large data set.
 
     Raises:
-        ConfigError: With the reason.
+        ConfigError: The warmup is not a duration, or takes all steps of a phase.
     """
     resolve_duration(
         training.warmup,
@@ -159,33 +162,33 @@ def _check_warmup(smallest: _Planned, planned: _Planned, training: TrainingConfi
 def _check_effects(
     setting: Setting, phases: Sequence[Phase], training: TrainingConfig, obeyed: Collection[str]
 ) -> Iterator[str]:
-    """Settings that find nothing to act on in any phase of the strategy."""
+    """Find settings that apply to no phase of the strategy."""
     config = setting.config
     fitted = [phase for phase in phases if phase.method == "fit"]
     if not fitted:
         for name in training.given(of_steps=True):
             yield (
-                f"training.{name}: has no effect, for nothing is trained by steps: the head is "
-                "solved. Use `strategy.probe=trained`, or a strategy that fine-tunes."
+                f"training.{name}: has no effect, because the head is solved and nothing is "
+                "trained by steps. Use `strategy.probe=trained`, or a strategy that fine-tunes."
             )
         return
     if training.wise_ft and len(phases) < 2:
         yield (
-            "training.wise_ft: goes between the weights of a probe and the fine-tuned ones, but "
-            f"`name: {config.name}` has one phase. Use `strategy.name=lp_ft`."
+            "training.wise_ft: interpolates between the weights of a probe and the fine-tuned "
+            f"weights, but `name: {config.name}` has one phase. Use `strategy.name=lp_ft`."
         )
     if training.l2_sp and not any(
         phase.scope.part == "all" and set(phase.scope.trainable) != {setting.head}
         for phase in fitted
     ):
         yield (
-            "training.l2_sp: it holds kernels of the backbone near their start, and none of them "
+            "training.l2_sp: keeps kernels of the backbone near their start, but none of them "
             f"trains under `name: {config.name}`. Remove it, or use `strategy.name=lp_ft`."
         )
     decay = config.layer_decay or 1.0
     if decay != 1.0 and "layer_decay" in obeyed and not any(p.fit.multipliers for p in fitted):
         more = ", or raise `strategy.top_blocks`" if "top_blocks" in obeyed else ""
         yield (
-            f"strategy.layer_decay: found {decay}, but of the backbone one block alone trains, "
-            f"which keeps the full rate. Remove it{more}."
+            f"strategy.layer_decay: found {decay}, but only one block of the backbone trains, and "
+            f"it keeps the full rate. Remove it{more}."
         )

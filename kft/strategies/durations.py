@@ -1,4 +1,4 @@
-"""The one vocabulary for durations: epochs, steps, examples or percent, resolved to steps."""
+"""Durations in epochs, steps, examples or percent, resolved to steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(epochs?|steps?|examples?|percent
 
 
 def unit_of(duration: str | float) -> str:
-    """'epoch', 'step', 'example' or 'percent'; empty where `resolve_duration` would refuse it."""
+    """Return the unit of a duration, empty if `resolve_duration` would refuse it.
+
+    >>> unit_of("10 epochs"), unit_of("50%"), unit_of("soon")
+    ('epoch', 'percent', '')
+    """
     match = _DURATION.match(str(duration))
     if match is None:
         return ""
@@ -28,18 +32,22 @@ def resolve_duration(
     percent_of: int | None = None,
     least: int = 1,
 ) -> int:
-    """Steps of a duration such as '10 epochs', '500 steps', '20000 examples' or '50 percent'.
+    """Resolve a duration to steps.
+
+    >>> resolve_duration("10 epochs", num_examples=64, steps_per_epoch=2, where="here")
+    20
 
     Args:
-        duration: A bare number means epochs.
-        num_examples: In the training split.
+        duration: Text such as '10 epochs', '500 steps', '20000 examples' or '50 percent'; a bare
+            number means epochs.
+        num_examples: Number of examples in the training split.
         steps_per_epoch: Steps that see every example once.
         where: Path of the setting, for messages.
-        percent_of: Steps that are 100 percent; None where percent mean nothing.
-        least: Fewest steps that are allowed, 0 or 1.
+        percent_of: Number of steps that 100 percent stand for; None if percent are not allowed.
+        least: Smallest number of steps that is allowed, 0 or 1.
 
     Raises:
-        ConfigError: It has another form, is a percentage of nothing, or
+        ConfigError: The duration has another form, is in percent where these are not allowed, or
             comes to less than `least` steps.
     """
     match = _DURATION.match(str(duration))
@@ -58,15 +66,17 @@ def resolve_duration(
         per_unit = {"epoch": steps_per_epoch, "step": 1, "example": steps_per_epoch / num_examples}
         steps = round(amount * per_unit[unit])
     if steps < least:
-        raise ConfigError(f"{where}: {duration!r} comes to no step at all; train for one at least.")
+        raise ConfigError(
+            f"{where}: {duration!r} comes to less than one step. Train for at least one."
+        )
     return steps
 
 
 def resolve_warmup(config: TrainingConfig, phase: Phase, *, num_examples: int) -> int:
-    """Steps of `training.warmup` in a phase that is fitted.
+    """Resolve `training.warmup` to steps of a fitted phase.
 
     Raises:
-        ConfigError: It is no duration, or as long as the phase.
+        ConfigError: The warmup is not a duration, or is as long as the phase.
     """
     steps = resolve_duration(
         config.warmup,
@@ -77,7 +87,7 @@ def resolve_warmup(config: TrainingConfig, phase: Phase, *, num_examples: int) -
         least=0,
     )
     if steps >= phase.fit.steps:
-        # Of a share no number is told: before the data is read, nobody knows it.
+        # The number of steps behind a share is unknown before the data is read.
         is_share = unit_of(config.warmup) == "percent"
         found = (
             f"takes all steps of phase {phase.name!r}"
@@ -85,8 +95,8 @@ def resolve_warmup(config: TrainingConfig, phase: Phase, *, num_examples: int) -
             else f"comes to {steps} steps, but phase {phase.name!r} has {phase.fit.steps}"
         )
         raise ConfigError(
-            f"training.warmup: {config.warmup!r} {found}: its rate would never reach the peak. "
-            "Give a shorter warmup, such as '10 percent', or a longer phase."
+            f"training.warmup: {config.warmup!r} {found}: the learning rate would never reach its "
+            "peak. Set a shorter warmup, such as '10 percent', or a longer phase."
         )
     return steps
 
@@ -94,8 +104,8 @@ def resolve_warmup(config: TrainingConfig, phase: Phase, *, num_examples: int) -
 def _share_of(amount: float, whole: int | None, duration: str | float, where: str) -> int:
     if whole is None:
         raise ConfigError(
-            f"{where}: found {duration!r}, but there is nothing here that it could be a share of. "
-            "Write epochs, steps or examples."
+            f"{where}: found {duration!r}, but a percentage is not allowed here. Write epochs, "
+            "steps or examples."
         )
     if amount > 100:
         raise ConfigError(f"{where}: found {duration!r}. A share is at most 100 percent.")

@@ -1,4 +1,4 @@
-"""Phases that the pipeline lists itself."""
+"""Strategy of explicit phases, which the pipeline lists itself."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from kft.strategies.selection import GROUPS, unknown_block
 from kft.strategies.setting import SOLVABLE, Setting
 from kft.strategies.traits import resolve_bias_norm_blocks, resolve_lora_blocks
 
-# Why settings of `strategy` that phases have too are not obeyed.
+# Reasons why settings of `strategy` that exist per phase are not obeyed.
 _REASONS = {
     **dict.fromkeys(
         ("learning_rate", "layer_decay", "batch_norm"), "Set it in each of `strategy.phases`."
     ),
     "duration": (
-        "No duration of `strategy.phases` is in percent of it. Write for example `duration: 50 "
+        "No duration in `strategy.phases` is a percentage of it. Write for example `duration: 50 "
         "percent` in a phase."
     ),
 }
 
 
 def explicit_phases(setting: Setting) -> tuple[Part, ...]:
-    """The phases that the pipeline lists."""
+    """Return one part per phase that the pipeline lists."""
     return tuple(
         Part(
             partial(_plan_listed, index=index),
@@ -42,17 +42,17 @@ def explicit_phases(setting: Setting) -> tuple[Part, ...]:
 
 
 def _plan_listed(setting: Setting, index: int) -> tuple[Phase, ...]:
-    """One phase as it is listed.
+    """Plan one phase as it is listed.
 
     Raises:
-        ConfigError: Lists all that contradicts itself or the backbone.
+        ConfigError: Settings of the phase contradict each other or the backbone; all are listed.
     """
     config, where = setting.config.phases[index], f"strategy.phases[{index}]"
     problems = Problems()
     trainable: tuple[str, ...] = ()
     steps = 0
     with problems.noted():
-        trainable = _reached(setting, config, where)
+        trainable = _resolve_trainable(setting, config, where)
         problems.add(*_check_multipliers(setting, config, trainable, where))
         if config.method == "fit":
             problems.add(*_check_fitted(setting, index, trainable, where))
@@ -81,20 +81,20 @@ def _plan_listed(setting: Setting, index: int) -> tuple[Phase, ...]:
     return (Phase(config.name, scope, fit),)
 
 
-def _reached(setting: Setting, config: PhaseConfig, where: str) -> tuple[str, ...]:
-    """The blocks that train; of a group, those in which `lora` or `part` finds something."""
+def _resolve_trainable(setting: Setting, config: PhaseConfig, where: str) -> tuple[str, ...]:
+    """Resolve the blocks that train; a group keeps the blocks where `lora` or `part` applies."""
     trainable = setting.blocks(config.trainable, f"{where}.trainable")
     if config.lora is None and config.part == "all":
         return trainable
     path = f"{where}.part" if config.lora is None else f"{where}.lora"
     if config.lora is not None and config.part == "bias_norm":
         raise ConfigError(
-            f"{path}: low-rank factors stand for the kernels, but `part: bias_norm` leaves kernels "
-            "alone. Choose one of the two, or list two phases."
+            f"{path}: low-rank factors are added to kernels, but `part: bias_norm` leaves kernels "
+            "unchanged. Choose one of the two, or list two phases."
         )
     if trainable == (setting.head,):
         raise ConfigError(
-            f"{path}: it is about blocks of the backbone, and only the head trains in this phase. "
+            f"{path}: applies to blocks of the backbone, but only the head trains in this phase. "
             "Name blocks under `trainable`, or remove it."
         )
     traits = [block for block in setting.traits if block.name in trainable]
@@ -105,8 +105,8 @@ def _reached(setting: Setting, config: PhaseConfig, where: str) -> tuple[str, ..
     idle = [b.name for b in traits if b.name in config.trainable and b.name not in reached]
     if idle:
         raise ConfigError(
-            f"{where}.trainable: nothing of block {', '.join(map(repr, idle))} would train, for "
-            f"{path.removeprefix(where + '.')!r} finds nothing in it. Blocks in which it does: "
+            f"{where}.trainable: nothing in block {', '.join(map(repr, idle))} would train: "
+            f"{path.removeprefix(where + '.')!r} does not apply to it. Blocks that it applies to: "
             f"{', '.join(reached)}."
         )
     return tuple(block for block in trainable if block in reached or block == setting.head)
@@ -115,7 +115,7 @@ def _reached(setting: Setting, config: PhaseConfig, where: str) -> tuple[str, ..
 def _check_solved(
     setting: Setting, config: PhaseConfig, trainable: tuple[str, ...], where: str
 ) -> Iterator[str]:
-    """Of a phase whose head is solved for; no blocks where they were refused."""
+    """Check a phase whose head is solved; `trainable` is empty if its blocks were refused."""
     for name in config.given(of_steps=True):
         yield (
             f"{where}.{name}: has no effect under `method: solve`, which takes no steps. Remove "
@@ -123,45 +123,45 @@ def _check_solved(
         )
     if others := [block for block in trainable if block != setting.head]:
         yield (
-            f"{where}.method: 'solve' finds the optimum of the head alone; {', '.join(others)} "
-            "cannot be solved for. Use `method: fit`, or `trainable: [head]`."
+            f"{where}.method: 'solve' finds the optimum of the head only; {', '.join(others)} "
+            "cannot be solved. Use `method: fit`, or `trainable: [head]`."
         )
     if not setting.has_linear_head:
         yield f"{where}.method: 'solve' {SOLVABLE} Use `method: fit`, or remove them."
     if config.augmentation not in (None, "none"):
         yield (
-            f"{where}.augmentation: {config.augmentation!r} changes pictures from epoch to epoch, "
-            "and a solution has no epochs. Use `method: fit`, or `augmentation: none`."
+            f"{where}.augmentation: {config.augmentation!r} changes inputs from epoch to epoch, "
+            "but a solution has no epochs. Use `method: fit`, or `augmentation: none`."
         )
 
 
 def _check_fitted(
     setting: Setting, index: int, trainable: tuple[str, ...], where: str
 ) -> Iterator[str]:
-    """Of a phase that takes steps: what it would never move, or never look at."""
+    """Check a phase that takes steps for weights that never move and settings without effect."""
     *earlier, config = setting.config.phases[: index + 1]
     backbone = [block for block in trainable if block != setting.head]
     if config.layer_decay != 1.0 and len(backbone) < 2:
-        trains = f"of the backbone only {backbone[0]!r}" if backbone else "only the head"
+        trains = f"only backbone block {backbone[0]!r}" if backbone else "only the head"
         yield (
             f"{where}.layer_decay: found {config.layer_decay}, but {trains} trains in this phase, "
-            "which keeps the full rate. Remove it, or name more blocks under `trainable`."
+            "and it keeps the full rate. Remove it, or name more blocks under `trainable`."
         )
     if config.batch_norm == "trainable" and not backbone:
         yield (
-            f"{where}.batch_norm: 'trainable' lets the statistics of trainable blocks move, and "
-            "only the head trains in this phase. Remove it, or name blocks under `trainable`."
+            f"{where}.batch_norm: 'trainable' updates the statistics of trainable blocks, but only "
+            "the head trains in this phase. Remove it, or name blocks under `trainable`."
         )
     if config.lora is not None and config.batch_norm == "trainable":
         yield (
-            f"{where}.batch_norm: 'trainable' lets batch statistics move, but under low-rank "
-            "factors all else of the backbone is frozen. Use `batch_norm: frozen`."
+            f"{where}.batch_norm: 'trainable' updates batch statistics, but with low-rank factors "
+            "the rest of the backbone is frozen. Use `batch_norm: frozen`."
         )
-    is_taught = any({setting.head, "all"} & {*before.trainable} for before in earlier)
-    if setting.head not in trainable and not is_taught:
+    is_head_trained = any({setting.head, "all"} & {*before.trainable} for before in earlier)
+    if setting.head not in trainable and not is_head_trained:
         yield (
             f"{where}.trainable: no gradient would reach {', '.join(backbone)}: the last layer of "
-            "the head starts from zero, and nothing has taught it yet. Add 'head', or list a phase "
+            "the head starts at zero, and no earlier phase trains it. Add 'head', or list a phase "
             "before this one that trains or solves the head."
         )
 

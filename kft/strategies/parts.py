@@ -1,4 +1,4 @@
-"""What a strategy is made of: parts, each of which says what it obeys."""
+"""Parts of a strategy, each with the settings that it obeys."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ from kft.strategies.problems import Problems
 from kft.strategies.setting import Setting
 
 Plan = Callable[[Setting], tuple[Phase, ...]]
-"""Plans phases. Raises `ConfigError` for settings that contradict the backbone or each other."""
+"""Function that plans phases.
+
+It raises `ConfigError` for settings that contradict the backbone or each other.
+"""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Phases that are planned together, and the settings that decide about them.
+    """Phases that are planned together, and the settings that they depend on.
 
     Parts are planned one by one, so that an error in one does not hide an error in the next.
 
     Attributes:
-        plan: What plans the phases.
-        obeys: Settings of `strategy` that it reads. A setting that no part of a strategy obeys is
-            refused where it is given.
-        reasons: Why it does not obey a setting, and what to do; where that is not obvious.
+        plan: Function that plans the phases.
+        obeys: Settings of `strategy` that the function reads. A setting that is given but that no
+            part of a strategy obeys is refused.
+        reasons: Setting -> reason why the part does not obey it and what to do instead, if that is
+            not obvious.
         where: Path of the part's own settings, if it has any.
     """
 
@@ -34,13 +38,13 @@ class Part:
 
 
 Strategy = Callable[[Setting], tuple[Part, ...]]
-"""What `STRATEGIES` holds. It raises nothing: its parts do."""
+"""Entry of `STRATEGIES`. Errors are raised by its parts, not by the strategy."""
 
 
 def plan_parts(
     parts: Iterable[Part], setting: Setting, problems: Problems
 ) -> list[tuple[Part, Phase]]:
-    """The phases of all parts that can be planned; notes the problems of the others."""
+    """Plan the phases of all parts; the problems of parts that cannot be planned are noted."""
     planned: list[tuple[Part, Phase]] = []
     for part in parts:
         with problems.noted():

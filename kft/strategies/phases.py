@@ -1,4 +1,4 @@
-"""The value that this room hands on: a `Phase`, what trains, how, and what is chosen."""
+"""Phases of training: the result of planning a strategy."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from kft.examples import SplitName
 
 @dataclass(frozen=True)
 class Scope:
-    """What a phase may change.
+    """Weights that a phase may change.
 
     Attributes:
         trainable: Blocks that train, shallow to deep.
-        part: 'all' weights of the trainable blocks, or 'bias_norm': biases
-            and normalisation alone.
-        lora: Low-rank factors train in place of the backbone's kernels.
-        batch_norm: 'trainable' lets batch statistics of trainable blocks move;
-            'frozen' keeps them.
+        part: 'all' weights of the trainable blocks, or 'bias_norm' for biases
+            and normalisation only.
+        lora: Settings of low-rank factors that train instead of the
+            backbone's kernels.
+        batch_norm: 'trainable' updates the batch statistics of trainable
+            blocks; 'frozen' keeps them.
     """
 
     trainable: tuple[str, ...]
@@ -31,17 +32,17 @@ class Scope:
 
 @dataclass(frozen=True)
 class Fit:
-    """Gradient steps.
+    """Recipe of gradient steps.
 
     Attributes:
         learning_rate: Peak rate of a block with multiplier 1.
         steps: Optimizer steps.
-        steps_per_epoch: Steps that see every example once that is learnt from.
-        multipliers: Factor on the rate of a block, layer-wise decay
-            included; 1 where absent.
-        augmentation: Preset for the training pictures.
-        weight_decay: Decoupled; None for the pipeline's own.
-        mixup: Alpha of mixup; None for the pipeline's own.
+        steps_per_epoch: Steps that see every training example once.
+        multipliers: Block -> factor on its rate, layer-wise decay included;
+            1 if absent.
+        augmentation: Augmentation preset for the training examples.
+        weight_decay: Decoupled weight decay; None for the pipeline's value.
+        mixup: Alpha of mixup; None for the pipeline's value.
     """
 
     learning_rate: float
@@ -54,36 +55,37 @@ class Fit:
 
     @property
     def epochs(self) -> int:
-        """Passes begun over its examples; the last may be partial."""
+        """Number of passes over the examples; the last may be partial."""
         return -(-self.steps // self.steps_per_epoch)
 
     def has_step_of(self, other: Fit) -> bool:
-        """Whether one traced training step serves both: rate and length are variables of it."""
+        """Tell whether both share one traced training step, where rate and length are variables."""
         own = {"learning_rate", "steps", "steps_per_epoch"}
         return replace(other, **{name: getattr(self, name) for name in own}) == self
 
 
 @dataclass(frozen=True)
 class Solve:
-    """The optimum of a linear head, found on features of pictures as they are."""
+    """Recipe of a linear head's optimum, found on features of unaugmented examples."""
 
     augmentation: ClassVar[str] = "none"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a phase decides on validation.
+    """Decisions that a phase makes on validation.
 
     Attributes:
-        candidates: Variants of the phase; each is tried for `pilot_steps`
-            from where the phase begins. The phase goes on as the best of them.
-        pilot_steps: Steps of a candidate's trial.
-        is_sequential: Go on with the first candidate that is not worse, beyond
-            chance, than the weights the phase began with; try none after it.
-        must_beat_start: Keep the weights the phase began with, unless it is
-            better than they are beyond the confidence interval.
-        only_compares: Keep them in any case: the phase only finds out whether
-            it is better, and ends as soon as a candidate's trial shows it.
+        candidates: Variants of the phase; each is trained for `pilot_steps`
+            from the start weights. The phase continues as the best of them.
+        pilot_steps: Number of steps for which each candidate is tried.
+        is_sequential: Continue with the first candidate that is not
+            significantly worse than the start weights, and skip the rest.
+        must_beat_start: Restore the start weights unless the result is better
+            beyond the confidence interval.
+        only_compares: Restore the start weights in any case. The phase only
+            finds out whether it is better, and ends as soon as a candidate
+            shows it.
     """
 
     candidates: tuple[Phase, ...] = ()
@@ -95,17 +97,18 @@ class Choice:
 
 @dataclass(frozen=True)
 class Phase:
-    """One `model.fit`, or one solution.
+    """One `model.fit`, or one solution of the head.
 
     Attributes:
-        name: Also the name of its folder in the run.
-        scope: What may change.
-        recipe: How it changes: by steps, or to the optimum at once.
-        learns_from: Splits whose examples it learns from.
-        choice: What is decided on validation; by default nothing.
-        fallback: What takes the place of this phase where the one before it
-            was not better than its start; where it was, this one goes by the
-            rate that was chosen there. None for a phase that depends on none.
+        name: Name of the phase and of its folder in the run.
+        scope: Weights that may change.
+        recipe: Gradient steps, or the solution of the head.
+        learns_from: Splits whose examples the phase trains on.
+        choice: Decisions made on validation; by default none.
+        fallback: Phase that replaces this one if the previous phase did not
+            improve on its start. If it did, this phase takes the learning
+            rate that was chosen there. None if the phase does not depend on
+            the previous one.
     """
 
     name: str
@@ -117,23 +120,23 @@ class Phase:
 
     @property
     def method(self) -> Literal["fit", "solve"]:
-        """The kind of its recipe."""
+        """Kind of the recipe."""
         return "solve" if isinstance(self.recipe, Solve) else "fit"
 
     @property
     def fit(self) -> Fit:
-        """The recipe of a phase that is fitted."""
+        """Recipe of a fitted phase."""
         assert isinstance(self.recipe, Fit), f"phase {self.name!r} is solved"
         return self.recipe
 
     def at_rate(self, learning_rate: float) -> Phase:
-        """The same with another peak rate."""
+        """Copy the phase with another peak learning rate."""
         return replace(self, recipe=replace(self.fit, learning_rate=learning_rate))
 
     def count_views(self, features: FeaturesConfig) -> int:
-        """How often it has each training example stored, where its features are."""
+        """Number of stored views of each training example, if its features are stored."""
         return 1 if self.recipe.augmentation == "none" else features.views
 
     def repeats_inputs(self, features: FeaturesConfig) -> bool:
-        """Whether it sees a picture twice in the same form, so that storing its features pays."""
+        """Tell whether an input repeats unchanged, so that storing its features saves time."""
         return self.recipe.augmentation == "none" or 0 < features.views < self.fit.epochs

@@ -1,4 +1,4 @@
-"""Strategies as functions: settings -> the phases they stand for."""
+"""Named strategies, functions from settings to phases."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from kft.strategies.phases import Choice, Fit, Phase, Scope, Solve
 from kft.strategies.setting import FINE_TUNING, SOLVABLE, Setting
 from kft.strategies.traits import resolve_bias_norm_blocks, resolve_lora_blocks
 
-# Settings of `strategy` that a probe reads; one that is solved, the first alone.
+# Settings of `strategy` that a probe reads. A solved probe reads only the first.
 PROBE = ("probe", "probe_learning_rate", "probe_duration")
 BEST = "best"
-# Tracing a training step takes as long as some twenty steps.
+# Tracing a training step takes about as long as twenty steps.
 LEAST_PHASE_STEPS = 20
 
 
 def make_probe(setting: Setting) -> Part:
-    """The head alone, on features of the frozen backbone that are computed once.
+    """Plan a probe: the head only, on features of the frozen backbone that are computed once.
 
-    A linear head is solved to its optimum if its loss has one; else, or if
-    `strategy.probe` says so, it is trained.
+    A linear head is solved if its loss has an optimum. Otherwise, or if
+    `strategy.probe` requests it, the head is trained.
     """
     if not _is_solved(setting):
         return Part(_plan_probe, PROBE)
@@ -33,7 +33,7 @@ def make_probe(setting: Setting) -> Part:
 
 
 def after_probe(*obeys: str) -> Callable[[Plan], Strategy]:
-    """Makes a strategy of a function: a linear probe, then the phases that the function plans.
+    """Make a strategy from a function: a linear probe, then the phases that the function plans.
 
     Args:
         obeys: Settings of `strategy` that the function reads.
@@ -50,26 +50,26 @@ def after_probe(*obeys: str) -> Callable[[Plan], Strategy]:
 
 
 def linear_probe(setting: Setting) -> tuple[Part, ...]:
-    """The head alone."""
+    """Plan the head only."""
     return (make_probe(setting),)
 
 
 def full(setting: Setting) -> tuple[Part, ...]:
-    """Every block at once, without a probe."""
+    """Plan training of every block at once, without a probe."""
     return (Part(all_blocks, FINE_TUNING),)
 
 
 def all_blocks(setting: Setting) -> tuple[Phase, ...]:
-    """The phase of `full`."""
+    """Plan the phase of `full`."""
     return (setting.phase("full", setting.scope(setting.backbone_blocks), "full"),)
 
 
 @after_probe(*FINE_TUNING)
 def lp_ft(setting: Setting) -> tuple[Phase, ...]:
-    """Linear probe, then full fine-tuning from its head.
+    """Plan full fine-tuning that starts from the head of a linear probe.
 
-    A head that already fits spares the pretrained features the distortion
-    that gradients of a random head would cause.
+    The gradients of a random head would distort the pretrained features; those
+    of a fitted head distort them less.
 
     Source: Kumar et al., Fine-Tuning can Distort Pretrained Features,
     arXiv:2202.10054.
@@ -79,7 +79,7 @@ def lp_ft(setting: Setting) -> tuple[Phase, ...]:
 
 @after_probe("top_blocks", *FINE_TUNING)
 def top_k(setting: Setting) -> tuple[Phase, ...]:
-    """Linear probe, then the deepest blocks and the head.
+    """Plan the deepest blocks and the head, after a linear probe.
 
     Raises:
         ConfigError: There are fewer blocks than `strategy.top_blocks`.
@@ -95,10 +95,10 @@ def top_k(setting: Setting) -> tuple[Phase, ...]:
 
 @after_probe(*FINE_TUNING)
 def gradual(setting: Setting) -> tuple[Phase, ...]:
-    """Linear probe, then one block more in each phase, deepest first; they share the duration.
+    """Plan phases that each unfreeze one more block, deepest first, after a linear probe.
 
-    Where that would leave a phase fewer steps than its tracing is worth, it
-    unfreezes several blocks.
+    The phases share the duration. If a phase would have so few steps that
+    tracing dominates, it unfreezes several blocks at once.
 
     Raises:
         ConfigError: The backbone has one block, or there are fewer steps than phases.
@@ -116,14 +116,14 @@ def gradual(setting: Setting) -> tuple[Phase, ...]:
     if budget < count:
         raise ConfigError(
             f"strategy.duration: {budget} steps are fewer than the {count} phases of 'gradual'. "
-            f"Give at least {count} steps."
+            f"Set at least {count} steps."
         )
     share, rest = divmod(budget, count)
     phases = []
     for index in range(count):
-        # Blocks that do not divide are unfrozen early, where steps cost least.
+        # If blocks do not divide evenly, early phases unfreeze more: steps are cheapest there.
         depth = len(blocks) * (count - 1 - index) // count
-        # Steps that do not divide go to the last phases, which have the most to train.
+        # Remaining steps go to the last phases, which train the most weights.
         steps = share + (1 if index >= count - rest else 0)
         scope = setting.scope(blocks[depth:])
         phases.append(setting.phase(f"from_{blocks[depth]}", scope, "gradual", steps=steps))
@@ -132,13 +132,15 @@ def gradual(setting: Setting) -> tuple[Phase, ...]:
 
 @after_probe("block", "learning_rate", "duration", "batch_norm")
 def surgical(setting: Setting) -> tuple[Phase, ...]:
-    """Linear probe, then one block of the backbone and the head.
+    """Plan one block of the backbone and the head, after a linear probe.
 
-    Which block is best depends on what differs from pretraining: shallow ones for how pictures
-    look, deep ones for what they mean. `strategy.block: best` tries each on validation.
+    The best block depends on the shift from pretraining: a shallow block for a shift in the
+    inputs, a deep block for a shift in the targets. `strategy.block: best` tries each block on
+    validation.
 
     Raises:
-        ConfigError: The block is none of the backbone's, or there is nothing to choose on.
+        ConfigError: The block is not one of the backbone's, or there are no validation examples
+            to choose on.
 
     Source: Lee et al., Surgical Fine-Tuning, arXiv:2210.11466.
     """
@@ -157,10 +159,10 @@ def surgical(setting: Setting) -> tuple[Phase, ...]:
 
 @after_probe("lora", "learning_rate", "duration", "layer_decay")
 def lora(setting: Setting) -> tuple[Phase, ...]:
-    """Linear probe, then low-rank factors of the backbone's kernels, and the head.
+    """Plan low-rank factors of the backbone's kernels and the head, after a linear probe.
 
     Raises:
-        ConfigError: No layer of the backbone takes them.
+        ConfigError: No layer of the backbone takes low-rank factors.
 
     Source: Hu et al., LoRA, arXiv:2106.09685.
     """
@@ -172,10 +174,10 @@ def lora(setting: Setting) -> tuple[Phase, ...]:
 
 @after_probe(*FINE_TUNING)
 def bitfit(setting: Setting) -> tuple[Phase, ...]:
-    """Linear probe, then biases, scales and shifts of normalisation, and the head.
+    """Plan biases, normalisation scales and shifts, and the head, after a linear probe.
 
     Raises:
-        ConfigError: The backbone shows none of them.
+        ConfigError: The backbone has no biases or normalisation, or hides them.
 
     Source: Ben Zaken et al., BitFit, arXiv:2106.10199; for the normalisation
     of convolutional networks, Frankle et al., arXiv:2003.00152.
@@ -186,16 +188,16 @@ def bitfit(setting: Setting) -> tuple[Phase, ...]:
 
 
 def _choice(name: str, candidates: tuple[Phase, ...], setting: Setting) -> Phase:
-    """A phase that goes on as the best of its candidates."""
+    """Make a phase that continues as the best of its candidates."""
     first = candidates[0]
-    # Short ones: there are many, and each traces a step of its own.
+    # Trials are short because there are many, and each traces a step of its own.
     pilot_steps = max(1, setting.pilot_steps(first.fit.steps) // 2)
     return replace(first, name=name, choice=Choice(candidates, pilot_steps))
 
 
 def _is_solved(setting: Setting) -> bool:
-    asked = setting.config.probe
-    return asked == "solved" or (asked == "auto" and setting.has_linear_head)
+    probe = setting.config.probe
+    return probe == "solved" or (probe == "auto" and setting.has_linear_head)
 
 
 def _plan_probe(setting: Setting) -> tuple[Phase, ...]:

@@ -1,4 +1,4 @@
-"""Collects what is wrong, so that all of it is told at once."""
+"""Collection of problems, so that all of them are reported at once."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from kft.errors import ConfigError
 
 
 class Problems:
-    """Messages of what is wrong, each with the path of its setting."""
+    """Messages about problems, each with the path of its setting."""
 
     def __init__(self) -> None:
         self.found: list[str] = []
 
     def add(self, *problems: str) -> None:
-        """Note problems, each once."""
+        """Add problems, each once."""
         self.found += [each for each in dict.fromkeys(problems) if each not in self.found]
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Note the refusal of what runs inside, and go on after it."""
+        """Add the problems of a `ConfigError` raised inside, and continue after the block."""
         try:
             yield
         except ConfigError as error:
             self.add(*error.problems)
 
     def refuse(self, where: str) -> None:
-        """End here if anything was found.
+        """Raise an error if any problem was found.
 
         Raises:
-            ConfigError: Lists all of it.
+            ConfigError: At least one problem was found; all are listed.
         """
         if len(self.found) == 1:
             raise ConfigError(self.found[0])

@@ -1,4 +1,4 @@
-"""Block names as a user writes them -> blocks of the table."""
+"""Resolution of block names that a user wrote to blocks of the table."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ GROUPS = ("all", "backbone")
 def resolve_blocks(
     names: Iterable[str], table_names: tuple[str, ...], *, where: str, backbone: str
 ) -> tuple[str, ...]:
-    """Block names, shallow to deep, with 'all' and 'backbone' spelt out.
+    """Resolve block names, with 'all' and 'backbone' expanded, to blocks from shallow to deep.
 
     Args:
-        names: As a user wrote them.
-        table_names: Of the block table; the head is last.
+        names: Names as a user wrote them.
+        table_names: Names of the block table; the head is last.
         where: Path of the setting, for messages.
-        backbone: Its name, for messages.
+        backbone: Name of the backbone, for messages.
 
     Raises:
-        ConfigError: A name is no block of this backbone.
+        ConfigError: A name is not a block of this backbone.
     """
     groups: Mapping[str, tuple[str, ...]] = dict(
         zip(GROUPS, (table_names, table_names[:-1]), strict=True)
@@ -36,7 +36,7 @@ def resolve_blocks(
 
 
 def unknown_block(name: str, table_names: tuple[str, ...], where: str, backbone: str) -> str:
-    """What to say of a name that is no block: the near ones, and all."""
+    """Format the message for an unknown block, with similar names and all blocks."""
     return (
         f"{where}: backbone {backbone!r} has no block {name!r}. "
         f"{suggest(name, (*table_names, *GROUPS))} Blocks: {', '.join(table_names)}. "

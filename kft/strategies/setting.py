@@ -1,4 +1,4 @@
-"""What a strategy may look at, and what strategies have in common."""
+"""Input of a strategy, with the calculations that strategies share."""
 
 from __future__ import annotations
 
@@ -14,45 +14,48 @@ from kft.strategies.selection import resolve_blocks
 from kft.strategies.traits import BlockTraits
 from kft.tasks import Task
 
-# BiT-HyperRule: fewer examples than this -> so many steps.
+# BiT-HyperRule: limit on the number of examples -> steps.
 # Source: Kolesnikov et al., Big Transfer, arXiv:1912.11370.
 BIT_STEPS = ((20_000, 500), (500_000, 10_000), (None, 20_000))
-# BiT counts batches of 512. Of so many examples the steps would be over a hundred passes over small
-# sets, and days for large ones on the machines that kft is for: a step stands for kft's batch.
+# BiT's steps have 512 examples. With that batch size, small data sets would be seen over a hundred
+# times, and large ones would take days on the machines that kft is for. Steps of 32 examples, kft's
+# default batch size, avoid both.
 STEP_EXAMPLES = 32
-# Fewer passes teach little, and more nothing that is worth their time.
+# Fewer epochs train too little, and more improve too little for their time.
 LEAST_EPOCHS, MOST_EPOCHS = 5, 12
 # Settings of `strategy` that `Setting.phase` reads.
 FINE_TUNING = ("learning_rate", "duration", "layer_decay", "batch_norm")
-# What can be solved for, for messages.
+# Conditions for a solution, for messages.
 SOLVABLE = (
-    "needs a head that is one layer alone (no `head.hidden`, no `head.dropout`) and a loss with "
-    "one optimum (no `training.focal_gamma`, no `training.class_weights` of labels)."
+    "needs a head of a single layer (no `head.hidden`, no `head.dropout`) and a loss with one "
+    "optimum (no `training.focal_gamma`, no `training.class_weights` of labels)."
 )
-# Before the data is read: so many examples in batches of one, that no duration comes to nothing.
+# Stand-in for numbers of examples before the data is read, so large that no duration, with batches
+# of one example, comes to less than one step.
 MANY = 10**6
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a strategy may look at; sizes of the data are stand-ins until it is read.
+    """Input of a strategy; the sizes of the data are stand-ins until it is read.
 
     Attributes:
         config: The pipeline's `strategy` section.
-        backbone: Its name, for messages.
-        block_names: Of the block table, shallow to deep; the head is last.
-        augmentation: Preset for phases that compute the backbone anew.
-        is_pretrained: Whether the backbone's batch statistics are worth keeping.
-        has_linear_head: The head is one Dense layer alone, and its loss has an
-            optimum that can be solved for.
-        traits: Of the backbone's blocks.
-        num_examples: In the training split.
+        backbone: Name of the backbone, for messages.
+        block_names: Names of the block table, shallow to deep; the head is last.
+        augmentation: Preset for phases that compute the backbone in every step.
+        is_pretrained: Whether the backbone's weights, and thus its batch
+            statistics, are pretrained.
+        has_linear_head: Whether the head is a single Dense layer and its loss
+            has an optimum that can be solved for.
+        traits: Traits of the backbone's blocks.
+        num_examples: Number of examples in the training split.
         steps_per_epoch: Steps that see every training example once.
-        num_validation: Examples that a choice can be made on.
-        may_mix: Targets can be blended, and the pipeline names no mixing of
-            its own.
-        refit: The same with the validation examples to learn from too; None
-            where nothing is to learn from them.
+        num_validation: Number of validation examples to choose on.
+        may_mix: Whether targets can be mixed and the pipeline sets no mixing
+            itself.
+        refit: The same setting with the validation examples as training
+            examples too; None if nothing is refit.
     """
 
     config: StrategyConfig
@@ -79,7 +82,7 @@ class Setting:
         return self.block_names[:-1]
 
     def steps(self, duration: str | float, where: str, *, percent_of: int | None = None) -> int:
-        """A duration in steps."""
+        """Resolve a duration to steps."""
         return resolve_duration(
             duration,
             num_examples=self.num_examples,
@@ -89,12 +92,12 @@ class Setting:
         )
 
     def budget(self) -> int:
-        """Steps of fine-tuning in all: as configured, or by the number of examples.
+        """Resolve the total steps of fine-tuning: as configured, or by the number of examples.
 
-        Whatever the batch size, as many examples are seen.
+        The number of examples seen does not depend on the batch size.
 
-        Source: BiT-HyperRule, arXiv:1912.11370, here with steps of 32 examples, and for 5 epochs
-        at least and 12 at most.
+        Source: BiT-HyperRule, arXiv:1912.11370, here with steps of 32 examples, and with at least
+        5 and at most 12 epochs.
         """
         if self.config.duration is not None:
             return self.steps(self.config.duration, "strategy.duration")
@@ -104,31 +107,31 @@ class Setting:
         return -(-seen * self.steps_per_epoch // count)
 
     def learning_rate(self, strategy: str) -> float:
-        """As configured, or the strategy's own."""
+        """Return the learning rate: as configured, or the strategy's default."""
         return self.config.learning_rate or LEARNING_RATES[strategy]
 
     def batch_norm(self) -> str:
-        """As configured, or by whether the backbone's statistics are worth keeping."""
+        """Return the mode of batch normalisation: as configured, or frozen if pretrained."""
         if self.config.batch_norm != "auto":
             return self.config.batch_norm
         return "frozen" if self.is_pretrained else "trainable"
 
     def blocks(self, names: tuple[str, ...], where: str) -> tuple[str, ...]:
-        """Block names as a user wrote them, spelt out."""
+        """Resolve block names that a user wrote."""
         return resolve_blocks(names, self.block_names, where=where, backbone=self.backbone)
 
     def scope(self, blocks: tuple[str, ...]) -> Scope:
-        """These backbone blocks and the head, in whole."""
+        """Make a scope of these backbone blocks and the head, with all their weights."""
         return Scope((*blocks, self.head), batch_norm=self.batch_norm())
 
     def phase(self, name: str, scope: Scope, strategy: str, *, steps: int | None = None) -> Phase:
-        """A phase of fine-tuning.
+        """Make a phase of fine-tuning.
 
         Args:
-            name: Of the phase.
+            name: Name of the phase.
             scope: Blocks of the backbone, and the head.
-            strategy: Whose learning rate it has, unless one is configured.
-            steps: How many; by default the whole budget.
+            strategy: Strategy whose default learning rate applies unless one is configured.
+            steps: Number of steps; by default the whole budget.
         """
         decay = 1.0 if self.config.layer_decay is None else self.config.layer_decay
         fit = Fit(
@@ -141,29 +144,32 @@ class Setting:
         return Phase(name, scope, fit)
 
     def pilot_steps(self, steps: int) -> int:
-        """A quarter of the phase, which is three epochs where it has twelve."""
+        """Return the length of a trial: a quarter of the phase, so three epochs of twelve."""
         return max(1, steps // 4)
 
     def must_choose(self, where: str) -> None:
-        """For a choice among candidates.
+        """Require validation examples for a choice among candidates.
 
         Raises:
             ConfigError: There are no validation examples to choose on.
         """
         if not self.num_validation:
             raise ConfigError(
-                f"{where}: the choice is made on validation, and there are no validation examples. "
-                "Set `data.validation` above 0, or name what is to be taken."
+                f"{where}: the choice is made on validation, but there are no validation examples. "
+                "Set `data.validation` above 0, or set a fixed value."
             )
 
 
 def is_solvable(head: HeadConfig, training: TrainingConfig, tasks: Iterable[Task]) -> bool:
-    """Whether a head's objective has an optimum that can be solved for, in one of the tasks.
+    """Tell whether a head's objective has an optimum that can be solved for.
 
     Args:
         head: The pipeline's `head` section.
-        training: Its `training` section.
-        tasks: The task of the data, or all that it may be before the data is read.
+        training: The pipeline's `training` section.
+        tasks: The task of the data, or every possible task before the data is read.
+
+    Returns:
+        True if it can be solved for in at least one of the tasks.
     """
     is_one_layer = not head.hidden and not head.dropout
     return is_one_layer and any(task.is_solvable(training) for task in tasks)

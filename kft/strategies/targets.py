@@ -1,4 +1,4 @@
-"""What contradicts the targets, told once the data is known."""
+"""Checks of `training` settings against the targets, made once the data is known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kft.config import TrainingConfig
 from kft.strategies.problems import Problems
 from kft.tasks import TASK_SETTINGS, Task, list_tasks
 
-# Chosen by the validation loss.
+# Settings that choose weights by the validation loss.
 ON_VALIDATION = ("early_stopping", "soup", "wise_ft")
 
 
@@ -19,16 +19,16 @@ def check_targets(
     *,
     num_validation: int,
 ) -> None:
-    """Refuse settings of training that the targets or the splits contradict.
+    """Refuse `training` settings that contradict the targets or the splits.
 
     Args:
         training: The pipeline's `training` section.
-        task: Whose targets they are.
-        class_names: Of the targets.
-        num_validation: Examples in the validation split.
+        task: Task of the targets.
+        class_names: Names of the classes, if the targets have classes.
+        num_validation: Number of examples in the validation split.
 
     Raises:
-        ConfigError: Lists every contradiction, each with its reason.
+        ConfigError: Settings contradict the data; every contradiction is listed with its reason.
     """
     problems = Problems()
     problems.add(*_check_task(training, task))
@@ -38,7 +38,7 @@ def check_targets(
 
 
 def may_mix(training: TrainingConfig, task: Task, class_names: Sequence[str]) -> bool:
-    """Whether a strategy may blend examples by itself: the targets allow it, nobody asked."""
+    """Tell whether a strategy may mix examples itself: targets allow it, no setting does it."""
     is_free = not training.mixup and not training.cutmix
     return is_free and "mixup" in task.settings and len(class_names) > 1
 
@@ -60,9 +60,9 @@ def _check_validation(training: TrainingConfig, num_validation: int) -> Iterator
     remedy = "Set `data.validation` above 0, or remove it."
     for name in ON_VALIDATION:
         if getattr(training, name):
-            yield f"training.{name}: needs validation examples, and there are none. {remedy}"
+            yield f"training.{name}: needs validation examples, but there are none. {remedy}"
     if training.schedule == "plateau":
         yield (
-            "training.schedule: 'plateau' lowers the rate by the validation loss, and there are no "
+            "training.schedule: 'plateau' follows the validation loss, but there are no "
             "validation examples. Set `data.validation` above 0, or use `schedule: cosine`."
         )

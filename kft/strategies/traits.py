@@ -1,4 +1,4 @@
-"""What the blocks of a backbone allow: low-rank factors, biases and normalisation, a cut."""
+"""Traits of a backbone's blocks: low-rank factors, biases and normalisation, cuts, strides."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from kft.model import flatten_layers, has_bias_or_norm
 
 @dataclass(frozen=True)
 class BlockTraits:
-    """What a block of a backbone allows.
+    """Properties of a block that strategies depend on.
 
     Attributes:
-        name: Of the block.
-        is_hub: Its layers are hidden in a SavedModel's graph.
-        adaptable: Names of its layers that take low-rank factors.
-        unadaptable: Name and class of its layers that have a kernel and take none.
-        has_bias_norm: Whether it has biases, or scales and shifts of normalisation.
-        ends_in_cut: Whether one tensor alone leads from here into the blocks after it.
-        stride: Where that is a map, pixels of the picture to a cell of it; else None.
+        name: Name of the block.
+        is_hub: Whether the layers are hidden in a SavedModel's graph.
+        adaptable: Names of the layers that take low-rank factors.
+        unadaptable: Name and class of the layers that have a kernel but take no factors.
+        has_bias_norm: Whether the block has biases, or scales and shifts of normalisation.
+        ends_in_cut: Whether a single tensor leads from the block into those after it.
+        stride: Pixels of the image per cell, if that tensor is a feature map; else None.
     """
 
     name: str
@@ -40,12 +40,12 @@ class BlockTraits:
     stride: int | None = None
 
     def lora_layers(self, pattern: str) -> tuple[str, ...]:
-        """Names of the layers that get factors."""
+        """Return the names of the layers that get factors."""
         return tuple(name for name in self.adaptable if re.search(pattern, name))
 
 
 def find_traits(backbone: Backbone) -> tuple[BlockTraits, ...]:
-    """The traits of each block, shallow to deep."""
+    """Find the traits of each block, shallow to deep."""
     strides = Graph(backbone.model).strides()
     found = []
     for block in backbone.blocks:
@@ -70,10 +70,10 @@ def find_traits(backbone: Backbone) -> tuple[BlockTraits, ...]:
 
 
 def find_lora_layers(blocks: Iterable[Block], pattern: str) -> tuple[Any, ...]:
-    """The Keras layers of these blocks that take low-rank factors and whose names match.
+    """Find the Keras layers of these blocks that take low-rank factors and whose names match.
 
     Args:
-        blocks: Of the backbone.
+        blocks: Blocks of the backbone.
         pattern: Regular expression, searched for anywhere in a layer's name.
 
     Source: Hu et al., LoRA, arXiv:2106.09685, as Keras's Dense, EinsumDense,
@@ -88,7 +88,7 @@ def find_lora_layers(blocks: Iterable[Block], pattern: str) -> tuple[Any, ...]:
 
 
 def count_lora_parameters(blocks: Iterable[Block], config: LoraConfig) -> int:
-    """How many numbers the factors of these blocks will hold."""
+    """Count the parameters of the factors of these blocks."""
     shapes = [_kernel_of(layer).shape for layer in find_lora_layers(blocks, config.layers)]
     return sum(config.rank * (prod(shape[:-1]) + shape[-1]) for shape in shapes)
 
@@ -96,23 +96,23 @@ def count_lora_parameters(blocks: Iterable[Block], config: LoraConfig) -> int:
 def resolve_lora_blocks(
     config: LoraConfig, traits: Sequence[BlockTraits], where: str
 ) -> tuple[str, ...]:
-    """Names of the blocks that have a layer to adapt.
+    """Resolve the names of the blocks that have a layer to adapt.
 
     Raises:
-        ConfigError: The pattern is none, or no block has such a layer.
+        ConfigError: The pattern is not a regular expression, or no block has such a layer.
     """
     try:
         chosen = tuple(block.name for block in traits if block.lora_layers(config.layers))
     except re.error as error:
         raise ConfigError(
-            f"{where}.layers: {config.layers!r} is no regular expression: {error}."
+            f"{where}.layers: {config.layers!r} is not a regular expression: {error}."
         ) from None
     if chosen:
         return chosen
     if any(block.is_hub for block in traits):
         raise ConfigError(
             f"{where}: the layers of a hub module are hidden in its graph, so they take no "
-            "low-rank factors. Train its blocks in full, or take a backbone of `kft backbones`."
+            "low-rank factors. Train its blocks in full, or use a backbone from `kft backbones`."
         )
     adaptable = [name for block in traits for name in block.adaptable]
     others = [f"{name} ({kind})" for block in traits for name, kind in block.unadaptable]
@@ -131,10 +131,10 @@ def resolve_lora_blocks(
 
 
 def resolve_bias_norm_blocks(traits: Sequence[BlockTraits], where: str) -> tuple[str, ...]:
-    """Names of the blocks that have biases or normalisation.
+    """Resolve the names of the blocks that have biases or normalisation.
 
     Raises:
-        ConfigError: None has.
+        ConfigError: No block has any.
     """
     chosen = tuple(block.name for block in traits if block.has_bias_norm and not block.is_hub)
     if chosen:
@@ -142,7 +142,7 @@ def resolve_bias_norm_blocks(traits: Sequence[BlockTraits], where: str) -> tuple
     hidden = "the layers of a hub module are hidden in its graph"
     none = f"blocks {', '.join(block.name for block in traits)} have none"
     raise ConfigError(
-        f"{where}: it trains biases and normalisation alone, and "
+        f"{where}: only biases and normalisation would train, but "
         f"{hidden if any(block.is_hub for block in traits) else none}. Train blocks in full."
     )
 
@@ -167,11 +167,11 @@ def _takes_factors(layer: Any) -> bool:
 
 
 def _own_kernels(layer: Any) -> list[Any]:
-    """Kernels of the layer itself, not of layers inside it."""
+    """Find kernels of the layer itself, without those of nested layers."""
     inner = {id(v) for part in flatten_layers(layer)[1:] for v in part.weights}
     return [v for v in layer.weights if len(v.shape) > 1 and id(v) not in inner]
 
 
 def _kernel_of(layer: Any) -> Any:
-    """The variable that the product of the factors is added to."""
+    """Return the variable that the product of the factors is added to."""
     return layer._embeddings if hasattr(layer, "_embeddings") else layer._kernel

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
-from kft.backbones.record import InputSpec
 from kft.config import Pipeline, parse_yaml, validate_pipeline
-from kft.data.batches.pixels import Decoder
 from kft.errors import RunError
-from kft.modalities.image.decoding import make_decoder
+from kft.modalities import Decoder, StatedInput, load_modality
 from kft.model import Assembled
 from kft.runs import RunDirectory
 from kft.runs.atomic import atomic_file, write_json
@@ -25,45 +24,35 @@ class Trained:
     """A model as a run left it.
 
     Attributes:
-        model: Pixels -> logits.
+        model: Decoded examples -> logits.
         head: What the logits mean.
-        decoder: Encoded bytes -> pixels.
+        decoder: Files -> decoded examples.
         pipeline: As it was run.
-        depth: Bits of the pictures of more than 8 that it was trained on; None where there were
-            none.
+        stated: What its card says of its input.
     """
 
     model: keras.Model
     head: Head
     decoder: Decoder
     pipeline: Pipeline
-    depth: int | None = None
+    stated: StatedInput
 
 
-def make_card(assembled: Assembled, pipeline: Pipeline, depth: int | None = None) -> dict[str, Any]:
+def make_card(assembled: Assembled, pipeline: Pipeline, calibrated: Any = None) -> dict[str, Any]:
     """What a reader of the weights alone would not know, as JSON values.
 
     Args:
         assembled: The model.
         pipeline: As it was run.
-        depth: Bits of the pictures of more than 8 of its data set; None where there were none.
+        calibrated: Value of the calibration of its data set; None where that has none.
     """
     spec = assembled.backbone.input_spec
+    modality = load_modality(spec.modality)
     return {
         "format": 1,
         "name": pipeline.name,
         "head": assembled.head.describe(),
-        "input": {
-            "modality": spec.modality,
-            "height": spec.height,
-            "width": spec.width,
-            "channels": spec.channels,
-            "scaling": spec.scaling,
-            "resize": pipeline.data.image.resize,
-            "background": pipeline.data.image.background,
-            "depth": depth,
-            "depth_is_set": pipeline.data.image.depth != "auto",
-        },
+        "input": modality.describe_input(spec, modality.settings_of(pipeline.data), calibrated),
         "backbone": {
             "name": assembled.backbone.name,
             "source": assembled.backbone.source,
@@ -74,14 +63,14 @@ def make_card(assembled: Assembled, pipeline: Pipeline, depth: int | None = None
 
 
 def save_trained(
-    run: RunDirectory, assembled: Assembled, pipeline: Pipeline, depth: int | None = None
+    run: RunDirectory, assembled: Assembled, pipeline: Pipeline, calibrated: Any = None
 ) -> None:
     """Write model.keras and model.json; the arguments are those of `make_card`."""
     # A model without compile state: what trained it is in pipeline.yaml and phases/.
     bare = keras.Model(assembled.model.input, assembled.model.output, name="kft")
     with atomic_file(run.model) as temporary:
         bare.save(temporary)
-    write_json(run.model_card, make_card(assembled, pipeline, depth))
+    write_json(run.model_card, make_card(assembled, pipeline, calibrated))
 
 
 def load_trained(run: RunDirectory) -> Trained:
@@ -98,12 +87,27 @@ def load_trained(run: RunDirectory) -> Trained:
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RunError(f"{run.model}: cannot be loaded: {error}") from error
     try:
-        spec = InputSpec(*(card["input"][k] for k in ("height", "width", "channels", "scaling")))
-        depth = card["input"].get("depth")
+        stated = read_input(card)
         head = restore_head(card["head"])
         text = run.pipeline.read_text(encoding="utf-8")
     except (KeyError, TypeError, OSError) as error:
         raise RunError(f"{run.path}: model.json or pipeline.yaml is damaged: {error!r}") from error
     pipeline = validate_pipeline(parse_yaml(text, str(run.pipeline)), str(run.pipeline))
-    decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data, depth)
-    return Trained(model, head, decoder, pipeline, depth)
+    return Trained(model, head, make_stated_decoder(stated), pipeline, stated)
+
+
+def read_input(card: Mapping[str, Any]) -> StatedInput:
+    """What the card of a model or an export says of its input.
+
+    Raises:
+        ConfigError: Its modality is not registered.
+        KeyError: Something is missing.
+    """
+    stated = card["input"]
+    return load_modality(stated["modality"]).restore_input(stated)
+
+
+def make_stated_decoder(stated: StatedInput) -> Decoder:
+    """The decoder that a model was trained with."""
+    modality = load_modality(stated.spec.modality)
+    return modality.make_decoder(stated.spec, stated.settings, stated.trained.value)

@@ -16,8 +16,8 @@ def describe_data(splits: Splits) -> list[str]:
         f"Split: {splits.origin}",
     ]
     lines.append(_add_up(splits))
-    if splits.depth is not None:
-        lines.append(f"Depth: {splits.depth.origin}")
+    if splits.calibration is not None:
+        lines.append(f"{splits.calibration.title}: {splits.calibration.origin}")
     for title, counts_by_word in (
         ("Ignored", splits.ignored),
         ("Repaired", splits.repaired),

@@ -34,10 +34,10 @@ def export_planned(plan: Plan, run: RunDirectory, path: Path, display: Display) 
     pipeline = plan.pipeline
     directory = Path(pipeline.export.directory)
     files = choose_parity_files(plan.splits, pipeline.export.parity_examples)
-    card = make_card(plan.assembled, pipeline, plan.splits.depth_bits) | describe_export(
+    card = make_card(plan.assembled, pipeline, plan.splits.calibrated) | describe_export(
         run,
         describe_data_set(pipeline, plan.splits.fingerprint),
-        pictures="of the run's data",
+        files="of the run's data",
         count=len(files),
     )
     check_next_version(
@@ -59,20 +59,20 @@ def export_planned(plan: Plan, run: RunDirectory, path: Path, display: Display) 
 
 
 def describe_export(
-    run: RunDirectory, data: Mapping[str, Any], *, pictures: str, count: int
+    run: RunDirectory, data: Mapping[str, Any], *, files: str, count: int
 ) -> dict[str, Any]:
     """Make the entries that an export's card has in addition to its model's, as JSON values.
 
     Args:
-        run: Run that is exported.
-        data: Result of `describe_data_set`.
-        pictures: Origin of the pictures in the parity check.
-        count: Number of these pictures.
+        run: That it comes from.
+        data: Of `describe_data_set`.
+        files: Which ones the parity gate asked about.
+        count: How many.
     """
     return {
         "run": os.path.normpath(run.path.absolute()),
         "data": dict(data),
-        "parity": {"pictures": pictures, "count": count},
+        "parity": {"files": files, "count": count},
     }
 
 

@@ -17,7 +17,7 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
         seed=training.seed,
         deterministic=training.deterministic,
         fingerprint=plan.splits.fingerprint,
-        depth=None if plan.splits.depth is None else asdict(plan.splits.depth),
+        calibration=None if plan.splits.calibration is None else asdict(plan.splits.calibration),
         weights_sha256=backbone.sha256,
         backbone_source=backbone.source,
         backbone_licence=backbone.licence,

@@ -11,18 +11,16 @@ from kft.backbones.record import Backbone
 from kft.config import Pipeline
 from kft.data import load_splits
 from kft.data.batches.pipeline import num_steps_per_epoch
-from kft.data.batches.pixels import Decoder
 from kft.data.batches.service import DataService
 from kft.data.loading import check_source
 from kft.display import Display
 from kft.errors import ConfigError
 from kft.examples import Splits
-from kft.modalities.image.decoding import make_decoder
+from kft.modalities import Decoder, Modality, choose_modality, load_modality
 from kft.model import HEAD, Assembled, assemble
 from kft.objectives import make_supervised
-from kft.optimization import (
-    check_batch_size,
-)
+from kft.optimization import check_batch_size
+from kft.registry import suggest
 from kft.runs.storage import check_cache, check_folder
 from kft.strategies import Phase, Setting, find_traits, plan_phases
 from kft.strategies.automatic import refits
@@ -46,13 +44,13 @@ class Plan:
     """Everything that is known before training.
 
     Attributes:
-        pipeline: The validated pipeline.
-        splits: The checked examples of each split.
-        assembled: Backbone and head, with their initial weights.
-        phases: Phases in order.
-        decoder: Function from encoded bytes to pixels.
-        process: This process, whose distribution the model was made in, and its workers.
-        traits: Traits of the backbone's blocks.
+        pipeline: Validated.
+        splits: Found, split and checked.
+        assembled: Backbone and head, with their pretrained and first weights.
+        phases: In order.
+        decoder: Files -> decoded examples.
+        process: In whose scope the model was made, with those that train together.
+        traits: Of the backbone's blocks.
     """
 
     pipeline: Pipeline
@@ -80,11 +78,11 @@ def make_plan(
     """Find the data, load the backbone, assemble the model and plan the phases, without training.
 
     Args:
-        pipeline: The pipeline to plan.
-        display: Shows the progress of slow steps.
-        is_thorough: Decode every picture. Training does not need this, because it decodes
-            them soon after anyway.
-        cluster: Processes that train together.
+        pipeline: What to do.
+        display: Shows what takes long.
+        is_thorough: Decode every file. A run that trains decodes them
+            soon after anyway.
+        cluster: Processes that are to train together.
         joins: See `make_distribution`.
 
     Raises:
@@ -97,9 +95,10 @@ def make_plan(
         # Checked before the workers create anything together, such as variables.
         require_identical_settings(workers, describe_settings(pipeline))
         backbone = load_backbone(pipeline.backbone)
+        modality = _find_modality(pipeline, backbone)
         traits = find_traits(backbone)
         _check_before_data(pipeline, backbone, traits)
-        with display.track("Checking every picture") as advance:
+        with display.track(f"Checking every {modality.noun}") as advance:
             splits = load_splits(
                 pipeline.data,
                 progress=advance,
@@ -115,8 +114,9 @@ def make_plan(
     setting = _make_setting(pipeline, backbone, traits)
     phases = plan_phases(_size_setting(setting, pipeline, splits))
     check_phases(phases, pipeline, assembled, splits, process=process)
-    spec = backbone.input_spec
-    decoder = make_decoder(spec.modality, spec.height, spec.width, pipeline.data, splits.depth_bits)
+    decoder = modality.make_decoder(
+        backbone.input_spec, modality.settings_of(pipeline.data), splits.calibrated
+    )
     return Plan(pipeline, splits, assembled, phases, decoder, process, traits)
 
 
@@ -159,6 +159,31 @@ def check_settings(pipeline: Pipeline, plan: Plan, varied: Collection[str]) -> N
         _make_head(pipeline, plan.splits)
 
 
+def _find_modality(pipeline: Pipeline, backbone: Backbone) -> Modality:
+    """What the examples are, once it is sure that the backbone reads such.
+
+    Raises:
+        ConfigError: The data hold others, or a phase names no preset of their augmentation.
+    """
+    modality, read = choose_modality(pipeline.data), backbone.input_spec.modality
+    if modality.name != read:
+        raise ConfigError(
+            f"backbone.name: {backbone.name!r} reads examples of modality {read!r}, but those of "
+            f"data.path are {modality.name!r}. Choose a backbone that reads these, or say with "
+            f"data.modality={read} that they are others."
+        )
+    presets = {f"data.{modality.name}": modality.settings_of(pipeline.data).augmentation}
+    for place, phase in enumerate(pipeline.strategy.phases):
+        presets[f"strategy.phases[{place}]"] = phase.augmentation or "none"
+    for section, preset in presets.items():
+        if preset not in modality.augmentations:
+            raise ConfigError(
+                f"{section}.augmentation: found {preset!r}. "
+                f"{suggest(preset, modality.augmentations)}"
+            )
+    return modality
+
+
 def _make_head(pipeline: Pipeline, splits: Splits) -> Head:
     """Make the head for the data's targets, and check that the settings suit them."""
     training = pipeline.training
@@ -189,11 +214,12 @@ def _make_setting(
     pipeline: Pipeline, backbone: Backbone, traits: tuple[BlockTraits, ...]
 ) -> Setting:
     """Make the input of the strategies, as far as it is known without the data."""
+    modality = load_modality(backbone.input_spec.modality)
     return Setting(
         config=pipeline.strategy,
         backbone=backbone.name,
         block_names=(*(block.name for block in traits), HEAD),
-        augmentation=pipeline.data.image.augmentation,
+        augmentation=modality.settings_of(pipeline.data).augmentation,
         is_pretrained=backbone.sha256 is not None,
         # Only the data tells which of the tasks it is.
         has_linear_head=is_solvable(pipeline.head, pipeline.training, list_tasks()),

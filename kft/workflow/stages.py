@@ -187,7 +187,7 @@ class Work:
             fitted = self._fit_phases(compiler, recorder, found)
             if not plan.process.workers.is_chief:
                 return Finished(self.run, fitted, {}, None, None)
-            save_trained(self.run, plan.assembled, pipeline, plan.splits.depth_bits)
+            save_trained(self.run, plan.assembled, pipeline, plan.splits.calibrated)
             evaluations = self._judge(compiler)
         backbone = None
         if self.keep_backbone:
@@ -255,10 +255,9 @@ class Work:
         for line in describe_data(self.plan.splits):
             self.display.stage(line)
         backbone = self.plan.assembled.backbone
-        spec = backbone.input_spec
         weights = f"sha256 {backbone.sha256[:12]}" if backbone.sha256 else "random weights"
         self.display.stage(
-            f"Backbone: {backbone.name} at {spec.height} x {spec.width}, "
+            f"Backbone: {backbone.name} at {backbone.input_spec}, "
             f"{backbone.model.count_params():,} parameters, {weights}"
         )
         training = self.plan.pipeline.training

@@ -22,6 +22,7 @@ NAMES = [
     "load_backbone",
     "pretrain",
     "register_backbone",
+    "register_modality",
     "register_task",
     "train",
 ]

@@ -26,7 +26,12 @@ def draw() -> list[float]:
     ]
 
 
-@pytest.mark.usefixtures("restored_globals")
+@pytest.fixture(autouse=True)
+def nothing_set(restored_globals):
+    """As in a new process, whatever the tests before it set."""
+    config.disable_op_determinism()
+
+
 def test_seeds_precision_determinism_and_environment_are_restored(place, settings):
     changed = {
         **settings,
@@ -37,8 +42,6 @@ def test_seeds_precision_determinism_and_environment_are_restored(place, setting
         keras.utils.set_random_seed(11)
         return [*draw(), call(), *draw()]
 
-    # Tests before may have left it on.
-    config.disable_op_determinism()
     environment = dict(os.environ)
     undisturbed = draw_around(lambda: None)
     checks: list[kft.Check] = []
@@ -49,7 +52,6 @@ def test_seeds_precision_determinism_and_environment_are_restored(place, setting
     assert dict(os.environ) == environment
 
 
-@pytest.mark.usefixtures("restored_globals")
 def test_the_users_own_settings_are_restored():
     keras.utils.set_random_seed(1)
     tf.config.experimental.enable_op_determinism()

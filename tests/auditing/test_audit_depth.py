@@ -11,10 +11,11 @@ from rich.console import Console
 
 from kft.auditing import audit_data, render_page
 from kft.cli.audit_output import _describe_overview
-from kft.config import load_pipeline
-from kft.data.admission.check_files import inspect_files
+from kft.config import DataConfig, load_pipeline
+from kft.data.admission.check_files import check_files
 from kft.display import Display
 from kft.examples import Examples
+from kft.modalities.checked import CheckOptions
 from kft.modalities.image.depth import find_depth
 
 WHITE = 2**12 - 1
@@ -49,10 +50,10 @@ def make_faulty(folder) -> None:
 def test_pictures_of_12_bits_are_judged_as_they_are_shown(folder):
     found = audit(folder)
     assert not {"blank", "dark", "dimmed"} & {finding.kind for finding in found.findings}
-    assert 100 < found.overview.groups[-1].brightness < 160
+    assert 100 < found.overview.groups[-1].describe()["brightness"] < 160
     (depth,) = [text for title, text in _describe_overview(found.overview) if title == "Depth"]
     assert depth.startswith("12 bits, so that 4,095 is white")
-    assert found.describe()["depth"]["bits"] == 12
+    assert found.describe()["calibration"]["value"] == 12
 
 
 def test_one_faulty_sample_darkens_all_and_is_named(folder):
@@ -65,8 +66,8 @@ def test_one_faulty_sample_darkens_all_and_is_named(folder):
         "dog/3.png"
     ]
     assert "blank" not in {finding.kind for finding in found.findings}
-    assert "65,535 in dog/3.png" in found.overview.depth.origin
-    page = render_page(found, background="white", progress=lambda done, total: None).decode()
+    assert "65,535 in dog/3.png" in found.overview.calibration.origin
+    page = render_page(found, DataConfig(), lambda done, total: None).decode()
     assert "Depth 16 bits" in page
 
 
@@ -78,8 +79,9 @@ def test_measures_at_a_depth_are_those_of_the_picture_shown_at_it(folder, depth,
     )
     paths = (str(folder / "cat" / "0.png"), str(tmp_path / "flat.png"))
     config = load_pipeline(str(folder), ()).data
-    deep, flat = inspect_files(Examples(("a", "b"), paths, np.zeros(2)), config)
-    assert find_depth([deep], "auto").bits == 12
+    options = CheckOptions(with_measures=True)
+    deep, flat = check_files(Examples(("a", "b"), paths, np.zeros(2)), config, options=options)
+    assert find_depth([deep], "auto").value == 12
     shown = deep.show_at(depth)
     assert shown.brightness == pytest.approx(flat.brightness, abs=0.6)
     assert shown.contrast == pytest.approx(flat.contrast, abs=0.6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from kft.auditing.classes import find_class_problems
@@ -18,7 +20,7 @@ def test_a_class_without_pictures_is_a_problem(make_pictures):
     pictures = make_pictures(class_names=("cat", "dog", "owl"))
     (finding,) = find_class_problems(pictures, EVEN)
     assert (finding.kind, finding.severity) == ("empty_classes", "problem")
-    assert finding.sentence.startswith("Class owl: no picture can be used")
+    assert finding.sentence.startswith("Class owl: no pictures can be used")
 
 
 def test_a_class_of_which_few_are_judged_is_told(make_pictures):
@@ -50,5 +52,5 @@ def test_many_classes_are_listed_in_part(make_pictures):
 def test_labels_and_numbers_have_no_classes(make_pictures):
     pictures = make_pictures()
     numbers = np.linspace(0, 1, len(pictures), dtype=np.float32)[:, None]
-    pictures = type(pictures)(pictures.inspections, numbers, find_task("number"), ("age",))
+    pictures = replace(pictures, targets=numbers, task=find_task("number"), class_names=("age",))
     assert find_class_problems(pictures, numbers) == ()

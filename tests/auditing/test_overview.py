@@ -7,8 +7,11 @@ import json
 import numpy as np
 
 from kft.auditing.overview import make_overview
-from kft.auditing.pictures import Pictures
+from kft.auditing.seen_examples import SeenExamples
+from kft.modalities import load_modality
 from kft.tasks import find_task
+
+IMAGES = load_modality("image")
 
 
 def test_classes_are_counted_by_split(make_pictures):
@@ -29,42 +32,27 @@ def test_the_sum_adds_up(make_pictures):
     assert list(overview.ignored) == ["ending .txt", "hidden"]
 
 
-def test_sizes_modes_and_shapes_are_counted_upright(make_pictures):
-    changes = {
-        0: {"mode": "L", "format": "PNG", "noticed": ("ending does not match",)},
-        1: {"width": 300, "height": 100, "orientation": 6, "repaired": ("CMYK",)},
-    }
+def test_what_was_converted_or_noticed_is_counted(make_pictures):
+    changes = {0: {"noticed": ("ending does not match",)}, 1: {"repaired": ("CMYK",)}}
     overview = make_overview(make_pictures(changes=changes), num_quarantined=0, ignored={})
-    assert overview.modes == {"RGB": 39, "L": 1}
-    assert overview.formats == {"JPEG": 39, "PNG": 1}
-    assert overview.sizes == {"500 x 375": 39, "100 x 300": 1}
-    assert overview.aspect_ratios == {"below 0.4": 1, "1.05 to 1.4": 39}
-    assert overview.width.least == 100 and overview.height.greatest == 375
     assert overview.repaired == {"CMYK": 1}
     assert overview.noticed == {"ending does not match": 1}
 
 
-def test_many_sizes_are_counted_together(make_pictures):
-    changes = {i: {"width": 400 + i} for i in range(20)}
-    overview = make_overview(make_pictures(changes=changes), num_quarantined=0, ignored={})
-    assert list(overview.sizes)[-1] == "13 other sizes"
-    assert sum(overview.sizes.values()) == 40
-
-
-def test_colours_are_means(make_pictures):
+def test_what_the_modality_counts_is_part_of_the_description(make_pictures):
     changes = {0: {"mean_rgb": (255.0, 0.0, 0.0), "brightness": 50.0, "contrast": 10.0}}
-    pictures = make_pictures(2, changes=changes)
-    overview = make_overview(pictures, num_quarantined=0, ignored={})
-    assert overview.groups[0].mean_rgb == (255, 0, 0)
-    assert overview.groups[0].brightness == 50.0
-    assert overview.groups[2].brightness == 80.0
+    overview = make_overview(make_pictures(2, changes=changes), num_quarantined=0, ignored={})
+    told = overview.describe()
+    assert told["modes"] == {"RGB": 2} and told["width"]["median"] == 500
+    assert told["groups"][0]["mean_rgb"] == [255, 0, 0]
+    assert [group["brightness"] for group in told["groups"]] == [50.0, 110.0, 80.0]
 
 
 def test_labels_have_a_line_each_and_numbers_one_for_all(make_pictures):
-    inspections = make_pictures(4).inspections
+    inspections = make_pictures(4).checked
     labels = np.array([[0, 1], [1, 1], [0, 0], [0, 1]], np.float32)
     overview = make_overview(
-        Pictures(inspections, labels, find_task("labels"), ("red", "round")),
+        SeenExamples(IMAGES, inspections, labels, find_task("labels"), ("red", "round")),
         num_quarantined=0,
         ignored={},
     )
@@ -75,7 +63,7 @@ def test_labels_have_a_line_each_and_numbers_one_for_all(make_pictures):
     ]
     assert overview.imbalance is None
     overview = make_overview(
-        Pictures(inspections, labels, find_task("number"), ("a", "b")),
+        SeenExamples(IMAGES, inspections, labels, find_task("number"), ("a", "b")),
         num_quarantined=0,
         ignored={},
     )
@@ -84,5 +72,5 @@ def test_labels_have_a_line_each_and_numbers_one_for_all(make_pictures):
 
 def test_nothing_usable_is_an_overview_too(make_pictures):
     overview = make_overview(make_pictures(0), num_quarantined=5, ignored={})
-    assert overview.num_found == 5 and overview.width is None
+    assert overview.num_found == 5 and overview.facts == ()
     assert json.loads(json.dumps(overview.describe()))["num_found"] == 5

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -12,16 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kft.auditing.audit import Audit, Finding, Flagged
+from kft.auditing.audit import Audit
 from kft.auditing.overview import make_overview
 from kft.auditing.page import choose_of_classes, render_page
-from kft.auditing.pictures import Pictures
-from kft.auditing.thumbnails import SIDE, make_data_uri
+from kft.auditing.seen_examples import SeenExamples
+from kft.config import DataConfig
+from kft.findings import Finding, Flagged
+from kft.modalities import load_modality
 from kft.tasks import find_task
 
-
-def open_uri(uri: str) -> Image.Image:
-    return Image.open(io.BytesIO(base64.b64decode(uri.partition("base64,")[2])))
+IMAGES = load_modality("image")
 
 
 @pytest.fixture
@@ -31,43 +29,16 @@ def photo(tmp_path) -> str:
     return str(path)
 
 
-def make_audit(pictures: Pictures, *findings: Finding, source: str = "folder photos") -> Audit:
+def make_audit(pictures: SeenExamples, *findings: Finding, source: str = "folder photos") -> Audit:
     overview = make_overview(pictures, num_quarantined=0, ignored={})
     return Audit(source, overview, findings, ("Labels: no weights.",), pictures)
 
 
 def render(audit: Audit) -> str:
-    return render_page(audit, background="white", progress=lambda done, total: None).decode()
+    return render_page(audit, DataConfig(), lambda done, total: None).decode()
 
 
-def test_a_thumbnail_is_small_and_keeps_its_shape(photo):
-    small = open_uri(make_data_uri(photo, "white"))
-    assert small.size == (SIDE, SIDE * 3 // 4)
-    assert small.format == "JPEG"
-
-
-def test_a_thumbnail_is_upright(tmp_path):
-    path = tmp_path / "turned.jpg"
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.new("RGB", (400, 200)).save(path, exif=exif)
-    assert open_uri(make_data_uri(str(path), "white")).size == (SIDE // 2, SIDE)
-
-
-@pytest.mark.parametrize(
-    ("mode", "value", "grey"),
-    [("RGBA", (0, 0, 0, 0), 255), ("I;16", 128 * 256, 128), ("L", 60, 60), ("1", 0, 0)],
-)
-def test_a_thumbnail_shows_what_training_sees(tmp_path, mode, value, grey):
-    path = tmp_path / "odd.png"
-    Image.new(mode, (20, 20), value).save(path)
-    shown = np.asarray(open_uri(make_data_uri(str(path), "white")))
-    assert shown.shape == (20, 20, 3)
-    assert abs(shown.mean() - grey) < 2
-
-
-def test_a_picture_that_went_away_is_said_to_be_gone(make_pictures, tmp_path):
-    assert make_data_uri(str(tmp_path / "gone.jpg"), "white") is None
+def test_a_picture_that_went_away_is_said_to_be_gone(make_pictures):
     assert "not readable now" in render(make_audit(make_pictures(4)))
 
 
@@ -103,9 +74,13 @@ class Checker(HTMLParser):
 def test_names_and_labels_are_text_whatever_they_hold(make_pictures, photo):
     nasty = "<script>alert(1)</script>&\n\"'.jpg"
     pictures = make_pictures(4, changes={i: {"path": photo} for i in range(4)})
-    inspections = (replace(pictures.inspections[0], name=nasty), *pictures.inspections)
-    pictures = Pictures(
-        inspections, np.array([0, 0, 1, 0, 1]), find_task("class"), ("<b>cat</b>", "dog")
+    inspections = (replace(pictures.checked[0], name=nasty), *pictures.checked)
+    pictures = SeenExamples(
+        IMAGES,
+        inspections,
+        np.array([0, 0, 1, 0, 1]),
+        find_task("class"),
+        ("<b>cat</b>", "dog"),
     )
     finding = Finding("odd_format", "note", "<i>One</i>.", (Flagged(nasty, "<u>P</u>"),))
     page = render(make_audit(pictures, finding, source="folder <x>"))
@@ -145,5 +120,6 @@ def test_a_thousand_classes_share_the_page(make_pictures):
 
 def test_numbers_are_shown_from_the_least_to_the_greatest(make_pictures):
     numbers = np.array([[3.0], [1.0], [2.0]], np.float32)
-    pictures = Pictures(make_pictures(3).inspections, numbers, find_task("number"), ("age",))
+    checked = make_pictures(3).checked
+    pictures = SeenExamples(IMAGES, checked, numbers, find_task("number"), ("age",))
     assert choose_of_classes(pictures) == [("by age", 3, [1, 2, 0])]

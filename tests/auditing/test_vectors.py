@@ -30,7 +30,7 @@ def extract(tmp_path, make_picture_folder, make_pictures, restored_globals):
 
 
 @pytest.mark.parametrize(
-    "version", ["kft.data.batches.pixels.FORMAT", "kft.modalities.image.conversion.VERSION"]
+    "version", ["kft.data.batches.decoded.FORMAT", "kft.modalities.image.conversion.VERSION"]
 )
 def test_vectors_of_another_way_of_decoding_are_not_taken(extract, monkeypatch, version):
     assert [extract().stored.was_cached for _ in range(2)] == [False, True]

@@ -142,8 +142,8 @@ def test_imagenet_weights_come_from_the_named_folder_and_are_recorded(shared, of
 def test_the_1000_class_mobilenet_recognises_the_cat_photograph(shared):
     import tensorflow as tf
 
-    from kft.backbones.scaling import PixelScaling
     from kft.backbones.weights import load_given
+    from kft.modalities.image.scaling import PixelScaling
 
     model = keras.applications.MobileNet(alpha=0.25, weights=None)
     load_given(model, shared / "weights" / "mobilenet_2_5_224_tf.h5", trust=False)

@@ -39,7 +39,7 @@ def test_the_help_of_every_command_has_an_example(verb):
 
 def test_entries_are_listed_with_their_size_the_total_and_the_limit(caches):
     make("resnet50")
-    make("digits", "pixels")
+    make("digits", "decoded")
     output = run("list").output
     assert "resnet50 at stage3" in output
     assert "digits at stage3" in output
@@ -51,9 +51,9 @@ def test_entries_are_listed_with_their_size_the_total_and_the_limit(caches):
 
 def test_the_list_of_a_room_has_its_total_and_the_total_under_the_limit(caches):
     make("resnet50")
-    make("digits", "pixels")
-    output = run("list", "pixels").output
-    assert f"123.6 kB in {caches / 'pixels'}; features and pixels use 247.1 kB of" in output
+    make("digits", "decoded")
+    output = run("list", "decoded").output
+    assert f"123.6 kB in {caches / 'decoded'}; features and decoded use 247.1 kB of" in output
 
 
 def test_an_empty_cache_says_so(caches):
@@ -86,11 +86,11 @@ def test_clearing_asks_first(caches):
 
 
 def test_clearing_a_room_or_one_entry_leaves_the_others(caches):
-    for key, room in (("abc", "features"), ("abd", "features"), ("abc", "pixels")):
+    for key, room in (("abc", "features"), ("abd", "features"), ("abc", "decoded")):
         make(key, room)
     assert run("clear", "features", "abc", "--yes").exit_code == 0
     assert keys(caches) == ["abc", "abd"]
-    run("clear", "pixels", "--yes")
+    run("clear", "decoded", "--yes")
     assert keys(caches) == ["abd"]
 
 

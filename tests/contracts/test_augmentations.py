@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kft.config.schema import Augmentation as PresetName
+from kft.config import ImageConfig
 from kft.data.batches.pipeline import example_seeds
-from kft.modalities.image.augmentation import AUGMENTATIONS, make_augmentation
+from kft.modalities import load_modality
 
 NUM_EXAMPLES = 16
 HEIGHT, WIDTH = 17, 22
-PRESETS = [name for name in AUGMENTATIONS if name != "none"]
+PRESETS = [name for name in load_modality("image").augmentations if name != "none"]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def pixels() -> np.ndarray:
 @pytest.fixture(scope="module", params=PRESETS)
 def change(request, pixels):
     """Pictures of `indices`, changed batch by batch through tf.data by one preset, traced once."""
-    augmentation = make_augmentation(request.param)
+    augmentation = load_modality("image").make_augmentation(request.param)
     assert augmentation is not None
     own = tf.function(augmentation, autograph=False)
 
@@ -60,7 +60,8 @@ EVERYTHING = [range(NUM_EXAMPLES)]
 
 
 def test_the_settings_name_the_presets_that_there_are():
-    assert set(get_args(PresetName)) == set(AUGMENTATIONS)
+    named = get_args(ImageConfig.model_fields["augmentation"].annotation)
+    assert set(named) == {*PRESETS, "none"}
 
 
 def test_neither_batch_nor_position_nor_parallelism_changes_a_picture(change):
@@ -78,7 +79,7 @@ def test_neither_batch_nor_position_nor_parallelism_changes_a_picture(change):
 def test_the_same_seed_gives_the_same_pictures_also_from_another_object(change):
     first = change(EVERYTHING)[0]
     assert np.array_equal(first, change(EVERYTHING)[0])
-    other = make_augmentation(change.preset)
+    other = load_modality("image").make_augmentation(change.preset)
     assert np.array_equal(first, change(EVERYTHING, augmentation=other)[0])
 
 
@@ -110,12 +111,12 @@ def test_pictures_are_changed_but_not_beyond_recognition(change, pixels):
 def test_a_mixed_precision_policy_changes_no_pixel(change, restored_globals):
     expected = change([[0, 1, 2, 3]])[0]
     keras.config.set_dtype_policy("mixed_float16")
-    made = make_augmentation(change.preset)
+    made = load_modality("image").make_augmentation(change.preset)
     assert np.array_equal(change([[0, 1, 2, 3]], augmentation=made)[0], expected)
 
 
 def test_no_preset_is_slow(change):
-    augmentation = make_augmentation(change.preset)
+    augmentation = load_modality("image").make_augmentation(change.preset)
     pictures = tf.zeros((16, 160, 160, 3), tf.uint8)
     run = tf.function(lambda epoch: augmentation(pictures, example_seeds(0, epoch, tf.range(16))))
     run(tf.constant(0))

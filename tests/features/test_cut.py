@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from kft.backbones import load_backbone
-from kft.backbones.record import Backbone, Block, InputSpec
+from kft.backbones.record import Backbone, Block
 from kft.config import BackboneConfig, HeadConfig
 from kft.features import Cut, find_cut
+from kft.modalities.image.input_spec import ImageSpec
 from kft.model import HEAD, Assembled, assemble
 from kft.tasks.classification.head import ClassificationHead
 
@@ -183,7 +184,7 @@ def make_two_input_cells(*, is_bridged: bool) -> Assembled:
     backbone = Backbone(
         name="cells",
         model=model,
-        input_spec=InputSpec(16, 16, 3, "symmetric"),
+        input_spec=ImageSpec(16, 16, 3, "symmetric"),
         blocks=blocks,
         feature_levels=(),
         source="a test",

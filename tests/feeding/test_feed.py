@@ -1,4 +1,4 @@
-"""What a phase is fitted on: pixels, or stored activations."""
+"""Feed of phases: pixels, or stored activations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kft.data import load_splits
 from kft.errors import ConfigError, DataError
 from kft.examples import Splits
 from kft.feeding.frozen_prefix import check_vectors
-from kft.modalities.image.decoding import make_decoder
+from kft.modalities.image.decoding import ImageDecoder
 from kft.runs.caches import clear, find_clearable, list_entries
 from kft.strategies.phases import Solve
 from kft.workflow import train
@@ -27,7 +27,7 @@ def rows(dataset) -> np.ndarray:
     return np.concatenate([inputs for inputs, _ in dataset.as_numpy_iterator()])
 
 
-def test_a_probe_is_fitted_on_the_features_of_the_very_pictures(
+def test_a_probe_is_fitted_on_the_features_of_the_examples(
     make_feed, tiny_assembled, make_phase, splits
 ):
     feed = make_feed(tiny_assembled)
@@ -43,7 +43,7 @@ def test_a_probe_is_fitted_on_the_features_of_the_very_pictures(
     assert not np.allclose(shuffled, train, atol=1e-4)
 
 
-def test_the_whole_model_begins_with_the_prefix_that_the_last_phase_was_stored_after(
+def test_prefix_and_suffix_compose_to_the_model_and_are_reused_for_the_same_cut(
     make_feed, tiny_assembled, make_phase
 ):
     feed = make_feed(tiny_assembled)
@@ -54,7 +54,7 @@ def test_the_whole_model_begins_with_the_prefix_that_the_last_phase_was_stored_a
     expected = np.asarray(tiny_assembled.model(pixels, training=False))
     assert np.allclose(suffix(prefix(pixels)), expected, atol=1e-5)
     again = feed.for_phase(make_phase("again", steps=3))
-    assert again.parts == given.parts, "what is traced of them is traced once"
+    assert again.parts == given.parts, "the parts are traced once"
     assert feed.for_solution(make_phase("solved", recipe=Solve())).parts == given.parts
     assert feed.for_phase(make_phase("deepest", "stage4", "head")).parts[1] is not suffix
     whole = feed.for_phase(make_phase("all", *BLOCKS))
@@ -78,7 +78,7 @@ def vectors_of(assembled, pixels) -> np.ndarray:
         (("head",), "light", {"views": 0, "without_views": "compute"}),
     ],
 )
-def test_where_nothing_can_be_stored_the_whole_model_gets_pixels(
+def test_the_whole_model_is_fed_pixels_if_nothing_can_be_stored(
     make_feed, tiny_assembled, make_phase, trainable, augmentation, features
 ):
     feed = make_feed(tiny_assembled, features=FeaturesConfig(**features))
@@ -88,7 +88,7 @@ def test_where_nothing_can_be_stored_the_whole_model_gets_pixels(
     assert given.train(0).element_spec[0].shape.as_list() == [None, 32, 32, 3]
 
 
-def test_each_picture_is_decoded_once_in_a_run(make_feed, tiny_assembled, make_phase, display):
+def test_each_example_is_decoded_once_in_a_run(make_feed, tiny_assembled, make_phase, display):
     phases = [make_phase("any", *names) for names in (("head",), ("stage4", "head"), BLOCKS)]
     feed = make_feed(tiny_assembled, phases=phases)
     for phase in phases:
@@ -99,7 +99,7 @@ def test_each_picture_is_decoded_once_in_a_run(make_feed, tiny_assembled, make_p
     assert said.count("Features of train: done") == 2
 
 
-def test_a_later_run_takes_the_features_of_an_earlier_one(
+def test_a_later_run_reuses_the_features_of_an_earlier_one(
     make_feed, assemble_tiny, make_phase, display
 ):
     first = rows(make_feed(assemble_tiny()).for_phase(make_phase()).validation.in_order)
@@ -114,7 +114,7 @@ def describe_features() -> list[str]:
     return sorted(kept.about for kept in list_entries("features"))
 
 
-def test_what_augmentation_draws_with_another_preset_seed_or_version_makes_other_features(
+def test_another_preset_seed_or_version_makes_other_augmented_features(
     make_feed, tiny_assembled, make_phase, monkeypatch
 ):
     def store(preset, seed):
@@ -129,7 +129,7 @@ def test_what_augmentation_draws_with_another_preset_seed_or_version_makes_other
     assert store("strong", 0) == 2
     assert store("light", 1) == 3
     assert store("light", 0) == 3
-    # Pictures as they are depend on none of these.
+    # Unaugmented features depend on none of these.
     assert sum("views: 1" in about for about in describe_features()) == 1
     monkeypatch.setattr("kft.feeding.prefix_store.__version__", "0.0.0")
     assert store("light", 0) == 4
@@ -137,9 +137,9 @@ def test_what_augmentation_draws_with_another_preset_seed_or_version_makes_other
 
 
 @pytest.mark.parametrize(
-    "version", ["kft.data.batches.pixels.FORMAT", "kft.modalities.image.conversion.VERSION"]
+    "version", ["kft.data.batches.decoded.FORMAT", "kft.modalities.image.conversion.VERSION"]
 )
-def test_what_was_stored_before_decoding_changed_is_not_taken(
+def test_features_stored_before_decoding_changed_are_not_reused(
     make_feed, assemble_tiny, make_phase, display, monkeypatch, version
 ):
     make_feed(assemble_tiny()).for_phase(make_phase())
@@ -150,17 +150,14 @@ def test_what_was_stored_before_decoding_changed_is_not_taken(
     assert display.console.file.getvalue().count("(stored by an earlier run)") == 2
 
 
-def test_another_way_of_decoding_makes_other_features(
-    make_feed, tiny_assembled, make_phase, data, display
-):
+def test_another_decoder_makes_other_features(make_feed, tiny_assembled, make_phase, data, display):
     make_feed(tiny_assembled).for_phase(make_phase())
-    image = data.image.model_copy(update={"resize": "pad"})
-    padded = make_decoder("image", 32, 32, data.model_copy(update={"image": image}))
+    padded = ImageDecoder(32, 32, "pad")
     make_feed(tiny_assembled, decoder=padded).for_phase(make_phase())
     assert "stored by an earlier run" not in display.console.file.getvalue()
 
 
-def test_without_a_validation_split_there_is_none_to_judge(
+def test_without_validation_examples_there_is_no_validation_input(
     make_feed, tiny_assembled, make_phase, splits
 ):
     bare = Splits(**{**vars(splits), "validation": splits.validation.take([])})
@@ -169,7 +166,7 @@ def test_without_a_validation_split_there_is_none_to_judge(
     assert feed.for_phase(make_phase("deep", *BLOCKS)).validation is None
 
 
-def test_the_order_is_that_of_the_seed(make_feed, tiny_assembled, make_phase):
+def test_the_seed_decides_the_order(make_feed, tiny_assembled, make_phase):
     def order(seed):
         training = TrainingConfig(seed=seed, global_batch_size=8)
         return rows(make_feed(tiny_assembled, training=training).for_phase(make_phase()).train(0))
@@ -178,9 +175,7 @@ def test_the_order_is_that_of_the_seed(make_feed, tiny_assembled, make_phase):
     assert not np.array_equal(order(1), order(2))
 
 
-def test_a_picture_that_vanished_is_named(
-    make_feed, tiny_assembled, make_phase, pictures, data, tmp_path
-):
+def test_a_missing_file_is_named(make_feed, tiny_assembled, make_phase, pictures, data, tmp_path):
     shutil.copytree(pictures, tmp_path / "photos")
     moving = data.model_copy(update={"path": str(tmp_path / "photos"), "cache": "none"})
     found = load_splits(moving)
@@ -190,13 +185,13 @@ def test_a_picture_that_vanished_is_named(
     with pytest.raises(DataError) as caught, feed.name_unreadable():
         feed.for_phase(make_phase())
     assert str(gone) in str(caught.value)
-    assert f"1 of {len(found.train)} pictures changed since they were checked" in str(caught.value)
+    assert f"1 of {len(found.train)} files changed since they were checked" in str(caught.value)
 
 
 # Streaming
 
 
-def test_pictures_go_from_their_files_through_the_prefix_where_no_phase_needs_them_later(
+def test_examples_are_streamed_through_the_prefix_if_no_phase_needs_them_later(
     make_feed, tiny_assembled, make_phase, pictures, data, display, tmp_path
 ):
     shutil.copytree(pictures, tmp_path / "photos")
@@ -219,7 +214,7 @@ def test_pictures_go_from_their_files_through_the_prefix_where_no_phase_needs_th
         ("stage4", "none", {}, "auto"),
     ],
 )
-def test_pictures_are_kept_where_they_are_read_more_than_once(
+def test_examples_are_kept_if_they_are_read_more_than_once(
     make_feed, tiny_assembled, make_phase, data, display, last, augmentation, features, cache
 ):
     feed = make_feed(
@@ -244,7 +239,7 @@ def test_only_the_splits_that_will_be_read_are_decoded(
     assert "Decoding holdout: done" in display.console.file.getvalue()
 
 
-def test_a_run_that_leaves_the_holdout_alone_does_not_decode_it(
+def test_a_run_that_does_not_use_the_holdout_does_not_decode_it(
     pictures, display, tmp_path, restored_globals
 ):
     small = ("backbone.name=small_cnn", "backbone.weights=random", "backbone.options.width=4")
@@ -257,7 +252,7 @@ def test_a_run_that_leaves_the_holdout_alone_does_not_decode_it(
     assert "Decoding holdout" not in said
 
 
-def test_the_splits_share_the_memory_by_their_size(
+def test_the_splits_share_the_memory_in_proportion_to_their_size(
     make_feed, tiny_assembled, make_phase, splits, data, monkeypatch
 ):
     given = {}
@@ -265,7 +260,7 @@ def test_the_splits_share_the_memory_by_their_size(
     def remember(examples, decoder, *, megabytes, **options):
         given[len(examples)] = megabytes
 
-    monkeypatch.setattr("kft.feeding.example_store.make_pixel_cache", remember)
+    monkeypatch.setattr("kft.feeding.example_store.make_decoded_cache", remember)
     limited = data.model_copy(update={"cache_megabytes": 100})
     feed = make_feed(tiny_assembled, data=limited, phases=(make_phase("deep", *BLOCKS),))
     feed.decode()
@@ -273,18 +268,18 @@ def test_the_splits_share_the_memory_by_their_size(
     assert given == {count: pytest.approx(100 * count / sum(counts)) for count in counts}
 
 
-def test_whether_pictures_are_streamed_is_known_without_a_look_at_augmented_phases(
+def test_augmented_phases_need_no_cut_to_decide_about_streaming(
     make_feed, tiny_assembled, make_phase, monkeypatch
 ):
-    asked = []
+    requested = []
     monkeypatch.setattr(
-        "kft.feeding.frozen_prefix.find_cut", lambda assembled, trainable: asked.append(trainable)
+        "kft.feeding.frozen_prefix.find_cut", lambda *arguments: requested.append(arguments)
     )
     make_feed(tiny_assembled, phases=(make_phase(augmentation="light", steps=10),))
-    assert asked == []
+    assert requested == []
 
 
-def test_vectors_stay_on_the_disk_as_long_as_their_maker(make_feed, tiny_assembled, make_phase):
+def test_vectors_stay_on_disk_as_long_as_the_feed(make_feed, tiny_assembled, make_phase):
     feed = make_feed(tiny_assembled)
     vectors = feed.for_solution(make_phase(recipe=Solve())).vectors
     gc.collect()
@@ -295,11 +290,9 @@ def test_vectors_stay_on_the_disk_as_long_as_their_maker(make_feed, tiny_assembl
     assert len(clear(find_clearable("features")).removed) == 1
 
 
-def test_vectors_that_find_no_room_are_refused_before_anything_is_computed(
-    tiny_assembled, make_phase
-):
+def test_vectors_without_room_are_refused_before_anything_is_computed(tiny_assembled, make_phase):
     phases = [make_phase(), make_phase("solved", recipe=Solve())]
-    # 100 vectors of 32 numbers take 12,800 bytes.
+    # 100 vectors of 32 float32 values take 12,800 bytes.
     for gigabytes, phases_that_fit in ((1.3e-5, phases), (1.2e-5, phases[:1])):
         features = FeaturesConfig(limit_gigabytes=gigabytes)
         check_vectors(tiny_assembled, phases_that_fit, features, num_examples=100)
@@ -307,7 +300,7 @@ def test_vectors_that_find_no_room_are_refused_before_anything_is_computed(
         check_vectors(tiny_assembled, phases, features, num_examples=100)
 
 
-def test_a_store_that_is_too_small_for_a_phase_is_told_and_its_pixels_are_used(
+def test_a_store_that_is_too_small_is_reported_and_pixels_are_used(
     make_feed, tiny_assembled, make_phase, display
 ):
     phase = make_phase()
@@ -319,7 +312,7 @@ def test_a_store_that_is_too_small_for_a_phase_is_told_and_its_pixels_are_used(
     assert "phase probe computes its frozen part in every step" in said
 
 
-def test_what_fits_without_validation_alone_is_computed_in_every_step(
+def test_activations_that_fit_only_without_validation_are_not_stored(
     make_feed, tiny_assembled, make_phase, splits
 ):
     phase = make_phase()
@@ -333,7 +326,7 @@ def test_what_fits_without_validation_alone_is_computed_in_every_step(
 # Views
 
 
-def test_stored_views_are_what_training_would_have_computed_and_come_in_turn(
+def test_stored_views_equal_those_of_training_from_pixels_and_alternate(
     make_feed, tiny_assembled, make_phase, display
 ):
     phase = make_phase(augmentation="light", steps=6)
@@ -346,20 +339,20 @@ def test_stored_views_are_what_training_would_have_computed_and_come_in_turn(
     epochs = rows(stored.train(0)).reshape(3, 16, -1)
     seen = vectors_of(tiny_assembled, rows(pixels.train(0))).reshape(3, 16, -1)
     assert np.allclose(epochs[:2], seen[:2], atol=1e-4)
-    # The third epoch shows the first one's views again, in an order of its own.
+    # The third epoch repeats the views of the first, in another order.
     assert not np.allclose(epochs[2], seen[2], atol=1e-4)
     assert not np.array_equal(epochs[0], epochs[2])
     assert np.array_equal(np.sort(epochs[0], axis=0), np.sort(epochs[2], axis=0))
     assert "Features of train, 2 views: done" in display.console.file.getvalue()
 
 
-def test_a_phase_no_longer_than_its_views_stores_none(make_feed, tiny_assembled, make_phase):
+def test_a_phase_with_as_many_views_as_epochs_stores_nothing(make_feed, tiny_assembled, make_phase):
     phase = make_phase(augmentation="light", steps=5)
     feed = make_feed(tiny_assembled, phases=(phase,), features=FeaturesConfig(views=3))
     assert feed.for_phase(phase).computed_from == "pixels"
 
 
-def test_validation_is_seen_as_it_is(make_feed, tiny_assembled, make_phase):
+def test_validation_is_not_augmented(make_feed, tiny_assembled, make_phase):
     phase = make_phase(augmentation="strong", steps=10)
     feed = make_feed(tiny_assembled, phases=(phase,))
     expected = vectors(tiny_assembled, feed, "validation")
@@ -368,7 +361,7 @@ def test_validation_is_seen_as_it_is(make_feed, tiny_assembled, make_phase):
     assert np.allclose(rows(given.validation.in_order), expected, atol=1e-4)
 
 
-# Numbers
+# Values and examples
 
 
 def test_mixup_blends_stored_features_and_their_targets(make_feed, tiny_assembled, make_phase):
@@ -383,11 +376,11 @@ def test_mixup_blends_stored_features_and_their_targets(make_feed, tiny_assemble
         assert dense.shape == (32, 3)
         assert dense.sum(axis=1) == pytest.approx(np.ones(32), abs=1e-6)
         assert ((dense > 0.01) & (dense < 0.99)).any()
-    # A phase's own word counts.
+    # The setting of the phase takes precedence.
     assert targets_of(make_phase(mixup=0.0), mixup=1.0).shape == (32,)
 
 
-def test_features_in_float16_are_those_in_float32_rounded(make_feed, tiny_assembled, make_phase):
+def test_features_in_float16_are_rounded_from_float32(make_feed, tiny_assembled, make_phase):
     def features_in(dtype):
         phase = make_phase("last", "stage4", "head")
         feed = make_feed(tiny_assembled, phases=(phase,), features=FeaturesConfig(dtype=dtype))
@@ -399,22 +392,22 @@ def test_features_in_float16_are_those_in_float32_rounded(make_feed, tiny_assemb
     assert np.allclose(exact, rounded, rtol=2**-11, atol=1e-6)
 
 
-LEARNT = ("train", "validation")
+LEARNED = ("train", "validation")
 
 
 @pytest.mark.parametrize("cache", ["memory", "none"])
-def test_a_phase_can_learn_from_validation_too(
+def test_a_phase_can_train_on_validation_too(
     make_feed, tiny_assembled, make_phase, splits, data, cache
 ):
     count = len(splits.train) + len(splits.validation)
     steps = -(-count // 8)
-    phase = make_phase("deep", *BLOCKS, learns_from=LEARNT, steps=steps, steps_per_epoch=steps)
+    phase = make_phase("deep", *BLOCKS, learns_from=LEARNED, steps=steps, steps_per_epoch=steps)
     feed = make_feed(tiny_assembled, phases=(phase,), data=data.model_copy(update={"cache": cache}))
     given = feed.for_phase(phase)
     assert given.validation is None
-    found, learnt = rows(given.train(0)), [rows(feed.in_order(split)) for split in LEARNT]
+    found, expected = rows(given.train(0)), [rows(feed.in_order(split)) for split in LEARNED]
     assert len(found) == count
-    assert sorted(map(bytes, found)) == sorted(map(bytes, np.concatenate(learnt)))
+    assert sorted(map(bytes, found)) == sorted(map(bytes, np.concatenate(expected)))
     assert len(feed.examples(phase).targets) == count
 
 
@@ -422,10 +415,10 @@ def test_a_head_can_be_solved_and_fitted_on_validation_too(
     make_feed, tiny_assembled, make_phase, display
 ):
     feed = make_feed(tiny_assembled)
-    phase = make_phase("head", learns_from=LEARNT, recipe=Solve())
-    expected = np.concatenate([vectors(tiny_assembled, feed, split) for split in LEARNT])
+    phase = make_phase("head", learns_from=LEARNED, recipe=Solve())
+    expected = np.concatenate([vectors(tiny_assembled, feed, split) for split in LEARNED])
     assert np.allclose(feed.for_solution(phase).vectors, expected, atol=1e-4)
-    trained = feed.for_phase(make_phase("head", learns_from=LEARNT, steps=3, steps_per_epoch=3))
+    trained = feed.for_phase(make_phase("head", learns_from=LEARNED, steps=3, steps_per_epoch=3))
     assert trained.validation is None
     found = rows(trained.train(0))
     assert np.allclose(np.sort(found, axis=0), np.sort(expected, axis=0), atol=1e-4)
@@ -433,10 +426,10 @@ def test_a_head_can_be_solved_and_fitted_on_validation_too(
     assert "(stored by this run)" in display.console.file.getvalue()
 
 
-def test_vectors_of_all_that_is_learnt_keep_the_limit_of_the_cache(
+def test_joined_vectors_respect_the_limit_of_the_cache(
     make_feed, tiny_assembled, make_phase, splits, caches
 ):
-    phase = make_phase("head", learns_from=LEARNT, recipe=Solve())
+    phase = make_phase("head", learns_from=LEARNED, recipe=Solve())
     needed = 4 * 32 * (len(splits.train) + len(splits.validation))
     kept = make_feed(tiny_assembled, features=FeaturesConfig(limit_gigabytes=(needed + 1) / 1e9))
     vectors = kept.for_solution(phase).vectors
@@ -446,7 +439,7 @@ def test_vectors_of_all_that_is_learnt_keep_the_limit_of_the_cache(
         make_feed(tiny_assembled, features=tight).for_solution(phase)
 
 
-def test_a_data_service_makes_the_batches_of_training_and_the_run_all_others(
+def test_a_data_service_makes_only_the_training_batches(
     make_feed, tiny_assembled, make_phase, display
 ):
     service = tf.data.experimental.service
@@ -461,7 +454,7 @@ def test_a_data_service_makes_the_batches_of_training_and_the_run_all_others(
     before = display.console.file.getvalue().count("Decoding train: done")
     assert np.array_equal(np.sort(rows(given.train(0)), 0), np.sort(rows(alone.train(0)), 0))
     del worker, dispatcher
-    # Nobody is asked for what is stored.
+    # Stored features do not use the service.
     served.for_phase(make_phase("head", "head"))
     said = display.console.file.getvalue()
     assert said.count("Decoding train: done") == before == 1

@@ -1,4 +1,4 @@
-"""From settings and training targets to the terms of a loss, and what is refused."""
+"""Terms of a loss from settings and training targets, and refused settings."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def terms(targets=TARGETS, **settings):
     return make_supervised(head, TrainingConfig(**settings), targets).loss.terms
 
 
-def test_the_default_adds_nothing():
+def test_the_defaults_add_no_terms():
     plain = terms()
     assert (plain.label_smoothing, plain.focal_gamma) == (0, 0)
     assert (plain.class_weights, plain.logit_offsets) == ((), ())
 
 
-def test_smoothing_and_focus_reach_the_loss():
+def test_label_smoothing_and_focal_gamma_reach_the_loss():
     given = terms(label_smoothing=0.1, focal_gamma=2.0)
     assert (given.label_smoothing, given.focal_gamma) == (0.1, 2.0)
 
 
-def test_balanced_weights_make_classes_count_alike_and_leave_the_mean_at_one():
+def test_balanced_weights_give_classes_equal_weight_and_a_mean_of_one():
     weights = np.array(terms(class_weights="balanced").class_weights)
     assert weights == pytest.approx([6 / 9, 1.0, 2.0])
     counts = np.bincount(TARGETS)
@@ -42,15 +42,15 @@ def test_balanced_weights_make_classes_count_alike_and_leave_the_mean_at_one():
     assert weights[TARGETS].mean() == pytest.approx(1)
 
 
-def test_weights_by_name_leave_the_others_at_one():
+def test_classes_without_a_named_weight_have_weight_one():
     assert terms(class_weights={"c": 5.0, "a": 0.0}).class_weights == (0.0, 1.0, 5.0)
 
 
-def test_balanced_weights_of_labels_are_absent_over_present():
+def test_balanced_weights_of_labels_are_the_ratio_of_absent_to_present():
     assert terms(LABELS, class_weights="balanced").class_weights == pytest.approx((3, 1, 1 / 3))
 
 
-def test_the_offsets_are_the_temperature_times_the_log_of_the_training_shares():
+def test_logit_offsets_are_the_temperature_times_the_log_priors():
     assert terms(logit_adjustment=1.0).logit_offsets == pytest.approx(np.log([1 / 2, 1 / 3, 1 / 6]))
     assert terms(logit_adjustment=2.0).logit_offsets == pytest.approx(
         2 * np.log([1 / 2, 1 / 3, 1 / 6])
@@ -64,15 +64,15 @@ def test_a_class_without_training_examples_is_refused(setting):
         terms(np.array([0, 1, 1]), **setting)
 
 
-@pytest.mark.parametrize(("column", "said"), [(0, "no training"), (1, "every training")])
-def test_a_label_with_one_side_alone_cannot_be_balanced(column, said):
+@pytest.mark.parametrize(("column", "reason"), [(0, "no training"), (1, "every training")])
+def test_a_label_that_all_or_no_examples_have_cannot_be_balanced(column, reason):
     labels = LABELS.copy()
     labels[:, column] = column
-    with pytest.raises(ConfigError, match=rf"{said} example has the label '{NAMES[column]}'"):
+    with pytest.raises(ConfigError, match=rf"{reason} example has the label '{NAMES[column]}'"):
         balanced_weights(NAMES, labels)
 
 
-def test_loss_and_metrics_are_made_anew_each_time():
+def test_each_call_makes_a_new_loss_and_new_metrics():
     head = make_head(HeadConfig(), find_task("class"), NAMES, TARGETS)
     one, other = (make_supervised(head, TrainingConfig(), TARGETS) for _ in range(2))
     assert one.loss is not other.loss

@@ -58,14 +58,14 @@ def test_an_empty_cache_lists_nothing(caches):
 
 def test_entries_are_listed_with_descriptions_most_recently_used_first():
     make("first", size=5000)
-    make("second", room="pixels")
+    make("second", room="decoded")
     make("third")
     make("first")
     listed = list_entries()
     assert keys(listed) == ["first", "third", "second"]
     assert listed[0].about == "entry first"
     assert 5000 < listed[0].num_bytes < 6000
-    assert keys(list_entries("pixels")) == ["second"]
+    assert keys(list_entries("decoded")) == ["second"]
 
 
 def test_folders_without_a_manifest_and_single_files_are_listed_too(caches):

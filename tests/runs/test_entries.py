@@ -253,10 +253,10 @@ def test_an_entry_in_use_by_this_process_is_evicted_only_after_its_release(cache
 
 
 def test_pixels_and_features_share_one_limit(caches):
-    make(key="old", room="pixels")
+    make(key="old", room="decoded")
     gc.collect()
     make(key="new", limit_bytes=1)
-    assert names(caches, "pixels") == []
+    assert names(caches, "decoded") == []
 
 
 def test_records_without_locks_are_not_evicted(caches):

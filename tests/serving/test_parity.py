@@ -97,7 +97,7 @@ def test_signatures_for_pixels_and_features_agree_with_the_one_for_bytes(tmp_pat
 class DecoderThatServesSomethingElse:
     """Decoder that gives different pixels in a traced graph than when it is called."""
 
-    output_shape = (16, 16, 3)
+    output = ImageDecoder(16, 16).output
 
     def __call__(self, encoded):
         pixels = ImageDecoder(16, 16)(encoded)

@@ -1,4 +1,4 @@
-"""Settings of a small backbone, as strategies see it."""
+"""Fixtures: strategy settings of a small backbone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TRAITS = (
 
 @pytest.fixture
 def make_setting() -> Callable[..., Setting]:
-    """Overrides of `strategy`, and fields of `Setting`."""
+    """Function from overrides of `strategy` and fields of `Setting` to a setting."""
 
     def make(*overrides: str, **changes: object) -> Setting:
         fields = {
@@ -42,7 +42,7 @@ def make_setting() -> Callable[..., Setting]:
 
 @pytest.fixture
 def plan(make_setting) -> Callable[..., tuple[Phase, ...]]:
-    """The phases of a setting."""
+    """Function from the same arguments to the planned phases."""
 
     def make(*overrides: str, **changes: object) -> tuple[Phase, ...]:
         return plan_phases(make_setting(*overrides, **changes))

@@ -1,4 +1,4 @@
-"""The default strategy."""
+"""Default strategy `auto`."""
 
 import re
 from dataclasses import replace
@@ -39,7 +39,7 @@ def test_a_trial_is_a_quarter_of_the_phase(steps, pilot, plan):
     assert phase.choice.pilot_steps == pilot
 
 
-def test_a_rate_that_is_given_is_not_searched_for(plan):
+def test_a_given_rate_is_not_searched_for(plan):
     phase = plan("name=auto", "learning_rate=0.25")[-1]
     assert phase.fit.learning_rate == 0.25
     assert phase.choice == Choice(must_beat_start=True)
@@ -56,7 +56,7 @@ def test_random_weights_are_trained_in_full_without_a_probe(plan):
     assert phases[0].scope.batch_norm == "trainable"
 
 
-def test_only_large_sets_are_mixed_and_only_where_they_may_be(plan):
+def test_only_large_data_sets_are_mixed_and_only_if_mixing_is_allowed(plan):
     assert plan("name=auto", num_examples=19_999)[-1].fit.mixup is None
     large = plan("name=auto", num_examples=20_000)[-1]
     assert large.fit.mixup == 0.2
@@ -81,14 +81,14 @@ def traits_of(*strides):
         ((None, None, None), BLOCKS),
     ],
 )
-def test_blocks_rest_whose_maps_are_eight_times_as_fine_as_the_last(strides, trainable, plan):
+def test_blocks_with_maps_eight_times_finer_than_the_last_are_frozen(strides, trainable, plan):
     phase = plan("name=auto", traits=traits_of(*strides))[-1]
     assert phase.scope.trainable == trainable
     assert {candidate.scope.trainable for candidate in phase.choice.candidates} == {trainable}
     assert "stage2" not in phase.fit.multipliers, "the deepest block keeps the whole rate"
 
 
-def test_which_blocks_rest_can_be_set(plan):
+def test_the_frozen_blocks_can_be_set(plan):
     fine = traits_of(2, 4, 32)
     assert plan("freeze=[]", traits=fine)[-1].scope.trainable == BLOCKS
     assert plan("freeze=[stem]", traits=fine)[-1].scope.trainable == ("stage1", "stage2", "head")
@@ -100,12 +100,12 @@ def test_which_blocks_rest_can_be_set(plan):
     ("given", "is_pretrained", "reason"),
     [
         ("[stem1]", True, "has no block 'stem1'. Did you mean"),
-        ("[head]", True, "the head is what learns"),
+        ("[head]", True, "the head must train"),
         ("[backbone]", True, "names all blocks of backbone 'small_cnn'"),
-        ("[stem]", False, "are random, and blocks that rest would stay so"),
+        ("[stem]", False, "are random, and frozen blocks would stay random"),
     ],
 )
-def test_blocks_that_cannot_rest_are_refused(given, is_pretrained, reason, plan):
+def test_blocks_that_cannot_be_frozen_are_refused(given, is_pretrained, reason, plan):
     with pytest.raises(ConfigError, match=f"^strategy.freeze: .*{re.escape(reason)}"):
         plan(f"freeze={given}", is_pretrained=is_pretrained)
 
@@ -116,7 +116,7 @@ def test_decay_can_be_set(plan):
 
 @pytest.fixture
 def refitting(make_setting):
-    """80 training examples, or 100 with those of validation."""
+    """Plans for 80 training examples, or 100 with those of validation."""
     both = {"num_examples": 100, "steps_per_epoch": 13, "num_validation": 0}
 
     def plan_it(*overrides: str):
@@ -126,7 +126,7 @@ def refitting(make_setting):
     return plan_it
 
 
-def test_what_won_is_found_anew_from_all_examples_for_as_many_epochs(refitting):
+def test_the_refit_trains_the_winner_on_all_examples_for_the_same_epochs(refitting):
     probe, phase, refit = refitting()
     assert (phase.fit.steps, phase.choice.pilot_steps, phase.learns_from) == (120, 30, ("train",))
     assert {candidate.fit.steps for candidate in phase.choice.candidates} == {120}
@@ -139,7 +139,7 @@ def test_what_won_is_found_anew_from_all_examples_for_as_many_epochs(refitting):
 
 
 @pytest.mark.parametrize("num_examples", [18_000, 15_500, 450_000])
-def test_what_is_done_anew_is_what_was_tried_where_more_examples_would_be_another(
+def test_the_refit_keeps_the_tried_recipe_even_if_its_size_would_imply_another(
     num_examples, make_setting
 ):
     steps_per_epoch, more = num_examples // 32, 5 * num_examples // 4
@@ -151,11 +151,11 @@ def test_what_is_done_anew_is_what_was_tried_where_more_examples_would_be_anothe
     assert refit.fit.steps / refit.fit.steps_per_epoch == pytest.approx(epochs, abs=0.01)
 
 
-def test_a_duration_in_steps_is_that_of_what_is_done_anew(refitting):
+def test_a_duration_in_steps_is_kept_by_the_refit(refitting):
     assert [phase.fit.steps for phase in refitting("duration=7 steps")[1:]] == [7, 7]
 
 
-def test_a_given_rate_is_tried_alone_and_is_that_of_the_refit(refitting):
+def test_a_given_rate_is_the_only_candidate_and_is_used_by_the_refit(refitting):
     _, phase, refit = refitting("learning_rate=0.25")
     assert [candidate.fit.learning_rate for candidate in phase.choice.candidates] == [0.25]
     assert refit.fit.learning_rate == 0.25
@@ -169,7 +169,7 @@ ENOUGH = {"num_validation": 20, "num_holdout": 20, "is_fold": False, "is_pretrai
     [
         ((), {}, None),
         ((), {"num_holdout": 0}, "without a holdout"),
-        ((), {"is_fold": True}, "the fold that the run is judged by"),
+        ((), {"is_fold": True}, "the fold that judges the run"),
         ((), {"num_validation": 0}, "no validation examples"),
         ((), {"is_pretrained": False}, "random weights"),
         (("training.early_stopping=2",), {}, "`training.early_stopping`"),
@@ -178,20 +178,20 @@ ENOUGH = {"num_validation": 20, "num_holdout": 20, "is_fold": False, "is_pretrai
         (("training.schedule=plateau",), {}, "`training.schedule=plateau`"),
     ],
 )
-def test_validation_is_learnt_from_where_nothing_else_needs_it(overrides, changes, reason):
+def test_the_refit_uses_validation_unless_something_else_needs_it(overrides, changes, reason):
     pipeline = load_pipeline(None, overrides)
     found = find_obstacle(pipeline.training, **ENOUGH | changes)
     assert reason in found if reason else found is None
     assert refits(pipeline.strategy, pipeline.training, **ENOUGH | changes) == (reason is None)
-    asked = load_pipeline(None, [*overrides, "strategy.refit=true"])
+    requested = load_pipeline(None, [*overrides, "strategy.refit=true"])
     if reason is None:
-        assert refits(asked.strategy, asked.training, **ENOUGH)
+        assert refits(requested.strategy, requested.training, **ENOUGH)
     else:
         with pytest.raises(ConfigError, match=re.escape(f"strategy.refit: {found} Remove it, or")):
-            refits(asked.strategy, asked.training, **ENOUGH | changes)
+            refits(requested.strategy, requested.training, **ENOUGH | changes)
 
 
 @pytest.mark.parametrize("override", ["strategy.refit=false", "strategy.name=lp_ft"])
-def test_it_is_not_learnt_from_where_nobody_wants_it(override):
+def test_there_is_no_refit_unless_the_strategy_has_one(override):
     pipeline = load_pipeline(None, [override])
     assert not refits(pipeline.strategy, pipeline.training, **ENOUGH)

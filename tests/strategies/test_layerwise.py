@@ -29,6 +29,6 @@ def test_decay_outside_its_range_is_refused(decay):
         layerwise_multipliers(2, decay)
 
 
-def test_what_keeps_the_full_rate_is_left_out():
+def test_blocks_with_the_full_rate_are_omitted():
     assert decayed(("a", "b"), 0.5) == {"a": 0.5}
     assert decayed(("a", "b"), 1.0) == {}

@@ -1,4 +1,4 @@
-"""One vocabulary for durations, resolved to steps."""
+"""Durations resolved to steps, and the properties of phases."""
 
 from dataclasses import replace
 
@@ -38,9 +38,9 @@ def resolve(duration, num_examples=100, steps_per_epoch=4, **more):
         (0, None),
     ],
 )
-def test_durations_come_to_these_steps_or_are_refused_as_none(duration, steps):
+def test_durations_resolve_to_steps_and_less_than_one_is_refused(duration, steps):
     if steps is None:
-        with pytest.raises(ConfigError, match=r"^here: .* comes to no step at all"):
+        with pytest.raises(ConfigError, match=r"^here: .* comes to less than one step"):
             resolve(duration)
     else:
         assert resolve(duration) == steps
@@ -49,12 +49,12 @@ def test_durations_come_to_these_steps_or_are_refused_as_none(duration, steps):
 @pytest.mark.parametrize(
     "duration", ["", "ten epochs", "10 hours", "-1 epochs", "1e3 steps", "10 epochs 2", "0x10", "."]
 )
-def test_another_form_is_refused_with_examples_of_the_right_one(duration):
+def test_an_invalid_duration_is_refused_with_examples_of_valid_ones(duration):
     with pytest.raises(ConfigError, match=r"^here: found .*'10 epochs', '500 steps', '20000 exam"):
         resolve(duration)
 
 
-def test_part_of_a_step_is_refused():
+def test_a_fractional_step_is_refused():
     with pytest.raises(ConfigError, match=r"found '1\.5 steps'\. Steps are whole numbers"):
         resolve("1.5 steps")
 
@@ -63,21 +63,21 @@ def test_part_of_a_step_is_refused():
     ("duration", "steps"),
     [("50 percent", 100), ("50%", 100), ("12.5 %", 25), ("100percent", 200), ("2 epochs", 8)],
 )
-def test_percent_are_of_what_they_are_said_to_be_of(duration, steps):
+def test_percent_refer_to_the_given_number_of_steps(duration, steps):
     assert resolve(duration, percent_of=200) == steps
 
 
-def test_percent_of_nothing_are_refused():
-    with pytest.raises(ConfigError, match=r"^here: found '50%', but there is nothing here that"):
+def test_percent_without_a_reference_are_refused():
+    with pytest.raises(ConfigError, match=r"^here: found '50%', but a percentage is not allowed"):
         resolve("50%")
 
 
-def test_more_than_all_is_refused():
+def test_more_than_100_percent_is_refused():
     with pytest.raises(ConfigError, match=r"'101 percent'\. A share is at most 100 percent"):
         resolve("101 percent", percent_of=200)
 
 
-def test_another_form_is_told_of_percent_only_where_they_mean_something():
+def test_the_message_mentions_percent_only_if_they_are_allowed():
     with pytest.raises(ConfigError, match="or a share such as '10 percent'"):
         resolve("10 hours", percent_of=200)
     with pytest.raises(ConfigError) as caught:
@@ -86,9 +86,9 @@ def test_another_form_is_told_of_percent_only_where_they_mean_something():
 
 
 @pytest.mark.parametrize("duration", [0, "0 steps", "0 percent", "0.1 percent"])
-def test_no_step_is_allowed_where_it_is_said_to_be(duration):
+def test_zero_steps_are_allowed_only_on_request(duration):
     assert resolve(duration, percent_of=200, least=0) == 0
-    with pytest.raises(ConfigError, match="comes to no step"):
+    with pytest.raises(ConfigError, match="comes to less than one step"):
         resolve(duration, percent_of=200)
 
 
@@ -109,12 +109,12 @@ def test_every_unit_agrees_with_the_others(amount, examples, batch):
 
 
 @given(first=COUNTS, more=COUNTS, unit=st.sampled_from(["epochs", "steps", "examples"]))
-def test_a_longer_duration_has_no_fewer_steps(first, more, unit):
+def test_a_longer_duration_never_has_fewer_steps(first, more, unit):
     assert resolve(f"{first + more} {unit}", 4, 4) >= resolve(f"{first} {unit}", 4, 4)
 
 
 @given(steps=COUNTS, per_epoch=st.integers(1, 5000))
-def test_a_phase_begins_as_many_epochs_as_its_steps_need(steps, per_epoch):
+def test_a_phase_has_as_many_epochs_as_its_steps_need(steps, per_epoch):
     phase = phase_of("a", ("head",), 1e-3, steps, per_epoch)
     assert (phase.fit.epochs - 1) * per_epoch < steps <= phase.fit.epochs * per_epoch
 
@@ -123,7 +123,7 @@ def deep(steps: int, augmentation: str = "none") -> Phase:
     return phase_of("deep", ("head",), 0.1, steps, 10, augmentation=augmentation)
 
 
-def test_a_share_of_few_steps_may_round_to_none():
+def test_a_share_of_few_steps_may_round_to_zero():
     assert resolve_warmup(TrainingConfig(warmup="10 percent"), deep(4), num_examples=9) == 0
 
 
@@ -139,20 +139,22 @@ def test_a_share_of_few_steps_may_round_to_none():
 def test_a_warmup_as_long_as_its_phase_is_refused(warmup, found):
     with pytest.raises(ConfigError) as caught:
         resolve_warmup(TrainingConfig(warmup=warmup), deep(30), num_examples=320)
-    assert str(caught.value).startswith(f"training.warmup: {warmup!r} {found}: its rate would")
+    assert str(caught.value).startswith(
+        f"training.warmup: {warmup!r} {found}: the learning rate would"
+    )
 
 
 @pytest.mark.parametrize(
     ("augmentation", "views", "repeats"),
     [("none", 0, True), ("light", 0, False), ("light", 2, True), ("light", 3, False)],
 )
-def test_inputs_come_again_where_they_do_not_change_or_have_fewer_views_than_epochs(
+def test_inputs_repeat_without_augmentation_or_with_fewer_views_than_epochs(
     augmentation, views, repeats
 ):
     assert deep(30, augmentation).repeats_inputs(FeaturesConfig(views=views)) is repeats
 
 
-def test_a_traced_step_serves_another_rate_and_length_and_nothing_else():
+def test_a_traced_step_is_shared_only_across_rates_and_lengths():
     fit = deep(30).fit
     for same in ({"learning_rate": 1.0}, {"steps": 5}, {"steps_per_epoch": 3}):
         assert replace(fit, **same).has_step_of(fit)

@@ -20,7 +20,7 @@ ONE_BLOCK = (BlockTraits("stage1", ends_in_cut=False),)
 
 
 def problems(*overrides, traits=TRAITS, is_pretrained=True, is_fold=False) -> str:
-    """What is refused; empty where nothing is."""
+    """Message of the refusal, empty if nothing is refused."""
     try:
         pipeline = load_pipeline(None, overrides)
         setting = Setting(
@@ -52,7 +52,7 @@ def phases(*listed):
 
 @pytest.mark.parametrize("is_pretrained", [True, False])
 @pytest.mark.parametrize("name", sorted(set(STRATEGIES) - {"phases"}))
-def test_defaults_contradict_nothing(name, is_pretrained):
+def test_defaults_have_no_contradictions(name, is_pretrained):
     assert problems(f"strategy.name={name}", is_pretrained=is_pretrained) == ""
 
 
@@ -78,11 +78,11 @@ def test_defaults_contradict_nothing(name, is_pretrained):
         ("strategy.name=full", "training.soup=2"),
         ("strategy.name=full", "strategy.duration=6 steps", "training.warmup=5 steps"),
         ("strategy.name=full", "strategy.duration=6 steps", "training.warmup=90 percent"),
-        # How many steps an epoch has, or a probe of epochs, the data will say.
+        # The steps of an epoch, or of a probe in epochs, are unknown before the data is read.
         ("strategy.name=full", "strategy.duration=1 epochs", "training.warmup=5000000 steps"),
         ("strategy.name=full", "strategy.duration=5 steps", "training.warmup=1 epochs"),
         ("strategy.name=linear_probe", "strategy.probe=trained", "training.warmup=500 steps"),
-        # So short that its views would be used once: it starts from pixels.
+        # So short that each view would be used once: the phase starts from pixels.
         ("strategy.name=top_k", "strategy.duration=4", "training.cutmix=1"),
         ("strategy.name=gradual", "strategy.duration=4 epochs", "training.cutmix=1"),
         (*phases("{trainable: [stage2, head], duration: 3}"), "training.cutmix=1"),
@@ -96,7 +96,7 @@ def test_defaults_contradict_nothing(name, is_pretrained):
     ],
     ids=lambda overrides: overrides[-1][:60],
 )
-def test_what_goes_together_passes(overrides):
+def test_compatible_settings_pass(overrides):
     assert problems(*overrides) == ""
 
 
@@ -110,12 +110,12 @@ def test_what_goes_together_passes(overrides):
         (("strategy.probe=solved", "head.dropout=0.1"), "strategy.probe", "head.dropout"),
         (("strategy.probe=solved", "training.focal_gamma=2"), "strategy.probe", "focal_gamma"),
         (phases("{method: solve, trainable: [stage2, head]}"), "strategy.phases[0]", "stage2 cann"),
-        ((*phases("{method: solve}"), "head.hidden=[8]"), "strategy.phases[0]", "one layer alone"),
+        ((*phases("{method: solve}"), "head.hidden=[8]"), "strategy.phases[0]", "a single layer"),
         (phases("{method: solve, augmentation: light}"), "strategy.phases[0]", "has no epochs"),
         (
             phases("{trainable: [all], lora: {}, batch_norm: trainable}"),
             "strategy.phases[0].batch_norm",
-            "under low-rank",
+            "with low-rank",
         ),
         (phases("{trainable: [head], multipliers: {stem: 2}}"), "strategy.phases[0]", "frozen in"),
         (("strategy.name=top_k", "features.views=0"), "strategy.name: phase 'top_k'", "views=4"),
@@ -132,7 +132,7 @@ def test_what_goes_together_passes(overrides):
         ),
         (("training.warmup=soon",), "training.warmup", "10 percent"),
         (("training.warmup=200 percent",), "training.warmup", "at most 100 percent"),
-        (("strategy.duration=5 percent",), "strategy.duration", "could be a share of"),
+        (("strategy.duration=5 percent",), "strategy.duration", "a percentage is not allowed"),
         (("training.wise_ft=true", "strategy.name=full"), "training.wise_ft", "one phase"),
         (
             ("training.warmup=100 percent",),
@@ -145,7 +145,7 @@ def test_what_goes_together_passes(overrides):
             "phase 'full' has 5:",
         ),
         (
-            # 20 steps for each phase.
+            # Each phase has 20 steps.
             ("strategy.name=gradual", "strategy.duration=60 steps", "training.warmup=20 steps"),
             "training.warmup",
             "phase 'from_stage2' has 20:",
@@ -202,7 +202,7 @@ def test_what_goes_together_passes(overrides):
         (
             ("strategy.name=gradual", "strategy.batch_norm=trainable", "training.accumulation=4"),
             "training.accumulation",
-            "4 parts would each take their own",
+            "4 parts would each compute their own",
         ),
         (
             (
@@ -222,7 +222,7 @@ def test_contradictions_are_refused_with_the_path_and_the_reason(overrides, path
     assert "problems" not in message
 
 
-def test_how_many_epochs_a_phase_of_gradual_has_the_data_will_say():
+def test_the_data_decides_how_many_epochs_a_phase_of_gradual_has():
     """Three of four epochs start from pixels, but they may become two of six."""
     settings = ("strategy.name=gradual", "strategy.duration=12", "training.cutmix=1")
     assert "phase 'from_stage1' of 'gradual' trains on stored features" in refusal(*settings)
@@ -240,8 +240,8 @@ def test_augmentation_needs_views_only_where_a_frozen_part_can_be_stored():
     assert problems("strategy.name=top_k", "features.views=0", traits=uncut) == ""
     assert problems("strategy.name=full", "features.views=0") == ""
     message = refusal("features.views=0", *phases("{trainable: [head], augmentation: light}"))
-    ways_out = ("features.views=4", "features.without_views=compute", "augmentation: none")
-    assert all(way in message for way in ways_out)
+    remedies = ("features.views=4", "features.without_views=compute", "augmentation: none")
+    assert all(remedy in message for remedy in remedies)
 
 
 @pytest.mark.parametrize(
@@ -272,9 +272,9 @@ def test_a_setting_without_effect_is_refused(name, setting):
 
 
 @pytest.mark.parametrize("name", ["auto", "full", "lp_ft"])
-def test_decay_from_block_to_block_needs_two(name):
+def test_layer_decay_needs_two_blocks(name):
     message = refusal(f"strategy.name={name}", "strategy.layer_decay=0.5", traits=ONE_BLOCK)
-    assert message.startswith("strategy.layer_decay: found 0.5, but of the backbone one block")
+    assert message.startswith("strategy.layer_decay: found 0.5, but only one block of the back")
 
 
 @pytest.mark.parametrize(
@@ -285,8 +285,8 @@ def test_decay_from_block_to_block_needs_two(name):
         phases("{}", "{trainable: [all], part: bias_norm}"),
     ],
 )
-def test_kernels_are_held_near_their_start_only_where_some_train(overrides):
-    assert refusal(*overrides, "training.l2_sp=0.1").startswith("training.l2_sp: it holds kernels")
+def test_l2_sp_needs_trainable_kernels(overrides):
+    assert refusal(*overrides, "training.l2_sp=0.1").startswith("training.l2_sp: keeps kernels")
 
 
 @pytest.mark.parametrize(
@@ -297,13 +297,13 @@ def test_random_weights_are_not_probed_by_auto(setting):
     path = f"strategy.{setting.partition('=')[0]}"
     assert message.startswith(f"{path}: has no effect under `name: auto`. Random weights are")
     assert "problems" not in message
-    # Not that it cannot be solved: there is none.
+    # The message says that there is no probe, not that the head cannot be solved.
     message = refusal("strategy.probe=solved", "head.hidden=[8]", is_pretrained=False)
     assert message.startswith("strategy.probe: has no effect under `name: auto`. Random weights")
     assert problems("strategy.name=lp_ft", "strategy.probe=trained", is_pretrained=False) == ""
 
 
-def test_statistics_of_random_weights_are_of_whole_batches():
+def test_accumulation_is_refused_with_batch_statistics_of_random_weights():
     message = refusal("strategy.name=full", "training.accumulation=2", is_pretrained=False)
     assert message.startswith("training.accumulation: phase 'full' trains batch statistics")
     frozen = ("strategy.name=full", "strategy.batch_norm=frozen")
@@ -312,20 +312,20 @@ def test_statistics_of_random_weights_are_of_whole_batches():
     assert problems(*probe, "training.accumulation=2", is_pretrained=False) == ""
 
 
-def test_a_duration_that_no_phase_is_a_share_of_is_refused():
+def test_a_strategy_duration_that_no_phase_refers_to_is_refused():
     message = refusal(*phases("{duration: 3}", "{method: solve}"), "strategy.duration=9")
     assert message.startswith("strategy.duration: has no effect under `name: phases`.")
-    assert "No duration of `strategy.phases` is in percent of it." in message
+    assert "No duration in `strategy.phases` is a percentage of it." in message
 
 
-def test_rates_of_listed_phases_stand_in_the_phases():
+def test_a_strategy_rate_is_refused_with_explicit_phases():
     message = refusal(*phases("{}"), "strategy.learning_rate=0.1")
     assert message.endswith(
         "has no effect under `name: phases`. Set it in each of `strategy.phases`."
     )
 
 
-def test_all_contradictions_are_told_at_once():
+def test_all_contradictions_are_reported_at_once():
     message = refusal(
         "strategy.name=top_k",
         "strategy.probe=solved",
@@ -356,15 +356,15 @@ def test_all_contradictions_are_told_at_once():
             "training.early_stopping=3",
             "`training.early_stopping` chooses weights on",
         ),
-        ("training.schedule=plateau", "goes by the loss on validation"),
+        ("training.schedule=plateau", "follows the validation loss"),
         ("strategy.name=full", "strategy.refit: has no effect under `name: full`. Strategies that"),
     ],
 )
-def test_a_refit_on_what_is_still_needed_for_choices_is_refused(override, reason):
+def test_a_refit_on_examples_that_choices_need_is_refused(override, reason):
     assert reason in refusal("strategy.refit=true", override)
 
 
-def test_a_refit_on_the_fold_that_judges_is_refused():
+def test_a_refit_on_the_judging_fold_is_refused():
     message = refusal("strategy.refit=true", is_fold=True)
     assert message.startswith("strategy.refit: with `data.split.folds`, validation is the fold")
     assert problems("strategy.refit=auto", is_fold=True) == ""

@@ -1,4 +1,4 @@
-"""Strategies -> the phases they stand for."""
+"""Phases planned by the named strategies."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ def test_every_preset_that_fine_tunes_from_a_probe_solves_it_first(name, plan):
     assert sum(phase.fit.steps for phase in others) == 120
 
 
-def test_a_trained_probe_is_the_head_on_pictures_that_do_not_change(plan):
+def test_a_trained_probe_trains_the_head_without_augmentation(plan):
     wanted = ("probe=trained", "probe_duration=3", "probe_learning_rate=0.5")
     (phase,) = plan("name=linear_probe", *wanted)
     assert phase == phase_of("linear_probe", ("head",), 0.5, 30, 10)
@@ -44,11 +44,11 @@ def test_a_trained_probe_is_the_head_on_pictures_that_do_not_change(plan):
 def test_a_head_of_several_layers_is_trained_and_never_solved(plan):
     (phase,) = plan("name=linear_probe", has_linear_head=False)
     assert (phase.method, phase.fit.steps) == ("fit", 600)
-    with pytest.raises(ConfigError, match=r"^strategy\.probe: 'solved' needs a head that is one"):
+    with pytest.raises(ConfigError, match=r"^strategy\.probe: 'solved' needs a head of a single"):
         plan("name=linear_probe", "probe=solved", has_linear_head=False)
 
 
-def test_full_fine_tuning_trains_every_block_on_augmented_pictures(plan):
+def test_full_fine_tuning_trains_every_block_with_augmentation(plan):
     (phase,) = plan("name=full", "duration=25 steps", "learning_rate=0.5")
     assert phase == phase_of("full", BLOCKS, 0.5, 25, 10, augmentation="light")
     assert plan("name=full", augmentation="none")[0].recipe.augmentation == "none"
@@ -63,7 +63,7 @@ def test_full_fine_tuning_trains_every_block_on_augmented_pictures(plan):
         ("trainable", True, "trainable"),
     ],
 )
-def test_batch_statistics_rest_where_they_are_worth_keeping(
+def test_batch_statistics_of_pretrained_weights_are_frozen_by_default(
     batch_norm, is_pretrained, expected, plan
 ):
     (phase,) = plan("name=full", f"batch_norm={batch_norm}", is_pretrained=is_pretrained)
@@ -75,7 +75,7 @@ def test_lp_ft_is_the_probe_then_full(plan):
 
 
 @pytest.mark.parametrize("name", sorted(LEARNING_RATES))
-def test_a_strategy_has_a_rate_of_its_own_unless_one_is_given(name, plan):
+def test_a_strategy_has_its_own_default_rate(name, plan):
     assert plan(f"name={name}")[-1].fit.learning_rate == LEARNING_RATES[name]
     assert plan(f"name={name}", "learning_rate=0.25")[-1].fit.learning_rate == 0.25
 
@@ -95,7 +95,7 @@ def test_a_strategy_has_a_rate_of_its_own_unless_one_is_given(name, plan):
         (2_000_000, 32, 5 * 62_500),
     ],
 )
-def test_the_budget_is_as_many_examples_as_bit_has_steps_of_32_for_five_to_twelve_epochs(
+def test_the_budget_is_bits_number_of_steps_of_32_examples_within_five_to_twelve_epochs(
     num_examples, batch_size, steps, plan
 ):
     sizes = {"num_examples": num_examples, "steps_per_epoch": -(-num_examples // batch_size)}
@@ -117,13 +117,13 @@ def test_top_k_trains_the_deepest_blocks(plan):
     )
 
 
-def test_more_blocks_than_there_are_is_refused(plan):
+def test_more_top_blocks_than_the_backbone_has_are_refused(plan):
     assert plan("name=top_k", "top_blocks=3")[-1].scope.trainable == BLOCKS
     with pytest.raises(ConfigError, match=r"^strategy\.top_blocks: found 4, but .* has 3 blocks"):
         plan("name=top_k", "top_blocks=4")
 
 
-def test_gradual_unfreezing_goes_from_the_deepest_block_and_shares_the_duration(plan):
+def test_gradual_unfreezing_starts_at_the_deepest_block_and_divides_the_duration(plan):
     _, *phases = plan("name=gradual", "duration=62 steps", "layer_decay=0.5")
     assert [phase.name for phase in phases] == ["from_stage2", "from_stage1", "from_stem"]
     assert [phase.scope.trainable for phase in phases] == [BLOCKS[2:], BLOCKS[1:], BLOCKS]
@@ -135,7 +135,7 @@ def test_gradual_unfreezing_goes_from_the_deepest_block_and_shares_the_duration(
     ]
 
 
-def test_gradual_unfreezing_takes_blocks_together_where_phases_would_be_shorter_than_tracing(plan):
+def test_gradual_unfreezing_groups_blocks_if_phases_would_be_shorter_than_tracing(plan):
     _, *phases = plan("name=gradual", "duration=59 steps")
     assert [phase.scope.trainable for phase in phases] == [BLOCKS[1:], BLOCKS]
     assert [phase.fit.steps for phase in phases] == [29, 30]
@@ -155,7 +155,7 @@ def test_surgical_trains_the_named_block_and_the_head(plan):
 
 
 @pytest.mark.parametrize("block", ["stage9", "head", "all"])
-def test_surgical_refuses_what_is_no_block_of_the_backbone(block, plan):
+def test_surgical_refuses_names_that_are_not_backbone_blocks(block, plan):
     with pytest.raises(ConfigError, match=rf"^strategy\.block: .* has no block '{block}' to train"):
         plan("name=surgical", f"block={block}")
 
@@ -191,6 +191,6 @@ def test_bitfit_trains_the_blocks_that_have_biases_or_normalisation(plan):
         (("name=lp_ft", "duration=50 percent"), "strategy.duration"),
     ],
 )
-def test_a_duration_that_is_refused_is_named(overrides, path, plan):
+def test_a_refused_duration_is_named_by_its_setting(overrides, path, plan):
     with pytest.raises(ConfigError, match=f"^{path}: "):
         plan(*overrides)

@@ -1,4 +1,4 @@
-"""Contradictions to the targets and splits."""
+"""Contradictions between training settings and the targets or splits."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def refusal(*overrides, kind="class", names=NAMES, num_validation=20):
 
 
 @pytest.mark.parametrize("kind", ["class", "labels", "number"])
-def test_defaults_suit_all_targets(kind):
+def test_defaults_are_valid_for_all_targets(kind):
     check_targets(training(), find_task(kind), NAMES, num_validation=0)
 
 
@@ -38,7 +38,7 @@ def test_defaults_suit_all_targets(kind):
     ],
 )
 @pytest.mark.parametrize("kind", ["class", "labels", "number"])
-def test_a_setting_passes_with_the_targets_it_is_for_and_with_no_others(setting, kinds, kind):
+def test_a_setting_passes_only_with_targets_that_it_is_for(setting, kinds, kind):
     if kind in kinds:
         check_targets(training(setting), find_task(kind), NAMES, num_validation=0)
     else:
@@ -54,13 +54,13 @@ def test_one_class_cannot_be_mixed(setting):
     check_targets(training(setting), find_task("labels"), ("cat",), num_validation=0)
 
 
-def test_weights_of_unknown_classes_are_refused_with_the_near_name():
+def test_weights_of_unknown_classes_are_refused_with_a_suggestion():
     message = refusal("class_weights={cat: 1, dogs: 2}")
     assert message == "training.class_weights: no class 'dogs'. Did you mean 'dog'?"
     check_targets(training("class_weights={cat: 1}"), find_task("class"), NAMES, num_validation=0)
 
 
-def test_a_class_may_be_left_out_of_the_loss_but_not_all():
+def test_some_but_not_all_classes_may_have_weight_zero():
     check_targets(training("class_weights={cat: 0}"), find_task("class"), NAMES, num_validation=0)
     message = refusal("class_weights={cat: 0, dog: 0}")
     assert message == "training.class_weights: no weight is above 0, so nothing would be learned."
@@ -69,21 +69,21 @@ def test_a_class_may_be_left_out_of_the_loss_but_not_all():
 @pytest.mark.parametrize(
     "setting", ["early_stopping=3", "soup=3", "wise_ft=true", "schedule=plateau"]
 )
-def test_what_looks_at_validation_needs_some(setting):
+def test_settings_that_use_validation_need_validation_examples(setting):
     check_targets(training(setting), find_task("class"), NAMES, num_validation=1)
     message = refusal(setting, num_validation=0)
     assert message.startswith(f"training.{setting.partition('=')[0]}: ")
     assert "data.validation" in message
 
 
-def test_all_contradictions_are_told_at_once():
+def test_all_contradictions_are_reported_at_once():
     message = refusal(
         "mixup=0.2", "soup=2", "class_weights={x: 1}", kind="number", num_validation=0
     )
     assert message.startswith("training: 3 problems\n")
 
 
-def test_a_strategy_mixes_by_itself_only_what_can_be_mixed_and_nobody_mixes():
+def test_a_strategy_mixes_only_if_targets_allow_it_and_no_setting_mixes():
     assert may_mix(training(), find_task("class"), NAMES)
     assert may_mix(training(), find_task("labels"), NAMES)
     assert not may_mix(training(), find_task("number"), NAMES)

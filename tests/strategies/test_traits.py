@@ -1,4 +1,4 @@
-"""What the blocks of real backbones allow."""
+"""Traits of blocks of real backbones."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ HUB = (BlockTraits("block1", is_hub=True, has_bias_norm=False, ends_in_cut=False
 
 @pytest.fixture
 def mixed(tiny_assembled):
-    """Blocks of layers of every sort, in the place of small_cnn's first two."""
+    """Backbone with layers of every sort added to small_cnn's first two blocks."""
     depthwise = keras.layers.DepthwiseConv2D(3, name="depthwise")
     norm = keras.layers.LayerNormalization(name="norm")
     held = keras.layers.Dense(4, use_bias=False, kernel_constraint="max_norm", name="held")
@@ -49,7 +49,7 @@ def test_the_traits_of_a_small_backbone(tiny_assembled):
     assert [block.stride for block in traits] == [1, 1, 2, 4, 8]
 
 
-def test_layers_that_take_no_factors_are_told_by_name_and_class(mixed, monkeypatch):
+def test_layers_that_take_no_factors_are_listed_by_name_and_class(mixed, monkeypatch):
     monkeypatch.setattr("kft.strategies.traits.cut_after", lambda backbone, block: None)
     stem, stage1, *_ = find_traits(mixed)
     assert stem.unadaptable == (("depthwise", "DepthwiseConv2D"),)
@@ -79,7 +79,7 @@ def lora_refusal(layers, traits):
     return str(caught.value)
 
 
-def test_a_pattern_without_a_layer_is_refused_with_those_that_there_are():
+def test_a_pattern_without_matches_is_refused_with_the_available_layers():
     traits = (BlockTraits("a", adaptable=tuple(f"conv{i}" for i in range(10))),)
     assert resolve_lora_blocks(LoraConfig(layers="9$"), traits, "here") == ("a",)
     message = lora_refusal("dense", traits)
@@ -87,10 +87,10 @@ def test_a_pattern_without_a_layer_is_refused_with_those_that_there_are():
     assert message.endswith("conv0, conv1, conv2, conv3, conv4, conv5, conv6, conv7 and 2 more.")
 
 
-def test_a_pattern_for_layers_that_take_none_is_refused_by_their_names():
+def test_a_pattern_that_matches_only_unadaptable_layers_is_refused_with_their_names():
     traits = (BlockTraits("a", adaptable=("conv",), unadaptable=(("dw", "DepthwiseConv2D"),)),)
     assert "'dw' matches only dw (DepthwiseConv2D), which take none." in lora_refusal("dw", traits)
-    # The class is no part of the name.
+    # The class is not part of the name.
     assert "matches no layer" in lora_refusal("DepthwiseConv2D", traits)
     assert "these do not: dw (DepthwiseConv2D)" in lora_refusal(
         ".*", (replace(traits[0], adaptable=()),)
@@ -103,7 +103,7 @@ def test_a_hub_module_hides_its_layers():
         resolve_bias_norm_blocks(HUB, "here")
 
 
-def test_blocks_of_kernels_alone_have_nothing_for_bitfit(tiny_assembled):
+def test_blocks_with_only_kernels_cannot_train_biases(tiny_assembled):
     dense = keras.layers.Dense(2, use_bias=False)
     dense.build((None, 3))
     kernels = Block("bare", (dense,))

@@ -50,7 +50,7 @@ def test_a_loaded_model_answers_bit_for_bit_as_the_saved_one(run, assemble_tiny,
 def test_pipeline_and_decoder_come_back_with_the_model(saved):
     trained = load_trained(saved)
     assert trained.pipeline == PIPELINE
-    assert trained.decoder.output_shape == (32, 32, 3)
+    assert trained.decoder.output.shape == (32, 32, 3)
     assert trained.decoder.resize == "pad"
 
 

@@ -15,6 +15,7 @@ from kft.config import load_pipeline
 from kft.display import Display
 from kft.modalities.image.sample_scale import scale_samples
 from kft.run_operations import predict as verbs
+from kft.run_operations.asked_model import read_calibration, read_config
 from kft.run_operations.evaluate import evaluate_run
 from kft.runs.layout import read_json
 from kft.serving.signatures import ServedModel
@@ -73,7 +74,7 @@ def test_a_run_says_and_records_its_depth(trained):
     words = "12 bits, so that 4,095 is white: the fewest that hold the largest sample of 16"
     (line,) = [line for line in said.splitlines() if line.startswith("Depth:")]
     assert words in line and "4,095 in bright/0.png" in line and "Repaired" not in said
-    assert read_json(run.manifest)["depth"]["bits"] == 12
+    assert read_json(run.manifest)["calibration"]["value"] == 12
     assert read_json(run.model_card)["input"]["depth"] == 12
     assert load_trained(run).decoder.depth == 12
 
@@ -121,5 +122,6 @@ def test_the_card_of_an_older_export_is_still_read(exported, tmp_path):
     (tmp_path / "assets.extra").mkdir()
     (tmp_path / "assets.extra" / "kft.json").write_text(json.dumps(card), encoding="utf-8")
     (tmp_path / "saved_model.pb").write_bytes(b"")
-    config, depth = verbs._read_config(tmp_path)
-    assert (config.image.background, config.image.depth, depth.bits) == ("black", "auto", None)
+    settings = read_config(tmp_path).image
+    assert (settings.background, settings.depth) == ("black", "auto")
+    assert read_calibration(tmp_path).value is None

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from kft.config.schema import DataConfig
 from kft.data.admission.check_files import check_files
+from kft.data.admission.copies import find_bad_copies
 from kft.data.found import Found
 from kft.data.refusing import list_bad, refuse_bad
 from kft.errors import DataError
-from kft.examples import Depth, Progress, Quarantined
-from kft.modalities.image.depth import KnownDepth, find_depth
-from kft.modalities.image.inspection import Checked, to_be_read
-from kft.modalities.image.near_duplicates import find_bad_copies, find_look_alikes, find_same
+from kft.examples import Calibration, Progress, Quarantined
+from kft.modalities import Modality, choose_modality
+from kft.modalities.checked import Checked, CheckOptions, TrainedCalibration, to_examples
+from kft.modalities.near_duplicates import find_same
 from kft.printing import listed
 from kft.runs.atomic import write_text
 
@@ -31,14 +32,13 @@ class Admitted:
             to be read. All that was left out is among `found.quarantined`.
         checked: What is known of each example, in the order of `found.examples`.
         alike: Sets of positions in `found.examples` that look the same or are the same.
-        depth: How samples of more than 8 bits are shown; None where there are none, and nobody
-            set it.
+        calibration: What was decided over all files; None where there is nothing to decide.
     """
 
     found: Found
     checked: tuple[Checked, ...]
     alike: tuple[tuple[int, ...], ...]
-    depth: Depth | None = None
+    calibration: Calibration | None = None
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ def admit(
     progress: Progress | None = None,
     *,
     decode: bool = True,
-    known_depth: KnownDepth | None = None,
+    trained: TrainedCalibration | None = None,
 ) -> Admitted:
     """Look at every file, and leave out what cannot be used.
 
@@ -71,8 +71,8 @@ def admit(
         found: What a source found.
         config: The `data` section.
         progress: Called with (files done, files in all).
-        decode: See `check_files`.
-        known_depth: See `check_files`.
+        decode: See `CheckOptions`.
+        trained: See `CheckOptions`.
 
     Raises:
         DataError: There is something to leave out, and `data.on_bad` is `stop`; or nothing would
@@ -82,15 +82,15 @@ def admit(
         found.examples,
         config,
         progress,
-        decode=decode,
-        with_likeness=is_carved(found, config),
-        known_depth=known_depth,
+        options=CheckOptions(
+            decode=decode, with_likeness=is_carved(found, config), trained=trained
+        ),
     )
-    return sort_out(found, outcomes, config, known_depth)
+    return sort_out(found, outcomes, config, trained)
 
 
 def is_carved(found: Found, config: DataConfig) -> bool:
-    """Whether kft makes a split in which pictures that look the same are to stay on one side."""
+    """Whether kft makes a split in which examples that look the same are to stay on one side."""
     if config.split.file is not None or config.split.near_duplicates == "ignore":
         return False
     given = set(found.given_splits or ())
@@ -103,45 +103,51 @@ def sort_out(
     found: Found,
     outcomes: Sequence[Checked | Quarantined],
     config: DataConfig,
-    known_depth: KnownDepth | None = None,
+    trained: TrainedCalibration | None = None,
 ) -> Admitted:
     """Leave out what the gate refused, and copies that contradict each other or leak.
 
     Args:
         found: What a source found.
         outcomes: What the gate says of each example.
-        config: The `data` section, for `on_bad` and `depth`.
-        known_depth: See `check_files`.
+        config: The `data` section.
+        trained: See `CheckOptions`.
 
     Raises:
-        DataError: As of `admit`.
+        DataError: See `admit`.
     """
     quarantined = {
         position: outcome
         for position, outcome in enumerate(outcomes)
         if isinstance(outcome, Quarantined)
     }
-    quarantined |= _find_copies(found, outcomes)
+    modality = choose_modality(config)
+    quarantined |= _find_copies(found, outcomes, modality.noun)
     refused = [quarantined[position] for position in sorted(quarantined)]
-    refuse_bad(refused, len(outcomes), on_bad=config.on_bad, source=found.source, what="pictures")
+    refuse_bad(
+        refused, len(outcomes), on_bad=config.on_bad, source=found.source, what=modality.nouns
+    )
     kept = [position for position in range(len(outcomes)) if position not in quarantined]
-    _refuse_lost_classes(found, kept, quarantined)
+    _refuse_lost_classes(found, kept, quarantined, modality.noun)
     checked = tuple(each for i in kept if isinstance(each := outcomes[i], Checked))
     return Admitted(
         _keep(found, kept, checked, refused),
         checked,
-        tuple(_find_alike(checked)),
-        find_depth(checked, config.image.depth, known_depth),
+        tuple(_find_alike(checked, modality)),
+        modality.calibrate(checked, modality.settings_of(config), trained),
     )
 
 
-def _find_copies(found: Found, outcomes: Sequence[Checked | Quarantined]) -> dict[int, Quarantined]:
+def _find_copies(
+    found: Found, outcomes: Sequence[Checked | Quarantined], noun: str
+) -> dict[int, Quarantined]:
     usable = [(i, each) for i, each in enumerate(outcomes) if isinstance(each, Checked)]
     reasons = find_bad_copies(
         [each.name for _, each in usable],
         [each.digest for _, each in usable],
         [found.task.format(found.examples.targets[i], found.class_names) for i, _ in usable],
         found.given_splits and [found.given_splits[i] for i, _ in usable],
+        noun=noun,
     )
     positions = [i for i, _ in usable]
     return {
@@ -153,7 +159,7 @@ def _find_copies(found: Found, outcomes: Sequence[Checked | Quarantined]) -> dic
 
 
 def _refuse_lost_classes(
-    found: Found, kept: Sequence[int], quarantined: Mapping[int, Quarantined]
+    found: Found, kept: Sequence[int], quarantined: Mapping[int, Quarantined], noun: str
 ) -> None:
     """Refuse a class that had examples, in the training split if one is given, and has none."""
     if not found.task.has_classes:
@@ -170,7 +176,7 @@ def _refuse_lost_classes(
     ]
     where = " in the train split" if found.given_splits else ""
     raise DataError(
-        f"{found.source}: no picture of class {listed(names)}{where} can be used. Replace them, "
+        f"{found.source}: no {noun} of class {listed(names)}{where} can be used. Replace them, "
         "or remove the class.\n" + list_bad(of_these)
     )
 
@@ -181,13 +187,13 @@ def _keep(
     taken = found.take(kept)
     return replace(
         taken,
-        examples=to_be_read(checked, taken.examples.targets),
+        examples=to_examples(checked, taken.examples.targets),
         quarantined=(*found.quarantined, *refused),
     )
 
 
-def _find_alike(checked: Sequence[Checked]) -> Iterable[tuple[int, ...]]:
-    yield from find_look_alikes([each.likeness for each in checked])
+def _find_alike(checked: Sequence[Checked], modality: Modality) -> Iterable[tuple[int, ...]]:
+    yield from modality.find_look_alikes(checked)
     # What has a hash is in the sets above already.
     for places in find_same([each.digest for each in checked]):
         if checked[places[0]].likeness is None:

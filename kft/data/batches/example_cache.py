@@ -6,7 +6,7 @@ import os
 import weakref
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -19,17 +19,30 @@ _LARGEST_TENSOR_BYTES = 64_000_000
 class Cache(Protocol):
     """What was made of each example, by its index."""
 
-    def gather(self, indices: tf.Tensor, epoch: tf.Tensor | int = 0) -> tf.Tensor:
-        """The values of the examples at `indices` (batch), each as it is in its epoch."""
+    def gather(self, indices: tf.Tensor, epoch: tf.Tensor | int = 0) -> Any:
+        """The tensors of the examples at `indices` (batch), each as it is in its epoch."""
+
+
+def to_inputs(values: Any) -> Any:
+    """What a model is fed of what is kept: bytes and short floats only save room, and are float32.
+
+    Whole numbers that are signed, such as those of words, and texts stay what they are.
+    """
+
+    def widen(value: tf.Tensor) -> tf.Tensor:
+        is_short = value.dtype.is_floating or value.dtype.is_unsigned
+        return tf.cast(value, tf.float32) if is_short else value
+
+    return tf.nest.map_structure(widen, values)
 
 
 class ExampleCache:
-    """Decoded pixels, or the activations of a frozen prefix, of every example and view.
+    """Decoded examples, or the activations of a frozen prefix, of every example and view.
 
     Args:
         values: (views, examples, …) in memory; or a memory-mapped array of a
             file, of which no more is read than what is asked for. 16-bit
-            floats come out as float32.
+            floats come out as float32. Or a mapping of names to such arrays.
         entry: What keeps that file from being removed; held as long as the cache is.
 
     Attributes:
@@ -37,21 +50,27 @@ class ExampleCache:
         num_examples: How many examples there are.
     """
 
-    def __init__(self, values: tf.Tensor | np.ndarray, *, entry: object = None) -> None:
-        self.num_views, self.num_examples = (int(size) for size in values.shape[:2])
+    def __init__(self, values: Any, *, entry: object = None) -> None:
+        first = tf.nest.flatten(values)[0]
+        self.num_views, self.num_examples = (int(size) for size in first.shape[:2])
         self._entry = entry
-        self._rows = _make_rows(values)
+        self._rows = tf.nest.map_structure(_make_rows, values)
 
-    def gather(self, indices: tf.Tensor, epoch: tf.Tensor | int = 0) -> tf.Tensor:
-        """The values of the examples at `indices` (batch); of view `epoch % num_views`.
+    def gather(self, indices: tf.Tensor, epoch: tf.Tensor | int = 0) -> Any:
+        """The tensors of the examples at `indices` (batch); of view `epoch % num_views`.
 
         Args:
             indices: Of the examples (batch).
             epoch: Which time they come, from 0: one number, or one for each (batch).
         """
         view = tf.cast(epoch, tf.int64) % self.num_views
-        values = self._rows.gather(view * self.num_examples + tf.cast(indices, tf.int64))
-        return tf.cast(values, tf.float32) if values.dtype == tf.float16 else values
+        places = view * self.num_examples + tf.cast(indices, tf.int64)
+
+        def gather(rows: _Rows) -> tf.Tensor:
+            values = rows.gather(places)
+            return tf.cast(values, tf.float32) if values.dtype == tf.float16 else values
+
+        return tf.nest.map_structure(gather, self._rows)
 
 
 class JoinedCache:
@@ -61,8 +80,8 @@ class JoinedCache:
         self._parts = tuple(parts)
         self._starts = np.cumsum([0, *(part.num_examples for part in parts)])
 
-    def gather(self, indices: tf.Tensor, epoch: tf.Tensor | int = 0) -> tf.Tensor:
-        """As of `ExampleCache`."""
+    def gather(self, indices: tf.Tensor, epoch: tf.Tensor | int = 0) -> Any:
+        """See `ExampleCache.gather`."""
         indices = tf.cast(indices, tf.int64)
         epochs = tf.broadcast_to(tf.cast(epoch, tf.int64), tf.shape(indices))
         places, found = [], []
@@ -72,7 +91,9 @@ class JoinedCache:
             found.append(part.gather(tf.gather(indices, own) - start, tf.gather(epochs, own)))
         # Each place is that of one value.
         order = tf.argsort(tf.concat(places, axis=0))
-        return tf.gather(tf.concat(found, axis=0), order)
+        return tf.nest.map_structure(
+            lambda *values: tf.gather(tf.concat(values, axis=0), order), *found
+        )
 
 
 class _Rows(Protocol):

@@ -18,10 +18,11 @@ class Mixing:
     Attributes:
         num_classes: Width of the dense targets.
         mixup: Alpha of mixup: inputs and targets are averaged, by the share.
-            For pixels and stored activations. 0 for none, but not for both.
-        cutmix: Alpha of cutmix: a rectangle comes from the other picture, and
-            its part of the area is the other target's share. For pixels. 0 for
-            none; with both above 0 a fair coin chooses for each batch.
+            0 for none, but not for both.
+        cutmix: Alpha of cutmix: a box comes from the other example, and its
+            part of the whole is the other target's share. For examples that
+            have extent: (batch, …, channels), as decoded. 0 for none; with
+            both above 0 a fair coin chooses for each batch.
 
     Source: Zhang et al., mixup, arXiv:1710.09412; Yun et al., CutMix, arXiv:1905.04899.
     """
@@ -39,7 +40,7 @@ class Mixing:
         """Mix one batch.
 
         Args:
-            inputs: float32 (batch, …); (batch, height, width, channels) for cutmix.
+            inputs: float32 (batch, …); (batch, …, channels) for cutmix.
             targets: Class indices (batch), or dense (batch, classes).
             seed: Of the run.
             step: Number of the batch.
@@ -95,27 +96,28 @@ def _draw_beta(alpha: float, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _paste(
-    pictures: tf.Tensor, others: tf.Tensor, kept: tf.Tensor, seed: tf.Tensor
+    inputs: tf.Tensor, others: tf.Tensor, kept: tf.Tensor, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Pictures with a rectangle of the others, about 1 - `kept` of the area; what is kept exactly.
+    """Examples with a box of the others, about 1 - `kept` of the whole; what is kept exactly.
 
-    Its centre is drawn from the whole picture; what sticks out is cut off.
+    Its centre is drawn from the whole extent; what sticks out is cut off.
     """
-    assert pictures.shape.rank == 4, "cutmix takes pictures"
-    centre = tf.random.stateless_uniform((2,), seed)
+    axes = range(1, inputs.shape.rank - 1)
+    assert axes, f"cutmix takes examples that have extent, not {inputs.shape}"
+    centre = tf.random.stateless_uniform((len(axes),), seed)
     inside, share = None, tf.constant(1.0)
-    for axis in (1, 2):
-        size = tf.shape(pictures)[axis]
+    for axis in axes:
+        size = tf.shape(inputs)[axis]
         length = tf.cast(size, tf.float32)
-        half = length * tf.sqrt(1.0 - kept) / 2.0
+        half = length * (1.0 - kept) ** (1.0 / len(axes)) / 2.0
         start, stop = (
             tf.clip_by_value(tf.cast(tf.round(centre[axis - 1] * length + side), tf.int32), 0, size)
             for side in (-half, half)
         )
         place = tf.range(size)
         row = tf.reshape(
-            (place >= start) & (place < stop), [1, *(-1 if axis == a else 1 for a in (1, 2)), 1]
+            (place >= start) & (place < stop), [1, *(-1 if axis == a else 1 for a in axes), 1]
         )
         inside = row if inside is None else inside & row
         share *= tf.cast(stop - start, tf.float32) / length
-    return tf.where(inside, others, pictures), 1.0 - share
+    return tf.where(inside, others, inputs), 1.0 - share

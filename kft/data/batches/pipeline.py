@@ -1,4 +1,4 @@
-"""Examples -> tf.data: order and pixels are pure functions of (seed, epoch, example)."""
+"""Examples -> tf.data: order and views are pure functions of (seed, epoch, example)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kft.data.batches.example_cache import Cache
+from kft.data.batches.decoded import read_examples, refuse_changed
+from kft.data.batches.example_cache import Cache, to_inputs
 from kft.data.batches.mixing import Mixing
 from kft.data.batches.order import Sampling, make_order
-from kft.data.batches.pixels import Decoder, read_pixels, refuse_changed
 from kft.data.batches.service import DataService
 from kft.data.batches.shares import WHOLE, Share
 from kft.examples import Examples
-from kft.modalities.image.augmentation import Augmentation
+from kft.modalities import Augmentation, Decoder
 
 
 def num_steps_per_epoch(num_examples: int, batch_size: int) -> int:
@@ -40,25 +40,25 @@ def make_dataset(
     share: Share = WHOLE,
     service: DataService | None = None,
 ) -> tf.data.Dataset:
-    """Batches (float32 inputs (batch, …), targets) of all epochs.
+    """Batches (inputs, targets) of all epochs.
 
-    Inputs are pixels (batch, height, width, 3) in [0, 255], or what `cache`
-    holds. The order of an epoch depends on (shuffle_seed, epoch) alone; it ends
-    with a smaller batch where the size does not divide it. Started at a later
-    step the data set yields what it would have yielded from there, and neither
-    reads nor decodes what lies before.
+    Inputs are decoded examples (batch, …), or what `cache` holds; numbers are
+    float32, but for signed whole ones. The order of an epoch depends on
+    (shuffle_seed, epoch) alone; it ends with a smaller batch where the size does
+    not divide it. Started at a later step the data set yields what it would have
+    yielded from there, and neither reads nor decodes what lies before.
 
     Args:
         examples: What to read, at least one.
-        decoder: Encoded bytes -> uint8 pixels.
+        decoder: Of their files.
         batch_size: Examples of a batch.
-        cache: Their decoded pixels (`make_pixel_cache`) or stored activations,
+        cache: Them decoded (`make_decoded_cache`), or stored activations,
             whose views come in turn; None to read files.
         shuffle_seed: Seed of the order; None keeps the order of `examples`.
         sampling: `balanced` draws each class equally often.
         epochs: How often each example comes, on average with `balanced`.
         start_step: Batches to skip, counted over all epochs.
-        augmentation: Random changes of pixels, one seed per example and time.
+        augmentation: Random changes of decoded examples, one seed per example and time.
         mixing: Blends the examples of a batch; targets become dense.
         seed: Seed of augmentation and mixing.
         share: Where several replicas compute a batch together, those of this process: then
@@ -68,7 +68,7 @@ def make_dataset(
             batches arrive in any order, those of several epochs mixed where one ends.
 
     Raises:
-        ConfigError: `balanced`, but targets are no classes.
+        ConfigError: `balanced`, but targets are not classes.
     """
     assert len(examples) > 0
     steps = num_steps_per_epoch(len(examples), batch_size)
@@ -86,16 +86,16 @@ def make_dataset(
         inputs = read(times, indices)
         if augmentation is not None:
             inputs = augmentation(inputs, example_seeds(seed, times, indices))
-        batch = tf.cast(inputs, tf.float32), tf.gather(targets, indices)
+        batch = to_inputs(inputs), tf.gather(targets, indices)
         if mixing is not None:
             batch = mixing(*batch, seed=seed, step=step)
         if share.is_whole:
             return indices, batch
         if is_cut_late:
             own = share.find_places(size, batch_size)
-            batch = tuple(tf.gather(part, own) for part in batch)
+            batch = tf.nest.map_structure(lambda part: tf.gather(part, own), batch)
         weighed = (*batch, share.find_weights(size, batch_size))
-        return indices, tuple(share.split(part, batch_size) for part in weighed)
+        return indices, tf.nest.map_structure(lambda part: share.split(part, batch_size), weighed)
 
     loaded = _map(range(start_step, epochs * steps), load, examples, service)
     return loaded if share.is_whole else loaded.unbatch()
@@ -112,20 +112,20 @@ def make_view_dataset(
     augmentation: Augmentation | None = None,
     seed: int = 0,
 ) -> tf.data.Dataset:
-    """Batches of float32 pixels (batch, height, width, 3) of every example once, in order.
+    """Batches of inputs (batch, …) of every example once, in order.
 
     They are those that `make_dataset` shows of each example in epoch `view`, so
     that activations of stored views are those that training would have computed.
 
     Args:
         examples: What to read, at least one.
-        decoder: Encoded bytes -> uint8 pixels.
+        decoder: Of their files.
         view: Number of the view, from 0.
         batch_size: Examples of a batch.
         chosen: Places of those that are wanted; None for all.
-        cache: Decoded pixels of all examples; None to read files.
-        augmentation: As of `make_dataset`.
-        seed: As of `make_dataset`.
+        cache: All examples decoded; None to read files.
+        augmentation: See `make_dataset`.
+        seed: See `make_dataset`.
     """
     assert len(examples) > 0
     read = _make_reader(examples, decoder, cache)
@@ -134,10 +134,10 @@ def make_view_dataset(
     def load(first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         indices = wanted[first : first + batch_size]
         times = tf.fill(tf.shape(indices), tf.constant(view, tf.int64))
-        pixels = read(times, indices)
+        inputs = read(times, indices)
         if augmentation is not None:
-            pixels = augmentation(pixels, example_seeds(seed, times, indices))
-        return indices, tf.cast(pixels, tf.float32)
+            inputs = augmentation(inputs, example_seeds(seed, times, indices))
+        return indices, to_inputs(inputs)
 
     return _map(range(0, len(wanted), batch_size), load, examples)
 
@@ -148,28 +148,33 @@ def _make_reader(
     cache: Cache | None,
     *,
     is_served: bool = False,
-) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """(times, indices), both (batch) -> pixels or activations (batch, …)."""
+) -> Callable[[tf.Tensor, tf.Tensor], Any]:
+    """(times, indices), both (batch) -> decoded examples or activations (batch, …)."""
     assert cache is None or not is_served, "what is cached here is not read elsewhere"
     if cache is not None:
         return lambda times, indices: cache.gather(indices, times)
     paths = tf.constant(examples.paths)
 
-    def check(indices: np.ndarray, read_by_then: np.ndarray) -> np.ndarray:
+    def check(indices: np.ndarray) -> np.ndarray:
         refuse_changed(examples, indices.tolist())
         return np.array([len(indices)], np.int32)
 
-    def read(times: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
-        pixels = read_pixels(tf.gather(paths, indices), decoder)
+    def read(times: tf.Tensor, indices: tf.Tensor) -> Any:
+        decoded = read_examples(tf.gather(paths, indices), decoder)
         # Data workers have no Python of kft's: their files are checked when a batch has arrived.
         if examples.stamps is None or is_served:
-            return pixels
+            return decoded
         # After they were read: what was read is then what was checked. Not stateful, or tf.data
         # would run batches one after the other; so its result must be of use, or it would not run.
-        inputs = [indices, pixels[:, 0, 0, 0]]
-        count = tf.numpy_function(check, inputs, tf.int32, stateful=False)
-        checked = tf.reshape(pixels, tf.concat([count, decoder.output_shape], axis=0))
-        return tf.ensure_shape(checked, (None, *decoder.output_shape))
+        with tf.control_dependencies(tf.nest.flatten(decoded)):
+            count = tf.numpy_function(check, [indices], tf.int32, stateful=False)
+
+        def pass_checked(values: tf.Tensor) -> tf.Tensor:
+            shape = values.shape[1:]
+            checked = tf.reshape(values, tf.concat([count, shape], axis=0))
+            return tf.ensure_shape(checked, (None, *shape))
+
+        return tf.nest.map_structure(pass_checked, decoded)
 
     return read
 

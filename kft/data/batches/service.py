@@ -162,7 +162,7 @@ class DataService:
                     raise
                 raise ServiceError(
                     f"data.service: {self._address}: {_find_cause(failure)} Data workers read the "
-                    "pictures themselves: they must find them, and kft's cache folder, under the "
+                    "files themselves: they must find them, and kft's cache folder, under the "
                     f"same paths as this machine, and run TensorFlow {tf.__version__}."
                 ) from error
 

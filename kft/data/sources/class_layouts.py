@@ -7,15 +7,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from kft.data.found import IMAGE_ENDINGS, find_split
+from kft.data.found import find_split
 from kft.data.reason_groups import list_by_reason
 from kft.data.refusing import list_bad
 from kft.data.sources.split_folders import list_subfolders
 from kft.data.sources.walking import Walker, find_ending, find_hidden
 from kft.errors import DataError
+from kft.modalities import Modality
 from kft.printing import listed, readable
 
-LAYOUT = "Expected FOLDER/<class>/<picture>, or FOLDER/train/<class>/<picture>"
+LAYOUT = "Expected FOLDER/<class>/<file>, or FOLDER/train/<class>/<file>"
 Classes = Mapping[str, Sequence[str]]
 _TABLE_ENDINGS = (".csv", ".tsv", ".parquet", ".jsonl")
 # Classes that are named one by one for the pictures in deeper folders of them.
@@ -43,14 +44,14 @@ def refuse_unlabelled(root: Path, folder: Path, classes: Iterable[str]) -> None:
     )
 
 
-def refuse_loose(folder: Path) -> None:
+def refuse_loose(folder: Path, modality: Modality) -> None:
     """Refuse a folder without class folders.
 
     Raises:
         DataError: Always.
     """
-    loose = sum(p.suffix.lower() in IMAGE_ENDINGS for p in folder.iterdir())
-    found = f"{loose} pictures but no class folders" if loose else "no class folders"
+    loose = sum(modality.has_ending(p.name) for p in folder.iterdir())
+    found = f"{loose} {modality.nouns} but no class folders" if loose else "no class folders"
     raise DataError(f"{folder} holds {found}. {LAYOUT}.{describe_tables([folder])}")
 
 
@@ -85,7 +86,7 @@ def refuse_one_class(root: Path, folder: Path, name: str) -> None:
     )
 
 
-def refuse_parts(root: Path, folder: Path, classes: Classes) -> None:
+def refuse_parts(root: Path, folder: Path, classes: Classes, nouns: str) -> None:
     """Refuse class folders that hold folders only, the same ones in several.
 
     These may be parts of the data, or splits, with the classes in them.
@@ -93,7 +94,8 @@ def refuse_parts(root: Path, folder: Path, classes: Classes) -> None:
     Args:
         root: The data folder.
         folder: The one that holds the class folders.
-        classes: Class -> paths of its pictures, all of them below its folder.
+        classes: Class -> paths of its examples, all of them below its folder.
+        nouns: What examples are called.
 
     Raises:
         DataError: It says both ways to read the folders, and the settings for each.
@@ -110,7 +112,7 @@ def refuse_parts(root: Path, folder: Path, classes: Classes) -> None:
         if len(shared) < 2 and not any(map(find_split, shared)):
             continue
         raise DataError(
-            f"{folder}: class folders {one} and {other} hold no pictures, but both hold folders "
+            f"{folder}: class folders {one} and {other} hold no {nouns}, but both hold folders "
             f"{listed(shared, 5)}. Which are the classes? If {listed(shared, 2)}: give one of the "
             f"two, data.path={_shown(deep)}; or say which split each is, such as "
             f"data.folders.train={_shown(deep.relative_to(root))} "
@@ -122,7 +124,7 @@ def refuse_parts(root: Path, folder: Path, classes: Classes) -> None:
 def _find_inner(folder: Path, paths: Sequence[str]) -> tuple[Path, frozenset[str]]:
     """The folder below which a class has more than one folder, and their names.
 
-    No names where pictures lie beside them.
+    No names where examples lie beside them.
     """
     while True:
         start = len(str(folder)) + 1
@@ -136,7 +138,7 @@ def _find_inner(folder: Path, paths: Sequence[str]) -> tuple[Path, frozenset[str
 
 
 def count_deeper(folder: Path, classes: Classes) -> Counter[str]:
-    """A word on the pictures that lie in folders within class folders -> how many there are."""
+    """A word on the examples that lie in folders within class folders -> how many there are."""
     deeper = {}
     for name, paths in classes.items():
         start = len(str(folder / name)) + 1
@@ -149,7 +151,7 @@ def count_deeper(folder: Path, classes: Classes) -> Counter[str]:
 
 
 def refuse_empty(root: Path, folder: Path, empty: list[str], walker: Walker) -> None:
-    """Refuse class folders without a picture, and say what is in them.
+    """Refuse class folders without an example, and say what is in them.
 
     Raises:
         DataError: One or more are empty.
@@ -162,32 +164,34 @@ def refuse_empty(root: Path, folder: Path, empty: list[str], walker: Walker) -> 
         for each in walker.quarantined
         if each.name in starts or each.name.startswith(tuple(f"{start}/" for start in starts))
     ]
-    contents = list_by_reason([(name, _describe_files(folder / name)) for name in empty])
+    modality = walker.modality
+    contents = list_by_reason([(name, _describe_files(folder / name, modality)) for name in empty])
     why = f"\nOf these cannot be used:\n{list_bad(bad)}" if bad else ""
     raise DataError(
-        f"{folder}: no pictures in {'class folder' if len(empty) == 1 else 'class folders'} "
-        f"{listed(empty)}. kft reads {', '.join(IMAGE_ENDINGS)}. Convert or add pictures, or "
-        f"remove the folder.\n{contents}{why}"
+        f"{folder}: no {modality.nouns} in "
+        f"{'class folder' if len(empty) == 1 else 'class folders'} {listed(empty)}. kft reads "
+        f"{', '.join(modality.endings)}. Convert or add {modality.nouns}, or remove the folder."
+        f"\n{contents}{why}"
     )
 
 
-def _describe_files(folder: Path) -> str:
+def _describe_files(folder: Path, modality: Modality) -> str:
     """As '6 files ending in .dcm, which kft does not read'."""
     names = [p.name for p in folder.rglob("*") if not p.is_dir() and not find_hidden(p.name)]
-    endings = Counter(map(find_ending, names))
+    endings = Counter(find_ending(name, modality) for name in names)
     if not endings:
         return "no files"
     told = [
-        f"{count:,} {'file' if count == 1 else 'files'} {_describe_ending(ending)}"
+        f"{count:,} {'file' if count == 1 else 'files'} {_describe_ending(ending, modality)}"
         for ending, count in endings.most_common()
     ]
     return listed(told, 5)
 
 
-def _describe_ending(ending: str) -> str:
+def _describe_ending(ending: str, modality: Modality) -> str:
     if not ending:
-        return "without an ending that do not begin as a picture does"
-    if ending in IMAGE_ENDINGS:
+        return f"without an ending that do not begin as a {modality.noun} does"
+    if ending in modality.endings:
         return f"ending in {ending} that cannot be used"
     if ending.endswith("…"):
         return f"ending in {ending}, as downloads are named; rename them to end in {ending[:-2]}"
@@ -204,13 +208,13 @@ def describe_tables(folders: Iterable[Path]) -> str:
     ]
     if not tables:
         return ""
-    # HuggingFace's imagefolder keeps the labels in a table of this name.
+    # Folders of Hugging Face keep the labels in a table of this name.
     table = next((path for path in tables if path.stem == "metadata"), tables[0])
     if table.suffix.lower() == ".jsonl":
         return (
             f" {_shown(table)} may hold the labels, but kft reads no JSON lines: write it as CSV, "
             "for example with pandas.read_json(FILE, lines=True).to_csv(FILE.csv, index=False), "
-            f"beside the pictures, and give that as the data.{_ask_for_columns('metadata')}"
+            f"beside the files, and give that as the data.{_ask_for_columns('metadata')}"
         )
     return (
         f" {_shown(table)} may hold the labels: give it as the data, "

@@ -25,6 +25,7 @@ from kft.data.sources.split_folders import find_split_folders, ignore_beside, li
 from kft.data.sources.walking import Walker
 from kft.errors import DataError
 from kft.examples import Examples, SplitName
+from kft.modalities import Modality, choose_modality
 from kft.printing import listed, readable
 from kft.tasks import Task, find_task
 from kft.tasks.guessing import parse_fields
@@ -38,7 +39,7 @@ class _Part:
     Attributes:
         split: None where the folders say nothing of splits.
         folder: The one that holds the class folders.
-        classes: Class folder -> paths of its pictures.
+        classes: Class folder -> paths of its examples.
     """
 
     split: SplitName | None
@@ -49,7 +50,7 @@ class _Part:
 def find_folder(
     config: DataConfig, output_folders: Sequence[str] = (), *, is_other: bool = False
 ) -> Found:
-    """The pictures below class folders, each labelled with its folder's name.
+    """The examples below class folders, each labelled with its folder's name.
 
     Every file is accounted for: an example, quarantined, or ignored for a reason.
 
@@ -61,7 +62,7 @@ def find_folder(
 
     Raises:
         DataError: The folder is missing or laid out otherwise, a split folder
-            is ambiguous, a class has no picture, or a split has a class that
+            is ambiguous, a class has no example, or a split has a class that
             train lacks.
     """
     task = find_task(config.target)
@@ -73,7 +74,7 @@ def find_folder(
     root = Path(config.path or "").expanduser().absolute()
     if not root.is_dir():
         raise DataError(f"data.path: there is no folder {root}. {LAYOUT}.")
-    walker = Walker(root, config.folders.outside, output_folders)
+    walker = Walker(root, choose_modality(config), config.folders.outside, output_folders)
     split_folders = find_split_folders(root, config.folders, needs_train=not is_other)
     folders: Sequence[tuple[SplitName | None, Path]] = [(None, root)]
     if split_folders is not None:
@@ -82,7 +83,7 @@ def find_folder(
             walker.refuse_outside(folder)
         ignore_beside(root, split_folders.values(), walker)
     parts = [_Part(split, folder, _read_classes(root, folder, walker)) for split, folder in folders]
-    _refuse_other_layouts(root, parts, config.folders)
+    _refuse_other_layouts(root, parts, config.folders, walker.modality)
     if not is_other:
         if len(parts[0].classes) < 2:
             refuse_one_class(root, parts[0].folder, *parts[0].classes)
@@ -91,7 +92,7 @@ def find_folder(
 
 
 def _read_classes(root: Path, folder: Path, walker: Walker) -> dict[str, list[str]]:
-    """Class folder -> paths of its pictures."""
+    """Class folder -> paths of its examples."""
     classes: dict[str, list[str]] = {}
     for subfolder in list_subfolders(folder):
         if readable(subfolder.name) != subfolder.name:
@@ -106,23 +107,25 @@ def _read_classes(root: Path, folder: Path, walker: Walker) -> dict[str, list[st
         if separator:
             classes[name].append(path)
         else:
-            walker.ignored["picture beside the class folders"] += 1
+            walker.ignored[f"{walker.modality.noun} beside the class folders"] += 1
     empty = [name for name, paths in classes.items() if not paths]
     for name in [name for name in empty if walker.is_output(str(folder / name))]:
         empty.remove(name)
         del classes[name]
     if not classes:
-        refuse_loose(folder)
+        refuse_loose(folder, walker.modality)
     refuse_unlabelled(root, folder, classes)
     refuse_empty(root, folder, empty, walker)
     return classes
 
 
-def _refuse_other_layouts(root: Path, parts: Sequence[_Part], config: FoldersConfig) -> None:
+def _refuse_other_layouts(
+    root: Path, parts: Sequence[_Part], config: FoldersConfig, modality: Modality
+) -> None:
     """Refuse folders that a person would not read as classes."""
     for part in parts:
         if config.nested == "auto":
-            refuse_parts(root, part.folder, part.classes)
+            refuse_parts(root, part.folder, part.classes, modality.nouns)
 
 
 def _refuse_unknown_classes(parts: Sequence[_Part], aliases: Mapping[str, str]) -> None:

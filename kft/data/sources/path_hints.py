@@ -1,4 +1,4 @@
-"""Where a table's missing pictures are, and which settings would find them there."""
+"""Where a table's missing files are, and which settings would find them there."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from kft.config.loading import parse_yaml
 from kft.config.schema import TableConfig
-from kft.data.found import IMAGE_ENDINGS
 from kft.data.sources.table_paths import KEPT_MISSING, TablePaths
 from kft.errors import ConfigError, DataError
+from kft.modalities import Modality
 from kft.printing import printable, readable
 
 # The search is for a hint: it is to end at once on any disk.
@@ -31,7 +31,7 @@ class _Remedy(NamedTuple):
     remove_prefix: str | None
 
     def describe(self, config: TableConfig) -> str:
-        """What to change in a configuration, as `set data.table.folder=pictures`."""
+        """What to change in a configuration, as `set data.table.folder=files`."""
         wanted = {f"data.table.{key}": value for key, value in self._asdict().items()}
         new = [f"{key}={_quote(value)}" for key, value in wanted.items() if value is not None]
         old = [
@@ -43,18 +43,21 @@ class _Remedy(NamedTuple):
         return " and ".join(changes)
 
 
-def describe_remedy(missing: Sequence[str], folder: Path, config: TableConfig) -> str:
-    """A sentence on where missing pictures are and what finds them; empty where nothing is known.
+def describe_remedy(
+    missing: Sequence[str], folder: Path, config: TableConfig, modality: Modality
+) -> str:
+    """A sentence on where missing files are and what finds them; empty where nothing is known.
 
     Looked at are the table's folder and the one above it, and the folders right below these.
-    The end of a path must be there as the table writes it, but for the ending of a picture.
+    The end of a path must be there as the table writes it, but for the ending of the modality.
 
     Args:
         missing: Paths that lead to nothing, as the table writes them.
         folder: The table's own, absolute.
         config: The `data.table` section.
+        modality: What the files hold.
     """
-    search = _Search(folder)
+    search = _Search(folder, modality)
     samples = missing[:: max(1, len(missing) // _SAMPLES)][:_SAMPLES]
     hits = [hit for written in samples if (hit := search.find(written)) is not None]
     if not hits:
@@ -69,7 +72,8 @@ def describe_remedy(missing: Sequence[str], folder: Path, config: TableConfig) -
     found = _count_found(missing, folder, config, remedy)
     many = f"the first {KEPT_MISSING:,}" if len(missing) == KEPT_MISSING else f"{len(missing):,}"
     return printable(
-        f"{shown} exists: {remedy.describe(config)} (finds {found:,} of {many} missing pictures)."
+        f"{shown} exists: {remedy.describe(config)} (finds {found:,} of {many} missing "
+        f"{modality.nouns})."
     )
 
 
@@ -83,7 +87,7 @@ def _quote(value: str) -> str:
 
 
 def _count_found(missing: Sequence[str], folder: Path, config: TableConfig, remedy: _Remedy) -> int:
-    """How many of the missing pictures the settings find."""
+    """How many of the missing files the settings find."""
     try:
         paths = TablePaths(folder, config.model_copy(update=remedy._asdict()))
     except DataError:
@@ -98,8 +102,9 @@ def _stem(name: str) -> str:
 class _Search:
     """Looks for the end of a path in folders near a table, each of which is listed once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, modality: Modality) -> None:
         self._folder = folder
+        self._modality = modality
         self._left = _ENTRIES
         self._names: dict[str, frozenset[str]] = {}
         self._stems: dict[str, dict[str, str]] = {}
@@ -156,7 +161,7 @@ class _Search:
         return None
 
     def _list(self, folder: str) -> None:
-        """Remember the pictures of a folder, while the search may still look at files."""
+        """Remember the examples of a folder, while the search may still look at files."""
         if folder in self._names:
             return
         names = list(self._scan(folder))
@@ -170,7 +175,7 @@ class _Search:
                     self._left -= 1
                     if self._left < 0:
                         return
-                    if entry.name.lower().endswith(IMAGE_ENDINGS):
+                    if self._modality.has_ending(entry.name):
                         yield entry.name
         except (OSError, ValueError):
             return

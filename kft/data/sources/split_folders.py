@@ -131,7 +131,7 @@ def ignore_beside(folder: Path, chosen: Iterable[Path], walker: Walker) -> None:
             own = is_own_folder(entry.path) or walker.is_output(entry.path)
             reason = OWN if own else f"in folder {entry.name!r}, which is no split"
             walker.ignored[reason] += count_files(entry)
-        elif walker.is_picture(entry):
-            walker.ignored["picture beside the split folders"] += 1
+        elif walker.may_hold(entry):
+            walker.ignored[f"{walker.modality.noun} beside the split folders"] += 1
         else:
-            walker.ignored[describe_ending(entry.name)] += 1
+            walker.ignored[describe_ending(entry.name, walker.modality)] += 1

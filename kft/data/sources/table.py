@@ -1,4 +1,4 @@
-"""A CSV, TSV or Parquet table of image paths and labels."""
+"""A CSV, TSV or Parquet table of paths and labels."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from kft.data.sources.table_reading import Row, Table, open_table
 from kft.data.sources.table_targets import read_targets
 from kft.errors import DataError
 from kft.examples import SPLIT_NAMES, Examples, Quarantined, SplitName
+from kft.modalities import choose_modality
 from kft.printing import listed, printable, readable
 
 
 def find_table(config: DataConfig) -> Found:
-    """The pictures and labels that a CSV, TSV or Parquet file lists.
+    """The files and labels that a CSV, TSV or Parquet file lists.
 
     Memory grows with the number of rows, by their paths and a few numbers
     each, but not with the other columns.
@@ -33,7 +34,7 @@ def find_table(config: DataConfig) -> Found:
             its labels cannot be learned, or rows cannot be used: all of them,
             or any where `data.on_bad` is `stop`. A row cannot be used where a
             value is blank or of another kind than its column's, and where its
-            picture is missing, outside the table's folder, or listed before.
+            file is missing, outside the table's folder, or listed before.
     """
     table = open_table(Path(config.path or "").expanduser().absolute())
     columns = choose_columns(table, config)
@@ -46,7 +47,8 @@ def find_table(config: DataConfig) -> Found:
     hint = ""
     # Settings that find the others would lose those that were found.
     if paths.missing and len(quarantined) > len(rows.ids):
-        hint = describe_remedy(paths.missing, table.path.parent, config.table)
+        modality = choose_modality(config)
+        hint = describe_remedy(paths.missing, table.path.parent, config.table, modality)
     refuse_bad(
         quarantined,
         rows.total,
@@ -119,7 +121,7 @@ class _Rows:
             if not written:
                 raise BadCellError(f"column {self._columns.path!r} is blank")
             example_id, path, problem = self._paths.find(written)
-            # Before the file: a class whose pictures are all missing is to be known, not gone.
+            # Before the file: a class whose files are all missing is to be known, not gone.
             values = [field.parse(cell) for field, cell in zip(self._fields, cells, strict=True)]
             problem = problem or self._columns.find_label_problem(values)
             if problem is not None:

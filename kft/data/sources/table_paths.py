@@ -14,7 +14,7 @@ from kft.data.paths import PathFinder
 from kft.errors import DataError
 from kft.printing import readable
 
-# Of so many missing pictures the paths are kept, to look for what would find them.
+# Of so many missing files the paths are kept, to look for what would find them.
 KEPT_MISSING = 1_000
 _NO_FILE = "there is no such file"
 
@@ -34,7 +34,7 @@ class Place(NamedTuple):
 
 
 class TablePaths:
-    """Finds the pictures that a table names.
+    """Finds the files that a table names.
 
     A path that leads to no file is tried with / for \\, and in the other Unicode form of its
     letters: names are bytes to Linux, and macOS writes `é` as two characters.

@@ -115,7 +115,7 @@ class TextTable:
         self._delimiter = _find_delimiter(path, first)
         _, header = next(self._records(), (0, []))
         if not header:
-            raise DataError(f"{path}: an empty file. Expected a header and a line per picture.")
+            raise DataError(f"{path}: an empty file. Expected a header and a line per example.")
         self.header = [cell.strip() for cell in header]
 
     @contextmanager
@@ -241,6 +241,6 @@ class ParquetTable:
         except (pyarrow.ArrowNotImplementedError, pyarrow.ArrowInvalid):
             raise DataError(
                 f"{self.path}: column {name!r} holds {values.type}. Expected text, numbers or "
-                "times: a picture is named by the path of its file."
+                "times: an example is named by the path of its file."
             ) from None
         return [(text or "").strip() for text in texts]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,20 @@ from kft.data.sources.tfds_files import DamagedError, read_elements
 from kft.data.sources.unpacking import Label, Record, to_found, unpack
 from kft.errors import DataError, first_line
 from kft.examples import Quarantined, SplitName
+from kft.modalities import Modality, choose_modality
+from kft.modalities.checked import UnusableError
 from kft.printing import listed
 from kft.registry import suggest
 from kft.tasks import find_task
 from kft.tasks.guessing import OF_SETS_OF_NAMES
 
 _INFO = "dataset_info.json"
+Encode = Callable[[Any], bytes]
 _NAME = re.compile(r"tfds:(?P<name>\w+)(/(?P<config>[\w.-]+))?(:(?P<version>\d+\.\d+\.\d+))?")
 
 
 def find_tfds(config: DataConfig, *, is_other: bool = False) -> Found:
-    """The labelled pictures of a prepared data set, unpacked to files.
+    """The labelled examples of a prepared data set, unpacked to files.
 
     Its train, validation and test splits become train, validation and
     holdout; splits of other names are counted as ignored.
@@ -38,11 +41,13 @@ def find_tfds(config: DataConfig, *, is_other: bool = False) -> Found:
 
     Raises:
         DataError: It is not prepared here, is damaged, has no train split, or
-            its image and label features are missing or of another type.
+            its input and label features are missing or of another type.
     """
     folder = find_prepared(config.path or "")
     builder = _open(folder)
-    image, label = _choose_features(builder, config)
+    modality = choose_modality(config)
+    given, label = _choose_features(builder, config, modality)
+    encode = _find_encoder(builder, given, modality)
     splits = {name: split for name in builder.info.splits if (split := find_split(name))}
     if not splits or not (is_other or "train" in splits.values()):
         raise DataError(f"{folder}: no train split; it has {listed(sorted(builder.info.splits))}.")
@@ -50,8 +55,9 @@ def find_tfds(config: DataConfig, *, is_other: bool = False) -> Found:
     files = sorted(p for p in folder.iterdir() if p.is_file())
     unpacked = unpack(
         files,
-        {"image": image, "label": label, "splits": splits},
-        lambda: _read_all(folder, builder, splits, image, label),
+        {"input": given, "label": label, "splits": splits},
+        modality,
+        lambda: _read_all(folder, builder, splits, (given, label), encode),
     )
     # A sequence of classes says itself that an example may have several.
     is_labels = config.target == "auto" and _is_class_sequence(builder, label)
@@ -189,10 +195,11 @@ def _refuse_shared_splits(folder: Path, splits: dict[str, SplitName]) -> None:
             raise DataError(f"{folder}: splits {listed(names)} would all be {split}.")
 
 
-def _choose_features(builder: Any, config: DataConfig) -> tuple[str, str]:
+def _choose_features(builder: Any, config: DataConfig, modality: Modality) -> tuple[str, str]:
     features = builder.info.features
     chosen = []
-    for key, usual in (("input_feature", "image"), ("label_feature", "label")):
+    usual_input = modality.record_features["tfds"]
+    for key, usual in (("input_feature", usual_input), ("label_feature", "label")):
         name = getattr(config.records, key) or usual
         if name not in features:
             raise DataError(
@@ -200,23 +207,20 @@ def _choose_features(builder: Any, config: DataConfig) -> tuple[str, str]:
                 f"Say which with data.records.{key}=NAME."
             )
         chosen.append(name)
-    image, label = chosen
-    _refuse_what_is_no_picture(builder, image)
-    return image, label
+    given, label = chosen
+    return given, label
 
 
-def _refuse_what_is_no_picture(builder: Any, image: str) -> None:
-    import tensorflow_datasets as tfds
-
-    feature = builder.info.features[image]
-    is_array = isinstance(feature, tfds.features.Tensor) and len(feature.shape) == 3
-    if not isinstance(feature, tfds.features.Image) and not (
-        is_array and feature.np_dtype == np.uint8
-    ):
+def _find_encoder(builder: Any, given: str, modality: Modality) -> Encode | None:
+    """What writes an element of the feature as a file; None where it is encoded already."""
+    feature = builder.info.features[given]
+    try:
+        return modality.encode_feature(feature)
+    except UnusableError as error:
         raise DataError(
-            f"{builder.info.full_name}: feature {image!r} is no picture: {feature!r}. Expected an "
-            "Image, or a tensor of uint8 with height, width and channels."
-        )
+            f"{builder.info.full_name}: feature {given!r} is no {modality.noun}: {feature!r}. "
+            f"{error}"
+        ) from None
 
 
 def _read_class_names(builder: Any, label: str) -> tuple[str, ...]:
@@ -231,11 +235,15 @@ def _is_class_sequence(builder: Any, label: str) -> bool:
 
 
 def _read_all(
-    folder: Path, builder: Any, splits: dict[str, SplitName], image: str, label: str
+    folder: Path,
+    builder: Any,
+    splits: dict[str, SplitName],
+    names: tuple[str, str],
+    encode: Encode | None,
 ) -> Iterator[Record | Quarantined]:
     count = 0
     try:
-        for record in _read_records(builder, splits, image, label):
+        for record in _read_records(builder, splits, names, encode):
             count += 1
             yield record
     except (DamagedError, OSError) as error:
@@ -247,27 +255,25 @@ def _read_all(
 
 
 def _read_records(
-    builder: Any, splits: dict[str, SplitName], image: str, label: str
+    builder: Any, splits: dict[str, SplitName], names: tuple[str, str], encode: Encode | None
 ) -> Iterator[Record | Quarantined]:
-    import tensorflow as tf
     import tensorflow_datasets as tfds
 
     features = builder.info.features
-    is_encoded = isinstance(features[image], tfds.features.Image)
+    given, label = names
     is_sequence = hasattr(features[label], "feature")
-    names = _read_class_names(builder, label)
-    decoders = {image: tfds.decode.SkipDecoding()} if is_encoded else {}
+    class_names = _read_class_names(builder, label)
+    decoders = {given: tfds.decode.SkipDecoding()} if encode is None else {}
     for name, split in splits.items():
         for position, element in enumerate(read_elements(builder, name, decoders)):
-            pixels = element[image]
-            encoded = pixels if is_encoded else tf.io.encode_png(pixels).numpy()
-            value = _to_label(element[label], names, is_sequence)
+            content = element[given] if encode is None else encode(element[given])
+            value = _to_label(element[label], class_names, is_sequence)
             if value is None:
                 where = f"split {name}, example {position}"
                 reason = "its label is below 0: it is unlabelled"
                 yield Quarantined(where, str(builder.data_path), reason)
             else:
-                yield Record(f"{name}#{position:06d}", split, encoded, value)
+                yield Record(f"{name}#{position:06d}", split, content, value)
 
 
 def _to_label(value: Any, names: tuple[str, ...], is_sequence: bool) -> Label | None:

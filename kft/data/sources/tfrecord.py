@@ -16,12 +16,11 @@ from kft.data.sources.record_listing import RecordFiles, list_record_files
 from kft.data.sources.unpacking import Label, Record, to_found, unpack
 from kft.errors import DataError
 from kft.examples import Quarantined
+from kft.modalities import choose_modality
 from kft.printing import listed, readable
 from kft.registry import suggest
 from kft.tasks import find_task
 
-_IMAGE_FEATURE = "image/encoded"
-_LABEL_FEATURE = "image/class/label"
 # After so many records without a feature its name is wrong: reading the rest would only take time.
 _ENOUGH_LACKING = 100
 
@@ -35,7 +34,7 @@ class _LackingError(_BadRecordError):
 
 
 def find_tfrecord(config: DataConfig) -> Found:
-    """The labelled pictures of TFRecord files, unpacked to files.
+    """The labelled examples of TFRecord files, unpacked to files.
 
     Splits are read from words in the files' names, such as
     `train-00000-of-00008.tfrecord`. Integer labels are named by
@@ -45,12 +44,13 @@ def find_tfrecord(config: DataConfig) -> Found:
         DataError: No files, a missing feature, labels that do not fit each
             other, or records that cannot be used: all of them, or any where
             `data.on_bad` is `stop`. A record cannot be used where it is
-            damaged, no tf.train.Example, or without a picture or a label.
+            damaged, no tf.train.Example, or without an example or a label.
     """
     source = f"TFRecord {config.path}"
     listing = list_record_files(config.path or "")
-    image = config.records.input_feature or _IMAGE_FEATURE
-    label = config.records.label_feature or _LABEL_FEATURE
+    modality = choose_modality(config)
+    given = config.records.input_feature or modality.record_features["tfrecord"]
+    label = config.records.label_feature or modality.record_features["tfrecord_label"]
     refuse_bad(
         listing.quarantined,
         len(listing.files) + len(listing.quarantined),
@@ -60,8 +60,9 @@ def find_tfrecord(config: DataConfig) -> Found:
     )
     unpacked = unpack(
         listing.files,
-        {"image": image, "label": label, "root": str(listing.root)},
-        lambda: _read_all(listing, {"input_feature": image, "label_feature": label}),
+        {"input": given, "label": label, "root": str(listing.root)},
+        modality,
+        lambda: _read_all(listing, {"input_feature": given, "label_feature": label}, modality.noun),
     )
     found = to_found(
         unpacked,
@@ -78,16 +79,18 @@ def find_tfrecord(config: DataConfig) -> Found:
     )
 
 
-def _read_all(listing: RecordFiles, features: Mapping[str, str]) -> Iterator[Record | Quarantined]:
+def _read_all(
+    listing: RecordFiles, features: Mapping[str, str], noun: str
+) -> Iterator[Record | Quarantined]:
     lacking, is_any_whole = 0, False
     for file, split in zip(listing.files, listing.splits, strict=True):
         name = readable(file.relative_to(listing.root).as_posix())
         for position, content in enumerate(_open_records(file)):
             where = f"{name}, record {position}"
             try:
-                image, label = _parse(content, features)
+                example, label = _parse(content, features, noun)
                 is_any_whole = True
-                yield Record(f"{name}#{position:06d}", split, image, label)
+                yield Record(f"{name}#{position:06d}", split, example, label)
             except _BadRecordError as error:
                 lacking += isinstance(error, _LackingError)
                 if lacking == _ENOUGH_LACKING and not is_any_whole:
@@ -105,7 +108,7 @@ def _open_records(file: Path) -> Iterator[bytes | str]:
         raise DataError(f"{file}: cannot be read ({error.strerror or error}).") from None
 
 
-def _parse(content: bytes | str, features: Mapping[str, str]) -> tuple[bytes, Label]:
+def _parse(content: bytes | str, features: Mapping[str, str], noun: str) -> tuple[bytes, Label]:
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 
@@ -121,11 +124,11 @@ def _parse(content: bytes | str, features: Mapping[str, str]) -> tuple[bytes, La
                 f"no feature {name!r}. {suggest(name, held)} Say which with "
                 f"data.records.{key}=NAME. Features: {listed(sorted(held), 30) or 'none'}"
             )
-    image, label = features.values()
-    pictures = held[image].bytes_list.value
-    if len(pictures) != 1:
-        raise _BadRecordError(f"feature {image!r} is not one encoded picture")
-    return pictures[0], _read_label(held[label], label)
+    given, label = features.values()
+    contents = held[given].bytes_list.value
+    if len(contents) != 1:
+        raise _BadRecordError(f"feature {given!r} is not one encoded {noun}")
+    return contents[0], _read_label(held[label], label)
 
 
 def _read_label(feature: Any, name: str) -> Label:

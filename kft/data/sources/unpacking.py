@@ -17,6 +17,7 @@ from kft.data.found import Found, sort_class_names
 from kft.data.refusing import refuse_bad
 from kft.errors import DataError
 from kft.examples import Examples, Quarantined, SplitName
+from kft.modalities import Modality
 from kft.printing import listed
 from kft.runs.atomic import atomic_directory
 from kft.runs.caches import cache_folder
@@ -24,33 +25,27 @@ from kft.tasks import Task
 from kft.tasks.guessing import parse_fields
 from kft.tasks.vectors import Names, Vectors
 
-_VERSION = 2  # counts changes of the layout below
+_VERSION = 3  # counts changes of the layout below
 _INDEX = "examples.jsonl"
 _QUARANTINED = "quarantined.jsonl"
-_SIGNATURES = (
-    (b"\xff\xd8\xff", ".jpg"),
-    (b"\x89PNG", ".png"),
-    (b"GIF8", ".gif"),
-    (b"BM", ".bmp"),
-    (b"RIFF", ".webp"),
-)
+_UNKNOWN = ".unknown"
 Label = int | str | list[float]
 
 
 @dataclass(frozen=True)
 class Record:
-    """One labelled picture of a record file.
+    """One labelled example of a record file.
 
     Attributes:
         id: Name within the data set.
         split: The split it is given to, or None.
-        image: The encoded picture.
+        content: The encoded example.
         label: Class index, class name, or the values of labels or numbers.
     """
 
     id: str
     split: SplitName | None
-    image: bytes
+    content: bytes
     label: Label
 
 
@@ -66,7 +61,10 @@ class Unpacked:
 
 
 def unpack(
-    sources: Sequence[Path], request: object, read: Callable[[], Iterable[Record | Quarantined]]
+    sources: Sequence[Path],
+    request: object,
+    modality: Modality,
+    read: Callable[[], Iterable[Record | Quarantined]],
 ) -> Unpacked:
     """The records as files: unpacked now, or found in the cache.
 
@@ -76,6 +74,7 @@ def unpack(
     Args:
         sources: The files that the records come from.
         request: What is asked of them, as JSON would hold it.
+        modality: What they hold.
         read: Gives the records, and of those that cannot be used why; called
             only where they are not in the cache.
 
@@ -86,7 +85,7 @@ def unpack(
     if not target.is_dir():
         try:
             with atomic_directory(target) as folder:
-                _write(folder, read(), str(sources[0]))
+                _write(folder, read(), str(sources[0]), modality)
         except OSError:
             if not target.is_dir():  # else another process was first, with the same content
                 raise
@@ -98,8 +97,10 @@ def _make_key(sources: Sequence[Path], request: object) -> str:
     return hashlib.sha256(json.dumps([_VERSION, stats, request]).encode()).hexdigest()[:32]
 
 
-def _write(folder: Path, records: Iterable[Record | Quarantined], source: str) -> None:
-    """Write pictures, index, and what cannot be used."""
+def _write(
+    folder: Path, records: Iterable[Record | Quarantined], source: str, modality: Modality
+) -> None:
+    """Write examples, index, and what cannot be used."""
     count = 0
     bad: list[Quarantined] = []
     with (folder / _INDEX).open("w", encoding="utf-8") as index:
@@ -108,10 +109,12 @@ def _write(folder: Path, records: Iterable[Record | Quarantined], source: str) -
                 bad.append(record)
                 continue
             count += 1
-            name = f"{count // 1000:03d}/{count:06d}{_find_ending(record.image)}"
+            name = (
+                f"{count // 1000:03d}/{count:06d}{modality.find_ending(record.content) or _UNKNOWN}"
+            )
             path = folder / name
             path.parent.mkdir(exist_ok=True)
-            path.write_bytes(record.image)
+            path.write_bytes(record.content)
             index.write(json.dumps([record.id, name, record.split, record.label]) + "\n")
     if not count:
         refuse_bad(bad, len(bad), on_bad="stop", source=source, what="records")
@@ -130,10 +133,6 @@ def _read_index(folder: Path) -> Unpacked:
 def _read_lines(path: Path) -> list[list[Any]]:
     with path.open(encoding="utf-8") as file:
         return [json.loads(line) for line in file]
-
-
-def _find_ending(image: bytes) -> str:
-    return next((ending for start, ending in _SIGNATURES if image.startswith(start)), ".unknown")
 
 
 def to_found(

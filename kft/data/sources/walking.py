@@ -1,4 +1,4 @@
-"""Every file below a folder: a picture to be looked at, one that cannot be, or none."""
+"""Every file below a folder: an example to be looked at, one that cannot be, or none."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path, PurePath
 
-from kft.data.found import IMAGE_ENDINGS
 from kft.data.paths import PathFinder
 from kft.errors import DataError
 from kft.examples import Quarantined
+from kft.modalities import Modality
 from kft.printing import readable
 from kft.runs.own_folders import holds_output_folder, is_own_folder
 
@@ -30,13 +31,8 @@ _SYSTEM_NAMES = {
     )
 }
 _HIDDEN = "hidden"
-# How pictures begin, for files without an ending; "BM" alone is too little to go by.
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
-# A name as a downloader leaves it that keeps the end of the address: `1.jpg?w=300`.
-_ADDRESS = re.compile(
-    rf"(?P<ending>{'|'.join(map(re.escape, IMAGE_ENDINGS))})[?&#@!:%;=].*",
-    re.IGNORECASE | re.DOTALL,
-)
+# Bytes that the longest signature of a modality has.
+_START_BYTES = 16
 _ADVICE = (
     "the data folder. Copy it there, or name the folder that it leads to in data.folders.outside"
 )
@@ -52,18 +48,24 @@ class Walker:
 
     Args:
         root: The data folder.
+        modality: What its files may hold.
         outside: Folders beside it that links may lead into.
         output_folders: Folders that kft is to write to, there or not.
 
     Attributes:
-        ignored: Reason -> files that are no pictures, or not meant as such.
+        ignored: Reason -> files that hold no examples, or are not meant as such.
         own: Folders that kft filled, which are left out.
         quarantined: What cannot even be looked at.
     """
 
     def __init__(
-        self, root: Path, outside: Sequence[str] = (), output_folders: Sequence[str] = ()
+        self,
+        root: Path,
+        modality: Modality,
+        outside: Sequence[str] = (),
+        output_folders: Sequence[str] = (),
     ) -> None:
+        self.modality = modality
         self._root = str(root)
         self._output_folders = output_folders
         self._finder = PathFinder(root, outside, advice=_ADVICE)
@@ -74,7 +76,7 @@ class Walker:
         self.quarantined: list[Quarantined] = []
 
     def walk(self, folder: Path) -> Iterator[str]:
-        """Paths of the files below a folder that are to be looked at as pictures."""
+        """Paths of the files below a folder that are to be looked at as examples."""
         for entry in self._list(str(folder)):
             hidden = find_hidden(entry.name)
             if hidden is not None:
@@ -83,8 +85,8 @@ class Walker:
                 yield from self._follow(entry)
             elif entry.is_dir():
                 yield from self._walk_folder(entry)
-            elif not self.is_picture(entry):
-                self.ignored[describe_ending(entry.name)] += 1
+            elif not self.may_hold(entry):
+                self.ignored[describe_ending(entry.name, self.modality)] += 1
             elif entry.is_file():
                 yield entry.path
             else:
@@ -116,16 +118,16 @@ class Walker:
             yield from self._enter(link)
             return
         ending = PurePath(link.name).suffix
-        if ending and not self.is_picture(link):
-            self.ignored[describe_ending(link.name)] += 1
+        if ending and not self.may_hold(link):
+            self.ignored[describe_ending(link.name, self.modality)] += 1
             return
         problem = self._finder.find_problem(link.path)
         if problem is not None:
             self._quarantine(link.path, problem)
-        elif self.is_picture(link):
+        elif self.may_hold(link):
             yield link.path
         else:
-            self.ignored[describe_ending(link.name)] += 1
+            self.ignored[describe_ending(link.name, self.modality)] += 1
 
     def refuse_outside(self, folder: Path) -> None:
         """Make sure that a folder which the layout asks for lies in the data folder.
@@ -147,23 +149,26 @@ class Walker:
             self._followed.add(real)
             yield from self._walk_folder(link)
 
-    @staticmethod
-    def is_picture(path: str | os.PathLike[str]) -> bool:
-        """Whether it is to be looked at: by its ending, and by its first bytes if it has none."""
-        ending = PurePath(path).suffix.lower()
-        if ending:
-            return ending in IMAGE_ENDINGS
-        return Path(path).is_file() and _begins_as_picture(path)
+    def may_hold(self, path: str | os.PathLike[str]) -> bool:
+        """See `may_hold_example`."""
+        return may_hold_example(path, self.modality)
 
     def _quarantine(self, path: str, reason: str) -> None:
         name = os.path.relpath(path, self._root)
         self.quarantined.append(Quarantined(readable(name), readable(path), reason))
 
 
-def _begins_as_picture(path: str | os.PathLike[str]) -> bool:
+def may_hold_example(path: str | os.PathLike[str], modality: Modality) -> bool:
+    """Whether a file is to be looked at: by its ending, and by its first bytes if it has none."""
+    ending = PurePath(path).suffix.lower()
+    if ending:
+        return ending in modality.endings
+    # A pipe would wait for a writer if it were opened.
+    if not Path(path).is_file():
+        return False
     try:
         with Path(path).open("rb") as file:
-            return file.read(8).startswith(_SIGNATURES)
+            return modality.find_ending(file.read(_START_BYTES)) is not None
     except OSError:
         return False
 
@@ -175,15 +180,26 @@ def count_files(entry: os.DirEntry[str]) -> int:
     return sum(len(files) for _, _, files in os.walk(entry.path))
 
 
-def describe_ending(name: str) -> str:
+def describe_ending(name: str, modality: Modality | None = None) -> str:
     """As 'ending .txt', for what is left aside for it."""
-    return f"ending {find_ending(name) or '(none)'}"
+    return f"ending {find_ending(name, modality) or '(none)'}"
 
 
-def find_ending(name: str) -> str:
-    """As '.txt', in lower case; '' where there is none, and '.jpg?…' for `1.jpg?w=300`."""
-    address = _ADDRESS.search(name)
+def find_ending(name: str, modality: Modality | None = None) -> str:
+    """As '.txt', in lower case; '' where there is none, and '.jpg?…' for `1.jpg?w=300`.
+
+    Downloaders leave such names, which keep the end of the address.
+    """
+    address = None if modality is None else _make_address(modality.endings).search(name)
     if address is not None:
         return f"{address['ending'].lower()}{name[address.end('ending')]}…"
     ending = PurePath(name).suffix.lower()
     return ending if ending.isprintable() else ascii(ending)[1:-1]
+
+
+@cache
+def _make_address(endings: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(
+        rf"(?P<ending>{'|'.join(map(re.escape, endings))})[?&#@!:%;=].*",
+        re.IGNORECASE | re.DOTALL,
+    )

@@ -63,7 +63,7 @@ def find_starts(
 def latest_times(found: Found, positions: np.ndarray, units: np.ndarray) -> np.ndarray:
     """The time of each of `positions`, which is the latest of its unit.
 
-    So an earlier picture that looks like a later one goes with it, and training sees nothing
+    So an earlier example that looks like a later one goes with it, and training sees nothing
     from after the start of validation.
 
     Raises:

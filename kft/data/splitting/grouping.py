@@ -86,7 +86,7 @@ def join_units(
 ) -> np.ndarray:
     """The unit of each example, int64: what is in one group or looks alike is in one unit.
 
-    Units are the connected components, so that a picture that is in two groups, by a copy of
+    Units are the connected components, so that an example that is in two groups, by a copy of
     itself, joins these groups.
 
     Args:

@@ -8,41 +8,8 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from kft.registry import Registry
-
-# (pixels (batch, height, width, 3), seeds int32 (batch, 2)) -> float32 pixels in [0, 255].
-Augmentation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 # (float32 picture (height, width, 3), seed int32 (2,)) -> the picture changed, of the same shape.
 Change = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-
-AUGMENTATIONS = Registry(
-    "augmentation",
-    {
-        "none": "kft.modalities.image.augmentation:make_no_augmentation",
-        "light": "kft.modalities.image.jitter:make_light",
-        "medium": "kft.modalities.image.jitter:make_medium",
-        "strong": "kft.modalities.image.jitter:make_strong",
-        "trivial_augment": "kft.modalities.image.policies:make_trivial_augment",
-        "rand_augment": "kft.modalities.image.policies:make_rand_augment",
-        "aug_mix": "kft.modalities.image.policies:make_aug_mix",
-    },
-)
-
-
-def make_augmentation(preset: str) -> Augmentation | None:
-    """The augmentation of a preset, or None where it changes nothing.
-
-    Build it outside `Dataset.map`: Keras layers create variables.
-
-    Raises:
-        ConfigError: The preset is unknown.
-    """
-    augmentation: Augmentation | None = AUGMENTATIONS.load(preset)()
-    return augmentation
-
-
-def make_no_augmentation() -> None:
-    """Pictures as they are."""
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kft.modalities.checked import FindFolder
 from kft.modalities.image.deep import read_deep
 from kft.modalities.image.header_record import Header
 from kft.modalities.image.headers import FORMATS, PNG_END
@@ -133,30 +130,9 @@ def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return pixels[::-1] if orientation in (3, 4, 7, 8) else pixels
 
 
-FindFolder = Callable[[], Path]
-"""Gives the folder for converted pictures, which is made when there is one to be kept."""
-
-
 def cached_pictures() -> Path:
     """The folder of the cache for converted pictures, for runs that come back to them."""
     return cache_folder("converted") / "pictures"
-
-
-@contextmanager
-def temporary_pictures() -> Iterator[FindFolder]:
-    """A folder for converted pictures that are read once; it goes away at the end."""
-    made: list[Path] = []
-    alone = threading.Lock()
-    with ExitStack() as stack:
-
-        def find_folder() -> Path:
-            with alone:
-                if not made:
-                    folder = stack.enter_context(TemporaryDirectory(prefix="kft-pictures-"))
-                    made.append(Path(folder))
-                return made[0]
-
-        yield find_folder
 
 
 def keep_converted(

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
 
-from kft.config.schema import DataConfig
+from kft.config.modality_sections import Background, Resize
 from kft.modalities.image import exif
-from kft.modalities.image.background import BACKGROUND_VALUES, Background
+from kft.modalities.image.background import BACKGROUND_VALUES
 from kft.modalities.image.graph_exif import find_orientation
 from kft.modalities.image.sample_scale import FULL_DEPTH, FULL_SCALE, scale_samples
-from kft.registry import Registry
-
-DECODERS = Registry("modality", {"image": "kft.modalities.image.decoding:ImageDecoder"})
 
 # Numbers of pixels that stand for one, as libjpeg can decode at once; the work falls with them.
 _JPEG_RATIOS = (1, 2, 4, 8)
@@ -48,14 +44,14 @@ class ImageDecoder:
 
     height: int
     width: int
-    resize: Literal["stretch", "crop", "pad"] = "stretch"
+    resize: Resize = "stretch"
     background: Background = "white"
     depth: int = FULL_DEPTH
 
     @property
-    def output_shape(self) -> tuple[int, int, int]:
-        """Height, width, channels."""
-        return (self.height, self.width, 3)
+    def output(self) -> tf.TensorSpec:
+        """uint8 (height, width, 3)."""
+        return tf.TensorSpec((self.height, self.width, 3), tf.uint8)
 
     def __call__(self, encoded: tf.Tensor) -> tf.Tensor:
         """The pixels of one picture: scalar string -> uint8 (height, width, 3)."""
@@ -79,7 +75,7 @@ class ImageDecoder:
                 self.height,
                 self.width,
             )
-        return tf.ensure_shape(rounded, self.output_shape)
+        return tf.ensure_shape(rounded, self.output.shape)
 
     def _fit(self, picture: tf.Tensor) -> tf.Tensor:
         """Height and width of the picture within the output, its aspect ratio kept."""
@@ -238,28 +234,3 @@ def _swap_sides(picture: tf.Tensor) -> tf.Tensor:
     height, width = tf.shape(picture)[0], tf.shape(picture)[1]
     places = tf.range(width)[:, tf.newaxis] + tf.range(height)[tf.newaxis, :] * width
     return tf.gather(tf.reshape(picture, (-1, 3)), places)
-
-
-def make_decoder(
-    modality: str, height: int, width: int, config: DataConfig, depth: int | None = None
-) -> Any:
-    """The decoder of a backbone's modality, at its input size.
-
-    Args:
-        modality: What the backbone reads; `image`.
-        height: Pixels of the backbone's input.
-        width: Pixels of the backbone's input.
-        config: The `data` section, for `resize` and `background`.
-        depth: Of the data set, see `Splits.depth`; None where it has no picture of more than 8
-            bits: then one of 16 bits is shown by all of them.
-
-    Raises:
-        ConfigError: The modality is unknown.
-    """
-    return DECODERS.load(modality)(
-        height=height,
-        width=width,
-        resize=config.image.resize,
-        background=config.image.background,
-        depth=depth or FULL_DEPTH,
-    )

@@ -3,45 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
-from kft.examples import Depth
-from kft.modalities.image.inspection import Checked
+from kft.examples import Calibration
+from kft.modalities.checked import TrainedCalibration
+from kft.modalities.image.inspection import CheckedPicture
 from kft.modalities.image.samples import MOST_BITS, Samples, count_bits
 from kft.printing import readable
 
 
-@dataclass(frozen=True)
-class KnownDepth:
-    """What a trained model knows of depth.
-
-    Attributes:
-        bits: As it was trained; None where it saw no picture of more than 8 bits.
-    """
-
-    bits: int | None
-
-
-def find_excess(samples: Samples, set_depth: int | None, known_depth: KnownDepth | None) -> str:
+def find_excess(samples: Samples, set_depth: int | None, trained: TrainedCalibration | None) -> str:
     """Why a picture of more than 8 bits cannot be shown at a depth; '' where it can.
 
     Args:
         samples: Of the picture.
         set_depth: `data.image.depth`, where it is a number.
-        known_depth: Of the model that is to see it.
+        trained: Of the model that is to see it.
     """
     used = count_bits(samples.largest)
-    depth = known_depth.bits if known_depth and known_depth.bits else set_depth
+    depth = trained.value if trained and trained.value else set_depth
     if samples.white is not None:
         return ""
     if depth is not None and used > depth:
-        whose = "the model was trained with" if known_depth else "data.image.depth says"
+        whose = "the model was trained with" if trained else "data.image.depth says"
         return (
             f"its largest sample, {samples.largest:,}, needs {used} bits, and {whose} {depth} "
             f"(white is {2**depth - 1:,})"
         )
-    if known_depth is not None and depth is None and max(used, samples.bits) < MOST_BITS:
+    if trained is not None and depth is None and max(used, samples.bits) < MOST_BITS:
         return (
             f"of its 16 bits {used} are used, and nothing says what is white: the model was "
             "trained on pictures of 8 bits. Save it with 8 bits"
@@ -50,10 +39,10 @@ def find_excess(samples: Samples, set_depth: int | None, known_depth: KnownDepth
 
 
 def find_depth(
-    checked: Sequence[Checked],
+    checked: Sequence[CheckedPicture],
     set_depth: Literal["auto"] | int,
-    known_depth: KnownDepth | None = None,
-) -> Depth | None:
+    trained: TrainedCalibration | None = None,
+) -> Calibration | None:
     """The depth of a data set; None where no picture has more than 8 bits, and nobody set it.
 
     What the header of a file says of white holds for that file. For all others it is the fewest
@@ -62,14 +51,14 @@ def find_depth(
     Args:
         checked: The files that are used.
         set_depth: `data.image.depth`.
-        known_depth: Of the model that is to see them.
+        trained: Of the model that is to see them.
     """
     deep = [(each.name, each.samples) for each in checked if each.samples is not None]
-    if known_depth is not None:
-        if known_depth.bits is None and not deep:
+    if trained is not None:
+        if trained.value is None and not deep:
             return None
-        bits, origin = known_depth.bits or MOST_BITS, "as the model was trained"
-        if known_depth.bits is None:
+        bits, origin = trained.value or MOST_BITS, "as the model was trained"
+        if trained.value is None:
             origin = "all that the files have, for the model was trained on pictures of 8 bits"
     elif set_depth != "auto":
         bits, origin = set_depth, "as data.image.depth says"
@@ -84,7 +73,7 @@ def find_depth(
         parts.append(_name_whites(deep, stated))
     if deep and len(deep) < len(checked):
         parts.append(f"{len(checked) - len(deep):,} pictures of 8 bits keep 255 as their white")
-    return Depth(bits, "; ".join(parts))
+    return Calibration("Depth", bits, "; ".join(parts))
 
 
 def _name_origin(name: str, samples: Samples, deep: Sequence[tuple[str, Samples]]) -> str:

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kft.config import ImageConfig
+from kft.config.modality_sections import Background
 from kft.errors import first_line
-from kft.modalities.image.background import Background
+from kft.modalities.checked import (
+    CheckOptions,
+    FileContent,
+    FindFolder,
+    TrainedCalibration,
+    UnusableError,
+)
 from kft.modalities.image.conversion import (
     ConversionError,
     Converted,
-    FindFolder,
+    cached_pictures,
     convert,
     keep_converted,
 )
-from kft.modalities.image.depth import KnownDepth, find_excess
+from kft.modalities.image.depth import find_excess
 from kft.modalities.image.exif import UPRIGHT
 from kft.modalities.image.header_record import ANIMATED, Header, HeaderError
 from kft.modalities.image.headers import read_header
+from kft.modalities.image.inspection import CheckedPicture, Inspection
 from kft.modalities.image.jpeg import find_jpeg_end
 from kft.modalities.image.samples import MOST_BITS, Samples
+from kft.modalities.image.strangers import is_text, refuse_stranger
 from kft.modalities.image.thumbnails import (
     HASHED_SIDE,
     MEASURED_SIDE,
@@ -38,23 +47,6 @@ from kft.modalities.image.thumbnails import (
 if TYPE_CHECKING:
     from PIL import Image
 
-# What a file must begin with to be refused by name, and what is said of it.
-_STRANGERS = (
-    (b"version https://git-lfs", "a Git LFS pointer, not the picture; run `git lfs pull`"),
-    (b"<!doctype html", "an HTML page, not a picture; the download failed"),
-    (b"<html", "an HTML page, not a picture; the download failed"),
-    (b"<svg", "an SVG drawing; convert it to PNG"),
-    (b"<?xml", "an XML text, not a picture"),
-    (b"%pdf", "a PDF document; convert its pages to PNG"),
-    (b"pk\x03\x04", "a ZIP archive, not a picture; unpack it"),
-)
-# Bytes 8 to 12 of a file that bytes 4 to 8 call `ftyp`.
-_BRANDS = {
-    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"), "HEIC"),
-    **dict.fromkeys((b"mif1", b"msf1"), "HEIF"),
-    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
-}
-_JPEG_XL = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
 # Endings -> the formats that they promise.
 _ENDINGS = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), ("JPEG", "MPO")),
@@ -76,13 +68,9 @@ _MISSING = 128
 _FILLER = bytes(range(1, 201)) * 200
 
 
-class UnusableError(Exception):
-    """Why one file cannot be used."""
-
-
 @dataclass(frozen=True)
-class Look:
-    """What there is to say of a content.
+class ImageReport:
+    """What there is to say of the content of a file.
 
     Attributes:
         header: What its bytes say before they are decoded.
@@ -103,94 +91,95 @@ class Look:
     samples: Samples | None = None
 
 
-def look_at(
-    content: bytes,
-    *,
-    path: str,
-    digest: str,
-    settings: ImageConfig,
-    find_folder: FindFolder,
-    decode: bool,
-    with_likeness: bool,
-    with_measures: bool,
-    known_depth: KnownDepth | None = None,
-) -> Look:
-    """Look at the content of a file, and convert it where the graph would not show it as meant.
-
-    Args:
-        content: The whole file.
-        path: Its path, for the ending.
-        digest: SHA-256 of the content.
-        settings: The `data.image` section.
-        find_folder: Gives the folder for what is converted.
-        decode: Decode it, whatever its header says.
-        with_likeness: Compute its perceptual hash.
-        with_measures: Measure its colours and sharpness.
-        known_depth: Of the model that is to see it; None where it takes part in deciding that.
+def check_picture(
+    file: FileContent, settings: ImageConfig, options: CheckOptions
+) -> CheckedPicture:
+    """A file as a record, once it is sure that it is a picture that can be used.
 
     Raises:
         UnusableError: It is no picture that can be used.
     """
+    report = inspect_image(file, settings, options)
+    path, size, changed_ns = file.path, file.size, file.changed_ns
+    if report.converted is not None:
+        status = report.converted.stat()
+        path, size, changed_ns = str(report.converted), status.st_size, status.st_mtime_ns
+    known: dict[str, Any] = {
+        "name": file.name,
+        "path": path,
+        "digest": file.digest,
+        "size": size,
+        "changed_ns": changed_ns,
+        "format": report.header.format,
+        "mode": report.header.mode,
+        "width": report.header.width,
+        "height": report.header.height,
+        "orientation": report.header.orientation,
+        "repaired": report.repaired,
+        "noticed": report.noticed,
+        "likeness": report.likeness,
+        "samples": report.samples,
+    }
+    if report.measures is None:
+        return CheckedPicture(**known)
+    return Inspection(**known, **asdict(report.measures))
+
+
+def inspect_image(file: FileContent, settings: ImageConfig, options: CheckOptions) -> ImageReport:
+    """Inspect a file, and convert it where the graph would not show it as it is meant.
+
+    Args:
+        file: Its content; of its path the ending counts.
+        settings: The `data.image` section.
+        options: How closely it is looked at.
+
+    Raises:
+        UnusableError: It is no picture that can be used.
+    """
+    content = file.content
     refuse_stranger(content)
     header = _read_header(content, settings)
     meant: Converted | None = None
     repaired: tuple[str, ...] = ()
     if not header.looks_whole:
-        meant = _convert(content, header, settings, known_depth)
+        meant = _convert(content, header, settings, options.trained)
         repaired = _find_repairs(content, header, settings.background, meant)
-    elif decode:
+    elif options.decode:
         _refuse_starved(content, header, _decode(content, settings.background))
     samples = meant.deep.samples if meant and meant.deep else None
     likeness, measures = None, None
-    if with_likeness or with_measures:
-        side = MEASURED_SIDE if with_measures else HASHED_SIDE
+    if options.with_likeness or options.with_measures:
+        side = MEASURED_SIDE if options.with_measures else HASHED_SIDE
         thumbnail = _make_thumbnail(content, header, meant, settings.background, side)
-        likeness = hash_look(thumbnail) if with_likeness else None
-        measures = measure(thumbnail) if with_measures else None
-    return Look(
+        likeness = hash_look(thumbnail) if options.with_likeness else None
+        measures = measure(thumbnail) if options.with_measures else None
+    return ImageReport(
         header,
-        _keep(meant, digest, settings, find_folder) if meant and repaired else None,
+        _keep(meant, file.digest, settings, options.find_folder) if meant and repaired else None,
         repaired,
-        (*header.noticed, *_find_remarks(header, path)),
+        (*header.noticed, *_find_remarks(header, file.path)),
         likeness,
         measures,
         samples,
     )
 
 
-def _keep(meant: Converted, digest: str, settings: ImageConfig, find_folder: FindFolder) -> Path:
+def _keep(
+    meant: Converted, digest: str, settings: ImageConfig, find_folder: FindFolder | None
+) -> Path:
     """The file that is read in place of the picture."""
     # Of more than 8 bits the same file may be read in several ways.
     white = f"{meant.deep.white} {settings.depth}" if meant.deep else ""
-    return keep_converted(meant.kept, digest, settings.background, find_folder, white)
-
-
-def refuse_stranger(content: bytes) -> None:
-    """Refuse what is no picture by its first bytes, of which some thousand are enough.
-
-    Raises:
-        UnusableError: It says what was found.
-    """
-    if not content:
-        raise UnusableError("the file is empty")
-    start = content[:1000].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    for beginning, what in _STRANGERS:
-        if start.startswith(beginning):
-            raise UnusableError(what)
-    if content.startswith(_JPEG_XL):
-        raise UnusableError("JPEG XL, which is not decoded; convert it to JPEG or PNG")
-    if content[4:8] == b"ftyp":
-        brand = _BRANDS.get(content[8:12])
-        if brand is None:
-            raise UnusableError("a video, not a picture")
-        raise UnusableError(f"{brand}, which is not decoded; convert it to JPEG or PNG")
+    return keep_converted(
+        meant.kept, digest, settings.background, find_folder or cached_pictures, white
+    )
 
 
 def _read_header(content: bytes, settings: ImageConfig) -> Header:
     try:
         header = read_header(content)
     except HeaderError as error:
-        what = "a text, not a picture" if _is_text(content) else str(error)
+        what = "a text, not a picture" if is_text(content) else str(error)
         raise UnusableError(what) from None
     if header.width * header.height > settings.max_megapixels * 1_000_000:
         raise UnusableError(
@@ -200,19 +189,8 @@ def _read_header(content: bytes, settings: ImageConfig) -> Header:
     return header
 
 
-def _is_text(content: bytes) -> bool:
-    # So begin pictures of which too little is left.
-    if content.startswith((b"GIF8", b"BM", b"RIFF", b"P")):
-        return False
-    # The last character may be cut off.
-    start = content[:500].decode("utf-8", "ignore")
-    return len(start.encode()) > min(len(content), 500) - 4 and all(
-        character.isprintable() or character.isspace() for character in start
-    )
-
-
 def _convert(
-    content: bytes, header: Header, settings: ImageConfig, known_depth: KnownDepth | None
+    content: bytes, header: Header, settings: ImageConfig, trained: TrainedCalibration | None
 ) -> Converted:
     """The picture as it is meant."""
     set_depth = None if settings.depth == "auto" else settings.depth
@@ -222,11 +200,11 @@ def _convert(
             header,
             settings.background,
             set_depth=set_depth,
-            known_depth=None if known_depth is None else known_depth.bits,
+            known_depth=None if trained is None else trained.value,
         )
     except ConversionError as error:
         raise UnusableError(str(error)) from None
-    excess = find_excess(meant.deep.samples, set_depth, known_depth) if meant.deep else ""
+    excess = find_excess(meant.deep.samples, set_depth, trained) if meant.deep else ""
     if excess:
         raise UnusableError(excess)
     return meant

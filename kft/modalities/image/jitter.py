@@ -18,7 +18,7 @@ _ERASED_ASPECT = (0.3, 1 / 0.3)
 
 
 @dataclass(frozen=True)
-class Photograph:
+class ImageJitter:
     """Mirrored, moved, scaled, turned, lit otherwise, and partly covered: a change of a picture.
 
     All geometry is one resampling, all colour one sum of three terms: it blurs
@@ -109,7 +109,7 @@ def _stretch(size: int, share: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
     return (place >= start) & (place < start + length)
 
 
-LIGHT = Photograph(shift=0.1, zoom=0.1)
+LIGHT = ImageJitter(shift=0.1, zoom=0.1)
 
 
 def make_light() -> PictureAugmentation:
@@ -119,11 +119,11 @@ def make_light() -> PictureAugmentation:
 
 def make_medium() -> PictureAugmentation:
     """As `light`, and turned and lit otherwise a little."""
-    return PictureAugmentation(Photograph(shift=0.1, zoom=0.2, degrees=15.0, colour=0.2))
+    return PictureAugmentation(ImageJitter(shift=0.1, zoom=0.2, degrees=15.0, colour=0.2))
 
 
 def make_strong() -> PictureAugmentation:
     """As `medium`, and more of it; half of the pictures lose a part."""
     return PictureAugmentation(
-        Photograph(shift=0.15, zoom=0.3, degrees=25.0, colour=0.4, erasing=0.5)
+        ImageJitter(shift=0.15, zoom=0.3, degrees=25.0, colour=0.4, erasing=0.5)
     )

@@ -12,7 +12,7 @@ from kft.data.admission.admit import is_carved, sort_out, write_quarantine_csv
 from kft.data.found import Found
 from kft.errors import DataError
 from kft.examples import Examples, Quarantined
-from kft.modalities.image.inspection import Checked
+from kft.modalities.image.inspection import CheckedPicture
 
 CONFIG = DataConfig()
 
@@ -23,17 +23,18 @@ def make_found(targets, splits=None, **changes) -> Found:
     return Found(examples, splits, "class", ("ant", "bee"), "folder /x", **changes)
 
 
-def make_outcomes(digests, likenesses=None, **repaired) -> list[Checked | Quarantined]:
+def make_outcomes(digests, likenesses=None, **repaired) -> list[CheckedPicture | Quarantined]:
     """A digest of None is a file that cannot be used."""
-    outcomes: list[Checked | Quarantined] = []
+    outcomes: list[CheckedPicture | Quarantined] = []
     for i, digest in enumerate(digests):
         name, path = f"{i}.jpg", f"/x/{i}.jpg"
         if digest is None:
             outcomes.append(Quarantined(name, path, "the file is empty"))
         else:
-            fields = (name, path, digest, 7, 100 + i, "JPEG", "RGB", 4, 3)
+            fields = (name, path, digest, 7, 100 + i)
             likeness = likenesses[i] if likenesses else None
-            outcomes.append(Checked(*fields, likeness=likeness))
+            kind = {"format": "JPEG", "mode": "RGB", "width": 4, "height": 3}
+            outcomes.append(CheckedPicture(*fields, **kind, likeness=likeness))
     return outcomes
 
 

@@ -13,9 +13,10 @@ from encoded import encode, make_huge_png, make_noise, make_scene
 from PIL import Image
 
 from kft.config.schema import DataConfig
-from kft.data.admission.check_files import check_files, compute_fingerprint, inspect_files
+from kft.data.admission.check_files import check_files, compute_fingerprint
 from kft.examples import Examples, Quarantined
-from kft.modalities.image.inspection import Checked, Inspection
+from kft.modalities.checked import Checked, CheckOptions
+from kft.modalities.image.inspection import CheckedPicture, Inspection
 from kft.tasks import find_task
 
 CONFIG = DataConfig()
@@ -48,7 +49,7 @@ def find_reason(examples: Examples, config: DataConfig = CONFIG) -> str:
 def test_what_is_known_of_a_file(examples_of, tmp_path):
     (seen,) = check_files(examples_of(a=JPEG), CONFIG)
     status = (tmp_path / "a").stat()
-    assert seen == Checked(
+    assert seen == CheckedPicture(
         name="a",
         path=str(tmp_path / "a"),
         digest=hashlib.sha256(JPEG).hexdigest(),
@@ -74,8 +75,10 @@ def test_a_converted_file_is_read_in_place_of_the_other(examples_of, caches):
 
 def test_an_inspection_is_a_check_with_measures(examples_of):
     examples = examples_of(a=JPEG, b=encode(make_scene(), "TIFF"), c=b"")
-    first, second, bad = inspect_files(examples, CONFIG)
-    (checked,) = check_files(examples.take([0]), CONFIG, with_likeness=True)
+    measured = CheckOptions(with_likeness=True, with_measures=True)
+    first, second, bad = check_files(examples, CONFIG, options=measured)
+    alike = CheckOptions(with_likeness=True)
+    (checked,) = check_files(examples.take([0]), CONFIG, options=alike)
     assert isinstance(first, Inspection) and (first.digest, first.name) == (checked.digest, "a")
     assert (first.likeness ^ checked.likeness).bit_count() <= 4
     assert np.allclose(first.mean_rgb, second.mean_rgb, atol=3)
@@ -163,10 +166,11 @@ import numpy as np
 from kft.config.schema import DataConfig
 from kft.data.admission.check_files import check_files
 from kft.examples import Examples
+from kft.modalities.checked import CheckOptions
 
 def check(name):
     examples = Examples((name,), (name,), np.zeros(1, np.int64))
-    return check_files(examples, DataConfig(), decode=False)
+    return check_files(examples, DataConfig(), options=CheckOptions(decode=False))
 
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 check(sys.argv[1])

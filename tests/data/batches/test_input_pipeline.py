@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kft.data.batches.decoded import make_decoded_cache
 from kft.data.batches.example_cache import ExampleCache
 from kft.data.batches.mixing import Mixing
 from kft.data.batches.pipeline import make_dataset, make_view_dataset, num_steps_per_epoch
-from kft.data.batches.pixels import make_pixel_cache
 from kft.examples import Examples
-from kft.modalities.image.augmentation import make_augmentation
+from kft.modalities import load_modality
 from kft.modalities.image.decoding import ImageDecoder
 
 DECODER = ImageDecoder(8, 8)
@@ -24,7 +24,7 @@ def examples(write_picture) -> Examples:
 
 
 def make_cache(examples: Examples):
-    return make_pixel_cache(
+    return make_decoded_cache(
         examples, DECODER, mode="memory", megabytes=1, content_key="k", limit_gigabytes=1.0
     )
 
@@ -69,7 +69,7 @@ def test_epochs_and_seeds_order_differently_and_no_seed_keeps_the_order(examples
 @pytest.mark.parametrize("sampling", ["natural", "balanced"])
 def test_a_late_start_yields_what_would_have_come(examples, is_cached, sampling):
     cache = make_cache(examples) if is_cached else None
-    augmentation = make_augmentation("light")
+    augmentation = load_modality("image").make_augmentation("light")
 
     def batches_from(step):
         return collect(
@@ -125,7 +125,7 @@ def test_the_views_of_a_cache_come_in_turn(examples):
 def test_a_view_is_what_its_epoch_shows(examples, is_cached):
     options = {
         "cache": make_cache(examples) if is_cached else None,
-        "augmentation": make_augmentation("light"),
+        "augmentation": load_modality("image").make_augmentation("light"),
         "seed": 5,
     }
     trained = collect(
@@ -158,7 +158,7 @@ def test_an_example_that_comes_twice_in_an_epoch_is_changed_in_two_ways(examples
             batch_size=11,
             sampling="balanced",
             shuffle_seed=0,
-            augmentation=make_augmentation("light"),
+            augmentation=load_modality("image").make_augmentation("light"),
         )
     )
     shown = pixels[targets == 1]

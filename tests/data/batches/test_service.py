@@ -20,14 +20,14 @@ import pytest
 import tensorflow as tf
 
 from kft.config import load_pipeline
+from kft.data.batches.decoded import translate_read_errors
 from kft.data.batches.mixing import Mixing
 from kft.data.batches.pipeline import make_dataset
-from kft.data.batches.pixels import translate_read_errors
 from kft.data.batches.service import DataService, ServiceError
 from kft.display import Display
 from kft.errors import ConfigError, DataError
 from kft.examples import Examples
-from kft.modalities.image.augmentation import make_augmentation
+from kft.modalities import load_modality
 from kft.modalities.image.decoding import ImageDecoder
 from kft.provenance import read_interrupted
 from kft.workers import Cluster
@@ -89,7 +89,7 @@ def test_each_batch_of_two_epochs_comes_once_with_the_same_pixels(
         sampling=sampling,
         epochs=2,
         start_step=start_step,
-        augmentation=make_augmentation("light"),
+        augmentation=load_modality("image").make_augmentation("light"),
         mixing=Mixing(NUM_EXAMPLES, mixup=0.5, cutmix=0.5),
         seed=7,
     )
@@ -204,9 +204,7 @@ def test_a_run_that_loses_its_data_workers_ends_and_goes_on_with_others(
                 os.kill(worker.pid, signal.SIGKILL)
 
     monkeypatch.setattr("kft.data.batches.pipeline.refuse_changed", kill_them_at_the_tenth)
-    monkeypatch.setattr(
-        "kft.feeding.inputs.DataService", partial(DataService, patience_seconds=20.0)
-    )
+    monkeypatch.setattr("kft.feeding.feed.DataService", partial(DataService, patience_seconds=20.0))
     settings = (
         f"data.service={address}",
         "training.deterministic=false",

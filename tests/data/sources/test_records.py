@@ -103,7 +103,8 @@ def test_records_are_unpacked_once_and_again_when_the_file_changes(write_records
 def test_an_interrupted_unpacking_leaves_nothing(write_records, cache, monkeypatch):
     path = write_records("data.tfrecord", [0, 1])
     with monkeypatch.context() as patch:
-        patch.setattr("kft.data.sources.unpacking._find_ending", lambda _: 1 / 0)
+        modality = "kft.modalities.image.modality.ImageModality"
+        patch.setattr(f"{modality}.find_ending", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             find(path)
     assert not list((cache / "unpacked").iterdir())

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kft.data.sources.walking import Walker
+from kft.modalities import load_modality
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -26,7 +27,7 @@ def write(root: Path, *names: str, content: bytes = b"") -> None:
 
 def walk(root: Path, *outside: Path) -> tuple[list[str], dict[str, int], dict[str, str]]:
     """Files to be looked at; what is ignored; what is quarantined."""
-    walker = Walker(root, tuple(map(str, outside)))
+    walker = Walker(root, load_modality("image"), tuple(map(str, outside)))
     files = [os.path.relpath(path, root) for path in walker.walk(root)]
     bad = {each.name: each.reason for each in walker.quarantined}
     return files, dict(walker.ignored), bad

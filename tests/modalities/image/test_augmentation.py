@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from kft.data.batches.pipeline import example_seeds
 from kft.errors import ConfigError
-from kft.modalities.image.augmentation import PictureAugmentation, SeededLayer, make_augmentation
-from kft.modalities.image.jitter import Photograph
+from kft.modalities import load_modality
+from kft.modalities.image.augmentation import PictureAugmentation, SeededLayer
+from kft.modalities.image.jitter import ImageJitter
 from kft.modalities.image.policies import _apply_in_turn, _apply_one, _mix_chains, _solarize
 
 NUM_EXAMPLES = 12
@@ -25,25 +26,25 @@ def change(augmentation, pixels, *, seed: int = 0) -> np.ndarray:
 
 
 def photograph(**largest) -> PictureAugmentation:
-    return PictureAugmentation(Photograph(**largest))
+    return PictureAugmentation(ImageJitter(**largest))
 
 
 def test_none_changes_nothing_and_unknown_presets_are_refused():
-    assert make_augmentation("none") is None
+    assert load_modality("image").make_augmentation("none") is None
     with pytest.raises(ConfigError, match=r"unknown augmentation 'lihgt'. Did you mean 'light'"):
-        make_augmentation("lihgt")
+        load_modality("image").make_augmentation("lihgt")
 
 
 def test_light_moves_by_no_more_than_it_says():
     smooth = np.repeat(np.arange(16, dtype=np.uint8)[:, np.newaxis] * 16, 16, axis=1)
     smooth = np.stack([np.stack([smooth] * 3, axis=-1)] * NUM_EXAMPLES)
-    changed = change(make_augmentation("light"), smooth)
+    changed = change(load_modality("image").make_augmentation("light"), smooth)
     assert np.abs(changed - smooth).max() <= 80.0  # 0.1 shift and zoom of 16 levels of 16
 
 
 def test_about_half_of_the_pictures_are_flipped():
     ramp = np.tile(np.arange(16, dtype=np.uint8)[np.newaxis, :, np.newaxis], (200, 16, 1, 3))
-    changed = change(make_augmentation("light"), ramp)
+    changed = change(load_modality("image").make_augmentation("light"), ramp)
     flipped = changed[:, 8, 12, 0] < changed[:, 8, 4, 0]
     assert 80 <= flipped.sum() <= 120
 

@@ -6,12 +6,12 @@ import tensorflow as tf
 from encoded import STORED_AS, decode, encode, make_exif, make_noise, make_scene
 from PIL import Image
 
+from kft.modalities.checked import temporary_copies
 from kft.modalities.image.conversion import (
     ConversionError,
     cached_pictures,
     convert,
     keep_converted,
-    temporary_pictures,
     turn,
 )
 from kft.modalities.image.decoding import decode_picture
@@ -117,7 +117,7 @@ def test_a_conversion_is_written_once_and_mended_where_it_is_damaged(caches):
 
 def test_a_picture_that_is_read_once_is_converted_into_a_folder_that_goes_away(caches):
     pixels = np.zeros((4, 4, 3), np.uint8)
-    with temporary_pictures() as find_folder:
+    with temporary_copies() as find_folder:
         path = keep_converted(pixels, "a" * 64, "white", find_folder)
         assert path.is_file()
         assert keep_converted(pixels, "b" * 64, "white", find_folder).parent.parent == find_folder()

@@ -14,9 +14,11 @@ from encoded import (
 )
 from PIL import Image
 
-from kft.config.schema import DataConfig
+from kft.config import ImageConfig
 from kft.errors import ConfigError
-from kft.modalities.image.decoding import ImageDecoder, decode_picture, make_decoder
+from kft.modalities import load_modality
+from kft.modalities.image.decoding import ImageDecoder, decode_picture
+from kft.modalities.image.input_spec import ImageSpec
 
 
 def show(content: bytes, background: str = "white") -> np.ndarray:
@@ -36,7 +38,7 @@ def test_every_size_becomes_the_asked_one(resize, size):
     decoder = ImageDecoder(16, 20, resize)
     pixels = decoder(tf.constant(encode(make_noise(*size), "PNG")))
     assert pixels.dtype == tf.uint8
-    assert pixels.shape == decoder.output_shape == (16, 20, 3)
+    assert pixels.shape == decoder.output.shape == (16, 20, 3)
 
 
 def make_flag() -> np.ndarray:
@@ -154,7 +156,7 @@ def test_an_exported_graph_gives_the_same_pixels(tmp_path, resize):
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
     def serve(batch):
         return tf.map_fn(
-            decoder, batch, fn_output_signature=tf.TensorSpec(decoder.output_shape, tf.uint8)
+            decoder, batch, fn_output_signature=tf.TensorSpec(decoder.output.shape, tf.uint8)
         )
 
     module = tf.Module()
@@ -165,10 +167,10 @@ def test_an_exported_graph_gives_the_same_pixels(tmp_path, resize):
 
 
 def test_an_unknown_modality_is_refused():
-    config = DataConfig(image={"resize": "pad", "background": "black"})
-    assert make_decoder("image", 4, 6, config) == ImageDecoder(4, 6, "pad", "black")
+    modality, settings = load_modality("image"), ImageConfig(resize="pad", background="black")
+    assert modality.make_decoder(ImageSpec(4, 6), settings) == ImageDecoder(4, 6, "pad", "black")
     with pytest.raises(ConfigError, match=r"unknown modality 'smell'. Allowed: image"):
-        make_decoder("smell", 4, 6, DataConfig())
+        load_modality("smell")
 
 
 @pytest.mark.parametrize("orientation", [1, 6])

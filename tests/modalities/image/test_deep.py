@@ -15,9 +15,10 @@ from encoded import STORED_AS, decode, encode, make_deep_png, make_png_chunk, ma
 from PIL import Image
 
 from kft.config import ImageConfig
-from kft.modalities.image.conversion import Converted, cached_pictures, convert
+from kft.modalities.checked import CheckOptions, FileContent, UnusableError
+from kft.modalities.image.conversion import Converted, convert
 from kft.modalities.image.decoding import decode_picture
-from kft.modalities.image.file_check import Look, UnusableError, look_at
+from kft.modalities.image.file_check import ImageReport, inspect_image
 from kft.modalities.image.headers import read_header
 from kft.modalities.image.sample_scale import scale_samples
 
@@ -55,16 +56,12 @@ def read(content: bytes, background: str = "white", **options) -> Converted:
     return convert(content, read_header(content), background, **options)
 
 
-def look(content: bytes, **settings) -> Look:
-    return look_at(
-        content,
-        path="/x/a",
-        digest=hashlib.sha256(content).hexdigest(),
-        settings=ImageConfig(**settings),
-        find_folder=cached_pictures,
-        decode=True,
-        with_likeness=True,
-        with_measures=True,
+def look(content: bytes, **settings) -> ImageReport:
+    digest = hashlib.sha256(content).hexdigest()
+    return inspect_image(
+        FileContent("a", "/x/a", content, digest, len(content), 0),
+        ImageConfig(**settings),
+        CheckOptions(with_likeness=True, with_measures=True),
     )
 
 

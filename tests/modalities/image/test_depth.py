@@ -10,15 +10,17 @@ from encoded import encode, make_deep_png, make_scene
 from kft.config.schema import DataConfig
 from kft.data.admission.check_files import check_files
 from kft.examples import Examples, Quarantined
-from kft.modalities.image.decoding import ImageDecoder, make_decoder
-from kft.modalities.image.depth import KnownDepth, find_depth
-from kft.modalities.image.inspection import Checked
+from kft.modalities.checked import CheckOptions, TrainedCalibration
+from kft.modalities.image.decoding import ImageDecoder
+from kft.modalities.image.depth import find_depth
+from kft.modalities.image.inspection import CheckedPicture
 from kft.modalities.image.sample_scale import scale_samples
 from kft.modalities.image.samples import Samples
 
 
-def make_checked(name: str, samples: Samples | None = None) -> Checked:
-    return Checked(name, f"/x/{name}", name, 7, 100, "PNG", "RGB", 4, 3, samples=samples)
+def make_checked(name: str, samples: Samples | None = None) -> CheckedPicture:
+    known = {"format": "PNG", "mode": "RGB", "width": 4, "height": 3, "samples": samples}
+    return CheckedPicture(name, f"/x/{name}", name, 7, 100, **known)
 
 
 def make_open(bits: int, largest: int | None = None) -> Samples:
@@ -59,15 +61,15 @@ PLAIN = make_checked("plain.jpg")
         ),
         ([make_open(10), make_stated(4095)], "auto", None, 12, ("what headers say",)),
         ([make_open(10)], 14, None, 14, ("so that 16,383 is white: as data.image.depth says",)),
-        ([make_open(10)], "auto", KnownDepth(12), 12, ("as the model was trained",)),
-        ([make_open(16)], "auto", KnownDepth(None), 16, ("trained on pictures of 8 bits",)),
-        ([], "auto", KnownDepth(None), None, ()),
+        ([make_open(10)], "auto", TrainedCalibration(12), 12, ("as the model was trained",)),
+        ([make_open(16)], "auto", TrainedCalibration(None), 16, ("trained on pictures of 8 bits",)),
+        ([], "auto", TrainedCalibration(None), None, ()),
     ],
 )
 def test_one_depth_holds_for_the_whole_data_set(samples, setting, known, bits, words):
     checked = [make_checked(f"{i}.png", each) for i, each in enumerate(samples)]
     depth = find_depth([PLAIN, *checked, PLAIN], setting, known)
-    assert (None if depth is None else depth.bits) == bits
+    assert (None if depth is None else depth.value) == bits
     for word in words:
         assert word in depth.origin
     if samples:
@@ -96,8 +98,8 @@ def test_two_pictures_that_differ_in_one_sample_look_the_same_but_for_it(tmp_pat
     bright[0, 0] = 4096
     checked = check_files(write(tmp_path, a=make_values(4095), b=bright), DataConfig())
     depth = find_depth(checked, "auto")
-    assert depth.bits == 13 and [each.repaired for each in checked] == [(), ()]
-    decoder = make_decoder("image", 6, 8, DataConfig(), depth.bits)
+    assert depth.value == 13 and [each.repaired for each in checked] == [(), ()]
+    decoder = ImageDecoder(6, 8, depth=depth.value)
     one, other = (decoder(tf.io.read_file(each.path)).numpy() for each in checked)
     assert (one != other).any(axis=-1).sum() == 1
     assert np.array_equal(one, np.repeat(scale_samples(make_values(4095), 8191), 3, axis=-1))
@@ -127,25 +129,26 @@ def test_a_picture_of_8_bits_does_not_depend_on_the_depth():
 @pytest.mark.parametrize(
     ("largest", "settings", "known", "reason"),
     [
-        (4095, {}, KnownDepth(12), None),
-        (900, {}, KnownDepth(12), None),
+        (4095, {}, TrainedCalibration(12), None),
+        (900, {}, TrainedCalibration(12), None),
         (
             4096,
             {},
-            KnownDepth(12),
+            TrainedCalibration(12),
             r"largest sample, 4,096, needs 13 bits, and the model was trained with 12",
         ),
         (4096, {"depth": 12}, None, r"needs 13 bits, and data\.image\.depth says 12"),
         (4095, {"depth": 12}, None, None),
-        (4095, {}, KnownDepth(None), "12 are used, and nothing says what is white"),
-        (65_535, {}, KnownDepth(None), None),
+        (4095, {}, TrainedCalibration(None), "12 are used, and nothing says what is white"),
+        (65_535, {}, TrainedCalibration(None), None),
         (65_535, {}, None, None),
     ],
 )
 def test_samples_beyond_the_depth_are_refused(largest, settings, known, reason, tmp_path):
     examples = write(tmp_path, a=make_values(largest))
-    (outcome,) = check_files(examples, DataConfig(image=settings), known_depth=known)
+    options = CheckOptions(trained=known)
+    (outcome,) = check_files(examples, DataConfig(image=settings), options=options)
     if reason is None:
-        assert isinstance(outcome, Checked)
+        assert isinstance(outcome, CheckedPicture)
     else:
         assert isinstance(outcome, Quarantined) and re.search(reason, outcome.reason)

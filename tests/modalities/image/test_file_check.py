@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kft.config import ImageConfig
+from kft.modalities.checked import CheckOptions, FileContent, UnusableError
 from kft.modalities.image import file_check as looking
-from kft.modalities.image.conversion import cached_pictures
 from kft.modalities.image.exif import MARK, WINDOW
-from kft.modalities.image.file_check import WRONG_ENDING, Look, UnusableError, look_at
+from kft.modalities.image.file_check import WRONG_ENDING, ImageReport, inspect_image
 from kft.modalities.image.header_record import HeaderError
 from kft.modalities.image.headers import read_header
 
@@ -36,15 +36,19 @@ PALETTE = make_scene().convert("P")
 TRANSPARENT_GIF = encode(PALETTE, "GIF", transparency=PALETTE.getpixel((0, 0)))
 
 
-def look(content: bytes, *, path: str = "/x/a", decode: bool = False, **options) -> Look:
-    return look_at(
-        content,
-        path=path,
-        digest=hashlib.sha256(content).hexdigest(),
-        settings=ImageConfig(**options.pop("settings", {})),
-        find_folder=cached_pictures,
-        decode=decode,
-        **{"with_likeness": False, "with_measures": False} | options,
+def look(
+    content: bytes,
+    *,
+    path: str = "/x/a",
+    decode: bool = False,
+    settings: dict[str, float] | None = None,
+    **options,
+) -> ImageReport:
+    digest = hashlib.sha256(content).hexdigest()
+    return inspect_image(
+        FileContent("a", path, content, digest, len(content), 0),
+        ImageConfig(**(settings or {})),
+        CheckOptions(decode=decode, **options),
     )
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kft.auditing.audit import Finding, Flagged, count
-from kft.auditing.pictures import Pictures
+from kft.findings import Finding, Flagged, count
 from kft.modalities.image.inspection import Inspection
 
 # Icons begin at 16 pixels; of fewer even a person tells little.
@@ -99,22 +98,15 @@ def measure_blur(seen: Inspection) -> float:
     return seen.sharpness / max(seen.contrast, 1e-6) ** 2
 
 
-def find_poor(pictures: Pictures) -> tuple[Finding, ...]:
+def find_poor(seen: Sequence[Inspection]) -> tuple[Finding, ...]:
     """Tiny, blank, dark and blurred pictures, by fixed thresholds that each sentence states."""
     told: set[int] = set()
     findings = []
     for case in _CASES:
-        places = [
-            place
-            for place, seen in enumerate(pictures.inspections)
-            if place not in told and case.is_so(seen)
-        ]
+        places = [i for i, each in enumerate(seen) if i not in told and case.is_so(each)]
         told.update(places)
         if places:
-            files = [
-                Flagged(pictures.names[place], case.note(pictures.inspections[place]))
-                for place in places
-            ]
+            files = tuple(Flagged(seen[place].name, case.note(seen[place])) for place in places)
             text = f"{count(len(files), 'picture')} {case.text}"
-            findings.append(Finding(case.kind, "warning", text, tuple(files)))
+            findings.append(Finding(case.kind, "warning", text, files))
     return tuple(findings)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kft.auditing.folds import NUM_FOLDS, deal_folds
-from kft.auditing.giveaways import find_giveaways, tell_classes
+from kft.auditing.shortcut_features import find_shortcut_features, tell_classes
 
 
 def change_dogs(make_pictures, **changes: object):
@@ -19,7 +19,7 @@ def kinds(findings) -> list[tuple[str, str]]:
 
 
 def test_pictures_that_differ_in_nothing_are_no_finding(make_pictures):
-    assert find_giveaways(make_pictures(120), []) == ()
+    assert find_shortcut_features(make_pictures(120), []) == ()
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_pictures_that_differ_in_nothing_are_no_finding(make_pictures):
     ],
 )
 def test_each_property_is_found(make_pictures, changes, kind, severity, said):
-    (finding,) = find_giveaways(change_dogs(make_pictures, **changes), [])
+    (finding,) = find_shortcut_features(change_dogs(make_pictures, **changes), [])
     assert kinds([finding]) == [(kind, severity)]
     assert said in finding.sentence
     assert "tells the class of 100% of the pictures" in finding.sentence
@@ -49,7 +49,7 @@ def test_a_mode_that_only_a_few_of_the_larger_class_have_is_found(make_pictures)
     ill = [i for i in range(400) if i % 4]
     changes = {i: {"mode": "RGB" if i in ill[::8] else "L"} for i in range(400)}
     pictures = make_pictures(400, changes=changes, classes=[int(i in set(ill)) for i in range(400)])
-    (finding,) = find_giveaways(pictures, [])
+    (finding,) = find_shortcut_features(pictures, [])
     # The majority is right for three quarters, and so is every rule on the mode.
     assert kinds([finding]) == [("colour_mode_tells_class", "warning")]
     assert "dog: RGB (38 of 300 told)" in finding.sentence
@@ -57,12 +57,12 @@ def test_a_mode_that_only_a_few_of_the_larger_class_have_is_found(make_pictures)
 
 def test_copies_do_not_count_as_evidence(make_pictures):
     pictures = change_dogs(make_pictures, mode="L")
-    assert find_giveaways(pictures, [list(range(0, 120, 2)), list(range(1, 120, 2))]) == ()
+    assert find_shortcut_features(pictures, [list(range(0, 120, 2)), list(range(1, 120, 2))]) == ()
 
 
 def test_classes_with_too_few_pictures_are_left_out(make_pictures):
     pictures = make_pictures(classes=[0] * 30 + [1] * 4, changes={33: {"mode": "L"}})
-    assert find_giveaways(pictures, []) == ()
+    assert find_shortcut_features(pictures, []) == ()
 
 
 def test_a_property_without_meaning_is_seldom_found():

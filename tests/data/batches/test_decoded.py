@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kft.data.batches import pixels
-from kft.data.batches.pipeline import make_dataset
-from kft.data.batches.pixels import (
+from kft.data.batches import decoded
+from kft.data.batches.decoded import (
     decode_all,
     find_unreadable,
-    make_pixel_cache,
-    read_pixels,
+    make_decoded_cache,
+    read_examples,
     refuse_changed,
     translate_read_errors,
 )
+from kft.data.batches.pipeline import make_dataset
 from kft.errors import ConfigError, DataError
 from kft.examples import Examples
 from kft.modalities.image.decoding import ImageDecoder
@@ -43,13 +43,13 @@ def examples(write_picture) -> Examples:
 def make_cache(examples):
     def make(mode: str, decoder=DECODER, examples=examples, **changes):
         given = {"megabytes": 1, "content_key": "key", "limit_gigabytes": 1.0} | changes
-        return make_pixel_cache(examples, decoder, mode=mode, **given)
+        return make_decoded_cache(examples, decoder, mode=mode, **given)
 
     return make
 
 
-def kept_pixels() -> list[str]:
-    return [kept.key for kept in list_entries("pixels")]
+def kept_entries() -> list[str]:
+    return [kept.key for kept in list_entries("decoded")]
 
 
 @pytest.mark.parametrize("mode", ["memory", "disk"])
@@ -57,7 +57,7 @@ def test_a_cache_holds_what_the_files_decode_to(examples, make_cache, mode):
     indices = [34, 0, 1, 2, 20, 2]
     found = make_cache(mode).gather(tf.constant(indices))
     assert found.dtype == tf.uint8
-    assert np.array_equal(found, read_pixels(tf.gather(list(examples.paths), indices), DECODER))
+    assert np.array_equal(found, read_examples(tf.gather(list(examples.paths), indices), DECODER))
 
 
 def test_auto_takes_the_memory_then_the_disk_then_neither(make_cache):
@@ -66,9 +66,9 @@ def test_auto_takes_the_memory_then_the_disk_then_neither(make_cache):
     assert make_cache("memory", large, megabytes=1) is not None
     assert make_cache("auto", large, megabytes=4, limit_gigabytes=0.0041) is None
     assert make_cache("none", large) is None
-    assert kept_pixels() == []
+    assert kept_entries() == []
     assert make_cache("auto", large, megabytes=4, limit_gigabytes=0.0043) is not None
-    assert len(kept_pixels()) == 1
+    assert len(kept_entries()) == 1
 
 
 def test_auto_makes_room_on_a_full_disk(make_cache, caches, monkeypatch):
@@ -83,7 +83,7 @@ def test_auto_makes_room_on_a_full_disk(make_cache, caches, monkeypatch):
 
     monkeypatch.setattr(shutil, "disk_usage", usage)
     assert make_cache("auto", large, megabytes=4, content_key="other") is not None
-    assert len(kept_pixels()) == 1
+    assert len(kept_entries()) == 1
     # The disk cannot hold more than that, whatever would be removed.
     assert make_cache("auto", ImageDecoder(300, 300), megabytes=4) is None
 
@@ -111,29 +111,29 @@ def test_other_contents_and_other_decoders_are_other_entries(make_cache):
     make_cache("disk")
     make_cache("disk", content_key="other")
     make_cache("disk", ImageDecoder(8, 8, "crop"))
-    assert len(set(kept_pixels())) == 3
+    assert len(set(kept_entries())) == 3
 
 
 def test_what_another_version_of_the_decoder_made_is_another_entry(make_cache, monkeypatch):
     make_cache("disk")
     with monkeypatch.context() as patch:
-        patch.setattr(pixels, "FORMAT", pixels.FORMAT + 1)
+        patch.setattr(decoded, "FORMAT", decoded.FORMAT + 1)
         make_cache("disk")
     monkeypatch.setattr(tf, "__version__", "9.9.9")
     make_cache("disk")
-    assert len(set(kept_pixels())) == 3
+    assert len(set(kept_entries())) == 3
 
 
 def test_who_waits_for_another_process_that_decodes_is_told(make_cache, caches):
-    cache_folder("pixels")
+    cache_folder("decoded")
     make_cache("disk")
-    (key,) = kept_pixels()
+    (key,) = kept_entries()
     gc.collect()
-    shutil.rmtree(caches / "pixels" / key)
+    shutil.rmtree(caches / "decoded" / key)
     told = threading.Event()
     with ThreadPoolExecutor() as pool:
         # A lock on a file of its own conflicts within a process as between two.
-        with hold_exclusive(lock_path(caches / "pixels" / key)):
+        with hold_exclusive(lock_path(caches / "decoded" / key)):
             waiting = pool.submit(make_cache, "disk", on_wait=told.set)
             assert told.wait(30)
         assert waiting.result() is not None
@@ -143,7 +143,7 @@ def test_a_file_that_does_not_decode_leaves_no_entry(examples, make_cache, tmp_p
     (tmp_path / "34.png").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"34\.png"):
         make_cache("disk")
-    assert kept_pixels() == []
+    assert kept_entries() == []
 
 
 def test_a_data_set_reads_the_disk_as_it_reads_the_files(examples, make_cache):
@@ -170,7 +170,7 @@ def test_a_file_that_does_not_decode_is_named(examples, tmp_path):
         examples.paths[4],
         examples.paths[6],
     ]
-    with pytest.raises(DataError, match=r"2 of 35 pictures(.|\n)*04.png(.|\n)*06.png"):
+    with pytest.raises(DataError, match=r"2 of 35 files(.|\n)*04.png(.|\n)*06.png"):
         decode_all(examples, DECODER)
     with (
         pytest.raises(DataError, match=r"04.png"),
@@ -182,7 +182,7 @@ def test_a_file_that_does_not_decode_is_named(examples, tmp_path):
 def test_some_bad_files_are_named_and_the_rest_counted(examples, tmp_path):
     for number in range(12):
         (tmp_path / f"{number:02d}.png").write_bytes(b"broken")
-    with pytest.raises(DataError, match=r"12 of 35 pictures(.|\n)*12 times(.|\n)*and 9 more"):
+    with pytest.raises(DataError, match=r"12 of 35 files(.|\n)*12 times(.|\n)*and 9 more"):
         decode_all(examples, DECODER)
 
 
@@ -213,7 +213,7 @@ def test_a_file_that_was_written_anew_since_it_was_checked_ends_the_run(
     checked = stamped(examples)
     read(checked)
     write_picture("07.png", seed=99, size=(13, 11))  # a good picture, but another one
-    with pytest.raises(DataError, match=r"1 of 35 pictures changed(.|\n)*07\.png: written anew"):
+    with pytest.raises(DataError, match=r"1 of 35 files changed(.|\n)*07\.png: written anew"):
         read(checked)
 
 
@@ -242,5 +242,5 @@ def test_stamps_go_where_their_examples_go(examples):
     assert joined.stamps == (checked.stamps[3], checked.stamps[1], checked.stamps[34])
     refuse_changed(joined)
     assert Examples.join([*parts, examples]).stamps is None
-    with pytest.raises(DataError, match=r"1 of 3 pictures changed(.|\n)*01\.png: written anew"):
+    with pytest.raises(DataError, match=r"1 of 3 files changed(.|\n)*01\.png: written anew"):
         refuse_changed(replace(joined, stamps=(checked.stamps[3], (0, 0), checked.stamps[34])))

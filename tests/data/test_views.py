@@ -7,9 +7,10 @@ import tensorflow as tf
 from kft.config import DataConfig
 from kft.data import load_splits
 from kft.data.batches.pipeline import make_dataset
-from kft.data.gallery import GalleryRow, draw_gallery, make_rows
+from kft.data.views import make_view_rows
 from kft.errors import DataError
-from kft.modalities.image.augmentation import make_augmentation
+from kft.modalities import load_modality
+from kft.modalities.base import ViewRow
 from kft.modalities.image.decoding import ImageDecoder
 
 DECODER = ImageDecoder(24, 24)
@@ -21,9 +22,10 @@ def splits(tmp_path, make_picture_folder):
     return load_splits(DataConfig(path=str(folder), validation=0.0, holdout=0.0))
 
 
-def rows_of(splits, **changes) -> list[GalleryRow]:
-    given = {"num_pictures": 5, "num_views": 2, "seed": 3} | changes
-    return make_rows(splits, DECODER, make_augmentation("light"), **given)
+def rows_of(splits, **changes) -> list[ViewRow]:
+    given = {"num_examples": 5, "num_views": 2, "seed": 3} | changes
+    light = load_modality("image").make_augmentation("light")
+    return make_view_rows(splits, DECODER, light, **given)
 
 
 def test_the_classes_come_in_turn_with_their_files(splits):
@@ -31,7 +33,7 @@ def test_the_classes_come_in_turn_with_their_files(splits):
     assert [row.title for row in rows] == ["cat", "cat", "dog", "dog", "owl"]
     assert all(row.text.startswith(row.title) for row in rows)
     assert len({row.text for row in rows}) == 5
-    assert len(rows_of(splits, num_pictures=99)) == 12
+    assert len(rows_of(splits, num_examples=99)) == 12
 
 
 def test_a_view_is_what_training_shows_in_the_epoch_of_its_number(splits):
@@ -41,13 +43,13 @@ def test_a_view_is_what_training_shows_in_the_epoch_of_its_number(splits):
             DECODER,
             batch_size=12,
             epochs=2,
-            augmentation=make_augmentation("light"),
+            augmentation=load_modality("image").make_augmentation("light"),
             seed=3,
         ).as_numpy_iterator()
     )
     for row in rows_of(splits):
         index = splits.train.ids.index(row.text)
-        original, *views = row.pictures
+        original, *views = row.views
         assert np.array_equal(original, DECODER(tf.io.read_file(splits.train.paths[index])))
         for (pixels, _), view in zip(epochs, views, strict=True):
             assert np.abs(pixels[index] - view).max() <= 0.5
@@ -56,21 +58,4 @@ def test_a_view_is_what_training_shows_in_the_epoch_of_its_number(splits):
 def test_a_picture_that_does_not_decode_is_named(splits, tmp_path):
     (tmp_path / "photos" / "cat" / "000.png").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"000\.png"):
-        rows_of(splits, num_pictures=12)
-
-
-@pytest.mark.parametrize("size", [(24, 24), (300, 200), (20, 400)])
-def test_every_picture_and_label_is_on_the_sheet(size):
-    colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
-    pictures = tuple(np.full((size[1], size[0], 3), colour, np.uint8) for colour in colours)
-    rows = [GalleryRow("Überraschung " * 9, "some/" * 30 + "file.png", pictures)] * 2
-    sheet = np.asarray(draw_gallery(rows, caption="a long caption " * 30))
-    for colour in colours:
-        shown = (sheet == colour).all(axis=-1)
-        assert shown.any(axis=1).sum() % 2 == 0  # both rows, each as high as the other
-        assert shown.sum() >= 2 * 8 * 170
-    # Labels and headings are written, and nothing of them lies below the pictures.
-    dark = (sheet < 120).all(axis=-1)
-    assert dark[:72].any() and dark[72:, :230].any()
-    covered = (sheet != 255).any(axis=-1) & ~dark
-    assert covered[72:, 240:].any()
+        rows_of(splits, num_examples=12)

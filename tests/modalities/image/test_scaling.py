@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from keras.src.applications import imagenet_utils
 
-from kft.backbones.scaling import PixelScaling
 from kft.errors import BackboneError
+from kft.modalities.image.scaling import PixelScaling
 
 PIXELS = np.random.default_rng(0).integers(0, 256, size=(2, 8, 8, 3)).astype("float32")
 

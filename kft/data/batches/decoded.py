@@ -1,70 +1,68 @@
-"""Decoded pixels of a set of examples: from their files, in memory, or kept on the disk."""
+"""A set of examples, decoded: from their files, in memory, or kept on the disk."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
 
+from kft.config import DataConfig
 from kft.data.batches.example_cache import ExampleCache
 from kft.data.paths import describe_failure
 from kft.data.reason_groups import list_by_reason
 from kft.data.refusing import make_unreadable_error
 from kft.errors import DataError
 from kft.examples import Examples, Progress
-from kft.runs.arrays import write_blocks
+from kft.modalities import Decoder, Modality
+from kft.runs.arrays import write_all_blocks
 from kft.runs.caches import max_entry_bytes
 from kft.runs.entries import open_or_build
 
 # To be raised where decoding or the file changes.
-FORMAT = 3
-_ROOM = "pixels"
-_FILE = "pixels.npy"
+FORMAT = 4
+ROOM = "decoded"
+_FILE = "{}.npy"  # by the place of a tensor in the order of `tf.nest`
 
 
-class Decoder(Protocol):
-    """Encoded bytes -> uint8 pixels of a fixed shape; equal decoders give the same pixels."""
+def describe_decoding(decoder: Decoder, modality: Modality, config: DataConfig) -> str:
+    """Part of the key of what is computed from decoded examples: of other code it is another.
 
-    @property
-    def output_shape(self) -> tuple[int, int, int]:
-        """Height, width, channels."""
-
-    def __call__(self, encoded: tf.Tensor) -> tf.Tensor:
-        """The pixels of one example."""
-
-    def __hash__(self) -> int:
-        """Of what decides the pixels: they are read by one graph for each decoder."""
+    Args:
+        decoder: Its `repr` says how it decodes.
+        modality: What is decoded.
+        config: The `data` section, for what is read in place of a file.
+    """
+    return f"{decoder!r} {FORMAT} {modality.reading_key(modality.settings_of(config))}"
 
 
-def read_pixels(paths: tf.Tensor, decoder: Decoder) -> tf.Tensor:
-    """Decode the files at `paths` (batch): uint8 (batch, height, width, channels)."""
+def read_examples(paths: tf.Tensor, decoder: Decoder) -> Any:
+    """Decode the files at `paths` (batch): what `decoder.output` says, of each (batch, …)."""
     return _make_reader(decoder)(paths)
 
 
 @cache
-def _make_reader(decoder: Decoder) -> Callable[[tf.Tensor], tf.Tensor]:
-    """`read_pixels` of a decoder, traced once for all data sets of a process."""
+def _make_reader(decoder: Decoder) -> Callable[[tf.Tensor], Any]:
+    """`read_examples` of a decoder, traced once for all data sets of a process."""
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec((None,), tf.string)])
-    def read(paths: tf.Tensor) -> tf.Tensor:
+    def read(paths: tf.Tensor) -> Any:
         return tf.map_fn(
             lambda path: decoder(tf.io.read_file(path)),
             paths,
-            fn_output_signature=tf.TensorSpec(decoder.output_shape, tf.uint8),
+            fn_output_signature=decoder.output,
             parallel_iterations=32,
         )
 
     return read
 
 
-def make_pixel_cache(
+def make_decoded_cache(
     examples: Examples,
     decoder: Decoder,
     *,
@@ -81,11 +79,11 @@ def make_pixel_cache(
 
     Args:
         examples: What to decode.
-        decoder: Encoded bytes -> uint8 pixels.
+        decoder: How.
         mode: `auto`: in memory up to `megabytes`, beyond that on the disk if
             the cache folder has room for them, else None.
         megabytes: Memory that `auto` may take.
-        content_key: Digest of what decides the pixels and their order.
+        content_key: Digest of what decides the decoded examples and their order.
         limit_gigabytes: Size of the cache folder.
         progress: Called with (examples decoded, examples in all).
         on_wait: Called where another process is decoding them.
@@ -94,72 +92,90 @@ def make_pixel_cache(
         DataError: Files that do not decode, by name.
         ConfigError: `disk`, but there is no room.
     """
-    needed = len(examples) * math.prod(decoder.output_shape)
+    specs = tf.nest.flatten(decoder.output)
+    needed = len(examples) * sum(spec.shape.num_elements() * spec.dtype.size for spec in specs)
     if mode == "none" or not len(examples):
         return None
     if mode == "memory" or (mode == "auto" and needed <= megabytes * 1_000_000):
-        return ExampleCache(decode_all(examples, decoder, progress)[np.newaxis])
+        return _cache(decode_all(examples, decoder, progress))
     limit_bytes = int(limit_gigabytes * 1e9)
     if mode == "auto" and needed > max_entry_bytes(limit_bytes):
         return None
-    shape = (len(examples), *decoder.output_shape)
 
     def build(folder: Path) -> None:
-        write_blocks(folder / _FILE, _decode_batches(examples, decoder, progress), shape, "uint8")
+        batches = _decode_batches(examples, decoder, progress)
+        write_all_blocks(
+            {
+                folder / _FILE.format(i): ((len(examples), *spec.shape), spec.dtype.as_numpy_dtype)
+                for i, spec in enumerate(specs)
+            },
+            (tf.nest.flatten(batch) for batch in batches),
+        )
 
+    sizes = ", ".join(" x ".join(map(str, spec.shape)) for spec in specs)
     entry = open_or_build(
-        _ROOM,
+        ROOM,
         _make_key(content_key, decoder),
         build,
-        about=f"{len(examples)} decoded pictures of {shape[1]} x {shape[2]}",
+        about=f"{len(examples)} decoded examples of {sizes}",
         limit_bytes=limit_bytes,
         expected_bytes=needed,
         on_wait=on_wait,
     )
     if entry.was_cached and progress is not None:
         progress(len(examples), len(examples))
-    pixels = np.load(entry.path / _FILE, mmap_mode="r")
-    return ExampleCache(pixels[np.newaxis], entry=entry)
+    values = [np.load(entry.path / _FILE.format(i), mmap_mode="r") for i in range(len(specs))]
+    return _cache(tf.nest.pack_sequence_as(decoder.output, values), entry=entry)
+
+
+def _cache(decoded: Any, entry: object = None) -> ExampleCache:
+    """Arrays (examples, …) as the one view of a cache."""
+    views = tf.nest.map_structure(lambda values: values[np.newaxis], decoded)
+    return ExampleCache(views, entry=entry)
 
 
 def _make_key(content_key: str, decoder: Decoder) -> str:
-    """Digest of what decides the pixels; TensorFlow is what decodes and resizes."""
+    """Digest of what decides the decoded examples; TensorFlow is what decodes."""
     stated = f"{FORMAT}\n{tf.__version__}\n{content_key}\n{decoder!r}\n"
     return hashlib.sha256(stated.encode()).hexdigest()[:32]
 
 
-def decode_all(
-    examples: Examples, decoder: Decoder, progress: Progress | None = None
-) -> np.ndarray:
-    """The pixels of all examples: uint8 (examples, height, width, channels).
+def decode_all(examples: Examples, decoder: Decoder, progress: Progress | None = None) -> Any:
+    """What `decoder.output` says, of all examples: arrays (examples, …).
 
     Raises:
         DataError: Files that do not decode, by name.
     """
-    pixels = np.empty((len(examples), *decoder.output_shape), np.uint8)
+    arrays = [
+        np.empty((len(examples), *spec.shape), spec.dtype.as_numpy_dtype)
+        for spec in tf.nest.flatten(decoder.output)
+    ]
     done = 0
     for batch in _decode_batches(examples, decoder, progress):
-        pixels[done : done + len(batch)] = batch
-        done += len(batch)
-    return pixels
+        flat = tf.nest.flatten(batch)
+        for array, values in zip(arrays, flat, strict=True):
+            array[done : done + len(values)] = values
+        done += len(flat[0])
+    return tf.nest.pack_sequence_as(decoder.output, arrays)
 
 
 def _decode_batches(
     examples: Examples, decoder: Decoder, progress: Progress | None
-) -> Iterator[np.ndarray]:
-    """Batches of pixels in order."""
+) -> Iterator[Any]:
+    """Batches of decoded examples in order, as arrays."""
     batches = tf.data.Dataset.from_tensor_slices(list(examples.paths)).batch(32)
     decoded = batches.map(
-        tf.autograph.experimental.do_not_convert(lambda paths: read_pixels(paths, decoder)),
+        tf.autograph.experimental.do_not_convert(lambda paths: read_examples(paths, decoder)),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
     done = 0
     with translate_read_errors(examples, decoder):
         for batch in decoded.as_numpy_iterator():
-            refuse_changed(examples, range(done, done + len(batch)))
+            size = len(tf.nest.flatten(batch)[0])
+            refuse_changed(examples, range(done, done + size))
             yield batch
-            done += len(batch)
+            done += size
             if progress is not None:
                 progress(done, len(examples))
 
@@ -196,7 +212,7 @@ def refuse_changed(examples: Examples, positions: Iterable[int] | None = None) -
     problems = [(examples.paths[i], what) for i in looked_at if (what := _find_change(examples, i))]
     if problems:
         raise DataError(
-            f"{len(problems)} of {len(examples)} pictures changed since they were checked, so that "
+            f"{len(problems)} of {len(examples)} files changed since they were checked, so that "
             "this run would use others than it says. Let nothing write there meanwhile, and run "
             f"again.\n{list_by_reason(problems)}"
         )

@@ -1,0 +1,172 @@
+"""Properties that tell the class although they say nothing of what is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kft.auditing.folds import NUM_FOLDS, deal_folds
+from kft.auditing.seen_examples import SeenExamples
+from kft.findings import Finding, Flagged, Severity
+from kft.modalities.audit_records import Property
+from kft.statistics import wilson_interval
+
+# A rule of so many thresholds for each class: simple enough that a model finds it at once.
+_LEAVES_PER_CLASS = 2
+_MOST_LEAVES = 64
+_SMALLEST_LEAF = 5
+# Of the way from guessing to always right: from here on there is little reason to look at the
+# examples themselves.
+_STRONG = 0.5
+# Classes that a sentence describes.
+_DESCRIBED = 3
+
+
+@dataclass(frozen=True)
+class Telling:
+    """How well a property tells the class, on examples that the rule was not made from.
+
+    Attributes:
+        predicted: Class of each example by the rule, int64 (examples,).
+        recall: Mean over the classes of the share of their examples that it tells.
+        low: Lower end of the 95 % interval of `recall`.
+        chance: What a rule that looks at nothing gets.
+    """
+
+    predicted: np.ndarray
+    recall: float
+    low: float
+    chance: float
+
+    @property
+    def is_beyond_chance(self) -> bool:
+        """Whether guessing is below the interval."""
+        return self.low > self.chance
+
+    @property
+    def is_strong(self) -> bool:
+        """Whether it is halfway from guessing to always right, or further."""
+        return self.recall >= self.chance + _STRONG * (1 - self.chance)
+
+
+def find_shortcut_features(
+    seen: SeenExamples, alike: Sequence[Sequence[int]], *, seed: int = 0
+) -> tuple[Finding, ...]:
+    """Properties of the modality, such as the format of a file, that tell the class alone.
+
+    Each is tried as the only input of a small decision tree, cross-validated. All classes
+    count alike: where most examples are of one class, a rule that finds half of the others is
+    no more accurate than one that looks at nothing, yet it tells much.
+
+    Args:
+        seen: What to look at.
+        alike: Sets of positions of examples that look the same: only one of each is looked at,
+            since copies would agree with each other.
+        seed: Of the folds.
+    """
+    if seen.classes is None:
+        return ()
+    chosen = _choose(seen, alike)
+    classes = seen.classes[chosen]
+    if len(np.unique(classes)) < 2:
+        return ()
+    findings = []
+    for of_all in seen.modality.list_properties(seen.checked):
+        columns = of_all.columns[chosen]
+        if (columns == columns[0]).all():
+            continue
+        telling = tell_classes(columns, classes, seed=seed)
+        if telling.is_beyond_chance:
+            findings.append(_make_finding(seen, of_all, telling, chosen))
+    return tuple(findings)
+
+
+def _choose(seen: SeenExamples, alike: Sequence[Sequence[int]]) -> np.ndarray:
+    """Positions without copies, of classes that have an example for each fold."""
+    assert seen.classes is not None
+    places = seen.first_of_each(alike)
+    classes = seen.classes[places]
+    counts = np.bincount(classes, minlength=len(seen.class_names))
+    return places[counts[classes] >= NUM_FOLDS]
+
+
+def tell_classes(columns: np.ndarray, classes: np.ndarray, *, seed: int = 0) -> Telling:
+    """How well a small decision tree on these numbers tells the class of unseen examples.
+
+    Args:
+        columns: float64 (examples, columns).
+        classes: int64 (examples,), of two classes at least.
+        seed: Of the folds.
+
+    Source: Zou and Donner, Construction of confidence limits about effect measures, Statistics
+    in Medicine 27 (2008), 1693-1702, for the interval of a mean of proportions.
+    """
+    from sklearn.tree import DecisionTreeClassifier
+
+    folds = deal_folds(classes, seed=seed)
+    present, counts = np.unique(classes, return_counts=True)
+    predicted = np.empty_like(classes)
+    for fold in range(NUM_FOLDS):
+        tree = DecisionTreeClassifier(
+            max_leaf_nodes=min(_LEAVES_PER_CLASS * len(present), _MOST_LEAVES),
+            min_samples_leaf=_SMALLEST_LEAF,
+            class_weight="balanced",
+            random_state=seed,
+        )
+        tree.fit(columns[folds != fold], classes[folds != fold])
+        predicted[folds == fold] = tree.predict(columns[folds == fold])
+    correct = [int((predicted[classes == each] == each).sum()) for each in present]
+    recalls = np.array(correct) / counts
+    # The distances to the ends of independent intervals add up as squares do.
+    lows = [wilson_interval(right, int(of)) for right, of in zip(correct, counts, strict=True)]
+    below = recalls - np.array(lows)[:, 0]
+    recall = float(recalls.mean())
+    low = recall - float(np.linalg.norm(below)) / len(present)
+    return Telling(predicted, recall, low, 1 / len(present))
+
+
+def _make_finding(
+    seen: SeenExamples, of_all: Property, telling: Telling, chosen: np.ndarray
+) -> Finding:
+    assert seen.classes is not None
+    classes = seen.classes[chosen]
+    is_right = telling.predicted == classes
+    told = {
+        int(each): chosen[is_right & (classes == each)] for each in np.unique(classes[is_right])
+    }
+    severity: Severity = "note"
+    if of_all.is_technical or telling.is_strong:
+        severity = "problem" if of_all.is_technical and telling.is_strong else "warning"
+    return Finding(
+        f"{of_all.name.replace(' ', '_')}_tells_class",
+        severity,
+        f"The {of_all.name} alone tells the class of {telling.recall:.0%} of the "
+        f"{seen.modality.nouns}, classes counting alike (95 % interval from "
+        f"{telling.low:.0%}; guessing: {telling.chance:.0%}). "
+        f"{_describe_told(seen, of_all, told)}. A model may learn this in place of what is "
+        "shown, and fail where it does not hold: find out where it comes from.",
+        tuple(
+            Flagged(seen.names[place], f"{seen.label(place)}, {of_all.values[place]}")
+            for place in _in_turn(list(told.values()))
+        ),
+    )
+
+
+def _describe_told(seen: SeenExamples, of_all: Property, told: dict[int, np.ndarray]) -> str:
+    """For the classes that are told best, what is typical of them and of how many."""
+    assert seen.classes is not None
+    totals = np.bincount(seen.classes, minlength=len(seen.class_names))
+    best = sorted(told, key=lambda each: -len(told[each]) / totals[each])[:_DESCRIBED]
+    return "; ".join(
+        f"{seen.class_names[each]}: {of_all.summarise(told[each])} "
+        f"({len(told[each]):,} of {totals[each]:,} told)"
+        for each in best
+    )
+
+
+def _in_turn(lists: Sequence[np.ndarray]) -> list[int]:
+    """The first of each, the second of each …"""
+    longest = max((len(places) for places in lists), default=0)
+    return [int(places[i]) for i in range(longest) for places in lists if i < len(places)]

@@ -1,0 +1,69 @@
+"""Training examples with the augmented views that training shows of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+from kft.data.batches.decoded import read_examples, translate_read_errors
+from kft.data.batches.pipeline import example_seeds
+from kft.modalities.base import ViewRow
+from kft.modalities.model_input import Augmentation, Decoder
+
+if TYPE_CHECKING:
+    from kft.examples import Splits
+
+
+def make_view_rows(
+    splits: Splits,
+    decoder: Decoder,
+    augmentation: Augmentation,
+    *,
+    num_examples: int,
+    num_views: int,
+    seed: int,
+) -> list[ViewRow]:
+    """Training examples with their first views: those that training shows in its first epochs.
+
+    Args:
+        splits: Where they come from.
+        decoder: At the input size that training uses.
+        augmentation: What makes the views.
+        num_examples: How many examples, of the classes in turn.
+        num_views: How many views of each.
+        seed: Of training.
+
+    Raises:
+        DataError: An example does not decode.
+    """
+    train = splits.train
+    indices = _choose(train.targets, num_examples)
+    with translate_read_errors(train.take(indices), decoder):
+        decoded = read_examples(tf.constant([train.paths[i] for i in indices]), decoder)
+    change = tf.function(augmentation, autograph=False)
+    views = [
+        change(decoded, example_seeds(seed, view, tf.constant(indices)))
+        for view in range(num_views)
+    ]
+    shown = [tf.cast(view, tf.float32).numpy() for view in (decoded, *views)]
+    return [
+        ViewRow(
+            title=splits.task.format(train.targets[index], splits.class_names),
+            text=train.ids[index],
+            views=tuple(view[row] for view in shown),
+        )
+        for row, index in enumerate(indices)
+    ]
+
+
+def _choose(targets: np.ndarray, count: int) -> list[int]:
+    """Indices of up to `count` examples: the first of each class, the second of each …"""
+    if targets.ndim != 1 or not np.issubdtype(targets.dtype, np.integer):
+        return np.linspace(0, len(targets) - 1, min(count, len(targets))).astype(int).tolist()
+    ranks = np.empty(len(targets), np.int64)
+    for index in np.unique(targets):
+        members = np.flatnonzero(targets == index)
+        ranks[members] = np.arange(len(members))
+    return sorted(np.lexsort((targets, ranks))[:count].tolist(), key=lambda i: (targets[i], i))

@@ -1,0 +1,86 @@
+"""One picture that shows examples and what augmentation makes of them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kft.modalities.base import ViewRow
+
+# In pixels. A picture is enlarged or reduced until its longer side is this long.
+_CELL = 176
+_GAP = 10
+_LABEL_WIDTH = 230
+_HEADING_HEIGHT = 36
+_TITLE_SIZE, _TEXT_SIZE = 18, 14
+_INK, _FAINT, _PAPER = (25, 25, 25), (110, 110, 110), (255, 255, 255)
+
+
+def draw_gallery(rows: Sequence[ViewRow], *, caption: str) -> bytes:
+    """A PNG with a row for each example: label and file, the original, its views.
+
+    Args:
+        rows: At least one, all with equally many views.
+        caption: Written above.
+    """
+    cells = [[_fit(picture) for picture in row.views] for row in rows]
+    width, height = cells[0][0].size
+    columns = ["original", *(f"view {number}" for number in range(len(cells[0]) - 1))]
+    sheet = Image.new(
+        "RGB",
+        (
+            _GAP + _LABEL_WIDTH + len(columns) * (width + _GAP),
+            2 * _HEADING_HEIGHT + len(rows) * (height + _GAP),
+        ),
+        _PAPER,
+    )
+    draw = ImageDraw.Draw(sheet)
+    title, text = _font(_TITLE_SIZE, bold=True), _font(_TEXT_SIZE)
+    draw.text((_GAP, _GAP), _shorten(caption, title, sheet.width - 2 * _GAP), _INK, title)
+    for column, heading in enumerate(columns):
+        x = _GAP + _LABEL_WIDTH + column * (width + _GAP)
+        draw.text((x, _HEADING_HEIGHT + _GAP), heading, _FAINT, text)
+        for line, row in enumerate(cells):
+            sheet.paste(row[column], (x, 2 * _HEADING_HEIGHT + line * (height + _GAP)))
+    for line, example in enumerate(rows):
+        middle = 2 * _HEADING_HEIGHT + line * (height + _GAP) + height // 2
+        room = _LABEL_WIDTH - _GAP
+        draw.text((_GAP, middle - 24), _shorten(example.title, title, room), _INK, title)
+        draw.text((_GAP, middle + 4), _shorten(example.text, text, room), _FAINT, text)
+    content = io.BytesIO()
+    sheet.save(content, "PNG")
+    return content.getvalue()
+
+
+def _fit(picture: np.ndarray) -> Image.Image:
+    """At the size of a cell; small pictures keep their pixels visible."""
+    image = Image.fromarray(np.round(picture).astype(np.uint8))
+    scale = _CELL / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    how = Image.Resampling.NEAREST if scale >= 2.0 else Image.Resampling.LANCZOS
+    return image.resize((width, height), how)
+
+
+def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which matplotlib brings: Pillow's own font knows no letter beyond English."""
+    import matplotlib
+
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    path = Path(matplotlib.get_data_path(), "fonts", "ttf", name)
+    return ImageFont.truetype(str(path), size)
+
+
+def _shorten(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """The text, its beginning left out where it is too wide: names differ at their ends."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(f"…{text}") > width:
+        text = text[1:]
+    return f"…{text}"
