@@ -8,7 +8,7 @@ from pydantic import Field
 
 from kft.config.section import Section
 
-# What is taken for granted where neither settings nor files say another.
+# The modality if neither settings nor files decide it.
 DEFAULT_MODALITY = "image"
 Background = Literal["white", "black"]
 Depth = Literal["auto"] | Annotated[int, Field(ge=8, le=16)]
