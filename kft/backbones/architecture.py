@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from kft.modalities.image.input_spec import Scaling
+if TYPE_CHECKING:
+    from kft.modalities.image.input_spec import Scaling
 
 OptionValue = bool | int | float | str
 

@@ -10,10 +10,10 @@ from kft.backbones.families import ARCHITECTURES
 from kft.backbones.official import official_files
 from kft.backbones.weights import find_weights
 from kft.errors import BackboneError
-from kft.modalities.image.input_spec import Scaling
 
 if TYPE_CHECKING:
     from kft.backbones.record import Backbone
+    from kft.modalities.image.input_spec import Scaling
 
 _SMALL_CNN = "small_cnn"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kft.modalities.base import InputSpec
-
 if TYPE_CHECKING:
     import keras
+
+    from kft.modalities import InputSpec
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+import kft.run_operations.asked_model
 import kft.run_operations.predict
 from kft.cli.answer_output import describe_answer
 from kft.cli.main import main
+from kft.config import DataConfig
 from kft.examples import Quarantined
 from kft.serving import Answer
 from kft.tasks import find_task
@@ -50,6 +52,7 @@ def ask(tmp_path, monkeypatch):
                 yield Answer(file, answered["values"], find_task(answered["kind"]))
 
     monkeypatch.setattr(kft.run_operations.predict, "predict", predict)
+    monkeypatch.setattr(kft.run_operations.asked_model, "read_config", lambda path: DataConfig())
 
     def run(*arguments, values=CLASSES, kind="class", given=None):
         answered.update(values=values, kind=kind)
@@ -190,6 +193,7 @@ def test_remarks_on_many_files_are_counted(ask, tmp_path, monkeypatch):
         return answer(path, files, say=say)
 
     monkeypatch.setattr(kft.run_operations.predict, "predict", predict)
+    monkeypatch.setattr(kft.run_operations.asked_model, "read_config", lambda path: DataConfig())
     lines = ask("photos").stderr.splitlines()
     assert lines[:10] == [f"photos/{i:02d}.png: turned upright" for i in range(10)]
     assert lines[10:] == ["and of 4 more: turned upright"]
