@@ -13,6 +13,7 @@ from kft.data.found import Found
 from kft.errors import DataError
 from kft.examples import Examples, Quarantined
 from kft.modalities.image.inspection import CheckedPicture
+from kft.tasks import find_task
 
 CONFIG = DataConfig()
 
@@ -20,7 +21,7 @@ CONFIG = DataConfig()
 def make_found(targets, splits=None, **changes) -> Found:
     ids = tuple(f"{i}.jpg" for i in range(len(targets)))
     examples = Examples(ids, tuple(f"/x/{name}" for name in ids), np.array(targets))
-    return Found(examples, splits, "class", ("ant", "bee"), "folder /x", **changes)
+    return Found(examples, splits, find_task("class"), ("ant", "bee"), "folder /x", **changes)
 
 
 def make_outcomes(digests, likenesses=None, **repaired) -> list[CheckedPicture | Quarantined]:
