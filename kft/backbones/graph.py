@@ -17,7 +17,7 @@ class Step:
 
     Attributes:
         operation: The Keras layer or plain operation.
-        inputs: Ids of its input tensors.
+        inputs: Its input tensors.
         outputs: Its output tensors.
     """
 

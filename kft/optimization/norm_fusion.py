@@ -62,7 +62,7 @@ def find_fusable(model: keras.Model) -> list[tuple[Any, keras.layers.BatchNormal
     consumers: dict[int, list[Step]] = {}
     for step in graph.steps:
         for tensor in step.inputs:
-            consumers.setdefault(tensor, []).append(step)
+            consumers.setdefault(id(tensor), []).append(step)
     found = []
     for step in graph.steps:
         if _is_chain(step.operation):
