@@ -112,7 +112,7 @@ def test_an_order_that_nobody_promises_is_refused_where_one_is_asked_for():
 def test_several_workers_are_refused(tmp_path):
     settings = ["data.service=decoders:5050", "training.deterministic=false"]
     cluster = Cluster(("127.0.0.1:1", "127.0.0.1:2"), 0)
-    with pytest.raises(ConfigError, match=r"^data\.service: over several workers"):
+    with pytest.raises(ConfigError, match=r"^data\.service: several workers must read parts"):
         make_plan(load_pipeline(str(tmp_path), settings), Display(), cluster=cluster)
 
 
