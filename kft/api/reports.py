@@ -55,8 +55,8 @@ class AuditReport:
     """The problems found in the data; a notebook shows them as a page with pictures.
 
     Attributes:
-        audit: Everything that was found.
-        config: The `data` section that was audited.
+        audit: The complete audit.
+        config: The `data` section of the audited data.
     """
 
     audit: Audit

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def command() -> None:
     """List or clear cached results.
 
-    Features of frozen blocks, decoded examples, unpacked records, converted pictures, what `kft
-    benchmark` found: all of it can be made again. It lies in KFT_CACHE_DIR, by default
-    ~/.cache/kft. Features and decoded examples that were used least recently make room when a run's
-    `features.limit_gigabytes` is reached.
+    The cache holds features of frozen blocks, decoded examples, unpacked records, converted
+    pictures and results of `kft benchmark`, all of which can be computed again. Its folder is
+    KFT_CACHE_DIR, by default ~/.cache/kft. When a run reaches `features.limit_gigabytes`, the
+    least recently used features and decoded examples are removed.
 
     \b
     Examples:

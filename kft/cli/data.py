@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kft.cli.options import form_options, on_bad_option, pipeline_options, with_options
+from kft.cli.options import form_options, on_invalid_file_option, pipeline_options, with_options
 
 if TYPE_CHECKING:
     from kft.cli.records import Form
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("data", short_help="Show the data: splits, classes, augmented pictures.")
 @pipeline_options
-@on_bad_option
+@on_invalid_file_option
 @click.option(
     "--show-augmented",
     "picture",
@@ -47,7 +47,7 @@ def command(
     overrides: tuple[str, ...],
     trust: bool,
     *,
-    on_bad: str | None,
+    on_invalid_file: str | None,
     picture: Path | None,
     preset: str | None,
     pictures: int,
@@ -72,7 +72,9 @@ def command(
     from kft.modalities import choose_modality
     from kft.startup import start_tensorflow
 
-    pipeline = load_pipeline(source, with_options(overrides, trust=trust, on_bad=on_bad))
+    pipeline = load_pipeline(
+        source, with_options(overrides, trust=trust, on_invalid_file=on_invalid_file)
+    )
     modality = choose_modality(pipeline.data)
     if preset is not None:
         change = f"data.{modality.name}.augmentation={preset}"
@@ -93,8 +95,8 @@ def command(
     show_splits(splits, form)
     if picture is not None:
         _draw(pipeline, splits, picture, pictures, views)
-        told = f"{picture}: {drawn}, {views} views of each {modality.noun}"
-        click.echo(f"\n{told}", err=form != "text")
+        summary = f"{picture}: {drawn}, {views} views of each {modality.noun}"
+        click.echo(f"\n{summary}", err=form != "text")
 
 
 def _check_picture(path: Path, key: str, preset: str) -> None:
@@ -104,7 +106,7 @@ def _check_picture(path: Path, key: str, preset: str) -> None:
     if preset == "none":
         raise click.UsageError(
             f"--show-augmented: {key} is 'none', so there is nothing to show. "
-            "Name one with --preset."
+            "Choose an augmentation with --preset."
         )
 
 
@@ -128,12 +130,12 @@ def _draw(pipeline: Pipeline, splits: Splits, path: Path, pictures: int, views: 
     )
     drawn = modality.draw_views(rows, f"{settings.augmentation}: {pipeline.data.path} at {spec}")
     if drawn is None:
-        raise click.UsageError(f"--show-augmented: {modality.nouns} are not drawn.")
+        raise click.UsageError(f"--show-augmented: {modality.nouns} cannot be drawn.")
     write_bytes(path, drawn)
 
 
 def _find_input(config: BackboneConfig) -> InputSpec:
-    """What the backbone reads."""
+    """Find the specification of the backbone's input."""
     from kft.backbones import load_backbone
     from kft.backbones.families import ARCHITECTURES
     from kft.backbones.official import check_size
@@ -142,5 +144,5 @@ def _find_input(config: BackboneConfig) -> InputSpec:
     if config.name in ARCHITECTURES:
         size = check_size(ARCHITECTURES[config.name], config.input_size)
         return ImageSpec(size, size)
-    # Any other says it only when it is built.
+    # For other backbones the input is known only once they are built.
     return load_backbone(config).input_spec

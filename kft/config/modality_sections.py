@@ -1,4 +1,4 @@
-"""How the examples of each modality are read: `data.image`, and what a modality of others adds."""
+"""Sections of the modalities: `data.image`, and the base of sections that other modalities add."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field
 
 from kft.config.section import Section
 
-# What is taken for granted where neither settings nor files say another.
+# The modality if neither settings nor files decide it.
 DEFAULT_MODALITY = "image"
 Background = Literal["white", "black"]
 Depth = Literal["auto"] | Annotated[int, Field(ge=8, le=16)]
@@ -19,21 +19,21 @@ class ModalityConfig(Section):
     """Settings of one modality, at `data.<name of the modality>`."""
 
     augmentation: str = "none"
-    """Random changes of training examples, by the name of a preset of the modality."""
+    """Augmentation of training examples: the name of one of the modality's presets."""
 
 
 class ImageConfig(ModalityConfig):
-    """How pictures are read, decoded and augmented."""
+    """Reading, decoding and augmentation of pictures."""
 
     augmentation: Literal[
         "none", "light", "medium", "strong", "trivial_augment", "rand_augment", "aug_mix"
     ] = "light"
-    """Random changes of training pictures; `kft data PHOTOS --show-augmented` draws them."""
+    """Augmentation of training pictures; `kft data PHOTOS --show-augmented` draws it."""
     resize: Resize = "stretch"
-    """How a picture becomes square: stretched, its centre cropped, or padded with black."""
+    """Method to make pictures square: stretch, crop the centre, or pad with black."""
     background: Background = "white"
-    """What shows through the transparent parts of a picture."""
+    """Colour behind the transparent parts of a picture."""
     depth: Depth = "auto"
-    """Bits of pictures of more than 8: 12 makes 4095 white. `auto`: headers, else all samples."""
+    """Bit depth of pictures of more than 8 bits: with 12, 4095 is white; `auto` finds it."""
     max_megapixels: Annotated[float, Field(gt=0.0, le=1000.0)] = 100.0
-    """Larger pictures are not decoded: their memory is known from their header."""
+    """Size limit of pictures, read from the header; larger pictures are not decoded."""

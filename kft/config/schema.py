@@ -44,7 +44,7 @@ class FoldersConfig(Section):
     """Folder of the validation examples; by default `validation`, `valid`, `val` or `dev`."""
     holdout: Name | None = None
     """Folder of the holdout examples; by default `holdout`, `test` or `testing`."""
-    outside: tuple[Name, ...] = ()
+    allowed_roots: tuple[Name, ...] = ()
     """Folders outside the data folder that links in it may point to."""
     nested: Literal["auto", "pool"] = "auto"
     """Subfolders of a class are pooled; `auto` refuses if several classes have the same ones."""
@@ -65,7 +65,7 @@ class TableConfig(Section):
     """One column for classes, several for labels or numbers; by default `label` or `class`."""
     split_column: Name | None = None
     """Column that says train, validation or holdout; without it, kft splits the examples."""
-    outside: tuple[Name, ...] = ()
+    allowed_roots: tuple[Name, ...] = ()
     """Folders outside the table's folder that its paths, or links among them, may point to."""
 
 
@@ -81,39 +81,39 @@ class RecordConfig(Section):
 
 
 class DataConfig(Section):
-    """Where the labelled examples are, and how they become train, validation and holdout."""
+    """The labelled examples, and their split into train, validation and holdout."""
 
     path: Name | None = None
     """A folder, a CSV, TSV or Parquet file, a folder or glob of TFRecord files, or `tfds:NAME`."""
     source: Literal["auto", "folder", "table", "tfds", "tfrecord"] = "auto"
-    """What `path` is; `auto` looks."""
+    """Kind of the data at `path`; `auto` detects it."""
     modality: str = "auto"
-    """What an example is, such as `image`; `auto` looks at the endings of the files."""
+    """Modality of the examples, such as `image`; `auto` detects it by the file endings."""
     target: TargetWord = "auto"
-    """What a label is: one class of several, any number of labels, or numbers."""
+    """Kind of target: one of several classes, any number of labels, or numbers."""
     folders: FoldersConfig = FoldersConfig()
     table: TableConfig = TableConfig()
     records: RecordConfig = RecordConfig()
     split: SplitConfig = SplitConfig()
     class_aliases: dict[ClassName, ClassName] = Field(default_factory=dict)
-    """Label -> the class that is meant by it: `{Cat: cat}` joins the two."""
+    """Class that each label stands for: `{Cat: cat}` joins the two."""
     similar_classes: Literal["refuse", "keep"] = "refuse"
-    """Classes that differ in case, spaces, or signs that nobody sees: refused, or kept apart."""
-    on_bad: Literal["quarantine", "stop"] = "quarantine"
-    """What to do with files that cannot be used: leave them out, by name, or refuse to go on."""
+    """Classes that differ only in case, spaces or invisible characters: refuse or keep them."""
+    on_invalid_file: Literal["quarantine", "stop"] = "quarantine"
+    """Files that cannot be used: `quarantine` leaves them out and names them, `stop` refuses."""
     validation: Fraction = 0.2
-    """Share of the examples for validation, where no validation split is given; 0 for none."""
+    """Share of the examples for validation, if no validation split is given; 0 for none."""
     holdout: Fraction = 0.2
-    """Share of the examples for the holdout, where no holdout split is given; 0 for none."""
+    """Share of the examples for the holdout, if no holdout split is given; 0 for none."""
     split_seed: int = 0
-    """Seed of the split, apart from that of training, so that seeds compare on one split."""
+    """Seed of the split, separate from the seed of training, which can vary on one split."""
     image: ImageConfig = ImageConfig()
     cache: Literal["auto", "memory", "disk", "none"] = "auto"
-    """Keep decoded examples; `auto`: in memory up to `cache_megabytes`, beyond that on the disk."""
+    """Where to keep decoded examples; `auto`: in memory up to `cache_megabytes`, then on disk."""
     cache_megabytes: PositiveInt = 2048
-    """Memory in megabytes that `cache: auto` may take."""
+    """Memory limit of `cache: auto` in megabytes."""
     service: str | None = None
-    """Address of a tf.data service, `HOST:PORT`, that makes the batches of training examples."""
+    """Address `HOST:PORT` of a tf.data service that makes the batches of training examples."""
 
     @field_validator("modality")
     @classmethod
@@ -136,8 +136,8 @@ class DataConfig(Section):
         if self.service is not None and self.cache not in ("auto", "none"):
             raise ValueError(
                 f"cache {self.cache!r} keeps examples that this process decodes, but with service "
-                "others decode the training examples, each time anew. Use cache 'auto' or 'none', "
-                "or no service"
+                "other processes decode the training examples, every time. Use cache 'auto' or "
+                "'none', or remove service"
             )
         return self
 
@@ -187,7 +187,7 @@ class FeaturesConfig(Section):
     """Store the outputs of a phase's frozen part, instead of computing them in every step."""
     views: Annotated[int, Field(ge=0, le=1000)] = 4
     """Augmented views of each example to store, cycled over the epochs; 0 for none."""
-    without_views: Literal["refuse", "compute"] = "refuse"
+    augmented_prefix: Literal["refuse", "compute"] = "refuse"
     """With augmentation and `views` 0: refuse to run, or compute the frozen part in each step."""
     dtype: Literal["auto", "float32", "float16"] = "auto"
     """Type of stored numbers; `auto`: float16 for large feature maps if rounding is harmless."""

@@ -1,4 +1,4 @@
-"""How files are made ready for a finished run or an export, read without loading its model."""
+"""Input settings of a finished run or an export, read without loading its model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kft.training.saving import read_input
 
 
 def read_config(path: Path) -> DataConfig:
-    """The `data` section by which files are made ready for a run's model, or an export.
+    """Read the `data` section with which files are prepared for a run's model or an export.
 
     Raises:
         RunError: `path` is neither a finished run nor an export.
@@ -26,7 +26,7 @@ def read_config(path: Path) -> DataConfig:
 
 
 def read_calibration(path: Path) -> TrainedCalibration:
-    """What a run's model, or an export, knows of the calibration of its data.
+    """Read the calibration of the data that a run's model or an export was trained on.
 
     Raises:
         RunError: `path` is neither a finished run nor an export.
@@ -36,13 +36,13 @@ def read_calibration(path: Path) -> TrainedCalibration:
 
 
 def configure_stated(stated: StatedInput) -> DataConfig:
-    """The `data` section by which files are made ready for a model that says this of its input."""
+    """Make the `data` section with which files are prepared for a model with this input."""
     modality = stated.spec.modality
     return DataConfig().model_copy(update={"modality": modality, modality: stated.settings})
 
 
 def _read_stated(path: Path) -> StatedInput | None:
-    """What is said of the input; None of an export that says nothing."""
+    """Read the input from the model's card; None for an export without one."""
     if is_export(path):
         version = find_version(path)
         assert version is not None
@@ -50,7 +50,7 @@ def _read_stated(path: Path) -> StatedInput | None:
         return None if card is None else read_input(card)
     if not is_run(path):
         raise RunError(
-            f"{path}: neither a run (`kft runs` lists them) nor an export (a folder that holds "
-            "saved_model.pb, or numbered versions)."
+            f"{path}: neither a run (`kft runs` lists them) nor an export (a folder with "
+            "saved_model.pb, or with numbered versions)."
         )
     return read_input(read_json(open_run(path).model_card))

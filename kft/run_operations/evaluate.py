@@ -35,10 +35,10 @@ from kft.tasks.head import Head
 from kft.training import Trained, load_trained
 from kft.workflow import describe_data
 
-# How other data are read, beside what the modality says. What else `data` says belongs to
-# training, or to decoding.
+# Settings that describe how other data are read, in addition to the modality's. The others of
+# `data` are about training or decoding.
 _OF_OTHER_DATA = (
-    *("data.source", "data.target", "data.on_bad"),
+    *("data.source", "data.target", "data.on_invalid_file"),
     *("data.folders", "data.table", "data.records", "data.class_aliases"),
 )
 
@@ -133,7 +133,9 @@ def configure_other(
             "path": path,
             "source": "auto",
             "target": head.task.word,
-            "folders": FoldersConfig(outside=own.folders.outside, nested=own.folders.nested),
+            "folders": FoldersConfig(
+                allowed_roots=own.folders.allowed_roots, nested=own.folders.nested
+            ),
             "table": own.table.model_copy(update={"split_column": None}),
             "split": SplitConfig(),
             "validation": 0.0,
@@ -164,9 +166,9 @@ def _refuse_what_has_no_effect(overrides: Sequence[str], modality: Modality) -> 
         key = override.partition("=")[0].strip()
         section = ".".join(key.split(".")[:2])
         if section == own and key not in allowed and key != f"{own}.augmentation":
-            problems.append(f"{key}: {modality.nouns} are decoded as the model was trained")
+            problems.append(f"{key}: {modality.nouns} are always decoded as in the run's training")
         elif not {key, section} & {*allowed} or key == "data.table.split_column":
-            problems.append(f"{key}: has no effect where all examples are judged by a finished run")
+            problems.append(f"{key}: has no effect on judging all examples with a finished run")
     if problems:
         refusal = ConfigError.from_problems("override", problems)
         raise ConfigError(f"{refusal}\nAllowed: {', '.join(allowed)}.")

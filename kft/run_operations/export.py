@@ -36,7 +36,9 @@ from kft.serving import Export, check_next_version, export_model
 from kft.training import load_trained
 from kft.workflow import choose_parity_files, describe_export
 
-_WITHOUT_DATA = " `--files FILES` exports without them: the parity gate then asks about these."
+_WITHOUT_DATA = (
+    " To export without these data, give other files for the parity check: `--files FILES`."
+)
 
 
 @dataclass(frozen=True)
@@ -65,19 +67,18 @@ def export_run(
     """Export a finished run again, as the next version.
 
     Args:
-        path: Of the run.
-        display: What a person sees meanwhile.
-        destination: Where to.
-        data: Where the run's data are now, if they have moved; they must be the same.
-        files: Files, folders of them or globs for the parity gate to ask about, so that no
-            data are needed.
+        path: Path of the run.
+        display: Shows the progress.
+        destination: Destination of the export.
+        data: New path of the run's data, if they have moved; they must be the same data.
+        files: Files, folders or globs for the parity check, in place of the data.
 
     Raises:
         RunError: There is no finished run at `path`.
-        DataError: The run's data are gone or have changed, or files cannot be used.
-        ConfigError: The present version is another model.
-        ExportError: The export does not answer as the model does.
-        StorageError: The run, the cache or the folder of exports cannot be written.
+        DataError: The run's data are missing or have changed, or a file cannot be used.
+        ConfigError: The current version is another model.
+        ExportError: The export's answers differ from the model's.
+        StorageError: The run, the cache or the folder of exports is not writable.
     """
     run = open_run(path)
     run.check_writable()
@@ -140,13 +141,13 @@ def _choose_own(run: RunDirectory, pipeline: Pipeline, display: Display) -> list
     return choose_parity_files(splits, pipeline.export.parity_examples)
 
 
-def _check_named(written: Sequence[str], stated: StatedInput, count: int) -> list[str]:
-    """Up to `count` of the files, evenly spread, or what is to be read in their place.
+def _check_named(patterns: Sequence[str], stated: StatedInput, count: int) -> list[str]:
+    """Check up to `count` of the files, evenly spread, and list the files to read for them.
 
     Raises:
         DataError: There are no pictures, or some cannot be used.
     """
-    found = find_named_files(written, load_modality(stated.spec.modality))
+    found = find_named_files(patterns, load_modality(stated.spec.modality))
     files = tuple(dict.fromkeys(found.files))
     chosen = np.linspace(0, len(files) - 1, min(count, len(files))).astype(int)
     names = tuple(files[i] for i in chosen)

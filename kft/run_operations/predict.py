@@ -41,7 +41,7 @@ PREDICTION_BATCH_SIZE = 32
 _PIECE = 256
 Answerer = Callable[[Examples], list[Answer]]
 LoadedModel = tuple[Answerer, DataConfig, TrainedCalibration]
-"""What answers, and how files are made ready for it: the first arguments of `predict_pieces`."""
+"""A model's function, and how its files are prepared: the first arguments of `predict_pieces`."""
 
 
 def predict(
@@ -57,9 +57,9 @@ def predict(
     time, while their answers are consumed.
 
     Args:
-        path: Of a run, or of an export.
+        path: Path of a run or an export.
         files: Paths of the files.
-        say: Told what is worth a word about a file.
+        say: Called with a file and the remarks about it, such as conversions.
 
     Yields:
         The answer for each file, or the reason why there is none, in the order of the files.
@@ -84,7 +84,7 @@ def load_model(path: Path, num_files: int) -> LoadedModel:
 
 
 def _load_asked(path: Path, num_files: int) -> Answerer:
-    """What answers."""
+    """Load the function that answers about examples."""
     if is_export(path):
         exported = ExportedModel(path)
         return lambda examples: exported.answer(examples.ids, examples.paths)
@@ -109,7 +109,7 @@ def _load_asked(path: Path, num_files: int) -> Answerer:
 
 
 def _read_batches(examples: Examples, decoder: Decoder) -> Iterator[Any]:
-    """Batches of decoded examples, by one graph for all pieces.
+    """Read batches of decoded examples, with one graph for all pieces.
 
     A tf.data dataset for each piece would leave its graph in memory.
     """

@@ -28,9 +28,9 @@ class Export:
     """A SavedModel that passed the parity check.
 
     Attributes:
-        path: saved_models/<name>/<version>.
-        largest_difference: Between served and trained outputs.
-        num_files: How many files were compared.
+        path: Folder saved_models/<name>/<version>.
+        largest_difference: Largest difference between served and trained outputs.
+        num_files: Number of files compared.
     """
 
     path: Path
@@ -51,13 +51,13 @@ def export_model(
     """Write the next version of saved_models/<name>, and verify it.
 
     Args:
-        model: Decoded examples -> logits.
-        head: What the logits mean.
-        decoder: As in training.
+        model: Model from decoded examples to logits.
+        head: Head of the model, which interprets the logits.
+        decoder: Decoder of files, as in training.
         directory: Folder of all exports.
-        name: Of this model, as TensorFlow Serving will know it.
-        files: What the parity gate asks about, as bytes.
-        card: What describes the model; written beside it, in assets.extra.
+        name: Name of the model in TensorFlow Serving.
+        files: Files for the parity check.
+        card: Description of the model, written beside it, in assets.extra.
 
     Raises:
         ExportError: The export cannot be written, does not load without kft,
@@ -97,7 +97,7 @@ def _compute_expected(
     model: keras.Model, head: Head, decoder: Decoder, files: Sequence[str]
 ) -> dict[str, np.ndarray]:
     """Compute the trained model's outputs about files, by the name of the output."""
-    # Not by the traced reading of batches: what a trace changes, the gate is to find.
+    # Not with the traced reading of batches: the check must find differences due to tracing.
     decoded = [decoder(tf.io.read_file(file)) for file in files]
     inputs = to_inputs(tf.nest.map_structure(lambda *each: tf.stack(each), *decoded))
     served = head.serve(compile_forward(model, head.activate)(inputs))

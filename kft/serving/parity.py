@@ -17,7 +17,7 @@ from kft.tasks.head import ComparedOutput
 
 
 def ask_export(export: Path, files: Sequence[str]) -> dict[str, np.ndarray]:
-    """The answers of an export about files, from a fresh process without kft.
+    """Compute an export's answers about files in a new process without kft.
 
     Raises:
         ExportError: The process failed; its last lines are in the message.
@@ -48,9 +48,9 @@ def check_parity(
 
     Args:
         export: Folder of the SavedModel.
-        files: Fed as bytes.
-        expected: Name of the output -> the trained model's (files, columns).
-        outputs: What is compared, of these.
+        files: Files, which the export gets as bytes.
+        expected: The trained model's outputs (files, columns), by the name of the output.
+        outputs: Outputs to compare.
         is_float32: Whether the model computes in float32 throughout.
 
     Returns:

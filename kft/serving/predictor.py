@@ -21,7 +21,7 @@ BATCH_SIZE = 32
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says of one file.
+    """The answer of a model about one file.
 
     Attributes:
         file: File name as given.
@@ -169,9 +169,9 @@ def answers_from_outputs(files: Sequence[str], outputs: np.ndarray, head: Head) 
     """Convert a trained model's outputs to answers.
 
     Args:
-        files: Name of each.
-        outputs: What the head's `activate` gave for each (files, outputs).
-        head: What the outputs mean.
+        files: Name of each file.
+        outputs: Outputs of the head's `activate` (files, outputs).
+        head: Head of the model, which interprets the outputs.
     """
     names = head.class_names
     deviations = _read_deviations(head.describe())

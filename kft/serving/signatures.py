@@ -1,4 +1,4 @@
-"""Signatures of a served model, from encoded bytes or pixels to probabilities."""
+"""Signatures of a served model, from files or decoded examples to probabilities."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class ServedModel:
     """Signatures over one trained model.
 
     Each is a tf.function with named outputs. `serving_default` and
-    `features` take the content of files (batch,); the one that is named as the
-    model's input is, such as `pixels`, takes decoded examples (batch, …). Numbers
-    are float64; as LiteRT computes none, a model of numbers has `standardised`
-    too, decoded examples to float32 numbers in training deviations from the
-    training mean.
+    `features` take the content of files (batch,); the signature with the name of
+    the model's input, such as `pixels`, takes decoded examples (batch, …). Numbers
+    are float64. LiteRT does not support float64, so a regression model also has
+    `standardised`: from decoded examples to float32 numbers, standardised by the
+    mean and standard deviation of the training targets.
 
     Args:
-        model: Decoded examples -> logits.
-        head: Makes probabilities of logits.
-        decoder: Of one file; the very function that fed training.
+        model: Model from decoded examples to logits.
+        head: Head that turns logits into probabilities or numbers.
+        decoder: Decoder of one file, the same as in training.
     """
 
     def __init__(self, model: keras.Model, head: Head, decoder: Decoder) -> None:
@@ -57,7 +57,7 @@ class ServedModel:
         encoded = tf.TensorSpec((None,), tf.string, name="encoded")
         given = self._model.inputs[0]
         decoded = tf.TensorSpec((None, *given.shape[1:]), given.dtype, name=given.name)
-        # Traced once, for all signatures that call them; so they are in the file once, too.
+        # Traced once for all signatures that call them, so that the file holds them once, too.
         decode, compute = _trace(self._decode, encoded), _trace(self._compute, decoded)
         signatures = {
             "serving_default": _trace(
@@ -78,7 +78,7 @@ class ServedModel:
         return to_inputs(decoded)
 
     def _compute(self, inputs: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """Feature vectors, and float32 probabilities or standardised numbers."""
+        """Compute feature vectors, and float32 probabilities or standardised numbers."""
         features, logits = self._both(inputs, training=False)
         return tf.cast(features, tf.float32), tf.cast(self._head.activate(logits), tf.float32)
 

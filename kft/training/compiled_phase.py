@@ -24,16 +24,10 @@ from kft.optimization.trainer import FitModel, WeightAverages
 from kft.selection.snapshots import Snapshot, Weights, find_moving, part_of
 from kft.strategies import Phase
 from kft.strategies.durations import resolve_warmup
+from kft.training import payloads
 from kft.training.callbacks import EndAfter, ReduceOnPlateau, RefuseDivergence
 from kft.training.epochs import OneTraining, plan_fits
 from kft.training.movement import check_movement
-from kft.training.payloads import (
-    Payload,
-    find_generators,
-    find_optimizer_variables,
-    put_values,
-    take_values,
-)
 from kft.training.recording import PhaseRecorder
 
 
@@ -70,7 +64,7 @@ class CompiledPhase:
     def __post_init__(self) -> None:
         self.averages = WeightAverages(self.model)
         self._schedule = block_rates(self.model.optimizer).schedule
-        self._generators = find_generators(self.model)
+        self._generators = payloads.find_generators(self.model)
         self._begin(self._schedule.warmup_steps)
 
     def _begin(self, warmup_steps: int) -> None:
@@ -177,18 +171,18 @@ class CompiledPhase:
             *([ReduceOnPlateau(self._schedule)] if falls else []),
         ]
 
-    def pack(self) -> Payload:
+    def pack(self) -> payloads.Payload:
         """Pack weights, states of generators and optimizer, and the elapsed time."""
         arrays = {f"weights/{name}": values for name, values in self.weights.take().items()}
-        arrays |= take_values(self._generators, "generator")
-        arrays |= take_values(find_optimizer_variables(self.model), "optimizer")
+        arrays |= payloads.take_values(self._generators, "generator")
+        arrays |= payloads.take_values(payloads.find_optimizer_variables(self.model), "optimizer")
         return {"seconds": time.monotonic() - self.begun}, arrays
 
     def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Restore the packed state."""
         self.weights.put(part_of(arrays, "weights"))
-        put_values(self._generators, "generator", arrays)
-        put_values(find_optimizer_variables(self.model), "optimizer", arrays)
+        payloads.put_values(self._generators, "generator", arrays)
+        payloads.put_values(payloads.find_optimizer_variables(self.model), "optimizer", arrays)
         self.begun -= state["seconds"]
 
     def take(self) -> Snapshot:
@@ -252,8 +246,7 @@ def compile_phase(
     """Set the trainable variables of a phase and compile a new model for it, without any step.
 
     Args:
-        assembled: The model; its `trainable` flags change, and a phase with
-            low-rank factors adds them until it ends.
+        assembled: The model; its flags change, and low-rank factors stay in it until the end.
         phase: Phase to compile.
         config: The pipeline's `training` section.
         make_input: Function that makes the input, called once the flags are set.

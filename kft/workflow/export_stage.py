@@ -64,10 +64,10 @@ def describe_export(
     """Make the entries that an export's card has in addition to its model's, as JSON values.
 
     Args:
-        run: That it comes from.
-        data: Of `describe_data_set`.
-        files: Which ones the parity gate asked about.
-        count: How many.
+        run: Run that is exported.
+        data: Result of `describe_data_set`.
+        files: Origin of the files in the parity check.
+        count: Number of these files.
     """
     return {
         "run": os.path.normpath(run.path.absolute()),

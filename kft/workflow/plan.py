@@ -44,13 +44,13 @@ class Plan:
     """Everything that is known before training.
 
     Attributes:
-        pipeline: Validated.
-        splits: Found, split and checked.
-        assembled: Backbone and head, with their pretrained and first weights.
-        phases: In order.
-        decoder: Files -> decoded examples.
-        process: In whose scope the model was made, with those that train together.
-        traits: Of the backbone's blocks.
+        pipeline: The validated pipeline.
+        splits: The checked examples of each split.
+        assembled: Backbone and head, with their initial weights.
+        phases: Phases in order.
+        decoder: Decoder of files.
+        process: This process, whose distribution the model was made in, and its workers.
+        traits: Traits of the backbone's blocks.
     """
 
     pipeline: Pipeline
@@ -78,11 +78,11 @@ def make_plan(
     """Find the data, load the backbone, assemble the model and plan the phases, without training.
 
     Args:
-        pipeline: What to do.
-        display: Shows what takes long.
-        is_thorough: Decode every file. A run that trains decodes them
+        pipeline: The pipeline to plan.
+        display: Shows the progress of slow steps.
+        is_thorough: Decode every file. Training does not need this, because it decodes them
             soon after anyway.
-        cluster: Processes that are to train together.
+        cluster: Processes that train together.
         joins: See `make_distribution`.
 
     Raises:
@@ -160,17 +160,17 @@ def check_settings(pipeline: Pipeline, plan: Plan, varied: Collection[str]) -> N
 
 
 def _find_modality(pipeline: Pipeline, backbone: Backbone) -> Modality:
-    """What the examples are, once it is sure that the backbone reads such.
+    """Find the modality of the data, and check that the backbone and the phases support it.
 
     Raises:
-        ConfigError: The data hold others, or a phase names no preset of their augmentation.
+        ConfigError: The backbone reads another modality, or an augmentation preset is unknown.
     """
     modality, read = choose_modality(pipeline.data), backbone.input_spec.modality
     if modality.name != read:
         raise ConfigError(
-            f"backbone.name: {backbone.name!r} reads examples of modality {read!r}, but those of "
-            f"data.path are {modality.name!r}. Choose a backbone that reads these, or say with "
-            f"data.modality={read} that they are others."
+            f"backbone.name: {backbone.name!r} reads examples of modality {read!r}, but data.path "
+            f"holds {modality.name!r}. Choose a backbone for this modality, or set "
+            f"data.modality={read} if the data are {read!r}."
         )
     presets = {f"data.{modality.name}": modality.settings_of(pipeline.data).augmentation}
     for place, phase in enumerate(pipeline.strategy.phases):
