@@ -1,4 +1,4 @@
-"""A phase's batch_norm setting applies to a hub module, which has one switch for all blocks."""
+"""A phase's batch_norm applies to hub modules, which have a single switch for all blocks."""
 
 import pytest
 
@@ -63,5 +63,5 @@ def test_statistics_of_a_module_change_only_if_the_phase_trains_them(
 
 def test_trainable_statistics_beside_frozen_blocks_of_a_module_are_refused(settings):
     phases = "strategy.phases=[{trainable: [tail, head], batch_norm: trainable}]"
-    with pytest.raises(ConfigError, match="a single switch"):
+    with pytest.raises(ConfigError, match="single switch"):
         make_plan(settings("strategy.name=phases", phases), Display())
