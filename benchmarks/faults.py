@@ -55,7 +55,7 @@ KINDS = {
         "head.dropout=0.3",
         "data.image.augmentation=light",
         "features.views=0",
-        "features.without_views=compute",
+        "features.augmented_prefix=compute",
     ),
     "all blocks": (
         "strategy.name=full",

@@ -118,7 +118,14 @@ def measure_audit(bench: Bench, count: int) -> Iterator[tuple[str, ...]]:
             yield name, f"{seconds:.1f}", f"{count / seconds:.0f}", "", ""
         ran = {
             share: run_command(
-                [kft, "audit", str(folder), "--no-labels", "--json", "data.folders.outside=[/]"],
+                [
+                    kft,
+                    "audit",
+                    str(folder),
+                    "--no-labels",
+                    "--json",
+                    "data.folders.allowed_roots=[/]",
+                ],
                 cache=Path(scratch, f"cache{share}"),
             )
             for share, folder in folders.items()

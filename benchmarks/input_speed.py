@@ -18,7 +18,7 @@ from kft.startup import start_tensorflow
 
 BATCH_SIZE = 32
 # Links lead out of the folder, wherever the real files are.
-SETTINGS = ("data.validation=0", "data.holdout=0", "data.folders.outside=[/]")
+SETTINGS = ("data.validation=0", "data.holdout=0", "data.folders.allowed_roots=[/]")
 
 start_tensorflow()
 
@@ -74,7 +74,7 @@ def measure_readers(data: str, size: int, passes: int) -> dict[str, dict[str, fl
 def measure_gate(data: str, size: int) -> float:
     """Seconds of finding, checking and splitting, as before training."""
     begun = time.monotonic()
-    load_splits(load_pipeline(data, ("data.folders.outside=[/]",)).data, decode=False)
+    load_splits(load_pipeline(data, ("data.folders.allowed_roots=[/]",)).data, decode=False)
     return time.monotonic() - begun
 
 

@@ -124,7 +124,7 @@ def find_learning_rate(pipeline: Pipeline, display: Display, *, output: Path) ->
             phase,
             training,
             feed.for_phase,
-            learnt_targets=plan.splits.train.targets,
+            learned_targets=plan.splits.train.targets,
         )
         with display.track(f"Range test of {phase.name}", STEPS) as advance:
             test = find_rate(

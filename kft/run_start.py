@@ -66,7 +66,7 @@ def begin_or_resume(
 
         from kft.workflow import train
 
-        return train(pipeline, display, run_id=run_id, or_resume=True, cluster=cluster)
+        return train(pipeline, display, run_id=run_id, resume_if_started=True, cluster=cluster)
     check_same_as_finished(run, pipeline)
     display.stage(f"{run.path} is finished, with the same settings and data as requested.")
     lacks_export = pipeline.export.enabled and "export" not in run.read_status()

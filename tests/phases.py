@@ -76,13 +76,13 @@ def phase_of(
     steps_per_epoch: int,
     **changes,
 ) -> Phase:
-    """A phase that is fitted, with other fields of whichever of its records."""
+    """Make a fitted phase; further fields are set in whichever record has them."""
     fit = Fit(learning_rate, steps, steps_per_epoch)
     return changed(Phase(name, Scope(trainable), fit), **changes)
 
 
 def changed(phase: Phase, **changes) -> Phase:
-    """The phase with other fields of whichever of its records."""
+    """Change fields of a phase in whichever record has them."""
     for name, value in changes.items():
         if name in vars(phase):
             phase = replace(phase, **{name: value})
@@ -103,14 +103,14 @@ def make_phase() -> Callable[..., Phase]:
 
 @pytest.fixture
 def fit(make_feed, splits, tmp_path, display) -> Callable[..., object]:
-    """Fit a phase on the pictures; history.csv and phase.json go to tmp_path / 'phase'."""
+    """Function that fits a phase; history.csv and phase.json go to tmp_path / 'phase'."""
 
     def fit_it(assembled, phase, config=None, make_input=None):
         config = config or TrainingConfig(global_batch_size=8)
         if make_input is None:
             make_input = make_feed(assembled, training=config, phases=(phase,)).for_phase
         compiled = compile_phase(
-            assembled, phase, config, make_input, learnt_targets=splits.train.targets
+            assembled, phase, config, make_input, learned_targets=splits.train.targets
         )
         report = PhaseReport(tmp_path / "phase", "Phase 1 of 1", display)
         return conclude(compiled, fit_compiled(compiled, report), report)
@@ -130,7 +130,7 @@ def make_compiler(make_feed) -> Callable[..., PhaseCompiler]:
 
 @pytest.fixture
 def run_phase(make_compiler, tmp_path, display) -> Callable[..., object]:
-    """Run a phase with all that is chosen on validation; its files go to tmp_path / its name."""
+    """Function that runs a phase with selection; its files go to tmp_path / its name."""
 
     def run_it(assembled, phase, config=None, **changes):
         compiler = make_compiler(assembled, (phase,), config, **changes)

@@ -46,7 +46,7 @@ srun --kill-on-bad-exit=0 --wait=0 ${SLURM_CPUS_PER_TASK:+--cpus-per-task=$SLURM
   task="{\"type\": \"worker\", \"index\": $SLURM_PROCID}"
   export TF_CONFIG="{\"cluster\": $CLUSTER, \"task\": $task}"
   exec "$@"' worker \
-  kft train photos training.global_batch_size=64 --run-id first --or-resume
+  kft train photos training.global_batch_size=64 --run-id first --resume-if-started
 code=$? # The highest of all workers.
 
 # 0: done. 2: data or settings must change first.

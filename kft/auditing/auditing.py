@@ -107,7 +107,9 @@ def audit_data(pipeline: Pipeline, display: Display, *, with_labels: bool = True
 
 def _look(pipeline: Pipeline, display: Display) -> _Looked:
     # What is bad is told of, not refused.
-    config = pipeline.data.model_copy(update={"on_bad": "quarantine", "similar_classes": "keep"})
+    config = pipeline.data.model_copy(
+        update={"on_invalid_file": "quarantine", "similar_classes": "keep"}
+    )
     found = find_examples(config, output_folders=pipeline.output_folders)
     modality = choose_modality(config)
     with display.track(f"Looking at every {modality.noun}", len(found.examples)) as advance:

@@ -8,7 +8,7 @@ import click
 
 from kft.cli.options import (
     form_options,
-    on_bad_option,
+    on_invalid_file_option,
     optional_source_argument,
     overrides_argument,
     trust_option,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @optional_source_argument
 @overrides_argument
 @trust_option
-@on_bad_option
+@on_invalid_file_option
 @click.option("--schema", is_flag=True, help="Print the JSON schema of pipeline files and exit.")
 @form_options
 def command(
@@ -31,7 +31,7 @@ def command(
     overrides: tuple[str, ...],
     trust: bool,
     *,
-    on_bad: str | None,
+    on_invalid_file: str | None,
     schema: bool,
     form: Form,
 ) -> None:
@@ -60,7 +60,9 @@ def command(
     from kft.startup import start_tensorflow
     from kft.timing import describe_choices, load_measured
 
-    pipeline = load_pipeline(source, with_options(overrides, trust=trust, on_bad=on_bad))
+    pipeline = load_pipeline(
+        source, with_options(overrides, trust=trust, on_invalid_file=on_invalid_file)
+    )
     start_tensorflow(pipeline)
 
     from kft.display import Display

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kft.cli.options import form_options, on_bad_option, pipeline_options, with_options
+from kft.cli.options import form_options, on_invalid_file_option, pipeline_options, with_options
 
 if TYPE_CHECKING:
     from kft.cli.records import Form
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("data", short_help="Show the data: splits, classes, augmented pictures.")
 @pipeline_options
-@on_bad_option
+@on_invalid_file_option
 @click.option(
     "--show-augmented",
     "picture",
@@ -47,7 +47,7 @@ def command(
     overrides: tuple[str, ...],
     trust: bool,
     *,
-    on_bad: str | None,
+    on_invalid_file: str | None,
     picture: Path | None,
     preset: str | None,
     pictures: int,
@@ -72,7 +72,9 @@ def command(
     from kft.modalities import choose_modality
     from kft.startup import start_tensorflow
 
-    pipeline = load_pipeline(source, with_options(overrides, trust=trust, on_bad=on_bad))
+    pipeline = load_pipeline(
+        source, with_options(overrides, trust=trust, on_invalid_file=on_invalid_file)
+    )
     modality = choose_modality(pipeline.data)
     if preset is not None:
         change = f"data.{modality.name}.augmentation={preset}"

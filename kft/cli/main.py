@@ -33,6 +33,7 @@ VERBS = (
 )
 # Former names of commands -> present names.
 RENAMED = {"measure": "benchmark"}
+RENAMED_OPTIONS = {"--on-bad": "--on-invalid-file", "--or-resume": "--resume-if-started"}
 INTERRUPTED = 130
 
 
@@ -62,6 +63,9 @@ class Verbs(click.Group):
             if args[0] in RENAMED:
                 ctx.fail(f"`kft {args[0]}` is now `kft {RENAMED[args[0]]}`.")
             ctx.fail(f"no such command {args[0]!r}. {suggest(args[0], VERBS)}")
+        for old, new in RENAMED_OPTIONS.items():
+            if old in args:
+                ctx.fail(f"{old} is now {new}.")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -21,8 +21,8 @@ trust_option = click.option(
     is_flag=True,
     help="Accept a legacy .h5 weights file whose digest kft does not know.",
 )
-on_bad_option = click.option(
-    "--on-bad",
+on_invalid_file_option = click.option(
+    "--on-invalid-file",
     type=click.Choice(["quarantine", "stop"]),
     help="Files that cannot be used: leave them out and name each with the reason (the default), "
     "or refuse to begin.",
@@ -57,9 +57,9 @@ def pipeline_options(command: Command) -> Command:
 
 
 def with_options(
-    overrides: tuple[str, ...], *, trust: bool, on_bad: str | None = None
+    overrides: tuple[str, ...], *, trust: bool, on_invalid_file: str | None = None
 ) -> list[str]:
-    """Append the overrides that --trust and --on-bad stand for."""
+    """Append the overrides that --trust and --on-invalid-file stand for."""
     of_trust = ["backbone.trust=true"] if trust else []
-    of_bad = [f"data.on_bad={on_bad}"] if on_bad is not None else []
+    of_bad = [f"data.on_invalid_file={on_invalid_file}"] if on_invalid_file is not None else []
     return [*overrides, *of_trust, *of_bad]

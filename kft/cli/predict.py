@@ -66,11 +66,15 @@ def command(
     from kft.data.paths import refuse_remote
     from kft.errors import DataError
     from kft.modalities import choose_modality
-    from kft.run_operations.asked_model import read_config
+    from kft.startup import start_tensorflow
 
     if not names and not lists:
         raise click.UsageError("Give files, folders or patterns, or a list of them with --from.")
     refuse_remote(model)
+    start_tensorflow()
+
+    from kft.run_operations.asked_model import read_config
+
     named = find_named_files(names, choose_modality(read_config(Path(model))), lists)
     num_bad = _show(Path(model), named, top, form)
     num_files = len(named.files) + len(named.quarantined)
@@ -84,10 +88,6 @@ def command(
 def _show(model: Path, named: NamedFiles, top: int | None, form: Form) -> int:
     """Print the answer about each file; return the number of files without an answer."""
     from kft.cli.answer_output import Report, show_answers
-    from kft.startup import start_tensorflow
-
-    start_tensorflow()
-
     from kft.display import Display
     from kft.run_operations.predict import predict
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import click
 
-from kft.cli.options import on_bad_option, pipeline_options, run_id_option, with_options
+from kft.cli.options import on_invalid_file_option, pipeline_options, run_id_option, with_options
 
 
 @click.command("pretrain", short_help="Train your own backbone from random weights.")
 @pipeline_options
-@on_bad_option
+@on_invalid_file_option
 @run_id_option
 def command(
     source: str,
     overrides: tuple[str, ...],
     trust: bool,
     *,
-    on_bad: str | None,
+    on_invalid_file: str | None,
     run_id: str | None,
 ) -> None:
     """Train your own backbone from random weights on labelled pictures.
@@ -38,7 +38,7 @@ def command(
     # A pipeline file is complete; a data path gets the default settings of pretraining.
     defaults = [] if is_pipeline_file(source) else PRETRAINING_OVERRIDES
     pipeline = load_pipeline(
-        source, [*defaults, *with_options(overrides, trust=trust, on_bad=on_bad)]
+        source, [*defaults, *with_options(overrides, trust=trust, on_invalid_file=on_invalid_file)]
     )
     start_tensorflow(pipeline)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kft.cli.options import (
-    on_bad_option,
+    on_invalid_file_option,
     optional_source_argument,
     overrides_argument,
     run_id_option,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @optional_source_argument
 @overrides_argument
 @trust_option
-@on_bad_option
+@on_invalid_file_option
 @run_id_option
 @click.option(
     "--resume",
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     help="With --resume: new path of the run's data, if they have moved.",
 )
 @click.option(
-    "--or-resume",
+    "--resume-if-started",
     is_flag=True,
     help="With --run-id: resume the run if it has begun (for restarted jobs).",
 )
@@ -57,11 +57,11 @@ def command(
     overrides: tuple[str, ...],
     trust: bool,
     *,
-    on_bad: str | None,
+    on_invalid_file: str | None,
     run_id: str | None,
     resumed: Path | None,
     data: str | None,
-    or_resume: bool,
+    resume_if_started: bool,
     accept_changes: bool,
 ) -> None:
     """Train, evaluate and export a model of labelled pictures.
@@ -82,20 +82,20 @@ def command(
       kft train pipelines/lp_ft.yaml data.path=photos training.seed=3
       kft train --resume runs/photos/RUN_ID
       kft train --resume runs/photos/RUN_ID --data /mnt/moved/photos
-      kft train photos/ --run-id nightly --or-resume
+      kft train photos/ --run-id nightly --resume-if-started
     """
     from kft.runs import is_run
     from kft.workers import read_cluster
 
     cluster = read_cluster()
-    given = with_options(overrides, trust=trust, on_bad=on_bad)
+    given = with_options(overrides, trust=trust, on_invalid_file=on_invalid_file)
     is_offered = resumed is None and source is not None and is_run(source)
     if is_offered and source is not None:
         resumed, source = Path(source), None
     if resumed is not None:
-        if run_id is not None or or_resume:
+        if run_id is not None or resume_if_started:
             raise click.UsageError(
-                "--resume names a run by its directory: remove --run-id and --or-resume."
+                "--resume names a run by its directory: remove --run-id and --resume-if-started."
             )
         # With --resume, the first argument is an override rather than data.
         given = [*([source] if source is not None else []), *given]
@@ -116,9 +116,9 @@ def command(
             raise click.UsageError(
                 "--data needs --resume; for a new run, give the data as the first argument."
             )
-        if or_resume and run_id is None:
-            raise click.UsageError("--or-resume needs --run-id, the name of the run.")
-        _begin(source, given, run_id=run_id, or_resume=or_resume, cluster=cluster)
+        if resume_if_started and run_id is None:
+            raise click.UsageError("--resume-if-started needs --run-id, the name of the run.")
+        _begin(source, given, run_id=run_id, resume_if_started=resume_if_started, cluster=cluster)
     if cluster is not None:
         _leave()
 
@@ -148,14 +148,14 @@ def _begin(
     given: list[str],
     *,
     run_id: str | None,
-    or_resume: bool,
+    resume_if_started: bool,
     cluster: Cluster | None,
 ) -> None:
     from kft.config import load_pipeline
     from kft.run_start import AlreadyFinished, begin, begin_or_resume
 
     pipeline, display = load_pipeline(source, given), _make_display(cluster)
-    if not or_resume or run_id is None:
+    if not resume_if_started or run_id is None:
         _show(begin(pipeline, display, run_id=run_id, cluster=cluster), cluster)
         return
     started = begin_or_resume(pipeline, display, run_id=run_id, cluster=cluster)

@@ -21,6 +21,10 @@ RENAMED = {
         for name in ("augmentation", "background", "depth", "max_megapixels", "resize")
     },
     "data.records.image_feature": "data.records.input_feature",
+    "data.on_bad": "data.on_invalid_file",
+    "data.folders.outside": "data.folders.allowed_roots",
+    "data.table.outside": "data.table.allowed_roots",
+    "features.without_views": "features.augmented_prefix",
 }
 # Pydantic appends this to the location of a refused key of a mapping.
 _KEY = "[key]"

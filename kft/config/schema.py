@@ -44,7 +44,7 @@ class FoldersConfig(Section):
     """Folder of the validation examples; by default `validation`, `valid`, `val` or `dev`."""
     holdout: Name | None = None
     """Folder of the holdout examples; by default `holdout`, `test` or `testing`."""
-    outside: tuple[Name, ...] = ()
+    allowed_roots: tuple[Name, ...] = ()
     """Folders outside the data folder that links in it may point to."""
     nested: Literal["auto", "pool"] = "auto"
     """Subfolders of a class are pooled; `auto` refuses if several classes have the same ones."""
@@ -65,7 +65,7 @@ class TableConfig(Section):
     """One column for classes, several for labels or numbers; by default `label` or `class`."""
     split_column: Name | None = None
     """Column that says train, validation or holdout; without it, kft splits the examples."""
-    outside: tuple[Name, ...] = ()
+    allowed_roots: tuple[Name, ...] = ()
     """Folders outside the table's folder that its paths, or links among them, may point to."""
 
 
@@ -99,7 +99,7 @@ class DataConfig(Section):
     """Class that each label stands for: `{Cat: cat}` joins the two."""
     similar_classes: Literal["refuse", "keep"] = "refuse"
     """Classes that differ only in case, spaces or invisible characters: refuse or keep them."""
-    on_bad: Literal["quarantine", "stop"] = "quarantine"
+    on_invalid_file: Literal["quarantine", "stop"] = "quarantine"
     """Files that cannot be used: `quarantine` leaves them out and names them, `stop` refuses."""
     validation: Fraction = 0.2
     """Share of the examples for validation, if no validation split is given; 0 for none."""
@@ -187,7 +187,7 @@ class FeaturesConfig(Section):
     """Store the outputs of a phase's frozen part, instead of computing them in every step."""
     views: Annotated[int, Field(ge=0, le=1000)] = 4
     """Augmented views of each example to store, cycled over the epochs; 0 for none."""
-    without_views: Literal["refuse", "compute"] = "refuse"
+    augmented_prefix: Literal["refuse", "compute"] = "refuse"
     """With augmentation and `views` 0: refuse to run, or compute the frozen part in each step."""
     dtype: Literal["auto", "float32", "float16"] = "auto"
     """Type of stored numbers; `auto`: float16 for large feature maps if rounding is harmless."""

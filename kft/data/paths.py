@@ -42,7 +42,7 @@ class PathFinder:
         *,
         advice: str = (
             "the table's folder. Move the table to a folder above the files, or name theirs in "
-            "data.table.outside"
+            "data.table.allowed_roots"
         ),
     ) -> None:
         self._advice = advice

@@ -16,7 +16,7 @@ def refuse_bad(
     quarantined: Sequence[Quarantined],
     total: int,
     *,
-    on_bad: Literal["quarantine", "stop"],
+    on_invalid_file: Literal["quarantine", "stop"],
     source: str,
     what: str,
     hint: str = "",
@@ -26,7 +26,7 @@ def refuse_bad(
     Args:
         quarantined: What cannot be used.
         total: How many there are, the bad ones included.
-        on_bad: `data.on_bad`.
+        on_invalid_file: `data.on_invalid_file`.
         source: What was read, for the message.
         what: What is counted: 'rows', 'records'.
         hint: A sentence on what would mend them, where it is known.
@@ -35,12 +35,12 @@ def refuse_bad(
         DataError: It names each reason with its count and the first examples.
     """
     is_nothing_left = 0 < total <= len(quarantined)
-    if not quarantined or (on_bad == "quarantine" and not is_nothing_left):
+    if not quarantined or (on_invalid_file == "quarantine" and not is_nothing_left):
         return
     advice = (
         "So nothing is left to learn from. Mend them."
         if is_nothing_left
-        else "Mend or remove them, or leave them out with data.on_bad=quarantine."
+        else "Mend or remove them, or leave them out with data.on_invalid_file=quarantine."
     )
     raise DataError(
         f"{source}: {len(quarantined):,} of {total:,} {what} cannot be used. "

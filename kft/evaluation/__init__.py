@@ -1,4 +1,4 @@
-"""Model -> figures, each beside its baseline."""
+"""Evaluation of a model: its outputs on a split, and figures with their baselines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model and split -> an `Evaluation`, and its files in the run."""
+"""Evaluation of a model on a split, with its files in the run."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from kft.tasks.head import Head
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a model does on one split.
+    """Figures and outputs of a model on one split.
 
     Attributes:
-        figures: The name of the task, and what `Figures.compute` gives.
+        figures: Name of the task, and the figures from `Figures.compute`.
         outputs: Probabilities, or numbers in the unit of the targets (examples, outputs), in
             order.
     """
@@ -41,27 +41,27 @@ def evaluate(
     folder: Path,
     progress: Callable[[int, int], None],
 ) -> Evaluation:
-    """Judge a model on a split.
+    """Evaluate a model on a split.
 
-    Writes metrics.json, and what `Figures.tabulate` gives: predictions.csv and others.
+    This writes metrics.json, and the tables of `Figures.tabulate`: predictions.csv and others.
 
     Args:
-        predictor: Of the model.
-        head: What the logits mean.
-        batches: Of the split, in order.
+        predictor: Predictor of the model.
+        head: Head of the model.
+        batches: Batches of the split, in order.
         files: Name of each example.
-        targets: As `Examples.targets`.
-        train_targets: For the baseline that looks at no picture.
-        folder: Where the files go.
-        progress: Told how many are done of how many.
+        targets: Targets as in `Examples.targets`.
+        train_targets: Training targets, for the baseline that does not look at the inputs.
+        folder: Folder for the files.
+        progress: Called with the number of examples done and in total.
     """
-    answered = predictor(batches, num_examples=len(files), progress=progress)
-    outputs = head.restore_units(answered)
-    judge, names = head.task.figures, head.class_names
+    standardised = predictor(batches, num_examples=len(files), progress=progress)
+    outputs = head.restore_units(standardised)
+    task, names = head.task, head.class_names
     figures = {
-        "task": head.task.name,
-        **judge.compute(targets, outputs, names, train_targets),
+        "task": task.name,
+        **task.figures.compute(targets, outputs, names, train_targets),
     }
-    write_tables(folder, judge.tabulate(names, files, targets, outputs))
+    write_tables(folder, task.figures.tabulate(names, files, targets, outputs))
     write_json(folder / "metrics.json", figures)
     return Evaluation(figures, outputs)

@@ -1,4 +1,4 @@
-"""Model -> outputs for every example of a split."""
+"""Outputs of a model for every example of a split."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import tensorflow as tf
 
 from kft.features import Forward, SelectedEngine, select_engine
 
-# What the parity check allows between an export and the trained model.
+# Tolerance of the parity check between an export and the trained model.
 _TOLERANCE = 1e-5
 
 
 class Predictor:
-    """Gives a model's outputs for every example of a split; one engine computes all of them.
+    """Predictor of a model's outputs, which a single engine computes for all examples.
 
-    Over many files it is LiteRT where that gives Keras's outputs to within what the parity check
-    of an export allows; over few it is Keras.
+    For many examples the engine is LiteRT, if its outputs equal those of Keras within the
+    tolerance of the parity check. For few examples it is Keras.
 
     Args:
-        answers: Inputs -> probabilities or standardised numbers, of a model that trains no
-            further.
-        num_examples: How many will be asked for in all.
-        engine: 'keras' for Keras whatever the number; anything else is as 'auto'.
+        answers: Forward pass from inputs to probabilities or standardised numbers, of a model
+            that is not trained any further.
+        num_examples: Total number of examples to predict.
+        engine: 'keras' for Keras in any case; any other value means 'auto'.
     """
 
     def __init__(self, answers: Forward, *, num_examples: int, engine: str = "auto") -> None:
@@ -39,14 +39,14 @@ class Predictor:
         num_examples: int,
         progress: Callable[[int, int], None],
     ) -> np.ndarray:
-        """Probabilities, or standardised numbers (examples, outputs), in order.
+        """Predict probabilities, or standardised numbers (examples, outputs), in order.
 
-        `Head.restore_units` gives numbers their units.
+        `Head.restore_units` converts standardised numbers to their units.
 
         Args:
-            batches: Of inputs, or of (inputs, targets).
-            num_examples: How many there are.
-            progress: Told how many are done of how many.
+            batches: Batches of inputs, or of (inputs, targets).
+            num_examples: Number of examples in the batches.
+            progress: Called with the number of examples done and in total.
         """
         outputs = []
         done = 0

@@ -1,4 +1,4 @@
-"""Tables of an evaluation -> its files."""
+"""Files of an evaluation, written from its tables."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def write_tables(folder: Path, tables: Mapping[str, Table]) -> None:
     """Write each table to the file of its name.
 
     Args:
-        folder: Where the files go.
-        tables: As `Figures.tabulate` gives them.
+        folder: Folder for the files.
+        tables: Tables from `Figures.tabulate`, by file name.
     """
     for name, table in tables.items():
         if isinstance(table, Mapping):
@@ -32,7 +32,7 @@ def _write_rows(path: Path, rows: Iterable[Sequence[str]]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     for row in rows:
-        # Python's writer does not quote a carriage return, at which its reader ends the row.
+        # Python's writer does not quote a carriage return, but its reader ends the row there.
         (quoted if any("\r" in cell for cell in row) else writer).writerow(row)
     write_text(path, text.getvalue())
 

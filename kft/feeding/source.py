@@ -1,4 +1,4 @@
-"""Source of a run's examples, with the settings that decide their pixels."""
+"""Source of a run's examples, with the settings that decide how they are decoded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Source:
 
     Attributes:
         splits: Examples of each split.
-        decoder: Decoder of encoded bytes to pixels.
+        decoder: Decoder of the files.
         config: The pipeline's `data` section.
     """
 
@@ -29,11 +29,11 @@ class Source:
 
     @property
     def modality(self) -> Modality:
-        """What the examples are."""
+        """Modality of the examples."""
         return load_modality(self.splits.modality)
 
     def content_key(self, examples: Examples, drawn: str = "") -> str:
-        """Compute a digest of everything that decides the pixels of these examples, in this order.
+        """Compute a digest of everything that decides these decoded examples, in this order.
 
         Args:
             examples: Examples of this source.

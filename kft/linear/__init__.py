@@ -1,4 +1,4 @@
-"""Features and targets -> the linear head at its optimum."""
+"""Linear heads at the optimum of their objective, given features and targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a loss of a linear head has to say of itself."""
+"""Interface of the convex losses of linear heads."""
 
 from __future__ import annotations
 
@@ -9,55 +9,57 @@ import numpy as np
 
 
 class LinearLoss(Protocol):
-    """A convex loss of logits, for `solve_linear`.
+    """Convex loss of logits, for `solve_linear`.
 
     Attributes:
-        score_name: Of the score: 'accuracy', 'error'.
+        score_name: Name of the score, such as 'accuracy' or 'error'.
     """
 
     score_name: str
 
     def replace_by_slopes(self, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Losses (rows, folds); the logits become the slopes of the losses, in their own memory.
+        """Compute losses, and overwrite the logits in place with the gradients of the losses.
 
-        Where there are a thousand outputs, writing new arrays would take longer than the
-        arithmetic.
+        With a thousand outputs, writing to new arrays would take longer than the arithmetic.
 
         Args:
-            logits: (rows, folds, outputs); overwritten.
-            targets: Dense (rows, outputs).
+            logits: Logits (rows, folds, outputs), overwritten.
+            targets: Dense targets (rows, outputs).
+
+        Returns:
+            Losses (rows, folds).
         """
 
     def score(self, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Score of each row (rows,).
+        """Compute the score of each row, (rows,).
 
         Args:
-            logits: (rows, outputs).
-            targets: Dense (rows, outputs).
+            logits: Logits (rows, outputs).
+            targets: Dense targets (rows, outputs).
         """
 
     def format_score(self, score: float) -> str:
-        """The mean score as people read it, with its unit."""
+        """Format a mean score, with its unit."""
 
     def curvature(self, num_outputs: int) -> float:
-        """Curvature of the loss along an axis of the features, in units of its spread.
+        """Estimate the curvature of the loss along an axis of the features, relative to its spread.
 
-        At most half, and far less once most examples are told apart; a twentieth was fastest
-        over the whole path.
+        It is at most one half, and far less once most examples are separated; one twentieth was
+        fastest over the whole path.
         """
 
     def find_classes(self, targets: np.ndarray) -> np.ndarray | None:
-        """Class of each row, of which every fold gets its share; None without classes."""
+        """Find the class of each row, for stratified folds; None without classes."""
 
 
 @dataclass(frozen=True)
 class LinearTargets:
-    """What a linear head is solved for.
+    """Targets and loss terms that a linear head is solved for.
 
     Attributes:
-        dense: (examples, outputs): rows of 0 and 1, shares, or numbers.
-        weights: (examples,) factor on each example's loss; None for 1.
-        offsets: (outputs,) added to the logits in the loss only; None for 0.
+        dense: Targets (examples, outputs): 0 and 1, shares, or numbers.
+        weights: Factors (examples,) on the losses of examples; None for 1.
+        offsets: Offsets (outputs,) added to the logits only in the loss; None for 0.
     """
 
     dense: np.ndarray

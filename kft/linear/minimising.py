@@ -1,4 +1,4 @@
-"""Convex functions side by side -> where each is least."""
+"""Minimisation of several independent convex functions at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-# Steps whose curvature is remembered.
+# Number of steps whose curvature is remembered.
 _MEMORY = 10
 _MAX_STEPS = 500
 
@@ -18,16 +18,21 @@ def minimise(
     tolerance: float,
     floor: float = 0.0,
 ) -> np.ndarray:
-    """Where several convex functions are least, each in its own variables: L-BFGS.
+    """Minimise several convex functions, each of its own variables, by L-BFGS.
 
-    SciPy's takes one function: one step length for all folds, and more time
-    for its own arithmetic in float64 than these objectives take.
+    SciPy's L-BFGS takes one function, so all folds would share one step
+    length, and its own arithmetic in float64 would take longer than these
+    objectives.
 
     Args:
-        objective: (problems, …) variables -> values (problems,), and slopes like the variables.
-        start: Where to begin.
-        tolerance: A problem is solved when its decrease falls below this share of its value.
-        floor: Value below which the share is taken of this one.
+        objective: Function from variables (problems, …) to values (problems,) and gradients
+            shaped like the variables.
+        start: Start values of the variables.
+        tolerance: Decrease, relative to the value, below which a problem counts as solved.
+        floor: Lower bound on the value that the decrease is relative to.
+
+    Returns:
+        The variables at the minima, shaped like `start`.
 
     Source: Nocedal and Wright, Numerical Optimization, 7.4 and 7.5.
     """
@@ -62,12 +67,12 @@ def minimise(
 
 
 def _direction(slope: np.ndarray, memory: deque[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Minus the inverse of the remembered curvature, times the slope; float32 as the slope is."""
+    """Compute the L-BFGS direction, in float32 like the slope."""
     direction, product = -slope, np.empty_like(slope)
     factors = []
     for step, change in reversed(memory):
         curvature = _dot(step, change)
-        # A problem that is solved no longer moves: it has no curvature to remember.
+        # A solved problem no longer changes, so it has no curvature to remember.
         inverse = np.where(curvature > 1e-20, 1.0 / np.maximum(curvature, 1e-30), 0.0)
         factor = inverse * _dot(step, direction)
         direction -= np.multiply(change, _column(factor), out=product)
@@ -88,5 +93,5 @@ def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _column(factors: np.ndarray) -> np.ndarray:
-    """One factor per problem; float64 would turn the vectors that it multiplies into float64."""
+    """Make a float32 column of factors, since float64 would convert the vectors it multiplies."""
     return factors.astype(np.float32)[:, None]

@@ -1,4 +1,4 @@
-"""The objective of a linear head over some rows, in coordinates in which it is nearly round."""
+"""Objective of a linear head, preconditioned by the principal axes of the features."""
 
 from __future__ import annotations
 
@@ -11,32 +11,34 @@ import numpy as np
 from kft.linear.losses import LinearLoss
 from kft.linear.minimising import minimise
 
-# (folds, features, outputs) kernels and (folds, outputs) biases.
+# Kernels (folds, features, outputs) and biases (folds, outputs).
 State = tuple[np.ndarray, np.ndarray]
 
-# Up to so many rows are held in memory, turned to their own axes; more are read in blocks.
+# Largest number of rows that are held in memory, rotated to their principal axes. More rows are
+# read in blocks.
 MAX_HELD = 8_000
-# Numbers of one block of rows: features, or logits of all folds, whichever are more.
+# Size of one block of rows: features, or logits of all folds, whichever are more.
 _MAX_BLOCK = 8_000_000
-# Logits whose losses are computed at once: what the cache of one core holds.
+# Number of logits whose losses are computed at once, so that they fit into the cache of one core.
 _MAX_CACHED = 250_000
-# Mean loss of an example below which all are told apart: a share of less would be of rounding.
+# Mean loss per example below which all examples are separated. A tolerance relative to a smaller
+# loss would be below rounding errors.
 _LEAST_LOSS = 0.01
 
 
 class Problem:
-    """The objective over some rows.
+    """Objective of a linear head over given rows.
 
     Args:
-        features: (rows, features), of any float type, possibly memory-mapped.
-        targets: Dense (rows, outputs).
-        loss: Of the logits.
-        weights: (rows,) factor on each row's loss.
-        offsets: (outputs,) added to the logits in the loss.
+        features: Features (rows, features) of any float type, possibly memory-mapped.
+        targets: Dense targets (rows, outputs).
+        loss: Loss of the logits.
+        weights: Factors (rows,) on the losses of rows.
+        offsets: Offsets (outputs,) added to the logits in the loss.
 
     Attributes:
-        largest_penalty: One at which the solution is almost the prior's answer.
-        work: Products of one row, axis and output in an evaluation of one fold.
+        largest_penalty: Penalty at which the outputs are almost those of the prior.
+        work: Number of multiplications in an evaluation of one fold: rows x axes x outputs.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class Problem:
         self._rotate()
 
     def _rotate(self) -> None:
-        """Axes along which the features spread, and how far."""
+        """Find the principal axes of the features and the scatter along them."""
         rows, columns = self._features.shape
         self._rotated: np.ndarray | None = None
         if rows < columns:
@@ -74,12 +76,15 @@ class Problem:
             if rows <= MAX_HELD:
                 self._rotated = (self._features.astype(np.float32) - self._mean) @ self._axes
         self._squares = squares
-        # Here the solution is within a tenth of the prior's answer.
+        # At this penalty, the outputs are within a tenth of the prior.
         self.largest_penalty = float(squares.max()) / 20
         self.work = rows * len(squares) * self._targets.shape[1]
 
     def _blocks(self, width: int) -> Iterator[tuple[np.ndarray, slice]]:
-        """Rows, turned or centred, in blocks that stay small, beside `width` logits a row."""
+        """Iterate over rotated or centred rows, in blocks that are small with `width` logits each.
+
+        If all rows are held in memory, they are rotated; otherwise they are centred.
+        """
         rows, columns = self._features.shape
         step = max(1, _MAX_BLOCK // max(columns, width))
         for begin in range(0, rows, step):
@@ -88,7 +93,7 @@ class Problem:
                 yield self._rotated[where], where
                 continue
             yield self._features[where].astype(np.float32) - self._mean, where
-            _let_go(self._features)
+            _release_pages(self._features)
 
     def solve(
         self,
@@ -98,19 +103,19 @@ class Problem:
         *,
         tolerance: float,
     ) -> State:
-        """Kernels (folds, features, outputs) and biases (folds, outputs) at the optimum.
+        """Find kernels (folds, features, outputs) and biases (folds, outputs) at the optimum.
 
         Args:
             penalty: Factor on the squared norm.
-            mask: (folds, rows): which rows each fold is fitted on.
-            start: Kernels and biases to begin with.
-            tolerance: Change of the objective at which to stop, relative to its value and to
-                the least loss of the examples that is worth telling from zero.
+            mask: Booleans (folds, rows), true for the rows that each fold is fitted on.
+            start: Kernels and biases to begin with; None for zero.
+            tolerance: Decrease of the objective at which to stop, relative to its value, or to
+                the smallest loss that counts as different from zero.
         """
         folds, outputs = len(mask), self._targets.shape[1]
         curvature = self._loss.curvature(outputs)
         scale = (1.0 / np.sqrt(curvature * self._squares + 2 * penalty)).astype(np.float32)
-        # A Python number: one of NumPy's would turn all that follows into float64.
+        # A Python float, because a NumPy scalar would convert what follows to float64.
         bias_scale = float(1.0 / np.sqrt(curvature * max(len(self._targets), 1)))
         theta = np.zeros((folds, len(scale) + 1, outputs), np.float32)
         if start is not None:
@@ -137,7 +142,7 @@ class Problem:
     def _evaluate(
         self, along: np.ndarray, shift: np.ndarray, mask: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Sums of losses (folds,), their slopes by kernels (folds, axes, outputs) and biases."""
+        """Sum losses (folds,) and their gradients by kernels (folds, axes, outputs) and biases."""
         folds, axes, outputs = along.shape
         kernel = along.transpose(1, 0, 2).reshape(axes, folds * outputs)
         if self._rotated is None:
@@ -174,11 +179,12 @@ class Problem:
             bias_slope += few.sum(axis=0)
         return totals, rows.T @ residuals.reshape(len(rows), -1), bias_slope
 
-    def judge(self, state: State, folds: np.ndarray) -> tuple[float, float]:
-        """Mean loss and score of the examples, each by the fold that left it out.
+    def score(self, state: State, folds: np.ndarray) -> tuple[float, float]:
+        """Compute mean loss and score of the examples, each by the fold that left it out.
 
-        A class without an example in the rows of a fold is left out of the loss: its bias falls
-        without end, and how far it came would say nothing of the penalty.
+        Examples whose class has no example in the training rows of a fold do not count in the
+        loss. The bias of such a class falls without limit, so its loss tells nothing about the
+        penalty.
         """
         kernels, biases = state
         losses, counts, scores = (np.zeros(len(folds)) for _ in range(3))
@@ -190,13 +196,13 @@ class Problem:
             logits += self._offsets
             losses[rows] = self._loss.replace_by_slopes(logits[:, np.newaxis], targets)[:, 0]
             counts[rows] = self._weights[rows, 0] * self._is_seen(rows, folds != fold)
-        judged = folds >= 0
+        is_scored = folds >= 0
         if not counts.any():
-            counts[judged] = self._weights[judged, 0]
-        return float(losses @ counts / counts.sum()), float(scores[judged].mean())
+            counts[is_scored] = self._weights[is_scored, 0]
+        return float(losses @ counts / counts.sum()), float(scores[is_scored].mean())
 
     def _is_seen(self, rows: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        """Whether some row of those seen has the class of each of the rows."""
+        """Tell for each row whether its class occurs among the rows seen."""
         classes = self._loss.find_classes(self._targets)
         if classes is None:
             return np.ones(len(rows), bool)
@@ -204,21 +210,21 @@ class Problem:
 
 
 def _eigen(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues and vectors of a scatter matrix, without the directions of no extent."""
+    """Compute eigenvalues and eigenvectors of a scatter matrix, without those of no extent."""
     values, vectors = np.linalg.eigh(symmetric)
-    # What is left of rounding would be divided by.
+    # Smaller eigenvalues are rounding errors, which later steps would divide by.
     kept = values > values.max() * 1e-9 if values.max() > 0 else np.zeros(len(values), bool)
     kept[-1] = True
     return np.maximum(values[kept], 1e-12), vectors[:, kept]
 
 
 def take_rows(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The features of some rows, in memory; the pages of a mapped file are given back."""
+    """Copy rows of features into memory, releasing the pages of a memory-mapped file."""
     taken = np.empty((len(rows), *features.shape[1:]), features.dtype)
     step = max(1, _MAX_BLOCK // features.shape[1])
     for begin in range(0, len(rows), step):
         taken[begin : begin + step] = features[rows[begin : begin + step]]
-        _let_go(features)
+        _release_pages(features)
     return taken
 
 
@@ -227,12 +233,12 @@ def _mean(features: np.ndarray) -> np.ndarray:
     step = max(1, _MAX_BLOCK // features.shape[1])
     for begin in range(0, len(features), step):
         total += features[begin : begin + step].sum(axis=0, dtype=np.float64)
-        _let_go(features)
+        _release_pages(features)
     return (total / len(features)).astype(np.float32)
 
 
-def _let_go(features: Any) -> None:
-    """Give the pages of a mapped file back: they count as memory of this process."""
+def _release_pages(features: Any) -> None:
+    """Release the pages of a memory-mapped file, since they count as memory of this process."""
     mapped = getattr(features, "_mmap", None)
     if mapped is not None:
         mapped.madvise(mmap.MADV_DONTNEED)

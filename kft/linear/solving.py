@@ -1,4 +1,4 @@
-"""The linear head at its optimum, its penalty chosen by cross-validation."""
+"""Solution of a linear head, with a penalty chosen by cross-validation."""
 
 from __future__ import annotations
 
@@ -11,35 +11,36 @@ from kft.linear.losses import LinearLoss, LinearTargets
 from kft.linear.problem import MAX_HELD, Problem, State, take_rows
 
 NUM_FOLDS = 5
-# Half a decade a step, from where the solution is almost the prior.
+# Steps of half a decade, from a penalty at which the outputs are almost those of the prior.
 PATH_FACTOR = 10**-0.5
 MAX_PATH_STEPS = 16
-# The path ends after so many penalties in a row without a better one, once one was better than the
-# first: a few wide columns of noise raise the loss before what the others hold lets it fall.
+# The path ends after this number of penalties in a row without improvement, but not before one was
+# better than the first: with a few wide columns of noise, the loss rises before it falls.
 PATIENCE = 2
-# Rows that cross-validation looks at: so many, or so many of each output. A penalty is the strength
-# of a prior on the weights, which more examples leave as it is: what is best for these serves all.
+# Number of rows for cross-validation, in all or per output, whichever is more. The penalty is the
+# strength of a prior on the weights, which does not depend on the number of examples, so the best
+# one for these rows is used for all.
 CROSS_VALIDATED = 2_000
 CROSS_VALIDATED_OF_EACH = 20
-# Products of features, outputs and rows of all folds in one evaluation. Five folds of more would
-# take minutes: one part of the rows, held out, then chooses the penalty.
+# Largest number of multiplications (features x outputs x rows of all folds) in one evaluation. Five
+# folds of a larger problem would take minutes, so a single held-out part chooses the penalty there.
 MAX_FOLDED_WORK = 2.5e9
-# The folds are judged as well by solutions to four places; the answer is the optimum of float32.
+# Four digits suffice to compare penalties. The final solution is optimal to float32 precision.
 _PATH_TOLERANCE = 1e-4
 _FINAL_TOLERANCE = 1e-7
 
 # Called after each penalty of the path.
-Told = Callable[["Attempt"], None]
+Progress = Callable[["Attempt"], None]
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One penalty of the path.
+    """One penalty of the path, with its cross-validated loss and score.
 
     Attributes:
         penalty: Factor on the squared norm of the kernel.
-        loss: Mean loss of an example on the fold that did not see it.
-        score: The mean score of the loss there: accuracy, or the mean absolute error of numbers.
+        loss: Mean loss per example, by the fold that left it out.
+        score: Mean score by the same folds: accuracy, or mean absolute error of numbers.
     """
 
     penalty: float
@@ -49,17 +50,17 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Solution:
-    """A linear head at the optimum of its objective.
+    """Linear head at the optimum of its objective.
 
     Attributes:
-        kernel: float32 (features, outputs).
-        bias: float32 (outputs,).
-        penalty: The one that cross-validation chose.
-        path: What was tried, strongest penalty first; empty where the
-            penalty was given.
-        num_cross_validated: Examples that the penalty was chosen on.
-        num_judged: Those of them that a solution which had not seen them answered: all of them,
-            each by its fold, or one held-out part.
+        kernel: Kernel, float32 (features, outputs).
+        bias: Bias, float32 (outputs,).
+        penalty: Penalty, given or chosen by cross-validation.
+        path: Penalties that were tried, strongest first; empty if the penalty
+            was given.
+        num_cross_validated: Number of examples that the penalty was chosen on.
+        num_judged: Number of these examples that were scored by a solution that had not seen
+            them: all of them with folds, or one held-out part.
     """
 
     kernel: np.ndarray
@@ -71,7 +72,7 @@ class Solution:
 
     @property
     def best(self) -> Attempt:
-        """The attempt whose penalty was chosen."""
+        """Attempt with the chosen penalty."""
         return next(attempt for attempt in self.path if attempt.penalty == self.penalty)
 
 
@@ -82,23 +83,22 @@ def solve_linear(
     *,
     penalty: float | None = None,
     seed: int = 0,
-    told: Told | None = None,
+    progress: Progress | None = None,
 ) -> Solution:
     """Minimise the sum of losses plus penalty times the squared norm of the kernel.
 
-    The bias is not penalised.
-    The problem is preconditioned by the spectrum of the features: with fewer
-    examples than features it is solved in the span of the examples, which
-    holds the same solution. Features that lie on a disk are read in blocks,
-    so that memory does not grow with the examples.
+    The bias is not penalised. The problem is preconditioned by the spectrum of
+    the features. With fewer examples than features, it is solved in the span
+    of the examples, which contains the solution. Memory-mapped features are
+    read in blocks, so that memory does not grow with the number of examples.
 
     Args:
-        features: (examples, features), of any float type, possibly memory-mapped.
-        targets: Of the examples, with what the loss adds to each.
-        loss: Of the logits.
-        penalty: None to choose it by cross-validation.
-        seed: Of the folds.
-        told: Hears of each penalty that was tried.
+        features: Features (examples, features) of any float type, possibly memory-mapped.
+        targets: Targets of the examples, with weights and offsets.
+        loss: Loss of the logits.
+        penalty: Penalty; None to choose it by cross-validation.
+        seed: Seed of the folds.
+        progress: Called after each penalty that was tried.
 
     Source: Kornblith et al., Do Better ImageNet Models Transfer Better?,
     arXiv:1805.08974, for the objective.
@@ -115,7 +115,7 @@ def solve_linear(
         problem = Problem(part, dense[chosen], loss, examples[chosen], shift)
         folds = _assign_parts(problem, dense[chosen], loss, seed)
         num_judged = int((folds >= 0).sum())
-        penalty, path, start = _walk_path(problem, folds, told)
+        penalty, path, start = _walk_path(problem, folds, progress)
     if num_chosen < len(features):
         problem = Problem(features, dense, loss, examples, shift)
     assert problem is not None
@@ -127,7 +127,7 @@ def solve_linear(
 def cross_validate(
     features: np.ndarray, targets: np.ndarray, loss: LinearLoss, seed: int = 0
 ) -> Attempt:
-    """How well the best linear head on these features does on examples it did not see."""
+    """Cross-validate a linear head and return the attempt with the best penalty."""
     chosen = _choose_rows(targets, loss, seed)
     ones = np.ones(len(chosen), np.float32)
     part, dense = take_rows(features, chosen), targets[chosen]
@@ -137,19 +137,22 @@ def cross_validate(
 
 
 def _assign_parts(problem: Problem, targets: np.ndarray, loss: LinearLoss, seed: int) -> np.ndarray:
-    """Fold that leaves each example out, (examples,); -1 where none does, of large problems."""
+    """Assign each example to the fold that leaves it out, (examples,); -1 for none.
+
+    Large problems have a single held-out part instead of folds.
+    """
     if problem.work * NUM_FOLDS <= MAX_FOLDED_WORK:
         return assign_folds(targets, loss, seed)
     return hold_out(targets, loss, seed)
 
 
 def assign_folds(targets: np.ndarray, loss: LinearLoss, seed: int) -> np.ndarray:
-    """Fold of each example, (examples,): classes are spread evenly over the folds."""
+    """Assign each example to a fold, (examples,), with classes spread evenly over the folds."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(targets))
     classes = loss.find_classes(targets)
     if classes is not None:
-        # Sorted by class and dealt out in turn.
+        # Examples are sorted by class and assigned to the folds in turn.
         order = order[np.argsort(classes[order], kind="stable")]
     folds = np.empty(len(targets), np.int64)
     folds[order] = np.arange(len(targets)) % min(NUM_FOLDS, len(targets))
@@ -157,10 +160,13 @@ def assign_folds(targets: np.ndarray, loss: LinearLoss, seed: int) -> np.ndarray
 
 
 def hold_out(targets: np.ndarray, loss: LinearLoss, seed: int) -> np.ndarray:
-    """0 for a part of the examples to judge on, -1 for the others: (examples,).
+    """Hold out a random part of the examples, as large as a fold: 0 if held out, else -1.
 
-    As many as a fold holds, drawn at random; of each class one at least is not among them, since
-    nothing can be said of a class by a solution that has seen none of it.
+    At least one example of each class is not held out, because a solution that has not seen a
+    class cannot predict it.
+
+    Returns:
+        Parts, int64 (examples,).
     """
     order = np.random.default_rng(seed).permutation(len(targets))
     count = max(1, len(targets) // NUM_FOLDS)
@@ -175,7 +181,7 @@ def hold_out(targets: np.ndarray, loss: LinearLoss, seed: int) -> np.ndarray:
 
 
 def _choose_rows(targets: np.ndarray, loss: LinearLoss, seed: int) -> np.ndarray:
-    """All rows, or as many as cross-validation looks at, with every class in its share."""
+    """Choose the rows for cross-validation: all, or a stratified sample of them."""
     count = min(max(CROSS_VALIDATED, CROSS_VALIDATED_OF_EACH * targets.shape[1]), MAX_HELD)
     if len(targets) <= count:
         return np.arange(len(targets))
@@ -189,12 +195,12 @@ def _choose_rows(targets: np.ndarray, loss: LinearLoss, seed: int) -> np.ndarray
 
 
 def _walk_path(
-    problem: Problem, folds: np.ndarray, told: Told | None = None
+    problem: Problem, folds: np.ndarray, progress: Progress | None = None
 ) -> tuple[float, tuple[Attempt, ...], State]:
-    """The best penalty, all that were tried, and the mean of the folds' solutions there.
+    """Find the best penalty, all attempts, and the mean of the folds' solutions at the best.
 
-    All folds are solved at once. Each begins where its solutions at the two penalties before
-    lead to, which spares a third of the steps.
+    All folds are solved at once. Each starts at an extrapolation of its solutions for the two
+    previous penalties, which saves a third of the steps.
     """
     mask = np.stack([folds != fold for fold in range(int(folds.max()) + 1)])
     penalty = problem.largest_penalty
@@ -205,10 +211,10 @@ def _walk_path(
     best_at = 0
     for index in range(MAX_PATH_STEPS):
         before, state = state, problem.solve(penalty, mask, start, tolerance=_PATH_TOLERANCE)
-        start = _continue_line(before, state)
-        path.append(Attempt(penalty, *problem.judge(state, folds)))
-        if told is not None:
-            told(path[-1])
+        start = _extrapolate(before, state)
+        path.append(Attempt(penalty, *problem.score(state, folds)))
+        if progress is not None:
+            progress(path[-1])
         if path[-1].loss <= path[best_at].loss:
             kernels, biases = state
             best = (kernels.mean(axis=0, keepdims=True), biases.mean(axis=0, keepdims=True))
@@ -220,8 +226,8 @@ def _walk_path(
     return path[best_at].penalty, tuple(path), best
 
 
-def _continue_line(before: State | None, now: State) -> State:
-    """As far beyond the last of two solutions as it is beyond the first."""
+def _extrapolate(before: State | None, now: State) -> State:
+    """Extrapolate linearly from two solutions to the next."""
     if before is None:
         return now
     kernels, biases = (2 * last - first for first, last in zip(before, now, strict=True))

@@ -1,4 +1,4 @@
-"""Optimizers, schedules and the training step, on one device or several."""
+"""Optimization: optimizers, schedules and the training step, on one device or several."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adafactor at the rate that is given, in little memory."""
+"""Adafactor with an absolute learning rate and little memory."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import tensorflow as tf
 
 
 class FactoredSecondMoment(keras.optimizers.Optimizer):
-    """Adafactor's update at the rate that is given, so that 1e-3 means what it does to AdamW.
+    """Adafactor's update with an absolute learning rate, on the same scale as AdamW's.
 
-    Keras's Adafactor multiplies the rate by the size of the variable, caps
-    it at 1 / sqrt(step), which would break the ratio between blocks, and
-    keeps the unfactored moment beside its factors. Here the root mean square
-    of an update is at most the rate, and a kernel costs two vectors of memory.
+    Keras's Adafactor multiplies the rate by the size of the variable. It also
+    caps the rate at 1 / sqrt(step), which would break the ratio between
+    blocks, and keeps the unfactored moment beside its factors. Here the root
+    mean square of an update is at most the rate, and a kernel needs only two
+    vectors of memory.
 
     Source: Shazeer and Stern, Adafactor, arXiv:1804.04235, algorithm 4 with
     an absolute step size.
@@ -24,7 +25,7 @@ class FactoredSecondMoment(keras.optimizers.Optimizer):
     LEAST_SQUARE = 1e-30
 
     def build(self, variables: list[keras.Variable]) -> None:
-        """Rows and columns of a kernel's last two dimensions; all numbers of other variables."""
+        """Create moments: rows and columns of a kernel's last two axes, or all of a vector."""
         if self.built:
             return
         super().build(variables)
@@ -40,7 +41,7 @@ class FactoredSecondMoment(keras.optimizers.Optimizer):
         return self.add_variable(shape=shape, dtype=variable.dtype, name="moment")
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One variable's update."""
+        """Update one variable."""
         index = self._get_variable_index(variable)
         rows, columns = self._rows[index], self._columns[index]
         step = tf.cast(self.iterations + 1, variable.dtype)

@@ -1,4 +1,4 @@
-"""On which devices a model trains."""
+"""Devices, seeds and precision of training."""
 
 from __future__ import annotations
 
@@ -18,31 +18,30 @@ from kft.workers import Cluster
 def make_distribution(
     name: str, cluster: Cluster | None = None, *, joins: bool = True
 ) -> tf.distribute.Strategy:
-    """The tf.distribute strategy of a run; model and optimizer are made in its scope.
+    """Make the tf.distribute strategy of a run, in whose scope model and optimizer are made.
 
-    Over several processes it waits until all are there, and must come before anything that
-    TensorFlow computes.
+    With several processes, this waits until all are there. It must be called before TensorFlow
+    computes anything.
 
     Args:
-        name: 'none', 'mirrored', 'multi_worker', or 'auto': multi_worker where there is a
-            cluster, else mirrored where there is more than one GPU.
-        cluster: Of this process.
-        joins: Whether this process is to train with the others of its cluster; else it only
-            asks what would be.
+        name: 'none', 'mirrored', 'multi_worker' or 'auto', which means multi_worker in a
+            cluster, and mirrored with more than one GPU.
+        cluster: Cluster of this process, if any.
+        joins: Whether this process joins the training of its cluster, or only plans it.
 
     Raises:
-        ConfigError: The cluster and the name contradict each other.
+        ConfigError: The name contradicts the cluster.
     """
     if cluster is not None and name in ("none", "mirrored"):
         raise ConfigError(
             f"training.distribution: {name!r}, but TF_CONFIG names {len(cluster.addresses)} "
-            "workers, each of which would train a model of its own. Use `multi_worker` or `auto`, "
+            "workers, each of which would train its own model. Use `multi_worker` or `auto`, "
             "or unset TF_CONFIG."
         )
     if cluster is None and name == "multi_worker":
         raise ConfigError(
             "training.distribution: 'multi_worker' needs the environment variable TF_CONFIG, "
-            "which names this process and the others. Rehearse on this machine with "
+            "which lists this process and the others. Try it on this machine with "
             "`kft launch --workers 2 …`, or use `mirrored`."
         )
     if cluster is not None:
@@ -57,7 +56,7 @@ def make_distribution(
 
 @functools.cache
 def _mirror(devices: tuple[str, ...]) -> tf.distribute.Strategy:
-    """One for a process: the collectives of a second one get in the way of the first's."""
+    """Make the strategy only once per process, because the collectives of two interfere."""
     return tf.distribute.MirroredStrategy(devices)
 
 
@@ -66,11 +65,11 @@ def _cpus() -> tuple[str, ...]:
 
 
 def count_replicas(distribution: tf.distribute.Strategy, cluster: Cluster | None = None) -> int:
-    """How many replicas train, in all processes; with those of a cluster that was not joined.
+    """Count the replicas of all processes, including a cluster that was not joined.
 
     Args:
-        distribution: From `make_distribution`.
-        cluster: Of this process, whose machines are taken to be like this one.
+        distribution: Strategy from `make_distribution`.
+        cluster: Cluster of this process, whose machines are assumed to be like this one.
     """
     replicas: int = distribution.num_replicas_in_sync
     if cluster is not None and replicas == 1:
@@ -79,16 +78,16 @@ def count_replicas(distribution: tf.distribute.Strategy, cluster: Cluster | None
 
 
 def check_batch_size(replicas: int, global_batch_size: int) -> None:
-    """Refuse a global batch that does not divide among the replicas.
+    """Refuse a global batch size that is not a multiple of the number of replicas.
 
     Raises:
-        ConfigError: It does not; the next sizes that do are named.
+        ConfigError: The size is not a multiple; the nearest multiples are named.
     """
     if global_batch_size % replicas:
         below = global_batch_size // replicas * replicas
         choices = [str(size) for size in (below, below + replicas) if size]
         raise ConfigError(
-            f"training.global_batch_size: {global_batch_size} examples do not divide among "
+            f"training.global_batch_size: {global_batch_size} examples do not divide evenly among "
             f"{replicas} replicas. Use {' or '.join(choices)}."
         )
 
@@ -100,16 +99,16 @@ def check_replicas(
     *,
     count: Callable[[Phase], int] = lambda phase: 0,
 ) -> None:
-    """Refuse what several replicas cannot do together as one would.
+    """Refuse settings with which several replicas could not give the result of one.
 
     Args:
-        replicas: In all processes.
+        replicas: Number of replicas in all processes.
         training: The pipeline's `training` section.
-        phases: As planned.
-        count: How many examples a phase learns from.
+        phases: The planned phases.
+        count: Function from a phase to the number of examples that it trains on.
 
     Raises:
-        ConfigError: With the reason.
+        ConfigError: A setting is not supported on several replicas.
     """
     if replicas == 1:
         return
@@ -126,23 +125,24 @@ def check_replicas(
 def _check_statistics(
     phase: Phase, replicas: int, training: TrainingConfig, num_examples: int
 ) -> None:
-    """Batch statistics are of the whole batch; each example must be in it once."""
+    """Refuse batch statistics over a last batch that cannot be divided without repeats."""
     where = f"phase {phase.name!r}: batch_norm 'trainable' over {replicas} replicas"
     last = num_examples % training.batch_size
     if last % replicas:
         raise ConfigError(
-            f"{where}: the last batch of an epoch has {last} examples, which do not divide among "
-            "them, and filled up its statistics would be others. Use another "
+            f"{where}: the last batch of an epoch has {last} examples, which do not divide evenly "
+            "among them, and padding would change its statistics. Use another "
             "`training.global_batch_size`, batch_norm 'frozen', or one device."
         )
 
 
 def seed_everything(seed: int, *, deterministic: bool = True) -> None:
-    """Make what follows a function of the seed.
+    """Seed all random generators.
 
     Args:
-        seed: Of Python, NumPy, TensorFlow and Keras.
-        deterministic: To the last bit: then an op that has no deterministic form fails later.
+        seed: Seed for Python, NumPy, TensorFlow and Keras.
+        deterministic: Whether results repeat to the last bit. An op without a deterministic
+            implementation then fails when it runs.
     """
     keras.utils.set_random_seed(seed)
     if deterministic:
@@ -151,10 +151,10 @@ def seed_everything(seed: int, *, deterministic: bool = True) -> None:
 
 @contextmanager
 def name_nondeterministic() -> Iterator[None]:
-    """Around what computes: an op that cannot give the same bits twice becomes an error by name.
+    """Translate the failure of a nondeterministic op inside the block into an error that names it.
 
     Raises:
-        TrainingError: With the op, and how to do without.
+        TrainingError: An op has no deterministic implementation.
     """
     try:
         yield
@@ -163,12 +163,12 @@ def name_nondeterministic() -> Iterator[None]:
         if not lines:
             raise
         raise TrainingError(
-            f"an operation of this model cannot give the same numbers twice: {lines[0].strip()} "
-            "Leave it out, or set training.deterministic=false: then a run that is repeated or "
-            "resumed may end with other weights."
+            f"an operation of this model is not deterministic: {lines[0].strip()} Remove it, or "
+            "set training.deterministic=false. A repeated or resumed run may then end with other "
+            "weights."
         ) from error
 
 
 def set_precision(name: str) -> None:
-    """Make layers compute in this Keras dtype policy, such as 'mixed_bfloat16', from here on."""
+    """Set the Keras dtype policy of layers made from now on, such as 'mixed_bfloat16'."""
     keras.config.set_dtype_policy(name)

@@ -1,4 +1,4 @@
-"""Frozen layers compute as they do at inference, while the others train."""
+"""Inference mode for frozen layers while the others train."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ import keras
 
 
 @contextmanager
-def frozen_at_rest(model: keras.Model) -> Iterator[None]:
-    """What is traced inside drops nothing in frozen layers, and draws no numbers in them.
+def frozen_inference(model: keras.Model) -> Iterator[None]:
+    """Trace frozen layers in inference mode within the block.
 
-    Keras's `trainable` stills batch statistics, but not dropout or stochastic depth: a frozen
-    prefix would give other features in every step than those that are stored once, and that
-    are served.
+    Keras's `trainable` freezes batch statistics, but neither dropout nor stochastic depth. A
+    frozen prefix would then compute other features in every step, instead of those that are
+    stored once and served.
 
     Args:
-        model: Its `trainable` flags set.
+        model: Model with its `trainable` flags set.
     """
-    with replaced_calls({layer: partial(_call_at_rest, layer.call) for layer in _find(model)}):
+    with replaced_calls({layer: partial(_call_frozen, layer.call) for layer in _find(model)}):
         yield
 
 
 def _find(model: keras.Model) -> list[keras.layers.Layer]:
-    """Frozen layers that tell training from inference, those of a nested `fit` aside."""
+    """Find frozen layers with a `training` argument that no outer block has replaced."""
     return [
         layer
         for layer in model._flatten_layers(include_self=False)
-        # Models are more than a block, whose parts are here too; batch statistics are Keras's own.
+        # The layers of nested models are listed themselves, and may be frozen only in part. Keras
+        # handles frozen batch statistics itself.
         if not isinstance(layer, (keras.Model, keras.layers.BatchNormalization))
         and not layer.trainable
         and "training" in layer.call_signature_parameters
@@ -38,16 +39,16 @@ def _find(model: keras.Model) -> list[keras.layers.Layer]:
     ]
 
 
-def _call_at_rest(call: Callable[..., Any], *given: Any, **named: Any) -> Any:
+def _call_frozen(call: Callable[..., Any], *given: Any, **named: Any) -> Any:
     return call(*given, **{**named, "training": False})
 
 
 @contextmanager
 def replaced_calls(calls: Mapping[keras.layers.Layer, Callable[..., Any]]) -> Iterator[None]:
-    """Within the block, layers compute by these functions in place of their own `call`."""
+    """Replace the `call` of layers by these functions within the block."""
     try:
         for layer, call in calls.items():
-            # Keras would track what is set by the usual way.
+            # Setting the attribute in the usual way would make Keras track the function.
             vars(layer)["call"] = call
         yield
     finally:
@@ -56,5 +57,5 @@ def replaced_calls(calls: Mapping[keras.layers.Layer, Callable[..., Any]]) -> It
 
 
 def is_replaced(layer: keras.layers.Layer) -> bool:
-    """Whether a block further out computes the layer by another function than its own."""
+    """Tell whether an outer block has replaced the `call` of the layer."""
     return "call" in vars(layer)

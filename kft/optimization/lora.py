@@ -1,4 +1,4 @@
-"""Low-rank factors: put beside kernels for one phase, then added to them without a trace."""
+"""Low-rank factors, added beside kernels for one phase and then merged into them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kft.backbones.record import Block
 from kft.config import LoraConfig
 from kft.strategies.traits import find_lora_layers
 
-# Attribute of the kernel, and of its two factors, by what kind of layer it is.
+# Attributes of the kernel and of its two factors, by kind of layer.
 _KERNEL = ("_kernel", "lora_kernel_a", "lora_kernel_b")
 _EMBEDDINGS = ("_embeddings", "lora_embeddings_a", "lora_embeddings_b")
 
@@ -20,18 +20,18 @@ _EMBEDDINGS = ("_embeddings", "lora_embeddings_a", "lora_embeddings_b")
 def add_lora(
     blocks: Iterable[Block], config: LoraConfig, *, seed: int
 ) -> tuple[keras.layers.Layer, ...]:
-    """Put low-rank factors beside the kernels of these blocks; the model answers as before.
+    """Add low-rank factors beside the kernels of these blocks, with unchanged outputs at first.
 
-    What trains is set afterwards, by `BlockTable.set_trainable`. Under a
-    strategy of tf.distribute call it in the scope that the model was made in.
+    `BlockTable.set_trainable` sets afterwards which variables train. Under a
+    tf.distribute strategy, call this in the scope in which the model was made.
 
     Args:
-        blocks: Of the backbone.
-        config: Rank, alpha, and which layers.
-        seed: Of the first factor; the second starts from zero.
+        blocks: Blocks of the backbone.
+        config: Rank, alpha and pattern of layer names.
+        seed: Seed of the first factors; the second factors start at zero.
 
     Returns:
-        The layers that have factors now, for `merge_lora`.
+        The layers with factors, for `merge_lora`.
 
     Source: Hu et al., LoRA, arXiv:2106.09685.
     """
@@ -40,18 +40,18 @@ def add_lora(
         layer.enable_lora(
             config.rank,
             lora_alpha=config.alpha,
-            # By position: automatic names of layers shift with what was built before.
+            # Seeds go by position, because automatic layer names depend on layers built before.
             a_initializer=keras.initializers.HeUniform(seed=_seed_of(seed, index)),
         )
     return layers
 
 
 def merge_lora(layers: Sequence[keras.layers.Layer]) -> None:
-    """Add the factors to their kernels and take them out; the model answers as before.
+    """Merge the factors into their kernels and remove them, with unchanged outputs.
 
-    Afterwards a layer has the weights that it had before `add_lora`, in the same order, so that
-    saving, export and digests see nothing of the factors. What was compiled or traced with
-    them must be made anew.
+    Afterwards a layer has the same variables as before `add_lora`, in the same order, so that
+    saving, export and digests see nothing of the factors. Compiled or traced functions that used
+    the factors must be made again.
     """
     for layer in layers:
         kernel, first, second = (getattr(layer, name) for name in _names(layer))
@@ -59,10 +59,10 @@ def merge_lora(layers: Sequence[keras.layers.Layer]) -> None:
         merged = kernel.value + (layer.lora_alpha / layer.lora_rank) * product
         kernel.assign(keras.ops.cast(merged, kernel.dtype))
         for name in _names(layer)[1:]:
-            # Keras takes no variable out of a layer by a public name, and `delattr` would collect
-            # garbage for each.
+            # Keras has no public method to remove a variable from a layer, and its `__delattr__`
+            # would run the garbage collector each time.
             layer._untrack_variable(getattr(layer, name))
-            # TensorFlow's own record of it, which an export would write.
+            # TensorFlow tracks the variable too, and an export would write it.
             layer._delete_tracking(name)
             object.__delattr__(layer, name)
         layer.lora_enabled = False
@@ -71,12 +71,12 @@ def merge_lora(layers: Sequence[keras.layers.Layer]) -> None:
 
 
 def is_first_factor(name: str) -> bool:
-    """Whether a snapshot's name is that of a factor which does not start from zero."""
+    """Tell whether a name in a snapshot is that of a first factor, which does not start at zero."""
     return any(f"/{names[1]}#" in name for names in (_KERNEL, _EMBEDDINGS))
 
 
 def adapted_kernels(layers: Sequence[keras.layers.Layer]) -> list[keras.Variable]:
-    """The variables that the factors of these layers are added to."""
+    """Return the kernels that the factors of these layers are added to."""
     return [getattr(layer, _names(layer)[0]) for layer in layers]
 
 

@@ -1,4 +1,4 @@
-"""Batch normalization that rests, computed within the convolution before it."""
+"""Fusion of frozen batch normalization into the convolution before it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import tensorflow as tf
 from kft.backbones.graph import Graph, Step
 from kft.optimization.frozen_inference import is_replaced, replaced_calls
 
-# The operation and its kernels, the one that is scaled last.
+# The operation and its kernels; the last kernel is scaled.
 _KINDS: dict[type[keras.layers.Layer], Callable[[Any], tuple[Any, ...]]] = {
     keras.layers.Conv2D: lambda layer: (keras.ops.conv, layer.kernel),
     keras.layers.DepthwiseConv2D: lambda layer: (keras.ops.depthwise_conv, layer.kernel),
@@ -28,47 +28,47 @@ _KINDS: dict[type[keras.layers.Layer], Callable[[Any], tuple[Any, ...]]] = {
 
 @contextmanager
 def fused_norms(model: keras.Model) -> Iterator[None]:
-    """What is traced inside computes convolutions together with resting normalization.
+    """Trace convolutions and the frozen normalization after them as one within the block.
 
-    While its statistics rest, normalization multiplies each channel by one
-    number and adds another. Multiplied into the kernel instead, the first
-    spares several passes over the activations, forward and backward; the
-    numbers are the same up to rounding, and so are the gradients of kernel,
-    scale and shift. Layers and weights stay as they are.
+    With frozen statistics, normalization multiplies each channel by a scale
+    and adds a shift. Multiplying the kernel by the scale instead avoids
+    several passes over the activations, forward and backward. The outputs are
+    the same up to rounding, and so are the gradients of kernel, scale and
+    shift. Layers and weights are not changed.
 
     Args:
-        model: A functional model, its `trainable` flags set.
+        model: Functional model with its `trainable` flags set.
 
-    Source: Jacob et al., arXiv:1712.05877, section 3.2, with the statistics
-    at rest.
+    Source: Jacob et al., arXiv:1712.05877, section 3.2, with frozen
+    statistics.
     """
-    # Those that are fused already are so until a block further out ends.
+    # Pairs that an outer block has fused stay fused until that block ends.
     calls: dict[Any, Callable[..., Any]] = {}
     for convolution, norm in find_fusable(model):
         if not is_replaced(convolution) and not is_replaced(norm):
-            calls |= {convolution: partial(_convolve, convolution, norm), norm: _hand_on}
+            calls |= {convolution: partial(_convolve, convolution, norm), norm: _pass_through}
     with replaced_calls(calls):
         yield
 
 
 def find_fusable(model: keras.Model) -> list[tuple[Any, keras.layers.BatchNormalization]]:
-    """Each convolution and the normalization after it that can be computed as one.
+    """Find each convolution with the normalization after it that can be fused.
 
     Args:
-        model: A functional model; those inside it are looked into.
+        model: Functional model; nested functional models are searched too.
     """
     graph = Graph(model)
     calls = Counter(id(step.operation) for step in graph.steps)
-    takers: dict[int, list[Step]] = {}
+    consumers: dict[int, list[Step]] = {}
     for step in graph.steps:
         for tensor in step.inputs:
-            takers.setdefault(tensor, []).append(step)
+            consumers.setdefault(tensor, []).append(step)
     found = []
     for step in graph.steps:
         if _is_chain(step.operation):
             found += find_fusable(step.operation)
             continue
-        next_steps = takers.get(id(step.outputs[0]), [])
+        next_steps = consumers.get(id(step.outputs[0]), [])
         if len(next_steps) != 1 or step.outputs[0] is graph.output:
             continue
         pair = (step.operation, next_steps[0].operation)
@@ -78,13 +78,13 @@ def find_fusable(model: keras.Model) -> list[tuple[Any, keras.layers.BatchNormal
 
 
 def _is_chain(operation: Any) -> bool:
-    """Whether it is a functional model of one input and one output."""
+    """Tell whether the operation is a functional model with one input and one output."""
     is_functional = getattr(operation, "_nodes_by_depth", None) is not None
     return is_functional and len(operation.inputs) == len(operation.outputs) == 1
 
 
 def _can_fuse(convolution: Any, norm: Any) -> bool:
-    # No subclasses: what they compute is their own.
+    # Subclasses are excluded, because they may compute something else.
     if type(convolution) not in _KINDS:
         return False
     if type(norm) is not keras.layers.BatchNormalization or norm.trainable:
@@ -94,15 +94,15 @@ def _can_fuse(convolution: Any, norm: Any) -> bool:
     if convolution.data_format != "channels_last" or norm.axis not in (-1, 3):
         return False
     if {convolution.compute_dtype, norm.compute_dtype} != {"float32"}:
-        # Fewer digits: a product of kernel and scale would be rounded where its factors are not.
+        # In lower precision the product of kernel and scale would be rounded, unlike its factors.
         return False
-    # The gradient of the scale alone is cheaper by the activations than by way of the kernel.
-    of_kernel = any(each is not convolution.bias for each in convolution.trainable_variables)
-    return of_kernel or not (norm.scale and norm.gamma.trainable)
+    # If only the scale trains, its gradient is cheaper through the activations than the kernel.
+    trains_kernel = any(each is not convolution.bias for each in convolution.trainable_variables)
+    return trains_kernel or not (norm.scale and norm.gamma.trainable)
 
 
 def _convolve(convolution: Any, norm: keras.layers.BatchNormalization, inputs: Any) -> Any:
-    """Both layers' output, of the inputs of the first."""
+    """Compute the output of both layers from the inputs of the first."""
     scale = keras.ops.rsqrt(norm.moving_variance + norm.epsilon)
     if norm.scale:
         scale = scale * norm.gamma
@@ -123,11 +123,11 @@ def _convolve(convolution: Any, norm: keras.layers.BatchNormalization, inputs: A
         data_format=convolution.data_format,
         dilation_rate=convolution.dilation_rate,
     )
-    # By its own name: its gradient is one sum, and where nothing differentiates TensorFlow computes
-    # it within the convolution.
+    # `bias_add` has a cheap gradient, a single sum, and at inference TensorFlow fuses it into the
+    # convolution. A plain addition has neither.
     return tf.nn.bias_add(outputs, shift)
 
 
-def _hand_on(inputs: Any, training: Any = None, mask: Any = None) -> Any:
-    """In the place of a normalization that is computed already."""
+def _pass_through(inputs: Any, training: Any = None, mask: Any = None) -> Any:
+    """Return the inputs, in place of a normalization that is already computed."""
     return inputs

@@ -1,4 +1,4 @@
-"""Optimizers whose rate differs by block, decoupled decay, and averages of the weights."""
+"""Optimizers with a learning rate per block, decoupled decay and averages of the weights."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from kft.strategies import Phase
 
 
 class BlockRates:
-    """Mixed into a Keras optimizer: rules for each variable, and averages of the weights.
+    """Mixin for a Keras optimizer with rules per variable and averages of the weights.
 
-    Scaling gradients would do nothing under Adam, which divides by their
-    size: the rate of the update is scaled. Decoupled decay is applied here
-    too, since Keras's own bypasses `update_step` and so would ignore the
-    rate of the block. Decay toward the pretrained value (L2-SP) is decoupled for the
-    reason that weight decay is: the gradient of a penalty would be divided
-    by the size of past gradients, so that weights that move much would be
-    held least.
+    The rate of the update is scaled, because scaling gradients would have no
+    effect under Adam, which divides by their size. Decoupled decay is applied
+    here too, because Keras's own bypasses `update_step` and would ignore the
+    rate of the block. Decay toward the pretrained value (L2-SP) is decoupled
+    for the same reason as weight decay: the gradient of a penalty would be
+    divided by the size of past gradients, so that the weights that move most
+    would be pulled back least.
 
-    The average of a variable follows it by min(momentum, (1 + t) / (10 + t))
-    at step t: soon after the start, the weights of the start are forgotten.
+    The average of a variable follows it with momentum
+    min(momentum, (1 + t) / (10 + t)) at step t, so that the initial weights
+    are soon forgotten.
 
     Source: Li et al., Explicit Inductive Bias for Transfer Learning (L2-SP),
-    arXiv:1802.01483; the momentum of few steps is that of
+    arXiv:1802.01483; the momentum of the first steps follows
     tf.train.ExponentialMovingAverage.
     """
 
@@ -46,17 +47,17 @@ class BlockRates:
         clip_norm: float | None = None,
         average_momentum: float | None = None,
     ) -> None:
-        """Set what differs by variable, before the optimizer is built.
+        """Set the rules per variable, before the optimizer is built.
 
         Args:
-            schedule: The one the optimizer was made with.
-            rules: By `id` of the variable.
-            pretrained: Values that decay goes to, likewise.
+            schedule: Schedule that the optimizer was made with.
+            rules: `id` of a variable -> its rule.
+            pretrained: `id` of a variable -> value that it decays to.
             clip_norm: Largest global norm of the gradients of a whole batch.
-            average_momentum: Of the averages; None for no averages.
+            average_momentum: Momentum of the averages; None for no averages.
         """
         self.schedule = schedule
-        # An attribute of their own, so that Keras counts them among the optimizer's variables.
+        # A separate attribute makes Keras count them among the optimizer's variables.
         self.schedule_variables = schedule.variables
         self._rule_by_id = dict(rules)
         self._pretrained = pretrained
@@ -64,8 +65,8 @@ class BlockRates:
         self._average_momentum = average_momentum
 
     def build(self, variables: list[keras.Variable]) -> None:
-        """As Keras's, then the rules by index, and copies of what the rules need."""
-        # Keras's wrapper for float16 calls it again inside the step: the copies stay.
+        """Build as Keras does, then index the rules and create the variables that they need."""
+        # Keras's wrapper for float16 calls this again inside the step, which must not reset copies.
         if self.built:  # type: ignore[attr-defined]
             return
         super().build(variables)  # type: ignore[misc]
@@ -89,7 +90,7 @@ class BlockRates:
 
     @property
     def averages(self) -> dict[int, keras.Variable]:
-        """The average of each variable by its `id`; empty where none are kept."""
+        """Map from the `id` of each variable to its average; empty if none are kept."""
         variables = self._trainable_variables  # type: ignore[attr-defined]
         return {
             id(variable): average
@@ -98,9 +99,9 @@ class BlockRates:
         }
 
     def restart(self) -> None:
-        """Forget every step: slots, steps taken and averages.
+        """Reset slots, the step counter and averages.
 
-        The schedule stays, and so do the pretrained values that decay goes to.
+        The schedule and the pretrained values that decay goes to are kept.
         """
         kept = {id(v) for v in (*self.schedule_variables, *self._goals) if v is not None}
         for variable in self.variables:  # type: ignore[attr-defined]
@@ -111,7 +112,7 @@ class BlockRates:
                 average.assign(variable)
 
     def _all_reduce_sum_gradients(self, grads_and_vars: list[Any]) -> list[Any]:
-        """As Keras's, then clipped: Keras would clip each replica's share before the sum."""
+        """Sum the gradients as Keras does, then clip; Keras would clip before the sum."""
         reduced = super()._all_reduce_sum_gradients(grads_and_vars)  # type: ignore[misc]
         if self._clip_norm is None:
             return reduced
@@ -120,15 +121,15 @@ class BlockRates:
         return list(zip(clipped, variables, strict=True))
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One variable's decay and update, at its own rate, then its average."""
-        # Under a strategy `variable` is a bare tf.Variable, which has no path: hence the index.
+        """Apply decay and update to one variable at its own rate, then update its average."""
+        # Under a strategy `variable` is a bare tf.Variable without a path, hence the index.
         index = self._get_variable_index(variable)  # type: ignore[attr-defined]
         rule = self._rules[index]
         rate = learning_rate * rule.multiplier
         if rule.decay:
             goal = self._goals[index]
-            away = variable if goal is None else variable - tf.convert_to_tensor(goal)
-            variable.assign_sub(away * tf.cast(rate * rule.decay, variable.dtype))
+            distance = variable if goal is None else variable - tf.convert_to_tensor(goal)
+            variable.assign_sub(distance * tf.cast(rate * rule.decay, variable.dtype))
         super().update_step(gradient, variable, rate)  # type: ignore[misc]
         average = self._averages[index]
         if average is not None:
@@ -154,17 +155,19 @@ class SGD(BlockRates, keras.optimizers.SGD):
 
 
 class Lion(BlockRates, keras.optimizers.Lion):
-    """The sign of the momentum: every weight moves by the rate itself.
+    """Lion with decoupled weight decay: the sign of the momentum, so each weight moves by the rate.
 
-    Wants a rate three to ten times lower than AdamW's, and a decay as many
-    times higher.
+    It needs a rate three to ten times lower than AdamW's, and a decay higher
+    by the same factor.
 
     Source: Chen et al., Symbolic Discovery of Optimization Algorithms, arXiv:2302.06675.
     """
 
 
 class Lamb(BlockRates, keras.optimizers.Lamb):
-    """Adam's update, as long as the variable itself: the rate is a relative one.
+    """Lamb with decoupled weight decay: Adam's update rescaled to the norm of the variable.
+
+    The learning rate is therefore relative to the size of the weights.
 
     Source: You et al., Large Batch Optimization for Deep Learning, arXiv:1904.00962.
     """
@@ -175,11 +178,12 @@ class Adafactor(BlockRates, FactoredSecondMoment):
 
 
 class Muon(BlockRates, keras.optimizers.Muon):
-    """Orthogonal updates of kernels; AdamW for the head, embeddings, biases and normalisation.
+    """Muon for kernels; AdamW for the head, embeddings, biases and normalisation.
 
-    Of a convolution's kernel, all dimensions but the last are one, as its
-    authors advise; Keras would leave it to AdamW. Depthwise kernels have no
-    matrix to be made orthogonal.
+    The updates of kernels are made orthogonal. A convolution's kernel is
+    flattened to a matrix by joining all axes but the last, as Muon's authors
+    advise; Keras would use AdamW for it. Depthwise kernels have no such
+    matrix.
 
     Source: Jordan et al., Muon, github.com/KellerJordan/Muon; with the rate
     of Liu et al., arXiv:2502.16982, which equals AdamW's.
@@ -203,7 +207,7 @@ class Muon(BlockRates, keras.optimizers.Muon):
         self.assign_sub(variable, tf.reshape(update, variable.shape))
 
 
-# Decay is the mixin's: Keras's own is turned off where it is on by default.
+# The mixin applies decay, so Keras's own is turned off where it is on by default.
 OPTIMIZERS: Mapping[str, tuple[type, Mapping[str, Any]]] = {
     "adamw": (AdamW, {}),
     "sgd": (SGD, {"momentum": 0.9, "nesterov": True}),
@@ -222,15 +226,16 @@ def make_optimizer(
     num_examples: int,
     pretrained: Mapping[int, np.ndarray] = MappingProxyType({}),
 ) -> keras.optimizers.Optimizer:
-    """A fresh optimizer for one phase.
+    """Make a new optimizer for one phase.
 
     Args:
         config: The pipeline's `training` section.
-        phase: Its rate, steps, multipliers and weight decay.
-        blocks: To find each block's variables.
-        num_examples: In the training split, for a warmup in examples.
-        pretrained: Values that L2-SP holds variables to, by their `id`; by
-            default the present ones.
+        phase: Phase with its rate, steps, multipliers and weight decay.
+        blocks: Block table, which lists each block's variables.
+        num_examples: Number of examples in the training split, for a warmup
+            in examples.
+        pretrained: `id` of a variable -> value that L2-SP pulls it to; by
+            default the current values.
 
     Raises:
         ConfigError: The warmup does not fit the phase.
@@ -251,16 +256,15 @@ def make_optimizer(
 def reset_optimizer(
     optimizer: keras.optimizers.Optimizer, *, learning_rate: float, steps: int, warmup_steps: int
 ) -> None:
-    """Make a built optimizer as good as new; what L2-SP holds to stays.
+    """Reset a built optimizer, except for the values that L2-SP pulls to.
 
-    What it computes with are variables, so that the traced training step
-    goes on without a new trace.
+    All its state is in variables, so the traced training step stays valid.
 
     Args:
-        optimizer: From `make_optimizer`, or Keras's wrapper of it that scales losses.
-        learning_rate: Peak of the schedule from here on.
-        steps: Of the schedule.
-        warmup_steps: Below `steps`.
+        optimizer: Optimizer from `make_optimizer`, or Keras's loss-scaling wrapper of it.
+        learning_rate: New peak of the schedule.
+        steps: New length of the schedule.
+        warmup_steps: New number of warmup steps, below `steps`.
     """
     inner = block_rates(optimizer)
     inner.restart()
@@ -271,5 +275,5 @@ def reset_optimizer(
 
 
 def block_rates(optimizer: Any) -> Any:
-    """The optimizer from `make_optimizer`, out of the wrapper that float16 brings."""
+    """Return the optimizer from `make_optimizer`, without the wrapper that float16 adds."""
     return getattr(optimizer, "inner_optimizer", optimizer)

@@ -1,4 +1,4 @@
-"""What is each replica's own: its part of every batch, and its sums of the figures."""
+"""State of each replica: its share of every batch, and its sums for metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kft.workers import Workers
 
 
 def find_share(distribution: tf.distribute.Strategy, workers: Workers) -> Share:
-    """Which replicas of all are those of this process."""
+    """Find the share of this process, by its replicas among all."""
     replicas = distribution.num_replicas_in_sync
     if replicas == 1:
         return WHOLE
@@ -23,11 +23,11 @@ def find_share(distribution: tf.distribute.Strategy, workers: Workers) -> Share:
     return Share(replicas, workers.number * own, own)
 
 
-def spread(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """A data set as `fit` takes it under the strategy in whose scope this is called.
+def distribute_batches(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Distribute a data set for `fit` under the strategy in whose scope this is called.
 
     Args:
-        batches: From `make_dataset` with the share of this process.
+        batches: Data set from `make_dataset` with the share of this process.
     """
     distribution = tf.distribute.get_strategy()
     if distribution.num_replicas_in_sync == 1:
@@ -37,10 +37,10 @@ def spread(batches: tf.data.Dataset) -> tf.data.Dataset:
 
 @contextmanager
 def whole_statistics(model: keras.Model) -> Iterator[None]:
-    """While a step is traced: normalisation takes its statistics over all replicas' examples.
+    """Synchronise batch statistics over all replicas while a step is traced within the block.
 
     Args:
-        model: Whose batch normalisation layers may train.
+        model: Model whose batch normalisation layers may train.
     """
     layers: list[Any] = []
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
@@ -56,23 +56,26 @@ def whole_statistics(model: keras.Model) -> Iterator[None]:
             layer.synchronized = was
 
 
-def take_sums(variable: Any, workers: Workers) -> np.ndarray:
-    """What each replica has summed up so far in a variable of a metric: (replicas, …).
+def read_sums(variable: Any, workers: Workers) -> np.ndarray:
+    """Read the sums of every replica from a metric's variable.
 
     Args:
-        variable: Keras's, whose value several replicas would answer with their sum.
+        variable: Keras variable, whose own value would be the total over replicas.
         workers: All processes; each must call this.
+
+    Returns:
+        Array (replicas, …).
     """
     own = np.stack([component.numpy() for component in _components(variable)])
     return np.concatenate(list(workers.gather(own)))
 
 
-def put_sums(variable: Any, sums: np.ndarray, workers: Workers) -> None:
-    """Put back what `take_sums` gave; other replicas than then get the sum in the first of all."""
+def restore_sums(variable: Any, sums: np.ndarray, workers: Workers) -> None:
+    """Restore sums from `read_sums`; if their number differs, the first replica gets the total."""
     components = _components(variable)
     replicas = len(components) * workers.count
     if len(sums) != replicas:
-        # To take part in the sum over the replicas once.
+        # The total must count once in the sum over the replicas.
         nothing = np.zeros((replicas - 1, *sums.shape[1:]), sums.dtype)
         sums = np.concatenate([sums.sum(axis=0, keepdims=True), nothing])
     own = sums[workers.number * len(components) :]
@@ -81,6 +84,6 @@ def put_sums(variable: Any, sums: np.ndarray, workers: Workers) -> None:
 
 
 def _components(variable: Any) -> list[Any]:
-    """The variable of each replica of this process."""
+    """Return the variable of each replica of this process."""
     value = getattr(variable, "value", variable)
     return list(getattr(value, "values", (value,)))

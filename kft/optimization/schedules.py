@@ -1,4 +1,4 @@
-"""The learning rate as a function of the step: shapes, and a schedule that can be set anew."""
+"""Learning-rate schedules: their shapes, and a schedule that can be reset."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from kft.config import TrainingConfig
 from kft.strategies import Phase
 from kft.strategies.durations import resolve_warmup
 
-# Smith and Topin begin far below the peak and end far below that: shares of the peak.
+# First and last rate as shares of the peak, as Smith and Topin use them.
 ONE_CYCLE_FIRST = 1 / 25
 ONE_CYCLE_LAST = 1 / 25e4
-# ULMFiT's ratio: how much smaller the lowest rate is than the peak.
+# Ratio of the peak to the lowest rate in ULMFiT.
 SLANTED_RATIO = 32.0
 STEP_FACTOR = 0.1
 
@@ -24,12 +24,12 @@ Shape = Callable[[Any, Any, Any], Any]
 
 
 def constant(step: Any, steps: Any, warmup: Any) -> Any:
-    """The peak, after a linear warmup."""
+    """Keep the peak after a linear warmup."""
     return _warm_up(step, warmup, tf.ones_like(step))
 
 
 def cosine(step: Any, steps: Any, warmup: Any) -> Any:
-    """Half a cosine from the peak after a linear warmup to zero after the last step.
+    """Decay along half a cosine from the peak, after a linear warmup, to zero at the end.
 
     Source: Loshchilov and Hutter, SGDR, arXiv:1608.03983, without restarts.
     """
@@ -37,11 +37,11 @@ def cosine(step: Any, steps: Any, warmup: Any) -> Any:
 
 
 def one_cycle(step: Any, steps: Any, warmup: Any) -> Any:
-    """Up to the peak along a cosine in the steps of the warmup, then down along another.
+    """Rise to the peak along a cosine during the warmup, then decay along another.
 
-    Begins at 1/25 of the peak and ends at 1/250,000 of it. The momentum,
-    which the authors let fall and rise, stays as it is: the rate alone gives
-    most of the effect, and AdamW's momentum is best left alone.
+    The rate begins at 1/25 of the peak and ends at 1/250,000 of it. The
+    authors also vary the momentum. Here it stays constant, because the rate
+    gives most of the effect and AdamW's momentum is best left alone.
 
     Source: Smith and Topin, Super-Convergence, arXiv:1708.07120.
     """
@@ -53,7 +53,7 @@ def one_cycle(step: Any, steps: Any, warmup: Any) -> Any:
 
 
 def slanted_triangular(step: Any, steps: Any, warmup: Any) -> Any:
-    """Straight up from 1/32 of the peak in the steps of the warmup, then straight down to it.
+    """Rise linearly from 1/32 of the peak during the warmup, then fall linearly back to it.
 
     Source: Howard and Ruder, ULMFiT, arXiv:1801.06146, whose `cut_frac` of
     0.1 is a warmup of 10 percent.
@@ -63,11 +63,11 @@ def slanted_triangular(step: Any, steps: Any, warmup: Any) -> Any:
 
 
 def step_decay(step: Any, steps: Any, warmup: Any) -> Any:
-    """The peak after a linear warmup, a tenth of it each from 30, 60 and 90 % of the steps on.
+    """Divide the rate by ten at 30, 60 and 90 % of the steps, after a linear warmup.
 
     Source: Kolesnikov et al., Big Transfer, arXiv:1912.11370.
     """
-    # Tenths of the steps, kept whole: 0.3 has no exact float.
+    # Whole tenths of the steps, because 0.3 is not exact in binary.
     passed = sum(tf.cast(10 * step >= tenths * steps, step.dtype) for tenths in (3, 6, 9))
     return _warm_up(step, warmup, STEP_FACTOR**passed)
 
@@ -81,20 +81,20 @@ SHAPES: Mapping[str, Shape] = {
     # Constant until the callback `ReduceOnPlateau` scales it.
     "plateau": constant,
 }
-"""Name of a schedule -> share of the peak at a step, of so many steps and warmup steps."""
+"""Name of a schedule -> function from step, steps and warmup steps to the share of the peak."""
 
 
 class PhaseSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A shape over the steps of a phase, times its peak rate.
+    """Schedule of one phase: a shape over its steps, times its peak rate.
 
-    Its numbers are variables: one traced training step serves every peak and
-    every number of steps. Make it in the scope of the run's distribution.
+    Peak and lengths are variables, so that one traced training step serves
+    them all. Make the schedule in the scope of the run's distribution.
 
     Args:
-        shape: A name of `SHAPES`.
-        peak: The highest rate.
-        steps: Of the phase; the rate stays at its last value after them.
-        warmup_steps: In which the rate rises; below `steps`.
+        shape: A name from `SHAPES`.
+        peak: Highest rate.
+        steps: Number of steps, after which the rate keeps its last value.
+        warmup_steps: Number of steps in which the rate rises, below `steps`.
     """
 
     def __init__(self, shape: str, *, peak: float, steps: int, warmup_steps: int) -> None:
@@ -106,7 +106,7 @@ class PhaseSchedule(keras.optimizers.schedules.LearningRateSchedule):
         self.reset(peak=peak, steps=steps, warmup_steps=warmup_steps)
 
     def __call__(self, step: Any) -> tf.Tensor:
-        """The rate of a step, counted from 0."""
+        """Compute the rate of a step, counted from 0."""
         steps = tf.convert_to_tensor(self._steps.value)
         now = tf.minimum(tf.cast(step, "float32"), steps)
         warmup = tf.convert_to_tensor(self._warmup_steps.value)
@@ -114,40 +114,40 @@ class PhaseSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """What a checkpoint must hold."""
+        """Variables that a checkpoint must hold."""
         return [self._peak, self._steps, self._warmup_steps, self._factor]
 
     @property
     def peak(self) -> float:
-        """The highest rate."""
+        """Highest rate."""
         return float(self._peak.numpy())
 
     @property
     def warmup_steps(self) -> int:
-        """Steps in which the rate rises."""
+        """Number of steps in which the rate rises."""
         return int(self._warmup_steps.numpy())
 
     def reset(self, *, peak: float, steps: int, warmup_steps: int) -> None:
-        """Begin anew with other numbers, without a new trace."""
-        assert 0 <= warmup_steps < max(steps, 1), "resolve_warmup refuses it before"
+        """Restart with another peak and other lengths, without a new trace."""
+        assert 0 <= warmup_steps < max(steps, 1), "resolve_warmup refuses a longer warmup"
         for variable, value in zip(self.variables, (peak, steps, warmup_steps, 1.0), strict=True):
             variable.assign(value)
 
     def scale(self, factor: float) -> None:
-        """Multiply the rate by a factor from here on."""
+        """Multiply the rate by a factor from now on."""
         self._factor.assign(self._factor.numpy() * factor)
 
 
 def make_schedule(config: TrainingConfig, phase: Phase, *, num_examples: int) -> PhaseSchedule:
-    """The schedule of one phase.
+    """Make the schedule of one phase.
 
     Args:
         config: The pipeline's `training` section.
-        phase: Its rate and steps.
-        num_examples: In the training split, for a warmup in examples.
+        phase: Phase with its rate and steps.
+        num_examples: Number of examples in the training split, for a warmup in examples.
 
     Raises:
-        ConfigError: The warmup is no duration, or as long as the phase.
+        ConfigError: The warmup is not a duration, or is as long as the phase.
     """
     return PhaseSchedule(
         config.schedule,
@@ -164,15 +164,15 @@ def _number(name: str) -> keras.Variable:
 
 
 def _warm_up(step: Any, warmup: Any, after: Any) -> Any:
-    # From one step's share rather than zero: the first step moves something.
+    # The warmup starts at one step's share rather than zero, so that the first step has an effect.
     return tf.where(step < warmup, (step + 1) / (warmup + 1), after)
 
 
 def _share(done: Any, of: Any) -> Any:
-    """How much is done, in [0, 1]; where there is nothing to do, nothing is."""
+    """Compute the share that is done, in [0, 1]; 0 if there is nothing to do."""
     return tf.clip_by_value(tf.math.divide_no_nan(done, of), 0.0, 1.0)
 
 
 def _half_cosine(share: Any) -> Any:
-    """1 at 0, 0 at 1."""
+    """Map a share from 0 to 1 to half a cosine from 1 to 0."""
     return (1 + tf.cos(np.pi * share)) / 2

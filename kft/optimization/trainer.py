@@ -1,4 +1,4 @@
-"""The model that a phase fits: Keras's training step, in parts and over replicas where need be."""
+"""Model that a phase fits: Keras's training step, with accumulation and replicas if configured."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kft.optimization.frozen_inference import frozen_at_rest
+from kft.optimization.frozen_inference import frozen_inference
 from kft.optimization.norm_fusion import fused_norms
 from kft.optimization.optimizers import block_rates
 from kft.optimization.replicas import whole_statistics
 
 
 class FitModel(keras.Model):
-    """A functional model over layers that others own, whose step may be computed in parts.
+    """Functional model of layers that others own, with a training step that may run in parts.
 
-    Over several replicas the step is that of the undivided batch too: batches come with weights
-    (`Share`), so that a last batch which does not divide among them counts each example once.
+    Over several replicas too, the step equals that of the undivided batch: batches carry weights
+    (`Share`), so that each example counts once even if the last batch does not divide evenly.
 
-    Keras 3.15 fails where replicas are in several processes, at two places: it builds metrics from
-    a batch that it reduces over the replicas, and it reduces their scalars over an axis. So
-    metrics are built of shapes alone (`build_metrics`), and scalars have an axis there.
+    Keras 3.15 fails at two places if replicas are in several processes: it builds metrics from a
+    batch that it reduces over the replicas, and it reduces their scalars over an axis. Therefore
+    metrics are built from shapes (`build_metrics`), and scalars get an axis in that case.
 
     Args:
         inputs: Symbolic inputs of the graph.
-        outputs: Its logits.
-        accumulation: Parts of a batch. Each part's gradient counts by its
-            share of the examples, and one update follows, so that the step
-            is that of the undivided batch where no layer looks across the
-            batch (frozen batch norm, no dropout). Memory is that of a part.
+        outputs: Logits of the graph.
+        accumulation: Number of parts of a batch. Gradients of the parts are
+            averaged by their share of the examples, and one update follows.
+            The step equals that of the undivided batch if no layer computes
+            across the batch (frozen batch norm, no dropout). It needs the
+            memory of one part.
 
     Attributes:
-        train_traces: How often the training step was traced.
-        test_traces: How often the validation step was traced.
+        train_traces: Number of traces of the training step.
+        test_traces: Number of traces of the validation step.
     """
 
     def __init__(
@@ -48,17 +49,17 @@ class FitModel(keras.Model):
         self.test_traces = 0
 
     def fit(self, *args: Any, **settings: Any) -> Any:
-        """As Keras's; what is frozen rests, normalization is over all or with its convolution."""
-        with whole_statistics(self), frozen_at_rest(self), fused_norms(self):
+        """Fit like Keras, with frozen layers in inference mode and batch norm synced or fused."""
+        with whole_statistics(self), frozen_inference(self), fused_norms(self):
             return super().fit(*args, **settings)
 
     def evaluate(self, *args: Any, **settings: Any) -> Any:
-        """As Keras's; normalization is traced as in `fit`."""
+        """Evaluate like Keras, with normalization traced as in `fit`."""
         with whole_statistics(self), fused_norms(self):
             return super().evaluate(*args, **settings)
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """One update from one batch, per replica."""
+        """Update the weights from one batch, per replica."""
         self.train_traces += 1
         inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
         if self.accumulation == 1 and weights is None:
@@ -66,41 +67,41 @@ class FitModel(keras.Model):
         differentiate = self._differentiate if self.accumulation == 1 else self._accumulate
         loss, gradients, logits = differentiate(inputs, targets, weights)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        return self._tell(loss, inputs, targets, weights, logits)
+        return self._update_metrics(loss, inputs, targets, weights, logits)
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """One batch judged, per replica."""
+        """Evaluate one batch, per replica."""
         self.test_traces += 1
         inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
         if weights is None:
             return super().test_step(data)
         logits = self(inputs, training=False)
         loss = self.compute_loss(inputs, targets, logits, weights, training=False)
-        return self._tell(loss, inputs, targets, weights, logits)
+        return self._update_metrics(loss, inputs, targets, weights, logits)
 
     def build_metrics(self, targets: tf.TensorSpec) -> None:
-        """Make the variables of loss and metrics, before the first batch is there.
+        """Make the variables of loss and metrics before the first batch.
 
         Args:
-            targets: Shape and type of those of a batch.
+            targets: Shape and type of the targets of a batch.
         """
         batch = (self.input, keras.KerasTensor(targets.shape, targets.dtype.name))
         self._symbolic_build(data_batch=batch)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Keras would read a batch for it; `build_metrics` has done it."""
+        """Do nothing, since `build_metrics` has built the metrics without reading a batch."""
 
-    def _tell(
+    def _update_metrics(
         self, loss: Any, inputs: Any, targets: Any, weights: Any, logits: Any
     ) -> dict[str, Any]:
-        """Count a batch in the mean loss and the metrics, each example once."""
+        """Add a batch to the mean loss and the metrics, each example once."""
         strategy = tf.distribute.get_strategy()
         # Keras divides losses by the number of replicas, so that their gradients add up.
         loss *= strategy.num_replicas_in_sync
         count = tf.cast(tf.shape(inputs)[0], tf.float32)
         counted = None
         if weights is not None:
-            # Of a mean over all places, weighted, to the mean over the examples of this replica.
+            # Convert the weighted mean over all rows to the mean over this replica's examples.
             loss = tf.math.divide_no_nan(loss * count, tf.reduce_sum(weights))
             counted = tf.cast(weights > 0, tf.float32)
             count = tf.reduce_sum(counted)
@@ -112,7 +113,7 @@ class FitModel(keras.Model):
         return found
 
     def _differentiate(self, inputs: Any, targets: Any, weights: Any) -> tuple[Any, list[Any], Any]:
-        """Loss, gradients and logits of a batch."""
+        """Compute loss, gradients and logits of a batch."""
         with tf.GradientTape() as tape:
             logits = self(inputs, training=True)
             loss = self.compute_loss(inputs, targets, logits, weights, training=True)
@@ -120,9 +121,9 @@ class FitModel(keras.Model):
         return loss, tape.gradient(scaled, self.trainable_variables), logits
 
     def _accumulate(self, inputs: Any, targets: Any, weights: Any) -> tuple[Any, list[Any], Any]:
-        """As `_differentiate`, computed part by part."""
+        """Compute the same as `_differentiate`, part by part."""
         examples = tf.shape(inputs)[0]
-        # A last batch may be smaller than the number of parts: then there are fewer parts.
+        # The last batch may have fewer examples than parts; then there are fewer parts.
         size = tf.maximum(1, -(-examples // self.accumulation))
         num_parts = -(-examples // size)
         variables = self.trainable_variables
@@ -158,7 +159,7 @@ class FitModel(keras.Model):
                     element_shape=self.output.shape,
                 ),
             ),
-            # In turn: parts side by side would take the memory of the whole batch.
+            # Parts in parallel would need the memory of the whole batch.
             parallel_iterations=1,
         )
         gradients = [None if i in unconnected else total for i, total in enumerate(sums)]
@@ -166,10 +167,10 @@ class FitModel(keras.Model):
 
 
 class WeightAverages(keras.callbacks.Callback):
-    """Validation sees the moving averages of the weights, and a phase ends with them.
+    """Callback that validates with moving averages of the weights and ends a phase with them.
 
-    The averages themselves are the optimizer's, made by `BlockRates`; where
-    it keeps none, nothing happens. Batch statistics are averages already.
+    The optimizer keeps the averages (`BlockRates`); without them, the
+    callback does nothing. Batch statistics are averages already.
 
     Args:
         fitted: The compiled model.
@@ -181,28 +182,28 @@ class WeightAverages(keras.callbacks.Callback):
         self._present: list[np.ndarray] = []
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Averages in, weights aside."""
+        """Swap in the averages, saving the current weights."""
         self._present = [variable.numpy() for variable, _ in self._pairs()]
         self.keep()
 
     def on_test_end(self, logs: dict[str, float] | None = None) -> None:
-        """Weights back."""
+        """Restore the saved weights."""
         for (variable, _), value in zip(self._pairs(), self._present, strict=True):
             variable.assign(value)
         self._present = []
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """The averages are the weights from here on."""
+        """Make the averages the weights."""
         self.keep()
 
     def keep(self) -> None:
-        """Make the averages the weights."""
+        """Assign the averages to the weights."""
         for variable, average in self._pairs():
             variable.assign(average)
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Averages in the place of the weights, within the block."""
+    def swapped_in(self) -> Iterator[None]:
+        """Use the averages in place of the weights within the block."""
         self.on_test_begin()
         try:
             yield

@@ -1,4 +1,4 @@
-"""How each variable is updated, beside its gradient: its rate, its decay, and toward what."""
+"""Update rules: learning-rate multiplier, decay and decay goal of each variable."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from kft.strategies import Phase
 
 @dataclass(frozen=True)
 class UpdateRule:
-    """How one variable is updated, beside its gradient.
+    """Rule for updating one variable.
 
     Attributes:
         multiplier: Factor on the learning rate.
-        decay: Share of the distance to the goal that a step takes away, times its rate.
-        decays_to_pretrained: The goal is the pretrained value, or, where none
-            is given, the value that the optimizer was built with; else zero.
-        is_kernel: Neither a bias nor a scale or shift of normalisation.
-        is_of_head: Of the layers that answer the task.
+        decay: Coefficient of decoupled decay; a step removes this share of
+            the distance to the goal, times its learning rate.
+        decays_to_pretrained: Whether the goal is the pretrained value (or, if
+            none is given, the value when the optimizer was built) instead of
+            zero.
+        is_kernel: Whether it is neither a bias nor a scale or shift of
+            normalisation.
+        is_of_head: Whether it belongs to the head.
     """
 
     multiplier: float = 1.0
@@ -30,12 +33,12 @@ class UpdateRule:
 
 
 def make_rules(config: TrainingConfig, phase: Phase, blocks: BlockTable) -> dict[int, UpdateRule]:
-    """The rule of each variable by its `id`."""
+    """Make the rule of each variable, by the variable's `id`."""
     weight_decay = config.weight_decay if phase.fit.weight_decay is None else phase.fit.weight_decay
     rules = {}
     for block in blocks.blocks:
         is_head = block.name == HEAD
-        # Of attention, biases have two dimensions.
+        # Biases of attention have two axes, so the rank does not identify kernels.
         spared = {id(variable) for variable in biases_and_norms(block)}
         for variable in block.variables:
             is_kernel = len(variable.shape) > 1 and id(variable) not in spared

@@ -18,7 +18,7 @@ from kft.runs.layout import read_json
 from kft.runs.storage import find_obstacle
 
 _READ = ("data.path", "data.split.file", "backbone.name", "backbone.weights")
-_READ_LISTS = ("data.folders.outside", "data.table.outside")
+_READ_LISTS = ("data.folders.allowed_roots", "data.table.allowed_roots")
 _WRITTEN = ("export.directory", "runs_directory")
 # Prefixes of a folder in the name of a backbone.
 _PREFIXES = ("keras_hub:", "hub:")

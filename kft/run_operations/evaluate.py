@@ -38,7 +38,7 @@ from kft.workflow import describe_data
 # Settings that describe how other data are read, in addition to the modality's. The others of
 # `data` are about training or decoding.
 _OF_OTHER_DATA = (
-    *("data.source", "data.target", "data.on_bad"),
+    *("data.source", "data.target", "data.on_invalid_file"),
     *("data.folders", "data.table", "data.records", "data.class_aliases"),
 )
 
@@ -133,7 +133,9 @@ def configure_other(
             "path": path,
             "source": "auto",
             "target": head.task.word,
-            "folders": FoldersConfig(outside=own.folders.outside, nested=own.folders.nested),
+            "folders": FoldersConfig(
+                allowed_roots=own.folders.allowed_roots, nested=own.folders.nested
+            ),
             "table": own.table.model_copy(update={"split_column": None}),
             "split": SplitConfig(),
             "validation": 0.0,

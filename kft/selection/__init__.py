@@ -1,1 +1,1 @@
-"""What is chosen on validation: epochs, averages of weights, candidates."""
+"""Selection on validation: epochs, averages of weights, candidates."""

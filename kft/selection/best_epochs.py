@@ -1,4 +1,4 @@
-"""The best epochs of a phase on validation: kept, waited for, put back."""
+"""Best epochs of a phase on validation: early stopping, kept weights and their restoration."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from kft.errors import TrainingError
 from kft.runs.atomic import atomic_file
 from kft.selection.snapshots import Snapshot, Weights, part_of
 
-# Snapshots of all kept epochs together; larger ones go to the run's folder.
+# Limit for the snapshots of all kept epochs together. Larger ones go to the run's folder.
 MAX_MEMORY_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
 class KeptEpoch:
-    """An epoch whose weights were kept.
+    """Epoch whose weights are kept.
 
     Attributes:
-        epoch: Counted from 1.
-        loss: On validation.
-        stored: Its weights, or the npz file that holds them.
+        epoch: Number of the epoch, from 1.
+        loss: Validation loss.
+        stored: Weights, or the npz file that holds them.
     """
 
     epoch: int
@@ -35,37 +35,37 @@ class KeptEpoch:
     stored: Snapshot | Path
 
     def load(self) -> Snapshot:
-        """The weights after this epoch."""
+        """Load the weights after this epoch."""
         if not isinstance(self.stored, Path):
             return self.stored
         with np.load(self.stored, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
 
     def discard(self) -> None:
-        """Free the disk."""
+        """Delete the file of the weights, if there is one."""
         if isinstance(self.stored, Path):
             self.stored.unlink(missing_ok=True)
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Keeps the weights of the best epochs by validation loss, and ends a phase that has none.
+    """Callback that keeps the weights of the best epochs by validation loss, and stops early.
 
-    Of two epochs with one loss the earlier is the better. An epoch without a
-    validation loss, or with one that is no number, is not kept and counts as
-    one without a better loss.
+    Of two epochs with equal loss, the earlier is better. An epoch without a
+    finite validation loss is not kept and counts as one without improvement.
 
     Args:
-        weights: What the phase moves.
-        patience_epochs: End the phase after so many epochs without a better
-            one; None to see it through.
-        num_kept: How many epochs to keep, at least 1.
-        folder: For weights too large for memory; None keeps all in memory.
-        take: What gives the weights that validation saw, where these are
-            moving averages; by default the present ones.
+        weights: Weights that the phase changes.
+        patience_epochs: Number of epochs without improvement after which the
+            phase ends; None to never end it early.
+        num_kept: Number of epochs to keep, at least 1.
+        folder: Folder for weights too large for memory; None keeps all in
+            memory.
+        take: Function that returns the weights that validation used, if these
+            are moving averages; by default the current weights.
 
     Attributes:
-        kept: Best first.
-        wait_epochs: Epochs since the best one.
+        kept: Kept epochs, best first.
+        wait_epochs: Number of epochs since the best one.
     """
 
     def __init__(
@@ -99,32 +99,32 @@ class KeepBest(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def restore(self) -> KeptEpoch:
-        """Put the best weights back, and say whose they are.
+        """Restore the weights of the best epoch and return it.
 
         Raises:
-            TrainingError: No epoch had a validation loss that is a number.
+            TrainingError: No epoch had a finite validation loss.
         """
         if not self.kept:
             raise TrainingError(
-                "no epoch of this phase had a validation loss that is a number, so there are no "
-                "best weights to go back to. Lower its learning rate, or set training.clip_norm."
+                "no epoch of this phase had a finite validation loss, so there are no best weights "
+                "to restore. Lower its learning rate, or set training.clip_norm."
             )
         self._weights.put(self.kept[0].load())
         return self.kept[0]
 
     def snapshots(self) -> Iterator[tuple[str, Snapshot]]:
-        """Name and weights of each kept epoch, best first, one at a time in memory."""
+        """Iterate over name and weights of each kept epoch, best first, one in memory at a time."""
         for kept in self.kept:
             yield f"epoch {kept.epoch}", kept.load()
 
     def discard(self) -> None:
-        """Forget all kept weights, and free the disk."""
+        """Discard all kept weights and delete their files."""
         for kept in self.kept:
             kept.discard()
         self.kept = []
 
     def describe(self) -> dict[str, Any]:
-        """JSON values: what is kept, and how long nothing was better."""
+        """Return JSON values: the kept epochs and the number of epochs without improvement."""
         return {
             "kept": [{"epoch": kept.epoch, "validation_loss": kept.loss} for kept in self.kept],
             "wait_epochs": self.wait_epochs,
@@ -132,7 +132,7 @@ class KeepBest(keras.callbacks.Callback):
         }
 
     def pack(self) -> tuple[dict[str, Any], Snapshot]:
-        """What is kept, and how long nothing was better."""
+        """Pack the kept epochs and the number of epochs without improvement."""
         described = [{"epoch": kept.epoch, "loss": kept.loss} for kept in self.kept]
         arrays = {
             f"{kept.epoch}/{name}": values
@@ -142,7 +142,7 @@ class KeepBest(keras.callbacks.Callback):
         return {"kept": described, "wait_epochs": self.wait_epochs}, arrays
 
     def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Keep the same epochs."""
+        """Restore the kept epochs."""
         self.wait_epochs = state["wait_epochs"]
         self.kept = []
         for kept in state["kept"]:
@@ -154,14 +154,14 @@ class KeepBest(keras.callbacks.Callback):
 
     def _keep(self, epoch: int, loss: float) -> None:
         stored = self._store(epoch, self._take())
-        # Stable: of equal losses the earlier stays first.
+        # The sort is stable, so of equal losses the earlier stays first.
         self.kept = sorted([*self.kept, KeptEpoch(epoch, loss, stored)], key=lambda k: k.loss)
         for superseded in self.kept[self._num_kept :]:
             superseded.discard()
         del self.kept[self._num_kept :]
 
     def _store(self, epoch: int, snapshot: Snapshot) -> Snapshot | Path:
-        """In memory or, where that would be much, in a file."""
+        """Store a snapshot in memory or, if it is large, in a file."""
         if self._folder is None:
             return snapshot
         path = self._folder / f"epoch-{epoch:04d}.npz"
@@ -177,15 +177,15 @@ def make_keep_best(
     folder: Path | None = None,
     take: Callable[[], Snapshot] | None = None,
 ) -> KeepBest | None:
-    """The callback of a phase; None where neither early stopping nor a soup is asked for.
+    """Make the callback of a phase; None if neither early stopping nor a soup is configured.
 
-    Both choose on validation; that there is one is `check_targets`' to make sure of.
+    Both choose on validation, which `check_targets` has ensured to exist.
 
     Args:
-        weights: What the phase moves.
+        weights: Weights that the phase changes.
         training: The pipeline's `training` section.
-        folder: For weights too large for memory.
-        take: As of `KeepBest`.
+        folder: Folder for weights too large for memory.
+        take: See `KeepBest`.
     """
     if training.early_stopping is None and not training.soup:
         return None

@@ -1,4 +1,4 @@
-"""Candidates of a phase: each has a short trial, and one of them goes on."""
+"""Candidates of a phase: each is tried for a few steps, and one of them is chosen."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.selection.averaging import Judged
+from kft.selection.averaging import ValidationScore
 from kft.selection.comparison import Comparison
 from kft.strategies import Phase
 from kft.strategies.phases import Choice
@@ -16,53 +16,53 @@ from kft.strategies.phases import Choice
 
 @dataclass(frozen=True, eq=False)
 class TriedCandidate:
-    """What came of a candidate's trial.
+    """Result of trying a candidate.
 
     Attributes:
-        candidate: What was tried.
-        judged: On validation, at its end.
-        comparison: With the weights that it began with; None where it diverged.
+        candidate: Phase that was tried.
+        score: Score on validation at the end of the trial.
+        comparison: Comparison with the start weights; None if the candidate diverged.
     """
 
     candidate: Phase
-    judged: Judged
+    score: ValidationScore
     comparison: Comparison | None
 
     @property
     def is_promising(self) -> bool:
-        """Whether it is not worse than the weights it began with, beyond chance.
+        """Whether it is not significantly worse than the start weights.
 
-        So early a rate that will win may still be behind, and surer than right: it must not have
-        lost in accuracy, where there is one.
+        So early, a rate that will win may still be behind, and its loss may be high because it is
+        overconfident. Therefore accuracy decides, if there is one, and not the loss.
         """
         return self.comparison is not None and self.comparison.leading.high >= 0
 
     @property
     def has_won(self) -> bool:
-        """Whether it is better than the weights it began with, beyond chance."""
+        """Whether it is significantly better than the start weights."""
         return self.comparison is not None and self.comparison.is_better
 
     def describe(self, *, is_chosen: bool) -> dict[str, Any]:
-        """JSON values."""
-        judged = self.judged.describe() if np.isfinite(self.judged.loss) else None
+        """Return JSON values."""
+        score = self.score.describe() if np.isfinite(self.score.loss) else None
         return {
             "trainable": list(self.candidate.scope.trainable),
             "learning_rate": self.candidate.fit.learning_rate,
-            "validation": judged,
+            "validation": score,
             "is_promising": self.is_promising,
             "is_chosen": is_chosen,
         }
 
 
 def name_candidates(phase: Phase) -> list[Phase]:
-    """The candidates of a phase as phases that may take its place."""
-    asked = phase.choice
-    choice = Choice(must_beat_start=asked.must_beat_start, only_compares=asked.only_compares)
-    return [replace(each, name=phase.name, choice=choice) for each in asked.candidates]
+    """Return the candidates of a phase as phases that can replace it, under its name."""
+    planned = phase.choice
+    choice = Choice(must_beat_start=planned.must_beat_start, only_compares=planned.only_compares)
+    return [replace(each, name=phase.name, choice=choice) for each in planned.candidates]
 
 
 def differ_in_rate(candidates: Sequence[Phase]) -> bool:
-    """Whether they are one phase at several rates, so that one traced step serves all."""
+    """Tell whether candidates differ only in rate, so that they can share one traced step."""
     first, *others = candidates
     return all(other.at_rate(first.fit.learning_rate) == first for other in others)
 
@@ -70,12 +70,15 @@ def differ_in_rate(candidates: Sequence[Phase]) -> bool:
 def try_in_turn(
     candidates: Iterable[Phase], try_one: Callable[[Phase], TriedCandidate], *, is_sequential: bool
 ) -> list[TriedCandidate]:
-    """What came of the candidates that were tried, in order.
+    """Try candidates in order.
 
     Args:
-        candidates: In the order of their trials.
-        try_one: Runs and judges a trial.
-        is_sequential: The first that is promising ends the trials.
+        candidates: Candidates in the order of their trials.
+        try_one: Function that trains and scores a candidate.
+        is_sequential: Whether the first promising candidate ends the trials.
+
+    Returns:
+        The results of the candidates that were tried, in order.
     """
     tried: list[TriedCandidate] = []
     for candidate in candidates:
@@ -86,14 +89,14 @@ def try_in_turn(
 
 
 def choose(tried: Sequence[TriedCandidate], *, is_sequential: bool) -> TriedCandidate:
-    """The one to go on with: the promising one that ended the trials, or the least loss."""
+    """Choose the promising candidate that ended the trials, or else the lowest loss."""
     if is_sequential and tried[-1].is_promising:
         return tried[-1]
-    return min(tried, key=lambda each: each.judged.loss)
+    return min(tried, key=lambda each: each.score.loss)
 
 
 def describe_candidate(candidate: Phase, among: Sequence[Phase]) -> str:
-    """What distinguishes it from the others."""
+    """Describe how a candidate differs from the others."""
     if len({other.scope.trainable for other in among}) > 1:
         return "block " + ", ".join(candidate.scope.trainable[:-1])
     return f"learning rate {candidate.fit.learning_rate:g}"

@@ -1,4 +1,4 @@
-"""Whether one model answers the same examples better than another, beyond chance."""
+"""Statistical comparison of two models on the same examples."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ import numpy as np
 from kft.statistics import Difference, paired_mean, paired_proportions
 from kft.tasks import Task
 
-# Where all examples are right and sure, a fall in the sixth place is beyond chance too.
-LEAST_FALL = 1e-3
+# If all examples are right with high confidence, a reduction in the sixth decimal place can be
+# significant too, but does not matter.
+LEAST_REDUCTION = 1e-3
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the same examples, before and after.
+    """Comparison of two models, before and after, on the same examples.
 
     Attributes:
-        accuracy: By how much the accuracy rose; None where answers can be right in part.
-        loss: By how much the mean loss fell.
-        num_examples: How many both answered.
-        is_better: The rise of the accuracy is beyond its interval, or the
-            fall of the loss is beyond its own, large enough to matter, and the
-            accuracy is no lower.
+        accuracy: Gain in accuracy; None if answers can be partly right.
+        loss: Reduction of the mean loss.
+        num_examples: Number of examples.
+        is_better: Whether the gain in accuracy is significant, or the
+            reduction of the loss is significant and large enough to matter
+            and the accuracy is not lower.
     """
 
     accuracy: Difference | None
@@ -34,11 +35,11 @@ class Comparison:
 
     @property
     def leading(self) -> Difference:
-        """The difference to tell: of the accuracy where there is one, else of the loss."""
+        """Difference to report: of the accuracy if there is one, else of the loss."""
         return self.accuracy or self.loss
 
     def describe(self) -> dict[str, Any]:
-        """JSON values."""
+        """Return JSON values."""
         return {
             "accuracy": self.accuracy.describe() if self.accuracy else None,
             "loss": self.loss.describe(),
@@ -51,7 +52,7 @@ class Comparison:
         accuracy = f"accuracy {self.accuracy}, " if self.accuracy else ""
         return (
             f"{verdict} beyond the 95 % interval over {self.num_examples} examples: "
-            f"{accuracy}fall of the loss {self.loss}"
+            f"{accuracy}loss reduction {self.loss}"
         )
 
 
@@ -61,36 +62,36 @@ def compare(
     targets: np.ndarray,
     task: Task,
 ) -> Comparison:
-    """How much better the second outputs are than the first, on the same examples.
+    """Compare the outputs of two models on the same examples.
 
-    Both models answer the same examples, so the differences are taken example
-    by example: what makes an example hard for both cancels out. Accuracy on 50
-    examples moves in steps of 2 %, too coarse for many a true gain; the
-    logarithmic loss is finer, so either may decide. Each wrongly calls a
-    model better in about one of 40 comparisons of equal ones.
+    Differences are taken per example, so that the difficulty of an example,
+    which is common to both models, cancels out. Accuracy on 50 examples
+    changes in steps of 2 %, too coarse to show many true gains. The
+    logarithmic loss is finer, so either may decide. Each wrongly finds a
+    difference in about one of 40 comparisons of equal models.
 
     Args:
         before_outputs: Probabilities or standardised numbers (examples, outputs) of the first
             model.
-        after_outputs: Of the second, for the same examples.
-        targets: As `Head.standardise` gives them.
-        task: What the outputs answer.
+        after_outputs: Outputs of the second model for the same examples.
+        targets: Targets as returned by `Head.standardise`.
+        task: Task of the outputs.
 
     Source: Newcombe, Improved confidence intervals for the difference between
     binomial proportions based on paired data, Statistics in Medicine 17
     (1998), 2635-2650, for accuracies; Student's t of paired differences for
     losses.
     """
-    judge = task.figures
-    falls = judge.example_losses(before_outputs, targets) - judge.example_losses(
+    figures = task.figures
+    reductions = figures.example_losses(before_outputs, targets) - figures.example_losses(
         after_outputs, targets
     )
-    loss = paired_mean(falls)
-    is_fall = loss.low > 0 and loss.gain >= LEAST_FALL
-    before = judge.are_right(before_outputs, targets)
-    after = judge.are_right(after_outputs, targets)
+    loss = paired_mean(reductions)
+    is_lower = loss.low > 0 and loss.gain >= LEAST_REDUCTION
+    before = figures.are_right(before_outputs, targets)
+    after = figures.are_right(after_outputs, targets)
     if before is None or after is None:
-        return Comparison(None, loss, len(targets), is_fall)
+        return Comparison(None, loss, len(targets), is_lower)
     accuracy = paired_proportions(before, after)
-    is_better = accuracy.low > 0 or (is_fall and accuracy.gain >= 0)
+    is_better = accuracy.low > 0 or (is_lower and accuracy.gain >= 0)
     return Comparison(accuracy, loss, len(targets), is_better)

@@ -1,4 +1,4 @@
-"""Weights outside their model: taken, put back, counted."""
+"""Snapshots of weights outside their model."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from kft.model import BlockTable
 from kft.strategies import Phase
 
 Snapshot = dict[str, np.ndarray]
-"""Values of a model's variables by a name that is unique in it."""
+"""Values of a model's variables, by a name that is unique in the model."""
 
 
 def part_of(arrays: Mapping[str, np.ndarray], kind: str) -> Snapshot:
-    """Those whose names begin with `kind/`, without it."""
+    """Select the arrays whose names begin with `kind/`, and remove that prefix."""
     prefix = f"{kind}/"
     return {
         name.removeprefix(prefix): values
@@ -25,10 +25,10 @@ def part_of(arrays: Mapping[str, np.ndarray], kind: str) -> Snapshot:
 
 
 class Weights:
-    """Some variables of a model, under names that are unique in it.
+    """Selected variables of a model, under names that are unique in it.
 
     Args:
-        variables: Name -> variable.
+        variables: Variables by name.
     """
 
     def __init__(self, variables: Mapping[str, keras.Variable]) -> None:
@@ -36,34 +36,35 @@ class Weights:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the variables, in the order of the blocks."""
+        """Names of the variables, in the order of the blocks."""
         return tuple(self._variables)
 
     @property
     def num_bytes(self) -> int:
-        """Of a snapshot."""
+        """Size of a snapshot."""
         return sum(
             int(np.prod(variable.shape)) * np.dtype(variable.dtype).itemsize
             for variable in self._variables.values()
         )
 
     def take(self) -> Snapshot:
-        """The present values, which later steps leave as they are."""
-        # A copy: TensorFlow may hand out its own buffer.
+        """Copy the current values, so that later steps do not change them."""
+        # `numpy` may return TensorFlow's own buffer, hence the copy.
         return {name: np.array(variable.numpy()) for name, variable in self._variables.items()}
 
     def put(self, snapshot: Snapshot) -> None:
-        """Make the values of a snapshot the present ones."""
+        """Assign the values of a snapshot."""
         assert set(snapshot) == set(self._variables), "a snapshot of other variables"
         for name, variable in self._variables.items():
             variable.assign(snapshot[name])
 
 
 def find_moving(blocks: BlockTable, phase: Phase) -> Weights:
-    """What the phase may change: its trainable weights, and batch statistics unless they rest.
+    """Find the weights that a phase may change, with batch statistics unless these are frozen.
 
     The `trainable` flags must be those of the phase. While low-rank factors
-    train, these are among the weights: put snapshots back before the merge.
+    train, they are among the weights, so snapshots must be restored before
+    the merge.
     """
     return Weights(
         {
@@ -78,7 +79,7 @@ def find_moving(blocks: BlockTable, phase: Phase) -> Weights:
 
 
 def find_weights(blocks: BlockTable, names: Iterable[str]) -> Weights:
-    """All weights of the named blocks, batch statistics included."""
+    """Find all weights of the named blocks, including batch statistics."""
     chosen = set(names)
     return Weights(
         {

@@ -91,12 +91,12 @@ def _check_stored(
     if phase.method == "solve" or not features.enabled or not _has_frozen_prefix(phase, setting):
         return
     augmentation = phase.recipe.augmentation
-    if augmentation != "none" and not features.views and features.without_views == "refuse":
+    if augmentation != "none" and not features.views and features.augmented_prefix == "refuse":
         yield (
             f"{where}: augmentation {augmentation!r} changes pictures in every epoch, but "
             "the frozen part of the model is computed once and `features.views` is 0. Store "
             "augmented views with `features.views=4`, compute the frozen part in every step with "
-            "`features.without_views=compute`, or use `augmentation: none`."
+            "`features.augmented_prefix=compute`, or use `augmentation: none`."
         )
     elif training.cutmix and phase.repeats_inputs(features):
         yield (

@@ -1,9 +1,9 @@
-"""What is learned: targets from the fields of a source, layers, loss, figures, answers.
+"""Tasks: targets from the fields of a source, layers, loss, figures and answers.
 
-A task is a folder of this room: `task.py` (what a target is; loads neither TensorFlow nor Keras),
-`head.py` (layers, loss, activation; Keras), `figures.py` (losses of examples, figures with their
-intervals, tables; NumPy), `linear.py` (the loss of a head that is solved; NumPy). Nothing outside
-this room asks which task it has: it asks the task. `register_task` adds one from elsewhere.
+Each task is a folder here: `task.py` (targets; loads neither TensorFlow nor Keras), `head.py`
+(layers, loss, activation; Keras), `figures.py` (losses of examples, figures with intervals, tables;
+NumPy) and `linear.py` (the loss of a solved head; NumPy). Code outside `kft.tasks` never compares
+task names, but calls methods of the task. `register_task` adds a task from another package.
 """
 
 from __future__ import annotations
@@ -23,61 +23,61 @@ if TYPE_CHECKING:
 
 
 def load_task(name: str) -> Task:
-    """The task of a name.
+    """Load a task by name.
 
     Raises:
-        ConfigError: There is none of that name, or the class behind it has another.
+        ConfigError: No task has that name, or the registered class has another name.
     """
     task: Task = TASKS.load(name)()
     if task.name != name:
         raise ConfigError(
-            f"task {name!r}: {TASKS[name]} calls itself {task.name!r}. Register it by that name."
+            f"task {name!r}: {TASKS[name]} has the name {task.name!r}. Register it under that name."
         )
     return task
 
 
 def find_task(target: str) -> Task | None:
-    """The task that `data.target` names; None for `auto`, which looks at the data.
+    """Find the task that `data.target` names; None for `auto`, which depends on the data.
 
     Raises:
-        ConfigError: It names none.
+        ConfigError: `target` does not name a task.
     """
     return None if target == "auto" else load_task(find_task_name(target))
 
 
 def list_tasks() -> list[Task]:
-    """All registered tasks."""
+    """List all registered tasks."""
     return [load_task(name) for name in TASKS]
 
 
 def make_head(
     config: HeadConfig, task: Task, class_names: tuple[str, ...], train_targets: np.ndarray
 ) -> Head:
-    """The head that answers the targets of this task.
+    """Make the head for the targets of a task.
 
     Args:
         config: The pipeline's `head` section.
-        task: Of the data.
+        task: Task of the data.
         class_names: Name of each output.
-        train_targets: Targets of the training split; regression takes its units from them.
+        train_targets: Targets of the training split, from which regression computes its units.
 
     Raises:
-        ConfigError: `head.name` is that of another task.
+        ConfigError: `head.name` names another task.
     """
     if config.name not in ("auto", task.name):
         raise ConfigError(
-            f"head.name: {config.name!r} answers targets of the kind "
-            f"{load_task(config.name).word!r}, but the data holds {task.word!r}. Write "
+            f"head.name: {config.name!r} predicts targets of the kind "
+            f"{load_task(config.name).word!r}, but the data holds {task.word!r}. Set "
             "`head.name=auto`, or set `data.target`."
         )
     return task.head.fit(config, class_names, train_targets)
 
 
 def restore_head(description: Mapping[str, Any]) -> Head:
-    """The head that `Head.describe` described.
+    """Restore a head from the result of `Head.describe`.
 
     Raises:
-        ConfigError: It belongs to a task that is not registered.
+        ConfigError: The head belongs to a task that is not registered.
     """
     values = dict(description)
     head = load_task(values.pop("name")).head
@@ -86,10 +86,10 @@ def restore_head(description: Mapping[str, Any]) -> Head:
 
 
 def task_of_figures(figures: Mapping[str, Any]) -> Task:
-    """The task that figures are of.
+    """Find the task of figures.
 
     Args:
-        figures: As metrics.json holds them; a run of before names no task in it.
+        figures: Figures as in metrics.json, where older runs did not name the task.
     """
     if "task" in figures:
         return load_task(figures["task"])
@@ -97,7 +97,7 @@ def task_of_figures(figures: Mapping[str, Any]) -> Task:
 
 
 def headline(figures: Mapping[str, Any]) -> str:
-    """The one line of figures that a person reads first."""
+    """Format the headline of figures, a single line."""
     return task_of_figures(figures).figures.headline(figures)
 
 

@@ -1,4 +1,4 @@
-"""The values that this room hands on: a `Task`, and what it reads and gives."""
+"""Base class of tasks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kft.tasks.head import Head
     from kft.tasks.vectors import Names, Targets, Vectors
 
-# Settings of `training` that only some tasks obey; a task names those that it does.
+# Settings of `training` that only some tasks obey. Each task names those that it obeys.
 TASK_SETTINGS = (
     "label_smoothing",
     "focal_gamma",
@@ -33,26 +33,26 @@ TASK_SETTINGS = (
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """What a target is, in words and arrays; equal to another of its class.
+    """Definition of targets, in words and arrays; instances of one class are equal.
 
-    Targets are an array with a row for each example: int64 (examples,) indices where a target
-    is one class, else float (examples, names). What a user calls the columns of the answer are
-    its names: of classes, labels or numbers.
+    Targets are an array with one row per example: int64 indices (examples,) if each target is one
+    class, else floats (examples, names). The columns of an answer have names: those of classes,
+    labels or numbers.
 
     Attributes:
-        name: As it is registered, and as `head.name` says it.
-        noun: What one name stands for: 'class'.
-        nouns: The same of several.
-        has_classes: Whether each example has exactly one of the names, which exclude each other.
-            Its target is then the index of the name.
-        is_stratified: Whether some examples have a name and others do not, so that names are
-            counted, spread evenly over splits, and needed in each of them.
-        fewest_names: Fewer cannot be learned.
+        name: Registered name, also used in `head.name`.
+        noun: Noun for what a name stands for, such as 'class'.
+        nouns: Plural of the noun.
+        has_classes: Whether each example has exactly one of the names, so that its target is the
+            index of the name.
+        is_stratified: Whether an example either has a name or not, so that names are counted,
+            spread evenly over splits, and required in each split.
+        fewest_names: Smallest number of names that can be learned.
         reads_amounts: Whether any number may be a target. Otherwise values are 0 and 1, and words
             such as `true` stand for them.
-        settings: Those of `TASK_SETTINGS` that it obeys; others are refused.
-        objective: The figure that a search is judged by, and whether more or less is better.
-        answer_word: What one value of an answer is, for the columns of a table.
+        settings: Settings from `TASK_SETTINGS` that the task obeys; others are refused.
+        objective: Figure that a search optimises, and whether to minimise or maximise it.
+        answer_word: Word for one value of an answer, for the columns of a table.
     """
 
     name: ClassVar[str]
@@ -68,114 +68,114 @@ class Task(ABC):
 
     @property
     def word(self) -> str:
-        """What `data.target` calls its targets."""
+        """Word for the targets in `data.target`."""
         return target_word(self.name)
 
     @property
     @abstractmethod
     def head(self) -> type[Head]:
-        """Layers, loss and activation; loads Keras."""
+        """Class of the head, with layers, loss and activation; loads Keras."""
 
     @property
     @abstractmethod
     def figures(self) -> Figures:
-        """How answers are judged."""
+        """Losses, figures and tables of answers."""
 
     @property
     def linear(self) -> LinearLoss | None:
-        """The loss of a linear head that can be solved for, if there is one."""
+        """Convex loss of a linear head, if the task has one."""
         return None
 
     # Reading a source
 
     def reads_names(self, num_columns: int) -> bool:
-        """Whether so many columns of a table hold names, rather than values.
+        """Tell whether this number of columns in a table holds names rather than values.
 
-        Class folders and records of one word are one column of names.
+        Class folders and records with one word count as one column of names.
         """
         return False
 
     def find_value_problem(self, values: Sequence[float], names: Sequence[str]) -> str | None:
-        """Why the values of one example are not a target; None where they are.
+        """Find the reason why the values of one example are not a target; None if they are.
 
         Args:
-            values: Of one example, finite.
-            names: Of each value: a column.
+            values: Finite values of one example.
+            names: Column name of each value.
         """
         return None
 
     @abstractmethod
     def parse(self, fields: Names | Vectors) -> Targets:
-        """The targets of all examples.
+        """Parse the targets of all examples.
 
         Args:
-            fields: `Names` where `reads_names` says so, else `Vectors` without the examples of
-                which `find_value_problem` told.
+            fields: `Names` if `reads_names` is true, else `Vectors` without the examples for which
+                `find_value_problem` found a problem.
 
         Raises:
-            DataError: They are not targets of this task.
+            DataError: The fields are not targets of this task.
         """
 
     # Words for targets
 
     @abstractmethod
     def format(self, target: np.ndarray, names: Sequence[str]) -> str:
-        """A target as people read it, and as splits.csv holds it."""
+        """Format a target for people and for splits.csv."""
 
     def are_equal(self, written: str, value: str) -> bool:
-        """Whether two texts of `format` are of one target, such as of an earlier kft."""
+        """Tell whether two results of `format` mean the same target, across versions of kft."""
         return written == value
 
-    # Which example has what
+    # Examples by name
 
     def find_members(self, targets: np.ndarray, num_names: int) -> list[np.ndarray]:
-        """Positions of the examples that have each name; without names to have, no list at all."""
+        """Find the positions of the examples of each name; empty if the task is not stratified."""
         return []
 
     def count(self, targets: np.ndarray, num_names: int) -> np.ndarray:
-        """How many examples have each name, int64 (names,); empty without names to have."""
+        """Count the examples of each name, int64 (names,); empty if the task is not stratified."""
         return np.array([len(found) for found in self.find_members(targets, num_names)], np.int64)
 
     def arrange(self, targets: np.ndarray, names: Sequence[str]) -> list[tuple[str, np.ndarray]]:
-        """Groups in which a page shows examples: title and positions, by name."""
+        """Group examples for a page: a title and positions per group."""
         return list(zip(names, self.find_members(targets, len(names)), strict=True))
 
     @abstractmethod
     def rearrange(self, targets: np.ndarray, places: np.ndarray, num_names: int) -> np.ndarray:
-        """Targets in another order of names.
+        """Convert targets to another order of names.
 
         Args:
-            targets: As they are.
-            places: int64 (names,): the new place of each name.
-            num_names: How many places there are.
+            targets: Targets in the present order.
+            places: New place of each name, int64 (names,).
+            num_names: Number of places.
         """
 
     # Training
 
     def refuse(self, training: TrainingConfig, names: Sequence[str]) -> Iterator[str]:
-        """Sentences: which settings contradict targets of these names, and what to do."""
+        """Find settings that contradict targets with these names, each with a remedy."""
         yield from ()
 
     def is_solvable(self, training: TrainingConfig) -> bool:
-        """Whether the loss of a head of one layer has an optimum that can be solved for."""
+        """Tell whether the loss of a single-layer head has an optimum that can be solved for."""
         # The focal loss is not convex.
         return self.linear is not None and not training.focal_gamma
 
     # Answers
 
     def choose(self, values: Mapping[str, float]) -> list[str] | None:
-        """The names that an answer chooses, the best first; None where every value is its own.
+        """Choose the names of an answer, best first; None if the answer has no names to choose.
 
         Args:
-            values: Name -> probability.
+            values: Probability by name.
         """
         return None
 
     def format_value(self, value: float | None, *, spread: float | None = None) -> str:
-        """A value of an answer, or a figure of one name, as people read it.
+        """Format a value of an answer, or a figure of one name.
 
         Args:
-            value: None where there is none.
-            spread: How far such values lie apart, where that is known.
+            value: Value; None if there is none.
+            spread: Typical distance between such values, if known.
         """
         return format_share(value)

@@ -1,4 +1,4 @@
-"""How the answers of a task are judged: one by one, in figures, in tables."""
+"""Evaluation of a task's answers: losses of examples, figures and tables."""
 
 from __future__ import annotations
 
@@ -10,52 +10,52 @@ import numpy as np
 
 from kft.printing import printable
 
-# Rows of a CSV file, the header first; or the arrays of an npz file.
+# Rows of a CSV file with the header first, or the arrays of an npz file.
 Table: TypeAlias = "Iterable[Sequence[str]] | Mapping[str, np.ndarray]"
 
-# Keeps the logarithm of a float32 probability finite; one such answer costs 16.
+# Lower bound that keeps the logarithm of a probability finite; such an answer has a loss of 16.
 LEAST_PROBABILITY = 1e-7
-# Names without an example that a headline tells.
+# Number of names without examples that a headline lists.
 _NAMED = 5
 
 
 class Figures(ABC):
-    """How the answers of a task are judged.
+    """Losses, figures and tables of a task's answers.
 
-    Outputs are probabilities or numbers (examples, outputs). What compares models takes them
-    standardised, as `Head.activate` gives them and `Head.standardise` the targets; what people
-    read takes them in the unit of the targets.
+    Outputs are probabilities or numbers (examples, outputs). Methods that compare models take them
+    standardised, as returned by `Head.activate`, with targets from `Head.standardise`. Methods
+    whose results people read take them in the unit of the targets.
 
     Attributes:
-        names_key: Key of `compute` for the figures of each name.
+        names_key: Key in the result of `compute` for the figures of each name.
     """
 
     names_key: ClassVar[str]
 
     @abstractmethod
     def example_losses(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Loss of each example, float64 (examples,), without what a pipeline adds in training.
+        """Compute the loss of each example, float64 (examples,), without terms of the pipeline.
 
         Args:
-            outputs: Standardised.
-            targets: Standardised.
+            outputs: Standardised outputs.
+            targets: Standardised targets.
         """
 
     def are_right(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
-        """Whether each answer is right, bool (examples,); None where it can be so in part.
+        """Tell whether each answer is right, bool (examples,); None if it can be partly right.
 
         Args:
-            outputs: Standardised.
-            targets: Standardised.
+            outputs: Standardised outputs.
+            targets: Standardised targets.
         """
         return None
 
     def accuracy(self, outputs: np.ndarray, targets: np.ndarray) -> float | None:
-        """Share of what is answered right; None where there is no right and wrong.
+        """Compute the share of right answers; None if answers are not right or wrong.
 
         Args:
-            outputs: Standardised.
-            targets: Standardised.
+            outputs: Standardised outputs.
+            targets: Standardised targets.
         """
         right = self.are_right(outputs, targets)
         return None if right is None else float(np.mean(right))
@@ -68,25 +68,25 @@ class Figures(ABC):
         names: Sequence[str],
         train_targets: np.ndarray,
     ) -> dict[str, Any]:
-        """The figures for one split, as JSON values, each beside what it must be compared to.
+        """Compute the figures of one split, as JSON values, with their baselines.
 
         Args:
-            targets: As `Examples.targets`.
-            outputs: In the unit of the targets.
+            targets: Targets as in `Examples.targets`.
+            outputs: Outputs in the unit of the targets.
             names: Name of each output.
-            train_targets: What a baseline that looks at no picture would know.
+            train_targets: Training targets, for a baseline that does not look at the inputs.
 
         Returns:
-            By `names_key`, those of each name. Of a name without an example in the split all
-            are None; it is named in `not_judged`, where there is one.
+            Figures, with those of each name under `names_key`. A name without examples in the
+            split has None for all figures and is listed in `not_judged`.
         """
 
     @abstractmethod
     def headline(self, figures: Mapping[str, Any]) -> str:
-        """The one line that a person reads first.
+        """Format the headline, a single line.
 
         Args:
-            figures: As `compute` gives them, or as a run of before wrote them.
+            figures: Figures from `compute`, or as an older run wrote them.
         """
 
     @abstractmethod
@@ -97,26 +97,29 @@ class Figures(ABC):
         targets: np.ndarray,
         outputs: np.ndarray,
     ) -> dict[str, Table]:
-        """Files of an evaluation: predictions.csv with a row for each example, and others.
+        """Make the tables of an evaluation: predictions.csv with one row per example, and others.
 
-        No name can make two columns collide.
+        Columns have distinct names whatever the names of the outputs.
 
         Args:
             names: Name of each output.
             files: Name of each example.
-            targets: As `Examples.targets`.
-            outputs: In the unit of the targets.
+            targets: Targets as in `Examples.targets`.
+            outputs: Outputs in the unit of the targets.
+
+        Returns:
+            File name -> table.
         """
 
 
 def name_unjudged(names: Sequence[str], support: np.ndarray) -> dict[str, list[str]]:
-    """The names without an example, for the figures; nothing where all have one."""
+    """Make the entry of figures that lists names without examples; empty if there are none."""
     unjudged = [name for name, number in zip(names, support, strict=True) if not number]
     return {"not_judged": unjudged} if unjudged else {}
 
 
 def count_examples(figures: Mapping[str, Any]) -> str:
-    """How many were judged, and which names had none among them, for a headline."""
+    """Format the number of examples for a headline, with the names that have none."""
     names = [printable(name) for name in figures.get("not_judged", [])]
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     unjudged = f"; not judged: {', '.join(names[:_NAMED])}{more}" if names else ""
@@ -126,12 +129,12 @@ def count_examples(figures: Mapping[str, Any]) -> str:
 def list_columns(
     names: Sequence[str], files: Sequence[str], targets: np.ndarray, outputs: np.ndarray
 ) -> Iterator[list[str]]:
-    """Rows of `file`, and of `true X` and `predicted X` for each name X."""
+    """Make rows with the columns `file`, and `true X` and `predicted X` for each name X."""
     yield ["file", *(f"{what} {name}" for what in ("true", "predicted") for name in names)]
     for file, target, row in zip(files, targets, outputs, strict=True):
         yield [file, *map(format_exactly, target), *map(format_exactly, row)]
 
 
 def format_exactly(value: np.floating) -> str:
-    """Text that reads back to the same number of this type."""
+    """Format a number so that it can be read back exactly."""
     return format(value.item(), ".9g") if value.dtype == np.float32 else repr(float(value))

@@ -1,4 +1,4 @@
-"""Which task a source is for, where nobody says it: asked where its values disagree."""
+"""Guess of a source's task from its values, refused if they are ambiguous."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from kft.tasks.multilabel.task import Multilabel
 from kft.tasks.regression.task import Regression
 from kft.tasks.vectors import Names, Targets, Vectors
 
-# Where so many examples have exactly one label but not all, one of the two is a mistake.
+# If at least this share of examples, but not all, have exactly one label, some may be mistakes.
 _NEARLY_ALL = 0.95
 _NAMED = 5
-# What examples of one name each are, and examples of any number of names.
+# Tasks of examples with one name each, and with any number of names.
 OF_NAMES: Task = Classification()
 OF_SETS_OF_NAMES: Task = Multilabel()
 
 
 def parse_fields(fields: Names | Vectors, task: Task | None) -> Targets:
-    """What the fields of a source are: as the task says, or where they leave no doubt.
+    """Parse the fields of a source by the given task, or by one that the values imply.
 
-    Without a task, names are classes. Values are the classes of one-hot columns where there are
-    at least two and exactly one is 1 in each example; labels where all are 0 or 1; numbers where
-    in each column most are neither and some have a fraction. In all other cases the examples
-    that speak against it are named, and `data.target` is asked for.
+    Without a task, names are classes. Values are one-hot classes if there are at least two columns
+    and exactly one of them is 1 in each example; labels if all are 0 or 1; numbers if in each
+    column most are neither and some have a fraction. In all other cases the error names examples
+    that contradict the guess and requires `data.target`.
 
     Args:
-        fields: With a task, without the examples of which its `find_value_problem` told.
-        task: Of `data.target`; None for `auto`.
+        fields: Fields; with a task, without examples for which its `find_value_problem` found a
+            problem.
+        task: Task of `data.target`; None for `auto`.
 
     Raises:
-        DataError: It is not clear what the values are, or the task refuses them.
+        DataError: The values are ambiguous, or the task refuses them.
     """
     if task is not None:
         return task.parse(fields)
@@ -63,7 +64,7 @@ def _guess(vectors: Vectors) -> Task:
         raise _make_flag_error(vectors, is_flag)
     if values.shape[1] == 1:
         raise DataError(
-            f"{vectors.source}: one value per {vectors.unit}, and all are 0 or 1. Say "
+            f"{vectors.source}: one value per {vectors.unit}, and all are 0 or 1. Set "
             "data.target=labels (one label, yes or no) or data.target=number (an amount)."
         )
     is_one_hot = values.sum(axis=1) == 1.0
@@ -75,7 +76,7 @@ def _guess(vectors: Vectors) -> Task:
 
 
 def _make_flag_error(vectors: Vectors, is_flag: np.ndarray) -> DataError:
-    """An error that names the values other than 0 and 1."""
+    """Make an error that names values other than 0 and 1."""
     others = np.argwhere(~is_flag)
     named = [
         f"  - {vectors.place_of(row)}: {vectors.values[row, column]:.9g} in "
@@ -91,13 +92,13 @@ def _make_flag_error(vectors: Vectors, is_flag: np.ndarray) -> DataError:
         f"{vectors.source}: of {is_flag.size:,} values in {listed(vectors.names)}, "
         f"{int(is_flag.sum()):,} are 0 or 1 and {len(others):,} {'is' * (len(others) == 1)}"
         f"{'are' * (len(others) != 1)} not, so they may be labels or numbers; kft does not guess. "
-        f"Mend {'it' if len(others) == 1 else 'them'}, or say data.target=labels (each is 0 or 1: "
+        f"Fix {'it' if len(others) == 1 else 'them'}, or set data.target=labels (each is 0 or 1: "
         f"{some} would be left out) or data.target=number (amounts: a regression).\n{lines}"
     )
 
 
 def _make_one_hot_error(vectors: Vectors, is_one_hot: np.ndarray) -> DataError:
-    """An error that names the examples that have no label or several, where nearly all have one."""
+    """Make an error that names examples with no or several labels, if nearly all have one."""
     others = np.flatnonzero(~is_one_hot).tolist()
     named = [
         f"  - {vectors.place_of(row)}: {int(vectors.values[row].sum())} of {len(vectors.names)}"
@@ -110,7 +111,7 @@ def _make_one_hot_error(vectors: Vectors, is_one_hot: np.ndarray) -> DataError:
     return DataError(
         f"{vectors.source}: exactly one of {listed(vectors.names)} is 1 in "
         f"{int(is_one_hot.sum()):,} of {len(is_one_hot):,} {vectors.unit}s, so they may be "
-        "one-hot classes or labels; kft does not guess. Mend the others, or say data.target=class "
+        "one-hot classes or labels; kft does not guess. Fix the others, or set data.target=class "
         f"(one class each: {some} would be left out) or data.target=labels (any number of "
         f"labels).\n{lines}"
     )

@@ -1,4 +1,4 @@
-"""What a task puts on top of a backbone: layers, loss, activation, and what is served."""
+"""Base class of heads: layers, loss, activation and outputs of the export."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from kft.tasks.base import Task
 from kft.tasks.pooling import pool
 
 LOGITS = "logits"
-# float32 differs between batch sizes and graph rewrites by a few units in the last place.
+# float32 results differ between batch sizes and graph rewrites by a few units in the last place.
 TOLERANCE = 1e-5
-# bfloat16 keeps 8 bits; XLA and eager round in different places.
+# bfloat16 has 8 bits of precision, and XLA and eager execution round at different places.
 LOW_PRECISION_TOLERANCE = 5e-2
 
 
 @dataclass(frozen=True)
 class ComparedOutput:
-    """An output of an export that must be as the trained model's.
+    """Output of an export that must equal that of the trained model.
 
     Attributes:
-        name: In the signature.
-        units: What a difference is measured in, for each column.
-        tolerance: Largest difference allowed, in those units.
-        low_precision_tolerance: The same where the model computes in fewer bits than float32.
+        name: Name in the signature.
+        units: Unit of differences, for each column.
+        tolerance: Largest allowed difference, in these units.
+        low_precision_tolerance: Largest allowed difference if the model computes in a precision
+            below float32.
     """
 
     name: str
@@ -44,19 +45,19 @@ class ComparedOutput:
 class Head(ABC):
     """Task layers on top of a backbone, fitted to the names and units of a data set.
 
-    The assembled model gives logits; `activate` makes probabilities or
-    standardised numbers of them, and `restore_units` answers of these, in
-    evaluation and in the export alike.
+    The assembled model outputs logits. `activate` turns them into
+    probabilities or standardised numbers, and `restore_units` turns these into
+    answers, in evaluation and export alike.
 
     Attributes:
-        task: Whose head it is.
-        values_output: Of the export: one value of the answer for each name.
-        names_output: Of the export: these names.
-        other_outputs: All others that `serve` gives.
-        plain_signature: Of the export: pixels -> what `activate` gives, under this name too; for
-            answers that LiteRT cannot compute. None for no such signature.
-        class_names: Name of each output by index.
-        config: Pooling, hidden layers, dropout.
+        task: Task of the head.
+        values_output: Export output with one value of the answer per name.
+        names_output: Export output with these names.
+        other_outputs: All other outputs of `serve`.
+        plain_signature: Name of an export signature, and of its output, from pixels to the result
+            of `activate`, for answers that LiteRT cannot compute. None for no such signature.
+        class_names: Name of each output.
+        config: The pipeline's `head` section: pooling, hidden layers, dropout.
     """
 
     task: ClassVar[Task]
@@ -71,27 +72,27 @@ class Head(ABC):
     def fit(
         cls, config: HeadConfig, class_names: tuple[str, ...], train_targets: np.ndarray
     ) -> Head:
-        """The head for a data set.
+        """Make the head for a data set.
 
         Args:
             config: The pipeline's `head` section.
             class_names: Name of each output.
-            train_targets: Of the training split.
+            train_targets: Targets of the training split.
         """
         return cls(class_names=class_names, config=config)
 
     @property
     def num_logits(self) -> int:
-        """Outputs of the last layer."""
+        """Number of outputs of the last layer."""
         return len(self.class_names)
 
     @property
     def units(self) -> tuple[float, ...]:
-        """What a difference between two answers is measured in, for each output."""
+        """Unit of differences between two answers, for each output."""
         return (1.0,) * len(self.class_names)
 
     def build(self, features: keras.KerasTensor) -> keras.KerasTensor:
-        """Logits (batch, logits) from a feature map (batch, h, w, c) or vector (batch, c)."""
+        """Build logits (batch, logits) on a feature map (batch, h, w, c) or vector (batch, c)."""
         outputs = pool(features, self.config.pooling)
         for depth, units in enumerate(self.config.hidden, start=1):
             if self.config.dropout:
@@ -102,72 +103,72 @@ class Head(ABC):
         return layers.Dense(
             self.num_logits,
             name=LOGITS,
-            # Losses sum many small numbers: logits stay in float32 under a mixed policy.
+            # Losses sum many small numbers, so logits are float32 under a mixed policy too.
             dtype="float32",
-            # From zero, the first answer is the prior; no random direction has to be unlearned.
+            # With zeros, the first output is the prior, and there is no random start to unlearn.
             kernel_initializer="zeros",
         )(outputs)
 
     def standardise(self, targets: np.ndarray) -> np.ndarray:
-        """Targets in the units that the layers answer in; classes and labels have none."""
+        """Convert targets to the units of the layers' outputs; classes and labels are unchanged."""
         return targets
 
     def restore_units(self, outputs: Any) -> Any:
-        """Answers in the units of the data from what `activate` gives, in an array or a graph."""
+        """Convert outputs of `activate`, an array or tensor, to answers in units of the data."""
         return outputs
 
     def make_terms(self, training: TrainingConfig, train_targets: np.ndarray) -> Any:
-        """What a pipeline adds to the plain loss; of equal terms comes an equal loss.
+        """Make the terms that a pipeline adds to the plain loss; equal terms mean equal losses.
 
         Args:
-            training: The pipeline's `training` section; `Task.refuse` found nothing in it.
-            train_targets: Standardised targets that weights and priors are counted in.
+            training: The pipeline's `training` section, already checked by `Task.refuse`.
+            train_targets: Standardised targets, from which weights and priors are computed.
 
         Raises:
-            ConfigError: A class that is to be weighed has no training example.
+            ConfigError: A class that needs a weight or a prior has no training example.
         """
         return None
 
     @abstractmethod
     def make_loss(self, terms: Any = None) -> keras.losses.Loss:
-        """Loss between standardised targets and logits, with what `make_terms` gave."""
+        """Make the loss between standardised targets and logits, with terms from `make_terms`."""
 
     @abstractmethod
     def make_metrics(self) -> list[keras.metrics.Metric]:
-        """Metrics between standardised targets and logits, shown in training."""
+        """Make the metrics between standardised targets and logits that training shows."""
 
     def state_linear(
         self, training: TrainingConfig, terms: Any, targets: np.ndarray
     ) -> LinearTargets:
-        """The loss of `make_loss` for `Task.linear`, where that is not None.
+        """Express the loss of `make_loss` for `Task.linear`, if that is not None.
 
         Args:
             training: The pipeline's `training` section.
-            terms: As `make_terms` gave them.
-            targets: Standardised, of what is learned from.
+            terms: Terms from `make_terms`.
+            targets: Standardised training targets.
         """
         return LinearTargets(targets)
 
     @abstractmethod
     def activate(self, logits: Any) -> Any:
-        """Probabilities, or standardised numbers for regression, from logits."""
+        """Compute probabilities, or standardised numbers for regression, from logits."""
 
     def serve(self, outputs: Any) -> dict[str, Any]:
-        """Outputs of the export by name, in a graph.
+        """Make the outputs of the export by name, in a graph.
 
         Args:
-            outputs: What `activate` gave, float32 (batch, outputs).
+            outputs: Outputs of `activate`, float32 (batch, outputs).
         """
         names = tf.tile(tf.constant(self.class_names)[tf.newaxis], [tf.shape(outputs)[0], 1])
         return {self.values_output: self.restore_units(outputs), self.names_output: names}
 
     @property
     def compared_outputs(self) -> tuple[ComparedOutput, ...]:
-        """What the parity check compares of the export."""
+        """Outputs of the export that the parity check compares."""
         return (ComparedOutput(self.values_output, self.units),)
 
     def describe(self) -> dict[str, Any]:
-        """What `restore_head` needs to make this head again, as JSON values."""
+        """Return the JSON values from which `restore_head` restores the head."""
         return {
             "name": self.task.name,
             "class_names": list(self.class_names),

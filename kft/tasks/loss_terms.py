@@ -1,4 +1,4 @@
-"""Terms that a pipeline adds to a cross-entropy, and what contradicts its names."""
+"""Terms that a pipeline adds to a cross-entropy."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from kft.registry import suggest
 
 @dataclass(frozen=True)
 class LossTerms:
-    """What is added to a plain cross-entropy; by default nothing.
+    """Terms added to a plain cross-entropy; by default none.
 
     Attributes:
         label_smoothing: Share of the target that is spread evenly.
         focal_gamma: Exponent of the focal factor.
-        class_weights: Factor on the loss of each class, or of each label
-            where it is present; empty for 1.
-        logit_offsets: Added to the logits of each class; empty for 0.
+        class_weights: Factor on the loss of each class, or of each label if it
+            is present; empty for 1.
+        logit_offsets: Offset added to the logits of each class; empty for 0.
     """
 
     label_smoothing: float = 0.0
@@ -33,26 +33,26 @@ PLAIN = LossTerms()
 
 
 def read_weights(
-    wanted: str | Mapping[str, float],
+    setting: str | Mapping[str, float],
     names: Sequence[str],
     balance: Callable[[], tuple[float, ...]],
 ) -> tuple[float, ...]:
-    """A weight for each name; empty where nobody asks for any.
+    """Read the weight of each name; empty if no weights are configured.
 
     Args:
-        wanted: `training.class_weights`.
-        names: Of classes or labels.
-        balance: Gives the weights of 'balanced'.
+        setting: The setting `training.class_weights`.
+        names: Names of classes or labels.
+        balance: Function that computes the weights for 'balanced'.
     """
-    if wanted == "none":
+    if setting == "none":
         return ()
-    if isinstance(wanted, str):
+    if isinstance(setting, str):
         return balance()
-    return tuple(float(wanted.get(name, 1.0)) for name in names)
+    return tuple(float(setting.get(name, 1.0)) for name in names)
 
 
 def refuse_weights(training: TrainingConfig, names: Sequence[str]) -> Iterator[str]:
-    """Sentences: what is wrong with the weights of names that do not occur, or are all 0."""
+    """Find class weights of unknown names, or that are all 0, each with a message."""
     weights = training.class_weights
     if not isinstance(weights, Mapping):
         return
@@ -64,5 +64,5 @@ def refuse_weights(training: TrainingConfig, names: Sequence[str]) -> Iterator[s
 
 
 def smooth(dense: np.ndarray, smoothing: float, num_answers: int) -> np.ndarray:
-    """Dense targets of which a share is spread evenly over so many answers."""
+    """Spread a share of dense targets evenly over `num_answers` answers."""
     return dense * (1 - smoothing) + smoothing / num_answers if smoothing else dense

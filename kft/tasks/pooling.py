@@ -1,4 +1,4 @@
-"""A feature map -> the feature vector that every head starts from."""
+"""Pooling of a feature map to the feature vector that every head starts from."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ FEATURE_VECTOR = "feature_vector"
 
 
 def pool(features: keras.KerasTensor, pooling: str) -> keras.KerasTensor:
-    """The feature vector (batch, c) of a feature map; a vector passes unchanged.
+    """Pool a feature map to a feature vector (batch, c); a vector passes unchanged.
 
-    The result always comes from a layer named 'feature_vector', which is
-    where the stored prefix of a linear probe ends.
+    The result always comes from a layer named 'feature_vector', where the
+    stored prefix of a linear probe ends.
     """
     if len(features.shape) == 2:
         return layers.Identity(name=FEATURE_VECTOR)(features)

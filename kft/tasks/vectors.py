@@ -1,4 +1,4 @@
-"""Fields of a source -> targets: names, or several values of each example."""
+"""Fields of a source and the targets parsed from them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Names:
     """One name for each usable example, such as that of its class folder.
 
     Attributes:
-        names: The different ones, in order.
-        codes: int64 (examples,): the place of each example's name among them.
+        names: Distinct names, in order.
+        codes: Index of each example's name, int64 (examples,).
     """
 
     names: tuple[str, ...]
@@ -26,14 +26,14 @@ class Names:
 
 @dataclass(frozen=True)
 class Vectors:
-    """The values of all usable examples, before it is known what they mean.
+    """Values of all usable examples, before their meaning is known.
 
     Attributes:
-        values: float64 (examples, values).
-        names: Of each value: a column.
-        source: What was read, for messages.
-        unit: What an example is called there: 'line', 'row', 'record'.
-        place_of: Where the example of a position stands, for messages.
+        values: Values, float64 (examples, values).
+        names: Column name of each value.
+        source: Source that was read, for messages.
+        unit: Word for an example in the source: 'line', 'row' or 'record'.
+        place_of: Function from the index of an example to its place in the source, for messages.
     """
 
     values: np.ndarray
@@ -45,13 +45,13 @@ class Vectors:
 
 @dataclass(frozen=True)
 class Targets:
-    """What a task makes of the fields of a source.
+    """Targets that a task parsed from the fields of a source.
 
     Attributes:
-        task: Whose targets they are.
+        task: Task of the targets.
         names: Name of each class, label or number.
-        values: As `Examples.targets`.
-        notes: Sentences on what was understood otherwise than it is written.
+        values: Targets as in `Examples.targets`.
+        notes: Sentences about interpretations that are not obvious.
     """
 
     task: Task
@@ -61,7 +61,7 @@ class Targets:
 
 
 def find_flag_problem(values: Sequence[float], names: Sequence[str]) -> str | None:
-    """Why the values of one example are not all 0 or 1; None where they are."""
+    """Find the reason why values of one example are not labels; None if all are 0 or 1."""
     other = [i for i, value in enumerate(values) if value not in (0.0, 1.0)]
     if not other:
         return None
@@ -72,19 +72,19 @@ def find_flag_problem(values: Sequence[float], names: Sequence[str]) -> str | No
 
 
 def find_one_hot_problem(values: Sequence[float], names: Sequence[str]) -> str | None:
-    """Why values of 0 and 1 do not name one class; None where exactly one is 1."""
+    """Find the reason why values of 0 and 1 are not a class; None if exactly one is 1."""
     on = [name for name, value in zip(names, values, strict=True) if value]
     if len(on) == 1:
         return None
     which = f" ({listed(on)})" if on else ""
     return (
-        f"{len(on)} of the one-hot columns are 1{which}, but a class is one of them. For any "
-        "number of labels set data.target=labels"
+        f"{len(on)} of the one-hot columns are 1{which}, but an example has exactly one class. For "
+        "any number of labels set data.target=labels"
     )
 
 
 def move_columns(targets: np.ndarray, places: np.ndarray, num_names: int) -> np.ndarray:
-    """Targets (examples, names) with each column at its new place; 0 where none is."""
+    """Move each column of targets (examples, names) to its new place; other columns are 0."""
     moved = np.zeros((len(targets), num_names), targets.dtype)
     moved[:, places] = targets
     return moved

@@ -1,4 +1,4 @@
-"""Phases -> a fitted model: run, recorded, and proved to have moved what they declare."""
+"""Training: run phases, record their progress, and check which weights they changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keras callbacks: progress, history, refusal of losses that are no numbers, rate by plateau."""
+"""Keras callbacks: progress, history, divergence, length, step times and plateau schedule."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from kft.errors import TrainingError
 from kft.optimization.schedules import PhaseSchedule
 from kft.runs.atomic import write_text
 
-# A plateau: so many epochs in a row whose validation loss is not lower by this share.
+# A plateau is this number of epochs in a row without a reduction of the validation loss by this
+# share.
 PLATEAU_EPOCHS = 2
 PLATEAU_GAIN = 1e-4
 PLATEAU_FACTOR = 0.1
 
 
 class ProgressCallback(keras.callbacks.Callback):
-    """Tells a display how far a phase is, with its last figures."""
+    """Callback that reports the progress of a phase and its latest figures to a display."""
 
     def __init__(self, advance: Callable[..., None], total_steps: int) -> None:
         super().__init__()
@@ -35,38 +36,42 @@ class ProgressCallback(keras.callbacks.Callback):
         self._validation = ""
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """One more step."""
+        """Report one more step."""
         self._done += 1
         self._advance(self._done, self._total_steps, format_figures(logs or {}) + self._validation)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Validation figures stay beside the bar until there are newer ones."""
+        """Report validation figures, which stay beside the bar until there are newer ones."""
         validation = {k: v for k, v in (logs or {}).items() if k.startswith("val_")}
         self._validation = f"  {format_figures(validation)}" if validation else ""
         training = {k: v for k, v in (logs or {}).items() if not k.startswith("val_")}
         self._advance(self._done, self._total_steps, format_figures(training) + self._validation)
 
     def pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Steps so far."""
+        """Pack the number of steps taken."""
         return {"done": self._done, "validation": self._validation}, {}
 
     def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Go on from them."""
+        """Continue from the packed state."""
         self._done, self._validation = state["done"], state["validation"]
 
 
 def format_figures(figures: dict[str, float]) -> str:
-    """'loss 0.412  accuracy 0.871'."""
+    """Format figures for a progress bar.
+
+    >>> format_figures({"loss": 0.4123, "val_accuracy": 0.871})
+    'loss 0.412  validation accuracy 0.871'
+    """
     return "  ".join(
         f"{name.replace('val_', 'validation ')} {value:.3f}" for name, value in figures.items()
     )
 
 
 class HistoryFile(keras.callbacks.Callback):
-    """Writes history.csv anew after each epoch: one row an epoch, whole or not at all.
+    """Callback that rewrites history.csv atomically after each epoch, with one row per epoch.
 
     Attributes:
-        rows: What was written so far.
+        rows: Rows written so far.
     """
 
     def __init__(self, path: Path) -> None:
@@ -75,7 +80,7 @@ class HistoryFile(keras.callbacks.Callback):
         self.rows: list[dict[str, float]] = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """One more row."""
+        """Add a row."""
         figures = {name: float(value) for name, value in (logs or {}).items()}
         self.rows.append({"epoch": epoch + 1, **figures})
         text = io.StringIO()
@@ -85,19 +90,19 @@ class HistoryFile(keras.callbacks.Callback):
         write_text(self._path, text.getvalue())
 
     def pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """The rows."""
+        """Pack the rows."""
         return {"rows": self.rows}, {}
 
     def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Go on after them."""
+        """Continue after the packed rows."""
         self.rows = list(state["rows"])
 
 
 class RefuseDivergence(keras.callbacks.Callback):
-    """Ends a phase whose loss is no longer a number.
+    """Callback that ends a phase whose loss is not finite.
 
     Raises:
-        TrainingError: With the step, and what usually helps.
+        TrainingError: The loss of a step is not finite.
     """
 
     def __init__(self, phase: str, learning_rate: float) -> None:
@@ -107,7 +112,7 @@ class RefuseDivergence(keras.callbacks.Callback):
         self._done = 0
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Look at the loss of the step."""
+        """Check the loss of the step."""
         self._done += 1
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
@@ -117,16 +122,16 @@ class RefuseDivergence(keras.callbacks.Callback):
             )
 
     def pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Steps so far."""
+        """Pack the number of steps taken."""
         return {"done": self._done}, {}
 
     def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Go on from them."""
+        """Continue from the packed state."""
         self._done = state["done"]
 
 
 class EndAfter(keras.callbacks.Callback):
-    """Ends a phase at its last step, which need not be the last of an epoch."""
+    """Callback that ends a phase at its last step, which may lie within an epoch."""
 
     def __init__(self, steps: int) -> None:
         super().__init__()
@@ -139,24 +144,24 @@ class EndAfter(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Steps to come."""
+        """Pack the number of remaining steps."""
         return {"steps_left": self._steps_left}, {}
 
     def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Go on to the same last step."""
+        """Continue to the same last step."""
         self._steps_left = state["steps_left"]
 
 
 class StepTimes(keras.callbacks.Callback):
-    """Counts steps and their time, that of the first one apart: it holds the tracing.
+    """Callback that counts and times steps, with the first step separate, since it is traced.
 
     Args:
         begun: `time.monotonic()` when the phase began.
-        waiting: What the steps wait for their batches, where that is measured.
+        waiting: Measurement of the time that steps wait for their batches, if any.
 
     Attributes:
-        first_seconds: From then to the end of the first step.
-        num_done: Steps so far.
+        first_seconds: Time from the beginning to the end of the first step.
+        num_done: Number of steps taken.
     """
 
     def __init__(self, begun: float, waiting: Waiting | None = None) -> None:
@@ -170,7 +175,7 @@ class StepTimes(keras.callbacks.Callback):
         self.num_done = 0
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """A step asks for its batch."""
+        """Note the time at which a step begins."""
         self._step_begun = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -186,29 +191,29 @@ class StepTimes(keras.callbacks.Callback):
         self.num_done += 1
 
     def pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Steps so far, and the time to the first."""
+        """Pack the number of steps and the time of the first."""
         return {"num_done": self.num_done, "first_seconds": self.first_seconds}, {}
 
     def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Go on from them; what is waited for is measured anew."""
+        """Continue from the packed state; waiting is measured from now on."""
         self.num_done, self.first_seconds = state["num_done"], state["first_seconds"]
 
     @property
     def waiting_share(self) -> float | None:
-        """Share of the time of all steps but the first in which they waited for data."""
+        """Share of the time, without the first step, that steps waited for data."""
         if self._waiting is None or not self._later_seconds:
             return None
         return (self._waiting.seconds - self._waited_first) / self._later_seconds
 
 
 class ReduceOnPlateau(keras.callbacks.Callback):
-    """Divides the rate by 10 when the validation loss has not fallen for two epochs.
+    """Callback that divides the rate by 10 after two epochs without a lower validation loss.
 
-    Epochs that end within the warmup set a mark but do not count against
-    the rate: it has not been tried yet.
+    Epochs that end within the warmup may set the best loss, but do not count
+    as epochs without improvement, because the peak has not been tried yet.
 
     Args:
-        schedule: Of the optimizer; its peak stays, its factor falls.
+        schedule: Schedule of the optimizer; its peak stays and its factor falls.
     """
 
     def __init__(self, schedule: PhaseSchedule) -> None:
@@ -223,7 +228,7 @@ class ReduceOnPlateau(keras.callbacks.Callback):
         self._steps_done += 1
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Compare the epoch with the best one so far."""
+        """Compare the epoch with the best so far."""
         loss = (logs or {}).get("val_loss", math.inf)
         if loss < self._best * (1 - PLATEAU_GAIN):
             self._best = loss
@@ -237,7 +242,7 @@ class ReduceOnPlateau(keras.callbacks.Callback):
             self._wait_epochs = 0
 
     def pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """The best loss, and how long it stands; the factor is a variable of the schedule."""
+        """Pack the best loss and the waiting time; the schedule's variables hold the factor."""
         return {
             "steps_done": self._steps_done,
             "best": self._best,
@@ -245,6 +250,6 @@ class ReduceOnPlateau(keras.callbacks.Callback):
         }, {}
 
     def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Go on waiting."""
+        """Continue waiting."""
         self._steps_done, self._best = state["steps_done"], state["best"]
         self._wait_epochs = state["wait_epochs"]

@@ -1,4 +1,4 @@
-"""A phase that is ready to be fitted, any number of times: its training step is traced once."""
+"""Compiled phase, which can be fitted any number of times with one traced training step."""
 
 from __future__ import annotations
 
@@ -19,41 +19,35 @@ from kft.model import HEAD, Assembled
 from kft.objectives import make_supervised
 from kft.optimization.lora import add_lora, merge_lora
 from kft.optimization.optimizers import block_rates, make_optimizer, reset_optimizer
-from kft.optimization.replicas import spread
+from kft.optimization.replicas import distribute_batches
 from kft.optimization.trainer import FitModel, WeightAverages
 from kft.selection.snapshots import Snapshot, Weights, find_moving, part_of
 from kft.strategies import Phase
 from kft.strategies.durations import resolve_warmup
+from kft.training import payloads
 from kft.training.callbacks import EndAfter, ReduceOnPlateau, RefuseDivergence
 from kft.training.epochs import OneTraining, plan_fits
 from kft.training.movement import check_movement
-from kft.training.payloads import (
-    Payload,
-    find_generators,
-    find_optimizer_variables,
-    put_values,
-    take_values,
-)
 from kft.training.recording import PhaseRecorder
 
 
 @dataclass
 class CompiledPhase:
-    """A phase that is ready to be fitted; `reset` and `run` again cost no trace.
+    """Phase that is ready to be fitted; repeating `reset` and `run` needs no new trace.
 
-    End it by `finish` or `discard`: both leave the model without low-rank factors.
+    End it with `finish` or `discard`, which both leave the model without low-rank factors.
 
     Attributes:
-        assembled: Whose weights change.
-        phase: What trains.
+        assembled: Model whose weights change.
+        phase: Phase to fit.
         config: The pipeline's `training` section.
-        model: What is fitted; its layers are those of the assembled model.
-        given: Batches.
-        weights: What the phase may change.
+        model: Model to fit, with layers of the assembled model.
+        given: Input of the phase.
+        weights: Weights that the phase may change.
         adapted: Layers that have low-rank factors.
-        terms: What the loss is made of.
+        terms: Terms of the loss.
         begun: `time.monotonic()` when the compilation began.
-        digests: Of every variable, before the phase.
+        digests: Digests of every variable before the phase.
     """
 
     assembled: Assembled
@@ -70,11 +64,11 @@ class CompiledPhase:
     def __post_init__(self) -> None:
         self.averages = WeightAverages(self.model)
         self._schedule = block_rates(self.model.optimizer).schedule
-        self._generators = find_generators(self.model)
+        self._generators = payloads.find_generators(self.model)
         self._begin(self._schedule.warmup_steps)
 
     def _begin(self, warmup_steps: int) -> None:
-        """Note what the phase starts from."""
+        """Save the start of the phase."""
         self.start = self.weights.take()
         self._first_states = [np.array(variable.numpy()) for variable in self._generators]
         self._traces_before = self.model.train_traces
@@ -82,30 +76,33 @@ class CompiledPhase:
 
     @property
     def traces(self) -> int:
-        """How often the training step was traced for this phase."""
+        """Number of traces of the training step for this phase."""
         return self.model.train_traces - self._traces_before
 
     def take_over(
-        self, phase: Phase, make_input: Callable[[Phase], PhaseInput], learnt_targets: np.ndarray
+        self, phase: Phase, make_input: Callable[[Phase], PhaseInput], learned_targets: np.ndarray
     ) -> bool:
-        """Become the phase that follows, by the step that is traced; False if it needs another.
+        """Become the next phase and reuse the traced step, if that is possible.
 
         Args:
-            phase: That begins at the present weights.
-            make_input: Gives its batches.
-            learnt_targets: Of what it learns from.
+            phase: Phase that begins at the current weights.
+            make_input: Function that makes the input of the phase.
+            learned_targets: Targets of the examples that the phase trains on.
+
+        Returns:
+            Whether the phase can use the traced step; if not, nothing has changed.
         """
         is_same = phase.scope == self.phase.scope and phase.fit.has_step_of(self.phase.fit)
         if not is_same or phase.scope.lora is not None:
             return False
-        if make_supervised(self.assembled.head, self.config, learnt_targets).terms != self.terms:
+        if make_supervised(self.assembled.head, self.config, learned_targets).terms != self.terms:
             return False
         begun, given = time.monotonic(), make_input(phase)
         if given.model is not self.given.model:
             return False
         self.begun, self.phase, self.given = begun, phase, given
         self.digests = self.assembled.blocks.digests()
-        self._begin(resolve_warmup(self.config, phase, num_examples=len(learnt_targets)))
+        self._begin(resolve_warmup(self.config, phase, num_examples=len(learned_targets)))
         self.restart()
         return True
 
@@ -122,15 +119,15 @@ class CompiledPhase:
         """Fit for the steps of the phase, or fewer.
 
         Args:
-            steps: At most those of the phase.
-            first_step: Where in the phase's order of batches to begin.
-            is_validated: Whether each epoch ends with a look at validation.
-            callbacks: After kft's own, which end the run and refuse divergence.
-            waiting: Measures how long the steps wait for their batches.
-            recorder: Writes checkpoints, and says where to go on from.
+            steps: Number of steps, at most those of the phase.
+            first_step: Step of the phase to begin at.
+            is_validated: Whether each epoch ends with validation.
+            callbacks: Callbacks after kft's own, which end the phase and refuse divergence.
+            waiting: Measurement of the time that steps wait for their batches.
+            recorder: Recorder that writes checkpoints and knows the step to continue from.
 
         Raises:
-            TrainingError: The loss is no number.
+            TrainingError: The loss is not finite.
         """
         fit = self.phase.fit
         steps = fit.steps - first_step if steps is None else steps
@@ -143,21 +140,21 @@ class CompiledPhase:
         once.begin()
         validation, validation_steps = None, None
         if is_validated and self.given.validation is not None:
-            validation = spread(self.given.validation.own)
+            validation = distribute_batches(self.given.validation.own)
             validation_steps = self.given.validation.num_batches
         deferred = nullcontext() if recorder is None else recorder.stop.deferred()
         with deferred:
             for part in [] if is_over else plan_fits(done, steps, fit.steps_per_epoch):
                 batches = self.given.train(first_step + part.start)
                 self.model.fit(
-                    spread(batches if waiting is None else waiting.watch(batches)),
+                    distribute_batches(batches if waiting is None else waiting.watch(batches)),
                     initial_epoch=part.epoch,
                     epochs=part.end_epoch,
                     steps_per_epoch=part.steps_per_epoch,
                     validation_data=validation,
                     validation_steps=validation_steps,
                     verbose=0,
-                    # The order is the data set's own.
+                    # The data set is shuffled already.
                     shuffle=False,
                     callbacks=once,
                 )
@@ -174,31 +171,31 @@ class CompiledPhase:
             *([ReduceOnPlateau(self._schedule)] if falls else []),
         ]
 
-    def pack(self) -> Payload:
-        """Weights, states of generators and of the optimizer, and the time that went by."""
+    def pack(self) -> payloads.Payload:
+        """Pack weights, states of generators and optimizer, and the elapsed time."""
         arrays = {f"weights/{name}": values for name, values in self.weights.take().items()}
-        arrays |= take_values(self._generators, "generator")
-        arrays |= take_values(find_optimizer_variables(self.model), "optimizer")
+        arrays |= payloads.take_values(self._generators, "generator")
+        arrays |= payloads.take_values(payloads.find_optimizer_variables(self.model), "optimizer")
         return {"seconds": time.monotonic() - self.begun}, arrays
 
     def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Go on from them."""
+        """Restore the packed state."""
         self.weights.put(part_of(arrays, "weights"))
-        put_values(self._generators, "generator", arrays)
-        put_values(find_optimizer_variables(self.model), "optimizer", arrays)
+        payloads.put_values(self._generators, "generator", arrays)
+        payloads.put_values(payloads.find_optimizer_variables(self.model), "optimizer", arrays)
         self.begun -= state["seconds"]
 
     def take(self) -> Snapshot:
-        """The weights that validation sees: the present ones, or their moving averages."""
-        with self.averages.in_place():
+        """Copy the weights that validation uses: the current ones, or their moving averages."""
+        with self.averages.swapped_in():
             return self.weights.take()
 
     def reset(self, *, learning_rate: float | None = None, steps: int | None = None) -> None:
-        """Back to where the phase began, to the last bit, with another rate or length.
+        """Restore the start of the phase bit for bit, with another rate or length.
 
         Args:
-            learning_rate: Peak; by default the phase's.
-            steps: Of the schedule, by default the phase's; its warmup keeps its share of them.
+            learning_rate: Peak rate; by default the phase's.
+            steps: Length of the schedule, by default the phase's; the warmup keeps its share.
         """
         self.weights.put(self.start)
         for variable, state in zip(self._generators, self._first_states, strict=True):
@@ -206,7 +203,7 @@ class CompiledPhase:
         self.restart(learning_rate=learning_rate, steps=steps)
 
     def restart(self, *, learning_rate: float | None = None, steps: int | None = None) -> None:
-        """A fresh optimizer, as `reset` gives it, for the weights as they are."""
+        """Reset the optimizer as `reset` does, but keep the current weights."""
         fit = self.phase.fit
         steps = fit.steps if steps is None else steps
         reset_optimizer(
@@ -217,18 +214,22 @@ class CompiledPhase:
         )
 
     def finish(self) -> tuple[str, ...]:
-        """Merge what was added for the phase, and prove what moved.
+        """Merge low-rank factors and check which variables changed.
 
-        Returns and raises as `check_movement` does.
+        Returns:
+            Trainable variables that did not change; see `check_movement`.
+
+        Raises:
+            TrainingError: See `check_movement`.
         """
         merge_lora(self.adapted)
         self.adapted = ()
         return check_movement(self.phase, self.digests, self.assembled.blocks)
 
     def discard(self) -> None:
-        """Leave the model as it was before the phase."""
+        """Restore the model from before the phase."""
         self.reset()
-        # The second factors are zero again, so that the merge adds nothing.
+        # The second factors are zero again, so the merge adds nothing.
         merge_lora(self.adapted)
         self.adapted = ()
 
@@ -239,25 +240,25 @@ def compile_phase(
     config: TrainingConfig,
     make_input: Callable[[Phase], PhaseInput],
     *,
-    learnt_targets: np.ndarray,
+    learned_targets: np.ndarray,
     pretrained: Mapping[int, np.ndarray] = MappingProxyType({}),
 ) -> CompiledPhase:
-    """Set what trains, and compile a fresh model for it; no step is taken yet.
+    """Set the trainable variables of a phase and compile a new model for it, without any step.
 
     Args:
-        assembled: The model; its `trainable` flags change, and a phase of
-            low-rank factors puts them in until it ends.
-        phase: What trains, how fast, how long.
+        assembled: The model; its flags change, and low-rank factors stay in it until the end.
+        phase: Phase to compile.
         config: The pipeline's `training` section.
-        make_input: Called once the flags are set.
-        learnt_targets: Of what the phase learns from; see `make_supervised`.
+        make_input: Function that makes the input, called once the flags are set.
+        learned_targets: Targets of the examples that the phase trains on; see
+            `make_supervised`.
         pretrained: See `make_optimizer`.
 
     Raises:
-        ConfigError: A class that is to be weighed has no training example.
+        ConfigError: A class that needs a weight or a prior has no training example.
     """
     begun, scope, blocks = time.monotonic(), phase.scope, assembled.blocks
-    objective = make_supervised(assembled.head, config, learnt_targets)
+    objective = make_supervised(assembled.head, config, learned_targets)
     digests = blocks.digests()
     adapted: tuple[keras.layers.Layer, ...] = ()
     if scope.lora is not None:
@@ -270,16 +271,16 @@ def compile_phase(
     model = FitModel(given.model.input, given.model.output, accumulation=config.accumulation)
     model.compile(
         optimizer=make_optimizer(
-            config, phase, blocks, num_examples=len(learnt_targets), pretrained=pretrained
+            config, phase, blocks, num_examples=len(learned_targets), pretrained=pretrained
         ),
         loss=objective.loss,
-        # Weights say which examples of a replica's part are there; without any all of them are.
+        # Sample weights mark padding in the share of a replica; without weights there is none.
         weighted_metrics=objective.metrics,
-        # 'auto' has been measured by now, or means no: Keras's own choice is XLA, on CPU too.
+        # 'auto' has been resolved by measuring, or means no. Keras would choose XLA, on CPU too.
         jit_compile=config.jit_compile is True,
     )
-    # Built now: variables made inside the training step would have Keras trace it twice. What is
-    # built is what `compile` made of it: in float16 a wrapper, which builds the optimizer in it.
+    # Variables made inside the training step would make Keras trace it twice, so they are built
+    # now. In float16, `model.optimizer` is a wrapper, which builds the optimizer inside it.
     model.optimizer.build(model.trainable_variables)
     model.build_metrics(given.targets)
     return CompiledPhase(

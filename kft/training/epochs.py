@@ -1,4 +1,4 @@
-"""A training in several calls of Keras's `fit`: what is left of an epoch, then whole ones."""
+"""Division of training into calls of Keras's `fit`: the rest of an epoch, then whole epochs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import keras
 
 @dataclass(frozen=True)
 class Fit:
-    """A call of Keras's `fit`: some whole epochs, or what is left of one.
+    """One call of Keras's `fit`: whole epochs, or the rest of one.
 
     Attributes:
-        start: Steps that are done before it.
-        epoch: Its first, from 0.
-        end_epoch: The one after its last.
-        steps_per_epoch: Of these epochs.
+        start: Number of steps taken before the call.
+        epoch: First epoch, from 0.
+        end_epoch: Epoch after the last.
+        steps_per_epoch: Number of steps in each of these epochs.
     """
 
     start: int
@@ -27,7 +27,12 @@ class Fit:
 
 
 def plan_fits(done: int, steps: int, steps_per_epoch: int) -> list[Fit]:
-    """From `done` steps on: the rest of the epoch, if it is begun, and then the others."""
+    """Plan the calls of `fit` after `done` steps: the rest of an epoch if any, then whole epochs.
+
+    >>> plan_fits(3, 8, 4)
+    [Fit(start=3, epoch=0, end_epoch=1, steps_per_epoch=1), \
+Fit(start=4, epoch=1, end_epoch=2, steps_per_epoch=4)]
+    """
     epoch, within = divmod(done, steps_per_epoch)
     fits = [Fit(done, epoch, epoch + 1, steps_per_epoch - within)] if within else []
     first, end = epoch + bool(within), -(-steps // steps_per_epoch)
@@ -37,26 +42,26 @@ def plan_fits(done: int, steps: int, steps_per_epoch: int) -> list[Fit]:
 
 
 class OneTraining(keras.callbacks.CallbackList):
-    """Callbacks of a training that takes several calls of `fit`: it begins and ends once.
+    """Callback list that begins and ends training once over several calls of `fit`.
 
     Args:
-        callbacks: In order.
-        model: What is fitted.
+        callbacks: Callbacks, in order.
+        model: Model to fit.
     """
 
     def __init__(self, callbacks: Sequence[Any], model: keras.Model) -> None:
         super().__init__(list(callbacks), add_history=True, model=model, verbose=0)
 
     def begin(self) -> None:
-        """The training begins."""
+        """Begin the training."""
         super().on_train_begin()
 
     def end(self) -> None:
-        """The training has ended."""
+        """End the training."""
         super().on_train_end()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """A call of `fit` begins, which is no news."""
+        """Ignore the beginning of a call of `fit`."""
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """A call of `fit` ends, which is no news."""
+        """Ignore the end of a call of `fit`."""

@@ -1,4 +1,4 @@
-"""What came of a phase."""
+"""Result of a phase, and the phases that depend on it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from kft.strategies.phases import Fit
 
 @dataclass(frozen=True)
 class PhaseReport:
-    """Where a phase's files go, and what a person sees of it.
+    """Folder and display for the output of a phase.
 
     Attributes:
-        folder: For history.csv, phase.json and TensorBoard's files.
-        title: Of the progress bar.
-        display: Shows the progress.
+        folder: Folder of history.csv, phase.json and TensorBoard's files.
+        title: Title of the progress bar.
+        display: Display of the progress.
     """
 
     folder: Path
@@ -34,24 +34,26 @@ class PhaseReport:
 
 @dataclass(frozen=True)
 class FittedPhase:
-    """What came of one phase.
+    """Result of one phase.
 
     Attributes:
-        phase: As it was planned.
-        history: One row an epoch: loss and metrics, of validation too.
-        seconds: From compile to the last step.
+        phase: The phase that was run.
+        history: One row per epoch: loss and metrics of training and validation.
+        seconds: Time from compilation to the last step.
         computed_from: 'pixels', or the name of the cut.
-        unmoved: Trainable variables whose gradient was exactly zero throughout.
-        first_step_seconds: From compile to the end of the first step, which
-            holds the tracing, and the trials of candidates; 0 for a phase
-            without steps.
-        steps_done: Fewer than the phase's where a callback ended it.
-        traces: How often the training step was traced.
-        waiting_share: Share of the steps' time in which they waited for data, the first step
-            left out; None where it was not measured.
-        is_undone: Whether the weights are those from before the phase: it was
-            no better than they are.
-        facts: JSON values: what was solved, tried, compared or averaged.
+        unmoved: Trainable variables that did not change, because their
+            gradient was exactly zero.
+        first_step_seconds: Time from compilation to the end of the first step,
+            including tracing and trials of candidates; 0 for a phase without
+            steps.
+        steps_done: Number of steps taken, fewer than planned if a callback
+            ended the phase.
+        traces: Number of traces of the training step.
+        waiting_share: Share of the steps' time spent waiting for data, without the first step;
+            None if it was not measured.
+        is_undone: Whether the start weights were restored because the phase
+            was not better.
+        facts: JSON values about solutions, trials, comparisons and averages.
     """
 
     phase: Phase
@@ -68,12 +70,12 @@ class FittedPhase:
 
     @property
     def has_won(self) -> bool:
-        """Whether it was compared with its start on validation, and was better beyond chance."""
+        """Whether the phase was compared with its start on validation and significantly better."""
         return bool(self.facts.get("comparison", {}).get("is_better"))
 
 
 def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
-    """What phase.json holds, as JSON values."""
+    """Return the JSON values of phase.json."""
     phase, scope = fitted.phase, fitted.phase.scope
     return {
         "name": phase.name,
@@ -83,7 +85,7 @@ def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
         "part": scope.part,
         "lora": scope.lora.model_dump(mode="json") if scope.lora else None,
         "batch_norm": scope.batch_norm,
-        # A solution has none of the others.
+        # A solution has only the augmentation of these fields.
         **{each.name: getattr(phase.recipe, each.name, None) for each in fields(Fit)},
         "steps_done": fitted.steps_done,
         "computed_from": fitted.computed_from,
@@ -98,22 +100,26 @@ def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
 
 
 def resolve_phase(phase: Phase, before: FittedPhase | None) -> Phase:
-    """A phase as it is run, where what it does depends on what came of the one before.
+    """Resolve a planned phase that depends on the result of the previous one.
 
     Args:
-        phase: As planned.
-        before: What came of the phase before it; None for the first.
+        phase: The planned phase.
+        before: Result of the previous phase; None for the first phase.
+
+    Returns:
+        The phase to run: its fallback if the previous phase was not better
+        than its start, else the phase itself at the rate that was chosen there.
     """
     if phase.fallback is None:
         return phase
-    assert before is not None, "the first phase depends on none"
+    assert before is not None, "the first phase cannot depend on a previous one"
     if not before.has_won:
         return phase.fallback
     return replace(phase.at_rate(before.phase.fit.learning_rate), fallback=None)
 
 
 def pack_fitted(fitted: FittedPhase) -> dict[str, Any]:
-    """JSON values; of the phase itself what may have been chosen among candidates."""
+    """Pack a result as JSON values; of its phase, only what a choice of candidates may change."""
     packed = {each.name: getattr(fitted, each.name) for each in fields(fitted)}
     phase = fitted.phase
     rate = phase.fit.learning_rate if phase.method == "fit" else None
@@ -122,7 +128,7 @@ def pack_fitted(fitted: FittedPhase) -> dict[str, Any]:
 
 
 def unpack_fitted(phase: Phase, packed: Mapping[str, Any]) -> FittedPhase:
-    """What `pack_fitted` packed, of a phase as it was resolved."""
+    """Unpack a result from `pack_fitted`, given its resolved phase."""
     chosen = packed["phase"]
     was = replace(phase, scope=replace(phase.scope, trainable=tuple(chosen["trainable"])))
     if phase.method == "fit":

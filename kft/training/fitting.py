@@ -1,4 +1,4 @@
-"""One `model.fit` per phase, and proof of what it moved."""
+"""Fitting of a compiled phase, and the check of what it changed."""
 
 from __future__ import annotations
 
@@ -26,24 +26,23 @@ def fit_compiled(
     first_step: int = 0,
     recorder: PhaseRecorder | None = None,
 ) -> FittedPhase:
-    """Take the steps of a phase; it is then for `conclude` to end it.
+    """Take the steps of a phase, which `conclude` must end afterwards.
 
-    Low-rank factors are still weights of their own, and others may be put in the place of the
-    last weights.
+    Until then, low-rank factors are separate weights, and the final weights may be replaced.
 
     Args:
-        compiled: From `compile_phase`; perhaps tried before, and reset.
-        report: Where history.csv, TensorBoard's files and the progress go.
-        callbacks: Called after kft's own.
-        first_step: How many of the phase's steps a trial has taken already.
-        recorder: Writes checkpoints, and says where to go on from.
+        compiled: Phase from `compile_phase`, possibly reset after a trial.
+        report: Report for history.csv, TensorBoard's files and the progress.
+        callbacks: Callbacks after kft's own.
+        first_step: Number of the phase's steps that a trial has taken already.
+        recorder: Recorder that writes checkpoints and knows the step to continue from.
 
     Raises:
-        TrainingError: The loss is no number.
+        TrainingError: The loss is not finite.
     """
     phase = compiled.phase
     history = HistoryFile(report.folder / "history.csv")
-    # Several replicas are fed ahead by a stage of their own, so that nothing can be measured here.
+    # With several replicas, a separate stage prefetches batches, so waiting cannot be measured.
     is_alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
     waiting = Waiting() if is_alone else None
     steps = StepTimes(compiled.begun, waiting)
@@ -82,17 +81,17 @@ def conclude(
     is_kept: bool = True,
     facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> FittedPhase:
-    """End a phase: prove that its blocks moved and nothing else did, or undo it; write phase.json.
+    """End a phase: check that exactly its blocks changed, or undo it; then write phase.json.
 
     Args:
-        compiled: With the weights that were chosen.
-        fitted: From `fit_compiled`.
-        report: Where phase.json goes.
-        is_kept: Whether the weights stay; if not, those from before the phase come back.
-        facts: What phase.json is to hold besides.
+        compiled: Compiled phase that holds the chosen weights.
+        fitted: Result from `fit_compiled`.
+        report: Report for phase.json.
+        is_kept: Whether the weights are kept; if not, the start weights are restored.
+        facts: Further values for phase.json.
 
     Raises:
-        TrainingError: A frozen block moved, or a trainable one did not.
+        TrainingError: A frozen block changed, or a trainable block did not.
     """
     unmoved: tuple[str, ...] = ()
     if is_kept:

@@ -1,4 +1,4 @@
-"""Proof of what a phase moved: digests of every variable before and after it."""
+"""Check of the variables that a phase changed, by digests before and after it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from kft.strategies import Phase
 def check_movement(
     phase: Phase, before: dict[str, dict[str, bytes]], blocks: BlockTable
 ) -> tuple[str, ...]:
-    """Prove that exactly what the phase declared has moved.
+    """Check that the phase changed its trainable blocks and nothing else.
 
     Returns:
-        Trainable variables that stayed, which a zero gradient explains.
+        Trainable variables that did not change, due to a gradient of zero.
 
     Raises:
-        TrainingError: A variable moved that should rest, or a trainable
-            block did not move at all.
+        TrainingError: A frozen variable changed, or no variable of a trainable
+            block did.
     """
     after = blocks.digests()
     unmoved: list[str] = []
@@ -28,7 +28,7 @@ def check_movement(
             may_move = blocks.movable(block.name, batch_norm=phase.scope.batch_norm)
         if moved - may_move:
             raise TrainingError(_describe_moved(phase, block.name, sorted(moved - may_move)))
-        # An optimum may be where the head began.
+        # The optimum of a solved head may equal its start.
         if may_move and not moved and phase.method == "fit":
             raise TrainingError(
                 f"phase {phase.name!r}: block {block.name!r} is trainable but none of its "
@@ -44,7 +44,7 @@ def _describe_moved(phase: Phase, block: str, moved: list[str]) -> str:
     if len(moved) > 1:
         found = f"{len(moved)} variables, among them {moved[0]!r},"
     return (
-        f"phase {phase.name!r}: {found} of block {block!r} moved, although the phase keeps the "
-        "block frozen. A layer writes there whenever it is called, as one that draws at random "
-        "writes its seed. Save the backbone without that layer."
+        f"phase {phase.name!r}: {found} of block {block!r} moved, although the phase keeps them "
+        "frozen. A layer writes to them whenever it is called, as random layers write their seed "
+        "state. Save the backbone without that layer."
     )

@@ -1,4 +1,4 @@
-"""When the next checkpoint is due."""
+"""Pace of checkpoints."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import re
 import time
 from collections.abc import Callable
 
-# `auto`: a checkpoint may take one part in so many of the time, and the first is not at once.
+# With `auto`, the first checkpoint is due after some seconds, and later ones after a multiple of
+# the time that writing one takes.
 _LEAST_SECONDS = 10.0
 _TIMES_ITS_COST = 20.0
 
 
 class Pace:
-    """When the next checkpoint is due.
+    """Timer that tells when the next checkpoint is due.
 
     Args:
-        every: `auto`, so that they cost at most a twentieth of the time; `N steps`,
-            `N seconds`, or `never`.
-        clock: Seconds that rise.
+        every: `auto`, for checkpoints that take at most a twentieth of the time; `N steps`,
+            `N seconds` or `never`.
+        clock: Function that returns monotonic seconds.
     """
 
     def __init__(self, every: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -32,26 +33,30 @@ class Pace:
         self._last, self._steps_since = clock(), 0
 
     def count_step(self) -> None:
-        """A step was taken."""
+        """Count a step."""
         self._steps_since += 1
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to write one."""
+        """Whether a checkpoint is due."""
         return self.is_due_by_steps or self._clock() - self._last >= self._seconds
 
     @property
     def is_due_by_steps(self) -> bool:
-        """Whether so many steps were taken as are asked for; the same for all workers."""
+        """Whether a checkpoint is due by the number of steps, which is the same on all workers."""
         return self._steps_since >= self._steps
 
     def count_steps_of(self, seconds: float) -> int:
-        """Steps that take about so long, by those since the last checkpoint; at least one."""
+        """Estimate the steps that fit into a time, from those since the last checkpoint.
+
+        Returns:
+            A number of steps, at least 1.
+        """
         elapsed = self._clock() - self._last
         return max(1, int(self._steps_since * seconds / elapsed)) if elapsed > 0 else 1
 
     def note_written(self, seconds: float) -> None:
-        """One was written, in so many seconds."""
+        """Note that a checkpoint was written, and how long that took."""
         self._last, self._steps_since = self._clock(), 0
         if self._is_auto:
             self._seconds = max(_LEAST_SECONDS, _TIMES_ITS_COST * seconds)

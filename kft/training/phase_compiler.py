@@ -1,4 +1,4 @@
-"""Compiles the phases of a run, and keeps what was traced for those that follow."""
+"""Compiler of the phases of a run, which reuses traced steps and graphs."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from kft.workers import ALONE, Workers
 
 @dataclass
 class PhaseCompiler:
-    """Makes the phases of a run ready, one after the other.
+    """Compiler of the phases of a run, one after the other.
 
     Attributes:
-        assembled: The model, as yet with its pretrained weights; they change.
+        assembled: The model, with pretrained weights at first.
         config: The pipeline's `training` section.
-        feed: Of the phases.
-        workers: All processes that run them.
+        feed: Feed of the phases.
+        workers: All processes that run the phases.
     """
 
     assembled: Assembled
     config: TrainingConfig
     feed: Feed
     workers: Workers = ALONE
-    # What was compiled last: its traced step may serve the next phase.
+    # The last compiled phase, whose traced step the next phase may reuse.
     _last: CompiledPhase | None = field(default=None, init=False)
-    # The whole model after the last phase, as far as it is traced.
+    # The parts of the whole model and its forward pass that are traced after the last phase.
     _parts: Parts | None = field(default=None, init=False)
     _answers: Forward | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        # What L2-SP holds to, in every phase.
+        # Values that L2-SP pulls to in every phase.
         self._pretrained: dict[int, np.ndarray] = {}
         if self.config.l2_sp:
             variables = self.assembled.backbone.model.variables
@@ -46,10 +46,10 @@ class PhaseCompiler:
 
     @property
     def answers(self) -> Forward:
-        """The forward pass of the whole model, traced once for all that judge it.
+        """Forward pass of the whole model, traced once for every evaluation.
 
         It begins with the frozen prefix that was traced for the features of the last phase, which
-        that phase has left as it was.
+        that phase has not changed.
         """
         if self._answers is None:
             head = self.assembled.head
@@ -57,14 +57,14 @@ class PhaseCompiler:
         return self._answers
 
     def compile(self, phase: Phase, *, num_steps: int | None = None) -> CompiledPhase:
-        """A phase that is ready to be fitted, or `num_steps` steps of it.
+        """Compile a phase, or its first `num_steps` steps.
 
-        For a few steps no more views are stored than these see.
+        With few steps, features are stored only as far as these steps need them.
 
         Raises:
             ConfigError: A setting does not fit the targets.
         """
-        learnt_targets = self.feed.examples(phase).targets
+        learned_targets = self.feed.examples(phase).targets
 
         def make_input(phase: Phase) -> PhaseInput:
             if num_steps is not None:
@@ -73,22 +73,22 @@ class PhaseCompiler:
             self._parts = given.parts
             return given
 
-        if self._last is None or not self._last.take_over(phase, make_input, learnt_targets):
-            # What it holds, such as stored features, may have to make room first.
+        if self._last is None or not self._last.take_over(phase, make_input, learned_targets):
+            # Release what the last phase holds, such as stored features, to make room.
             self._last = None
             self._last = compile_phase(
                 self.assembled,
                 phase,
                 self.config,
                 make_input,
-                learnt_targets=learnt_targets,
+                learned_targets=learned_targets,
                 pretrained=self._pretrained,
             )
         return self._last
 
     def find_vectors(self, phase: Phase) -> np.ndarray:
-        """Feature vectors (examples, features) that a head is solved on."""
-        # Other flags are set than those that the step was traced with.
+        """Find the feature vectors (examples, features) that a head is solved on."""
+        # The `trainable` flags have changed, so the traced step is no longer valid.
         self._last = None
         given = self.feed.for_solution(phase)
         self._parts = given.parts

@@ -1,4 +1,4 @@
-"""A phase with what is chosen on validation: which candidate, whether it stays, which average."""
+"""Phase with selection on validation: candidates, averages of weights, and whether to keep it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from kft.errors import TrainingError
 from kft.model import HEAD
-from kft.selection.averaging import Judged, greedy_soup, start_of_path, wise_ft
+from kft.selection.averaging import ValidationScore, greedy_soup, start_of_path, wise_ft
 from kft.selection.best_epochs import KeepBest, make_keep_best
 from kft.selection.candidates import (
     TriedCandidate,
@@ -39,19 +39,19 @@ def run_phase(
     report: PhaseReport,
     recorder: PhaseRecorder | None = None,
 ) -> FittedPhase:
-    """Solve or fit a phase; the model ends with the weights that it chose.
+    """Solve or fit a phase and leave the model with the selected weights.
 
     Args:
-        compiler: Of the phases of the run.
-        phase: As planned.
-        report: Where its files and its progress go.
-        recorder: Writes checkpoints of its steps, and says where to go on
-            from; what comes before the steps is done again.
+        compiler: Compiler of the run's phases.
+        phase: The resolved phase.
+        report: Report for its files and progress.
+        recorder: Recorder that writes checkpoints of its steps and knows the
+            step to continue from; anything before the steps is repeated.
 
     Raises:
         ConfigError: A setting does not fit the targets.
-        TrainingError: The loss is no number, a frozen variable moved, or a trainable block did
-            not.
+        TrainingError: The loss is not finite, a frozen variable changed, or no variable of a
+            trainable block did.
     """
     if phase.method == "fit":
         return PhaseSelection(compiler, phase, report, recorder).run()
@@ -60,20 +60,20 @@ def run_phase(
         phase,
         compiler.config,
         compiler.find_vectors,
-        learnt_targets=compiler.feed.examples(phase).targets,
+        learned_targets=compiler.feed.examples(phase).targets,
         report=report,
         workers=compiler.workers,
     )
 
 
 class PhaseSelection:
-    """One fitted phase, from its candidates' trials to the average of its weights.
+    """Selection within a fitted phase, from trials of candidates to averages of weights.
 
     Args:
-        compiler: Of the phases of the run.
-        phase: As planned.
-        report: Where its files and its progress go.
-        recorder: Writes checkpoints of its steps.
+        compiler: Compiler of the run's phases.
+        phase: The resolved phase.
+        report: Report for its files and progress.
+        recorder: Recorder that writes checkpoints of its steps.
     """
 
     def __init__(
@@ -90,11 +90,11 @@ class PhaseSelection:
         self._config = compiler.config
         self._facts: dict[str, Any] = {}
         self._validation = StartComparison(compiler)
-        # Steps that the trial of the chosen candidate has taken already.
+        # Number of steps that the trial of the chosen candidate has taken already.
         self._first_step = 0
 
     def run(self) -> FittedPhase:
-        """See `run_phase`."""
+        """Run the phase; see `run_phase`."""
         begun = time.monotonic()
         is_resumed = self._recorder is not None and self._recorder.keep("choice", self)
         if is_resumed or not self._planned.choice.candidates:
@@ -112,10 +112,10 @@ class PhaseSelection:
             self._phase = best.candidate
             compiled.discard()
             return self._keep_start(begun, compiled)
-        return self._fit(self._go_on(best.candidate, compiled, was_last=best is tried[-1]))
+        return self._fit(self._continue_as(best.candidate, compiled, was_last=best is tried[-1]))
 
     def pack(self) -> Payload:
-        """What was chosen before the steps."""
+        """Pack the choices made before the steps."""
         start = self._validation.start_outputs
         outputs = {} if start is None else {"start_outputs": start}
         return {
@@ -126,7 +126,7 @@ class PhaseSelection:
         }, outputs
 
     def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Choose the same again."""
+        """Restore the packed choices."""
         for candidate in name_candidates(self._planned):
             if (candidate.fit.learning_rate, list(candidate.scope.trainable)) == (
                 state["learning_rate"],
@@ -138,7 +138,7 @@ class PhaseSelection:
         self._validation.start_outputs = arrays.get("start_outputs")
 
     def _fit(self, compiled: CompiledPhase) -> FittedPhase:
-        """The steps of the chosen phase, and what is made of its weights."""
+        """Take the steps of the chosen phase, select its weights and conclude it."""
         best = make_keep_best(
             compiled.weights, self._config, folder=self._report.folder / "kept", take=compiled.take
         )
@@ -155,10 +155,10 @@ class PhaseSelection:
         return conclude(compiled, fitted, self._report, is_kept=is_kept, facts=self._facts)
 
     def _choose_weights(self, compiled: CompiledPhase, best: KeepBest | None) -> bool:
-        """Put the best of its weights in place; False to undo the phase."""
+        """Assign the best weights of the phase, and tell whether to keep the phase."""
         if best is not None:
-            self._go_back_to_best(compiled, best)
-        # A probe has nothing to go back to but a head that answers nothing.
+            self._restore_best(compiled, best)
+        # For a probe, the start is an untrained head, which is not worth interpolating with.
         if self._config.wise_ft and self._phase.scope.trainable != (HEAD,):
             found = wise_ft(
                 compiled.weights,
@@ -172,8 +172,8 @@ class PhaseSelection:
         is_kept = not self._phase.choice.must_beat_start or self._beats_start(compiled)
         return is_kept and not self._phase.choice.only_compares
 
-    def _go_back_to_best(self, compiled: CompiledPhase, best: KeepBest) -> None:
-        """Early stopping's best epoch, or an average of the best ones."""
+    def _restore_best(self, compiled: CompiledPhase, best: KeepBest) -> None:
+        """Restore the best epoch, or average the best epochs, as configured."""
         if self._config.early_stopping is not None:
             self._facts["restored_epoch"] = best.restore().epoch
         if self._config.soup:
@@ -184,17 +184,17 @@ class PhaseSelection:
             self._say(f"{soup}")
 
     def _beats_start(self, compiled: CompiledPhase) -> bool:
-        """Whether the phase betters its start beyond chance, told to the user."""
+        """Tell whether the phase is significantly better than its start, and report it."""
         comparison, _ = self._validation.compare(compiled)
         self._facts["comparison"] = comparison.describe()
-        verdict = "it stays" if comparison.is_better else "not beyond chance, it is undone"
+        verdict = "it is kept" if comparison.is_better else "not significant, so it is undone"
         if comparison.is_better and self._phase.choice.only_compares:
-            verdict = "it is to be learnt anew from all examples"
+            verdict = "it will be trained again on all examples"
         self._say(f"{self._phase.name} on validation: {comparison}; {verdict}")
         return comparison.is_better
 
     def _try_candidates(self) -> tuple[CompiledPhase, list[TriedCandidate]]:
-        """What came of each trial; the model is as the last one left it."""
+        """Try candidates; the model keeps the weights of the last trial."""
         choice, compiled = self._planned.choice, None
         shares_step = differ_in_rate(choice.candidates)
 
@@ -215,49 +215,53 @@ class PhaseSelection:
         return compiled, tried
 
     def _try(self, candidate: Phase, compiled: CompiledPhase) -> TriedCandidate:
-        """A short run with a schedule of its own, judged."""
+        """Train a candidate for a few steps with its own short schedule, and score it."""
         steps = self._planned.choice.pilot_steps
-        # From the start, and not put back at the end: the last one may go on from its trial.
+        # The trial starts from the start weights but does not restore them at its end, because
+        # training may continue from the last trial.
         compiled.reset(learning_rate=candidate.fit.learning_rate, steps=steps)
-        what = describe_candidate(candidate, self._planned.choice.candidates)
-        with self._report.display.track(f"  trial of {what}, {steps} steps", steps) as advance:
+        description = describe_candidate(candidate, self._planned.choice.candidates)
+        title = f"  trial of {description}, {steps} steps"
+        with self._report.display.track(title, steps) as advance:
             progress = ProgressCallback(advance, steps)
             try:
                 compiled.run(steps=steps, is_validated=False, callbacks=[progress])
             except TrainingError:
                 advance(steps, note="(diverged)")
-                return TriedCandidate(candidate, Judged(math.inf, None), None)
-            comparison, judged = self._validation.compare(compiled)
+                return TriedCandidate(candidate, ValidationScore(math.inf, None), None)
+            comparison, score = self._validation.compare(compiled)
             advance(steps, note=f"(validation {comparison})")
-        return TriedCandidate(candidate, judged, comparison)
+        return TriedCandidate(candidate, score, comparison)
 
     def _is_hopeless(self, best: TriedCandidate, num_tried: int) -> bool:
-        """Whether all candidates were worse than the start beyond chance, told to the user."""
+        """Tell whether all candidates were significantly worse than the start, and report it."""
         choice = self._planned.choice
         if not choice.must_beat_start or best.is_promising:
             return False
         self._say(
             f"{self._report.title}: all {num_tried} trials of {choice.pilot_steps} steps were "
-            "worse than the weights it began with, beyond chance; it is left out."
+            "significantly worse than its start weights, so it is skipped."
         )
         return True
 
     def _is_decided(self, best: TriedCandidate) -> bool:
-        """Whether a phase that only compares knows by a trial that it wins."""
+        """Tell whether a trial has already decided a phase that only compares."""
         if not self._planned.choice.only_compares or not best.has_won:
             return False
         assert best.comparison is not None
         self._facts["comparison"] = best.comparison.describe()
-        what = describe_candidate(best.candidate, self._planned.choice.candidates)
+        description = describe_candidate(best.candidate, self._planned.choice.candidates)
         with self._report.display.track(self._report.title) as advance:
-            advance(1, note=f"({what}: its trial is enough)")
+            advance(1, note=f"({description}: its trial is sufficient)")
         return True
 
-    def _go_on(self, chosen: Phase, compiled: CompiledPhase, *, was_last: bool) -> CompiledPhase:
-        """The chosen candidate, after its trial where the model still holds its weights."""
+    def _continue_as(
+        self, chosen: Phase, compiled: CompiledPhase, *, was_last: bool
+    ) -> CompiledPhase:
+        """Compile the chosen candidate, continuing from its trial if that was the last."""
         choice = self._planned.choice
-        what = describe_candidate(chosen, choice.candidates)
-        self._say(f"{self._report.title}: goes on with {what}")
+        description = describe_candidate(chosen, choice.candidates)
+        self._say(f"{self._report.title}: continues with {description}")
         self._phase = chosen
         if not differ_in_rate(choice.candidates):
             compiled.discard()
@@ -271,7 +275,7 @@ class PhaseSelection:
         return compiled
 
     def _keep_start(self, begun: float, decided: CompiledPhase | None) -> FittedPhase:
-        """What came of a phase that its trials ended; `decided` is what the winner was tried on."""
+        """Report a phase that ended with its trials; `decided` is the phase the winner ran in."""
         fitted = FittedPhase(
             self._phase,
             history=[],

@@ -1,4 +1,4 @@
-"""The learning-rate range test: a short training whose rate rises until the loss explodes."""
+"""Learning-rate range test: short training with a rising rate, until the loss explodes."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ import tensorflow as tf
 
 from kft.errors import TrainingError
 
-# Smoothing, end and first steps that are not read, as in fastai and PyTorch Lightning.
+# Smoothing factor, loss ratio that ends the test, and first steps that are ignored, as in fastai
+# and PyTorch Lightning.
 SMOOTHING = 0.98
 EXPLOSION_FACTOR = 4.0
 SKIPPED_STEPS = 10
-# Where the smoothed loss is lowest, learning and instability balance: a tenth of that is cautious.
+# At the lowest smoothed loss, training is about to become unstable. A tenth of that rate is safe.
 CAUTION = 10.0
-# A fall of the smoothed loss by less than this share of it says nothing about rates.
+# A reduction of the smoothed loss by less than this share is no evidence about rates.
 LEAST_FALL = 0.05
 
 
 @dataclass(frozen=True)
 class RangeTest:
-    """The curve of a range test, and the rates it suggests; all of them JSON values.
+    """Curve of a range test and the rates that it suggests, all JSON values.
 
     Attributes:
         rates: Learning rate of each step, rising.
         losses: Loss of each step's batch.
-        smoothed: The losses, smoothed.
+        smoothed: Smoothed losses.
         lowest: Rate at which the smoothed loss is lowest.
-        suggestion: Rate at which it falls fastest; None if it shows no clear fall.
+        suggestion: Rate at which the smoothed loss falls fastest; None without a clear fall.
         cautious: A tenth of `lowest`, or the suggestion if that is lower.
-        has_exploded: Whether the loss ended the test.
+        has_exploded: Whether the loss exploded and ended the test.
     """
 
     rates: list[float]
@@ -46,7 +47,7 @@ class RangeTest:
     has_exploded: bool
 
     def points(self) -> list[dict[str, Any]]:
-        """One record per step of the curve."""
+        """Return one record per step of the curve."""
         curve = zip(self.rates, self.losses, self.smoothed, strict=True)
         return [
             {"step": step, "rate": rate, "loss": loss, "smoothed_loss": smoothed}
@@ -63,28 +64,28 @@ def find_rate(
     steps: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> RangeTest:
-    """Train while the rate rises exponentially, and read a good rate off the loss.
+    """Train while the rate rises exponentially, and read a good rate from the loss.
 
-    The model ends with the weights it had; its optimizer is used up: compile
-    anew before fitting.
+    The weights of the model are restored, but its optimizer is used up;
+    compile the model again before fitting it.
 
     Args:
-        model: Compiled, and not fitted since.
-        batches: (inputs, targets) of training; repeated where they are fewer
-            than `steps`.
+        model: Compiled model that has not been fitted since.
+        batches: Training batches (inputs, targets), repeated if fewer than
+            `steps`.
         low: First rate.
         high: Last rate.
         steps: Number of steps from low to high, at least 20.
         progress: Called after each step with the steps done and `steps`.
 
     Raises:
-        TrainingError: The loss is not a number from the first steps on.
+        TrainingError: The loss is not finite from the first steps on.
 
     Source: Smith, Cyclical Learning Rates, arXiv:1506.01186, section 3.3.
     """
     assert steps >= 2 * SKIPPED_STEPS and 0 < low < high
     before = [np.array(variable.numpy()) for variable in model.variables]
-    # The decay is a rise: its factor is above 1.
+    # With a factor above 1, the decay is a rise.
     rise = keras.optimizers.schedules.ExponentialDecay(low, steps - 1, high / low)
     model.optimizer.learning_rate = rise
     losses: list[float] = []
@@ -95,7 +96,7 @@ def find_rate(
         model.stop_training = _has_exploded(smooth(losses))
 
     try:
-        # Epochs of one step: the loss that Keras reports is then the batch's own.
+        # With one step per epoch, the loss that Keras reports is that of one batch.
         model.fit(
             batches.repeat(),
             steps_per_epoch=1,
@@ -111,7 +112,7 @@ def find_rate(
 
 
 def smooth(losses: Sequence[float]) -> np.ndarray:
-    """Exponential mean of the losses up to each step, corrected for its start at 0 as Adam's is."""
+    """Compute the exponential mean of losses up to each step, with Adam's bias correction."""
     mean, smoothed = 0.0, []
     for step, loss in enumerate(losses, start=1):
         mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
@@ -120,25 +121,25 @@ def smooth(losses: Sequence[float]) -> np.ndarray:
 
 
 def _has_exploded(smoothed: np.ndarray) -> bool:
-    """Whether the smoothed loss is not a number at last, or far above its best."""
+    """Tell whether the last smoothed loss is not finite, or far above the best."""
     best = min(smoothed[SKIPPED_STEPS:], default=math.inf)
     return not math.isfinite(smoothed[-1]) or bool(smoothed[-1] > EXPLOSION_FACTOR * best)
 
 
 def read_curve(rates: np.ndarray, losses: Sequence[float]) -> RangeTest:
-    """Smooth a curve and read its suggestions; its first ten steps are not read.
+    """Smooth a curve and read suggested rates from it, ignoring its first ten steps.
 
-    Beyond what is published, the fall must be clear: more than 5 % of the
-    smoothed loss, and more than the losses of the first ten batches differ
-    (their standard deviation). And the steepest place is not sought in the
-    first quarter of the fall.
+    In addition to the published method, the fall must be clear: more than 5 %
+    of the smoothed loss, and more than the standard deviation of the losses of
+    the first ten batches. The first quarter of the fall is not searched for
+    the steepest step.
 
     Args:
-        rates: Of each step, rising by one factor.
-        losses: Of each step's batch.
+        rates: Rate of each step, rising by a constant factor.
+        losses: Loss of each step's batch.
 
     Raises:
-        TrainingError: The loss is not a number from the first steps on.
+        TrainingError: The loss is not finite from the first steps on.
     """
     smoothed = smooth(losses)
     count = int(np.isfinite(smoothed).sum())
@@ -153,10 +154,10 @@ def read_curve(rates: np.ndarray, losses: Sequence[float]) -> RangeTest:
     fall = read[0] - read[bottom]
     suggestion = cautious = None
     if fall > max(LEAST_FALL * read[0], np.std(losses[:SKIPPED_STEPS])):
-        # A mean of few steps wobbles steeply: look where a quarter of the fall is done for good.
+        # A mean of few steps fluctuates, so the search begins once a quarter of the fall is done.
         begin = int(np.flatnonzero(read[: bottom + 1] >= read[0] - fall / 4)[-1])
         steepest = begin + int(np.argmin(np.gradient(read)[begin : bottom + 1]))
-        # To two digits: more would pretend a precision that a curve does not have.
+        # Two digits, because a curve does not support more precision.
         suggestion = float(f"{rates[SKIPPED_STEPS + steepest]:.1e}")
         cautious = min(suggestion, float(f"{lowest / CAUTION:.1e}"))
     return RangeTest(

@@ -1,4 +1,4 @@
-"""Where a run is: written into checkpoints as it goes, and put back when it is resumed."""
+"""Recording of a run's progress in checkpoints, and its restoration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from kft.model import Assembled
-from kft.optimization.replicas import put_sums, take_sums
+from kft.optimization.replicas import read_sums, restore_sums
 from kft.runs.checkpoints import Checkpoint, Checkpoints
 from kft.selection.snapshots import find_weights, part_of
 from kft.strategies import Phase
@@ -31,21 +31,21 @@ from kft.training.payloads import (
 from kft.training.stopping import Interrupted, StopRequest
 from kft.workers import ALONE, Workers
 
-# Workers ask each other so often whether to stop or to write, which takes some milliseconds.
-_QUESTION_SECONDS = 1.0
+# Interval at which workers agree on whether to stop or to write, which takes some milliseconds.
+_VOTE_SECONDS = 1.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass
 class Recorder:
-    """Writes the checkpoints of a run, and puts one back.
+    """Recorder that writes the checkpoints of a run and restores one.
 
     Attributes:
-        assembled: The model; what it holds now is what the plan gave it.
-        checkpoints: Of the run.
-        stop: What the system asks meanwhile.
-        every: `training.checkpoint_every`.
-        workers: All processes of the run; the chief alone writes.
+        assembled: The model, still with the weights of the plan.
+        checkpoints: Checkpoints of the run.
+        stop: Stop requests of the system.
+        every: The setting `training.checkpoint_every`.
+        workers: All processes of the run; only the chief writes.
     """
 
     assembled: Assembled
@@ -55,17 +55,17 @@ class Recorder:
     workers: Workers = ALONE
 
     def __post_init__(self) -> None:
-        # What a phase did not change comes from the plan again.
+        # Weights that equal those of the plan are not written.
         self._planned = self.assembled.blocks.digests()
 
     def record_phase(self, fitted: Sequence[FittedPhase]) -> None:
-        """Write what the last phase ended with.
+        """Write a checkpoint after a phase.
 
         Args:
-            fitted: All phases that are done.
+            fitted: Results of all phases so far.
 
         Raises:
-            RunError: It cannot be written.
+            RunError: The checkpoint cannot be written.
         """
         if not self.workers.is_chief:
             return
@@ -73,11 +73,14 @@ class Recorder:
         self.checkpoints.write(state, self._take(), is_between_phases=True)
 
     def put_back(self, found: Checkpoint, phases: Sequence[Phase]) -> tuple[FittedPhase, ...]:
-        """Give the model what it had after the phases of a checkpoint; returns these.
+        """Restore the model from a checkpoint.
 
         Args:
-            found: One from between phases.
-            phases: As they are planned.
+            found: Checkpoint from between phases.
+            phases: The planned phases.
+
+        Returns:
+            The results of the phases before the checkpoint.
         """
         weights = find_weights(self.assembled.blocks, self.assembled.blocks.names)
         weights.put(weights.take() | part_of(found.arrays, "weights"))
@@ -88,16 +91,16 @@ class Recorder:
         return tuple(fitted)
 
     def within(self, phase: int, found: Checkpoint | None = None) -> PhaseRecorder:
-        """What records one phase.
+        """Make the recorder of one phase.
 
         Args:
-            phase: Its number, from 0.
-            found: Where it goes on; None to begin it.
+            phase: Number of the phase, from 0.
+            found: Checkpoint to continue from; None to begin the phase.
         """
         return PhaseRecorder(self, phase, found)
 
     def _take(self) -> Arrays:
-        """What differs from the plan."""
+        """Copy the weights that differ from the plan."""
         digests, arrays = self.assembled.blocks.digests(), {}
         for block in self.assembled.blocks.blocks:
             planned, present = self._planned[block.name], digests[block.name]
@@ -109,14 +112,14 @@ class Recorder:
 
 
 class PhaseRecorder(keras.callbacks.Callback):
-    """Writes checkpoints within a phase, and stops it where the system asks for that.
+    """Callback that writes checkpoints within a phase and stops it at the system's request.
 
-    The last of all callbacks: what it writes is what the others have made of a step.
+    It must be the last callback, so that it writes the state after all others.
 
     Args:
-        recorder: Of the run.
+        recorder: Recorder of the run.
         phase: Number of the phase, from 0.
-        found: A checkpoint within the phase to go on from; None to begin it.
+        found: Checkpoint within the phase to continue from; None to begin the phase.
     """
 
     def __init__(self, recorder: Recorder, phase: int, found: Checkpoint | None) -> None:
@@ -126,24 +129,24 @@ class PhaseRecorder(keras.callbacks.Callback):
         self._found = found
         self._pace = Pace(recorder.every)
         self._parts: dict[str, Resumable] = {}
-        self._steps = self._next_question = 0
+        self._steps = self._next_vote = 0
         self._steps_per_epoch = 1
         self._best_loss = math.inf
 
     @property
     def stop(self) -> StopRequest:
-        """What the system asks meanwhile."""
+        """Stop requests of the system."""
         return self._recorder.stop
 
     def keep(self, name: str, part: Resumable) -> bool:
-        """Have the state of a part written with each checkpoint.
+        """Register a part whose state is written with each checkpoint.
 
         Args:
-            name: Of the part, one within the phase.
-            part: Whose state the phase needs to go on.
+            name: Name of the part, unique within the phase.
+            part: Part whose state is needed to continue the phase.
 
         Returns:
-            Whether the phase goes on, and the part with it: it is as it was.
+            Whether the phase is resumed, in which case the state of the part has been restored.
         """
         self._parts[name] = part
         if self._found is None:
@@ -152,14 +155,14 @@ class PhaseRecorder(keras.callbacks.Callback):
         return True
 
     def begin(self, parts: Iterable[Any], steps_per_epoch: int) -> tuple[int, bool]:
-        """Keep all that is to go on, and go on.
+        """Register parts and continue from the checkpoint, if there is one.
 
         Args:
-            parts: Of the training; those that are `Resumable` are kept by the names of their types.
-            steps_per_epoch: Of the phase.
+            parts: Parts of the training; those that are `Resumable` are registered by type name.
+            steps_per_epoch: Number of steps per epoch of the phase.
 
         Returns:
-            Steps that are done, and whether there are no more to do.
+            Number of steps taken, and whether the phase is over.
         """
         self._steps_per_epoch = steps_per_epoch
         for part in parts:
@@ -172,54 +175,54 @@ class PhaseRecorder(keras.callbacks.Callback):
         return self._steps, state["is_over"]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Keras begins the sums of an epoch anew: those of a part of it are put back."""
+        """Restore the metric sums of a partial epoch, which Keras has reset."""
         if self._found is not None and self._is_within_epoch:
             sums = part_of(self._found.arrays, "metric")
             for i, variable in enumerate(self.model.metrics_variables):
-                put_sums(variable, sums[f"{i:05d}"], self._recorder.workers)
-        # Once only: later epochs begin at their beginning.
+                restore_sums(variable, sums[f"{i:05d}"], self._recorder.workers)
+        # Only the first epoch is partial.
         self._found = None
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write if it is time; the last step of an epoch waits for its validation."""
+        """Write a checkpoint if due; after the last step of an epoch, validation comes first."""
         self._steps += 1
         self._pace.count_step()
         if self._is_within_epoch and not self.model.stop_training:
-            self._heed()
+            self._write_or_stop()
 
     def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Give a long validation up, where nobody else waits for this process in it."""
+        """Interrupt a long validation, unless other workers take part in it."""
         if self._recorder.stop.has_waited_long and self._recorder.workers.count == 1:
             raise Interrupted(self._recorder.stop.number or 0)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write if it is time."""
+        """Write a checkpoint if due."""
         loss = (logs or {}).get("val_loss", math.nan)
         is_best = loss < self._best_loss
         self._best_loss = min(self._best_loss, loss) if is_best else self._best_loss
-        self._heed(is_best=is_best)
+        self._write_or_stop(is_best=is_best)
 
-    def _heed(self, *, is_best: bool = False) -> None:
-        number, is_due = self._ask()
+    def _write_or_stop(self, *, is_best: bool = False) -> None:
+        number, is_due = self._agree()
         if number is not None or is_due:
             self._write(is_best=is_best)
         if number is not None:
             raise Interrupted(number)
 
-    def _ask(self) -> tuple[int | None, bool]:
-        """The signal to stop for, and whether to write: of all workers at one step."""
+    def _agree(self) -> tuple[int | None, bool]:
+        """Agree with all workers on the signal to stop for, if any, and on whether to write."""
         workers, number = self._recorder.workers, self._recorder.stop.number
         if workers.count == 1:
             return number, self._pace.is_due
-        is_asked = self._steps >= self._next_question or self._pace.is_due_by_steps
-        if self._is_within_epoch and not is_asked:
+        is_time = self._steps >= self._next_vote or self._pace.is_due_by_steps
+        if self._is_within_epoch and not is_time:
             return None, False
-        votes = [int(number == asked) for asked in _SIGNALS]
+        votes = [int(number == each) for each in _SIGNALS]
         if workers.is_chief:
-            votes += [self._pace.is_due, self._pace.count_steps_of(_QUESTION_SECONDS)]
-        *asked, is_due, stride = workers.sum(np.array([*votes, 0, 0][:4], np.int64))
-        self._next_question = self._steps + int(stride)
-        signals = [each for each, count in zip(_SIGNALS, asked, strict=True) if count]
+            votes += [self._pace.is_due, self._pace.count_steps_of(_VOTE_SECONDS)]
+        *counts, is_due, stride = workers.sum(np.array([*votes, 0, 0][:4], np.int64))
+        self._next_vote = self._steps + int(stride)
+        signals = [each for each, count in zip(_SIGNALS, counts, strict=True) if count]
         return next(iter(signals), None), bool(is_due)
 
     def _write(self, *, is_best: bool) -> None:
@@ -233,7 +236,7 @@ class PhaseRecorder(keras.callbacks.Callback):
             "parts": parts,
         }
         arrays |= {
-            f"metric/{i:05d}": take_sums(variable, self._recorder.workers)
+            f"metric/{i:05d}": read_sums(variable, self._recorder.workers)
             for i, variable in enumerate(self.model.metrics_variables)
         }
         if self._recorder.workers.is_chief:

@@ -1,4 +1,4 @@
-"""A trained model in its run directory, and back."""
+"""Saving and loading of a trained model in its run directory."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from kft.tasks.head import Head
 
 @dataclass(frozen=True)
 class Trained:
-    """A model as a run left it.
+    """Trained model of a run.
 
     Attributes:
-        model: Decoded examples -> logits.
-        head: What the logits mean.
-        decoder: Files -> decoded examples.
-        pipeline: As it was run.
-        stated: What its card says of its input.
+        model: Model from decoded examples to logits.
+        head: Head that interprets the logits.
+        decoder: Decoder of files to examples.
+        pipeline: Pipeline of the run.
+        stated: Input as stated by the model card.
     """
 
     model: keras.Model
@@ -39,12 +39,12 @@ class Trained:
 
 
 def make_card(assembled: Assembled, pipeline: Pipeline, calibrated: Any = None) -> dict[str, Any]:
-    """What a reader of the weights alone would not know, as JSON values.
+    """Make the model card: JSON values that are needed beside the weights.
 
     Args:
         assembled: The model.
-        pipeline: As it was run.
-        calibrated: Value of the calibration of its data set; None where that has none.
+        pipeline: Pipeline of the run.
+        calibrated: Value of the data set's calibration; None if there is none.
     """
     spec = assembled.backbone.input_spec
     modality = load_modality(spec.modality)
@@ -65,8 +65,8 @@ def make_card(assembled: Assembled, pipeline: Pipeline, calibrated: Any = None) 
 def save_trained(
     run: RunDirectory, assembled: Assembled, pipeline: Pipeline, calibrated: Any = None
 ) -> None:
-    """Write model.keras and model.json; the arguments are those of `make_card`."""
-    # A model without compile state: what trained it is in pipeline.yaml and phases/.
+    """Write model.keras and model.json; see `make_card` for the arguments."""
+    # The model is saved without compile state; pipeline.yaml and phases/ describe its training.
     bare = keras.Model(assembled.model.input, assembled.model.output, name="kft")
     with atomic_file(run.model) as temporary:
         bare.save(temporary)
@@ -74,7 +74,7 @@ def save_trained(
 
 
 def load_trained(run: RunDirectory) -> Trained:
-    """The model of a finished run.
+    """Load the model of a finished run.
 
     Raises:
         RunError: A file of the run is missing or damaged.
@@ -97,17 +97,17 @@ def load_trained(run: RunDirectory) -> Trained:
 
 
 def read_input(card: Mapping[str, Any]) -> StatedInput:
-    """What the card of a model or an export says of its input.
+    """Read the input from the card of a model or an export.
 
     Raises:
-        ConfigError: Its modality is not registered.
-        KeyError: Something is missing.
+        ConfigError: The modality of the input is not registered.
+        KeyError: The card lacks a value.
     """
     stated = card["input"]
     return load_modality(stated["modality"]).restore_input(stated)
 
 
 def make_stated_decoder(stated: StatedInput) -> Decoder:
-    """The decoder that a model was trained with."""
+    """Make the decoder that a model was trained with."""
     modality = load_modality(stated.spec.modality)
     return modality.make_decoder(stated.spec, stated.settings, stated.trained.value)

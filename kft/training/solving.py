@@ -1,4 +1,4 @@
-"""A phase that is solved: the linear head at its optimum on the stored features."""
+"""Solved phase: the optimum of a linear head on stored features."""
 
 from __future__ import annotations
 
@@ -26,48 +26,49 @@ def solve_phase(
     config: TrainingConfig,
     find_vectors: Callable[[Phase], np.ndarray],
     *,
-    learnt_targets: np.ndarray,
+    learned_targets: np.ndarray,
     report: PhaseReport,
     workers: Workers = ALONE,
 ) -> FittedPhase:
-    """Put the optimum of the head's objective into the head, and prove that only it moved.
+    """Solve for the head, and check that nothing else changed.
 
     Args:
         assembled: The model; the weights of its head change.
-        phase: What is solved, a head of one layer.
-        config: The pipeline's `training` section: what the loss is made of.
-        find_vectors: Gives the feature vectors (examples, features) of what
-            the phase learns from, once the flags are set.
-        learnt_targets: Of these examples, as `Head.standardise` gives them.
-        report: Where phase.json and the progress go.
-        workers: All processes that solve it; they go by what the chief finds.
+        phase: Phase whose head has one layer.
+        config: The pipeline's `training` section, which defines the loss.
+        find_vectors: Function that returns the feature vectors (examples,
+            features) that the phase trains on, called once the flags are set.
+        learned_targets: Targets of these examples, as returned by
+            `Head.standardise`.
+        report: Report for phase.json and the progress.
+        workers: All processes that solve; all use the solution of the chief.
 
     Raises:
         ConfigError: A setting does not fit the targets.
-        TrainingError: Something else than the head moved.
+        TrainingError: A variable outside the head changed.
     """
     begun = time.monotonic()
     assembled.blocks.set_trainable(phase.scope.trainable, batch_norm=phase.scope.batch_norm)
     before = assembled.blocks.digests()
     head = assembled.head
-    terms = head.make_terms(config, learnt_targets)
+    terms = head.make_terms(config, learned_targets)
     loss = head.task.linear
-    assert loss is not None, "a strategy solves what can be solved"
+    assert loss is not None, "strategies only solve tasks with a linear problem"
     vectors = find_vectors(phase)
     with report.display.track(f"{report.title}, solved") as advance:
         tried = itertools.count(1)
 
-        def tell(attempt: Attempt) -> None:
-            """A line for each penalty: of many classes, each takes its time."""
+        def show_attempt(attempt: Attempt) -> None:
+            """Show each penalty, because with many classes each takes a while."""
             loss = f"cross-validated loss {format_figure(attempt.loss)}"
             advance(next(tried), note=f"(penalty {format_figure(attempt.penalty)}, {loss})")
 
         solution = solve_linear(
             vectors,
-            head.state_linear(config, terms, learnt_targets),
+            head.state_linear(config, terms, learned_targets),
             loss,
             seed=config.seed,
-            told=tell,
+            progress=show_attempt,
         )
         advance(
             len(solution.path),
@@ -92,7 +93,7 @@ def solve_phase(
 
 def _say(solution: Solution, loss: LinearLoss, num_examples: int) -> str:
     count, num_judged = solution.num_cross_validated, solution.num_judged
-    how = "cross-validated" if num_judged == count else f"on {num_judged} held out for it,"
+    how = "cross-validated" if num_judged == count else f"on {num_judged} held-out examples,"
     where = f" on {count} of {num_examples}" if count < num_examples else ""
     score = f"{loss.score_name}{where} {loss.format_score(solution.best.score)}"
     return f"penalty {solution.penalty:.3g}, {how} {score}"

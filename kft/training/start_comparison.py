@@ -1,4 +1,4 @@
-"""The weights of a phase on validation, beside those that it began with."""
+"""Comparison of a phase's weights with its start weights on validation."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import numpy as np
 
 from kft.features import Forward
 from kft.feeding.phase_input import PhaseInput
-from kft.selection.averaging import Judged, ValidationScorer
+from kft.selection.averaging import ValidationScore, ValidationScorer
 from kft.selection.comparison import Comparison, compare
 from kft.training.compiled_phase import CompiledPhase
 from kft.training.phase_compiler import PhaseCompiler
 
 
 class StartComparison:
-    """Scores what a phase holds on validation, and compares it with the phase's start.
+    """Comparison of a phase's current weights with its start weights on validation.
 
     Args:
-        compiler: Of the phases of the run.
+        compiler: Compiler of the run's phases.
 
     Attributes:
-        start_outputs: Answers (examples, outputs) of the weights that the phase began with; None
-            until they are noted.
+        start_outputs: Outputs (examples, outputs) of the start weights; None until computed.
     """
 
     def __init__(self, compiler: PhaseCompiler) -> None:
@@ -30,20 +29,20 @@ class StartComparison:
         self.start_outputs: np.ndarray | None = None
 
     def note_start(self, compiled: CompiledPhase) -> None:
-        """Answer validation by the present weights, unless a start is noted already."""
+        """Compute the outputs of the current weights as those of the start, unless known."""
         if self.start_outputs is None:
             self.start_outputs, _ = self.scorer_of(compiled).answer()
 
-    def compare(self, compiled: CompiledPhase) -> tuple[Comparison, Judged]:
-        """The present weights beside those of the start."""
-        assert self.start_outputs is not None, "nothing was noted to compare with"
+    def compare(self, compiled: CompiledPhase) -> tuple[Comparison, ValidationScore]:
+        """Compare the current weights with the start weights, and score them."""
+        assert self.start_outputs is not None, "note_start was not called"
         scorer = self.scorer_of(compiled)
         outputs, targets = scorer.answer()
         task = self._compiler.assembled.head.task
         return compare(self.start_outputs, outputs, targets, task), scorer.score(outputs, targets)
 
     def scorer_of(self, compiled: CompiledPhase) -> ValidationScorer:
-        """Scores the present weights; traced once for a compiled phase."""
+        """Return a scorer of the current weights, which is traced once per compiled phase."""
         if self._scorer is None or self._given is not compiled.given:
             self._given, self._scorer = compiled.given, self._make_scorer(compiled)
         return self._scorer
@@ -54,7 +53,7 @@ class StartComparison:
         if given.model is assembled.model and not compiled.adapted:
             answers = self._compiler.answers
         else:
-            # Another graph than that of the whole model as it will be when all is done.
+            # The graph differs from that of the final whole model.
             answers = Forward(given.model, assembled.head.activate)
         workers = self._compiler.workers
         return ValidationScorer(answers, assembled.head, given.validation.in_order, workers)

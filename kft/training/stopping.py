@@ -1,4 +1,4 @@
-"""Requests of the system to stop: heeded between two steps, or at once where nothing is lost."""
+"""Stop requests of the system, handled between two steps, or at once if no work is lost."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# Of a validation in progress when the request comes; what comes after the last checkpoint is
-# then computed once more.
+# Time for a validation in progress to end after a request. After that it is interrupted, and steps
+# since the last checkpoint are computed again on resuming.
 PATIENCE_SECONDS = 4.0
-# Terminal and launcher may both deliver one Ctrl-C.
+# A terminal and a launcher may both deliver the same Ctrl-C.
 _ONE_PRESS_SECONDS = 1.0
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user or the system stopped the work.
+    """Interruption of the work by the user or the system.
 
     Attributes:
-        exit_code: 128 and the number of the signal, as shells count.
+        exit_code: 128 plus the number of the signal, by the convention of shells.
     """
 
     def __init__(self, number: int) -> None:
@@ -29,22 +29,22 @@ class Interrupted(KeyboardInterrupt):
 
 
 class StopRequest:
-    """SIGINT and SIGTERM, while `listening`.
+    """Handler of SIGINT and SIGTERM while `listening`.
 
-    By default they raise `Interrupted` where they come. Within `deferred` they
-    are only noted, for whoever looks at `number`: supervisors repeat SIGTERM
-    while they wait, and end what does not heed it by SIGKILL. A person who
-    presses Ctrl-C once more is heeded at once.
+    By default, the signals raise `Interrupted` at once. Within `deferred` they
+    are only noted in `number`, which the caller must check; supervisors repeat
+    SIGTERM while they wait, and finally send SIGKILL. A second Ctrl-C raises
+    `Interrupted` at once.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
         self._is_deferred = False
-        self._asked = 0.0
+        self._requested_at = 0.0
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Receive the signals in place of whoever did; only the main thread can."""
+        """Handle the signals within the block; has no effect outside the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -59,7 +59,7 @@ class StopRequest:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Only note what comes."""
+        """Only note signals within the block."""
         self._is_deferred = True
         try:
             yield
@@ -68,8 +68,8 @@ class StopRequest:
 
     @property
     def has_waited_long(self) -> bool:
-        """Whether the request is so old that the step after the present one must not be awaited."""
-        return self.number is not None and time.monotonic() - self._asked > PATIENCE_SECONDS
+        """Whether a request is too old to wait for the end of a validation."""
+        return self.number is not None and time.monotonic() - self._requested_at > PATIENCE_SECONDS
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -77,6 +77,6 @@ class StopRequest:
             self.number = number
             raise Interrupted(number)
         if self.number is None:
-            self.number, self._asked = number, now
-        elif number == signal.SIGINT and now - self._asked > _ONE_PRESS_SECONDS:
+            self.number, self._requested_at = number, now
+        elif number == signal.SIGINT and now - self._requested_at > _ONE_PRESS_SECONDS:
             raise Interrupted(number)

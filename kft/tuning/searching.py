@@ -213,7 +213,7 @@ class PipelineTuner(keras_tuner.engine.base_tuner.BaseTuner):
             tried,
             self._display,
             run_id=run_id,
-            or_resume=True,
+            resume_if_started=True,
             judged_splits=("validation",),
         )
         # Each trial builds its own graphs; without this, memory would grow with every trial.

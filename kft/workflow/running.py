@@ -40,7 +40,7 @@ def train(
     display: Display,
     *,
     run_id: str | None = None,
-    or_resume: bool = False,
+    resume_if_started: bool = False,
     keep_backbone: bool = False,
     judged_splits: Sequence[SplitName] = _ALL_JUDGED,
     cluster: Cluster | None = None,
@@ -51,7 +51,7 @@ def train(
         pipeline: The pipeline to run.
         display: Shows the progress.
         run_id: Name of the run's directory; by default made from the time.
-        or_resume: Resume the run of this name, as `resume` does, if it has begun.
+        resume_if_started: Resume the run of this name, as `resume` does, if it has begun.
         keep_backbone: Save the trained backbone for later use by its path.
         judged_splits: Splits to evaluate on; a trial of a search leaves the holdout out.
         cluster: Processes that train together; each calls this function.
@@ -63,14 +63,14 @@ def train(
     """
     where = (pipeline.runs_directory, pipeline.name)
     is_chief = cluster is None or cluster.is_chief
-    if is_chief and run_id is not None and not or_resume:
+    if is_chief and run_id is not None and not resume_if_started:
         check_run_is_new(*where, run_id)
     if run_id is not None:
         check_run_id(run_id)
     plan = _make_plan(pipeline, display, cluster)
 
     def open_place() -> tuple[str, bool]:
-        begun = find_started(*where, run_id) if or_resume and run_id is not None else None
+        begun = find_started(*where, run_id) if resume_if_started and run_id is not None else None
         if begun is not None:
             return str(begun.path), False
         return str(create_run(*where, run_id).path), True

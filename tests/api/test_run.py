@@ -114,14 +114,14 @@ def test_the_model_gives_the_answers(run, files):
 def test_other_data_are_judged(run, place):
     figures = run.evaluate(place / "photos")
     assert figures["examples"] == 45
-    assert run.evaluate(place / "photos", settings={"on_bad": "stop"}) == figures
+    assert run.evaluate(place / "photos", settings={"on_invalid_file": "stop"}) == figures
 
 
 def test_arguments_without_effect_are_refused(run, place):
     with pytest.raises(ConfigError, match="give only one"):
         run.evaluate(place / "photos", split="holdout")
     with pytest.raises(ConfigError, match="give them only with data"):
-        run.evaluate(settings={"on_bad": "stop"})
+        run.evaluate(settings={"on_invalid_file": "stop"})
     with pytest.raises(ConfigError, match="give only one"):
         run.export(data=place / "photos", files=["a.png"])
 

@@ -70,5 +70,5 @@ def test_a_backbone_that_cannot_be_found_again_is_refused(monkeypatch):
     monkeypatch.setattr(BACKBONES, "_entries", dict(BACKBONES))
     with pytest.raises(BackboneError, match="not a function at the top of a module"):
         register_backbone("mine", lambda config: None)
-    with pytest.raises(BackboneError, match="'resnet50' is kft"):
+    with pytest.raises(BackboneError, match="'resnet50' is registered already"):
         register_backbone("resnet50", "kft.backbones.small:load")

@@ -67,7 +67,7 @@ def test_an_empty_class(place):
 
 def test_an_unreadable_picture(place):
     (photos(place) / "cat" / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing more")
-    message = refused(place, "train", "photos", *SMALL, "--on-bad", "stop")
+    message = refused(place, "train", "photos", *SMALL, "--on-invalid-file", "stop")
     assert "broken.jpg" in message
 
 

@@ -112,7 +112,7 @@ def test_a_picture_that_does_not_decode_is_named(photos):
     result = run("photos")
     assert result.exit_code == 0
     assert "  - cat/broken.png: " in result.stdout
-    refused = run("photos", "--on-bad", "stop")
+    refused = run("photos", "--on-invalid-file", "stop")
     assert refused.exit_code == 2
     assert "broken.png" in refused.stderr
 

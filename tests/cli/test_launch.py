@@ -59,7 +59,7 @@ def test_a_search_is_refused_in_a_cluster(tmp_path, make_picture_folder):
 
 @pytest.mark.parametrize("settings", [(), ("--run-id", "x", "--resume", "y")])
 def test_or_resume_needs_the_name_of_a_run(settings, tmp_path):
-    result = invoke("train", str(tmp_path), "--or-resume", *settings)
+    result = invoke("train", str(tmp_path), "--resume-if-started", *settings)
     assert result.exit_code == 2
     assert "--run-id" in result.output
 
@@ -76,7 +76,7 @@ def test_a_finished_run_is_reported_and_not_repeated(tmp_path, make_picture_fold
     monkeypatch.setattr(
         "kft.run_start.check_same_as_finished", lambda run, pipeline: asked.append(run.path)
     )
-    result = invoke("train", "photos", "--run-id", "nightly", "--or-resume")
+    result = invoke("train", "photos", "--run-id", "nightly", "--resume-if-started")
     assert result.exit_code == 0, result.output
     assert "runs/photos/nightly is finished" in result.output
     assert [str(path) for path in asked] == ["runs/photos/nightly"]

@@ -193,6 +193,7 @@ def test_remarks_on_many_files_are_counted(ask, tmp_path, monkeypatch):
         return answer(path, files, say=say)
 
     monkeypatch.setattr(kft.run_operations.predict, "predict", predict)
+    monkeypatch.setattr(kft.run_operations.asked_model, "read_config", lambda path: DataConfig())
     lines = ask("photos").stderr.splitlines()
     assert lines[:10] == [f"photos/{i:02d}.png: turned upright" for i in range(10)]
     assert lines[10:] == ["and 4 more: turned upright"]

@@ -172,7 +172,7 @@ def test_fusing_frozen_normalization_into_its_convolution_keeps_the_features(lig
 
 
 def test_a_frozen_backbone_computes_the_same_in_training_and_inference(light_backbone):
-    from kft.optimization.frozen_inference import frozen_at_rest
+    from kft.optimization.frozen_inference import frozen_inference
 
     model, spec = light_backbone.model, light_backbone.input_spec
     for block in light_backbone.blocks:
@@ -180,7 +180,7 @@ def test_a_frozen_backbone_computes_the_same_in_training_and_inference(light_bac
             layer.trainable = False
     inputs = np.random.default_rng(0).normal(size=(2, spec.height, spec.width, 3))
     at_rest = model(inputs.astype("float32"), training=False).numpy()
-    with frozen_at_rest(model):
+    with frozen_inference(model):
         in_a_step = model(inputs.astype("float32"), training=True).numpy()
     assert np.array_equal(in_a_step, at_rest)
 

@@ -122,7 +122,7 @@ def test_the_eight_orientations_stay_on_one_side(trained):
 
 def test_a_user_who_wants_to_stop_is_told_ten_kinds_of_reason(folder):
     with pytest.raises(DataError, match="pictures cannot be used") as caught:
-        load_splits(make_pipeline(folder, "data.on_bad=stop").data, decode=False)
+        load_splits(make_pipeline(folder, "data.on_invalid_file=stop").data, decode=False)
     listed, rest = str(caught.value).rsplit("\n  and ", 1)
     assert re.search(r"\d+ more, for \d+ other reasons", rest)
     # Of a kind with few files each has a line of its own.

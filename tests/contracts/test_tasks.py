@@ -70,7 +70,7 @@ def test_auto_chooses_the_head_of_the_task(name):
 @every_task
 def test_targets_of_another_task_are_refused(name):
     for kind in set(TARGETS) - {load_task(name).word}:
-        with pytest.raises(ConfigError, match=rf"head\.name: '{name}' answers .* holds '{kind}'"):
+        with pytest.raises(ConfigError, match=rf"head\.name: '{name}' predicts .* holds '{kind}'"):
             make_head(HeadConfig(name=name), find_task(kind), NAMES, TARGETS[kind])
 
 

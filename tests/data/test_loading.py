@@ -88,7 +88,7 @@ def test_what_cannot_be_used_is_left_out_and_named(tmp_path, write_classes, writ
     assert "wasp/003.png" not in everything.ids and "ant/x.tif" in everything.ids
     assert not any(path.endswith(".tif") for path in everything.paths)
     with pytest.raises(DataError, match=r"1 of 21 pictures(.|\n)*wasp/003.png: the file is empty"):
-        load_splits(DataConfig(path=str(tmp_path), on_bad="stop"))
+        load_splits(DataConfig(path=str(tmp_path), on_invalid_file="stop"))
 
 
 def test_pictures_that_look_the_same_stay_on_one_side(tmp_path, write_classes):

@@ -61,7 +61,7 @@ def test_a_worker_that_ended_starts_again_by_the_same_command_and_finds_the_run(
     pod = spec["template"]["spec"]
     (container,) = pod["containers"]
     assert container["command"][:2] == ["kft", "train"]
-    assert {"--run-id", "--or-resume"} < set(container["command"])
+    assert {"--run-id", "--resume-if-started"} < set(container["command"])
     assert pod["restartPolicy"] == "Never", "podFailurePolicy needs it"
     # Each loss ends all workers.
     assert spec["backoffLimit"] >= spec["completions"]
@@ -135,7 +135,7 @@ def test_the_batch_script_starts_all_workers_and_is_queued_again_where_that_help
     assert configs == [{"cluster": cluster, "task": {**task, "index": i}} for i in range(2)]
     first, second = (tmp_path / "calls").read_text().splitlines()
     assert first == second
-    assert re.fullmatch(r"train \S+ .*--run-id \S+ --or-resume", first)
+    assert re.fullmatch(r"train \S+ .*--run-id \S+ --resume-if-started", first)
     options = {"--kill-on-bad-exit=0", "--wait=0", "--cpus-per-task=8"}
     assert options <= set((tmp_path / "srun").read_text().split())
 

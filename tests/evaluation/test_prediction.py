@@ -1,4 +1,4 @@
-"""Outputs in order, from whichever engine is the fastest."""
+"""Outputs in order, from the selected engine, and the files of an evaluation."""
 
 import csv
 import json
@@ -23,22 +23,24 @@ def batches():
 
 
 @pytest.mark.parametrize("has_targets", [True, False])
-def test_outputs_come_in_order_from_batches_of_any_size(tiny_assembled, batches, has_targets):
+def test_outputs_are_in_order_for_batches_of_any_size(tiny_assembled, batches, has_targets):
     model, head = tiny_assembled.model, tiny_assembled.head
     pixels = np.concatenate([pixels for pixels, _ in batches.as_numpy_iterator()])
     given = batches if has_targets else batches.map(lambda pixels, targets: pixels)
-    told = []
+    reported = []
     predictor = Predictor(Forward(model, head.activate), num_examples=5)
     outputs = predictor(
-        given, num_examples=5, progress=lambda done, total: told.append((done, total))
+        given, num_examples=5, progress=lambda done, total: reported.append((done, total))
     )
-    assert told == [(2, 5), (4, 5), (5, 5)]
+    assert reported == [(2, 5), (4, 5), (5, 5)]
     assert outputs.dtype == np.float32
     assert np.ptp(outputs, axis=0).max() > 1e-4
     assert np.allclose(outputs, np.asarray(head.activate(model(pixels))), atol=1e-5)
 
 
-def test_an_evaluation_writes_its_files_and_gives_what_they_hold(tiny_assembled, batches, tmp_path):
+def test_an_evaluation_writes_its_files_and_returns_their_content(
+    tiny_assembled, batches, tmp_path
+):
     targets = np.array([0, 1, 2, 0, 1])
     answers = Forward(tiny_assembled.model, tiny_assembled.head.activate)
     evaluation = evaluate(
@@ -62,7 +64,7 @@ def test_an_evaluation_writes_its_files_and_gives_what_they_hold(tiny_assembled,
     assert sum(int(row["examples"]) for row in read_rows(folder / "confusion.csv")) == 5
 
 
-def test_over_many_files_the_chosen_engine_computes_to_within_the_parity_gate(
+def test_for_many_examples_the_selected_engine_is_within_the_parity_tolerance(
     tiny_assembled, monkeypatch
 ):
     model, head = tiny_assembled.model, tiny_assembled.head

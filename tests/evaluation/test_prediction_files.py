@@ -1,4 +1,4 @@
-"""predictions.csv and its neighbours read back to the same names and numbers."""
+"""predictions.csv and the other files hold the same names and numbers."""
 
 import csv
 from pathlib import Path
@@ -20,7 +20,7 @@ TARGETS = {
     "labels": np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1]], np.float32),
     "number": np.array([[0.1, -2, 3e-9], [1.7e9 + 1, 5, 5], [-0.3, 5, 7], [0, 1, 2]]),
 }
-# What a class may be called to a file that has columns of its own.
+# Class names that resemble columns or contain special characters.
 ODD_NAMES = (
     "file",
     "true",
@@ -77,7 +77,7 @@ def read(rows, columns, dtype=np.float32) -> np.ndarray:
     return np.array([[dtype(row[column]) for column in columns] for row in rows])
 
 
-def test_every_head_has_its_case_here():
+def test_every_task_has_a_case_in_this_file():
     assert {load_task(name).word for name in TASKS} == set(TARGETS)
 
 
@@ -93,7 +93,7 @@ def test_classes_are_written_by_name_with_every_probability(tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "dtype"), [("labels", np.float32), ("number", np.float64)])
-def test_labels_and_numbers_are_written_beside_the_truth_to_their_last_digit(tmp_path, kind, dtype):
+def test_labels_and_numbers_are_written_exactly_with_their_targets(tmp_path, kind, dtype):
     rows = write(tmp_path, kind)
     true, predicted = ([f"{what} {name}" for name in NAMES] for what in ("true", "predicted"))
     assert list(rows[0]) == ["file", *true, *predicted]
@@ -105,7 +105,7 @@ def test_labels_and_numbers_are_written_beside_the_truth_to_their_last_digit(tmp
 @pytest.mark.parametrize("kind", sorted(TARGETS))
 @settings(max_examples=60, deadline=None)
 @given(names=names_of_classes)
-def test_no_name_of_a_class_makes_two_columns_collide(kind, names, tmp_path_factory):
+def test_no_class_name_makes_two_columns_collide(kind, names, tmp_path_factory):
     folder = tmp_path_factory.mktemp("odd")
     indices = np.arange(len(names))
     targets = indices if kind == "class" else np.eye(len(names))
@@ -129,7 +129,7 @@ def test_no_name_of_a_class_makes_two_columns_collide(kind, names, tmp_path_fact
         assert [row["predicted"] for row in read_back] == names
 
 
-def test_many_classes_have_a_few_columns_and_their_probabilities_beside_them(tmp_path):
+def test_many_classes_have_few_columns_and_a_file_of_probabilities(tmp_path):
     count = MOST_COLUMNS + 1
     names = tuple(f"class {index}" for index in range(count))
     targets = np.arange(count)
@@ -150,7 +150,7 @@ def test_many_classes_have_a_few_columns_and_their_probabilities_beside_them(tmp
         assert np.array_equal(held["probabilities"], outputs)
 
 
-def test_confusions_are_those_of_scikit_learn_without_the_zeros(tmp_path):
+def test_confusions_match_scikit_learn_without_zeros(tmp_path):
     from sklearn.metrics import confusion_matrix
 
     rng = np.random.default_rng(0)
@@ -164,7 +164,7 @@ def test_confusions_are_those_of_scikit_learn_without_the_zeros(tmp_path):
     assert np.array_equal(matrix, confusion_matrix(targets, outputs.argmax(axis=1)))
 
 
-def test_rows_that_do_not_belong_together_are_refused(tmp_path):
+def test_rows_of_different_lengths_are_refused(tmp_path):
     with pytest.raises(ValueError, match="zip"):
         write_for(tmp_path, "class", files=FILES[:3])
     assert list(tmp_path.iterdir()) == []

@@ -75,7 +75,7 @@ def vectors_of(assembled, pixels) -> np.ndarray:
         (BLOCKS, "none", {}),
         (BLOCKS, "light", {}),
         (("head",), "none", {"enabled": False}),
-        (("head",), "light", {"views": 0, "without_views": "compute"}),
+        (("head",), "light", {"views": 0, "augmented_prefix": "compute"}),
     ],
 )
 def test_the_whole_model_is_fed_pixels_if_nothing_can_be_stored(

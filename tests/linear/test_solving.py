@@ -1,4 +1,4 @@
-"""A linear head is at the optimum of its stated objective, whatever the shape of its features."""
+"""A linear head is at the optimum of its objective, for features of any shape."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kft.tasks import find_task
 
 
 def solve(features, targets, word, *, weights=None, offsets=None, **options):
-    """The solution for the linear loss of a task."""
+    """Solve for the linear loss of a task."""
     stated = LinearTargets(targets, weights, offsets)
     return solve_linear(features, stated, find_task(word).linear, **options)
 
@@ -39,7 +39,7 @@ def class_objective(features, targets, kernel, bias, penalty, weights=None, offs
 
 @pytest.mark.parametrize(("rows", "columns"), [(200, 20), (40, 300), (60, 60)])
 @pytest.mark.parametrize("penalty", [0.03, 3.0, 300.0])
-def test_classes_reach_the_optimum_that_scikit_learn_finds(rows, columns, penalty):
+def test_classes_reach_the_optimum_of_scikit_learn(rows, columns, penalty):
     features, targets, indices = make_classes(rows, columns, classes=4)
     found = solve(features, targets, "class", penalty=penalty)
     reference = LogisticRegression(C=1 / (2 * penalty), max_iter=20_000, tol=1e-9)
@@ -50,7 +50,7 @@ def test_classes_reach_the_optimum_that_scikit_learn_finds(rows, columns, penalt
     assert found.path == ()
 
 
-def test_an_unpenalised_bias_answers_the_prior_where_the_penalty_rules():
+def test_a_large_penalty_leaves_a_bias_that_predicts_the_prior():
     features, targets, _ = make_classes(90, 10, classes=3)
     targets[:45] = [1, 0, 0]
     found = solve(features, targets, "class", penalty=1e9)
@@ -64,13 +64,13 @@ def test_numbers_reach_the_optimum_of_ridge_regression():
     features = rng.normal(2, 1, (80, 12)).astype(np.float32)
     targets = (features[:, :2] * [2.0, -1.0] + 5 + rng.normal(0, 0.1, (80, 2))).astype(np.float32)
     found = solve(features, targets, "number", penalty=2.0)
-    # Ours halves the squared error: scikit-learn's alpha is twice the penalty.
+    # kft halves the squared error, so scikit-learn's alpha is twice the penalty.
     reference = Ridge(alpha=4.0).fit(features, targets)
     assert found.kernel == pytest.approx(reference.coef_.T, abs=1e-3)
     assert found.bias == pytest.approx(reference.intercept_, abs=1e-2)
 
 
-def test_labels_are_logistic_regressions_side_by_side():
+def test_labels_are_independent_logistic_regressions():
     rng = np.random.default_rng(1)
     features = rng.normal(0, 1, (120, 8)).astype(np.float32)
     labels = (features[:, :3] + rng.normal(0, 0.7, (120, 3)) > 0).astype(np.float32)
@@ -81,7 +81,7 @@ def test_labels_are_logistic_regressions_side_by_side():
         assert found.kernel[:, column] == pytest.approx(reference.coef_[0], abs=2e-3)
 
 
-def test_a_weight_of_two_is_the_example_twice():
+def test_a_weight_of_two_equals_a_duplicated_example():
     features, targets, _ = make_classes(60, 9, classes=3)
     weights = np.where(np.arange(60) < 20, 2.0, 1.0).astype(np.float32)
     weighted = solve(features, targets, "class", weights=weights, penalty=1.0)
@@ -94,18 +94,18 @@ def test_a_weight_of_two_is_the_example_twice():
     assert weighted.kernel == pytest.approx(doubled.kernel, abs=2e-3)
 
 
-def test_offsets_are_in_the_loss_and_not_in_the_answer():
+def test_offsets_affect_the_loss_but_not_the_outputs():
     features, targets, _ = make_classes(60, 5, classes=3)
     offsets = np.log(np.array([0.6, 0.3, 0.1], np.float32))
     plain = solve(features, targets, "class", penalty=1.0)
     adjusted = solve(features, targets, "class", offsets=offsets, penalty=1.0)
-    # The bias alone can undo an offset, and is not penalised.
+    # The bias is not penalised and can compensate for an offset.
     assert adjusted.kernel == pytest.approx(plain.kernel, abs=2e-3)
     difference = adjusted.bias + offsets - plain.bias
     assert difference - difference.mean() == pytest.approx(np.zeros(3), abs=1e-2)
 
 
-def test_features_on_a_disk_and_in_blocks_give_the_same_head(tmp_path, monkeypatch):
+def test_memory_mapped_features_in_blocks_give_the_same_head(tmp_path, monkeypatch):
     features, targets, _ = make_classes(400, 30, classes=3, spread=0.5)
     held = solve(features, targets, "class", penalty=5.0)
     np.save(tmp_path / "features.npy", features)
@@ -124,19 +124,19 @@ def test_float16_features_are_computed_in_float32():
     )
 
 
-def test_the_chosen_penalty_has_the_least_cross_validated_loss():
+def test_the_chosen_penalty_has_the_lowest_cross_validated_loss():
     features, targets, _ = make_classes(120, 200, classes=4, spread=0.15)
     found = solve(features, targets, "class")
     losses = [attempt.loss for attempt in found.path]
     assert found.best.loss == min(losses)
-    # Neither end of the path: it was walked past the best one.
+    # The best is at neither end of the path, so the path continued beyond it.
     assert 0 < losses.index(min(losses)) < len(losses) - 1
     penalties = [attempt.penalty for attempt in found.path]
     assert penalties == sorted(penalties, reverse=True)
 
 
-def test_columns_of_wide_noise_do_not_end_the_path_before_the_others_are_heard():
-    """The loss rises while the strongest penalties let only the noise through."""
+def test_columns_of_wide_noise_do_not_end_the_path_too_early():
+    """The loss rises while the penalties are so strong that only the noise has an effect."""
     features, targets, _ = make_classes(200, 256, classes=10, spread=0.35)
     features[:, :20] = np.random.default_rng(1).normal(0, 30, (200, 20))
     found = solve(features, targets, "class")
@@ -145,14 +145,14 @@ def test_columns_of_wide_noise_do_not_end_the_path_before_the_others_are_heard()
     assert found.best.score > 0.5
 
 
-def test_features_of_nothing_but_noise_have_the_strongest_penalty():
+def test_features_of_pure_noise_get_the_strongest_penalty():
     _, targets, _ = make_classes(100, 30, classes=2)
     noise = np.random.default_rng(0).normal(size=(100, 30)).astype(np.float32)
     found = solve(noise, targets, "class")
     assert found.best is found.path[0]
 
 
-def test_the_head_does_not_depend_on_the_run_but_on_the_seed_of_its_folds():
+def test_the_head_depends_only_on_the_data_and_the_seed_of_the_folds():
     features, targets, _ = make_classes(100, 40, classes=3, spread=0.4)
     first = solve(features, targets, "class", seed=1)
     again = solve(features, targets, "class", seed=1)
@@ -161,7 +161,7 @@ def test_the_head_does_not_depend_on_the_run_but_on_the_seed_of_its_folds():
     assert first.path != solve(features, targets, "class", seed=2).path
 
 
-def test_cross_validation_tells_signal_from_noise():
+def test_cross_validation_distinguishes_signal_from_noise():
     features, targets, _ = make_classes(200, 20, classes=2, spread=1.0)
     noise = np.random.default_rng(0).normal(size=features.shape).astype(np.float32)
     assert cross_validate(features, targets, find_task("class").linear).score > 0.9
@@ -177,7 +177,7 @@ def test_features_without_spread_give_the_prior():
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(2, 60), st.integers(2, 6), st.integers(0, 5))
-def test_folds_hold_each_class_as_evenly_as_it_divides(rows, classes, seed):
+def test_folds_are_stratified_as_evenly_as_possible(rows, classes, seed):
     targets = np.eye(classes, dtype=np.float32)[np.arange(rows) % classes]
     folds = assign_folds(targets, find_task("class").linear, seed)
     assert folds.min() == 0
@@ -190,7 +190,7 @@ def test_folds_hold_each_class_as_evenly_as_it_divides(rows, classes, seed):
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(6, 60), st.integers(2, 20), st.integers(0, 5))
-def test_what_is_held_out_leaves_an_example_of_every_class(rows, classes, seed):
+def test_holding_out_leaves_an_example_of_every_class(rows, classes, seed):
     indices = np.sort(np.random.default_rng(seed).integers(0, classes, rows))
     parts = hold_out(np.eye(classes, dtype=np.float32)[indices], find_task("class").linear, seed)
     assert set(parts.tolist()) <= {-1, 0}
@@ -199,7 +199,7 @@ def test_what_is_held_out_leaves_an_example_of_every_class(rows, classes, seed):
         assert set(indices[parts == -1].tolist()) == set(indices.tolist())
 
 
-def test_one_held_out_part_chooses_a_penalty_within_a_step_of_the_folds(monkeypatch):
+def test_a_held_out_part_chooses_a_penalty_close_to_that_of_folds(monkeypatch):
     features, targets, _ = make_classes(600, 80, classes=12, spread=0.4)
     folded = solve(features, targets, "class")
     monkeypatch.setattr(solving_module, "MAX_FOLDED_WORK", 0)
@@ -210,8 +210,8 @@ def test_one_held_out_part_chooses_a_penalty_within_a_step_of_the_folds(monkeypa
     assert abs(steps) < 1.5
 
 
-def test_classes_that_a_fold_has_not_seen_do_not_choose_the_penalty():
-    """Their bias falls without end: the loss would tell how far, and would rise with every step."""
+def test_classes_that_a_fold_has_not_seen_do_not_affect_the_penalty():
+    """Their bias falls without limit, so their loss would rise with every step."""
     features, targets, _ = make_classes(200, 30, classes=4, spread=0.8)
     lone = np.random.default_rng(5).normal(3, 1, (20, 30)).astype(np.float32)
     wider = np.zeros((220, 24), np.float32)

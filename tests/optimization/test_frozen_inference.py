@@ -1,4 +1,4 @@
-"""Frozen layers compute as at inference, and train again afterwards."""
+"""Frozen layers run in inference mode within the block, and as before afterwards."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from kft.optimization.frozen_inference import frozen_at_rest
+from kft.optimization.frozen_inference import frozen_inference
 from kft.optimization.norm_fusion import fused_norms
 from kft.optimization.trainer import FitModel
 
 
 class Noisy(layers.Layer):
-    """Of two parts, one of which is told whether it trains; and it asks for itself."""
+    """Layer of two parts: one gets the training flag from it, the other from Keras."""
 
     def __init__(self, **options):
         super().__init__(**options)
@@ -44,35 +44,35 @@ def call(layer, training):
 
 
 @pytest.mark.parametrize("make", [lambda: layers.Dropout(0.5, seed=1), Noisy])
-def test_a_frozen_layer_gives_what_it_gives_at_inference_and_the_others_drop(make):
+def test_frozen_layers_run_in_inference_mode_and_others_drop(make):
     model = make_model(freeze(make()))
     inner = model.layers[1]
     assert not np.array_equal(call(inner, True), call(inner, False))
-    with frozen_at_rest(model):
+    with frozen_inference(model):
         assert np.array_equal(call(inner, True), call(inner, False))
         assert not np.array_equal(call(model, True), call(model, False))
     assert not np.array_equal(call(inner, True), call(inner, False))
 
 
 @pytest.mark.parametrize("make", [lambda: layers.Dropout(0.5, seed=1), Noisy])
-def test_a_layer_that_trains_goes_on_dropping(make):
+def test_a_trainable_layer_still_drops(make):
     model = make_model(make())
-    with frozen_at_rest(model):
+    with frozen_inference(model):
         assert not np.array_equal(call(model.layers[1], True), call(model.layers[1], False))
 
 
-def test_blocks_one_inside_the_other_and_errors_leave_layers_as_they_were():
+def test_nested_blocks_and_errors_restore_layers():
     model = make_model(freeze(layers.Dropout(0.5)))
-    with pytest.raises(ZeroDivisionError), frozen_at_rest(model), frozen_at_rest(model):
+    with pytest.raises(ZeroDivisionError), frozen_inference(model), frozen_inference(model):
         raise ZeroDivisionError
-    with frozen_at_rest(model), fused_norms(model):
-        with frozen_at_rest(model):
+    with frozen_inference(model), fused_norms(model):
+        with frozen_inference(model):
             pass
         assert np.array_equal(call(model.layers[1], True), call(model.layers[1], False))
     assert not any("call" in vars(layer) for layer in model._flatten_layers())
 
 
-def test_a_step_learns_from_a_frozen_prefix_as_it_is_served():
+def test_a_training_step_sees_a_frozen_prefix_as_served():
     inputs = keras.Input((8,))
     prefix = keras.Model(inputs, freeze(layers.Dropout(0.5, seed=1))(inputs))
     outputs = layers.Dense(1, use_bias=False, kernel_initializer="zeros")(prefix(inputs))
@@ -81,5 +81,5 @@ def test_a_step_learns_from_a_frozen_prefix_as_it_is_served():
     pixels, targets = np.ones((16, 8), "float32"), np.ones((16, 1), "float32")
     model.build_metrics(tf.TensorSpec(targets.shape, tf.float32))
     model.fit(pixels, targets, batch_size=16, epochs=1, verbose=0)
-    # The gradient of a mean of squares at zero, of inputs that are all there.
+    # Gradient of the mean squared error at zero, with no input dropped.
     np.testing.assert_allclose(model.trainable_variables[0].numpy(), 0.2, rtol=1e-6)

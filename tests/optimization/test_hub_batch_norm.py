@@ -1,4 +1,4 @@
-"""What a phase says of batch statistics holds for a hub module, which has one switch for all."""
+"""A phase's batch_norm setting applies to a hub module, which has one switch for all blocks."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def statistics(assembled) -> list[bytes]:
     ("batch_norm", "moves"),
     [("frozen", False), pytest.param("trainable", True, marks=pytest.mark.full)],
 )
-def test_statistics_of_a_module_move_only_if_the_phase_says_so(
+def test_statistics_of_a_module_change_only_if_the_phase_trains_them(
     settings, monkeypatch, batch_norm, moves
 ):
     from kft.workflow import running

@@ -1,4 +1,4 @@
-"""Low-rank factors: put in, trained, merged without a trace."""
+"""Low-rank factors: added, trained and merged."""
 
 import itertools
 
@@ -27,7 +27,7 @@ def weights_of(model) -> list[tuple[int, str]]:
 
 
 def train(assembled, **options) -> None:
-    """Two steps with the flags as they are set."""
+    """Train for two steps with the current flags."""
     assembled.model.compile(
         keras.optimizers.Adam(1e-2), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )
@@ -35,14 +35,14 @@ def train(assembled, **options) -> None:
 
 
 def train_factors(assembled, config=CONFIG, *, seed=0):
-    """Put in, set the flags, train; gives the layers to merge."""
+    """Add factors, set the flags and train; returns the layers to merge."""
     layers = add_lora(assembled.backbone.blocks, config, seed=seed)
     assembled.blocks.set_trainable(assembled.blocks.names, batch_norm="frozen", lora=config)
     train(assembled)
     return layers
 
 
-def test_the_model_answers_as_before_until_the_factors_move(tiny_assembled):
+def test_outputs_are_unchanged_until_the_factors_train(tiny_assembled):
     before = answers(tiny_assembled)
     layers = add_lora(tiny_assembled.backbone.blocks, CONFIG, seed=0)
     assert [type(layer).__name__ for layer in layers] == ["Conv2D"] * 12
@@ -59,7 +59,7 @@ def test_only_factors_and_the_head_train(tiny_assembled):
     assert len(factors) == 6
 
 
-def test_merged_kernels_answer_as_the_factors_did(tiny_assembled):
+def test_merged_kernels_give_the_outputs_of_the_factors(tiny_assembled):
     first = answers(tiny_assembled)
     layers = train_factors(tiny_assembled)
     adapted = answers(tiny_assembled)
@@ -68,7 +68,7 @@ def test_merged_kernels_answer_as_the_factors_did(tiny_assembled):
     assert np.allclose(answers(tiny_assembled), adapted, atol=1e-5)
 
 
-def test_after_the_merge_nothing_is_left_but_other_kernels(tiny_assembled):
+def test_the_merge_changes_only_kernels(tiny_assembled):
     blocks, model = tiny_assembled.blocks, tiny_assembled.model
     blocks.set_trainable(blocks.names, batch_norm="frozen")
     weights, before = weights_of(model), blocks.digests()
@@ -104,7 +104,7 @@ def test_later_phases_train_kernels_or_new_factors(tiny_assembled):
     blocks = tiny_assembled.blocks
     merge_lora(train_factors(tiny_assembled))
     blocks.set_trainable(blocks.names, batch_norm="frozen")
-    kernels = {id(v) for v in adapted_kernels(add_and_take_out(tiny_assembled))}
+    kernels = {id(v) for v in adapted_kernels(add_and_merge(tiny_assembled))}
     assert kernels <= {id(variable) for variable in tiny_assembled.model.trainable_variables}
     before = blocks.digests()
     train(tiny_assembled)
@@ -115,15 +115,15 @@ def test_later_phases_train_kernels_or_new_factors(tiny_assembled):
     assert np.allclose(answers(tiny_assembled), answered, atol=1e-5)
 
 
-def add_and_take_out(assembled):
+def add_and_merge(assembled):
     layers = add_lora(assembled.backbone.blocks, CONFIG, seed=0)
     merge_lora(layers)
     return layers
 
 
-def test_factors_that_were_not_trained_change_no_bit(tiny_assembled):
+def test_untrained_factors_change_no_bit(tiny_assembled):
     before = tiny_assembled.blocks.digests()
-    add_and_take_out(tiny_assembled)
+    add_and_merge(tiny_assembled)
     assert tiny_assembled.blocks.digests() == before
 
 
@@ -131,7 +131,7 @@ def test_the_first_factors_follow_the_seed_and_differ_by_layer(assemble_tiny):
     def first_factors(seed: int, shift: bool = False) -> list[np.ndarray]:
         assembled = assemble_tiny()
         if shift:
-            # What else was built, and what was drawn before, do not matter.
+            # Layers built before and the global seed must not matter.
             keras.layers.Conv2D(2, 3)
             keras.utils.set_random_seed(99)
         layers = add_lora(assembled.backbone.blocks, CONFIG, seed=seed)
@@ -156,7 +156,7 @@ def test_the_first_factors_follow_the_seed_and_differ_by_layer(assemble_tiny):
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, keras.layers.Layer) else "",
 )
-def test_every_sort_of_layer_that_takes_factors_gets_its_product(layer, shape, kernel):
+def test_every_kind_of_adaptable_layer_is_merged(layer, shape, kernel):
     layer.build(shape)
     start = getattr(layer, kernel).numpy()
     (adapted,) = add_lora((Block("a", (layer,)),), LoraConfig(rank=2, alpha=6.0), seed=0)
@@ -176,7 +176,7 @@ def test_a_frozen_layer_stays_frozen_after_the_merge():
     assert [variable.trainable for variable in layer.weights] == [False, False]
 
 
-def test_a_mobile_net_is_adapted_in_its_pointwise_convolutions(restored_globals):
+def test_lora_adapts_the_pointwise_convolutions_of_a_mobile_net(restored_globals):
     keras.utils.set_random_seed(0)
     config = BackboneConfig(
         name="mobilenet_v2", weights="random", input_size=32, options={"alpha": 0.35}

@@ -1,4 +1,4 @@
-"""Normalization at rest is computed with the convolution before it: the same numbers, sooner."""
+"""Frozen normalization is fused with the convolution before it, with the same outputs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIZE = 12
 
 
 def make_model(*between, outer=False):
-    """A functional model of the given layers, one after another, between pixels and two logits."""
+    """Make a functional model with the given layers in sequence between pixels and two logits."""
     pixels = keras.Input((SIZE, SIZE, 3))
     x = pixels
     for layer in between:
@@ -31,7 +31,7 @@ def make_model(*between, outer=False):
 
 
 def make_norm(**settings):
-    """With statistics, scale and shift that are not those of the beginning, at rest."""
+    """Make a frozen normalization with statistics, scale and shift other than the defaults."""
     norm = layers.BatchNormalization(
         moving_mean_initializer=keras.initializers.RandomNormal(0, 0.3, seed=1),
         moving_variance_initializer=keras.initializers.RandomUniform(0.5, 2, seed=2),
@@ -49,18 +49,18 @@ def let_scale_train(norm):
 
 
 def differentiate(model):
-    """Logits and the gradient of each trainable variable."""
+    """Compute logits and the gradient of each trainable variable."""
     pixels = tf.random.stateless_normal((4, SIZE, SIZE, 3), (1, 2))
     variables = [variable.value for variable in model.trainable_variables]
     with tf.GradientTape() as tape:
         logits = model(pixels, training=True)
-        # Linear: the gradients of logits near zero are as exact as those of others.
+        # The loss is linear, so gradients near zero are as exact as others.
         loss = tf.tensordot(logits[:, 0], tf.constant([1.0, -2.0, 3.0, -4.0]), 1)
     return [logits, *tape.gradient(loss, variables)]
 
 
 def list_operations(model):
-    """Kinds of operations that give maps of the batch in the traced model."""
+    """List the types of operations in the traced model that output feature maps."""
     traced = tf.function(lambda pixels: model(pixels, training=True)).get_concrete_function(
         tf.TensorSpec((None, SIZE, SIZE, 3))
     )
@@ -68,7 +68,7 @@ def list_operations(model):
 
 
 def list_map_operations(graph):
-    """Kinds of operations that give maps of a batch of any size; kernels are none."""
+    """List the types of operations that output feature maps, with a batch axis of any size."""
     return [
         operation.type
         for operation in graph.get_operations()
@@ -89,21 +89,21 @@ def list_map_operations(graph):
     ],
     ids=["convolution", "grouped and dilated", "depthwise", "separable"],
 )
-def test_outputs_and_gradients_are_those_of_the_two_layers(convolution, norm, use_bias):
-    at_rest = make_norm(**norm)
+def test_fused_outputs_and_gradients_equal_those_of_the_two_layers(convolution, norm, use_bias):
+    frozen = make_norm(**norm)
     bias = keras.initializers.RandomNormal(seed=5)
-    model = make_model(convolution(use_bias=use_bias, bias_initializer=bias), at_rest, outer=True)
-    let_scale_train(at_rest)
-    apart = differentiate(model)
+    model = make_model(convolution(use_bias=use_bias, bias_initializer=bias), frozen, outer=True)
+    let_scale_train(frozen)
+    separate = differentiate(model)
     with fused_norms(model):
-        together = differentiate(model)
+        fused = differentiate(model)
         assert not {"Mul", "AddV2", "Sub"} & set(list_operations(model))
-    assert len(apart) == len(model.trainable_variables) + 1
-    for one, other in zip(apart, together, strict=True):
+    assert len(separate) == len(model.trainable_variables) + 1
+    for one, other in zip(separate, fused, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * np.abs(one).max())
 
 
-def test_layers_compute_alone_again_afterwards_even_after_an_error():
+def test_layers_are_restored_even_after_an_error():
     model = make_model(layers.Conv2D(4, 3), make_norm())
     with pytest.raises(ZeroDivisionError), fused_norms(model), fused_norms(model):
         raise ZeroDivisionError
@@ -111,7 +111,7 @@ def test_layers_compute_alone_again_afterwards_even_after_an_error():
     assert "Mul" in list_operations(model)
 
 
-def test_a_block_inside_a_block_leaves_the_outer_one_as_it_is():
+def test_a_nested_block_does_not_end_the_outer_one():
     model = make_model(layers.Conv2D(4, 3), make_norm())
     with fused_norms(model):
         with fused_norms(model):
@@ -125,7 +125,7 @@ def count_fusable(*between, change=lambda model: None):
     return len(find_fusable(model))
 
 
-def test_a_convolution_whose_output_is_not_for_the_normalization_alone_is_left():
+def test_a_convolution_with_several_consumers_is_not_fused():
     pixels = keras.Input((SIZE, SIZE, 3))
     shared = layers.Conv2D(3, 3, padding="same")
     maps = shared(pixels)
@@ -144,20 +144,20 @@ def test_a_convolution_whose_output_is_not_for_the_normalization_alone_is_left()
         (layers.Conv2D(4, 3), {"axis": 1}),
         (layers.Conv2DTranspose(4, 3), {}),
     ],
-    ids=["an activation between", "fewer digits", "rows normalised", "another layer"],
+    ids=["an activation between", "lower precision", "rows normalised", "another layer"],
 )
-def test_what_is_not_the_same_by_a_scaled_kernel_is_left(convolution, norm):
+def test_layers_that_a_scaled_kernel_cannot_express_are_not_fused(convolution, norm):
     assert count_fusable(convolution, make_norm(**norm)) == 0
 
 
-def test_statistics_that_train_are_left():
+def test_trainable_statistics_are_not_fused():
     norm = layers.BatchNormalization()
     assert count_fusable(layers.Conv2D(4, 3), norm) == 0
     norm.trainable = False
     assert count_fusable(layers.Conv2D(4, 3), norm) == 1
 
 
-def test_a_scale_that_trains_where_the_kernel_rests_is_left_for_that_is_cheaper():
+def test_a_trainable_scale_is_not_fused_with_a_frozen_kernel():
     convolution, norm = layers.Conv2D(4, 3), make_norm()
 
     def freeze_kernel(_):
@@ -168,7 +168,7 @@ def test_a_scale_that_trains_where_the_kernel_rests_is_left_for_that_is_cheaper(
     assert count_fusable(convolution, make_norm(), change=freeze_kernel) == 1
 
 
-def test_a_kernel_with_low_rank_factors_is_scaled_with_them(assemble_tiny):
+def test_a_kernel_with_low_rank_factors_is_fused_with_them(assemble_tiny):
     assembled = assemble_tiny()
     blocks = [assembled.blocks[name] for name in assembled.blocks.names if name != HEAD]
     config = LoraConfig()
@@ -179,12 +179,12 @@ def test_a_kernel_with_low_rank_factors_is_scaled_with_them(assemble_tiny):
     fusable = {id(convolution) for convolution, _ in find_fusable(assembled.model)}
     assert fusable >= {id(layer) for layer in adapted}
     pixels = tf.random.stateless_uniform((2, *assembled.model.input_shape[1:]), (1, 2), 0, 255)
-    apart = assembled.model(pixels, training=False)
+    separate = assembled.model(pixels, training=False)
     with fused_norms(assembled.model):
-        np.testing.assert_allclose(assembled.model(pixels, training=False), apart, rtol=1e-4)
+        np.testing.assert_allclose(assembled.model(pixels, training=False), separate, rtol=1e-4)
 
 
-def test_a_model_that_is_fitted_and_judged_has_no_normalization_in_its_steps():
+def test_training_and_validation_steps_have_fused_normalization():
     inner = make_model(layers.Conv2D(4, 3), make_norm())
     model = FitModel(inner.input, inner.output)
     kinds = []

@@ -1,4 +1,4 @@
-"""A rate per block, decoupled decay and averages, against a computation by hand."""
+"""Rates per block, decoupled decay and averages, against independent calculations."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from kft.strategies import Phase
 
 RATE = 0.01
 DECAY = 0.1
-# Powers of two: their products lose no bit.
+# Products with powers of two are exact.
 MULTIPLIERS = {"stage3": 0.25, "stage4": 0.5}
 TRAINABLE = ("stage3", "stage4", HEAD)
 
 
 def adafactor_by_hand(gradient: np.ndarray) -> np.ndarray:
-    """Algorithm 4 at its first step, where beta is 0."""
+    """Compute the first step of algorithm 4, where beta is 0."""
     squares = gradient**2 + 1e-30
     if gradient.ndim > 1:
         rows, columns = squares.mean(axis=-1), squares.mean(axis=-2)
@@ -37,9 +37,9 @@ def adafactor_by_hand(gradient: np.ndarray) -> np.ndarray:
     return update / max(1.0, np.sqrt((update**2).mean()))
 
 
-# Update of the first step per unit of rate, for a gradient g from weights of zero. Adam's bias
-# correction leaves the sign of g, but for its epsilon; SGD's first momentum is the gradient,
-# Nesterov adds 0.9 of it; Lamb's ratio to a variable of zero is 1.
+# Update of the first step per unit of rate, for a gradient g and weights of zero. Adam's bias
+# correction leaves the sign of g, apart from its epsilon. SGD's first momentum is the gradient, and
+# Nesterov adds 0.9 of it. Lamb's ratio for a variable of zero is 1.
 FIRST_UPDATE = {
     "adamw": lambda g: g / (np.abs(g) + 1e-7 / np.sqrt(1 - 0.999)),
     "sgd": lambda g: 1.9 * g,
@@ -73,7 +73,10 @@ def draw(variables, seed: int = 0) -> list[np.ndarray]:
 
 @pytest.fixture
 def step(tiny_assembled):
-    """Steps with gradients of noise: block -> [(path, before, first gradient, after)]."""
+    """Function that takes steps with random gradients and returns what changed.
+
+    It returns block -> [(path, before, first gradient, after)].
+    """
 
     def apply(config, phase, *, start_at_zero=False, steps=1):
         blocks = tiny_assembled.blocks
@@ -104,7 +107,7 @@ def step(tiny_assembled):
 
 
 @every_optimizer
-def test_the_first_update_of_a_block_is_exactly_its_multiplier_of_the_full_one(step, optimizer):
+def test_the_first_update_is_scaled_exactly_by_the_multiplier_of_the_block(step, optimizer):
     full = step(config_for(optimizer), phase_for(), start_at_zero=True)
     scaled = step(config_for(optimizer), phase_for(multipliers=MULTIPLIERS), start_at_zero=True)
     for name in TRAINABLE:
@@ -115,7 +118,7 @@ def test_the_first_update_of_a_block_is_exactly_its_multiplier_of_the_full_one(s
 
 
 @every_optimizer
-def test_the_rate_of_a_block_holds_for_weights_that_are_not_zero(step, optimizer):
+def test_the_update_of_nonzero_weights_is_scaled_by_the_multiplier(step, optimizer):
     full = step(config_for(optimizer), phase_for())
     scaled = step(config_for(optimizer), phase_for(multipliers=MULTIPLIERS))
     for name in TRAINABLE:
@@ -125,7 +128,7 @@ def test_the_rate_of_a_block_holds_for_weights_that_are_not_zero(step, optimizer
 
 
 @by_hand
-def test_the_first_update_is_that_of_a_hand(step, optimizer):
+def test_the_first_update_matches_the_formula(step, optimizer):
     rows = step(config_for(optimizer), phase_for(multipliers=MULTIPLIERS), start_at_zero=True)
     for name in TRAINABLE:
         for path, _, gradient, after in rows[name]:
@@ -133,14 +136,14 @@ def test_the_first_update_is_that_of_a_hand(step, optimizer):
             assert np.allclose(after, expected, rtol=1e-4, atol=1e-9), path
 
 
-def test_lamb_moves_a_variable_by_the_rate_times_its_own_length(step):
+def test_lamb_moves_a_variable_by_the_rate_times_its_norm(step):
     rows = step(config_for("lamb"), phase_for())
     for path, before, _, after in (row for name in TRAINABLE for row in rows[name]):
         moved, length = np.linalg.norm(after - before), np.linalg.norm(before)
         assert moved == pytest.approx(RATE * length, rel=1e-3), path
 
 
-def test_muon_makes_updates_of_kernels_orthogonal_and_leaves_the_rest_to_adam(step):
+def test_muon_orthogonalizes_updates_of_kernels_and_uses_adam_for_the_rest(step):
     rows = step(config_for("muon"), phase_for(), start_at_zero=True)
     kernels = 0
     for name in TRAINABLE:
@@ -152,13 +155,13 @@ def test_muon_makes_updates_of_kernels_orthogonal_and_leaves_the_rest_to_adam(st
             kernels += 1
             matrix = update.reshape(-1, update.shape[-1])
             singular = np.linalg.svd(matrix, compute_uv=False) / (0.2 * np.sqrt(max(matrix.shape)))
-            # Five steps of Newton and Schulz bring them near 1, not to it.
+            # Five Newton-Schulz steps bring them near 1, but not exactly to 1.
             assert (singular > 0.3).all(), path
             assert (singular < 1.3).all(), path
     assert kernels == 6
 
 
-def test_adafactor_keeps_two_vectors_of_a_kernel(tiny_assembled):
+def test_adafactor_keeps_two_vectors_per_kernel(tiny_assembled):
     kernel = tiny_assembled.blocks["stage4"].variables[0]
     tiny_assembled.blocks.set_trainable(TRAINABLE, batch_norm="frozen")
     optimizer = make(config_for("adafactor"), phase_for(), tiny_assembled.blocks)
@@ -168,8 +171,8 @@ def test_adafactor_keeps_two_vectors_of_a_kernel(tiny_assembled):
     assert moments == [kernel.shape[:-1], (*kernel.shape[:-2], kernel.shape[-1])]
 
 
-def test_adafactor_goes_where_keras_s_goes(tiny_assembled):
-    """Keras multiplies by the size of the variable, which is 1 here."""
+def test_adafactor_agrees_with_that_of_keras(tiny_assembled):
+    """Keras multiplies by the size of the variable, which starts at 1 here."""
     kernel = keras.Variable(np.ones((3, 4, 5), np.float32))
     theirs = keras.Variable(np.ones((3, 4, 5), np.float32))
     reference = keras.optimizers.Adafactor(RATE, relative_step=False)
@@ -181,7 +184,7 @@ def test_adafactor_goes_where_keras_s_goes(tiny_assembled):
         (gradient,) = draw([kernel], number)
         optimizer.apply([gradient], [kernel])
         reference.apply([gradient], [theirs])
-        # Their size leaves 1 as steps are taken.
+        # The size departs from 1 with each step.
         assert np.allclose(kernel, theirs, atol=RATE * 0.03 * (number + 1)), number
 
 
@@ -189,7 +192,7 @@ def test_adafactor_goes_where_keras_s_goes(tiny_assembled):
 
 
 @by_hand
-def test_weight_decay_has_the_rate_of_its_block_and_spares_biases_and_norms(step, optimizer):
+def test_weight_decay_uses_the_rate_of_the_block_and_skips_biases_and_norms(step, optimizer):
     phase = phase_for(multipliers=MULTIPLIERS)
     plain = step(config_for(optimizer), phase)
     decayed = step(config_for(optimizer, weight_decay=DECAY), phase)
@@ -200,15 +203,15 @@ def test_weight_decay_has_the_rate_of_its_block_and_spares_biases_and_norms(step
             is_decayed = before.ndim > 1
             counts[is_decayed] += 1
             expected = without - rate * DECAY * before if is_decayed else without
-            # Lamb's ratio takes the decayed variable.
+            # Lamb's ratio is computed from the decayed variable.
             tolerance = 2e-4 * RATE * np.abs(before).max() if optimizer != "lamb" else 1e-4
             assert np.allclose(after, expected, atol=tolerance + 2e-6), path
             assert np.allclose(after, without, atol=1e-6) is (not is_decayed), path
-    # Kernels: stage3 and stage4 have two and a shortcut, the head its logits.
+    # Kernels: stage3 and stage4 have two and a shortcut each, and the head has its logits.
     assert counts == {True: 7, False: 13}
 
 
-def test_the_decay_of_a_phase_comes_before_that_of_the_pipeline(step):
+def test_the_decay_of_a_phase_overrides_that_of_the_pipeline(step):
     with_own = step(config_for("adamw", weight_decay=DECAY), phase_for(weight_decay=0.0))
     without = step(config_for("adamw"), phase_for())
     for name in TRAINABLE:
@@ -217,8 +220,8 @@ def test_the_decay_of_a_phase_comes_before_that_of_the_pipeline(step):
 
 
 @by_hand
-def test_l2_sp_pulls_kernels_of_the_backbone_to_their_start_and_the_head_s_to_zero(step, optimizer):
-    """At the start the distance is zero: only later steps are pulled back."""
+def test_l2_sp_pulls_backbone_kernels_to_their_start_and_head_kernels_to_zero(step, optimizer):
+    """The distance is zero at the start, so only later steps are pulled back."""
     phase = phase_for(multipliers=MULTIPLIERS, weight_decay=DECAY)
     first = step(config_for(optimizer, l2_sp=50.0), phase)
     for name in ("stage3", "stage4"):
@@ -241,7 +244,7 @@ def test_l2_sp_pulls_kernels_of_the_backbone_to_their_start_and_the_head_s_to_ze
         assert np.array_equal(with_l2_sp, without), path
 
 
-def test_l2_sp_pulls_to_pretrained_values_that_an_earlier_phase_left(tiny_assembled):
+def test_l2_sp_pulls_to_pretrained_values_after_an_earlier_phase(tiny_assembled):
     blocks, phase = tiny_assembled.blocks, phase_for()
     blocks.set_trainable(phase.scope.trainable, batch_norm=phase.scope.batch_norm)
     variables = tiny_assembled.model.trainable_variables
@@ -255,11 +258,11 @@ def test_l2_sp_pulls_to_pretrained_values_that_an_earlier_phase_left(tiny_assemb
     optimizer.apply([np.zeros(v.shape, "float32") for v in variables], variables)
     for variable, start in zip(variables, before, strict=True):
         is_held = start.ndim > 1 and id(variable) in pretrained
-        # The rate times the pull is a half.
+        # The rate times the coefficient is one half.
         np.testing.assert_allclose(variable.numpy(), start / 2 if is_held else start, rtol=1e-6)
 
 
-def test_biases_of_attention_are_spared_though_they_have_two_dimensions():
+def test_weight_decay_skips_biases_of_attention_with_two_axes():
     attention = keras.layers.MultiHeadAttention(2, 4)
     attention.build((None, 5, 8), (None, 5, 8))
     table = BlockTable((Block("stage3", (attention,)),))
@@ -287,7 +290,7 @@ def test_gradients_are_clipped_by_their_global_norm(step):
 # Averages
 
 
-def test_averages_follow_the_weights_with_a_momentum_that_grows(tiny_assembled):
+def test_averages_follow_the_weights_with_growing_momentum(tiny_assembled):
     blocks, momentum = tiny_assembled.blocks, 0.2
     blocks.set_trainable(TRAINABLE, batch_norm="frozen")
     variables = tiny_assembled.model.trainable_variables
@@ -301,14 +304,14 @@ def test_averages_follow_the_weights_with_a_momentum_that_grows(tiny_assembled):
             share * average + (1 - share) * variable.numpy()
             for average, variable in zip(expected, variables, strict=True)
         ]
-    # The second step's momentum is no longer that of few steps.
+    # From the second step on, the configured momentum applies.
     assert 1 / 10 < momentum < 3 / 12
     for variable, average in zip(variables, expected, strict=True):
         assert np.allclose(optimizer.averages[id(variable)], average, atol=1e-6), variable.path
     assert {id(v) for v in optimizer.averages.values()} <= {id(v) for v in optimizer.variables}
 
 
-# Anew
+# Reset
 
 
 def test_each_phase_gets_a_fresh_optimizer(tiny_assembled):
@@ -338,7 +341,7 @@ def test_a_reset_optimizer_is_a_fresh_one(tiny_assembled, optimizer):
         assert np.array_equal(one.numpy(), other.numpy()), one.path
 
 
-def test_weights_that_went_on_are_held_to_the_start_of_the_phase_after_a_reset(tiny_assembled):
+def test_l2_sp_still_pulls_to_the_start_of_the_phase_after_a_reset(tiny_assembled):
     blocks = tiny_assembled.blocks
     blocks.set_trainable(TRAINABLE, batch_norm="frozen")
     variables = tiny_assembled.model.trainable_variables
@@ -346,14 +349,14 @@ def test_weights_that_went_on_are_held_to_the_start_of_the_phase_after_a_reset(t
     kernel = blocks["stage4"].variables[0]
     start = kernel.numpy()
     optimizer.apply(draw(variables), variables)
-    went_on = kernel.numpy()
+    moved = kernel.numpy()
     reset_optimizer(optimizer, learning_rate=1.0, steps=10, warmup_steps=0)
-    assert np.array_equal(optimizer.averages[id(kernel)].numpy(), went_on)
+    assert np.array_equal(optimizer.averages[id(kernel)].numpy(), moved)
     optimizer.apply([np.zeros(variable.shape, np.float32) for variable in variables], variables)
-    assert np.allclose(kernel.numpy(), (start + went_on) / 2, atol=1e-6)
+    assert np.allclose(kernel.numpy(), (start + moved) / 2, atol=1e-6)
 
 
-def test_a_wrapper_that_scales_losses_is_reset_with_what_it_wraps(tiny_assembled):
+def test_a_loss_scaling_wrapper_is_reset_with_its_optimizer(tiny_assembled):
     blocks = tiny_assembled.blocks
     blocks.set_trainable(TRAINABLE, batch_norm="frozen")
     variables = tiny_assembled.model.trainable_variables

@@ -1,4 +1,4 @@
-"""The rate at knots and everywhere between, and a schedule that is set anew."""
+"""Learning rates at and between knots, and the reset of a schedule."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def rates(made: PhaseSchedule, *at: int) -> list[float]:
     return [float(made(step)) for step in at]
 
 
-def test_the_config_names_every_shape_and_no_other():
+def test_the_config_lists_exactly_the_shapes():
     allowed = TrainingConfig.model_fields["schedule"].annotation.__args__
     assert set(allowed) == set(SHAPES)
 
@@ -68,7 +68,7 @@ def test_a_slanted_triangle_rises_and_falls_along_straight_lines():
     )
 
 
-def test_a_step_divides_by_ten_at_three_six_and_nine_tenths():
+def test_step_divides_by_ten_at_three_six_and_nine_tenths():
     made = schedule("step", 100, 5)
     found = rates(made, 0, 5, 29, 30, 59, 60, 89, 90, 99)
     assert found == pytest.approx(
@@ -82,12 +82,12 @@ def test_without_a_warmup_the_first_step_has_the_full_rate(shape):
     assert rates(schedule(shape, 1, 0), 0) == pytest.approx([RATE])
 
 
-# Everywhere
+# All steps
 
 
 @given(st.data())
 @settings(deadline=None, max_examples=80)
-def test_no_rate_is_negative_or_above_the_peak_and_the_peak_is_reached(data):
+def test_rates_lie_between_zero_and_the_peak_which_is_reached(data):
     shape = data.draw(st.sampled_from(sorted(SHAPES)))
     steps = data.draw(st.integers(1, 200_000))
     warmup = data.draw(st.integers(0, steps - 1))
@@ -98,7 +98,7 @@ def test_no_rate_is_negative_or_above_the_peak_and_the_peak_is_reached(data):
     is_stepped = shape == "step" and 10 * warmup >= 3 * steps
     if not is_stepped:
         assert rates(made, warmup)[0] == pytest.approx(RATE, rel=1e-5)
-    # After its end the rate stays.
+    # After the end the rate is constant.
     last, later = rates(made, steps, 2 * steps)
     assert last == later
 
@@ -114,11 +114,11 @@ def test_the_rate_rises_in_the_warmup_and_never_after(shape, steps, warmup):
     assert (np.diff(found)[warmup:] <= 1e-9).all()
 
 
-# Set anew
+# Reset
 
 
 @every_shape
-def test_a_reset_schedule_is_that_of_its_new_numbers_without_a_new_trace(shape):
+def test_a_reset_schedule_equals_a_new_one_without_a_new_trace(shape):
     made, traces = schedule(shape, 70, 7), []
 
     @tf.function
@@ -169,7 +169,7 @@ def test_a_warmup_as_long_as_the_phase_is_refused():
 
 
 def follow(losses, *, steps_per_epoch=5, warmup_steps=0) -> list[float]:
-    """The rate after each epoch."""
+    """Return the rate after each epoch, relative to the peak."""
     made = schedule("plateau", 1000, warmup_steps)
     callback, found = ReduceOnPlateau(made), []
     for epoch, loss in enumerate(losses):
@@ -185,7 +185,7 @@ def test_the_rate_falls_after_two_epochs_without_a_better_loss():
     assert follow([1.0, 0.9, 0.95, 0.91, 0.92, 0.93]) == pytest.approx([1, 1, 1, 0.1, 0.1, 0.01])
 
 
-def test_a_loss_that_falls_keeps_the_rate_and_one_that_is_lower_by_nothing_does_not():
+def test_a_falling_loss_keeps_the_rate_unless_the_fall_is_negligible():
     assert follow([1.0, 0.9, 0.8, 0.7]) == pytest.approx([1, 1, 1, 1])
     assert follow([1.0, 0.99999, 0.99998]) == pytest.approx([1, 1, 0.1])
 

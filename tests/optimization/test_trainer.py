@@ -1,4 +1,4 @@
-"""The training step in parts, and validation on averages."""
+"""Training step in parts, and validation with averages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def batches(size: int) -> tf.data.Dataset:
 
 @pytest.fixture
 def compile_tiny(assemble_tiny):
-    """A compiled FitModel of small_cnn."""
+    """Function that compiles a FitModel of small_cnn."""
 
     def make(*, accumulation=1, optimizer="sgd", clip_norm=0.5, **options):
         assembled = assemble_tiny(head=options.pop("head", None))
@@ -61,8 +61,8 @@ def fitted(model, size, epochs=2):
 
 
 @pytest.mark.parametrize("parts", [2, 3, 4, 8])
-def test_parts_of_a_batch_give_the_update_of_the_whole(compile_tiny, parts):
-    """Batches of 8, 8 and 6: eight parts of six examples are six, three of eight are uneven."""
+def test_accumulated_parts_give_the_update_of_the_whole_batch(compile_tiny, parts):
+    """Batches have 8, 8 and 6 examples: 6 allow only six parts, and 8 give three uneven parts."""
     whole, weights = fitted(compile_tiny(), 8)
     model = compile_tiny(accumulation=parts)
     found, accumulated = fitted(model, 8)
@@ -75,13 +75,13 @@ def test_parts_of_a_batch_give_the_update_of_the_whole(compile_tiny, parts):
     assert whole["loss"][0] > whole["loss"][1]
 
 
-def test_more_parts_than_examples_are_one_for_each(compile_tiny):
+def test_more_parts_than_examples_become_one_part_per_example(compile_tiny):
     whole, _ = fitted(compile_tiny(), 2)
     found, _ = fitted(compile_tiny(accumulation=16), 2)
     assert found["loss"] == pytest.approx(whole["loss"], abs=1e-6)
 
 
-def test_dense_targets_are_divided_as_their_examples_are(compile_tiny):
+def test_dense_targets_are_divided_with_their_examples(compile_tiny):
     dense = np.eye(3, dtype=np.float32)[TARGETS]
     dense = 0.6 * dense + 0.4 * dense[::-1]
     losses = []
@@ -92,7 +92,7 @@ def test_dense_targets_are_divided_as_their_examples_are(compile_tiny):
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
 
 
-def test_dropout_draws_anew_for_each_part(compile_tiny):
+def test_dropout_draws_separately_for_each_part(compile_tiny):
     head = ClassificationHead(("a", "b", "c"), HeadConfig(dropout=0.5))
     model = compile_tiny(accumulation=4, head=head)
     state = next(v for v in model.variables if "seed_generator" in v.path)
@@ -101,32 +101,32 @@ def test_dropout_draws_anew_for_each_part(compile_tiny):
     assert (state.numpy() - before)[1] == 4
 
 
-class Lonely(keras.layers.Dense):
+class WithUnusedWeight(keras.layers.Dense):
     """A layer with a weight that it does not use."""
 
     def build(self, input_shape):
-        self.lonely = self.add_weight(shape=(2, 2), name="lonely")
+        self.unused = self.add_weight(shape=(2, 2), name="unused")
         super().build(input_shape)
 
 
-def test_a_variable_that_the_loss_does_not_reach_gets_no_gradient():
-    """Keras warns of it and leaves it out, as it does of the whole batch: no momentum, no decay."""
+def test_an_unused_variable_gets_no_gradient():
+    """Keras warns about it and skips it, as without accumulation: no momentum, no decay."""
     inputs = keras.Input((3,))
-    layer = Lonely(1)
+    layer = WithUnusedWeight(1)
     model = FitModel(inputs, layer(inputs), accumulation=2)
     model.compile(keras.optimizers.AdamW(0.1, weight_decay=0.0), loss="mse", jit_compile=False)
-    before, kernel = layer.lonely.numpy(), layer.kernel.numpy()
+    before, kernel = layer.unused.numpy(), layer.kernel.numpy()
     data = tf.data.Dataset.from_tensor_slices((np.ones((4, 3)), np.ones((4, 1)))).batch(4)
-    with pytest.warns(UserWarning, match="Gradients do not exist for variables.*lonely"):
+    with pytest.warns(UserWarning, match="Gradients do not exist for variables.*unused"):
         model.fit(data, verbose=0, shuffle=False)
-    assert np.array_equal(layer.lonely.numpy(), before)
+    assert np.array_equal(layer.unused.numpy(), before)
     assert not np.array_equal(layer.kernel.numpy(), kernel)
 
 
 # Traces
 
 
-def test_one_trace_serves_a_smaller_last_batch_and_every_later_fit(compile_tiny):
+def test_one_trace_serves_smaller_batches_and_later_fits(compile_tiny):
     for parts in (1, 2):
         model = compile_tiny(accumulation=parts)
         for _ in range(2):
@@ -137,7 +137,7 @@ def test_one_trace_serves_a_smaller_last_batch_and_every_later_fit(compile_tiny)
 # Averages
 
 
-def test_validation_sees_the_averages_and_the_fit_ends_with_them(compile_tiny):
+def test_validation_uses_the_averages_and_the_fit_ends_with_them(compile_tiny):
     model = compile_tiny(ema=0.8, optimizer="adamw")
     seen: dict[str, list] = {"validation": [], "training": []}
 
@@ -161,12 +161,12 @@ def test_validation_sees_the_averages_and_the_fit_ends_with_them(compile_tiny):
     )
     assert np.array_equal(seen["validation"][-1], seen["average"])
     assert not np.allclose(seen["validation"][-1], seen["training"][-1], atol=1e-4)
-    # The weights are the averages now: what they answer is what validation saw.
+    # The weights are the averages now, so their outputs are those of validation.
     assert np.array_equal(model.get_layer("logits").kernel.numpy(), seen["average"])
     assert model.evaluate(batches(22), verbose=0)[0] == pytest.approx(seen["loss"], abs=1e-6)
 
 
-def test_averages_leave_training_as_it_is(compile_tiny):
+def test_averages_do_not_change_training(compile_tiny):
     plain, _ = fitted(compile_tiny(), 8)
     model = compile_tiny(ema=0.9)
     history = model.fit(
@@ -180,21 +180,21 @@ def test_averages_leave_training_as_it_is(compile_tiny):
     assert history.history["loss"] == pytest.approx(plain["loss"], abs=1e-6)
 
 
-def test_averages_are_put_in_place_for_a_while(compile_tiny):
+def test_averages_can_be_swapped_in_temporarily(compile_tiny):
     model = compile_tiny(ema=0.9)
     fitted(model, 8)
     kernel = model.get_layer("logits").kernel
     present, average = kernel.numpy(), model.optimizer.averages[id(kernel)].numpy()
     assert not np.array_equal(present, average)
-    with WeightAverages(model).in_place():
+    with WeightAverages(model).swapped_in():
         assert np.array_equal(kernel.numpy(), average)
     assert np.array_equal(kernel.numpy(), present)
 
 
-def test_without_averages_nothing_is_exchanged(compile_tiny):
+def test_without_averages_weights_are_not_swapped(compile_tiny):
     model = compile_tiny()
     _, weights = fitted(model, 8)
-    with WeightAverages(model).in_place():
+    with WeightAverages(model).swapped_in():
         for variable, value in zip(model.weights, weights, strict=True):
             assert np.array_equal(variable.numpy(), value)
 
@@ -202,8 +202,8 @@ def test_without_averages_nothing_is_exchanged(compile_tiny):
 # Several processes
 
 
-def test_keras_still_fails_where_kft_corrects_it(monkeypatch):
-    """When this fails, Keras has mended it: `build_metrics` and the axis of scalars may go."""
+def test_keras_still_has_the_bug_that_kft_works_around(monkeypatch):
+    """If this fails, Keras is fixed, and `build_metrics` and the axis of scalars can be removed."""
     from keras.src.backend.tensorflow import trainer
 
     monkeypatch.setattr(trainer, "_collective_all_reduce_multi_worker", lambda strategy: True)

@@ -47,8 +47,8 @@ def values(pipeline) -> dict[str, object]:
     return {
         "data.path": data.path,
         "data.split.file": data.split.file,
-        "data.table.outside": data.table.outside,
-        "data.folders.outside": data.folders.outside,
+        "data.table.allowed_roots": data.table.allowed_roots,
+        "data.folders.allowed_roots": data.folders.allowed_roots,
         "backbone.name": backbone.name,
         "backbone.weights": backbone.weights,
         "export.directory": pipeline.export.directory,
@@ -58,8 +58,8 @@ def values(pipeline) -> dict[str, object]:
 
 EVERYTHING = (
     "data.split.file=splits.csv",
-    "data.table.outside=[beside]",
-    "data.folders.outside=[beside]",
+    "data.table.allowed_roots=[beside]",
+    "data.folders.allowed_roots=[beside]",
     "backbone.name=own",
     "backbone.weights=mine.weights.h5",
 )
@@ -73,8 +73,8 @@ def test_every_path_of_a_run_leads_to_its_files_from_any_directory(project, monk
     assert found == {
         "data.path": str(project / "photos"),
         "data.split.file": str(project / "splits.csv"),
-        "data.table.outside": beside,
-        "data.folders.outside": beside,
+        "data.table.allowed_roots": beside,
+        "data.folders.allowed_roots": beside,
         "backbone.name": str(project / "own"),
         "backbone.weights": str(project / "mine.weights.h5"),
         "export.directory": str(project / "saved_models"),

@@ -1,4 +1,4 @@
-"""Averages of weights stay only where validation gains by them."""
+"""Averages of weights are kept only if validation improves."""
 
 from __future__ import annotations
 
@@ -13,26 +13,28 @@ from hypothesis import strategies as st
 
 from kft.config import HeadConfig
 from kft.features import Forward
-from kft.selection.averaging import Judged, ValidationScorer, greedy_soup, mix, wise_ft
+from kft.selection.averaging import ValidationScore, ValidationScorer, greedy_soup, mix, wise_ft
 from kft.selection.snapshots import Weights, find_weights
 from kft.tasks import find_task, make_head
 
 
 class Bowl:
-    """One weight; its loss is the squared distance to `best`, its accuracy falls beyond `edge`."""
+    """Model of one weight: its loss is the squared distance to `best`; accuracy falls at `edge`."""
 
     def __init__(self, present: float, best: float = 0.0, edge: float = 100.0) -> None:
         self.variable = keras.Variable(np.full((2,), present, np.float32))
         self.weights = Weights({"w": self.variable})
-        self.best, self.edge, self.judged = best, edge, 0
+        self.best, self.edge, self.num_scored = best, edge, 0
 
     @property
     def present(self) -> float:
         return float(self.variable.numpy()[0])
 
-    def judge(self) -> Judged:
-        self.judged += 1
-        return Judged((self.present - self.best) ** 2, 0.9 if self.present < self.edge else 0.5)
+    def score(self) -> ValidationScore:
+        self.num_scored += 1
+        return ValidationScore(
+            (self.present - self.best) ** 2, 0.9 if self.present < self.edge else 0.5
+        )
 
 
 def at(value: float) -> dict[str, np.ndarray]:
@@ -42,12 +44,12 @@ def at(value: float) -> dict[str, np.ndarray]:
 # Soup
 
 
-def test_a_soup_that_gains_is_kept():
+def test_a_soup_that_improves_validation_is_kept():
     bowl = Bowl(present=1.0)
     averaged = greedy_soup(
         bowl.weights,
         [("epoch 3", at(1.0)), ("epoch 2", at(-1.5)), ("epoch 4", at(8.0))],
-        bowl.judge,
+        bowl.score,
     )
     assert averaged.is_kept
     assert bowl.present == -0.25
@@ -56,15 +58,15 @@ def test_a_soup_that_gains_is_kept():
     assert "validation loss 1.0000 -> 0.0625 by epoch 3, epoch 2, accuracy" in str(averaged)
 
 
-def test_an_ingredient_weighs_as_much_as_any_other():
+def test_snapshots_of_a_soup_have_equal_weight():
     bowl = Bowl(present=9.0)
-    greedy_soup(bowl.weights, [(str(v), at(v)) for v in (3.0, -2.0, -1.0)], bowl.judge)
+    greedy_soup(bowl.weights, [(str(v), at(v)) for v in (3.0, -2.0, -1.0)], bowl.score)
     assert bowl.present == pytest.approx(0.0, abs=1e-6)
 
 
-def test_a_soup_without_gain_leaves_the_weights_as_they_were():
+def test_a_soup_without_gain_does_not_change_the_weights():
     bowl = Bowl(present=0.1)
-    averaged = greedy_soup(bowl.weights, [("a", at(1.0)), ("b", at(2.0))], bowl.judge)
+    averaged = greedy_soup(bowl.weights, [("a", at(1.0)), ("b", at(2.0))], bowl.score)
     assert not averaged.is_kept
     assert averaged.gain == 0.0
     assert not any(tried.is_kept for tried in averaged.tried)
@@ -73,24 +75,24 @@ def test_a_soup_without_gain_leaves_the_weights_as_they_were():
 
 
 def test_a_soup_of_lower_accuracy_is_not_kept():
-    """The average 0 is the bottom of the bowl, but answers less rightly than 1 does."""
+    """The average 0 has the lowest loss, but a lower accuracy than the present -1."""
     bowl = Bowl(present=-1.0, best=0.0, edge=-0.5)
-    averaged = greedy_soup(bowl.weights, [("a", at(-1.0)), ("b", at(1.0))], bowl.judge)
-    assert averaged.tried[1].judged.loss == 0.0
+    averaged = greedy_soup(bowl.weights, [("a", at(-1.0)), ("b", at(1.0))], bowl.score)
+    assert averaged.tried[1].score.loss == 0.0
     assert not averaged.is_kept
     assert bowl.present == -1.0
 
 
-def test_a_single_snapshot_is_no_soup():
+def test_a_single_snapshot_is_not_a_soup():
     bowl = Bowl(present=1.0)
-    assert not greedy_soup(bowl.weights, [("a", at(0.0))], bowl.judge).is_kept
+    assert not greedy_soup(bowl.weights, [("a", at(0.0))], bowl.score).is_kept
     assert bowl.present == 1.0
 
 
-def test_an_ingredient_is_judged_once():
+def test_each_snapshot_is_scored_once():
     bowl = Bowl(present=1.0)
-    greedy_soup(bowl.weights, [(str(v), at(v)) for v in (1.0, 2.0, 3.0)], bowl.judge)
-    assert bowl.judged == 1 + 3
+    greedy_soup(bowl.weights, [(str(v), at(v)) for v in (1.0, 2.0, 3.0)], bowl.score)
+    assert bowl.num_scored == 1 + 3
 
 
 # WiSE-FT
@@ -98,31 +100,31 @@ def test_an_ingredient_is_judged_once():
 
 def test_the_best_interpolation_is_kept():
     bowl = Bowl(present=7.0)
-    averaged = wise_ft(bowl.weights, at(-3.0), bowl.judge)
+    averaged = wise_ft(bowl.weights, at(-3.0), bowl.score)
     assert bowl.present == pytest.approx(0.0, abs=1e-6)
     assert averaged.is_kept
     assert [t.name for t in averaged.tried if t.is_kept] == ["alpha 0.3"]
     assert len(averaged.tried) == 9
 
 
-def test_fine_tuned_weights_that_are_best_stay_to_the_last_bit():
+def test_the_best_fine_tuned_weights_are_kept_bit_for_bit():
     bowl = Bowl(present=0.1)
-    averaged = wise_ft(bowl.weights, at(2.0), bowl.judge)
+    averaged = wise_ft(bowl.weights, at(2.0), bowl.score)
     assert not averaged.is_kept
     assert np.array_equal(bowl.variable.numpy(), at(0.1)["w"])
 
 
 def test_an_interpolation_of_lower_accuracy_is_not_kept():
     bowl = Bowl(present=-1.0, best=0.0, edge=-0.35)
-    averaged = wise_ft(bowl.weights, at(1.0), bowl.judge)
-    # From -1 toward 0 the loss falls; beyond -0.35 the accuracy does too.
+    averaged = wise_ft(bowl.weights, at(1.0), bowl.score)
+    # From -1 toward 0 the loss falls, and beyond -0.35 the accuracy falls too.
     assert bowl.present == pytest.approx(-0.4, abs=1e-6)
     assert averaged.after.accuracy == averaged.before.accuracy
 
 
-def test_what_was_tried_is_json():
+def test_the_result_is_json():
     bowl = Bowl(present=7.0)
-    described = wise_ft(bowl.weights, at(-3.0), bowl.judge, alphas=(0.5, 0.3)).describe()
+    described = wise_ft(bowl.weights, at(-3.0), bowl.score, alphas=(0.5, 0.3)).describe()
     assert json.loads(json.dumps(described, allow_nan=False)) == described
     assert [tried["name"] for tried in described["tried"]] == ["alpha 0.5", "alpha 0.3"]
     assert described["after"]["loss"] == pytest.approx(0.0, abs=1e-9)
@@ -131,16 +133,16 @@ def test_what_was_tried_is_json():
 # The first example also starts TensorFlow.
 @settings(deadline=None)
 @given(st.floats(-5, 5), st.floats(-5, 5), st.floats(-5, 5))
-def test_validation_never_loses(present, start, best):
+def test_validation_never_gets_worse(present, start, best):
     bowl = Bowl(present, best)
-    before = bowl.judge().loss
-    soup = greedy_soup(bowl.weights, [("a", at(present)), ("b", at(start))], bowl.judge)
-    assert bowl.judge().loss == soup.after.loss <= before
-    wise = wise_ft(bowl.weights, at(start), bowl.judge)
-    assert bowl.judge().loss == wise.after.loss <= soup.after.loss
+    before = bowl.score().loss
+    soup = greedy_soup(bowl.weights, [("a", at(present)), ("b", at(start))], bowl.score)
+    assert bowl.score().loss == soup.after.loss <= before
+    wise = wise_ft(bowl.weights, at(start), bowl.score)
+    assert bowl.score().loss == wise.after.loss <= soup.after.loss
 
 
-def test_whole_numbers_are_not_averaged():
+def test_integers_are_not_averaged():
     one = {"w": np.array([1.0], np.float32), "count": np.array([3], np.int64)}
     other = {"w": np.array([2.0], np.float32), "count": np.array([8], np.int64)}
     mixed = mix(one, other, 0.5)
@@ -149,19 +151,19 @@ def test_whole_numbers_are_not_averaged():
     assert mixed["count"].dtype == np.int64
 
 
-# Judging a model
+# Scoring a model
 
 
 @pytest.fixture
 def batches() -> tf.data.Dataset:
-    """Two batches of random pictures of three classes, the second one smaller."""
+    """Two batches of random pixels of three classes, the second one smaller."""
     rng = np.random.default_rng(0)
     pixels = rng.uniform(0, 255, (11, 32, 32, 3)).astype(np.float32)
     return tf.data.Dataset.from_tensor_slices((pixels, np.arange(11) % 3)).batch(8)
 
 
-def test_a_judge_sees_the_present_weights_without_tracing_again(tiny_assembled, batches):
-    judge = ValidationScorer(
+def test_a_scorer_uses_the_current_weights_without_another_trace(tiny_assembled, batches):
+    scorer = ValidationScorer(
         Forward(tiny_assembled.model, tiny_assembled.head.activate), tiny_assembled.head, batches
     )
     tiny_assembled.model.compile(
@@ -171,19 +173,19 @@ def test_a_judge_sees_the_present_weights_without_tracing_again(tiny_assembled, 
     for scale in (1.0, 3.0):
         for variable in tiny_assembled.blocks["head"].variables:
             variable.assign(variable.numpy() * scale)
-        judged = judge()
+        score = scorer()
         expected = tiny_assembled.model.evaluate(batches, verbose=0, return_dict=True)
-        assert judged.loss == pytest.approx(expected["loss"], rel=1e-4)
-        assert judged.accuracy == pytest.approx(expected["accuracy"])
-        seen.append(judged.loss)
+        assert score.loss == pytest.approx(expected["loss"], rel=1e-4)
+        assert score.accuracy == pytest.approx(expected["accuracy"])
+        seen.append(score.loss)
     assert seen[0] != seen[1]
-    outputs, targets = judge.answer()
+    outputs, targets = scorer.answer()
     assert outputs.shape == (11, 3)
     assert np.array_equal(targets, np.arange(11) % 3)
 
 
 @pytest.mark.parametrize("kind, name", [("labels", "multilabel"), ("number", "regression")])
-def test_labels_and_numbers_are_judged_too(kind, name):
+def test_labels_and_numbers_are_scored_too(kind, name):
     rng = np.random.default_rng(0)
     targets = rng.integers(0, 2, (5, 2)).astype(np.float32)
     head = make_head(HeadConfig(name=name), find_task(kind), ("a", "b"), targets)
@@ -191,24 +193,24 @@ def test_labels_and_numbers_are_judged_too(kind, name):
     model = keras.Model(features, head.build(features))
     inputs = rng.normal(size=(5, 3)).astype(np.float32)
     batches = tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(2)
-    judged = ValidationScorer(Forward(model, head.activate), head, batches)()
+    score = ValidationScorer(Forward(model, head.activate), head, batches)()
     expected = float(head.make_loss()(targets, model(inputs)))
-    assert judged.loss == pytest.approx(expected, rel=1e-4)
-    assert (judged.accuracy is None) == (kind == "number")
+    assert score.loss == pytest.approx(expected, rel=1e-4)
+    assert (score.accuracy is None) == (kind == "number")
 
 
-def test_averaging_a_whole_model_on_pictures_never_loses(tiny_assembled, batches):
+def test_averaging_a_whole_model_never_makes_validation_worse(tiny_assembled, batches):
     blocks = tiny_assembled.blocks
     weights = find_weights(blocks, blocks.names)
     start = weights.take()
     for variable in blocks["head"].variables:
         variable.assign(-variable.numpy())
-    judge = ValidationScorer(
+    scorer = ValidationScorer(
         Forward(tiny_assembled.model, tiny_assembled.head.activate), tiny_assembled.head, batches
     )
-    before = judge()
-    averaged = wise_ft(weights, start, judge)
+    before = scorer()
+    averaged = wise_ft(weights, start, scorer)
     assert averaged.before == before
     assert averaged.is_kept
-    assert judge() == averaged.after
+    assert scorer() == averaged.after
     assert averaged.after.loss < before.loss

@@ -1,4 +1,4 @@
-"""The best epochs are kept, waited for and put back."""
+"""The best epochs are kept and restored, and training stops early."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def weights(variable):
 
 
 def walk(callback: KeepBest, variable, losses) -> list[int]:
-    """Epochs as `fit` would run them; the weights of epoch n are all n."""
+    """Run epochs as `fit` would; the weights of epoch n are all n. Returns the epochs."""
     model = SimpleNamespace(stop_training=False)
     callback.set_model(model)
     seen = []
@@ -42,7 +42,7 @@ def walk(callback: KeepBest, variable, losses) -> list[int]:
     return seen
 
 
-def test_the_best_epoch_is_put_back(weights, variable):
+def test_the_best_epoch_is_restored(weights, variable):
     callback = KeepBest(weights, patience_epochs=None)
     assert walk(callback, variable, [0.9, 0.4, 0.6, 0.5]) == [1, 2, 3, 4]
     restored = callback.restore()
@@ -51,26 +51,26 @@ def test_the_best_epoch_is_put_back(weights, variable):
     assert callback.wait_epochs == 2
 
 
-def test_a_phase_ends_after_its_patience(weights, variable):
+def test_a_phase_ends_when_patience_runs_out(weights, variable):
     callback = KeepBest(weights, patience_epochs=2)
     assert walk(callback, variable, [0.9, 0.4, 0.5, 0.4, 0.3]) == [1, 2, 3, 4]
     assert callback.restore().epoch == 2
 
 
-def test_a_better_epoch_renews_the_patience(weights, variable):
+def test_a_better_epoch_resets_the_patience(weights, variable):
     callback = KeepBest(weights, patience_epochs=2)
     assert walk(callback, variable, [0.9, 0.95, 0.8, 0.85, 0.7]) == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("loss", [None, float("nan"), float("inf")])
-def test_an_epoch_without_a_loss_that_is_a_number_is_not_kept(weights, variable, loss):
+def test_an_epoch_without_a_finite_loss_is_not_kept(weights, variable, loss):
     callback = KeepBest(weights, patience_epochs=3, num_kept=3)
     walk(callback, variable, [loss, 0.5, loss])
     assert [kept.epoch for kept in callback.kept] == [2]
     assert callback.wait_epochs == 1
 
 
-def test_without_any_such_epoch_there_is_nothing_to_go_back_to(weights, variable):
+def test_without_a_finite_loss_there_is_no_epoch_to_restore(weights, variable):
     callback = KeepBest(weights, patience_epochs=None)
     walk(callback, variable, [float("nan")])
     with pytest.raises(TrainingError, match=r"learning rate, or set training\.clip_norm"):
@@ -84,7 +84,7 @@ def test_without_any_such_epoch_there_is_nothing_to_go_back_to(weights, variable
     st.integers(1, 4),
     st.one_of(st.none(), st.integers(1, 5)),
 )
-def test_what_is_kept_are_the_best_of_what_was_seen(losses, num_kept, patience):
+def test_the_best_epochs_so_far_are_kept(losses, num_kept, patience):
     variable = keras.Variable(np.zeros((2, 3), np.float32))
     callback = KeepBest(Weights({"w": variable}), patience_epochs=patience, num_kept=num_kept)
     seen = walk(callback, variable, losses)
@@ -96,7 +96,7 @@ def test_what_is_kept_are_the_best_of_what_was_seen(losses, num_kept, patience):
         assert callback.wait_epochs == patience
 
 
-def test_large_weights_go_to_the_folder_and_leave_it_when_superseded(
+def test_large_weights_are_stored_in_the_folder_and_deleted_when_superseded(
     weights, variable, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(best, "MAX_MEMORY_BYTES", 2 * weights.num_bytes - 1)
@@ -114,13 +114,13 @@ def test_large_weights_go_to_the_folder_and_leave_it_when_superseded(
     assert not list((tmp_path / "kept").iterdir())
 
 
-def test_small_weights_leave_the_disk_alone(weights, variable, tmp_path):
+def test_small_weights_are_not_written_to_disk(weights, variable, tmp_path):
     callback = KeepBest(weights, patience_epochs=None, folder=tmp_path / "kept")
     walk(callback, variable, [0.9])
     assert not (tmp_path / "kept").exists()
 
 
-def test_the_weights_that_validation_saw_are_kept_where_they_are_others(weights, variable):
+def test_the_weights_that_validation_used_are_kept(weights, variable):
     averages = {"head/kernel#0": np.full((2, 3), 7, np.float32)}
     callback = KeepBest(weights, patience_epochs=None, take=lambda: averages)
     walk(callback, variable, [0.9])
@@ -128,7 +128,7 @@ def test_the_weights_that_validation_saw_are_kept_where_they_are_others(weights,
     assert np.all(variable.numpy() == 7)
 
 
-def test_the_state_can_be_written(weights, variable):
+def test_the_state_is_json(weights, variable):
     callback = KeepBest(weights, patience_epochs=4, num_kept=2)
     walk(callback, variable, [0.9, 0.4, 0.6])
     assert json.loads(json.dumps(callback.describe())) == {
@@ -141,10 +141,10 @@ def test_the_state_can_be_written(weights, variable):
     }
 
 
-# What is asked for
+# Settings
 
 
-def test_a_callback_is_made_only_where_it_is_asked_for(weights):
+def test_a_callback_is_made_only_if_configured(weights):
     assert make_keep_best(weights, TrainingConfig()) is None
     made = make_keep_best(weights, TrainingConfig(soup=3))
     assert made is not None
@@ -157,7 +157,7 @@ def test_a_callback_is_made_only_where_it_is_asked_for(weights):
 # In a fit
 
 
-def test_a_fit_that_gets_worse_ends_early_with_its_best_weights(tiny_assembled, make_phase):
+def test_a_fit_that_gets_worse_stops_early_with_its_best_weights(tiny_assembled, make_phase):
     phase = make_phase("last", "stage4", "head")
     tiny_assembled.blocks.set_trainable(phase.scope.trainable, batch_norm="frozen")
     model = tiny_assembled.model
@@ -191,7 +191,7 @@ def test_a_fit_that_gets_worse_ends_early_with_its_best_weights(tiny_assembled, 
     assert restored == pytest.approx(min(losses), rel=1e-4)
 
 
-def test_what_a_phase_moves_is_what_is_kept(tiny_assembled, make_phase):
+def test_exactly_the_weights_that_a_phase_changes_are_kept(tiny_assembled, make_phase):
     blocks = tiny_assembled.blocks
     for batch_norm in ("frozen", "trainable"):
         phase = make_phase("last", "stage4", "head", batch_norm=batch_norm)
@@ -202,7 +202,7 @@ def test_what_a_phase_moves_is_what_is_kept(tiny_assembled, make_phase):
         assert set(names) <= set(find_weights(blocks, phase.scope.trainable).names)
 
 
-def test_a_snapshot_does_not_follow_its_variable(weights, variable):
+def test_a_snapshot_does_not_change_with_its_variable(weights, variable):
     taken = weights.take()
     variable.assign_add(np.ones((2, 3), np.float32))
     assert not np.any(taken["head/kernel#0"])

@@ -1,11 +1,11 @@
-"""Which candidates of a phase are tried, and which goes on."""
+"""Trials of a phase's candidates and the choice among them."""
 
 import math
 
 import pytest
 from phases import changed, phase_of
 
-from kft.selection.averaging import Judged
+from kft.selection.averaging import ValidationScore
 from kft.selection.candidates import (
     TriedCandidate,
     choose,
@@ -23,17 +23,17 @@ RATES = tuple(PHASE.at_rate(rate) for rate in (0.1, 0.01, 0.001))
 
 
 def trials(*outcomes: tuple[float, float] | None, is_sequential: bool) -> list[TriedCandidate]:
-    """Of RATES: by how much the accuracy rose at most, and the loss; None where it diverged."""
+    """Try RATES with these outcomes: upper bound of the accuracy gain, and loss; None diverged."""
     found = dict(zip([each.fit.learning_rate for each in RATES], outcomes, strict=True))
 
     def try_one(candidate: Phase) -> TriedCandidate:
         outcome = found[candidate.fit.learning_rate]
         if outcome is None:
-            return TriedCandidate(candidate, Judged(math.inf, None), None)
+            return TriedCandidate(candidate, ValidationScore(math.inf, None), None)
         high, loss = outcome
         difference = Difference(gain=high - 0.1, low=high - 0.2, high=high)
         comparison = Comparison(difference, difference, 20, is_better=False)
-        return TriedCandidate(candidate, Judged(loss, 0.5), comparison)
+        return TriedCandidate(candidate, ValidationScore(loss, 0.5), comparison)
 
     return try_in_turn(RATES, try_one, is_sequential=is_sequential)
 
@@ -41,7 +41,7 @@ def trials(*outcomes: tuple[float, float] | None, is_sequential: bool) -> list[T
 @pytest.mark.parametrize(
     ("is_sequential", "num_tried", "chosen"), [(True, 2, RATES[1]), (False, 3, RATES[2])]
 )
-def test_in_turn_the_first_promising_one_goes_on_and_else_the_least_loss(
+def test_sequential_trials_choose_the_first_promising_and_others_the_lowest_loss(
     is_sequential, num_tried, chosen
 ):
     tried = trials(None, (0.1, 0.7), (0.1, 0.3), is_sequential=is_sequential)
@@ -49,18 +49,18 @@ def test_in_turn_the_first_promising_one_goes_on_and_else_the_least_loss(
     assert choose(tried, is_sequential=is_sequential).candidate is chosen
 
 
-def test_where_none_is_promising_the_least_loss_is_the_best_of_them():
+def test_without_a_promising_candidate_the_lowest_loss_is_chosen():
     tried = trials((-0.1, 0.9), (-0.1, 0.5), (-0.1, 0.7), is_sequential=True)
     assert choose(tried, is_sequential=True).candidate is RATES[1]
 
 
-def test_candidates_take_the_name_and_the_question_of_their_phase():
+def test_candidates_take_the_name_and_the_choice_of_their_phase():
     choice = Choice(RATES, pilot_steps=2, is_sequential=True, must_beat_start=True)
     named = name_candidates(changed(PHASE, name="fine_tune", choice=choice))
     assert {each.name for each in named} == {"fine_tune"}
     assert {each.choice for each in named} == {Choice(must_beat_start=True)}
 
 
-def test_one_traced_step_serves_rates_and_no_other_blocks():
+def test_only_candidates_that_differ_in_rate_share_a_traced_step():
     assert differ_in_rate(RATES)
     assert not differ_in_rate((PHASE, changed(PHASE, trainable=("stage3", "head"))))

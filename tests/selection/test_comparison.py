@@ -1,4 +1,4 @@
-"""A gain is told from chance as often as is claimed."""
+"""Comparisons find gains, and find false gains as rarely as claimed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ CLASSES, LABELS, NUMBERS = map(find_task, ("class", "labels", "number"))
 
 
 def answers(targets: np.ndarray, right: np.ndarray, confidence: float = 0.7) -> np.ndarray:
-    """Probabilities of three classes whose best one is the target where `right`."""
+    """Make probabilities of three classes, with the highest at the target where `right`."""
     outputs = np.full((len(targets), 3), (1 - confidence) / 2)
     outputs[np.arange(len(targets)), np.where(right, targets, (targets + 1) % 3)] = confidence
     return outputs
 
 
 @pytest.mark.parametrize("count", [50, 200])
-def test_equal_models_are_seldom_called_better(count):
+def test_equal_models_are_rarely_called_better(count):
     rng = np.random.default_rng(0)
     targets = rng.integers(0, 3, count)
     called = 0
@@ -35,7 +35,7 @@ def test_equal_models_are_seldom_called_better(count):
     assert called / 1000 <= 0.06
 
 
-# What is decided
+# Decisions
 
 
 def test_a_clear_gain_in_accuracy_is_better():
@@ -49,7 +49,7 @@ def test_a_clear_gain_in_accuracy_is_better():
     assert "better beyond the 95 % interval over 60 examples" in str(found)
 
 
-def test_one_more_right_of_fifty_is_not():
+def test_one_more_right_answer_of_fifty_is_not_better():
     targets = np.arange(50) % 3
     right_after = np.arange(50) < 41
     found = compare(
@@ -59,7 +59,7 @@ def test_one_more_right_of_fifty_is_not():
     assert found.accuracy.low < 0 < found.accuracy.gain
 
 
-def test_surer_answers_decide_where_the_accuracy_stays():
+def test_more_confident_answers_decide_at_equal_accuracy():
     rng = np.random.default_rng(0)
     targets = np.arange(50) % 3
     right = np.arange(50) < 45
@@ -70,8 +70,8 @@ def test_surer_answers_decide_where_the_accuracy_stays():
     assert compare(before, after, targets, CLASSES).is_better
 
 
-def test_a_lower_loss_does_not_pay_for_a_lower_accuracy():
-    """Every answer but one is far surer; that one is now wrong, by a hair."""
+def test_a_lower_loss_does_not_outweigh_a_lower_accuracy():
+    """All answers but one are far more confident; that one is now barely wrong."""
     targets = np.zeros(50, np.int64)
     before = answers(targets, np.ones(50, bool), 0.5)
     after = answers(targets, np.ones(50, bool), 0.9)
@@ -82,7 +82,7 @@ def test_a_lower_loss_does_not_pay_for_a_lower_accuracy():
     assert not found.is_better
 
 
-def test_a_model_is_no_better_than_itself():
+def test_a_model_is_not_better_than_itself():
     targets = np.arange(50) % 3
     outputs = answers(targets, np.arange(50) < 40)
     found = compare(outputs, outputs, targets, CLASSES)
@@ -103,7 +103,7 @@ def test_labels_and_numbers_are_compared_by_their_loss(kind):
     assert not compare(near, far, targets, find_task(kind)).is_better
 
 
-def test_a_single_example_decides_nothing_and_is_still_json():
+def test_a_single_example_decides_nothing_and_is_valid_json():
     targets = np.array([[1.0]])
     found = compare(np.array([[0.1]]), np.array([[0.9]]), targets, NUMBERS)
     assert not found.is_better
@@ -114,7 +114,7 @@ def test_a_single_example_decides_nothing_and_is_still_json():
 # Losses and intervals
 
 
-def test_losses_are_the_textbook_ones():
+def test_losses_match_their_formulas():
     probabilities = np.array([[0.7, 0.2, 0.1], [0.0, 0.5, 0.5]])
     classes = CLASSES.figures.example_losses(probabilities, np.array([0, 0]))
     assert classes == pytest.approx([-math.log(0.7), -math.log(1e-7)])

@@ -66,7 +66,7 @@ def test_defaults_have_no_contradictions(name, is_pretrained):
         ("training.warmup=0",),
         ("strategy.name=linear_probe", "training.class_weights=balanced"),
         ("strategy.name=linear_probe", "training.focal_gamma=2"),
-        ("strategy.name=top_k", "features.views=0", "features.without_views=compute"),
+        ("strategy.name=top_k", "features.views=0", "features.augmented_prefix=compute"),
         ("strategy.name=top_k", "features.views=0", "data.image.augmentation=none"),
         ("strategy.name=top_k", "features.views=0", "features.enabled=false"),
         ("strategy.name=linear_probe", "strategy.probe=trained", "training.mixup=0.2"),
@@ -240,7 +240,7 @@ def test_augmentation_needs_views_only_where_a_frozen_part_can_be_stored():
     assert problems("strategy.name=top_k", "features.views=0", traits=uncut) == ""
     assert problems("strategy.name=full", "features.views=0") == ""
     message = refusal("features.views=0", *phases("{trainable: [head], augmentation: light}"))
-    remedies = ("features.views=4", "features.without_views=compute", "augmentation: none")
+    remedies = ("features.views=4", "features.augmented_prefix=compute", "augmentation: none")
     assert all(remedy in message for remedy in remedies)
 
 

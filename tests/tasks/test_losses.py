@@ -1,4 +1,4 @@
-"""The losses against plain numpy in float64, and against Keras's own where they exist."""
+"""Losses against NumPy in float64, and against Keras's losses if they exist."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOGITS = RANDOM.normal(0, 2, (EXAMPLES, CLASSES)).astype(np.float32)
 INDICES = np.array([0, 3, 1, 1, 2, 3])
 ONE_HOT = np.eye(CLASSES, dtype=np.float32)[INDICES]
 LABELS = (RANDOM.random((EXAMPLES, CLASSES)) < 0.5).astype(np.float32)
-# As mixup makes them.
+# Targets as made by mixup.
 DENSE = (0.7 * ONE_HOT + 0.3 * ONE_HOT[::-1]).astype(np.float32)
 
 terms_of_classes = st.builds(
@@ -33,7 +33,7 @@ terms_of_classes = st.builds(
 
 
 def by_hand(logits: np.ndarray, targets: np.ndarray, terms: LossTerms) -> float:
-    """The formula of the docstring, class by class."""
+    """Compute the formula of the docstring, class by class."""
     z = logits.astype(np.float64) + np.array(terms.logit_offsets or [0.0] * CLASSES)
     z = z - z.max(axis=1, keepdims=True)
     log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
@@ -49,7 +49,7 @@ def by_hand(logits: np.ndarray, targets: np.ndarray, terms: LossTerms) -> float:
 
 @given(terms_of_classes)
 @settings(deadline=None, max_examples=60)
-def test_every_mixture_of_terms_is_that_of_a_hand(terms):
+def test_every_combination_of_terms_matches_the_formula(terms):
     loss = ClassCrossentropy(CLASSES, terms)
     assert float(loss(INDICES, LOGITS)) == pytest.approx(by_hand(LOGITS, ONE_HOT, terms), rel=1e-4)
     assert float(loss(DENSE, LOGITS)) == pytest.approx(by_hand(LOGITS, DENSE, terms), rel=1e-4)
@@ -57,7 +57,7 @@ def test_every_mixture_of_terms_is_that_of_a_hand(terms):
 
 @given(terms_of_classes, st.floats(0, 1))
 @settings(deadline=None, max_examples=30)
-def test_a_blend_of_two_examples_costs_the_blend_of_their_costs(terms, share):
+def test_the_loss_is_linear_in_dense_targets(terms, share):
     loss = ClassCrossentropy(CLASSES, terms)
     blended = share * ONE_HOT + (1 - share) * ONE_HOT[::-1]
     one, other = float(loss(ONE_HOT, LOGITS)), float(loss(ONE_HOT[::-1], LOGITS))
@@ -66,13 +66,13 @@ def test_a_blend_of_two_examples_costs_the_blend_of_their_costs(terms, share):
     )
 
 
-def test_indices_with_an_axis_of_their_own_are_indices():
+def test_indices_may_have_an_extra_axis():
     loss = ClassCrossentropy(CLASSES, LossTerms(label_smoothing=0.1))
     assert float(loss(INDICES[:, None], LOGITS)) == float(loss(INDICES, LOGITS))
 
 
 @pytest.mark.parametrize("targets", [ONE_HOT, DENSE], ids=["one class", "dense"])
-def test_without_focus_it_is_keras_s_crossentropy(targets):
+def test_without_the_focal_factor_the_loss_is_keras_categorical_crossentropy(targets):
     for smoothing in (0.0, 0.3):
         own = ClassCrossentropy(CLASSES, LossTerms(label_smoothing=smoothing))
         theirs = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
@@ -81,19 +81,19 @@ def test_without_focus_it_is_keras_s_crossentropy(targets):
         )
 
 
-def test_of_plain_indices_it_is_keras_s_sparse_crossentropy():
+def test_with_indices_the_plain_loss_is_keras_sparse_crossentropy():
     own = ClassCrossentropy(CLASSES, LossTerms())
     theirs = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     assert float(own(INDICES, LOGITS)) == pytest.approx(float(theirs(INDICES, LOGITS)), rel=1e-6)
 
 
-def test_with_focus_it_is_keras_s_focal_crossentropy():
+def test_with_the_focal_factor_the_loss_is_keras_focal_crossentropy():
     own = ClassCrossentropy(CLASSES, LossTerms(focal_gamma=2.0))
     theirs = keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=2.0, from_logits=True)
     assert float(own(INDICES, LOGITS)) == pytest.approx(float(theirs(ONE_HOT, LOGITS)), rel=1e-4)
 
 
-def test_class_weights_are_keras_s_class_weight():
+def test_class_weights_equal_keras_sample_weights():
     weights = (0.5, 2.0, 0.0, 3.0)
     own = ClassCrossentropy(CLASSES, LossTerms(class_weights=weights))
     theirs = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -103,7 +103,7 @@ def test_class_weights_are_keras_s_class_weight():
     )
 
 
-def test_the_offsets_are_those_of_shifted_logits():
+def test_offsets_equal_shifted_logits():
     offsets = tuple(np.log([0.7, 0.1, 0.1, 0.1]))
     own = ClassCrossentropy(CLASSES, LossTerms(logit_offsets=offsets))
     plain = ClassCrossentropy(CLASSES, LossTerms())
@@ -126,7 +126,7 @@ def test_losses_and_gradients_stay_finite_far_from_zero(gamma):
         gradient = tape.gradient(value, logits).numpy()
         assert np.isfinite(float(value))
         assert np.isfinite(gradient).all()
-        # The wrong answers of the last two rows still teach.
+        # The wrong predictions in the last two rows still have gradients.
         assert np.abs(gradient[1:]).max() > 0.01
 
 
@@ -139,7 +139,7 @@ def test_losses_and_gradients_stay_finite_far_from_zero(gamma):
     )
 )
 @settings(deadline=None, max_examples=60)
-def test_labels_cost_what_a_hand_computes(terms):
+def test_the_loss_of_labels_matches_the_formula(terms):
     p = 1 / (1 + np.exp(-LOGITS.astype(np.float64)))
     half, gamma = terms.label_smoothing / 2, terms.focal_gamma
     weights = np.array(terms.class_weights or [1.0] * CLASSES)
@@ -150,7 +150,7 @@ def test_labels_cost_what_a_hand_computes(terms):
     assert float(loss(LABELS, LOGITS)) == pytest.approx(expected.mean(), rel=1e-4, abs=1e-7)
 
 
-def test_labels_without_weights_are_keras_s_binary_losses():
+def test_without_weights_the_loss_of_labels_is_keras_binary_crossentropy():
     smoothed = LabelCrossentropy(LossTerms(label_smoothing=0.2))
     theirs = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.2)
     assert float(smoothed(LABELS, LOGITS)) == pytest.approx(float(theirs(LABELS, LOGITS)), rel=1e-5)
@@ -166,7 +166,7 @@ def test_accuracy_counts_the_largest_target(targets):
     assert float(metric.result()) == pytest.approx((LOGITS.argmax(axis=1) == INDICES).mean())
 
 
-# Weights of examples, which say what a replica computes twice
+# Example weights, which mark padding of replicas
 
 
 @pytest.mark.parametrize(
@@ -178,8 +178,8 @@ def test_accuracy_counts_the_largest_target(targets):
     ],
     ids=["classes", "labels", "numbers"],
 )
-def test_a_weight_is_of_an_example_also_where_there_are_as_many_labels(loss, targets):
+def test_example_weights_apply_to_examples_even_with_as_many_labels(loss, targets):
     logits = np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32)
     weights = np.array([1.5, 1.5, 0.0], np.float32)
-    weighed = loss(targets, logits, sample_weight=weights)
-    assert float(weighed) == pytest.approx(float(loss(targets[:2], logits[:2])), rel=1e-5)
+    weighted = loss(targets, logits, sample_weight=weights)
+    assert float(weighted) == pytest.approx(float(loss(targets[:2], logits[:2])), rel=1e-5)

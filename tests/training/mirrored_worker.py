@@ -1,4 +1,4 @@
-"""Run by test_fitting.py in a process of its own: phases on one device and on two."""
+"""Worker of test_fitting.py, run in a separate process: phases on one device and on two."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 (PLACE,) = sys.argv[1:]
-# Before anything else touches the devices.
+# Devices can only be configured before their first use.
 CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
 
-# The last batch of an epoch has one example: there is none for the second device.
+# The last batch of an epoch has one example, so the second device gets none.
 TARGETS = np.arange(17) % 3
-# A class is a colour, more or less.
+# Each class has a colour, with noise.
 PIXELS = (
     np.random.default_rng(0).normal(0, 30, (17, 32, 32, 3))
     + 200 * np.eye(3)[TARGETS][:, None, None]
@@ -85,7 +85,7 @@ def fit(case: str, name: str) -> tuple[dict[str, Any], list[np.ndarray]]:
             Phase("full", Scope(assembled.blocks.names), Fit(0.05, 6, 3)),
             training,
             lambda phase: given,
-            learnt_targets=TARGETS,
+            learned_targets=TARGETS,
         )
         report = PhaseReport(Path(PLACE) / case / name, f"{case} {name}", Display())
         fitted = conclude(compiled, fit_compiled(compiled, report), report)

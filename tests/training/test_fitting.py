@@ -1,4 +1,4 @@
-"""A phase moves what it declares, for as long as it declares, the same way each time."""
+"""A phase changes the blocks that it declares, for its number of steps, reproducibly."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def nudge(variable) -> None:
 # Fitting
 
 
-def test_a_linear_probe_moves_only_the_head_and_learns(fit, assemble_tiny, make_phase, tmp_path):
+def test_a_linear_probe_changes_only_the_head_and_learns(fit, assemble_tiny, make_phase, tmp_path):
     assembled = assemble_tiny(is_head_drawn=False)
     before = assembled.blocks.digests()
     phase = make_phase(steps=40, learning_rate=0.1)
@@ -53,7 +53,7 @@ def test_a_linear_probe_moves_only_the_head_and_learns(fit, assemble_tiny, make_
     assert fitted.seconds > 0
 
 
-def test_the_last_stage_alone_trains_from_a_stored_prefix_as_it_does_from_pixels(
+def test_the_last_stage_trains_alike_from_stored_features_and_from_pixels(
     fit, assemble_tiny, make_phase, make_feed, restored_globals
 ):
     weights = []
@@ -75,7 +75,7 @@ def test_the_last_stage_alone_trains_from_a_stored_prefix_as_it_does_from_pixels
         assert np.allclose(stored, whole, atol=1e-4)
 
 
-def test_a_phase_ends_at_its_step_inside_an_epoch_and_writes_what_it_did(
+def test_a_phase_ends_at_its_last_step_within_an_epoch_and_writes_its_record(
     fit, tiny_assembled, make_phase, tmp_path, display
 ):
     phase = make_phase("full", *BLOCKS, steps=5, batch_norm="trainable", multipliers={"stem": 0.5})
@@ -97,7 +97,7 @@ def test_a_phase_ends_at_its_step_inside_an_epoch_and_writes_what_it_did(
     assert "Phase 1 of 1: done in" in display.console.file.getvalue()
 
 
-def test_two_fits_with_one_seed_give_bit_equal_weights(
+def test_two_fits_with_the_same_seed_give_bit_equal_weights(
     fit, assemble_tiny, make_phase, restored_globals
 ):
     head = ClassificationHead(("cat", "dog", "owl"), HeadConfig(dropout=0.3, hidden=(8,)))
@@ -110,7 +110,7 @@ def test_two_fits_with_one_seed_give_bit_equal_weights(
         before = assembled.blocks.digests()
         fit(assembled, phase, TrainingConfig(seed=1, global_batch_size=8))
         assert moved(before, assembled.blocks.digests()) == set(last)
-        # The state of the dropout's generators too.
+        # `variables` include the states of the dropout's generators.
         runs.append(assembled.model.variables)
     assert any("seed_generator" in variable.path for variable in runs[0])
     for one, other in zip(*runs, strict=True):
@@ -118,11 +118,11 @@ def test_two_fits_with_one_seed_give_bit_equal_weights(
 
 
 @pytest.mark.parametrize("bad_step", [1, 2])
-def test_a_loss_that_is_no_number_ends_the_phase_and_names_phase_and_step(
+def test_a_loss_that_is_not_finite_ends_the_phase_with_phase_and_step(
     fit, tiny_assembled, make_phase, bad_step
 ):
     cut = find_cut(tiny_assembled, (HEAD,))
-    # Not pixels: some processors' rectified convolutions make zero of what is no number.
+    # Feature vectors, because on some processors a convolution with ReLU turns NaN into zero.
     vectors = np.zeros((4, 8, *cut.shape), np.float32)
     vectors[bad_step - 1, 0, 0] = np.nan
     batches = tf.data.Dataset.from_tensor_slices((vectors, np.zeros((4, 8), np.int64)))
@@ -144,7 +144,9 @@ def test_the_step_of_a_divergence_is_counted_over_the_whole_phase():
 # Parts and factors
 
 
-def test_biases_and_norms_alone_move_while_statistics_rest(fit, tiny_assembled, make_phase):
+def test_bitfit_changes_only_biases_and_norms_with_frozen_statistics(
+    fit, tiny_assembled, make_phase
+):
     before = tiny_assembled.blocks.digests()
     fit(tiny_assembled, make_phase("bitfit", "stage4", HEAD, part="bias_norm", steps=2))
     after = tiny_assembled.blocks.digests()
@@ -157,7 +159,7 @@ def test_biases_and_norms_alone_move_while_statistics_rest(fit, tiny_assembled, 
     assert moved(before, after) == {"stage4", HEAD}
 
 
-def test_factors_are_merged_into_their_kernels_and_leave_no_trace(
+def test_factors_are_merged_into_their_kernels_and_removed(
     fit, assemble_tiny, make_phase, tmp_path
 ):
     assembled = assemble_tiny()
@@ -172,7 +174,7 @@ def test_factors_are_merged_into_their_kernels_and_leave_no_trace(
     assert fitted.unmoved == ()
     described = json.loads((tmp_path / "phase" / "phase.json").read_text())
     assert described["lora"]["rank"] == 2
-    # A later phase trains the kernels themselves.
+    # A later phase can train the kernels themselves.
     fit(assembled, make_phase("last", "stage4", HEAD, steps=2))
 
 
@@ -181,7 +183,7 @@ def test_factors_are_merged_into_their_kernels_and_leave_no_trace(
 
 @pytest.fixture
 def compile_it(splits):
-    """A phase on noise, with dropout, compiled on a model made anew from the seed."""
+    """Function that compiles a phase on random pixels and targets."""
     random = np.random.default_rng(0)
     pixels = random.uniform(0, 255, (20, 32, 32, 3)).astype(np.float32)
     targets = random.integers(0, 3, 20)
@@ -197,7 +199,7 @@ def compile_it(splits):
             lambda phase: PhaseInput(
                 assembled.model, data.repeat(phase.fit.epochs).skip, validation, "pixels"
             ),
-            learnt_targets=targets,
+            learned_targets=targets,
         )
 
     return make
@@ -208,7 +210,7 @@ LAST = {"steps": 6, "steps_per_epoch": 3}
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_a_reset_phase_is_a_fresh_one_to_the_last_bit_without_a_new_trace(
+def test_a_reset_phase_equals_a_new_one_bit_for_bit_without_a_new_trace(
     compile_it, assemble_tiny, make_phase, restored_globals, optimizer
 ):
     seed_everything(0)
@@ -240,7 +242,7 @@ def test_a_shorter_run_has_a_warmup_of_the_same_share(compile_it, tiny_assembled
     assert (schedule.peak, schedule.warmup_steps) == (pytest.approx(1e-2), 10)
 
 
-def test_a_discarded_phase_leaves_the_model_as_it_was(compile_it, tiny_assembled, make_phase):
+def test_a_discarded_phase_restores_the_model(compile_it, tiny_assembled, make_phase):
     names = [v.path for v in tiny_assembled.model.weights]
     before = tiny_assembled.blocks.digests()
     phase = make_phase("lora", "stage4", HEAD, lora=LoraConfig(rank=2), **LAST)
@@ -251,7 +253,7 @@ def test_a_discarded_phase_leaves_the_model_as_it_was(compile_it, tiny_assembled
     assert tiny_assembled.blocks.digests() == before
 
 
-def test_what_is_taken_is_what_validation_saw(compile_it, tiny_assembled, make_phase):
+def test_taken_weights_are_those_that_validation_used(compile_it, tiny_assembled, make_phase):
     compiled = compile_it(tiny_assembled, make_phase("last", "stage4", HEAD, **LAST))
     taken = {}
 
@@ -282,7 +284,7 @@ def test_a_compiled_phase_is_fitted_with_callbacks_and_then_concluded(
     report = PhaseReport(tmp_path, "last", display)
     fitted = fit_compiled(compiled, report, callbacks=[StopEarly()])
     assert order == ["epoch"]
-    assert not (tmp_path / "phase.json").exists(), "which weights stay is not decided yet"
+    assert not (tmp_path / "phase.json").exists(), "the weights to keep are not selected yet"
     fitted = conclude(compiled, fitted, report, facts={"found": 1})
     assert (fitted.steps_done, fitted.traces, len(fitted.history)) == (3, 1, 1)
     described = json.loads((tmp_path / "phase.json").read_text())
@@ -291,7 +293,7 @@ def test_a_compiled_phase_is_fitted_with_callbacks_and_then_concluded(
     assert described["waiting_share"] == pytest.approx(fitted.waiting_share, abs=1e-4)
 
 
-def test_a_phase_whose_weights_are_not_chosen_is_undone(
+def test_a_phase_that_is_not_kept_is_undone(
     compile_it, tiny_assembled, make_phase, tmp_path, display
 ):
     before = tiny_assembled.blocks.digests()
@@ -304,14 +306,14 @@ def test_a_phase_whose_weights_are_not_chosen_is_undone(
 
 
 def test_a_plateau_lowers_the_rate_of_a_phase(compile_it, tiny_assembled, make_phase):
-    # No loss but the first is lower: a rate this low changes none by a ten-thousandth.
+    # At such a low rate the loss changes by less than the minimum gain.
     phase = make_phase("last", HEAD, steps=9, steps_per_epoch=3, learning_rate=1e-9)
     compiled = compile_it(tiny_assembled, phase, schedule="plateau", warmup=0, ema=None)
     compiled.run()
     assert float(compiled.model.optimizer.learning_rate) == pytest.approx(1e-10)
 
 
-def test_a_plateau_is_not_looked_for_where_validation_is_not_looked_at(
+def test_without_validation_a_plateau_does_not_lower_the_rate(
     compile_it, tiny_assembled, make_phase
 ):
     phase = make_phase("last", HEAD, steps=9, steps_per_epoch=3, learning_rate=1e-3)
@@ -338,18 +340,18 @@ def test_a_phase_in_float16_has_one_trace_can_be_reset_and_decays_to_its_start(
     assert all(np.abs(copy.numpy()).sum() > 0 for copy in held)
 
 
-# What moved
+# Movement
 
 
 @pytest.fixture
 def watched(tiny_assembled, make_phase):
-    """The model with its last stage and head set to train, and its digests before."""
+    """Blocks with the last stage and the head trainable, the phase, and the digests before."""
     phase = make_phase("last", "stage4", HEAD)
     tiny_assembled.blocks.set_trainable(phase.scope.trainable, batch_norm=phase.scope.batch_norm)
     return tiny_assembled.blocks, phase, tiny_assembled.blocks.digests()
 
 
-def test_what_was_declared_may_move_and_what_stayed_is_named(watched):
+def test_trainable_variables_may_change_and_unchanged_ones_are_named(watched):
     blocks, phase, before = watched
     logits, kernel = blocks[HEAD].variables[0], blocks["stage4"].variables[0]
     nudge(logits)
@@ -363,7 +365,7 @@ def test_what_was_declared_may_move_and_what_stayed_is_named(watched):
     assert kernel.path == "stage4_shortcut_conv/kernel"
 
 
-def test_a_moved_variable_of_a_frozen_block_is_refused(watched):
+def test_a_changed_variable_of_a_frozen_block_is_refused(watched):
     blocks, phase, before = watched
     for name in ("stage4", HEAD):
         nudge(blocks[name].variables[0])
@@ -375,14 +377,14 @@ def test_a_moved_variable_of_a_frozen_block_is_refused(watched):
 
 
 @pytest.mark.parametrize("kind", ["gamma", "moving_mean"])
-def test_a_moved_frozen_batch_norm_of_a_trainable_block_is_refused(watched, kind):
+def test_a_changed_frozen_batch_norm_of_a_trainable_block_is_refused(watched, kind):
     blocks, phase, before = watched
     nudge(next(v for v in blocks["stage4"].variables if kind in v.path))
     with pytest.raises(TrainingError, match=f"variable '.*{kind}.*although the phase keeps"):
         check_movement(phase, before, blocks)
 
 
-def test_a_trainable_block_that_stayed_is_refused(watched):
+def test_an_unchanged_trainable_block_is_refused(watched):
     blocks, phase, before = watched
     nudge(blocks[HEAD].variables[0])
     with pytest.raises(TrainingError, match="block 'stage4' is trainable but none of its 3 variab"):
@@ -390,7 +392,7 @@ def test_a_trainable_block_that_stayed_is_refused(watched):
 
 
 def test_a_fit_that_cannot_reach_the_backbone_is_refused(fit, assemble_tiny, make_phase):
-    """From logits of zero the first gradient of the backbone is zero; without decay it stays."""
+    """With logits of zero the first gradient of the backbone is zero, and there is no decay."""
     assembled = assemble_tiny(is_head_drawn=False)
     phase = make_phase("last", "stage4", HEAD, steps=1, weight_decay=0.0)
     with pytest.raises(TrainingError, match="block 'stage4' is trainable but none"):
@@ -405,7 +407,7 @@ MIRRORED = Path(__file__).with_name("mirrored_worker.py")
 
 @pytest.fixture(scope="module")
 def mirrored(tmp_path_factory) -> dict:
-    """Case -> what one device and two did in it."""
+    """Results of one device and of two, by case."""
     result = subprocess.run(
         [sys.executable, str(MIRRORED), str(tmp_path_factory.mktemp("mirrored"))],
         capture_output=True,
@@ -417,8 +419,8 @@ def mirrored(tmp_path_factory) -> dict:
 
 
 @pytest.mark.parametrize("case", [pytest.param("plain", marks=pytest.mark.full), "parts"])
-def test_two_mirrored_devices_train_as_one_does_where_batch_norm_is_frozen(mirrored, case):
-    """In parts too, held to the start, with averages that validation sees."""
+def test_two_mirrored_devices_train_like_one_with_frozen_batch_norm(mirrored, case):
+    """The case 'parts' adds accumulation, L2-SP and averages."""
     one, two = mirrored[case]["none"], mirrored[case]["mirrored"]
     assert (one["replicas"], two["replicas"]) == (1, 2)
     assert (one["steps"], two["steps"]) == (6, 6)
@@ -428,18 +430,18 @@ def test_two_mirrored_devices_train_as_one_does_where_batch_norm_is_frozen(mirro
     assert mirrored[case]["largest_difference"] < 1e-3
 
 
-def test_parts_on_one_device_and_two_are_the_plain_step(mirrored):
-    """The pull to the start is zero in the first step: the first epoch begins alike."""
+def test_accumulation_on_two_devices_starts_like_the_plain_step(mirrored):
+    """L2-SP has no effect in the first step, so the first epochs begin alike."""
     plain, parts = mirrored["plain"]["none"], mirrored["parts"]["mirrored"]
     assert parts["losses"][0] == pytest.approx(plain["losses"][0], abs=1e-2)
     assert parts["validation_losses"] != plain["validation_losses"]
 
 
-def test_dropout_draws_within_parts_on_two_devices(mirrored):
+def test_dropout_works_with_accumulation_on_two_devices(mirrored):
     assert np.isfinite(mirrored["dropout"]["mirrored"]["losses"]).all()
     assert mirrored["dropout"]["mirrored"]["steps"] == 6
 
 
-def test_a_step_is_traced_once_for_each_device(mirrored):
+def test_a_step_is_traced_once_per_device(mirrored):
     for case in mirrored.values():
         assert (case["none"]["traces"], case["mirrored"]["traces"]) == (1, 2)

@@ -1,4 +1,4 @@
-"""What a phase chooses on validation: a candidate, whether it stays, which average."""
+"""Selection of a phase on validation: candidates, averages of weights, and whether to keep it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from kft.training.compiled_phase import compile_phase
 
 PLAIN = TrainingConfig(global_batch_size=8)
 UNCLIPPED = TrainingConfig(global_batch_size=8, clip_norm=None)
-# So high that the first update overflows.
+# At this rate the first update overflows.
 DIVERGING = 1e38
 
 
 @pytest.fixture
 def solved(assemble_tiny, run_phase, make_phase):
-    """A model whose head is solved for: no step of training betters it beyond chance."""
+    """Model with a solved head, which no training step improves significantly."""
     keras.utils.set_random_seed(0)
     assembled = assemble_tiny()
     run_phase(assembled, make_phase("solved", recipe=Solve()))
@@ -38,7 +38,7 @@ def solved(assemble_tiny, run_phase, make_phase):
 
 @pytest.fixture
 def bits():
-    """Every variable of a model, states of generators included."""
+    """Function that copies every variable of a model, including states of generators."""
 
     def take(assembled) -> list[bytes]:
         return [variable.numpy().tobytes() for variable in assembled.model.variables]
@@ -47,19 +47,19 @@ def bits():
 
 
 @pytest.fixture
-def judge(make_feed):
-    """Loss and accuracy of a model on validation."""
+def score(make_feed):
+    """Function that scores a model on validation."""
 
-    def judge_it(assembled):
+    def score_it(assembled):
         answers = Forward(assembled.model, assembled.head.activate)
         batches = make_feed(assembled).in_order("validation")
         return ValidationScorer(answers, assembled.head, batches)()
 
-    return judge_it
+    return score_it
 
 
 def at_rates(phase, *rates, **changes):
-    """The phase with itself at these rates for candidates."""
+    """Give the phase itself at these rates as candidates."""
     candidates = tuple(changed(phase, learning_rate=rate) for rate in rates)
     given = {"pilot_steps": 2, "is_sequential": True, "must_beat_start": True} | changes
     return changed(candidates[0], candidates=candidates, **given)
@@ -72,7 +72,7 @@ def tried_in(fitted) -> list[dict]:
 # Candidates
 
 
-def test_the_first_promising_rate_is_taken_and_those_after_it_are_not_tried(
+def test_the_first_promising_rate_is_chosen_and_later_rates_are_not_tried(
     run_phase, assemble_tiny, make_phase, tmp_path
 ):
     fitted = run_phase(assemble_tiny(), at_rates(make_phase(steps=20), 0.1, 0.01, 0.001))
@@ -85,7 +85,7 @@ def test_the_first_promising_rate_is_taken_and_those_after_it_are_not_tried(
     assert written["learning_rate"] == 0.1
 
 
-def test_the_chosen_rate_goes_on_from_its_trial(
+def test_the_chosen_rate_continues_from_its_trial(
     run_phase, assemble_tiny, make_phase, make_feed, splits, bits, restored_globals
 ):
     seed_everything(0)
@@ -93,7 +93,7 @@ def test_the_chosen_rate_goes_on_from_its_trial(
     phase = make_phase(steps=7, learning_rate=0.1)
     fitted = run_phase(chosen, at_rates(phase, 0.1, 0.01, must_beat_start=False), PLAIN)
     assert fitted.steps_done == 7
-    # Two of seven steps were the trial's, and are not taken again.
+    # Two of the seven steps are those of the trial.
     assert len(fitted.history) == 3
     assert fitted.traces == 1
     compiled = compile_phase(
@@ -101,7 +101,7 @@ def test_the_chosen_rate_goes_on_from_its_trial(
         phase,
         PLAIN,
         make_feed(by_hand, phases=(phase,)).for_phase,
-        learnt_targets=splits.train.targets,
+        learned_targets=splits.train.targets,
     )
     compiled.restart(steps=2)
     compiled.run(steps=2, is_validated=False)
@@ -110,7 +110,7 @@ def test_the_chosen_rate_goes_on_from_its_trial(
     assert bits(chosen) == bits(by_hand)
 
 
-def test_a_candidate_that_diverges_is_out_and_the_next_one_starts_where_the_phase_did(
+def test_a_diverging_candidate_is_rejected_and_the_next_starts_from_the_start_weights(
     run_phase, assemble_tiny, make_phase, bits, restored_globals, display
 ):
     seed_everything(0)
@@ -126,7 +126,7 @@ def test_a_candidate_that_diverges_is_out_and_the_next_one_starts_where_the_phas
     assert bits(after_it) == bits(alone)
 
 
-def test_a_phase_without_a_promising_candidate_is_left_out_to_the_last_bit(
+def test_a_phase_without_a_promising_candidate_is_skipped_bit_for_bit(
     run_phase, solved, make_phase, bits, tmp_path, display
 ):
     before = bits(solved)
@@ -141,15 +141,15 @@ def test_a_phase_without_a_promising_candidate_is_left_out_to_the_last_bit(
     tried = written["candidates"]["tried"]
     assert [trial["is_promising"] for trial in tried] == [False, False]
     assert tried[1]["validation"]["accuracy"] < 0.7
-    assert "all 2 trials of 5 steps were worse" in display.console.file.getvalue()
+    assert "all 2 trials of 5 steps were significantly worse" in display.console.file.getvalue()
 
 
-def test_of_candidates_that_are_all_tried_the_least_loss_wins_and_it_alone_moves(
+def test_of_block_candidates_the_lowest_loss_wins_and_only_its_blocks_change(
     run_phase, assemble_tiny, make_phase
 ):
     assembled = assemble_tiny()
     before = assembled.blocks.digests()
-    # The rate of the second lets it hardly move.
+    # The rate of the second is so low that it hardly changes.
     candidates = (
         make_phase("surgical", "stage3", HEAD, steps=4, learning_rate=1e-2),
         make_phase("surgical", "stage4", HEAD, steps=4, learning_rate=1e-6),
@@ -164,7 +164,7 @@ def test_of_candidates_that_are_all_tried_the_least_loss_wins_and_it_alone_moves
     assert fitted.steps_done == 4
 
 
-def test_a_warmup_longer_than_a_trial_is_shortened_in_it(run_phase, assemble_tiny, make_phase):
+def test_a_warmup_longer_than_a_trial_is_shortened(run_phase, assemble_tiny, make_phase):
     candidates = tuple(
         make_phase("surgical", block, HEAD, steps=6) for block in ("stage4", "stage3")
     )
@@ -173,11 +173,11 @@ def test_a_warmup_longer_than_a_trial_is_shortened_in_it(run_phase, assemble_tin
     assert run_phase(assemble_tiny(), phase, config).steps_done == 6
 
 
-# Whether it stays
+# Comparison with the start
 
 
 @pytest.mark.parametrize("lora", [None, LoraConfig(rank=2)])
-def test_what_does_not_beat_its_start_is_undone_to_the_last_bit(
+def test_a_phase_that_does_not_beat_its_start_is_undone_bit_for_bit(
     run_phase, solved, make_phase, bits, lora, display
 ):
     before = bits(solved)
@@ -187,15 +187,15 @@ def test_what_does_not_beat_its_start_is_undone_to_the_last_bit(
     assert fitted.is_undone
     assert fitted.steps_done == 4
     assert not fitted.facts["comparison"]["is_better"]
-    assert "not beyond chance, it is undone" in display.console.file.getvalue()
+    assert "not significant, so it is undone" in display.console.file.getvalue()
 
 
 # Averages
 
 
-def test_early_stopping_gives_the_best_epoch_back(run_phase, assemble_tiny, make_phase, judge):
+def test_early_stopping_restores_the_best_epoch(run_phase, assemble_tiny, make_phase, score):
     assembled = assemble_tiny()
-    # So fast that it soon overshoots.
+    # The rate is so high that it soon overshoots.
     phase = make_phase(steps=24, learning_rate=1.0)
     config = TrainingConfig(
         global_batch_size=8, early_stopping=2, schedule="constant", warmup=0, clip_norm=None
@@ -205,11 +205,11 @@ def test_early_stopping_gives_the_best_epoch_back(run_phase, assemble_tiny, make
     best = int(np.argmin(losses))
     assert len(losses) == best + 3 < 12
     assert fitted.facts["restored_epoch"] == best + 1
-    assert judge(assembled).loss == pytest.approx(losses[best], rel=1e-4)
+    assert score(assembled).loss == pytest.approx(losses[best], rel=1e-4)
 
 
-def test_a_soup_and_an_interpolation_are_what_the_phase_ends_with_and_tells(
-    run_phase, assemble_tiny, make_phase, judge
+def test_a_phase_ends_with_its_soup_and_interpolation_and_reports_them(
+    run_phase, assemble_tiny, make_phase, score
 ):
     assembled = assemble_tiny()
     config = TrainingConfig(global_batch_size=8, soup=3, wise_ft=True)
@@ -218,21 +218,19 @@ def test_a_soup_and_an_interpolation_are_what_the_phase_ends_with_and_tells(
     soup, interpolation = fitted.facts["greedy_soup"], fitted.facts["wise_ft"]
     assert len(soup["tried"]) == 3
     assert [t["name"] for t in interpolation["tried"]] == [f"alpha 0.{n}" for n in range(1, 10)]
-    # What the one ends with the other starts from, and the phase keeps.
+    # The interpolation starts from the result of the soup, and the phase keeps its result.
     assert interpolation["before"]["loss"] == pytest.approx(soup["after"]["loss"], rel=1e-5)
-    assert judge(assembled).loss == pytest.approx(interpolation["after"]["loss"], rel=1e-4)
+    assert score(assembled).loss == pytest.approx(interpolation["after"]["loss"], rel=1e-4)
 
 
-def test_a_head_alone_is_not_mixed_with_the_head_that_answers_nothing(
-    run_phase, assemble_tiny, make_phase
-):
+def test_a_probe_is_not_interpolated_with_an_untrained_head(run_phase, assemble_tiny, make_phase):
     config = TrainingConfig(global_batch_size=8, wise_ft=True)
     fitted = run_phase(assemble_tiny(is_head_drawn=False), make_phase(), config)
     assert "wise_ft" not in fitted.facts
 
 
-def test_an_interpolation_of_low_rank_factors_is_one_of_the_merged_weights(
-    run_phase, assemble_tiny, make_phase, judge, restored_globals
+def test_an_interpolation_with_low_rank_factors_interpolates_merged_weights(
+    run_phase, assemble_tiny, make_phase, score, restored_globals
 ):
     seed_everything(0)
     start = assemble_tiny().model.get_weights()
@@ -245,23 +243,23 @@ def test_an_interpolation_of_low_rank_factors_is_one_of_the_merged_weights(
     assembled = assemble_tiny()
     fitted = run_phase(assembled, phase, config)
     facts = fitted.facts["wise_ft"]
-    assert judge(assembled).loss == pytest.approx(facts["after"]["loss"], rel=1e-3)
+    assert score(assembled).loss == pytest.approx(facts["after"]["loss"], rel=1e-3)
     assert not [f for block in assembled.blocks.blocks for f in find_factors(block)]
     halfway = next(t for t in facts["tried"] if t["name"] == "alpha 0.5")
     mean = [(a + b) / 2 for a, b in zip(start, tuned.model.get_weights(), strict=True)]
     assembled.model.set_weights(mean)
-    assert judge(assembled).loss == pytest.approx(halfway["loss"], rel=1e-3)
+    assert score(assembled).loss == pytest.approx(halfway["loss"], rel=1e-3)
     assert math.isfinite(halfway["loss"])
 
 
-# What follows and depends on what came of the phase before
+# Phases that follow another
 
 
 @pytest.mark.parametrize(
     ("changes", "traces"),
     [({"ema": 0.5}, 0), ({"l2_sp": 0.01}, 0), ({"class_weights": "balanced"}, 1)],
 )
-def test_a_phase_takes_over_the_traced_step_of_the_one_before_and_ends_as_with_its_own(
+def test_a_phase_that_reuses_a_traced_step_ends_as_with_its_own(
     assemble_tiny,
     make_phase,
     make_compiler,
@@ -278,12 +276,12 @@ def test_a_phase_takes_over_the_traced_step_of_the_one_before_and_ends_as_with_i
     first = make_phase("deep", "stage4", HEAD, augmentation="light")
     more = {"learns_from": ("train", "validation"), "steps": 5, "steps_per_epoch": 3}
     then = changed(first, name="then", learning_rate=3e-3, **more)
-    together = make_compiler(one, (first, then), config)
-    apart = [make_compiler(other, (first, then), config) for _ in range(2)]
+    shared = make_compiler(one, (first, then), config)
+    separate = [make_compiler(other, (first, then), config) for _ in range(2)]
     fitted = []
-    for phase, alone in zip((first, then), apart, strict=True):
+    for phase, alone in zip((first, then), separate, strict=True):
         report = PhaseReport(tmp_path / phase.name, phase.name, display)
-        fitted.append(training.run_phase(together, phase, report))
+        fitted.append(training.run_phase(shared, phase, report))
         report = PhaseReport(tmp_path / "alone" / phase.name, phase.name, display)
         training.run_phase(alone, phase, report)
     assert [each.traces for each in fitted] == [1, traces]
@@ -293,7 +291,7 @@ def test_a_phase_takes_over_the_traced_step_of_the_one_before_and_ends_as_with_i
 
 
 @pytest.mark.parametrize(("rate", "steps_done"), [(0.1, 6), (1e-5, 8)])
-def test_a_phase_that_only_asks_ends_where_it_knows_and_gives_its_weights_up(
+def test_a_phase_that_only_compares_ends_once_decided_and_restores_its_start(
     assemble_tiny, run_phase, make_phase, bits, tmp_path, restored_globals, rate, steps_done
 ):
     seed_everything(0)
@@ -311,14 +309,14 @@ def test_a_phase_that_only_asks_ends_where_it_knows_and_gives_its_weights_up(
     assert written["comparison"]["is_better"] == fitted.has_won
 
 
-def test_what_follows_is_settled_by_what_came_before(make_phase):
+def test_a_dependent_phase_is_resolved_by_the_result_of_the_previous_one(make_phase):
     probe = make_phase("refit", recipe=Solve())
     planned = make_phase("refit", "stage4", HEAD, fallback=probe)
     chosen = make_phase("deep", "stage4", HEAD, learning_rate=0.2)
     won = {"comparison": {"is_better": True}}
     before = FittedPhase(chosen, [], 0.0, "pixels", (), is_undone=True, facts=won)
-    settled = resolve_phase(planned, before)
-    assert (settled.fit.learning_rate, settled.fallback) == (0.2, None)
+    resolved = resolve_phase(planned, before)
+    assert (resolved.fit.learning_rate, resolved.fallback) == (0.2, None)
     assert (
         resolve_phase(planned, replace(before, facts={"comparison": {"is_better": False}})) is probe
     )

@@ -1,4 +1,4 @@
-"""When checkpoints are written, and what a request to stop does."""
+"""Pace of checkpoints, and stop requests."""
 
 import os
 import signal
@@ -19,13 +19,13 @@ class Clock:
         return self.now
 
 
-def due_at(every: str, *, steps: int, seconds_a_step: float, cost: float) -> list[int]:
-    """The steps after which a checkpoint is due."""
+def due_at(every: str, *, steps: int, seconds_per_step: float, cost: float) -> list[int]:
+    """Find the steps after which a checkpoint is due."""
     clock = Clock()
     pace = Pace(every, clock)
     due = []
     for step in range(1, steps + 1):
-        clock.now += seconds_a_step
+        clock.now += seconds_per_step
         pace.count_step()
         if pace.is_due:
             due.append(step)
@@ -34,18 +34,18 @@ def due_at(every: str, *, steps: int, seconds_a_step: float, cost: float) -> lis
     return due
 
 
-def test_steps_and_seconds_are_what_they_say():
-    assert due_at("3 steps", steps=10, seconds_a_step=1.0, cost=5.0) == [3, 6, 9]
-    assert due_at("4 seconds", steps=10, seconds_a_step=1.0, cost=0.0) == [4, 8]
-    assert due_at("never", steps=1000, seconds_a_step=10.0, cost=0.0) == []
+def test_checkpoints_follow_the_given_steps_and_seconds():
+    assert due_at("3 steps", steps=10, seconds_per_step=1.0, cost=5.0) == [3, 6, 9]
+    assert due_at("4 seconds", steps=10, seconds_per_step=1.0, cost=0.0) == [4, 8]
+    assert due_at("never", steps=1000, seconds_per_step=10.0, cost=0.0) == []
 
 
 @pytest.mark.parametrize("cost", [0.01, 1.0, 30.0])
-def test_by_default_they_take_a_twentieth_of_the_time_at_most(cost):
-    due = due_at("auto", steps=10_000, seconds_a_step=1.0, cost=cost)
+def test_default_checkpoints_take_at_most_a_twentieth_of_the_time(cost):
+    due = due_at("auto", steps=10_000, seconds_per_step=1.0, cost=cost)
     assert due[0] == 10
     assert (len(due) - 1) * cost <= 10_000 / 20 + cost
-    # And no more seldom than that asks for.
+    # They are as frequent as that limit allows.
     assert due[2] - due[1] <= max(11, 20 * cost + 1)
 
 
@@ -60,13 +60,13 @@ def test_by_default_they_take_a_twentieth_of_the_time_at_most(cost):
         (8, 8, []),
     ],
 )
-def test_the_rest_of_a_phase_is_the_rest_of_its_epoch_and_then_whole_ones(done, steps, expected):
+def test_the_rest_of_a_phase_is_the_rest_of_its_epoch_and_whole_epochs(done, steps, expected):
     fits = plan_fits(done, steps, 4)
     assert [(f.start, f.epoch, f.end_epoch, f.steps_per_epoch) for f in fits] == expected
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_work_where_nothing_is_lost(number):
+def test_a_signal_interrupts_at_once_by_default(number):
     before = signal.getsignal(number)
     stop = StopRequest()
     with pytest.raises(Interrupted, match=number.name) as caught, stop.listening():
@@ -75,11 +75,11 @@ def test_a_signal_ends_the_work_where_nothing_is_lost(number):
     assert signal.getsignal(number) is before
 
 
-def test_within_a_step_the_first_is_noted_and_who_presses_again_is_heeded(monkeypatch):
+def test_a_deferred_signal_is_noted_and_a_second_ctrl_c_interrupts(monkeypatch):
     stop = StopRequest()
     with stop.listening(), stop.deferred():
         os.kill(os.getpid(), signal.SIGINT)
-        # One press may come by two ways.
+        # The same Ctrl-C may arrive twice.
         os.kill(os.getpid(), signal.SIGINT)
         assert stop.number == signal.SIGINT
         assert not stop.has_waited_long
@@ -88,7 +88,7 @@ def test_within_a_step_the_first_is_noted_and_who_presses_again_is_heeded(monkey
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_a_supervisor_that_repeats_itself_does_not_spoil_the_checkpoint(monkeypatch):
+def test_a_repeated_sigterm_does_not_interrupt_the_checkpoint(monkeypatch):
     monkeypatch.setattr(stopping, "_ONE_PRESS_SECONDS", 0.0)
     stop = StopRequest()
     with stop.listening(), stop.deferred():
@@ -97,7 +97,7 @@ def test_a_supervisor_that_repeats_itself_does_not_spoil_the_checkpoint(monkeypa
         assert stop.number == signal.SIGTERM
 
 
-def test_a_request_that_waits_for_a_long_validation_is_old(monkeypatch):
+def test_a_request_during_a_long_validation_becomes_too_old(monkeypatch):
     monkeypatch.setattr(stopping, "PATIENCE_SECONDS", 0.0)
     stop = StopRequest()
     assert not stop.has_waited_long

@@ -1,4 +1,4 @@
-"""A trained model in its run, and back to the last bit."""
+"""A trained model is saved and loaded bit for bit."""
 
 import json
 
@@ -31,7 +31,7 @@ def saved(run, tiny_assembled):
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))
-def test_a_loaded_model_answers_bit_for_bit_as_the_saved_one(run, assemble_tiny, name):
+def test_a_loaded_model_gives_the_outputs_of_the_saved_one_bit_for_bit(run, assemble_tiny, name):
     kind = load_task(name).word
     config = HeadConfig(name=name, hidden=(5,), dropout=0.5, pooling="avg_max")
     assembled = assemble_tiny(head=make_head(config, find_task(kind), NAMES, TARGETS))
@@ -47,14 +47,14 @@ def test_a_loaded_model_answers_bit_for_bit_as_the_saved_one(run, assemble_tiny,
     )
 
 
-def test_pipeline_and_decoder_come_back_with_the_model(saved):
+def test_pipeline_and_decoder_are_loaded_with_the_model(saved):
     trained = load_trained(saved)
     assert trained.pipeline == PIPELINE
     assert trained.decoder.output.shape == (32, 32, 3)
     assert trained.decoder.resize == "pad"
 
 
-def test_the_card_says_what_the_weights_do_not(saved, tiny_assembled):
+def test_the_card_complements_the_weights(saved, tiny_assembled):
     card = json.loads(saved.model_card.read_text())
     assert card == make_card(tiny_assembled, PIPELINE)
     assert card["head"]["class_names"] == list(NAMES)
@@ -95,7 +95,7 @@ def test_a_damaged_file_is_named(saved, name):
         load_trained(saved)
 
 
-def test_a_pipeline_that_was_changed_into_nonsense_is_refused(saved):
+def test_an_invalid_pipeline_of_a_run_is_refused(saved):
     saved.pipeline.write_text("training: {sed: 3}\n")
     with pytest.raises(ConfigError, match=r"pipeline\.yaml: training\.sed: unknown key"):
         load_trained(saved)

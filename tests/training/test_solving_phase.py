@@ -1,4 +1,4 @@
-"""A solved phase puts the optimum of the very loss that training would lower into the head."""
+"""A solved phase sets the head to the optimum of the loss that training would minimise."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from kft.training import PhaseReport
 from kft.training.solving import solve_phase
 
 NAMES = ("cat", "dog", "owl")
-# Uneven, so that what corrects for it shows.
+# The classes are imbalanced, so that corrections have an effect.
 CLASSES = np.repeat([0, 1, 2], [20, 8, 4])
 LABELS = np.random.default_rng(1).uniform(size=(32, 3)).round()
 NUMBERS = np.random.default_rng(2).normal([50, -3, 0.1], [9, 1, 0.02], (32, 3))
-# As many as small_cnn of width 4 gives.
+# As many features as small_cnn of width 4 has.
 VECTORS = np.random.default_rng(0).normal(1, 1, (32, 32)).astype(np.float32)
 VECTORS[np.arange(32), CLASSES] += 1.5
 
 
 @pytest.fixture
 def solve(assemble_tiny, make_phase, tmp_path, display):
-    """Solve for a head on the vectors; gives the model and the phase."""
+    """Function that solves for a head on the vectors and returns the model and the result."""
 
     def solve_it(targets, kind="class", **training):
         head = make_head(HeadConfig(), find_task(kind), NAMES, targets)
@@ -41,7 +41,7 @@ def solve(assemble_tiny, make_phase, tmp_path, display):
             make_phase("linear_probe", recipe=Solve()),
             TrainingConfig(**training),
             lambda phase: VECTORS,
-            learnt_targets=head.standardise(targets),
+            learned_targets=head.standardise(targets),
             report=PhaseReport(tmp_path / "phase", "Phase 1 of 1", display),
         )
         after = assembled.blocks.digests()
@@ -68,14 +68,14 @@ def logits_of(assembled) -> np.ndarray:
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
-def test_what_the_loss_of_classes_is_made_of_is_in_the_solution(
+def test_the_solution_respects_the_terms_of_the_loss_of_classes(
     solve, training, weights, smoothing, offsets
 ):
     assembled, _ = solve(CLASSES, **training)
     probabilities = special.softmax(logits_of(assembled) + offsets, axis=1)
     targets = np.eye(3)[CLASSES] * (1 - smoothing) + smoothing / 3
     counted = np.asarray(weights)[CLASSES, np.newaxis]
-    # The bias is not penalised: at the optimum its gradient is zero.
+    # The bias is not penalised, so its gradient is zero at the optimum.
     gradient = (counted * (probabilities - targets)).sum(axis=0)
     assert gradient == pytest.approx(np.zeros(3), abs=0.02)
     if training:
@@ -84,20 +84,20 @@ def test_what_the_loss_of_classes_is_made_of_is_in_the_solution(
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_labels_are_solved_for_side_by_side(solve, smoothing):
+def test_labels_are_solved_independently(solve, smoothing):
     assembled, _ = solve(LABELS, "labels", label_smoothing=smoothing)
     targets = LABELS * (1 - smoothing) + smoothing / 2
     answered = special.expit(logits_of(assembled))
     assert answered.mean(axis=0) == pytest.approx(targets.mean(axis=0), abs=1e-3)
 
 
-def test_numbers_come_out_in_the_unit_that_they_went_in(solve):
+def test_numbers_keep_their_unit(solve):
     assembled, _ = solve(NUMBERS, "number")
     answered = assembled.head.restore_units(assembled.head.activate(logits_of(assembled)))
     assert answered.mean(axis=0) == pytest.approx(NUMBERS.mean(axis=0), rel=1e-3)
 
 
-def test_no_step_of_training_lowers_the_loss_further_but_by_the_penalty(solve, make_phase):
+def test_no_step_lowers_the_penalised_loss_of_the_solution(solve, make_phase):
     assembled, fitted = solve(CLASSES)
     loss = make_supervised(assembled.head, TrainingConfig(), CLASSES).loss
     layer = assembled.model.get_layer("logits")
@@ -114,7 +114,7 @@ def test_no_step_of_training_lowers_the_loss_further_but_by_the_penalty(solve, m
         assert objective(change) > objective(0 * change)
 
 
-def test_the_file_of_the_phase_tells_which_penalties_were_tried(solve, tmp_path, display):
+def test_phase_json_lists_the_penalties_that_were_tried(solve, tmp_path, display):
     _, fitted = solve(CLASSES)
     written = json.loads((tmp_path / "phase" / "phase.json").read_text())
     assert written["method"] == "solve"
@@ -125,31 +125,31 @@ def test_the_file_of_the_phase_tells_which_penalties_were_tried(solve, tmp_path,
     assert f"cross-validated accuracy {best['score']:.3f}" in display.console.file.getvalue()
 
 
-def test_each_penalty_that_is_tried_is_told_while_the_others_wait(solve, display, monkeypatch):
+def test_each_penalty_is_reported_as_soon_as_it_was_tried(solve, display, monkeypatch):
     monkeypatch.setattr("kft.display.PLAIN_INTERVAL_SECONDS", 0.0)
     _, fitted = solve(CLASSES)
-    told = display.console.file.getvalue().splitlines()
-    assert len([line for line in told if "(penalty" in line and "loss" in line]) == len(
+    lines = display.console.file.getvalue().splitlines()
+    assert len([line for line in lines if "(penalty" in line and "loss" in line]) == len(
         fitted.facts["solution"]["path"]
     )
 
 
-def test_a_penalty_that_one_held_out_part_chose_is_said_to_be(solve, display, monkeypatch):
+def test_a_penalty_chosen_on_one_held_out_part_is_reported_as_such(solve, display, monkeypatch):
     monkeypatch.setattr("kft.linear.solving.MAX_FOLDED_WORK", 0)
     _, fitted = solve(CLASSES)
     assert fitted.facts["solution"]["num_judged"] == 32 // 5
-    assert "on 6 held out for it, accuracy" in display.console.file.getvalue()
+    assert "on 6 held-out examples, accuracy" in display.console.file.getvalue()
 
 
 @pytest.mark.parametrize("is_large", [False, True])
-def test_the_same_features_give_the_same_head_to_the_last_bit(solve, monkeypatch, is_large):
+def test_the_same_features_give_the_same_head_bit_for_bit(solve, monkeypatch, is_large):
     if is_large:
         monkeypatch.setattr(problem_module, "MAX_HELD", 100)
     (first, _), (second, _) = solve(CLASSES), solve(CLASSES)
     assert logits_of(first).tobytes() == logits_of(second).tobytes()
 
 
-def test_a_probe_is_solved_on_the_features_of_the_pictures(
+def test_a_probe_is_solved_on_the_features_of_the_examples(
     run_phase, assemble_tiny, make_phase, splits
 ):
     assembled = assemble_tiny()

@@ -187,7 +187,7 @@ class Trainings:
         self._stops = stops
         self._calls = 0
 
-    def __call__(self, pipeline, display, *, run_id, or_resume, judged_splits):
+    def __call__(self, pipeline, display, *, run_id, resume_if_started, judged_splits):
         self._calls += 1
         rate, dropout = pipeline.strategy.probe_learning_rate, pipeline.head.dropout
         assert self.asked.setdefault(run_id, (rate, dropout)) == (rate, dropout)

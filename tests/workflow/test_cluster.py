@@ -211,7 +211,7 @@ def test_a_run_resumes_with_another_number_of_workers_and_records_it(place, whol
 
 @pytest.mark.full
 def test_a_restarted_job_resumes_its_run(place, whole):
-    again = ("launch", "photos", *SETTINGS, *LONG, "--run-id", "job", "--or-resume")
+    again = ("launch", "photos", *SETTINGS, *LONG, "--run-id", "job", "--resume-if-started")
     stop_one(place, "job", 1, signal.SIGKILL)
     assert "[0] resuming at phase 1 of 1" in run(place, *again, cache="whole")
     assert read_weights(place, "job") == read_weights(place, whole)

@@ -75,8 +75,8 @@ def admit(
         trained: See `CheckOptions`.
 
     Raises:
-        DataError: There is something to leave out, and `data.on_bad` is `stop`; or nothing would
-            be left of a class.
+        DataError: There is something to leave out, and `data.on_invalid_file` is `stop`; or
+            nothing would be left of a class.
     """
     outcomes = check_files(
         found.examples,
@@ -125,7 +125,11 @@ def sort_out(
     quarantined |= _find_copies(found, outcomes, modality.noun)
     refused = [quarantined[position] for position in sorted(quarantined)]
     refuse_bad(
-        refused, len(outcomes), on_bad=config.on_bad, source=found.source, what=modality.nouns
+        refused,
+        len(outcomes),
+        on_invalid_file=config.on_invalid_file,
+        source=found.source,
+        what=modality.nouns,
     )
     kept = [position for position in range(len(outcomes)) if position not in quarantined]
     _refuse_lost_classes(found, kept, quarantined, modality.noun)

@@ -74,7 +74,7 @@ def find_folder(
     root = Path(config.path or "").expanduser().absolute()
     if not root.is_dir():
         raise DataError(f"data.path: there is no folder {root}. {LAYOUT}.")
-    walker = Walker(root, choose_modality(config), config.folders.outside, output_folders)
+    walker = Walker(root, choose_modality(config), config.folders.allowed_roots, output_folders)
     split_folders = find_split_folders(root, config.folders, needs_train=not is_other)
     folders: Sequence[tuple[SplitName | None, Path]] = [(None, root)]
     if split_folders is not None:

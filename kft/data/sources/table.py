@@ -32,7 +32,7 @@ def find_table(config: DataConfig) -> Found:
     Raises:
         DataError: The table or a column is missing, its bytes are no table,
             its labels cannot be learned, or rows cannot be used: all of them,
-            or any where `data.on_bad` is `stop`. A row cannot be used where a
+            or any where `data.on_invalid_file` is `stop`. A row cannot be used where a
             value is blank or of another kind than its column's, and where its
             file is missing, outside the table's folder, or listed before.
     """
@@ -52,7 +52,7 @@ def find_table(config: DataConfig) -> Found:
     refuse_bad(
         quarantined,
         rows.total,
-        on_bad=config.on_bad,
+        on_invalid_file=config.on_invalid_file,
         source=str(table.path),
         what=f"{table.unit}s",
         hint=hint,

@@ -63,7 +63,7 @@ class TablePaths:
                 f"data.table.folder: {readable(str(start))} is no folder. It starts from the "
                 f"table's own, {readable(str(folder))}."
             )
-        self._finder = PathFinder(folder, (*config.outside, str(start)))
+        self._finder = PathFinder(folder, (*config.allowed_roots, str(start)))
 
     def find(self, written: str) -> Place:
         """The file that a table names, and its id: its path from the table's folder."""

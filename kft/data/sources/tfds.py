@@ -66,7 +66,7 @@ def find_tfds(config: DataConfig, *, is_other: bool = False) -> Found:
         class_names=config.records.class_names or _read_class_names(builder, label),
         task=OF_SETS_OF_NAMES if is_labels else find_task(config.target),
         source=f"TFDS {builder.info.full_name}",
-        on_bad=config.on_bad,
+        on_invalid_file=config.on_invalid_file,
     )
     ignored = {
         f"in split {name!r}, which is neither train, validation nor test": info.num_examples

@@ -43,7 +43,7 @@ def find_tfrecord(config: DataConfig) -> Found:
     Raises:
         DataError: No files, a missing feature, labels that do not fit each
             other, or records that cannot be used: all of them, or any where
-            `data.on_bad` is `stop`. A record cannot be used where it is
+            `data.on_invalid_file` is `stop`. A record cannot be used where it is
             damaged, no tf.train.Example, or without an example or a label.
     """
     source = f"TFRecord {config.path}"
@@ -54,7 +54,7 @@ def find_tfrecord(config: DataConfig) -> Found:
     refuse_bad(
         listing.quarantined,
         len(listing.files) + len(listing.quarantined),
-        on_bad=config.on_bad,
+        on_invalid_file=config.on_invalid_file,
         source=source,
         what="files",
     )
@@ -69,7 +69,7 @@ def find_tfrecord(config: DataConfig) -> Found:
         class_names=config.records.class_names,
         task=find_task(config.target),
         source=source,
-        on_bad=config.on_bad,
+        on_invalid_file=config.on_invalid_file,
     )
     empty = sum(file.stat().st_size == 0 for file in listing.files)
     return replace(

@@ -117,7 +117,7 @@ def _write(
             path.write_bytes(record.content)
             index.write(json.dumps([record.id, name, record.split, record.label]) + "\n")
     if not count:
-        refuse_bad(bad, len(bad), on_bad="stop", source=source, what="records")
+        refuse_bad(bad, len(bad), on_invalid_file="stop", source=source, what="records")
         raise DataError(f"{source}: the files hold no record.")
     lines = [json.dumps([one.name, one.path, one.reason]) + "\n" for one in bad]
     (folder / _QUARANTINED).write_text("".join(lines), encoding="utf-8")
@@ -141,7 +141,7 @@ def to_found(
     class_names: Sequence[str],
     task: Task | None,
     source: str,
-    on_bad: Literal["quarantine", "stop"],
+    on_invalid_file: Literal["quarantine", "stop"],
 ) -> Found:
     """Labels of unpacked records -> targets.
 
@@ -150,11 +150,11 @@ def to_found(
         class_names: Names by index, where they are known.
         task: Whose targets the labels are; None where they have to tell.
         source: What was read, for messages.
-        on_bad: `data.on_bad`.
+        on_invalid_file: `data.on_invalid_file`.
 
     Raises:
         DataError: Labels of more than one kind or length, an index beyond the
-            names, or records that cannot be used where `on_bad` is `stop`.
+            names, or records that cannot be used where `on_invalid_file` is `stop`.
     """
     kinds = {type(label) for label in unpacked.labels}
     if len(kinds) > 1:
@@ -171,7 +171,9 @@ def to_found(
     elif kinds == {int} and class_names:
         unpacked = _leave_out(unpacked, _find_unlabelled(unpacked.labels))
     total = len(unpacked.ids) + len(unpacked.quarantined)
-    refuse_bad(unpacked.quarantined, total, on_bad=on_bad, source=source, what="records")
+    refuse_bad(
+        unpacked.quarantined, total, on_invalid_file=on_invalid_file, source=source, what="records"
+    )
     if kinds == {list}:
         values = np.asarray(unpacked.labels, np.float64)
         place_of = unpacked.ids.__getitem__

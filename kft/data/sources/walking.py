@@ -34,7 +34,8 @@ _HIDDEN = "hidden"
 # Bytes that the longest signature of a modality has.
 _START_BYTES = 16
 _ADVICE = (
-    "the data folder. Copy it there, or name the folder that it leads to in data.folders.outside"
+    "the data folder. Copy it there, or name the folder that it leads to in "
+    "data.folders.allowed_roots"
 )
 
 

@@ -1,1 +1,1 @@
-"""One class of several."""
+"""Classification: one of several classes per example."""

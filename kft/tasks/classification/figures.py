@@ -1,4 +1,4 @@
-"""How answers of one class of several are judged."""
+"""Figures of classification."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from kft.tasks.figures import (
     name_unjudged,
 )
 
-# Classes up to which predictions.csv has a column for the probability of each.
+# Largest number of classes for which predictions.csv has a column of probabilities per class.
 MOST_COLUMNS = 100
-# The most probable classes, of which it tells where there are more.
+# Number of most probable classes in predictions.csv if there are more classes.
 NUM_CHOICES = 5
-# Share of the answers from which on one class is said to be all that a model answers.
+# Share of answers from which on the headline says that a model answers a single class.
 _NEARLY_ALL = 0.95
 
 
 class ClassFigures(Figures):
-    """Accuracy with its interval, and precision, recall and F1 of each class."""
+    """Figures of classification: accuracy with interval; precision, recall and F1 per class."""
 
     names_key: ClassVar[str] = "classes"
 
     def example_losses(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Cross-entropy."""
+        """Compute cross-entropies."""
         likely = np.asarray(outputs, np.float64)[np.arange(len(outputs)), targets]
         losses: np.ndarray = -np.log(np.maximum(likely, LEAST_PROBABILITY))
         return losses
 
     def are_right(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Whether the most probable class is that of the example."""
+        """Tell whether the most probable class is that of the example."""
         right: np.ndarray = outputs.argmax(axis=1) == targets
         return right
 
@@ -50,7 +50,7 @@ class ClassFigures(Figures):
         names: Sequence[str],
         train_targets: np.ndarray,
     ) -> dict[str, Any]:
-        """See `Figures`; a class without an example is not in `macro_f1`."""
+        """Compute the figures; classes without examples do not count in `macro_f1`."""
         from sklearn import metrics
 
         predicted = outputs.argmax(axis=1)
@@ -85,7 +85,7 @@ class ClassFigures(Figures):
         }
 
     def headline(self, figures: Mapping[str, Any]) -> str:
-        """The accuracy beside that of the majority class."""
+        """Format the accuracy, with that of the majority class."""
         low, high = figures["accuracy_95_percent_interval"]
         return (
             f"accuracy {format_share(figures['accuracy'])} (95 % interval {format_share(low)} to "
@@ -101,12 +101,12 @@ class ClassFigures(Figures):
         targets: np.ndarray,
         outputs: np.ndarray,
     ) -> dict[str, Table]:
-        """See `Figures`.
+        """Make predictions.csv, confusion.csv and, with many classes, probabilities.npz.
 
-        predictions.csv has `file`, `true`, `predicted`, and `probability X` for each class X. Of
-        more than `MOST_COLUMNS` classes the row has the five most probable ones, and
-        probabilities.npz has all probabilities. confusion.csv counts how often each true class
-        was answered as each other, where it ever was.
+        predictions.csv has `file`, `true`, `predicted`, and `probability X` for each class X. With
+        more than `MOST_COLUMNS` classes it has only the five most probable ones, and
+        probabilities.npz has all probabilities. confusion.csv counts the pairs of true and
+        predicted class that occur.
         """
         confusion = _list_confusions(names, targets, outputs)
         if len(names) <= MOST_COLUMNS:
@@ -125,13 +125,13 @@ class ClassFigures(Figures):
 
 def _log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
     true = probabilities[np.arange(len(targets)), targets]
-    # float32 cannot tell a probability below this from zero.
+    # Smaller probabilities are zero in float32.
     return float(-np.log(np.maximum(true.astype(np.float64), 1e-38)).mean())
 
 
 def _say_one_class(figures: Mapping[str, Any]) -> str:
-    """That the model answers one class alone, where it does and there are more."""
-    # Runs of before do not say which class they answered most.
+    """Format a warning if the model answers a single class although there are several."""
+    # Older runs did not record the class that they answered most.
     most = figures.get("most_answered", {"examples": 0})
     total = figures["examples"]
     num_present = sum(values["examples"] > 0 for values in figures[ClassFigures.names_key].values())
@@ -162,8 +162,8 @@ def _list_choices(
     yield ["file", "true", "predicted", "probability of true", *columns]
     for file, target, row in zip(files, targets, outputs, strict=True):
         best = np.argsort(-row, kind="stable")[:NUM_CHOICES]
-        told = [text for i in best for text in (names[i], format_exactly(row[i]))]
-        yield [file, names[target], names[best[0]], format_exactly(row[target]), *told]
+        chosen = [text for i in best for text in (names[i], format_exactly(row[i]))]
+        yield [file, names[target], names[best[0]], format_exactly(row[target]), *chosen]
 
 
 def _list_confusions(

@@ -1,4 +1,4 @@
-"""Softmax and cross-entropy over classes of which each example has one."""
+"""Head of classification."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from kft.tasks.loss_terms import PLAIN, LossTerms, read_weights, smooth
 
 @dataclass(frozen=True)
 class ClassificationHead(Head):
-    """One class of several: softmax and cross-entropy."""
+    """Head of classification, with softmax and cross-entropy."""
 
     task: ClassVar[Task] = Classification()
     other_outputs: ClassVar[tuple[str, ...]] = ("top_class",)
 
     def make_terms(self, training: TrainingConfig, train_targets: np.ndarray) -> LossTerms:
-        """Smoothing, focus, weights of the classes, offsets by their share."""
+        """Make the terms: smoothing, focal factor, class weights, and offsets by class shares."""
         names = self.class_names
         return LossTerms(
             label_smoothing=training.label_smoothing,
@@ -39,17 +39,17 @@ class ClassificationHead(Head):
         )
 
     def make_loss(self, terms: LossTerms = PLAIN) -> keras.losses.Loss:
-        """Cross-entropy of class indices or dense targets, and logits (batch, classes)."""
+        """Make the cross-entropy of class indices or dense targets and logits (batch, classes)."""
         return ClassCrossentropy(len(self.class_names), terms)
 
     def make_metrics(self) -> list[keras.metrics.Metric]:
-        """Accuracy."""
+        """Make the accuracy."""
         return [ClassAccuracy(len(self.class_names))]
 
     def state_linear(
         self, training: TrainingConfig, terms: LossTerms, targets: np.ndarray
     ) -> LinearTargets:
-        """Rows of 0 and 1, smoothed; `training.sampling` weighs as often as it draws."""
+        """Express the loss with one-hot targets; `training.sampling` becomes example weights."""
         num_classes = len(self.class_names)
         dense = np.eye(num_classes, dtype=np.float32)[targets]
         weights = None
@@ -57,16 +57,16 @@ class ClassificationHead(Head):
             weights = np.array(terms.class_weights, np.float32)[targets]
         elif training.sampling == "balanced":
             counts = np.bincount(targets, minlength=num_classes)
-            # A class that is only named has no example to weigh.
+            # A class may have a name but no training example.
             weights = (len(targets) / (num_classes * np.maximum(counts, 1)))[targets]
         offsets = np.array(terms.logit_offsets, np.float32) if terms.logit_offsets else None
         return LinearTargets(smooth(dense, terms.label_smoothing, num_classes), weights, offsets)
 
     def activate(self, logits: Any) -> Any:
-        """Probabilities that sum to 1 over the classes."""
+        """Compute probabilities that sum to 1 over the classes."""
         return keras.ops.softmax(logits)
 
     def serve(self, outputs: Any) -> dict[str, Any]:
-        """As every head, with the name of the most probable class."""
+        """Make the outputs of every head and the name of the most probable class."""
         top = tf.gather(tf.constant(self.class_names), tf.argmax(outputs, axis=-1))
         return {**super().serve(outputs), "top_class": top}

@@ -1,4 +1,4 @@
-"""Cross-entropy of a linear head that is solved."""
+"""Cross-entropy for solved linear heads."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from kft.figures import format_share
 
 
 class ClassLoss:
-    """Cross-entropy of one class of several; its score is whether a row is right."""
+    """Cross-entropy of classes, with the accuracy as its score."""
 
     score_name = "accuracy"
 
     def replace_by_slopes(self, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """See `LinearLoss`."""
+        """Compute losses and gradients; see `LinearLoss`."""
         logits -= logits.max(axis=-1, keepdims=True)
         answered = np.vecdot(logits, targets[:, np.newaxis, :])
         np.exp(logits, out=logits)
@@ -24,19 +24,19 @@ class ClassLoss:
         return losses
 
     def score(self, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Whether the largest logit is that of the class."""
+        """Tell whether the largest logit is that of the class."""
         right: np.ndarray = logits.argmax(axis=-1) == targets.argmax(axis=-1)
         return right
 
     def format_score(self, score: float) -> str:
-        """A share."""
+        """Format a share."""
         return format_share(score)
 
     def curvature(self, num_outputs: int) -> float:
-        """The classes share what there is: of many, each has little."""
+        """Estimate the curvature, which the classes divide among them."""
         return min(0.05, 0.1 / num_outputs)
 
     def find_classes(self, targets: np.ndarray) -> np.ndarray | None:
-        """The largest target of each row."""
+        """Find the largest target of each row."""
         classes: np.ndarray = targets.argmax(axis=1)
         return classes

@@ -1,4 +1,4 @@
-"""The cross-entropy of one class of several, with every term that a pipeline may add."""
+"""Cross-entropy of classes, with all terms that a pipeline may add."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from kft.tasks.loss_terms import LossTerms
 
 
 class ClassCrossentropy(keras.losses.Loss):
-    """Cross-entropy of one class of several, with smoothing, focus, weights and offsets.
+    """Cross-entropy of classes, with smoothing, focal factor, weights and offsets.
 
-    An example of class c costs, with p its probabilities after the offsets,
-    s the smoothing and w the weights::
+    The loss of an example of class c, with probabilities p after the offsets,
+    smoothing s and weights w, is::
 
         w[c] * (1 - p[c])**gamma * ((1 - s) * -log p[c] + s * mean(-log p))
 
-    An example with dense targets t, as mixup and cutmix make them, costs
-    what its classes cost, each in its share: sum of t[c] times the above.
-    The batch costs the mean over its examples, not divided by the sum of
-    their weights: so parts of a batch add up to the whole.
+    The loss of an example with dense targets t, as made by mixup and cutmix,
+    is the sum of t[c] times the above over its classes. The loss of a batch is
+    the mean over its examples. It is not divided by the sum of their weights,
+    so that the parts of a batch add up to the whole.
 
     Args:
-        num_classes: Columns of the logits.
-        terms: What to add to the plain cross-entropy.
+        num_classes: Number of columns of the logits.
+        terms: Terms added to the plain cross-entropy.
 
     Source: Szegedy et al., arXiv:1512.00567 (smoothing); Lin et al.,
-    arXiv:1708.02002 (focus); Menon et al., arXiv:2007.07314 (offsets).
+    arXiv:1708.02002 (focal factor); Menon et al., arXiv:2007.07314 (offsets).
     """
 
     def __init__(self, num_classes: int, terms: LossTerms) -> None:
@@ -39,11 +39,11 @@ class ClassCrossentropy(keras.losses.Loss):
         self.terms = terms
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Loss (batch,) of logits (batch, classes).
+        """Compute the losses (batch,).
 
         Args:
             y_true: Class indices (batch,) or (batch, 1), or dense targets (batch, classes).
-            y_pred: Logits.
+            y_pred: Logits (batch, classes).
         """
         shares = dense_targets(y_true, self.num_classes)
         if self.terms.class_weights:
@@ -54,15 +54,15 @@ class ClassCrossentropy(keras.losses.Loss):
         costs = -log_probabilities
         smoothing = self.terms.label_smoothing
         if smoothing:
-            spread = ops.mean(costs, axis=-1, keepdims=True)
-            costs = (1 - smoothing) * costs + smoothing * spread
+            mean = ops.mean(costs, axis=-1, keepdims=True)
+            costs = (1 - smoothing) * costs + smoothing * mean
         if self.terms.focal_gamma:
             costs = costs * focal_factor(log_probabilities, self.terms.focal_gamma)
         return ops.sum(shares * costs, axis=-1)
 
 
 class ClassAccuracy(keras.metrics.MeanMetricWrapper):
-    """Share of examples whose largest logit is that of their class, or of their largest target."""
+    """Share of examples whose largest logit is that of their class or of their largest target."""
 
     def __init__(self, num_classes: int) -> None:
         def is_right(targets: Any, logits: Any) -> Any:
@@ -73,7 +73,7 @@ class ClassAccuracy(keras.metrics.MeanMetricWrapper):
 
 
 def dense_targets(targets: Any, num_classes: int) -> Any:
-    """Targets (batch, classes) of class indices (batch,) or (batch, 1); dense ones as they are."""
+    """Convert class indices (batch,) or (batch, 1) to dense targets, which pass unchanged."""
     if len(targets.shape) == 2 and targets.shape[-1] == num_classes > 1:
         return ops.cast(targets, "float32")
     # Keras adds an axis to targets of rank 1 in fit.

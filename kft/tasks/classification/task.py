@@ -1,4 +1,4 @@
-"""One class of several: what its targets are and how they are read."""
+"""Task of classification."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Classification(Task):
-    """Each example has one of several classes; its target is the index of the class."""
+    """Classification: the target of an example is the index of its class."""
 
     name: ClassVar[str] = "classification"
     noun: ClassVar[str] = "class"
@@ -31,7 +31,7 @@ class Classification(Task):
 
     @property
     def head(self) -> type[ClassificationHead]:
-        """Softmax and cross-entropy."""
+        """Head with softmax and cross-entropy."""
         from kft.tasks.classification.head import ClassificationHead
 
         return ClassificationHead
@@ -51,45 +51,45 @@ class Classification(Task):
         return ClassLoss()
 
     def reads_names(self, num_columns: int) -> bool:
-        """One column names the class; several are one-hot."""
+        """Tell whether there is one column, which names the class; several are one-hot."""
         return num_columns == 1
 
     def find_value_problem(self, values: Sequence[float], names: Sequence[str]) -> str | None:
-        """Exactly one of one-hot values is 1, the others are 0."""
+        """Find the reason why values are not one-hot."""
         return find_flag_problem(values, names) or find_one_hot_problem(values, names)
 
     def parse(self, fields: Names | Vectors) -> Targets:
-        """The index of each example's class."""
+        """Parse the index of each example's class."""
         if isinstance(fields, Names):
             return Targets(self, fields.names, fields.codes)
         return Targets(self, fields.names, fields.values.argmax(axis=1))
 
     def format(self, target: np.ndarray, names: Sequence[str]) -> str:
-        """The name of the class."""
+        """Return the name of the class."""
         return names[int(target)]
 
     def find_members(self, targets: np.ndarray, num_names: int) -> list[np.ndarray]:
-        """Positions of the examples of each class, in order."""
+        """Find the positions of the examples of each class, in order."""
         order = np.argsort(targets, kind="stable")
         ends = np.cumsum(np.bincount(targets, minlength=num_names))
         return np.split(order, ends[:-1])
 
     def rearrange(self, targets: np.ndarray, places: np.ndarray, num_names: int) -> np.ndarray:
-        """The new index of each class."""
+        """Convert class indices to the new order."""
         moved: np.ndarray = places[targets]
         return moved
 
     def refuse(self, training: TrainingConfig, names: Sequence[str]) -> Iterator[str]:
-        """Mixing where there is one class, and weights of other classes."""
+        """Refuse mixing of a single class, and weights of unknown classes."""
         if len(names) < self.fewest_names:
             for setting in ("mixup", "cutmix"):
                 if getattr(training, setting):
                     yield (
-                        f"training.{setting}: blends examples of different classes, but there is "
-                        f"one class, {names[0]!r}. Remove it, or give examples of another class."
+                        f"training.{setting}: mixes examples of different classes, but there is "
+                        f"one class, {names[0]!r}. Remove it, or add examples of another class."
                     )
         yield from refuse_weights(training, names)
 
     def choose(self, values: Mapping[str, float]) -> list[str]:
-        """The most probable class."""
+        """Choose the most probable class."""
         return [max(values, key=values.__getitem__)]

@@ -1,4 +1,4 @@
-"""How much each class counts in the loss, by how many examples it has."""
+"""Class weights and logit offsets from the number of examples of each class."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kft.errors import ConfigError
 
 
 def balanced_weights(names: Sequence[str], targets: np.ndarray) -> tuple[float, ...]:
-    """n / (k * n_c): every class counts alike, and the mean over the training examples is 1.
+    """Compute weights n / (k * n_c), so that classes count equally and examples 1 on average.
 
     Args:
         names: Name of each class.
@@ -26,10 +26,10 @@ def balanced_weights(names: Sequence[str], targets: np.ndarray) -> tuple[float, 
 def logit_offsets(
     temperature: float, names: Sequence[str], targets: np.ndarray
 ) -> tuple[float, ...]:
-    """The temperature times the log of each class's share of the training examples.
+    """Compute the temperature times the log of each class's share of the training examples.
 
     Args:
-        temperature: `training.logit_adjustment`; 0 for no offsets.
+        temperature: The setting `training.logit_adjustment`; 0 for no offsets.
         names: Name of each class.
         targets: Class indices (examples,).
 
@@ -43,12 +43,12 @@ def logit_offsets(
 
 
 def _count_classes(names: Sequence[str], targets: np.ndarray, where: str) -> np.ndarray:
-    """Training examples of each class, all above 0."""
+    """Count the training examples of each class, and refuse classes without any."""
     counts = np.bincount(targets.astype(np.int64), minlength=len(names))
     absent = [name for name, count in zip(names, counts, strict=True) if not count]
     if absent:
         raise ConfigError(
             f"{where}, but the training split has no example of {', '.join(map(repr, absent))}. "
-            "Add some, leave the class out, or turn the setting off."
+            "Add examples, remove the class, or remove the setting."
         )
     return counts

@@ -1,1 +1,1 @@
-"""Any number of labels."""
+"""Multilabel classification: any number of labels per example."""

@@ -1,4 +1,4 @@
-"""How answers of any number of labels are judged."""
+"""Figures of multilabel classification."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from kft.tasks.figures import (
 
 
 class LabelFigures(Figures):
-    """Accuracy over all labels, exact matches with their interval, figures of each label."""
+    """Figures of labels: accuracy over all labels, exact matches with interval, and per label."""
 
     names_key: ClassVar[str] = "labels"
 
     def example_losses(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Binary cross-entropy, averaged over the labels."""
+        """Compute binary cross-entropies, averaged over the labels."""
         values = np.asarray(outputs, np.float64)
         right = np.where(np.asarray(targets) > 0.5, values, 1.0 - values)
         losses: np.ndarray = np.mean(-np.log(np.maximum(right, LEAST_PROBABILITY)), axis=1)
         return losses
 
     def accuracy(self, outputs: np.ndarray, targets: np.ndarray) -> float:
-        """Share of labels on the right side of one half."""
+        """Compute the share of labels on the right side of one half."""
         return float(np.mean((outputs > 0.5) == (targets > 0.5)))
 
     def compute(
@@ -42,14 +42,14 @@ class LabelFigures(Figures):
         names: Sequence[str],
         train_targets: np.ndarray,
     ) -> dict[str, Any]:
-        """See `Figures`; a label without an example is not in `macro_f1`."""
+        """Compute the figures; labels without examples do not count in `macro_f1`."""
         predicted = (outputs >= 0.5).astype(int)
         truth = targets.astype(int)
         labels = {
-            name: _judge_label(truth[:, i], predicted[:, i], outputs[:, i])
+            name: _score_label(truth[:, i], predicted[:, i], outputs[:, i])
             for i, name in enumerate(names)
         }
-        judged = [label["f1"] for label in labels.values() if label["f1"] is not None]
+        f1 = [label["f1"] for label in labels.values() if label["f1"] is not None]
         majority = (train_targets.mean(axis=0) >= 0.5).astype(int)
         exact = int((predicted == truth).all(axis=1).sum())
         return {
@@ -58,14 +58,14 @@ class LabelFigures(Figures):
             "majority_label_accuracy": float((truth == majority).mean()),
             "exact_match": exact / len(targets),
             "exact_match_95_percent_interval": list(wilson_interval(exact, len(targets))),
-            "macro_f1": float(np.mean(judged)) if judged else None,
+            "macro_f1": float(np.mean(f1)) if f1 else None,
             "different_answers": len(np.unique(predicted, axis=0)),
             self.names_key: labels,
             **name_unjudged(names, truth.sum(axis=0)),
         }
 
     def headline(self, figures: Mapping[str, Any]) -> str:
-        """The accuracy beside that of each label's majority, and the exact matches."""
+        """Format the accuracy, with that of each label's majority, and the exact matches."""
         same = ""
         is_better = figures["accuracy"] > figures["majority_label_accuracy"]
         if figures.get("different_answers") == 1 and figures["examples"] > 1 and not is_better:
@@ -85,14 +85,14 @@ class LabelFigures(Figures):
         targets: np.ndarray,
         outputs: np.ndarray,
     ) -> dict[str, Table]:
-        """See `Figures`: `file`, and `true X` and `predicted X` for each label X."""
+        """Make predictions.csv with `file`, and `true X` and `predicted X` for each label X."""
         return {"predictions.csv": list_columns(names, files, targets, outputs)}
 
 
-def _judge_label(
+def _score_label(
     truth: np.ndarray, predicted: np.ndarray, probability: np.ndarray
 ) -> dict[str, Any]:
-    """The figures of one label where it is on; None where it never is."""
+    """Compute the figures of one label; all are None if no example has it."""
     from sklearn import metrics
 
     if not truth.any():

@@ -1,4 +1,4 @@
-"""A sigmoid and a binary cross-entropy for each of any number of labels."""
+"""Head of multilabel classification."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from kft.tasks.multilabel.weights import balanced_weights
 
 @dataclass(frozen=True)
 class MultilabelHead(Head):
-    """Any number of labels: a sigmoid and binary cross-entropy for each."""
+    """Head of multilabel classification, with sigmoids and binary cross-entropies."""
 
     task: ClassVar[Task] = Multilabel()
 
     def make_terms(self, training: TrainingConfig, train_targets: np.ndarray) -> LossTerms:
-        """Smoothing, focus, weights of the labels where they are present."""
+        """Make the terms: smoothing, focal factor, and weights of labels that are present."""
         names = self.class_names
         return LossTerms(
             label_smoothing=training.label_smoothing,
@@ -36,19 +36,19 @@ class MultilabelHead(Head):
         )
 
     def make_loss(self, terms: LossTerms = PLAIN) -> keras.losses.Loss:
-        """Binary cross-entropy of targets in [0, 1] and logits, both (batch, labels)."""
+        """Make the binary cross-entropy of targets in [0, 1] and logits, both (batch, labels)."""
         return LabelCrossentropy(terms)
 
     def make_metrics(self) -> list[keras.metrics.Metric]:
-        """Accuracy over all labels at probability 0.5, which is logit 0."""
+        """Make the accuracy over all labels at probability 0.5, which is logit 0."""
         return [LabelAccuracy()]
 
     def state_linear(
         self, training: TrainingConfig, terms: LossTerms, targets: np.ndarray
     ) -> LinearTargets:
-        """The labels, smoothed: each has two answers."""
+        """Express the loss with smoothed labels, each of which has two answers."""
         return LinearTargets(smooth(targets, terms.label_smoothing, 2))
 
     def activate(self, logits: Any) -> Any:
-        """Probability of each label."""
+        """Compute the probability of each label."""
         return keras.ops.sigmoid(logits)

@@ -1,4 +1,4 @@
-"""Binary cross-entropies of a linear head that is solved."""
+"""Binary cross-entropies for solved linear heads."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from kft.figures import format_share
 
 
 class LabelLoss:
-    """The sum of the labels' binary cross-entropies; its score is the share of right labels."""
+    """Sum of the labels' binary cross-entropies, with the share of right labels as its score."""
 
     score_name = "accuracy"
 
     def replace_by_slopes(self, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """See `LinearLoss`."""
+        """Compute losses and gradients; see `LinearLoss`."""
         dense = targets[:, np.newaxis, :]
         losses: np.ndarray = (np.logaddexp(0.0, logits) - dense * logits).sum(axis=-1)
         special.expit(logits, out=logits)
@@ -22,18 +22,18 @@ class LabelLoss:
         return losses
 
     def score(self, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """The share of labels on the right side."""
+        """Compute the share of labels on the right side of logit 0."""
         right: np.ndarray = ((logits > 0) == (targets > 0.5)).mean(axis=-1)
         return right
 
     def format_score(self, score: float) -> str:
-        """A share."""
+        """Format a share."""
         return format_share(score)
 
     def curvature(self, num_outputs: int) -> float:
-        """See `LinearLoss`."""
+        """Estimate the curvature; see `LinearLoss`."""
         return 0.05
 
     def find_classes(self, targets: np.ndarray) -> np.ndarray | None:
-        """None: labels are independent of each other."""
+        """Return None, since labels are independent of each other."""
         return None

@@ -1,4 +1,4 @@
-"""The binary cross-entropy of labels, with every term that a pipeline may add."""
+"""Binary cross-entropy of labels, with all terms that a pipeline may add."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from kft.tasks.loss_terms import LossTerms
 
 
 class LabelCrossentropy(keras.losses.Loss):
-    """Binary cross-entropy of each label, with smoothing, focus and weights of what is present.
+    """Binary cross-entropy of labels, with smoothing, focal factor and weights of present labels.
 
-    A label costs, with p its probability, where it is present::
+    The loss of a label that is present, with probability p, smoothing s and
+    weight w, is::
 
         w * (1 - p)**gamma * ((1 - s / 2) * -log p + s / 2 * -log(1 - p))
 
-    and the same with p and 1 - p exchanged, but w = 1, where it is absent.
-    Targets between 0 and 1 cost both in their shares.
+    For a label that is absent, p and 1 - p are exchanged and w is 1. Targets
+    between 0 and 1 weigh both losses by their shares.
 
     Args:
-        terms: What to add to the plain cross-entropy.
+        terms: Terms added to the plain cross-entropy.
 
-    Source: Lin et al., arXiv:1708.02002 (focus).
+    Source: Lin et al., arXiv:1708.02002 (focal factor).
     """
 
     def __init__(self, terms: LossTerms) -> None:
@@ -33,13 +34,13 @@ class LabelCrossentropy(keras.losses.Loss):
         self.terms = terms
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Loss (batch,), the mean over the labels.
+        """Compute the losses (batch,), each the mean over the labels.
 
         Args:
             y_true: Targets in [0, 1] (batch, labels).
             y_pred: Logits (batch, labels).
         """
-        # -log p and -log(1 - p), without a logarithm of zero.
+        # -log p and -log(1 - p), computed without a logarithm of zero.
         of_present, of_absent = ops.softplus(-y_pred), ops.softplus(y_pred)
         half = self.terms.label_smoothing / 2
         present = (1 - half) * of_present + half * of_absent
@@ -53,7 +54,7 @@ class LabelCrossentropy(keras.losses.Loss):
 
 
 class LabelAccuracy(keras.metrics.MeanMetricWrapper):
-    """Share of labels whose logit lies on the side of 0 that their target, or most of it, does."""
+    """Share of labels whose logit has the sign that their target, or most of it, implies."""
 
     def __init__(self) -> None:
         def is_right(targets: Any, logits: Any) -> Any:

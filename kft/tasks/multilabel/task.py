@@ -1,4 +1,4 @@
-"""Any number of labels: what their targets are and how they are read."""
+"""Task of multilabel classification."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from kft.tasks.multilabel.head import MultilabelHead
     from kft.tasks.multilabel.linear import LabelLoss
 
-# A label is answered where it is more probable than not.
+# A label belongs to the answer if its probability is above this.
 THRESHOLD = 0.5
 
 
 class Multilabel(Task):
-    """Each example has any number of labels; its target is a row of 0 and 1."""
+    """Multilabel classification: the target of an example is a row of 0 and 1."""
 
     name: ClassVar[str] = "multilabel"
     noun: ClassVar[str] = "label"
@@ -34,7 +34,7 @@ class Multilabel(Task):
 
     @property
     def head(self) -> type[MultilabelHead]:
-        """A sigmoid and binary cross-entropy for each label."""
+        """Head with a sigmoid and binary cross-entropy for each label."""
         from kft.tasks.multilabel.head import MultilabelHead
 
         return MultilabelHead
@@ -48,45 +48,45 @@ class Multilabel(Task):
 
     @property
     def linear(self) -> LabelLoss:
-        """The sum of binary cross-entropies."""
+        """Sum of binary cross-entropies."""
         from kft.tasks.multilabel.linear import LabelLoss
 
         return LabelLoss()
 
     def find_value_problem(self, values: Sequence[float], names: Sequence[str]) -> str | None:
-        """Each label is 0 or 1."""
+        """Find the reason why values are not all 0 or 1."""
         return find_flag_problem(values, names)
 
     def parse(self, fields: Names | Vectors) -> Targets:
-        """float32 rows of 0 and 1."""
-        assert isinstance(fields, Vectors), "labels are no names"
+        """Parse float32 rows of 0 and 1."""
+        assert isinstance(fields, Vectors), "labels are values, not names"
         return Targets(self, fields.names, fields.values.astype(np.float32))
 
     def format(self, target: np.ndarray, names: Sequence[str]) -> str:
-        """The names of the labels that are on, joined by ';'."""
+        """Join the names of the present labels by ';'."""
         return ";".join(name for name, on in zip(names, target, strict=True) if on > 0.5)
 
     def are_equal(self, written: str, value: str) -> bool:
-        """In any order: the columns of a table may be named in another one."""
+        """Compare labels in any order, since the columns of a table may be reordered."""
         return sorted(written.split(";")) == sorted(value.split(";"))
 
     def find_members(self, targets: np.ndarray, num_names: int) -> list[np.ndarray]:
-        """Positions of the examples that have each label, in order."""
+        """Find the positions of the examples with each label, in order."""
         return [np.flatnonzero(column) for column in (targets > 0.5).T]
 
     def rearrange(self, targets: np.ndarray, places: np.ndarray, num_names: int) -> np.ndarray:
-        """The columns at their new places."""
+        """Move the columns to their new places."""
         return move_columns(targets, places, num_names)
 
     def refuse(self, training: TrainingConfig, names: Sequence[str]) -> Iterator[str]:
-        """Weights of other labels."""
+        """Refuse weights of unknown labels."""
         yield from refuse_weights(training, names)
 
     def is_solvable(self, training: TrainingConfig) -> bool:
-        """Weights, which count for one side of each label, are left to training."""
+        """Tell whether the loss can be solved, which excludes weights on one side of each label."""
         return super().is_solvable(training) and training.class_weights == "none"
 
     def choose(self, values: Mapping[str, float]) -> list[str]:
-        """The labels above one half, the most probable first."""
+        """Choose the labels above one half, most probable first."""
         chosen = [name for name, value in values.items() if value > THRESHOLD]
         return sorted(chosen, key=lambda name: -values[name])

@@ -1,4 +1,4 @@
-"""How much each label counts in the loss where it is present."""
+"""Weights of labels that are present."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from kft.errors import ConfigError
 
 
 def balanced_weights(names: Sequence[str], targets: np.ndarray) -> tuple[float, ...]:
-    """Absent / present: both sides of a label count alike.
+    """Compute the ratio of absent to present, so that both sides of a label count equally.
 
     Args:
         names: Name of each label.
-        targets: 0 and 1 (examples, labels).
+        targets: Targets of 0 and 1 (examples, labels).
 
     Raises:
         ConfigError: A label is present in no training example, or in all.
@@ -25,6 +25,6 @@ def balanced_weights(names: Sequence[str], targets: np.ndarray) -> tuple[float, 
             side = "no" if not count else "every"
             raise ConfigError(
                 f"training.class_weights: 'balanced', but {side} training example has the label "
-                f"{name!r}. Write the weights by name, or leave the label out."
+                f"{name!r}. Set the weights by name, or remove the label."
             )
     return tuple(float((len(targets) - count) / count) for count in present)

@@ -1,1 +1,1 @@
-"""Numbers."""
+"""Regression: one or several numbers per example."""

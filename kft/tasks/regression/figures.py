@@ -1,4 +1,4 @@
-"""How answers that are numbers are judged."""
+"""Figures of regression."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kft.figures import format_figure
 from kft.tasks.figures import Figures, Table, count_examples, list_columns
 from kft.tasks.regression.units import fit_units
 
-# What runs of before called the errors of the training mean.
+# Keys of older runs for the errors of the training mean.
 _BASELINES_BEFORE = {
     "mean_absolute_error": "mean_target_absolute_error",
     "standardised_absolute_error": "mean_target_standardised_absolute_error",
@@ -19,16 +19,16 @@ _BASELINES_BEFORE = {
 
 
 class NumberFigures(Figures):
-    """The errors of each number in its unit, and over all of them in training deviations.
+    """Figures of numbers: errors of each in its unit, and over all in training deviations.
 
-    Numbers of different units have no mean; in units of what each deviates by in training, they
-    have.
+    Errors in different units cannot be averaged, but errors relative to the standard deviation of
+    each number in training can.
     """
 
     names_key: ClassVar[str] = "numbers"
 
     def example_losses(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Squared error, averaged over the numbers, which have no unit."""
+        """Compute squared errors of standardised numbers, averaged over the numbers."""
         losses: np.ndarray = np.mean((np.asarray(outputs, np.float64) - targets) ** 2, axis=1)
         return losses
 
@@ -39,7 +39,7 @@ class NumberFigures(Figures):
         names: Sequence[str],
         train_targets: np.ndarray,
     ) -> dict[str, Any]:
-        """See `Figures`; the baseline answers the training mean."""
+        """Compute the figures; the baseline answers the training mean."""
         means, deviations = fit_units(train_targets)
         errors = np.abs(np.asarray(outputs, np.float64) - targets)
         baseline = np.abs(targets - means)
@@ -59,10 +59,10 @@ class NumberFigures(Figures):
         }
 
     def headline(self, figures: Mapping[str, Any]) -> str:
-        """In the unit of the one number, or in training deviations, which several share."""
+        """Format the error in the unit of a single number, or in training deviations of several."""
         numbers = figures[self.names_key]
         of, name, unit, counted = figures, "mean_absolute_error", "", ""
-        # A run of before averaged all numbers, whatever their units.
+        # Older runs averaged all numbers, whatever their units.
         if "standardised_absolute_error" in figures and len(numbers) == 1:
             (of,) = numbers.values()
         elif "standardised_absolute_error" in figures:
@@ -83,15 +83,15 @@ class NumberFigures(Figures):
         targets: np.ndarray,
         outputs: np.ndarray,
     ) -> dict[str, Table]:
-        """See `Figures`: `file`, and `true X` and `predicted X` for each number X."""
+        """Make predictions.csv with `file`, and `true X` and `predicted X` for each number X."""
         return {"predictions.csv": list_columns(names, files, targets, outputs)}
 
 
 def _r_squared(targets: np.ndarray, errors: np.ndarray) -> float | None:
-    """Share of the spread that the errors leave out; None where there is no spread."""
+    """Compute the share of explained variance; None if the targets are constant."""
     if np.ptp(targets) == 0:
         return None
     centred = targets - targets.mean()
-    # The squares of the smallest numbers would be zero.
+    # Without the scale, the squares of very small numbers would be zero.
     scale = np.abs(centred).max()
     return float(1 - np.square(errors / scale).sum() / np.square(centred / scale).sum())

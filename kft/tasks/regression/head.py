@@ -1,4 +1,4 @@
-"""Numbers, learned by their squared error in units of their deviation."""
+"""Head of regression."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from kft.tasks.regression.units import fit_units
 
 @dataclass(frozen=True)
 class RegressionHead(Head):
-    """Numbers, learned in units of the training targets' deviation.
+    """Head of regression, trained on targets in units of their standard deviation.
 
-    The layers answer standardised numbers, so that the loss and the learning
-    rate do not depend on the unit of the targets; `restore_units` gives the
-    user's unit back, in float64: float32 tells apart no two Unix times of
-    the same minute.
+    The layers output standardised numbers, so that the loss and the learning
+    rate do not depend on the unit of the targets. `restore_units` restores the
+    user's unit in float64, because float32 cannot distinguish two Unix times
+    within the same minute.
 
     Attributes:
         means: Mean of each target over the training split.
-        deviations: Standard deviation of each, 1 for a constant.
+        deviations: Standard deviation of each target, 1 for a constant.
     """
 
     task: ClassVar[Task] = Regression()
@@ -38,44 +38,44 @@ class RegressionHead(Head):
 
     @property
     def units(self) -> tuple[float, ...]:
-        """The deviation of each target."""
+        """Standard deviation of each target."""
         return self.deviations
 
     @classmethod
     def fit(
         cls, config: HeadConfig, class_names: tuple[str, ...], train_targets: np.ndarray
     ) -> RegressionHead:
-        """As every head, with the units of the training targets (examples, numbers)."""
+        """Make the head with the units of the training targets (examples, numbers)."""
         means, deviations = fit_units(train_targets)
         return cls(class_names, config, tuple(means.tolist()), tuple(deviations.tolist()))
 
     def standardise(self, targets: np.ndarray) -> np.ndarray:
-        """float32 targets (examples, numbers), subtracted and divided in float64."""
+        """Standardise targets (examples, numbers) in float64, and round them to float32."""
         wide = np.asarray(targets, np.float64)
         standardised: np.ndarray = (wide - np.array(self.means)) / np.array(self.deviations)
         return standardised.astype(np.float32)
 
     def restore_units(self, outputs: Any) -> Any:
-        """float64 numbers in the unit of the targets, of standardised ones."""
+        """Convert standardised numbers to float64 numbers in the unit of the targets."""
         means, deviations = np.array(self.means), np.array(self.deviations)
         if isinstance(outputs, np.ndarray):
             return outputs.astype(np.float64) * deviations + means
         return keras.ops.cast(outputs, "float64") * deviations + means
 
     def make_loss(self, terms: Any = None) -> keras.losses.Loss:
-        """Mean squared error of standardised numbers; a pipeline adds nothing to it."""
+        """Make the mean squared error of standardised numbers, which has no further terms."""
         return keras.losses.MeanSquaredError(name="standardised_squared_error")
 
     def make_metrics(self) -> list[keras.metrics.Metric]:
-        """Mean absolute error in deviations of the targets, which several of them share."""
+        """Make the mean absolute error in standard deviations, the common unit of all numbers."""
         return [keras.metrics.MeanAbsoluteError(name="standardised_absolute_error")]
 
     def activate(self, logits: Any) -> Any:
-        """Standardised numbers: what the layers answer."""
+        """Return the standardised numbers, which are the logits."""
         return logits
 
     def describe(self) -> dict[str, Any]:
-        """As the base class, with the units."""
+        """Describe the head as JSON values, with its units."""
         return super().describe() | {
             "means": list(self.means),
             "deviations": list(self.deviations),

@@ -1,4 +1,4 @@
-"""Numbers: what their targets are and how they are read."""
+"""Task of regression."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from kft.tasks.regression.head import RegressionHead
     from kft.tasks.regression.linear import NumberLoss
 
-# Squares of larger numbers, of which deviations are made, are beyond float64.
+# Squares of larger numbers, which standard deviations need, would overflow float64.
 LARGEST_NUMBER = 1e150
 
 
 class Regression(Task):
-    """Each example has one or several numbers; its target is a row of float64."""
+    """Regression: the target of an example is a row of float64 numbers."""
 
     name: ClassVar[str] = "regression"
     noun: ClassVar[str] = "number"
@@ -34,7 +34,7 @@ class Regression(Task):
 
     @property
     def head(self) -> type[RegressionHead]:
-        """Squared error of standardised numbers."""
+        """Head with squared error of standardised numbers."""
         from kft.tasks.regression.head import RegressionHead
 
         return RegressionHead
@@ -54,36 +54,36 @@ class Regression(Task):
         return NumberLoss()
 
     def parse(self, fields: Names | Vectors) -> Targets:
-        """float64 rows."""
-        assert isinstance(fields, Vectors), "numbers are no names"
+        """Parse float64 rows."""
+        assert isinstance(fields, Vectors), "numbers are values, not names"
         _refuse_out_of_range(fields)
-        # Not a view of the other columns, which would stay in memory with it.
+        # A copy, because a view would keep the other columns in memory.
         return Targets(self, fields.names, fields.values.astype(np.float64))
 
     def format(self, target: np.ndarray, names: Sequence[str]) -> str:
-        """The numbers joined by ';', each as short as reads back to the same float64."""
+        """Join the numbers by ';', each as short as possible for the same float64."""
         return ";".join(_format_number(float(value)) for value in target)
 
     def are_equal(self, written: str, value: str) -> bool:
-        """Whether they are the same numbers, however they are written."""
+        """Compare numbers by value, in any notation."""
         if written == value:
             return True
         try:
             there, now = (np.asarray(text.split(";"), np.float64) for text in (written, value))
         except ValueError:
             return False
-        return np.array_equal(there, now) or written == _write_as_before(now)
+        return np.array_equal(there, now) or written == _format_as_before(now)
 
     def arrange(self, targets: np.ndarray, names: Sequence[str]) -> list[tuple[str, np.ndarray]]:
-        """One group: from the least of the first number to the greatest."""
+        """Arrange examples in a single group, sorted by the first number."""
         return [("by " + names[0], np.argsort(targets[:, 0], kind="stable"))]
 
     def rearrange(self, targets: np.ndarray, places: np.ndarray, num_names: int) -> np.ndarray:
-        """The columns at their new places."""
+        """Move the columns to their new places."""
         return move_columns(targets, places, num_names)
 
     def format_value(self, value: float | None, *, spread: float | None = None) -> str:
-        """To the digits that tell such numbers apart."""
+        """Format a number with the digits that distinguish such numbers."""
         return format_figure(value, spread=spread)
 
 
@@ -103,6 +103,6 @@ def _format_number(value: float) -> str:
     return short if float(short) == value else repr(value)
 
 
-def _write_as_before(numbers: np.ndarray) -> str:
-    """As files of splits held numbers that were read as float32."""
+def _format_as_before(numbers: np.ndarray) -> str:
+    """Format numbers as older kft wrote splits.csv, which read them as float32."""
     return ";".join(format(number, ".9g") for number in numbers.astype(np.float32).tolist())

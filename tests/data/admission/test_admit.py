@@ -13,6 +13,7 @@ from kft.data.found import Found
 from kft.errors import DataError
 from kft.examples import Examples, Quarantined
 from kft.modalities.image.inspection import CheckedPicture
+from kft.tasks import find_task
 
 CONFIG = DataConfig()
 
@@ -20,7 +21,7 @@ CONFIG = DataConfig()
 def make_found(targets, splits=None, **changes) -> Found:
     ids = tuple(f"{i}.jpg" for i in range(len(targets)))
     examples = Examples(ids, tuple(f"/x/{name}" for name in ids), np.array(targets))
-    return Found(examples, splits, "class", ("ant", "bee"), "folder /x", **changes)
+    return Found(examples, splits, find_task("class"), ("ant", "bee"), "folder /x", **changes)
 
 
 def make_outcomes(digests, likenesses=None, **repaired) -> list[CheckedPicture | Quarantined]:
@@ -81,10 +82,10 @@ def test_pictures_that_look_the_same_are_told_by_their_new_places():
 def test_bad_files_are_named_by_reason_where_the_user_wants_to_stop():
     found = make_found([0, 1] * 10)
     outcomes = make_outcomes([None] * 11 + list("abcdefghi"))
-    stop = DataConfig(on_bad="stop")
+    stop = DataConfig(on_invalid_file="stop")
     with pytest.raises(DataError, match="11 of 20 pictures cannot be used") as caught:
         sort_out(found, outcomes, stop)
-    assert "data.on_bad=quarantine" in str(caught.value)
+    assert "data.on_invalid_file=quarantine" in str(caught.value)
     assert str(caught.value).count("the file is empty") == 1
     assert "- 11 times: the file is empty" in str(caught.value)
     assert "and 8 more" in str(caught.value)

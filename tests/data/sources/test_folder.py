@@ -34,7 +34,7 @@ def test_links_to_folders_are_followed_and_circles_end(tmp_path, write_classes):
     write_classes(data__ant=1, data__wasp=1, elsewhere=1)
     (tmp_path / "data" / "bee").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "data" / "ant" / "again").symlink_to(tmp_path / "data" / "ant")
-    found = find(tmp_path / "data", outside=(str(tmp_path / "elsewhere"),))
+    found = find(tmp_path / "data", allowed_roots=(str(tmp_path / "elsewhere"),))
     assert found.examples.ids == ("ant/000.png", "bee/000.png", "wasp/000.png")
     with pytest.raises(
         DataError, match=r"class folder bee(.|\n)*- bee: leads by a link to .*outside"
@@ -45,9 +45,11 @@ def test_links_to_folders_are_followed_and_circles_end(tmp_path, write_classes):
 def test_a_split_folder_may_not_lead_out_of_the_data_folder(tmp_path, write_classes):
     write_classes(data__train__ant=1, data__train__wasp=1, other__ant=1, other__wasp=1)
     (tmp_path / "data" / "val").symlink_to(tmp_path / "other")
-    with pytest.raises(DataError, match=r"data/val: leads by a link to .*data\.folders\.outside"):
+    with pytest.raises(
+        DataError, match=r"data/val: leads by a link to .*data\.folders\.allowed_roots"
+    ):
         find(tmp_path / "data")
-    assert len(find(tmp_path / "data", outside=(str(tmp_path / "other"),)).examples) == 4
+    assert len(find(tmp_path / "data", allowed_roots=(str(tmp_path / "other"),)).examples) == 4
 
 
 @pytest.mark.parametrize("ending", [".jpg", ".JPEG", ".png", ".GIF", ".bmp", ".webp"])

@@ -11,7 +11,7 @@ from kft.errors import DataError
 from kft.tasks import find_task
 
 
-def understand(labels, target="auto", *, class_names=(), on_bad="quarantine"):
+def understand(labels, target="auto", *, class_names=(), on_invalid_file="quarantine"):
     names = tuple(f"a.tfrecord#{number}" for number in range(len(labels)))
     unpacked = Unpacked(names, names, (None,) * len(labels), tuple(labels), ())
     return to_found(
@@ -19,7 +19,7 @@ def understand(labels, target="auto", *, class_names=(), on_bad="quarantine"):
         class_names=class_names,
         task=find_task(target),
         source="TFRecord a",
-        on_bad=on_bad,
+        on_invalid_file=on_invalid_file,
     )
 
 
@@ -34,7 +34,7 @@ def test_one_value_other_than_0_and_1_is_asked_about_by_its_record():
         "-1 in label 'round'; a label is 0 or 1. For amounts set data.target=number"
     ]
     with pytest.raises(DataError, match="1 of 3 records cannot be used"):
-        understand(labels, "labels", on_bad="stop")
+        understand(labels, "labels", on_invalid_file="stop")
     assert understand(labels, "number").examples.targets.tolist() == labels
 
 

@@ -66,9 +66,14 @@ def write_records(tmp_path):
     return write
 
 
-def find(path, target="auto", on_bad="quarantine", **records):
+def find(path, target="auto", on_invalid_file="quarantine", **records):
     return find_tfrecord(
-        DataConfig(path=str(path), target=target, on_bad=on_bad, records=RecordConfig(**records))
+        DataConfig(
+            path=str(path),
+            target=target,
+            on_invalid_file=on_invalid_file,
+            records=RecordConfig(**records),
+        )
     )
 
 
@@ -181,7 +186,7 @@ def test_stop_refuses_damaged_records_by_name(write_records):
     damage(path, 2, 12)
     for _ in range(2):  # unpacked, and from the cache
         with pytest.raises(DataError, match=r"1 of 3 records cannot be used(.|\n)*record 2: its"):
-            find(path, on_bad="stop")
+            find(path, on_invalid_file="stop")
     assert len(find(path).examples) == 2
 
 
@@ -205,7 +210,7 @@ def test_files_that_cannot_be_opened_are_named(write_records):
         "pipe.tfrecord": "a pipe or device, not a file",
     }
     with pytest.raises(DataError, match=r"2 of 3 files cannot be used(.|\n)*gone.tfrecord: a link"):
-        find(folder, on_bad="stop")
+        find(folder, on_invalid_file="stop")
     with pytest.raises(DataError, match=r"1 of 1 files cannot be used(.|\n)*leads nowhere"):
         find(folder / "gone.tfrecord")
 

@@ -31,12 +31,14 @@ def write_table(tmp_path):
     return write
 
 
-def find(table: Path, target: str = "auto", *, on_bad: str = "quarantine", split=None, **columns):
+def find(
+    table: Path, target: str = "auto", *, on_invalid_file: str = "quarantine", split=None, **columns
+):
     return find_table(
         DataConfig(
             path=str(table),
             target=target,
-            on_bad=on_bad,
+            on_invalid_file=on_invalid_file,
             split=SplitConfig(**(split or {})),
             table=TableConfig(**columns),
         )
@@ -326,10 +328,10 @@ def test_stop_names_a_reason_once_with_its_count_and_the_first_rows(write_table)
     table = write_table(f"path,label\np0.png,a\np1.png,b\n{rows}")
     assert len(find(table).quarantined) == 12
     with pytest.raises(DataError) as error:
-        find(table, on_bad="stop")
+        find(table, on_invalid_file="stop")
     message = str(error.value)
     assert "12 of 14 lines cannot be used. Mend or remove them" in message
-    assert "data.on_bad=quarantine" in message
+    assert "data.on_invalid_file=quarantine" in message
     assert message.count("there is no such file") == 1
     assert "\n  - 12 times: there is no such file\n      table.csv, line 4: x0.png\n" in message
     assert message.endswith("\n      and 9 more")
@@ -420,8 +422,8 @@ def test_paths_that_leave_the_folder_are_bad_unless_its_name_is_given(write_tabl
     table = write_table(CLASSES + f"{store}/a.png,cat\n/etc/passwd,cat\n")
     reasons = left_out(find(table))
     assert reasons["5"].startswith(f"lies outside {table.parent}, the table's folder. Move")
-    assert "data.table.outside" in reasons["6"]
-    found = find(table, outside=(str(store),))
+    assert "data.table.allowed_roots" in reasons["6"]
+    found = find(table, allowed_roots=(str(store),))
     assert set(left_out(found)) == {"6"}
     assert found.examples.ids[-1] == found.examples.paths[-1] == f"{store}/a.png"
 
@@ -436,7 +438,7 @@ def test_links_that_leave_the_folder_are_bad_unless_its_name_is_given(write_tabl
     reasons = left_out(found)
     assert reasons["5"].startswith(f"leads by a link to {store}/a.png, outside {table.parent}")
     assert set(reasons) == {"5", "6"}
-    found = find(table, outside=(str(store),))
+    found = find(table, allowed_roots=(str(store),))
     assert found.examples.ids[-3:] == ("link.png", "linked/a.png", "inner.png")
     assert found.examples.paths[-2] == str(table.parent / "linked/a.png")
 
