@@ -101,7 +101,7 @@ def test_unknown_classes_are_refused_by_name(write_table):
         ("data.table.split_column=s", "data.table.split_column: has no effect"),
         (
             "data.image.resize=pad",
-            "data.image.resize: pictures are decoded as the",
+            "data.image.resize: pictures are always decoded as",
         ),
         ("data.target=number", "'number', but the model of this run answers 'class'"),
         ("data.table.pathcolumn=x", "unknown key"),
