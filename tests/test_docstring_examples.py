@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import kft
+from kft.backbones import BACKBONES
 
 SOURCE = Path(kft.__file__).parent
 # Examples of the Python face are on the reader's own data; tests/api compiles them.
@@ -23,6 +24,12 @@ MODULES = sorted(
 
 def test_public_functions_have_examples():
     assert {"kft.backbones", "kft.registry", "kft.statistics"} <= set(MODULES)
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch):
+    """An example that registers a backbone registers it for itself alone."""
+    monkeypatch.setattr(BACKBONES, "_entries", dict(BACKBONES))
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -79,5 +79,5 @@ def test_an_entry_from_elsewhere_is_found_as_the_others_and_takes_nobodys_place(
         registry.add("cube", "fractions:Fraction")
     assert list(registry) == ["square", "circle", "cube"]
     assert registry.load("cube") is registry.load("square")
-    with pytest.raises(ConfigError, match="'cube' is fractions:Fraction already"):
+    with pytest.raises(ConfigError, match="'cube' is registered already, as fractions:Fraction"):
         registry.add("cube", "colorsys:rgb_to_hsv")
