@@ -458,7 +458,7 @@ def test_numbers_that_are_not_names_may_have_any_spelling():
         (
             "data.folders=3",
             "data.folders: found 3. Allowed: a section with the keys train, validation, holdout, "
-            "outside, nested",
+            "allowed_roots, nested",
         ),
         (
             "tuning.space={a: {values: [[1]]}}",
