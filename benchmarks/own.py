@@ -153,15 +153,16 @@ def _describe_phases(finished: Finished, watch: Stopwatch) -> list[dict[str, Any
 
 def _describe_phase(fitted: FittedPhase, laps: Sequence[Lap]) -> dict[str, Any]:
     candidates = fitted.facts.get("candidates", {}).get("tried", [])
+    fit = fitted.phase.fit if fitted.phase.method == "fit" else None
     return {
         "name": fitted.phase.name,
         "seconds": fitted.seconds,
         # Of the run, and at its first trial where it tries candidates.
-        "seconds_to_first_step": laps[0].ticks[0] if fitted.phase.steps else None,
-        "steps": fitted.phase.steps,
+        "seconds_to_first_step": laps[0].ticks[0] if fit else None,
+        "steps": fit.steps if fit else 0,
         "computed_from": fitted.computed_from,
         "traces": fitted.traces,
         "num_tried": len(candidates),
-        "learning_rate": fitted.phase.learning_rate,
+        "learning_rate": fit.learning_rate if fit else None,
         "is_undone": fitted.is_undone,
     }
