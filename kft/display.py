@@ -115,7 +115,7 @@ class NotebookDisplay(Display):
 
     @contextmanager
     def track(self, label: str, total: int = 0) -> Iterator[Callable[..., None]]:
-        """As of `Display`."""
+        """See `Display`."""
         self._draw(f"{label} …")
         yield from self._track_lines(label, total, self._draw, NOTEBOOK_INTERVAL_SECONDS)
 

@@ -28,6 +28,23 @@ def suggest(name: str, allowed: Iterable[str]) -> str:
     return f"Allowed: {', '.join(allowed)}."
 
 
+def path_of(definition: Any) -> str:
+    """Return the import path 'package.module:attribute' of a class or function, or of a path.
+
+    >>> path_of(Registry), path_of("my_package.cnn:load")
+    ('kft.registry:Registry', 'my_package.cnn:load')
+    """
+    if isinstance(definition, str):
+        return definition
+    return f"{definition.__module__}:{definition.__qualname__}"
+
+
+def import_from(path: str) -> Any:
+    """Import the object at 'package.module:attribute'."""
+    module, _, attribute = path.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
 class Registry(Mapping[str, str]):
     """Table of implementations by name; it only grows.
 
@@ -93,5 +110,4 @@ class Registry(Mapping[str, str]):
         Raises:
             KftError: `name` is not registered; its class is the registry's `error`.
         """
-        module, _, attribute = self[name].partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        return import_from(self[name])

@@ -6,7 +6,7 @@ A pipeline names tasks, so `kft.config` must know them before it knows what they
 from __future__ import annotations
 
 from kft.errors import ConfigError
-from kft.registry import Registry, suggest
+from kft.registry import Registry, path_of, suggest
 
 TASKS = Registry(
     "task",
@@ -34,8 +34,7 @@ def register_task(name: str, task: str | type) -> None:
     Raises:
         ConfigError: The name stands for another task already.
     """
-    path = task if isinstance(task, str) else f"{task.__module__}:{task.__qualname__}"
-    TASKS.add(name, path)
+    TASKS.add(name, path_of(task))
 
 
 def target_word(name: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from kft.backbones.catalogue import Description, Listing, describe, list_backbones
 from kft.backbones.families import ARCHITECTURES
 from kft.errors import BackboneError
-from kft.registry import Registry, suggest
+from kft.registry import Registry, path_of, suggest
 
 if TYPE_CHECKING:
     from kft.backbones.record import Backbone
@@ -88,7 +88,7 @@ def register_backbone(name: str, load: str | Callable[[BackboneConfig], Backbone
         BackboneError: The name stands for another backbone, or `load` cannot be found again by
             its own name.
     """
-    path = load if isinstance(load, str) else f"{load.__module__}:{load.__qualname__}"
+    path = path_of(load)
     if not re.fullmatch(r"[\w.]+:\w+", path):
         raise BackboneError(
             f"backbone {name!r}: {path} is not a function at the top of a module. Define it there, "

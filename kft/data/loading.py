@@ -102,7 +102,7 @@ def find_examples(
     Args:
         config: The `data` section.
         output_folders: Folders that kft is to write to, which are no data.
-        is_other: As of `join_classes`; what could not be learned, such as one class, is taken.
+        is_other: See `join_classes`; what could not be learned, such as one class, is taken.
 
     Raises:
         DataError: There are no data, they are laid out in no way that is known, labels may be

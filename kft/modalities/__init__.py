@@ -5,7 +5,6 @@ Nothing else in kft knows a pixel, a token or a sample. `register_modality` adds
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Iterator
 from functools import cache
@@ -16,7 +15,7 @@ from kft.config import DEFAULT_MODALITY, DataConfig, add_modality_section
 from kft.errors import ConfigError
 from kft.modalities.base import Modality
 from kft.modalities.model_input import Augmentation, Decoder, InputSpec, StatedInput
-from kft.registry import Registry
+from kft.registry import Registry, import_from
 
 MODALITIES = Registry("modality", {"image": "kft.modalities.image.modality:ImageModality"})
 # Files of a folder that are looked at to tell what its examples are.
@@ -49,8 +48,7 @@ def register_modality(name: str, path: str) -> None:
             another.
     """
     if name not in MODALITIES:
-        module, _, attribute = path.partition(":")
-        found: type[Modality] = getattr(importlib.import_module(module), attribute)
+        found: type[Modality] = import_from(path)
         if found.name != name:
             raise ConfigError(f"modality {name!r}: {path} calls itself {found.name!r}.")
         add_modality_section(name, found.settings)

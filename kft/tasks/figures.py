@@ -89,7 +89,6 @@ class Figures(ABC):
             figures: Figures from `compute`, or as an older run wrote them.
         """
 
-    @abstractmethod
     def tabulate(
         self,
         names: Sequence[str],
@@ -99,7 +98,8 @@ class Figures(ABC):
     ) -> dict[str, Table]:
         """Make the tables of an evaluation: predictions.csv with one row per example, and others.
 
-        Columns have distinct names whatever the names of the outputs.
+        By default it has `file`, and `true X` and `predicted X` for each name X. Columns have
+        distinct names whatever the names of the outputs.
 
         Args:
             names: Name of each output.
@@ -110,6 +110,7 @@ class Figures(ABC):
         Returns:
             File name -> table.
         """
+        return {"predictions.csv": _list_rows(names, files, targets, outputs)}
 
 
 def name_unjudged(names: Sequence[str], support: np.ndarray) -> dict[str, list[str]]:
@@ -126,7 +127,7 @@ def count_examples(figures: Mapping[str, Any]) -> str:
     return f"{figures['examples']} examples{unjudged}"
 
 
-def list_columns(
+def _list_rows(
     names: Sequence[str], files: Sequence[str], targets: np.ndarray, outputs: np.ndarray
 ) -> Iterator[list[str]]:
     """Make rows with the columns `file`, and `true X` and `predicted X` for each name X."""

@@ -13,7 +13,7 @@ from kft.errors import ConfigError
 Sampling = Literal["natural", "balanced"]
 
 # (epoch int64 (), positions int64 (batch)) -> (times, indices), both int64 (batch): which example
-# comes at each position of the epoch, and for the how manyth time, from 0. It decides augmentation
+# comes at each position of the epoch, and its occurrence index, from 0. This decides augmentation
 # and view, so that an example that comes twice in an epoch comes in two ways.
 Order = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 

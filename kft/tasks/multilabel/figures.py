@@ -12,9 +12,7 @@ from kft.statistics import wilson_interval
 from kft.tasks.figures import (
     LEAST_PROBABILITY,
     Figures,
-    Table,
     count_examples,
-    list_columns,
     name_unjudged,
 )
 
@@ -77,16 +75,6 @@ class LabelFigures(Figures):
             f"{format_share(figures['majority_label_accuracy'])}), exact match "
             f"{format_share(figures['exact_match'])}, {count_examples(figures)}{same}"
         )
-
-    def tabulate(
-        self,
-        names: Sequence[str],
-        files: Sequence[str],
-        targets: np.ndarray,
-        outputs: np.ndarray,
-    ) -> dict[str, Table]:
-        """Make predictions.csv with `file`, and `true X` and `predicted X` for each label X."""
-        return {"predictions.csv": list_columns(names, files, targets, outputs)}
 
 
 def _score_label(

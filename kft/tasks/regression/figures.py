@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kft.figures import format_figure
-from kft.tasks.figures import Figures, Table, count_examples, list_columns
+from kft.tasks.figures import Figures, count_examples
 from kft.tasks.regression.units import fit_units
 
 # Keys of older runs for the errors of the training mean.
@@ -75,16 +75,6 @@ class NumberFigures(Figures):
             f"mean absolute error {format_figure(error)}{unit} (answering the training mean: "
             f"{format_figure(baseline)}), {counted}{count_examples(figures)}{worse}"
         )
-
-    def tabulate(
-        self,
-        names: Sequence[str],
-        files: Sequence[str],
-        targets: np.ndarray,
-        outputs: np.ndarray,
-    ) -> dict[str, Table]:
-        """Make predictions.csv with `file`, and `true X` and `predicted X` for each number X."""
-        return {"predictions.csv": list_columns(names, files, targets, outputs)}
 
 
 def _r_squared(targets: np.ndarray, errors: np.ndarray) -> float | None:
