@@ -208,14 +208,10 @@ _OF_MODALITIES = ("modalities", "backbones", "config", "demo", "doctor", "api", 
 # Names of what only a modality knows. The files are those of rooms that still speak of it.
 _PIXEL_WORDS = re.compile(r"pixel|(?<![a-z])(image|picture|photo|jpeg|png|exif)s?(?![a-z])", re.I)
 _STILL_NAMING = {
-    "feeding/feed.py",
-    "planning/forecast.py",
     "rate_finding.py",
     "runs/atomic.py",
     "saved_layers.py",
     "strategies/checks.py",
-    "timing/child.py",
-    "training/phase_selection.py",
 }
 
 

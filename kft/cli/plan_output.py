@@ -139,7 +139,7 @@ def _show_phases(console: Console, forecasts: Sequence[PhaseForecast]) -> None:
             "solved" if is_solved else f"{phase.fit.steps:,}",
             "" if is_solved else f"{phase.fit.steps / phase.fit.steps_per_epoch:.3g}",
             phase.recipe.augmentation,
-            "pixels" if forecast.computed_from == "pixels" else "cache",
+            "examples" if forecast.computed_from == "examples" else "cache",
             f"{forecast.trainable_parameters:,}",
             format_seconds(forecast.seconds),
         )

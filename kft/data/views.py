@@ -47,12 +47,15 @@ def make_view_rows(
         change(decoded, example_seeds(seed, view, tf.constant(indices)))
         for view in range(num_views)
     ]
-    shown = [tf.cast(view, tf.float32).numpy() for view in (decoded, *views)]
+    shown = [
+        {name: tf.cast(each, tf.float32).numpy() for name, each in view.items()}
+        for view in (decoded, *views)
+    ]
     return [
         ViewRow(
             title=splits.task.format(train.targets[index], splits.class_names),
             text=train.ids[index],
-            views=tuple(view[row] for view in shown),
+            views=tuple({name: each[row] for name, each in view.items()} for view in shown),
         )
         for row, index in enumerate(indices)
     ]

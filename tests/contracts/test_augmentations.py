@@ -45,12 +45,14 @@ def change(request, pixels):
         batches = tf.ragged.constant([list(map(int, batch)) for batch in batches], tf.int64)
         changed = tf.data.Dataset.from_tensor_slices(batches).map(
             lambda batch: augmentation(
-                tf.gather(source, batch), example_seeds(seed, epoch, tf.ensure_shape(batch, [None]))
+                {"pixels": tf.gather(source, batch)},
+                example_seeds(seed, epoch, tf.ensure_shape(batch, [None])),
             ),
             num_parallel_calls=parallel,
         )
-        assert changed.element_spec.shape.as_list() == [None, HEIGHT, WIDTH, 3]
-        return list(changed.as_numpy_iterator())
+        assert list(changed.element_spec) == ["pixels"]
+        assert changed.element_spec["pixels"].shape.as_list() == [None, HEIGHT, WIDTH, 3]
+        return [batch["pixels"] for batch in changed.as_numpy_iterator()]
 
     run.preset = request.param
     return run
@@ -117,7 +119,7 @@ def test_a_mixed_precision_policy_changes_no_pixel(change, restored_globals):
 
 def test_no_preset_is_slow(change):
     augmentation = load_modality("image").make_augmentation(change.preset)
-    pictures = tf.zeros((16, 160, 160, 3), tf.uint8)
+    pictures = {"pixels": tf.zeros((16, 160, 160, 3), tf.uint8)}
     run = tf.function(lambda epoch: augmentation(pictures, example_seeds(0, epoch, tf.range(16))))
     run(tf.constant(0))
     seconds = []

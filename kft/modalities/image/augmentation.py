@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
+
+from kft.modalities.image.input_spec import PIXELS
 
 # (float32 picture (height, width, 3), seed int32 (2,)) -> the picture changed, of the same shape.
 Change = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -25,22 +27,24 @@ class PictureAugmentation:
 
     change: Change
 
-    def __call__(self, pixels: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    def __call__(self, examples: Mapping[str, tf.Tensor], seeds: tf.Tensor) -> dict[str, tf.Tensor]:
         """Change each picture by its own seed.
 
         Args:
-            pixels: uint8 or float32 (batch, height, width, 3).
-            seeds: int32 (batch, 2).
+            examples: Mapping with pixels, uint8 or float32 (batch, height, width, 3).
+            seeds: Seeds, int32 (batch, 2).
 
         Returns:
-            float32 of the same shape, in [0, 255].
+            Mapping with pixels of the same shape, float32 in [0, 255].
         """
-        return tf.map_fn(
+        pixels = examples[PIXELS]
+        changed = tf.map_fn(
             lambda pair: self._change_one(*pair),
             (pixels, seeds),
             fn_output_signature=tf.TensorSpec(pixels.shape[1:], tf.float32),
             parallel_iterations=32,
         )
+        return {**examples, PIXELS: changed}
 
     def _change_one(self, picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         changed = self.change(tf.cast(picture, tf.float32), seed)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kft.modalities.base import ViewRow
+from kft.modalities.image.input_spec import PIXELS
 
 # In pixels. A picture is enlarged or reduced until its longer side is this long.
 _CELL = 176
@@ -30,7 +31,7 @@ def draw_gallery(rows: Sequence[ViewRow], *, caption: str) -> bytes:
         rows: At least one, all with equally many views.
         caption: Written above.
     """
-    cells = [[_fit(picture) for picture in row.views] for row in rows]
+    cells = [[_fit(view[PIXELS]) for view in row.views] for row in rows]
     width, height = cells[0][0].size
     columns = ["original", *(f"view {number}" for number in range(len(cells[0]) - 1))]
     sheet = Image.new(
