@@ -258,7 +258,7 @@ IGNORED = {
     "train/dog/.ipynb_checkpoints/a-checkpoint.jpg": ".ipynb_checkpoints",
     "train/__MACOSX/cat/exif_1.jpg": "__MACOSX",
     "labels.csv": "ending .csv",
-    "spare/x.jpg": "in folder 'spare', which is no split",
+    "spare/x.jpg": "in folder 'spare', which is not a split",
 }
 # Copies: name -> why it is quarantined.
 COPIES = {

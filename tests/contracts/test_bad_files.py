@@ -312,7 +312,7 @@ def copy_a_class(folder: Path) -> None:
     ("change", "message"),
     [
         (empty_a_class, r"no pictures in class folder cat\. kft reads .* or add pictures"),
-        (leave_one_class, r"one class folder, 'dog'; telling classes apart needs at least two"),
+        (leave_one_class, r"one class folder, 'dog'; classification needs at least two"),
         (leave_one_picture, r"class '?cat'? has 1 example"),
         (damage_a_class, r"no picture of class cat can be used(.|\n)*the file is empty"),
         (damage_everything, r"20 of 20 pictures cannot be used.*nothing is left"),

@@ -142,7 +142,7 @@ LABELS = np.array([[1, 0], [1, 0]], np.float32)
 @pytest.mark.parametrize(
     ("kind", "names", "targets", "said"),
     [
-        ("class", ("ant",), CLASSES, "one class, 'ant'; telling classes apart needs at least two"),
+        ("class", ("ant",), CLASSES, "one class, 'ant'; classification needs at least two"),
         ("class", ("ant", "bee"), CLASSES, "class bee has no example, so it cannot be learned"),
         ("labels", ("red", "round"), LABELS, "label round has no example"),
     ],

@@ -49,7 +49,7 @@ def test_every_file_beside_what_is_packed_twice_is_counted(tmp_path, write_class
     assert find(tmp_path).ignored == {
         "picture beside the split folders": 1,
         "ending .txt": 1,
-        "in folder 'seg_pred', which is no split": 3,
+        "in folder 'seg_pred', which is not a split": 3,
     }
 
 
@@ -117,7 +117,7 @@ def test_a_split_folder_lies_in_the_data_folder(tmp_path, write_classes, name):
     ("table", "advice"),
     [
         ("train/metadata.csv", r"`data\.path=\S*train/metadata\.csv`.*path_column=file_name"),
-        ("train/metadata.jsonl", r"kft reads no JSON lines.*to_csv.*path_column=file_name"),
+        ("train/metadata.jsonl", r"kft does not read JSON lines.*to_csv.*path_column=file_name"),
         ("train.csv", r"`data\.path=\S*train\.csv`.*path_column=COLUMN"),
     ],
 )
@@ -127,7 +127,7 @@ def test_split_folders_of_loose_pictures_are_refused_with_their_table(
 ):
     write_classes(**dict.fromkeys(folders, 2))
     (tmp_path / table).write_text("")
-    with pytest.raises(DataError, match=rf"nothing says the classes.*{advice}"):
+    with pytest.raises(DataError, match=rf"the classes are unknown.*{advice}"):
         find(tmp_path)
 
 
@@ -152,5 +152,5 @@ def test_what_lies_in_class_folders_without_pictures_is_told_of_all(tmp_path, wr
         "1 file ending in .npy, which kft does not read"
     )
     assert none == "  - none: no files"
-    assert "1 file ending in .jpg?…, as downloads are named; rename them to end in .jpg" in well
+    assert "1 file ending in .jpg?…, a name left by a download; rename them to end in .jpg" in well
     assert "1 file ending in .png&…" in well

@@ -178,7 +178,7 @@ def test_a_damaged_compressed_file_is_left_out_from_there_on(write_records, chan
     bad = found.quarantined[-1]
     assert bad.name.startswith("z.tfrecord.gz, record ")
     assert bad.reason.startswith("the compressed file is damaged")
-    assert bad.reason.endswith("nothing from here on can be read")
+    assert bad.reason.endswith("the rest of the file cannot be read")
 
 
 def test_stop_refuses_damaged_records_by_name(write_records):
@@ -253,10 +253,10 @@ def test_records_without_what_is_asked_for_are_left_out(write_records, tmp_path)
 @pytest.mark.parametrize(
     ("labels", "reason"),
     [
-        ([b"dog", b"cat", b""], "is '', which stands for no class"),
-        ([b"dog", b"cat", b"nan"], "is 'nan', which stands for no class"),
-        ([b"dog", b"cat", b"\xff"], "is no UTF-8 text"),
-        ([[0.5], [2.0], [float("nan")]], "holds a value that is no finite number"),
+        ([b"dog", b"cat", b""], "is '', which means a missing value"),
+        ([b"dog", b"cat", b"nan"], "is 'nan', which means a missing value"),
+        ([b"dog", b"cat", b"\xff"], "is not UTF-8 text"),
+        ([[0.5], [2.0], [float("nan")]], "holds a value that is not a finite number"),
         ([[0.5], [2.0], []], "holds 0 values; expected a class, labels or numbers"),
     ],
 )
@@ -406,7 +406,7 @@ def test_a_tfds_data_set_that_is_not_prepared_is_refused_without_a_network(tfds_
             find_tfds(DataConfig(path=name))
     with pytest.raises(DataError, match=r"expected tfds:NAME"):
         find_tfds(DataConfig(path="tfds:../toy"))
-    with pytest.raises(DataError, match=r"no prepared TFDS folder"):
+    with pytest.raises(DataError, match=r"not a prepared TFDS folder"):
         find_tfds(DataConfig(path=str(tfds_folder.parents[2] / "elsewhere")))
     with pytest.raises(DataError, match=r"no feature 'lable'. Did you mean 'label'"):
         find_tfds(DataConfig(path="tfds:toy", records=RecordConfig(label_feature="lable")))
@@ -459,7 +459,7 @@ def test_unlabelled_tfds_examples_are_not_given_the_last_class(write_tfds):
     assert found.given_splits == ("train",) * 4
     assert sorted(found.examples.targets) == [0, 0, 1, 1]
     assert left_out(found) == {
-        f"split test, example {n}": "its label is below 0: it is unlabelled" for n in (0, 1)
+        f"split test, example {n}": "its label is negative, so it is unlabelled" for n in (0, 1)
     }
 
 
