@@ -146,4 +146,4 @@ def test_classes_that_may_be_one_are_a_problem_and_joined_ones_a_note(photos):
     (photos / "dog").rename(photos / "cafe\u0301")
     findings = find(run("photos", "--no-labels", "--json"))
     assert "'Cat' (30) and 'cat' (30)" in findings["cannot_train"]["sentence"]
-    assert "30 of a class in decomposed letters" in findings["understood"]["sentence"]
+    assert "30 of a class in decomposed Unicode" in findings["understood"]["sentence"]

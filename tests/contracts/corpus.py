@@ -242,7 +242,7 @@ def _make_kinds() -> tuple[Kind, ...]:
         Kind("-dash.jpg", encode(make_scene(33), "JPEG")),
         Kind("a" * 251 + ".jpg", encode(make_scene(34), "JPEG")),
         Kind("dangling.jpg", _link_to("gone.jpg"), "a link that leads nowhere"),
-        Kind("round.jpg", _link_to("round.jpg"), "a link that leads in a circle"),
+        Kind("round.jpg", _link_to("round.jpg"), "a circular link"),
         Kind("escaping.jpg", _link_to("../../../outside.jpg"), "leads by a link to .*, outside"),
         Kind("pipe.jpg", os.mkfifo, "a pipe or device, not a file"),
     )

@@ -315,7 +315,7 @@ def copy_a_class(folder: Path) -> None:
         (leave_one_class, r"one class folder, 'dog'; classification needs at least two"),
         (leave_one_picture, r"class '?cat'? has 1 example"),
         (damage_a_class, r"no picture of class cat can be used(.|\n)*the file is empty"),
-        (damage_everything, r"20 of 20 pictures cannot be used.*nothing is left"),
+        (damage_everything, r"20 of 20 pictures cannot be used.*Nothing is left"),
         (copy_a_class, r"20 of 20 pictures(.|\n)*which is labelled 'dog', not 'cat'"),
     ],
 )

@@ -57,7 +57,7 @@ def test_a_path_that_is_nothing_is_named(tmp_path):
         load_splits(DataConfig())
     with pytest.raises(DataError, match=r"nothing at .*nowhere"):
         load_splits(DataConfig(path=str(tmp_path / "nowhere")))
-    with pytest.raises(DataError, match=r"notes.txt is no data source. Expected a folder"):
+    with pytest.raises(DataError, match=r"notes.txt is not a data source. Expected a folder"):
         load_splits(DataConfig(path=str(tmp_path / "notes.txt")))
 
 

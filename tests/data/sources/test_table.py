@@ -463,10 +463,10 @@ def test_what_is_no_file_is_named(write_table):
     os.mkfifo(table.parent / "pipe.png")
     assert list(left_out(find(table)).values()) == [
         "a link that leads nowhere",
-        "a link that leads in a circle",
+        "a circular link",
         "a pipe or device, not a file",
         "there is no such file",
-        "cannot be looked at (File name too long)",
+        "cannot be accessed (File name too long)",
         "there is no such file",
     ]
 

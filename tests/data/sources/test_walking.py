@@ -114,7 +114,7 @@ def test_what_is_no_file_is_quarantined_where_it_claims_to_be_a_picture(root):
         "nowhere": "a link that leads nowhere",
         "nowhere.jpg": "a link that leads nowhere",
         "pipe.jpg": "a pipe or device, not a file",
-        "round.png": "a link that leads in a circle",
+        "round.png": "a circular link",
     }
 
 

@@ -156,7 +156,7 @@ def test_rare_labels_of_the_same_examples_are_everywhere_if_there_is_a_way():
         parts = split_examples(make_found(labels), DataConfig(split_seed=seed))
         assert all(part.targets.any(axis=0).all() for part in parts.values())
     labels[:, 2] = [1, 0, 1, 1, 0, 0, 0, 0]
-    with pytest.raises(DataError, match=r"found no way to deal out examples whole"):
+    with pytest.raises(DataError, match=r"found no way to keep examples whole"):
         split_examples(make_found(labels[:, :3]), DataConfig())
 
 

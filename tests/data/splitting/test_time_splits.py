@@ -38,7 +38,7 @@ def test_later_splits_are_of_later_times_whatever_the_order(times, validation, h
     random.shuffle(order)
     numbers = np.arange(len(times))[:, np.newaxis] + 0.5
     if len(set(times)) < (3 if validation else 2):
-        with pytest.raises(DataError, match=r"different times, too few for train and"):
+        with pytest.raises(DataError, match=r"distinct times, too few for train and"):
             split_examples(make_found(numbers, times=times), config)
         return
     parts = split_examples(make_found(numbers, times=times), config)
@@ -101,7 +101,7 @@ def test_a_class_that_comes_up_late_is_refused():
 def test_time_has_nothing_to_do_where_the_splits_are_given():
     given = ["train", "validation", "holdout"] * 2
     found = make_found([0] * 3 + [1] * 3, times=[1.0] * 6, given=given)
-    with pytest.raises(DataError, match=r"test names the splits .* nothing is left to split"):
+    with pytest.raises(DataError, match=r"test gives the splits .* nothing is left to split"):
         split_examples(found, CONFIG)
 
 
