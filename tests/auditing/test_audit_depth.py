@@ -52,7 +52,7 @@ def test_pictures_of_12_bits_are_judged_as_they_are_shown(folder):
     assert not {"blank", "dark", "dimmed"} & {finding.kind for finding in found.findings}
     assert 100 < found.overview.groups[-1].describe()["brightness"] < 160
     (depth,) = [text for title, text in _describe_overview(found.overview) if title == "Depth"]
-    assert depth.startswith("12 bits, so that 4,095 is white")
+    assert depth.startswith("12 bits, so 4,095 is white")
     assert found.describe()["calibration"]["value"] == 12
 
 

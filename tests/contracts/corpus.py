@@ -24,7 +24,7 @@ _STORED_AS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-TURNED = "turned upright, as its EXIF entry says"
+TURNED = "turned upright according to EXIF"
 FIRST_FRAME = "animated: its first frame is used"
 
 
@@ -156,17 +156,17 @@ def _make_kinds() -> tuple[Kind, ...]:
         *(Kind(f"cut_{share}.jpg", jpeg[: len(jpeg) * share // 100], cut) for share in (1, 50, 99)),
         *(Kind(f"cut_{share}.png", png[: len(png) * share // 100], cut) for share in (50, 99)),
         Kind("cut.gif", gif[:-60], "cut off|damaged"),
-        Kind("cut.webp", webp[:-60], "cut off|damaged|no picture format"),
+        Kind("cut.webp", webp[:-60], "cut off|damaged|not a known picture format"),
         Kind(
             "cut_and_closed.jpg",
             encode(make_scene(6, 240, 160), "JPEG", quality=95)[:-2500] + b"\xff\xd9",
-            "cut off: a JPEG with an end mark, but without a part of its picture",
+            "cut off: a JPEG with an end mark, but without part of its picture",
         ),
         Kind("empty.jpg", b"", "the file is empty"),
         Kind("page.jpg", b"<!DOCTYPE html><html>404</html>", "an HTML page, not a picture"),
         Kind("pointer.jpg", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         Kind("text.jpg", b"a note on this picture", "a text, not a picture"),
-        Kind("random.jpg", bytes(range(200, 256)) * 9, "no picture format that is known"),
+        Kind("random.jpg", bytes(range(200, 256)) * 9, "not a known picture format"),
         Kind("phone.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC, which is not decoded"),
         Kind("phone.jpg", b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", "AVIF, which is not decoded"),
         Kind("bomb.png", _make_png(23_000, 23_000, 8, b""), "23000 x 23000 pixels; at most 100"),
@@ -180,11 +180,11 @@ def _make_kinds() -> tuple[Kind, ...]:
         Kind("12_bits.png", _make_deep(9, 4)),
         Kind("16_bits.ppm", _make_deep_ppm(50), repaired=("PPM",)),
         Kind("16_bits.tif", _make_tiff(51, 3, np.uint16), repaired=("TIFF",)),
-        Kind("signed.tif", _make_tiff(52, 3, np.int16), "signed numbers, whose range"),
-        Kind("fractions.tif", _make_tiff(53, 3, np.float32), "fractions, whose range"),
-        Kind("32_bits.tif", _make_tiff(54, 3, np.uint32), "32 bits for each value"),
-        Kind("5_channels.tif", _make_tiff(55, 5, np.uint8), "5 channels, of which its tags"),
-        Kind("4_channels.tif", _make_tiff(56, 4, np.uint8), "4 channels, of which its tags"),
+        Kind("signed.tif", _make_tiff(52, 3, np.int16), "signed numbers of an unknown range"),
+        Kind("fractions.tif", _make_tiff(53, 3, np.float32), "fractions of an unknown range"),
+        Kind("32_bits.tif", _make_tiff(54, 3, np.uint32), "32 bits per value"),
+        Kind("5_channels.tif", _make_tiff(55, 5, np.uint8), r"5 channels \("),
+        Kind("4_channels.tif", _make_tiff(56, 4, np.uint8), r"4 channels \("),
         Kind("1_bit.png", encode(make_scene(10).convert("1"), "PNG")),
         Kind(
             "palette.png",

@@ -132,7 +132,7 @@ def test_sign_digits_are_split_evenly(shared):
     splits = load_splits(DataConfig(path=str(shared / "data/image/sign_digits")))
     assert splits.class_names == tuple("0123456789")
     assert {int((splits.holdout.targets == i).sum()) for i in range(10)} == {12}
-    assert splits.noticed == {"turned upright, as its EXIF entry says": 1}
+    assert splits.noticed == {"turned upright according to EXIF": 1}
 
 
 CLASSES = np.array([0, 0], np.int64)

@@ -59,4 +59,4 @@ def test_nobody_is_told_to_remove_what_the_depth_of_the_data_set_darkened(change
     assert finding.kind == kind
     if kind == "dimmed":
         assert "Remove" not in finding.sentence and "data.image.depth" in finding.sentence
-        assert finding.files[0].note == "mean 6.0, by its own bits 96.0"
+        assert finding.files[0].note == "mean 6.0, at its own depth 96.0"
