@@ -20,7 +20,7 @@ def test_a_class_without_pictures_is_a_problem(make_pictures):
     pictures = make_pictures(class_names=("cat", "dog", "owl"))
     (finding,) = find_class_problems(pictures, EVEN)
     assert (finding.kind, finding.severity) == ("empty_classes", "problem")
-    assert finding.sentence.startswith("Class owl: no pictures can be used")
+    assert finding.sentence.startswith("Class owl: there are no usable pictures")
 
 
 def test_a_class_of_which_few_are_judged_is_told(make_pictures):

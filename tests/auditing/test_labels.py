@@ -76,7 +76,7 @@ def test_features_that_tell_no_class_judge_no_label(make_pictures):
     probabilities = rng.dirichlet([1, 1], len(pictures))
     findings, skipped = find_label_problems(pictures, probabilities, "small_cnn")
     assert findings == ()
-    assert "no more than guessing (50%)" in skipped
+    assert "no better than guessing (50%)" in skipped
 
 
 def test_copies_are_left_out_together(clusters):

@@ -39,7 +39,7 @@ def render(audit: Audit) -> str:
 
 
 def test_a_picture_that_went_away_is_said_to_be_gone(make_pictures):
-    assert "not readable now" in render(make_audit(make_pictures(4)))
+    assert "no longer readable" in render(make_audit(make_pictures(4)))
 
 
 def test_the_page_needs_no_other_file_and_no_script(make_pictures, photo):

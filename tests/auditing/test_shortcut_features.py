@@ -25,14 +25,14 @@ def test_pictures_that_differ_in_nothing_are_no_finding(make_pictures):
 @pytest.mark.parametrize(
     ("changes", "kind", "severity", "said"),
     [
-        ({"mode": "L"}, "colour_mode_tells_class", "problem", "dog: L (60 of 60 told)"),
-        ({"format": "PNG"}, "file_format_tells_class", "problem", "dog: PNG (60 of 60 told)"),
-        ({"width": 640}, "size_tells_class", "problem", "dog: 640 x 375 (60 of 60 told)"),
+        ({"mode": "L"}, "colour_mode_tells_class", "problem", "dog: L (60 of 60 predicted)"),
+        ({"format": "PNG"}, "file_format_tells_class", "problem", "dog: PNG (60 of 60 predicted)"),
+        ({"width": 640}, "size_tells_class", "problem", "dog: 640 x 375 (60 of 60 predicted)"),
         (
             {"border_rgb": (255.0, 255.0, 255.0)},
             "border_colour_tells_class",
             "warning",
-            "dog: #ffffff (60 of 60 told)",
+            "dog: #ffffff (60 of 60 predicted)",
         ),
     ],
 )
@@ -40,7 +40,7 @@ def test_each_property_is_found(make_pictures, changes, kind, severity, said):
     (finding,) = find_shortcut_features(change_dogs(make_pictures, **changes), [])
     assert kinds([finding]) == [(kind, severity)]
     assert said in finding.sentence
-    assert "tells the class of 100% of the pictures" in finding.sentence
+    assert "predicts the class of 100% of the pictures" in finding.sentence
     assert len(finding.files) == 120
 
 
@@ -52,7 +52,7 @@ def test_a_mode_that_only_a_few_of_the_larger_class_have_is_found(make_pictures)
     (finding,) = find_shortcut_features(pictures, [])
     # The majority is right for three quarters, and so is every rule on the mode.
     assert kinds([finding]) == [("colour_mode_tells_class", "warning")]
-    assert "dog: RGB (38 of 300 told)" in finding.sentence
+    assert "dog: RGB (38 of 300 predicted)" in finding.sentence
 
 
 def test_copies_do_not_count_as_evidence(make_pictures):

@@ -45,7 +45,7 @@ def test_the_overview_counts_files_and_classes(photos):
     assert "91 found = 90 used + 0 quarantined + 1 ignored" in result.stdout
     lines = [line.split()[:4] for line in result.stdout.splitlines()]
     assert ["cat", "18", "6", "6"] in lines
-    assert "Not checked. Labels: left out by --no-labels." in result.stdout
+    assert "Not checked. Labels: skipped because of --no-labels." in result.stdout
 
 
 def test_bad_files_duplicates_and_outliers_are_named(photos):
@@ -78,7 +78,7 @@ def test_the_page_is_written_to_the_given_file(photos):
 def test_strict_fails_if_a_finding_is_more_than_a_note(photos):
     result = run("photos", "--no-labels", "--strict")
     assert result.exit_code == 1
-    assert "border colour alone tells the class" in result.stdout
+    assert "border colour alone predicts the class" in result.stdout
     assert run("photos", "--no-labels").exit_code == 0
 
 
