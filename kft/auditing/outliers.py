@@ -106,8 +106,8 @@ def measure_distances(vectors: np.ndarray, classes: np.ndarray, *, block: int = 
     for each in np.flatnonzero(counts):
         members = classes == each
         typical = float(np.median(distances[members]))
-        is_told = counts[each] >= _FEWEST_OF_CLASS and typical > 0
-        distances[members] = distances[members] / typical if is_told else 1.0
+        is_measured = counts[each] >= _FEWEST_OF_CLASS and typical > 0
+        distances[members] = distances[members] / typical if is_measured else 1.0
     return distances
 
 

@@ -132,7 +132,7 @@ def _make_finding(
     assert seen.classes is not None
     classes = seen.classes[chosen]
     is_right = telling.predicted == classes
-    told = {
+    correct = {
         int(each): chosen[is_right & (classes == each)] for each in np.unique(classes[is_right])
     }
     severity: Severity = "note"
@@ -144,23 +144,23 @@ def _make_finding(
         f"The {of_all.name} alone predicts the class of {telling.recall:.0%} of the "
         f"{seen.modality.nouns}, averaged over classes (95 % interval from "
         f"{telling.low:.0%}; guessing: {telling.chance:.0%}). "
-        f"{_describe_predicted(seen, of_all, told)}. A model may learn this instead of the "
+        f"{_describe_best(seen, of_all, correct)}. A model may learn this instead of the "
         "content, and fail on other data: find out where it comes from.",
         tuple(
             Flagged(seen.names[place], f"{seen.label(place)}, {of_all.values[place]}")
-            for place in _in_turn(list(told.values()))
+            for place in _in_turn(list(correct.values()))
         ),
     )
 
 
-def _describe_predicted(seen: SeenExamples, of_all: Property, told: dict[int, np.ndarray]) -> str:
+def _describe_best(seen: SeenExamples, of_all: Property, correct: dict[int, np.ndarray]) -> str:
     """Describe the typical value of the best predicted classes, with counts."""
     assert seen.classes is not None
     totals = np.bincount(seen.classes, minlength=len(seen.class_names))
-    best = sorted(told, key=lambda each: -len(told[each]) / totals[each])[:_DESCRIBED]
+    best = sorted(correct, key=lambda each: -len(correct[each]) / totals[each])[:_DESCRIBED]
     return "; ".join(
-        f"{seen.class_names[each]}: {of_all.summarise(told[each])} "
-        f"({len(told[each]):,} of {totals[each]:,} predicted)"
+        f"{seen.class_names[each]}: {of_all.summarise(correct[each])} "
+        f"({len(correct[each]):,} of {totals[each]:,} predicted)"
         for each in best
     )
 

@@ -119,8 +119,8 @@ def _count_joined(found: Found, named: Sequence[str]) -> Counter[str]:
     words: Counter[str] = Counter()
     decomposed = {label: compose(label) for label in found.class_names if label != compose(label)}
     if decomposed:
-        told = listed(sorted(decomposed.values()), 5)
-        words[f"of a class {_DECOMPOSED}: {told}"] = sum(counts[label] for label in decomposed)
+        names = listed(sorted(decomposed.values()), 5)
+        words[f"of a class {_DECOMPOSED}: {names}"] = sum(counts[label] for label in decomposed)
     for label, name in zip(found.class_names, named, strict=True):
         if name != compose(label):
             words[f"of {label!r} joined to {name!r}"] += counts[label]
@@ -149,12 +149,12 @@ def refuse_similar(found: Found) -> None:
     sets = [names for names in alike.values() if len(names) > 1]
     if not sets:
         return
-    told = [" and ".join(f"{name!r} ({counts[name]:,})" for name in names) for names in sets]
+    similar = [" and ".join(f"{name!r} ({counts[name]:,})" for name in names) for names in sets]
     aliases = {name: names[0] for names in sets for name in names[1:]}
     raise DataError(
         f"{found.source}: some classes have easily confused names; with their numbers of "
-        f"examples: {listed(told)}. If they are the same, join them: {format_aliases(aliases)}; if "
-        "not, set data.similar_classes=keep."
+        f"examples: {listed(similar)}. If they are the same, join them: "
+        f"{format_aliases(aliases)}; if not, set data.similar_classes=keep."
     )
 
 

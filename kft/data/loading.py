@@ -189,7 +189,7 @@ def find_source(config: DataConfig) -> str:
             f"data.path: {path} is not a data source. Expected a folder, a .csv, .tsv or .parquet "
             "file, TFRecord files, or tfds:NAME. If the name does not show which, set data.source."
         )
-    raise DataError(f"data.path: {path.absolute()} does not exist.")
+    raise DataError(f"data.path: there is nothing at {path.absolute()}.")
 
 
 def _find_source_of(folder: Path) -> str:

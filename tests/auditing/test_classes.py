@@ -46,7 +46,7 @@ def test_many_classes_are_listed_in_part(make_pictures):
     pictures = make_pictures(classes=[0, 1] * 20, class_names=names)
     (finding,) = find_class_problems(pictures, None)
     assert finding.sentence.startswith("12 classes, class02, class03")
-    assert "and 2 more: no picture" in finding.sentence
+    assert "and 2 more: there are no usable picture" in finding.sentence
 
 
 def test_labels_and_numbers_have_no_classes(make_pictures):

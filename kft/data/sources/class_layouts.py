@@ -75,7 +75,7 @@ def refuse_one_class(root: Path, folder: Path, name: str) -> None:
             f"{root} has one class folder, {name!r}; classification needs at least two. "
             f"{LAYOUT}.{describe_tables([root, folder, folder / name])}"
         )
-    told = listed([readable(p.name) for p in inside])
+    listing = listed([readable(p.name) for p in inside])
     how = (
         f"data.path={_shown(only)}"
         if folder == root
@@ -83,7 +83,7 @@ def refuse_one_class(root: Path, folder: Path, name: str) -> None:
     )
     raise DataError(
         f"{folder} holds one folder, {name!r}; classification needs at least two. "
-        f"{_shown(only.relative_to(folder))} holds {told}: if these are the classes, set {how}."
+        f"{_shown(only.relative_to(folder))} holds {listing}: if these are the classes, set {how}."
     )
 
 
@@ -183,11 +183,11 @@ def _describe_files(folder: Path, modality: Modality) -> str:
     endings = Counter(find_ending(name, modality) for name in names)
     if not endings:
         return "no files"
-    told = [
+    listing = [
         f"{count:,} {'file' if count == 1 else 'files'} {_describe_ending(ending, modality)}"
         for ending, count in endings.most_common()
     ]
-    return listed(told, 5)
+    return listed(listing, 5)
 
 
 def _describe_ending(ending: str, modality: Modality) -> str:

@@ -239,5 +239,5 @@ def _describe_request(
 
 def _describe_starts(starts: Mapping[SplitName, float]) -> str:
     """Describe a split by time, such as 'by time: validation from 2024-03-01'."""
-    told = [f"{name} from {format_time(starts[name])}" for name in SPLIT_NAMES if name in starts]
-    return f"by time: {', '.join(told)}"
+    listing = [f"{name} from {format_time(starts[name])}" for name in SPLIT_NAMES if name in starts]
+    return f"by time: {', '.join(listing)}"

@@ -153,9 +153,9 @@ def _refuse_other_examples(found: Found, path: Path, lines: dict[str, _Line]) ->
             "Correct the data or the lines."
         )
     if problems:
-        told = "\n".join(f"  - {problem}" for problem in problems)
+        listing = "\n".join(f"  - {problem}" for problem in problems)
         raise DataError(
-            f"data.split.file: {path} does not fit {found.source}.\n{told}\n"
+            f"data.split.file: {path} does not fit {found.source}.\n{listing}\n"
             "Remove data.split.file to make a new split."
         )
 

@@ -175,7 +175,7 @@ def _ask_pillow(content: bytes) -> Header:
                 repairs=tuple(repairs),
                 noticed=_find_frames(picture),
             )
-    # Decoders raise anything on bytes that nobody meant for them.
+    # Decoders raise all kinds of errors on invalid bytes.
     except Exception as error:
         raise HeaderError(f"not a known picture format ({type(error).__name__})") from None
 

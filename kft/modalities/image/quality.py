@@ -100,11 +100,11 @@ def measure_blur(seen: Inspection) -> float:
 
 def find_poor(seen: Sequence[Inspection]) -> tuple[Finding, ...]:
     """Find tiny, blank, dark and blurred pictures by fixed thresholds, which the findings state."""
-    told: set[int] = set()
+    reported: set[int] = set()
     findings = []
     for case in _CASES:
-        places = [i for i, each in enumerate(seen) if i not in told and case.is_so(each)]
-        told.update(places)
+        places = [i for i, each in enumerate(seen) if i not in reported and case.is_so(each)]
+        reported.update(places)
         if places:
             files = tuple(Flagged(seen[place].name, case.note(seen[place])) for place in places)
             text = f"{count(len(files), 'picture')} {case.text}"

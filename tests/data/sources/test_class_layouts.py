@@ -95,13 +95,13 @@ def test_the_words_on_many_classes_are_one(tmp_path, write_classes):
 
 def test_a_folder_around_the_class_folders_is_named(tmp_path, write_classes):
     write_classes(data__photos__cat=1, data__photos__dog=1)
-    with pytest.raises(DataError, match=rf"lie cat, dog.*set data\.path={tmp_path}/data/photos\."):
+    with pytest.raises(DataError, match=rf"holds cat, dog.* data\.path={tmp_path}/data/photos\."):
         find(tmp_path)
 
 
 def test_a_folder_around_the_class_folders_of_a_split_is_named(tmp_path, write_classes):
     write_classes(train__photos__cat=1, train__photos__dog=1)
-    with pytest.raises(DataError, match=r"lie cat, dog.*set data\.folders\.train=train/photos,"):
+    with pytest.raises(DataError, match=r"holds cat, dog.*set data\.folders\.train=train/photos,"):
         find(tmp_path)
     assert find(tmp_path, train="train/photos").class_names == ("cat", "dog")
 

@@ -151,8 +151,8 @@ def test_behind_a_damaged_length_nothing_can_be_read(write_records, place):
     found = find(path)
     assert len(found.examples) == 2
     assert left_out(found) == {
-        "data.tfrecord, record 2": "the length of the record is damaged; nothing from here on "
-        "can be read"
+        "data.tfrecord, record 2": "the length of the record is damaged; the rest of the file "
+        "cannot be read"
     }
 
 
@@ -270,7 +270,7 @@ def test_a_negative_index_is_no_class_where_classes_have_names(write_records):
     path = write_records("data.tfrecord", [0, -1, 1])
     found = find(path, class_names=("wasp", "ant"))
     assert found.examples.targets.tolist() == [0, 1]
-    assert left_out(found) == {"data.tfrecord#000001": "label -1: it is unlabelled"}
+    assert left_out(found) == {"data.tfrecord#000001": "label -1 means that it is unlabelled"}
     assert find(path).class_names == ("-1", "0", "1")
     assert find(path, target="number").examples.targets.tolist() == [[0.0], [-1.0], [1.0]]
 
@@ -487,7 +487,7 @@ def test_a_tfds_sequence_of_classes_is_labels_though_each_example_has_one(tmp_pa
 
 def test_a_tfds_feature_that_is_no_picture_is_refused(tfds_folder):
     records = RecordConfig(input_feature="age")
-    with pytest.raises(DataError, match=r"feature 'age' is no picture"):
+    with pytest.raises(DataError, match=r"feature 'age' is not of type picture"):
         find_tfds(DataConfig(path="tfds:toy", records=records))
 
 

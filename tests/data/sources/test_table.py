@@ -375,7 +375,7 @@ def test_files_that_are_no_table_are_refused(write_table, tmp_path):
     assert re.search("there is no table", refusal(tmp_path))
     assert re.search("is empty", refusal(write_table("")))
     assert re.search("no line of data", refusal(write_table("path,label\n")))
-    assert re.search("label comes twice", refusal(write_table("path,label,label\na,b,c\n")))
+    assert re.search("label is repeated", refusal(write_table("path,label,label\na,b,c\n")))
     assert re.search(
         "after line 0: not UTF-8", refusal(write_table("path,label\nä,b\n", encoding="latin-1"))
     )

@@ -159,7 +159,7 @@ def test_backslashes_are_read_as_slashes_where_that_leads_to_a_file(write):
         write(["x/0.jpg", "x/1.jpg", "odd\\name.jpg"], ["x\\0.jpg", "x\\1.jpg", "odd\\name.jpg"])
     )
     assert found.examples.ids == ("x/0.jpg", "x/1.jpg", "odd\\name.jpg")
-    assert found.notes == ("2 paths written with \\ for /; the file was found.",)
+    assert found.notes == ("2 paths written with \\ in place of /; the file was found.",)
 
 
 @pytest.mark.parametrize(("on_disk", "in_table"), [("NFC", "NFD"), ("NFD", "NFC")])

@@ -142,7 +142,7 @@ def test_an_example_that_was_left_out_meanwhile_is_named_with_the_reason(tmp_pat
     ("text", "words"),
     [
         ("", r"begins with ''; expected split,id,target"),
-        ("path,label\na,b\n", r"begins with 'path,label', .* set data.table.split_column"),
+        ("path,label\na,b\n", r"begins with 'path,label'; .* set data.table.split_column"),
         ("split,id,target\ntrain,a\n", r"line 2: 2 values; expected 3"),
         ("split,id,target\ntrian,a,b\n", r"line 2: 'trian' is not a split. Did you mean 'train'\?"),
         ("split,id,target\ntrain,a,b\ntrain,a,b\n", r"line 3: 'a' is already in line 2"),

@@ -93,7 +93,7 @@ def test_a_class_that_comes_up_late_is_refused():
     found = make_found([0] * 8 + [1, 0], times=[float(i) for i in range(10)])
     with pytest.raises(
         DataError,
-        match=r"class1 is in the holdout split, but not in train.*data.split.time_column out",
+        match=r"class1 is in the holdout split, but not in train.*remove data.split.time_column",
     ):
         split_examples(found, CONFIG)
 
