@@ -1,4 +1,4 @@
-"""Classes that are empty, hardly judged or outnumbered."""
+"""Classes that are empty, hardly judged or outnumbered are found."""
 
 from __future__ import annotations
 

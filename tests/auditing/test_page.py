@@ -1,4 +1,4 @@
-"""The page holds everything that it shows."""
+"""The page contains everything that it shows."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_the_page_needs_no_other_file_and_no_script(make_pictures, photo):
 
 
 class Checker(HTMLParser):
-    """Counts elements; fails where one is closed that was not opened last."""
+    """Parser that counts elements, and fails if one is closed that was not opened last."""
 
     VOID = ("meta", "img")
 

@@ -1,4 +1,4 @@
-"""Properties of the files that give the class away."""
+"""Properties of the files that reveal the class are found."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kft.auditing.shortcut_features import find_shortcut_features, tell_classes
 
 
 def change_dogs(make_pictures, **changes: object):
-    """Sixty cats and sixty dogs; the dogs are as is said."""
+    """Make sixty cats and sixty dogs, with changes of the dogs."""
     return make_pictures(120, changes=dict.fromkeys(range(1, 120, 2), changes))
 
 
@@ -45,7 +45,7 @@ def test_each_property_is_found(make_pictures, changes, kind, severity, said):
 
 
 def test_a_mode_that_only_a_few_of_the_larger_class_have_is_found(make_pictures):
-    """As in a set of chest X-rays: all healthy ones are grey, and most of the ill ones too."""
+    """In a real set of chest X-rays, all healthy ones are grey, and most of the ill ones too."""
     ill = [i for i in range(400) if i % 4]
     changes = {i: {"mode": "RGB" if i in ill[::8] else "L"} for i in range(400)}
     pictures = make_pictures(400, changes=changes, classes=[int(i in set(ill)) for i in range(400)])

@@ -17,7 +17,7 @@ COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café") for form in ("NFC",
 
 
 def found_of(*labels: str):
-    """An example of each label."""
+    """Make an example of each label."""
     names = tuple(dict.fromkeys(labels))
     found = make_found(np.asarray([names.index(label) for label in labels]))
     return replace(found, class_names=names)

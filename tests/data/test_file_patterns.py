@@ -1,4 +1,4 @@
-"""What a user names becomes files: folders are walked, patterns matched, lists read."""
+"""Names from a user become files: folders are walked, patterns matched, lists read."""
 
 import io
 import os

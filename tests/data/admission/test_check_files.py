@@ -25,7 +25,7 @@ JPEG = encode(make_scene(), "JPEG")
 
 @pytest.fixture
 def examples_of(tmp_path):
-    """Examples of files with these contents."""
+    """Make examples of files with these contents."""
 
     def build(**contents: bytes) -> Examples:
         for name, content in contents.items():

@@ -1,4 +1,4 @@
-"""Layouts of folders that a person would read otherwise than as class folders."""
+"""Folder layouts that are probably not meant as class folders are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several values per record mean, whatever kind of file they come from."""
+"""Interpretation of several values per record, for any kind of file."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from kft.errors import DataError
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """An unpacking cache of the test's own."""
+    """Give the test its own unpacking cache."""
     monkeypatch.setenv("KFT_CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -47,7 +47,7 @@ def to_feature(value) -> tf.train.Feature:
 
 @pytest.fixture
 def write_records(tmp_path):
-    """Write a TFRecord file of pictures with these labels; .gz compresses."""
+    """Write a TFRecord file of pictures with these labels, compressed if it ends in .gz."""
 
     def write(name: str, labels, label_feature: str = "image/class/label"):
         path = tmp_path / "records" / name
@@ -120,7 +120,7 @@ def test_an_interrupted_unpacking_leaves_nothing(write_records, cache, monkeypat
 
 
 def damage(path, record: int, place: int) -> None:
-    """Change a bit of a record, `place` bytes from its start; from its end where negative."""
+    """Flip a bit of a record, `place` bytes from its start, or from its end if negative."""
     content = bytearray(path.read_bytes())
     starts = [0]
     while starts[-1] < len(content):
@@ -379,7 +379,7 @@ def tfds_folder(write_tfds):
 
 @pytest.fixture
 def no_network(monkeypatch):
-    """Whoever asks for an address or a connection fails."""
+    """Make every lookup of an address and every connection fail."""
 
     def refuse(*_):
         raise AssertionError("the network was asked")

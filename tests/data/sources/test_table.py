@@ -20,7 +20,7 @@ from kft.errors import DataError
 
 @pytest.fixture
 def write_table(tmp_path):
-    """Write a table, and the files p0.png to p3.png beside it: their content plays no part."""
+    """Write a table, and the files p0.png to p3.png beside it, whose content does not matter."""
     for number in range(4):
         (tmp_path / f"p{number}.png").write_bytes(b"")
 
@@ -52,7 +52,7 @@ def refusal(table: Path, target: str = "auto", **options) -> str:
 
 
 def left_out(found) -> dict[str, str]:
-    """Line or row -> why it was left out."""
+    """Map each line or row that was left out to the reason."""
     return {get_number(bad): bad.reason for bad in found.quarantined}
 
 
@@ -486,7 +486,7 @@ def test_memory_grows_with_paths_and_not_with_the_width_of_the_table(tmp_path, m
     rows = 4_000
 
     def measure(width: int) -> float:
-        """Bytes a row at the peak."""
+        """Measure the peak memory per row, in bytes."""
         table = tmp_path / f"{width}.csv"
         with table.open("w") as file:
             file.write(f"path,label,{','.join(f'c{n}' for n in range(width))}\n")

@@ -1,4 +1,4 @@
-"""What label columns of a table mean, and words in them."""
+"""Interpretation of label columns of a table, and of words in them."""
 
 from __future__ import annotations
 

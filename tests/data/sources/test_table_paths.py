@@ -17,14 +17,14 @@ from kft.errors import DataError
 
 @pytest.fixture
 def home(tmp_path):
-    """A folder two levels deep, so that what lies beside it is this test's own."""
+    """Folder two levels deep, so that its neighbours belong to this test."""
     (tmp_path / "home" / "tables").mkdir(parents=True)
     return tmp_path / "home"
 
 
 @pytest.fixture
 def write(home):
-    """Write files of no content, and a table that lists paths; gives the table."""
+    """Write empty files, and a table that lists paths; returns the table."""
 
     def write(files, paths, folder="."):
         for name in files:

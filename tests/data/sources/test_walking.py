@@ -26,7 +26,7 @@ def write(root: Path, *names: str, content: bytes = b"") -> None:
 
 
 def walk(root: Path, *outside: Path) -> tuple[list[str], dict[str, int], dict[str, str]]:
-    """Files to be looked at; what is ignored; what is quarantined."""
+    """Walk a folder: possible examples, ignored and quarantined files."""
     walker = Walker(root, load_modality("image"), tuple(map(str, outside)))
     files = [os.path.relpath(path, root) for path in walker.walk(root)]
     bad = {each.name: each.reason for each in walker.quarantined}

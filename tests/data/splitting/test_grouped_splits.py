@@ -21,7 +21,7 @@ SPEAKER = r"_([a-z]+)_"
 
 
 def crossings(parts, groups) -> list[str]:
-    """The groups that are in more than one part; `groups` by the names of the examples."""
+    """Find the groups that are in more than one part; `groups` maps names of examples to groups."""
     splits = {}
     for name, split in split_of(parts).items():
         splits.setdefault(groups[name], set()).add(split)
@@ -30,7 +30,7 @@ def crossings(parts, groups) -> list[str]:
 
 @st.composite
 def grouped_targets(draw):
-    """Classes of groups, each class in at least six groups of its own making."""
+    """Draw groups with their classes, each class in at least six groups."""
     num_classes = draw(st.integers(2, 4))
     num_groups = draw(st.integers(6, 14))
     pairs = [(group, index) for group in range(num_groups) for index in range(num_classes)]
@@ -67,7 +67,7 @@ def test_groups_stay_whole_and_classes_everywhere_whatever_the_order(pairs, fold
 
 
 def can_be_dealt(classes_of_groups, num_parts) -> bool:
-    """Whether groups can be dealt out with every class in every part, by trying all ways."""
+    """Try all assignments of groups for one with every class in every part."""
     everything = set().union(*classes_of_groups)
     return any(
         all(

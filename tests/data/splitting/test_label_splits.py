@@ -17,7 +17,7 @@ SHARES = {"validation": 0.2, "holdout": 0.2, "train": 0.6}
 
 
 def make_labels(total, rates, seed=0) -> np.ndarray:
-    """Labels that go together: each example has a mood that most of them follow."""
+    """Make correlated labels: most labels of an example follow its hidden mood."""
     random = np.random.default_rng(seed)
     mood = random.normal(size=(total, 1))
     threshold = np.quantile(mood, 1 - np.asarray(rates))

@@ -42,7 +42,7 @@ def test_a_split_is_written_with_targets_as_people_read_them(tmp_path, kind, tar
 
 
 def write(found, path, config=None) -> dict:
-    """Split and write as a run does; gives the parts."""
+    """Split the examples and write the file as a run does; returns the parts."""
     parts = split_examples(found, config or DataConfig())
     write_splits_csv(
         Splits(
@@ -58,7 +58,7 @@ def write(found, path, config=None) -> dict:
 
 
 def take(found, path, **split) -> dict:
-    """Split again, by the file."""
+    """Split again, according to the file."""
     return split_examples(found, DataConfig(split=SplitConfig(file=str(path), **split)))
 
 

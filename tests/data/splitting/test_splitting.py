@@ -17,7 +17,7 @@ CONFIG = DataConfig()
 
 
 def found_of(counts, order=None, given_splits=None):
-    """Examples of so many per class, in the order of `order`."""
+    """Make the given number of examples per class, in the order of `order`."""
     targets = [index for index, count in enumerate(counts) for _ in range(count)]
     ids = [f"{target}/{number}" for number, target in enumerate(targets)]
     return make_found(targets, ids=ids, order=order, given=given_splits)

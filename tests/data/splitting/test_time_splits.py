@@ -1,4 +1,4 @@
-"""The latest examples are the holdout, those before them validation."""
+"""The latest examples are the holdout, and those before them validation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""More than 8 bits, in every format: read as the header means them, or refused with the reason."""
+"""More than 8 bits, in every format, are read according to the header or refused with a reason."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def look(content: bytes, **settings) -> ImageReport:
 
 
 def show_kept(content: bytes, depth: int, background: str = "white", **settings) -> np.ndarray:
-    """What the graph shows of what the gate lets through."""
+    """Check a file, and decode it with the graph."""
     seen = look(content, background=background, **settings)
     kept = content if seen.converted is None else seen.converted.read_bytes()
     return decode_picture(tf.constant(kept), background, depth=depth).numpy()

@@ -54,7 +54,7 @@ def look(
 
 @pytest.fixture
 def decoded(monkeypatch) -> list[bytes]:
-    """What is decoded by the graph's decoder."""
+    """Record the contents that the graph's decoder decodes."""
     contents: list[bytes] = []
     decode_content = looking._decode
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""Pictures on which there is little to see."""
+"""Pictures that show little are found."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kft.modalities.image.quality import find_poor
 
 
 def make_seen(changes: dict[int, dict[str, object]] | None = None) -> list[Inspection]:
-    """Ordinary photographs, but for what is said of those at some places."""
+    """Make ordinary photographs, with changes at some indices."""
     changes = changes or {}
     return [inspect(f"{i:04d}.jpg", **changes.get(i, {})) for i in range(40)]
 
