@@ -1,4 +1,4 @@
-"""A folder that holds every kind of bad or odd file, and what is to become of each."""
+"""Folder with every kind of bad or odd file, and the expected result for each."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ FIRST_FRAME = "animated: its first frame is used"
 
 @dataclass(frozen=True)
 class Kind:
-    """One file of the corpus.
+    """File of the corpus.
 
     Attributes:
-        name: Of the file within its class folder; bytes where it is not UTF-8.
-        content: Of the file, or what puts something else at its path.
-        reason: Why it is quarantined, as a regular expression; None where it is used.
-        repaired: Why it is used as converted.
-        noticed: What else is said of it.
+        name: File name within its class folder; bytes if it is not UTF-8.
+        content: Content of the file, or a function that creates something else at its path.
+        reason: Reason for its quarantine, as a regular expression; None if it is used.
+        repaired: Reasons for its conversion.
+        noticed: Other remarks.
     """
 
     name: str | bytes
@@ -48,12 +48,12 @@ class Kind:
 
     @property
     def shown_name(self) -> str:
-        """As quarantine.csv writes it."""
+        """Name in quarantine.csv."""
         name = self.name if isinstance(self.name, bytes) else self.name.encode()
         return name.decode("utf-8", "backslashreplace")
 
     def write(self, folder: Path) -> Path:
-        """Put it into a folder; gives its path."""
+        """Write the file into a folder, and return its path."""
         path = Path(os.fsdecode(os.fsencode(folder) + b"/" + os.fsencode(self.name)))
         if callable(self.content):
             self.content(path)
@@ -63,20 +63,20 @@ class Kind:
 
 
 def make_scene(seed: int, width: int = 96, height: int = 64) -> Image.Image:
-    """Smooth blots of colour: what a photograph is to a decoder."""
+    """Make smooth colours, similar to a photograph for a decoder."""
     coarse = np.random.default_rng(seed).integers(0, 256, (12, 18, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
 def encode(picture: Image.Image, format_name: str, **options) -> bytes:
-    """The file of a picture."""
+    """Encode a picture as a file."""
     buffer = io.BytesIO()
     picture.save(buffer, format_name, **options)
     return buffer.getvalue()
 
 
 def make_exif(orientation: int) -> bytes:
-    """EXIF data with an orientation."""
+    """Make EXIF data with an orientation."""
     exif = Image.Exif()
     exif[0x010F] = "Camera"
     exif[0x0112] = orientation
@@ -84,7 +84,7 @@ def make_exif(orientation: int) -> bytes:
 
 
 def make_turned(orientation: int, seed: int = 100) -> bytes:
-    """One photograph, as cameras held in eight ways store it."""
+    """Store one photograph in the eight EXIF orientations."""
     scene = make_scene(seed)
     stored = scene.transpose(_STORED_AS[orientation]) if orientation > 1 else scene
     exif = make_exif(orientation)
@@ -102,7 +102,7 @@ def _make_png(width: int, height: int, bits: int, data: bytes) -> bytes:
 
 
 def _make_deep(seed: int, shift: int) -> bytes:
-    """A PNG of 16 bits, whose values use so many fewer."""
+    """Make a PNG of 16 bits whose values use fewer bits."""
     values = np.asarray(make_scene(seed)).astype(np.uint16) * 257 >> shift
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
     return _make_png(96, 64, 16, zlib.compress(rows))
@@ -114,7 +114,7 @@ def _make_deep_ppm(seed: int) -> bytes:
 
 
 def _make_tiff(seed: int, channels: int, kind: type) -> bytes:
-    """A TIFF of numbers of any kind; beyond three channels its tags do not say what they are."""
+    """Make a TIFF of numbers of any kind; its tags do not define channels beyond the third."""
     values = np.asarray(make_scene(seed))[..., np.arange(channels) % 3].astype(kind)
     largest = np.iinfo(kind).max if kind is np.uint16 else 255
     buffer = io.BytesIO()
@@ -270,7 +270,7 @@ NUM_PLAIN = 12
 
 
 def write_corpus(root: Path, make_picture_folder: Callable[..., Path]) -> int:
-    """Write the data folder; gives how many files lie in it."""
+    """Write the data folder, and return its number of files."""
     for split in ("train", "val"):
         make_picture_folder(root / split, classes=("cat", "dog"), per_class=NUM_PLAIN)
     for path in (root / "val").glob("*/*.png"):

@@ -1,4 +1,4 @@
-"""Whatever a folder holds: every file is accounted for, and no verb ends in a traceback."""
+"""For any files in a folder, every file is counted, and no command ends in a traceback."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def folder(tmp_path_factory, make_picture_folder) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(folder):
-    """A run over all of them, and what it said."""
+    """Train on all of them; returns the run and its output."""
     display = make_display()
     finished = train(make_pipeline(folder), display)
     return finished, display.console.file.getvalue()
@@ -230,7 +230,7 @@ def test_a_file_that_is_spoilt_after_it_was_checked_costs_its_own_answer_alone(
 
 @pytest.fixture(scope="module")
 def turned(tmp_path_factory) -> list[str]:
-    """One photograph in the eight ways to hold a camera."""
+    """Write one photograph in the eight EXIF orientations."""
     root = tmp_path_factory.mktemp("turned")
     for i in range(1, 9):
         (root / f"{i}.jpg").write_bytes(make_turned(i))

@@ -1,4 +1,4 @@
-"""What every modality promises, and that one from outside is taken like those of kft."""
+"""Contract of every modality; one from outside works like kft's own."""
 
 from __future__ import annotations
 
