@@ -33,10 +33,7 @@ _SYSTEM_NAMES = {
 _HIDDEN = "hidden"
 # Length of the longest file signature of a modality.
 _START_BYTES = 16
-_ADVICE = (
-    "the data folder. Copy it there, or add the folder that it leads to to "
-    "data.folders.allowed_roots"
-)
+_ADVICE = "the data folder. Copy it there, or add its target folder to data.folders.allowed_roots"
 
 
 def find_hidden(name: str) -> str | None:

@@ -78,7 +78,7 @@ def test_links_that_lead_out_are_quarantined_unless_their_folder_is_named(root, 
     assert bad.keys() == {"1.jpg", "deep"}
     for name, reason in bad.items():
         assert f"leads by a link to {tmp_path / 'other' / name}, outside {root}" in reason
-        assert "add the folder that it leads to to data.folders.allowed_roots" in reason
+        assert "add its target folder to data.folders.allowed_roots" in reason
     assert walk(root, tmp_path / "other") == (["1.jpg", "deep/2.jpg"], {}, {})
 
 
