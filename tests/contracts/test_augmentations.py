@@ -1,4 +1,4 @@
-"""What every augmentation preset promises."""
+"""Contract of every augmentation preset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PRESETS = [name for name in load_modality("image").augmentations if name != "non
 
 @pytest.fixture(scope="module")
 def pixels() -> np.ndarray:
-    """Smooth pictures, all different, with noise on them."""
+    """Make distinct smooth pictures with noise."""
     random = np.random.default_rng(0)
     slopes = random.uniform(-6, 6, (NUM_EXAMPLES, 2, 3))
     rows, columns = np.arange(HEIGHT) - 8, np.arange(WIDTH) - 11
@@ -36,7 +36,7 @@ def pixels() -> np.ndarray:
 
 @pytest.fixture(scope="module", params=PRESETS)
 def change(request, pixels):
-    """Pictures of `indices`, changed batch by batch through tf.data by one preset, traced once."""
+    """Change the pictures of `indices` in batches through tf.data, with one traced preset."""
     augmentation = load_modality("image").make_augmentation(request.param)
     assert augmentation is not None
     own = tf.function(augmentation, autograph=False)

@@ -1,4 +1,4 @@
-"""What every modality promises."""
+"""Contract of every modality."""
 
 from __future__ import annotations
 

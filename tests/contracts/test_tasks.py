@@ -1,4 +1,4 @@
-"""What every registered task promises."""
+"""Contract of every registered task."""
 
 from __future__ import annotations
 

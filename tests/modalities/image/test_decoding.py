@@ -49,7 +49,7 @@ def test_every_size_becomes_the_asked_one(resize, size):
 
 
 def make_flag() -> np.ndarray:
-    """Thirds of red, green and blue, side by side, 12 by 36."""
+    """Make a picture of 12 by 36 with thirds of red, green and blue side by side."""
     return np.repeat(np.eye(3, dtype=np.uint8)[np.newaxis] * 255, 12, axis=1).repeat(12, axis=0)
 
 
