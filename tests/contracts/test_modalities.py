@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kft.config import DataConfig, ModalityConfig
-from kft.config.schema import list_modalities
+from kft.config import DataConfig, ModalityConfig, list_modalities
 from kft.modalities import MODALITIES, load_modality
 
 MODALITY = [pytest.param(load_modality(name), id=name) for name in MODALITIES]
