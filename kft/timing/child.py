@@ -1,4 +1,4 @@
-"""The process that times training steps of a backbone on random pixels.
+"""The process that times training steps of a backbone on random inputs.
 
 It runs as a module. A line of JSON on standard input is the request; each timed setting is a line
 of JSON on standard output, the most promising settings first. See `kft.timing.benchmark`.
@@ -24,6 +24,7 @@ from kft.machine import peak_memory
 from kft.model import Assembled, assemble
 from kft.optimization import seed_everything, set_precision
 from kft.optimization.norm_fusion import fused_norms
+from kft.plugins import load_plugins
 from kft.tasks.classification.head import ClassificationHead
 from kft.timing.record import AS_FAST, Timing
 
@@ -46,8 +47,9 @@ def main() -> None:
         answers.flush()
 
     request = json.loads(sys.stdin.readline())
-    config = BackboneConfig(**request.pop("backbone"))
     try:
+        load_plugins()
+        config = BackboneConfig(**request.pop("backbone"))
         for timing in time_settings(config, **request):
             answer(asdict(timing))
     except KftError as error:
@@ -115,11 +117,11 @@ class TimedStep:
         self._precision = precision
         self._assembled = _assemble(config)
         self._shape = tuple(self._assembled.model.input_shape[1:])
-        pixels = tf.TensorSpec((None, *self._shape), tf.float32)
+        inputs = tf.TensorSpec((None, *self._shape), tf.float32)
         targets = tf.TensorSpec((None,), tf.int32)
         # Kept alive: it holds the optimizer, whose variables the traced function does not hold.
         self._python_step = _make_step(self._assembled)
-        self._step = tf.function(self._python_step).get_concrete_function(pixels, targets)
+        self._step = tf.function(self._python_step).get_concrete_function(inputs, targets)
 
     def time(self, batch_size: int, jit_compile: bool) -> Timing:
         """Time the fastest repetition, after one call to warm up."""
@@ -140,11 +142,11 @@ class TimedStep:
 
     def _call(self, batch_size: int, *, jit_compile: bool) -> Callable[[], Any]:
         """Make a call that returns when the step is done."""
-        pixels = tf.random.stateless_uniform((batch_size, *self._shape), (0, 0), maxval=255.0)
+        inputs = tf.random.stateless_uniform((batch_size, *self._shape), (0, 0), maxval=255.0)
         targets = tf.zeros((batch_size,), tf.int32)
         # Wrapping the traced function lets XLA compile it without tracing the model again.
         step = tf.function(self._step, jit_compile=True) if jit_compile else self._step
-        return lambda: step(pixels, targets).numpy()
+        return lambda: step(inputs, targets).numpy()
 
 
 def _assemble(config: BackboneConfig) -> Assembled:
@@ -161,9 +163,9 @@ def _make_step(assembled: Assembled) -> Callable[[tf.Tensor, tf.Tensor], tf.Tens
     optimizer = keras.optimizers.AdamW(1e-6)
     optimizer.build(variables)
 
-    def step(pixels: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def step(inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape, fused_norms(model):
-            value = loss(targets, model(pixels, training=True))
+            value = loss(targets, model(inputs, training=True))
         gradients = tape.gradient(value, [variable.value for variable in variables])
         optimizer.apply(gradients, variables)
         return value
