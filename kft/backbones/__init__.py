@@ -18,6 +18,7 @@ from kft.registry import Registry, path_of, suggest
 if TYPE_CHECKING:
     from kft.backbones.record import Backbone
     from kft.config.schema import BackboneConfig
+    from kft.modalities import InputSpec
 
 BACKBONES = Registry(
     "backbone",
@@ -72,8 +73,27 @@ def load_backbone(config: BackboneConfig) -> Backbone:
     )
 
 
+def find_input_spec(config: BackboneConfig) -> InputSpec:
+    """Find the input of a backbone; a model of keras.applications is not built for it.
+
+    Args:
+        config: The pipeline's `backbone` section.
+
+    Raises:
+        BackboneError: As `load_backbone` does.
+    """
+    if config.name in ARCHITECTURES:
+        from kft.backbones.official import check_size
+        from kft.modalities.image.input_spec import ImageSpec
+
+        architecture = ARCHITECTURES[config.name]
+        size = check_size(architecture, config.input_size)
+        return ImageSpec(size, size, scaling=architecture.scaling)
+    return load_backbone(config).input_spec
+
+
 def register_backbone(name: str, load: str | Callable[[BackboneConfig], Backbone]) -> None:
-    """Register a backbone, which `backbone.name` may then name in this process.
+    """Register a backbone, which `backbone.name` may then name.
 
     >>> from kft.backbones import small
     >>> register_backbone("my_cnn", small.load)
@@ -120,6 +140,7 @@ __all__ = [
     "Description",
     "Listing",
     "describe",
+    "find_input_spec",
     "list_backbones",
     "load_backbone",
     "register_backbone",

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.config.section import compose
 from kft.data.found import Found, sort_class_names
 from kft.errors import DataError

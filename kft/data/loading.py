@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.admission.admit import admit
 from kft.data.admission.check_files import compute_fingerprint
 from kft.data.class_names import join_classes

@@ -24,6 +24,7 @@ from kft.machine import peak_memory
 from kft.model import Assembled, assemble, find_input_specs
 from kft.optimization import seed_everything, set_precision
 from kft.optimization.norm_fusion import fused_norms
+from kft.plugins import load_plugins
 from kft.tasks.classification.head import ClassificationHead
 from kft.timing.record import AS_FAST, Timing
 
@@ -46,8 +47,9 @@ def main() -> None:
         answers.flush()
 
     request = json.loads(sys.stdin.readline())
-    config = BackboneConfig(**request.pop("backbone"))
     try:
+        load_plugins()
+        config = BackboneConfig(**request.pop("backbone"))
         for timing in time_settings(config, **request):
             answer(asdict(timing))
     except KftError as error:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kft.config import DataConfig, ModalityConfig
-from kft.config.schema import list_modalities
+from kft.config import DataConfig, ModalityConfig, list_modalities
 from kft.modalities import MODALITIES, load_modality
 
 MODALITY = [pytest.param(load_modality(name), id=name) for name in MODALITIES]

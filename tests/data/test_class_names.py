@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from data.made import make_found
 
-from kft.config import load_pipeline
-from kft.config.schema import DataConfig
+from kft.config import DataConfig, load_pipeline
 from kft.data.class_names import find_likeness, find_similar, format_aliases, join_classes
 from kft.data.loading import find_examples
 from kft.errors import DataError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kft.config.schema import DataConfig, FoldersConfig, TableConfig
+from kft.config import DataConfig, FoldersConfig, TableConfig
 from kft.data import SOURCES, load_splits
 from kft.data.found import Found
 from kft.data.loading import find_examples, find_source, refuse_unlearnable
@@ -155,9 +155,14 @@ def test_what_cannot_be_learned_is_refused_whatever_the_source(kind, names, targ
         refuse_unlearnable(found)
 
 
-def test_numbers_that_are_all_0_can_be_learned():
-    examples = Examples(("a", "b"), ("/a", "/b"), LABELS * 0)
-    refuse_unlearnable(Found(examples, None, find_task("number"), ("x", "y"), "somewhere"))
+def test_numbers_that_are_all_0_can_be_learned(tmp_path, write_classes):
+    write_classes(ant=2)
+    (tmp_path / "new.csv").write_text("path,x,y\nant/000.png,0,0\nant/001.png,0,0\n")
+    table = TableConfig(label_columns=("x", "y"))
+    config = DataConfig(path=str(tmp_path / "new.csv"), table=table, target="number")
+    found = find_examples(config)
+    assert found.class_names == ("x", "y")
+    assert not found.examples.targets.any()
 
 
 def test_a_label_or_class_that_occurs_nowhere_is_refused_but_where_it_is_judged(

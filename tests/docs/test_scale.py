@@ -30,7 +30,11 @@ def documents() -> dict[str, dict]:
 def test_kubernetes_knows_every_field_from_the_oldest_version_named_to_the_newest(
     documents, kind, version
 ):
-    kubernetes_validate.validate(documents[kind], version, strict=True)
+    checked = kubernetes_validate.validate(documents[kind], version, strict=True)
+    assert version.startswith(checked)
+    with pytest.raises(kubernetes_validate.ValidationError, match="unheard_of"):
+        unknown = {**documents[kind], "unheard_of": 1}
+        kubernetes_validate.validate(unknown, version, strict=True)
 
 
 def test_all_places_that_name_the_workers_agree(documents):

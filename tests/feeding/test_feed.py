@@ -16,7 +16,8 @@ from kft.errors import ConfigError, DataError
 from kft.examples import Splits
 from kft.feeding.frozen_prefix import check_vectors
 from kft.modalities.image.decoding import ImageDecoder
-from kft.runs.caches import clear, find_clearable, list_entries
+from kft.runs.caches import list_entries
+from kft.runs.clearing import clear, find_clearable
 from kft.strategies.phases import Solve
 from kft.workflow import train
 

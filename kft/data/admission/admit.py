@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.admission.check_files import check_files
 from kft.data.admission.copies import find_bad_copies
 from kft.data.found import Found

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.paths import describe_failure
 from kft.examples import Examples, Progress, Quarantined
 from kft.modalities import Modality, choose_modality

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kft.config.schema import DataConfig, FoldersConfig
+from kft.config import DataConfig, FoldersConfig
 from kft.data.class_names import find_class_name, find_similar, format_aliases
 from kft.data.found import Found, sort_class_names
 from kft.data.sources.class_layouts import (

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from kft.config import TableConfig
 from kft.config.loading import parse_yaml
-from kft.config.schema import TableConfig
 from kft.data.sources.table_paths import KEPT_MISSING, TablePaths
 from kft.errors import ConfigError, DataError
 from kft.modalities import Modality

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from kft.config.schema import FoldersConfig
+from kft.config import FoldersConfig
 from kft.data.found import SPLIT_WORDS, find_split
 from kft.data.sources.walking import OWN, Walker, count_files, describe_ending, find_hidden
 from kft.errors import DataError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.found import Found
 from kft.data.refusing import refuse_bad
 from kft.data.sources.path_hints import describe_remedy

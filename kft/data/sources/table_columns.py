@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.sources.table_fields import Field, NameField, NumberField, SplitField, TimeField
 from kft.data.sources.table_reading import Table
 from kft.errors import DataError

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from kft.config.schema import TableConfig
+from kft.config import TableConfig
 from kft.data.paths import PathFinder
 from kft.errors import DataError
 from kft.printing import readable

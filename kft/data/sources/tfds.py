@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.found import Found, find_split
 from kft.data.sources.tfds_files import DamagedError, read_elements
 from kft.data.sources.unpacking import Label, Record, to_found, unpack

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.found import MISSING_WORDS, Found
 from kft.data.refusing import refuse_bad
 from kft.data.sources.record_files import read_records

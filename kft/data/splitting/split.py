@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.found import Found
 from kft.data.splitting.by_time import find_starts, format_time, latest_times
 from kft.data.splitting.grouping import find_groups, join_units, name_grouping

@@ -13,6 +13,8 @@ from kft.modalities.image.samples import (
     DeepPicture,
     SamplesError,
     describe_channels,
+    describe_numbers,
+    refuse_bits,
 )
 
 # First bytes of a file of boxes, and of a bare code stream.
@@ -70,9 +72,7 @@ def read_jpeg2000_header(content: bytes) -> Jpeg2000Header | None:
         what = " (the last is not defined as opacity)" if channels in (2, 4) else ""
         raise SamplesError(describe_channels(channels, what))
     if code.is_signed:
-        raise SamplesError(
-            "its pixels are signed numbers of an unknown range; convert it to 8 or 16 bits"
-        )
+        raise SamplesError(describe_numbers("signed numbers"))
     if set(code.bits) == {8}:
         return None
     _refuse_deep(code)
@@ -80,20 +80,11 @@ def read_jpeg2000_header(content: bytes) -> Jpeg2000Header | None:
 
 
 def _refuse_deep(code: _Code) -> None:
-    bits = sorted(set(code.bits))
-    if len(bits) > 1:
-        raise SamplesError(
-            f"channels of {' and '.join(map(str, bits))} bits in one picture; convert it to 8 or "
-            "16 bits"
-        )
-    if bits[0] > MOST_BITS:
-        raise SamplesError(
-            f"{bits[0]} bits per value; at most {MOST_BITS} are read, so convert it to 8 or 16 bits"
-        )
+    refuse_bits(sorted(set(code.bits)))
     if code.is_subsampled or code.colour_space not in (None, _SRGB, _GREY):
         raise SamplesError(
-            f"{bits[0]} bits per value, and neither grey nor RGB with channels of the same size; "
-            "convert it to grey or RGB"
+            f"{code.bits[0]} bits for each value, and neither grey nor RGB of one size for all "
+            "channels; convert it to grey or RGB"
         )
 
 

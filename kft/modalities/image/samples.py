@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,6 +110,28 @@ def describe_channels(number: int, what: str = "") -> str:
     """
     noun = "channel" if number == 1 else "channels"
     return f"{number} {noun}{what}; {_ADVICE}"
+
+
+def describe_numbers(what: str) -> str:
+    """Why a picture whose samples are such numbers cannot be used, and what to do."""
+    return f"its pixels are {what}, of an unknown range; convert it to 8 or 16 bits"
+
+
+def refuse_bits(bits: Sequence[int]) -> None:
+    """Refuse channels of different depths, or of more bits than are read.
+
+    Args:
+        bits: The depths of its channels, each once.
+
+    Raises:
+        SamplesError: It says what was found.
+    """
+    advice = "convert it to 8 or 16 bits"
+    if len(bits) > 1:
+        depths = " and ".join(map(str, bits))
+        raise SamplesError(f"channels of {depths} bits in one picture; {advice}")
+    if bits[0] > MOST_BITS:
+        raise SamplesError(f"{bits[0]} bits per value; at most {MOST_BITS} are read, so {advice}")
 
 
 def divide_by_opacity(colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:

@@ -20,7 +20,9 @@ from kft.modalities.image.samples import (
     SamplesError,
     count_bits,
     describe_channels,
+    describe_numbers,
     divide_by_opacity,
+    refuse_bits,
 )
 
 if TYPE_CHECKING:
@@ -88,7 +90,9 @@ def read_tiff_header(content: bytes) -> TiffHeader | None:
     # tifffile raises all kinds of errors on invalid bytes.
     except Exception:
         return None
-    _refuse_numbers(bits, kind)
+    if kind not in _UNSIGNED:
+        raise SamplesError(describe_numbers(_KINDS.get(kind, f"numbers of kind {kind}")))
+    refuse_bits(bits)
     _refuse_channels(channels, photometric, extras)
     if depth > 1:
         raise SamplesError(f"a volume of {depth} slices; save the ones that you need as pictures")
@@ -161,21 +165,6 @@ def _find_bits(page: TiffPage) -> tuple[int, ...]:
 def _is_deep(bits: tuple[int, ...], channels: int) -> bool:
     """Whether Pillow would truncate or misread the samples."""
     return bits[0] not in ((8, 4, 2, 1) if channels == 1 else (8,))
-
-
-def _refuse_numbers(bits: tuple[int, ...], kind: int) -> None:
-    if len(bits) > 1:
-        raise SamplesError(
-            f"channels of {' and '.join(map(str, bits))} bits in one picture; convert it to 8 or "
-            "16 bits"
-        )
-    if kind not in _UNSIGNED:
-        what = _KINDS.get(kind, f"numbers of kind {kind}")
-        raise SamplesError(f"its pixels are {what} of an unknown range; convert it to 8 or 16 bits")
-    if bits[0] > MOST_BITS:
-        raise SamplesError(
-            f"{bits[0]} bits per value; at most {MOST_BITS} are read, so convert it to 8 or 16 bits"
-        )
 
 
 def _refuse_channels(channels: int, photometric: int, extras: tuple[int, ...]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.config.split_section import SplitConfig
 from kft.data.admission.admit import is_carved, sort_out, write_quarantine_csv
 from kft.data.found import Found

@@ -12,7 +12,7 @@ import pytest
 from encoded import encode, make_huge_png, make_noise, make_scene
 from PIL import Image
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.admission.check_files import check_files, compute_fingerprint
 from kft.examples import Examples, Quarantined
 from kft.modalities.checked import Checked, CheckOptions
@@ -163,7 +163,7 @@ def test_pillows_own_pixel_limit_is_left_as_it_was(examples_of):
 BOMB = """
 import resource, sys
 import numpy as np
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.admission.check_files import check_files
 from kft.examples import Examples
 from kft.modalities.checked import CheckOptions

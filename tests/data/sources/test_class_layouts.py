@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kft.config.schema import DataConfig, FoldersConfig
+from kft.config import DataConfig, FoldersConfig
 from kft.data.sources.folder import find_folder
 from kft.errors import DataError
 

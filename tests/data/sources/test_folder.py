@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kft.config.schema import DataConfig, FoldersConfig
+from kft.config import DataConfig, FoldersConfig
 from kft.data.sources.folder import find_folder
 from kft.errors import DataError
 

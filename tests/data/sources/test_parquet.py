@@ -6,7 +6,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from kft.config.schema import DataConfig, SplitConfig, TableConfig
+from kft.config import DataConfig, SplitConfig, TableConfig
 from kft.data.loading import find_source
 from kft.data.sources.table import find_table
 from kft.errors import DataError

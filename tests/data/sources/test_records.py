@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from kft.config.schema import DataConfig, RecordConfig
+from kft.config import DataConfig, RecordConfig
 from kft.data import load_splits
 from kft.data.loading import find_examples
 from kft.data.sources.folder import find_folder
@@ -414,7 +414,7 @@ def test_a_tfds_data_set_that_is_not_prepared_is_refused_without_a_network(tfds_
 
 def test_what_is_not_prepared_is_told_without_loading_tensorflow(tmp_path):
     code = (
-        "import sys; from kft.config.schema import DataConfig; from kft.data import load_splits\n"
+        "import sys; from kft.config import DataConfig; from kft.data import load_splits\n"
         "try: load_splits(DataConfig(path='tfds:mnist'))\n"
         "except Exception as error: print(error)\n"
         "assert 'tensorflow' not in sys.modules"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kft.config.schema import DataConfig, SplitConfig, TableConfig
+from kft.config import DataConfig, SplitConfig, TableConfig
 from kft.data.found import MISSING_WORDS
 from kft.data.paths import PathFinder
 from kft.data.sources.table import find_table

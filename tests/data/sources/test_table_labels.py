@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kft.config.schema import DataConfig, TableConfig
+from kft.config import DataConfig, TableConfig
 from kft.data.sources.table import find_table
 from kft.errors import DataError
 

@@ -8,8 +8,7 @@ import unicodedata
 
 import pytest
 
-from kft.config import load_pipeline
-from kft.config.schema import DataConfig, TableConfig
+from kft.config import DataConfig, TableConfig, load_pipeline
 from kft.data.sources.table import find_table
 from kft.data.sources.table_paths import find_other_form
 from kft.errors import DataError

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data import load_splits
 from kft.data.loading import check_source, find_source
 from kft.data.sources.tfds import find_prepared, find_tfds

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import make_found, names_of, split_of
 
-from kft.config.schema import DataConfig, SplitConfig
+from kft.config import DataConfig, SplitConfig
 from kft.data.splitting.split import describe_origin, split_examples
 from kft.errors import DataError
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made import make_found, names_of
 
-from kft.config.schema import DataConfig, SplitConfig
+from kft.config import DataConfig, SplitConfig
 from kft.data.splitting.split import split_examples
 from kft.data.splitting.split_files import write_splits_csv
 from kft.errors import DataError

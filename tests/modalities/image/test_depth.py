@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from encoded import encode, make_deep_png, make_scene
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.admission.check_files import check_files
 from kft.examples import Examples, Quarantined
 from kft.modalities.checked import CheckOptions, TrainedCalibration
