@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.linear.losses import LinearLoss
+from kft.linear.losses import LinearLoss, LinearTargets
 from kft.linear.minimising import minimise
 
 # Kernels (folds, features, outputs) and biases (folds, outputs).
@@ -31,10 +31,13 @@ class Problem:
 
     Args:
         features: Features (rows, features) of any float type, possibly memory-mapped.
-        targets: Dense targets (rows, outputs).
+        targets: Targets of the rows.
         loss: Loss of the logits.
-        weights: Factors (rows,) on the losses of rows.
-        offsets: Offsets (outputs,) added to the logits in the loss.
+        factors: Factors (features,) on the columns, at least 0, in whose units the kernel is
+            penalised: the solution is that for features times factors, but its kernels apply to
+            the features as given. None for 1.
+        squares: Sums of squares along the columns, if these are principal axes already; None to
+            find the axes.
 
     Attributes:
         largest_penalty: Penalty at which the outputs are almost those of the prior.
@@ -44,41 +47,61 @@ class Problem:
     def __init__(
         self,
         features: np.ndarray,
-        targets: np.ndarray,
+        targets: LinearTargets,
         loss: LinearLoss,
-        weights: np.ndarray,
-        offsets: np.ndarray,
+        *,
+        factors: np.ndarray | None = None,
+        squares: np.ndarray | None = None,
     ) -> None:
+        dense, weights, offsets = targets.dense, targets.weights, targets.offsets
         self._loss = loss
-        self._targets = targets.astype(np.float32, copy=False)
-        self._weights = weights.astype(np.float32, copy=False)[:, None]
-        self._offsets = offsets.astype(np.float32, copy=False)
+        self._targets = dense.astype(np.float32, copy=False)
+        self._weights = np.ones((len(dense), 1), np.float32)
+        if weights is not None:
+            self._weights = weights.astype(np.float32, copy=False)[:, None]
+        self._offsets = np.zeros(dense.shape[1], np.float32)
+        if offsets is not None:
+            self._offsets = offsets.astype(np.float32, copy=False)
         self._features = features
-        self._mean = _mean(features)
-        self._rotate()
-
-    def _rotate(self) -> None:
-        """Find the principal axes of the features and the scatter along them."""
-        rows, columns = self._features.shape
         self._rotated: np.ndarray | None = None
+        # The kernel along the axes is `_inverse.T` times that of the features, which is `_axes`
+        # times the kernel along the axes.
+        if squares is None:
+            self._mean = _mean(features)
+            self._rotate(factors)
+        else:
+            self._mean = np.zeros(features.shape[1], np.float32)
+            self._rotated, self._squares = features, squares
+            self._axes = self._inverse = np.eye(features.shape[1], dtype=np.float32)
+        # At this penalty, the outputs are within a tenth of the prior.
+        self.largest_penalty = float(self._squares.max()) / 20
+        self.work = len(dense) * len(self._squares) * dense.shape[1]
+
+    def _rotate(self, factors: np.ndarray | None) -> None:
+        """Find the principal axes of the features times factors, and the scatter along them."""
+        rows, columns = self._features.shape
         if rows < columns:
             centred = np.asarray(self._features, np.float64) - self._mean
-            squares, basis = _eigen(centred @ centred.T)
+            if factors is not None:
+                centred *= factors
+            squares, basis = find_axes(centred @ centred.T)
             spread = np.sqrt(squares)
-            self._axes = (centred.T @ (basis / spread)).astype(np.float32)
+            axes = (centred.T @ (basis / spread)).astype(np.float32)
             self._rotated = (basis * spread).astype(np.float32)
         else:
             scatter = np.zeros((columns, columns))
             for block, _ in self._blocks(columns):
                 scatter += block.T @ block
-            squares, basis = _eigen(scatter)
-            self._axes = basis.astype(np.float32)
-            if rows <= MAX_HELD:
-                self._rotated = (self._features.astype(np.float32) - self._mean) @ self._axes
-        self._squares = squares
-        # At this penalty, the outputs are within a tenth of the prior.
-        self.largest_penalty = float(squares.max()) / 20
-        self.work = rows * len(squares) * self._targets.shape[1]
+            if factors is not None:
+                scatter *= np.outer(factors, factors)
+            squares, basis = find_axes(scatter)
+            axes = basis.astype(np.float32)
+        self._squares, self._axes, self._inverse = squares, axes, axes
+        if factors is not None:
+            inverse = np.divide(1, factors, out=np.zeros_like(factors), where=factors > 0)
+            self._axes, self._inverse = axes * _column(factors), axes * _column(inverse)
+        if columns <= rows <= MAX_HELD:
+            self._rotated = (self._features.astype(np.float32) - self._mean) @ self._axes
 
     def _blocks(self, width: int) -> Iterator[tuple[np.ndarray, slice]]:
         """Iterate over rotated or centred rows, in blocks that are small with `width` logits each.
@@ -120,7 +143,7 @@ class Problem:
         theta = np.zeros((folds, len(scale) + 1, outputs), np.float32)
         if start is not None:
             kernels, biases = start
-            theta[:, :-1] = (self._axes.T @ kernels) / scale[:, None]
+            theta[:, :-1] = (self._inverse.T @ kernels) / scale[:, None]
             theta[:, -1] = (biases + self._mean @ kernels) / bias_scale
 
         def objective(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -179,27 +202,53 @@ class Problem:
             bias_slope += few.sum(axis=0)
         return totals, rows.T @ residuals.reshape(len(rows), -1), bias_slope
 
-    def score(self, state: State, folds: np.ndarray) -> tuple[float, float]:
-        """Compute mean loss and score of the examples, each by the fold that left it out.
+    def predict_out_of_fold(self, state: State, folds: np.ndarray) -> np.ndarray:
+        """Compute the logits of each row by the fold that left it out, float32 (rows, outputs).
+
+        Offsets are not added. Rows that no fold left out (-1) get NaN.
+        """
+        kernels, biases = state
+        logits = np.full((len(folds), biases.shape[1]), np.nan, np.float32)
+        step = max(1, _MAX_BLOCK // self._features.shape[1])
+        for begin in range(0, len(folds), step):
+            where = slice(begin, begin + step)
+            rows = self._features[where].astype(np.float32, copy=False)
+            for fold in range(len(kernels)):
+                held = np.flatnonzero(folds[where] == fold)
+                logits[begin + held] = rows[held] @ kernels[fold] + biases[fold]
+            _release_pages(self._features)
+        return logits
+
+    def score(self, logits: np.ndarray, folds: np.ndarray) -> tuple[float, float]:
+        """Compute mean loss and score of the examples that a fold left out.
 
         Examples whose class has no example in the training rows of a fold do not count in the
         loss. The bias of such a class falls without limit, so its loss tells nothing about the
         penalty.
+
+        Args:
+            logits: Logits (rows, outputs), as `predict_out_of_fold` returns them.
+            folds: Fold (rows,) that left each row out; -1 for none.
         """
-        kernels, biases = state
-        losses, counts, scores = (np.zeros(len(folds)) for _ in range(3))
+        losses, counts = self.out_of_fold_losses(logits, folds)
+        judged = folds >= 0
+        scores = self._loss.score(logits[judged], self._targets[judged])
+        return float(losses @ counts / counts.sum()), float(scores.mean())
+
+    def out_of_fold_losses(
+        self, logits: np.ndarray, folds: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Compute the losses (rows,) of `predict_out_of_fold`, and their weights in a mean."""
+        judged = np.flatnonzero(folds >= 0)
+        losses, counts = np.zeros(len(folds)), np.zeros(len(folds))
+        shifted = (logits[judged] + self._offsets)[:, np.newaxis]
+        losses[judged] = self._loss.replace_by_slopes(shifted, self._targets[judged])[:, 0]
         for fold in range(int(folds.max()) + 1):
             rows = np.flatnonzero(folds == fold)
-            logits = self._features[rows].astype(np.float32) @ kernels[fold] + biases[fold]
-            targets = self._targets[rows]
-            scores[rows] = self._loss.score(logits, targets)
-            logits += self._offsets
-            losses[rows] = self._loss.replace_by_slopes(logits[:, np.newaxis], targets)[:, 0]
             counts[rows] = self._weights[rows, 0] * self._is_seen(rows, folds != fold)
-        is_scored = folds >= 0
         if not counts.any():
-            counts[is_scored] = self._weights[is_scored, 0]
-        return float(losses @ counts / counts.sum()), float(scores[is_scored].mean())
+            counts[judged] = self._weights[judged, 0]
+        return losses, counts
 
     def _is_seen(self, rows: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """Tell for each row whether its class occurs among the rows seen."""
@@ -209,7 +258,7 @@ class Problem:
         return np.isin(classes[rows], classes[seen])
 
 
-def _eigen(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def find_axes(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compute eigenvalues and eigenvectors of a scatter matrix, without those of no extent."""
     values, vectors = np.linalg.eigh(symmetric)
     # Smaller eigenvalues are rounding errors, which later steps would divide by.
@@ -226,6 +275,10 @@ def take_rows(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
         taken[begin : begin + step] = features[rows[begin : begin + step]]
         _release_pages(features)
     return taken
+
+
+def _column(factors: np.ndarray) -> np.ndarray:
+    return factors.astype(np.float32)[:, np.newaxis]
 
 
 def _mean(features: np.ndarray) -> np.ndarray:
