@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kft.linear.axes import PrincipalAxes
 from kft.linear.losses import LinearLoss, LinearTargets
 from kft.linear.minimising import minimise
 
@@ -36,8 +37,7 @@ class Problem:
         factors: Factors (features,) on the columns, at least 0, in whose units the kernel is
             penalised: the solution is that for features times factors, but its kernels apply to
             the features as given. None for 1.
-        squares: Sums of squares along the columns, if these are principal axes already; None to
-            find the axes.
+        axes: Principal axes of the rows, if they are known.
 
     Attributes:
         largest_penalty: Penalty at which the outputs are almost those of the prior.
@@ -51,7 +51,7 @@ class Problem:
         loss: LinearLoss,
         *,
         factors: np.ndarray | None = None,
-        squares: np.ndarray | None = None,
+        axes: PrincipalAxes | None = None,
     ) -> None:
         dense, weights, offsets = targets.dense, targets.weights, targets.offsets
         self._loss = loss
@@ -63,45 +63,29 @@ class Problem:
         if offsets is not None:
             self._offsets = offsets.astype(np.float32, copy=False)
         self._features = features
+        self._mean = _mean(features)
         self._rotated: np.ndarray | None = None
-        # The kernel along the axes is `_inverse.T` times that of the features, which is `_axes`
-        # times the kernel along the axes.
-        if squares is None:
-            self._mean = _mean(features)
-            self._rotate(factors)
-        else:
-            self._mean = np.zeros(features.shape[1], np.float32)
-            self._rotated, self._squares = features, squares
-            self._axes = self._inverse = np.eye(features.shape[1], dtype=np.float32)
+        self._axes = self._find_axes(factors) if axes is None else axes
+        self._rotated = self._axes.rotated
+        if self._rotated is None and len(features) <= MAX_HELD:
+            centred = features.astype(np.float32) - self._mean
+            self._rotated = self._axes.rotate(centred)
         # At this penalty, the outputs are within a tenth of the prior.
-        self.largest_penalty = float(self._squares.max()) / 20
-        self.work = len(dense) * len(self._squares) * dense.shape[1]
+        self.largest_penalty = float(self._axes.squares.max()) / 20
+        self.work = len(dense) * len(self._axes.squares) * dense.shape[1]
 
-    def _rotate(self, factors: np.ndarray | None) -> None:
-        """Find the principal axes of the features times factors, and the scatter along them."""
+    def _find_axes(self, factors: np.ndarray | None) -> PrincipalAxes:
         rows, columns = self._features.shape
         if rows < columns:
             centred = np.asarray(self._features, np.float64) - self._mean
-            if factors is not None:
-                centred *= factors
-            squares, basis = find_axes(centred @ centred.T)
-            spread = np.sqrt(squares)
-            axes = (centred.T @ (basis / spread)).astype(np.float32)
-            self._rotated = (basis * spread).astype(np.float32)
-        else:
-            scatter = np.zeros((columns, columns))
-            for block, _ in self._blocks(columns):
-                scatter += block.T @ block
-            if factors is not None:
-                scatter *= np.outer(factors, factors)
-            squares, basis = find_axes(scatter)
-            axes = basis.astype(np.float32)
-        self._squares, self._axes, self._inverse = squares, axes, axes
+            scaled = centred if factors is None else centred * factors
+            return PrincipalAxes(scaled @ scaled.T, factors, centred.astype(np.float32))
+        scatter = np.zeros((columns, columns))
+        for block, _ in self._blocks(columns):
+            scatter += block.T @ block
         if factors is not None:
-            inverse = np.divide(1, factors, out=np.zeros_like(factors), where=factors > 0)
-            self._axes, self._inverse = axes * _column(factors), axes * _column(inverse)
-        if columns <= rows <= MAX_HELD:
-            self._rotated = (self._features.astype(np.float32) - self._mean) @ self._axes
+            scatter *= np.outer(factors, factors)
+        return PrincipalAxes(scatter, factors)
 
     def _blocks(self, width: int) -> Iterator[tuple[np.ndarray, slice]]:
         """Iterate over rotated or centred rows, in blocks that are small with `width` logits each.
@@ -137,13 +121,13 @@ class Problem:
         """
         folds, outputs = len(mask), self._targets.shape[1]
         curvature = self._loss.curvature(outputs)
-        scale = (1.0 / np.sqrt(curvature * self._squares + 2 * penalty)).astype(np.float32)
+        scale = (1.0 / np.sqrt(curvature * self._axes.squares + 2 * penalty)).astype(np.float32)
         # A Python float, because a NumPy scalar would convert what follows to float64.
         bias_scale = float(1.0 / np.sqrt(curvature * max(len(self._targets), 1)))
         theta = np.zeros((folds, len(scale) + 1, outputs), np.float32)
         if start is not None:
             kernels, biases = start
-            theta[:, :-1] = (self._inverse.T @ kernels) / scale[:, None]
+            theta[:, :-1] = self._axes.from_features(kernels) / scale[:, None]
             theta[:, -1] = (biases + self._mean @ kernels) / bias_scale
 
         def objective(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -158,7 +142,7 @@ class Problem:
             return losses, gradient
 
         theta = minimise(objective, theta, tolerance, floor=_LEAST_LOSS * len(self._targets))
-        kernels = self._axes @ (theta[:, :-1] * scale[:, None])
+        kernels = self._axes.to_features(theta[:, :-1] * scale[:, None])
         biases = theta[:, -1] * bias_scale - self._mean @ kernels
         return kernels, biases
 
@@ -169,13 +153,13 @@ class Problem:
         folds, axes, outputs = along.shape
         kernel = along.transpose(1, 0, 2).reshape(axes, folds * outputs)
         if self._rotated is None:
-            kernel = self._axes @ kernel
+            kernel = self._axes.to_features(kernel)
         losses, slope, bias_slope = np.zeros(folds), np.zeros_like(kernel), np.zeros_like(shift)
         for block, where in self._blocks(folds * outputs):
             part = self._evaluate_block(block, where, kernel, shift, mask)
             losses, slope, bias_slope = losses + part[0], slope + part[1], bias_slope + part[2]
         if self._rotated is None:
-            slope = self._axes.T @ slope
+            slope = self._axes.rotate(slope.T).T
         return losses, slope.reshape(axes, folds, outputs).transpose(1, 0, 2), bias_slope
 
     def _evaluate_block(
@@ -258,15 +242,6 @@ class Problem:
         return np.isin(classes[rows], classes[seen])
 
 
-def find_axes(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Compute eigenvalues and eigenvectors of a scatter matrix, without those of no extent."""
-    values, vectors = np.linalg.eigh(symmetric)
-    # Smaller eigenvalues are rounding errors, which later steps would divide by.
-    kept = values > values.max() * 1e-9 if values.max() > 0 else np.zeros(len(values), bool)
-    kept[-1] = True
-    return np.maximum(values[kept], 1e-12), vectors[:, kept]
-
-
 def take_rows(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Copy rows of features into memory, releasing the pages of a memory-mapped file."""
     taken = np.empty((len(rows), *features.shape[1:]), features.dtype)
@@ -275,10 +250,6 @@ def take_rows(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
         taken[begin : begin + step] = features[rows[begin : begin + step]]
         _release_pages(features)
     return taken
-
-
-def _column(factors: np.ndarray) -> np.ndarray:
-    return factors.astype(np.float32)[:, np.newaxis]
 
 
 def _mean(features: np.ndarray) -> np.ndarray:
