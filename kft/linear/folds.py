@@ -64,6 +64,7 @@ def _assign_groups(targets: LinearTargets, loss: LinearLoss, seed: int) -> np.nd
     """Assign whole groups, largest first, each to the fold with the fewest of its classes."""
     classes = loss.find_classes(targets.dense)
     classes = np.zeros(len(targets), np.int64) if classes is None else classes
+    assert targets.groups is not None
     _, groups = np.unique(targets.groups, return_inverse=True)
     counts = np.zeros((groups.max() + 1, classes.max() + 1), np.int64)
     np.add.at(counts, (groups, classes), 1)
