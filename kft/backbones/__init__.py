@@ -93,26 +93,26 @@ def find_input_spec(config: BackboneConfig) -> InputSpec:
 
 
 def register_backbone(name: str, load: str | Callable[[BackboneConfig], Backbone]) -> None:
-    """Add a backbone that `backbone.name` may name from now on.
+    """Register a backbone, which `backbone.name` may then name.
 
     >>> from kft.backbones import small
     >>> register_backbone("my_cnn", small.load)
 
     Args:
-        name: That a pipeline gives it.
-        load: A function at the top of its module that takes the section `backbone` of a pipeline
-            and gives the `Backbone`; or where it is found, 'package.module:function', which is
-            imported when the backbone is first asked for.
+        name: Name in a pipeline.
+        load: Function at the top level of its module that takes the `backbone` section of a
+            pipeline and returns the `Backbone`; or its import path 'package.module:function',
+            which is imported when the backbone is first used.
 
     Raises:
-        BackboneError: The name stands for another backbone, or `load` cannot be found again by
-            its own name.
+        BackboneError: Another backbone has this name, or `load` cannot be imported by its
+            own name.
     """
     path = path_of(load)
     if not re.fullmatch(r"[\w.]+:\w+", path):
         raise BackboneError(
-            f"backbone {name!r}: {path} is not a function at the top of a module. Define it there, "
-            "or give its place as 'package.module:function'."
+            f"backbone {name!r}: {path} is not a function at the top level of a module. Define it "
+            "there, or give its import path as 'package.module:function'."
         )
     BACKBONES.add(name, path)
 

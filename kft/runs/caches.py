@@ -116,7 +116,7 @@ def list_rooms() -> list[str]:
 
 
 def _inspect(room: str, path: Path) -> CacheEntry | None:
-    """Read an entry's size and use; None where another process has just removed it."""
+    """Read an entry's size and use; None if another process has just removed it."""
     manifest = path / MANIFEST
     try:
         last_used = (manifest if manifest.exists() else path).stat().st_mtime

@@ -57,7 +57,7 @@ def test_a_path_that_is_nothing_is_named(tmp_path):
         load_splits(DataConfig())
     with pytest.raises(DataError, match=r"nothing at .*nowhere"):
         load_splits(DataConfig(path=str(tmp_path / "nowhere")))
-    with pytest.raises(DataError, match=r"notes.txt is no data source. Expected a folder"):
+    with pytest.raises(DataError, match=r"notes.txt is not a data source. Expected a folder"):
         load_splits(DataConfig(path=str(tmp_path / "notes.txt")))
 
 
@@ -132,7 +132,7 @@ def test_sign_digits_are_split_evenly(shared):
     splits = load_splits(DataConfig(path=str(shared / "data/image/sign_digits")))
     assert splits.class_names == tuple("0123456789")
     assert {int((splits.holdout.targets == i).sum()) for i in range(10)} == {12}
-    assert splits.noticed == {"turned upright, as its EXIF entry says": 1}
+    assert splits.noticed == {"turned upright according to EXIF": 1}
 
 
 CLASSES = np.array([0, 0], np.int64)
@@ -142,7 +142,7 @@ LABELS = np.array([[1, 0], [1, 0]], np.float32)
 @pytest.mark.parametrize(
     ("kind", "names", "targets", "said"),
     [
-        ("class", ("ant",), CLASSES, "one class, 'ant'; telling classes apart needs at least two"),
+        ("class", ("ant",), CLASSES, "one class, 'ant'; classification needs at least two"),
         ("class", ("ant", "bee"), CLASSES, "class bee has no example, so it cannot be learned"),
         ("labels", ("red", "round"), LABELS, "label round has no example"),
     ],

@@ -1,4 +1,4 @@
-"""The forms for clusters: valid by their schemas, and right in what kft needs of them."""
+"""The templates for clusters are valid by their schemas, and meet kft's requirements."""
 
 import json
 import os
@@ -20,7 +20,7 @@ GRACE_SECONDS = 60
 
 @pytest.fixture(scope="module")
 def documents() -> dict[str, dict]:
-    """Of the forms for Kubernetes, by kind."""
+    """Read the Kubernetes templates by kind."""
     texts = [(FOLDER / name).read_text("utf-8") for name in ("kubernetes.yaml", "volume.yaml")]
     return {one["kind"]: one for text in texts for one in YAML(typ="safe").load_all(text)}
 

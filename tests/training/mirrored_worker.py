@@ -33,21 +33,21 @@ def make_input(model: Any, share: Any) -> Any:
     from kft.data.batches.example_cache import ExampleCache
     from kft.data.batches.pipeline import make_dataset
     from kft.examples import Examples
-    from kft.feeding.phase_input import PhaseInput, Validation
+    from kft.feeding.phase_input import FROM_EXAMPLES, PhaseInput, Validation
 
     names = tuple(map(str, range(len(TARGETS))))
     given = {
         "examples": Examples(names, names, TARGETS),
         "decoder": None,
         "batch_size": 8,
-        "cache": ExampleCache(PIXELS[None].astype(np.float32)),
+        "cache": ExampleCache({"pixels": PIXELS[None].astype(np.float32)}),
     }
 
     def train(start: int) -> tf.data.Dataset:
         return make_dataset(**given, shuffle_seed=1, epochs=2, start_step=start, share=share)
 
     validation = Validation(make_dataset(**given), make_dataset(**given, share=share), 3)
-    return PhaseInput(model, train, validation, "pixels")
+    return PhaseInput(model, train, validation, FROM_EXAMPLES)
 
 
 def fit(case: str, name: str) -> tuple[dict[str, Any], list[np.ndarray]]:

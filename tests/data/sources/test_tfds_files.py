@@ -1,4 +1,4 @@
-"""TFDS in all formats of its files."""
+"""TFDS data sets in all file formats are read."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FORMATS = ("tfrecord", "array_record", "parquet")
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """Format -> a folder of TFDS that holds `toy`, version 1.0.0, of two classes."""
+    """Write `toy`, version 1.0.0, of two classes, in each file format; returns its folders."""
     import tensorflow_datasets as tfds
 
     class Toy(tfds.core.GeneratorBasedBuilder):
-        """Two classes of noise, told apart by the first value."""
+        """Two classes of noise that differ in the first value."""
 
         VERSION = tfds.core.Version("1.0.0")
 
