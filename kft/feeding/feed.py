@@ -19,12 +19,13 @@ from kft.examples import SPLIT_NAMES, Examples, SplitName
 from kft.features import Cut, Stored, limit_bytes
 from kft.feeding.example_store import ExampleStore
 from kft.feeding.frozen_prefix import PrefixCuts
-from kft.feeding.phase_input import FROM_EXAMPLES, PhaseInput, SolutionInput, Validation
+from kft.feeding.phase_input import PhaseInput, SolutionInput, Validation
 from kft.feeding.prefix_store import PrefixStore
 from kft.feeding.source import Source
 from kft.model import Assembled
 from kft.runs.arrays import join_mapped
 from kft.strategies import Phase
+from kft.strategies.phases import COMPUTED_FROM_INPUTS
 from kft.tasks.pooling import FEATURE_VECTOR
 from kft.workers import ALONE, Workers
 
@@ -112,7 +113,7 @@ class Feed:
         caches = [self._decoded.get(split) for split in phase.learns_from]
         batches = self._batches(phase, _join(caches), preset=phase.recipe.augmentation)
         validation = self._validation(phase, self._decoded.get("validation"))
-        return PhaseInput(self._model, batches, validation, FROM_EXAMPLES)
+        return PhaseInput(self._model, batches, validation, COMPUTED_FROM_INPUTS)
 
     def for_solution(self, phase: Phase) -> SolutionInput:
         """Make the input of a solved phase: feature vectors of unaugmented examples."""

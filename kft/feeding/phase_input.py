@@ -11,8 +11,6 @@ import tensorflow as tf
 
 from kft.features import Forward
 
-FROM_EXAMPLES = "examples"
-"""Name of decoded examples as the start of a phase, in place of a cut."""
 Parts = tuple[Forward, keras.Model]
 """Frozen prefix of a model, traced to compute activations, and the model of the layers after it."""
 
@@ -41,7 +39,7 @@ class PhaseInput:
         train: Function from the first step to this process's share of the batches from that step
             on, over all epochs of the phase.
         validation: Validation split; None if it is empty or the phase trains on it.
-        computed_from: `FROM_EXAMPLES`, or the name of the cut whose activations are stored.
+        computed_from: 'inputs', or the name of the cut whose activations are stored.
         parts: Prefix that computed the activations, which the phase does not change, and `model`;
             None if the phase starts from decoded examples and may change every block.
     """

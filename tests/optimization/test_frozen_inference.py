@@ -73,7 +73,7 @@ def test_nested_blocks_and_errors_restore_layers():
 
 
 def test_a_training_step_sees_a_frozen_prefix_as_served():
-    inputs = keras.Input((8,))
+    inputs = keras.Input((8,), name="pixels")
     prefix = keras.Model(inputs, freeze(layers.Dropout(0.5, seed=1))(inputs))
     outputs = layers.Dense(1, use_bias=False, kernel_initializer="zeros")(prefix(inputs))
     model = FitModel({"pixels": inputs}, outputs)

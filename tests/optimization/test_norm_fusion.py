@@ -19,7 +19,7 @@ SIZE = 12
 
 def make_model(*between, outer=False):
     """Make a functional model with the given layers in sequence between pixels and two logits."""
-    pixels = keras.Input((SIZE, SIZE, 3))
+    pixels = keras.Input((SIZE, SIZE, 3), name="pixels")
     x = pixels
     for layer in between:
         x = layer(x)

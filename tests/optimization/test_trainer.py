@@ -111,7 +111,7 @@ class WithUnusedWeight(keras.layers.Dense):
 
 def test_an_unused_variable_gets_no_gradient():
     """Keras warns about it and skips it, as without accumulation: no momentum, no decay."""
-    inputs = keras.Input((3,))
+    inputs = keras.Input((3,), name="x")
     layer = WithUnusedWeight(1)
     model = FitModel({"x": inputs}, layer(inputs), accumulation=2)
     model.compile(keras.optimizers.AdamW(0.1, weight_decay=0.0), loss="mse", jit_compile=False)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kft.examples import Files
+
 (PLACE,) = sys.argv[1:]
 # Devices can only be configured before their first use.
 CPU = tf.config.list_physical_devices("CPU")[0]
@@ -33,11 +35,11 @@ def make_input(model: Any, share: Any) -> Any:
     from kft.data.batches.example_cache import ExampleCache
     from kft.data.batches.pipeline import make_dataset
     from kft.examples import Examples
-    from kft.feeding.phase_input import FROM_EXAMPLES, PhaseInput, Validation
+    from kft.feeding.phase_input import PhaseInput, Validation
 
     names = tuple(map(str, range(len(TARGETS))))
     given = {
-        "examples": Examples(names, names, TARGETS),
+        "examples": Examples(names, Files(names), TARGETS),
         "decoder": None,
         "batch_size": 8,
         "cache": ExampleCache({"pixels": PIXELS[None].astype(np.float32)}),
@@ -47,7 +49,7 @@ def make_input(model: Any, share: Any) -> Any:
         return make_dataset(**given, shuffle_seed=1, epochs=2, start_step=start, share=share)
 
     validation = Validation(make_dataset(**given), make_dataset(**given, share=share), 3)
-    return PhaseInput(model, train, validation, FROM_EXAMPLES)
+    return PhaseInput(model, train, validation, "inputs")
 
 
 def fit(case: str, name: str) -> tuple[dict[str, Any], list[np.ndarray]]:

@@ -83,8 +83,8 @@ def _refuse_deep(code: _Code) -> None:
     refuse_bits(sorted(set(code.bits)))
     if code.is_subsampled or code.colour_space not in (None, _SRGB, _GREY):
         raise SamplesError(
-            f"{code.bits[0]} bits per value, and neither grey nor RGB with channels of the same "
-            "size; convert it to grey or RGB"
+            f"{code.bits[0]} bits for each value, and neither grey nor RGB of one size for all "
+            "channels; convert it to grey or RGB"
         )
 
 

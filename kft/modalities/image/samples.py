@@ -113,7 +113,7 @@ def describe_channels(number: int, what: str = "") -> str:
 
 
 def describe_numbers(what: str) -> str:
-    """Say why a picture with such samples cannot be used, and what to do."""
+    """Why a picture whose samples are such numbers cannot be used, and what to do."""
     return f"its pixels are {what} of an unknown range; convert it to 8 or 16 bits"
 
 
@@ -121,10 +121,10 @@ def refuse_bits(bits: Sequence[int]) -> None:
     """Refuse channels of different depths, or of more bits than are read.
 
     Args:
-        bits: Distinct depths of its channels.
+        bits: The depths of its channels, each once.
 
     Raises:
-        SamplesError: The picture is refused.
+        SamplesError: It says what was found.
     """
     advice = "convert it to 8 or 16 bits"
     if len(bits) > 1:
