@@ -43,7 +43,7 @@ def test_the_examples_run_one_after_the_other(tmp_path, make_picture_folder):
     make_picture_folder(tmp_path / "photos", per_class=12)
     rows = [f"photos/cat/{i:03d}.png,{i / 10}" for i in range(12)]
     rows += [f"photos/dog/{i:03d}.png,{5 + i / 10}" for i in range(12)]
-    (tmp_path / "numbers.csv").write_text("\n".join(["path,number", *rows]) + "\n")
+    (tmp_path / "numbers.csv").write_text("\n".join(["path,label", *rows]) + "\n")
     generator = np.random.default_rng(0)
     for name, spread in (("calm", 1.0), ("rough", 9.0)):
         (tmp_path / "machines" / name).mkdir(parents=True)
