@@ -81,8 +81,7 @@ def fit_discriminant(
                 best = total, kernel @ directions, mean @ directions + shift, logits
     assert best is not None
     _, along, bias, logits = best
-    kernel = problem.axes.to_features(along.astype(np.float32))
-    bias = bias - offsets - problem.mean @ kernel
+    kernel, bias = problem.to_features((along.astype(np.float32), bias - offsets))
     return Discriminant(kernel, bias.astype(np.float32), (logits - offsets).astype(np.float32))
 
 

@@ -12,7 +12,8 @@ from kft.linear.axes import PrincipalAxes
 from kft.linear.losses import LinearLoss, LinearTargets
 from kft.linear.minimising import minimise
 
-# Kernels (folds, features, outputs) and biases (folds, outputs).
+# Kernels (folds, axes, outputs) along the principal axes and biases (folds, outputs) of centred
+# features; or the same of features as given.
 State = tuple[np.ndarray, np.ndarray]
 
 # Largest number of rows that are held in memory, rotated to their principal axes. More rows are
@@ -110,7 +111,7 @@ class Problem:
         *,
         tolerance: float,
     ) -> State:
-        """Find kernels (folds, features, outputs) and biases (folds, outputs) at the optimum.
+        """Find kernels and biases along the axes at the optimum.
 
         Args:
             penalty: Factor on the squared norm.
@@ -127,8 +128,8 @@ class Problem:
         theta = np.zeros((folds, len(scale) + 1, outputs), np.float32)
         if start is not None:
             kernels, biases = start
-            theta[:, :-1] = self.axes.from_features(kernels) / scale[:, None]
-            theta[:, -1] = (biases + self.mean @ kernels) / bias_scale
+            theta[:, :-1] = kernels / scale[:, None]
+            theta[:, -1] = biases / bias_scale
 
         def objective(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             along = values[:, :-1] * scale[:, None]
@@ -142,9 +143,17 @@ class Problem:
             return losses, gradient
 
         theta = minimise(objective, theta, tolerance, floor=_LEAST_LOSS * len(self._targets))
-        kernels = self.axes.to_features(theta[:, :-1] * scale[:, None])
-        biases = theta[:, -1] * bias_scale - self.mean @ kernels
-        return kernels, biases
+        return theta[:, :-1] * scale[:, None], theta[:, -1] * bias_scale
+
+    def to_features(self, state: State) -> State:
+        """Turn kernels and biases along the axes into those of the features as given."""
+        kernels = self.axes.to_features(state[0])
+        return kernels, state[1] - self.mean @ kernels
+
+    def from_features(self, state: State) -> State:
+        """Turn kernels and biases of the features as given into those along the axes."""
+        kernels, biases = state
+        return self.axes.from_features(kernels), biases + self.mean @ kernels
 
     def _evaluate(
         self, along: np.ndarray, shift: np.ndarray, mask: np.ndarray
@@ -192,15 +201,13 @@ class Problem:
         Offsets are not added. Rows that no fold left out (-1) get NaN.
         """
         kernels, biases = state
+        if self.rotated is None:
+            kernels = self.axes.to_features(kernels)
         logits = np.full((len(folds), biases.shape[1]), np.nan, np.float32)
-        step = max(1, _MAX_BLOCK // self._features.shape[1])
-        for begin in range(0, len(folds), step):
-            where = slice(begin, begin + step)
-            rows = self._features[where].astype(np.float32, copy=False)
+        for rows, where in self._blocks(biases.shape[1]):
             for fold in range(len(kernels)):
                 held = np.flatnonzero(folds[where] == fold)
-                logits[begin + held] = rows[held] @ kernels[fold] + biases[fold]
-            _release_pages(self._features)
+                logits[where.start + held] = rows[held] @ kernels[fold] + biases[fold]
         return logits
 
     def score(self, logits: np.ndarray, folds: np.ndarray) -> tuple[float, float]:

@@ -140,7 +140,8 @@ def solve_linear(
         return conclude(found, features, targets, loss, factors=factors, seed=seed)
     problem = Problem(features, targets, loss, factors=factors)
     mask = np.ones((1, len(features)), bool)
-    kernel, bias = problem.solve(penalty, mask, None, tolerance=_FINAL_TOLERANCE)
+    state = problem.solve(penalty, mask, None, tolerance=_FINAL_TOLERANCE)
+    kernel, bias = problem.to_features(state)
     return Solution(kernel[0], bias[0], penalty, (), 0, 0)
 
 
@@ -190,14 +191,17 @@ def conclude(
     """Solve at the chosen penalty for all examples, and predict each without having seen it."""
     problem, state, logits = found.problem, found.state, found.logits
     if len(found.rows) < len(features):
+        start = problem.to_features(_mean_of_folds(state))
         problem = Problem(features, targets, loss, factors=factors)
         folds = _assign_parts(problem, targets, loss, seed)
-        start = _repeat(_mean_of_folds(state), int(folds.max()) + 1)
+        start = _repeat(problem.from_features(start), int(folds.max()) + 1)
         state = problem.solve(found.best.penalty, _masks(folds), start, tolerance=_PATH_TOLERANCE)
         logits = problem.predict_out_of_fold(state, folds)
     mask = np.ones((1, len(features)), bool)
-    start = _mean_of_folds(state)
-    kernel, bias = problem.solve(found.best.penalty, mask, start, tolerance=_FINAL_TOLERANCE)
+    state = problem.solve(
+        found.best.penalty, mask, _mean_of_folds(state), tolerance=_FINAL_TOLERANCE
+    )
+    kernel, bias = problem.to_features(state)
     return Solution(
         kernel=kernel[0],
         bias=bias[0],
