@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +10,8 @@ import numpy as np
 from kft.linear.losses import LinearLoss, LinearTargets
 from kft.linear.problem import Problem
 
-# Ridge penalties, in units of the mean squared norm of the centred features.
-_PENALTIES = 10.0 ** np.arange(-2.5, 1.6, 0.5)
-# Shares of the mean variance that are added to the variance of every score.
-_SHRINKAGES = (1e-3, 3e-2, 1.0)
+PENALTIES = tuple(10.0 ** np.arange(-2.5, 1.6, 0.5))
+SHRINKAGES = (1e-3, 3e-2, 1.0)
 
 
 @dataclass(frozen=True)
@@ -23,15 +22,25 @@ class Discriminant:
         kernel: Kernel, float32 (features, classes).
         bias: Bias, float32 (classes,).
         logits: Logits (examples, classes) of each example by discriminants that had not seen it.
+        penalty: Ridge penalty, in units of the mean squared norm of the centred features.
+        shrinkage: Share of the mean variance that is added to the variance of every score.
     """
 
     kernel: np.ndarray
     bias: np.ndarray
     logits: np.ndarray
+    penalty: float
+    shrinkage: float
 
 
 def fit_discriminant(
-    problem: Problem, targets: LinearTargets, loss: LinearLoss, folds: np.ndarray
+    problem: Problem,
+    targets: LinearTargets,
+    loss: LinearLoss,
+    folds: np.ndarray,
+    *,
+    penalties: Sequence[float] = PENALTIES,
+    shrinkages: Sequence[float] = SHRINKAGES,
 ) -> Discriminant:
     """Fit discriminants, with ridge penalty and shrinkage by cross-validated loss.
 
@@ -46,6 +55,8 @@ def fit_discriminant(
         targets: Targets of the examples.
         loss: Loss of classes.
         folds: Fold (examples,) that leaves out each example, at least 0.
+        penalties: Penalties to choose from.
+        shrinkages: Shrinkages to choose from.
 
     Source: Hastie, Buja and Tibshirani, Penalized Discriminant Analysis, Annals of Statistics
     23(1), 1995.
@@ -57,9 +68,9 @@ def fit_discriminant(
     moments = rows.T @ (targets.dense - mean)
     unit = squares.sum() / len(rows)
     offsets = 0 if targets.offsets is None else targets.offsets
-    best: tuple[float, np.ndarray, np.ndarray, np.ndarray] | None = None
-    for penalty in _PENALTIES * unit:
-        inverse = 1 / (squares + penalty)
+    least = np.inf
+    for penalty in penalties:
+        inverse = 1 / (squares + penalty * unit)
         kernel = moments * inverse[:, np.newaxis]
         residuals = targets.dense - mean - rows @ kernel
         scores = np.empty_like(residuals)
@@ -68,7 +79,7 @@ def fit_discriminant(
             hat = (rows[held] * inverse) @ rows[held].T + 1 / len(rows)
             left_out = np.linalg.solve(np.eye(len(held)) - hat, residuals[held])
             scores[held] = targets.dense[held] - left_out
-        for shrinkage in _SHRINKAGES:
+        for shrinkage in shrinkages:
             logits = np.empty_like(scores)
             for fold in range(int(folds.max()) + 1):
                 held = folds == fold
@@ -76,13 +87,14 @@ def fit_discriminant(
                 logits[held] = scores[held] @ directions + shift
             shifted = logits.astype(np.float32)[:, np.newaxis]
             total = float(loss.replace_by_slopes(shifted, targets.dense).sum())
-            if best is None or total < best[0]:
+            if total < least:
+                least, chosen = total, (penalty, shrinkage)
                 directions, shift = _separate(scores, classes, shrinkage)
-                best = total, kernel @ directions, mean @ directions + shift, logits
-    assert best is not None
-    _, along, bias, logits = best
-    kernel, bias = problem.to_features((along.astype(np.float32), bias - offsets))
-    return Discriminant(kernel, bias.astype(np.float32), (logits - offsets).astype(np.float32))
+                along = (kernel @ directions).astype(np.float32)
+                head = problem.to_features((along, mean @ directions + shift - offsets))
+                best = head, logits - offsets
+    (kernel, bias), logits = best
+    return Discriminant(kernel, bias.astype(np.float32), logits.astype(np.float32), *chosen)
 
 
 def _separate(

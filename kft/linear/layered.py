@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from kft.linear.blending import blend_weights
 from kft.linear.discriminant import Discriminant, fit_discriminant
-from kft.linear.folds import sample_rows
+from kft.linear.folds import assign_folds, sample_rows
 from kft.linear.losses import LinearLoss, LinearTargets
 from kft.linear.problem import MAX_HELD, take_rows
 from kft.linear.solving import (
@@ -18,10 +18,13 @@ from kft.linear.solving import (
     CrossValidation,
     Progress,
     conclude,
-    count_cross_validated,
     cross_validate,
+    extend,
 )
 
+# Number of examples, in all or ten per output, whichever is more, on which heads are compared; at
+# most as many as penalties are cross-validated on.
+COMPARED = 1_000
 # Weights of a block relative to the next deeper one: 0 reads the last block alone, 1 all alike.
 # Blends of these are as good as blends of more.
 GAMMAS = (0.0, 0.7, 1.0)
@@ -86,8 +89,8 @@ def solve_layered(
     Each statistic is centred, scaled to a mean squared norm of 1 and multiplied by gamma to the
     power of the number of blocks from the last. For each gamma there is the head at the optimum of
     the loss and, for classes, one of linear discriminants. Their mean, weighted for the lowest
-    cross-validated loss, is one linear head again. With too many examples for that, the best
-    solved head is used alone.
+    cross-validated loss, is one linear head again. Penalties and weights are chosen on a sample if
+    there are many examples; with more than can be held in memory, the best solved head is alone.
 
     Args:
         statistics: Statistics of all blocks side by side, (examples, columns), of any float type,
@@ -102,62 +105,33 @@ def solve_layered(
 
     Source: Evci et al., Head2Toe, arXiv:2201.03529, for the statistics of all layers.
     """
-    widths = [width for block in blocks for width in block]
-    depths = np.array([at for at, block in enumerate(blocks) for _ in block])
-    scales = _find_scales(statistics, widths, sample_rows(targets, loss, seed, CROSS_VALIDATED))
-
-    def make_factors(gamma: float) -> np.ndarray:
-        return np.repeat(scales * gamma ** (len(blocks) - 1 - depths), widths)
-
-    def try_gamma(gamma: float, most_rows: int) -> CrossValidation:
-        return cross_validate(
-            statistics,
-            targets,
-            loss,
-            factors=make_factors(gamma),
-            most_rows=most_rows,
-            seed=seed,
-            progress=progress,
-        )
-
-    candidates: list[_Candidate] = []
-    for gamma in gammas:
-        found = try_gamma(gamma, CROSS_VALIDATED)
-        candidates.append(_Candidate(gamma, found))
-        if len(found.rows) == len(statistics) and _has_discriminants(found, targets, loss):
-            other = fit_discriminant(found.problem, targets, loss, found.folds)
-            candidates.append(_Candidate(gamma, found, other))
-    sample, folds = candidates[0].found.rows, candidates[0].found.folds
-    problem = candidates[0].found.problem
+    given = _Given(statistics, blocks, targets, loss, seed)
+    candidates = [each for gamma in gammas for each in given.compare(gamma, progress)]
+    problem, folds = candidates[0].found.problem, candidates[0].found.folds
     scores = [problem.score(each.logits, folds) for each in candidates]
-    if len(sample) == len(statistics):
+    if len(statistics) <= MAX_HELD:
         weights = blend_weights([each.logits for each in candidates], problem, folds)
     else:
-        # Each member of a blend would have to be solved on all examples.
-        weights = np.eye(len(candidates))[np.argmin([mean_loss for mean_loss, _ in scores])]
+        # Discriminants need all examples in memory, and each further member takes long to solve.
+        solved = [each.discriminant is None for each in candidates]
+        losses = np.where(solved, [mean_loss for mean_loss, _ in scores], np.inf)
+        weights = np.eye(len(candidates))[losses.argmin()]
     blended = problem.score(_mix(weights, [each.logits for each in candidates]), folds)
-    chosen = [(weight, each) for weight, each in zip(weights, candidates, strict=True) if weight]
-    if len(sample) < count_cross_validated(targets):
-        chosen = [
-            (1.0, _Candidate(each.gamma, try_gamma(each.gamma, MAX_HELD))) for _, each in chosen
-        ]
-    heads = [
-        each.finish(statistics, targets, loss, factors=make_factors(each.gamma), seed=seed)
-        for _, each in chosen
-    ]
-    kernel, bias, out_of_fold = (
-        _mix([weight for weight, _ in chosen], parts) for parts in zip(*heads, strict=True)
-    )
+    chosen = np.flatnonzero(weights)
+    heads: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for _, group in itertools.groupby((candidates[at] for at in chosen), lambda each: each.gamma):
+        heads += given.finish(list(group))
+    kernel, bias, out_of_fold = (_mix(weights[chosen], part) for part in zip(*heads, strict=True))
     members = tuple(
         Member(each.gamma, each.method, float(weight), *judged)
         for each, weight, judged in zip(candidates, weights, scores, strict=True)
     )
-    return LayeredSolution(kernel, bias, members, *blended, len(sample), out_of_fold)
+    return LayeredSolution(kernel, bias, members, *blended, len(folds), out_of_fold)
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """Head that may take part in the blend."""
+    """Head on a sample of the examples, which may take part in the blend."""
 
     gamma: float
     found: CrossValidation
@@ -171,20 +145,87 @@ class _Candidate:
     def logits(self) -> np.ndarray:
         return self.found.logits if self.discriminant is None else self.discriminant.logits
 
+
+class _Given:
+    """Statistics of all blocks, with the targets."""
+
+    def __init__(
+        self,
+        statistics: np.ndarray,
+        blocks: Sequence[Sequence[int]],
+        targets: LinearTargets,
+        loss: LinearLoss,
+        seed: int,
+    ) -> None:
+        self.statistics = statistics
+        self.targets = targets
+        self.loss = loss
+        self.seed = seed
+        self._widths = [width for block in blocks for width in block]
+        self._distances = np.array(
+            [len(blocks) - 1 - at for at, block in enumerate(blocks) for _ in block]
+        )
+        sample = sample_rows(targets, loss, seed, CROSS_VALIDATED)
+        self._scales = _find_scales(statistics, self._widths, sample)
+
+    def factors(self, gamma: float) -> np.ndarray:
+        """Compute the factor of each column, (columns,)."""
+        return np.repeat(self._scales * gamma**self._distances, self._widths)
+
+    def compare(self, gamma: float, progress: Progress | None) -> list[_Candidate]:
+        """Fit the heads for one gamma to a sample of the examples."""
+        found = cross_validate(
+            self.statistics,
+            self.targets,
+            self.loss,
+            factors=self.factors(gamma),
+            most_rows=min(CROSS_VALIDATED, max(COMPARED, 10 * self.targets.dense.shape[1])),
+            seed=self.seed,
+            progress=progress,
+        )
+        few = self.targets.take(found.rows)
+        if self.loss.find_classes(few.dense) is None:
+            return [_Candidate(gamma, found)]
+        folds = assign_folds(few, self.loss, self.seed)
+        discriminant = fit_discriminant(found.problem, few, self.loss, folds)
+        return [_Candidate(gamma, found), _Candidate(gamma, found, discriminant)]
+
     def finish(
-        self, statistics: np.ndarray, targets: LinearTargets, loss: LinearLoss, **options: Any
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return kernel, bias and out-of-fold logits for all examples."""
-        if self.discriminant is not None:
-            return self.discriminant.kernel, self.discriminant.bias, self.discriminant.logits
-        head = conclude(self.found, statistics, targets, loss, **options)
-        assert head.out_of_fold is not None
-        return head.kernel, head.bias, head.out_of_fold
+        self, candidates: Sequence[_Candidate]
+    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Fit heads of one gamma to all examples.
 
-
-def _has_discriminants(found: CrossValidation, targets: LinearTargets, loss: LinearLoss) -> bool:
-    """Tell whether there are classes, each example was left out once, and no group is alone."""
-    return loss.find_classes(targets.dense) is not None and int(found.folds.min()) >= 0
+        Returns:
+            Kernel, bias and out-of-fold logits of each.
+        """
+        found, gamma = candidates[0].found, candidates[0].gamma
+        problem, folds = extend(
+            found,
+            self.statistics,
+            self.targets,
+            self.loss,
+            factors=self.factors(gamma),
+            seed=self.seed,
+        )
+        heads = []
+        for each in candidates:
+            other = each.discriminant
+            if other is None:
+                head = conclude(found, problem, folds)
+                assert head.out_of_fold is not None
+                heads.append((head.kernel, head.bias, head.out_of_fold))
+                continue
+            if problem is not found.problem:
+                other = fit_discriminant(
+                    problem,
+                    self.targets,
+                    self.loss,
+                    assign_folds(self.targets, self.loss, self.seed),
+                    penalties=[other.penalty],
+                    shrinkages=[other.shrinkage],
+                )
+            heads.append((other.kernel, other.bias, other.logits))
+        return heads
 
 
 def _mix(weights: Sequence[float] | np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:

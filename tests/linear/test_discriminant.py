@@ -24,17 +24,17 @@ def make_classes(rows: int, columns: int, classes: int, seed: int = 0):
     return features.astype(np.float32), LinearTargets(np.eye(classes, dtype=np.float32)[indices])
 
 
-def fit(features, targets, seed=0):
-    folds = assign_folds(targets, LOSS, seed)
-    return fit_discriminant(Problem(features, targets, LOSS), targets, LOSS, folds), folds
+def fit(features, targets, **options):
+    folds = assign_folds(targets, LOSS, 0)
+    problem = Problem(features, targets, LOSS)
+    return fit_discriminant(problem, targets, LOSS, folds, **options), folds
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(60, 90), (90, 20)])
 def test_scores_out_of_fold_equal_a_fit_without_the_fold(rows, columns, monkeypatch):
-    monkeypatch.setattr(discriminant_module, "_PENALTIES", np.array([0.1]))
     monkeypatch.setattr(discriminant_module, "_separate", lambda scores, *_: (np.eye(3), 0))
     features, targets = make_classes(rows, columns, 3)
-    found, folds = fit(features, targets)
+    found, folds = fit(features, targets, penalties=[0.1])
     centred = features - features.mean(axis=0)
     penalty = 0.1 * np.square(centred).sum(axis=1).mean()
     for fold in range(5):

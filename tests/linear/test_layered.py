@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kft.linear import LinearTargets, solve_layered, solve_linear
-from kft.linear import solving as solving_module
+from kft.linear import layered as layered_module
 from kft.tasks import find_task
 
 CLASSES = find_task("class").linear
@@ -114,17 +114,20 @@ def test_the_layered_head_depends_only_on_the_data_and_the_seed():
     assert first.members != other.members
 
 
-def test_with_many_examples_the_best_head_is_chosen_on_a_sample(tmp_path, monkeypatch):
+def test_heads_are_compared_on_a_sample_of_many_examples(tmp_path, monkeypatch):
     statistics, targets = make_statistics(300, FIRST)
     np.save(tmp_path / "statistics.npy", statistics.astype(np.float16))
     mapped = np.load(tmp_path / "statistics.npy", mmap_mode="r")
-    monkeypatch.setattr(solving_module, "CROSS_VALIDATED", 60)
-    monkeypatch.setattr("kft.linear.layered.CROSS_VALIDATED", 60)
-    monkeypatch.setattr(solving_module, "CROSS_VALIDATED_OF_EACH", 40)
-    found = solve_layered(mapped, BLOCKS, targets, CLASSES)
-    assert [member.gamma for member in found.members if member.weight] == [1.0]
-    assert found.num_cross_validated == 60
-    assert np.isfinite(found.out_of_fold).all()
+    whole = solve_layered(statistics, BLOCKS, targets, CLASSES)
+    monkeypatch.setattr(layered_module, "COMPARED", 60)
+    sampled = solve_layered(mapped, BLOCKS, targets, CLASSES)
+    assert (sampled.num_cross_validated, len(sampled.out_of_fold)) == (60, 300)
+    assert CLASSES.score(sampled.out_of_fold, targets.dense).mean() > whole.score - 0.05
+    monkeypatch.setattr(layered_module, "MAX_HELD", 200)
+    alone = solve_layered(mapped, BLOCKS, targets, CLASSES)
+    chosen = [(member.gamma, member.method) for member in alone.members if member.weight]
+    assert chosen == [(1.0, "solved")]
+    assert np.isfinite(alone.out_of_fold).all()
 
 
 def test_a_statistic_without_variation_is_left_out():
