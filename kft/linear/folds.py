@@ -12,9 +12,9 @@ NUM_FOLDS = 5
 def assign_folds(targets: LinearTargets, loss: LinearLoss, seed: int) -> np.ndarray:
     """Assign each example to a fold, (examples,), with classes spread evenly over the folds.
 
-    All examples of a group get the same fold.
+    All examples of a group get the same fold, unless there is only one group.
     """
-    if targets.groups is not None:
+    if targets.groups is not None and len(np.unique(targets.groups)) > 1:
         return _assign_groups(targets, targets.groups, loss, seed)
     order = _shuffle_by_class(targets, loss, seed)
     folds = np.empty(len(targets), np.int64)
