@@ -72,6 +72,7 @@ def solve_phase(
             advance(next(tried), note=f"(penalty {format_figure(attempt.penalty)}, {loss})")
 
         targets = head.state_linear(config, terms, learned_targets)
+        solved: Solution | LayeredSolution
         if head.taps:
             widths = head.list_widths(assembled.model)
             solved = solve_layered(
