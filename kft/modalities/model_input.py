@@ -17,6 +17,19 @@ Augmentation = Callable[[Any, Any], Any]
 """(decoded examples (batch, …), seeds int32 (batch, 2)) -> the examples changed, float32."""
 
 
+@dataclass(frozen=True)
+class Element:
+    """One tensor of an example, as the model takes it.
+
+    Attributes:
+        shape: Without the batch; None where the data decide.
+        dtype: As Keras names it.
+    """
+
+    shape: tuple[int | None, ...]
+    dtype: str = "float32"
+
+
 class Decoder(Protocol):
     """The content of a file -> one example, in the graph; equal decoders give the same."""
 
