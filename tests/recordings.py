@@ -6,6 +6,7 @@ import struct
 
 import numpy as np
 
+
 def encode_24(samples: np.ndarray) -> bytes:
     """Three bytes of each number, little endian."""
     wide = np.round(samples * (2**23 - 1)).astype("<i4").reshape(-1, 1).view(np.uint8)

@@ -78,8 +78,8 @@ def _make_kernel(
     places = tf.cast(column * num_inputs, tf.float64) / tf.cast(num_outputs, tf.float64)
     distance = tf.cast(row - width, tf.float64) - places
     angle = math.pi * cutoff * distance
-    is_centre = tf.abs(angle) < 1e-9
-    sinc = tf.where(is_centre, 1.0, tf.sin(angle) / tf.where(is_centre, 1.0, angle))
+    sinc = tf.math.divide_no_nan(tf.sin(angle), angle)
+    sinc = tf.where(tf.equal(angle, 0.0), tf.ones_like(sinc), sinc)
     inside = 1.0 - (distance / tf.cast(width, tf.float64)) ** 2
     values = sinc * tf.math.bessel_i0(_KAISER_BETA * tf.sqrt(tf.maximum(inside, 0.0)))
     values = tf.cast(values / tf.reduce_sum(values, axis=1, keepdims=True), tf.float32)
