@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from kft.backbones.audio.options import read_option
 from kft.backbones.partition import blocks_by_layer_names
 from kft.backbones.record import Backbone
 from kft.backbones.weights import load_given
@@ -35,7 +36,7 @@ def load(config: BackboneConfig) -> Backbone:
             "backbone.weights: small_wavenet has no pretrained weights. Set "
             "`backbone.weights=random`, or the path of a file that `kft pretrain` saved."
         )
-    width = _check_options(config)
+    width = read_option(config, "width", DEFAULT_WIDTH, 1, 512)
     model, names = build(width)
     sha256 = None
     source = "kft small_wavenet, random weights"
@@ -116,25 +117,3 @@ def _convolve(
     )(x)
     # Keras's default of 0.99 needs hundreds of steps to adapt; small data sets have tens.
     return layers.BatchNormalization(momentum=0.9, name=f"{prefix}_bn")(x)
-
-
-def _check_options(config: BackboneConfig) -> int:
-    """Validate options and size; return the width.
-
-    Raises:
-        BackboneError: An option or the size is not allowed.
-    """
-    unknown = sorted(set(config.options) - {"width"})
-    width = config.options.get("width", DEFAULT_WIDTH)
-    is_number = isinstance(width, int) and not isinstance(width, bool)
-    if unknown or not is_number or not 1 <= width <= 512:
-        raise BackboneError(
-            f"backbone.options: found {dict(config.options)}. Allowed for small_wavenet: width "
-            f"(whole number from 1 to 512, by default {DEFAULT_WIDTH})."
-        )
-    if config.input_size is not None:
-        raise BackboneError(
-            "backbone.input_size: small_wavenet takes recordings of any length. Remove the "
-            "setting; `data.audio.seconds` sets the length."
-        )
-    return width

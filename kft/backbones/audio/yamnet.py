@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from kft.backbones.audio.options import read_option
 from kft.backbones.partition import blocks_by_layer_names
 from kft.backbones.record import Backbone
 from kft.backbones.weights import (
@@ -18,7 +19,6 @@ from kft.backbones.weights import (
     obtain_official,
 )
 from kft.config.schema import BackboneConfig
-from kft.errors import BackboneError
 from kft.modalities.audio.front_end import YAMNET_BANDS, YAMNET_RATE
 from kft.modalities.audio.input_spec import AudioSpec
 
@@ -42,7 +42,7 @@ def load(config: BackboneConfig) -> Backbone:
     Raises:
         BackboneError: An option, the size or the weights are not allowed.
     """
-    num_layers = _check_options(config)
+    num_layers = read_option(config, "layers", MOST_LAYERS, 2, MOST_LAYERS)
     path: Path | None = None
     if config.weights == "imagenet":
         # Searched before the model is built, so that a missing file is reported at once.
@@ -127,25 +127,3 @@ def _copy_from_legacy(model: keras.Model, path: Path) -> None:
                         f"{tuple(variable.shape)}."
                     )
                 variable.assign(found[0][()])
-
-
-def _check_options(config: BackboneConfig) -> int:
-    """Validate options and size; return the number of layers.
-
-    Raises:
-        BackboneError: An option or the size is not allowed.
-    """
-    unknown = sorted(set(config.options) - {"layers"})
-    num_layers = config.options.get("layers", MOST_LAYERS)
-    is_number = isinstance(num_layers, int) and not isinstance(num_layers, bool)
-    if unknown or not is_number or not 2 <= num_layers <= MOST_LAYERS:
-        raise BackboneError(
-            f"backbone.options: found {dict(config.options)}. Allowed for yamnet: layers (whole "
-            f"number from 2 to {MOST_LAYERS}, by default {MOST_LAYERS}; 6 end with 256 channels)."
-        )
-    if config.input_size is not None:
-        raise BackboneError(
-            "backbone.input_size: yamnet takes recordings of any length. Remove the setting; "
-            "`data.audio.seconds` sets the length."
-        )
-    return num_layers

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from kft.modalities.audio.input_spec import WAVEFORM
+
 
 @dataclass(frozen=True)
 class AudioJitter:
@@ -42,14 +44,14 @@ class AudioJitter:
             inputs: {"waveform": float32 (batch, samples)}.
             seeds: int32 (batch, 2).
         """
-        waveforms = inputs["waveform"]
+        waveforms = inputs[WAVEFORM]
         changed = tf.map_fn(
             lambda pair: self._change(*pair),
             (waveforms, seeds),
             fn_output_signature=tf.TensorSpec(waveforms.shape[1:], tf.float32),
             parallel_iterations=32,
         )
-        return {**inputs, "waveform": changed}
+        return {**inputs, WAVEFORM: changed}
 
     def _change(self, waveform: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         for_draws, for_noise = tf.unstack(tf.random.experimental.stateless_split(seed, 2))

@@ -7,6 +7,7 @@ from typing import Literal
 
 import tensorflow as tf
 
+from kft.modalities.audio.input_spec import WAVEFORM
 from kft.modalities.audio.resampling import resample
 from kft.modalities.audio.wav_decoding import GraphWav, open_wav
 
@@ -34,7 +35,7 @@ class AudioDecoder:
     @property
     def output(self) -> dict[str, tf.TensorSpec]:
         """The waveform, float32 (num_samples,)."""
-        return {"waveform": tf.TensorSpec((self.num_samples,), tf.float32)}
+        return {WAVEFORM: tf.TensorSpec((self.num_samples,), tf.float32)}
 
     def __call__(self, content: tf.Tensor) -> dict[str, tf.Tensor]:
         """The waveform of one file.
@@ -44,7 +45,7 @@ class AudioDecoder:
         """
         wav = open_wav(content)
         samples = resample(self._read_windows(wav), wav.rate, self.rate)
-        return {"waveform": tf.ensure_shape(self._fit(samples), (self.num_samples,))}
+        return {WAVEFORM: tf.ensure_shape(self._fit(samples), (self.num_samples,))}
 
     def _read_windows(self, wav: GraphWav) -> tf.Tensor:
         """What is heard of the recording, at its own rate: float32 (samples,)."""

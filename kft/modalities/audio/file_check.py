@@ -21,6 +21,7 @@ from kft.modalities.audio.conversion import (
     refuse_long,
 )
 from kft.modalities.audio.inspection import CheckedRecording, Inspection
+from kft.modalities.audio.lengths import MOST_SECONDS
 from kft.modalities.audio.measures import SILENT_PEAK, fingerprint, measure
 from kft.modalities.audio.wav_header import WavError, WavHeader, read_wav_header
 from kft.modalities.checked import CheckOptions, FileContent, UnusableError
@@ -76,7 +77,7 @@ def check_recording(
         "rate": decoded.rate,
         "seconds": len(decoded.samples) / decoded.rate,
         "repaired": repaired,
-        "noticed": tuple(_find_remarks(decoded, container, file.path)),
+        "noticed": tuple(_find_remarks(decoded, container, file.path, settings)),
     }
     if options.with_likeness:
         known["likeness"] = fingerprint(decoded.samples, decoded.rate)
@@ -130,9 +131,14 @@ def _refuse_empty(samples: np.ndarray) -> None:
         raise UnusableError("silent: all samples are the same")
 
 
-def _find_remarks(decoded: Decoded, container: str, path: str) -> Iterator[str]:
+def _find_remarks(
+    decoded: Decoded, container: str, path: str, settings: AudioConfig
+) -> Iterator[str]:
     if decoded.channels > 1:
         yield f"{decoded.channels} channels mixed down"
+    most = MOST_SECONDS if settings.seconds == "auto" else settings.seconds
+    if len(decoded.samples) > most * decoded.rate:
+        yield f"longer than {most:g} s, heard in windows"
     promised = _ENDINGS.get(PurePath(path).suffix.lower())
     if promised is not None and promised != container:
         yield WRONG_ENDING

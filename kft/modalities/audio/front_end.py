@@ -18,6 +18,7 @@ _OFFSET = 1e-3
 _BLACK, _WHITE = float(np.log(_OFFSET)), 4.0
 
 
+@keras.saving.register_keras_serializable(package="kft")
 class LogMel(keras.layers.Layer):
     """Log-mel spectrogram: waveform (batch, samples) -> (batch, frames, bands, 1), float32.
 
@@ -100,6 +101,7 @@ def _make_fourier_kernel(window: int) -> np.ndarray:
     return waves[:, np.newaxis].astype(np.float32)
 
 
+@keras.saving.register_keras_serializable(package="kft")
 class MelPicture(keras.layers.Layer):
     """Log-mel spectrogram as a picture: (batch, samples) -> (batch, frames, bands, 3) in [0, 255].
 

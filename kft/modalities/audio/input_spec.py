@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kft.modalities.model_input import Element, InputSpec
 
+WAVEFORM = "waveform"
+
 if TYPE_CHECKING:
     from kft.modalities.image.input_spec import Scaling
 
@@ -37,21 +39,24 @@ class AudioSpec(InputSpec):
     @property
     def elements(self) -> Mapping[str, Element]:
         """One waveform."""
-        return {"waveform": Element((self.num_samples,))}
+        return {WAVEFORM: Element((self.num_samples,))}
 
     def prepare(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """See `InputSpec`: from the waveform to what the backbone saw in pretraining."""
+
+        return {WAVEFORM: self._make_front_end(inputs[WAVEFORM])}
+
+    def _make_front_end(self, waveform: Any) -> Any:
         from kft.modalities.audio.front_end import LogMel, MelPicture
 
-        waveform = inputs["waveform"]
         if self.front_end == "yamnet":
-            return {"log_mel": LogMel(name="log_mel")(waveform)}
+            return LogMel(name="log_mel")(waveform)
         if self.front_end == "picture":
             from kft.modalities.image.scaling import PixelScaling
 
             picture = MelPicture(self.rate, self.bands, name="mel_picture")(waveform)
-            return {"pixels": PixelScaling(self.scaling, name="pixel_scaling")(picture)}
-        return dict(inputs)
+            return PixelScaling(self.scaling, name="pixel_scaling")(picture)
+        return waveform
 
     def __str__(self) -> str:
         """Length and rate as people read them."""

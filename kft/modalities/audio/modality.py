@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from kft.config import AudioConfig
-from kft.examples import Calibration
+from kft.examples import Examples
 from kft.findings import Finding
 from kft.modalities.audio import conversion, traits
 from kft.modalities.audio.containers import find_container
 from kft.modalities.audio.file_check import check_recording
 from kft.modalities.audio.input_spec import AudioSpec
 from kft.modalities.audio.inspection import CheckedRecording, Inspection
-from kft.modalities.audio.length import find_length
+from kft.modalities.audio.lengths import choose_seconds
 from kft.modalities.audio.quality import find_poor
 from kft.modalities.audit_records import Fact, Measure, Property
 from kft.modalities.base import Modality
-from kft.modalities.checked import CheckOptions, FileContent, TrainedCalibration, UnusableError
+from kft.modalities.checked import CheckOptions, FileContent, UnusableError
 from kft.modalities.model_input import Decoder
 from kft.registry import Registry
 
@@ -88,26 +89,23 @@ class AudioModality(Modality):
         """See `Modality`."""
         return check_recording(file, settings, options)
 
-    def calibrate(
-        self,
-        checked: Sequence[Any],
-        settings: AudioConfig,
-        trained: TrainedCalibration | None = None,
-    ) -> Calibration:
-        """See `Modality`: how many seconds are heard."""
-        return find_length(checked, settings.seconds, trained)
+    def fit_spec(self, spec: AudioSpec, settings: AudioConfig, examples: Examples) -> AudioSpec:
+        """See `Modality`: the length, as set, or by the training recordings."""
+        seconds = choose_seconds(examples) if settings.seconds == "auto" else settings.seconds
+        return replace(spec, num_samples=round(seconds * spec.rate))
 
     def make_decoder(
-        self, spec: AudioSpec, settings: AudioConfig, calibrated: float | None = None
+        self, spec: AudioSpec, settings: AudioConfig, calibrated: Any = None
     ) -> Decoder:
-        """See `Modality`."""
+        """See `Modality`; the length must have been decided."""
         from kft.modalities.audio.decoding import AudioDecoder
 
-        assert calibrated is not None, "the length is decided over all recordings"
+        assert spec.num_samples is not None, "fit_spec decides the length"
+        num_windows = spec.num_samples / spec.rate / settings.window_seconds
         return AudioDecoder(
             rate=spec.rate,
-            num_samples=round(calibrated * spec.rate),
-            num_windows=max(1, round(calibrated / settings.window_seconds)),
+            num_samples=spec.num_samples,
+            num_windows=max(1, round(num_windows)),
             fill=settings.fill,
         )
 
@@ -139,9 +137,7 @@ class AudioModality(Modality):
         """See `Modality`."""
         return traits.summarise_group(checked)
 
-    def preview(
-        self, path: str, settings: AudioConfig, calibrated: float | None = None
-    ) -> str | None:
+    def preview(self, path: str, settings: AudioConfig, calibrated: Any = None) -> str | None:
         """See `Modality`: a spectrogram."""
         from kft.modalities.audio.preview import make_data_uri
 
