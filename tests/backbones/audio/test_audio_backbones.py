@@ -12,8 +12,8 @@ from kft.backbones.audio.yamnet import build
 from kft.backbones.partition import crossing_after
 from kft.config import BackboneConfig
 from kft.errors import BackboneError
-from kft.model import assemble
 from kft.modalities.audio.input_spec import AudioSpec
+from kft.model import assemble
 from kft.tasks.classification.head import ClassificationHead
 
 SMALL = {
@@ -117,7 +117,7 @@ def test_a_legacy_file_is_read_also_where_it_holds_more_layers(tmp_path):
     model, _ = build(5)
     write_legacy(tmp_path / "yamnet_small.h5", model)
     path = str(tmp_path / "yamnet_small.h5")
-    with pytest.raises(BackboneError, match="backbone.trust=true"):
+    with pytest.raises(BackboneError, match=r"backbone\.trust=true"):
         load("yamnet", weights=path)
     backbone = load("yamnet", weights=path, trust=True)
     assert backbone.sha256 is not None
