@@ -117,7 +117,9 @@ def _copy_from_legacy(model: keras.Model, path: Path) -> None:
             scope = layer.name.replace("_", "/", 1).removesuffix("_bn")
             scope += "/bn" * layer.name.endswith("_bn")
             for variable in layer.weights:
-                ending = f"/{scope}/{variable.name}:0"
+                # Keras 3 names all kernels alike.
+                is_depthwise = isinstance(layer, layers.DepthwiseConv2D)
+                ending = f"/{scope}/{'depthwise_' * is_depthwise}{variable.name}:0"
                 found = [item for name, item in arrays.items() if name.endswith(ending)]
                 if len(found) != 1:
                     raise ValueError(f"it holds {len(found)} arrays {ending[1:]!r}, expected one.")

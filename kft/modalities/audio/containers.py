@@ -25,7 +25,6 @@ _STARTS = {
     b"ID3": "MP3",
     b"FORM": "AIFF",
     b".snd": "AU",
-    b"caff": "CAF",
     b"riff": "W64",
     b"RIFX": "WAV",
 }
@@ -37,6 +36,7 @@ _FOREIGN = {
     b"wvpk": "WavPack",
     b"ADIF": "AAC",
     b"#!AMR": "AMR",
+    b"caff": "CAF",
 }
 
 

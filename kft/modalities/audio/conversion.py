@@ -20,6 +20,8 @@ from kft.runs.caches import cache_folder
 VERSION = 1  # counts changes of what a conversion gives
 _INSTALL = "which needs soundfile: install it with `pip install 'kft[audio]'`"
 _IS_LAST_PAGE = 4
+# Container -> form and place of the number of bytes, and bytes that it does not count.
+_SIZES = {"AIFF": (">I", 4, 8), "WAV": (">I", 4, 8), "AU": (">I", 8, 24), "W64": ("<Q", 16, 0)}
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ def decode_by_soundfile(content: bytes, container: str, most_seconds: float) -> 
         raise UnusableError(f"damaged or cut off: {first_line(error)[:-1]}") from None
     if container == "OGG":
         _refuse_open_ogg(content)
+    elif container in _SIZES:
+        _refuse_short(content, *_SIZES[container])
     # It gives what it could read of a file that is cut off, and says nothing.
     if len(samples) < stated:
         raise UnusableError(
@@ -97,6 +101,17 @@ def _refuse_open_ogg(content: bytes) -> None:
         if page[5] & _IS_LAST_PAGE and is_whole:
             return
     raise UnusableError("cut off: its last page is missing")
+
+
+def _refuse_short(content: bytes, form: str, place: int, uncounted: int) -> None:
+    """Refuse a file that is shorter than its header says."""
+    (stated,) = struct.unpack_from(form, content, place)
+    is_open = stated in (0, 2**32 - 1)
+    if not is_open and stated + uncounted > len(content) + 1:
+        raise UnusableError(
+            f"cut off: its header promises {stated + uncounted:,} bytes, the file holds "
+            f"{len(content):,}"
+        )
 
 
 def encode_wav(samples: np.ndarray, rate: int) -> bytes:

@@ -15,7 +15,11 @@ _PART = 0.05
 # The fingerprint compares bands of the range that every recording and telephone has.
 _LOWEST_HERTZ, _HIGHEST_HERTZ = 200.0, 3600.0
 _BANDS = _PARTS = 9
-_FINGERPRINT_SECONDS = 0.032
+_FRAME_SECONDS = 0.032
+# Noise decides which of two bands is louder where both are so much softer than the loudest.
+_FLOOR = 1e-3
+# Shorter recordings are too much alike.
+_SHORTEST_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +68,16 @@ def _measure_bandwidth(samples: np.ndarray, rate: int) -> float:
     return place / (len(energy) - 1) * rate / 2
 
 
-def _find_energies(samples: np.ndarray, length: int) -> np.ndarray:
-    """Energy of each frequency in frames that overlap by half: (frames, length / 2 + 1)."""
+def _find_energies(samples: np.ndarray, length: int, *, overlap: int = 2) -> np.ndarray:
+    """Energy of each frequency in frames: (frames, length / 2 + 1).
+
+    Args:
+        samples: float32 (samples,).
+        length: Samples of a frame.
+        overlap: Frames that begin within a length.
+    """
     padded = np.pad(samples, (0, max(0, length - len(samples))))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, length)[:: length // 2]
+    frames = np.lib.stride_tricks.sliding_window_view(padded, length)[:: length // overlap]
     spectrum = np.fft.rfft(frames * np.hanning(length).astype(np.float32), axis=1)
     energies: np.ndarray = np.square(np.abs(spectrum))
     return energies
@@ -87,15 +97,21 @@ def fingerprint(samples: np.ndarray, rate: int) -> int | None:
         samples: float32 (samples,).
         rate: Samples per second.
     """
-    length = 2 ** int(np.ceil(np.log2(_FINGERPRINT_SECONDS * rate)))
-    if len(samples) < _PARTS * length or np.abs(samples).max() <= SILENT_PEAK:
+    if len(samples) < _SHORTEST_SECONDS * rate or np.abs(samples).max() <= SILENT_PEAK:
         return None
-    energies = _find_energies(samples, length)
+    length = 2 ** int(np.ceil(np.log2(_FRAME_SECONDS * rate)))
+    energies = _find_energies(samples, length, overlap=4)
     edges = np.geomspace(_LOWEST_HERTZ, min(_HIGHEST_HERTZ, 0.45 * rate), _BANDS + 1)
-    places = np.round(edges / rate * length).astype(int)
-    bands = np.add.reduceat(energies, places[:-1], axis=1)
-    bands[:, -1] = energies[:, places[-2] : places[-1]].sum(axis=1)
-    starts = np.linspace(0, len(bands), _PARTS + 1).astype(int)[:-1]
-    levels = np.log(np.add.reduceat(bands, starts, axis=0) + 1e-12)
+    bands = _share(edges / rate * length + 0.5, energies.shape[1])
+    parts = _share(np.linspace(0, len(energies), _PARTS + 1), len(energies))
+    levels = parts @ energies @ bands.T
+    levels = np.log(levels + _FLOOR * levels.max())
     bits = np.diff(np.diff(levels, axis=1), axis=0) > 0
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def _share(edges: np.ndarray, size: int) -> np.ndarray:
+    """Share of each cell of width 1 that lies between two edges: (edges - 1, size)."""
+    cells = np.arange(size)
+    ends = np.minimum(edges[1:, np.newaxis], cells + 1)
+    return np.clip(ends - np.maximum(edges[:-1, np.newaxis], cells), 0.0, None)

@@ -61,7 +61,10 @@ class AudioModality(Modality):
         },
     )
     reading_settings = frozenset({"max_minutes"})
-    most_different_bits = 4
+    # Of 64. Measured on spoken digits: copies that are softer, at another rate, noisy (30 dB) or
+    # saved as Vorbis or MP3 differ in at most 6 in 86 to 100 of 100 cases, and of 19,900 pairs of
+    # others the two most alike in 8.
+    most_different_bits = 6
 
     def find_ending(self, content: bytes) -> str | None:
         """See `Modality`; a WAV file is told by its ninth byte, since other files begin so."""

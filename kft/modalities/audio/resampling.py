@@ -12,7 +12,7 @@ _CROSSINGS = 32
 _ROLLOFF = 0.95
 _KAISER_BETA = 9.0
 # Outputs of one period. All common rates repeat within 640; others are approximated by a ratio
-# with a smaller period, which changes the pitch by less than a millionth.
+# with a smaller period, which changes the pitch by about a hundred-thousandth.
 _MOST_OUTPUTS = 640
 # Shorter periods are joined: a product with few columns is slow.
 _FEWEST_OUTPUTS = 160

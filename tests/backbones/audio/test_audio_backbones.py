@@ -102,15 +102,15 @@ def test_what_does_not_fit_is_refused(name, changes, reason):
         load(name, **changes)
 
 
-def write_legacy(path, model: keras.Model, *, without: str = "") -> None:
+def write_legacy(path, model: keras.Model) -> None:
     """A file as Keras 2 wrote YAMNet's, with the scopes of its layers."""
     with h5py.File(path, "w") as file:
         for layer in model.layers:
             scope = layer.name.replace("_", "/", 1).removesuffix("_bn")
             scope += "/bn" if layer.name.endswith("_bn") else ""
             for variable in layer.weights:
-                if scope != without:
-                    file[f"{scope}/{scope}/{variable.name}:0"] = variable.numpy()
+                kind = "depthwise_" * isinstance(layer, keras.layers.DepthwiseConv2D)
+                file[f"{scope}/{scope}/{kind}{variable.name}:0"] = variable.numpy()
 
 
 def test_a_legacy_file_is_read_also_where_it_holds_more_layers(tmp_path):
