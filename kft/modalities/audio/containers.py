@@ -26,7 +26,6 @@ _STARTS = {
     b"FORM": "AIFF",
     b".snd": "AU",
     b"riff": "W64",
-    b"RIFX": "WAV",
 }
 # What neither the graph nor soundfile decodes.
 _FOREIGN = {
@@ -37,6 +36,7 @@ _FOREIGN = {
     b"ADIF": "AAC",
     b"#!AMR": "AMR",
     b"caff": "CAF",
+    b"RIFX": "WAV of the other byte order (RIFX)",
 }
 
 

@@ -21,7 +21,7 @@ VERSION = 1  # counts changes of what a conversion gives
 _INSTALL = "which needs soundfile: install it with `pip install 'kft[audio]'`"
 _IS_LAST_PAGE = 4
 # Container -> form and place of the number of bytes, and bytes that it does not count.
-_SIZES = {"AIFF": (">I", 4, 8), "WAV": (">I", 4, 8), "AU": (">I", 8, 24), "W64": ("<Q", 16, 0)}
+_SIZES = {"AIFF": (">I", 4, 8), "AU": (">I", 8, 24), "W64": ("<Q", 16, 0)}
 
 
 @dataclass(frozen=True)

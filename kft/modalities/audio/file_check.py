@@ -85,10 +85,7 @@ def check_recording(
     return Inspection(**known, **asdict(measure(decoded.samples, decoded.rate)))
 
 
-def _read_header(content: bytes) -> WavHeader | None:
-    """The header of a WAV file; None where only soundfile may know it."""
-    if content.startswith(b"RIFX"):
-        return None
+def _read_header(content: bytes) -> WavHeader:
     try:
         return read_wav_header(content)
     except WavError as error:
