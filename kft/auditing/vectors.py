@@ -13,8 +13,9 @@ from kft.backbones.families import ARCHITECTURES
 from kft.backbones.official import check_size, official_files
 from kft.backbones.weights import find_weights
 from kft.config import BackboneConfig, Pipeline
-from kft.data.batches.decoded import describe_decoding, translate_read_errors
+from kft.data.batches.decoded import describe_decoding
 from kft.data.batches.pipeline import make_view_dataset
+from kft.data.batches.reading import translate_read_errors
 from kft.display import Display
 from kft.errors import BackboneError
 from kft.features import Stored, find_cut, load_or_extract
@@ -22,7 +23,6 @@ from kft.modalities.checked import to_examples
 from kft.model import HEAD, assemble
 from kft.optimization import seed_everything
 from kft.tasks import make_head
-from kft.tasks.pooling import FEATURE_VECTOR
 
 # Default of a training step, which keeps all cores busy.
 _BATCH_SIZE = 32
@@ -102,7 +102,7 @@ def extract_vectors(seen: SeenExamples, pipeline: Pipeline, display: Display) ->
             progress=advance,
             on_wait=lambda: display.stage("  another process is computing them; waiting"),
         )
-    return Vectors(stored.activations[FEATURE_VECTOR][0], backbone.name, stored)
+    return Vectors(stored.activations[cut.name][0], backbone.name, stored)
 
 
 def _make_key(seen: SeenExamples, decoding: str) -> str:

@@ -145,13 +145,37 @@ def crossing_after(
 ) -> tuple[Any, ...] | None:
     """Find the fewest tensors that cross from all layers of `before` to all weights of `after`.
 
+    A layer that belongs to no block and reads `before` alone, such as a statistic for the head, is
+    computed before the crossing.
+
     Returns:
         The tensors, in the order of the graph; None if the layers are interleaved.
     """
     graph = Graph(model)
-    positions = _positions(graph)
-    first, last = _find_range(positions, before, after)
-    return min(graph.crossings()[first:last], key=len, default=None)
+    places, crossings = range(*_find_range(_positions(graph), before, after)), graph.crossings()
+    if not places:
+        return None
+    place = min(places, key=lambda place: len(crossings[place]))
+    crossing = crossings[place]
+    own = {id(layer) for block in (*before, *after) for layer in block.layers}
+    available = {id(tensor) for tensor in crossing}
+    crossed = []
+    for tensor in crossing:
+        readers = [
+            step
+            for step in graph.steps[place + 1 :]
+            if any(source is tensor for source in step.inputs)
+        ]
+        is_read_outside = readers and all(
+            isinstance(step.operation, keras.layers.Layer)
+            and id(step.operation) not in own
+            and all(id(source) in available for source in step.inputs)
+            for step in readers
+        )
+        crossed += (
+            [out for step in readers for out in step.outputs] if is_read_outside else [tensor]
+        )
+    return tuple(crossed)
 
 
 def cut_after(backbone: Backbone, block: str) -> Any | None:

@@ -11,7 +11,7 @@ import keras
 from kft.backbones.partition import crossing_after
 from kft.features.engines import Forward
 from kft.model import HEAD, Assembled, call_layers
-from kft.tasks.pooling import FEATURE_VECTOR
+from kft.tasks.block_statistics import BlockStatistics
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +19,7 @@ class Cut:
     """A model in two parts that share its layers, each built on first use.
 
     Attributes:
-        name: The deepest frozen block, or 'feature_vector'.
+        name: The deepest frozen block, or the layer that the head's trainable layers read.
         assembled: The whole model.
         crossing: Tensors that cross the cut, by the names under which they are stored.
     """
@@ -80,8 +80,8 @@ def find_cut(assembled: Assembled, trainable: Iterable[str]) -> Cut | None:
     """
     trainable = set(trainable)
     if not trainable - {HEAD}:
-        vector = assembled.model.get_layer(FEATURE_VECTOR).output
-        return Cut(FEATURE_VECTOR, assembled, {FEATURE_VECTOR: vector})
+        name = assembled.head.vector_layer
+        return Cut(name, assembled, {name: assembled.model.get_layer(name).output})
     blocks = assembled.blocks.blocks
     first = min(i for i, block in enumerate(blocks) if block.name in trainable)
     for depth in range(first, 0, -1):
@@ -95,16 +95,20 @@ def find_cut(assembled: Assembled, trainable: Iterable[str]) -> Cut | None:
 def _name(
     block: str, crossing: Iterable[keras.KerasTensor], model: keras.Model
 ) -> dict[str, keras.KerasTensor]:
-    """Name crossing tensors: inputs of the model as they are, the others by the block.
+    """Name crossing tensors: inputs and statistics by their own names, the others by the block.
 
-    Names of layers are no use, because Keras counts them over all models of a process.
+    Names of the backbone's layers are no use, because Keras counts some of them over all models
+    of a process.
     """
     inputs = {id(tensor): name for name, tensor in model.input.items()}
     named: dict[str, keras.KerasTensor] = {}
     count = 0
     for tensor in crossing:
+        operation = tensor._keras_history.operation
         if id(tensor) in inputs:
             named[inputs[id(tensor)]] = tensor
+        elif isinstance(operation, BlockStatistics):
+            named[operation.name] = tensor
         else:
             named[block if not count else f"{block}_{count}"] = tensor
             count += 1

@@ -5,13 +5,21 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from kft.config import TrainingConfig
 from kft.figures import format_figure
-from kft.linear import Attempt, LinearLoss, Solution, solve_linear
+from kft.linear import (
+    Attempt,
+    LayeredSolution,
+    LinearLoss,
+    Solution,
+    solve_layered,
+    solve_linear,
+)
 from kft.model import Assembled
 from kft.strategies import Phase
 from kft.tasks.head import LOGITS
@@ -63,18 +71,22 @@ def solve_phase(
             loss = f"cross-validated loss {format_figure(attempt.loss)}"
             advance(next(tried), note=f"(penalty {format_figure(attempt.penalty)}, {loss})")
 
-        solution = solve_linear(
-            vectors,
-            head.state_linear(config, terms, learned_targets),
-            loss,
-            seed=config.seed,
-            progress=show_attempt,
-        )
-        advance(
-            len(solution.path),
-            total=len(solution.path),
-            note=f"({_say(solution, loss, len(vectors))})",
-        )
+        targets = head.state_linear(config, terms, learned_targets)
+        layered = None
+        if head.taps:
+            layered = solve_layered(
+                vectors,
+                head.list_widths(assembled.model),
+                targets,
+                loss,
+                seed=config.seed,
+                progress=show_attempt,
+            )
+            solution = layered.head
+        else:
+            solution = solve_linear(vectors, targets, loss, seed=config.seed, progress=show_attempt)
+        count = next(tried) - 1
+        advance(count, total=count, note=f"({_say(solution, layered, loss, len(vectors))})")
     layer = assembled.model.get_layer(LOGITS)
     layer.kernel.assign(workers.copy(np.asarray(solution.kernel, np.float32)))
     layer.bias.assign(workers.copy(np.asarray(solution.bias, np.float32)))
@@ -83,24 +95,45 @@ def solve_phase(
         phase,
         history=[],
         seconds=time.monotonic() - begun,
-        computed_from="feature_vector",
+        computed_from=head.vector_layer,
         unmoved=unmoved,
-        facts={"solution": _describe(solution)},
+        facts={"solution": _describe(solution, layered, head.taps)},
     )
     report.write(fitted)
     return fitted
 
 
-def _say(solution: Solution, loss: LinearLoss, num_examples: int) -> str:
+def _say(
+    solution: Solution, layered: LayeredSolution | None, loss: LinearLoss, num_examples: int
+) -> str:
     count, num_judged = solution.num_cross_validated, solution.num_judged
     how = "cross-validated" if num_judged == count else f"on {num_judged} held-out examples,"
     where = f" on {count} of {num_examples}" if count < num_examples else ""
     score = f"{loss.score_name}{where} {loss.format_score(solution.best.score)}"
-    return f"penalty {solution.penalty:.3g}, {how} {score}"
+    blocks = "" if layered is None else f"{_name_blocks(layered)}, "
+    return f"{blocks}penalty {solution.penalty:.3g}, {how} {score}"
 
 
-def _describe(solution: Solution) -> dict[str, Any]:
+def _name_blocks(layered: LayeredSolution) -> str:
+    if not layered.gamma:
+        return "reads the last block"
+    return f"reads every block, weighted {layered.gamma:g} per block from the last"
+
+
+def _describe(
+    solution: Solution, layered: LayeredSolution | None, taps: tuple[str, ...]
+) -> dict[str, Any]:
+    chosen: dict[str, Any] = {}
+    if layered is not None:
+        chosen = {
+            "taps": list(taps),
+            "gamma": layered.gamma,
+            "gammas": [
+                {"gamma": gamma, **asdict(attempt)} for gamma, attempt in layered.compared.items()
+            ],
+        }
     return {
+        **chosen,
         "penalty": solution.penalty,
         "num_cross_validated": solution.num_cross_validated,
         "num_judged": solution.num_judged,

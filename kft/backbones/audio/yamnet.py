@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from kft.backbones.audio.options import read_option
-from kft.backbones.partition import blocks_by_layer_names
+from kft.backbones.partition import blocks_by_layer_names, feature_levels
 from kft.backbones.record import Backbone
 from kft.backbones.weights import (
     OfficialFile,
@@ -56,12 +56,13 @@ def load(config: BackboneConfig) -> Backbone:
     elif path is not None:
         check_given(path, trust=config.trust)
         sha256 = _load_weights(model, path)
+    blocks = blocks_by_layer_names(model, names)
     return Backbone(
         name=config.name,
         model=model,
         input_spec=AudioSpec(YAMNET_RATE, front_end="yamnet"),
-        blocks=blocks_by_layer_names(model, names),
-        feature_levels=(),
+        blocks=blocks,
+        feature_levels=feature_levels(model, blocks),
         source=f"YAMNet, {num_layers} layers, {path.name if path else 'random weights'}",
         licence="Apache-2.0" if config.weights in ("imagenet", "random") else "unknown",
         sha256=sha256,

@@ -18,7 +18,7 @@ from kft.data.sources.table_paths import TablePaths
 from kft.data.sources.table_reading import Row, Table, open_table
 from kft.data.sources.table_targets import read_targets
 from kft.errors import DataError
-from kft.examples import SPLIT_NAMES, Examples, Quarantined, SplitName
+from kft.examples import SPLIT_NAMES, Examples, Files, Quarantined, SplitName
 from kft.modalities import choose_modality
 from kft.printing import listed, printable, readable
 
@@ -63,7 +63,7 @@ def find_table(config: DataConfig) -> Found:
     )
     ids = rows.ids
     return Found(
-        examples=Examples(ids, rows.make_paths(ids), targets.values),
+        examples=Examples(ids, Files(rows.make_paths(ids)), targets.values),
         given_splits=_read_splits(columns, values),
         task=targets.task,
         class_names=targets.names,
