@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kft.examples import Examples
+from kft.examples import Examples, Files, Inputs
 from kft.modalities.audio.wav_header import read_wav_header
 
 _PERCENTILE = 95
@@ -26,6 +26,12 @@ def choose_seconds(examples: Examples) -> float:
         examples: Training recordings; of more than 2,000, evenly chosen ones are looked at.
     """
     chosen = np.linspace(0, len(examples) - 1, min(len(examples), _MOST_RECORDINGS)).astype(int)
-    lengths = [read_wav_header(Path(examples.paths[i]).read_bytes()).seconds for i in chosen]
+    lengths = [read_wav_header(_read(examples.inputs, place)).seconds for place in chosen]
     needed = float(np.percentile(lengths, _PERCENTILE, method="inverted_cdf"))
     return min(math.ceil(needed * _PER_SECOND - 1e-6) / _PER_SECOND, MOST_SECONDS)
+
+
+def _read(inputs: Inputs, place: int) -> bytes:
+    if isinstance(inputs, Files):
+        return Path(inputs.paths[place]).read_bytes()
+    return inputs.contents[place]
