@@ -17,7 +17,7 @@ from kft.modalities.audio.inspection import CheckedRecording, Inspection
 from kft.modalities.audio.lengths import choose_seconds
 from kft.modalities.audio.quality import find_poor
 from kft.modalities.audit_records import Fact, Measure, Property
-from kft.modalities.base import Modality
+from kft.modalities.base import Modality, ViewRow
 from kft.modalities.checked import CheckOptions, FileContent, UnusableError
 from kft.modalities.model_input import Decoder
 from kft.registry import Registry
@@ -145,3 +145,9 @@ class AudioModality(Modality):
         from kft.modalities.audio.preview import make_data_uri
 
         return make_data_uri(path)
+
+    def draw_views(self, rows: Sequence[ViewRow], caption: str) -> bytes:
+        """See `Modality`: spectrograms."""
+        from kft.modalities.audio.preview import draw_views
+
+        return draw_views(rows, caption)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from kft.modalities.audio.input_spec import WAVEFORM
+from kft.modalities.base import ViewRow
+
 # Pixels: one column for each part of the recording, one row for each band.
 WIDTH, HEIGHT = 104, 64
 _LOWEST_HERTZ = 60.0
+# Samples per second of waveforms as backbones read them.
+_DRAWN_RATE = 16_000
 # Decibels from the loudest part that are still shown.
 _RANGE = 60.0
 
@@ -50,3 +57,24 @@ def draw_spectrogram(samples: np.ndarray, rate: int) -> np.ndarray:
     shown = np.clip((levels - levels.max()) / _RANGE + 1.0, 0.0, 1.0)
     picture: np.ndarray = np.round(255.0 * (1.0 - shown)).astype(np.uint8).T[::-1]
     return picture
+
+
+def draw_views(rows: Sequence[ViewRow], caption: str) -> bytes:
+    """Draw a PNG with the spectrograms of recordings and of their views.
+
+    Args:
+        rows: At least one row, all with the same number of views.
+        caption: Text above the rows.
+    """
+    from kft.modalities.image.gallery import draw_gallery
+    from kft.modalities.image.input_spec import PIXELS
+
+    drawn = [
+        replace(row, views=tuple({PIXELS: _draw_colours(view[WAVEFORM])} for view in row.views))
+        for row in rows
+    ]
+    return draw_gallery(drawn, caption=caption)
+
+
+def _draw_colours(waveform: np.ndarray) -> np.ndarray:
+    return np.repeat(draw_spectrogram(waveform, _DRAWN_RATE)[..., np.newaxis], 3, axis=-1)

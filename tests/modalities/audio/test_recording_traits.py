@@ -15,6 +15,7 @@ from kft.modalities import load_modality
 from kft.modalities.audio.inspection import Inspection
 from kft.modalities.audio.preview import HEIGHT, WIDTH, draw_spectrogram
 from kft.modalities.audio.quality import find_poor
+from kft.modalities.base import ViewRow
 
 AUDIO = load_modality("audio")
 
@@ -99,3 +100,11 @@ def test_a_preview_is_a_spectrogram_with_low_frequencies_below(tmp_path):
 def test_a_recording_of_any_length_is_drawn(size):
     picture = draw_spectrogram(np.random.default_rng(0).normal(size=size), 16_000)
     assert picture.shape == (HEIGHT, WIDTH) and picture.dtype == np.uint8
+
+
+def test_views_are_drawn_as_spectrograms():
+    views = tuple({"waveform": make_tone(hertz).astype(np.float32)} for hertz in (300, 900))
+    content = AUDIO.draw_views([ViewRow("high", "a.wav", views)], "light: recordings")
+    assert content is not None
+    with Image.open(io.BytesIO(content)) as picture:
+        assert picture.format == "PNG" and picture.width > 2 * WIDTH
