@@ -15,6 +15,8 @@ from types import ModuleType
 from typing import Any
 
 SAVED_LAYERS: Mapping[str, str] = {
+    "kft>LogMel": "kft.modalities.audio.front_end:LogMel",
+    "kft>MelPicture": "kft.modalities.audio.front_end:MelPicture",
     "kft>PixelScaling": "kft.modalities.image.scaling:PixelScaling",
     "kft>BlockStatistics": "kft.tasks.block_statistics:BlockStatistics",
     "kft>HubLayer": "kft.backbones.hub:HubLayer",

@@ -25,6 +25,8 @@ BACKBONES = Registry(
     {
         **dict.fromkeys(ARCHITECTURES, "kft.backbones.applications:load"),
         "small_cnn": "kft.backbones.small:load",
+        "small_wavenet": "kft.backbones.audio.small_wavenet:load",
+        "yamnet": "kft.backbones.audio.yamnet:load",
     },
     error=BackboneError,
 )
@@ -44,8 +46,9 @@ def load_backbone(config: BackboneConfig) -> Backbone:
 
     Args:
         config: The pipeline's `backbone` section. Its name is a registered one,
-            `hub:HANDLE_OR_PATH` or a TF Hub URL, `keras_hub:PRESET`, or the path of a folder
-            that `save_backbone` wrote, of a `.keras` file or of a SavedModel.
+            `hub:HANDLE_OR_PATH` or a TF Hub URL, `keras_hub:PRESET`, `logmel:NAME` (recordings
+            by a backbone of pictures), or the path of a folder that `save_backbone` wrote, of a
+            `.keras` file or of a SavedModel.
 
     Raises:
         BackboneError: The name is unknown, or options, size or weights do not fit it.
@@ -58,6 +61,10 @@ def load_backbone(config: BackboneConfig) -> Backbone:
         from kft.backbones.hub import load as load_hub
 
         return load_hub(config)
+    if name.startswith("logmel:"):
+        from kft.backbones.audio.log_mel import load as load_log_mel
+
+        return load_log_mel(config)
     if name.startswith("keras_hub:"):
         from kft.backbones.presets import load as load_preset
 

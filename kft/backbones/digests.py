@@ -63,4 +63,6 @@ OFFICIAL_DIGESTS: dict[str, str] = {
         "cde8136e733e811080d9fcd8a252f7e4"
     ),
     "xception_weights_tf_dim_ordering_tf_kernels_notop.h5": "b0042744bf5b25fce3cb969f33bebb97",
+    # Google states no digest for YAMNet either.
+    "yamnet.h5": "13c3308955bbfaef262f175ac9c40e47b134573a93984f009220dd7cc12a1744",
 }

@@ -6,7 +6,7 @@ import hashlib
 import os
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +130,16 @@ def load_given(model: keras.Model, path: Path, *, trust: bool) -> str:
     Raises:
         BackboneError: The file is missing, of another kind or unknown, or does not fit.
     """
+    check_given(path, trust=trust)
+    return load_file(model, path)
+
+
+def check_given(path: Path, *, trust: bool) -> None:
+    """Refuse a weights file that a user names; see `load_given`.
+
+    Raises:
+        BackboneError: The file is missing, of another kind or unknown.
+    """
     if not path.is_file():
         raise BackboneError(
             f"backbone.weights: no such file: {path}. "
@@ -140,24 +150,36 @@ def load_given(model: keras.Model, path: Path, *, trust: bool) -> str:
             f"backbone.weights: {path} is not a weights file that kft can read. "
             "Allowed endings: .h5, .weights.h5, .keras."
         )
-    is_legacy = path.suffix == ".h5" and not path.name.endswith(".weights.h5")
-    if is_legacy and not trust and not is_known(path):
+    if is_legacy(path) and not trust and not is_known(path):
         raise BackboneError(
             f"backbone.weights: the legacy file {path} (SHA-256 {digest(path)}) is unknown to "
             "kft, and its format does not state its origin. "
             "If you trust the file, set `backbone.trust=true` or `--trust`."
         )
-    return load_file(model, path)
 
 
-def load_file(model: keras.Model, path: Path) -> str:
+def is_legacy(path: Path) -> bool:
+    """Tell whether a weights file has the format of Keras 2."""
+    return path.suffix == ".h5" and not path.name.endswith(".weights.h5")
+
+
+def load_file(
+    model: keras.Model, path: Path, *, read: Callable[[keras.Model, Path], None] | None = None
+) -> str:
     """Load a trusted weights file; return its SHA-256.
+
+    Args:
+        model: Model that receives the weights.
+        path: File ending in `.h5` (legacy), `.weights.h5` or `.keras`.
+        read: Reads a file that Keras cannot.
 
     Raises:
         BackboneError: The file is damaged or does not fit `model`.
     """
     try:
-        if path.suffix == ".keras":
+        if read is not None:
+            read(model, path)
+        elif path.suffix == ".keras":
             _copy_from_archive(model, path)
         else:
             if path.name.endswith(".weights.h5"):

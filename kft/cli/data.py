@@ -119,7 +119,7 @@ def _draw(pipeline: Pipeline, splits: Splits, path: Path, pictures: int, views: 
     settings = modality.settings_of(pipeline.data)
     augmentation = modality.make_augmentation(settings.augmentation)
     assert augmentation is not None
-    spec = find_input_spec(pipeline.backbone)
+    spec = modality.fit_spec(find_input_spec(pipeline.backbone), settings, splits.train)
     rows = make_view_rows(
         splits,
         modality.make_decoder(spec, settings, splits.calibrated),

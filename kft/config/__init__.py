@@ -17,7 +17,12 @@ from kft.config.loading import (
     parse_yaml,
     validate_pipeline,
 )
-from kft.config.modality_sections import DEFAULT_MODALITY, ImageConfig, ModalityConfig
+from kft.config.modality_sections import (
+    DEFAULT_MODALITY,
+    AudioConfig,
+    ImageConfig,
+    ModalityConfig,
+)
 from kft.config.schema import (
     PRETRAINING_OVERRIDES,
     BackboneConfig,
@@ -44,6 +49,7 @@ __all__ = [
     "LEARNING_RATES",
     "PRETRAINING_OVERRIDES",
     "SCHEMA_COMMENT",
+    "AudioConfig",
     "BackboneConfig",
     "DataConfig",
     "ExportConfig",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from kft.config.modality_sections import ImageConfig, ModalityConfig
+from kft.config.modality_sections import AudioConfig, ImageConfig, ModalityConfig
 from kft.config.section import ClassName, Fraction, Name, PositiveInt, Section, one_of
 from kft.config.service_address import split_address
 from kft.config.split_section import SplitConfig, refuse_split_problems
@@ -92,6 +92,7 @@ class DataConfig(Section):
     split_seed: int = 0
     """Seed of the split, separate from the seed of training, which can vary on one split."""
     image: ImageConfig = ImageConfig()
+    audio: AudioConfig = AudioConfig()
     cache: Literal["auto", "memory", "disk", "none"] = "auto"
     """Where to keep decoded examples; `auto`: in memory up to `cache_megabytes`, then on disk."""
     cache_megabytes: PositiveInt = 2048

@@ -37,3 +37,18 @@ class ImageConfig(ModalityConfig):
     """Bit depth of pictures of more than 8 bits: with 12, 4095 is white; `auto` finds it."""
     max_megapixels: Annotated[float, Field(gt=0.0, le=1000.0)] = 100.0
     """Size limit of pictures, read from the header; larger pictures are not decoded."""
+
+
+class AudioConfig(ModalityConfig):
+    """Reading, decoding and augmentation of recordings."""
+
+    augmentation: Literal["none", "light", "medium", "strong"] = "none"
+    """Augmentation of training recordings; `light` shifts them and changes their level."""
+    seconds: Literal["auto"] | Annotated[float, Field(ge=0.05, le=600.0)] = "auto"
+    """Seconds that the model hears of each recording; `auto` covers 95 % of them, at most 10."""
+    window_seconds: Annotated[float, Field(ge=0.05, le=600.0)] = 1.0
+    """Longer recordings are heard in windows of this length, spread evenly over all of them."""
+    fill: Literal["repeat", "silence"] = "repeat"
+    """What follows a shorter recording: the same again, or silence."""
+    max_minutes: Annotated[float, Field(gt=0.0, le=600.0)] = 30.0
+    """Length limit of recordings, read from the header; longer ones are not decoded."""

@@ -18,7 +18,13 @@ from kft.modalities.base import Modality
 from kft.modalities.model_input import Augmentation, Decoder, InputSpec, StatedInput
 from kft.registry import Registry, import_from
 
-MODALITIES = Registry("modality", {"image": "kft.modalities.image.modality:ImageModality"})
+MODALITIES = Registry(
+    "modality",
+    {
+        "image": "kft.modalities.image.modality:ImageModality",
+        "audio": "kft.modalities.audio.modality:AudioModality",
+    },
+)
 # Number of files of a folder to try when its modality is inferred.
 _FIRST_FILES = 1_000
 

@@ -109,6 +109,9 @@ def make_plan(
         require_identical_settings(
             workers, {"data": splits.fingerprint, "weights": backbone.sha256}
         )
+        settings = modality.settings_of(pipeline.data)
+        spec = modality.fit_spec(backbone.input_spec, settings, splits.train)
+        backbone = replace(backbone, input_spec=spec)
         setting = _size_setting(_make_setting(pipeline, backbone, traits), pipeline, splits)
         phases = plan_phases(setting)
         head = _make_head(pipeline, splits)
@@ -117,9 +120,7 @@ def make_plan(
         check_export(pipeline, head, splits)
         assembled = assemble(backbone, head)
     check_phases(phases, pipeline, assembled, splits, process=process)
-    decoder = modality.make_decoder(
-        backbone.input_spec, modality.settings_of(pipeline.data), splits.calibrated
-    )
+    decoder = modality.make_decoder(spec, settings, splits.calibrated)
     return Plan(pipeline, splits, assembled, phases, decoder, process, traits)
 
 

@@ -1,0 +1,1 @@
+"""Recordings: speech, music, machines, animals."""

@@ -1,0 +1,64 @@
+"""The input of a backbone of recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from kft.modalities.model_input import Element, InputSpec
+
+WAVEFORM = "waveform"
+
+if TYPE_CHECKING:
+    from kft.modalities.image.input_spec import Scaling
+
+FrontEnd = Literal["waveform", "yamnet", "picture"]
+
+
+@dataclass(frozen=True)
+class AudioSpec(InputSpec):
+    """Waveforms of one channel, and what a backbone reads of them.
+
+    Attributes:
+        rate: Samples per second.
+        num_samples: Length of the waveform; None until the data decide it.
+        front_end: 'waveform': the samples themselves. 'yamnet': log-mel frames of 10 ms, as
+            YAMNet was trained. 'picture': log-mel frames as a picture of three equal channels.
+        bands: Mel bands of a picture.
+        scaling: How the backbone of a picture scales pixels in [0, 255].
+    """
+
+    rate: int
+    num_samples: int | None = None
+    front_end: FrontEnd = "waveform"
+    bands: int = 64
+    scaling: Scaling = "none"
+    modality: str = field(default="audio", kw_only=True)
+
+    @property
+    def elements(self) -> Mapping[str, Element]:
+        """One waveform."""
+        return {WAVEFORM: Element((self.num_samples,))}
+
+    def prepare(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """See `InputSpec`: from the waveform to what the backbone saw in pretraining."""
+
+        return {WAVEFORM: self._make_front_end(inputs[WAVEFORM])}
+
+    def _make_front_end(self, waveform: Any) -> Any:
+        from kft.modalities.audio.front_end import LogMel, MelPicture
+
+        if self.front_end == "yamnet":
+            return LogMel(name="log_mel")(waveform)
+        if self.front_end == "picture":
+            from kft.modalities.image.scaling import PixelScaling
+
+            picture = MelPicture(self.rate, self.bands, name="mel_picture")(waveform)
+            return PixelScaling(self.scaling, name="pixel_scaling")(picture)
+        return waveform
+
+    def __str__(self) -> str:
+        """Length and rate as people read them."""
+        seconds = "" if self.num_samples is None else f"{self.num_samples / self.rate:g} s at "
+        return f"{seconds}{self.rate / 1000:g} kHz"
