@@ -10,7 +10,12 @@ from kft.config.loading import (
     parse_yaml,
     validate_pipeline,
 )
-from kft.config.modality_sections import DEFAULT_MODALITY, ImageConfig, ModalityConfig
+from kft.config.modality_sections import (
+    DEFAULT_MODALITY,
+    ImageConfig,
+    ModalityConfig,
+    TextConfig,
+)
 from kft.config.schema import (
     PRETRAINING_OVERRIDES,
     BackboneConfig,
@@ -52,6 +57,7 @@ __all__ = [
     "Pipeline",
     "StrategyConfig",
     "TableConfig",
+    "TextConfig",
     "TrainingConfig",
     "TuningConfig",
     "add_modality_section",

@@ -37,3 +37,14 @@ class ImageConfig(ModalityConfig):
     """Bit depth of pictures of more than 8 bits: with 12, 4095 is white; `auto` finds it."""
     max_megapixels: Annotated[float, Field(gt=0.0, le=1000.0)] = 100.0
     """Size limit of pictures, read from the header; larger pictures are not decoded."""
+
+
+class TextConfig(ModalityConfig):
+    """Reading, tokenization and augmentation of texts."""
+
+    augmentation: Literal["none", "word_dropout"] = "none"
+    """Augmentation of training texts; `word_dropout` hides one token in ten."""
+    max_tokens: Literal["auto"] | Annotated[int, Field(ge=4, le=32_768)] = "auto"
+    """Number of tokens that are read of each text; `auto`: what 95 of 100 training texts need."""
+    max_characters: Annotated[int, Field(ge=1)] = 1_000_000
+    """Size limit of texts in characters; longer texts are not used."""

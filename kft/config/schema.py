@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
-from kft.config.modality_sections import ImageConfig, ModalityConfig
+from kft.config.modality_sections import ImageConfig, ModalityConfig, TextConfig
 from kft.config.section import (
     ClassName,
     Folder,
@@ -108,6 +108,7 @@ class DataConfig(Section):
     split_seed: int = 0
     """Seed of the split, separate from the seed of training, which can vary on one split."""
     image: ImageConfig = ImageConfig()
+    text: TextConfig = TextConfig()
     cache: Literal["auto", "memory", "disk", "none"] = "auto"
     """Where to keep decoded examples; `auto`: in memory up to `cache_megabytes`, then on disk."""
     cache_megabytes: PositiveInt = 2048

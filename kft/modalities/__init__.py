@@ -17,7 +17,13 @@ from kft.modalities.base import Modality
 from kft.modalities.model_input import Augmentation, Decoder, InputSpec, StatedInput
 from kft.registry import Registry, import_from
 
-MODALITIES = Registry("modality", {"image": "kft.modalities.image.modality:ImageModality"})
+MODALITIES = Registry(
+    "modality",
+    {
+        "image": "kft.modalities.image.modality:ImageModality",
+        "text": "kft.modalities.text.modality:TextModality",
+    },
+)
 # Files of a folder that are looked at to tell what its examples are.
 _FIRST_FILES = 1_000
 
