@@ -27,7 +27,7 @@ def choose_length(spec: TextSpec, texts: Sequence[bytes]) -> TextSpec:
     """
     chosen = np.linspace(0, len(texts) - 1, min(len(texts), _MOST_TEXTS)).astype(int)
     counts = count_tokens(spec, [texts[place] for place in chosen])
-    needed = int(np.percentile(counts, _PERCENTILE, method="higher"))
+    needed = int(np.percentile(counts, _PERCENTILE, method="inverted_cdf"))
     length = -(-needed // _MULTIPLE) * _MULTIPLE
     return replace(spec, max_tokens=min(length, spec.longest or length))
 
