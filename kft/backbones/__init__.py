@@ -24,6 +24,8 @@ BACKBONES = Registry(
     {
         **dict.fromkeys(ARCHITECTURES, "kft.backbones.applications:load"),
         "small_cnn": "kft.backbones.small:load",
+        "small_characters": "kft.backbones.text.characters:load",
+        "word_vectors": "kft.backbones.text.word_vectors:load",
     },
     error=BackboneError,
 )

@@ -43,6 +43,8 @@ class TextModality(Modality):
         },
     )
     reading_settings = frozenset({"max_characters"})
+    # Of 64. Measured: messages of one template with other numbers, and none of 9,602 sentences of
+    # film reviews. At 8 'a small movie with a big heart' is taken for '… with a big impact'.
     most_different_bits = 6
 
     def refuse_early(self, start: bytes, size: int, settings: TextConfig) -> None:
