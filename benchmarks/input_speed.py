@@ -106,5 +106,6 @@ def _time(make: Callable[[], Iterable[Any]]) -> tuple[float, float]:
     batches = iter(make())
     next(batches)
     first = time.monotonic()
-    count = sum(len(batch[0] if isinstance(batch, tuple) else batch) for batch in batches)
+    # The inputs of kft's batches have names.
+    count = sum(len(tf.nest.flatten(batch)[0]) for batch in batches)
     return first - begun, count / (time.monotonic() - first)

@@ -14,6 +14,7 @@ import tensorflow as tf
 from kft.backbones import load_backbone
 from kft.config import load_pipeline
 from kft.data import load_splits
+from kft.data.batches.example_cache import to_inputs
 from kft.modalities import load_modality
 from kft.model import compile_forward
 from kft.startup import start_tensorflow
@@ -45,13 +46,18 @@ def measure(data: str, settings: Sequence[str]) -> dict[str, float]:
     batches = paths.map(
         lambda path: decoder(tf.io.read_file(path)), num_parallel_calls=tf.data.AUTOTUNE
     ).batch(BATCH_SIZE)
-    pixels = keras.Input(spec.shape)
-    vector = keras.layers.GlobalAveragePooling2D()(backbone.model(spec.make_scaling()(pixels)))
-    forward = compile_forward(keras.Model(pixels, vector))
-    batch = tf.cast(next(iter(batches)), tf.float32)
+    given = {
+        name: keras.Input(element.shape, name=name, dtype=element.dtype)
+        for name, element in spec.elements.items()
+    }
+    (prepared,) = spec.prepare(given).values()
+    vector = keras.layers.GlobalAveragePooling2D()(backbone.model(prepared))
+    forward = compile_forward(keras.Model(given, vector))
+    batch = to_inputs(next(iter(batches)))
+    size = len(next(iter(batch.values())))
     return {
         "decode": _time_passes(batches) / len(chosen) * 1e3,
-        "forward": _time_calls(lambda: forward(batch)) / len(batch) * 1e3,
+        "forward": _time_calls(lambda: forward(batch)) / size * 1e3,
     }
 
 

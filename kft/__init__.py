@@ -69,6 +69,9 @@ def __getattr__(name: str) -> Any:
     """Load a public name on its first use."""
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'kft' has no attribute {name!r}")
+    # A plugin may use the functions that register when it is imported.
+    if os.environ.get("KFT_PLUGINS") and not name.startswith("register_"):
+        importlib.import_module("kft.plugins").load_plugins()
     return getattr(importlib.import_module(_MODULE_OF[name]), name)
 
 

@@ -15,7 +15,7 @@ from kft.printing import printable_lines
 
 # Few lines for a log file, but often enough to show that the run is alive.
 PLAIN_INTERVAL_SECONDS = 10.0
-# A notebook redraws one line; more often than this nobody reads it.
+# A notebook redraws one line; nobody could read more frequent changes.
 NOTEBOOK_INTERVAL_SECONDS = 0.5
 
 
@@ -101,7 +101,7 @@ class Display:
 
 
 class NotebookDisplay(Display):
-    """One live line in a notebook; a click on it shows all that was said before."""
+    """Display as one live line in a notebook; a click on it shows all earlier messages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class NotebookDisplay(Display):
         self._handle: Any = None
 
     def stage(self, text: str) -> None:
-        """One line, which takes the place of the one before."""
+        """Replace the line by a new one."""
         self._said.append(printable_lines(text))
         self._draw(self._said[-1])
 
@@ -136,7 +136,7 @@ class NotebookDisplay(Display):
 
 
 def make_display() -> Display:
-    """What fits where the call comes from: a notebook, a terminal, or a pipe."""
+    """Make the display for the present environment: a notebook, a terminal, or a pipe."""
     return NotebookDisplay() if Console().is_jupyter else Display()
 
 

@@ -1,4 +1,4 @@
-"""Labelled examples in three splits: the value that the room of data hands on."""
+"""Labelled examples in three splits, the result of the room of data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kft.config.modality_sections import DEFAULT_MODALITY
 from kft.tasks import Task
 
 SplitName = Literal["train", "validation", "holdout"]
-# Bytes of a file, and nanoseconds since 1970 at which it was changed.
+# Size of a file in bytes, and time of its last change in nanoseconds since 1970.
 Stamp = tuple[int, int]
 # Called with (examples done, examples in all).
 Progress = Callable[[int, int], None]
@@ -27,9 +27,9 @@ class Examples:
         ids: Name of each example within its data set, with forward slashes.
         paths: Absolute path of each example's file.
         targets: int64 (examples,) class indices; float32 (examples, labels) of
-            0 and 1; or float64 (examples, numbers), as the source has them.
-        stamps: Size and time of change of each file when it was checked; None
-            where nobody checked.
+            0 and 1; or float64 (examples, numbers), in the unit of the source.
+            stamps: Size and modification time of each file at its check; None
+            without a check.
     """
 
     ids: tuple[str, ...]
@@ -45,7 +45,7 @@ class Examples:
         return len(self.ids)
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Examples:
-        """The examples at `indices`, in that order."""
+        """Select the examples at `indices`, in that order."""
         return Examples(
             ids=tuple(self.ids[i] for i in indices),
             paths=tuple(self.paths[i] for i in indices),
@@ -55,7 +55,7 @@ class Examples:
 
     @staticmethod
     def join(parts: Sequence[Examples]) -> Examples:
-        """The examples of all parts, one part after the other."""
+        """Join the examples of all parts, in order."""
         return Examples(
             ids=tuple(name for part in parts for name in part.ids),
             paths=tuple(path for part in parts for path in part.paths),
@@ -68,13 +68,13 @@ class Examples:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """What a source or the gate left out because it cannot be used.
+    """Example that a source or the file check left out because it cannot be used.
 
     Attributes:
-        name: What the source calls it: an example's id, `labels.csv, line 7: cat/3.jpg`,
+        name: Name in the source: an example's id, `labels.csv, line 7: cat/3.jpg`, or
             `train.tfrecord, record 12`.
-        path: The file, or the file that holds it.
-        reason: Why, in words that need neither of the two.
+        path: Path of the file, or of the file that contains it.
+        reason: Reason, without its name and path.
     """
 
     name: str
@@ -84,12 +84,12 @@ class Quarantined:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A decision over all files of a data set, by which every one of them is decoded.
+    """Setting determined from all files of a data set, with which each of them is decoded.
 
     Attributes:
-        title: What was decided, as people read it, such as `Depth`.
-        value: The decision, a JSON value; recorded with the model.
-        origin: How it was found, and which files go by it, in words.
+        title: Name of the setting for people, such as `Depth`.
+        value: JSON value of the setting; recorded with the model.
+        origin: Description of how it was found, and which files use it.
     """
 
     title: str
@@ -102,23 +102,22 @@ class Splits:
     """Train, validation and holdout of one data set.
 
     Attributes:
-        train: What is fitted.
-        validation: What choices are made on; may be empty.
-        holdout: What is judged once; may be empty.
-        task: What a target is.
+        train: Examples to fit.
+        validation: Examples to make choices on; may be empty.
+        holdout: Examples to judge the final model on, once; may be empty.
+        task: Task of the targets.
         class_names: Name of each class, label or number, by index.
-        fingerprint: SHA-256 over ids, contents and targets, whatever the
+        fingerprint: SHA-256 over ids, contents and targets, independent of the
             order of the files.
-        origin: How the split was made, in words.
-        ignored: Reason -> how many files of the source were left aside for it.
-        quarantined: What cannot be used, and why.
-        repaired: Reason -> how many files are used as converted for it.
-        noticed: Word on a file that is used -> how many it is true of.
-        notes: Sentences on what was read otherwise than it is written, and on what cannot be
-            judged.
-        modality: Name of what an example is.
-        calibration: What was decided over all files; None where the modality has nothing to
-            decide of these.
+        origin: Description of how the split was made.
+        ignored: Reason -> number of ignored files of the source.
+        quarantined: Files that cannot be used, with reasons.
+        repaired: Reason -> number of converted files.
+        noticed: Remark on used files -> number of files.
+        notes: Sentences about values that were read in a different form, and about classes
+            that cannot be judged.
+        modality: Name of the modality.
+        calibration: Setting determined from all files; None if the modality needs none.
     """
 
     train: Examples
@@ -138,16 +137,16 @@ class Splits:
 
     @property
     def calibrated(self) -> Any:
-        """The value of the calibration, for a decoder and for what is recorded; None without."""
+        """Value of the calibration, for decoders and records; None without calibration."""
         return None if self.calibration is None else self.calibration.value
 
     def get(self, split: SplitName) -> Examples:
-        """The examples of one split, by its name."""
+        """Return the examples of one split by its name."""
         examples: Examples = getattr(self, split)
         return examples
 
     def map_targets(self, function: Callable[[np.ndarray], np.ndarray]) -> Splits:
-        """The same splits with other targets, such as standardised ones."""
+        """Replace the targets of all splits, for example with standardised ones."""
         train, validation, holdout = (
             replace(examples, targets=function(examples.targets))
             for examples in map(self.get, SPLIT_NAMES)
@@ -155,6 +154,6 @@ class Splits:
         return replace(self, train=train, validation=validation, holdout=holdout)
 
     def join(self, splits: Sequence[SplitName]) -> Examples:
-        """The examples of one or several splits, one split after the other."""
+        """Join the examples of one or several splits, in order."""
         parts = [self.get(split) for split in splits]
         return parts[0] if len(parts) == 1 else Examples.join(parts)

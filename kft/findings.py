@@ -1,4 +1,4 @@
-"""What a user should know of the data: findings, and the files that they are about."""
+"""Findings about the data, and the files that they concern."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Severity = Literal["problem", "warning", "note"]
-# The most serious first.
+# Most serious first.
 SEVERITIES: tuple[Severity, ...] = ("problem", "warning", "note")
 
 
 @dataclass(frozen=True)
 class Flagged:
-    """A file that a finding is about.
+    """File that a finding concerns.
 
     Attributes:
-        name: As its data set names it.
-        note: What is to say of this file alone; may be empty.
+        name: Name in its data set.
+        note: Remark about this file; may be empty.
     """
 
     name: str
@@ -26,14 +26,14 @@ class Flagged:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that a user should know of the data.
+    """Fact that a user should know about the data.
 
     Attributes:
-        kind: Name of what was looked for, such as `blank` or `label_problems`.
-        severity: `problem` spoils training or its figures; `warning` is worth a look at the
-            files; `note` is good to know.
-        sentence: What was found and what to do about it.
-        files: All that it is about, the most striking first; none where it is about classes.
+        kind: Name of the check, such as `blank` or `label_problems`.
+        severity: A `problem` spoils training or its metrics; for a `warning` the files should
+            be inspected; a `note` is useful to know.
+        sentence: Finding and remedy.
+        files: All files concerned, most striking first; empty if it concerns classes.
     """
 
     kind: str
@@ -42,7 +42,7 @@ class Finding:
     files: tuple[Flagged, ...] = ()
 
     def describe(self) -> dict[str, Any]:
-        """JSON values."""
+        """Describe the finding by JSON values."""
         return {
             "kind": self.kind,
             "severity": self.severity,
@@ -52,10 +52,10 @@ class Finding:
 
 
 def sort_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The most serious first; among equals, in the order in which they came."""
+    """Sort findings by severity, most serious first; equal ones keep their order."""
     return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """Such as '1 picture' or '1,234 pictures'."""
+    """Format a number with its noun, such as '1 picture' or '1,234 pictures'."""
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"

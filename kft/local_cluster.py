@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import signal
 import socket
@@ -16,6 +15,8 @@ from contextlib import ExitStack, contextmanager
 from typing import IO
 
 import click
+
+from kft.plugins import child_environment
 
 _RUN_KFT = "from kft.cli.main import main; main(prog_name='kft')"
 # Longer than TensorFlow takes to notify the other workers of a lost one.
@@ -64,7 +65,7 @@ def _start(arguments: Sequence[str], environment: Mapping[str, str]) -> subproce
 def _environment(addresses: Sequence[str], number: int) -> Mapping[str, str]:
     task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": number}}
     # Several processes cannot share one GPU.
-    return {**os.environ, "TF_CONFIG": json.dumps(task), "CUDA_VISIBLE_DEVICES": "-1"}
+    return {**child_environment(), "TF_CONFIG": json.dumps(task), "CUDA_VISIBLE_DEVICES": "-1"}
 
 
 def find_ports(count: int) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,11 @@ import keras
 import tensorflow as tf
 
 from kft.backbones.hub import HubBlock
+from kft.backbones.partition import named_outputs
 from kft.backbones.record import Backbone, Block
 from kft.config import LoraConfig
 from kft.errors import BackboneError
+from kft.modalities.model_input import PADDING_MASK
 from kft.tasks.head import Head
 
 HEAD = "head"
@@ -108,9 +110,9 @@ class Assembled:
     """A model assembled from a backbone and a head.
 
     Attributes:
-        model: Model from float32 examples as decoded (batch, …) to logits
-            (batch, outputs). Its first layer scales them to what the backbone
-            expects, so that training and serving cannot differ in scaling.
+        model: Model from decoded examples, a mapping of element names to tensors (batch, …), to
+            logits (batch, outputs). It prepares them as the backbone expects, so training and
+            serving cannot differ. The layers of the backbone are its own: it nests no model.
         blocks: Partition of its variables into blocks.
         backbone: The backbone.
         head: The head on top of it.
@@ -129,14 +131,44 @@ def assemble(backbone: Backbone, head: Head) -> Assembled:
         BackboneError: A variable lies in no block, or in two.
     """
     spec = backbone.input_spec
-    given = keras.Input(spec.shape, name=spec.name, dtype="float32")
-    scaling = spec.make_scaling()
-    logits = head.build(backbone.model(given if scaling is None else scaling(given)))
-    model = keras.Model(given, logits, name="kft")
-    above = [layer for layer in model.layers if layer is not backbone.model and layer.variables]
+    given = {
+        name: keras.Input(element.shape, name=name, dtype=element.dtype)
+        for name, element in spec.elements.items()
+    }
+    features = _call_backbone(backbone, spec.prepare(given), head.reads)
+    model = keras.Model(given, head.build(features, given.get(PADDING_MASK)), name="kft")
+    below = {id(layer) for layer in backbone.model.layers}
+    above = [layer for layer in model.layers if id(layer) not in below and layer.variables]
     table = BlockTable((*backbone.blocks, Block(HEAD, tuple(above))))
     _check_partition(model, table)
     return Assembled(model, table, backbone, head)
+
+
+def _call_backbone(
+    backbone: Backbone, inputs: Mapping[str, keras.KerasTensor], reads: Sequence[str]
+) -> dict[str, keras.KerasTensor]:
+    """Call the backbone's layers: in a single graph, any of its tensors can be stored.
+
+    Returns:
+        The named outputs of the backbone that are read.
+    """
+    outputs = named_outputs(backbone)
+    given = backbone.model.input
+    trunk = keras.Model(given, [outputs[name] for name in reads])
+    is_named = isinstance(given, Mapping)
+    tensors = call_layers(trunk, dict(inputs) if is_named else next(iter(inputs.values())))
+    return dict(zip(reads, tensors, strict=True))
+
+
+def call_layers(model: keras.Model, inputs: Any) -> Any:
+    """Call each layer of a functional model on other inputs, without the model around them.
+
+    Args:
+        model: Functional model.
+        inputs: Tensors in the structure of the model's input.
+    """
+    # Keras clones models in this way; it has no public name for it.
+    return model._run_through_graph(inputs, operation_fn=lambda operation: operation)
 
 
 def _check_partition(model: keras.Model, table: BlockTable) -> None:
@@ -159,26 +191,43 @@ def _check_partition(model: keras.Model, table: BlockTable) -> None:
 
 def compile_forward(
     model: keras.Model, activate: Callable[[Any], Any] = tf.identity
-) -> Callable[[tf.Tensor], tf.Tensor]:
+) -> Callable[[Mapping[str, tf.Tensor]], Any]:
     """Trace the model's forward pass in inference mode, once for all batch sizes.
 
     Args:
-        model: Model with one input and one output.
-        activate: Activation applied to the output, inside the graph.
+        model: Model whose inputs have names, with one output or a mapping of names to outputs.
+        activate: Activation applied to each output, inside the graph.
 
     Returns:
-        Function from inputs (batch, …), float32 if floating, to float32 outputs (batch, …).
+        Function from a mapping of names to inputs (batch, …) to outputs (batch, …). Floats are
+        float32 on both sides.
     """
 
     @tf.function(autograph=False)
-    def forward(inputs: tf.Tensor) -> tf.Tensor:
-        return tf.cast(activate(model(inputs, training=False)), tf.float32)
+    def forward(inputs: Mapping[str, tf.Tensor]) -> Any:
+        outputs = tf.nest.map_structure(activate, model(inputs, training=False))
+        return tf.nest.map_structure(_widen, outputs)
 
-    given = model.inputs[0]
-    # Stored activations are float32 even if the rest of the model computes in bfloat16.
-    dtype = tf.float32 if tf.as_dtype(given.dtype).is_floating else given.dtype
     # A concrete function is traced once, whatever the size of the last batch.
-    return forward.get_concrete_function(tf.TensorSpec(given.shape, dtype))
+    return forward.get_concrete_function(find_input_specs(model))
+
+
+def find_input_specs(model: keras.Model) -> dict[str, tf.TensorSpec]:
+    """Find the shape and type of each input of a model; floats are float32 in any precision."""
+    # Stored activations are float32 even if the rest of the model computes in bfloat16.
+    return {
+        name: tf.TensorSpec(
+            given.shape,
+            tf.float32 if tf.as_dtype(given.dtype).is_floating else given.dtype,
+            name=name,
+        )
+        for name, given in model.input.items()
+    }
+
+
+def _widen(values: tf.Tensor) -> tf.Tensor:
+    """Convert floats to float32."""
+    return tf.cast(values, tf.float32) if values.dtype.is_floating else values
 
 
 def flatten_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kft.config import ExportConfig, Pipeline
 from kft.display import Display
 from kft.errors import ConfigError
 from kft.feeding import Feed, Source
 from kft.model import HEAD
-from kft.runs.atomic import check_picture_path, write_bytes
+from kft.runs.atomic import atomic_file
 from kft.strategies import Phase
 from kft.strategies.phases import Choice
 from kft.training.compiled_phase import compile_phase
 from kft.training.range_test import SKIPPED_STEPS, RangeTest, find_rate
 from kft.workflow import make_plan
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # From rates at which no optimizer changes the loss to rates at which all diverge.
 LOW, HIGH = 1e-6, 1.0
@@ -93,13 +95,11 @@ def find_learning_rate(pipeline: Pipeline, display: Display, *, output: Path) ->
     Args:
         pipeline: Pipeline whose fine-tuning is tested.
         display: Shows the progress.
-        output: PNG file to write.
+        output: File to write; its ending decides the format.
 
     Raises:
-        ConfigError: No phase of the strategy is trained by steps, or the plot
-            cannot be written.
+        ConfigError: No phase of the strategy is trained by steps.
     """
-    check_picture_path(output, "--output")
     # On one device, because the curve needs the loss of the whole batch.
     alone = pipeline.training.model_copy(update={"distribution": "none"})
     tested = {"training": alone, "export": ExportConfig(enabled=False)}
@@ -135,7 +135,9 @@ def find_learning_rate(pipeline: Pipeline, display: Display, *, output: Path) ->
                 steps=STEPS,
                 progress=advance,
             )
-    write_bytes(output, draw(test, title=f"{pipeline.name}: {phase.name}"))
+    figure = draw(test, title=f"{pipeline.name}: {phase.name}")
+    with atomic_file(output) as temporary:
+        figure.savefig(temporary)
     return FoundRate(test, phase.name, _setting_of(pipeline, phase, index), output)
 
 
@@ -160,14 +162,13 @@ def _setting_of(pipeline: Pipeline, phase: Phase, index: int) -> str:
     return "strategy.probe_learning_rate" if is_probe else "strategy.learning_rate"
 
 
-def draw(test: RangeTest, *, title: str) -> bytes:
-    """Draw the losses, their smoothed curve and the suggestions as a PNG picture.
+def draw(test: RangeTest, *, title: str) -> Figure:
+    """Draw the losses, their smoothed curve and the suggestions.
 
     Args:
         test: Range test to draw.
         title: Title that names the tested phase.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5), layout="constrained")
@@ -194,6 +195,4 @@ def draw(test: RangeTest, *, title: str) -> bytes:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper left")
-    picture = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(picture)
-    return picture.getvalue()
+    return figure

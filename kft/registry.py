@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -40,9 +41,21 @@ def path_of(definition: Any) -> str:
 
 
 def import_from(path: str) -> Any:
-    """Import the object at 'package.module:attribute'."""
+    """Import the object at 'package.module:attribute'.
+
+    Raises:
+        ConfigError: There is none; for a path inside of kft, Python's own error.
+    """
     module, _, attribute = path.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        if module.startswith("kft."):
+            raise
+        raise ConfigError(
+            f"{path} cannot be imported: {error}. Give the place as 'package.module:attribute', in "
+            "an installed package or in a folder of PYTHONPATH."
+        ) from error
 
 
 class Registry(Mapping[str, str]):
@@ -69,6 +82,7 @@ class Registry(Mapping[str, str]):
     ) -> None:
         self.kind = kind
         self._entries = dict(entries)
+        self._own = frozenset(entries)
         self._error = error
 
     def __getitem__(self, name: str) -> str:
@@ -88,16 +102,24 @@ class Registry(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def added(self) -> Mapping[str, str]:
+        """The entries that were added from elsewhere."""
+        return {name: path for name, path in self._entries.items() if name not in self._own}
+
     def add(self, name: str, path: str) -> None:
         """Add an implementation from elsewhere; adding the same one again changes nothing.
 
         Args:
-            name: By which it is asked for.
+            name: By which it is asked for, without spaces and '='.
             path: 'package.module:attribute'.
 
         Raises:
-            KftError: The name stands for another one (the registry's own error class).
+            KftError: The name stands for another one, or is malformed (the registry's own error
+                class).
         """
+        if not re.fullmatch(r"[^\s=]+", name):
+            raise self._error(f"{self.kind} {name!r}: a name has no spaces and no '='. Rename it.")
         known = self._entries.setdefault(name, path)
         if known != path:
             raise self._error(

@@ -1,4 +1,4 @@
-"""The start of a run: a new run, a resumed one, or none because it is already finished."""
+"""The start of a named run: a new run, a resumed one, or none because it is already finished."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kft.config import Pipeline
 from kft.display import Display
-from kft.provenance import InterruptedRun, check_same_as_finished
+from kft.provenance import check_same_as_finished
 from kft.runs import RunDirectory, find_finished
 from kft.startup import start_tensorflow
 from kft.workers import Cluster
@@ -77,22 +77,3 @@ def begin_or_resume(
     from kft.run_operations.export import export_run
 
     return AlreadyFinished(run, export_run(run.path, display))
-
-
-def resume(
-    interrupted: InterruptedRun,
-    display: Display,
-    *,
-    accept_changes: bool = False,
-    cluster: Cluster | None = None,
-) -> Finished:
-    """Start TensorFlow and resume a run that was stopped.
-
-    Raises:
-        KftError: See `kft.workflow.resume`.
-    """
-    start_tensorflow(interrupted.pipeline)
-
-    from kft import workflow
-
-    return workflow.resume(interrupted, display, accept_changes=accept_changes, cluster=cluster)

@@ -1,6 +1,6 @@
-"""Which tasks there are, by name; what a task is, `kft.tasks` says.
+"""Registry of tasks by name; `kft.tasks` defines them.
 
-A pipeline names tasks, so `kft.config` must know them before it knows what they are.
+A pipeline names tasks, so `kft.config` needs their names without importing them.
 """
 
 from __future__ import annotations
@@ -16,42 +16,42 @@ TASKS = Registry(
         "regression": "kft.tasks.regression.task:Regression",
     },
 )
-# What `data.target` calls a target of a task; that of any other task is called as the task is.
+# Word of `data.target` for each task; for all others it is the name of the task.
 _WORDS = {"classification": "class", "multilabel": "labels", "regression": "number"}
 
 
 def register_task(name: str, task: str | type) -> None:
-    """Add a task that `head.name` and `data.target` may name from now on.
+    """Register a task, which `head.name` and `data.target` may then name.
 
     >>> kft.register_task("ordinal", "my_package.ordinal:Ordinal")
     >>> kft.train("photos", data={"target": "ordinal"})
 
     Args:
-        name: Of the task; its class says the same name.
-        task: A subclass of `kft.tasks.Task` at the top of its module, or where it is found:
-            'package.module:Class', which is imported when the task is first asked for.
+        name: Name of the task, equal to that of its class.
+        task: Subclass of `kft.tasks.Task` at the top level of its module, or its import path
+            'package.module:Class', which is imported when the task is first used.
 
     Raises:
-        ConfigError: The name stands for another task already.
+        ConfigError: Another task has this name.
     """
     TASKS.add(name, path_of(task))
 
 
 def target_word(name: str) -> str:
-    """The word of `data.target` for the targets of a task."""
+    """Return the word of `data.target` for the targets of a task."""
     return _WORDS.get(name, name)
 
 
 def list_target_words() -> list[str]:
-    """All words of `data.target` but `auto`."""
+    """List all words of `data.target` except `auto`."""
     return [target_word(name) for name in TASKS]
 
 
 def find_task_name(word: str) -> str:
-    """The name of the task that a word of `data.target` stands for.
+    """Return the name of the task that a word of `data.target` means.
 
     Raises:
-        ConfigError: It stands for none.
+        ConfigError: The word is unknown.
     """
     for name in TASKS:
         if target_word(name) == word:

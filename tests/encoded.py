@@ -1,4 +1,4 @@
-"""Encoded pictures of every kind, made from noise or from a picture that has a top and a left."""
+"""Encoded pictures of every kind, made from noise or from an asymmetric picture."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def make_noise(
 
 
 def make_scene(width: int = 96, height: int = 64, *, seed: int = 0) -> Image.Image:
-    """Smooth blots of colour, different in every corner: what a photograph is to a decoder."""
+    """Make smooth colours that differ in every corner, similar to a photograph for a decoder."""
     coarse = make_noise(18, 12, seed=seed)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
 def encode(picture: Image.Image | np.ndarray, format_name: str, **options) -> bytes:
-    """The file of a picture."""
+    """Encode a picture as a file."""
     picture = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
     buffer = io.BytesIO()
     picture.save(buffer, format_name, **options)
@@ -44,13 +44,13 @@ def encode(picture: Image.Image | np.ndarray, format_name: str, **options) -> by
 
 
 def decode(content: bytes, mode: str = "RGB") -> np.ndarray:
-    """By Pillow."""
+    """Decode with Pillow."""
     with Image.open(io.BytesIO(content)) as picture:
         return np.asarray(picture.convert(mode))
 
 
 def make_exif(orientation: int) -> bytes:
-    """EXIF data as cameras write them, in Pillow's byte order."""
+    """Make EXIF data like those of cameras, in Pillow's byte order."""
     exif = Image.Exif()
     exif[0x010F] = "Camera"
     exif[0x0112] = orientation
@@ -59,7 +59,7 @@ def make_exif(orientation: int) -> bytes:
 
 
 def make_tiff_block(orientation: int, order: str = "<", *, offset: int = 8) -> bytes:
-    """The structure within EXIF data, of two entries."""
+    """Make the TIFF structure within EXIF data, with two entries."""
     start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", offset)
     make = struct.pack(f"{order}HHI4s", 0x010F, 2, 4, b"kft\0")
     turned = struct.pack(f"{order}HHIHH", 0x0112, 3, 1, orientation, 0)
@@ -67,12 +67,12 @@ def make_tiff_block(orientation: int, order: str = "<", *, offset: int = 8) -> b
 
 
 def add_segment(jpeg: bytes, marker: int, data: bytes) -> bytes:
-    """A JPEG with one more segment, at its beginning."""
+    """Insert a segment at the beginning of a JPEG."""
     return jpeg[:2] + bytes((0xFF, marker)) + struct.pack(">H", len(data) + 2) + data + jpeg[2:]
 
 
 def drop_segments(jpeg: bytes, marker: int) -> bytes:
-    """A JPEG without its segments of one kind."""
+    """Remove the segments of one kind from a JPEG."""
     place, kept = 2, jpeg[:2]
     while jpeg[place + 1] != 0xDA:
         end = place + 2 + int.from_bytes(jpeg[place + 2 : place + 4], "big")
@@ -82,13 +82,13 @@ def drop_segments(jpeg: bytes, marker: int) -> bytes:
 
 
 def make_png_chunk(name: bytes, data: bytes) -> bytes:
-    """A chunk with its length and checksum."""
+    """Make a PNG chunk with its length and checksum."""
     check = struct.pack(">I", zlib.crc32(name + data))
     return struct.pack(">I", len(data)) + name + data + check
 
 
 def make_huge_png(width: int, height: int) -> bytes:
-    """The header of a PNG of that size, and next to no data."""
+    """Make a PNG of that size, with a header and almost no data."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -99,7 +99,7 @@ def make_huge_png(width: int, height: int) -> bytes:
 
 
 def make_deep_png(values: np.ndarray) -> bytes:
-    """A PNG of 16 bits: of uint16 (height, width, channels), 1 to 4 of them."""
+    """Encode uint16 (height, width, 1 to 4 channels) as a PNG of 16 bits."""
     height, width, channels = values.shape
     colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""Pictures as the gate would have seen them, made by hand."""
+"""Checked pictures, made by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kft.modalities.image.inspection import Inspection
 
 
 def inspect(name: str = "a.jpg", **changes: object) -> Inspection:
-    """An ordinary photograph of that name, but for what is said."""
+    """Make an ordinary photograph of that name, with changes."""
     usual = {
         "path": f"/photos/{name}",
         "digest": hashlib.sha256(name.encode()).hexdigest(),

@@ -13,6 +13,7 @@ from kft.model import HEAD, BlockTable, assemble, has_bias_or_norm
 from kft.tasks.classification.head import ClassificationHead
 
 PIXELS = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype(np.float32)
+INPUTS = {"pixels": PIXELS}
 
 
 def owners(assembled) -> dict[int, list[str]]:
@@ -44,12 +45,14 @@ def test_the_head_owns_hidden_layers_and_logits(assemble_tiny):
 
 def test_pixels_are_scaled_inside_as_the_backbone_expects(tiny_assembled):
     model, backbone = tiny_assembled.model, tiny_assembled.backbone
-    assert model.input_shape == (None, 32, 32, 3)
+    assert {name: given.shape for name, given in model.input.items()} == {
+        "pixels": (None, 32, 32, 3)
+    }
     assert model.output_shape == (None, 3)
     vector = np.asarray(backbone.model(PIXELS / 127.5 - 1.0)).mean(axis=(1, 2))
     logits = model.get_layer("logits")
     expected = vector @ logits.kernel.numpy() + logits.bias.numpy()
-    outputs = np.asarray(model(PIXELS))
+    outputs = np.asarray(model(INPUTS))
     assert np.abs(outputs).max() > 0.1
     assert np.allclose(outputs, expected, atol=1e-4)
 
@@ -112,7 +115,7 @@ def test_frozen_batch_statistics_stay_fixed_in_training(tiny_assembled, batch_no
     blocks = tiny_assembled.blocks
     blocks.set_trainable(["stage3"], batch_norm=batch_norm)
     before = blocks.digests()
-    tiny_assembled.model(PIXELS, training=True)
+    tiny_assembled.model(INPUTS, training=True)
     assert moved(before, blocks.digests()) == ({"stage3"} if batch_norm == "trainable" else set())
 
 
@@ -149,7 +152,7 @@ def test_digests_ignore_the_seed_of_a_dropout(assemble_tiny):
     seeds = [v for v in assembled.model.variables if "seed_generator" in v.path]
     assert seeds
     before, state = assembled.blocks.digests(), seeds[0].numpy().copy()
-    assembled.model(PIXELS, training=True)
+    assembled.model(INPUTS, training=True)
     assert not np.array_equal(seeds[0].numpy(), state)
     assert assembled.blocks.digests()[HEAD] == before[HEAD]
 
@@ -194,7 +197,7 @@ def fit_a_little(model):
     model.compile(
         keras.optimizers.Adam(1e-2), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )
-    model.fit(PIXELS, np.array([0, 1, 2, 0]), batch_size=2, epochs=2, verbose=0)
+    model.fit(INPUTS, np.array([0, 1, 2, 0]), batch_size=2, epochs=2, verbose=0)
 
 
 def test_the_next_phase_resets_a_part(tiny_assembled):

@@ -56,6 +56,19 @@ def test_later_changes_of_the_entries_do_not_affect_the_registry():
     assert "cube" not in registry
 
 
+def test_an_entry_from_elsewhere_that_cannot_be_imported_says_where_it_was_sought():
+    registry = Registry("shape", {"cube": "no_package:Cube", "cone": "fractions:Cone"})
+    for name, place in registry.items():
+        with pytest.raises(ConfigError, match=rf"^{place} cannot be imported: .*PYTHONPATH"):
+            registry.load(name)
+
+
+def test_a_name_that_a_list_of_entries_could_not_hold_is_refused():
+    for name in ("a cube", "a=b", ""):
+        with pytest.raises(ConfigError, match="a name has no spaces and no '='"):
+            Registry("shape", ENTRIES).add(name, "math:pow")
+
+
 def test_suggestions_name_at_most_three():
     text = suggest("stage", [f"stage{number}" for number in range(9)])
     assert text.count("stage") == 3

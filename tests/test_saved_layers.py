@@ -34,12 +34,12 @@ def test_keras_loads_a_model_of_kft_after_import_kft_only(imports, tiny_assemble
         f"{imports}; import numpy as np\n"
         "assert not any(name.startswith('kft.backbones') for name in __import__('sys').modules)\n"
         f"model = keras.models.load_model({str(tmp_path / 'model.keras')!r})\n"
-        "print(float(np.sum(model(np.full((1, 32, 32, 3), 100.0)))))"
+        "print(float(np.sum(model({'pixels': np.full((1, 32, 32, 3), 100.0)}))))"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    expected = float(np.sum(tiny_assembled.model(np.full((1, 32, 32, 3), 100.0))))
+    expected = float(np.sum(tiny_assembled.model({"pixels": np.full((1, 32, 32, 3), 100.0)})))
     assert float(result.stdout) == pytest.approx(expected, rel=1e-4)
 
 

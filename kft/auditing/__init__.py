@@ -1,7 +1,7 @@
-"""What is wrong with the data: from what the gate saw of each file, and the backbone sees.
+"""Audit of the data: problems that file checks and the backbone's features reveal.
 
-`audit_data` looks; each check is a function from what was seen to findings. `render_page`
-shows an `Audit` with its examples.
+`audit_data` runs the audit; each check is a function from `SeenExamples` to findings.
+`render_page` shows an `Audit` with its examples.
 """
 
 from __future__ import annotations

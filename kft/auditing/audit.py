@@ -1,4 +1,4 @@
-"""The value that this room hands on: an `Audit`, which says what was found in a data set."""
+"""Result of an audit."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from kft.findings import Finding
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found in a data set.
+    """Findings about a data set.
 
     Attributes:
-        source: What was read.
-        overview: How many there are of what.
-        findings: The most serious first.
-        skipped: Sentences: what was not looked at, and why.
-        examples: What was looked at.
+        source: Name of the data.
+        overview: Counts of the data set.
+        findings: Findings, most serious first.
+        skipped: Sentences that name skipped checks and the reason.
+        examples: Examples that were checked.
     """
 
     source: str
@@ -30,11 +30,11 @@ class Audit:
 
     @property
     def is_clean(self) -> bool:
-        """Whether there is nothing but notes."""
+        """Whether all findings are notes."""
         return all(finding.severity == "note" for finding in self.findings)
 
     def describe(self) -> dict[str, Any]:
-        """JSON values."""
+        """Describe the audit by JSON values."""
         return {
             "source": self.source,
             **self.overview.describe(),

@@ -1,4 +1,4 @@
-"""Look at everything once: find, inspect, split as training would, and check."""
+"""Run of an audit: find and inspect the examples, split them as training would, and check them."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ from kft.printing import readable
 from kft.runs.storage import check_cache
 
 Alike = Sequence[Sequence[int]]
-# Fewer examples are no ground to judge others by.
+# With fewer examples, labels cannot be judged by other examples.
 _FEWEST = 20
 
 
 @dataclass(frozen=True)
-class _Looked:
-    """What the gate saw, and what training would make of it.
+class _InspectedData:
+    """Result of the file check, and the data that training would use.
 
     Attributes:
-        seen: Every file that can be used, with its split.
-        used: Those that training would use: copies that contradict or leak are left out.
-        quarantined: The others.
-        ignored: Reason -> files left aside for it.
-        noticed: Word on examples -> how many it is true of, as the source says it.
-        source: What was read.
-        notes: What was read otherwise than it is written.
-        judged: Targets of what training would judge on; None where it would refuse.
-        refusal: Why it would.
+        seen: All usable files, with their splits.
+        used: Files that training would use, without copies that contradict each other or leak.
+        quarantined: Files that training would not use.
+        ignored: Reason -> number of ignored files.
+        noticed: Remark of the source -> number of examples.
+        source: Name of the data.
+        notes: Sentences about values that were read in a different form.
+        judged: Targets of the holdout; None if training would refuse the data.
+        refusal: Reason why training would refuse the data, or an empty string.
     """
 
     seen: SeenExamples
@@ -64,55 +64,58 @@ class _Looked:
 
 
 def audit_data(pipeline: Pipeline, display: Display, *, with_labels: bool = True) -> Audit:
-    """Look for what is wrong with the data of a pipeline; changes nothing.
+    """Search for problems in the data of a pipeline, without changing anything.
 
-    Memory holds a small record of each example, never more than a few of the examples.
+    Memory holds a small record of each example, and only a few examples at a time.
 
     Args:
-        pipeline: Whose data, and whose backbone judges the labels.
-        display: Shows the progress.
-        with_labels: Do what needs the backbone: doubtful labels, and outliers by features.
+        pipeline: Pipeline with the data, and the backbone that judges the labels.
+        display: Display of the progress.
+        with_labels: Whether to run the checks that need the backbone: doubtful labels and
+            outliers by features.
 
     Raises:
-        DataError: There are no data, or they are laid out in no way that is known.
-        BackboneError: The backbone is not known, or does not fit its weights.
-        StorageError: The cache folder cannot be written.
+        DataError: There are no data, or their layout is unknown.
+        BackboneError: The backbone is unknown, or does not match its weights.
+        StorageError: The cache folder is not writable.
     """
     check_cache()
-    looked = _look(pipeline, display)
-    seen = looked.seen
+    inspected = _inspect(pipeline, display)
+    seen = inspected.seen
     modality = seen.modality
     alike = modality.find_look_alikes(seen.checked)
     findings = [
-        *_find_refused(looked),
-        *find_class_problems(looked.used, looked.judged),
+        *_find_refused(inspected),
+        *find_class_problems(inspected.used, inspected.judged),
         *_find_noticed(seen),
         *find_copies(seen, alike),
         *find_shortcut_features(seen, [*find_same_content(seen), *alike]),
         *modality.find_poor(seen.checked),
         *find_odd_ones(seen),
     ]
-    skipped = "Labels: left out by --no-labels."
+    skipped = "Labels: skipped because of --no-labels."
     if with_labels:
         found, skipped = _find_by_features(seen, alike, pipeline, display)
         findings += found
     return Audit(
-        looked.source,
-        make_overview(looked.used, num_quarantined=len(looked.quarantined), ignored=looked.ignored),
+        inspected.source,
+        make_overview(
+            inspected.used, num_quarantined=len(inspected.quarantined), ignored=inspected.ignored
+        ),
         sort_findings(findings),
         (skipped,) if skipped else (),
         seen,
     )
 
 
-def _look(pipeline: Pipeline, display: Display) -> _Looked:
-    # What is bad is told of, not refused.
+def _inspect(pipeline: Pipeline, display: Display) -> _InspectedData:
+    # The audit reports bad examples instead of refusing them.
     config = pipeline.data.model_copy(
         update={"on_invalid_file": "quarantine", "similar_classes": "keep"}
     )
     found = find_examples(config, output_folders=pipeline.output_folders)
     modality = choose_modality(config)
-    with display.track(f"Looking at every {modality.noun}", len(found.examples)) as advance:
+    with display.track(f"Checking every {modality.noun}", len(found.examples)) as advance:
         options = CheckOptions(decode=False, with_likeness=True, with_measures=True)
         outcomes = check_files(found.examples, config, advance, options=options)
     places = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, Checked)]
@@ -136,12 +139,12 @@ def _look(pipeline: Pipeline, display: Display) -> _Looked:
             refuse_similar(admitted.found)
         refuse_unlearnable(admitted.found)
     except DataError as error:
-        # What follows the first line names files, as findings do.
+        # The other lines name files, which the findings name too.
         refusal = str(error).splitlines()[0]
     left_out = {file.name for file in quarantined}
     seen = _show_calibrated(calibration, _name_splits(seen, parts))
     used = [i for i, name in enumerate(seen.names) if readable(name) not in left_out]
-    return _Looked(
+    return _InspectedData(
         seen,
         seen.take(used),
         quarantined,
@@ -155,7 +158,7 @@ def _look(pipeline: Pipeline, display: Display) -> _Looked:
 
 
 def _show_calibrated(calibration: Calibration | None, seen: SeenExamples) -> SeenExamples:
-    """With what the graph shows of each by the calibration of the data set."""
+    """Adapt the measures to the calibration of the data set."""
     if calibration is None:
         return seen
     shown = tuple(seen.modality.show_calibrated(each, calibration) for each in seen.checked)
@@ -163,44 +166,44 @@ def _show_calibrated(calibration: Calibration | None, seen: SeenExamples) -> See
 
 
 def _name_splits(seen: SeenExamples, parts: Mapping[SplitName, Examples] | None) -> SeenExamples:
-    """With the split of each as training would have it, else as the source says."""
+    """Add the split of each example in training, or else in the source."""
     if parts is None:
         return seen
     split_of = {name: split for split, examples in parts.items() for name in examples.ids}
-    # What training leaves out keeps the split of the source.
+    # Examples that training leaves out keep the split of the source.
     given: Sequence[SplitName] = seen.splits or ["train"] * len(seen)
     splits: list[SplitName] = [split_of.get(name, given[i]) for i, name in enumerate(seen.names)]
     return replace(seen, splits=tuple(splits))
 
 
-def _find_refused(looked: _Looked) -> Iterator[Finding]:
-    if looked.refusal:
-        yield Finding("cannot_train", "problem", f"Training would refuse: {looked.refusal}")
-    if looked.notes or looked.noticed:
-        sentences = list(looked.notes)
-        nouns = looked.seen.modality.nouns.capitalize()
-        counted = "; ".join(f"{number:,} {word}" for word, number in looked.noticed.items())
-        sentences += [f"{nouns}: {counted}. Is that what is meant?"] if counted else []
+def _find_refused(inspected: _InspectedData) -> Iterator[Finding]:
+    if inspected.refusal:
+        yield Finding("cannot_train", "problem", f"Training would refuse: {inspected.refusal}")
+    if inspected.notes or inspected.noticed:
+        sentences = list(inspected.notes)
+        nouns = inspected.seen.modality.nouns.capitalize()
+        counted = "; ".join(f"{number:,} {word}" for word, number in inspected.noticed.items())
+        sentences += [f"{nouns}: {counted}. Check that this is intended."] if counted else []
         yield Finding("understood", "note", " ".join(sentences))
-    if looked.quarantined:
+    if inspected.quarantined:
         yield Finding(
             "quarantined",
             "warning",
-            f"{count(len(looked.quarantined), 'file')} cannot be used, and training would leave "
-            "out. Mend or remove them.",
-            tuple(Flagged(file.name, file.reason) for file in looked.quarantined),
+            f"{count(len(inspected.quarantined), 'file')} cannot be used, so training would leave "
+            "them out. Fix or remove them.",
+            tuple(Flagged(file.name, file.reason) for file in inspected.quarantined),
         )
 
 
 def _find_noticed(seen: SeenExamples) -> Iterator[Finding]:
-    """What is used otherwise than its file says."""
+    """Find examples that are used in converted form, or with remarks."""
     converted = [each for each in seen.checked if each.repaired]
     if converted:
         yield Finding(
             "converted",
             "note",
-            f"{seen.count(len(converted))} would not be decoded as meant. Copies that are "
-            "take their place, in training and in prediction.",
+            f"{seen.count(len(converted))} would be decoded wrongly. Converted copies "
+            "replace them, in training and in prediction.",
             tuple(Flagged(each.name, ", ".join(each.repaired)) for each in converted),
         )
     noticed = [each for each in seen.checked if each.noticed]
@@ -208,7 +211,7 @@ def _find_noticed(seen: SeenExamples) -> Iterator[Finding]:
         yield Finding(
             "noticed",
             "note",
-            f"{seen.count(len(noticed))} used, though something about the file is unusual.",
+            f"{seen.count(len(noticed))} used although the file is unusual.",
             tuple(Flagged(each.name, ", ".join(each.noticed)) for each in noticed),
         )
 
@@ -216,12 +219,12 @@ def _find_noticed(seen: SeenExamples) -> Iterator[Finding]:
 def _find_by_features(
     seen: SeenExamples, alike: Alike, pipeline: Pipeline, display: Display
 ) -> tuple[list[Finding], str]:
-    """What the backbone's features tell; and what was not looked at, and why."""
+    """Run the checks by the backbone's features; returns findings, and the reason if skipped."""
     classes = seen.classes
     if classes is None:
-        return [], "Labels: only classes are checked, no labels or numbers."
+        return [], "Labels: only classes are checked, not labels or numbers."
     if len(seen) < _FEWEST or np.bincount(classes).max() == len(classes):
-        return [], f"Labels: {seen.count(len(seen))} are too few to judge any by others."
+        return [], f"Labels: {seen.count(len(seen))} are too few to judge each by the others."
     missing = find_missing_weights(pipeline.backbone)
     if missing:
         return [], f"Labels: {missing}."

@@ -1,4 +1,4 @@
-"""Classes that are empty, hardly judged, or much smaller than others."""
+"""Check for classes that are empty, hardly judged, or much smaller than others."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 from kft.auditing.seen_examples import SeenExamples
 from kft.findings import Finding, Severity, count
 
-# A class with a tenth of the examples that another has can be ignored at little loss.
+# A model loses little if it ignores a class with a tenth of the examples of another.
 STRONG_IMBALANCE = 10.0
 IMBALANCE = 3.0
-# Of fewer, one answer moves the figures of a class by more than a fifth.
+# With fewer, a single answer changes the metrics of a class by more than a fifth.
 FEWEST_JUDGED = 5
 
 
 def find_class_problems(
     seen: SeenExamples, holdout_targets: np.ndarray | None
 ) -> tuple[Finding, ...]:
-    """Classes that are empty, of which too few are judged, or that are outnumbered.
+    """Find classes that are empty, have too few examples in the holdout, or are outnumbered.
 
     Args:
-        seen: What to look at.
-        holdout_targets: Of the holdout that training would judge on; None where the
-            examples cannot be split.
+        seen: Examples to check.
+        holdout_targets: Targets of the holdout of training; None if the examples cannot
+            be split.
     """
     if not seen.task.has_classes:
         return ()
@@ -48,8 +48,8 @@ def _find_empty(empty: list[str], nouns: str) -> Iterator[Finding]:
         yield Finding(
             "empty_classes",
             "problem",
-            f"{_listed(empty)}: no {nouns} can be used, and training refuses that. Add {nouns}, or "
-            "remove the class.",
+            f"{_listed(empty)}: there are no usable {nouns}, so training would refuse the data. "
+            f"Add {nouns}, or remove the class.",
         )
 
 
@@ -59,9 +59,9 @@ def _find_hardly_judged(judged: Mapping[str, int], nouns: str) -> Iterator[Findi
         yield Finding(
             "hardly_judged_classes",
             "warning",
-            f"{_listed(few)}: fewer than {FEWEST_JUDGED} {nouns} in the holdout. One answer moves "
-            f"the figures of such a class by more than a fifth: add {nouns}, or do not rely on "
-            "them.",
+            f"{_listed(few)}: fewer than {FEWEST_JUDGED} {nouns} in the holdout. A single answer "
+            f"changes the metrics of such a class by more than a fifth: add {nouns}, or do not "
+            "rely on them.",
         )
 
 
@@ -76,14 +76,14 @@ def _find_imbalance(present: Mapping[str, int], nouns: str) -> Iterator[Finding]
         "imbalance",
         severity,
         f"Class {largest} has {ratio:.1f} times as many {nouns} as {smallest} "
-        f"({present[largest]:,} and {present[smallest]:,}). Read the figures of each class, not "
-        "the accuracy alone; training.class_weights=balanced or training.sampling=balanced gives "
+        f"({present[largest]:,} and {present[smallest]:,}). Read the metrics of each class, not "
+        "only the accuracy; training.class_weights=balanced or training.sampling=balanced gives "
         "small classes more weight.",
     )
 
 
 def _listed(names: list[str]) -> str:
-    """'Class a', or '12 classes, a, b … and 2 more'."""
+    """List classes, such as 'Class a', or '12 classes, a, b … and 2 more'."""
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
     shown = ", ".join(names[:10]) + more
     return (

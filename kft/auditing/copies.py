@@ -1,4 +1,4 @@
-"""Examples that occur more than once: the same content, or what looks the same."""
+"""Check for exact copies and near duplicates."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Places = Sequence[int]
 
 @dataclass(frozen=True)
 class _Case:
-    """What one kind of finding says of all sets that belong to it."""
+    """Kind of finding, with its text."""
 
     kind: str
     severity: Severity
     text: str
 
 
-# By whether labels differ, and whether the splits that the source names do.
+# Cases by whether the labels differ, or the splits that the source gives.
 _EXACT = {
     "labelled": _Case(
         "duplicate_labels",
@@ -32,48 +32,49 @@ _EXACT = {
     "splits": _Case(
         "duplicate_splits",
         "problem",
-        "hold the same {noun} in more than one split: what is judged was learned. Remove the "
-        "copies from all splits but one. Training leaves out those nearer to train.",
+        "hold the same {noun} in more than one split, so the model would be judged on examples it "
+        "was trained on. Remove the copies from all splits except one. Training keeps only those "
+        "in the holdout, or else in validation.",
     ),
     "plain": _Case(
         "duplicates",
         "note",
-        "hold the same {noun} under the same label. It counts that often in training; where kft "
-        "splits, copies stay on one side.",
+        "hold the same {noun} under the same label. Each copy counts in training; if kft makes "
+        "the split, copies stay on one side.",
     ),
 }
 _NEAR = {
     "labelled": _Case(
         "near_duplicate_labels",
         "warning",
-        "look the same and have different labels. Look whether one of the labels is wrong.",
+        "look the same and have different labels. Check whether one of the labels is wrong.",
     ),
     "splits": _Case(
         "near_duplicate_splits",
         "warning",
-        "look the same and are in more than one split. Shots of one moment make figures too good: "
-        "look at them, and keep each scene in one split.",
+        "look the same and are in more than one split. Pictures of the same moment make the "
+        "metrics too good: look at them, and keep each scene in one split.",
     ),
     "plain": _Case(
         "near_duplicates",
         "note",
-        "look the same and have the same label. Where kft splits, they stay on one side.",
+        "look the same and have the same label. If kft makes the split, they stay on one side.",
     ),
 }
 
 
 def find_copies(seen: SeenExamples, alike: Sequence[Places]) -> tuple[Finding, ...]:
-    """Exact and near duplicates: with different labels, across splits, and the others.
+    """Find exact and near duplicates: with different labels, across splits, and others.
 
-    A set is told of once, by the worst that is true of it.
+    Each set is reported once, by the most serious case that applies.
 
     Args:
-        seen: What to look at.
-        alike: Sets of positions of examples that look the same.
+        seen: Examples to check.
+        alike: Sets of indices of examples that look the same.
     """
     exact = find_same_content(seen)
     first = {place: places[0] for places in exact for place in places}
-    # Of files with the same content one stands for all: the rest is no news.
+    # One of several exact copies represents all, since copies are reported already.
     near = [sorted({first.get(place, place) for place in places}) for places in alike]
     return (
         *_find(seen, exact, _EXACT),
@@ -82,7 +83,7 @@ def find_copies(seen: SeenExamples, alike: Sequence[Places]) -> tuple[Finding, .
 
 
 def find_same_content(seen: SeenExamples) -> tuple[tuple[int, ...], ...]:
-    """Sets of positions of files with the same content, each of two at least."""
+    """Find sets of at least two indices of files with the same content."""
     return find_same([each.digest for each in seen.checked])
 
 
@@ -93,7 +94,9 @@ def _find(
     for places in sets:
         sorted_sets[_sort(seen, places)].append(places)
     return tuple(
-        _tell(seen, sorted_sets[name], case) for name, case in cases.items() if sorted_sets[name]
+        _make_finding(seen, sorted_sets[name], case)
+        for name, case in cases.items()
+        if sorted_sets[name]
     )
 
 
@@ -104,7 +107,7 @@ def _sort(seen: SeenExamples, places: Places) -> str:
     return "splits" if given and len({given[place] for place in places}) > 1 else "plain"
 
 
-def _tell(seen: SeenExamples, sets: Sequence[Places], case: _Case) -> Finding:
+def _make_finding(seen: SeenExamples, sets: Sequence[Places], case: _Case) -> Finding:
     total = sum(len(places) for places in sets)
     where = "" if len(sets) == 1 else f" in {len(sets):,} sets"
     files = [

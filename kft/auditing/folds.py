@@ -1,4 +1,4 @@
-"""Folds of pictures: classes spread evenly, and what looks the same on one side."""
+"""Stratified folds that keep near duplicates together."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ NUM_FOLDS = 5
 def deal_folds(
     classes: np.ndarray, *, seed: int = 0, alike: Sequence[Sequence[int]] = ()
 ) -> np.ndarray:
-    """Fold of each picture, int64 (pictures,), from 0 to NUM_FOLDS - 1.
+    """Assign a fold to each picture, int64 (pictures,), from 0 to NUM_FOLDS - 1.
 
     Args:
-        classes: Class of each, int64 (pictures,).
-        seed: Of the order in which those of a class are dealt out.
-        alike: Sets of positions that go into one fold, whatever their classes.
+        classes: Class of each picture, int64 (pictures,).
+        seed: Seed of the order within each class.
+        alike: Sets of indices that go into the same fold, regardless of class.
     """
     order = np.random.default_rng(seed).permutation(len(classes))
-    # Sorted by class and dealt out in turn.
+    # Sorted by class, and assigned to the folds in turn.
     order = order[np.argsort(classes[order], kind="stable")]
     folds = np.empty(len(classes), np.int64)
     folds[order] = np.arange(len(classes)) % NUM_FOLDS

@@ -1,4 +1,4 @@
-"""Labels that a probe, which did not see the example, does not believe."""
+"""Check for doubtful labels, by a probe that was not fitted on the example."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from kft.linear.problem import Problem, take_rows
 from kft.statistics import wilson_interval
 from kft.tasks.classification.linear import ClassLoss
 
-# An answer as sure as this one counts, although others of its class may be surer still.
+# This confidence is enough, even if other examples of the class are usually surer.
 _SURE = 0.8
-# Logits of one block of rows are computed at once.
+# Number of rows whose logits are computed at once.
 _BLOCK = 1024
 
 
@@ -29,17 +29,20 @@ def predict_out_of_fold(
     alike: Sequence[Sequence[int]] = (),
     seed: int = 0,
 ) -> np.ndarray:
-    """Probabilities of each example by a linear probe that was not fitted on it.
+    """Predict the probabilities of each example by a linear probe that was not fitted on it.
 
-    float32 (examples, classes). The penalty is the one that cross-validation chooses.
+    Cross-validation chooses the penalty.
 
     Args:
         vectors: Feature vectors (examples, features), possibly memory-mapped; read in blocks.
-        classes: Class of each, int64 (examples,).
-        num_classes: How many classes there are.
-        alike: Sets of positions of examples that look the same. They are left out together: a
-            copy with the same wrong label would speak for it.
-        seed: Of the folds.
+        classes: Class of each example, int64 (examples,).
+        num_classes: Number of classes.
+        alike: Sets of indices of examples that look the same. They are left out together,
+            because a copy with the same wrong label would confirm it.
+        seed: Seed of the folds.
+
+        Returns:
+        Probabilities, float32 (examples, classes).
     """
     targets = np.eye(num_classes, dtype=np.float32)[classes]
     penalty = cross_validate(vectors, targets, ClassLoss(), seed).penalty
@@ -61,18 +64,18 @@ def predict_out_of_fold(
 def find_label_problems(
     seen: SeenExamples, probabilities: np.ndarray, backbone: str
 ) -> tuple[tuple[Finding, ...], str]:
-    """Examples that are likely to belong to another class, the least believed label first.
+    """Find examples that probably belong to another class, least credible label first.
 
-    An example counts where the probability of another class is at least as high as is usual for
-    examples of that class, so that a class that is told less surely is not blamed for it.
+    An example is reported if the probability of another class is at least as high as usual for
+    examples of that class. Classes with low confidence are therefore not reported more often.
 
     Args:
-        seen: What to look at.
-        probabilities: Out of fold, (examples, classes).
-        backbone: On whose features the probe stands.
+        seen: Examples to check.
+        probabilities: Out-of-fold probabilities (examples, classes).
+        backbone: Name of the backbone that gave the features.
 
     Returns:
-        What was found, and why it was not looked for: empty where it was.
+        Findings, and the reason if the check was skipped, else an empty string.
 
     Source: Northcutt, Jiang and Chuang, Confident Learning: Estimating Uncertainty in Dataset
     Labels, arXiv:1911.00068: the confident joint, ranked by self-confidence.
@@ -86,7 +89,7 @@ def find_label_problems(
     if wilson_interval(correct, len(classes))[0] <= guessing:
         return (), (
             f"Labels: a probe on {backbone} is right for {accuracy:.0%} of the "
-            f"{seen.modality.nouns} that it has not seen, no more than guessing "
+            f"{seen.modality.nouns} that it was not fitted on, no better than guessing "
             f"({guessing:.0%}), so it cannot judge labels."
         )
     confidence = probabilities[rows, classes]
@@ -102,9 +105,9 @@ def find_label_problems(
         Finding(
             "label_problems",
             "warning",
-            f"{seen.count(len(doubted))} {verb} that a probe on {backbone} does not believe "
-            f"(it has not seen them, and is right for {accuracy:.1%} of all). Look at them, the "
-            "least believable first; kft changes no label.",
+            f"{seen.count(len(doubted))} {verb} that a probe on {backbone} doubts "
+            f"(it was not fitted on them, and is right for {accuracy:.1%} of all). Check them, "
+            "starting with the least credible; kft does not change labels.",
             tuple(
                 Flagged(
                     seen.names[place],
@@ -119,7 +122,7 @@ def find_label_problems(
 
 
 def _usual_confidence(confidence: np.ndarray, classes: np.ndarray, num_classes: int) -> np.ndarray:
-    """Mean probability of a class over the examples labelled with it; out of reach without any."""
+    """Mean probability of each class over its labelled examples; unreachable without examples."""
     counts = np.bincount(classes, minlength=num_classes)
     sums = np.bincount(classes, weights=confidence, minlength=num_classes)
     return np.where(counts > 0, np.minimum(sums / np.maximum(counts, 1), _SURE), 2.0)

@@ -1,4 +1,4 @@
-"""Examples that are unlike all others: in a property, or in what a backbone sees in them."""
+"""Check for outliers: in format, in a measure, or in the backbone's features."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from kft.findings import Finding, Flagged
 from kft.linear.problem import take_rows
 from kft.modalities.audit_records import Measure
 
-# What no more than one example in a hundred has is odd.
+# A format is rare if at most this share of examples has it.
 RARE_SHARE = 0.01
-# Deviations from the median, in units of a normal distribution's standard deviation: of 10,000
-# normal values not one lies that far out by chance.
+# Distance from the median, in units of a normal distribution's standard deviation: of 10,000
+# normal values, none lies this far out by chance.
 FAR_DEVIATIONS = 6.0
-# Distances of foreign examples and of odd ones overlap: the list is ranked, and may be short.
+# Distances of foreign and of merely unusual examples overlap, so the list is ranked.
 FAR_DISTANCE = 2.5
-# Where most values are equal their deviation is zero; so much difference is never odd.
+# Smallest deviation that can be an outlier: if most values are equal, their deviation is zero.
 _LEAST_DISTANCE_DEVIATION = 0.05
-# Below, there is no telling what is usual.
+# With fewer examples, the usual range is unknown.
 _FEWEST = 20
-# A class mean over fewer is mostly the example itself.
+# With fewer examples, the class mean is mostly the example itself.
 _FEWEST_OF_CLASS = 5
 
 
 def find_odd_ones(seen: SeenExamples) -> tuple[Finding, ...]:
-    """Examples that are stored as few others are, or far from the others in a measure."""
+    """Find examples in a rare format, or far from the others in a measure."""
     if len(seen) < _FEWEST:
         return ()
     measures = seen.modality.list_measures(seen.checked)
@@ -44,8 +44,8 @@ def _find_rare(seen: SeenExamples) -> Iterator[Finding]:
         yield Finding(
             "odd_format",
             "warning",
-            f"{seen.count(len(rare))} stored as few others are; usual is {usual}. Often such a "
-            "file is a placeholder, or of another origin: look at it.",
+            f"{seen.count(len(rare))} stored in a rare format; the usual one is {usual}. Such "
+            "files are often placeholders or of another origin: look at them.",
             tuple(Flagged(seen.names[place], kinds[place]) for place in rare),
         )
 
@@ -59,39 +59,39 @@ def _find_far(seen: SeenExamples, measure: Measure) -> Iterator[Finding]:
             f"odd_{measure.name}",
             "warning",
             f"{seen.count(len(far))} far from the others in {measure.name} (more than "
-            f"{FAR_DEVIATIONS:g} deviations from the median, {usual}). Look whether they belong "
+            f"{FAR_DEVIATIONS:g} deviations from the median, {usual}). Check whether they belong "
             "here.",
             tuple(Flagged(seen.names[place], measure.texts[place]) for place in far),
         )
 
 
 def deviate(values: np.ndarray, least_deviation: float) -> np.ndarray:
-    """How many deviations each value lies above the median.
+    """Compute how many deviations each value lies above the median.
 
     The deviation is that of a normal distribution with the same median distance from the
-    median, which a few wild values do not move.
+    median, which a few extreme values do not change.
 
     Args:
-        values: (values,)
-        least_deviation: What it is at least.
+        values: Values (examples,).
+        least_deviation: Lower bound of the deviation.
     """
     middle = np.median(values)
-    # 1.4826: a normal distribution's deviation over its median distance.
+    # 1.4826: standard deviation of a normal distribution over its median distance.
     deviation = 1.4826 * float(np.median(np.abs(values - middle)))
     deviations: np.ndarray = (values - middle) / max(deviation, least_deviation)
     return deviations
 
 
 def measure_distances(vectors: np.ndarray, classes: np.ndarray, *, block: int = 1024) -> np.ndarray:
-    """How far each vector points away from the mean of the others of its class, (examples,).
+    """Measure the distance of each vector from the mean of the others of its class, (examples,).
 
-    One less the cosine of the angle, in units of its median within the class, since some classes
-    are wider than others; 1 where a class has too few to tell.
+    The distance is one minus the cosine of the angle, in units of its median within the class,
+    because some classes are wider than others; it is 1 if a class has too few examples.
 
     Args:
-        vectors: (examples, features), possibly memory-mapped; read in blocks.
-        classes: Class of each, int64 (examples,).
-        block: Rows that are read at once.
+        vectors: Vectors (examples, features), possibly memory-mapped; read in blocks.
+        classes: Class of each example, int64 (examples,).
+        block: Number of rows to read at once.
     """
     counts = np.bincount(classes)
     sums = np.zeros((len(counts), vectors.shape[1]))
@@ -100,21 +100,21 @@ def measure_distances(vectors: np.ndarray, classes: np.ndarray, *, block: int = 
     distances = np.empty(len(vectors))
     for rows in _blocks(len(vectors), block):
         directions = _normalise(take_rows(vectors, rows))
-        # Of the others: an example draws the mean of its class toward itself.
+        # Without the example itself, which would pull the mean of its class toward it.
         means = _normalise(sums[classes[rows]] - directions)
         distances[rows] = 1.0 - (directions * means).sum(axis=1)
     for each in np.flatnonzero(counts):
         members = classes == each
         typical = float(np.median(distances[members]))
-        is_told = counts[each] >= _FEWEST_OF_CLASS and typical > 0
-        distances[members] = distances[members] / typical if is_told else 1.0
+        is_measured = counts[each] >= _FEWEST_OF_CLASS and typical > 0
+        distances[members] = distances[members] / typical if is_measured else 1.0
     return distances
 
 
 def _normalise(vectors: np.ndarray) -> np.ndarray:
-    """float64, of length 1."""
+    """Scale to float64 vectors of length 1."""
     wide = vectors.astype(np.float64)
-    # A difference of equal vectors is rounding: it points nowhere.
+    # The difference of equal vectors is rounding error without a direction.
     unit: np.ndarray = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-9)
     return unit
 
@@ -127,12 +127,12 @@ def _blocks(total: int, block: int) -> Iterator[np.ndarray]:
 def find_far_features(
     seen: SeenExamples, distances: np.ndarray, backbone: str
 ) -> tuple[Finding, ...]:
-    """Examples that look like no other of their class to a backbone, the furthest first.
+    """Find examples that a backbone sees as unlike the others of their class, furthest first.
 
     Args:
-        seen: What to look at.
-        distances: As `measure_distances` gives them.
-        backbone: Whose features they are.
+        seen: Examples to check.
+        distances: Distances from `measure_distances`.
+        backbone: Name of the backbone that gave the features.
     """
     if len(seen) < _FEWEST:
         return ()
@@ -146,7 +146,7 @@ def find_far_features(
             "note",
             f"{seen.count(len(far))} unlike the others of the same class, by the features of "
             f"{backbone} (more than {FAR_DISTANCE:g} deviations beyond the usual distance from the "
-            "mean, the furthest first). Look whether the first of them belong here.",
+            "mean, furthest first). Check whether the first of them belong here.",
             tuple(
                 Flagged(
                     seen.names[place],

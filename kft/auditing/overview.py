@@ -1,4 +1,4 @@
-"""How many there are of what: classes and splits, and what the modality counts."""
+"""Counts of a data set by class and split, and statistics of its modality."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from kft.modalities.audit_records import Fact
 
 @dataclass(frozen=True)
 class Group:
-    """The examples of one class or label, or all of them.
+    """Examples of one class or label, or all of them.
 
     Attributes:
-        name: Of the class or label; 'all' for all.
-        counts: Split -> examples; only `all` where the source names no splits.
-        facts: What they have in common, by the modality.
+        name: Name of the class or label; 'all' for all examples.
+        counts: Split -> number of examples; only `all` if there are no splits.
+        facts: Statistics of the modality.
     """
 
     name: str
@@ -30,11 +30,11 @@ class Group:
 
     @property
     def total(self) -> int:
-        """Examples over all splits."""
+        """Number of examples over all splits."""
         return sum(self.counts.values())
 
     def describe(self) -> dict[str, Any]:
-        """JSON values."""
+        """Return JSON values."""
         return {
             "name": self.name,
             "counts": dict(self.counts),
@@ -48,18 +48,18 @@ class Overview:
 
     Attributes:
         task: Name of the task.
-        noun: What a group is, 'class'; empty where there is none but all.
-        nouns: The same of several.
-        num_used: Examples that training would use.
-        num_quarantined: Files that cannot be used.
-        ignored: Reason -> files left aside for it.
-        groups: Each class or label, and all as the last one.
-        imbalance: Examples of the largest class over those of the smallest; None but for
-            classes that all have some.
-        repaired: Reason -> examples converted for it.
-        noticed: What else the gate noticed -> examples.
-        facts: What the examples look like, by the modality; none where there are no examples.
-        calibration: What was decided over all files; None where there was nothing to decide.
+        noun: Noun for a group, such as 'class'; empty if the only group is all examples.
+        nouns: Plural of `noun`.
+        num_used: Number of examples that training would use.
+        num_quarantined: Number of files that cannot be used.
+        ignored: Reason -> number of ignored files.
+        groups: Each class or label, and finally all examples.
+        imbalance: Ratio of the examples of the largest class to those of the smallest; None
+            for other tasks, or if a class is empty.
+        repaired: Reason -> number of converted examples.
+        noticed: Remark of the file check -> number of examples.
+        facts: Statistics of the modality; empty without examples.
+        calibration: Settings determined from all files; None if the modality has none.
     """
 
     task: str
@@ -77,11 +77,11 @@ class Overview:
 
     @property
     def num_found(self) -> int:
-        """All files."""
+        """Number of all files."""
         return self.num_used + self.num_quarantined + sum(self.ignored.values())
 
     def describe(self) -> dict[str, Any]:
-        """JSON values."""
+        """Return JSON values."""
         return {
             "num_found": self.num_found,
             "task": self.task,
@@ -102,12 +102,12 @@ class Overview:
 def make_overview(
     seen: SeenExamples, *, num_quarantined: int, ignored: Mapping[str, int]
 ) -> Overview:
-    """Count.
+    """Make the overview.
 
     Args:
-        seen: What can be used.
-        num_quarantined: Files that cannot be used.
-        ignored: Reason -> files left aside for it.
+        seen: Examples that training would use.
+        num_quarantined: Number of files that cannot be used.
+        ignored: Reason -> number of ignored files.
     """
     task, groups = seen.task, _make_groups(seen)
     return Overview(
@@ -127,7 +127,7 @@ def make_overview(
 
 
 def _make_groups(seen: SeenExamples) -> tuple[Group, ...]:
-    """A line a class or label, then all."""
+    """Make a group for each class or label, then one for all examples."""
     members = seen.task.find_members(seen.targets, len(seen.class_names))
     return tuple(
         Group(

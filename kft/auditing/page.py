@@ -1,4 +1,4 @@
-"""An audit as one HTML page, with small pictures of the examples inside it."""
+"""HTML page of an audit, with small pictures of the examples embedded."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from kft.auditing.seen_examples import SeenExamples
 from kft.config import DataConfig
 from kft.findings import Flagged
 
-# Examples of a finding that are shown, and names that are listed; JSON has all.
+# Numbers of examples to show and of names to list per finding; the JSON output has all.
 _SHOWN_EXAMPLES = 24
 _SHOWN_NAMES = 200
-# Examples of a class, and of all classes: what a page of a few megabytes holds.
+# Numbers of examples to show per class and in all, which keep the page at a few megabytes.
 _OF_EACH_CLASS = 12
 _OF_ALL_CLASSES = 480
 
@@ -27,9 +27,9 @@ class Figure:
     """One example of a grid.
 
     Attributes:
-        name: Of the file.
-        note: What is said below it.
-        source: A picture of it as a data URI; None where there is none to show.
+        name: Name of the file.
+        note: Text below it.
+        source: Picture of it as a data URI; None if there is none.
     """
 
     name: str
@@ -43,8 +43,8 @@ class Grid:
 
     Attributes:
         title: Name of a class.
-        total: Examples of it in all.
-        figures: Those that are shown.
+        total: Number of its examples.
+        figures: Examples to show.
     """
 
     title: str
@@ -53,10 +53,10 @@ class Grid:
 
 
 def render_page(audit: Audit, config: DataConfig, progress: Callable[[int, int], None]) -> bytes:
-    """The page, UTF-8 text.
+    """Render the page as UTF-8 text.
 
     Args:
-        audit: What to show.
+        audit: Audit to show.
         config: The `data` section.
         progress: Called with (previews made, previews in all).
     """
@@ -75,12 +75,12 @@ def render_page(audit: Audit, config: DataConfig, progress: Callable[[int, int],
         grids=artist.draw_classes(),
         shown_names=_SHOWN_NAMES,
     )
-    # Names may hold what is no text.
+    # File names may hold bytes that are not text.
     return text.encode("utf-8", "backslashreplace")
 
 
 class _Artist:
-    """Draws the grids of a page, counting the previews."""
+    """Artist that draws the grids of a page and reports progress."""
 
     def __init__(
         self, audit: Audit, config: DataConfig, progress: Callable[[int, int], None]
@@ -97,7 +97,7 @@ class _Artist:
         self._done = 0
 
     def draw(self, files: Sequence[Flagged]) -> list[Figure]:
-        """The first files that have an example."""
+        """Draw the first files that have an example."""
         shown = [file for file in files[:_SHOWN_EXAMPLES] if file.name in self._paths]
         return [Figure(file.name, file.note, self._preview(file.name)) for file in shown]
 
@@ -121,9 +121,9 @@ class _Artist:
 
 
 def choose_of_classes(seen: SeenExamples) -> list[tuple[str, int, list[int]]]:
-    """Name of each class or label, its examples in all, and positions spread evenly over them.
+    """Choose evenly spread examples of each class or label: name, total, and chosen indices.
 
-    Where targets are numbers, there is one group: from the least to the greatest.
+    If targets are numbers, there is one group, in ascending order.
     """
     groups = seen.task.arrange(seen.targets, seen.class_names)
     each = max(1, min(_OF_EACH_CLASS, _OF_ALL_CLASSES // len(groups)))

@@ -1,4 +1,4 @@
-"""What the checks look at: every usable example as the gate saw it, with its label."""
+"""Input of the checks: every usable example with its file check and label."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from kft.tasks import Task
 
 @dataclass(frozen=True)
 class SeenExamples:
-    """The usable examples of a data set, in the order of the source.
+    """Usable examples of a data set, in the order of the source.
 
     Attributes:
-        modality: What they are.
-        checked: What is known of each, with measures.
-        targets: As `Examples.targets`.
-        task: What a target is.
+        modality: Modality of the examples.
+        checked: Result of the file check of each, with measures.
+        targets: Targets; see `Examples.targets`.
+        task: Task of the targets.
         class_names: Name of each class, label or number, by index.
-        splits: The split of each; None where nobody names one.
-        calibration: By which they were measured; None where there is none.
+        splits: Split of each; None if there are no splits.
+        calibration: Calibration of the measures; None if the modality has none.
     """
 
     modality: Modality
@@ -57,19 +57,19 @@ class SeenExamples:
 
     @property
     def classes(self) -> np.ndarray | None:
-        """Class of each, int64 (examples,); None where targets are not classes."""
+        """Class of each example, int64 (examples,); None if targets are not classes."""
         return self.targets if self.task.has_classes else None
 
     def label(self, index: int) -> str:
-        """The target of an example as people read it."""
+        """Format the target of an example."""
         return self.task.format(self.targets[index], self.class_names)
 
     def count(self, number: int) -> str:
-        """Such as '1 picture' or '1,234 pictures'."""
+        """Format a number of examples, such as '1 picture' or '1,234 pictures'."""
         return count(number, self.modality.noun, self.modality.nouns)
 
     def take(self, places: Sequence[int]) -> SeenExamples:
-        """The examples at these positions, in that order."""
+        """Select the examples at these indices, in that order."""
         return replace(
             self,
             checked=tuple(self.checked[i] for i in places),
@@ -78,10 +78,10 @@ class SeenExamples:
         )
 
     def first_of_each(self, alike: Sequence[Sequence[int]]) -> np.ndarray:
-        """Positions without repetitions: of examples that look the same only the first.
+        """Return the indices of examples without near duplicates, of which the first remains.
 
         Args:
-            alike: Sets of positions that look the same.
+            alike: Sets of indices that look the same.
         """
         repeated = {place for places in alike for place in sorted(places)[1:]}
         return np.array([i for i in range(len(self)) if i not in repeated], np.int64)

@@ -1,4 +1,4 @@
-"""Properties that tell the class although they say nothing of what is shown."""
+"""Check for shortcut features: properties that reveal the class without the content."""
 
 from __future__ import annotations
 
@@ -13,26 +13,25 @@ from kft.findings import Finding, Flagged, Severity
 from kft.modalities.audit_records import Property
 from kft.statistics import wilson_interval
 
-# A rule of so many thresholds for each class: simple enough that a model finds it at once.
+# Size of the decision tree: a rule of two leaves per class is simple enough for any model to find.
 _LEAVES_PER_CLASS = 2
 _MOST_LEAVES = 64
 _SMALLEST_LEAF = 5
-# Of the way from guessing to always right: from here on there is little reason to look at the
-# examples themselves.
+# Share of the way from guessing to perfect, above which a model needs little from the content.
 _STRONG = 0.5
-# Classes that a sentence describes.
+# Number of classes that a finding describes.
 _DESCRIBED = 3
 
 
 @dataclass(frozen=True)
 class Telling:
-    """How well a property tells the class, on examples that the rule was not made from.
+    """Quality of the prediction of the class from a property, on unseen examples.
 
     Attributes:
-        predicted: Class of each example by the rule, int64 (examples,).
-        recall: Mean over the classes of the share of their examples that it tells.
+        predicted: Predicted class of each example, int64 (examples,).
+        recall: Mean of the recalls of the classes.
         low: Lower end of the 95 % interval of `recall`.
-        chance: What a rule that looks at nothing gets.
+        chance: Recall of guessing.
     """
 
     predicted: np.ndarray
@@ -47,24 +46,24 @@ class Telling:
 
     @property
     def is_strong(self) -> bool:
-        """Whether it is halfway from guessing to always right, or further."""
+        """Whether the recall is at least halfway from guessing to perfect."""
         return self.recall >= self.chance + _STRONG * (1 - self.chance)
 
 
 def find_shortcut_features(
     seen: SeenExamples, alike: Sequence[Sequence[int]], *, seed: int = 0
 ) -> tuple[Finding, ...]:
-    """Properties of the modality, such as the format of a file, that tell the class alone.
+    """Find properties, such as the file format, that alone reveal the class.
 
-    Each is tried as the only input of a small decision tree, cross-validated. All classes
-    count alike: where most examples are of one class, a rule that finds half of the others is
-    no more accurate than one that looks at nothing, yet it tells much.
+    Each property is the only input of a small cross-validated decision tree. Classes have equal
+    weight: if most examples are of one class, a rule that finds half of the others is not more
+    accurate than guessing, but still reveals much.
 
     Args:
-        seen: What to look at.
-        alike: Sets of positions of examples that look the same: only one of each is looked at,
-            since copies would agree with each other.
-        seed: Of the folds.
+        seen: Examples to check.
+        alike: Sets of indices of examples that look the same. Only one of each set is used,
+            because copies would agree with each other.
+        seed: Seed of the folds.
     """
     if seen.classes is None:
         return ()
@@ -84,7 +83,7 @@ def find_shortcut_features(
 
 
 def _choose(seen: SeenExamples, alike: Sequence[Sequence[int]]) -> np.ndarray:
-    """Positions without copies, of classes that have an example for each fold."""
+    """Choose the indices without copies, of classes that have an example for each fold."""
     assert seen.classes is not None
     places = seen.first_of_each(alike)
     classes = seen.classes[places]
@@ -93,12 +92,12 @@ def _choose(seen: SeenExamples, alike: Sequence[Sequence[int]]) -> np.ndarray:
 
 
 def tell_classes(columns: np.ndarray, classes: np.ndarray, *, seed: int = 0) -> Telling:
-    """How well a small decision tree on these numbers tells the class of unseen examples.
+    """Measure how well a small decision tree predicts the class of unseen examples.
 
     Args:
-        columns: float64 (examples, columns).
-        classes: int64 (examples,), of two classes at least.
-        seed: Of the folds.
+        columns: Values of the property, float64 (examples, columns).
+        classes: Classes, int64 (examples,), at least two.
+        seed: Seed of the folds.
 
     Source: Zou and Donner, Construction of confidence limits about effect measures, Statistics
     in Medicine 27 (2008), 1693-1702, for the interval of a mean of proportions.
@@ -119,7 +118,7 @@ def tell_classes(columns: np.ndarray, classes: np.ndarray, *, seed: int = 0) -> 
         predicted[folds == fold] = tree.predict(columns[folds == fold])
     correct = [int((predicted[classes == each] == each).sum()) for each in present]
     recalls = np.array(correct) / counts
-    # The distances to the ends of independent intervals add up as squares do.
+    # The distances to the ends of independent intervals add in quadrature.
     lows = [wilson_interval(right, int(of)) for right, of in zip(correct, counts, strict=True)]
     below = recalls - np.array(lows)[:, 0]
     recall = float(recalls.mean())
@@ -133,7 +132,7 @@ def _make_finding(
     assert seen.classes is not None
     classes = seen.classes[chosen]
     is_right = telling.predicted == classes
-    told = {
+    correct = {
         int(each): chosen[is_right & (classes == each)] for each in np.unique(classes[is_right])
     }
     severity: Severity = "note"
@@ -142,31 +141,31 @@ def _make_finding(
     return Finding(
         f"{of_all.name.replace(' ', '_')}_tells_class",
         severity,
-        f"The {of_all.name} alone tells the class of {telling.recall:.0%} of the "
-        f"{seen.modality.nouns}, classes counting alike (95 % interval from "
+        f"The {of_all.name} alone predicts the class of {telling.recall:.0%} of the "
+        f"{seen.modality.nouns}, averaged over classes (95 % interval from "
         f"{telling.low:.0%}; guessing: {telling.chance:.0%}). "
-        f"{_describe_told(seen, of_all, told)}. A model may learn this in place of what is "
-        "shown, and fail where it does not hold: find out where it comes from.",
+        f"{_describe_best(seen, of_all, correct)}. A model may learn this instead of the "
+        "content, and fail on other data: find out where it comes from.",
         tuple(
             Flagged(seen.names[place], f"{seen.label(place)}, {of_all.values[place]}")
-            for place in _in_turn(list(told.values()))
+            for place in _in_turn(list(correct.values()))
         ),
     )
 
 
-def _describe_told(seen: SeenExamples, of_all: Property, told: dict[int, np.ndarray]) -> str:
-    """For the classes that are told best, what is typical of them and of how many."""
+def _describe_best(seen: SeenExamples, of_all: Property, correct: dict[int, np.ndarray]) -> str:
+    """Describe the typical value of the best predicted classes, with counts."""
     assert seen.classes is not None
     totals = np.bincount(seen.classes, minlength=len(seen.class_names))
-    best = sorted(told, key=lambda each: -len(told[each]) / totals[each])[:_DESCRIBED]
+    best = sorted(correct, key=lambda each: -len(correct[each]) / totals[each])[:_DESCRIBED]
     return "; ".join(
-        f"{seen.class_names[each]}: {of_all.summarise(told[each])} "
-        f"({len(told[each]):,} of {totals[each]:,} told)"
+        f"{seen.class_names[each]}: {of_all.summarise(correct[each])} "
+        f"({len(correct[each]):,} of {totals[each]:,} predicted)"
         for each in best
     )
 
 
 def _in_turn(lists: Sequence[np.ndarray]) -> list[int]:
-    """The first of each, the second of each …"""
+    """Interleave lists: the first of each, then the second of each, …"""
     longest = max((len(places) for places in lists), default=0)
     return [int(places[i]) for i in range(longest) for places in lists if i < len(places)]

@@ -1,4 +1,4 @@
-"""What the configured backbone sees in each example: stored feature vectors."""
+"""Stored feature vectors of all examples from the configured backbone."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ from kft.modalities.checked import to_examples
 from kft.model import HEAD, assemble
 from kft.optimization import seed_everything
 from kft.tasks import make_head
+from kft.tasks.pooling import FEATURE_VECTOR
 
-# As many as a training step has by default: enough to keep all cores busy.
+# Default of a training step, which keeps all cores busy.
 _BATCH_SIZE = 32
 
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """Feature vectors of all examples; their file stays while this value lives.
+    """Feature vectors of all examples; their file is kept while this object lives.
 
     Attributes:
-        values: (examples, features), memory-mapped.
-        backbone: Who sees that.
-        stored: What keeps the file.
+        values: Vectors (examples, features), memory-mapped.
+        backbone: Name of the backbone.
+        stored: Cache entry that keeps the file.
     """
 
     values: np.ndarray
@@ -43,9 +44,9 @@ class Vectors:
 
 
 def find_missing_weights(config: BackboneConfig) -> str:
-    """Why the backbone's weights are not at hand; '' where they are, or are none of Keras's.
+    """Return the reason why Keras's weights of the backbone are missing; '' if they are not.
 
-    Nothing is downloaded for an audit: it says what it left out.
+    An audit downloads nothing; it reports the skipped check instead.
     """
     architecture = ARCHITECTURES.get(config.name)
     if config.weights != "imagenet" or architecture is None:
@@ -54,7 +55,7 @@ def find_missing_weights(config: BackboneConfig) -> str:
         size = check_size(architecture, config.input_size)
         files = official_files(architecture, config.options, size)
     except BackboneError:
-        return ""  # loading it tells this in full
+        return ""  # loading it raises the full message
     if find_weights(files) is not None:
         return ""
     return (
@@ -65,19 +66,19 @@ def find_missing_weights(config: BackboneConfig) -> str:
 
 
 def extract_vectors(seen: SeenExamples, pipeline: Pipeline, display: Display) -> Vectors:
-    """The feature vector of each example by the pipeline's backbone, from the store or anew.
+    """Load the feature vector of each example from the cache, or extract it.
 
     Args:
-        seen: With classes, at least one.
-        pipeline: Whose backbone.
-        display: Shows the progress.
+        seen: Examples with classes, at least one.
+        pipeline: Pipeline with the backbone.
+        display: Display of the progress.
 
     Raises:
-        BackboneError: The backbone cannot be had.
-        DataError: A file changed since it was looked at.
-        ConfigError: There is no room to store them.
+        BackboneError: The backbone cannot be loaded.
+        DataError: A file changed after its check.
+        ConfigError: The cache has no space for the vectors.
     """
-    # Weights from random numbers are the same in every audit.
+    # The seed makes random weights the same in every audit.
     seed_everything(pipeline.training.seed)
     backbone = load_backbone(pipeline.backbone)
     head = make_head(pipeline.head, seen.task, seen.class_names, seen.targets)
@@ -100,11 +101,11 @@ def extract_vectors(seen: SeenExamples, pipeline: Pipeline, display: Display) ->
             progress=advance,
             on_wait=lambda: display.stage("  another process is computing them; waiting"),
         )
-    return Vectors(stored.activations[0], backbone.name, stored)
+    return Vectors(stored.activations[FEATURE_VECTOR][0], backbone.name, stored)
 
 
 def _make_key(seen: SeenExamples, decoding: str) -> str:
-    """Digest of what decides the decoded examples: contents in their order, and decoding."""
+    """Digest of everything that affects the decoded examples: contents in order, and decoding."""
     digest = hashlib.sha256(f"{decoding}\n".encode())
     for each in seen.checked:
         digest.update(f"{each.digest}\n".encode())

@@ -18,6 +18,7 @@ from kft.registry import Registry, path_of, suggest
 if TYPE_CHECKING:
     from kft.backbones.record import Backbone
     from kft.config.schema import BackboneConfig
+    from kft.modalities import InputSpec
 
 BACKBONES = Registry(
     "backbone",
@@ -74,27 +75,46 @@ def load_backbone(config: BackboneConfig) -> Backbone:
     )
 
 
+def find_input_spec(config: BackboneConfig) -> InputSpec:
+    """Find the input of a backbone; a model of keras.applications is not built for it.
+
+    Args:
+        config: The pipeline's `backbone` section.
+
+    Raises:
+        BackboneError: As `load_backbone` does.
+    """
+    if config.name in ARCHITECTURES:
+        from kft.backbones.official import check_size
+        from kft.modalities.image.input_spec import ImageSpec
+
+        architecture = ARCHITECTURES[config.name]
+        size = check_size(architecture, config.input_size)
+        return ImageSpec(size, size, scaling=architecture.scaling)
+    return load_backbone(config).input_spec
+
+
 def register_backbone(name: str, load: str | Callable[[BackboneConfig], Backbone]) -> None:
-    """Add a backbone that `backbone.name` may name from now on, in this process.
+    """Register a backbone, which `backbone.name` may then name.
 
     >>> from kft.backbones import small
     >>> register_backbone("my_cnn", small.load)
 
     Args:
-        name: That a pipeline gives it.
-        load: A function at the top of its module that takes the section `backbone` of a pipeline
-            and gives the `Backbone`; or where it is found, 'package.module:function', which is
-            imported when the backbone is first asked for.
+        name: Name in a pipeline.
+        load: Function at the top level of its module that takes the `backbone` section of a
+            pipeline and returns the `Backbone`; or its import path 'package.module:function',
+            which is imported when the backbone is first used.
 
     Raises:
-        BackboneError: The name stands for another backbone, or `load` cannot be found again by
-            its own name.
+        BackboneError: Another backbone has this name, or `load` cannot be imported by its
+            own name.
     """
     path = path_of(load)
     if not re.fullmatch(r"[\w.]+:\w+", path):
         raise BackboneError(
-            f"backbone {name!r}: {path} is not a function at the top of a module. Define it there, "
-            "or give its place as 'package.module:function'."
+            f"backbone {name!r}: {path} is not a function at the top level of a module. Define it "
+            "there, or give its import path as 'package.module:function'."
         )
     BACKBONES.add(name, path)
 
@@ -122,6 +142,7 @@ __all__ = [
     "Description",
     "Listing",
     "describe",
+    "find_input_spec",
     "list_backbones",
     "load_backbone",
     "register_backbone",

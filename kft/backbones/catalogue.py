@@ -58,7 +58,8 @@ class Description:
 
     Attributes:
         name: Name by which it was loaded.
-        input_size: Height and width in pixels.
+        input_size: Length of the first axis of an example, such as the height in pixels; None if
+            it is open.
         scaling: Range of the pixels that it expects.
         output_shape: Shape of its feature map (height, width, channels) or vector (channels,).
         num_parameters: Number of parameters, batch statistics included.
@@ -69,7 +70,7 @@ class Description:
     """
 
     name: str
-    input_size: int
+    input_size: int | None
     scaling: Scaling
     output_shape: tuple[int | None, ...]
     num_parameters: int
@@ -129,7 +130,7 @@ def describe(backbone: Backbone) -> Description:
     """Describe a loaded backbone."""
     return Description(
         name=backbone.name,
-        input_size=backbone.input_spec.shape[0],
+        input_size=next(iter(backbone.input_spec.elements.values())).shape[0],
         scaling=getattr(backbone.input_spec, "scaling", "none"),
         output_shape=tuple(backbone.model.output.shape[1:]),
         num_parameters=sum(block.num_parameters for block in backbone.blocks),

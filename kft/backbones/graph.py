@@ -1,4 +1,4 @@
-"""The graph of a functional model: order, cuts and strides."""
+"""The graph of a functional model: order, crossing tensors and strides."""
 
 from __future__ import annotations
 
@@ -30,10 +30,15 @@ class Graph:
     """The steps of a functional model in topological order.
 
     Args:
-        model: A functional model with one input and one output.
+        model: A functional model with one output.
+
+    Attributes:
+        inputs: Input tensors of the model.
+        output: Output tensor of the model.
+        steps: Calls of its operations.
 
     Raises:
-        BackboneError: The model is subclassed, or has several inputs or outputs.
+        BackboneError: The model is subclassed, or has several outputs.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -43,11 +48,11 @@ class Graph:
                 f"model {model.name!r} is a {type(model).__name__}, not a functional model: its "
                 "graph cannot be divided into blocks. Build it with keras.Model(inputs, outputs)."
             )
-        if len(model.inputs) != 1 or len(model.outputs) != 1:
+        if len(model.outputs) != 1:
             raise BackboneError(
-                f"model {model.name!r} has {len(model.inputs)} inputs and {len(model.outputs)} "
-                "outputs; a backbone has one of each."
+                f"model {model.name!r} has {len(model.outputs)} outputs; a backbone has one."
             )
+        self.inputs = tuple(model.inputs)
         self.output = model.outputs[0]
         self.steps = tuple(
             Step(
@@ -79,23 +84,39 @@ class Graph:
                 waiting.extend(self._producer[id(source)] for source in self.steps[position].inputs)
         return found
 
-    def cuts(self) -> list[Any]:
-        """List the tensors that alone cross the graph, in order, with the input and the output.
+    def crossings(self) -> list[tuple[Any, ...]]:
+        """List the tensors that cross from each step and those before it to later steps.
 
-        All steps before such a tensor reach the output through it alone, so that its value can be
-        stored and the rest of the graph computed from there.
+        If their values are stored, the rest of the graph can be computed from them. Inputs of the
+        model are among them if later steps use them, such as the mask of a sequence.
         """
         last_use: dict[int, int] = {id(self.output): len(self.steps)}
         for position, step in enumerate(self.steps):
             for source in step.inputs:
                 last_use[id(source)] = max(last_use.get(id(source), -1), position)
         found = []
-        open_until: dict[int, int] = {}
+        open_now: list[Any] = []
         for position, step in enumerate(self.steps):
-            for tensor in step.outputs:
-                open_until[id(tensor)] = last_use.get(id(tensor), position)
-            open_until = {key: end for key, end in open_until.items() if end > position}
-            if len(step.outputs) == 1 and set(open_until) == {id(step.outputs[0])}:
+            open_now = [
+                tensor
+                for tensor in (*open_now, *step.outputs)
+                if last_use.get(id(tensor), position) > position
+            ]
+            found.append(tuple(open_now))
+        return found
+
+    def cuts(self) -> list[Any]:
+        """List the tensors that alone cross the graph, in order, with the input and the output.
+
+        All steps before such a tensor reach the output through it alone, except for inputs of the
+        model that later steps use too.
+        """
+        inputs = {id(tensor) for tensor in self.inputs}
+        found = []
+        for step, crossing in zip(self.steps, self.crossings(), strict=True):
+            computed = [tensor for tensor in crossing if id(tensor) not in inputs]
+            alone = computed if computed or len(inputs) > 1 else list(crossing)
+            if len(step.outputs) == 1 and [id(each) for each in alone] == [id(step.outputs[0])]:
                 found.append(step.outputs[0])
         return found
 

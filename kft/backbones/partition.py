@@ -13,6 +13,7 @@ from kft.backbones.architecture import Boundary
 from kft.backbones.graph import Graph
 from kft.backbones.record import Backbone, Block, FeatureLevel
 from kft.errors import BackboneError
+from kft.tasks.pooling import FEATURES
 
 
 def partition(model: keras.Model, boundaries: Sequence[Boundary]) -> tuple[Block, ...]:
@@ -126,6 +127,33 @@ def block_outputs(model: keras.Model, blocks: Sequence[Block]) -> list[Any]:
     return outputs
 
 
+def named_outputs(backbone: Backbone) -> dict[str, Any]:
+    """Tensors inside a backbone that a head may read, by name.
+
+    They are the output of the model, 'features', and the end of each block under its name, if
+    the blocks are visible.
+    """
+    outputs = {FEATURES: backbone.model.output}
+    if backbone.feature_levels:
+        ends = block_outputs(backbone.model, backbone.blocks)
+        outputs |= {block.name: end for block, end in zip(backbone.blocks, ends, strict=True)}
+    return outputs
+
+
+def crossing_after(
+    model: keras.Model, before: Sequence[Block], after: Sequence[Block]
+) -> tuple[Any, ...] | None:
+    """Find the fewest tensors that cross from all layers of `before` to all weights of `after`.
+
+    Returns:
+        The tensors, in the order of the graph; None if the layers are interleaved.
+    """
+    graph = Graph(model)
+    positions = _positions(graph)
+    first, last = _find_range(positions, before, after)
+    return min(graph.crossings()[first:last], key=len, default=None)
+
+
 def cut_after(backbone: Backbone, block: str) -> Any | None:
     """Find the single tensor that crosses from `block` to later blocks; None if several do.
 
@@ -154,12 +182,25 @@ def _cut_between(
     """
     if not after:
         return graph.output
-    positions = _positions(graph)
+    first, last = _find_range(_positions(graph), before, after)
+    return next((cut for cut in cuts if first <= graph.position(cut) < last), None)
+
+
+def _find_range(
+    positions: Mapping[int, list[int]], before: Sequence[Block], after: Sequence[Block]
+) -> tuple[int, int]:
+    """Range of positions from the last layer of `before` to the first weights of `after`.
+
+    It is empty if they are interleaved, or hidden in the graph of a SavedModel.
+    """
+    layers = [layer for block in (*before, *after) for layer in block.layers]
+    if any(id(layer) not in positions for layer in layers):
+        return 0, 0
     first = max(max(positions[id(layer)]) for block in before for layer in block.layers)
     last = min(
         min(positions[id(layer)]) for block in after for layer in block.layers if layer.weights
     )
-    return next((cut for cut in cuts if first <= graph.position(cut) < last), None)
+    return first, last
 
 
 def _positions(graph: Graph) -> dict[int, list[int]]:

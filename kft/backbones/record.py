@@ -60,8 +60,9 @@ class Backbone:
 
     Attributes:
         name: Name in the pipeline.
-        model: Model from decoded examples (batch, …), scaled where `input_spec` scales, to a
-            feature map (batch, …, c) or a feature vector (batch, c).
+        model: Model from decoded examples (batch, …), scaled where `input_spec` scales, to
+            features: a map or sequence (batch, …, c), or a vector (batch, c). It takes a tensor if
+            `input_spec` has one element, else a mapping of names to tensors.
         input_spec: Input contract of `model`.
         blocks: Blocks, shallow to deep; each weight of `model` lies in exactly
             one.

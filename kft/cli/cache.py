@@ -113,7 +113,7 @@ def clear_command(room: str | None, key: str | None, yes: bool) -> None:
       kft cache clear
       kft cache clear features 3f9c --yes
     """
-    from kft.runs.caches import clear, find_clearable
+    from kft.runs.clearing import clear, find_clearable
     from kft.runs.storage import check_cache
 
     found = find_clearable(room, key)

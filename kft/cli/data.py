@@ -11,9 +11,8 @@ from kft.cli.options import form_options, on_invalid_file_option, pipeline_optio
 
 if TYPE_CHECKING:
     from kft.cli.records import Form
-    from kft.config import BackboneConfig, Pipeline
+    from kft.config import Pipeline
     from kft.examples import Splits
-    from kft.modalities import InputSpec
 
 
 @click.command("data", short_help="Show the data: splits, classes, augmented pictures.")
@@ -100,9 +99,9 @@ def command(
 
 
 def _check_picture(path: Path, key: str, preset: str) -> None:
-    from kft.runs.atomic import check_picture_path
+    from kft.runs.atomic import check_output_file
 
-    check_picture_path(path, "--show-augmented")
+    check_output_file(path, "--show-augmented", ".png")
     if preset == "none":
         raise click.UsageError(
             f"--show-augmented: {key} is 'none', so there is nothing to show. "
@@ -111,6 +110,7 @@ def _check_picture(path: Path, key: str, preset: str) -> None:
 
 
 def _draw(pipeline: Pipeline, splits: Splits, path: Path, pictures: int, views: int) -> None:
+    from kft.backbones import find_input_spec
     from kft.data.views import make_view_rows
     from kft.modalities import load_modality
     from kft.runs.atomic import write_bytes
@@ -119,7 +119,7 @@ def _draw(pipeline: Pipeline, splits: Splits, path: Path, pictures: int, views: 
     settings = modality.settings_of(pipeline.data)
     augmentation = modality.make_augmentation(settings.augmentation)
     assert augmentation is not None
-    spec = _find_input(pipeline.backbone)
+    spec = find_input_spec(pipeline.backbone)
     rows = make_view_rows(
         splits,
         modality.make_decoder(spec, settings, splits.calibrated),
@@ -132,17 +132,3 @@ def _draw(pipeline: Pipeline, splits: Splits, path: Path, pictures: int, views: 
     if drawn is None:
         raise click.UsageError(f"--show-augmented: {modality.nouns} cannot be drawn.")
     write_bytes(path, drawn)
-
-
-def _find_input(config: BackboneConfig) -> InputSpec:
-    """Find the specification of the backbone's input."""
-    from kft.backbones import load_backbone
-    from kft.backbones.families import ARCHITECTURES
-    from kft.backbones.official import check_size
-    from kft.modalities.image.input_spec import ImageSpec
-
-    if config.name in ARCHITECTURES:
-        size = check_size(ARCHITECTURES[config.name], config.input_size)
-        return ImageSpec(size, size)
-    # For other backbones the input is known only once they are built.
-    return load_backbone(config).input_spec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -24,7 +25,7 @@ VERBS = (
     "tune",
     "data",
     "audit",
-    "find-lr",
+    "find-learning-rate",
     "benchmark",
     "runs",
     "backbones",
@@ -32,7 +33,7 @@ VERBS = (
     "doctor",
 )
 # Former names of commands -> present names.
-RENAMED = {"measure": "benchmark"}
+RENAMED = {"measure": "benchmark", "find-lr": "find-learning-rate"}
 RENAMED_OPTIONS = {"--on-bad": "--on-invalid-file", "--or-resume": "--resume-if-started"}
 INTERRUPTED = 130
 
@@ -71,6 +72,8 @@ class Verbs(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; errors become a message and an exit code, except with --debug."""
         try:
+            if os.environ.get("KFT_PLUGINS"):
+                importlib.import_module("kft.plugins").load_plugins()
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise

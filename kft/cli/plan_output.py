@@ -129,17 +129,19 @@ def _show_choices(
 def _show_phases(console: Console, forecasts: Sequence[PhaseForecast]) -> None:
     """Print one line per phase: its length, inputs and cost."""
     from kft.display import format_seconds
+    from kft.strategies.phases import COMPUTED_FROM_INPUTS
 
     rows = []
     for forecast in forecasts:
         phase = forecast.phase
         is_solved = phase.method == "solve"
+        starts_from_inputs = forecast.computed_from == COMPUTED_FROM_INPUTS
         row = (
             phase.name,
             "solved" if is_solved else f"{phase.fit.steps:,}",
             "" if is_solved else f"{phase.fit.steps / phase.fit.steps_per_epoch:.3g}",
             phase.recipe.augmentation,
-            "pixels" if forecast.computed_from == "pixels" else "cache",
+            COMPUTED_FROM_INPUTS if starts_from_inputs else "cache",
             f"{forecast.trainable_parameters:,}",
             format_seconds(forecast.seconds),
         )

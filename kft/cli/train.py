@@ -133,13 +133,17 @@ def _resume(
     cluster: Cluster | None,
 ) -> None:
     from kft.provenance import read_interrupted
-    from kft.run_start import resume
+    from kft.startup import start_tensorflow
 
     is_chief = cluster is None or cluster.is_chief
     interrupted = read_interrupted(path, given, data=data, is_chief=is_chief)
     if is_offered:
         _offer(path)
     display = _make_display(cluster)
+    start_tensorflow(interrupted.pipeline)
+
+    from kft.workflow import resume
+
     _show(resume(interrupted, display, accept_changes=accept_changes, cluster=cluster), cluster)
 
 

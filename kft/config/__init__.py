@@ -1,5 +1,12 @@
 """The configuration of a run: reading and validation of a frozen `Pipeline`."""
 
+from kft.config.data_section import (
+    DataConfig,
+    FoldersConfig,
+    RecordConfig,
+    TableConfig,
+    list_modalities,
+)
 from kft.config.loading import (
     SCHEMA_COMMENT,
     dump_pipeline,
@@ -19,16 +26,14 @@ from kft.config.modality_sections import (
 from kft.config.schema import (
     PRETRAINING_OVERRIDES,
     BackboneConfig,
-    DataConfig,
     ExportConfig,
     FeaturesConfig,
-    FoldersConfig,
     HeadConfig,
     Pipeline,
-    TableConfig,
     TuningConfig,
     add_modality_section,
 )
+from kft.config.split_section import SplitConfig
 from kft.config.strategy_section import (
     AUTO_LEARNING_RATES,
     LEARNING_RATES,
@@ -55,6 +60,8 @@ __all__ = [
     "ModalityConfig",
     "PhaseConfig",
     "Pipeline",
+    "RecordConfig",
+    "SplitConfig",
     "StrategyConfig",
     "TableConfig",
     "TextConfig",
@@ -64,6 +71,7 @@ __all__ = [
     "dump_pipeline",
     "format_schema",
     "is_pipeline_file",
+    "list_modalities",
     "load_pipeline",
     "override_pipeline",
     "parse_yaml",

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kft.config.schema import Pipeline, list_modalities
+from kft.config.data_section import list_modalities
+from kft.config.schema import Pipeline
 from kft.registry import suggest
 
 Location = tuple[str | int, ...]

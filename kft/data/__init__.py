@@ -1,4 +1,4 @@
-"""Source -> `Splits` of (inputs, targets), and their way into tf.data.
+"""Loading of data sources into `Splits`, and tf.data pipelines over them.
 
 `load_splits` finds, splits and checks the examples; `kft.data.batches.pipeline` (which imports
 TensorFlow) turns them into batches.

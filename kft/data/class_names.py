@@ -1,4 +1,4 @@
-"""Labels -> classes: one text is one class; what a person may take for one is asked for."""
+"""Classes from labels: equal texts are one class, and similar ones need a decision."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from fractions import Fraction
 
 import numpy as np
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.config.section import compose
 from kft.data.found import Found, sort_class_names
 from kft.errors import DataError
 from kft.printing import listed
 from kft.registry import suggest
 
-_DECOMPOSED = "in decomposed letters (NFD), read as composed ones"
-# Between letters or digits only: `C-` and `C` are two grades.
+_DECOMPOSED = "in decomposed Unicode (NFD), read as composed"
+# Only between letters or digits: `C-` and `C` are two grades.
 _SEPARATORS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
-# What YAML reads as a word without quotes, in a mapping on a line.
+# Words that YAML reads without quotes in a one-line mapping.
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_ -]*(?<! )")
 _YAML_WORDS = ("true", "false", "null")
 
 
 def find_class_name(label: str, aliases: Mapping[str, str]) -> str:
-    """The class that a label means.
+    """Return the class that a label means.
 
     Args:
-        label: As the data write it.
+        label: Label as the data write it.
         aliases: `data.class_aliases`.
     """
     name = compose(label)
@@ -41,19 +41,20 @@ def find_class_name(label: str, aliases: Mapping[str, str]) -> str:
 
 
 def join_classes(found: Found, config: DataConfig, *, is_other: bool = False) -> Found:
-    """With classes in place of labels.
+    """Replace labels with classes.
 
-    Labels that are one text in two Unicode forms are one class, and so are those that
-    `data.class_aliases` joins; how many examples that concerns, is noticed. So are groups.
+    Labels that are the same text in two Unicode forms become one class, and so do labels that
+    `data.class_aliases` joins. Groups in two Unicode forms become one group. `noticed` counts
+    the examples that this affects.
 
     Args:
-        found: What a source found.
+        found: Examples of a source.
         config: The `data` section.
-        is_other: The data are not those that the section was written for: its aliases need not
-            occur, and who asked compares the classes with those that are known.
+        is_other: Whether the section was written for other data. The aliases then need not
+            occur, and the caller compares the classes with those of the model.
 
     Raises:
-        DataError: An alias joins what is not there; or classes may be taken for one.
+        DataError: An alias names a missing class, or classes are too similar.
     """
     found = _compose_groups(found)
     aliases = config.class_aliases
@@ -63,7 +64,7 @@ def join_classes(found: Found, config: DataConfig, *, is_other: bool = False) ->
                 f"data.class_aliases: {found.source} holds no classes (target "
                 f"{found.task.word}). Remove it, or set data.target=class."
             )
-        # Settings name labels in this form too.
+        # Settings use the composed form too.
         names = tuple(map(compose, found.class_names))
         return replace(found, class_names=names) if len(set(names)) == len(names) else found
     if not is_other:
@@ -93,8 +94,8 @@ def _refuse_bad_aliases(found: Found, aliases: Mapping[str, str]) -> None:
             )
         if name in aliases:
             raise DataError(
-                f"data.class_aliases: {label!r} is to be {name!r}, which is itself an alias. Name "
-                "the last class for both; to keep similar classes apart set "
+                f"data.class_aliases: {label!r} is an alias of {name!r}, which is itself an "
+                "alias. Give the final class for both; to keep similar classes apart set "
                 "data.similar_classes=keep."
             )
 
@@ -103,7 +104,7 @@ def _join(found: Found, aliases: Mapping[str, str]) -> Found:
     named = [find_class_name(label, aliases) for label in found.class_names]
     if tuple(named) == found.class_names:
         return found
-    # An order that a source does not give by itself was declared.
+    # If the names are not sorted, the source declares their order, so it is kept.
     is_sorted = found.class_names == sort_class_names(found.class_names)
     names = sort_class_names(named) if is_sorted else tuple(dict.fromkeys(named))
     place = {name: index for index, name in enumerate(names)}
@@ -118,8 +119,8 @@ def _count_joined(found: Found, named: Sequence[str]) -> Counter[str]:
     words: Counter[str] = Counter()
     decomposed = {label: compose(label) for label in found.class_names if label != compose(label)}
     if decomposed:
-        told = listed(sorted(decomposed.values()), 5)
-        words[f"of a class {_DECOMPOSED}: {told}"] = sum(counts[label] for label in decomposed)
+        names = listed(sorted(decomposed.values()), 5)
+        words[f"of a class {_DECOMPOSED}: {names}"] = sum(counts[label] for label in decomposed)
     for label, name in zip(found.class_names, named, strict=True):
         if name != compose(label):
             words[f"of {label!r} joined to {name!r}"] += counts[label]
@@ -127,16 +128,17 @@ def _count_joined(found: Found, named: Sequence[str]) -> Counter[str]:
 
 
 def count_examples(found: Found) -> dict[str, int]:
-    """Class -> how many examples it has."""
+    """Count the examples of each class."""
     counts = np.bincount(found.examples.targets, minlength=len(found.class_names))
     return dict(zip(found.class_names, counts.tolist(), strict=True))
 
 
 def refuse_similar(found: Found) -> None:
-    """Refuse classes that a person may take for one; those of labels and numbers are columns.
+    """Refuse classes with confusingly similar names; labels and numbers are not checked.
 
     Raises:
-        DataError: It names all of them, how to join them, and how to keep them apart.
+        DataError: Classes are similar. The message names all of them, and says how to join them
+            and how to keep them apart.
     """
     if not found.task.has_classes:
         return
@@ -147,30 +149,30 @@ def refuse_similar(found: Found) -> None:
     sets = [names for names in alike.values() if len(names) > 1]
     if not sets:
         return
-    told = [" and ".join(f"{name!r} ({counts[name]:,})" for name in names) for names in sets]
+    similar = [" and ".join(f"{name!r} ({counts[name]:,})" for name in names) for names in sets]
     aliases = {name: names[0] for names in sets for name in names[1:]}
     raise DataError(
-        f"{found.source}: classes that a person may take for one, with their examples: "
-        f"{listed(told)}. If they are one, join them: {format_aliases(aliases)}; if not: "
-        "data.similar_classes=keep."
+        f"{found.source}: some classes have easily confused names; with their numbers of "
+        f"examples: {listed(similar)}. If they are the same, join them: "
+        f"{format_aliases(aliases)}; if not, set data.similar_classes=keep."
     )
 
 
 def find_similar(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
-    """Of the names, those that a person may take for a known class, and that class."""
+    """Find the names that are easily confused with a known class, and map them to that class."""
     by_likeness = {find_likeness(name): name for name in known}
     found = {name: by_likeness.get(find_likeness(name)) for name in names}
     return {name: other for name, other in found.items() if other is not None and other != name}
 
 
 def find_likeness(name: str) -> str:
-    """What names share that a person may take for one.
+    """Normalise a name, so that easily confused names become equal.
 
-    They differ in case, in spaces, `_` and `-`, in letters that look the same in Unicode (NFKC),
-    in signs that nobody sees, or in how they write a number: `01`, `1` and `1.0`.
+    Such names differ in case, spaces, `_` and `-`, compatible Unicode letters (NFKC), invisible
+    characters, or the format of a number: `01`, `1` and `1.0`.
     """
     text = unicodedata.normalize("NFKC", name)
-    # Cf: zero-width characters and marks of direction; Cc: control characters.
+    # Cf: zero-width characters and direction marks; Cc: control characters.
     text = "".join(
         " " if letter.isspace() else letter
         for letter in text
@@ -183,7 +185,7 @@ def find_likeness(name: str) -> str:
 
 
 def format_aliases(aliases: Mapping[str, str]) -> str:
-    """As an override, `'data.class_aliases={Cat: cat}'`, in signs that can be typed."""
+    """Format as an override, such as `'data.class_aliases={Cat: cat}'`, in typable characters."""
     pairs = ", ".join(f"{_quote(one)}: {_quote(other)}" for one, other in aliases.items())
     return shlex.quote(f"data.class_aliases={{{pairs}}}")
 

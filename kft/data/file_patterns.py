@@ -1,4 +1,4 @@
-"""What a user names -> files: files, folders, patterns such as `photos/**/*.jpg`, lists."""
+"""Files that a user names by file, folder, pattern such as `photos/**/*.jpg`, or list."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ STANDARD_INPUT = "-"
 
 @dataclass(frozen=True)
 class NamedFiles:
-    """The files that were named.
+    """Files that a user named.
 
     Attributes:
-        files: As they were named, or as they lie below a named folder; in the order of the names,
-            and as often as they were named.
-        ignored: Reason -> files of folders and patterns that hold no examples.
-        quarantined: Places in folders that cannot be looked at.
+        files: Paths as named, or below a named folder; in the order of the names and as often
+            as named.
+        ignored: Reason -> number of files of folders and patterns that are not examples.
+        quarantined: Paths in folders that cannot be inspected.
     """
 
     files: tuple[str, ...]
@@ -39,19 +39,19 @@ class NamedFiles:
 def find_named_files(
     names: Sequence[str], modality: Modality, lists: Sequence[str] = ()
 ) -> NamedFiles:
-    """The files behind what a user names.
+    """Find the files that a user names.
 
-    A name that is there is that file, or all examples below that folder. Any other that has `*`,
-    `?` or `[` in it is a pattern, `**` for folders of any depth. A single file need not be there,
-    nor be an example: the gate says so of it.
+    An existing name means that file, or all examples below that folder. Any other name with
+    `*`, `?` or `[` is a pattern, in which `**` matches folders of any depth. A single file need
+    not exist or be an example: the file check refuses it later.
 
     Args:
-        names: Files, folders, patterns; '-' for a list on standard input.
-        modality: What they are to hold.
-        lists: Text files that name a file or folder on each line; '-' for standard input.
+        names: Files, folders and patterns; '-' for a list on standard input.
+        modality: Modality of the files.
+        lists: Text files with one file or folder per line; '-' for standard input.
 
     Raises:
-        DataError: A folder or pattern holds no examples, a list names nothing, or a path is remote.
+        DataError: A folder or pattern has no examples, a list is empty, or a path is remote.
     """
     found = _Found(modality)
     for name in names:
@@ -65,7 +65,7 @@ def find_named_files(
 
 
 class _Found:
-    """What was found so far."""
+    """Files found so far."""
 
     def __init__(self, modality: Modality) -> None:
         self._modality = modality
@@ -76,7 +76,7 @@ class _Found:
     def add_list(self, path: str) -> None:
         names = list(_read_list(path))
         if not names:
-            raise DataError(f"{_name_of(path)}: names no file; a path on each line is expected.")
+            raise DataError(f"{_name_of(path)}: the list is empty. Expected one path per line.")
         for name in names:
             self.add(name, may_be_pattern=False)
 
@@ -90,15 +90,15 @@ class _Found:
             matched = sorted(_match(name))
             if not matched:
                 raise DataError(
-                    f"{readable(name)}: no file matches this pattern. `*` stands for part of a "
-                    "name, `**` for folders of any depth."
+                    f"{readable(name)}: no file matches this pattern. `*` matches part of a "
+                    "name, and `**` matches folders of any depth."
                 )
             self._add_all(name, matched)
         else:
             self.files.append(name)
 
     def _add_all(self, name: str, places: Sequence[str]) -> None:
-        """The examples that lie at or below places; each once, however many places hold it.
+        """Add the examples at or below places, each once.
 
         Raises:
             DataError: There are none.
@@ -108,11 +108,11 @@ class _Found:
         quarantined = []
         folders = [place for place in places if _is_folder(place)]
         for folder in folders:
-            # A user who names a folder means what its links lead to, wherever that lies.
+            # Links in a folder that the user names may lead anywhere.
             walker = Walker(Path(folder), self._modality, outside=("/",))
             found.update(dict.fromkeys(walker.walk(Path(folder))))
             quarantined += [replace(bad, name=bad.path) for bad in walker.quarantined]
-            # `photos/**` matches the folders below too, which were walked with the first.
+            # `photos/**` also matches subfolders, which were walked with their parent.
             if not any(Path(other) in Path(folder).parents for other in folders):
                 ignored.update(walker.ignored)
         for place in places:
@@ -124,7 +124,7 @@ class _Found:
                 ignored[describe_ending(place, self._modality)] += 1
         if not found and not quarantined:
             raise DataError(
-                f"{readable(name)}: holds no {self._modality.nouns}{_describe(ignored)}."
+                f"{readable(name)}: there are no {self._modality.nouns}{_describe(ignored)}."
             )
         self.files += found
         self.ignored.update(ignored)
@@ -132,9 +132,9 @@ class _Found:
 
 
 def _match(pattern: str) -> set[str]:
-    """The places that a pattern names, but those of systems and programs that it does not write."""
+    """Match a pattern, without system files and folders that it does not name."""
     written = set(Path(pattern).parts)
-    # Path has no absolute patterns.
+    # Path.glob does not accept absolute patterns.
     found = {str(Path(place)) for place in glob.glob(pattern, recursive=True)}  # noqa: PTH207
     return {
         place
@@ -144,7 +144,7 @@ def _match(pattern: str) -> set[str]:
 
 
 def _is_folder(path: str) -> bool:
-    # Path.is_dir raises for a name that is too long for the disk; the gate says so of it.
+    # Path.is_dir raises for a name that is too long; the file check refuses it later.
     return os.path.isdir(path)  # noqa: PTH112
 
 
@@ -158,10 +158,10 @@ def _name_of(path: str) -> str:
 
 
 def _read_list(path: str) -> Iterator[str]:
-    """The lines of a list, as paths; of names that are not UTF-8 to the byte.
+    """Read the lines of a list as paths; keeps the bytes of names that are not UTF-8.
 
     Raises:
-        DataError: It cannot be read, or is no list of paths.
+        DataError: The list cannot be read, or is not a list of paths.
     """
     refuse_remote(path)
     try:
@@ -170,8 +170,8 @@ def _read_list(path: str) -> Iterator[str]:
         raise DataError(f"{_name_of(path)}: {describe_failure(path, error)}.") from None
     if b"\0" in content:
         raise DataError(
-            f"{_name_of(path)}: is no list of paths, since it holds bytes of zero. Write a path "
-            "on each line, in UTF-8."
+            f"{_name_of(path)}: not a list of paths, because it holds zero bytes. Write one path "
+            "per line, in UTF-8."
         )
     for line in os.fsdecode(content.removeprefix(b"\xef\xbb\xbf")).split("\n"):
         name = line.removesuffix("\r")

@@ -1,4 +1,4 @@
-"""What a source hands to the splitting: labelled files, and what it left aside."""
+"""Result of a source: labelled files, and counts of the files it left out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPLIT_WORDS: Mapping[SplitName, tuple[str, ...]] = {
 }
 
 _SPLIT_NAME = re.compile(r"(?:seg[_-])?(?P<word>[a-z]+?)(?:[_ -]?set)?")
-# How data says that there is no value: what pandas reads so, and its kin.
+# Words for a missing value: those of pandas, and similar ones.
 MISSING_WORDS = frozenset(
     (
         *("nan", "NaN", "NAN", "-nan", "-NaN", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>"),
@@ -30,21 +30,21 @@ class Found:
     """Labelled files as a source found them, not yet split.
 
     Attributes:
-        examples: All of them, in any order.
-        given_splits: The split that the source names for each example, or
-            None for all of them where it names none.
-        task: What a target is.
+        examples: All examples, in any order.
+        given_splits: Split that the source gives for each example; None if it
+            gives none.
+        task: Task of the targets.
         class_names: Name of each class, label or number, by index.
-        source: What was read, for messages and for `Splits.origin`.
-        ignored: Reason -> how many files were left aside for it.
-        quarantined: What cannot be used and is therefore not among the examples.
-        groups: What each example belongs to, where the source says it: examples of one group
+        source: Name of the data, for messages and for `Splits.origin`.
+        ignored: Reason -> number of files ignored for it.
+        quarantined: Unusable files, which are not among the examples.
+        groups: Group of each example, if the source gives groups; the examples of a group
             stay on one side of a split.
-        times: When each example was made, where the source says it: seconds since 1970, or
-            whatever number rises.
-        notes: Sentences on what the source read otherwise than it is written, each with its
-            count, or on what would mend it.
-        noticed: Word on examples, such as where they lie -> how many it is true of.
+        times: Time of each example, if the source gives times: seconds since 1970, or any
+            increasing number.
+        notes: Sentences that say, with counts, which values were read in a different form, or
+            how to fix the data.
+        noticed: Remark, such as the place of examples -> number of examples.
     """
 
     examples: Examples
@@ -63,7 +63,7 @@ class Found:
         assert self.given_splits is None or len(self.given_splits) == len(self.examples)
 
     def take(self, positions: Sequence[int]) -> Found:
-        """The examples at these positions, in that order, with all that is said of each."""
+        """Select the examples at these indices, in that order, with all their attributes."""
         return replace(
             self,
             examples=self.examples.take(positions),
@@ -74,7 +74,7 @@ class Found:
 
 
 def find_split(word: str) -> SplitName | None:
-    """The split that a folder name or table value usually means, in any case of letters.
+    """Find the split that a folder name or table value usually means, ignoring case.
 
     Archives also write `training_set`, `test-set` or `seg_train`.
     """
@@ -86,7 +86,7 @@ def find_split(word: str) -> SplitName | None:
 
 
 def sort_class_names(labels: Iterable[str]) -> tuple[str, ...]:
-    """The different labels in order: of the numbers, where all are whole ones, else of the text."""
+    """Sort the distinct labels: as numbers if all are whole numbers, else as text."""
     names = set(labels)
     if all(re.fullmatch(r"-?\d+", name) for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))

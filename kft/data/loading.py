@@ -1,4 +1,4 @@
-"""From the `data` section of a pipeline to checked `Splits`."""
+"""Loading of the `data` section of a pipeline into checked `Splits`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.admission.admit import admit
 from kft.data.admission.check_files import compute_fingerprint
 from kft.data.class_names import join_classes
@@ -47,22 +47,23 @@ def load_splits(
     as_one: bool = False,
     trained: TrainedCalibration | None = None,
 ) -> Splits:
-    """Find the examples, check every file, and split what can be used.
+    """Find the examples, check every file, and split the usable ones.
 
     Args:
         config: The `data` section.
         progress: Called with (files checked, files in all).
-        output_folders: Folders that kft is to write to, which are no data.
+        output_folders: Folders that kft will write to, which are not data.
         decode: Whether to decode every file, or only those that look damaged;
-            see `CheckOptions`. False where they are decoded soon after anyway.
-        as_one: The data are others than those that the section was written for, and are judged,
-            not learned from: leave aside what splits the source names, so that all is train but
-            for what is carved, and see `is_other` of `find_examples`.
-        trained: What the model that is to see the examples knows; None where there is none yet.
+            see `CheckOptions`. Set False if the files are decoded soon after anyway.
+        as_one: Whether the data are only judged and the section was written for other data. The
+            splits of the source are then ignored, so everything is train except for the parts
+            that kft takes from it; see also `is_other` of `find_examples`.
+        trained: Calibration of the model that will see the examples; None if there is no model
+            yet.
 
     Raises:
         DataError: The data cannot be used as they are; the message names the
-            file or key, what is allowed and what to do.
+            file or key, the allowed values and the remedy.
     """
     config = config.model_copy(update={"modality": choose_modality(config).name})
     found = find_examples(config, output_folders=output_folders, is_other=as_one)
@@ -97,21 +98,22 @@ def load_splits(
 def find_examples(
     config: DataConfig, *, output_folders: Sequence[str] = (), is_other: bool = False
 ) -> Found:
-    """What the source of a pipeline holds, not yet looked at.
+    """Find the examples of a pipeline's source, without checking the files.
 
     Args:
         config: The `data` section.
-        output_folders: Folders that kft is to write to, which are no data.
-        is_other: See `join_classes`; what could not be learned, such as one class, is taken.
+        output_folders: Folders that kft will write to, which are not data.
+        is_other: See `join_classes`; data that cannot be learned, such as one class, are
+            accepted.
 
     Raises:
-        DataError: There are no data, they are laid out in no way that is known, labels may be
-            taken for one another, or nothing can be learned from them.
+        DataError: There are no data, their layout is unknown, classes are too similar, or the
+            data cannot be learned.
     """
     name = find_source(config)
     find = SOURCES.load(name)
-    # Only a folder of files may hold what kft writes, and only these two name splits that
-    # somebody who judges need not have.
+    # Only a folder of files may hold kft's output, and only these two sources require a train
+    # split, which judging does not need.
     options: dict[str, dict[str, Any]] = {
         "folder": {"output_folders": output_folders, "is_other": is_other},
         "tfds": {"is_other": is_other},
@@ -124,7 +126,7 @@ def find_examples(
 
 
 def refuse_unlearnable(found: Found) -> None:
-    """Refuse examples that a model could be judged on, but could not learn from.
+    """Refuse examples that a model could be judged on, but cannot learn from.
 
     Raises:
         DataError: There is one class, or a class or label without an example.
@@ -145,17 +147,16 @@ def refuse_unlearnable(found: Found) -> None:
         )
     if len(names) < task.fewest_names:
         raise DataError(
-            f"{found.source}: one {task.noun}, {names[0]!r}; telling {task.nouns} apart needs at "
-            "least two."
+            f"{found.source}: one {task.noun}, {names[0]!r}; classification needs at least two."
         )
 
 
 def check_source(config: DataConfig) -> None:
-    """Look whether there are data at all, in an instant and without TensorFlow.
+    """Check quickly, without TensorFlow, that there are data.
 
     Raises:
-        DataError: Nothing is there, it is of no known kind, or a TensorFlow Datasets entry is not
-            prepared on this machine.
+        DataError: There are no data, their kind is unknown, or a TensorFlow Datasets entry is
+            not prepared on this machine.
     """
     if find_source(config) == "tfds":
         from kft.data.sources.tfds import find_prepared
@@ -164,10 +165,10 @@ def check_source(config: DataConfig) -> None:
 
 
 def find_source(config: DataConfig) -> str:
-    """The name of the source, looking at `data.path` where the pipeline says `auto`.
+    """Return the name of the source, inferred from `data.path` if the pipeline says `auto`.
 
     Raises:
-        DataError: There is no path, nothing is there, or it is of no known kind.
+        DataError: There is no path, nothing exists there, or its kind is unknown.
     """
     if config.path is None:
         raise DataError("data.path: not given. Name a folder, a CSV file or TFRecord files.")
@@ -185,8 +186,8 @@ def find_source(config: DataConfig) -> str:
         return "tfrecord"
     if path.exists():
         raise DataError(
-            f"data.path: {path} is no data source. Expected a folder, a .csv, .tsv or .parquet "
-            "file, TFRecord files, or tfds:NAME; data.source says which, where the name does not."
+            f"data.path: {path} is not a data source. Expected a folder, a .csv, .tsv or .parquet "
+            "file, TFRecord files, or tfds:NAME. If the name does not show which, set data.source."
         )
     raise DataError(f"data.path: there is nothing at {path.absolute()}.")
 

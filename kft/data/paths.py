@@ -1,4 +1,4 @@
-"""What a table writes -> the file that it names, if the table may name it."""
+"""Lookup of the files that a table or folder names, within the folders that they may use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kft.errors import DataError
 
-# Of each scheme the tool that copies from it.
+# URL scheme -> command that copies from it.
 _COPY_COMMANDS = {
     **{"gs": "gsutil cp -r", "s3": "aws s3 cp --recursive", "hdfs": "hdfs dfs -get"},
     **dict.fromkeys(("http", "https", "ftp"), "curl -LO"),
@@ -20,19 +20,19 @@ _COPY_COMMANDS = {
     "hf": "hf download",
 }
 _ANY_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://")
-# What `://` becomes where a path is put in order.
+# Form of `://` after a path is normalised.
 _KNOWN_SCHEME = re.compile(rf"(^|/)(?P<scheme>{'|'.join(_COPY_COMMANDS)}):/(?=[^/])", re.IGNORECASE)
-# Folders whose real place is remembered; enough for any order that tables come in.
+# Number of folders whose real paths are cached; enough for tables in any order.
 _REMEMBERED_FOLDERS = 10_000
 
 
 class PathFinder:
-    """Finds files that lie in one folder, links resolved, or in others that a user names.
+    """Lookup of files in one folder, or in other folders that the user allows; resolves links.
 
     Args:
-        folder: What relative paths start from, absolute.
+        folder: Absolute folder that relative paths start from.
         outside: Other folders that may be read.
-        advice: What the folder is, and what to do about files outside it.
+        advice: End of a message about a file outside: the kind of folder, and the remedy.
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class PathFinder:
         outside: Sequence[str] = (),
         *,
         advice: str = (
-            "the table's folder. Move the table to a folder above the files, or name theirs in "
-            "data.table.allowed_roots"
+            "the table's folder. Move the table to a folder above the files, or add their folder "
+            "to data.table.allowed_roots"
         ),
     ) -> None:
         self._advice = advice
-        # Text, not Path: a table may hold a million, and Path takes ten times as long.
+        # Text instead of Path: a table may hold a million paths, and Path is ten times slower.
         self._folder = str(folder)
         self._prefix = _with_slash(self._folder)
         self._roots = [
@@ -55,32 +55,33 @@ class PathFinder:
         self._resolve_folder = lru_cache(_REMEMBERED_FOLDERS)(os.path.realpath)
 
     def locate(self, written: str) -> tuple[str, str]:
-        """Id and absolute path: the id is relative to the folder, of files outside it absolute.
+        """Return the id and absolute path; the id is the path relative to the folder.
 
-        So a file has one id, however the table writes its path.
+        A file outside the folder has an absolute id. A file has one id, regardless of the
+        spelling of its path in the table.
         """
         if written.startswith("~/"):
             written = f"{Path.home()}{written[1:]}"
         path = os.path.normpath(self.path_of(written))
         inside = self._relate(path, self._folder)
         if inside is None:
-            # The folder itself may be reached by way of a link.
+            # The path to the folder itself may contain a link.
             inside = self._relate(os.path.realpath(path), self._roots[0])
             path = path if inside is None else self.path_of(inside)
         return (path if inside is None else inside), path
 
     def path_of(self, example_id: str) -> str:
-        """The path of an id that `locate` gave."""
+        """Return the path of an id that `locate` gave."""
         return example_id if example_id.startswith("/") else f"{self._prefix}{example_id}"
 
     @staticmethod
     def _relate(path: str, folder: str) -> str | None:
-        """A path below a folder, relative to it; else None."""
+        """Make a path relative to a folder; None if it is not below it."""
         prefix = _with_slash(folder)
         return path[len(prefix) :] if path.startswith(prefix) else None
 
     def find_problem(self, path: str) -> str | None:
-        """Why a located path cannot be used; None where it can be."""
+        """Return the reason why a located path cannot be used; None if it can."""
         real_folder = self._resolve_folder(_parent(path))
         if not self.is_allowed(real_folder):
             return self.describe_outside(path, real_folder)
@@ -98,14 +99,14 @@ class PathFinder:
         return "a folder, not a file" if stat.S_ISDIR(mode) else "a pipe or device, not a file"
 
     def is_allowed(self, real_folder: str) -> bool:
-        """Whether files of a folder, all links resolved, may be read."""
+        """Whether files of a folder, given as its real path, may be read."""
         return any(
             real_folder == root or self._relate(real_folder, root) is not None
             for root in self._roots
         )
 
     def describe_outside(self, path: str, real: str) -> str:
-        """Why what a path leads to may not be read."""
+        """Describe why the target of a path may not be read."""
         is_link = self._relate(path, self._folder) is not None
         how = f"leads by a link to {real}, outside" if is_link else "lies outside"
         return f"{how} {self._folder}, {self._advice}"
@@ -116,16 +117,16 @@ def _with_slash(folder: str) -> str:
 
 
 def _parent(path: str) -> str:
-    """The folder of an absolute path."""
+    """Return the folder of an absolute path."""
     return path.rpartition("/")[0] or "/"
 
 
 def describe_failure(path: str, error: OSError) -> str:
-    """Why a file cannot be looked at, in words that do not name it."""
+    """Describe why a file cannot be accessed, without naming it."""
     if error.errno == errno.ELOOP:
-        return "a link that leads in a circle"
+        return "a circular link"
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        return f"cannot be looked at ({error.strerror})"
+        return f"cannot be accessed ({error.strerror})"
     if Path(path).is_symlink():
         return "a link that leads nowhere"
     remote = find_remote(path)
@@ -135,10 +136,10 @@ def describe_failure(path: str, error: OSError) -> str:
 
 
 def find_remote(path: str) -> str | None:
-    """Why a path that leads to nothing is none of this machine; None where it may be.
+    """Return the reason why a missing path is not a local path; None if it may be local.
 
     Args:
-        path: As it is written, or made absolute.
+        path: Path as written, or made absolute.
     """
     match = _ANY_SCHEME.match(path) or _KNOWN_SCHEME.search(path)
     if match is None:
@@ -152,13 +153,14 @@ def find_remote(path: str) -> str | None:
 
 
 def refuse_remote(path: str) -> None:
-    """Make sure that a path is none of another machine.
+    """Refuse a remote path.
 
     Args:
-        path: As a user wrote it.
+        path: Path as the user wrote it.
 
     Raises:
-        DataError: It begins with a scheme, such as `gs://` or `https://`, and is no local path.
+        DataError: The path begins with a scheme, such as `gs://` or `https://`, and is not a
+            local file.
     """
     problem = None if os.path.lexists(path) else find_remote(path)
     if problem is not None:

@@ -1,4 +1,4 @@
-"""Many reasons -> few: what differs only in names and numbers is told once, with its count."""
+"""Grouping of reasons that differ only in names and numbers; each is listed with its count."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-# What differs between two reasons of one kind: quoted values, paths, numbers.
+# Parts that may differ within a kind of reason: quoted values, paths, numbers.
 _VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|[^\s']*/[^\s',;]*|\d+(?:[.,]\d+)*")
 _GROUPS = 10
 _EXAMPLES = 3
 
 
 def list_by_reason(problems: Sequence[tuple[str, str]]) -> str:
-    """Each kind of reason once with how often it occurs, the most frequent first.
+    """List each kind of reason once, with its count, most frequent first.
 
-    The first three of a kind are named; ten kinds are shown, and the others counted.
+    Names the first three of each kind; shows ten kinds, and counts the others.
 
     >>> print(list_by_reason([("a", "column 'x' is blank")] * 4 + [("b", "no file")]))
       - 4 times: column 'x' is blank
@@ -26,12 +26,12 @@ def list_by_reason(problems: Sequence[tuple[str, str]]) -> str:
       - b: no file
 
     Args:
-        problems: Of each the name of what is bad, and why.
+        problems: Name of each bad example, and the reason.
     """
     kinds: dict[str, list[tuple[str, str]]] = {}
     for name, reason in problems:
         kinds.setdefault(_VARIABLE.sub("\0", reason), []).append((name, reason))
-    # Sorting keeps the order of those of one size.
+    # Sorting is stable: groups of equal size keep their order.
     groups = sorted(kinds.values(), key=len, reverse=True)
     lines = [line for group in groups[:_GROUPS] for line in _describe(group)]
     rest = groups[_GROUPS:]
@@ -56,7 +56,7 @@ def _describe(group: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _find_common(reasons: Sequence[str]) -> str:
-    """Reasons of one kind as one: what differs between them is left open as `…`."""
+    """Merge reasons of one kind into one, with `…` for the parts that differ."""
     if all(one == other for one, other in pairwise(reasons)):
         return reasons[0]
     columns = zip(*map(_VARIABLE.findall, reasons), strict=True)

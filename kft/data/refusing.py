@@ -1,4 +1,4 @@
-"""Errors for what cannot be used, where leaving it out will not do: each reason once."""
+"""Errors that list unusable examples by reason."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ def refuse_bad(
     what: str,
     hint: str = "",
 ) -> None:
-    """Raise where the user wants to stop, or where nothing would be left.
+    """Raise if there are unusable examples and the user wants to stop, or if no others are left.
 
     Args:
-        quarantined: What cannot be used.
-        total: How many there are, the bad ones included.
+        quarantined: Unusable examples.
+        total: Number of examples, including unusable ones.
         on_invalid_file: `data.on_invalid_file`.
-        source: What was read, for the message.
-        what: What is counted: 'rows', 'records'.
-        hint: A sentence on what would mend them, where it is known.
+        source: Name of the data for the message.
+        what: Plural noun for the examples, such as 'rows' or 'records'.
+        hint: Sentence that says how to fix them, if known.
 
     Raises:
-        DataError: It names each reason with its count and the first examples.
+        DataError: The message names each reason with its count and the first examples.
     """
     is_nothing_left = 0 < total <= len(quarantined)
     if not quarantined or (on_invalid_file == "quarantine" and not is_nothing_left):
         return
     advice = (
-        "So nothing is left to learn from. Mend them."
+        "Nothing is left to learn from. Fix them."
         if is_nothing_left
-        else "Mend or remove them, or leave them out with data.on_invalid_file=quarantine."
+        else "Fix or remove them, or leave them out with data.on_invalid_file=quarantine."
     )
     raise DataError(
         f"{source}: {len(quarantined):,} of {total:,} {what} cannot be used. "
@@ -49,11 +49,11 @@ def refuse_bad(
 
 
 def make_unreadable_error(problems: Sequence[tuple[str, str]], total: int) -> DataError:
-    """An error that names the files that cannot be used, by reason.
+    """Make an error that lists the unusable files by reason.
 
     Args:
-        problems: Of each such file its name and why.
-        total: Files in all.
+        problems: Name of each such file, and the reason.
+        total: Total number of files.
     """
     return DataError(
         f"{len(problems)} of {total} files cannot be read or decoded. Replace or remove them, "
@@ -62,12 +62,12 @@ def make_unreadable_error(problems: Sequence[tuple[str, str]], total: int) -> Da
 
 
 def list_bad(quarantined: Sequence[Quarantined]) -> str:
-    """Each reason once, with how many there are and the first three of them."""
+    """List each reason once, with its count and its first three examples."""
     return list_by_reason([_describe(bad) for bad in quarantined])
 
 
 def _describe(bad: Quarantined) -> tuple[str, str]:
-    """Name and reason, both printable: a name may hold a newline or worse."""
+    """Return name and reason in printable form: a name may hold control characters."""
     is_named = Path(bad.path).name in bad.name
     name = bad.name if is_named else f"{bad.name} ({bad.path})"
     return printable(name), printable(bad.reason)

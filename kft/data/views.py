@@ -1,4 +1,4 @@
-"""Training examples with the augmented views that training shows of them."""
+"""Training examples with the augmented views that training uses."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def make_view_rows(
     num_views: int,
     seed: int,
 ) -> list[ViewRow]:
-    """Training examples with their first views: those that training shows in its first epochs.
+    """Make rows of training examples with their views of the first epochs of training.
 
     Args:
-        splits: Where they come from.
-        decoder: At the input size that training uses.
-        augmentation: What makes the views.
-        num_examples: How many examples, of the classes in turn.
-        num_views: How many views of each.
-        seed: Of training.
+        splits: Splits with the training examples.
+        decoder: Decoder at the input size of training.
+        augmentation: Augmentation that makes the views.
+        num_examples: Number of examples, taken from the classes in turn.
+        num_views: Number of views per example.
+        seed: Seed of training.
 
     Raises:
         DataError: An example does not decode.
@@ -47,19 +47,22 @@ def make_view_rows(
         change(decoded, example_seeds(seed, view, tf.constant(indices)))
         for view in range(num_views)
     ]
-    shown = [tf.cast(view, tf.float32).numpy() for view in (decoded, *views)]
+    shown = [
+        {name: tf.cast(each, tf.float32).numpy() for name, each in view.items()}
+        for view in (decoded, *views)
+    ]
     return [
         ViewRow(
             title=splits.task.format(train.targets[index], splits.class_names),
             text=train.ids[index],
-            views=tuple(view[row] for view in shown),
+            views=tuple({name: each[row] for name, each in view.items()} for view in shown),
         )
         for row, index in enumerate(indices)
     ]
 
 
 def _choose(targets: np.ndarray, count: int) -> list[int]:
-    """Indices of up to `count` examples: the first of each class, the second of each …"""
+    """Choose up to `count` examples: the first of each class, then the second of each, …"""
     if targets.ndim != 1 or not np.issubdtype(targets.dtype, np.integer):
         return np.linspace(0, len(targets) - 1, min(count, len(targets))).astype(int).tolist()
     ranks = np.empty(len(targets), np.int64)

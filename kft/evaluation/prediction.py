@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from kft.features import Forward, SelectedEngine, select_engine
+from kft.features import OUTPUT, Forward, SelectedEngine, select_engine
 
 # Tolerance of the parity check between an export and the trained model.
 _TOLERANCE = 1e-5
@@ -34,7 +34,7 @@ class Predictor:
 
     def __call__(
         self,
-        batches: Iterable[tf.Tensor | tuple[tf.Tensor, ...]],
+        batches: Iterable[Any],
         *,
         num_examples: int,
         progress: Callable[[int, int], None],
@@ -44,7 +44,7 @@ class Predictor:
         `Head.restore_units` converts standardised numbers to their units.
 
         Args:
-            batches: Batches of inputs, or of (inputs, targets).
+            batches: Batches of inputs by name, or of (inputs, targets).
             num_examples: Number of examples in the batches.
             progress: Called with the number of examples done and in total.
         """
@@ -60,7 +60,7 @@ class Predictor:
                     num_examples=self._num_examples,
                     tolerance=_TOLERANCE,
                 )
-            outputs.append(self._selected(inputs))
+            outputs.append(self._selected(inputs)[OUTPUT])
             done += len(outputs[-1])
             progress(done, num_examples)
         return np.concatenate(outputs)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import keras
 
-from kft.backbones.graph import Graph, Step
-from kft.backbones.partition import cut_after
+from kft.backbones.partition import crossing_after
 from kft.features.engines import Forward
-from kft.model import HEAD, Assembled
+from kft.model import HEAD, Assembled, call_layers
 from kft.tasks.pooling import FEATURE_VECTOR
 
 
@@ -22,12 +21,12 @@ class Cut:
     Attributes:
         name: The deepest frozen block, or 'feature_vector'.
         assembled: The whole model.
-        crossing: The single tensor that crosses the cut, in the graph that holds it.
+        crossing: Tensors that cross the cut, by the names under which they are stored.
     """
 
     name: str
     assembled: Assembled
-    crossing: keras.KerasTensor
+    crossing: Mapping[str, keras.KerasTensor]
     _forwards: dict[str, Forward] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -36,19 +35,19 @@ class Cut:
         return self.assembled.backbone.name
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the crossing tensor, without the batch."""
-        return tuple(self.crossing.shape[1:])
+    def contents(self) -> str:
+        """Name of the stored activations for messages."""
+        return f"the activations at {self.name}"
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each crossing tensor, without the batch."""
+        return {name: tuple(tensor.shape[1:]) for name, tensor in self.crossing.items()}
 
     @cached_property
     def prefix(self) -> keras.Model:
-        """Frozen model from decoded examples to the crossing tensor."""
-        model = self.assembled.model
-        output = self.crossing
-        if not self._is_vector:
-            inner = keras.Model(self.assembled.backbone.model.input, output, name="inner_prefix")
-            output = inner(self._called.inputs[0])
-        return keras.Model(model.input, output, name="prefix")
+        """Frozen model from decoded examples to the crossing tensors."""
+        return keras.Model(self.assembled.model.input, dict(self.crossing), name="prefix")
 
     def forward(self, digest: str) -> Forward:
         """Forward pass of the prefix, which is reused until its weights change.
@@ -63,25 +62,13 @@ class Cut:
 
     @cached_property
     def suffix(self) -> keras.Model:
-        """Model from the crossing tensor to logits."""
-        model, backbone = self.assembled.model, self.assembled.backbone.model
-        if self._is_vector:
-            return keras.Model(self.crossing, model.output, name="suffix")
-        inner = keras.Model(self.crossing, backbone.output, name="inner_suffix")
-        above = keras.Model(self._called.outputs[0], model.output, name="above")
-        stored = keras.Input(self.shape, dtype=self.crossing.dtype, name="stored")
-        return keras.Model(stored, above(inner(stored)), name="suffix")
-
-    @property
-    def _called(self) -> Step:
-        """The backbone's call in the whole model: `backbone.output` lies inside its own graph."""
-        backbone = self.assembled.backbone.model
-        return next(s for s in Graph(self.assembled.model).steps if s.operation is backbone)
-
-    @property
-    def _is_vector(self) -> bool:
-        """Whether the cut lies above the backbone, in the graph of the whole model."""
-        return self.name == FEATURE_VECTOR
+        """Model from the crossing tensors to logits."""
+        inner = keras.Model(list(self.crossing.values()), self.assembled.model.output)
+        stored = {
+            name: keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=name)
+            for name, tensor in self.crossing.items()
+        }
+        return keras.Model(stored, call_layers(inner, list(stored.values())), name="suffix")
 
 
 def find_cut(assembled: Assembled, trainable: Iterable[str]) -> Cut | None:
@@ -94,11 +81,31 @@ def find_cut(assembled: Assembled, trainable: Iterable[str]) -> Cut | None:
     trainable = set(trainable)
     if not trainable - {HEAD}:
         vector = assembled.model.get_layer(FEATURE_VECTOR).output
-        return Cut(FEATURE_VECTOR, assembled, vector)
-    names = [block.name for block in assembled.backbone.blocks]
-    first = min(names.index(name) for name in trainable if name in names)
+        return Cut(FEATURE_VECTOR, assembled, {FEATURE_VECTOR: vector})
+    blocks = assembled.blocks.blocks
+    first = min(i for i, block in enumerate(blocks) if block.name in trainable)
     for depth in range(first, 0, -1):
-        crossing = cut_after(assembled.backbone, names[depth - 1])
+        crossing = crossing_after(assembled.model, blocks[:depth], blocks[depth:])
         if crossing is not None:
-            return Cut(names[depth - 1], assembled, crossing)
+            name = blocks[depth - 1].name
+            return Cut(name, assembled, _name(name, crossing, assembled.model))
     return None
+
+
+def _name(
+    block: str, crossing: Iterable[keras.KerasTensor], model: keras.Model
+) -> dict[str, keras.KerasTensor]:
+    """Name crossing tensors: inputs of the model as they are, the others by the block.
+
+    Names of layers are no use, because Keras counts them over all models of a process.
+    """
+    inputs = {id(tensor): name for name, tensor in model.input.items()}
+    named: dict[str, keras.KerasTensor] = {}
+    count = 0
+    for tensor in crossing:
+        if id(tensor) in inputs:
+            named[inputs[id(tensor)]] = tensor
+        else:
+            named[block if not count else f"{block}_{count}"] = tensor
+            count += 1
+    return named

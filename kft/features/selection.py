@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kft.errors import ConfigError, first_line
-from kft.features.engines import Engine, Forward, make_engine
+from kft.features.engines import Arrays, Engine, Forward, make_engine
 from kft.model import flatten_layers
 
 # Converting one layer takes about as long as LiteRT saves on this many examples: some 30 ms per
@@ -33,11 +34,11 @@ class SelectedEngine:
     name: str
     forward: Forward
     refused: str = ""
-    sample_outputs: np.ndarray | None = None
+    sample_outputs: Arrays | None = None
     _engine: Engine | None = None
 
-    def __call__(self, inputs: Any) -> np.ndarray:
-        """Compute float32 outputs of a batch of inputs."""
+    def __call__(self, inputs: Mapping[str, Any]) -> Arrays:
+        """Compute the outputs of a batch of inputs, by name."""
         if self._engine is None:
             self._engine = make_engine(self.name, self.forward)
         return self._engine(inputs)
@@ -45,7 +46,7 @@ class SelectedEngine:
 
 def select_engine(
     forward: Forward,
-    sample: Any,
+    sample: Mapping[str, Any],
     *,
     engine: str,
     num_examples: int,
@@ -72,7 +73,7 @@ def select_engine(
     if engine == "keras" or (engine == "auto" and not _pays(forward, num_examples)):
         return SelectedEngine("keras", forward)
     name = "litert" if engine == "auto" else engine
-    expected = forward(sample).numpy()
+    expected = {name: each.numpy() for name, each in forward(sample).items()}
     try:
         selected = SelectedEngine(name, forward)
         outputs = selected.sample_outputs = selected(sample)
@@ -99,8 +100,8 @@ def _pays(forward: Forward, num_examples: int) -> bool:
     )
 
 
-def _find_difference(outputs: np.ndarray, expected: np.ndarray, tolerance: float) -> str:
-    difference = relative_difference(outputs, expected)
+def _find_difference(outputs: Arrays, expected: Arrays, tolerance: float) -> str:
+    difference = max(relative_difference(outputs[name], expected[name]) for name in expected)
     if difference <= tolerance:
         return ""
     if not np.isfinite(difference):

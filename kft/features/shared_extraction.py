@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from kft.errors import ConfigError
+from kft.features.engines import Arrays
+from kft.features.layout import Layout
 from kft.features.selection import SelectedEngine
-from kft.runs.arrays import write_blocks
 from kft.runs.caches import cache_folder, discard
 from kft.runs.entries import Entry, open_or_build
 from kft.workers import Workers
 
-_FILE = "activations.npy"
 # Rows of a part that the chief reads at a time.
 _ROWS = 256
 
@@ -29,7 +29,7 @@ class SharedExtraction:
     Attributes:
         workers: Workers that want the activations.
         make_part: Function from the number of a view and the indices of examples to batches of
-            their pixels, in that order.
+            their inputs, in that order.
     """
 
     workers: Workers
@@ -42,7 +42,7 @@ class SharedExtraction:
         *,
         room: str,
         key: str,
-        shape: tuple[int, ...],
+        layout: Layout,
         limit_bytes: int,
         progress: Callable[[int, int], None],
     ) -> Parts:
@@ -55,11 +55,11 @@ class SharedExtraction:
             take: Function from an engine's name to the engine; called in the other workers.
             room: Room of the cache.
             key: Key of the whole entry.
-            shape: Shape (views, examples, …) of the whole.
+            layout: Layout of the whole entry.
             limit_bytes: Size limit of the cache.
             progress: Called with the numbers done and in total, views times examples.
         """
-        num_views, num_examples, *rest = shape
+        num_views, num_examples, *_ = next(iter(layout.shapes.values()))
         number, count = self.workers.number, self.workers.count
         selected: list[SelectedEngine] = []
 
@@ -70,21 +70,20 @@ class SharedExtraction:
 
         name = self.workers.broadcast_from_chief(select_first)
         engine = selected[0] if selected else take(name)
-        parts = Parts(engine, room, f"{key}-{name}", shape, count, limit_bytes)
+        parts = Parts(engine, room, f"{key}-{name}", layout, count, limit_bytes)
         indices = _indices(num_examples, number, count)
 
-        def compute_own() -> Iterator[np.ndarray]:
+        def compute_own() -> Iterator[Arrays]:
             done = 0
             for view in range(num_views):
                 for block in map(engine, self.make_part(view, indices)):
                     yield block
-                    done += len(block)
+                    done += len(next(iter(block.values())))
                     total = num_views * num_examples
                     progress(min(done * count, total), total)
 
         def build(folder: Path) -> None:
-            own = (num_views, len(indices), *rest)
-            write_blocks(folder / _FILE, compute_own(), own, "float32")
+            layout.of_examples(len(indices)).write(folder, compute_own())
 
         if len(indices):
             parts.hold(number, build)
@@ -100,7 +99,7 @@ class Parts:
         engine: Engine that computed them.
         room: Room of the cache.
         key: Common beginning of the parts' keys.
-        shape: Shape (views, examples, …) of the whole.
+        layout: Layout of the whole entry.
         count: Number of parts.
         limit_bytes: Size limit of the cache.
     """
@@ -108,14 +107,14 @@ class Parts:
     engine: SelectedEngine
     room: str
     key: str
-    shape: tuple[int, ...]
+    layout: Layout
     count: int
     limit_bytes: int
 
     def __post_init__(self) -> None:
         self._held: dict[int, Entry] = {}
 
-    def hold(self, number: int, build: Callable[[Path], None]) -> np.ndarray:
+    def hold(self, number: int, build: Callable[[Path], None]) -> Arrays:
         """Open or build one part (views, its examples, …), memory-mapped; kept until `discard`."""
         if number not in self._held:
             self._held[number] = open_or_build(
@@ -125,22 +124,23 @@ class Parts:
                 about=f"part {number + 1} of {self.count}",
                 limit_bytes=self.limit_bytes,
             )
-        path = self._held[number].path / _FILE
-        values: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-        return values
+        layout = self.layout.of_examples(len(self._indices(number)))
+        return layout.load(self._held[number].path)
 
-    def read(self, view: int) -> Iterator[np.ndarray]:
+    def read(self, view: int) -> Iterator[Arrays]:
         """Read the blocks (examples, …) of a view, over all parts in order.
 
         Raises:
             ConfigError: This worker's cache folder does not hold another worker's part.
         """
         for number in range(self.count):
-            if not len(_indices(self.shape[1], number, self.count)):
+            size = len(self._indices(number))
+            if not size:
                 continue
-            rows = self.hold(number, self._refuse)[view]
-            for start in range(0, len(rows), _ROWS):
-                yield np.array(rows[start : start + _ROWS])
+            arrays = self.hold(number, self._refuse)
+            for start in range(0, size, _ROWS):
+                rows = slice(start, start + _ROWS)
+                yield {name: np.array(each[view, rows]) for name, each in arrays.items()}
 
     def discard(self) -> None:
         """Remove the parts that this worker holds."""
@@ -148,6 +148,10 @@ class Parts:
             with suppress(OSError):
                 discard(cache_folder(self.room) / self._key(number))
         self._held = {}
+
+    def _indices(self, number: int) -> np.ndarray:
+        _, num_examples, *_ = next(iter(self.layout.shapes.values()))
+        return _indices(num_examples, number, self.count)
 
     def _key(self, number: int) -> str:
         return f"{self.key}-{number}-of-{self.count}"

@@ -1,4 +1,4 @@
-"""Feeding: the batches that each phase is fitted on, from pixels or stored activations."""
+"""Feeding: the batches of each phase, from decoded examples or stored activations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feed of a run: batches of pixels, or of stored activations if a phase has a frozen prefix."""
+"""Feed of a run: decoded examples, or stored activations if a phase has a frozen prefix."""
 
 from __future__ import annotations
 
@@ -25,16 +25,18 @@ from kft.feeding.source import Source
 from kft.model import Assembled
 from kft.runs.arrays import join_mapped
 from kft.strategies import Phase
+from kft.strategies.phases import COMPUTED_FROM_INPUTS
+from kft.tasks.pooling import FEATURE_VECTOR
 from kft.workers import ALONE, Workers
 
 
 class Feed:
-    """Source of the batches of every phase, from pixels or from stored activations.
+    """Source of the batches of every phase, from decoded examples or from stored activations.
 
     Args:
         assembled: Model whose phases are fitted.
         source: Source of the examples.
-        phases: Phases of the run, which decide whether pixels are worth keeping.
+        phases: Phases of the run, which decide whether decoded examples are worth keeping.
         features: The pipeline's `features` section.
         training: The pipeline's `training` section.
         display: Display for progress.
@@ -88,7 +90,7 @@ class Feed:
             yield
 
     def decode(self, splits: Iterable[SplitName] = SPLIT_NAMES) -> None:
-        """Decode splits now, if a phase trains from pixels.
+        """Decode splits now, if a phase trains from decoded examples.
 
         A file that cannot be decoded then ends the run before its first step,
         and not when the holdout is evaluated.
@@ -111,7 +113,7 @@ class Feed:
         caches = [self._decoded.get(split) for split in phase.learns_from]
         batches = self._batches(phase, _join(caches), preset=phase.recipe.augmentation)
         validation = self._validation(phase, self._decoded.get("validation"))
-        return PhaseInput(self._model, batches, validation, "pixels")
+        return PhaseInput(self._model, batches, validation, COMPUTED_FROM_INPUTS)
 
     def for_solution(self, phase: Phase) -> SolutionInput:
         """Make the input of a solved phase: feature vectors of unaugmented examples."""
@@ -121,14 +123,14 @@ class Feed:
             like = found[0] if found else None
             found.append(self._prefixes.load(cut, split, phase, like=like))
         self._held += found
-        vectors = [stored.activations[0] for stored in found]
+        vectors = [stored.activations[FEATURE_VECTOR][0] for stored in found]
         joined = vectors[0]
         if len(vectors) > 1:
             joined = join_mapped(vectors, room="features", limit_bytes=limit_bytes(self._features))
         return SolutionInput(joined, (found[0].selected.forward, cut.suffix))
 
     def in_order(self, split: SplitName) -> tf.data.Dataset:
-        """Make batches of (pixels, targets) that cover a split once, in order."""
+        """Make batches of (inputs, targets) that cover a split once, in order."""
         return make_dataset(
             self._source.splits.get(split),
             self._source.decoder,

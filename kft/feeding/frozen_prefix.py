@@ -24,7 +24,7 @@ def find_stored_cut(
     in_parts: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Cut | None:
-    """Find the cut whose activations a phase is fitted on, or None if it starts from pixels.
+    """Find the cut whose activations a phase is fitted on; None if it starts from the examples.
 
     Activations are not stored if each would be used only once, because the phase has no more
     epochs than views, or if there is no room.

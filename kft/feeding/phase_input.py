@@ -39,9 +39,9 @@ class PhaseInput:
         train: Function from the first step to this process's share of the batches from that step
             on, over all epochs of the phase.
         validation: Validation split; None if it is empty or the phase trains on it.
-        computed_from: 'pixels', or the name of the cut whose activations are stored.
+        computed_from: 'inputs', or the name of the cut whose activations are stored.
         parts: Prefix that computed the activations, which the phase does not change, and `model`;
-            None if the phase starts from pixels and may change every block.
+            None if the phase starts from decoded examples and may change every block.
     """
 
     model: keras.Model

@@ -1,11 +1,13 @@
-"""What an example is: files and whether they can be used, decoder, augmentation, what is shown.
+"""Modalities, such as images: file checks, decoders, augmentations and previews of examples.
 
-Nothing else in kft knows a pixel, a token or a sample. `register_modality` adds one from outside.
+All other rooms are independent of pixels, tokens and samples. `register_modality` adds a modality
+from outside kft.
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from itertools import islice
@@ -24,7 +26,7 @@ MODALITIES = Registry(
         "text": "kft.modalities.text.modality:TextModality",
     },
 )
-# Files of a folder that are looked at to tell what its examples are.
+# Number of files of a folder to try when its modality is inferred.
 _FIRST_FILES = 1_000
 
 __all__ = [
@@ -46,24 +48,26 @@ def register_modality(name: str, path: str) -> None:
     >>> kft.register_modality("series", "my_package.series:SeriesModality")
 
     Args:
-        name: As `Modality.name` says.
+        name: Name of the modality, equal to its `Modality.name`.
         path: 'package.module:Class' of the `Modality`.
 
     Raises:
-        ConfigError: Another modality, or a setting of `data`, has this name; or the class has
-            another.
+        ConfigError: Another modality or a setting of `data` has this name, or the class has
+            another name.
     """
     if name not in MODALITIES:
         found: type[Modality] = import_from(path)
         if found.name != name:
-            raise ConfigError(f"modality {name!r}: {path} calls itself {found.name!r}.")
+            raise ConfigError(
+                f"modality {name!r}: the name of {path} is {found.name!r}. Register it as such."
+            )
         add_modality_section(name, found.settings)
     MODALITIES.add(name, path)
 
 
 @cache
 def load_modality(name: str) -> Modality:
-    """The modality of a name.
+    """Load a modality by name.
 
     Raises:
         ConfigError: The name is unknown.
@@ -73,22 +77,24 @@ def load_modality(name: str) -> Modality:
 
 
 def choose_modality(config: DataConfig) -> Modality:
-    """What the examples of a `data` section are.
+    """Choose the modality of a `data` section.
 
-    As `data.modality` says. Where that is `auto`, the first file of a folder decides whose ending
-    a modality knows.
+    If `data.modality` is `auto`, the endings of the folder's first files decide: photographs
+    often come with a readme.
 
     Raises:
-        ConfigError: `data.modality` names no modality.
+        ConfigError: `data.modality` is not the name of a modality.
     """
     if config.modality != "auto":
         return load_modality(config.modality)
     if len(MODALITIES) > 1 and config.path is not None:
         modalities = [load_modality(name) for name in MODALITIES]
-        for name in islice(_list_files(Path(config.path).expanduser()), _FIRST_FILES):
-            found = next((each for each in modalities if each.has_ending(name)), None)
-            if found is not None:
-                return found
+        files = islice(_list_files(Path(config.path).expanduser()), _FIRST_FILES)
+        counts = Counter(
+            each.name for file in files for each in modalities if each.has_ending(file)
+        )
+        if counts:
+            return load_modality(counts.most_common(1)[0][0])
     return load_modality(DEFAULT_MODALITY)
 
 

@@ -1,4 +1,4 @@
-"""What a modality tells the audit of its examples, beside findings."""
+"""Properties, measures and facts of examples that a modality gives to the audit."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Property:
-    """Something of an example that should not tell its class.
+    """Property of examples that should not reveal their class.
 
     Attributes:
-        name: For messages.
-        columns: Numbers of it, float64 (examples, columns).
-        values: It as text, of each example.
-        summarise: Positions -> what is typical of them.
-        is_technical: It comes from how a file was made, not from what it holds.
+        name: Name for messages.
+        columns: Numeric values, float64 (examples, columns).
+        values: Value of each example as text.
+        summarise: Returns the typical value at given indices.
+        is_technical: Whether it comes from the making of a file instead of its content.
     """
 
     name: str
@@ -30,13 +30,13 @@ class Property:
 
 @dataclass(frozen=True)
 class Measure:
-    """A number of each example, in which some may lie far from the others.
+    """Number of each example, in which outliers are searched.
 
     Attributes:
-        name: For messages: `size`.
-        values: float64 (examples,), on the scale on which distances count.
-        least_deviation: Smaller deviations are never odd.
-        texts: The number of each example as people read it.
+        name: Name for messages, such as `size`.
+        values: float64 (examples,), on a scale on which distances are comparable.
+        least_deviation: Smallest deviation that can be an outlier.
+        texts: Number of each example in words.
     """
 
     name: str
@@ -47,15 +47,15 @@ class Measure:
 
 @dataclass(frozen=True)
 class Fact:
-    """Something of a set of examples, for an overview.
+    """Statistic of a set of examples, for the overview.
 
     Attributes:
         key: Name in JSON.
         title: Name for people.
         value: JSON value.
-        text: The value as people read it.
-        colour: A colour that shows the value on a page, such as `#aabbcc`; may be empty.
-        is_count: The value is a mapping that counts examples by a word.
+        text: Value in words.
+        colour: Colour that shows the value on a page, such as `#aabbcc`; may be empty.
+        is_count: Whether the value is a mapping of counts of examples.
     """
 
     key: str
@@ -67,6 +67,6 @@ class Fact:
 
     @staticmethod
     def of_counts(key: str, title: str, counts: Mapping[str, int]) -> Fact:
-        """How many examples there are of what."""
+        """Make a fact of counts of examples by name."""
         text = ", ".join(f"{name}: {number:,}" for name, number in counts.items())
         return Fact(key, title, dict(counts), text, is_count=True)

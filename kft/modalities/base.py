@@ -37,12 +37,12 @@ class ViewRow:
     Attributes:
         title: Its label.
         text: Its file.
-        views: As decoded, then its views, as float32 arrays of one shape.
+        views: The decoded example, then its views: float32 arrays by name of the element.
     """
 
     title: str
     text: str
-    views: tuple[np.ndarray, ...]
+    views: tuple[Mapping[str, np.ndarray], ...]
 
 
 class Modality(ABC):

@@ -1,4 +1,4 @@
-"""What is known of a file once it was read: the records that a modality and the gate exchange."""
+"""Records of checked files, which a modality gives to the file check."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import numpy as np
 from kft.examples import Examples
 
 FindFolder = Callable[[], Path]
-"""Gives the folder for converted copies, which is made when there is one to be kept."""
+"""Returns the folder for converted copies, and makes it on first use."""
 
 
 @contextmanager
 def temporary_copies() -> Iterator[FindFolder]:
-    """A folder for converted copies that are read once; it goes away at the end."""
+    """Provide a temporary folder for converted copies, which is deleted at the end."""
     made: list[Path] = []
     alone = threading.Lock()
     with ExitStack() as stack:
@@ -36,20 +36,20 @@ def temporary_copies() -> Iterator[FindFolder]:
 
 
 class UnusableError(Exception):
-    """Why one file cannot be used, in words that do not name it."""
+    """Reason why a file cannot be used, without its name."""
 
 
 @dataclass(frozen=True)
 class FileContent:
-    """A file as it was read.
+    """Content and state of a file.
 
     Attributes:
         name: The example's id.
-        path: Of the file.
+        path: Path of the file.
         content: All of its bytes.
         digest: SHA-256 of the content.
-        size: Bytes of the file.
-        changed_ns: When it was last changed, in nanoseconds since 1970.
+        size: Size in bytes.
+        changed_ns: Time of the last change, in nanoseconds since 1970.
     """
 
     name: str
@@ -62,18 +62,18 @@ class FileContent:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A file that can be used; a modality adds what it knows of it.
+    """Usable file; each modality adds its own attributes.
 
     Attributes:
         name: The example's id.
-        path: What is to be read: the file itself, or a converted copy in the cache.
+        path: Path to read: the file itself, or a converted copy in the cache.
         digest: SHA-256 of the file itself.
-        size: Bytes of what is to be read.
-        changed_ns: When it was last changed, in nanoseconds since 1970.
-        repaired: Why it is used as converted; empty where it is used as it is.
-        noticed: What else is worth a word: `ending does not match the content` …
-        likeness: Perceptual hash of 64 bits: examples that look the same differ in few of them.
-            None for one that is too plain to be told by it, or where none was asked for.
+        size: Size in bytes of the file at `path`.
+        changed_ns: Time of its last change, in nanoseconds since 1970.
+        repaired: Reasons for the conversion; empty if the file is used as it is.
+        noticed: Other remarks, such as `ending does not match the content`.
+        likeness: Perceptual hash of 64 bits; examples that look the same differ in few bits.
+            None if the example is too plain, or if the hash was not requested.
     """
 
     name: str
@@ -89,10 +89,10 @@ class Checked:
 
 @dataclass(frozen=True)
 class TrainedCalibration:
-    """What a trained model knows of calibration.
+    """Calibration of a trained model.
 
     Attributes:
-        value: As it was trained; None where its data set needed none.
+        value: Value from its training; None if its data set needed no calibration.
     """
 
     value: Any
@@ -100,15 +100,15 @@ class TrainedCalibration:
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """How closely files are looked at.
+    """Thoroughness of the file check.
 
     Attributes:
-        decode: Decode every file, by the decoder that training and serving use. Else only those
-            whose bytes leave a doubt.
-        with_likeness: Compute the perceptual hash of each.
-        with_measures: Measure what the audit judges by.
-        trained: What the model that is to see the files knows; None where there is none yet.
-        find_folder: Gives the folder for converted copies; None for that of the cache.
+        decode: Whether to decode every file, with the decoder of training and serving, or only
+            files whose bytes look suspicious.
+        with_likeness: Whether to compute perceptual hashes.
+        with_measures: Whether to compute the measures for the audit.
+        trained: Calibration of the model that will see the files; None if there is no model yet.
+        find_folder: Returns the folder for converted copies; None for the folder in the cache.
     """
 
     decode: bool = True
@@ -119,11 +119,11 @@ class CheckOptions:
 
 
 def to_examples(checked: Sequence[Checked], targets: np.ndarray) -> Examples:
-    """Examples of what was checked: what is to be read for each, and its state.
+    """Make examples from checked files, with the path to read and its state.
 
     Args:
-        checked: Those that can be used.
-        targets: As `Examples.targets`, in their order.
+        checked: Usable files.
+        targets: Targets of the files in their order; see `Examples.targets`.
     """
     return Examples(
         ids=tuple(each.name for each in checked),

@@ -3,64 +3,81 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from kft.config import ModalityConfig
 from kft.modalities.checked import TrainedCalibration
 
-if TYPE_CHECKING:
-    import keras
+Augmentation = Callable[[Mapping[str, Any], Any], dict[str, Any]]
+"""Function from decoded examples and seeds, int32 (batch, 2), to the changed examples.
 
-Augmentation = Callable[[Any, Any], Any]
-"""(decoded examples (batch, …), seeds int32 (batch, 2)) -> the examples changed, float32."""
+The examples are a mapping of element names to tensors (batch, …); floats come back as float32.
+"""
+
+
+PADDING_MASK = "padding_mask"
+"""Name of the element that is 0 where a step of a sequence is padding, else 1."""
+
+
+class Element(NamedTuple):
+    """One of the tensors that make up an example.
+
+    Attributes:
+        shape: Shape without the batch; None where the size is open.
+        dtype: Type as the model takes it.
+    """
+
+    shape: tuple[int | None, ...]
+    dtype: str = "float32"
 
 
 class Decoder(Protocol):
-    """The content of a file -> one example, in the graph; equal decoders give the same."""
+    """Decoder of the content of a file, in the graph; equal decoders give equal tensors."""
 
     @property
-    def output(self) -> Any:
-        """Shape and dtype of an example: a `tf.TensorSpec`, or a mapping of names to these."""
+    def output(self) -> Mapping[str, Any]:
+        """Shape and type of the elements of an example: `tf.TensorSpec` by name."""
 
-    def __call__(self, content: Any, /) -> Any:
-        """The tensors of one example: scalar string -> what `output` says."""
+    def __call__(self, content: Any, /) -> dict[str, Any]:
+        """Decode one example, from a scalar string to the elements in `output`."""
 
     def __hash__(self) -> int:
-        """Of all that decides the tensors: they are read by one graph for each decoder."""
+        """Hash of everything that decides the tensors; each decoder has one graph."""
 
 
 @dataclass(frozen=True)
 class InputSpec(ABC):
-    """What a backbone reads; its fields are JSON values, and are recorded with the model.
+    """Input of a backbone; its fields are JSON values, and are recorded with the model.
 
     Attributes:
-        modality: Whose decoder feeds it.
+        modality: Name of the modality whose decoder feeds the backbone.
     """
 
     modality: str = field(kw_only=True)
 
     @property
     @abstractmethod
-    def shape(self) -> tuple[int, ...]:
-        """Of one example, as the model takes it."""
+    def elements(self) -> Mapping[str, Element]:
+        """The model's inputs by name, such as 'pixels'; the decoder gives the same names."""
 
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """Of the model's input: what the decoder gives, such as 'pixels'."""
+    def prepare(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Add the layers between the decoder and the backbone, such as scaling.
 
-    def make_scaling(self) -> keras.Layer | None:
-        """A layer from decoded examples to what the backbone saw in pretraining, if it needs one.
+        They are part of the model, so training and serving cannot differ in them.
 
-        It is part of the model, so that training and serving cannot differ in it.
+        Args:
+            inputs: The model's inputs, `keras.KerasTensor` by name of the element.
+
+        Returns:
+            Inputs of the backbone, by the same names.
         """
-        return None
+        return dict(inputs)
 
     def __str__(self) -> str:
-        """The shape as people read it."""
-        return " x ".join(map(str, self.shape))
+        """Describe the shapes for messages."""
+        return ", ".join(" x ".join(map(str, each.shape)) for each in self.elements.values())
 
 
 @dataclass(frozen=True)

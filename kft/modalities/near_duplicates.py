@@ -1,4 +1,4 @@
-"""Which examples look the same, and which are the same."""
+"""Sets of near duplicates and of exact copies."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Hashable, Iterator, Sequence
 
 import numpy as np
 
-# Rows of a block: a block of comparisons takes some 30 MB, however many examples there are.
+# Rows per block: a block of comparisons takes some 30 MB for any number of examples.
 _BLOCK = 2048
 
 
 def find_look_alikes(
     likenesses: Sequence[int | None], *, most_different_bits: int
 ) -> tuple[tuple[int, ...], ...]:
-    """Sets of positions of examples that look the same, each of two at least.
+    """Find sets of at least two indices of examples that look the same.
 
-    Each looks the same as another one of its set, but the first and the last of a long set
-    may differ more.
+    Each example looks the same as another in its set, but two examples of a large set may
+    differ more.
 
     Args:
-        likenesses: Perceptual hash of each example; None for those that have none.
-        most_different_bits: What may differ between two of them.
+        likenesses: Perceptual hash of each example, or None.
+        most_different_bits: Largest number of bits in which two of them may differ.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -30,7 +30,7 @@ def find_look_alikes(
     if len(hashed) < 2:
         return ()
     every = np.array([likenesses[i] for i in hashed], np.uint64)
-    # Copies have one hash: so many blank pages do not make that many pairs.
+    # Copies have the same hash, so this avoids a quadratic number of pairs of copies.
     values, which = np.unique(every, return_inverse=True)
     pairs = np.concatenate([*_find_pairs(values, most_different_bits), np.empty((0, 2), np.int64)])
     links = coo_array((np.ones(len(pairs), bool), tuple(pairs.T)), shape=(len(values),) * 2)
@@ -39,8 +39,9 @@ def find_look_alikes(
 
 
 def _find_pairs(values: np.ndarray, most: int) -> Iterator[np.ndarray]:
-    """Pairs of positions, int64 (pairs, 2), whose hashes differ in no more than `most` bits."""
-    # As -1 and 1 the product of two hashes is 64 less twice the bits in which they differ.
+    """Find index pairs, int64 (pairs, 2), whose hashes differ in at most `most` bits."""
+    # With bits as -1 and 1, the product of two hashes is 64 minus twice the number of differing
+    # bits.
     bits = np.unpackbits(values.astype(">u8").view(np.uint8).reshape(-1, 8), axis=1)
     signs = bits.astype(np.float32) * 2 - 1
     for first in range(0, len(signs), _BLOCK):
@@ -52,7 +53,7 @@ def _find_pairs(values: np.ndarray, most: int) -> Iterator[np.ndarray]:
 
 
 def find_same(keys: Sequence[Hashable]) -> tuple[tuple[int, ...], ...]:
-    """Sets of positions with the same key, such as a digest, each of two at least."""
+    """Find sets of at least two indices with the same key, such as a digest."""
     return _group(keys, range(len(keys)))
 
 

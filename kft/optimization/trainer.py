@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,7 +27,7 @@ class FitModel(keras.Model):
     metrics are built from shapes (`build_metrics`), and scalars get an axis in that case.
 
     Args:
-        inputs: Symbolic inputs of the graph.
+        inputs: Symbolic inputs of the graph, by name.
         outputs: Logits of the graph.
         accumulation: Number of parts of a batch. Gradients of the parts are
             averaged by their share of the examples, and one update follows.
@@ -41,7 +41,11 @@ class FitModel(keras.Model):
     """
 
     def __init__(
-        self, inputs: keras.KerasTensor, outputs: keras.KerasTensor, *, accumulation: int = 1
+        self,
+        inputs: Mapping[str, keras.KerasTensor],
+        outputs: keras.KerasTensor,
+        *,
+        accumulation: int = 1,
     ) -> None:
         super().__init__(inputs, outputs)
         self.accumulation = accumulation
@@ -98,7 +102,7 @@ class FitModel(keras.Model):
         strategy = tf.distribute.get_strategy()
         # Keras divides losses by the number of replicas, so that their gradients add up.
         loss *= strategy.num_replicas_in_sync
-        count = tf.cast(tf.shape(inputs)[0], tf.float32)
+        count = tf.cast(_count(inputs), tf.float32)
         counted = None
         if weights is not None:
             # Convert the weighted mean over all rows to the mean over this replica's examples.
@@ -122,7 +126,7 @@ class FitModel(keras.Model):
 
     def _accumulate(self, inputs: Any, targets: Any, weights: Any) -> tuple[Any, list[Any], Any]:
         """Compute the same as `_differentiate`, part by part."""
-        examples = tf.shape(inputs)[0]
+        examples = _count(inputs)
         # The last batch may have fewer examples than parts; then there are fewer parts.
         size = tf.maximum(1, -(-examples // self.accumulation))
         num_parts = -(-examples // size)
@@ -132,9 +136,8 @@ class FitModel(keras.Model):
         def add_part(part: Any, total: Any, sums: list[Any], found: Any) -> tuple[Any, ...]:
             begin, end = part * size, tf.minimum(part * size + size, examples)
             of_part = None if weights is None else weights[begin:end]
-            loss, gradients, logits = self._differentiate(
-                inputs[begin:end], targets[begin:end], of_part
-            )
+            own = {name: each[begin:end] for name, each in inputs.items()}
+            loss, gradients, logits = self._differentiate(own, targets[begin:end], of_part)
             share = tf.cast(end - begin, "float32") / tf.cast(examples, "float32")
             unconnected.update(i for i, gradient in enumerate(gradients) if gradient is None)
             sums = [
@@ -164,6 +167,11 @@ class FitModel(keras.Model):
         )
         gradients = [None if i in unconnected else total for i, total in enumerate(sums)]
         return total, gradients, found.concat()
+
+
+def _count(inputs: Mapping[str, Any]) -> Any:
+    """Count the examples of a batch."""
+    return tf.shape(next(iter(inputs.values())))[0]
 
 
 class WeightAverages(keras.callbacks.Callback):

@@ -13,9 +13,10 @@ import tensorflow as tf
 from kft.config import FeaturesConfig
 from kft.features import Cut
 from kft.feeding.frozen_prefix import find_stored_cut
-from kft.model import HEAD, Assembled, compile_forward
+from kft.model import HEAD, Assembled, compile_forward, find_input_specs
 from kft.planning.block_rows import BlockRow, describe_blocks
 from kft.strategies import Phase
+from kft.strategies.phases import COMPUTED_FROM_INPUTS
 
 # A backward pass costs about two forward ones: gradients by inputs and by weights.
 TRAINING_FORWARDS = 3.0
@@ -34,7 +35,7 @@ class PhaseForecast:
 
     Attributes:
         phase: The planned phase.
-        computed_from: 'pixels', or the name of the cut whose activations are stored.
+        computed_from: 'inputs', or the name of the cut whose activations are stored.
         rows: Effect on each block, shallow to deep.
         parameters: Number of parameters of the whole model.
         seconds: Approximate duration, from the forward pass timed on this machine;
@@ -108,7 +109,7 @@ def forecast_phases(
         forecasts.append(
             PhaseForecast(
                 phase,
-                cut.name if cut else "pixels",
+                cut.name if cut else COMPUTED_FROM_INPUTS,
                 describe_blocks(assembled, phase, cut),
                 int(assembled.model.count_params()),
                 _add_up(phase, find_cost),
@@ -161,7 +162,10 @@ def _forecast_solution(products: int) -> float:
 
 def measure_forward_seconds(model: keras.Model, *, batch_size: int) -> float:
     """Median seconds per example of a model's forward pass on this machine."""
-    inputs = tf.zeros((batch_size, *model.input_shape[1:]))
+    inputs = {
+        name: tf.zeros((batch_size, *spec.shape[1:]), spec.dtype)
+        for name, spec in find_input_specs(model).items()
+    }
     forward = compile_forward(model)
     forward(inputs)
     seconds = []

@@ -14,18 +14,18 @@ from kft.runs.layout import (
     open_interrupted,
     open_run,
 )
-from kft.runs.manifest import make_manifest, package_versions
+from kft.runs.manifest import describe_process, package_versions
 
 __all__ = [
     "RunDirectory",
     "check_run_is_new",
     "create_run",
+    "describe_process",
     "find_finished",
     "find_run",
     "find_runs",
     "find_started",
     "is_run",
-    "make_manifest",
     "open_interrupted",
     "open_run",
     "package_versions",

@@ -77,21 +77,20 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_picture_path(path: Path, option: str) -> None:
-    """Refuse a path where no PNG file can be written, before any work is done for it.
+def check_output_file(path: Path, option: str, ending: str) -> None:
+    """Refuse a path where no file can be written, before any work is done for it.
 
     Args:
-        path: Path of the PNG file.
+        path: Path of the file.
         option: Command line option that gives the path.
+        ending: Of the file to be written, with its dot.
 
     Raises:
-        ConfigError: The path does not end in .png, or its folder does not exist.
+        ConfigError: The path has another ending, or its folder does not exist.
         StorageError: The folder is not writable.
     """
-    if path.suffix.lower() != ".png":
-        raise ConfigError(
-            f"{option}: found {path}. The picture is a PNG file: the path must end in .png."
-        )
+    if path.suffix.lower() != ending:
+        raise ConfigError(f"{option}: found {path}; the path must end in {ending}.")
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise ConfigError(
             f"{option}: {path} cannot be written. Give a file name in a folder that exists."

@@ -12,7 +12,6 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +116,7 @@ def list_rooms() -> list[str]:
 
 
 def _inspect(room: str, path: Path) -> CacheEntry | None:
-    """Read an entry's size and use; None where another process has just removed it."""
+    """Read an entry's size and use; None if another process has just removed it."""
     manifest = path / MANIFEST
     try:
         last_used = (manifest if manifest.exists() else path).stat().st_mtime
@@ -247,52 +246,6 @@ def make_partial_path(folder: Path) -> Path:
 def lock_path(folder: Path) -> Path:
     """Path of the lock of the process that builds the entry `folder`."""
     return folder.with_name(f".{folder.name}.lock")
-
-
-@dataclass(frozen=True)
-class Cleared:
-    """Result of `clear`.
-
-    Attributes:
-        removed: Entries that were removed.
-        in_use: Entries that stay because a process uses them.
-        freed_bytes: Size of the removed entries and of the leftovers of killed processes.
-    """
-
-    removed: tuple[CacheEntry, ...]
-    in_use: tuple[CacheEntry, ...]
-    freed_bytes: int
-
-
-def find_clearable(room: str | None = None, key: str | None = None) -> list[CacheEntry]:
-    """List the entries that `kft cache clear` is asked to remove.
-
-    Args:
-        room: Name of a room; None for every room whose entries are locked while in use.
-        key: First characters of an entry's name; None for all entries of the room.
-
-    Raises:
-        ConfigError: The cache has no such room, or the room no such entry.
-    """
-    if room is None:
-        return [entry for entry in list_entries() if entry.room in EVICTABLE]
-    found = [entry for entry in find_entries(room) if entry.key.startswith(key or "")]
-    if key is not None and not found:
-        raise ConfigError(
-            f"{cache_root() / room}: the room has no entry whose name begins with {key!r}. "
-            f"Run `kft cache list {room}` to see all entries."
-        )
-    return found
-
-
-def clear(entries: Iterable[CacheEntry]) -> Cleared:
-    """Remove the entries that no process uses, and the leftovers of killed processes."""
-    removed: list[CacheEntry] = []
-    in_use: list[CacheEntry] = []
-    for entry in entries:
-        (removed if remove_unused(entry) else in_use).append(entry)
-    freed_bytes = remove_abandoned() + sum(entry.num_bytes for entry in removed)
-    return Cleared(tuple(removed), tuple(in_use), freed_bytes)
 
 
 def remove_abandoned() -> int:

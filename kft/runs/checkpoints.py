@@ -8,13 +8,14 @@ import re
 import shutil
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kft.errors import RunError
+from kft.errors import RunError, first_line
 from kft.runs.atomic import atomic_directory
 
 _STATE = "state.json"
@@ -52,6 +53,24 @@ class Checkpoint:
     def is_between_phases(self) -> bool:
         """Whether the checkpoint was written at the end of a phase rather than within one."""
         return self.path.name.endswith("-phase")
+
+    @contextmanager
+    def restoring(self) -> Iterator[None]:
+        """Name this checkpoint if its content does not fit what it is restored into.
+
+        Raises:
+            RunError: A value is missing, or belongs to another model.
+        """
+        try:
+            yield
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(
+                f"{self.path}: this checkpoint does not fit the run as it is now "
+                f"({type(error).__name__}: {first_line(error)}) It was written with other settings "
+                "or by another version of kft, and --accept-changes cannot convert it. Undo the "
+                "changes, which the last entry of `resumed` in the run's manifest.json lists, or "
+                f"remove {self.path.parent} and resume: the run then trains from its start."
+            ) from error
 
 
 class Checkpoints:

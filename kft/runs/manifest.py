@@ -1,4 +1,4 @@
-"""The manifest of a run: everything needed to repeat it, or to see why another one differs."""
+"""The part of a run's manifest that describes the process: versions, hardware, command, commit."""
 
 from __future__ import annotations
 
@@ -13,48 +13,14 @@ from typing import Any
 RECORDED_PACKAGES = ("kft", "tensorflow", "keras", "numpy", "scikit-learn", "tensorflow-hub")
 
 
-def make_manifest(
-    *,
-    seed: int,
-    deterministic: bool,
-    fingerprint: str,
-    calibration: dict[str, Any] | None = None,
-    weights_sha256: str | None,
-    backbone_source: str,
-    backbone_licence: str,
-    workers: int = 1,
-    replicas: int = 1,
-) -> dict[str, Any]:
-    """Make the manifest: seed, versions, hardware, data, weights, command and commit.
-
-    Args:
-        seed: Seed of the training.
-        deterministic: Whether the seed decides the weights to the last bit.
-        fingerprint: Digest of the data.
-        calibration: Decision over all files of the data; None where there was none.
-        weights_sha256: Digest of the pretrained weights; None for random weights.
-        backbone_source: Origin of architecture and weights.
-        backbone_licence: Licence of the weights.
-        workers: Number of processes that train together.
-        replicas: Number of model replicas in all processes.
-    """
+def describe_process() -> dict[str, Any]:
+    """Describe this process as JSON values: versions, hardware, command, folder and commit."""
     return {
-        "seed": seed,
-        "deterministic": deterministic,
-        "data_fingerprint": fingerprint,
-        "calibration": calibration,
-        "backbone": {
-            "sha256": weights_sha256,
-            "source": backbone_source,
-            "licence": backbone_licence,
-        },
         "versions": package_versions(),
         "hardware": {
             "machine": platform.machine(),
             "system": platform.platform(),
             "cpus": os.cpu_count(),
-            "workers": workers,
-            "replicas": replicas,
         },
         "command": sys.argv,
         # Relative paths in the run's pipeline start from here.

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kft.errors import LostDiskError, StorageError
-from kft.runs.caches import EVICTABLE, cache_root, find_clearable
+from kft.runs.caches import EVICTABLE, cache_root
+from kft.runs.clearing import find_clearable
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LOST = (errno.EIO, errno.ESTALE)

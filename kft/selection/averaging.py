@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import tensorflow as tf
 
-from kft.features import Forward
+from kft.features import OUTPUT, Forward
 from kft.optimization.lora import is_first_factor
 from kft.selection.snapshots import Snapshot, Weights
 from kft.tasks.head import Head
@@ -142,7 +142,10 @@ class ValidationScorer:
 
     def answer(self) -> tuple[np.ndarray, np.ndarray]:
         """Compute outputs (examples, outputs) of the current weights, and standardised targets."""
-        answered = [(self._answers(inputs).numpy(), t.numpy()) for inputs, t in self._batches]
+        answered = [
+            (self._answers(inputs)[OUTPUT].numpy(), targets.numpy())
+            for inputs, targets in self._batches
+        ]
         outputs, targets = zip(*answered, strict=True)
         return self._workers.copy(np.concatenate(outputs)), np.concatenate(targets)
 

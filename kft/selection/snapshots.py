@@ -53,8 +53,14 @@ class Weights:
         return {name: np.array(variable.numpy()) for name, variable in self._variables.items()}
 
     def put(self, snapshot: Snapshot) -> None:
-        """Assign the values of a snapshot."""
-        assert set(snapshot) == set(self._variables), "a snapshot of other variables"
+        """Assign the values of a snapshot.
+
+        Raises:
+            ValueError: The snapshot is of other variables.
+        """
+        others = sorted(set(snapshot) ^ set(self._variables))
+        if others:
+            raise ValueError(f"{len(others)} variables lie on one side alone: {others[0]} …")
         for name, variable in self._variables.items():
             variable.assign(snapshot[name])
 

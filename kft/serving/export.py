@@ -99,7 +99,7 @@ def _compute_expected(
     """Compute the trained model's outputs about files, by the name of the output."""
     # Not with the traced reading of batches: the check must find differences due to tracing.
     decoded = [decoder(tf.io.read_file(file)) for file in files]
-    inputs = to_inputs(tf.nest.map_structure(lambda *each: tf.stack(each), *decoded))
+    inputs = to_inputs({name: tf.stack([each[name] for each in decoded]) for name in decoded[0]})
     served = head.serve(compile_forward(model, head.activate)(inputs))
     return {output.name: served[output.name].numpy() for output in head.compared_outputs}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from kft.data.batches.example_cache import to_inputs
 from kft.modalities import Decoder
+from kft.model import find_input_specs
 from kft.tasks.head import Head
 from kft.tasks.pooling import FEATURE_VECTOR
 
@@ -20,7 +21,8 @@ class ServedModel:
 
     Each is a tf.function with named outputs. `serving_default` and
     `features` take the content of files (batch,); the signature with the name of
-    the model's input, such as `pixels`, takes decoded examples (batch, …). Numbers
+    the model's first input, such as `pixels`, takes decoded examples, one tensor
+    (batch, …) for each input. Numbers
     are float64. LiteRT does not support float64, so a regression model also has
     `standardised`: from decoded examples to float32 numbers, standardised by the
     mean and standard deviation of the training targets.
@@ -36,7 +38,7 @@ class ServedModel:
         self._head = head
         self._decoder = decoder
         self._both = keras.Model(
-            model.inputs, [model.get_layer(FEATURE_VECTOR).output, *model.outputs]
+            model.input, [model.get_layer(FEATURE_VECTOR).output, model.output]
         )
 
     def save(self, directory: Path) -> None:
@@ -54,36 +56,38 @@ class ServedModel:
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Trace the signatures; functions by name of the signature."""
-        encoded = tf.TensorSpec((None,), tf.string, name="encoded")
-        given = self._model.inputs[0]
-        decoded = tf.TensorSpec((None, *given.shape[1:]), given.dtype, name=given.name)
+        encoded = {"encoded": tf.TensorSpec((None,), tf.string, name="encoded")}
+        decoded = find_input_specs(self._model)
         # Traced once for all signatures that call them, so that the file holds them once, too.
         decode, compute = _trace(self._decode, encoded), _trace(self._compute, decoded)
         signatures = {
             "serving_default": _trace(
-                lambda content: self._head.serve(compute(decode(content))[1]), encoded
+                lambda encoded: self._head.serve(compute(**decode(encoded=encoded))[1]), encoded
             ),
-            given.name: _trace(lambda inputs: self._head.serve(compute(inputs)[1]), decoded),
+            next(iter(decoded)): _trace(
+                lambda **inputs: self._head.serve(compute(**inputs)[1]), decoded
+            ),
             "features": _trace(
-                lambda content: {"feature_vector": compute(decode(content))[0]}, encoded
+                lambda encoded: {FEATURE_VECTOR: compute(**decode(encoded=encoded))[0]}, encoded
             ),
         }
         plain = self._head.plain_signature
         if plain is not None:
-            signatures[plain] = _trace(lambda inputs: {plain: compute(inputs)[1]}, decoded)
+            signatures[plain] = _trace(lambda **inputs: {plain: compute(**inputs)[1]}, decoded)
         return signatures
 
-    def _decode(self, content: tf.Tensor) -> Any:
-        decoded = tf.map_fn(self._decoder, content, fn_output_signature=self._decoder.output)
+    def _decode(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        decoded = tf.map_fn(self._decoder, encoded, fn_output_signature=self._decoder.output)
         return to_inputs(decoded)
 
-    def _compute(self, inputs: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    def _compute(self, **inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Compute feature vectors, and float32 probabilities or standardised numbers."""
         features, logits = self._both(inputs, training=False)
         return tf.cast(features, tf.float32), tf.cast(self._head.activate(logits), tf.float32)
 
 
 def _trace(
-    function: Callable[[tf.Tensor], Any], given: tf.TensorSpec
+    function: Callable[..., Any], given: Mapping[str, tf.TensorSpec]
 ) -> tf.types.experimental.ConcreteFunction:
-    return tf.function(function, autograph=False).get_concrete_function(given)
+    """Trace a function of keyword arguments, which become the inputs of the signature."""
+    return tf.function(function, autograph=False).get_concrete_function(**given)

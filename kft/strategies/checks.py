@@ -93,7 +93,7 @@ def _check_stored(
     augmentation = phase.recipe.augmentation
     if augmentation != "none" and not features.views and features.augmented_prefix == "refuse":
         yield (
-            f"{where}: augmentation {augmentation!r} changes pictures in every epoch, but "
+            f"{where}: augmentation {augmentation!r} changes examples in every epoch, but "
             "the frozen part of the model is computed once and `features.views` is 0. Store "
             "augmented views with `features.views=4`, compute the frozen part in every step with "
             "`features.augmented_prefix=compute`, or use `augmentation: none`."

@@ -9,6 +9,9 @@ from typing import ClassVar, Literal
 from kft.config import FeaturesConfig, LoraConfig
 from kft.examples import SplitName
 
+COMPUTED_FROM_INPUTS = "inputs"
+"""Start of a phase that stores no activations; any other start is the name of a cut."""
+
 
 @dataclass(frozen=True)
 class Scope:

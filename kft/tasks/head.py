@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from keras import layers
 from kft.config import HeadConfig, TrainingConfig
 from kft.linear import LinearTargets
 from kft.tasks.base import Task
-from kft.tasks.pooling import pool
+from kft.tasks.pooling import FEATURES, pool
 
 LOGITS = "logits"
 # float32 results differ between batch sizes and graph rewrites by a few units in the last place.
@@ -56,6 +57,7 @@ class Head(ABC):
         other_outputs: All other outputs of `serve`.
         plain_signature: Name of an export signature, and of its output, from pixels to the result
             of `activate`, for answers that LiteRT cannot compute. None for no such signature.
+        reads: Outputs of the backbone that `build` takes; see `named_outputs`.
         class_names: Name of each output.
         config: The pipeline's `head` section: pooling, hidden layers, dropout.
     """
@@ -65,6 +67,7 @@ class Head(ABC):
     names_output: ClassVar[str] = "class_names"
     other_outputs: ClassVar[tuple[str, ...]] = ()
     plain_signature: ClassVar[str | None] = None
+    reads: ClassVar[tuple[str, ...]] = (FEATURES,)
     class_names: tuple[str, ...]
     config: HeadConfig = field(default_factory=HeadConfig)
 
@@ -91,9 +94,17 @@ class Head(ABC):
         """Unit of differences between two answers, for each output."""
         return (1.0,) * len(self.class_names)
 
-    def build(self, features: keras.KerasTensor) -> keras.KerasTensor:
-        """Build logits (batch, logits) on a feature map (batch, h, w, c) or vector (batch, c)."""
-        outputs = pool(features, self.config.pooling)
+    def build(
+        self, features: Mapping[str, keras.KerasTensor], mask: keras.KerasTensor | None = None
+    ) -> keras.KerasTensor:
+        """Build logits (batch, logits).
+
+        Args:
+            features: The outputs of the backbone in `reads`: maps or sequences (batch, …, c), or
+                vectors (batch, c).
+            mask: Mask (batch, steps) of sequences, 0 where a step is padding.
+        """
+        outputs = pool(features[FEATURES], self.config.pooling, mask)
         for depth, units in enumerate(self.config.hidden, start=1):
             if self.config.dropout:
                 outputs = layers.Dropout(self.config.dropout, name=f"head_dropout{depth}")(outputs)

@@ -32,18 +32,29 @@ class LossTerms:
 PLAIN = LossTerms()
 
 
-def read_weights(
+def make_terms(
+    training: TrainingConfig, names: Sequence[str], balance: Callable[[], tuple[float, ...]]
+) -> LossTerms:
+    """Make the terms that classes and labels share.
+
+    Args:
+        training: The pipeline's `training` section.
+        names: Names of classes or labels.
+        balance: Function that computes the weights for 'balanced'.
+    """
+    return LossTerms(
+        label_smoothing=training.label_smoothing,
+        focal_gamma=training.focal_gamma,
+        class_weights=_read_weights(training.class_weights, names, balance),
+    )
+
+
+def _read_weights(
     setting: str | Mapping[str, float],
     names: Sequence[str],
     balance: Callable[[], tuple[float, ...]],
 ) -> tuple[float, ...]:
-    """Read the weight of each name; empty if no weights are configured.
-
-    Args:
-        setting: The setting `training.class_weights`.
-        names: Names of classes or labels.
-        balance: Function that computes the weights for 'balanced'.
-    """
+    """Read the weight of each name; empty if no weights are configured."""
     if setting == "none":
         return ()
     if isinstance(setting, str):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from kft.config import Pipeline
@@ -25,6 +23,7 @@ from kft.machine import (
     num_cores,
     threads_environment,
 )
+from kft.plugins import child_environment
 from kft.runs.storage import check_cache
 from kft.timing.record import (
     AS_FAST,
@@ -54,7 +53,7 @@ def benchmark(
     """Find the fastest precision, batch size and use of XLA, and record them.
 
     Full training steps of the pipeline's backbone are timed in one process, with random weights
-    and random pixels; no data is read. Settings that the pipeline fixes are kept. A default is
+    and random inputs; no data is read. Settings that the pipeline fixes are kept. A default is
     replaced only by a setting that is 10 % faster.
 
     Args:
@@ -128,16 +127,11 @@ def choose(timings: Sequence[Timing], pipeline: Pipeline) -> tuple[str, bool, in
 
 def _time_in_child(pipeline: Pipeline, budget_seconds: float) -> Iterator[Timing]:
     """Run the timing process; yield its timings until its time is up or it dies."""
-    source = str(Path(__file__).parents[2])
-    environment = (
-        os.environ
-        | threads_environment(_threads(pipeline))
-        | {
-            # The child imports this kft, installed or not.
-            "PYTHONPATH": os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH")))),
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-        }
-    )
+    environment = {
+        **child_environment(),
+        **threads_environment(_threads(pipeline)),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
     with tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
             [sys.executable, "-m", "kft.timing.child"],

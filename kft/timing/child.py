@@ -1,4 +1,4 @@
-"""The process that times training steps of a backbone on random pixels.
+"""The process that times training steps of a backbone on random examples.
 
 It runs as a module. A line of JSON on standard input is the request; each timed setting is a line
 of JSON on standard output, the most promising settings first. See `kft.timing.benchmark`.
@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import IO, Any
 
@@ -21,9 +21,10 @@ from kft.backbones import BACKBONES, load_backbone
 from kft.config import BackboneConfig
 from kft.errors import KftError, first_line
 from kft.machine import peak_memory
-from kft.model import Assembled, assemble
+from kft.model import Assembled, assemble, find_input_specs
 from kft.optimization import seed_everything, set_precision
 from kft.optimization.norm_fusion import fused_norms
+from kft.plugins import load_plugins
 from kft.tasks.classification.head import ClassificationHead
 from kft.timing.record import AS_FAST, Timing
 
@@ -46,8 +47,9 @@ def main() -> None:
         answers.flush()
 
     request = json.loads(sys.stdin.readline())
-    config = BackboneConfig(**request.pop("backbone"))
     try:
+        load_plugins()
+        config = BackboneConfig(**request.pop("backbone"))
         for timing in time_settings(config, **request):
             answer(asdict(timing))
     except KftError as error:
@@ -114,12 +116,11 @@ class TimedStep:
         set_precision(precision)
         self._precision = precision
         self._assembled = _assemble(config)
-        self._shape = tuple(self._assembled.model.input_shape[1:])
-        pixels = tf.TensorSpec((None, *self._shape), tf.float32)
+        self._specs = find_input_specs(self._assembled.model)
         targets = tf.TensorSpec((None,), tf.int32)
         # Kept alive: it holds the optimizer, whose variables the traced function does not hold.
         self._python_step = _make_step(self._assembled)
-        self._step = tf.function(self._python_step).get_concrete_function(pixels, targets)
+        self._step = tf.function(self._python_step).get_concrete_function(self._specs, targets)
 
     def time(self, batch_size: int, jit_compile: bool) -> Timing:
         """Time the fastest repetition, after one call to warm up."""
@@ -140,11 +141,11 @@ class TimedStep:
 
     def _call(self, batch_size: int, *, jit_compile: bool) -> Callable[[], Any]:
         """Make a call that returns when the step is done."""
-        pixels = tf.random.stateless_uniform((batch_size, *self._shape), (0, 0), maxval=255.0)
+        inputs = {name: _draw(spec, batch_size) for name, spec in self._specs.items()}
         targets = tf.zeros((batch_size,), tf.int32)
         # Wrapping the traced function lets XLA compile it without tracing the model again.
         step = tf.function(self._step, jit_compile=True) if jit_compile else self._step
-        return lambda: step(pixels, targets).numpy()
+        return lambda: step(inputs, targets).numpy()
 
 
 def _assemble(config: BackboneConfig) -> Assembled:
@@ -155,15 +156,23 @@ def _assemble(config: BackboneConfig) -> Assembled:
     return assembled
 
 
-def _make_step(assembled: Assembled) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def _draw(spec: tf.TensorSpec, batch_size: int) -> tf.Tensor:
+    """Draw random inputs; whole numbers are ones, which every vocabulary and mask has."""
+    shape = (batch_size, *spec.shape[1:])
+    if not spec.dtype.is_floating:
+        return tf.ones(shape, spec.dtype)
+    return tf.random.stateless_uniform(shape, (0, 0), maxval=255.0)
+
+
+def _make_step(assembled: Assembled) -> Callable[[Mapping[str, tf.Tensor], tf.Tensor], tf.Tensor]:
     model, loss = assembled.model, assembled.head.make_loss()
     variables = model.trainable_variables
     optimizer = keras.optimizers.AdamW(1e-6)
     optimizer.build(variables)
 
-    def step(pixels: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def step(inputs: Mapping[str, tf.Tensor], targets: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape, fused_norms(model):
-            value = loss(targets, model(pixels, training=True))
+            value = loss(targets, model(inputs, training=True))
         gradients = tape.gradient(value, [variable.value for variable in variables])
         optimizer.apply(gradients, variables)
         return value

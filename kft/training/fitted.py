@@ -40,7 +40,7 @@ class FittedPhase:
         phase: The phase that was run.
         history: One row per epoch: loss and metrics of training and validation.
         seconds: Time from compilation to the last step.
-        computed_from: 'pixels', or the name of the cut.
+        computed_from: 'inputs', or the name of the cut.
         unmoved: Trainable variables that did not change, because their
             gradient was exactly zero.
         first_step_seconds: Time from compilation to the end of the first step,

@@ -49,9 +49,15 @@ def take_values(variables: Sequence[Any], kind: str) -> Arrays:
 
 
 def put_values(variables: Sequence[Any], kind: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Assign to variables the values that `take_values` copied from them."""
+    """Assign to variables the values that `take_values` copied from them.
+
+    Raises:
+        KeyError: A value is missing.
+        ValueError: Values are of other variables.
+    """
     stored = part_of(arrays, kind)
-    assert len(stored) == len(variables), f"{len(stored)} of {len(variables)} {kind} variables"
+    if len(stored) != len(variables):
+        raise ValueError(f"{len(stored)} values for {len(variables)} {kind} variables.")
     for i, variable in enumerate(variables):
         values = stored[f"{i:05d}"]
         if values.dtype.kind == "V":

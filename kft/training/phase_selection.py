@@ -22,6 +22,7 @@ from kft.selection.candidates import (
     try_in_turn,
 )
 from kft.strategies import Phase
+from kft.strategies.phases import COMPUTED_FROM_INPUTS
 from kft.training.callbacks import ProgressCallback
 from kft.training.compiled_phase import CompiledPhase
 from kft.training.fitted import FittedPhase, PhaseReport
@@ -280,7 +281,7 @@ class PhaseSelection:
             self._phase,
             history=[],
             seconds=time.monotonic() - begun,
-            computed_from="pixels" if decided is None else decided.given.computed_from,
+            computed_from=decided.given.computed_from if decided else COMPUTED_FROM_INPUTS,
             unmoved=(),
             steps_done=0 if decided is None else self._planned.choice.pilot_steps,
             traces=0 if decided is None else decided.traces,

@@ -81,13 +81,18 @@ class Recorder:
 
         Returns:
             The results of the phases before the checkpoint.
+
+        Raises:
+            RunError: The checkpoint belongs to another model or version of kft.
         """
         weights = find_weights(self.assembled.blocks, self.assembled.blocks.names)
-        weights.put(weights.take() | part_of(found.arrays, "weights"))
-        put_values(find_generators(self.assembled.model), "generator", found.arrays)
         fitted: list[FittedPhase] = []
-        for phase, each in zip(phases, found.state["fitted"], strict=False):
-            fitted.append(unpack_fitted(resolve_phase(phase, fitted[-1] if fitted else None), each))
+        with found.restoring():
+            weights.put(weights.take() | part_of(found.arrays, "weights"))
+            put_values(find_generators(self.assembled.model), "generator", found.arrays)
+            for planned, each in zip(phases, found.state["fitted"], strict=False):
+                phase = resolve_phase(planned, fitted[-1] if fitted else None)
+                fitted.append(unpack_fitted(phase, each))
         return tuple(fitted)
 
     def within(self, phase: int, found: Checkpoint | None = None) -> PhaseRecorder:
@@ -147,11 +152,15 @@ class PhaseRecorder(keras.callbacks.Callback):
 
         Returns:
             Whether the phase is resumed, in which case the state of the part has been restored.
+
+        Raises:
+            RunError: The checkpoint belongs to another model or version of kft.
         """
         self._parts[name] = part
         if self._found is None:
             return False
-        part.unpack(*find_payload(name, self._found.state["parts"], self._found.arrays))
+        with self._found.restoring():
+            part.unpack(*find_payload(name, self._found.state["parts"], self._found.arrays))
         return True
 
     def begin(self, parts: Iterable[Any], steps_per_epoch: int) -> tuple[int, bool]:

@@ -58,8 +58,9 @@ class Resumption:
         if self.within is None:
             return f"{where}, at its beginning"
         # A phase that continues a candidate counts the candidate's steps as its first.
-        done = self.within.state["steps"]
-        steps = phase.fit.steps - self.within.state["parts"]["choice"]["first_step"]
+        with self.within.restoring():
+            done = self.within.state["steps"]
+            steps = phase.fit.steps - self.within.state["parts"]["choice"]["first_step"]
         return f"{where}, epoch {done // phase.fit.steps_per_epoch + 1}, step {done + 1} of {steps}"
 
 

@@ -31,7 +31,7 @@ from kft.workflow.resuming import Resumption, check_unchanged, find_resumption
 from kft.workflow.stages import Finished, Work
 
 # Entries of the manifest that `--accept-changes` updates.
-_ACCEPTED = ("data_fingerprint", "depth", "versions", "backbone")
+_ACCEPTED = ("data_fingerprint", "calibration", "versions", "backbone")
 _ALL_JUDGED: tuple[SplitName, ...] = ("validation", "holdout")
 
 
@@ -147,34 +147,50 @@ def _resume(
             agreed = plan.process.workers.broadcast_from_chief(find)
         # The chief has read its checkpoints; the other workers read the same ones.
         found = (resumption or [Resumption.of(checkpoints.find(agreed["numbers"]))])[0]
-        before, changes = read_json(original.manifest), agreed["changes"]
+        before = read_json(original.manifest)
         run = held.enter_context(_writable(path, plan.process.workers))
         place = found.describe(plan.phases)
 
         def record() -> None:
-            hardware = manifest["hardware"]
-            resumed = {
-                "place": place,
-                "accepted_changes": changes,
-                "workers": hardware["workers"],
-                "replicas": hardware["replicas"],
-                **({} if data is None else {"data": plan.pipeline.data.path}),
-            }
-            every = [*before.get("resumed", ()), resumed]
-            # The run depends on the accepted values from now on.
-            now = {key: manifest[key] for key in _ACCEPTED if changes and key in manifest}
-            write_json(run.manifest, {**before, **now, "resumed": every})
-            if changes:
-                run.quarantine.unlink(missing_ok=True)
-                write_quarantine_csv(plan.splits.quarantined, run.quarantine)
-                write_array(run.train_targets, plan.splits.train.targets)
-            if changes or data is not None:
-                write_text(run.pipeline, dump_pipeline(_anchor(plan.pipeline, before)))
-                write_splits_csv(plan.splits, run.splits)
+            resumed = {"place": place, "accepted_changes": agreed["changes"]}
+            if data is not None:
+                resumed["data"] = plan.pipeline.data.path
+            _record_resumption(run, plan, before, manifest, resumed)
             display.stage(f"resuming {place}")
 
         work = Work(plan, run, path, display, before["keep_backbone"], judged_splits)
         return work.do(record, found)
+
+
+def _record_resumption(
+    run: RunDirectory,
+    plan: Plan,
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
+    resumed: Mapping[str, Any],
+) -> None:
+    """Add a resumption to the records of a run, and bring them up to date with what changed.
+
+    Args:
+        run: The run directory.
+        plan: New plan of the run's pipeline.
+        before: Manifest of the run so far.
+        now: Manifest of the new plan.
+        resumed: Place of the resumption and accepted changes; the new path of moved data.
+    """
+    changes = resumed["accepted_changes"]
+    hardware = {key: now["hardware"][key] for key in ("workers", "replicas")}
+    every = [*before.get("resumed", ()), {**resumed, **hardware}]
+    # The run depends on the accepted values from now on.
+    accepted = {key: now[key] for key in _ACCEPTED if changes}
+    write_json(run.manifest, {**before, **accepted, "resumed": every})
+    if changes:
+        run.quarantine.unlink(missing_ok=True)
+        write_quarantine_csv(plan.splits.quarantined, run.quarantine)
+        write_array(run.train_targets, plan.splits.train.targets)
+    if changes or "data" in resumed:
+        write_text(run.pipeline, dump_pipeline(_anchor(plan.pipeline, before)))
+        write_splits_csv(plan.splits, run.splits)
 
 
 def _anchor(pipeline: Pipeline, manifest: Mapping[str, Any]) -> Pipeline:

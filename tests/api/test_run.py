@@ -106,7 +106,7 @@ def test_an_input_that_is_not_a_picture_is_refused_with_the_allowed_ones(run, as
 def test_the_model_gives_the_answers(run, files):
     (answer,) = run.predict(files[0])
     pixels = np.asarray(Image.open(files[0]).resize((32, 32), Image.Resampling.BILINEAR))
-    logits = run.model(pixels[None].astype("float32")).numpy()
+    logits = run.model({"pixels": pixels[None].astype("float32")}).numpy()
     assert logits.shape == (1, 3)
     assert answer.chosen == [list(answer.values)[logits.argmax()]]
 

@@ -1,4 +1,4 @@
-"""SeenExamples as the gate would have seen them, made by hand."""
+"""Checked examples, made by hand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MakePictures = Callable[..., SeenExamples]
 
 @pytest.fixture
 def make_pictures() -> MakePictures:
-    """SeenExamples of classes in turn; `changes` holds what is unusual of those at some places."""
+    """Make examples of alternating classes, with `changes` at some indices."""
 
     def make(
         count: int = 40,

@@ -1,4 +1,4 @@
-"""What an audit says of pictures of more than 8 bits."""
+"""The audit of pictures of more than 8 bits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WHITE = 2**12 - 1
 
 @pytest.fixture
 def folder(tmp_path):
-    """Scenes of 12 bits in two classes."""
+    """Write 12-bit scenes of two classes."""
     rng = np.random.default_rng(0)
     for name in ("cat", "dog"):
         (tmp_path / "photos" / name).mkdir(parents=True)
@@ -40,7 +40,7 @@ def audit(folder):
 
 
 def make_faulty(folder) -> None:
-    """One sample of a faulty sensor."""
+    """Add one sample of a faulty sensor."""
     path = folder / "dog" / "3.png"
     values = np.array(Image.open(path))
     values[5, 5] = 65_535
@@ -52,7 +52,7 @@ def test_pictures_of_12_bits_are_judged_as_they_are_shown(folder):
     assert not {"blank", "dark", "dimmed"} & {finding.kind for finding in found.findings}
     assert 100 < found.overview.groups[-1].describe()["brightness"] < 160
     (depth,) = [text for title, text in _describe_overview(found.overview) if title == "Depth"]
-    assert depth.startswith("12 bits, so that 4,095 is white")
+    assert depth.startswith("12 bits, so 4,095 is white")
     assert found.describe()["calibration"]["value"] == 12
 
 

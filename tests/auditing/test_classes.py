@@ -1,4 +1,4 @@
-"""Classes that are empty, hardly judged or outnumbered."""
+"""Classes that are empty, hardly judged or outnumbered are found."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_class_without_pictures_is_a_problem(make_pictures):
     pictures = make_pictures(class_names=("cat", "dog", "owl"))
     (finding,) = find_class_problems(pictures, EVEN)
     assert (finding.kind, finding.severity) == ("empty_classes", "problem")
-    assert finding.sentence.startswith("Class owl: no pictures can be used")
+    assert finding.sentence.startswith("Class owl: there are no usable pictures")
 
 
 def test_a_class_of_which_few_are_judged_is_told(make_pictures):
@@ -46,7 +46,7 @@ def test_many_classes_are_listed_in_part(make_pictures):
     pictures = make_pictures(classes=[0, 1] * 20, class_names=names)
     (finding,) = find_class_problems(pictures, None)
     assert finding.sentence.startswith("12 classes, class02, class03")
-    assert "and 2 more: no picture" in finding.sentence
+    assert "and 2 more: there are no usable picture" in finding.sentence
 
 
 def test_labels_and_numbers_have_no_classes(make_pictures):

@@ -1,4 +1,4 @@
-"""The same picture more than once: told by the worst that is true of it."""
+"""Copies of a picture are reported once, by the most serious case that applies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels that a probe on unseen pictures does not believe."""
+"""Labels that a probe on unseen pictures doubts are found."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kft.auditing.labels import find_label_problems, predict_out_of_fold
 
 @pytest.fixture
 def clusters() -> tuple[np.ndarray, np.ndarray]:
-    """Vectors (240, 8) around three centres, and their classes."""
+    """Make vectors (240, 8) around three centres, and their classes."""
     rng = np.random.default_rng(0)
     classes = np.arange(240) % 3
     centres = 5 * np.eye(3, 8)
@@ -53,7 +53,7 @@ def test_labels_that_are_believed_are_no_finding(make_pictures):
 
 
 def test_a_class_that_is_told_less_surely_is_not_blamed(make_pictures):
-    """Northcutt's thresholds: 0.55 for a dog is as sure as dogs get, 0.55 for a cat is not."""
+    """Northcutt's thresholds: 0.55 is a usual confidence for dogs, but not for cats."""
     pictures = make_pictures()
     probabilities = np.where(pictures.classes[:, None] == 0, [0.95, 0.05], [0.45, 0.55])
     probabilities[0] = [0.40, 0.60]
@@ -76,11 +76,11 @@ def test_features_that_tell_no_class_judge_no_label(make_pictures):
     probabilities = rng.dirichlet([1, 1], len(pictures))
     findings, skipped = find_label_problems(pictures, probabilities, "small_cnn")
     assert findings == ()
-    assert "no more than guessing (50%)" in skipped
+    assert "no better than guessing (50%)" in skipped
 
 
 def test_copies_are_left_out_together(clusters):
-    """A copy with the same wrong label would speak for it."""
+    """A copy with the same wrong label would confirm it."""
     vectors, classes = clusters
     copies = np.repeat(vectors[:1], 60, axis=0)
     vectors = np.concatenate([vectors, copies])

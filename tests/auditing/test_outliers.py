@@ -1,4 +1,4 @@
-"""Pictures unlike all others."""
+"""Outliers among pictures are found."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kft.auditing.outliers import find_far_features, find_odd_ones, measure_dist
 
 
 def spread_sizes(count: int = 200) -> dict[int, dict[str, object]]:
-    """Sizes as photographs have them: from 300 to 700 pixels."""
+    """Make sizes of ordinary photographs, from 300 to 700 pixels."""
     rng = np.random.default_rng(0)
     return {
         i: {"width": int(rng.integers(300, 700)), "height": int(rng.integers(300, 700))}
@@ -44,7 +44,7 @@ def test_a_mode_that_many_have_is_not_odd(make_pictures):
 
 
 def test_sizes_are_those_of_the_upright_picture(make_pictures):
-    """A camera held upright or not: stored alike, shown as portrait and landscape."""
+    """A picture that is stored on its side counts by its upright size."""
     turned = {i: {"width": 375, "height": 500} for i in range(200)}
     turned |= {i: {"width": 500, "height": 375, "orientation": 6} for i in range(3)}
     assert find_odd_ones(make_pictures(200, changes=turned)) == ()
@@ -55,7 +55,7 @@ def test_among_a_handful_nothing_is_odd(make_pictures):
 
 
 def make_vectors(count: int = 200, features: int = 16) -> np.ndarray:
-    """Two classes in turn, one narrow and one wide."""
+    """Make vectors of two alternating classes, one narrow and one wide."""
     rng = np.random.default_rng(1)
     noise = rng.uniform(-1, 1, (count, features))
     wide = np.arange(count) % 2

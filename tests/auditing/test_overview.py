@@ -1,4 +1,4 @@
-"""Counts of what there is."""
+"""Counts of a data set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page holds everything that it shows."""
+"""The page contains everything that it shows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def render(audit: Audit) -> str:
 
 
 def test_a_picture_that_went_away_is_said_to_be_gone(make_pictures):
-    assert "not readable now" in render(make_audit(make_pictures(4)))
+    assert "no longer readable" in render(make_audit(make_pictures(4)))
 
 
 def test_the_page_needs_no_other_file_and_no_script(make_pictures, photo):
@@ -51,7 +51,7 @@ def test_the_page_needs_no_other_file_and_no_script(make_pictures, photo):
 
 
 class Checker(HTMLParser):
-    """Counts elements; fails where one is closed that was not opened last."""
+    """Parser that counts elements, and fails if one is closed that was not opened last."""
 
     VOID = ("meta", "img")
 

@@ -1,4 +1,4 @@
-"""Properties of the files that give the class away."""
+"""Properties of the files that reveal the class are found."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kft.auditing.shortcut_features import find_shortcut_features, tell_classes
 
 
 def change_dogs(make_pictures, **changes: object):
-    """Sixty cats and sixty dogs; the dogs are as is said."""
+    """Make sixty cats and sixty dogs, with changes of the dogs."""
     return make_pictures(120, changes=dict.fromkeys(range(1, 120, 2), changes))
 
 
@@ -25,14 +25,14 @@ def test_pictures_that_differ_in_nothing_are_no_finding(make_pictures):
 @pytest.mark.parametrize(
     ("changes", "kind", "severity", "said"),
     [
-        ({"mode": "L"}, "colour_mode_tells_class", "problem", "dog: L (60 of 60 told)"),
-        ({"format": "PNG"}, "file_format_tells_class", "problem", "dog: PNG (60 of 60 told)"),
-        ({"width": 640}, "size_tells_class", "problem", "dog: 640 x 375 (60 of 60 told)"),
+        ({"mode": "L"}, "colour_mode_tells_class", "problem", "dog: L (60 of 60 predicted)"),
+        ({"format": "PNG"}, "file_format_tells_class", "problem", "dog: PNG (60 of 60 predicted)"),
+        ({"width": 640}, "size_tells_class", "problem", "dog: 640 x 375 (60 of 60 predicted)"),
         (
             {"border_rgb": (255.0, 255.0, 255.0)},
             "border_colour_tells_class",
             "warning",
-            "dog: #ffffff (60 of 60 told)",
+            "dog: #ffffff (60 of 60 predicted)",
         ),
     ],
 )
@@ -40,19 +40,19 @@ def test_each_property_is_found(make_pictures, changes, kind, severity, said):
     (finding,) = find_shortcut_features(change_dogs(make_pictures, **changes), [])
     assert kinds([finding]) == [(kind, severity)]
     assert said in finding.sentence
-    assert "tells the class of 100% of the pictures" in finding.sentence
+    assert "predicts the class of 100% of the pictures" in finding.sentence
     assert len(finding.files) == 120
 
 
 def test_a_mode_that_only_a_few_of_the_larger_class_have_is_found(make_pictures):
-    """As in a set of chest X-rays: all healthy ones are grey, and most of the ill ones too."""
+    """In a real set of chest X-rays, all healthy ones are grey, and most of the ill ones too."""
     ill = [i for i in range(400) if i % 4]
     changes = {i: {"mode": "RGB" if i in ill[::8] else "L"} for i in range(400)}
     pictures = make_pictures(400, changes=changes, classes=[int(i in set(ill)) for i in range(400)])
     (finding,) = find_shortcut_features(pictures, [])
     # The majority is right for three quarters, and so is every rule on the mode.
     assert kinds([finding]) == [("colour_mode_tells_class", "warning")]
-    assert "dog: RGB (38 of 300 told)" in finding.sentence
+    assert "dog: RGB (38 of 300 predicted)" in finding.sentence
 
 
 def test_copies_do_not_count_as_evidence(make_pictures):

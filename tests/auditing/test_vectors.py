@@ -1,4 +1,4 @@
-"""The backbone's view of the pictures, computed once for each way of decoding."""
+"""Feature vectors are computed once for each way of decoding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TINY = ("backbone.name=small_cnn", "backbone.weights=random", "backbone.input_si
 
 @pytest.fixture
 def extract(tmp_path, make_picture_folder, make_pictures, restored_globals):
-    """Vectors of eight real files."""
+    """Extract the vectors of eight real files."""
     folder = make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=4)
     files = sorted(folder.rglob("*.png"))
     real = {

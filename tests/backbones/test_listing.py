@@ -68,7 +68,7 @@ def test_a_backbone_from_elsewhere_is_loaded_by_its_name(monkeypatch):
 
 def test_a_backbone_that_cannot_be_found_again_is_refused(monkeypatch):
     monkeypatch.setattr(BACKBONES, "_entries", dict(BACKBONES))
-    with pytest.raises(BackboneError, match="not a function at the top of a module"):
+    with pytest.raises(BackboneError, match="not a function at the top level of a module"):
         register_backbone("mine", lambda config: None)
     with pytest.raises(BackboneError, match="'resnet50' is registered already"):
         register_backbone("resnet50", "kft.backbones.small:load")

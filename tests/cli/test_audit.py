@@ -45,7 +45,7 @@ def test_the_overview_counts_files_and_classes(photos):
     assert "91 found = 90 used + 0 quarantined + 1 ignored" in result.stdout
     lines = [line.split()[:4] for line in result.stdout.splitlines()]
     assert ["cat", "18", "6", "6"] in lines
-    assert "Not checked. Labels: left out by --no-labels." in result.stdout
+    assert "Not checked. Labels: skipped because of --no-labels." in result.stdout
 
 
 def test_bad_files_duplicates_and_outliers_are_named(photos):
@@ -78,7 +78,7 @@ def test_the_page_is_written_to_the_given_file(photos):
 def test_strict_fails_if_a_finding_is_more_than_a_note(photos):
     result = run("photos", "--no-labels", "--strict")
     assert result.exit_code == 1
-    assert "border colour alone tells the class" in result.stdout
+    assert "border colour alone predicts the class" in result.stdout
     assert run("photos", "--no-labels").exit_code == 0
 
 
@@ -146,4 +146,4 @@ def test_classes_that_may_be_one_are_a_problem_and_joined_ones_a_note(photos):
     (photos / "dog").rename(photos / "cafe\u0301")
     findings = find(run("photos", "--no-labels", "--json"))
     assert "'Cat' (30) and 'cat' (30)" in findings["cannot_train"]["sentence"]
-    assert "30 of a class in decomposed letters" in findings["understood"]["sentence"]
+    assert "30 of a class in decomposed Unicode" in findings["understood"]["sentence"]

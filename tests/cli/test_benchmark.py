@@ -94,22 +94,6 @@ def test_the_record_as_json(asked):
     assert [timing["batch_size"] for timing in values["timings"]] == [32, 64, 256, 64, 64]
 
 
-def test_the_former_name_of_the_command_points_to_the_new_one():
-    result = CliRunner().invoke(main, ["measure"])
-    assert result.exit_code == 2
-    assert "`kft measure` is now `kft benchmark`" in result.output
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [("--on-bad", "--on-invalid-file"), ("--or-resume", "--resume-if-started")],
-)
-def test_a_former_option_says_its_new_name(old, new):
-    result = CliRunner().invoke(main, ["train", "photos", old])
-    assert result.exit_code == 2
-    assert f"{old} is now {new}." in result.output
-
-
 def test_an_empty_benchmark_is_reported_with_a_remedy(asked):
     printed = run("--seconds", "5")
     assert "nothing is stored" in printed

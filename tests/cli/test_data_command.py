@@ -47,7 +47,7 @@ def test_conversions_and_unjudged_classes_are_noted(photos):
         (photos / "owl" / f"{number:03d}.png").unlink()
     result = run("photos")
     assert result.exit_code == 0, result.output
-    assert "Note: learned, but not judged" in result.stdout
+    assert "Note: learned but not judged" in result.stdout
     assert "1 class, owl (1 in train)" in result.stdout
     lines = [line.split() for line in result.stdout.splitlines()]
     assert ["owl", "1", "0", "0"] in lines
@@ -131,4 +131,4 @@ def test_labels_that_were_joined_are_counted(photos):
     result = run("photos", "data.class_aliases={owl: dog}")
     assert "2 classes: caf\u00e9, dog" in result.stdout
     assert "of 'owl' joined to 'dog': 5" in result.stdout
-    assert "of a class in decomposed letters (NFD), read as composed ones: café: 5" in result.stdout
+    assert "of a class in decomposed Unicode (NFD), read as composed: café: 5" in result.stdout

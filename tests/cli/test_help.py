@@ -6,7 +6,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from kft.cli.main import VERBS, main
+from kft.cli.main import RENAMED, RENAMED_OPTIONS, VERBS, main
 
 
 def test_help_imports_only_click_so_that_it_is_fast():
@@ -31,6 +31,20 @@ def test_the_help_of_every_command_has_an_example(verb):
     assert result.exit_code == 0
     assert f"  kft {verb}" in result.output
     assert "Example" in result.output
+
+
+@pytest.mark.parametrize("old, new", RENAMED.items())
+def test_the_former_name_of_a_command_points_to_the_new_one(old, new):
+    result = CliRunner().invoke(main, [old])
+    assert result.exit_code == 2
+    assert f"`kft {old}` is now `kft {new}`" in result.output
+
+
+@pytest.mark.parametrize("old, new", RENAMED_OPTIONS.items())
+def test_the_former_name_of_an_option_points_to_the_new_one(old, new):
+    result = CliRunner().invoke(main, ["train", "photos", old])
+    assert result.exit_code == 2
+    assert f"{old} is now {new}." in result.output
 
 
 def test_a_misspelt_command_is_answered_with_a_similar_one():

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from kft.backbones import BACKBONES
 from kft.config import DataConfig, HeadConfig, Pipeline, StrategyConfig, load_pipeline
-from kft.config.schema import Section
+from kft.config.section import Section
 from kft.strategies import STRATEGIES
 from kft.task_names import TASKS, list_target_words
 

@@ -1,4 +1,4 @@
-"""A folder that holds every kind of bad or odd file, and what is to become of each."""
+"""Folder with every kind of bad or odd file, and the expected result for each."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _STORED_AS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-TURNED = "turned upright, as its EXIF entry says"
+TURNED = "turned upright according to EXIF"
 FIRST_FRAME = "animated: its first frame is used"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One file of the corpus.
+    """File of the corpus.
 
     Attributes:
-        name: Of the file within its class folder; bytes where it is not UTF-8.
-        content: Of the file, or what puts something else at its path.
-        reason: Why it is quarantined, as a regular expression; None where it is used.
-        repaired: Why it is used as converted.
-        noticed: What else is said of it.
+        name: File name within its class folder; bytes if it is not UTF-8.
+        content: Content of the file, or a function that creates something else at its path.
+        reason: Reason for its quarantine, as a regular expression; None if it is used.
+        repaired: Reasons for its conversion.
+        noticed: Other remarks.
     """
 
     name: str | bytes
@@ -48,12 +48,12 @@ class Kind:
 
     @property
     def shown_name(self) -> str:
-        """As quarantine.csv writes it."""
+        """Name in quarantine.csv."""
         name = self.name if isinstance(self.name, bytes) else self.name.encode()
         return name.decode("utf-8", "backslashreplace")
 
     def write(self, folder: Path) -> Path:
-        """Put it into a folder; gives its path."""
+        """Write the file into a folder, and return its path."""
         path = Path(os.fsdecode(os.fsencode(folder) + b"/" + os.fsencode(self.name)))
         if callable(self.content):
             self.content(path)
@@ -63,20 +63,20 @@ class Kind:
 
 
 def make_scene(seed: int, width: int = 96, height: int = 64) -> Image.Image:
-    """Smooth blots of colour: what a photograph is to a decoder."""
+    """Make smooth colours, similar to a photograph for a decoder."""
     coarse = np.random.default_rng(seed).integers(0, 256, (12, 18, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
 def encode(picture: Image.Image, format_name: str, **options) -> bytes:
-    """The file of a picture."""
+    """Encode a picture as a file."""
     buffer = io.BytesIO()
     picture.save(buffer, format_name, **options)
     return buffer.getvalue()
 
 
 def make_exif(orientation: int) -> bytes:
-    """EXIF data with an orientation."""
+    """Make EXIF data with an orientation."""
     exif = Image.Exif()
     exif[0x010F] = "Camera"
     exif[0x0112] = orientation
@@ -84,7 +84,7 @@ def make_exif(orientation: int) -> bytes:
 
 
 def make_turned(orientation: int, seed: int = 100) -> bytes:
-    """One photograph, as cameras held in eight ways store it."""
+    """Store one photograph in the eight EXIF orientations."""
     scene = make_scene(seed)
     stored = scene.transpose(_STORED_AS[orientation]) if orientation > 1 else scene
     exif = make_exif(orientation)
@@ -102,7 +102,7 @@ def _make_png(width: int, height: int, bits: int, data: bytes) -> bytes:
 
 
 def _make_deep(seed: int, shift: int) -> bytes:
-    """A PNG of 16 bits, whose values use so many fewer."""
+    """Make a PNG of 16 bits whose values use fewer bits."""
     values = np.asarray(make_scene(seed)).astype(np.uint16) * 257 >> shift
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
     return _make_png(96, 64, 16, zlib.compress(rows))
@@ -114,7 +114,7 @@ def _make_deep_ppm(seed: int) -> bytes:
 
 
 def _make_tiff(seed: int, channels: int, kind: type) -> bytes:
-    """A TIFF of numbers of any kind; beyond three channels its tags do not say what they are."""
+    """Make a TIFF of numbers of any kind; its tags do not define channels beyond the third."""
     values = np.asarray(make_scene(seed))[..., np.arange(channels) % 3].astype(kind)
     largest = np.iinfo(kind).max if kind is np.uint16 else 255
     buffer = io.BytesIO()
@@ -156,17 +156,17 @@ def _make_kinds() -> tuple[Kind, ...]:
         *(Kind(f"cut_{share}.jpg", jpeg[: len(jpeg) * share // 100], cut) for share in (1, 50, 99)),
         *(Kind(f"cut_{share}.png", png[: len(png) * share // 100], cut) for share in (50, 99)),
         Kind("cut.gif", gif[:-60], "cut off|damaged"),
-        Kind("cut.webp", webp[:-60], "cut off|damaged|no picture format"),
+        Kind("cut.webp", webp[:-60], "cut off|damaged|not a known picture format"),
         Kind(
             "cut_and_closed.jpg",
             encode(make_scene(6, 240, 160), "JPEG", quality=95)[:-2500] + b"\xff\xd9",
-            "cut off: a JPEG with an end mark, but without a part of its picture",
+            "cut off: a JPEG with an end mark, but without part of its picture",
         ),
         Kind("empty.jpg", b"", "the file is empty"),
         Kind("page.jpg", b"<!DOCTYPE html><html>404</html>", "an HTML page, not a picture"),
         Kind("pointer.jpg", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         Kind("text.jpg", b"a note on this picture", "a text, not a picture"),
-        Kind("random.jpg", bytes(range(200, 256)) * 9, "no picture format that is known"),
+        Kind("random.jpg", bytes(range(200, 256)) * 9, "not a known picture format"),
         Kind("phone.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC, which is not decoded"),
         Kind("phone.jpg", b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", "AVIF, which is not decoded"),
         Kind("bomb.png", _make_png(23_000, 23_000, 8, b""), "23000 x 23000 pixels; at most 100"),
@@ -180,11 +180,11 @@ def _make_kinds() -> tuple[Kind, ...]:
         Kind("12_bits.png", _make_deep(9, 4)),
         Kind("16_bits.ppm", _make_deep_ppm(50), repaired=("PPM",)),
         Kind("16_bits.tif", _make_tiff(51, 3, np.uint16), repaired=("TIFF",)),
-        Kind("signed.tif", _make_tiff(52, 3, np.int16), "signed numbers, whose range"),
-        Kind("fractions.tif", _make_tiff(53, 3, np.float32), "fractions, whose range"),
-        Kind("32_bits.tif", _make_tiff(54, 3, np.uint32), "32 bits for each value"),
-        Kind("5_channels.tif", _make_tiff(55, 5, np.uint8), "5 channels, of which its tags"),
-        Kind("4_channels.tif", _make_tiff(56, 4, np.uint8), "4 channels, of which its tags"),
+        Kind("signed.tif", _make_tiff(52, 3, np.int16), "signed numbers of an unknown range"),
+        Kind("fractions.tif", _make_tiff(53, 3, np.float32), "fractions of an unknown range"),
+        Kind("32_bits.tif", _make_tiff(54, 3, np.uint32), "32 bits per value"),
+        Kind("5_channels.tif", _make_tiff(55, 5, np.uint8), r"5 channels \("),
+        Kind("4_channels.tif", _make_tiff(56, 4, np.uint8), r"4 channels \("),
         Kind("1_bit.png", encode(make_scene(10).convert("1"), "PNG")),
         Kind(
             "palette.png",
@@ -242,7 +242,7 @@ def _make_kinds() -> tuple[Kind, ...]:
         Kind("-dash.jpg", encode(make_scene(33), "JPEG")),
         Kind("a" * 251 + ".jpg", encode(make_scene(34), "JPEG")),
         Kind("dangling.jpg", _link_to("gone.jpg"), "a link that leads nowhere"),
-        Kind("round.jpg", _link_to("round.jpg"), "a link that leads in a circle"),
+        Kind("round.jpg", _link_to("round.jpg"), "a circular link"),
         Kind("escaping.jpg", _link_to("../../../outside.jpg"), "leads by a link to .*, outside"),
         Kind("pipe.jpg", os.mkfifo, "a pipe or device, not a file"),
     )
@@ -258,7 +258,7 @@ IGNORED = {
     "train/dog/.ipynb_checkpoints/a-checkpoint.jpg": ".ipynb_checkpoints",
     "train/__MACOSX/cat/exif_1.jpg": "__MACOSX",
     "labels.csv": "ending .csv",
-    "spare/x.jpg": "in folder 'spare', which is no split",
+    "spare/x.jpg": "in folder 'spare', which is not a split",
 }
 # Copies: name -> why it is quarantined.
 COPIES = {
@@ -270,7 +270,7 @@ NUM_PLAIN = 12
 
 
 def write_corpus(root: Path, make_picture_folder: Callable[..., Path]) -> int:
-    """Write the data folder; gives how many files lie in it."""
+    """Write the data folder, and return its number of files."""
     for split in ("train", "val"):
         make_picture_folder(root / split, classes=("cat", "dog"), per_class=NUM_PLAIN)
     for path in (root / "val").glob("*/*.png"):

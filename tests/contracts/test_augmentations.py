@@ -1,4 +1,4 @@
-"""What every augmentation preset promises."""
+"""Contract of every augmentation preset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PRESETS = [name for name in load_modality("image").augmentations if name != "non
 
 @pytest.fixture(scope="module")
 def pixels() -> np.ndarray:
-    """Smooth pictures, all different, with noise on them."""
+    """Make distinct smooth pictures with noise."""
     random = np.random.default_rng(0)
     slopes = random.uniform(-6, 6, (NUM_EXAMPLES, 2, 3))
     rows, columns = np.arange(HEIGHT) - 8, np.arange(WIDTH) - 11
@@ -36,7 +36,7 @@ def pixels() -> np.ndarray:
 
 @pytest.fixture(scope="module", params=PRESETS)
 def change(request, pixels):
-    """Pictures of `indices`, changed batch by batch through tf.data by one preset, traced once."""
+    """Change the pictures of `indices` in batches through tf.data, with one traced preset."""
     augmentation = load_modality("image").make_augmentation(request.param)
     assert augmentation is not None
     own = tf.function(augmentation, autograph=False)
@@ -45,12 +45,14 @@ def change(request, pixels):
         batches = tf.ragged.constant([list(map(int, batch)) for batch in batches], tf.int64)
         changed = tf.data.Dataset.from_tensor_slices(batches).map(
             lambda batch: augmentation(
-                tf.gather(source, batch), example_seeds(seed, epoch, tf.ensure_shape(batch, [None]))
+                {"pixels": tf.gather(source, batch)},
+                example_seeds(seed, epoch, tf.ensure_shape(batch, [None])),
             ),
             num_parallel_calls=parallel,
         )
-        assert changed.element_spec.shape.as_list() == [None, HEIGHT, WIDTH, 3]
-        return list(changed.as_numpy_iterator())
+        assert list(changed.element_spec) == ["pixels"]
+        assert changed.element_spec["pixels"].shape.as_list() == [None, HEIGHT, WIDTH, 3]
+        return [batch["pixels"] for batch in changed.as_numpy_iterator()]
 
     run.preset = request.param
     return run
@@ -117,7 +119,7 @@ def test_a_mixed_precision_policy_changes_no_pixel(change, restored_globals):
 
 def test_no_preset_is_slow(change):
     augmentation = load_modality("image").make_augmentation(change.preset)
-    pictures = tf.zeros((16, 160, 160, 3), tf.uint8)
+    pictures = {"pixels": tf.zeros((16, 160, 160, 3), tf.uint8)}
     run = tf.function(lambda epoch: augmentation(pictures, example_seeds(0, epoch, tf.range(16))))
     run(tf.constant(0))
     seconds = []

@@ -1,4 +1,4 @@
-"""Whatever a folder holds: every file is accounted for, and no verb ends in a traceback."""
+"""For any files in a folder, every file is counted, and no command ends in a traceback."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def folder(tmp_path_factory, make_picture_folder) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(folder):
-    """A run over all of them, and what it said."""
+    """Train on all of them; returns the run and its output."""
     display = make_display()
     finished = train(make_pipeline(folder), display)
     return finished, display.console.file.getvalue()
@@ -230,7 +230,7 @@ def test_a_file_that_is_spoilt_after_it_was_checked_costs_its_own_answer_alone(
 
 @pytest.fixture(scope="module")
 def turned(tmp_path_factory) -> list[str]:
-    """One photograph in the eight ways to hold a camera."""
+    """Write one photograph in the eight EXIF orientations."""
     root = tmp_path_factory.mktemp("turned")
     for i in range(1, 9):
         (root / f"{i}.jpg").write_bytes(make_turned(i))
@@ -312,10 +312,10 @@ def copy_a_class(folder: Path) -> None:
     ("change", "message"),
     [
         (empty_a_class, r"no pictures in class folder cat\. kft reads .* or add pictures"),
-        (leave_one_class, r"one class folder, 'dog'; telling classes apart needs at least two"),
+        (leave_one_class, r"one class folder, 'dog'; classification needs at least two"),
         (leave_one_picture, r"class '?cat'? has 1 example"),
         (damage_a_class, r"no picture of class cat can be used(.|\n)*the file is empty"),
-        (damage_everything, r"20 of 20 pictures cannot be used.*nothing is left"),
+        (damage_everything, r"20 of 20 pictures cannot be used.*Nothing is left"),
         (copy_a_class, r"20 of 20 pictures(.|\n)*which is labelled 'dog', not 'cat'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A task from elsewhere is read, trained, judged, served and audited as kft's own are."""
+"""A task from elsewhere is read, trained, judged, served and audited like kft's own."""
 
 from __future__ import annotations
 

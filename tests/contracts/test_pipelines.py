@@ -1,4 +1,4 @@
-"""Every pipeline file runs as it is, to the figure that its header states."""
+"""Every pipeline file runs unchanged, and reaches the figure in its header."""
 
 import re
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_it_validates(path):
 
 
 def command_of(path: Path, shared: Path) -> tuple[str, list[str]]:
-    """Verb and settings of the command in a header, with real data in place of their names."""
+    """Read the command in a header, with real data in place of the placeholders."""
     run = re.search(r"^# Run:\s+(.+)$", header_of(path), re.MULTILINE)[1]
     _, verb, _, *overrides = run.split()
     overrides = [each.replace("hub:MODULE", f"hub:{shared / MODULE}") for each in overrides]
@@ -58,7 +58,7 @@ def command_of(path: Path, shared: Path) -> tuple[str, list[str]]:
 
 @pytest.fixture
 def real_weights(shared, tmp_path, monkeypatch) -> Path:
-    """Real weights at hand, and an empty folder to work in."""
+    """Provide real weights, and an empty working directory."""
     monkeypatch.setenv("KFT_WEIGHTS_DIR", str(shared / "weights"))
     monkeypatch.chdir(tmp_path)
     return shared

@@ -1,4 +1,4 @@
-"""What every registered strategy promises: it obeys what it declares, and refuses all else."""
+"""Contract of every strategy: it uses the settings that it declares, and refuses all others."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def make(name: str, *, is_pretrained: bool, **values: object) -> Setting:
 
 
 def plan(setting: Setting) -> tuple[Phase, ...]:
-    """For 80 examples, and 20 each of validation and holdout."""
+    """Plan for 80 training examples, and 20 each for validation and holdout."""
     setting = replace(setting, num_examples=80, steps_per_epoch=10, num_validation=20)
     sizes = {"num_validation": 20, "num_holdout": 20, "is_fold": False}
     if refits(setting.config, TrainingConfig(), **sizes, is_pretrained=setting.is_pretrained):

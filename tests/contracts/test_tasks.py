@@ -1,4 +1,4 @@
-"""What every registered task promises."""
+"""Contract of every registered task."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from kft.tasks import (
 )
 from kft.tasks.head import Head
 from kft.tasks.loss_terms import LossTerms
-from kft.tasks.pooling import FEATURE_VECTOR, pool
+from kft.tasks.pooling import FEATURE_VECTOR, FEATURES, pool
 
 NAMES = ("a", "b", "c")
 # Targets of each kind for four examples, as `Examples.targets` holds them.
@@ -43,7 +43,7 @@ def make(name: str, **config) -> Head:
 
 def build(head: Head, shape: tuple[int, ...] = (4, 4, 6)) -> keras.Model:
     features = keras.Input(shape)
-    return keras.Model(features, head.build(features))
+    return keras.Model(features, head.build({FEATURES: features}))
 
 
 def test_there_are_tasks_and_each_word_for_targets_names_exactly_one():

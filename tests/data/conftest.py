@@ -1,4 +1,4 @@
-"""Small pictures, written where a test asks for them."""
+"""Fixtures that write small pictures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_picture(tmp_path: Path) -> WritePicture:
 
 @pytest.fixture
 def write_classes(write_picture: WritePicture) -> Callable[..., None]:
-    """Write so many pictures into each of the class folders that are named."""
+    """Write the given numbers of pictures into class folders."""
 
     def write(ending: str = ".png", **counts: int) -> None:
         for folder, count in counts.items():

@@ -1,4 +1,4 @@
-"""What a source would have found, made by hand."""
+"""Results of a source, made by hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kft.tasks import find_task
 
 
 def make_found(targets, *, ids=None, order=None, given=None, groups=None, times=None) -> Found:
-    """Examples with these targets, in the order of `order`.
+    """Make examples with these targets, in the order of `order`.
 
     Whole numbers are classes, rows of 0 and 1 labels, rows of other numbers numbers.
     """
@@ -40,10 +40,10 @@ def make_found(targets, *, ids=None, order=None, given=None, groups=None, times=
 
 
 def names_of(parts) -> dict[str, tuple[str, ...]]:
-    """Split -> the names of its examples."""
+    """Map each split to the names of its examples."""
     return {split: part.ids for split, part in parts.items()}
 
 
 def split_of(parts) -> dict[str, str]:
-    """Name of an example -> its split."""
+    """Map the name of each example to its split."""
     return {name: split for split in SPLIT_NAMES for name in parts[split].ids}

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from data.made import make_found
 
-from kft.config import load_pipeline
-from kft.config.schema import DataConfig
+from kft.config import DataConfig, load_pipeline
 from kft.data.class_names import find_likeness, find_similar, format_aliases, join_classes
 from kft.data.loading import find_examples
 from kft.errors import DataError
@@ -17,7 +16,7 @@ COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café") for form in ("NFC",
 
 
 def found_of(*labels: str):
-    """An example of each label."""
+    """Make an example of each label."""
     names = tuple(dict.fromkeys(labels))
     found = make_found(np.asarray([names.index(label) for label in labels]))
     return replace(found, class_names=names)
@@ -32,7 +31,7 @@ def test_one_text_in_two_unicode_forms_is_one_class_and_counted():
     assert joined.class_names == (COMPOSED, "vache")
     assert labels_of(joined) == [COMPOSED, COMPOSED, "vache", COMPOSED]
     assert joined.noticed == {
-        f"of a class in decomposed letters (NFD), read as composed ones: {COMPOSED}": 2
+        f"of a class in decomposed Unicode (NFD), read as composed: {COMPOSED}": 2
     }
 
 
@@ -52,7 +51,7 @@ def test_groups_in_two_unicode_forms_are_one():
 )
 def test_classes_that_look_the_same_are_refused_with_what_joins_them(other):
     found = found_of("cat box", "cat box", other, "dog")
-    with pytest.raises(DataError, match=r"take for one.*'cat box' \(2\) and .* \(1\)") as caught:
+    with pytest.raises(DataError, match=r"easily confused.*'cat box' \(2\) and .* \(1\)") as caught:
         join_classes(found, DataConfig())
     assert str(caught.value).isprintable()
     # The advice is obeyed as it stands.
@@ -65,7 +64,7 @@ def test_classes_that_look_the_same_are_refused_with_what_joins_them(other):
 
 @pytest.mark.parametrize(("one", "other"), [("1", "01"), ("1", "1.0"), ("10", "10.")])
 def test_one_number_written_in_two_ways_is_refused(one, other):
-    with pytest.raises(DataError, match="take for one"):
+    with pytest.raises(DataError, match="easily confused"):
         join_classes(found_of(one, other, "2"), DataConfig())
 
 

@@ -1,4 +1,4 @@
-"""What a user names becomes files: folders are walked, patterns matched, lists read."""
+"""Names from a user become files: folders are walked, patterns matched, lists read."""
 
 import io
 import os
@@ -77,7 +77,7 @@ def test_a_pattern_without_pictures_is_refused_by_name(place, name):
 def test_a_folder_without_pictures_is_refused_with_what_is_there(place):
     (place / "papers").mkdir()
     (place / "papers" / "one.pdf").write_bytes(b"")
-    with pytest.raises(DataError, match=r"papers: holds no pictures \(1 ending \.pdf\)"):
+    with pytest.raises(DataError, match=r"papers: there are no pictures \(1 ending \.pdf\)"):
         find_named_files(["papers"], IMAGES)
 
 
@@ -102,10 +102,10 @@ def test_a_name_in_a_list_that_is_not_utf8_is_kept_to_the_byte(place):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "names no file"),
-        (b"\n \n", "names no file"),
+        (b"", "the list is empty"),
+        (b"\n \n", "the list is empty"),
         ("a.jpg".encode("utf-16"), "UTF-8"),
-        (b"a.jpg\0b.jpg", "on each line"),
+        (b"a.jpg\0b.jpg", "one path per line"),
         (None, "there is no such file"),
     ],
 )

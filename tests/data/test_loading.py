@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kft.config.schema import DataConfig, FoldersConfig, TableConfig
+from kft.config import DataConfig, FoldersConfig, TableConfig
 from kft.data import SOURCES, load_splits
 from kft.data.found import Found
 from kft.data.loading import find_examples, find_source, refuse_unlearnable
@@ -57,7 +57,7 @@ def test_a_path_that_is_nothing_is_named(tmp_path):
         load_splits(DataConfig())
     with pytest.raises(DataError, match=r"nothing at .*nowhere"):
         load_splits(DataConfig(path=str(tmp_path / "nowhere")))
-    with pytest.raises(DataError, match=r"notes.txt is no data source. Expected a folder"):
+    with pytest.raises(DataError, match=r"notes.txt is not a data source. Expected a folder"):
         load_splits(DataConfig(path=str(tmp_path / "notes.txt")))
 
 
@@ -132,7 +132,7 @@ def test_sign_digits_are_split_evenly(shared):
     splits = load_splits(DataConfig(path=str(shared / "data/image/sign_digits")))
     assert splits.class_names == tuple("0123456789")
     assert {int((splits.holdout.targets == i).sum()) for i in range(10)} == {12}
-    assert splits.noticed == {"turned upright, as its EXIF entry says": 1}
+    assert splits.noticed == {"turned upright according to EXIF": 1}
 
 
 CLASSES = np.array([0, 0], np.int64)
@@ -142,7 +142,7 @@ LABELS = np.array([[1, 0], [1, 0]], np.float32)
 @pytest.mark.parametrize(
     ("kind", "names", "targets", "said"),
     [
-        ("class", ("ant",), CLASSES, "one class, 'ant'; telling classes apart needs at least two"),
+        ("class", ("ant",), CLASSES, "one class, 'ant'; classification needs at least two"),
         ("class", ("ant", "bee"), CLASSES, "class bee has no example, so it cannot be learned"),
         ("labels", ("red", "round"), LABELS, "label round has no example"),
     ],
@@ -155,9 +155,14 @@ def test_what_cannot_be_learned_is_refused_whatever_the_source(kind, names, targ
         refuse_unlearnable(found)
 
 
-def test_numbers_that_are_all_0_can_be_learned():
-    examples = Examples(("a", "b"), ("/a", "/b"), LABELS * 0)
-    refuse_unlearnable(Found(examples, None, find_task("number"), ("x", "y"), "somewhere"))
+def test_numbers_that_are_all_0_can_be_learned(tmp_path, write_classes):
+    write_classes(ant=2)
+    (tmp_path / "new.csv").write_text("path,x,y\nant/000.png,0,0\nant/001.png,0,0\n")
+    table = TableConfig(label_columns=("x", "y"))
+    config = DataConfig(path=str(tmp_path / "new.csv"), table=table, target="number")
+    found = find_examples(config)
+    assert found.class_names == ("x", "y")
+    assert not found.examples.targets.any()
 
 
 def test_a_label_or_class_that_occurs_nowhere_is_refused_but_where_it_is_judged(

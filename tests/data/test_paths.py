@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.loading import find_source
 from kft.data.paths import describe_failure, refuse_remote
 from kft.errors import DataError
@@ -31,13 +31,13 @@ def test_a_remote_path_is_refused_by_its_scheme(path, told):
 
 @pytest.mark.parametrize("path", ["photos", "/a/b", "C:/photos", "tfds:mnist", "a:b", "data:/x"])
 def test_what_has_no_scheme_is_local(path):
-    refuse_remote(path)
+    assert find_source(DataConfig(path=path, source="table")) == "table"
 
 
 def test_a_folder_that_is_there_is_local_whatever_its_name(tmp_path, monkeypatch):
     (tmp_path / "gs:" / "photos").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    refuse_remote("gs:/photos")
+    assert find_source(DataConfig(path="gs:/photos")) == "folder"
 
 
 def test_a_url_in_a_table_is_told_as_one(tmp_path):

@@ -15,10 +15,10 @@ def test_a_reason_of_many_is_told_once_with_its_count():
 
 
 def test_reasons_that_differ_in_a_value_are_one_kind_and_examples_keep_theirs():
-    problems = [(f"line {n}", f"'{n}' in column 'age' is no finite number") for n in range(5)]
+    problems = [(f"line {n}", f"'{n}' in column 'age' is not a finite number") for n in range(5)]
     lines = list_by_reason(problems).splitlines()
-    assert lines[0] == "  - 5 times: … in column 'age' is no finite number"
-    assert lines[1] == "      line 0: '0' in column 'age' is no finite number"
+    assert lines[0] == "  - 5 times: … in column 'age' is not a finite number"
+    assert lines[1] == "      line 0: '0' in column 'age' is not a finite number"
     assert lines[-1] == "      and 2 more"
 
 

@@ -50,9 +50,10 @@ def test_a_view_is_what_training_shows_in_the_epoch_of_its_number(splits):
     for row in rows_of(splits):
         index = splits.train.ids.index(row.text)
         original, *views = row.views
-        assert np.array_equal(original, DECODER(tf.io.read_file(splits.train.paths[index])))
-        for (pixels, _), view in zip(epochs, views, strict=True):
-            assert np.abs(pixels[index] - view).max() <= 0.5
+        decoded = DECODER(tf.io.read_file(splits.train.paths[index]))
+        assert np.array_equal(original["pixels"], decoded["pixels"])
+        for (inputs, _), view in zip(epochs, views, strict=True):
+            assert np.abs(inputs["pixels"][index] - view["pixels"]).max() <= 0.5
 
 
 def test_a_picture_that_does_not_decode_is_named(splits, tmp_path):

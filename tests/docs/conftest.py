@@ -1,4 +1,4 @@
-"""Where the documents' commands and code run."""
+"""Folder in which the documents' commands and code run."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def place_of_the_tour(tmp_path, monkeypatch, shared) -> Path:
-    """A folder that holds `photos`, with the real weights at hand."""
+    """Provide a folder with `photos`, and the real weights."""
     (tmp_path / "photos").symlink_to(shared / "data/image/ants_bees")
     monkeypatch.setenv("KFT_WEIGHTS_DIR", str(shared / "weights"))
     monkeypatch.chdir(tmp_path)

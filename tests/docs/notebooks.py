@@ -1,4 +1,4 @@
-"""Runs a notebook of docs/ as a reader would; `python tests/docs/notebooks.py` renews its outputs.
+"""Execution of a notebook of docs/; `python tests/docs/notebooks.py` renews its outputs.
 
 Renewed outputs name no folder of the machine that made them, and no time.
 """
@@ -18,7 +18,7 @@ SECONDS_A_CELL = 300
 
 
 def execute(path: Path, place: Path) -> nbformat.NotebookNode:
-    """The notebook with the outputs of a run in an empty folder.
+    """Return the notebook with the outputs of an execution in an empty folder.
 
     Raises:
         CellExecutionError: A cell failed.

@@ -1,4 +1,4 @@
-"""Every command and every piece of code that the documents show, run as it stands."""
+"""Every command and code block in the documents runs as written."""
 
 import re
 import shlex
@@ -28,13 +28,13 @@ def commands_of(document: Path) -> list[str]:
 
 
 def own_commands() -> list[str]:
-    """Those of kft, of all documents, each once."""
+    """List the distinct kft commands of all documents."""
     every = [command for document in DOCUMENTS for command in commands_of(document)]
     return sorted({command for command in every if not command.startswith(NOT_OURS)})
 
 
 def run_all(document: Path) -> list[str]:
-    """Run the document's commands of kft in order; gives what each printed."""
+    """Run the kft commands of a document in order; returns their outputs."""
     assert document.name in RUN
     printed = []
     for command in commands_of(document):

@@ -1,4 +1,4 @@
-"""The pages about Python: each example runs, and the notebook shows what a reader would see."""
+"""The examples of the Python pages run, and the notebook shows the real outputs."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The forms for clusters: valid by their schemas, and right in what kft needs of them."""
+"""The templates for clusters are valid by their schemas, and meet kft's requirements."""
 
 import json
 import os
@@ -20,7 +20,7 @@ GRACE_SECONDS = 60
 
 @pytest.fixture(scope="module")
 def documents() -> dict[str, dict]:
-    """Of the forms for Kubernetes, by kind."""
+    """Read the Kubernetes templates by kind."""
     texts = [(FOLDER / name).read_text("utf-8") for name in ("kubernetes.yaml", "volume.yaml")]
     return {one["kind"]: one for text in texts for one in YAML(typ="safe").load_all(text)}
 
@@ -30,7 +30,11 @@ def documents() -> dict[str, dict]:
 def test_kubernetes_knows_every_field_from_the_oldest_version_named_to_the_newest(
     documents, kind, version
 ):
-    kubernetes_validate.validate(documents[kind], version, strict=True)
+    checked = kubernetes_validate.validate(documents[kind], version, strict=True)
+    assert version.startswith(checked)
+    with pytest.raises(kubernetes_validate.ValidationError, match="unheard_of"):
+        unknown = {**documents[kind], "unheard_of": 1}
+        kubernetes_validate.validate(unknown, version, strict=True)
 
 
 def test_all_places_that_name_the_workers_agree(documents):

@@ -19,14 +19,15 @@ def read_rows(path) -> list[dict[str, str]]:
 @pytest.fixture
 def batches():
     pixels = np.random.default_rng(1).uniform(0, 255, (5, 32, 32, 3)).astype(np.float32)
-    return tf.data.Dataset.from_tensor_slices((pixels, np.array([0, 1, 2, 0, 1]))).batch(2)
+    targets = np.array([0, 1, 2, 0, 1])
+    return tf.data.Dataset.from_tensor_slices(({"pixels": pixels}, targets)).batch(2)
 
 
 @pytest.mark.parametrize("has_targets", [True, False])
 def test_outputs_are_in_order_for_batches_of_any_size(tiny_assembled, batches, has_targets):
     model, head = tiny_assembled.model, tiny_assembled.head
-    pixels = np.concatenate([pixels for pixels, _ in batches.as_numpy_iterator()])
-    given = batches if has_targets else batches.map(lambda pixels, targets: pixels)
+    pixels = np.concatenate([inputs["pixels"] for inputs, _ in batches.as_numpy_iterator()])
+    given = batches if has_targets else batches.map(lambda inputs, targets: inputs)
     reported = []
     predictor = Predictor(Forward(model, head.activate), num_examples=5)
     outputs = predictor(
@@ -35,7 +36,7 @@ def test_outputs_are_in_order_for_batches_of_any_size(tiny_assembled, batches, h
     assert reported == [(2, 5), (4, 5), (5, 5)]
     assert outputs.dtype == np.float32
     assert np.ptp(outputs, axis=0).max() > 1e-4
-    assert np.allclose(outputs, np.asarray(head.activate(model(pixels))), atol=1e-5)
+    assert np.allclose(outputs, np.asarray(head.activate(model({"pixels": pixels}))), atol=1e-5)
 
 
 def test_an_evaluation_writes_its_files_and_returns_their_content(
@@ -82,10 +83,10 @@ def test_for_many_examples_the_selected_engine_is_within_the_parity_tolerance(
         engines.clear()
         predictor = Predictor(Forward(model, head.activate), num_examples=70, engine=engine)
         outputs = predictor(
-            tf.data.Dataset.from_tensor_slices(pixels).batch(32),
+            tf.data.Dataset.from_tensor_slices({"pixels": pixels}).batch(32),
             num_examples=70,
             progress=lambda done, total: None,
         )
         assert engines == made
         assert outputs.shape == (70, 3)
-        assert np.abs(outputs - np.asarray(head.activate(model(pixels)))).max() < 1e-5
+        assert np.abs(outputs - np.asarray(head.activate(model({"pixels": pixels})))).max() < 1e-5

@@ -38,21 +38,26 @@ def draw_weights(assembled: Assembled) -> Assembled:
     return assembled
 
 
-def pixels_for(assembled: Assembled) -> np.ndarray:
+def pixels_for(assembled: Assembled) -> dict[str, np.ndarray]:
     """Make pixels of random colours."""
     random = np.random.default_rng(1)
-    noise = random.normal(0, 40, (3, *assembled.model.input_shape[1:]))
+    noise = random.normal(0, 40, (3, *assembled.model.input["pixels"].shape[1:]))
     colours = random.uniform(40, 215, (3, 1, 1, 3))
-    return np.clip(noise + colours, 0, 255).astype(np.float32)
+    return {"pixels": np.clip(noise + colours, 0, 255).astype(np.float32)}
 
 
-def assert_is_the_model_in_two(cut: Cut, assembled: Assembled) -> None:
+def shapes_of(tensors) -> dict[str, tuple[int | None, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def assert_is_the_model_in_two(cut: Cut, assembled: Assembled, *, num_crossing: int = 1) -> None:
     pixels = pixels_for(assembled)
     whole = np.asarray(assembled.model(pixels))
     assert np.ptp(whole, axis=0).min() > 1e-3, "outputs that hardly vary prove nothing"
     halves = np.asarray(cut.suffix(cut.prefix(pixels)))
     assert np.abs(halves - whole).max() <= 1e-5 * max(1.0, np.abs(whole).max())
-    assert len(cut.prefix.outputs) == len(cut.suffix.inputs) == 1
+    assert len(cut.prefix.outputs) == len(cut.suffix.inputs) == num_crossing
+    assert set(cut.crossing) == set(cut.prefix.output) == set(cut.suffix.input)
 
 
 def assert_shares_every_weight(cut: Cut, assembled: Assembled, trainable: set[str]) -> None:
@@ -83,7 +88,7 @@ def mobilenet() -> Assembled:
 def test_if_only_the_head_trains_the_cut_is_the_feature_vector(small, trainable):
     cut = find_cut(small, trainable)
     assert cut.name == "feature_vector"
-    assert cut.prefix.output_shape == (None, 32)
+    assert shapes_of(cut.prefix.output) == {"feature_vector": (None, 32)}
     assert_is_the_model_in_two(cut, small)
     assert_shares_every_weight(cut, small, {HEAD})
 
@@ -91,17 +96,17 @@ def test_if_only_the_head_trains_the_cut_is_the_feature_vector(small, trainable)
 def test_if_the_last_stage_trains_the_cut_lies_inside_the_backbone(small):
     cut = find_cut(small, ["stage4", HEAD])
     assert cut.name == "stage3"
-    assert cut.prefix.output_shape == (None, 8, 8, 16)
-    assert cut.suffix.input_shape == (None, 8, 8, 16)
+    assert shapes_of(cut.prefix.output) == {"stage3": (None, 8, 8, 16)}
+    assert shapes_of(cut.suffix.input) == {"stage3": (None, 8, 8, 16)}
     assert cut.suffix.output_shape == (None, 3)
 
 
-def test_name_and_shape_of_a_cut_build_no_model(small, monkeypatch):
+def test_name_and_shapes_of_a_cut_build_no_model(small, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(keras, "Model", None)
         vector, inside = find_cut(small, [HEAD]), find_cut(small, ["stage4", HEAD])
-        assert (vector.name, vector.shape) == ("feature_vector", (32,))
-        assert (inside.name, inside.shape) == ("stage3", (8, 8, 16))
+        assert (vector.name, vector.shapes) == ("feature_vector", {"feature_vector": (32,)})
+        assert (inside.name, inside.shapes) == ("stage3", {"stage3": (8, 8, 16)})
     assert inside.prefix is inside.prefix
     assert inside.suffix is inside.suffix
 
@@ -152,7 +157,7 @@ def test_a_hidden_layer_and_both_poolings_lie_after_the_cut(assemble_tiny):
     config = HeadConfig(hidden=(5,), dropout=0.5, pooling="avg_max")
     assembled = draw_weights(assemble_tiny(head=ClassificationHead(("a", "b", "c"), config)))
     probe = find_cut(assembled, [HEAD])
-    assert probe.prefix.output_shape == (None, 64)
+    assert shapes_of(probe.prefix.output) == {"feature_vector": (None, 64)}
     for cut in (probe, find_cut(assembled, ["stage4", HEAD])):
         assert_is_the_model_in_two(cut, assembled)
 
@@ -194,21 +199,33 @@ def make_two_input_cells(*, is_bridged: bool) -> Assembled:
     return draw_weights(assemble(backbone, ClassificationHead(("a", "b", "c"))))
 
 
-def test_if_two_tensors_cross_the_cut_moves_to_an_earlier_single_one():
+def test_if_two_tensors_cross_after_a_block_both_are_stored():
     assembled = make_two_input_cells(is_bridged=False)
     cut = find_cut(assembled, ["cell2", "cell3", HEAD])
-    assert cut.name == "stem"
-    assert_is_the_model_in_two(cut, assembled)
-    assert_shares_every_weight(cut, assembled, {"cell1", "cell2", "cell3", HEAD})
+    assert cut.name == "cell1"
+    assert cut.shapes == {"cell1": (16, 16, 3), "cell1_1": (16, 16, 3)}
+    assert_is_the_model_in_two(cut, assembled, num_crossing=2)
+    assert_shares_every_weight(cut, assembled, {"cell2", "cell3", HEAD})
     later = find_cut(assembled, ["cell3", HEAD])
     assert later.name == "cell2"
     assert_is_the_model_in_two(later, assembled)
 
 
-def test_if_two_tensors_cross_everywhere_only_the_feature_vector_is_a_cut():
+@pytest.mark.parametrize(
+    ("first", "name", "count"), [("cell1", "stem", 2), ("cell2", "cell1", 3), ("cell3", "cell2", 2)]
+)
+def test_a_shortcut_over_everything_is_stored_at_every_cut(first, name, count):
     assembled = make_two_input_cells(is_bridged=True)
-    for first in ("cell1", "cell2", "cell3"):
-        assert find_cut(assembled, [first, HEAD]) is None
+    trainable = {*assembled.blocks.names[assembled.blocks.names.index(first) :]}
+    cut = find_cut(assembled, trainable)
+    assert cut.name == name
+    assert set(cut.crossing) == {name, *(f"{name}_{number}" for number in range(1, count))}
+    assert_is_the_model_in_two(cut, assembled, num_crossing=count)
+    assert_shares_every_weight(cut, assembled, trainable)
+
+
+def test_over_everything_else_the_feature_vector_crosses_alone():
+    assembled = make_two_input_cells(is_bridged=True)
     cut = find_cut(assembled, [HEAD])
     assert cut.name == "feature_vector"
     assert_is_the_model_in_two(cut, assembled)

@@ -16,7 +16,7 @@ from kft.features.engines import ENGINES
 from kft.features.selection import EXAMPLES_PER_LAYER
 from kft.model import HEAD, flatten_layers
 
-SAMPLE = np.random.default_rng(0).uniform(0, 255, (9, 32, 32, 3)).astype(np.float32)
+SAMPLE = {"pixels": np.random.default_rng(0).uniform(0, 255, (9, 32, 32, 3)).astype(np.float32)}
 
 
 @pytest.fixture
@@ -40,13 +40,18 @@ def altered(monkeypatch, forward):
             found.made.append(name)
             if name in found.raises:
                 raise found.raises[name]
-            return lambda inputs: given(inputs).numpy() + np.float32(found.errors.get(name, 0))
+            error = np.float32(found.errors.get(name, 0))
+            return lambda inputs: {key: each.numpy() + error for key, each in given(inputs).items()}
 
         return make
 
     for name in ENGINES:
         monkeypatch.setitem(ENGINES, name, maker(name))
     return found
+
+
+def vectors_of(outputs) -> np.ndarray:
+    return np.asarray(outputs["feature_vector"])
 
 
 def select(forward, num_examples: int = 10**6, engine: str = "auto", **options):
@@ -62,9 +67,9 @@ def test_litert_computes_many_examples_and_agrees_with_keras(forward, threshold)
     selected = select(forward, threshold)
     assert selected.name == "litert"
     assert selected.refused == ""
-    expected = forward(SAMPLE).numpy()
-    assert np.allclose(selected.sample_outputs, expected, atol=1e-4 * np.abs(expected).max())
-    assert np.array_equal(selected(SAMPLE), selected.sample_outputs)
+    expected, found = vectors_of(forward(SAMPLE)), vectors_of(selected.sample_outputs)
+    assert np.allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+    assert np.array_equal(vectors_of(selected(SAMPLE)), found)
 
 
 def test_keras_set_by_name_is_not_compared_with_anything(forward, altered):
@@ -90,13 +95,13 @@ def test_litert_with_deviating_numbers_is_rejected_with_a_reason(forward, altere
     selected = select(forward)
     assert selected.name == "keras"
     assert selected.refused.startswith("litert: ")
-    assert np.array_equal(selected.sample_outputs, forward(SAMPLE).numpy())
+    assert np.array_equal(vectors_of(selected.sample_outputs), vectors_of(forward(SAMPLE)))
     with pytest.raises(ConfigError, match=r"features.engine: 'litert' cannot compute this model"):
         select(forward, engine="litert")
 
 
 def test_the_allowed_difference_is_relative_to_the_largest_number(forward, altered):
-    largest = np.abs(forward(SAMPLE).numpy()).max()
+    largest = np.abs(vectors_of(forward(SAMPLE))).max()
     altered.errors["litert"] = 0.9e-4 * largest
     assert select(forward, engine="litert").name == "litert"
     altered.errors["litert"] = 1.1e-4 * largest
@@ -125,5 +130,5 @@ def test_an_engine_is_built_once_when_it_first_computes(forward, altered):
     selected = selection_module.SelectedEngine("litert", forward)
     assert altered.made == []
     for _ in range(2):
-        assert np.array_equal(selected(SAMPLE), forward(SAMPLE).numpy())
+        assert np.array_equal(vectors_of(selected(SAMPLE)), vectors_of(forward(SAMPLE)))
     assert altered.made == ["litert"]

@@ -19,7 +19,7 @@ import tensorflow as tf
 from kft.config import FeaturesConfig
 from kft.errors import ConfigError
 from kft.features import Forward, find_cut, fits_store, load_or_extract
-from kft.features import store as store_module
+from kft.features import layout as layout_module
 from kft.model import HEAD
 from kft.runs import caches as caches_module
 from kft.runs.entries import read_manifest
@@ -30,15 +30,19 @@ PIXELS = np.random.default_rng(0).uniform(0, 255, (NUM_EXAMPLES, 32, 32, 3)).ast
 
 @dataclass(frozen=True)
 class OwnCut:
-    """Cut with a prefix that the test defines."""
+    """Cut with a prefix that the test defines, whose outputs have names."""
 
     prefix: keras.Model
     name: str = "own"
     backbone: str = "small_cnn"
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return self.prefix.output.shape[1:]
+    def crossing(self) -> dict[str, keras.KerasTensor]:
+        return self.prefix.output
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tensor.shape[1:] for name, tensor in self.crossing.items()}
 
     def forward(self, digest: str) -> Forward:
         return Forward(self.prefix)
@@ -57,7 +61,7 @@ class Source:
             if first == self._fail_at:
                 raise KeyboardInterrupt
             self.given += 1
-            yield tf.constant(pixels_of(view)[first : first + 3] * self._scale)
+            yield {"pixels": tf.constant(pixels_of(view)[first : first + 3] * self._scale)}
 
 
 def pixels_of(view: int) -> np.ndarray:
@@ -96,34 +100,42 @@ def facts(caches) -> dict:
     return read_manifest(caches / "features" / entry)["facts"]
 
 
+def only(activations) -> np.ndarray:
+    """Return the single array of a mapping."""
+    (found,) = activations.values()
+    return np.asanyarray(found)
+
+
 def compute(cut, view: int = 0) -> np.ndarray:
-    return np.asarray(cut.prefix(pixels_of(view)))
+    return only(cut.prefix({"pixels": pixels_of(view)}))
 
 
 def test_activations_are_those_of_the_prefix_in_the_order_of_the_examples(cut):
     stored = store(cut)
-    expected = compute(cut)
-    assert stored.activations.shape == (1, NUM_EXAMPLES, 32)
-    assert stored.activations.dtype == np.float32
+    expected, found = compute(cut), stored.activations["feature_vector"]
+    assert found.shape == (1, NUM_EXAMPLES, 32)
+    assert found.dtype == np.float32
     assert np.ptp(expected, axis=0).max() > 1e-3
-    assert np.allclose(stored.activations[0], expected, atol=1e-5)
+    assert np.allclose(found[0], expected, atol=1e-5)
     assert not stored.was_cached
 
 
 def test_feature_maps_inside_the_backbone_are_stored(map_cut):
-    stored = store(map_cut, lambda view: tf.data.Dataset.from_tensor_slices(PIXELS).batch(3))
-    assert stored.activations.shape == (1, NUM_EXAMPLES, 8, 8, 16)
+    pixels = tf.data.Dataset.from_tensor_slices({"pixels": PIXELS}).batch(3)
+    stored = store(map_cut, lambda view: pixels)
+    assert stored.activations["stage3"].shape == (1, NUM_EXAMPLES, 8, 8, 16)
     assert stored.dtype == "float32"
-    assert np.allclose(stored.activations[0], compute(map_cut), atol=1e-5)
+    assert np.allclose(stored.activations["stage3"][0], compute(map_cut), atol=1e-5)
 
 
 def test_each_view_is_stored_and_each_number_of_views_has_an_entry(cut, caches):
     told = []
     stored = store(cut, num_views=3, progress=lambda done, total: told.append((done, total)))
-    assert stored.activations.shape == (3, NUM_EXAMPLES, 32)
+    found = stored.activations["feature_vector"]
+    assert found.shape == (3, NUM_EXAMPLES, 32)
     for view in range(3):
-        assert np.allclose(stored.activations[view], compute(cut, view), atol=1e-5)
-    assert np.ptp(stored.activations, axis=0).max() > 1e-3
+        assert np.allclose(found[view], compute(cut, view), atol=1e-5)
+    assert np.ptp(found, axis=0).max() > 1e-3
     assert [done for done, _ in told] == [3, 6, 7, 10, 13, 14, 17, 20, 21]
     assert {total for _, total in told} == {21}
     assert not store(cut, num_views=2).was_cached
@@ -136,8 +148,8 @@ def test_a_second_call_reads_the_cache_and_computes_nothing(cut, caches):
     second = store(cut, source, progress=lambda done, total: told.append((done, total)))
     assert second.was_cached
     assert source.given == 0
-    assert isinstance(second.activations, np.memmap)
-    assert np.array_equal(first.activations, second.activations)
+    assert isinstance(only(second.activations), np.memmap)
+    assert np.array_equal(only(first.activations), only(second.activations))
     assert told == [(NUM_EXAMPLES, NUM_EXAMPLES)]
     assert len(entries(caches)) == 1
 
@@ -155,7 +167,7 @@ def test_other_weights_before_the_cut_make_another_entry(cut, caches, tiny_assem
     second = store(cut)
     assert not second.was_cached
     assert len(entries(caches)) == 2
-    assert not np.array_equal(first.activations, second.activations)
+    assert not np.array_equal(only(first.activations), only(second.activations))
 
 
 def test_batch_statistics_before_the_cut_count_as_weights(cut, caches, tiny_assembled):
@@ -197,7 +209,7 @@ def test_an_interrupted_extraction_leaves_nothing_and_the_next_starts_over(cut, 
     assert entries(caches) == []
     stored = store(cut)
     assert not stored.was_cached
-    assert np.allclose(stored.activations[0], compute(cut), atol=1e-5)
+    assert np.allclose(only(stored.activations)[0], compute(cut), atol=1e-5)
 
 
 def test_no_temporary_folder_is_left(cut, caches):
@@ -205,15 +217,15 @@ def test_no_temporary_folder_is_left(cut, caches):
     (entry,) = entries(caches)
     assert ".partial" not in entry
     assert {path.name for path in (caches / "features" / entry).iterdir()} == {
-        "activations.npy",
         "entry.json",
+        "feature_vector.npy",
     }
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip"])
-@pytest.mark.parametrize("file", ["activations.npy", "entry.json"])
+@pytest.mark.parametrize("file", ["feature_vector.npy", "entry.json"])
 def test_a_damaged_entry_is_recomputed(cut, caches, file, damage):
-    expected = np.array(store(cut).activations)
+    expected = np.array(only(store(cut).activations))
     (entry,) = entries(caches)
     path = caches / "features" / entry / file
     content = bytearray(path.read_bytes())
@@ -221,7 +233,7 @@ def test_a_damaged_entry_is_recomputed(cut, caches, file, damage):
     path.write_bytes(content[:-100] if damage == "truncate" else content)
     stored = store(cut)
     assert not stored.was_cached
-    assert np.array_equal(stored.activations, expected)
+    assert np.array_equal(only(stored.activations), expected)
 
 
 WORKER = """
@@ -232,24 +244,24 @@ import keras
 from kft.config import FeaturesConfig
 from kft.features import Forward, load_or_extract
 
-inputs = keras.Input((4, 4, 3))
-outputs = keras.layers.GlobalAveragePooling2D()(inputs)
-prefix = keras.Model(inputs, outputs)
+inputs = keras.Input((4, 4, 3), name="pixels")
+outputs = {"feature_vector": keras.layers.GlobalAveragePooling2D()(inputs)}
+prefix = keras.Model({"pixels": inputs}, outputs)
 cut = SimpleNamespace(
-    name="feature_vector", backbone="means", shape=(3,), prefix=prefix,
-    forward=lambda digest: Forward(prefix),
+    name="feature_vector", backbone="means", crossing=outputs, shapes={"feature_vector": (3,)},
+    prefix=prefix, forward=lambda digest: Forward(prefix),
 )
 
 def batches(view):
     print("computing", flush=True)
     assert sys.stdin.readline()
-    yield np.full((5, 4, 4, 3), 7, np.float32)
+    yield {"pixels": np.full((5, 4, 4, 3), 7, np.float32)}
 
 stored = load_or_extract(
     cut, batches, content_key="x", num_examples=5, config=FeaturesConfig(),
     progress=lambda done, total: None, on_wait=lambda: print("waiting", flush=True),
 )
-print(stored.was_cached, float(stored.activations.mean()), flush=True)
+print(stored.was_cached, float(stored.activations["feature_vector"].mean()), flush=True)
 """
 
 
@@ -294,12 +306,12 @@ def test_engines_of_equal_numbers_share_an_entry(cut):
 def test_float16_is_stored_if_requested(cut):
     stored = store(cut, config={"dtype": "float16"})
     assert stored.dtype == "float16"
-    assert np.allclose(stored.activations[0], compute(cut), rtol=1e-3, atol=1e-5)
+    assert np.allclose(only(stored.activations)[0], compute(cut), rtol=1e-3, atol=1e-5)
 
 
 @pytest.fixture
 def any_map_is_large(monkeypatch):
-    monkeypatch.setattr(store_module, "_LARGE_BYTES", 1)
+    monkeypatch.setattr(layout_module, "_LARGE_BYTES", 1)
 
 
 def test_large_feature_maps_are_stored_in_float16_if_rounding_is_negligible(
@@ -314,7 +326,8 @@ def test_large_feature_maps_are_stored_in_float16_if_rounding_is_negligible(
 
 def test_maps_that_vary_little_around_a_large_mean_stay_float32(map_cut, caches, any_map_is_large):
     shift = keras.layers.Rescaling(1.0, offset=50.0)
-    prefix = keras.Model(map_cut.prefix.input, shift(map_cut.prefix.output))
+    outputs = {"own": shift(map_cut.prefix.output["stage3"])}
+    prefix = keras.Model(map_cut.prefix.input, outputs)
     stored = store(OwnCut(prefix))
     assert stored.dtype == "float32"
     assert facts(caches)["float16_noise"] > 1e-3
@@ -323,13 +336,14 @@ def test_maps_that_vary_little_around_a_large_mean_stay_float32(map_cut, caches,
 @pytest.fixture
 def bright():
     """Multiply pixels by 300: float16 then holds pixels up to 218."""
-    inputs = keras.Input((32, 32, 3))
-    return OwnCut(keras.Model(inputs, keras.layers.Rescaling(300.0)(inputs)))
+    inputs = keras.Input((32, 32, 3), name="pixels")
+    outputs = {"own": keras.layers.Rescaling(300.0)(inputs)}
+    return OwnCut(keras.Model({"pixels": inputs}, outputs))
 
 
 def brighten(view: int):
     """Make a dim first batch, which fits into float16, and bright batches, which do not."""
-    return iter([PIXELS[:3] / 2, PIXELS[3:]])
+    return iter([{"pixels": PIXELS[:3] / 2}, {"pixels": PIXELS[3:]}])
 
 
 def test_numbers_too_large_for_float16_are_stored_in_float32_or_refused(
@@ -340,8 +354,50 @@ def test_numbers_too_large_for_float16_are_stored_in_float32_or_refused(
     stored = store(bright, brighten)
     assert stored.dtype == "float32"
     assert facts(caches)["float16_noise"] < 1e-3
-    assert np.allclose(stored.activations[0, 3:], PIXELS[3:] * 300)
-    assert stored.activations.max() > 65504
+    assert np.allclose(stored.activations["own"][0, 3:], PIXELS[3:] * 300)
+    assert stored.activations["own"].max() > 65504
+
+
+@pytest.fixture
+def masked():
+    """Cut that a large map and a mask of whole numbers cross."""
+    pixels = keras.Input((32, 32, 3), name="pixels")
+    mask = keras.ops.cast(pixels > 128.0, "int32") * 100_001
+    return OwnCut(keras.Model({"pixels": pixels}, {"own": pixels / 255.0, "mask": mask}))
+
+
+def test_several_tensors_that_cross_have_a_file_each_and_only_floats_are_rounded(
+    masked, caches, any_map_is_large
+):
+    stored = store(masked, num_views=2)
+    assert stored.dtype == "float16"
+    assert set(stored.activations) == {"own", "mask"}
+    assert stored.activations["own"].dtype == np.float16
+    assert stored.activations["mask"].dtype == np.int32
+    for view in range(2):
+        pixels = pixels_of(view)
+        assert np.allclose(stored.activations["own"][view], pixels / 255, rtol=1e-3, atol=1e-5)
+        assert np.array_equal(stored.activations["mask"][view], (pixels > 128) * 100_001)
+    (entry,) = entries(caches)
+    files = {path.name for path in (caches / "features" / entry).iterdir()}
+    assert files == {"own.npy", "mask.npy", "entry.json"}
+    again = store(masked, num_views=2)
+    assert again.was_cached
+    assert {name: each.dtype for name, each in again.activations.items()} == {
+        "own": np.float16,
+        "mask": np.int32,
+    }
+
+
+def test_space_is_required_for_all_tensors_that_cross(masked):
+    needed = PIXELS.size * (2 + 4)
+
+    def fits(limit: int) -> bool:
+        config = FeaturesConfig(limit_gigabytes=limit / 1e9, dtype="float16")
+        return fits_store(masked, num_examples=NUM_EXAMPLES, num_views=1, config=config)
+
+    assert fits(needed + 1)
+    assert not fits(needed - 1)
 
 
 def test_another_split_uses_the_engine_and_type_of_the_first(map_cut, any_map_is_large):
@@ -350,7 +406,7 @@ def test_another_split_uses_the_engine_and_type_of_the_first(map_cut, any_map_is
     validation = store(map_cut, content_key="validation", like=train)
     assert (validation.engine, validation.dtype) == ("litert", "float16")
     assert validation.selected is train.selected
-    assert np.array_equal(validation.activations, train.activations)
+    assert np.array_equal(only(validation.activations), only(train.activations))
 
 
 def test_the_engine_is_rebuilt_after_the_weights_change(cut, tiny_assembled):
@@ -359,8 +415,8 @@ def test_the_engine_is_rebuilt_after_the_weights_change(cut, tiny_assembled):
     variable.assign(variable.numpy() * 1.5)
     validation = store(cut, content_key="validation", like=train)
     assert validation.engine == "litert"
-    assert np.allclose(validation.activations[0], compute(cut), atol=1e-5)
-    assert not np.allclose(validation.activations, train.activations, atol=1e-3)
+    assert np.allclose(only(validation.activations)[0], compute(cut), atol=1e-5)
+    assert not np.allclose(only(validation.activations), only(train.activations), atol=1e-3)
 
 
 # The cache folder.
@@ -385,7 +441,7 @@ def test_space_is_required_for_the_largest_possible_result(
     map_cut, monkeypatch, dtype, is_large, num_bytes
 ):
     """`auto` may keep float32 after all, which a run would notice too late."""
-    monkeypatch.setattr(store_module, "_LARGE_BYTES", 1 if is_large else 1e9)
+    monkeypatch.setattr(layout_module, "_LARGE_BYTES", 1 if is_large else 1e9)
     # Two views of 7 maps, and one of 3.
     needed = 17 * 8 * 8 * 16 * num_bytes
 
@@ -455,5 +511,5 @@ def test_an_entry_stays_while_it_is_used_and_is_evicted_afterwards(cut, map_cut,
 def test_numpy_reads_a_stored_file_without_kft(cut, caches):
     stored = store(cut, num_views=2)
     (entry,) = entries(caches)
-    values = np.load(Path(caches, "features", entry, "activations.npy"), allow_pickle=False)
-    assert np.array_equal(values, stored.activations)
+    values = np.load(Path(caches, "features", entry, "feature_vector.npy"), allow_pickle=False)
+    assert np.array_equal(values, only(stored.activations))

@@ -1,4 +1,4 @@
-"""Feed of phases: pixels, or stored activations."""
+"""Feed of phases: decoded examples, or stored activations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from kft.errors import ConfigError, DataError
 from kft.examples import Splits
 from kft.feeding.frozen_prefix import check_vectors
 from kft.modalities.image.decoding import ImageDecoder
-from kft.runs.caches import clear, find_clearable, list_entries
+from kft.runs.caches import list_entries
+from kft.runs.clearing import clear, find_clearable
 from kft.strategies.phases import Solve
 from kft.workflow import train
 
@@ -24,7 +25,13 @@ BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4", "head")
 
 
 def rows(dataset) -> np.ndarray:
-    return np.concatenate([inputs for inputs, _ in dataset.as_numpy_iterator()])
+    """Rows of the single input of all batches."""
+    return np.concatenate([only(inputs) for inputs, _ in dataset.as_numpy_iterator()])
+
+
+def only(inputs) -> np.ndarray:
+    (found,) = inputs.values()
+    return found
 
 
 def test_a_probe_is_fitted_on_the_features_of_the_examples(
@@ -51,14 +58,14 @@ def test_prefix_and_suffix_compose_to_the_model_and_are_reused_for_the_same_cut(
     prefix, suffix = given.parts
     assert suffix is given.model
     pixels = rows(feed.in_order("validation"))
-    expected = np.asarray(tiny_assembled.model(pixels, training=False))
-    assert np.allclose(suffix(prefix(pixels)), expected, atol=1e-5)
+    expected = np.asarray(tiny_assembled.model({"pixels": pixels}, training=False))
+    assert np.allclose(suffix(prefix({"pixels": pixels})), expected, atol=1e-5)
     again = feed.for_phase(make_phase("again", steps=3))
     assert again.parts == given.parts, "the parts are traced once"
     assert feed.for_solution(make_phase("solved", recipe=Solve())).parts == given.parts
     assert feed.for_phase(make_phase("deepest", "stage4", "head")).parts[1] is not suffix
     whole = feed.for_phase(make_phase("all", *BLOCKS))
-    assert whole.parts is None, "a phase on pixels may change every block"
+    assert whole.parts is None, "a phase on examples may change every block"
 
 
 def vectors(assembled, feed, split) -> np.ndarray:
@@ -78,14 +85,15 @@ def vectors_of(assembled, pixels) -> np.ndarray:
         (("head",), "light", {"views": 0, "augmented_prefix": "compute"}),
     ],
 )
-def test_the_whole_model_is_fed_pixels_if_nothing_can_be_stored(
+def test_the_whole_model_is_fed_examples_if_nothing_can_be_stored(
     make_feed, tiny_assembled, make_phase, trainable, augmentation, features
 ):
     feed = make_feed(tiny_assembled, features=FeaturesConfig(**features))
     given = feed.for_phase(make_phase("deep", *trainable, augmentation=augmentation))
-    assert given.computed_from == "pixels"
+    assert given.computed_from == "examples"
     assert given.model is tiny_assembled.model
-    assert given.train(0).element_spec[0].shape.as_list() == [None, 32, 32, 3]
+    shapes = {name: spec.shape.as_list() for name, spec in given.train(0).element_spec[0].items()}
+    assert shapes == {"pixels": [None, 32, 32, 3]}
 
 
 def test_each_example_is_decoded_once_in_a_run(make_feed, tiny_assembled, make_phase, display):
@@ -300,13 +308,13 @@ def test_vectors_without_room_are_refused_before_anything_is_computed(tiny_assem
         check_vectors(tiny_assembled, phases, features, num_examples=100)
 
 
-def test_a_store_that_is_too_small_is_reported_and_pixels_are_used(
+def test_a_store_that_is_too_small_is_reported_and_examples_are_used(
     make_feed, tiny_assembled, make_phase, display
 ):
     phase = make_phase()
     features = FeaturesConfig(limit_gigabytes=1e-6)
     given = make_feed(tiny_assembled, phases=(phase,), features=features).for_phase(phase)
-    assert given.computed_from == "pixels"
+    assert given.computed_from == "examples"
     said = display.console.file.getvalue()
     assert "features.limit_gigabytes (1e-06)" in said
     assert "phase probe computes its frozen part in every step" in said
@@ -317,7 +325,7 @@ def test_activations_that_fit_only_without_validation_are_not_stored(
 ):
     phase = make_phase()
     needed = 4 * 32 * (len(splits.train) + len(splits.validation))
-    for num_bytes, source in ((needed + 1, "feature_vector"), (needed - 1, "pixels")):
+    for num_bytes, source in ((needed + 1, "feature_vector"), (needed - 1, "examples")):
         features = FeaturesConfig(limit_gigabytes=num_bytes / 1e9)
         feed = make_feed(tiny_assembled, phases=(phase,), features=features)
         assert feed.for_phase(phase).computed_from == source
@@ -326,7 +334,7 @@ def test_activations_that_fit_only_without_validation_are_not_stored(
 # Views
 
 
-def test_stored_views_equal_those_of_training_from_pixels_and_alternate(
+def test_stored_views_equal_those_of_training_from_examples_and_alternate(
     make_feed, tiny_assembled, make_phase, display
 ):
     phase = make_phase(augmentation="light", steps=6)
@@ -349,7 +357,7 @@ def test_stored_views_equal_those_of_training_from_pixels_and_alternate(
 def test_a_phase_with_as_many_views_as_epochs_stores_nothing(make_feed, tiny_assembled, make_phase):
     phase = make_phase(augmentation="light", steps=5)
     feed = make_feed(tiny_assembled, phases=(phase,), features=FeaturesConfig(views=3))
-    assert feed.for_phase(phase).computed_from == "pixels"
+    assert feed.for_phase(phase).computed_from == "examples"
 
 
 def test_validation_is_not_augmented(make_feed, tiny_assembled, make_phase):

@@ -73,13 +73,13 @@ def test_nested_blocks_and_errors_restore_layers():
 
 
 def test_a_training_step_sees_a_frozen_prefix_as_served():
-    inputs = keras.Input((8,))
+    inputs = keras.Input((8,), name="pixels")
     prefix = keras.Model(inputs, freeze(layers.Dropout(0.5, seed=1))(inputs))
     outputs = layers.Dense(1, use_bias=False, kernel_initializer="zeros")(prefix(inputs))
-    model = FitModel(inputs, outputs)
+    model = FitModel({"pixels": inputs}, outputs)
     model.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse", jit_compile=False)
     pixels, targets = np.ones((16, 8), "float32"), np.ones((16, 1), "float32")
     model.build_metrics(tf.TensorSpec(targets.shape, tf.float32))
-    model.fit(pixels, targets, batch_size=16, epochs=1, verbose=0)
+    model.fit({"pixels": pixels}, targets, batch_size=16, epochs=1, verbose=0)
     # Gradient of the mean squared error at zero, with no input dropped.
     np.testing.assert_allclose(model.trainable_variables[0].numpy(), 0.2, rtol=1e-6)

@@ -14,12 +14,12 @@ from kft.optimization.lora import adapted_kernels, add_lora, merge_lora
 from kft.tasks.classification.head import ClassificationHead
 
 CONFIG = LoraConfig(rank=2)
-PIXELS = np.random.default_rng(0).uniform(0, 255, (6, 32, 32, 3)).astype(np.float32)
+INPUTS = {"pixels": np.random.default_rng(0).uniform(0, 255, (6, 32, 32, 3)).astype(np.float32)}
 TARGETS = np.arange(6) % 3
 
 
 def answers(assembled) -> np.ndarray:
-    return np.asarray(assembled.model(PIXELS, training=False))
+    return np.asarray(assembled.model(INPUTS, training=False))
 
 
 def weights_of(model) -> list[tuple[int, str]]:
@@ -31,7 +31,7 @@ def train(assembled, **options) -> None:
     assembled.model.compile(
         keras.optimizers.Adam(1e-2), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )
-    assembled.model.fit(PIXELS, TARGETS, batch_size=3, epochs=1, verbose=0, shuffle=False)
+    assembled.model.fit(INPUTS, TARGETS, batch_size=3, epochs=1, verbose=0, shuffle=False)
 
 
 def train_factors(assembled, config=CONFIG, *, seed=0):
@@ -97,7 +97,7 @@ def test_a_saved_model_knows_nothing_of_it(tiny_assembled, tmp_path):
     tiny_assembled.model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
     assert [variable.path for variable in loaded.weights] == plain
-    assert np.allclose(np.asarray(loaded(PIXELS)), answers(tiny_assembled), atol=1e-6)
+    assert np.allclose(np.asarray(loaded(INPUTS)), answers(tiny_assembled), atol=1e-6)
 
 
 def test_later_phases_train_kernels_or_new_factors(tiny_assembled):

@@ -19,7 +19,7 @@ SIZE = 12
 
 def make_model(*between, outer=False):
     """Make a functional model with the given layers in sequence between pixels and two logits."""
-    pixels = keras.Input((SIZE, SIZE, 3))
+    pixels = keras.Input((SIZE, SIZE, 3), name="pixels")
     x = pixels
     for layer in between:
         x = layer(x)
@@ -178,27 +178,28 @@ def test_a_kernel_with_low_rank_factors_is_fused_with_them(assemble_tiny):
         layer.lora_kernel_b.assign(np.random.default_rng(0).normal(size=layer.lora_kernel_b.shape))
     fusable = {id(convolution) for convolution, _ in find_fusable(assembled.model)}
     assert fusable >= {id(layer) for layer in adapted}
-    pixels = tf.random.stateless_uniform((2, *assembled.model.input_shape[1:]), (1, 2), 0, 255)
-    separate = assembled.model(pixels, training=False)
+    shape = (2, *assembled.model.input["pixels"].shape[1:])
+    inputs = {"pixels": tf.random.stateless_uniform(shape, (1, 2), 0, 255)}
+    separate = assembled.model(inputs, training=False)
     with fused_norms(assembled.model):
-        np.testing.assert_allclose(assembled.model(pixels, training=False), separate, rtol=1e-4)
+        np.testing.assert_allclose(assembled.model(inputs, training=False), separate, rtol=1e-4)
 
 
 def test_training_and_validation_steps_have_fused_normalization():
     inner = make_model(layers.Conv2D(4, 3), make_norm())
-    model = FitModel(inner.input, inner.output)
+    model = FitModel({"pixels": inner.input}, inner.output)
     kinds = []
     model.compile("sgd", loss=lambda targets, logits: tf.reduce_mean((targets - logits) ** 2))
     seen = model.call
 
     def watch(inputs, **settings):
         outputs = seen(inputs, **settings)
-        if not isinstance(inputs, keras.KerasTensor):
-            kinds.append(list_map_operations(inputs.graph))
+        if not isinstance(inputs["pixels"], keras.KerasTensor):
+            kinds.append(list_map_operations(inputs["pixels"].graph))
         return outputs
 
     model.call = watch
-    examples = (tf.zeros((4, SIZE, SIZE, 3)), tf.zeros((4, 2)))
+    examples = ({"pixels": tf.zeros((4, SIZE, SIZE, 3))}, tf.zeros((4, 2)))
     batches = tf.data.Dataset.from_tensor_slices(examples).batch(2)
     model.fit(batches, verbose=0, shuffle=False)
     model.evaluate(batches, verbose=0)

@@ -24,7 +24,7 @@ BLOCKS = ("stage4", HEAD)
 
 
 def batches(size: int) -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensor_slices((PIXELS, TARGETS)).batch(size)
+    return tf.data.Dataset.from_tensor_slices(({"pixels": PIXELS}, TARGETS)).batch(size)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_dense_targets_are_divided_with_their_examples(compile_tiny):
     losses = []
     for parts in (1, 3):
         model = compile_tiny(accumulation=parts)
-        data = tf.data.Dataset.from_tensor_slices((PIXELS, dense)).batch(8)
+        data = tf.data.Dataset.from_tensor_slices(({"pixels": PIXELS}, dense)).batch(8)
         losses.append(model.fit(data, epochs=2, verbose=0, shuffle=False).history["loss"])
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
 
@@ -111,12 +111,12 @@ class WithUnusedWeight(keras.layers.Dense):
 
 def test_an_unused_variable_gets_no_gradient():
     """Keras warns about it and skips it, as without accumulation: no momentum, no decay."""
-    inputs = keras.Input((3,))
+    inputs = keras.Input((3,), name="x")
     layer = WithUnusedWeight(1)
-    model = FitModel(inputs, layer(inputs), accumulation=2)
+    model = FitModel({"x": inputs}, layer(inputs), accumulation=2)
     model.compile(keras.optimizers.AdamW(0.1, weight_decay=0.0), loss="mse", jit_compile=False)
     before, kernel = layer.unused.numpy(), layer.kernel.numpy()
-    data = tf.data.Dataset.from_tensor_slices((np.ones((4, 3)), np.ones((4, 1)))).batch(4)
+    data = tf.data.Dataset.from_tensor_slices(({"x": np.ones((4, 3))}, np.ones((4, 1)))).batch(4)
     with pytest.warns(UserWarning, match="Gradients do not exist for variables.*unused"):
         model.fit(data, verbose=0, shuffle=False)
     assert np.array_equal(layer.unused.numpy(), before)

@@ -47,7 +47,7 @@ def test_a_forecast_shows_what_is_stored_and_what_is_recomputed(
 ):
     forecasts = forecast(tiny_assembled, PROBE, LAST, FULL, AUGMENTED, views=0)
     assert [f.phase for f in forecasts] == [PROBE, LAST, FULL, AUGMENTED]
-    assert [f.computed_from for f in forecasts] == ["feature_vector", "stage3", "pixels", "pixels"]
+    assert [f.computed_from for f in forecasts] == ["feature_vector", "stage3", "inputs", "inputs"]
 
 
 def test_activations_that_do_not_fit_are_forecast_to_be_recomputed(
@@ -57,7 +57,7 @@ def test_activations_that_do_not_fit_are_forecast_to_be_recomputed(
     tight = {"limit_gigabytes": 2e-5, "views": 4}
     long = changed(AUGMENTED, steps=50)
     probe, augmented = forecast(tiny_assembled, PROBE, long, **tight)
-    assert [probe.computed_from, augmented.computed_from] == ["feature_vector", "pixels"]
+    assert [probe.computed_from, augmented.computed_from] == ["feature_vector", "inputs"]
     assert {row.computed_from for row in augmented.rows} == {"computed"}
     assert augmented.seconds == pytest.approx(TRAINING_FORWARDS * 50 * 8 + 5 * 20)
     (roomy,) = forecast(tiny_assembled, long, limit_gigabytes=5e-5, views=4)

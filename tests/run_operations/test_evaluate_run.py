@@ -60,9 +60,7 @@ def test_a_table_is_read_by_the_runs_columns_if_it_has_them(write_table):
 def test_data_with_one_class_can_be_judged_but_not_trained_on(write_table, tmp_path, layout):
     path = write_table("path,label", "a", "a") if layout == "table" else str(tmp_path / "img")
     assert set(judge(head_of("class", "b", "a"), path).targets) == {1}
-    with pytest.raises(
-        DataError, match=r"one class.*'a'; telling classes apart needs at least two"
-    ):
+    with pytest.raises(DataError, match=r"one class.*'a'; classification needs at least two"):
         load_splits(load_pipeline(path).data)
 
 

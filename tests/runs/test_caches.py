@@ -9,12 +9,11 @@ from kft.errors import ConfigError
 from kft.runs.caches import (
     cache_folder,
     cache_root,
-    clear,
-    find_clearable,
     find_entries,
     list_entries,
     list_rooms,
 )
+from kft.runs.clearing import clear, find_clearable
 from kft.runs.entries import open_or_build
 
 

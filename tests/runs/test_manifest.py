@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from kft import __version__
-from kft.runs import make_manifest, package_versions
+from kft.runs import describe_process, package_versions
 from kft.runs.manifest import RECORDED_PACKAGES, find_git_commit
 
 
@@ -30,25 +30,14 @@ def git(*arguments: str) -> str:
     return result.stdout.strip()
 
 
-def test_the_manifest_holds_its_arguments_and_the_environment():
-    manifest = make_manifest(
-        seed=7,
-        deterministic=True,
-        fingerprint="f" * 64,
-        weights_sha256=None,
-        backbone_source="somewhere",
-        backbone_licence="Apache-2.0",
-    )
-    assert (manifest["seed"], manifest["deterministic"]) == (7, True)
-    assert manifest["data_fingerprint"] == "f" * 64
-    assert manifest["backbone"] == {
-        "sha256": None,
-        "source": "somewhere",
-        "licence": "Apache-2.0",
-    }
-    assert manifest["hardware"]["cpus"] >= 1
-    assert manifest["command"] == sys.argv
-    assert json.loads(json.dumps(manifest)) == manifest
+def test_the_process_is_described_by_json_values(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    described = describe_process()
+    assert described["hardware"]["cpus"] >= 1
+    assert described["command"] == sys.argv
+    assert described["working_directory"] == str(tmp_path)
+    assert described["versions"] == package_versions()
+    assert json.loads(json.dumps(described)) == described
 
 
 def test_versions_cover_the_packages_that_affect_results(monkeypatch):

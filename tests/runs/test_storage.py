@@ -227,7 +227,7 @@ def test_no_storage_failure_is_reported_as_a_bug_of_kft(number, monkeypatch):
     assert "fault" not in result.stderr and len(result.stderr.splitlines()) == 1
 
 
-VERBS = ("check", "train", "audit", "tune", "find-lr", "pretrain", "data", "benchmark")
+VERBS = ("check", "train", "audit", "tune", "find-learning-rate", "pretrain", "data", "benchmark")
 
 
 @pytest.mark.parametrize("verb", VERBS)

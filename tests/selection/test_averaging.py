@@ -159,7 +159,7 @@ def batches() -> tf.data.Dataset:
     """Two batches of random pixels of three classes, the second one smaller."""
     rng = np.random.default_rng(0)
     pixels = rng.uniform(0, 255, (11, 32, 32, 3)).astype(np.float32)
-    return tf.data.Dataset.from_tensor_slices((pixels, np.arange(11) % 3)).batch(8)
+    return tf.data.Dataset.from_tensor_slices(({"pixels": pixels}, np.arange(11) % 3)).batch(8)
 
 
 def test_a_scorer_uses_the_current_weights_without_another_trace(tiny_assembled, batches):
@@ -189,9 +189,9 @@ def test_labels_and_numbers_are_scored_too(kind, name):
     rng = np.random.default_rng(0)
     targets = rng.integers(0, 2, (5, 2)).astype(np.float32)
     head = make_head(HeadConfig(name=name), find_task(kind), ("a", "b"), targets)
-    features = keras.Input((3,))
-    model = keras.Model(features, head.build(features))
-    inputs = rng.normal(size=(5, 3)).astype(np.float32)
+    features = keras.Input((3,), name="x")
+    model = keras.Model({"x": features}, head.build(features))
+    inputs = {"x": rng.normal(size=(5, 3)).astype(np.float32)}
     batches = tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(2)
     score = ValidationScorer(Forward(model, head.activate), head, batches)()
     expected = float(head.make_loss()(targets, model(inputs)))

@@ -163,7 +163,7 @@ def test_a_fit_that_gets_worse_stops_early_with_its_best_weights(tiny_assembled,
     model = tiny_assembled.model
     model.compile(keras.optimizers.SGD(0.01), tiny_assembled.head.make_loss(), jit_compile=False)
     rng = np.random.default_rng(0)
-    pixels = rng.uniform(0, 255, (16, 32, 32, 3)).astype(np.float32)
+    inputs = {"pixels": rng.uniform(0, 255, (16, 32, 32, 3)).astype(np.float32)}
     targets = rng.integers(0, 3, 16)
     weights = find_moving(tiny_assembled.blocks, phase)
     callback = KeepBest(weights, patience_epochs=2)
@@ -174,11 +174,11 @@ def test_a_fit_that_gets_worse_stops_early_with_its_best_weights(tiny_assembled,
                 model.optimizer.learning_rate = -1.0
 
     losses = model.fit(
-        pixels,
+        inputs,
         targets,
         batch_size=8,
         epochs=20,
-        validation_data=(pixels, targets),
+        validation_data=(inputs, targets),
         callbacks=[Worsen(), callback],
         verbose=0,
         shuffle=False,
@@ -187,7 +187,7 @@ def test_a_fit_that_gets_worse_stops_early_with_its_best_weights(tiny_assembled,
     assert len(losses) == int(np.argmin(losses)) + 1 + 2
     assert losses[-1] > min(losses)
     callback.restore()
-    restored = model.evaluate(pixels, targets, batch_size=8, verbose=0)
+    restored = model.evaluate(inputs, targets, batch_size=8, verbose=0)
     assert restored == pytest.approx(min(losses), rel=1e-4)
 
 

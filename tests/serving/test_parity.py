@@ -38,7 +38,8 @@ def tiny_model(outputs: int) -> keras.Model:
     keras.utils.set_random_seed(1)
     pixels = keras.Input((16, 16, 3), name="pixels")
     features = keras.layers.GlobalAveragePooling2D(name="feature_vector")(pixels)
-    return keras.Model(pixels, keras.layers.Dense(outputs, name="logits")(features / 255))
+    logits = keras.layers.Dense(outputs, name="logits")(features / 255)
+    return keras.Model({"pixels": pixels}, logits)
 
 
 def export(tmp_path, files, kind="class", decoder=None) -> Export:
@@ -85,7 +86,7 @@ def test_signatures_for_pixels_and_features_agree_with_the_one_for_bytes(tmp_pat
     encoded = tf.stack([tf.io.read_file(file) for file in files])
     from_bytes = loaded.signatures["serving_default"](encoded=encoded)
     decoder = ImageDecoder(16, 16)
-    pixels = tf.stack([tf.cast(decoder(one), tf.float32) for one in encoded])
+    pixels = tf.stack([tf.cast(decoder(one)["pixels"], tf.float32) for one in encoded])
     from_pixels = loaded.signatures["pixels"](pixels=pixels)
     np.testing.assert_allclose(from_bytes["probabilities"], from_pixels["probabilities"], atol=1e-6)
     features = loaded.signatures["features"](encoded=encoded)["feature_vector"]
@@ -100,8 +101,8 @@ class DecoderThatServesSomethingElse:
     output = ImageDecoder(16, 16).output
 
     def __call__(self, encoded):
-        pixels = ImageDecoder(16, 16)(encoded)
-        return pixels if tf.executing_eagerly() else tf.reverse(pixels, axis=[2])
+        pixels = ImageDecoder(16, 16)(encoded)["pixels"]
+        return {"pixels": pixels if tf.executing_eagerly() else tf.reverse(pixels, axis=[2])}
 
 
 def test_an_export_with_different_answers_is_refused_and_removed(tmp_path, files):
@@ -148,10 +149,12 @@ def test_numbers_are_served_in_float64_to_a_fraction_of_their_deviation(tmp_path
         model, head, decoder, directory=tmp_path, name="t", files=files, card={}
     )
     served = tf.saved_model.load(str(exported.path))
-    pixels = tf.stack([tf.cast(decoder(tf.io.read_file(file)), tf.float32) for file in files])
+    decoded = [decoder(tf.io.read_file(file))["pixels"] for file in files]
+    pixels = tf.stack([tf.cast(picture, tf.float32) for picture in decoded])
     numbers = served.signatures["pixels"](pixels=pixels)["numbers"].numpy()
     assert numbers.dtype == np.float64
-    expected = np.asarray(model(pixels)).astype(np.float64) * head.deviations + head.means
+    outputs = np.asarray(model({"pixels": pixels})).astype(np.float64)
+    expected = outputs * head.deviations + head.means
     assert np.abs(numbers - expected).max() < 0.01
     assert np.abs(numbers - numbers.astype(np.float32)).max() > 1, "float32 would not do"
     standardised = served.signatures["standardised"](pixels=pixels)["standardised"]

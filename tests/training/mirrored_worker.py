@@ -40,14 +40,14 @@ def make_input(model: Any, share: Any) -> Any:
         "examples": Examples(names, names, TARGETS),
         "decoder": None,
         "batch_size": 8,
-        "cache": ExampleCache(PIXELS[None].astype(np.float32)),
+        "cache": ExampleCache({"pixels": PIXELS[None].astype(np.float32)}),
     }
 
     def train(start: int) -> tf.data.Dataset:
         return make_dataset(**given, shuffle_seed=1, epochs=2, start_step=start, share=share)
 
     validation = Validation(make_dataset(**given), make_dataset(**given, share=share), 3)
-    return PhaseInput(model, train, validation, "pixels")
+    return PhaseInput(model, train, validation, "inputs")
 
 
 def fit(case: str, name: str) -> tuple[dict[str, Any], list[np.ndarray]]:

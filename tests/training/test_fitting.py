@@ -67,7 +67,7 @@ def test_the_last_stage_trains_alike_from_stored_features_and_from_pixels(
         before = assembled.blocks.digests()
         fitted = fit(assembled, phase, make_input=feed.for_phase)
         assert moved(before, assembled.blocks.digests()) == {"stage4", HEAD}
-        assert fitted.computed_from == ("pixels" if from_pixels else "stage3")
+        assert fitted.computed_from == ("examples" if from_pixels else "stage3")
         weights.append(
             [v.numpy() for name in ("stage4", HEAD) for v in assembled.blocks[name].variables]
         )
@@ -92,7 +92,7 @@ def test_a_phase_ends_at_its_last_step_within_an_epoch_and_writes_its_record(
     assert described["trainable"] == list(BLOCKS)
     assert described["steps"] == 5
     assert described["multipliers"] == {"stem": 0.5}
-    assert described["computed_from"] == fitted.computed_from == "pixels"
+    assert described["computed_from"] == fitted.computed_from == "examples"
     assert list((tmp_path / "phase" / "tensorboard").rglob("events*"))
     assert "Phase 1 of 1: done in" in display.console.file.getvalue()
 
@@ -123,9 +123,11 @@ def test_a_loss_that_is_not_finite_ends_the_phase_with_phase_and_step(
 ):
     cut = find_cut(tiny_assembled, (HEAD,))
     # Feature vectors, because on some processors a convolution with ReLU turns NaN into zero.
-    vectors = np.zeros((4, 8, *cut.shape), np.float32)
+    vectors = np.zeros((4, 8, *cut.shapes["feature_vector"]), np.float32)
     vectors[bad_step - 1, 0, 0] = np.nan
-    batches = tf.data.Dataset.from_tensor_slices((vectors, np.zeros((4, 8), np.int64)))
+    batches = tf.data.Dataset.from_tensor_slices(
+        ({"feature_vector": vectors}, np.zeros((4, 8), np.int64))
+    )
     given = PhaseInput(cut.suffix, batches.skip, None, cut.name)
     phase = make_phase("deep", HEAD, learning_rate=0.5)
     with pytest.raises(TrainingError, match=f"phase 'deep': the loss is nan after step {bad_step}"):
@@ -187,7 +189,7 @@ def compile_it(splits):
     random = np.random.default_rng(0)
     pixels = random.uniform(0, 255, (20, 32, 32, 3)).astype(np.float32)
     targets = random.integers(0, 3, 20)
-    data = tf.data.Dataset.from_tensor_slices((pixels, targets)).batch(8)
+    data = tf.data.Dataset.from_tensor_slices(({"pixels": pixels}, targets)).batch(8)
 
     def make(assembled, phase, has_validation=True, **settings):
         config = TrainingConfig(global_batch_size=8, **{"ema": 0.9, "l2_sp": 0.1} | settings)
@@ -197,7 +199,7 @@ def compile_it(splits):
             phase,
             config,
             lambda phase: PhaseInput(
-                assembled.model, data.repeat(phase.fit.epochs).skip, validation, "pixels"
+                assembled.model, data.repeat(phase.fit.epochs).skip, validation, "examples"
             ),
             learned_targets=targets,
         )
@@ -322,6 +324,7 @@ def test_without_validation_a_plateau_does_not_lower_the_rate(
     assert float(compiled.model.optimizer.learning_rate) == pytest.approx(1e-3)
 
 
+@pytest.mark.full
 def test_a_phase_in_float16_has_one_trace_can_be_reset_and_decays_to_its_start(
     compile_it, assemble_tiny, make_phase, restored_globals
 ):

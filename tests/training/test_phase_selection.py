@@ -314,7 +314,7 @@ def test_a_dependent_phase_is_resolved_by_the_result_of_the_previous_one(make_ph
     planned = make_phase("refit", "stage4", HEAD, fallback=probe)
     chosen = make_phase("deep", "stage4", HEAD, learning_rate=0.2)
     won = {"comparison": {"is_better": True}}
-    before = FittedPhase(chosen, [], 0.0, "pixels", (), is_undone=True, facts=won)
+    before = FittedPhase(chosen, [], 0.0, "examples", (), is_undone=True, facts=won)
     resolved = resolve_phase(planned, before)
     assert (resolved.fit.learning_rate, resolved.fallback) == (0.2, None)
     assert (

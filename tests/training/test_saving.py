@@ -12,7 +12,7 @@ from kft.tasks import TASKS, find_task, load_task, make_head
 from kft.training import load_trained, make_card, save_trained
 
 NAMES = ("cat", "dog", "owl")
-PIXELS = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)
+INPUTS = {"pixels": np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)}
 TARGETS = np.random.default_rng(1).normal(5, 2, (9, 3)).astype(np.float32)
 PIPELINE = load_pipeline("photos", ["data.image.resize=pad", "head.hidden=[5]", "training.seed=3"])
 
@@ -35,11 +35,11 @@ def test_a_loaded_model_gives_the_outputs_of_the_saved_one_bit_for_bit(run, asse
     kind = load_task(name).word
     config = HeadConfig(name=name, hidden=(5,), dropout=0.5, pooling="avg_max")
     assembled = assemble_tiny(head=make_head(config, find_task(kind), NAMES, TARGETS))
-    expected = np.asarray(assembled.model(PIXELS))
+    expected = np.asarray(assembled.model(INPUTS))
     assert np.ptp(expected, axis=0).min() > 1e-4
     save_trained(run, assembled, PIPELINE)
     trained = load_trained(run)
-    outputs = trained.model(PIXELS)
+    outputs = trained.model(INPUTS)
     assert np.array_equal(np.asarray(outputs), expected)
     assert trained.head == assembled.head
     assert np.array_equal(
@@ -50,7 +50,7 @@ def test_a_loaded_model_gives_the_outputs_of_the_saved_one_bit_for_bit(run, asse
 def test_pipeline_and_decoder_are_loaded_with_the_model(saved):
     trained = load_trained(saved)
     assert trained.pipeline == PIPELINE
-    assert trained.decoder.output.shape == (32, 32, 3)
+    assert trained.decoder.output["pixels"].shape == (32, 32, 3)
     assert trained.decoder.resize == "pad"
 
 

@@ -159,5 +159,5 @@ def test_a_probe_is_solved_on_the_features_of_the_examples(
     pictures = np.stack(
         [np.asarray(Image.open(path).resize((32, 32))) for path in splits.train.paths]
     )
-    answered = assembled.model(pictures.astype(np.float32)).numpy().argmax(axis=1)
+    answered = assembled.model({"pixels": pictures.astype(np.float32)}).numpy().argmax(axis=1)
     assert np.array_equal(answered, splits.train.targets)

@@ -71,7 +71,7 @@ def exported(trained, tmp_path_factory) -> Path:
 
 def test_a_run_says_and_records_its_depth(trained):
     run, said = trained
-    words = "12 bits, so that 4,095 is white: the fewest that hold the largest sample of 16"
+    words = "12 bits, so 4,095 is white: needed for the largest sample of 16"
     (line,) = [line for line in said.splitlines() if line.startswith("Depth:")]
     assert words in line and "4,095 in bright/0.png" in line and "Repaired" not in said
     assert read_json(run.manifest)["calibration"]["value"] == 12
@@ -104,7 +104,7 @@ def test_a_picture_that_needs_more_bits_than_the_run_is_refused(trained, exporte
     Image.fromarray(np.full((32, 32), 5000, np.uint16)).save(path)
     for where in (run.path, exported):
         (refused,) = verbs.predict(where, [str(path)])
-        assert "5,000, needs 13 bits, and the model was" in refused.reason
+        assert "5,000, needs 13 bits, but the model was" in refused.reason
 
 
 def test_other_data_is_judged_at_the_depth_of_the_run(trained, tmp_path):
@@ -112,7 +112,9 @@ def test_other_data_is_judged_at_the_depth_of_the_run(trained, tmp_path):
     write_exposures(tmp_path / "dim", largest=900)
     display = Display(Console(file=io.StringIO(), force_terminal=False, width=200))
     evaluate_run(run.path, display, data=str(tmp_path / "dim"))
-    assert "Depth: 12 bits, so that 4,095 is white: as the model" in display.console.file.getvalue()
+    assert (
+        "Depth: 12 bits, so 4,095 is white: as in the training" in display.console.file.getvalue()
+    )
 
 
 def test_the_card_of_an_older_export_is_still_read(exported, tmp_path):

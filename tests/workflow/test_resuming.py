@@ -19,7 +19,7 @@ from kft.display import Display
 from kft.errors import ChangedRunError, DataError, RunError
 from kft.provenance import read_interrupted
 from kft.runs import RunDirectory
-from kft.runs.checkpoints import Checkpoints
+from kft.runs.checkpoints import Checkpoints, _list_digests
 from kft.training import load_trained
 from kft.training.stopping import Interrupted
 from kft.workflow import resume, train
@@ -322,6 +322,36 @@ def test_accepted_settings_are_saved_in_the_run(stopped):
     changed = read_interrupted(stopped.path, ["training.label_smoothing=0.1"])
     resume(changed, make_display(), accept_changes=True)
     assert "label_smoothing: 0.1" in stopped.pipeline.read_text()
+
+
+def change_checkpoint(path: Path, change) -> None:
+    """Write a checkpoint with another state, and with digests that agree."""
+    state = json.loads((path / "state.json").read_text())
+    change(state)
+    (path / "state.json").write_text(json.dumps(state))
+    (path / "digests.json").write_text(_list_digests(path))
+
+
+@pytest.mark.parametrize(
+    "kind, change, said",
+    [
+        ("step", lambda state: state["parts"].pop("CompiledPhase"), "KeyError: 'CompiledPhase'"),
+        ("step", lambda state: state.pop("steps"), "KeyError: 'steps'"),
+        ("phase", lambda state: state["fitted"][0].pop("unmoved"), "KeyError: 'unmoved'"),
+        ("phase", lambda state: state["fitted"][0].update(speed=1), "TypeError: .*'speed'"),
+    ],
+)
+def test_a_checkpoint_of_another_version_is_named_with_what_to_do(stopped, kind, change, said):
+    path = sorted(stopped.checkpoints.glob(f"*-{kind}"))[-1]
+    change_checkpoint(path, change)
+    with pytest.raises(RunError, match=rf"^{path}: .*{said}.*remove {path.parent} and resume"):
+        resume(read_interrupted(stopped.path), make_display(), accept_changes=True)
+
+
+def test_a_checkpoint_of_another_optimizer_is_named(stopped):
+    changed = read_interrupted(stopped.path, ["training.optimizer=sgd"])
+    with pytest.raises(RunError, match=r"does not fit .* values for \d+ optimizer variables"):
+        resume(changed, make_display(), accept_changes=True)
 
 
 def test_a_run_resumes_from_another_folder_with_moved_data(stopped, photos, tmp_path, monkeypatch):

@@ -1,1 +1,1 @@
-"""What a source found -> what of it can be used, every file looked at once and accounted for."""
+"""Check of the examples of a source: every file is read once and counted."""

@@ -1,4 +1,4 @@
-"""What a source found -> what of it can be used, every file accounted for."""
+"""Selection of the usable examples of a source; every file is counted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.admission.check_files import check_files
 from kft.data.admission.copies import find_bad_copies
 from kft.data.found import Found
@@ -25,14 +25,14 @@ from kft.runs.atomic import write_text
 
 @dataclass(frozen=True)
 class Admitted:
-    """What passed the gate.
+    """Usable examples.
 
     Attributes:
-        found: What the source found without what cannot be used; the paths are those of files
-            to be read. All that was left out is among `found.quarantined`.
-        checked: What is known of each example, in the order of `found.examples`.
-        alike: Sets of positions in `found.examples` that look the same or are the same.
-        calibration: What was decided over all files; None where there is nothing to decide.
+        found: Usable examples of the source, with the paths of the files to read; all others
+            are in `found.quarantined`.
+        checked: Result of the check of each example, in the order of `found.examples`.
+        alike: Sets of indices in `found.examples` that look the same or are the same.
+        calibration: Settings determined from all files; None if the modality has none.
     """
 
     found: Found
@@ -46,11 +46,11 @@ class Admitted:
         return tuple(each.digest for each in self.checked)
 
     def count_repaired(self) -> Mapping[str, int]:
-        """Reason -> how many files are used as converted for it."""
+        """Count the files that were converted, by reason."""
         return Counter(reason for each in self.checked for reason in each.repaired)
 
     def count_noticed(self) -> Mapping[str, int]:
-        """Word on a file -> how many it is true of."""
+        """Count the files with each remark."""
         return Counter(word for each in self.checked for word in each.noticed)
 
 
@@ -62,21 +62,21 @@ def admit(
     decode: bool = True,
     trained: TrainedCalibration | None = None,
 ) -> Admitted:
-    """Look at every file, and leave out what cannot be used.
+    """Check every file, and leave out unusable examples.
 
-    That is what the gate refuses, and copies that contradict each other or leak from one given
-    split into another.
+    Examples are unusable if the file check refuses them, or if they are copies that contradict
+    each other or leak from one given split into another.
 
     Args:
-        found: What a source found.
+        found: Examples of a source.
         config: The `data` section.
         progress: Called with (files done, files in all).
         decode: See `CheckOptions`.
         trained: See `CheckOptions`.
 
     Raises:
-        DataError: There is something to leave out, and `data.on_invalid_file` is `stop`; or
-            nothing would be left of a class.
+        DataError: An example is unusable and `data.on_invalid_file` is `stop`, or no example
+            of a class is left.
     """
     outcomes = check_files(
         found.examples,
@@ -90,7 +90,7 @@ def admit(
 
 
 def is_carved(found: Found, config: DataConfig) -> bool:
-    """Whether kft makes a split in which examples that look the same are to stay on one side."""
+    """Whether kft makes a split that must keep near duplicates on one side."""
     if config.split.file is not None or config.split.near_duplicates == "ignore":
         return False
     given = set(found.given_splits or ())
@@ -105,11 +105,11 @@ def sort_out(
     config: DataConfig,
     trained: TrainedCalibration | None = None,
 ) -> Admitted:
-    """Leave out what the gate refused, and copies that contradict each other or leak.
+    """Leave out refused files, and copies that contradict each other or leak.
 
     Args:
-        found: What a source found.
-        outcomes: What the gate says of each example.
+        found: Examples of a source.
+        outcomes: Result of the file check of each example.
         config: The `data` section.
         trained: See `CheckOptions`.
 
@@ -165,7 +165,7 @@ def _find_copies(
 def _refuse_lost_classes(
     found: Found, kept: Sequence[int], quarantined: Mapping[int, Quarantined], noun: str
 ) -> None:
-    """Refuse a class that had examples, in the training split if one is given, and has none."""
+    """Refuse a class that has lost all its training examples."""
     if not found.task.has_classes:
         return
     splits = found.given_splits or ("train",) * len(found.examples)
@@ -198,14 +198,14 @@ def _keep(
 
 def _find_alike(checked: Sequence[Checked], modality: Modality) -> Iterable[tuple[int, ...]]:
     yield from modality.find_look_alikes(checked)
-    # What has a hash is in the sets above already.
+    # Examples with a perceptual hash are already in the sets above.
     for places in find_same([each.digest for each in checked]):
         if checked[places[0]].likeness is None:
             yield places
 
 
 def write_quarantine_csv(quarantined: Sequence[Quarantined], path: Path | str) -> None:
-    """Write the columns file, reason, one line for each; no file where there is nothing to say."""
+    """Write the columns file and reason, one line per example; no file if there are none."""
     if not quarantined:
         return
     text = io.StringIO()

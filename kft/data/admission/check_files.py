@@ -1,4 +1,4 @@
-"""One pass over every file: it is read once and found usable as it is, as converted, or not."""
+"""Check of every file in one pass: each is usable as it is, usable once converted, or refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.paths import describe_failure
 from kft.examples import Examples, Progress, Quarantined
 from kft.modalities import Modality, choose_modality
@@ -20,9 +20,9 @@ from kft.modalities.checked import Checked, CheckOptions, FileContent, UnusableE
 from kft.printing import readable
 from kft.tasks import Task
 
-# Files of a thread's turn: enough that handing them over costs next to nothing.
+# Number of files that a thread takes at a time: enough to make the hand-over cheap.
 _PIECE = 16
-# By so many a file is recognised that need not be read as a whole.
+# This many bytes suffice to recognise a file that need not be read whole.
 _START_BYTES = 4096
 _OPTIONS = CheckOptions()
 
@@ -34,17 +34,17 @@ def check_files(
     *,
     options: CheckOptions = _OPTIONS,
 ) -> tuple[Checked | Quarantined, ...]:
-    """What is known of each file, or why it cannot be used, in the order of the examples.
+    """Check each file: its inspection or its refusal, in the order of the examples.
 
-    Each file is read once, in threads (reading, digesting and decoding release
-    Python's lock), and is in memory only for so long. A file that the graph
-    would not show as it is meant is converted, once.
+    Threads read each file once (reading, hashing and decoding release Python's
+    lock), and keep it in memory only during its check. A file that the decoder in
+    the graph would show wrongly is converted, once.
 
     Args:
-        examples: What to read.
+        examples: Examples to check.
         config: The `data` section.
         progress: Called with (files done, files in all).
-        options: How closely they are looked at.
+        options: Thoroughness of the check.
     """
     return tuple(_check_all(examples, config, progress, options))
 
@@ -78,7 +78,7 @@ def _check_all(
 
 
 def _read(name: str, path: str, modality: Modality, settings: Any) -> FileContent:
-    """A file with its state, once it is sure to be a file and no bottomless one.
+    """Read a file and its state, after making sure that it is a regular file.
 
     Raises:
         UnusableError: The file cannot be used.
@@ -86,7 +86,7 @@ def _read(name: str, path: str, modality: Modality, settings: Any) -> FileConten
     if readable(path) != path:
         raise UnusableError("its name is not UTF-8; rename it")
     try:
-        # A pipe would wait for a writer if it were opened, and a device may do anything.
+        # Opening a pipe would wait for a writer, and a device may have no end.
         if not stat.S_ISREG(Path(path).stat().st_mode):
             raise UnusableError("a folder, pipe or device, not a file")
         with Path(path).open("rb") as file:
@@ -103,12 +103,12 @@ def _read(name: str, path: str, modality: Modality, settings: Any) -> FileConten
 def compute_fingerprint(
     examples: Examples, digests: Sequence[str], task: Task, class_names: Sequence[str]
 ) -> str:
-    """SHA-256 over the sorted lines of id, content digest and target, and over the class names.
+    """Compute SHA-256 over the sorted lines of id, digest and target, and the class names.
 
     Args:
         examples: All examples of the data set, in any order.
-        digests: SHA-256 of each one's file.
-        task: What a target is.
+        digests: SHA-256 of each example's file.
+        task: Task of the targets.
         class_names: Name of each class, label or number, by index.
     """
     lines = [

@@ -1,4 +1,4 @@
-"""Copies of one file that contradict each other, or leak from one given split into another."""
+"""Copies of a file that contradict each other, or leak from one given split into another."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ def find_bad_copies(
     *,
     noun: str,
 ) -> dict[int, str]:
-    """Position -> why it must be left out: copies that contradict or leak.
+    """Find copies that contradict each other or leak: index -> reason for leaving it out.
 
-    The same content under two labels says nothing, and all of it goes. In two splits that are
-    given, what is judged would have been learned: it stays in the holdout, or else in
-    validation.
+    If the same content has two labels, all its copies are left out. If it is in two given
+    splits, the model would be judged on an example it was trained on: only the copies in the
+    holdout stay, or else those in validation.
 
     Args:
-        names: Of all examples.
-        digests: Of their content.
-        labels: As people read them.
-        splits: The split that the source names for each; None where it names none.
-        noun: What an example is called.
+        names: Names of all examples.
+        digests: Digests of their content.
+        labels: Labels in words.
+        splits: Split that the source gives for each; None if it gives none.
+        noun: Noun for an example, such as "image".
     """
     bad: dict[int, str] = {}
     for places in find_same(digests):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -25,9 +25,9 @@ from kft.runs.caches import max_entry_bytes
 from kft.runs.entries import open_or_build
 
 # To be raised where decoding or the file changes.
-FORMAT = 4
+FORMAT = 5
 ROOM = "decoded"
-_FILE = "{}.npy"  # by the place of a tensor in the order of `tf.nest`
+_FILE = "{}.npy"  # by the name of the element
 
 
 def describe_decoding(decoder: Decoder, modality: Modality, config: DataConfig) -> str:
@@ -42,7 +42,7 @@ def describe_decoding(decoder: Decoder, modality: Modality, config: DataConfig) 
 
 
 def read_examples(paths: tf.Tensor, decoder: Decoder) -> Any:
-    """Decode the files at `paths` (batch): what `decoder.output` says, of each (batch, …)."""
+    """Decode the files at `paths` (batch) to the elements in `decoder.output`, each (batch, …)."""
     return _make_reader(decoder)(paths)
 
 
@@ -92,8 +92,10 @@ def make_decoded_cache(
         DataError: Files that do not decode, by name.
         ConfigError: `disk`, but there is no room.
     """
-    specs = tf.nest.flatten(decoder.output)
-    needed = len(examples) * sum(spec.shape.num_elements() * spec.dtype.size for spec in specs)
+    specs = decoder.output
+    needed = len(examples) * sum(
+        spec.shape.num_elements() * spec.dtype.size for spec in specs.values()
+    )
     if mode == "none" or not len(examples):
         return None
     if mode == "memory" or (mode == "auto" and needed <= megabytes * 1_000_000):
@@ -106,13 +108,16 @@ def make_decoded_cache(
         batches = _decode_batches(examples, decoder, progress)
         write_all_blocks(
             {
-                folder / _FILE.format(i): ((len(examples), *spec.shape), spec.dtype.as_numpy_dtype)
-                for i, spec in enumerate(specs)
+                folder / _FILE.format(name): (
+                    (len(examples), *spec.shape),
+                    spec.dtype.as_numpy_dtype,
+                )
+                for name, spec in specs.items()
             },
-            (tf.nest.flatten(batch) for batch in batches),
+            ([batch[name] for name in specs] for batch in batches),
         )
 
-    sizes = ", ".join(" x ".join(map(str, spec.shape)) for spec in specs)
+    sizes = ", ".join(" x ".join(map(str, spec.shape)) for spec in specs.values())
     entry = open_or_build(
         ROOM,
         _make_key(content_key, decoder),
@@ -124,14 +129,13 @@ def make_decoded_cache(
     )
     if entry.was_cached and progress is not None:
         progress(len(examples), len(examples))
-    values = [np.load(entry.path / _FILE.format(i), mmap_mode="r") for i in range(len(specs))]
-    return _cache(tf.nest.pack_sequence_as(decoder.output, values), entry=entry)
+    values = {name: np.load(entry.path / _FILE.format(name), mmap_mode="r") for name in specs}
+    return _cache(values, entry=entry)
 
 
-def _cache(decoded: Any, entry: object = None) -> ExampleCache:
-    """Arrays (examples, …) as the one view of a cache."""
-    views = tf.nest.map_structure(lambda values: values[np.newaxis], decoded)
-    return ExampleCache(views, entry=entry)
+def _cache(decoded: Mapping[str, np.ndarray], entry: object = None) -> ExampleCache:
+    """Make a cache with arrays (examples, …) as its one view."""
+    return ExampleCache({name: each[np.newaxis] for name, each in decoded.items()}, entry=entry)
 
 
 def _make_key(content_key: str, decoder: Decoder) -> str:
@@ -140,28 +144,33 @@ def _make_key(content_key: str, decoder: Decoder) -> str:
     return hashlib.sha256(stated.encode()).hexdigest()[:32]
 
 
-def decode_all(examples: Examples, decoder: Decoder, progress: Progress | None = None) -> Any:
-    """What `decoder.output` says, of all examples: arrays (examples, …).
+def decode_all(
+    examples: Examples, decoder: Decoder, progress: Progress | None = None
+) -> dict[str, np.ndarray]:
+    """Decode all examples to the elements in `decoder.output`, arrays (examples, …).
 
     Raises:
         DataError: Files that do not decode, by name.
     """
-    arrays = [
-        np.empty((len(examples), *spec.shape), spec.dtype.as_numpy_dtype)
-        for spec in tf.nest.flatten(decoder.output)
-    ]
+    arrays = {
+        name: np.empty((len(examples), *spec.shape), spec.dtype.as_numpy_dtype)
+        for name, spec in decoder.output.items()
+    }
     done = 0
     for batch in _decode_batches(examples, decoder, progress):
-        flat = tf.nest.flatten(batch)
-        for array, values in zip(arrays, flat, strict=True):
-            array[done : done + len(values)] = values
-        done += len(flat[0])
-    return tf.nest.pack_sequence_as(decoder.output, arrays)
+        for name, values in batch.items():
+            arrays[name][done : done + len(values)] = values
+        done += _size_of(batch)
+    return arrays
+
+
+def _size_of(batch: Mapping[str, np.ndarray]) -> int:
+    return len(next(iter(batch.values())))
 
 
 def _decode_batches(
     examples: Examples, decoder: Decoder, progress: Progress | None
-) -> Iterator[Any]:
+) -> Iterator[dict[str, np.ndarray]]:
     """Batches of decoded examples in order, as arrays."""
     batches = tf.data.Dataset.from_tensor_slices(list(examples.paths)).batch(32)
     decoded = batches.map(
@@ -172,7 +181,7 @@ def _decode_batches(
     done = 0
     with translate_read_errors(examples, decoder):
         for batch in decoded.as_numpy_iterator():
-            size = len(tf.nest.flatten(batch)[0])
+            size = _size_of(batch)
             refuse_changed(examples, range(done, done + size))
             yield batch
             done += size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -35,18 +36,19 @@ class Mixing:
         assert self.mixup >= 0.0 and self.cutmix >= 0.0 and self.mixup + self.cutmix > 0.0
 
     def __call__(
-        self, inputs: tf.Tensor, targets: tf.Tensor, *, seed: int, step: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+        self, inputs: Mapping[str, tf.Tensor], targets: tf.Tensor, *, seed: int, step: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """Mix one batch.
 
         Args:
-            inputs: float32 (batch, …); (batch, …, channels) for cutmix.
+            inputs: Inputs by name, float32 (batch, …); (batch, …, channels) for cutmix, which
+                takes a box at the same place of each.
             targets: Class indices (batch), or dense (batch, classes).
-            seed: Of the run.
+            seed: Seed of the run.
             step: Number of the batch.
 
         Returns:
-            Inputs of the same shape, targets float32 (batch, classes).
+            Inputs of the same shapes, targets float32 (batch, classes).
         """
         # [seed, 0] is the key of augmentation.
         key = tf.random.experimental.stateless_fold_in(
@@ -54,23 +56,30 @@ class Mixing:
         )
         pairing, share, box, coin = tf.unstack(tf.random.experimental.stateless_split(key, 4))
         dense = self._make_dense(targets)
-        size = tf.shape(inputs)[0]
+        size = tf.shape(targets)[0]
         others = tf.random.experimental.index_shuffle(tf.range(size), pairing, size - 1)
-        batch = (inputs, tf.gather(inputs, others))
+        pairs = {name: (each, tf.gather(each, others)) for name, each in inputs.items()}
 
-        def blend() -> tuple[tf.Tensor, tf.Tensor]:
+        def blend() -> tuple[dict[str, tf.Tensor], tf.Tensor]:
             kept = _draw_beta(self.mixup, share)
-            return kept * batch[0] + (1.0 - kept) * batch[1], kept
+            return {name: kept * a + (1.0 - kept) * b for name, (a, b) in pairs.items()}, kept
 
-        def cut() -> tuple[tf.Tensor, tf.Tensor]:
-            return _paste(*batch, _draw_beta(self.cutmix, share), box)
+        def cut() -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+            drawn = _draw_beta(self.cutmix, share)
+            pasted = {name: _paste(*pair, drawn, box) for name, pair in pairs.items()}
+            # Boxes are the same share of each element.
+            _, kept = next(iter(pasted.values()))
+            return {name: each for name, (each, _) in pasted.items()}, kept
 
         if self.mixup and self.cutmix:
             mixed, kept = tf.cond(tf.random.stateless_uniform((), coin) < 0.5, blend, cut)
         else:
             mixed, kept = blend() if self.mixup else cut()
         # Alone, an example is its own other; blending would round it.
-        mixed = tf.where(size > 1, tf.ensure_shape(mixed, inputs.shape), inputs)
+        mixed = {
+            name: tf.where(size > 1, tf.ensure_shape(mixed[name], each.shape), each)
+            for name, each in inputs.items()
+        }
         return mixed, kept * dense + (1.0 - kept) * tf.gather(dense, others)
 
     def _make_dense(self, targets: tf.Tensor) -> tf.Tensor:

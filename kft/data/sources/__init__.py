@@ -1,1 +1,1 @@
-"""Folders, tables and records -> labelled files, `Found`."""
+"""Readers of class folders, tables and record files; each gives labelled files as `Found`."""

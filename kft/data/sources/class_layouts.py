@@ -1,4 +1,4 @@
-"""Layouts of folders that a person would read otherwise than as class folders."""
+"""Refusal of folder layouts that are probably not meant as class folders."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ from kft.printing import listed, readable
 LAYOUT = "Expected FOLDER/<class>/<file>, or FOLDER/train/<class>/<file>"
 Classes = Mapping[str, Sequence[str]]
 _TABLE_ENDINGS = (".csv", ".tsv", ".parquet", ".jsonl")
-# Classes that are named one by one for the pictures in deeper folders of them.
+# Up to this many classes with files in subfolders are named one by one.
 _NAMED = 5
 
 
 def refuse_unlabelled(root: Path, folder: Path, classes: Iterable[str]) -> None:
-    """Refuse folders that are all named as splits are, and hold no class folders.
+    """Refuse folders that all have names of splits but hold no class folders.
 
     Args:
-        root: The data folder.
-        folder: The one that holds them.
-        classes: Their names.
+        root: Data folder.
+        folder: Folder that holds these folders.
+        classes: Names of these folders.
 
     Raises:
-        DataError: Tables that may hold the labels are named.
+        DataError: All names are names of splits. The message names tables that may hold the
+            labels.
     """
     names = list(classes)
     if not names or not all(map(find_split, names)):
         return
     tables = describe_tables([root, *(folder / name for name in names)])
     raise DataError(
-        f"{folder}: found {listed(names)}, named as splits are, but no class folders in there, so "
-        f"nothing says the classes. {LAYOUT}.{tables}"
+        f"{folder}: found {listed(names)}, which are names of splits, but no class folders "
+        f"inside them, so the classes are unknown. {LAYOUT}.{tables}"
     )
 
 
@@ -56,12 +57,12 @@ def refuse_loose(folder: Path, modality: Modality) -> None:
 
 
 def refuse_one_class(root: Path, folder: Path, name: str) -> None:
-    """Refuse a single class folder; if it holds the folders that are meant, these are named.
+    """Refuse a single class folder, and suggest its subfolders if they may be the classes.
 
     Args:
-        root: The data folder.
-        folder: The one that holds the class folder.
-        name: Of the class folder.
+        root: Data folder.
+        folder: Folder that holds the class folder.
+        name: Name of the class folder.
 
     Raises:
         DataError: Always.
@@ -71,34 +72,35 @@ def refuse_one_class(root: Path, folder: Path, name: str) -> None:
         only = inside[0]
     if len(inside) < 2:
         raise DataError(
-            f"{root} has one class folder, {name!r}; telling classes apart needs at least two. "
+            f"{root} has one class folder, {name!r}; classification needs at least two. "
             f"{LAYOUT}.{describe_tables([root, folder, folder / name])}"
         )
-    told = listed([readable(p.name) for p in inside])
+    listing = listed([readable(p.name) for p in inside])
     how = (
         f"data.path={_shown(only)}"
         if folder == root
-        else f"data.folders.train={_shown(only.relative_to(root))}, and so for the other splits"
+        else f"data.folders.train={_shown(only.relative_to(root))}, and likewise for other splits"
     )
     raise DataError(
-        f"{folder} holds one folder, {name!r}; telling classes apart needs at least two. "
-        f"In {_shown(only.relative_to(folder))} lie {told}: if these are meant, set {how}."
+        f"{folder} holds one folder, {name!r}; classification needs at least two. "
+        f"{_shown(only.relative_to(folder))} holds {listing}: if these are the classes, set {how}."
     )
 
 
 def refuse_parts(root: Path, folder: Path, classes: Classes, nouns: str) -> None:
-    """Refuse class folders that hold folders only, the same ones in several.
+    """Refuse class folders that hold only folders, if several hold folders of the same names.
 
-    These may be parts of the data, or splits, with the classes in them.
+    They may be parts or splits of the data, with the classes inside.
 
     Args:
-        root: The data folder.
-        folder: The one that holds the class folders.
+        root: Data folder.
+        folder: Folder that holds the class folders.
         classes: Class -> paths of its examples, all of them below its folder.
-        nouns: What examples are called.
+        nouns: Plural noun for examples, such as "images".
 
     Raises:
-        DataError: It says both ways to read the folders, and the settings for each.
+        DataError: The layout is ambiguous. The message gives both readings, with the settings
+            for each.
     """
     inner = {name: _find_inner(folder / name, paths) for name, paths in classes.items()}
     first: dict[str, str] = {}
@@ -122,9 +124,9 @@ def refuse_parts(root: Path, folder: Path, classes: Classes, nouns: str) -> None
 
 
 def _find_inner(folder: Path, paths: Sequence[str]) -> tuple[Path, frozenset[str]]:
-    """The folder below which a class has more than one folder, and their names.
+    """Find the first folder of a class with more than one subfolder, and the subfolder names.
 
-    No names where examples lie beside them.
+    The set of names is empty if examples lie beside the subfolders.
     """
     while True:
         start = len(str(folder)) + 1
@@ -138,7 +140,7 @@ def _find_inner(folder: Path, paths: Sequence[str]) -> tuple[Path, frozenset[str
 
 
 def count_deeper(folder: Path, classes: Classes) -> Counter[str]:
-    """A word on the examples that lie in folders within class folders -> how many there are."""
+    """Count the examples in subfolders of class folders, by a description of their place."""
     deeper = {}
     for name, paths in classes.items():
         start = len(str(folder / name)) + 1
@@ -151,7 +153,7 @@ def count_deeper(folder: Path, classes: Classes) -> Counter[str]:
 
 
 def refuse_empty(root: Path, folder: Path, empty: list[str], walker: Walker) -> None:
-    """Refuse class folders without an example, and say what is in them.
+    """Refuse class folders without an example, and describe their contents.
 
     Raises:
         DataError: One or more are empty.
@@ -176,30 +178,30 @@ def refuse_empty(root: Path, folder: Path, empty: list[str], walker: Walker) -> 
 
 
 def _describe_files(folder: Path, modality: Modality) -> str:
-    """As '6 files ending in .dcm, which kft does not read'."""
+    """Describe the files of a folder, such as '6 files ending in .dcm, which kft does not read'."""
     names = [p.name for p in folder.rglob("*") if not p.is_dir() and not find_hidden(p.name)]
     endings = Counter(find_ending(name, modality) for name in names)
     if not endings:
         return "no files"
-    told = [
+    listing = [
         f"{count:,} {'file' if count == 1 else 'files'} {_describe_ending(ending, modality)}"
         for ending, count in endings.most_common()
     ]
-    return listed(told, 5)
+    return listed(listing, 5)
 
 
 def _describe_ending(ending: str, modality: Modality) -> str:
     if not ending:
-        return f"without an ending that do not begin as a {modality.noun} does"
+        return f"without an ending or the first bytes of any {modality.noun}"
     if ending in modality.endings:
         return f"ending in {ending} that cannot be used"
     if ending.endswith("…"):
-        return f"ending in {ending}, as downloads are named; rename them to end in {ending[:-2]}"
+        return f"ending in {ending}, a name left by a download; rename them to end in {ending[:-2]}"
     return f"ending in {ending}, which kft does not read"
 
 
 def describe_tables(folders: Iterable[Path]) -> str:
-    """A word more where tables lie in folders, which may hold the labels; else nothing."""
+    """Describe a table in these folders that may hold the labels; empty if there is none."""
     tables = [
         path
         for folder in folders
@@ -208,16 +210,17 @@ def describe_tables(folders: Iterable[Path]) -> str:
     ]
     if not tables:
         return ""
-    # Folders of Hugging Face keep the labels in a table of this name.
+    # Data folders of Hugging Face hold the labels in a table of this name.
     table = next((path for path in tables if path.stem == "metadata"), tables[0])
     if table.suffix.lower() == ".jsonl":
         return (
-            f" {_shown(table)} may hold the labels, but kft reads no JSON lines: write it as CSV, "
-            "for example with pandas.read_json(FILE, lines=True).to_csv(FILE.csv, index=False), "
-            f"beside the files, and give that as the data.{_ask_for_columns('metadata')}"
+            f" {_shown(table)} may hold the labels, but kft does not read JSON lines: write it "
+            "as CSV, for example with "
+            "pandas.read_json(FILE, lines=True).to_csv(FILE.csv, index=False), "
+            f"beside the files, and set data.path to it.{_ask_for_columns('metadata')}"
         )
     return (
-        f" {_shown(table)} may hold the labels: give it as the data, "
+        f" {_shown(table)} may hold the labels: set "
         f"`data.path={shlex.quote(_shown(table))}`.{_ask_for_columns(table.stem)}"
     )
 
@@ -225,7 +228,7 @@ def describe_tables(folders: Iterable[Path]) -> str:
 def _ask_for_columns(stem: str) -> str:
     path_column = "file_name" if stem == "metadata" else "COLUMN"
     return (
-        f" Its columns are named by data.table.path_column={path_column} and "
+        f" Name its columns with data.table.path_column={path_column} and "
         "data.table.label_columns=[COLUMN]."
     )
 

@@ -1,4 +1,4 @@
-"""Class folders, with or without split folders above them."""
+"""Reader of class folders, with or without split folders above them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kft.config.schema import DataConfig, FoldersConfig
+from kft.config import DataConfig, FoldersConfig
 from kft.data.class_names import find_class_name, find_similar, format_aliases
 from kft.data.found import Found, sort_class_names
 from kft.data.sources.class_layouts import (
@@ -34,11 +34,11 @@ from kft.tasks.vectors import Names
 
 @dataclass(frozen=True)
 class _Part:
-    """The class folders of one split, or of all the data.
+    """Class folders of one split, or of all the data.
 
     Attributes:
-        split: None where the folders say nothing of splits.
-        folder: The one that holds the class folders.
+        split: Split of these folders; None if there are no split folders.
+        folder: Folder that holds the class folders.
         classes: Class folder -> paths of its examples.
     """
 
@@ -50,26 +50,26 @@ class _Part:
 def find_folder(
     config: DataConfig, output_folders: Sequence[str] = (), *, is_other: bool = False
 ) -> Found:
-    """The examples below class folders, each labelled with its folder's name.
+    """Find the examples below class folders, each labelled with the name of its folder.
 
-    Every file is accounted for: an example, quarantined, or ignored for a reason.
+    Every file is counted: as an example, as quarantined, or as ignored with a reason.
 
     Args:
         config: The `data` section.
-        output_folders: Folders that kft is to write to, which are no classes.
-        is_other: The examples are judged, not learned from: there may be one class, and who
-            asked compares the classes with those that are known.
+        output_folders: Folders that kft will write to, which are not classes.
+        is_other: Whether the examples are only judged, not learned from. One class is then
+            enough, and the caller compares the classes with those of the model.
 
     Raises:
-        DataError: The folder is missing or laid out otherwise, a split folder
+        DataError: The folder is missing or has another layout, a split folder
             is ambiguous, a class has no example, or a split has a class that
             train lacks.
     """
     task = find_task(config.target)
     if task is not None and not task.reads_names(1):
         raise DataError(
-            f"data.target: {config.target!r}, but class folders hold classes. Labels and numbers "
-            "come from a table: a CSV file with a column for each."
+            f"data.target: {config.target!r}, but class folders hold classes. Give labels and "
+            "numbers in a table: a CSV file with a column for each."
         )
     root = Path(config.path or "").expanduser().absolute()
     if not root.is_dir():
@@ -98,7 +98,7 @@ def _read_classes(root: Path, folder: Path, walker: Walker) -> dict[str, list[st
         if readable(subfolder.name) != subfolder.name:
             raise DataError(
                 f"{folder}: the name of class folder {readable(subfolder.name)} is not UTF-8, so "
-                "that no table or model can hold it. Rename the folder."
+                "tables and models cannot hold it. Rename the folder."
             )
         classes[subfolder.name] = []
     start = len(str(folder).rstrip("/")) + 1
@@ -122,7 +122,7 @@ def _read_classes(root: Path, folder: Path, walker: Walker) -> dict[str, list[st
 def _refuse_other_layouts(
     root: Path, parts: Sequence[_Part], config: FoldersConfig, modality: Modality
 ) -> None:
-    """Refuse folders that a person would not read as classes."""
+    """Refuse folders that are probably not classes."""
     for part in parts:
         if config.nested == "auto":
             refuse_parts(root, part.folder, part.classes, modality.nouns)
@@ -139,14 +139,14 @@ def _refuse_unknown_classes(parts: Sequence[_Part], aliases: Mapping[str, str]) 
         if unknown:
             raise DataError(
                 f"{part.folder}: class {listed(unknown)} is not in {train.folder}, so it "
-                f"could never be learned. Rename or remove the folder, or add it to training"
+                f"cannot be learned. Rename or remove the folder, or add it to training"
                 f"{_name_similar(unknown, trained)}. "
                 f"Classes of training: {listed(sort_class_names(trained), 20)}."
             )
 
 
 def _name_similar(unknown: Sequence[str], trained: Iterable[str]) -> str:
-    """What joins classes that a person may take for classes of training; else nothing."""
+    """Suggest aliases for classes whose names resemble training classes; empty if none do."""
     aliases = find_similar(unknown, trained)
     return f", or join them: {format_aliases(aliases)}" if aliases else ""
 
@@ -161,7 +161,7 @@ def _to_found(root: Path, parts: Sequence[_Part], walker: Walker, task: Task | N
         noticed += count_deeper(part.folder, part.classes)
         before = len(paths)
         for index, name in enumerate(class_names):
-            # A split that is judged may lack a class of train.
+            # Validation and holdout may lack a class of train.
             inside = part.classes.get(name, ())
             paths += inside
             codes += [index] * len(inside)

@@ -1,4 +1,4 @@
-"""Where a table's missing files are, and which settings would find them there."""
+"""Search for the missing files of a table, and the settings that would find them."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from kft.config import TableConfig
 from kft.config.loading import parse_yaml
-from kft.config.schema import TableConfig
 from kft.data.sources.table_paths import KEPT_MISSING, TablePaths
 from kft.errors import ConfigError, DataError
 from kft.modalities import Modality
 from kft.printing import printable, readable
 
-# The search is for a hint: it is to end at once on any disk.
+# The search only gives a hint, so these limits keep it fast on any disk.
 _SAMPLES = 20
 _FOLDERS = 200
 _ENTRIES = 200_000
 
 
 class _Remedy(NamedTuple):
-    """Settings of `data.table` that lead a path to a file."""
+    """Settings of `data.table` that make a path lead to its file."""
 
     folder: str | None
     ending: str | None
     remove_prefix: str | None
 
     def describe(self, config: TableConfig) -> str:
-        """What to change in a configuration, as `set data.table.folder=files`."""
+        """Describe the change of a configuration, such as `set data.table.folder=files`."""
         wanted = {f"data.table.{key}": value for key, value in self._asdict().items()}
         new = [f"{key}={_quote(value)}" for key, value in wanted.items() if value is not None]
         old = [
@@ -39,23 +39,23 @@ class _Remedy(NamedTuple):
             for key, value in wanted.items()
             if value is None and getattr(config, key.removeprefix("data.table.")) is not None
         ]
-        changes = [f"set {' '.join(new)}"] * bool(new) + [f"leave out {', '.join(old)}"] * bool(old)
+        changes = [f"set {' '.join(new)}"] * bool(new) + [f"remove {', '.join(old)}"] * bool(old)
         return " and ".join(changes)
 
 
 def describe_remedy(
     missing: Sequence[str], folder: Path, config: TableConfig, modality: Modality
 ) -> str:
-    """A sentence on where missing files are and what finds them; empty where nothing is known.
+    """Say where the missing files are and which settings find them; empty if none was found.
 
-    Looked at are the table's folder and the one above it, and the folders right below these.
-    The end of a path must be there as the table writes it, but for the ending of the modality.
+    Searches the table's folder, its parent, and the folders directly below these two. The last
+    parts of a path must match as the table writes them, except for the file name's ending.
 
     Args:
-        missing: Paths that lead to nothing, as the table writes them.
-        folder: The table's own, absolute.
+        missing: Paths without a file, as the table writes them.
+        folder: The table's folder, absolute.
         config: The `data.table` section.
-        modality: What the files hold.
+        modality: Modality of the files.
     """
     search = _Search(folder, modality)
     samples = missing[:: max(1, len(missing) // _SAMPLES)][:_SAMPLES]
@@ -67,7 +67,7 @@ def describe_remedy(
     shown = readable(file)
     if remedy is None:
         return printable(
-            f"{shown} exists, whose name differs. Write the paths as the files are named."
+            f"{shown} exists, but its name differs. Write the paths as the files are named."
         )
     found = _count_found(missing, folder, config, remedy)
     many = f"the first {KEPT_MISSING:,}" if len(missing) == KEPT_MISSING else f"{len(missing):,}"
@@ -78,7 +78,7 @@ def describe_remedy(
 
 
 def _quote(value: str) -> str:
-    """A value that the shell, and YAML behind it, read as this text."""
+    """Quote a value, so that the shell and then YAML read it as this text."""
     try:
         is_text = parse_yaml(value, "a hint") == value
     except ConfigError:
@@ -87,7 +87,7 @@ def _quote(value: str) -> str:
 
 
 def _count_found(missing: Sequence[str], folder: Path, config: TableConfig, remedy: _Remedy) -> int:
-    """How many of the missing files the settings find."""
+    """Count the missing files that the settings find."""
     try:
         paths = TablePaths(folder, config.model_copy(update=remedy._asdict()))
     except DataError:
@@ -100,7 +100,7 @@ def _stem(name: str) -> str:
 
 
 class _Search:
-    """Looks for the end of a path in folders near a table, each of which is listed once."""
+    """Search for the last parts of a path in folders near a table; lists each folder once."""
 
     def __init__(self, folder: Path, modality: Modality) -> None:
         self._folder = folder
@@ -111,7 +111,7 @@ class _Search:
         self._starts = ["", *self._list_folders("."), "..", *self._list_folders("..")]
 
     def _list_folders(self, start: str) -> list[str]:
-        """Folders right below one, relative to the table's."""
+        """List the folders directly below `start`, relative to the table's folder."""
         own = self._folder.name
         try:
             with os.scandir(self._folder / start) as entries:
@@ -126,9 +126,10 @@ class _Search:
         return [str(PurePosixPath(start, name)) for name in names[:_FOLDERS]]
 
     def find(self, written: str) -> tuple[_Remedy | None, str] | None:
-        """What leads a path to a file, and the file; the longest end of the path first.
+        """Find the settings that make a path lead to a file, and the file.
 
-        No settings do where the file has another name than the table writes.
+        The longest matching end of the path wins. The settings are None if the file's name
+        differs from the name in the table.
         """
         parts = written.replace("\\", "/").split("/")
         for first in range(int(written.startswith("/")), len(parts)):
@@ -145,10 +146,10 @@ class _Search:
         return None
 
     def _find_in(self, folder: str, name: str) -> tuple[str, str | None] | None:
-        """The file of a folder that a name means, and the ending that the name lacks.
+        """Find the file of a folder that a name means, and the ending that the name lacks.
 
-        The ending is None where it lacks none, and empty where nothing can be added to have the
-        file's name: another case of letters, another ending.
+        The ending is None if the name is complete, and empty if no ending added to the name
+        gives the file's name, which differs in case or has another ending.
         """
         self._list(folder)
         if name in self._names[folder]:
@@ -161,7 +162,7 @@ class _Search:
         return None
 
     def _list(self, folder: str) -> None:
-        """Remember the examples of a folder, while the search may still look at files."""
+        """Remember the examples of a folder, up to the limit of files for the search."""
         if folder in self._names:
             return
         names = list(self._scan(folder))

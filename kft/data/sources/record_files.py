@@ -1,7 +1,7 @@
-"""Bytes of a TFRecord file -> its records, with those that are damaged told apart.
+"""Reader of the records of a TFRecord file that reports damaged records.
 
-TensorFlow's own reader ends a file at its first damaged record. This one goes on
-behind it, where the record still says how long it is.
+TensorFlow's reader stops at the first damaged record. This one continues after it if the
+length of the record is intact.
 
 A record is: length (8 bytes), its checksum (4), content, its checksum (4), all little
 endian. Source: tensorflow/core/lib/io/record_writer.h.
@@ -20,22 +20,22 @@ import google_crc32c
 
 _HEAD = struct.Struct("<QI")
 _CHECKSUM = struct.Struct("<I")
-# Protocol buffers cannot be longer; so no damaged length makes a read of all memory.
+# Protocol buffers cannot be longer, so a damaged length cannot exhaust the memory.
 _LONGEST_RECORD = 2**31
 
 
 class _DamagedError(Exception):
-    """Why a record, and all behind it, cannot be read."""
+    """Reason why a record and all records after it cannot be read."""
 
 
 def read_records(path: Path) -> Iterator[bytes | str]:
-    """The content of each record, or why it cannot be read.
+    """Read the content of each record, or the reason why it cannot be read.
 
-    Where the length is damaged or the file is cut off, the reason is the last that is given:
-    how many records follow is not known.
+    A damaged length or the end of a truncated file gives one last reason: the number of
+    records that follow is unknown.
 
     Args:
-        path: The file; compressed by gzip where it ends in `.gz` or `.gzip`.
+        path: Path of the file; read as gzip if it ends in `.gz` or `.gzip`.
 
     Raises:
         OSError: The system cannot read the file.
@@ -48,11 +48,11 @@ def read_records(path: Path) -> Iterator[bytes | str]:
                 yield _read_content(stream, head, is_first)
                 is_first = False
         except _DamagedError as error:
-            yield f"{error}; nothing from here on can be read"
+            yield f"{error}; the rest of the file cannot be read"
 
 
 def _read(stream: BinaryIO | gzip.GzipFile, size: int) -> bytes:
-    """So many bytes, or those that are left."""
+    """Read `size` bytes, or the rest if fewer are left."""
     try:
         return stream.read(size)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -76,5 +76,5 @@ def _read_content(stream: BinaryIO | gzip.GzipFile, head: bytes, is_first: bool)
 
 
 def mask(crc: int) -> int:
-    """A checksum as TFRecord stores it: rotated, and a constant added."""
+    """Mask a checksum as TFRecord does: rotate it and add a constant."""
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF

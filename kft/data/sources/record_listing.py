@@ -1,4 +1,4 @@
-"""Which TFRecord files a path means, and which split each holds."""
+"""TFRecord files that a path or glob means, and the split of each."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class RecordFiles:
     """TFRecord files.
 
     Attributes:
-        root: The folder that names are relative to.
-        files: Those that can be opened, in order.
-        splits: What each one's name says; None for all of them where they say nothing.
-        ignored: Reason -> how many files of the folder were left aside for it.
+        root: Folder that names are relative to.
+        files: Files that can be opened, in order.
+        splits: Split that the name of each file says; all None if no name says one.
+        ignored: Reason -> number of files of the folder that were ignored for it.
         quarantined: Files that cannot be opened.
     """
 
@@ -37,10 +37,10 @@ class RecordFiles:
 
 
 def list_record_files(path: str) -> RecordFiles:
-    """The files of a folder, of a glob, or the one file.
+    """List the TFRecord files of a folder or glob, or the single file.
 
     Raises:
-        DataError: There is none, or not every name says its split where some do.
+        DataError: There are no files, or only some of the names say their split.
     """
     given = Path(path).expanduser().absolute()
     ignored: Counter[str] = Counter()
@@ -55,7 +55,7 @@ def list_record_files(path: str) -> RecordFiles:
         root = root if all(p.is_relative_to(root) for p in files) else Path(root.anchor)
     if not files:
         raise DataError(
-            f"data.path: no TFRecord file at {given}. Expected a folder that holds *.tfrecord "
+            f"data.path: no TFRecord file at {given}. Expected a folder with *.tfrecord "
             "files, or a glob that matches some."
         )
     problems = {file: _find_problem(file) for file in files}
@@ -74,7 +74,7 @@ def list_record_files(path: str) -> RecordFiles:
 
 
 def _find_in(folder: Path, ignored: Counter[str]) -> Iterator[Path]:
-    """The record files below a folder, by way of links too, each real folder once."""
+    """Find the record files below a folder; follows links and visits each real folder once."""
     seen: set[str] = set()
     for parent, subfolders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
@@ -98,7 +98,7 @@ def _find_in(folder: Path, ignored: Counter[str]) -> Iterator[Path]:
 
 
 def _find_problem(file: Path) -> str | None:
-    """Why a file cannot be opened; None where it can be."""
+    """Return the reason why a file cannot be opened; None if it can."""
     if not file.exists():
         return "a link that leads nowhere"
     if not file.is_file():
@@ -111,7 +111,7 @@ def _find_problem(file: Path) -> str | None:
 
 
 def _read_splits(root: Path, files: tuple[Path, ...]) -> tuple[SplitName | None, ...]:
-    """The split that each file's name says; for all or for none."""
+    """Read the split from the name of each file; either all names say one, or none."""
     splits: list[SplitName | None] = []
     for file in files:
         words = re.split(r"[^A-Za-z]+", file.relative_to(root).as_posix())
@@ -123,6 +123,6 @@ def _read_splits(root: Path, files: tuple[Path, ...]) -> tuple[SplitName | None,
     if unnamed and len(unnamed) < len(files):
         raise DataError(
             f"{root}: some files name their split and others do not: {listed(unnamed, 5)}. "
-            "Rename them, or give a glob that leaves them out."
+            "Rename them, or give a glob that excludes them."
         )
     return tuple(splits)

@@ -1,4 +1,4 @@
-"""Which folder above the class folders is which split."""
+"""Split folders above the class folders."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from kft.config.schema import FoldersConfig
+from kft.config import FoldersConfig
 from kft.data.found import SPLIT_WORDS, find_split
 from kft.data.sources.walking import OWN, Walker, count_files, describe_ending, find_hidden
 from kft.errors import DataError
@@ -17,7 +17,7 @@ from kft.runs.own_folders import is_own_folder
 
 
 def list_subfolders(folder: Path) -> list[Path]:
-    """The folders in a folder that may hold data, by name.
+    """List the folders in a folder that may hold data, sorted by name.
 
     Raises:
         DataError: The folder cannot be read.
@@ -34,16 +34,16 @@ def list_subfolders(folder: Path) -> list[Path]:
 def find_split_folders(
     root: Path, config: FoldersConfig, *, needs_train: bool = True
 ) -> dict[SplitName, Path] | None:
-    """Split -> the folder that holds its class folders; None where they lie in `root` itself.
+    """Map each split to the folder that holds its class folders; None if `root` holds them.
 
     Args:
-        root: The data folder.
+        root: Data folder.
         config: The `data.folders` section.
-        needs_train: Whether somebody is to learn from the data.
+        needs_train: Whether a training split is required.
 
     Raises:
-        DataError: A folder that `config` names is not there, one folder is given for two splits,
-            or it is not clear which folder is which split.
+        DataError: A folder that `config` names is missing, one folder is given for two splits,
+            or the split of a folder is ambiguous.
     """
     folders = {p.name: p for p in list_subfolders(root)}
     chosen: dict[SplitName, Path] = {}
@@ -60,8 +60,8 @@ def find_split_folders(
             if len(usual) > 1:
                 names = [p.name for p in usual]
                 raise DataError(
-                    f"{root}: {listed(names)} may each be the {split} split. "
-                    f"Say which with data.folders.{split}={names[0]}."
+                    f"{root}: each of {listed(names)} may be the {split} split. "
+                    f"Choose one with data.folders.{split}={names[0]}."
                 )
             chosen.update((split, _unwrap(p)) for p in usual)
     if not chosen:
@@ -70,13 +70,13 @@ def find_split_folders(
         names = [_name(root, p) for p in chosen.values()]
         raise DataError(
             f"{root}: there are split folders ({listed(names)}) but none for training. "
-            f"Usual names: {', '.join(SPLIT_WORDS['train'])}; or say data.folders.train=NAME."
+            f"Usual names: {', '.join(SPLIT_WORDS['train'])}; or set data.folders.train=NAME."
         )
     return {split: chosen[split] for split in SPLIT_NAMES if split in chosen}
 
 
 def _find_named(root: Path, name: str, split: SplitName, folders: Iterable[str]) -> Path:
-    """The folder of a split that a user names, in `root` or deeper."""
+    """Return the folder of a split that a user names, in `root` or deeper."""
     path = Path(os.path.normpath(root / name))
     if not path.is_dir() or path == root or not path.is_relative_to(root):
         raise DataError(
@@ -91,14 +91,14 @@ def _refuse_shared_folders(chosen: dict[SplitName, Path]) -> None:
         if len(splits) > 1:
             raise DataError(
                 f"data.folders: {folder.name!r} is given for {' and '.join(splits)}; "
-                "each split needs a folder of its own."
+                "each split needs its own folder."
             )
 
 
 def _unwrap(folder: Path) -> Path:
-    """The folder in a split folder, where it is the only one and has the name of the split too.
+    """Return the only folder in a split folder if it is named after the split too.
 
-    Archives are packed so: training_set/training_set/cats.
+    Archives are often packed this way: training_set/training_set/cats.
     """
     inside = list_subfolders(folder)
     if len(inside) == 1 and find_split(inside[0].name) == find_split(folder.name):
@@ -111,12 +111,12 @@ def _name(root: Path, folder: Path) -> str:
 
 
 def ignore_beside(folder: Path, chosen: Iterable[Path], walker: Walker) -> None:
-    """Count what lies beside the split folders.
+    """Count the files and folders beside the split folders as ignored.
 
     Args:
-        folder: The data folder, or one in it that holds split folders.
-        chosen: The split folders.
-        walker: It counts.
+        folder: Data folder, or a folder in it that holds split folders.
+        chosen: Split folders.
+        walker: Walker that holds the counts.
     """
     for entry in os.scandir(folder):
         hidden = find_hidden(entry.name)
@@ -129,7 +129,7 @@ def ignore_beside(folder: Path, chosen: Iterable[Path], walker: Walker) -> None:
             ignore_beside(path, chosen, walker)
         elif entry.is_dir():
             own = is_own_folder(entry.path) or walker.is_output(entry.path)
-            reason = OWN if own else f"in folder {entry.name!r}, which is no split"
+            reason = OWN if own else f"in folder {entry.name!r}, which is not a split"
             walker.ignored[reason] += count_files(entry)
         elif walker.may_hold(entry):
             walker.ignored[f"{walker.modality.noun} beside the split folders"] += 1

@@ -1,4 +1,4 @@
-"""A CSV, TSV or Parquet table of paths and labels."""
+"""Reader of a CSV, TSV or Parquet table of paths and labels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.found import Found
 from kft.data.refusing import refuse_bad
 from kft.data.sources.path_hints import describe_remedy
@@ -24,17 +24,16 @@ from kft.printing import listed, printable, readable
 
 
 def find_table(config: DataConfig) -> Found:
-    """The files and labels that a CSV, TSV or Parquet file lists.
+    """Find the files and labels that a CSV, TSV or Parquet file lists.
 
-    Memory grows with the number of rows, by their paths and a few numbers
-    each, but not with the other columns.
+    Memory holds the path and a few numbers of each row, not the other columns.
 
     Raises:
-        DataError: The table or a column is missing, its bytes are no table,
+        DataError: The table or a column is missing, the file is not a table,
             its labels cannot be learned, or rows cannot be used: all of them,
-            or any where `data.on_invalid_file` is `stop`. A row cannot be used where a
-            value is blank or of another kind than its column's, and where its
-            file is missing, outside the table's folder, or listed before.
+            or any if `data.on_invalid_file` is `stop`. A row cannot be used if a
+            value is blank or not of the kind of its column, or if its file is
+            missing, outside the table's folder, or listed before.
     """
     table = open_table(Path(config.path or "").expanduser().absolute())
     columns = choose_columns(table, config)
@@ -45,7 +44,7 @@ def find_table(config: DataConfig) -> Found:
         raise DataError(f"{table.path}: no {table.unit} of data below the header.")
     paths.refuse_unused_prefix()
     hint = ""
-    # Settings that find the others would lose those that were found.
+    # Without this condition the suggested settings could lose the files found so far.
     if paths.missing and len(quarantined) > len(rows.ids):
         modality = choose_modality(config)
         hint = describe_remedy(paths.missing, table.path.parent, config.table, modality)
@@ -77,10 +76,10 @@ def find_table(config: DataConfig) -> Found:
 
 
 class _Rows:
-    """What is kept of the rows: an id each, and a number for each column but the path.
+    """Usable rows: an id each, and a number for each column except the path.
 
-    Ids are the keys of a mapping to their places, so that nothing is held twice
-    while a table is read.
+    Ids are the keys of a mapping to their positions, so each is held only once
+    while the table is read.
     """
 
     def __init__(self, table: Table, columns: Columns, paths: TablePaths) -> None:
@@ -96,7 +95,7 @@ class _Rows:
         self._bad: list[tuple[int, Quarantined]] = []
 
     def read(self) -> tuple[Quarantined, ...]:
-        """Read all rows, and give those that cannot be used, in their order."""
+        """Read all rows, and return the unusable ones in order."""
         names = [self._columns.path, *(field.column for field in self._fields)]
         for row in self._table.read(names):
             self.total += 1
@@ -121,7 +120,8 @@ class _Rows:
             if not written:
                 raise BadCellError(f"column {self._columns.path!r} is blank")
             example_id, path, problem = self._paths.find(written)
-            # Before the file: a class whose files are all missing is to be known, not gone.
+            # Parse before the file is checked: a class must be known even if all its files are
+            # missing.
             values = [field.parse(cell) for field, cell in zip(self._fields, cells, strict=True)]
             problem = problem or self._columns.find_label_problem(values)
             if problem is not None:
@@ -144,7 +144,7 @@ class _Rows:
             if one != other
         ]
         if differing and place not in self._contradicted:
-            # Nothing says which of the two is right.
+            # Either row may be wrong, so neither is used.
             self._contradicted.add(place)
             again = f"listed again in {unit} {number}, with another {listed(differing)}"
             self._leave_out(first, example_id, path, again)
@@ -154,26 +154,26 @@ class _Rows:
 
     @property
     def values(self) -> np.ndarray:
-        """float64 (rows that can be used, columns but the path)."""
+        """Values as float64 (usable rows, columns except the path)."""
         values = np.frombuffer(self._values, dtype=np.float64)
         values = values.reshape(-1, len(self._fields))
         return np.delete(values, sorted(self._contradicted), axis=0)
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Of the rows that can be used."""
+        """Ids of the usable rows."""
         return tuple(
             name for name, place in self._places.items() if place not in self._contradicted
         )
 
     def describe(self, place: int) -> str:
-        """Where the row stands that is at a place of `values`, and its id."""
+        """Describe the row at an index of `values`: its line in the table, and its id."""
         kept = [i for i in range(len(self._numbers)) if i not in self._contradicted]
         line = self._name_line(self._numbers[kept[place]])
         return printable(f"{line}: {readable(self.ids[place])}")
 
     def make_paths(self, ids: Sequence[str]) -> tuple[str, ...]:
-        """The paths of ids, which the rows then forget: both at once would be the most memory."""
+        """Return the paths of ids, and drop the stored ids to limit the peak memory."""
         self._places.clear()
         return tuple(map(self._paths.path_of, ids))
 
@@ -182,8 +182,8 @@ def _refuse_mixed_times(table: Table, times: TimeField | None) -> None:
     if times is not None and len(times.kinds) > 1:
         found = " and ".join(f"{kind} ({text})" for kind, text in times.kinds.items())
         raise DataError(
-            f"{table.path}: column {times.column!r} holds {found}, which have no common order. "
-            "Write all times in one way."
+            f"{table.path}: column {times.column!r} holds {found}, which cannot be ordered "
+            "together. Write all times in one way."
         )
 
 

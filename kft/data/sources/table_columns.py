@@ -1,4 +1,4 @@
-"""Which column of a table holds what."""
+"""Roles of a table's columns: path, labels, split, group, time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.sources.table_fields import Field, NameField, NumberField, SplitField, TimeField
 from kft.data.sources.table_reading import Table
 from kft.errors import DataError
@@ -21,15 +21,15 @@ _LABEL_COLUMNS = ("label", "class")
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that are read.
+    """Columns to read.
 
     Attributes:
-        path: Holds the paths.
-        labels: One of names, or any number of columns of numbers or flags.
-        task: Whose targets the labels are; None where the data have to tell.
-        split: Says train, validation or holdout, where there is such a column.
-        group: Says what belongs together.
-        time: Says when an example was made.
+        path: Name of the column of paths.
+        labels: One column of names, or one or more columns of numbers or flags.
+        task: Task of the labels; None if it must be inferred from the data.
+        split: Column that says train, validation or holdout, if any.
+        group: Column that says which examples belong together, if any.
+        time: Column that says when an example was made, if any.
     """
 
     path: str
@@ -41,12 +41,16 @@ class Columns:
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """All but the path: labels, split, group, time."""
+        """All columns except the path: labels, split, group, time."""
         others = (self.split, self.group, self.time)
         return (*self.labels, *(field for field in others if field is not None))
 
     def find_label_problem(self, values: Sequence[float]) -> str | None:
-        """Why the values of a row, in the order of `fields`, cannot be its labels."""
+        """Return the reason why the values of a row cannot be its labels; None if they can.
+
+        Args:
+            values: Values in the order of `fields`.
+        """
         if self.task is None or isinstance(self.labels[0], NameField):
             return None
         names = [field.column for field in self.labels]
@@ -54,10 +58,10 @@ class Columns:
 
 
 def choose_columns(table: Table, config: DataConfig) -> Columns:
-    """The columns that the configuration names, or those of the usual names.
+    """Choose the columns that the configuration names, or those with the usual names.
 
     Raises:
-        DataError: A column is not there, or it is not clear which is meant.
+        DataError: A column is missing or ambiguous.
     """
     chosen = config.table.path_column
     path = (
@@ -90,7 +94,9 @@ def _choose_label_columns(table: Table, config: DataConfig) -> tuple[str, ...]:
         return (_find_usual_column(table, "label_columns", _LABEL_COLUMNS),)
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise DataError(f"data.table.label_columns: {listed(repeated)} is named twice.")
+        raise DataError(
+            f"data.table.label_columns: {listed(repeated)} is repeated. Name each column once."
+        )
     return tuple(_require_column(table, "table.label_columns", name) for name in names)
 
 
@@ -120,15 +126,15 @@ def _find_usual_column(table: Table, key: str, usual: Sequence[str]) -> str:
         found = f"more than one: {listed(chosen)}" if chosen else "none"
         raise DataError(
             f"{table.path}: looked for a column {' or '.join(usual)} and found {found}. "
-            f"Columns: {listed(named, 30)}. Say which with data.table.{key}."
+            f"Columns: {listed(named, 30)}. Choose one with data.table.{key}."
             f"{_ask_for_header(table.path, named)}"
         )
     return chosen[0]
 
 
 def _ask_for_header(table: Path, names: Sequence[str]) -> str:
-    """A word more where the first line is a row of data."""
-    # Longer names are no files' names, and the system would object.
+    """Return advice to add a header if the first line is a row of data; empty otherwise."""
+    # File systems reject longer names with an error.
     candidates = [name for name in names if "." in name and len(name.encode()) < 256]
     is_file = any((table.parent / name).is_file() for name in candidates)
     first = "The first line names a file, so the table has no header: add one, such as path,label."

@@ -1,4 +1,4 @@
-"""Cells of a table -> numbers, each by the kind of its column."""
+"""Parsers of table cells into numbers, one for each kind of column."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kft.data.found import MISSING_WORDS, SPLIT_WORDS, find_split
 from kft.examples import SPLIT_NAMES
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Words for 1 and 0, in any case of letters -> the pair that they are of, and the number.
+# Word for 1 or 0, in lower case -> its pair of words, and the number.
 _FLAG_WORDS = {
     word: (f"{yes}/{no}", number)
     for yes, no in (("true", "false"), ("yes", "no"), ("t", "f"), ("y", "n"))
@@ -20,21 +20,21 @@ _FLAG_WORDS = {
 
 
 class BadCellError(Exception):
-    """Why a cell makes its row unusable."""
+    """Reason why a cell makes its row unusable."""
 
 
 class Field(Protocol):
-    """A column of one kind."""
+    """Column of one kind."""
 
     @property
     def column(self) -> str:
-        """Its name."""
+        """Name of the column."""
 
     def parse(self, text: str) -> float:
-        """The number that stands for a cell.
+        """Parse a cell into the number that represents it.
 
         Raises:
-            BadCellError: It holds nothing, or what its kind does not allow.
+            BadCellError: The cell is blank, or not of the kind of the column.
         """
 
 
@@ -43,13 +43,13 @@ def _refuse_missing(text: str, column: str) -> None:
         raise BadCellError(f"column {column!r} is blank")
     if text in MISSING_WORDS:
         raise BadCellError(
-            f"{text!r} in column {column!r} stands for no value; a class or group of that name "
-            "needs another"
+            f"{text!r} in column {column!r} means a missing value; rename a class or group of "
+            "that name"
         )
 
 
 class NameField:
-    """Names, of classes or of groups; each stands for the place of its first appearance.
+    """Column of names of classes or groups, numbered in order of first appearance.
 
     Args:
         column: Name of the column.
@@ -61,11 +61,11 @@ class NameField:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The different names, also of rows that proved bad otherwise, by their number."""
+        """Distinct names in order of their numbers, including those of unusable rows."""
         return tuple(self._codes)
 
     def parse(self, text: str) -> float:
-        """The number of the name."""
+        """Return the number of the name."""
         code = self._codes.get(text)
         if code is None:
             _refuse_missing(text, self.column)
@@ -74,15 +74,15 @@ class NameField:
 
 
 class NumberField:
-    """Finite numbers, and where they may be labels, words for 1 and 0.
+    """Column of finite numbers and, if they may be labels, of words for 1 and 0.
 
     Args:
         column: Name of the column.
-        with_words: Whether `true`, `yes` and their kin stand for 1, `false` and `no` for 0.
+        with_words: Whether `true`, `yes` and the like mean 1, and `false` and `no` mean 0.
 
     Attributes:
-        word_counts: Pair of words -> how many cells hold one of them.
-        number_count: How many cells hold a number.
+        word_counts: Pair of words -> number of cells that hold one of them.
+        number_count: Number of cells that hold a number.
     """
 
     def __init__(self, column: str, *, with_words: bool = True) -> None:
@@ -92,7 +92,7 @@ class NumberField:
         self._with_words = with_words
 
     def parse(self, text: str) -> float:
-        """The number."""
+        """Parse a number, or a word for 1 or 0."""
         value = parse_number(text)
         if value is not None:
             self.number_count += 1
@@ -100,24 +100,24 @@ class NumberField:
         _refuse_missing(text, self.column)
         word = _FLAG_WORDS.get(text.lower()) if self._with_words else None
         if word is None:
-            raise BadCellError(f"{text!r} in column {self.column!r} is no finite number")
+            raise BadCellError(f"{text!r} in column {self.column!r} is not a finite number")
         pair, value = word
         self.word_counts[pair] += 1
         return value
 
 
 def parse_number(text: str) -> float | None:
-    """A finite number, written as Python or a spreadsheet does; else None."""
+    """Parse a finite number as Python or a spreadsheet writes it; None if it is not one."""
     try:
         value = float(text)
     except ValueError:
         return None
-    # float() reads `1_000` too, which is a name.
+    # float() also accepts `1_000`, which is a name.
     return value if math.isfinite(value) and "_" not in text else None
 
 
 class SplitField:
-    """Train, validation and holdout by any of their words; the number is that in SPLIT_NAMES.
+    """Column of splits by any of their usual words; numbered as in SPLIT_NAMES.
 
     Args:
         column: Name of the column.
@@ -127,23 +127,24 @@ class SplitField:
         self.column = column
 
     def parse(self, text: str) -> float:
-        """The number of the split."""
+        """Return the number of the split."""
         split = find_split(text)
         if split is None:
             words = ", ".join(word for words in SPLIT_WORDS.values() for word in words)
-            raise BadCellError(f"{text!r} in column {self.column!r} is no split. Allowed: {words}")
+            raise BadCellError(
+                f"{text!r} in column {self.column!r} is not a split. Allowed: {words}"
+            )
         return float(SPLIT_NAMES.index(split))
 
 
 class TimeField:
-    """Numbers that rise, or dates and times in ISO form, as seconds since 1970.
+    """Column of times: numbers, or ISO dates and times as seconds since 1970.
 
     Args:
         column: Name of the column.
 
     Attributes:
-        kinds: Kind of time -> the first cell that was of it. More than one kind
-            has no order.
+        kinds: Kind of time -> its first cell. Times of different kinds cannot be ordered.
     """
 
     def __init__(self, column: str) -> None:
@@ -151,7 +152,7 @@ class TimeField:
         self.kinds: dict[str, str] = {}
 
     def parse(self, text: str) -> float:
-        """The number, or the seconds."""
+        """Parse a number, or a time as seconds since 1970."""
         _refuse_missing(text, self.column)
         kind, value = "a number", parse_number(text)
         if value is None:
@@ -159,10 +160,10 @@ class TimeField:
                 moment = datetime.fromisoformat(text)
             except ValueError:
                 raise BadCellError(
-                    f"{text!r} in column {self.column!r} is no time. Allowed: numbers, or dates "
+                    f"{text!r} in column {self.column!r} is not a time. Allowed: numbers, or dates "
                     "such as 2024-05-01 or 2024-05-01T09:30"
                 ) from None
-            kind = "a time with its zone" if moment.tzinfo else "a date or time without a zone"
+            kind = "a time with a zone" if moment.tzinfo else "a date or time without a zone"
             moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
             value = (moment - _EPOCH).total_seconds()
         self.kinds.setdefault(kind, text)

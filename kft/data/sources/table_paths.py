@@ -1,4 +1,4 @@
-"""Paths as a table writes them -> files, by its settings and in other spellings of a name."""
+"""Files of the paths in a table, found with its settings and with other spellings of a name."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from kft.config.schema import TableConfig
+from kft.config import TableConfig
 from kft.data.paths import PathFinder
 from kft.errors import DataError
 from kft.printing import readable
 
-# Of so many missing files the paths are kept, to look for what would find them.
+# Number of missing paths to keep for the search of settings that find them.
 KEPT_MISSING = 1_000
 _NO_FILE = "there is no such file"
 
 
 class Place(NamedTuple):
-    """Where a path leads.
+    """Result of a path of the table.
 
     Attributes:
         id: Name of the example.
         path: Absolute path.
-        problem: Why it cannot be used; None where it can be.
+        problem: Reason why it cannot be used; None if it can.
     """
 
     id: str
@@ -34,20 +34,20 @@ class Place(NamedTuple):
 
 
 class TablePaths:
-    """Finds the files that a table names.
+    """Lookup of the files that a table names.
 
-    A path that leads to no file is tried with / for \\, and in the other Unicode form of its
-    letters: names are bytes to Linux, and macOS writes `é` as two characters.
+    A path without a file is tried again with / in place of \\, and in the other Unicode form:
+    Linux compares names as bytes, and macOS writes `é` as two characters.
 
     Args:
-        folder: The table's own, absolute.
+        folder: The table's folder, absolute.
         config: The `data.table` section.
 
     Attributes:
-        missing: The first paths that lead to nothing, as the table writes them.
+        missing: First paths without a file, as the table writes them.
 
     Raises:
-        DataError: `data.table.folder` is no folder.
+        DataError: `data.table.folder` is not a folder.
     """
 
     def __init__(self, folder: Path, config: TableConfig) -> None:
@@ -60,13 +60,13 @@ class TablePaths:
         start = folder / self._start
         if not start.is_dir():
             raise DataError(
-                f"data.table.folder: {readable(str(start))} is no folder. It starts from the "
-                f"table's own, {readable(str(folder))}."
+                f"data.table.folder: {readable(str(start))} is not a folder. Relative paths start "
+                f"from the table's folder, {readable(str(folder))}."
             )
         self._finder = PathFinder(folder, (*config.allowed_roots, str(start)))
 
     def find(self, written: str) -> Place:
-        """The file that a table names, and its id: its path from the table's folder."""
+        """Find the file that a table names; its id is its path from the table's folder."""
         place = self._look(self.apply_settings(written))
         if place.problem is None or os.path.lexists(place.path):
             return place
@@ -77,7 +77,7 @@ class TablePaths:
                 return other
         if len(self.missing) < KEPT_MISSING:
             self.missing.append(written)
-        # Of a path that leads nowhere it does not matter that it leads out of the folder.
+        # A missing file is reported as missing, even if its path also leads out of the folder.
         if place.problem.startswith(("lies outside", _NO_FILE)):
             return place._replace(problem=_NO_FILE)
         return place
@@ -87,7 +87,7 @@ class TablePaths:
         return Place(example_id, path, self._finder.find_problem(path))
 
     def apply_settings(self, written: str) -> str:
-        """A path without `remove_prefix`, from `folder` on, with `ending`."""
+        """Remove `remove_prefix` from a path, and add `folder` and `ending`."""
         text = written
         if self._prefix and text.replace("\\", "/").startswith(self._prefix):
             self._has_prefix = True
@@ -98,28 +98,28 @@ class TablePaths:
 
     @staticmethod
     def _respell(place: Place) -> Iterator[tuple[str, str]]:
-        """Other spellings of a path that leads nowhere, and what they change."""
+        """Try other spellings of a path without a file; each comes with the change it makes."""
         slashed = place.path.replace("\\", "/")
         if slashed != place.path:
-            yield slashed, "with \\ for /"
+            yield slashed, "with \\ in place of /"
         if not place.path.isascii():
             other = find_other_form(slashed)
             if other is not None:
-                yield other, "in another Unicode form than its file's name"
+                yield other, "in a Unicode form that differs from the file's name"
 
     def path_of(self, example_id: str) -> str:
-        """The path of an id that `find` gave."""
+        """Return the path of an id that `find` gave."""
         return self._finder.path_of(example_id)
 
     def describe_respelled(self) -> tuple[str, ...]:
-        """Sentences: how many paths were found in another spelling."""
+        """Say in sentences how many files were found under another spelling."""
         return tuple(
             f"{number:,} path{'s' * (number != 1)} written {how}; the file was found."
             for how, number in sorted(self._respelled.items())
         )
 
     def refuse_unused_prefix(self) -> None:
-        """Refuse a setting that no path follows.
+        """Refuse `data.table.remove_prefix` if it has no effect.
 
         Raises:
             DataError: No path begins with `data.table.remove_prefix`.
@@ -127,14 +127,15 @@ class TablePaths:
         if self._prefix and not self._has_prefix:
             raise DataError(
                 f"data.table.remove_prefix: no path of the table begins with {self._prefix!r}. "
-                "Write it as the table does, or leave it out."
+                "Write it as the table does, or remove it."
             )
 
 
 def find_other_form(path: str) -> str | None:
-    """An absolute path with parts of it in their other Unicode form, where that leads to a file.
+    """Find an existing path that differs from `path` only in the Unicode form of its parts.
 
-    Each part is taken as it is where it exists, else composed (NFC) or decomposed (NFD).
+    Each part is taken as written if it exists, else composed (NFC) or decomposed (NFD).
+    Returns None if no form exists.
     """
     found = ""
     for part in path.strip("/").split("/"):

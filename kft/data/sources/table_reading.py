@@ -1,4 +1,4 @@
-"""Bytes of a table -> its header and rows of text, one after the other."""
+"""Readers of a table file: its header, and its rows of text one at a time."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from typing import Any, NamedTuple, Protocol, TextIO
 from kft.errors import DataError, first_line
 from kft.printing import listed
 
-# UTF-32 first: its mark begins with that of UTF-16.
+# UTF-32 comes first, because its mark begins with the mark of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# So that a file without line ends is refused rather than taken into memory whole.
+# A file without line ends is refused instead of being read into memory whole.
 _LONGEST_LINE = 4_000_000
 _PARQUET_MAGIC = b"PAR1"
-# Rows of Parquet that are text at one time.
+# Number of Parquet rows to convert to text at a time.
 _BATCH_ROWS = 16_384
 
 
 class Row(NamedTuple):
-    """One row of a table.
+    """Row of a table.
 
     Attributes:
-        number: Of its first line in a text file, else of the row, from 1.
-        cells: The text of the columns asked for, without space around it;
-            empty where the row has another number of values than the header.
-        problem: Why there are no cells.
+        number: Number of its first line in a text file, or of the row in Parquet, from 1.
+        cells: Stripped text of the requested columns; empty if the number of values
+            differs from that of the header.
+        problem: Reason why there are no cells.
     """
 
     number: int
@@ -43,12 +43,12 @@ class Row(NamedTuple):
 
 
 class Table(Protocol):
-    """A table that is open for reading.
+    """Table that is open for reading.
 
     Attributes:
-        path: The file.
-        header: Names of the columns; a blank one cannot be asked for.
-        unit: What numbers count: 'line' or 'row'.
+        path: Path of the file.
+        header: Names of the columns; a column with a blank name cannot be requested.
+        unit: Unit that row numbers count: 'line' or 'row'.
     """
 
     path: Path
@@ -56,19 +56,19 @@ class Table(Protocol):
     unit: str
 
     def read(self, columns: Sequence[str]) -> Iterator[Row]:
-        """Each row, but blank ones, holding few at a time.
+        """Read the rows that are not blank, few at a time.
 
         Raises:
-            DataError: The rest of the file cannot be understood.
+            DataError: The rest of the file cannot be parsed.
         """
 
 
 def open_table(path: Path) -> Table:
-    """A CSV, TSV or Parquet file, its header read.
+    """Open a CSV, TSV or Parquet file and read its header.
 
     Raises:
-        DataError: There is no file, its bytes are no table, or two columns
-            have one name.
+        DataError: The file is missing or not a table, or two columns have the
+            same name.
     """
     if not path.is_file():
         raise DataError(f"data.path: there is no table {path}.")
@@ -80,7 +80,7 @@ def open_table(path: Path) -> Table:
     repeated = sorted({name for name in named if named.count(name) > 1})
     if repeated:
         raise DataError(
-            f"{path}: column {listed(repeated)} comes twice in the header. Rename one of each."
+            f"{path}: column {listed(repeated)} is repeated in the header. Rename one of each."
         )
     return table
 
@@ -98,11 +98,11 @@ def _find_encoding(start: bytes) -> str:
 
 
 class TextTable:
-    """A CSV or TSV file.
+    """CSV or TSV file.
 
     Args:
-        path: The file.
-        encoding: As its byte order mark says; without one, UTF-8.
+        path: Path of the file.
+        encoding: Encoding that its byte order mark says; UTF-8 without a mark.
     """
 
     unit = "line"
@@ -115,20 +115,20 @@ class TextTable:
         self._delimiter = _find_delimiter(path, first)
         _, header = next(self._records(), (0, []))
         if not header:
-            raise DataError(f"{path}: an empty file. Expected a header and a line per example.")
+            raise DataError(f"{path} is empty. Expected a header and a line per example.")
         self.header = [cell.strip() for cell in header]
 
     @contextmanager
     def _open(self) -> Iterator[TextIO]:
         with (
             _system_errors(self.path),
-            # The csv module wants to see line ends as they are: they may stand within quotes.
+            # The csv module needs line ends unchanged: they may occur within quotes.
             self.path.open(encoding=self._encoding, newline="") as file,
         ):
             yield file
 
     def read(self, columns: Sequence[str]) -> Iterator[Row]:
-        """Each row but blank ones."""
+        """Read the rows that are not blank."""
         places = [self.header.index(name) for name in columns]
         width = len(self.header)
         records = self._records()
@@ -144,9 +144,9 @@ class TextTable:
                 yield Row(number, (), problem)
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Number of the first line, and cells, of what is not blank."""
+        """Read the first line number and the cells of each row that is not blank."""
         with self._open() as file:
-            # Strict, or a quote that is never closed would swallow the rest of the file.
+            # Strict: otherwise an unclosed quote would swallow the rest of the file.
             reader = csv.reader(self._lines(file), delimiter=self._delimiter, strict=True)
             while True:
                 number = reader.line_num + 1
@@ -156,9 +156,9 @@ class TextTable:
                     return
                 except csv.Error as error:
                     raise DataError(
-                        f"{self.path}, line {number}: {error}. A value that holds the delimiter, "
-                        "a quote or a line end is quoted, and a quote in it doubled; is one left "
-                        "open?"
+                        f"{self.path}, line {number}: {error}. Quote values that hold the "
+                        "delimiter, a quote or a line end, double the quotes inside them, and "
+                        "check for an unclosed quote."
                     ) from None
                 if any(cell and not cell.isspace() for cell in cells):
                     yield number, cells
@@ -171,12 +171,12 @@ class TextTable:
                 if len(line) == _LONGEST_LINE:
                     raise DataError(
                         f"{self.path}, line {number}: longer than {_LONGEST_LINE:,} characters; "
-                        "this is no table."
+                        "this is not a table."
                     )
                 if "\0" in line:
                     raise DataError(
-                        f"{self.path}, line {number}: holds a zero byte, so it is no text, or "
-                        "UTF-16 without a byte order mark. Save it as UTF-8."
+                        f"{self.path}, line {number}: holds a zero byte, so it is not text, or it "
+                        "is UTF-16 without a byte order mark. Save it as UTF-8."
                     )
                 yield line
         except UnicodeError as error:
@@ -191,14 +191,14 @@ def _find_delimiter(path: Path, header: str) -> str:
     if path.suffix.lower() == ".tsv":
         return "\t"
     unquoted = re.sub(r'"[^"]*"?', "", header)
-    return max(",;\t", key=unquoted.count)  # the comma, where none occurs
+    return max(",;\t", key=unquoted.count)  # the comma if none occurs
 
 
 class ParquetTable:
-    """A Parquet file; of it only the columns asked for are read.
+    """Parquet file; only the requested columns are read.
 
     Args:
-        path: The file.
+        path: Path of the file.
     """
 
     unit = "row"
@@ -222,7 +222,7 @@ class ParquetTable:
             ) from None
 
     def read(self, columns: Sequence[str]) -> Iterator[Row]:
-        """Each row; what is no text is written as such, what is absent is blank."""
+        """Read each row as text; missing values are blank."""
         number = 0
         with self._open() as file:
             batches = file.iter_batches(_BATCH_ROWS, columns=list(dict.fromkeys(columns)))
@@ -233,7 +233,7 @@ class ParquetTable:
                     yield Row(number, cells)
 
     def _to_texts(self, values: Any, name: str) -> list[str]:
-        """Numbers in their shortest form (1.0 as 1), times in ISO form, true and false."""
+        """Convert to text: numbers in shortest form (1.0 as 1), ISO times, true and false."""
         import pyarrow
 
         try:
@@ -241,6 +241,6 @@ class ParquetTable:
         except (pyarrow.ArrowNotImplementedError, pyarrow.ArrowInvalid):
             raise DataError(
                 f"{self.path}: column {name!r} holds {values.type}. Expected text, numbers or "
-                "times: an example is named by the path of its file."
+                "times: a table names each example by the path of its file."
             ) from None
         return [(text or "").strip() for text in texts]

@@ -1,4 +1,4 @@
-"""Label columns of a table -> targets."""
+"""Targets from the label columns of a table."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def read_targets(
     quarantined: Sequence[Quarantined],
     hint: str,
 ) -> Targets:
-    """What the labels are, their names, and the targets.
+    """Infer the task of the labels if it is not given, and return names and targets.
 
     Args:
-        table: Where they come from.
-        columns: Its columns.
-        values: float64 (rows that can be used, columns but the path).
-        place_of: Where the row of a position stands, for messages.
-        quarantined: The rows that cannot be used.
-        hint: What would mend them, or nothing.
+        table: Table of the labels.
+        columns: Columns of the table.
+        values: float64 (usable rows, columns except the path).
+        place_of: Describes the row at an index, for messages.
+        quarantined: Rows that cannot be used.
+        hint: Advice that makes them usable, or an empty string.
 
     Raises:
-        DataError: It is not clear what the labels are, or they cannot be learned.
+        DataError: The labels are ambiguous or cannot be learned.
     """
     label = columns.labels[0]
     if isinstance(label, NameField):
@@ -59,7 +59,7 @@ def read_targets(
 
 
 def _describe_words(fields: Sequence[NumberField]) -> Iterator[str]:
-    """Sentences: how many words were read as 1 and 0, and which columns mix them with others."""
+    """Say how many words were read as 1 and 0, and which columns mix kinds of cells."""
     total = sum((field.word_counts for field in fields), Counter())
     for pair, count in sorted(total.items()):
         columns = listed([field.column for field in fields if pair in field.word_counts])
@@ -75,9 +75,9 @@ def _describe_words(fields: Sequence[NumberField]) -> Iterator[str]:
 def _refuse_mostly_numbers(
     table: Table, label: NameField, codes: np.ndarray, place_of: Callable[[int], str]
 ) -> None:
-    """Refuse to guess where most cells of the one column are numbers: classes or amounts.
+    """Refuse a single column of mostly numbers, which may be classes or amounts.
 
-    A number with a decimal comma counts as one, though only `data.target=class` takes it.
+    A number with a decimal comma counts too, though only `data.target=class` accepts it.
     """
     is_number = np.asarray([_looks_numeric(name) for name in label.names], bool)[codes]
     if is_number.mean() <= 0.5:
@@ -88,11 +88,11 @@ def _refuse_mostly_numbers(
         which = f"numbers in {int(is_number.sum()):,} of {len(codes):,} {table.unit}s"
         named = [f"{place_of(i)}: {label.names[codes[i]]!r}" for i in others[:_NAMED]]
         named += [f"and {len(others) - _NAMED:,} more"] * (len(others) > _NAMED)
-        lines = " No numbers are:\n  - " + "\n  - ".join(named)
+        lines = " These are not numbers:\n  - " + "\n  - ".join(named)
     raise DataError(
         f"{table.path}: column {label.column!r} holds {which}, which may be classes or "
-        "amounts. Say data.target=class or data.target=number; what is no number, written with a "
-        f"point, is left out of amounts.{lines}"
+        "amounts. Set data.target=class or data.target=number; with the latter, cells that are "
+        f"not numbers with a decimal point are left out.{lines}"
     )
 
 
@@ -111,10 +111,10 @@ def _refuse_lost_classes(
     used[codes] = True
     lost = [name for name, is_used in zip(label.names, used, strict=True) if not is_used]
     if lost:
-        advice = f"Mend or remove these {table.unit}s." + (f" {hint}" if hint else "")
+        advice = f"Fix or remove these {table.unit}s." + (f" {hint}" if hint else "")
         raise DataError(
-            f"{table.path}: no {table.unit} of class {listed(lost)} can be used, so it could not "
-            f"be learned. {advice}\n{list_bad(quarantined)}"
+            f"{table.path}: no {table.unit} of class {listed(lost)} can be used, so the class "
+            f"cannot be learned. {advice}\n{list_bad(quarantined)}"
         )
 
 

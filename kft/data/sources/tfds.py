@@ -1,4 +1,4 @@
-"""TensorFlow Datasets that are already prepared on this disk; nothing is downloaded."""
+"""Reader of TensorFlow Datasets that are already prepared on disk; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.found import Found, find_split
 from kft.data.sources.tfds_files import DamagedError, read_elements
 from kft.data.sources.unpacking import Label, Record, to_found, unpack
@@ -30,18 +30,18 @@ _NAME = re.compile(r"tfds:(?P<name>\w+)(/(?P<config>[\w.-]+))?(:(?P<version>\d+\
 
 
 def find_tfds(config: DataConfig, *, is_other: bool = False) -> Found:
-    """The labelled examples of a prepared data set, unpacked to files.
+    """Find the labelled examples of a prepared data set, unpacked to files.
 
-    Its train, validation and test splits become train, validation and
-    holdout; splits of other names are counted as ignored.
+    Its train, validation and test splits become train, validation and holdout;
+    splits with other names count as ignored.
 
     Args:
         config: The `data` section.
-        is_other: Nobody is to learn from the data, so that a test split alone will do.
+        is_other: Whether the data are only judged, not learned from, so a test split is enough.
 
     Raises:
-        DataError: It is not prepared here, is damaged, has no train split, or
-            its input and label features are missing or of another type.
+        DataError: The data set is not prepared, is damaged, has no train split, or its
+            input or label feature is missing or of another type.
     """
     folder = find_prepared(config.path or "")
     builder = _open(folder)
@@ -59,7 +59,7 @@ def find_tfds(config: DataConfig, *, is_other: bool = False) -> Found:
         modality,
         lambda: _read_all(folder, builder, splits, (given, label), encode),
     )
-    # A sequence of classes says itself that an example may have several.
+    # In a feature that is a sequence of classes, an example may have several.
     is_labels = config.target == "auto" and _is_class_sequence(builder, label)
     found = to_found(
         unpacked,
@@ -77,12 +77,12 @@ def find_tfds(config: DataConfig, *, is_other: bool = False) -> Found:
 
 
 def is_prepared(folder: Path) -> bool:
-    """Whether TFDS prepared a folder: one version, or all of a data set or a configuration."""
+    """Whether a folder holds a prepared data set: a version, a configuration or all of it."""
     return bool(_find_versions(folder))
 
 
 def _find_versions(folder: Path) -> list[Path]:
-    """The prepared versions in a folder: itself, or of it as a data set or a configuration."""
+    """Find the prepared versions: the folder itself, or those of its data set or configuration."""
     if _is_version(folder):
         return [folder]
     inside = _list_folders(folder)
@@ -91,14 +91,14 @@ def _find_versions(folder: Path) -> list[Path]:
 
 
 def _is_version(folder: Path) -> bool:
-    # Others write a file of this name too, but not beside one of these.
+    # Other programs write a file of this name too, but not beside one of these.
     if not (folder / _INFO).is_file():
         return False
     return (folder / "features.json").is_file() or any(folder.glob("*.tfrecord*"))
 
 
 def _list_folders(folder: Path, *, only: bool = False) -> list[Path]:
-    """The folders in a folder; none if there are `only` to be folders, and a file is found."""
+    """List the folders in a folder; with `only`, return none if it also holds a file."""
     found = []
     try:
         with os.scandir(folder) as entries:
@@ -106,7 +106,7 @@ def _list_folders(folder: Path, *, only: bool = False) -> list[Path]:
                 if entry.is_dir():
                     found.append(Path(entry.path))
                 elif only:
-                    # So that not all pictures of a class are gone through.
+                    # Avoids listing all images of a class folder.
                     return []
     except OSError:
         return []
@@ -114,14 +114,14 @@ def _list_folders(folder: Path, *, only: bool = False) -> list[Path]:
 
 
 def find_prepared(path: str) -> Path:
-    """The folder of a prepared data set, looking at the disk alone.
+    """Find the folder of a prepared data set on disk.
 
     Args:
-        path: `tfds:NAME`, with `/CONFIG` or `:VERSION`, or a folder: of one version, or of a
-            data set, of which the newest version is taken.
+        path: `tfds:NAME`, optionally with `/CONFIG` and `:VERSION`, or the folder of a version
+            or of a data set. A data set gives its newest version.
 
     Raises:
-        DataError: It is not prepared here; the message says how to prepare it.
+        DataError: The data set is not prepared; the message says how to prepare it.
     """
     if not path.startswith("tfds:"):
         return _find_in_folder(Path(path).expanduser().absolute())
@@ -139,7 +139,7 @@ def find_prepared(path: str) -> Path:
         name = path.removeprefix("tfds:")
         raise DataError(
             f"data.path: {path} is not prepared in {root}, and kft downloads nothing. On a machine "
-            f"with a network run `tfds build {match['name']}`, or "
+            f"with network access run `tfds build {match['name']}`, or "
             f"`python -c \"import tensorflow_datasets as tfds; tfds.load('{name}')\"`, copy "
             "the folder, and set TFDS_DATA_DIR to the folder that holds it."
         )
@@ -147,7 +147,7 @@ def find_prepared(path: str) -> Path:
         configs = sorted(p.parent.name for p in versions)
         raise DataError(
             f"data.path: {path} has several configurations: {listed(configs)}. "
-            f"Say which with tfds:{match['name']}/NAME."
+            f"Choose one with tfds:{match['name']}/NAME."
         )
     return _find_newest(versions)
 
@@ -156,7 +156,7 @@ def _find_in_folder(folder: Path) -> Path:
     versions = _find_versions(folder)
     if not versions:
         raise DataError(
-            f"data.path: {folder} is no prepared TFDS folder; it has no {_INFO}. "
+            f"data.path: {folder} is not a prepared TFDS folder; it has no {_INFO}. "
             "Give the folder of a version, such as NAME/1.0.0, or tfds:NAME."
         )
     if folder in versions:
@@ -175,7 +175,7 @@ def _find_newest(versions: Sequence[Path]) -> Path:
 
 
 def _open(folder: Path) -> Any:
-    """The builder that reads a prepared folder."""
+    """Make the builder that reads a prepared folder."""
     import tensorflow_datasets
     from google.protobuf.json_format import ParseError
 
@@ -183,8 +183,8 @@ def _open(folder: Path) -> Any:
         return tensorflow_datasets.builder_from_directory(folder)
     except (OSError, ValueError, KeyError, AttributeError, ParseError) as error:
         raise DataError(
-            f"{folder}: its description cannot be read: {first_line(error)} Prepare or copy the "
-            "data set again."
+            f"{folder}: the data set's description cannot be read: {first_line(error)} Prepare "
+            "or copy the data set again."
         ) from None
 
 
@@ -204,7 +204,7 @@ def _choose_features(builder: Any, config: DataConfig, modality: Modality) -> tu
         if name not in features:
             raise DataError(
                 f"{builder.info.full_name}: no feature {name!r}. {suggest(name, features)} "
-                f"Say which with data.records.{key}=NAME."
+                f"Choose one with data.records.{key}=NAME."
             )
         chosen.append(name)
     given, label = chosen
@@ -212,20 +212,21 @@ def _choose_features(builder: Any, config: DataConfig, modality: Modality) -> tu
 
 
 def _find_encoder(builder: Any, given: str, modality: Modality) -> Encode | None:
-    """What writes an element of the feature as a file; None where it is encoded already."""
+    """Find the function that encodes an element as a file; None if it is encoded already."""
     feature = builder.info.features[given]
     try:
         return modality.encode_feature(feature)
     except UnusableError as error:
         raise DataError(
-            f"{builder.info.full_name}: feature {given!r} is no {modality.noun}: {feature!r}. "
+            f"{builder.info.full_name}: feature {given!r} is not of type {modality.noun}: "
+            f"{feature!r}. "
             f"{error}"
         ) from None
 
 
 def _read_class_names(builder: Any, label: str) -> tuple[str, ...]:
     feature = builder.info.features[label]
-    feature = getattr(feature, "feature", feature)  # of a sequence, what it is made of
+    feature = getattr(feature, "feature", feature)  # element type of a sequence
     return tuple(getattr(feature, "names", None) or ())
 
 
@@ -247,7 +248,7 @@ def _read_all(
             count += 1
             yield record
     except (DamagedError, OSError) as error:
-        # How to go on behind the damage is not known: formats differ, and records may be batches.
+        # Reading cannot continue after the damage: formats differ, and records may be batches.
         raise DataError(
             f"{folder}: damaged after {count} examples: {first_line(error)} Prepare or copy the "
             "data set again."
@@ -270,14 +271,14 @@ def _read_records(
             value = _to_label(element[label], class_names, is_sequence)
             if value is None:
                 where = f"split {name}, example {position}"
-                reason = "its label is below 0: it is unlabelled"
+                reason = "its label is negative, so it is unlabelled"
                 yield Quarantined(where, str(builder.data_path), reason)
             else:
                 yield Record(f"{name}#{position:06d}", split, content, value)
 
 
 def _to_label(value: Any, names: tuple[str, ...], is_sequence: bool) -> Label | None:
-    """Class name, 0 or 1 for each name, or numbers; None where there is no label."""
+    """Convert to a class name, 0 or 1 for each name, or numbers; None if there is no label."""
     if names and is_sequence:
         return [float(index in value) for index in range(len(names))]
     if names:
@@ -285,7 +286,7 @@ def _to_label(value: Any, names: tuple[str, ...], is_sequence: bool) -> Label | 
         return names[int(value)] if int(value) >= 0 else None
     if isinstance(value, bytes | str):
         return value if isinstance(value, str) else value.decode("utf-8")
-    # Some formats give numbers of Python.
+    # Some formats give Python numbers.
     values = np.asarray(value)
     if values.ndim == 0 and values.dtype.kind in "iub":
         return int(values)

@@ -1,4 +1,4 @@
-"""The examples of a prepared TFDS split, whatever format its files have, one at a time."""
+"""Readers of the examples of a prepared TFDS split, one at a time, for each file format."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Any
 
 from kft.errors import DataError, first_line
 
-# Rows of a Parquet file that are in memory at one time.
+# Number of Parquet rows in memory at a time.
 _BATCH_ROWS = 64
 
 
 class DamagedError(Exception):
-    """Why examples cannot be read from some place on."""
+    """Reason why the rest of the examples cannot be read."""
 
 
 def read_elements(builder: Any, split: str, decoders: Mapping[str, Any]) -> Iterator[Any]:
-    """The examples of a split in the order of its files: feature -> value.
+    """Read the examples of a split in the order of its files, as feature -> value.
 
     Args:
-        builder: That of the prepared data set.
+        builder: Builder of the prepared data set.
         split: Name of the split.
-        decoders: Feature -> TFDS decoder, for those that are not to be decoded.
+        decoders: Feature -> TFDS decoder, for features to leave encoded.
 
     Raises:
         DamagedError: The files are damaged.
@@ -33,22 +33,22 @@ def read_elements(builder: Any, split: str, decoders: Mapping[str, Any]) -> Iter
         yield from read(builder, split, decoders)
     except ImportError as error:
         raise DataError(
-            f"{builder.data_path}: its files are in format {kind}, and what reads it is not "
-            f"installed: {first_line(error)} Install it, or prepare the data set as TFRecord: "
-            f"`tfds build {builder.info.name} --file_format=tfrecord`."
+            f"{builder.data_path}: the files are in format {kind}, and the package that reads it "
+            f"is not installed: {first_line(error)} Install it, or prepare the data set "
+            f"as TFRecord: `tfds build {builder.info.name} --file_format=tfrecord`."
         ) from None
 
 
 def _read_array_records(builder: Any, split: str, decoders: Mapping[str, Any]) -> Iterator[Any]:
     try:
         yield from builder.as_data_source(split=split, decoders=dict(decoders))
-    # The reader says so of whatever it finds.
+    # The reader raises this for every kind of damage.
     except RuntimeError as error:
         raise DamagedError(first_line(error)) from None
 
 
 def _read_parquet(builder: Any, split: str, decoders: Mapping[str, Any]) -> Iterator[Any]:
-    """TFDS itself would read a whole file into memory."""
+    """Read Parquet in batches; TFDS itself would read a whole file into memory."""
     import pyarrow
     from google.protobuf.message import DecodeError
     from pyarrow import parquet
@@ -76,7 +76,7 @@ def _read_dataset(builder: Any, split: str, decoders: Mapping[str, Any]) -> Iter
             split=split,
             shuffle_files=False,
             decoders=dict(decoders) or None,
-            # One file at a time, so that the order, and with it the ids, is always the same.
+            # One file at a time keeps the order, and therefore the ids, constant.
             read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
         )
         yield from dataset.as_numpy_iterator()

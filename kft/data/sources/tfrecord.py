@@ -1,4 +1,4 @@
-"""TFRecord files of tf.train.Example records."""
+"""Reader of TFRecord files of tf.train.Example records."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.found import MISSING_WORDS, Found
 from kft.data.refusing import refuse_bad
 from kft.data.sources.record_files import read_records
@@ -21,30 +21,29 @@ from kft.printing import listed, readable
 from kft.registry import suggest
 from kft.tasks import find_task
 
-# After so many records without a feature its name is wrong: reading the rest would only take time.
+# After this many records without the feature, its name must be wrong, so reading stops.
 _ENOUGH_LACKING = 100
 
 
 class _BadRecordError(Exception):
-    """Why a record cannot be used."""
+    """Reason why a record cannot be used."""
 
 
 class _LackingError(_BadRecordError):
-    """It has no feature of the name."""
+    """The record has no feature of the name."""
 
 
 def find_tfrecord(config: DataConfig) -> Found:
-    """The labelled examples of TFRecord files, unpacked to files.
+    """Find the labelled examples of TFRecord files, unpacked to files.
 
-    Splits are read from words in the files' names, such as
-    `train-00000-of-00008.tfrecord`. Integer labels are named by
-    `data.records.class_names`, or else by their digits.
+    Words in the file names give the splits, as in `train-00000-of-00008.tfrecord`.
+    `data.records.class_names` names integer labels; otherwise their digits do.
 
     Raises:
-        DataError: No files, a missing feature, labels that do not fit each
-            other, or records that cannot be used: all of them, or any where
-            `data.on_invalid_file` is `stop`. A record cannot be used where it is
-            damaged, no tf.train.Example, or without an example or a label.
+        DataError: There are no files, a feature is missing, labels differ in kind, or
+            records cannot be used: all of them, or any if `data.on_invalid_file` is
+            `stop`. A record cannot be used if it is damaged, is not a
+            tf.train.Example, or lacks an example or a label.
     """
     source = f"TFRecord {config.path}"
     listing = list_record_files(config.path or "")
@@ -121,7 +120,7 @@ def _parse(content: bytes | str, features: Mapping[str, str], noun: str) -> tupl
     for key, name in features.items():
         if name not in held:
             raise _LackingError(
-                f"no feature {name!r}. {suggest(name, held)} Say which with "
+                f"no feature {name!r}. {suggest(name, held)} Choose one with "
                 f"data.records.{key}=NAME. Features: {listed(sorted(held), 30) or 'none'}"
             )
     given, label = features.values()
@@ -140,7 +139,7 @@ def _read_label(feature: Any, name: str) -> Label:
         if kind == "int64_list" and len(values) == 1:
             return int(values[0])
         if not all(map(math.isfinite, values)):
-            raise _BadRecordError(f"feature {name!r} holds a value that is no finite number")
+            raise _BadRecordError(f"feature {name!r} holds a value that is not a finite number")
         return [float(value) for value in values]
     raise _BadRecordError(
         f"feature {name!r} holds {len(values)} values; expected a class, labels or numbers"
@@ -151,7 +150,7 @@ def _read_name(value: bytes, name: str) -> str:
     try:
         text = value.decode("utf-8")
     except UnicodeDecodeError:
-        raise _BadRecordError(f"feature {name!r} is no UTF-8 text") from None
+        raise _BadRecordError(f"feature {name!r} is not UTF-8 text") from None
     if not text.strip() or text in MISSING_WORDS:
-        raise _BadRecordError(f"feature {name!r} is {text!r}, which stands for no class")
+        raise _BadRecordError(f"feature {name!r} is {text!r}, which means a missing value")
     return text

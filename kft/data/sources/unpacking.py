@@ -1,4 +1,4 @@
-"""Records -> files, once: what TFDS and TFRecord hold becomes a folder in the cache."""
+"""Cache of TFDS and TFRecord records that are unpacked to files once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from kft.tasks import Task
 from kft.tasks.guessing import parse_fields
 from kft.tasks.vectors import Names, Vectors
 
-_VERSION = 3  # counts changes of the layout below
+_VERSION = 3  # increases with each change of the cache's layout
 _INDEX = "examples.jsonl"
 _QUARANTINED = "quarantined.jsonl"
 _UNKNOWN = ".unknown"
@@ -34,13 +34,13 @@ Label = int | str | list[float]
 
 @dataclass(frozen=True)
 class Record:
-    """One labelled example of a record file.
+    """Labelled example of a record file.
 
     Attributes:
         id: Name within the data set.
-        split: The split it is given to, or None.
-        content: The encoded example.
-        label: Class index, class name, or the values of labels or numbers.
+        split: Split that it belongs to, or None.
+        content: Encoded example.
+        label: Class index, class name, or values of labels or numbers.
     """
 
     id: str
@@ -51,7 +51,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Unpacked:
-    """The files of unpacked records, with their labels, and the records that cannot be used."""
+    """Files of unpacked records with their labels, and the records that cannot be used."""
 
     ids: tuple[str, ...]
     paths: tuple[str, ...]
@@ -66,20 +66,20 @@ def unpack(
     modality: Modality,
     read: Callable[[], Iterable[Record | Quarantined]],
 ) -> Unpacked:
-    """The records as files: unpacked now, or found in the cache.
+    """Unpack records to files, or find them in the cache.
 
-    The folder is named after the sources' names, sizes and times of change
-    and after `request`, and takes its name only when it is whole.
+    The name of the folder is a hash of `request` and the names, sizes and modification times
+    of the sources. The folder gets this name only when it is complete.
 
     Args:
-        sources: The files that the records come from.
-        request: What is asked of them, as JSON would hold it.
-        modality: What they hold.
-        read: Gives the records, and of those that cannot be used why; called
-            only where they are not in the cache.
+        sources: Files that hold the records.
+        request: Settings that affect the result, as a JSON value.
+        modality: Modality of the records.
+        read: Reads the usable and unusable records; called only if they are not in the
+            cache.
 
     Raises:
-        DataError: There is no record that can be used.
+        DataError: No record can be used.
     """
     target = cache_folder("unpacked") / _make_key(sources, request)
     if not target.is_dir():
@@ -87,7 +87,7 @@ def unpack(
             with atomic_directory(target) as folder:
                 _write(folder, read(), str(sources[0]), modality)
         except OSError:
-            if not target.is_dir():  # else another process was first, with the same content
+            if not target.is_dir():  # otherwise another process has written the same content
                 raise
     return _read_index(target)
 
@@ -100,7 +100,7 @@ def _make_key(sources: Sequence[Path], request: object) -> str:
 def _write(
     folder: Path, records: Iterable[Record | Quarantined], source: str, modality: Modality
 ) -> None:
-    """Write examples, index, and what cannot be used."""
+    """Write the examples, their index, and the list of unusable records."""
     count = 0
     bad: list[Quarantined] = []
     with (folder / _INDEX).open("w", encoding="utf-8") as index:
@@ -118,7 +118,7 @@ def _write(
             index.write(json.dumps([record.id, name, record.split, record.label]) + "\n")
     if not count:
         refuse_bad(bad, len(bad), on_invalid_file="stop", source=source, what="records")
-        raise DataError(f"{source}: the files hold no record.")
+        raise DataError(f"{source}: the files hold no records.")
     lines = [json.dumps([one.name, one.path, one.reason]) + "\n" for one in bad]
     (folder / _QUARANTINED).write_text("".join(lines), encoding="utf-8")
 
@@ -143,18 +143,18 @@ def to_found(
     source: str,
     on_invalid_file: Literal["quarantine", "stop"],
 ) -> Found:
-    """Labels of unpacked records -> targets.
+    """Convert the labels of unpacked records to targets.
 
     Args:
-        unpacked: The files and their labels.
-        class_names: Names by index, where they are known.
-        task: Whose targets the labels are; None where they have to tell.
-        source: What was read, for messages.
+        unpacked: Files and their labels.
+        class_names: Names by index, if known.
+        task: Task of the labels; None if it must be inferred from them.
+        source: Name of the data for messages.
         on_invalid_file: `data.on_invalid_file`.
 
     Raises:
-        DataError: Labels of more than one kind or length, an index beyond the
-            names, or records that cannot be used where `on_invalid_file` is `stop`.
+        DataError: Labels differ in kind or length, an index has no name, or records
+            cannot be used and `on_invalid_file` is `stop`.
     """
     kinds = {type(label) for label in unpacked.labels}
     if len(kinds) > 1:
@@ -194,12 +194,12 @@ def to_found(
 
 
 def _find_unlabelled(labels: Sequence[Label]) -> dict[int, str]:
-    """Why records of a negative index cannot be used: so data sets say that there is no label.
+    """Find the records with a negative index, by which data sets mark a missing label.
 
-    In Python it would be counted from the end of the names.
+    Python would count it from the end of the names.
     """
     return {
-        place: f"label {label}: it is unlabelled"
+        place: f"label {label} means that it is unlabelled"
         for place, label in enumerate(labels)
         if int(label) < 0  # type: ignore[arg-type]
     }
@@ -208,13 +208,13 @@ def _find_unlabelled(labels: Sequence[Label]) -> dict[int, str]:
 def _find_misfits(
     labels: Sequence[Label], names: Sequence[str], task: Task | None
 ) -> dict[int, str]:
-    """Why records cannot be used whose values are not targets of the task."""
+    """Find the records whose values cannot be targets of the task, with reasons."""
     problems: dict[int, str] = {}
     for place, values in enumerate(labels):
         assert isinstance(values, list)
         problem = None
         if not all(map(math.isfinite, values)):
-            problem = "a value is no finite number"
+            problem = "a value is not a finite number"
         elif task is not None:
             problem = task.find_value_problem(values, names)
         if problem is not None:
@@ -223,7 +223,7 @@ def _find_misfits(
 
 
 def _leave_out(unpacked: Unpacked, problems: Mapping[int, str]) -> Unpacked:
-    """Quarantine the records at these places, each for its reason."""
+    """Quarantine the records at these indices, each with its reason."""
     if not problems:
         return unpacked
     kept = [place for place in range(len(unpacked.ids)) if place not in problems]
@@ -254,7 +254,7 @@ def _read_classes(
         labels = [class_names[i] for i in labels]  # type: ignore[index]
     found = sort_class_names(str(label) for label in labels)
     names = tuple(class_names) or found
-    # `join_classes` makes these one with the class that is named.
+    # `join_classes` later joins these with the named class.
     names += tuple(label for label in found if label not in names and compose(label) in names)
     unnamed = sorted(set(found) - set(names))
     if unnamed:
@@ -269,11 +269,11 @@ def _read_classes(
 def _name_values(
     labels: Sequence[Label], class_names: Sequence[str], task: Task | None, source: str
 ) -> tuple[str, ...]:
-    """The name of each value of a record, of which all have the same number.
+    """Name the values of each record; all records must have the same number of values.
 
     Raises:
-        DataError: They have not, there are other names than values, a name comes twice, or one
-            value is to be one of several classes.
+        DataError: Records differ in their number of values, the number of names differs, a
+            name is repeated, or the task needs classes.
     """
     lengths = sorted({len(label) for label in labels})  # type: ignore[arg-type]
     if len(lengths) > 1 or lengths == [0]:
@@ -284,10 +284,10 @@ def _name_values(
             f"{lengths[0]} values per record. Name each value."
         )
     if len(set(class_names)) < len(class_names):
-        raise DataError("data.records.class_names: a name comes twice. Name each value once.")
+        raise DataError("data.records.class_names: a name is repeated. Name each value once.")
     if task is not None and task.reads_names(lengths[0]):
         raise DataError(
-            f"data.target: `{task.word}`, but {source} holds one number per record that is no "
-            "index; allowed: labels (0 or 1), number."
+            f"data.target: `{task.word}`, but {source} holds one number per record that is not a "
+            "class index; allowed: labels (0 or 1), number."
         )
     return tuple(class_names) or tuple(f"label_{i}" for i in range(lengths[0]))

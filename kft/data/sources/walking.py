@@ -1,4 +1,4 @@
-"""Every file below a folder: an example to be looked at, one that cannot be, or none."""
+"""Walk through a data folder that finds possible examples and counts every other file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kft.printing import readable
 from kft.runs.own_folders import holds_output_folder, is_own_folder
 
 OWN = "in kft's own folders (runs, exports, caches)"
-# What systems and programs leave in folders, in lower case -> as it is usually written.
+# Names that systems and programs leave in folders, in lower case -> in their usual spelling.
 _SYSTEM_NAMES = {
     name.lower(): name
     for name in (
@@ -31,32 +31,29 @@ _SYSTEM_NAMES = {
     )
 }
 _HIDDEN = "hidden"
-# Bytes that the longest signature of a modality has.
+# Length of the longest file signature of a modality.
 _START_BYTES = 16
-_ADVICE = (
-    "the data folder. Copy it there, or name the folder that it leads to in "
-    "data.folders.allowed_roots"
-)
+_ADVICE = "the data folder. Copy it there, or add its target folder to data.folders.allowed_roots"
 
 
 def find_hidden(name: str) -> str | None:
-    """Why a name belongs to the system and not to the data; None where it does not."""
+    """Return the reason why a file's name marks it as not data; None if it may be data."""
     return _SYSTEM_NAMES.get(name.lower()) or (_HIDDEN if name.startswith(".") else None)
 
 
 class Walker:
-    """Goes through folders, by way of links too, and accounts for every file.
+    """Walk through folders that follows links and counts every file.
 
     Args:
-        root: The data folder.
-        modality: What its files may hold.
-        outside: Folders beside it that links may lead into.
-        output_folders: Folders that kft is to write to, there or not.
+        root: Data folder.
+        modality: Modality of its files.
+        outside: Folders outside it that links may lead into.
+        output_folders: Folders that kft will write to; they need not exist.
 
     Attributes:
-        ignored: Reason -> files that hold no examples, or are not meant as such.
-        own: Folders that kft filled, which are left out.
-        quarantined: What cannot even be looked at.
+        ignored: Reason -> number of files that are not examples.
+        own: Folders that kft wrote, which are left out.
+        quarantined: Files and folders that cannot be inspected.
     """
 
     def __init__(
@@ -70,14 +67,14 @@ class Walker:
         self._root = str(root)
         self._output_folders = output_folders
         self._finder = PathFinder(root, outside, advice=_ADVICE)
-        # Folders that links led to. Each is entered once by a link, so that circles end.
+        # Folders that links led to. A link enters each only once, so cycles end.
         self._followed = {os.path.realpath(root)}
         self.ignored: Counter[str] = Counter()
         self.own: list[str] = []
         self.quarantined: list[Quarantined] = []
 
     def walk(self, folder: Path) -> Iterator[str]:
-        """Paths of the files below a folder that are to be looked at as examples."""
+        """Find the paths below a folder that may be examples."""
         for entry in self._list(str(folder)):
             hidden = find_hidden(entry.name)
             if hidden is not None:
@@ -101,7 +98,7 @@ class Walker:
             yield from self.walk(Path(entry.path))
 
     def is_output(self, folder: str) -> bool:
-        """Whether kft wrote into a folder, or is to; of one that is walked already."""
+        """Whether kft wrote or will write into a folder that has been walked already."""
         prefix = f"{folder}/"
         return any(own.startswith(prefix) for own in self.own) or holds_output_folder(
             folder, self._output_folders
@@ -131,10 +128,10 @@ class Walker:
             self.ignored[describe_ending(link.name, self.modality)] += 1
 
     def refuse_outside(self, folder: Path) -> None:
-        """Make sure that a folder which the layout asks for lies in the data folder.
+        """Refuse a folder of the layout that lies outside the data folder.
 
         Raises:
-            DataError: It is a link that leads out of it.
+            DataError: The folder is a link that leads out of the data folder.
         """
         real = os.path.realpath(folder)
         if not self._finder.is_allowed(real):
@@ -160,11 +157,11 @@ class Walker:
 
 
 def may_hold_example(path: str | os.PathLike[str], modality: Modality) -> bool:
-    """Whether a file is to be looked at: by its ending, and by its first bytes if it has none."""
+    """Whether a file may be an example, by its ending, or its first bytes if it has no ending."""
     ending = PurePath(path).suffix.lower()
     if ending:
         return ending in modality.endings
-    # A pipe would wait for a writer if it were opened.
+    # Opening a pipe would wait for a writer.
     if not Path(path).is_file():
         return False
     try:
@@ -175,21 +172,21 @@ def may_hold_example(path: str | os.PathLike[str], modality: Modality) -> bool:
 
 
 def count_files(entry: os.DirEntry[str]) -> int:
-    """Files below a folder, links not followed; 1 for a file."""
+    """Count the files below a folder without following links; 1 for a file."""
     if not entry.is_dir(follow_symlinks=False):
         return 1
     return sum(len(files) for _, _, files in os.walk(entry.path))
 
 
 def describe_ending(name: str, modality: Modality | None = None) -> str:
-    """As 'ending .txt', for what is left aside for it."""
+    """Describe the ending of an ignored file, such as 'ending .txt'."""
     return f"ending {find_ending(name, modality) or '(none)'}"
 
 
 def find_ending(name: str, modality: Modality | None = None) -> str:
-    """As '.txt', in lower case; '' where there is none, and '.jpg?…' for `1.jpg?w=300`.
+    """Return the ending in lower case, such as '.txt'; '' if there is none.
 
-    Downloaders leave such names, which keep the end of the address.
+    Downloads may keep the end of their URL: `1.jpg?w=300` gives '.jpg?…'.
     """
     address = None if modality is None else _make_address(modality.endings).search(name)
     if address is not None:

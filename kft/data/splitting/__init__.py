@@ -1,1 +1,1 @@
-"""Labelled files -> train, validation and holdout: by class, group, time, folds, or a file."""
+"""Division into train, validation and holdout, by class, group, time, folds, or a file."""

@@ -1,4 +1,4 @@
-"""Examples -> parts by their time: the latest are the holdout, those before them validation."""
+"""Split by time: the latest examples are the holdout, and those before them validation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kft.examples import SplitName
 from kft.printing import listed
 
 # From 1973 to 9999, in seconds since 1970. Smaller numbers are years, days or steps, and larger
-# ones milliseconds: all of them are shown as they are.
+# numbers are milliseconds; both are shown unchanged.
 _SECONDS = (1e8, 2.5e11)
 
 
@@ -24,27 +24,27 @@ def find_starts(
     units: np.ndarray,
     shares: Mapping[SplitName, float],
 ) -> dict[SplitName, float]:
-    """The time from which on examples are in validation, and in the holdout.
+    """Find the start times of validation and the holdout.
 
-    Each start is where the times change, nearest to the share of the examples, so that what has
-    one time stays together.
+    Each start lies between two distinct times, nearest to the wanted share of examples, so
+    examples of the same time stay together.
 
     Args:
-        found: What a source found, with times.
-        positions: The examples to divide.
-        units: The unit of each of `positions`; one goes where its latest example goes.
-        shares: Share of validation and holdout, above 0.
+        found: Examples of a source, with times.
+        positions: Indices of the examples to divide.
+        units: Unit of each of `positions`; a unit goes with its latest example.
+        shares: Shares of validation and holdout, above 0.
 
     Raises:
         DataError: An example has no time, or there are fewer times than splits.
     """
     times = np.sort(latest_times(found, positions, units))
-    # Places where another time begins.
+    # Indices at which the time changes.
     changes = np.flatnonzero(np.diff(times)) + 1
     if len(changes) < len(shares):
         raise DataError(
             f"{found.source}: the {len(times)} examples to split by time have "
-            f"{len(changes) + 1} different times, too few for train and "
+            f"{len(changes) + 1} distinct times, too few for train and "
             f"{' and '.join(shares)}. Give finer times, "
             f"or set {' or '.join(f'data.{name}=0' for name in shares)}."
         )
@@ -52,7 +52,7 @@ def find_starts(
     end = len(times)
     wanted: list[SplitName] = [name for name in ("holdout", "validation") if name in shares]
     for following, name in zip(reversed(range(len(wanted))), wanted, strict=True):
-        # What follows needs a time of its own below this start.
+        # Each remaining part needs at least one time below this start.
         allowed = changes[following : np.searchsorted(changes, end)]
         aim = end - max(1, math.floor(len(times) * shares[name] + 0.5))
         end = int(allowed[np.argmin(np.abs(allowed - aim))])
@@ -61,10 +61,10 @@ def find_starts(
 
 
 def latest_times(found: Found, positions: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """The time of each of `positions`, which is the latest of its unit.
+    """Return the latest time in the unit of each of `positions`.
 
-    So an earlier example that looks like a later one goes with it, and training sees nothing
-    from after the start of validation.
+    An earlier example that looks like a later one goes with it, so training sees nothing from
+    after the start of validation.
 
     Raises:
         DataError: An example has no time.
@@ -75,7 +75,7 @@ def latest_times(found: Found, positions: np.ndarray, units: np.ndarray) -> np.n
     if without:
         raise DataError(
             f"{found.source}: {len(without)} of {len(times)} examples have no time: "
-            f"{listed(without)}. Fill the column of data.split.time_column in, or remove them."
+            f"{listed(without)}. Fill in the column of data.split.time_column, or remove them."
         )
     latest = np.full(len(units) and int(units.max()) + 1, -np.inf)
     np.maximum.at(latest, units, times)
@@ -83,7 +83,7 @@ def latest_times(found: Found, positions: np.ndarray, units: np.ndarray) -> np.n
 
 
 def format_time(time: float) -> str:
-    """A time as people read it: a date, with the time of day where it is not midnight (UTC)."""
+    """Format a time as a date, with the time of day unless it is midnight (UTC)."""
     if not _SECONDS[0] <= time < _SECONDS[1]:
         return str(int(time)) if time.is_integer() else repr(time)
     moment = datetime.fromtimestamp(time, UTC)

@@ -1,4 +1,4 @@
-"""What stays on one side of a split: examples of one group, and those that look the same."""
+"""Units that stay on one side of a split: groups of examples, and near duplicates."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from kft.printing import listed
 
 
 def find_groups(found: Found, config: SplitConfig) -> tuple[str, ...] | None:
-    """The group of each example, or None where none are asked for.
+    """Find the group of each example; None if no grouping is set.
 
     Args:
-        found: What a source found; its groups are of `group_column`.
+        found: Examples of a source, with the groups of `group_column`.
         config: The `data.split` section.
 
     Raises:
-        DataError: The source has no such column, it and the pattern both say something, or an
-            example has no group.
+        DataError: The source has no columns, both the source and the pattern give groups, or
+            an example has no group.
     """
     if config.group_pattern is not None:
         if found.groups is not None:
             raise DataError(
-                f"data.split.group_pattern: {found.source} says the groups already. "
+                f"data.split.group_pattern: {found.source} gives the groups already. "
                 "Keep one of the two."
             )
         return _search_groups(found, config.group_pattern)
     if config.group_column is not None and found.groups is None:
         raise DataError(
-            f"data.split.group_column: {found.source} has no columns; a table has. Where the "
-            "names of the files say the group, use data.split.group_pattern."
+            f"data.split.group_column: {found.source} has no columns; only tables have. If the "
+            "file names contain the group, use data.split.group_pattern."
         )
     if found.groups is not None:
         blank = [
@@ -45,8 +45,8 @@ def find_groups(found: Found, config: SplitConfig) -> tuple[str, ...] | None:
         if blank:
             raise DataError(
                 f"{found.source}: {_say_where(config)} is blank for {len(blank)} of "
-                f"{len(found.examples)} examples: {listed(blank)}. Fill it in: an example of no "
-                "group may belong to any."
+                f"{len(found.examples)} examples: {listed(blank)}. Fill it in: an example "
+                "without a group may belong to any."
             )
     return found.groups
 
@@ -60,14 +60,14 @@ def _search_groups(found: Found, pattern: str) -> tuple[str, ...]:
     if without:
         raise DataError(
             f"data.split.group_pattern: {pattern!r} finds no group in {len(without)} of "
-            f"{len(groups)} names: {listed(without)}. Each name must have one; the group is what "
-            "the first bracket matches, or the whole match where there is none."
+            f"{len(groups)} names: {listed(without)}. Each name must have a group: the match of "
+            "the first bracket, or the whole match if there is no bracket."
         )
     return tuple(group for group in groups if group)
 
 
 def name_grouping(config: SplitConfig) -> str:
-    """What the groups are, in words: 'speaker', or the pattern that finds them."""
+    """Name the kind of group, such as 'speaker', or the pattern that finds the groups."""
     if config.group_pattern is not None:
         names = re.compile(config.group_pattern).groupindex
         named = next((name for name, number in names.items() if number == 1), None)
@@ -84,15 +84,15 @@ def _say_where(config: SplitConfig) -> str:
 def join_units(
     total: int, groups: Sequence[str] | None, alike: Sequence[Sequence[int]]
 ) -> np.ndarray:
-    """The unit of each example, int64: what is in one group or looks alike is in one unit.
+    """Join examples of the same group and near duplicates to units; int64 (examples,).
 
-    Units are the connected components, so that an example that is in two groups, by a copy of
-    itself, joins these groups.
+    Units are connected components: an example with a copy in another group joins the two
+    groups.
 
     Args:
-        total: How many examples there are.
-        groups: The group of each, or None.
-        alike: Sets of positions that look the same.
+        total: Number of examples.
+        groups: Group of each example, or None.
+        alike: Sets of indices of examples that look the same.
     """
     sets = [list(positions) for positions in alike]
     if groups is not None:

@@ -1,4 +1,4 @@
-"""Found examples -> train, validation and holdout: seeded, stratified, whatever the file order."""
+"""Split of examples into train, validation and holdout, independent of the file order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.found import Found
 from kft.data.splitting.by_time import find_starts, format_time, latest_times
 from kft.data.splitting.grouping import find_groups, join_units, name_grouping
@@ -24,26 +24,25 @@ Alike = Sequence[Sequence[int]]
 def split_examples(
     found: Found, config: DataConfig, *, alike: Alike = ()
 ) -> dict[SplitName, Examples]:
-    """The examples of each split, in the order of their ids.
+    """Split the examples; each split is in the order of its ids.
 
-    Splits that a file or the source names are kept. A missing validation or
-    holdout is carved from train: stratified and by lot, by group, by time or
+    Splits that a file or the source gives are kept. A missing validation or
+    holdout is taken from train: at random and stratified, by group, by time or
     in folds, as `data.split` says. The same ids and targets give the same
-    split, whatever their order; where examples are dealt out one by one, one
-    more of them moves few others.
+    split in any order; without groups, an added example moves few others.
 
     Args:
-        found: What a source found.
+        found: Examples of a source.
         config: The `data` section.
-        alike: Sets of positions in `found.examples` that look the same. With
-            `split.near_duplicates: together` a set stays on one side of what
-            is carved.
+        alike: Sets of indices in `found.examples` that look the same. With
+            `split.near_duplicates: together` each set stays on one side of the
+            split that kft makes.
 
     Raises:
         DataError: A class has no example in train; with `split.rare: refuse`
-            one has too few examples or groups for the splits asked for, or is
-            missing from one; groups, times or the file do not fit the data;
-            nothing is left to train on, or to judge.
+            a class has too few examples or groups for the splits, or is missing
+            from one; groups, times or the file do not fit the data; or no
+            examples are left for training or for judging.
     """
     order = sorted(range(len(found.examples)), key=lambda i: found.examples.ids[i])
     alike = _follow(alike, order)
@@ -57,7 +56,7 @@ def split_examples(
 
 
 def _split(found: Found, config: DataConfig, alike: Alike) -> np.ndarray:
-    """The split of each example, an array of names."""
+    """Assign a split to each example; returns an array of names."""
     if config.split.file is not None:
         return np.asarray(read_splits(found, config.split.file), dtype=object)
     splits = _given(found)
@@ -82,7 +81,7 @@ def _split(found: Found, config: DataConfig, alike: Alike) -> np.ndarray:
 
 
 def _given(found: Found) -> np.ndarray:
-    """The split that the source names for each example; train where it names none."""
+    """Return the split that the source gives for each example; train if it gives none."""
     splits = found.given_splits or ("train",) * len(found.examples)
     return np.asarray(splits, dtype=object)
 
@@ -90,7 +89,7 @@ def _given(found: Found) -> np.ndarray:
 def _make_request(
     found: Found, config: DataConfig, groups: Sequence[str] | None
 ) -> SplitRequest | None:
-    """What is to be carved out of the training examples; None for nothing.
+    """Make the request of parts to take from the training examples; None if there are none.
 
     Raises:
         DataError: A setting would have no effect on these data.
@@ -100,21 +99,21 @@ def _make_request(
     shares = {name: share for name, share in shares.items() if share > 0.0}
     if split.time_column is not None and found.times is None:
         raise DataError(
-            f"data.split.time_column: {found.source} has no columns; a table has. "
-            "Leave it out to split by lot."
+            f"data.split.time_column: {found.source} has no columns; only tables have. "
+            "Remove it to split at random."
         )
     if found.times is not None and not shares:
         raise DataError(
-            f"data.split.time_column: {found.source} names the splits of its examples, so that "
-            "nothing is left to split by time. Leave it out, or the splits."
+            f"data.split.time_column: {found.source} gives the splits of its examples, so "
+            "nothing is left to split by time. Remove the setting, or the splits."
         )
     if split.folds is not None:
         if "validation" in given:
             raise DataError(
-                f"data.split.folds: {found.source} names its validation examples, but folds take "
-                "turns at being validation. Leave data.split.folds out, or let train hold them."
+                f"data.split.folds: {found.source} gives its validation examples, but folds take "
+                "turns as validation. Remove data.split.folds, or move the examples to train."
             )
-        # Without a holdout to carve, all of train is folded.
+        # Without a holdout to take, all of train is folded.
         shares = shares if "holdout" in shares else {}
     elif not shares:
         return None
@@ -128,7 +127,7 @@ def _make_request(
 def _find_units(
     found: Found, config: DataConfig, groups: Sequence[str] | None, alike: Alike
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the training examples, and the unit of each."""
+    """Find the indices of the training examples, and the unit of each."""
     positions: list[int] = np.flatnonzero(_given(found) == "train").tolist()
     if config.split.near_duplicates == "ignore":
         alike = ()
@@ -137,7 +136,7 @@ def _find_units(
 
 
 def _follow(alike: Alike, order: Sequence[int]) -> Alike:
-    """Where the members of each set are in `order`, as far as they are in it."""
+    """Translate each set to indices in `order`; drops members that are not in it."""
     if not alike:
         return ()
     place_of = {position: place for place, position in enumerate(order)}
@@ -145,7 +144,7 @@ def _follow(alike: Alike, order: Sequence[int]) -> Alike:
 
 
 def _refuse_divided_groups(found: Found, config: DataConfig, groups: Sequence[str]) -> None:
-    """Refuse splits of the source that put a group on two sides."""
+    """Refuse splits of the source that divide a group."""
     splits_of: dict[str, set[SplitName]] = {}
     for group, split in zip(groups, _given(found), strict=True):
         splits_of.setdefault(group, set()).add(split)
@@ -153,16 +152,16 @@ def _refuse_divided_groups(found: Found, config: DataConfig, groups: Sequence[st
     if divided:
         names = [f"{group} ({', '.join(sorted(splits_of[group]))})" for group in divided]
         raise DataError(
-            f"{found.source}: the splits that it names divide groups by "
-            f"{name_grouping(config.split)}: {listed(names)}. Move the examples of a group to one "
-            "side, or leave the splits out to have kft make them."
+            f"{found.source}: its splits divide groups by {name_grouping(config.split)}: "
+            f"{listed(names)}. Move the examples of each group to one split, or remove the splits "
+            "to let kft make them."
         )
 
 
 def _refuse_missing_classes(
     found: Found, config: DataConfig, members: Mapping[SplitName, np.ndarray]
 ) -> None:
-    """Refuse a class that train lacks and another split has, and others by `split.rare`."""
+    """Refuse a class that train lacks, and with `split.rare: refuse` one that any split lacks."""
     present = {
         split: find_present(found.task, found.examples.targets[positions], len(found.class_names))
         for split, positions in members.items()
@@ -175,30 +174,30 @@ def _refuse_missing_classes(
             fate = "learned" if split == "train" else "judged"
             raise DataError(
                 f"{found.source}: {word} {listed(names)} is in the {other} split, but not in "
-                f"{split}, so it could never be {fate}. Add examples of it to {split} or "
-                f"remove the {word}{_another_way(found, config, split)}."
+                f"{split}, so it cannot be {fate}. Add examples of it to {split} or "
+                f"remove the {word}{_describe_alternative(found, config, split)}."
             )
 
 
-def _another_way(found: Found, config: DataConfig, split: SplitName) -> str:
-    """What else may be done about a class that a split lacks."""
+def _describe_alternative(found: Found, config: DataConfig, split: SplitName) -> str:
+    """Describe another remedy for a class that a split lacks; empty if there is none."""
     if config.split.file is not None:
-        return ", or leave data.split.file out to have a new split made"
+        return ", or remove data.split.file to make a new split"
     if found.times is not None:
         return (
-            ", set other shares (data.validation, data.holdout), or leave data.split.time_column "
-            "out to split by lot"
+            ", set other shares (data.validation, data.holdout), or remove "
+            "data.split.time_column to split at random"
         )
     if split == "train":
         return ""
     return (
-        f", have kft take the {split} split from train, or set data.split.rare=keep_in_train to "
-        "have the others judged"
+        f", let kft take the {split} split from train, or set data.split.rare=keep_in_train to "
+        "judge the other classes only"
     )
 
 
 def describe_origin(found: Found, config: DataConfig, *, alike: Alike = ()) -> str:
-    """How the split was made, in words; the arguments are those of `split_examples`."""
+    """Describe how the split was made; takes the arguments of `split_examples`."""
     if config.split.file is not None:
         return f"{found.source}; splits of {config.split.file}"
     given = [name for name in SPLIT_NAMES if name in (found.given_splits or ())]
@@ -226,7 +225,7 @@ def describe_origin(found: Found, config: DataConfig, *, alike: Alike = ()) -> s
 def _describe_request(
     found: Found, config: DataConfig, request: SplitRequest, groups: Sequence[str] | None
 ) -> str:
-    """As 'by speaker: 6 groups, stratified by class, seed 0: validation 0.2, holdout 0.2'."""
+    """Describe a request, such as 'by speaker: 6 groups, at random, seed 0: validation 0.2'."""
     strata = f"stratified by {found.task.noun}" if found.task.is_stratified else "at random"
     how = [f"{strata}, seed {request.seed}"]
     if groups is not None:
@@ -239,6 +238,6 @@ def _describe_request(
 
 
 def _describe_starts(starts: Mapping[SplitName, float]) -> str:
-    """As 'by time: validation from 2024-03-01, holdout from 2024-05-01'."""
-    told = [f"{name} from {format_time(starts[name])}" for name in SPLIT_NAMES if name in starts]
-    return f"by time: {', '.join(told)}"
+    """Describe a split by time, such as 'by time: validation from 2024-03-01'."""
+    listing = [f"{name} from {format_time(starts[name])}" for name in SPLIT_NAMES if name in starts]
+    return f"by time: {', '.join(listing)}"

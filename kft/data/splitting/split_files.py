@@ -1,4 +1,4 @@
-"""splits.csv: which example is in which split, written by a run and taken by the next."""
+"""File splits.csv with the split of each example: a run writes it, and a later run may read it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from kft.registry import suggest
 from kft.runs.atomic import write_bytes
 
 _COLUMNS = ["split", "id", "target"]
-# File names that are no UTF-8 keep their bytes.
+# Keeps the bytes of file names that are not UTF-8.
 _ERRORS = "surrogateescape"
 
 
 def write_splits_csv(splits: Splits, path: Path | str) -> None:
-    """Write the columns split, id, target, one line for each example."""
+    """Write the columns split, id and target, with one line per example."""
     write_bytes(path, format_splits(splits))
 
 
 def format_splits(splits: Splits) -> bytes:
-    """What splits.csv holds."""
+    """Format the contents of splits.csv."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -40,14 +40,14 @@ def format_splits(splits: Splits) -> bytes:
 
 
 def read_split_lines(content: bytes) -> dict[str, tuple[str, str]]:
-    """Id -> split and target of what `format_splits` made."""
+    """Read the output of `format_splits` as id -> split and target."""
     lines = csv.DictReader(io.StringIO(content.decode(errors=_ERRORS), newline=""))
     return {line["id"]: (line["split"], line["target"]) for line in lines}
 
 
 @dataclass(frozen=True)
 class _Line:
-    """What a file says of one example."""
+    """Line of one example."""
 
     number: int
     split: SplitName
@@ -55,15 +55,15 @@ class _Line:
 
 
 def read_splits(found: Found, file: str) -> tuple[SplitName, ...]:
-    """The split of each example, by its name, as a file says it.
+    """Read the split of each example from a file, matched by name.
 
     Args:
-        found: What a source found.
-        file: A file as `write_splits_csv` writes it.
+        found: Examples of a source.
+        file: File in the format of `write_splits_csv`.
 
     Raises:
-        DataError: The file is no such file, it and the data differ in their examples or targets,
-            or the source says another split.
+        DataError: The file has another format, its examples or targets differ from the data,
+            or the source gives other splits.
     """
     path = Path(file).expanduser()
     lines = _read_lines(path)
@@ -74,7 +74,7 @@ def read_splits(found: Found, file: str) -> tuple[SplitName, ...]:
 
 
 def _read_lines(path: Path) -> dict[str, _Line]:
-    """Name of an example -> its line."""
+    """Read the lines, by the name of their example."""
     where = f"data.split.file: {path}"
     try:
         text = path.read_bytes().decode("utf-8-sig", errors=_ERRORS)
@@ -89,8 +89,8 @@ def _read_lines(path: Path) -> dict[str, _Line]:
         header = next(reader, [])
         if header != _COLUMNS:
             raise DataError(
-                f"{where} begins with {','.join(header)[:100]!r}, not with split,id,target as the "
-                "splits.csv of a run does. For a table with a column of splits set "
+                f"{where} begins with {','.join(header)[:100]!r}; expected split,id,target, as in "
+                "the splits.csv of a run. For a table with a column of splits set "
                 "data.table.split_column."
             )
         for row in reader:
@@ -98,7 +98,7 @@ def _read_lines(path: Path) -> dict[str, _Line]:
                 _add_line(lines, row, reader.line_num, where)
     except csv.Error as error:
         raise DataError(
-            f"{where}, line {reader.line_num}: {first_line(error)} Take the file as the run "
+            f"{where}, line {reader.line_num}: {first_line(error)} Use the file as the run "
             "wrote it."
         ) from None
     return lines
@@ -112,18 +112,18 @@ def _add_line(lines: dict[str, _Line], row: list[str], number: int, where: str) 
     split, name, target = row
     if split not in SPLIT_NAMES:
         raise DataError(
-            f"{where}, line {number}: {split!r} is no split. {suggest(split, SPLIT_NAMES)}"
+            f"{where}, line {number}: {split!r} is not a split. {suggest(split, SPLIT_NAMES)}"
         )
     if name in lines:
         raise DataError(
-            f"{where}, line {number}: {name!r} stands in line {lines[name].number} already. "
+            f"{where}, line {number}: {name!r} is already in line {lines[name].number}. "
             "Keep one of the lines."
         )
     lines[name] = _Line(number, split, target)  # type: ignore[arg-type]
 
 
 def _refuse_other_examples(found: Found, path: Path, lines: dict[str, _Line]) -> None:
-    """Refuse a file that is of other examples, or of other targets."""
+    """Refuse a file whose examples or targets differ from the data."""
     names = set(found.examples.ids)
     reasons = {left_out.name: left_out.reason for left_out in found.quarantined}
     gone = [
@@ -139,24 +139,24 @@ def _refuse_other_examples(found: Found, path: Path, lines: dict[str, _Line]) ->
     problems = []
     if gone:
         problems.append(
-            f"{len(gone)} of its {len(lines)} examples are not found: {listed(gone)}. Put them "
-            "back, or remove their lines."
+            f"{len(gone)} of its {len(lines)} examples are missing from the data: {listed(gone)}. "
+            "Restore them, or remove their lines."
         )
     if new:
         problems.append(
-            f"{len(new)} of {len(names)} examples found are not in it: {listed(new)}. Give each "
-            "a line, or remove them from the data."
+            f"{len(new)} of {len(names)} examples found are not in the file: {listed(new)}. Add "
+            "a line for each, or remove them from the data."
         )
     if changed:
         problems.append(
             f"the target of {len(changed)} of {len(names)} examples differs: {listed(changed)}. "
-            "Correct the data, or the lines."
+            "Correct the data or the lines."
         )
     if problems:
-        told = "\n".join(f"  - {problem}" for problem in problems)
+        listing = "\n".join(f"  - {problem}" for problem in problems)
         raise DataError(
-            f"data.split.file: {path} does not fit {found.source}.\n{told}\n"
-            "Leave data.split.file out to have a new split made."
+            f"data.split.file: {path} does not fit {found.source}.\n{listing}\n"
+            "Remove data.split.file to make a new split."
         )
 
 
@@ -169,10 +169,10 @@ def _format_targets(found: Found) -> list[tuple[str, str]]:
 
 
 def _refuse_other_splits(found: Found, path: Path, splits: Sequence[SplitName]) -> None:
-    """Refuse a file that moves what the source itself puts in a split.
+    """Refuse a file that contradicts the splits of the source.
 
-    Of what the source gives for training, a run may have taken validation or the holdout, where
-    the source gives none.
+    If the source gives no validation or holdout, a run may have taken them from its training
+    examples; this is not a contradiction.
     """
     if found.given_splits is None:
         return
@@ -185,6 +185,6 @@ def _refuse_other_splits(found: Found, path: Path, splits: Sequence[SplitName]) 
     if moved:
         raise DataError(
             f"data.split.file: {path} and {found.source} put {len(moved)} of {len(splits)} "
-            f"examples in different splits: {listed(moved)}. Leave data.split.file out "
-            "to have those of the source."
+            f"examples in different splits: {listed(moved)}. Remove data.split.file "
+            "to use those of the source."
         )

@@ -1,13 +1,13 @@
-"""Units -> parts of stated shares, stratified: every class has its share of every part.
+"""Stratified assignment of units to parts: every class has its share of every part.
 
-A unit is what stays together: one example, a group, or a set of near duplicates. This is
-iterative stratification, as Sechidis, Tsoumakas and Vlahavas describe it for labels (On the
-Stratification of Multi-Label Data, ECML PKDD 2011), but the single examples of a class are cut
-in pieces of their order, so that one example more moves few of the others.
+A unit stays together: one example, a group, or a set of near duplicates. The method is the
+iterative stratification of Sechidis, Tsoumakas and Vlahavas for labels (On the Stratification
+of Multi-Label Data, ECML PKDD 2011), except that the single examples of a class are drawn in a
+fixed order and cut into consecutive pieces, so an added example moves few others.
 
-scikit-learn has no splitter for this. StratifiedGroupKFold makes parts of one size only, and
-StratifiedShuffleSplit knows no groups; both take one class per example, and deal others out anew
-when one is added.
+scikit-learn has no splitter for this: StratifiedGroupKFold makes only parts of equal size, and
+StratifiedShuffleSplit does not support groups. Both accept only one class per example, and an
+added example reassigns the others.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from kft.tasks import Task
 
 _UNASSIGNED = -1
 
-# Of the walk that fills gaps. In each of 1,155 random puzzles of 5 to 12 units that have a
-# solution, it found one.
+# Length and share of random moves of the walk that fills gaps. With these values it solved each
+# of 1,155 random solvable problems of 5 to 12 units.
 _STEPS = 1000
 _NOISE = 0.3
 
@@ -28,17 +28,17 @@ _NOISE = 0.3
 def count_classes(
     targets: np.ndarray, task: Task, num_names: int, unit_of: np.ndarray
 ) -> sparse.csr_array:
-    """How many examples of each class are in each unit, int64, sparse (units, columns).
+    """Count the examples of each class in each unit; int64, sparse (units, columns).
 
     Args:
-        targets: Of the examples.
-        task: What a target is.
-        num_names: How many classes, labels or numbers there are: a column for each, which for
-            numbers stays empty. In one more column, the last, all examples count.
-        unit_of: int64 (examples,): the unit of each, from 0 on without a gap.
+        targets: Targets of the examples.
+        task: Task of the targets.
+        num_names: Number of classes, labels or numbers. Each has a column, which stays empty
+            for numbers. One more column, the last, counts all examples.
+        unit_of: int64 (examples,): unit of each example, numbered from 0 without gaps.
     """
     members = [*task.find_members(targets, num_names), np.arange(len(targets))]
-    # The last column is that of all, whether names have members or not.
+    # The last column counts all examples, whether names have members or not.
     first = num_names + 1 - len(members)
     columns = np.repeat(np.arange(first, num_names + 1), [len(found) for found in members])
     places = (unit_of[np.concatenate(members)], columns)
@@ -47,22 +47,25 @@ def count_classes(
 
 
 def count_holders(counts: sparse.csr_array) -> np.ndarray:
-    """How many units have examples of each class, int64 (columns,)."""
+    """Count the units that have examples of each class; int64 (columns,)."""
     return np.bincount(counts.indices, minlength=counts.shape[1])
 
 
 def assign(
     counts: sparse.csr_array, shares: np.ndarray, is_kept: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The part of each unit, int64 (units,), and which classes a part lacks, bool (columns,).
+    """Assign units to parts.
 
-    Where units are few, no way may be found to have every class in every part.
+    With few units, there may be no assignment with every class in every part.
 
     Args:
-        counts: See `count_classes`; units are in the order in which they are drawn.
-        shares: float64 (parts,): the share of each part, of sum 1. A part of share 0 gets
-            nothing but what is kept.
-        is_kept: bool (units,): which units are in the last part, whatever the shares.
+        counts: See `count_classes`; the units are in drawing order.
+        shares: float64 (parts,): share of each part; the sum is 1. A part of share 0 gets
+            only kept units.
+        is_kept: bool (units,): whether a unit is in the last part regardless of the shares.
+
+        Returns:
+        Part of each unit, int64 (units,), and whether some part lacks a class, bool (columns,).
     """
     part_of = np.where(is_kept, len(shares) - 1, _UNASSIGNED)
     wanted = [_apportion(total, shares, turn) for turn, total in enumerate(counts.sum(axis=0))]
@@ -75,13 +78,13 @@ def assign(
 
 
 def _apportion(total: int, shares: np.ndarray, turn: int) -> np.ndarray:
-    """How much of `total` each part gets, int64 (parts,): at least 1 where it has a share.
+    """Divide `total` among the parts, int64 (parts,): at least 1 for each part with a share.
 
-    Each is rounded, and the largest part takes what is then missing or too much. Of equal parts
-    another comes first in another turn, so that they are of one size in the end.
+    Each size is rounded, and the largest part absorbs the difference. Among equal parts, `turn`
+    decides which comes first, so the parts end up equal over all turns.
     """
     num_parts = np.count_nonzero(shares)
-    # A little is added, because products of floats may end just below a half.
+    # The small addend compensates for products of floats just below a half.
     sizes = np.floor(total * shares / shares.sum() + 0.5 + 1e-9).astype(np.int64)
     if total >= num_parts:
         sizes = np.maximum(sizes, shares > 0)
@@ -94,11 +97,11 @@ def _apportion(total: int, shares: np.ndarray, turn: int) -> np.ndarray:
 
 
 def _assign_sets(counts: sparse.csr_array, part_of: np.ndarray, need: np.ndarray) -> None:
-    """Assign units of several examples, each to the part that needs its classes most."""
-    # A class counts by its share: a rare one as much as a frequent one.
+    """Assign each unit of several examples to the part that needs its classes most."""
+    # The need of a class counts relative to its size, so rare and frequent classes weigh the same.
     weights = 1.0 / np.maximum(1, counts.sum(axis=0)).astype(np.float64) ** 2
-    # The largest first, while there is room for them; those of about one size in the order drawn,
-    # so that another seed gives another split.
+    # Large units come first, while there is room for them; units of similar size stay in drawing
+    # order, so another seed gives another split.
     sizes = counts[:, [-1]].toarray().ravel()
     octaves = np.frexp(sizes)[1]
     sets = np.flatnonzero((sizes > 1) & (part_of == _UNASSIGNED))
@@ -110,7 +113,7 @@ def _assign_sets(counts: sparse.csr_array, part_of: np.ndarray, need: np.ndarray
 
 
 def _assign_singles(counts: sparse.csr_array, part_of: np.ndarray, need: np.ndarray) -> None:
-    """Assign single examples, the rarest class first, in pieces of the order drawn."""
+    """Assign single examples, rarest class first, in consecutive pieces of the drawing order."""
     singles = np.flatnonzero(part_of == _UNASSIGNED)
     by_column = counts[singles].tocsc()
     left = by_column.sum(axis=0)
@@ -128,11 +131,11 @@ def _assign_singles(counts: sparse.csr_array, part_of: np.ndarray, need: np.ndar
 def _fill_gaps(
     counts: sparse.csr_array, part_of: np.ndarray, shares: np.ndarray, is_free: np.ndarray
 ) -> np.ndarray:
-    """Move free units, one by one, until no part lacks a class; gives the classes that one does.
+    """Move free units one by one until no part lacks a class; returns the classes that one lacks.
 
-    A step takes a gap, and of the units that fill it the one that leaves the fewest gaps, the
-    smallest of these. Where every move opens as many as it fills, some are by lot: the walk of
-    Selman, Kautz and Cohen (Noise Strategies for Improving Local Search, AAAI 1994).
+    Each step picks a gap, and fills it with the unit that leaves the fewest gaps, the smallest
+    of several. If no move reduces the gaps, some moves are random, as in the walk of Selman,
+    Kautz and Cohen (Noise Strategies for Improving Local Search, AAAI 1994).
     """
     has = sparse.csr_array(counts > 0).astype(np.int64)
     by_column = has.tocsc()
@@ -160,7 +163,7 @@ def _fill_gaps(
 
 
 def _sum_parts(counts: sparse.csr_array, part_of: np.ndarray, num_parts: int) -> np.ndarray:
-    """What each part has of each column, int64 (parts, columns)."""
+    """Sum the counts of each part; int64 (parts, columns)."""
     total = len(part_of)
     places = (part_of, np.arange(total))
     members = sparse.csr_array((np.ones(total, np.int64), places), shape=(num_parts, total))

@@ -1,4 +1,4 @@
-"""Examples -> validation and holdout by shares, or one of several folds, stratified."""
+"""Stratified split into validation and holdout by shares, or into folds."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from kft.printing import listed
 
 @dataclass(frozen=True)
 class SplitRequest:
-    """What is to be taken out of the training examples.
+    """Parts to take from the training examples.
 
     Attributes:
-        shares: Share of validation and of the holdout, above 0, where they are to be taken;
-            with folds those that find the holdout, if there is to be one.
-        seed: Of the split.
-        folds: How many parts of what is not the holdout take turns as validation, or None.
-        fold: Which of them is validation.
-        grouping: What groups are, in words, or None where there are none.
+        shares: Shares, above 0, of validation and the holdout if they are taken; with folds,
+            the shares that determine the holdout, if any.
+        seed: Seed of the split.
+        folds: Number of folds, which divide everything except the holdout; or None.
+        fold: Index of the fold that is validation.
+        grouping: Kind of group in words, or None without groups.
         keeps_rare: Whether classes that cannot be in every part stay in train.
     """
 
@@ -39,21 +39,21 @@ class SplitRequest:
 
     @property
     def needed(self) -> int:
-        """How many units each class needs."""
+        """Number of units that each class needs."""
         if self.folds is not None:
             return self.folds + ("holdout" in self.shares)
         return len(self.shares) + 1
 
     @property
     def places(self) -> str:
-        """Where each class is needed, in words."""
+        """Parts that need each class, in words."""
         if self.folds is not None:
             return f"{self.folds} folds" + " and the holdout" * ("holdout" in self.shares)
         return " and ".join(["train", *self.shares])
 
     @property
     def way_out(self) -> str:
-        """Settings that ask for less."""
+        """Settings that need fewer units."""
         if self.folds is not None:
             return "fewer data.split.folds" + " or data.holdout=0" * ("holdout" in self.shares)
         return " and ".join(f"data.{split}=0" for split in self.shares)
@@ -62,21 +62,21 @@ class SplitRequest:
 def split_stratified(
     found: Found, positions: np.ndarray, unit_of: np.ndarray, request: SplitRequest
 ) -> np.ndarray:
-    """The split of each of `positions`, an array of names.
+    """Split the examples at `positions`; returns an array of split names.
 
-    Within each class, examples in the order of SHA-256(seed, id) are divided by the shares,
-    or in as many pieces as there are folds; units stay whole. The holdout is the same with
-    folds as without, where no class is rare.
+    Within each class, examples in the order of SHA-256(seed, id) are divided by the shares
+    or into folds; units stay whole. If no class is rare, the holdout is the same with folds
+    as without.
 
     Args:
-        found: What a source found.
-        positions: The examples to divide.
-        unit_of: The unit of each of them, from 0 on without a gap.
-        request: What to take.
+        found: Examples of a source.
+        positions: Indices of the examples to divide.
+        unit_of: Unit of each of them, numbered from 0 without gaps.
+        request: Parts to take.
 
     Raises:
-        DataError: A class is in too few units, or no way was found to have it everywhere, and it
-            may not stay in train.
+        DataError: A class has too few units, or no assignment has it in every part, and it may
+            not stay in train.
     """
     examples = found.examples.take(positions)
     unit_of = _draw(examples.ids, request.seed, unit_of)
@@ -88,7 +88,7 @@ def split_stratified(
         split_of = parts[_assign_all(found, request, counts, shares, request.needed)]
     if request.folds is not None:
         rest = np.flatnonzero(split_of != "holdout")
-        # The part after the folds, without a share, is for what stays in train.
+        # The last part has no share: it holds the units that stay in train.
         shares = np.append(np.full(request.folds, 1.0 / request.folds), 0.0)
         fold_of = _assign_all(found, request, counts[rest], shares, request.folds)
         split_of[rest] = np.where(fold_of == request.fold, "validation", "train")
@@ -96,8 +96,8 @@ def split_stratified(
 
 
 def _draw(ids: Sequence[str], seed: int, unit_of: np.ndarray) -> np.ndarray:
-    """Units renumbered, in an order fixed by the seed and the ids alone."""
-    # A file name that is no UTF-8 keeps its bytes.
+    """Renumber the units in an order that depends only on the seed and the ids."""
+    # Keeps the bytes of file names that are not UTF-8.
     texts = [f"{seed}\n{example_id}".encode(errors="surrogateescape") for example_id in ids]
     order = sorted(range(len(ids)), key=lambda i: hashlib.sha256(texts[i]).digest())
     drawn = list(dict.fromkeys(unit_of[order].tolist()))
@@ -107,16 +107,16 @@ def _draw(ids: Sequence[str], seed: int, unit_of: np.ndarray) -> np.ndarray:
 def _assign_all(
     found: Found, request: SplitRequest, counts: sparse.csr_array, shares: np.ndarray, needed: int
 ) -> np.ndarray:
-    """The part of each unit, with every class in all parts but those that stay in train.
+    """Assign units so that every class is in all parts, except classes that stay in train.
 
-    The units of a class that is in fewer than `needed`, or that some part would lack, stay in
-    the last part, which is train, as long as there is something to judge.
+    The units of a class that has fewer than `needed` of them, or that some part would lack,
+    stay in the last part, which is train, as long as there is something left to judge.
     """
     is_judged = counts.sum(axis=0) > 0
     is_rare = np.zeros(len(is_judged), bool)
     while True:
         is_kept = counts @ is_rare > 0
-        # Train may have a class already, by what stays there.
+        # Train may already have a class through the units that stay there.
         has_already = (shares[-1] > 0) & (counts[is_kept].sum(axis=0) > 0)
         is_missing = is_judged & (count_holders(counts[~is_kept]) + has_already < needed)
         if not is_missing.any():
@@ -132,7 +132,7 @@ def _assign_all(
 def _make_error(
     found: Found, request: SplitRequest, counts: sparse.csr_array, needed: int, is_rare: np.ndarray
 ) -> DataError:
-    """An error that names the classes that are in too few units, or else cannot be everywhere."""
+    """Make an error that names the classes with too few units, or else those without a solution."""
     word = found.task.noun
     unit, kind, remedy = _name_units(request, counts)
     holders = count_holders(counts).tolist()
@@ -153,21 +153,19 @@ def _make_error(
     else:
         rare = [repr(found.class_names[column]) for column in np.flatnonzero(is_rare[:-1])]
         problem = (
-            f"found no way to deal out {unit}s{kind} whole and have every {word} in "
-            f"{request.places}: {listed(rare)} cannot be everywhere"
+            f"found no way to keep {unit}s{kind} whole and have every {word} in "
+            f"{request.places}: {listed(rare)} cannot be in all of them"
         )
     remedies = [remedy]
     if found.task.is_stratified:
         remedies.append(f"remove the {word}")
         if not request.keeps_rare:
             remedies.append("set data.split.rare=keep_in_train")
-    return DataError(
-        f"{found.source}: {problem}. {', '.join(remedies)}, or ask for less: {request.way_out}."
-    )
+    return DataError(f"{found.source}: {problem}. {', '.join(remedies)}, or use {request.way_out}.")
 
 
 def _name_units(request: SplitRequest, counts: sparse.csr_array) -> tuple[str, str, str]:
-    """What a unit is, of what kind, and what to do about too few of them."""
+    """Name the units, their kind, and the remedy if there are too few."""
     if request.grouping is not None:
         return "group", f" by {request.grouping}", "Add examples of other groups"
     if (counts[:, [-1]].data > 1).any():

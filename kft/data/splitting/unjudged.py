@@ -1,4 +1,4 @@
-"""Classes and labels that train has and a split that judges lacks."""
+"""Classes and labels that are learned but not judged, because a split lacks them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from kft.tasks import Task
 
 
 def find_present(task: Task, targets: np.ndarray, num_names: int) -> set[int]:
-    """Indices of the names that occur in targets."""
+    """Find the indices of the names that occur in targets."""
     return set(np.flatnonzero(task.count(targets, num_names)).tolist())
 
 
 def describe_unjudged(
     parts: Mapping[SplitName, Examples], task: Task, class_names: Sequence[str]
 ) -> tuple[str, ...]:
-    """Sentences: which names are learned, but not judged on validation, the holdout or both.
+    """Say which names are learned, but not judged on validation, the holdout or both.
 
     Args:
-        parts: The examples of each split.
-        task: What a target is.
+        parts: Examples of each split.
+        task: Task of the targets.
         class_names: Name of each class or label.
     """
     judging = [name for name in SPLIT_NAMES[1:] if len(parts[name])]
@@ -44,13 +44,13 @@ def describe_unjudged(
     def describe() -> Iterator[str]:
         if nowhere:
             yield (
-                f"learned, but not judged, for want of examples outside train: "
-                f"{name_them(nowhere)}. Add examples, or have them refused with "
+                f"learned but not judged, because all examples are in train: "
+                f"{name_them(nowhere)}. Add examples, or refuse such classes with "
                 "data.split.rare=refuse."
             )
         for name in judging:
             if lacking[name] - nowhere:
                 lacked = name_them(lacking[name] - nowhere)
-                yield f"not judged on {name}, which lacks them: {lacked}."
+                yield f"not judged on {name}, which has no examples of them: {lacked}."
 
     return tuple(describe())

@@ -1,4 +1,4 @@
-"""What shows through transparent parts: one answer for the graph and for the gate."""
+"""Background of transparent parts, shared by the graph and the file check."""
 
-# Of each colour.
+# Value of each colour channel.
 BACKGROUND_VALUES = {"white": 255, "black": 0}

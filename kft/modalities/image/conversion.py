@@ -1,4 +1,4 @@
-"""Pictures that the graph cannot show as they are meant: converted once, to plain PNG files."""
+"""Conversion to PNG of pictures that the decoder in the graph would show wrongly."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from kft.runs.caches import cache_folder
 if TYPE_CHECKING:
     from PIL import Image
 
-VERSION = 2  # counts changes of what a conversion gives
+VERSION = 2  # increases with each change of the conversion's result
 _ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
 
 
 class ConversionError(Exception):
-    """Why a picture cannot be converted."""
+    """Reason why a picture cannot be converted."""
 
 
 @dataclass(frozen=True)
 class Converted:
-    """A picture as it is meant, upright.
+    """Upright picture with its intended appearance.
 
     Attributes:
-        pixels: uint8 (height, width, 3), opaque; of more than 8 bits by its own white.
-        deep: Its samples, of a picture of more than 8 bits; else None.
+        pixels: uint8 (height, width, 3), opaque; more than 8 bits are scaled by its own white.
+        deep: Samples of a picture of more than 8 bits; None for others.
     """
 
     pixels: np.ndarray
@@ -43,7 +43,7 @@ class Converted:
 
     @property
     def kept(self) -> np.ndarray:
-        """What is written in place of the file: of more than 8 bits all, where white is open."""
+        """Pixels to write in place of the file: all bits if white is not defined, else 8 bits."""
         if self.deep is None or self.deep.white is not None:
             return self.pixels
         return self.deep.join()
@@ -57,20 +57,20 @@ def convert(
     set_depth: int | None = None,
     known_depth: int | None = None,
 ) -> Converted:
-    """Decode a picture: turned upright and laid on the background.
+    """Decode a picture, turn it upright, and lay it on the background.
 
-    Of more than 8 bits are read as the header of the file means them.
+    Pictures of more than 8 bits are read according to the header of the file.
 
     Args:
-        content: The encoded picture.
-        header: What `read_header` says of it.
+        content: Encoded picture.
+        header: Its header, from `read_header`.
         background: `white` or `black`.
-        set_depth: Bits that hold for every picture of more than 8, whatever its header says of
-            white; None to go by the headers.
-        known_depth: Bits of files that say nothing of white, where that is known already.
+        set_depth: Depth in bits of every picture of more than 8, which overrides the white of
+            its header; None to use the headers.
+        known_depth: Depth in bits of files that do not define white, if already known.
 
     Raises:
-        ConversionError: It is damaged, or of a kind that has no colours to show.
+        ConversionError: The picture is damaged, or its kind cannot be shown.
     """
     depth = set_depth or known_depth
     try:
@@ -79,11 +79,11 @@ def convert(
             return Converted(_decode_by_pillow(content, header, background))
     except SamplesError as error:
         raise ConversionError(str(error)) from None
-    # Decoders raise anything on bytes that nobody meant for them.
+    # Decoders raise all kinds of errors on invalid bytes.
     except Exception as error:
         raise ConversionError(f"damaged or cut off: {_describe(error)}") from None
     if deep.colours.shape[:2] != (header.height, header.width):
-        raise ConversionError("damaged or cut off: its size is not that of its header")
+        raise ConversionError("damaged or cut off: its size differs from its header")
     deep = _turn_deep(deep, header.orientation)
     has_few_bits = deep.white is not None and deep.white < 256
     if set_depth is not None and not has_few_bits:
@@ -99,11 +99,11 @@ def _decode_by_pillow(content: bytes, header: Header, background: str) -> np.nda
         picture.load()
         if picture.mode == "F":
             raise SamplesError(
-                "its pixels are fractions, whose range nobody states; convert it to 8 or 16 bits"
+                "its pixels are fractions of an unknown range; convert it to 8 or 16 bits"
             )
         assert not picture.mode.startswith("I"), "deep pictures are read above"
         pixels = to_rgb(picture, background)
-    # Pillow turns a TIFF while it decodes it.
+    # Pillow itself turns a TIFF upright when it decodes it.
     upright = pixels if header.format == "TIFF" else turn(pixels, header.orientation)
     return np.ascontiguousarray(upright)
 
@@ -114,7 +114,7 @@ def _turn_deep(deep: DeepPicture, orientation: int) -> DeepPicture:
 
 
 def to_rgb(picture: Image.Image, background: str) -> np.ndarray:
-    """The pixels of a picture of 8 bits: uint8 (height, width, 3), laid on the background."""
+    """Convert a picture of 8 bits to uint8 (height, width, 3), laid on the background."""
     if picture.mode in _ALPHA_MODES or "transparency" in picture.info:
         values = np.asarray(picture.convert("RGBA"))
         return lay_on(background, values[..., :3], values[..., 3:])
@@ -122,7 +122,7 @@ def to_rgb(picture: Image.Image, background: str) -> np.ndarray:
 
 
 def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Pixels (height, width, …) as stored -> upright, by EXIF's orientation."""
+    """Turn stored pixels (height, width, …) upright, by their EXIF orientation."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
@@ -131,21 +131,21 @@ def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def cached_pictures() -> Path:
-    """The folder of the cache for converted pictures, for runs that come back to them."""
+    """Return the cache folder for converted pictures, which later runs reuse."""
     return cache_folder("converted") / "pictures"
 
 
 def keep_converted(
     kept: np.ndarray, digest: str, background: str, find_folder: FindFolder, white: str = ""
 ) -> Path:
-    """The PNG file of a converted picture, written unless it is there.
+    """Write the PNG file of a converted picture unless it exists, and return its path.
 
     Args:
         kept: uint8 (height, width, 3), or uint16 (height, width, 1 to 4).
         digest: SHA-256 of the file that was converted.
-        background: What was behind it.
-        find_folder: Gives the folder that it lies in.
-        white: How white was found, where the same file may be read in several ways.
+        background: Background of transparent parts.
+        find_folder: Returns the folder of the file.
+        white: Key of the choice of white, for a file without a defined white.
     """
     path = find_folder() / _find_name(digest, background, white)
     if not _is_whole(path):
@@ -155,10 +155,10 @@ def keep_converted(
 
 
 def _encode(kept: np.ndarray) -> bytes:
-    """A PNG of 8 or 16 bits, in the fastest way: these files are read more often than kept."""
+    """Encode as a PNG of 8 or 16 bits with low compression, which is the fastest to read."""
     import tensorflow as tf
 
-    # Not Pillow, which writes colours of 8 bits alone.
+    # Pillow writes colours of 8 bits only.
     with tf.device("CPU"):
         encoded: bytes = tf.io.encode_png(kept, compression=1).numpy()
     return encoded

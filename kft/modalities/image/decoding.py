@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +13,7 @@ from kft.config.modality_sections import Background, Resize
 from kft.modalities.image import exif
 from kft.modalities.image.background import BACKGROUND_VALUES
 from kft.modalities.image.graph_exif import find_orientation
+from kft.modalities.image.input_spec import PIXELS
 from kft.modalities.image.sample_scale import FULL_DEPTH, FULL_SCALE, scale_samples
 
 # Numbers of pixels that stand for one, as libjpeg can decode at once; the work falls with them.
@@ -49,12 +51,12 @@ class ImageDecoder:
     depth: int = FULL_DEPTH
 
     @property
-    def output(self) -> tf.TensorSpec:
-        """uint8 (height, width, 3)."""
-        return tf.TensorSpec((self.height, self.width, 3), tf.uint8)
+    def output(self) -> Mapping[str, tf.TensorSpec]:
+        """Pixels uint8 (height, width, 3)."""
+        return {PIXELS: tf.TensorSpec((self.height, self.width, 3), tf.uint8)}
 
-    def __call__(self, encoded: tf.Tensor) -> tf.Tensor:
-        """The pixels of one picture: scalar string -> uint8 (height, width, 3)."""
+    def __call__(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Decode one picture, from a scalar string to pixels uint8 (height, width, 3)."""
         picture = decode_picture(
             encoded,
             self.background,
@@ -75,7 +77,7 @@ class ImageDecoder:
                 self.height,
                 self.width,
             )
-        return tf.ensure_shape(rounded, self.output.shape)
+        return {PIXELS: tf.ensure_shape(rounded, (self.height, self.width, 3))}
 
     def _fit(self, picture: tf.Tensor) -> tf.Tensor:
         """Height and width of the picture within the output, its aspect ratio kept."""

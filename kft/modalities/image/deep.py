@@ -1,4 +1,4 @@
-"""A file of more than 8 bits -> its samples, by what reads its format as it is meant."""
+"""Reader of the samples of a file of more than 8 bits, with the right decoder for each format."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from kft.modalities.image.tiff import read_tiff
 def read_deep(
     content: bytes, header: Header, white_if_open: int | None = None
 ) -> DeepPicture | None:
-    """The samples of a picture of more than 8 bits, as stored; None for one of 8.
+    """Read the samples of a picture of more than 8 bits, as stored; None for 8 bits.
 
-    Decoders raise anything where it is damaged.
+    Decoders raise all kinds of errors if the picture is damaged.
 
     Args:
-        content: The whole file.
-        header: What `read_header` says of it.
-        white_if_open: White of files that do not say it themselves, where that is known.
+        content: Content of the file.
+        header: Its header, from `read_header`.
+        white_if_open: White of files that do not define it, if known.
 
     Raises:
-        SamplesError: It is damaged, or says too little to be shown.
+        SamplesError: The picture is damaged, or lacks information to show it.
     """
     if header.format == "PNG":
         return _read_png(content) if content[24] == 16 else None
@@ -36,7 +36,7 @@ def read_deep(
 
 
 def _read_png(content: bytes) -> DeepPicture:
-    """Not by TensorFlow, whose reading is what the gate checks."""
+    """Read a PNG without TensorFlow, whose result the file check verifies."""
     import imagecodecs
 
     values = np.atleast_3d(imagecodecs.png_decode(content))
@@ -46,16 +46,16 @@ def _read_png(content: bytes) -> DeepPicture:
 
 
 def _find_least_bits(content: bytes, largest: int) -> int:
-    """How many bits the chunk `sBIT` says that colours use, or 8 where there is none.
+    """Read the number of bits that colours use from the chunk `sBIT`; 8 if there is none.
 
-    The standard has values scaled up to 16 bits; many programs write them as they are. Which was
-    done shows in whether a value needs more bits than that.
+    The standard requires values scaled up to 16 bits, but many programs write them unscaled.
+    Values are scaled if one of them needs more bits than stated.
     """
     place = content.find(b"sBIT", 0, content.find(b"IDAT"))
     if place < 0:
         return LEAST_BITS
     length = int.from_bytes(content[place - 4 : place], "big")
-    # The last one of two or four is that of the opacity.
+    # The last of two or four numbers is that of the opacity.
     stated = max(content[place + 4 : place + 4 + (1 if length < 3 else 3)], default=MOST_BITS)
     if not 0 < stated < MOST_BITS or largest >= 2**stated:
         return MOST_BITS

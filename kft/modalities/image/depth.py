@@ -1,4 +1,4 @@
-"""One depth for all pictures of a data set, so that a sample is as bright in each of them."""
+"""Common depth of all pictures of a data set, so that equal samples are equally bright."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from kft.printing import readable
 
 
 def find_excess(samples: Samples, set_depth: int | None, trained: TrainedCalibration | None) -> str:
-    """Why a picture of more than 8 bits cannot be shown at a depth; '' where it can.
+    """Return the reason why a picture of more than 8 bits cannot be shown; '' if it can.
 
     Args:
-        samples: Of the picture.
-        set_depth: `data.image.depth`, where it is a number.
-        trained: Of the model that is to see it.
+        samples: Samples of the picture.
+        set_depth: `data.image.depth` if it is a number, else None.
+        trained: Calibration of the model that will see the picture.
     """
     used = count_bits(samples.largest)
     depth = trained.value if trained and trained.value else set_depth
     if samples.white is not None:
         return ""
     if depth is not None and used > depth:
-        whose = "the model was trained with" if trained else "data.image.depth says"
+        whose = "the model was trained with" if trained else "data.image.depth is"
         return (
-            f"its largest sample, {samples.largest:,}, needs {used} bits, and {whose} {depth} "
+            f"its largest sample, {samples.largest:,}, needs {used} bits, but {whose} {depth} "
             f"(white is {2**depth - 1:,})"
         )
     if trained is not None and depth is None and max(used, samples.bits) < MOST_BITS:
         return (
-            f"of its 16 bits {used} are used, and nothing says what is white: the model was "
+            f"{used} of its 16 bits are used, so its white is unknown, and the model was "
             "trained on pictures of 8 bits. Save it with 8 bits"
         )
     return ""
@@ -43,31 +43,31 @@ def find_depth(
     set_depth: Literal["auto"] | int,
     trained: TrainedCalibration | None = None,
 ) -> Calibration | None:
-    """The depth of a data set; None where no picture has more than 8 bits, and nobody set it.
+    """Find the depth of a data set; None if all pictures have 8 bits and no depth is set.
 
-    What the header of a file says of white holds for that file. For all others it is the fewest
-    bits that hold the largest sample of any of them, and that any header speaks of.
+    A white defined by the header of a file applies to that file. For all others, the depth is
+    the number of bits that their largest sample needs, or that a header says, if larger.
 
     Args:
-        checked: The files that are used.
+        checked: Usable files.
         set_depth: `data.image.depth`.
-        trained: Of the model that is to see them.
+        trained: Calibration of the model that will see them.
     """
     deep = [(each.name, each.samples) for each in checked if each.samples is not None]
     if trained is not None:
         if trained.value is None and not deep:
             return None
-        bits, origin = trained.value or MOST_BITS, "as the model was trained"
+        bits, origin = trained.value or MOST_BITS, "as in the training of the model"
         if trained.value is None:
-            origin = "all that the files have, for the model was trained on pictures of 8 bits"
+            origin = "all bits of the files, because the model was trained on pictures of 8 bits"
     elif set_depth != "auto":
-        bits, origin = set_depth, "as data.image.depth says"
+        bits, origin = set_depth, "set by data.image.depth"
     elif deep:
         name, samples = max(deep, key=lambda item: item[1].bits)
         bits, origin = samples.bits, _name_origin(name, samples, deep)
     else:
         return None
-    parts = [f"{bits} bits, so that {2**bits - 1:,} is white: {origin}"]
+    parts = [f"{bits} bits, so {2**bits - 1:,} is white: {origin}"]
     stated = {samples.white for _, samples in deep if samples.white is not None}
     if stated - {2**bits - 1}:
         parts.append(_name_whites(deep, stated))
@@ -79,16 +79,14 @@ def find_depth(
 def _name_origin(name: str, samples: Samples, deep: Sequence[tuple[str, Samples]]) -> str:
     count = f"{len(deep):,} picture{'' if len(deep) == 1 else 's'} of more than 8 bits"
     if samples.white is not None or count_bits(samples.largest) < samples.bits:
-        return f"what headers say of {count}, the most in {_shown(name)}"
+        return f"from the headers of {count}, the largest in {_shown(name)}"
     open_ones = [item for item in deep if item[1].white is None]
     name, samples = max(open_ones, key=lambda item: item[1].largest)
-    return (
-        f"the fewest that hold the largest sample of {count}, {samples.largest:,} in {_shown(name)}"
-    )
+    return f"needed for the largest sample of {count}, {samples.largest:,} in {_shown(name)}"
 
 
 def _shown(name: str) -> str:
-    """The name of a file; what would move the cursor is written out."""
+    """Return the name of a file with control characters escaped."""
     name = readable(name)
     return name if name.isprintable() else ascii(name)[1:-1]
 
@@ -97,6 +95,6 @@ def _name_whites(deep: Sequence[tuple[str, Samples]], stated: set[int]) -> str:
     number = sum(samples.white is not None for _, samples in deep)
     whites = f"{min(stated):,}" if len(stated) == 1 else f"{min(stated):,} to {max(stated):,}"
     return (
-        f"{number:,} of them go by the white of their own header, {whites} (data.image.depth sets "
+        f"{number:,} of them use the white of their own header, {whites} (data.image.depth sets "
         "one for all)"
     )

@@ -1,14 +1,14 @@
-"""EXIF's orientation: how a camera was held, as 1 to 8; 1 is upright.
+"""EXIF orientation: the position of the camera, 1 to 8; 1 is upright.
 
-The graph that is exported reads it from the first bytes of a JPEG alone, by the rule of
-`orientation_in_window`; the gate converts the rare file in which it stands elsewhere.
+The exported graph reads it only from the first bytes of a JPEG, by the rule of
+`orientation_in_window`; the file check converts the rare files that store it elsewhere.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-# Far enough for what precedes the entry in files of cameras and phones, near enough to be cheap.
+# Large enough for the segments before the entry in files of cameras and phones, but still cheap.
 WINDOW = 4096
 MARK = b"Exif\0\0"
 ORIENTATION_TAG = 0x0112
@@ -19,7 +19,7 @@ _ENTRY_BYTES = 12
 
 
 def read_orientation(block: bytes) -> int:
-    """The orientation that a TIFF structure states in its first directory; nonsense is upright."""
+    """Read the orientation in the first directory of a TIFF structure; upright if invalid."""
     order: Literal["little", "big"]
     if block[:4] == b"II*\0":
         order = "little"
@@ -35,7 +35,7 @@ def read_orientation(block: bytes) -> int:
     first = offset + 2
     if first > len(block):
         return UPRIGHT
-    # Entries that end beyond the block are not there.
+    # Entries that end beyond the block are ignored.
     count = min(number(offset), (len(block) - first) // _ENTRY_BYTES)
     stated = [
         number(place + 8)
@@ -47,7 +47,7 @@ def read_orientation(block: bytes) -> int:
 
 
 def orientation_in_window(content: bytes) -> int:
-    """What the graph finds in a JPEG: the first EXIF mark of the first `WINDOW` bytes decides."""
+    """Read the orientation as the graph does: from the first EXIF mark in `WINDOW` bytes."""
     head = content[:WINDOW]
     start = head.find(MARK)
     if start < 4 or head[start - 4 : start - 2] != _APP1:

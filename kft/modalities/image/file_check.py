@@ -1,4 +1,4 @@
-"""The content of one file: whether it is a picture that can be used, as it is or as converted."""
+"""Check of one picture file: usable as it is, usable once converted, or refused."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from kft.modalities.image.thumbnails import (
 if TYPE_CHECKING:
     from PIL import Image
 
-# Endings -> the formats that they promise.
+# Ending -> formats that it stands for.
 _ENDINGS = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), ("JPEG", "MPO")),
     **dict.fromkeys((".tif", ".tiff"), ("TIFF",)),
@@ -59,27 +59,27 @@ _ENDINGS = {
     ".jp2": ("JPEG2000",),
 }
 WRONG_ENDING = "ending does not match the content"
-# JPEG decoders round in different ways, most where a colour has few samples; others are exact
-# but for one step in mixing with the background.
+# JPEG decoders round differently, most where chroma is subsampled; decoders of other formats are
+# exact, except for one step when transparency is mixed with the background.
 _LARGEST_DIFFERENCE = {"JPEG": 16, "MPO": 16}
-# What libjpeg shows where a JPEG's data ended too soon.
+# Value that libjpeg fills in after the end of truncated data.
 _MISSING = 128
-# Bytes of no marker, for a decoder that lacks data.
+# Bytes without a marker, to feed to a decoder that lacks data.
 _FILLER = bytes(range(1, 201)) * 200
 
 
 @dataclass(frozen=True)
 class ImageReport:
-    """What there is to say of the content of a file.
+    """Result of the inspection of a file's content.
 
     Attributes:
-        header: What its bytes say before they are decoded.
-        converted: The file to be read in its place, where it was converted.
-        repaired: Why.
-        noticed: What else is worth a word.
-        likeness: Perceptual hash, if it was asked for and the picture is not too plain.
-        measures: Of its thumbnail, if they were asked for; by its own white.
-        samples: Of a picture of more than 8 bits; else None.
+        header: Header of the picture, read without decoding it.
+        converted: Converted file to read in its place, if any.
+        repaired: Reasons for the conversion.
+        noticed: Other remarks.
+        likeness: Perceptual hash, if requested and the picture is not too plain.
+        measures: Measures of its thumbnail, if requested; relative to its own white.
+        samples: Samples of a picture of more than 8 bits; None for others.
     """
 
     header: Header
@@ -94,10 +94,10 @@ class ImageReport:
 def check_picture(
     file: FileContent, settings: ImageConfig, options: CheckOptions
 ) -> CheckedPicture:
-    """A file as a record, once it is sure that it is a picture that can be used.
+    """Check a file, and return the record of a usable picture.
 
     Raises:
-        UnusableError: It is no picture that can be used.
+        UnusableError: The file is not a usable picture.
     """
     report = inspect_image(file, settings, options)
     path, size, changed_ns = file.path, file.size, file.changed_ns
@@ -126,15 +126,15 @@ def check_picture(
 
 
 def inspect_image(file: FileContent, settings: ImageConfig, options: CheckOptions) -> ImageReport:
-    """Inspect a file, and convert it where the graph would not show it as it is meant.
+    """Inspect a file, and convert it if the decoder in the graph would show it wrongly.
 
     Args:
-        file: Its content; of its path the ending counts.
+        file: Content of the file, and its path, of which only the ending matters.
         settings: The `data.image` section.
-        options: How closely it is looked at.
+        options: Thoroughness of the check.
 
     Raises:
-        UnusableError: It is no picture that can be used.
+        UnusableError: The file is not a usable picture.
     """
     content = file.content
     refuse_stranger(content)
@@ -167,8 +167,8 @@ def inspect_image(file: FileContent, settings: ImageConfig, options: CheckOption
 def _keep(
     meant: Converted, digest: str, settings: ImageConfig, find_folder: FindFolder | None
 ) -> Path:
-    """The file that is read in place of the picture."""
-    # Of more than 8 bits the same file may be read in several ways.
+    """Write the file to read in place of the picture, and return its path."""
+    # A file of more than 8 bits has a different conversion for each white.
     white = f"{meant.deep.white} {settings.depth}" if meant.deep else ""
     return keep_converted(
         meant.kept, digest, settings.background, find_folder or cached_pictures, white
@@ -192,7 +192,7 @@ def _read_header(content: bytes, settings: ImageConfig) -> Header:
 def _convert(
     content: bytes, header: Header, settings: ImageConfig, trained: TrainedCalibration | None
 ) -> Converted:
-    """The picture as it is meant."""
+    """Convert a picture to its intended appearance."""
     set_depth = None if settings.depth == "auto" else settings.depth
     try:
         meant = convert(
@@ -213,7 +213,7 @@ def _convert(
 def _find_repairs(
     content: bytes, header: Header, background: Background, meant: Converted
 ) -> tuple[str, ...]:
-    """Why the graph would not show a picture as it is meant; nothing where it does."""
+    """Find the reasons why the graph would show a picture wrongly; empty if there are none."""
     if header.repairs:
         return header.repairs
     what = f"{header.format} of mode {header.mode}"
@@ -234,7 +234,7 @@ def _find_repairs(
 
 
 def _decode(content: bytes, background: Background, depth: int = MOST_BITS) -> np.ndarray:
-    """As training and serving decode it: uint8 (height, width, 3)."""
+    """Decode as training and serving do: uint8 (height, width, 3)."""
     import tensorflow as tf
 
     from kft.modalities.image.decoding import decode_picture
@@ -265,7 +265,7 @@ def _make_thumbnail(
         return shrink(Image.fromarray(meant.pixels), UPRIGHT, side=side)
     try:
         small = open_small(content, background, side=side)
-    # Decoders raise anything on bytes that nobody meant for them.
+    # Decoders raise all kinds of errors on invalid bytes.
     except Exception as error:
         raise UnusableError(f"damaged: {first_line(error)[:-1]}") from None
     _refuse_starved(content, header, np.asarray(small))
@@ -273,10 +273,10 @@ def _make_thumbnail(
 
 
 def _refuse_starved(content: bytes, header: Header, shown: np.ndarray) -> None:
-    """Refuse a JPEG whose data end before its picture does, though its end mark is there.
+    """Refuse a JPEG that has an end mark but lacks part of its data.
 
-    Decoders show grey from there on, and say nothing. Where the last corner is of that grey, more
-    data before the end mark tell: they change a picture that lacks some, and no other.
+    Decoders silently fill the missing part with grey. If a corner has this grey, the check adds
+    data before the end mark: they change the picture only if data are missing.
     """
     corners = shown[[0, 0, -1, -1], [0, -1, 0, -1]]
     if header.format != "JPEG" or not (corners == _MISSING).all(axis=-1).any():
@@ -287,12 +287,12 @@ def _refuse_starved(content: bytes, header: Header, shown: np.ndarray) -> None:
         np.asarray(open_small(data, "white", side=HASHED_SIDE)) for data in (content, fed)
     )
     if not np.array_equal(before, after):
-        raise UnusableError("cut off: a JPEG with an end mark, but without a part of its picture")
+        raise UnusableError("cut off: a JPEG with an end mark, but without part of its picture")
 
 
 def _find_remarks(header: Header, path: str) -> Iterator[str]:
     if header.orientation != UPRIGHT:
-        yield "turned upright, as its EXIF entry says"
+        yield "turned upright according to EXIF"
     promised = _ENDINGS.get(PurePath(path).suffix.lower())
     if promised is not None and header.format not in promised:
         yield WRONG_ENDING

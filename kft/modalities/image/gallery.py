@@ -1,4 +1,4 @@
-"""One picture that shows examples and what augmentation makes of them."""
+"""Contact sheet of examples and their augmented views."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kft.modalities.base import ViewRow
+from kft.modalities.image.input_spec import PIXELS
 
-# In pixels. A picture is enlarged or reduced until its longer side is this long.
+# Sizes in pixels. Pictures are scaled so that their longer side is `_CELL`.
 _CELL = 176
 _GAP = 10
 _LABEL_WIDTH = 230
@@ -24,13 +25,13 @@ _INK, _FAINT, _PAPER = (25, 25, 25), (110, 110, 110), (255, 255, 255)
 
 
 def draw_gallery(rows: Sequence[ViewRow], *, caption: str) -> bytes:
-    """A PNG with a row for each example: label and file, the original, its views.
+    """Draw a PNG with a row for each example: label and file, original, views.
 
     Args:
-        rows: At least one, all with equally many views.
-        caption: Written above.
+        rows: At least one row, all with the same number of views.
+        caption: Text above the rows.
     """
-    cells = [[_fit(picture) for picture in row.views] for row in rows]
+    cells = [[_fit(view[PIXELS]) for view in row.views] for row in rows]
     width, height = cells[0][0].size
     columns = ["original", *(f"view {number}" for number in range(len(cells[0]) - 1))]
     sheet = Image.new(
@@ -60,7 +61,7 @@ def draw_gallery(rows: Sequence[ViewRow], *, caption: str) -> bytes:
 
 
 def _fit(picture: np.ndarray) -> Image.Image:
-    """At the size of a cell; small pictures keep their pixels visible."""
+    """Scale a picture to the size of a cell; small pictures keep sharp pixels."""
     image = Image.fromarray(np.round(picture).astype(np.uint8))
     scale = _CELL / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
@@ -69,7 +70,7 @@ def _fit(picture: np.ndarray) -> Image.Image:
 
 
 def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib brings: Pillow's own font knows no letter beyond English."""
+    """Load DejaVu Sans from matplotlib, because Pillow's own font has only English letters."""
     import matplotlib
 
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
@@ -78,7 +79,7 @@ def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
 
 
 def _shorten(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """The text, its beginning left out where it is too wide: names differ at their ends."""
+    """Remove the beginning of a text that is too wide, because names differ at their ends."""
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(f"…{text}") > width:

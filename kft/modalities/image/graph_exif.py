@@ -1,4 +1,4 @@
-"""EXIF's orientation in operations of a graph: the rule of `exif.orientation_in_window`."""
+"""EXIF orientation in graph operations, by the rule of `exif.orientation_in_window`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import tensorflow as tf
 
 from kft.modalities.image import exif
 
-# The first EXIF mark and all after it.
+# First EXIF mark and everything after it.
 _FROM_MARK = r"Exif\x00\x00\C*"
 
 
 def find_orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """EXIF's orientation of a JPEG, as `exif.orientation_in_window`: scalar string -> int32."""
+    """Find the EXIF orientation of a JPEG like `exif.orientation_in_window`: string -> int32."""
     head = tf.strings.substr(encoded, 0, exif.WINDOW)
     return tf.cond(
         _has_mark(head), lambda: _read_orientation(head), lambda: tf.constant(exif.UPRIGHT)
@@ -24,19 +24,19 @@ def _has_mark(head: tf.Tensor) -> tf.Tensor:
 
 
 def _read_orientation(head: tf.Tensor) -> tf.Tensor:
-    """The rule of `exif.orientation_in_window` in operations of a graph, without a loop.
+    """Apply the rule of `exif.orientation_in_window` without a loop.
 
     Args:
-        head: First bytes of a JPEG that hold an EXIF mark (scalar string).
+        head: First bytes of a JPEG, with an EXIF mark (scalar string).
     """
     before = tf.strings.regex_replace(head, _FROM_MARK, "", replace_global=False)
     start = tf.maximum(tf.strings.length(before), 4)
     values = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int32)
-    # Zeros in place of what the window cuts off, so that no place lies beyond the end.
+    # Zeros after the window keep every offset within bounds.
     block = tf.pad(values[start + len(exif.MARK) :], [[0, 16]])
     is_little = tf.equal(block[0], ord("I"))
     first, second = tf.where(is_little, 1, 256), tf.where(is_little, 256, 1)
-    # The two-byte number at each place.
+    # Two-byte number at each offset.
     numbers = block[:-1] * first + block[1:] * second
     size = tf.shape(block)[0] - 16
     high, low = (

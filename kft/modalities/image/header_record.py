@@ -1,4 +1,4 @@
-"""What is known of a picture before it is decoded."""
+"""Header of an encoded picture."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ SEVERAL_PAGES = "several pages: the first is used"
 
 
 class HeaderError(Exception):
-    """Why the bytes are no picture that can be used."""
+    """Reason why the bytes are not a usable picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A picture from outside.
+    """Properties of a picture that are known without decoding it.
 
     Attributes:
-        format: In Pillow's words: `JPEG`, `PNG`, `TIFF` …
-        mode: Of its pixels, in Pillow's words: `RGB`, `L`, `CMYK` …
-        width: Pixels as they are stored.
-        height: Pixels as they are stored.
-        orientation: EXIF's, 1 to 8.
-        looks_whole: It is a JPEG or PNG of a usual kind, from its first mark to its last, that
-            the decoder of training and serving shows as it is meant. Damage in between is seen
-            only by decoding it; where this is false, nothing is known.
-        repairs: Why that decoder would not show it as it is meant, as far as a header tells.
-        noticed: What else is worth a word.
-        pixels_at: Place of the first scan of a JPEG.
+        format: Format as Pillow names it: `JPEG`, `PNG`, `TIFF` …
+        mode: Pixel mode as Pillow names it: `RGB`, `L`, `CMYK` …
+        width: Width in pixels as stored.
+        height: Height in pixels as stored.
+        orientation: EXIF orientation, 1 to 8.
+        looks_whole: Whether it is a JPEG or PNG of a usual kind, with its first and last marks,
+            that the decoder of training and serving shows correctly. Only decoding can reveal
+            damage in between. False says nothing.
+        repairs: Reasons why that decoder would show it wrongly, as far as the header tells.
+        noticed: Other remarks.
+        pixels_at: Byte offset of the first scan of a JPEG.
     """
 
     format: str

@@ -1,4 +1,4 @@
-"""What the bytes of an encoded picture say of it, without decoding it."""
+"""Reader of the header of an encoded picture, without decoding it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from kft.modalities.image.jpeg2000 import JPEG2000_STARTS, read_jpeg2000_header
 from kft.modalities.image.samples import SamplesError
 from kft.modalities.image.tiff import TIFF_STARTS, read_tiff_header
 
-# What Pillow is asked about; its other decoders are for no photographs, and some start programs.
+# Formats to open with Pillow. Its other decoders are not for photographs, and some start programs.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "JPEG2000")
-# Those that the decoder of training and serving does not know at all.
+# Formats that the decoder of training and serving does not support.
 FOREIGN_FORMATS = frozenset({"TIFF", "PPM", "JPEG2000", "DIB"})
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
-# The chunk that ends every PNG: no data, its name, its checksum.
+# Last chunk of every PNG: length 0, name and checksum.
 PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
-# Colour type and bits of a channel -> mode in Pillow's words.
+# Colour type and bits per channel -> mode as Pillow names it.
 _PNG_MODES = {
     **{(0, bits): "1" if bits == 1 else "L" for bits in (1, 2, 4, 8)},
     **{(3, bits): "P" for bits in (1, 2, 4, 8)},
@@ -32,11 +32,11 @@ _PNG_MODES = {
 
 
 def read_header(content: bytes) -> Header:
-    """Format, size and state of an encoded picture.
+    """Read format, size and state of an encoded picture.
 
     Raises:
-        HeaderError: No picture format that is known, one that is cut off, or one whose channels
-            or samples cannot be shown.
+        HeaderError: The format is unknown, the picture is cut off, or its channels or samples
+            cannot be shown.
     """
     try:
         return _read_own(content) or _ask_pillow(content)
@@ -45,7 +45,7 @@ def read_header(content: bytes) -> Header:
 
 
 def _read_own(content: bytes) -> Header | None:
-    """What need not be asked of Pillow, or cannot."""
+    """Read the formats that do not need Pillow or that it does not support."""
     header = None
     if content.startswith(b"\xff\xd8"):
         header = read_jpeg(content)
@@ -54,7 +54,7 @@ def _read_own(content: bytes) -> Header | None:
     elif content.startswith((b"GIF87a", b"GIF89a")):
         _refuse_cut_gif(content)
     elif content[:4] == b"RIFF" and int.from_bytes(content[4:8], "little") + 8 > len(content):
-        raise HeaderError("cut off: a WebP shorter than it says")
+        raise HeaderError("cut off: a WebP shorter than its header says")
     elif content.startswith(TIFF_STARTS):
         header = _read_tiff(content)
     elif content.startswith(JPEG2000_STARTS):
@@ -65,7 +65,7 @@ def _read_own(content: bytes) -> Header | None:
 
 
 def _read_tiff(content: bytes) -> Header | None:
-    """None where Pillow reads it as it is meant."""
+    """Read a header; None if Pillow reads the picture correctly."""
     found = read_tiff_header(content)
     if found is None or found.mode is None:
         return None
@@ -82,7 +82,7 @@ def _read_tiff(content: bytes) -> Header | None:
 
 
 def _read_jpeg2000(content: bytes) -> Header | None:
-    """None where Pillow reads it as it is meant."""
+    """Read a header; None if Pillow reads the picture correctly."""
     found = read_jpeg2000_header(content)
     if found is None:
         return None
@@ -98,7 +98,7 @@ def _read_jpeg2000(content: bytes) -> Header | None:
 
 
 def _read_png(content: bytes) -> Header | None:
-    """Walk over the chunks to the last one; None where the first makes no sense."""
+    """Walk through the chunks to the last one; None if the first is invalid."""
     if content[8:16] != b"\x00\x00\x00\x0dIHDR" and len(content) >= 16:
         return None
     place, orientation, noticed = 8, exif.UPRIGHT, []
@@ -126,7 +126,7 @@ def _read_png(content: bytes) -> Header | None:
         width,
         height,
         orientation,
-        # Of 16 bits it must be known how many the values use.
+        # With 16 bits, the number that the values use must be determined first.
         looks_whole=bits <= 8 and not repairs,
         repairs=repairs,
         noticed=tuple(noticed),
@@ -134,7 +134,7 @@ def _read_png(content: bytes) -> Header | None:
 
 
 def _refuse_cut_gif(content: bytes) -> None:
-    """Walk over the blocks to the end mark; decoders are content with the frames that are left."""
+    """Walk through the blocks to the end mark, because decoders accept a truncated file."""
     place = 13 + _gif_table_bytes(content[10:11])
     while content[place : place + 1] in (b"!", b","):
         if content[place : place + 1] == b",":
@@ -144,13 +144,13 @@ def _refuse_cut_gif(content: bytes) -> None:
         while length := int.from_bytes(content[place : place + 1], "big"):
             place += 1 + length
         place += 1
-    # Whatever else lies there is left to the decoders.
+    # Decoders handle any other content.
     if place >= len(content):
         raise HeaderError("cut off: a GIF without its end mark")
 
 
 def _gif_table_bytes(flags: bytes) -> int:
-    """Of the table of colours that a packed byte tells of."""
+    """Return the size in bytes of the colour table that a packed byte describes."""
     packed = int.from_bytes(flags, "big")
     return 3 * 2 ** ((packed & 7) + 1) if packed & 0x80 else 0
 
@@ -175,9 +175,9 @@ def _ask_pillow(content: bytes) -> Header:
                 repairs=tuple(repairs),
                 noticed=_find_frames(picture),
             )
-    # Decoders raise anything on bytes that nobody meant for them.
+    # Decoders raise all kinds of errors on invalid bytes.
     except Exception as error:
-        raise HeaderError(f"no picture format that is known ({type(error).__name__})") from None
+        raise HeaderError(f"not a known picture format ({type(error).__name__})") from None
 
 
 def _find_orientation(picture: Any) -> int:

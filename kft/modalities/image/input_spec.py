@@ -1,15 +1,14 @@
-"""What a backbone of pictures reads."""
+"""Input of a backbone for pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
-from kft.modalities.model_input import InputSpec
+from kft.modalities.model_input import Element, InputSpec
 
-if TYPE_CHECKING:
-    import keras
-
+PIXELS = "pixels"
 Scaling = Literal["none", "unit", "symmetric", "torch", "caffe"]
 
 
@@ -18,13 +17,13 @@ class ImageSpec(InputSpec):
     """Float pixels in [0, 255] of one size.
 
     Attributes:
-        height: In pixels.
-        width: In pixels.
-        channels: 3 for RGB.
-        scaling: How pixels in [0, 255] become what the backbone saw in
-            pretraining. 'none': unchanged, the backbone rescales inside.
-            'unit': [0, 1]. 'symmetric': [-1, 1]. 'torch': [0, 1], then
-            ImageNet's mean and deviation. 'caffe': BGR less ImageNet's mean.
+        height: Height in pixels.
+        width: Width in pixels.
+        channels: Number of channels; 3 for RGB.
+        scaling: Conversion of pixels in [0, 255] to those of pretraining.
+            'none': unchanged, the backbone rescales inside. 'unit': [0, 1].
+            'symmetric': [-1, 1]. 'torch': [0, 1], then ImageNet's mean and
+            deviation. 'caffe': BGR less ImageNet's mean.
     """
 
     height: int
@@ -34,21 +33,16 @@ class ImageSpec(InputSpec):
     modality: str = field(default="image", kw_only=True)
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Height, width, channels."""
-        return (self.height, self.width, self.channels)
+    def elements(self) -> Mapping[str, Element]:
+        """Pixels (height, width, channels)."""
+        return {PIXELS: Element((self.height, self.width, self.channels))}
 
-    @property
-    def name(self) -> str:
-        """Of the model's input."""
-        return "pixels"
-
-    def make_scaling(self) -> keras.Layer:
-        """From pixels in [0, 255] to those of pretraining."""
+    def prepare(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Scale pixels in [0, 255] to those of pretraining."""
         from kft.modalities.image.scaling import PixelScaling
 
-        return PixelScaling(self.scaling, name="pixel_scaling")
+        return {PIXELS: PixelScaling(self.scaling, name="pixel_scaling")(inputs[PIXELS])}
 
     def __str__(self) -> str:
-        """The size as people read it."""
+        """Describe the size for messages."""
         return f"{self.height} x {self.width}"

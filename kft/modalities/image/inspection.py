@@ -1,4 +1,4 @@
-"""What is known of a picture once its file was read."""
+"""Records of checked and measured pictures."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from kft.modalities.image.samples import Samples
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedPicture(Checked):
-    """A picture that can be used.
+    """Usable picture.
 
     Attributes:
-        format: By content, in Pillow's words: `JPEG`, `PNG`, `GIF`, `TIFF` …
-        mode: Of its pixels, in Pillow's words: `RGB`, `L`, `CMYK`, `P`, `RGBA`, `I;16` …
-        width: Pixels as they are stored, before the picture is turned.
-        height: Pixels as they are stored.
-        orientation: EXIF's, 1 to 8; 1 is upright.
-        samples: Of a picture of more than 8 bits; None for one of 8.
+        format: Format of the content as Pillow names it: `JPEG`, `PNG`, `GIF`, `TIFF` …
+        mode: Pixel mode as Pillow names it: `RGB`, `L`, `CMYK`, `P`, `RGBA`, `I;16` …
+        width: Width in pixels as stored, before the picture is turned.
+        height: Height in pixels as stored.
+        orientation: EXIF orientation, 1 to 8; 1 is upright.
+        samples: Samples of a picture of more than 8 bits; None for 8 bits.
     """
 
     format: str
@@ -31,26 +31,25 @@ class CheckedPicture(Checked):
     @property
     def shown_size(self) -> tuple[int, int]:
         """Width and height in pixels, turned upright."""
-        # Orientations from 5 on lie on their side.
+        # Orientations from 5 to 8 swap width and height.
         is_turned = self.orientation >= 5
         return (self.height, self.width) if is_turned else (self.width, self.height)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection(CheckedPicture):
-    """A picture that can be used, and what a thumbnail of it says.
+    """Usable picture with the measures of its thumbnail.
 
-    Colours and grey values are from 0 to 255, of the picture turned upright and laid on the
-    background.
+    Colours and grey values range from 0 to 255; the picture is upright and on its background.
 
     Attributes:
         mean_rgb: Mean colour.
         brightness: Mean of the grey values.
         contrast: Standard deviation of the grey values.
-        sharpness: Variance of the Laplacian of the grey values; small where blurred.
+        sharpness: Variance of the Laplacian of the grey values; small if blurred.
         border_rgb: Mean colour of the outermost pixels.
-        dimming: How many times as bright as by its own white the picture is shown: below 1 where
-            the depth of the data set is more than this picture uses.
+        dimming: Brightness relative to that with the picture's own white: below 1 if the depth
+            of the data set exceeds that of the picture.
     """
 
     mean_rgb: tuple[float, float, float]
@@ -61,13 +60,13 @@ class Inspection(CheckedPicture):
     dimming: float = 1.0
 
     def show_at(self, depth: int) -> Inspection:
-        """The measures of the picture as it is shown at the depth of its data set.
+        """Adapt the measures to the depth of the data set.
 
-        Brightness goes by the ratio of the two whites, which is exact but for rounding and for
-        the background of transparent parts.
+        Brightness scales with the ratio of the two whites, which is exact except for rounding
+        and the background of transparent parts.
 
         Args:
-            depth: In bits.
+            depth: Depth in bits.
         """
         if self.samples is None or self.samples.white is not None:
             return self

@@ -1,4 +1,4 @@
-"""The presets `light`, `medium` and `strong`: what leaves the label of a photograph as it is."""
+"""Presets `light`, `medium` and `strong`: changes that keep the label of a photograph."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import tensorflow as tf
 
 from kft.modalities.image.augmentation import PictureAugmentation
 
-# ITU-R BT.601: how bright each of red, green and blue looks.
+# Luma weights of red, green and blue in ITU-R BT.601.
 _LUMA = (0.299, 0.587, 0.114)
-# Of what random erasing takes: share of the area, and height over width.
+# Ranges of random erasing: share of the area, and height over width.
 _ERASED_AREA = (0.02, 0.2)
 _ERASED_ASPECT = (0.3, 1 / 0.3)
 
 
 @dataclass(frozen=True)
 class ImageJitter:
-    """Mirrored, moved, scaled, turned, lit otherwise, and partly covered: a change of a picture.
+    """Change that mirrors, shifts, scales, rotates, recolours and partly covers a picture.
 
-    All geometry is one resampling, all colour one sum of three terms: it blurs
-    less than Keras's layers one after the other and takes less than half of
-    their time. What lies outside of the picture is its mirror image.
+    All geometry is one resampling, and all colour one sum of three terms: this
+    blurs less than Keras's layers in sequence, and takes less than half of
+    their time. The picture is continued by its mirror image.
 
     Attributes:
         shift: Largest shift down and across, as a share of height and width.
         zoom: Largest change of scale, as a share.
-        degrees: Largest turn to either side.
+        degrees: Largest rotation to either side.
         colour: Largest change of brightness, contrast and saturation, as a share.
-        erasing: How often a rectangle is covered with the picture's mean
-            brightness (Zhong et al., arXiv:1708.04896), as a share.
+        erasing: Share of pictures with a rectangle covered by the picture's mean
+            brightness (Zhong et al., arXiv:1708.04896).
     """
 
     shift: float = 0.0
@@ -41,7 +41,7 @@ class ImageJitter:
     erasing: float = 0.0
 
     def __call__(self, picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """The picture changed: float32 (height, width, 3), in [0, 255]."""
+        """Change a picture: float32 (height, width, 3), in [0, 255]."""
         draws = tf.unstack(tf.random.stateless_uniform((13,), seed))
         changed = self._move(picture, draws[:5])
         if self.colour:
@@ -55,11 +55,11 @@ class ImageJitter:
         scale_y = 1.0 + self.zoom * (2.0 * zoom - 1.0)
         scale_x = tf.where(flip < 0.5, -scale_y, scale_y)
         angle = math.radians(self.degrees) * (2.0 * turn - 1.0)
-        # Output (x, y) is taken from input (a0 x + a1 y + a2, b0 x + b1 y + b2).
+        # Output (x, y) comes from input (a0 x + a1 y + a2, b0 x + b1 y + b2).
         a0, a1 = scale_x * tf.cos(angle), -scale_y * tf.sin(angle)
         b0, b1 = scale_x * tf.sin(angle), scale_y * tf.cos(angle)
         height, width = picture.shape[:2]
-        x, y = (width - 1) / 2, (height - 1) / 2  # the centre stays, but for the shift
+        x, y = (width - 1) / 2, (height - 1) / 2  # the centre is fixed, apart from the shift
         a2 = x - a0 * x - a1 * y + self.shift * width * (2.0 * across - 1.0)
         b2 = y - b0 * x - b1 * y + self.shift * height * (2.0 * down - 1.0)
         moved = keras.ops.image.affine_transform(
@@ -72,7 +72,7 @@ class ImageJitter:
         return tf.ensure_shape(moved, picture.shape)
 
     def _light(self, picture: tf.Tensor, draws: list[tf.Tensor]) -> tf.Tensor:
-        """Brightness scales, saturation moves from the grey picture, contrast from its mean."""
+        """Scale brightness, saturation about the grey picture, and contrast about its mean."""
         brightness, contrast, saturation = (1.0 + self.colour * (2.0 * d - 1.0) for d in draws)
         grey = _grey(picture)
         kept = brightness * contrast * saturation
@@ -96,13 +96,13 @@ class ImageJitter:
 
 
 def _grey(picture: tf.Tensor) -> tf.Tensor:
-    """(height, width, 1)."""
+    """Convert to grey, (height, width, 1)."""
     red, green, blue = (picture[..., i : i + 1] * weight for i, weight in enumerate(_LUMA))
     return red + green + blue
 
 
 def _stretch(size: int, share: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
-    """Which of `size` places lie in a stretch of that share, put at random: bool (size)."""
+    """Select a stretch of the given share of `size`, at a random position: bool (size)."""
     length = tf.round(share * size)
     start = tf.floor(draw * (size - length + 1.0))
     place = tf.range(size, dtype=tf.float32)
@@ -113,17 +113,17 @@ LIGHT = ImageJitter(shift=0.1, zoom=0.1)
 
 
 def make_light() -> PictureAugmentation:
-    """Mirrored half of the time, shifted and scaled a little."""
+    """Make `light`: mirrored half of the time, shifted and scaled a little."""
     return PictureAugmentation(LIGHT)
 
 
 def make_medium() -> PictureAugmentation:
-    """As `light`, and turned and lit otherwise a little."""
+    """Make `medium`: like `light`, and rotated and recoloured a little."""
     return PictureAugmentation(ImageJitter(shift=0.1, zoom=0.2, degrees=15.0, colour=0.2))
 
 
 def make_strong() -> PictureAugmentation:
-    """As `medium`, and more of it; half of the pictures lose a part."""
+    """Make `strong`: like `medium` but stronger; half of the pictures are partly covered."""
     return PictureAugmentation(
         ImageJitter(shift=0.15, zoom=0.3, degrees=25.0, colour=0.4, erasing=0.5)
     )

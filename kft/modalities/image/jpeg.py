@@ -1,4 +1,4 @@
-"""The segments of a JPEG, up to its pixels."""
+"""Reader of the segments of a JPEG, up to its pixels."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from kft.modalities.image.header_record import TURNED, Header, HeaderError
 from kft.modalities.image.samples import SamplesError, describe_channels
 
 _END = b"\xff\xd9"
-# Start of frame: all but the markers of tables (C4, C8, CC) that lie between.
+# Start-of-frame markers: all except the table markers (C4, C8, CC) in between.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-# Baseline, extended and progressive Huffman coding: what libjpeg decodes in 8 bits.
+# Baseline, extended and progressive Huffman coding, which libjpeg decodes in 8 bits.
 _USUAL_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 _SCAN = 0xDA
 _LS_FRAME = 0xF7
@@ -20,7 +20,7 @@ _MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 
 @dataclass
 class _Segments:
-    """What lies before the first scan of a JPEG."""
+    """Content of the segments before the first scan of a JPEG."""
 
     frame: int = 0
     orientation: int | None = None
@@ -29,7 +29,7 @@ class _Segments:
 
 
 def read_jpeg(content: bytes) -> Header | None:
-    """Walk over the segments up to the pixels; None where they make no sense."""
+    """Walk through the segments up to the pixels; None if they are invalid."""
     found, place = _Segments(), 2
     while True:
         if place + 10 > len(content):
@@ -72,7 +72,7 @@ def _describe_jpeg(content: bytes, found: _Segments, scan: int) -> Header | None
         return None
     if bits != 8:
         raise HeaderError(
-            f"a JPEG of {bits} bits, of which those of 8 alone are decoded; convert it to PNG of "
+            f"a JPEG of {bits} bits; only JPEGs of 8 bits are decoded, so convert it to a PNG of "
             "16 bits"
         )
     if channels not in _MODES:
@@ -80,7 +80,7 @@ def _describe_jpeg(content: bytes, found: _Segments, scan: int) -> Header | None
     mode = _MODES[channels]
     orientation = found.orientation or exif.UPRIGHT
     repairs = []
-    # Without the mark TensorFlow takes the inks as they are, all others as Adobe inverts them.
+    # Without the mark TensorFlow reads the inks directly; others invert them, as Adobe does.
     if mode == "CMYK" and not found.has_adobe_mark:
         repairs.append("CMYK")
     if orientation != exif.orientation_in_window(content):
@@ -90,7 +90,7 @@ def _describe_jpeg(content: bytes, found: _Segments, scan: int) -> Header | None
         end = content.find(_END, scan)
         if end < 0:
             raise HeaderError("cut off: a JPEG without its end mark")
-        # Cameras pad with zeros, and phones append pictures that the header tells of.
+        # Cameras pad with zeros, and phones append pictures that the header announces.
         if content[end + 2 :].strip(b"\0") and not found.has_several_pictures:
             noticed.append("bytes after the end")
     return Header(
@@ -107,6 +107,6 @@ def _describe_jpeg(content: bytes, found: _Segments, scan: int) -> Header | None
 
 
 def find_jpeg_end(content: bytes, header: Header) -> int:
-    """Place of the end mark of a JPEG whose header was read."""
-    # Within the pixels these two bytes occur only as this mark.
+    """Find the byte offset of the end mark of a JPEG whose header was read."""
+    # Within the pixel data these two bytes occur only as this mark.
     return content.find(_END, header.pixels_at)

@@ -1,4 +1,4 @@
-"""JPEG 2000: whether its channels and samples can be shown, and those of other than 8 bits."""
+"""JPEG 2000: check of channels and samples, and reader of samples of other than 8 bits."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from kft.modalities.image.samples import (
     DeepPicture,
     SamplesError,
     describe_channels,
+    describe_numbers,
+    refuse_bits,
 )
 
-# A file of boxes, and a bare stream of code.
+# First bytes of a file of boxes, and of a bare code stream.
 JPEG2000_STARTS = (b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51")
 _CODE_START, _CODE_END = b"\xff\x4f\xff\x51", b"\xff\xd9"
 _CMYK, _SRGB, _GREY = 12, 16, 17
@@ -23,17 +25,17 @@ _CMYK, _SRGB, _GREY = 12, 16, 17
 
 @dataclass(frozen=True)
 class _Code:
-    """What a stream of code says of its picture.
+    """Properties of a picture in its code stream.
 
     Attributes:
-        width: In pixels.
-        height: In pixels.
-        bits: Of each channel.
-        is_signed: Whether some channel is.
-        is_subsampled: Whether some channel has fewer pixels.
-        has_opacity: Whether the last channel, and no other one, is called opacity.
-        colour_space: By the number of its box; None where that does not say one.
-        has_palette: Whether its values stand for colours of a table.
+        width: Width in pixels.
+        height: Height in pixels.
+        bits: Bits of each channel.
+        is_signed: Whether any channel is signed.
+        is_subsampled: Whether any channel has fewer pixels.
+        has_opacity: Whether the last channel, and no other, is defined as opacity.
+        colour_space: Number of the colour space; None if it has no number.
+        has_palette: Whether its values are indices of a palette.
     """
 
     width: int
@@ -48,7 +50,7 @@ class _Code:
 
 @dataclass(frozen=True)
 class Jpeg2000Header:
-    """A JPEG 2000 of other than 8 bits that can be shown."""
+    """Header of a JPEG 2000 of other than 8 bits that can be shown."""
 
     mode: str
     width: int
@@ -56,10 +58,10 @@ class Jpeg2000Header:
 
 
 def read_jpeg2000_header(content: bytes) -> Jpeg2000Header | None:
-    """What the picture is; None where it has 8 bits or its header makes no sense.
+    """Read the header; None if it has 8 bits or is invalid.
 
     Raises:
-        SamplesError: Its channels or samples cannot be shown; says which.
+        SamplesError: The channels or samples cannot be shown; the message says which.
     """
     code = _read_code(content)
     if code is None or code.has_palette:
@@ -67,12 +69,10 @@ def read_jpeg2000_header(content: bytes) -> Jpeg2000Header | None:
     channels = len(code.bits)
     is_cmyk = (channels, code.colour_space) == (4, _CMYK)
     if not (channels in (1, 3) or (channels in (2, 4) and code.has_opacity) or is_cmyk):
-        what = ", the last of which it does not call opacity" if channels in (2, 4) else ""
+        what = " (the last is not defined as opacity)" if channels in (2, 4) else ""
         raise SamplesError(describe_channels(channels, what))
     if code.is_signed:
-        raise SamplesError(
-            "its pixels are signed numbers, whose range nobody states; convert it to 8 or 16 bits"
-        )
+        raise SamplesError(describe_numbers("signed numbers"))
     if set(code.bits) == {8}:
         return None
     _refuse_deep(code)
@@ -80,34 +80,24 @@ def read_jpeg2000_header(content: bytes) -> Jpeg2000Header | None:
 
 
 def _refuse_deep(code: _Code) -> None:
-    bits = sorted(set(code.bits))
-    if len(bits) > 1:
-        raise SamplesError(
-            f"channels of {' and '.join(map(str, bits))} bits in one picture; convert it to 8 or "
-            "16 bits"
-        )
-    if bits[0] > MOST_BITS:
-        raise SamplesError(
-            f"{bits[0]} bits for each value; at most {MOST_BITS} are read, so convert it to 8 or "
-            "16 bits"
-        )
+    refuse_bits(sorted(set(code.bits)))
     if code.is_subsampled or code.colour_space not in (None, _SRGB, _GREY):
         raise SamplesError(
-            f"{bits[0]} bits for each value, and neither grey nor RGB of one size for all "
+            f"{code.bits[0]} bits for each value, and neither grey nor RGB of one size for all "
             "channels; convert it to grey or RGB"
         )
 
 
 def read_jpeg2000(content: bytes) -> DeepPicture | None:
-    """The samples of a JPEG 2000 of other than 8 bits; None for one of 8.
+    """Read the samples of a JPEG 2000 of other than 8 bits; None for 8 bits.
 
     Raises:
-        SamplesError: It is cut off.
+        SamplesError: The picture is cut off.
     """
     code = _read_code(content)
     if code is None or code.has_palette or code.bits[0] == 8:
         return None
-    # Within the code these two bytes occur only as its end, and the decoder does without.
+    # These two bytes occur in the code only as its end mark, which the decoder does not require.
     if _CODE_END not in content[content.find(_CODE_START) :]:
         raise SamplesError("damaged or cut off: a JPEG 2000 without its end mark")
     import imagecodecs
@@ -150,7 +140,7 @@ def _read_code(content: bytes) -> _Code | None:
 
 
 def _find_opacity(boxes: bytes) -> list[int]:
-    """Which channels the box of their definitions calls opacity."""
+    """Find the channels that the box of channel definitions calls opacity."""
     place = boxes.find(b"cdef")
     if place < 0:
         return []

@@ -1,4 +1,4 @@
-"""PGM and PPM of more than 8 bits."""
+"""Reader of PGM and PPM pictures of more than 8 bits."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _COLOUR = (3, 6)
 
 
 def read_netpbm(content: bytes) -> DeepPicture | None:
-    """The samples of a PGM or PPM whose largest value is above 255; else None.
+    """Read the samples of a PGM or PPM with a largest value above 255; None for others.
 
     Raises:
-        SamplesError: It is damaged or cut off, or has samples above the largest value that it
-            states.
+        SamplesError: The picture is damaged or cut off, or has samples above the largest value
+            in its header.
     """
     if content[1:2] not in b"2356":
         return None
     header = _HEADER.match(content)
     if header is None:
-        raise SamplesError("damaged: its header makes no sense")
+        raise SamplesError("damaged: its header is invalid")
     kind, width, height, largest = map(int, header.groups())
     if largest < 256:
         return None
@@ -34,16 +34,15 @@ def read_netpbm(content: bytes) -> DeepPicture | None:
     values = _read_values(content[header.end() :], kind, int(np.prod(shape)))
     if values.max() > largest:
         raise SamplesError(
-            f"damaged: a value of {values.max()}, though its header says that {largest} is the "
-            "largest"
+            f"damaged: a value of {values.max()}, but the largest value in its header is {largest}"
         )
-    # The largest number of 16 bits is what programs write that know no better.
+    # Programs that do not know the real maximum write the largest number of 16 bits.
     white = None if largest == FULL_SCALE else largest
     return DeepPicture(values.astype(np.uint16).reshape(shape), white=white)
 
 
 def _read_values(content: bytes, kind: int, count: int) -> np.ndarray:
-    """The first numbers, written out or of two bytes each: as many as there should be."""
+    """Read `count` numbers, as text or as two bytes each."""
     if kind in _AS_TEXT:
         values = np.array(content.split(None, count)[:count], dtype=np.int64)
     else:

@@ -1,9 +1,9 @@
-"""Augmentation by drawing from a list of operations: TrivialAugment, RandAugment, AugMix.
+"""Augmentation with operations drawn from a list: TrivialAugment, RandAugment, AugMix.
 
-The operations are Keras's layers, each with a strength that is drawn uniformly.
-Keras's own RandAugment computes all of its operations for each one that it
-draws (20 ms a picture of 160 px); here it is the drawn one alone. As in the
-papers, pictures are mirrored and moved first: what `light` does.
+The operations are Keras layers with a uniformly drawn strength. Keras's own
+RandAugment computes all operations for each one that it draws (20 ms per
+picture of 160 px); here only the drawn one is computed. As in the papers,
+pictures are mirrored and shifted first, as in `light`.
 """
 
 from __future__ import annotations
@@ -23,29 +23,30 @@ _MOST_OPERATIONS = 3
 
 
 def make_trivial_augment() -> PictureAugmentation:
-    """One operation for each picture, its strength drawn from the whole range.
+    """Make TrivialAugment: one operation per picture, with a strength from the whole range.
 
-    Source: Müller and Hutter, TrivialAugment, arXiv:2103.10158; its operations
-    and ranges are those of RandAugment there.
+    Source: Müller and Hutter, TrivialAugment, arXiv:2103.10158, with the
+    operations and ranges of its RandAugment variant.
     """
     return _after_light(partial(_apply_one, _geometry(1.0) + _colour(1.0)))
 
 
 def make_rand_augment() -> PictureAugmentation:
-    """Two operations one after the other, with up to 0.6 of the largest strength.
+    """Make RandAugment: two operations in sequence, with up to 0.6 of the largest strength.
 
     Source: Cubuk et al., RandAugment, arXiv:1909.13719, which found magnitude 9
-    of 30 for ResNet-50 on ImageNet: 0.3, here the mean of what is drawn.
+    of 30 for ResNet-50 on ImageNet: 0.3, which is the mean strength here.
     """
     return _after_light(partial(_apply_in_turn, _geometry(0.6) + _colour(0.6), 2))
 
 
 def make_aug_mix() -> PictureAugmentation:
-    """Three chains of one to three weak operations, averaged, and blended with the picture.
+    """Make AugMix: three chains of weak operations, averaged and blended with the picture.
 
-    Weights are drawn from a flat Dirichlet distribution, the blend uniformly.
-    Brightness, contrast, saturation and sharpness are left out, as in the
-    paper: robustness against their change is what it measures.
+    Each chain has one to three operations. Weights are drawn from a flat Dirichlet
+    distribution, and the blend uniformly. As in the paper, which measures the
+    robustness against changes of brightness, contrast, saturation and sharpness,
+    these operations are left out.
 
     Source: Hendrycks et al., AugMix, arXiv:1912.02781; severity 3 of 10, mixture width 3.
     """
@@ -61,7 +62,7 @@ def _after_light(change: Change) -> PictureAugmentation:
 
 
 def _geometry(strength: float) -> tuple[Change, ...]:
-    """Turned by up to 30 degrees, sheared and shifted by up to 0.3, times the strength."""
+    """Make rotation by up to 30 degrees, and shear and shift by up to 0.3, times the strength."""
     share = 0.3 * strength
     return tuple(
         SeededLayer(layer(fill_mode="reflect", dtype="float32"))
@@ -76,7 +77,7 @@ def _geometry(strength: float) -> tuple[Change, ...]:
 
 
 def _tone(strength: float) -> tuple[Change, ...]:
-    """Nothing, contrast stretched, histogram flattened, fewer levels, bright parts inverted."""
+    """Make identity, auto-contrast, equalisation, posterisation and solarisation."""
     fewest_bits = 8 - round(4 * strength)
     return (
         _leave,
@@ -88,7 +89,7 @@ def _tone(strength: float) -> tuple[Change, ...]:
 
 
 def _colour(strength: float) -> tuple[Change, ...]:
-    """The above; and brightness by up to half of white, the others by a factor of 0.1 to 1.9."""
+    """Make tone changes, brightness by up to half of white, and others by a factor 0.1 to 1.9."""
     made: Sequence[keras.Layer] = (
         layers.RandomBrightness(0.5 * strength, dtype="float32"),
         layers.RandomContrast(0.9 * strength, dtype="float32"),
@@ -104,8 +105,8 @@ def _leave(picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _solarize(strength: float, picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """What is above a threshold is inverted; a weak one leaves the threshold near white."""
-    # Keras 3.15 draws the threshold from 0 on, whatever the least one is that it is given.
+    """Invert values above a random threshold, which is near white for a low strength."""
+    # Keras 3.15 ignores the lower bound of the threshold and draws from 0.
     threshold = tf.random.stateless_uniform((), seed, 256.0 * (1.0 - strength), 256.0)
     return tf.where(picture >= threshold, 255.0 - picture, picture)
 
@@ -119,7 +120,7 @@ def _apply_one(changes: Sequence[Change], picture: tf.Tensor, seed: tf.Tensor) -
 def _apply_in_turn(
     changes: Sequence[Change], count: int | tf.Tensor, picture: tf.Tensor, seed: tf.Tensor
 ) -> tf.Tensor:
-    # A loop, not `count` copies: each would be traced with all of the operations.
+    # A loop instead of `count` copies, each of which would be traced with all operations.
     seeds = tf.random.experimental.stateless_split(seed, _MOST_OPERATIONS)[:count]
     return tf.foldl(
         lambda changed, own: tf.clip_by_value(_apply_one(changes, changed, own), 0.0, 255.0),
@@ -143,7 +144,7 @@ def _mix_chains(changes: Sequence[Change], picture: tf.Tensor, seed: tf.Tensor) 
         tf.random.experimental.stateless_split(for_chains, _NUM_CHAINS),
         fn_output_signature=tf.TensorSpec(picture.shape, tf.float32),
     )
-    # Exponential variables, normalised, are a draw of the flat Dirichlet distribution.
+    # Normalised exponential variables follow a flat Dirichlet distribution.
     exponential = -tf.math.log1p(-tf.random.stateless_uniform((_NUM_CHAINS, 1, 1, 1), for_weights))
     weights = exponential / tf.reduce_sum(exponential)
     blend = tf.random.stateless_uniform((), for_blend)

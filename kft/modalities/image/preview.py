@@ -1,4 +1,4 @@
-"""Small copies of pictures for a page that needs no other file."""
+"""Small copies of pictures for a self-contained page."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from kft.modalities.image.exif import UPRIGHT
 from kft.modalities.image.headers import read_header
 from kft.modalities.image.thumbnails import make_thumbnail, shrink
 
-# Pixels of the longer side: a page of a thousand of them stays at a few megabytes.
+# Pixels of the longer side: a page with a thousand pictures takes a few megabytes.
 SIDE = 104
 _QUALITY = 70
 
 
 def make_data_uri(path: str, background: str, depth: int | None = None) -> str | None:
-    """A picture, upright and small, as a data URI; None where it cannot be read now.
+    """Encode a picture, upright and small, as a data URI; None if it can no longer be read.
 
     Args:
-        path: Of a picture that the gate has let through.
-        background: What is behind it where it is transparent.
-        depth: Bits at which a picture of more than 8 is shown; None for its own.
+        path: Path of a picture that passed the file check.
+        background: Background of transparent parts.
+        depth: Depth in bits at which to show a picture of more than 8; None for its own.
     """
     try:
         small = _make_small(Path(path).read_bytes(), background, depth)
-    # Decoders raise anything, and the file may have changed since the gate saw it.
+    # Decoders raise all kinds of errors, and the file may have changed since its check.
     except Exception:
         return None
     small.thumbnail((SIDE, SIDE))
@@ -41,7 +41,7 @@ def _make_small(content: bytes, background: str, depth: int | None) -> Image.Ima
     header = read_header(content)
     if header.looks_whole:
         return make_thumbnail(content, header, background, side=SIDE)
-    # Pillow would cut 16 bits to the highest 8.
+    # Pillow would keep only the highest 8 of 16 bits.
     meant = convert(content, header, background)
     pixels = meant.pixels
     if meant.deep is not None and depth is not None:

@@ -1,4 +1,4 @@
-"""Pictures on which there is little to see: tiny, blank, very dark, blurred."""
+"""Search for pictures that show little: tiny, blank, very dark, blurred."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from kft.findings import Finding, Flagged, count
 from kft.modalities.image.inspection import Inspection
 
-# Icons begin at 16 pixels; of fewer even a person tells little.
+# The smallest icons have 16 pixels; even a person recognises little in fewer.
 TINY_PIXELS = 16
-# Deviation of the grey value, of 0 to 255: what JPEG makes of one colour stays below 2.
+# Deviation of the grey value, 0 to 255: JPEG artefacts in one colour stay below 2.
 BLANK_CONTRAST = 3.0
-# Mean grey value, of 0 to 255: a tenth of what a common photograph has.
+# Mean grey value, 0 to 255: a tenth of that of a common photograph.
 DARK_BRIGHTNESS = 12.0
-# Variance of the Laplacian over that of the grey values, so that fog is no blur. Of 1,400
-# photographs of four data sets none is below 0.07; blurred by 8 of 500 pixels, 99 of 100 are
+# Variance of the Laplacian over that of the grey values, so fog does not count as blur. Of 1,400
+# photographs of four data sets none is below 0.07; if blurred by 8 of 500 pixels, 99 of 100 are
 # below 0.02.
 BLURRED_RATIO = 0.02
 
 
 @dataclass(frozen=True)
 class _Case:
-    """One thing that may be wrong, and how to tell it."""
+    """One kind of poor picture, and how to recognise it."""
 
     kind: str
     is_so: Callable[[Inspection], bool]
@@ -39,13 +39,13 @@ def _is_dark(seen: Inspection) -> bool:
 
 
 def _is_dimmed(seen: Inspection) -> bool:
-    """Whether it is blank or dark only as the depth of its data set shows it."""
+    """Whether a picture is blank or dark only at the depth of its data set."""
     own_contrast, own_brightness = seen.contrast / seen.dimming, seen.brightness / seen.dimming
     turned_blank = _is_blank(seen) and own_contrast >= BLANK_CONTRAST
     return turned_blank or (_is_dark(seen) and own_brightness >= DARK_BRIGHTNESS)
 
 
-# A picture is told of once, by the first that is true of it: what is blank is also blurred.
+# Each picture is reported once, by the first case that applies: a blank one is also blurred.
 _CASES = (
     _Case(
         "tiny",
@@ -57,40 +57,40 @@ _CASES = (
     _Case(
         "dimmed",
         _is_dimmed,
-        "that the depth of the data set shows dark or of one colour, and that have something to "
-        "show by the bits that they use themselves. Keep them where brightness means something. "
-        "Else look at the picture with the largest sample, which the line on depth names: if it is "
-        "a faulty one, leave it out or set data.image.depth.",
+        "that look dark or of one colour at the depth of the data set, but not at their own "
+        "depth. Keep them if brightness carries meaning. Otherwise look at the picture with the "
+        "largest sample, which the line on depth names: if it is faulty, remove it or set "
+        "data.image.depth.",
         lambda seen: (
-            f"mean {seen.brightness:.1f}, by its own bits {seen.brightness / seen.dimming:.1f}"
+            f"mean {seen.brightness:.1f}, at its own depth {seen.brightness / seen.dimming:.1f}"
         ),
     ),
     _Case(
         "blank",
         _is_blank,
         f"of one colour (the deviation of the grey value is below {BLANK_CONTRAST:g} of 255): "
-        "nothing is to be seen. Remove them.",
+        "they show nothing. Remove them.",
         lambda seen: f"deviation {seen.contrast:.1f}",
     ),
     _Case(
         "dark",
         _is_dark,
-        f"that are very dark (the mean grey value is below {DARK_BRIGHTNESS:g} of 255). Look "
-        "whether they show what their label says.",
+        f"that are very dark (the mean grey value is below {DARK_BRIGHTNESS:g} of 255). Check "
+        "that they show what their label says.",
         lambda seen: f"mean {seen.brightness:.1f}",
     ),
     _Case(
         "blurred",
         lambda seen: measure_blur(seen) < BLURRED_RATIO,
         "without any sharp edge (the variance of the Laplacian over that of the grey value is "
-        f"below {BLURRED_RATIO:g}). Look whether they show what their label says.",
+        f"below {BLURRED_RATIO:g}). Check that they show what their label says.",
         lambda seen: f"ratio {measure_blur(seen):.4f}",
     ),
 )
 
 
 def measure_blur(seen: Inspection) -> float:
-    """Sharpness in units of the contrast squared; the less, the more blurred.
+    """Compute sharpness in units of squared contrast; smaller means more blurred.
 
     Source: Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000, for the
     variance of the Laplacian.
@@ -99,12 +99,12 @@ def measure_blur(seen: Inspection) -> float:
 
 
 def find_poor(seen: Sequence[Inspection]) -> tuple[Finding, ...]:
-    """Tiny, blank, dark and blurred pictures, by fixed thresholds that each sentence states."""
-    told: set[int] = set()
+    """Find tiny, blank, dark and blurred pictures by fixed thresholds, which the findings state."""
+    reported: set[int] = set()
     findings = []
     for case in _CASES:
-        places = [i for i, each in enumerate(seen) if i not in told and case.is_so(each)]
-        told.update(places)
+        places = [i for i, each in enumerate(seen) if i not in reported and case.is_so(each)]
+        reported.update(places)
         if places:
             files = tuple(Flagged(seen[place].name, case.note(seen[place])) for place in places)
             text = f"{count(len(files), 'picture')} {case.text}"

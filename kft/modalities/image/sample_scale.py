@@ -1,18 +1,18 @@
-"""Samples of more than 8 bits -> 0 to 255."""
+"""Scaling of samples of more than 8 bits to 0 to 255."""
 
 from __future__ import annotations
 
 import numpy as np
 
 FULL_DEPTH = 16
-# White of a file of 16 bits that uses all of them.
+# White of a 16-bit file that uses all bits.
 FULL_SCALE = 2**FULL_DEPTH - 1
 
 
 def scale_samples(samples: np.ndarray, white: int) -> np.ndarray:
-    """Samples as 8 bits, uint8 of the same shape: 0 stays 0, `white` becomes 255.
+    """Scale samples to 8 bits, uint8 of the same shape: 0 stays 0, and `white` becomes 255.
 
-    What is brighter than white is white. Rounded to the nearest value; there are no ties where
+    Brighter samples become white too. Values are rounded to the nearest; ties cannot occur if
     white is odd.
 
     >>> scale_samples(np.array([0, 2048, 4095, 5000]), 4095).tolist()
@@ -20,7 +20,7 @@ def scale_samples(samples: np.ndarray, white: int) -> np.ndarray:
 
     Args:
         samples: Whole numbers from 0 to 65,535.
-        white: The sample that is shown as 255, from 1 to 65,535.
+        white: Sample that is shown as 255, from 1 to 65,535.
     """
     scaled = (samples.astype(np.uint32) * 255 + white // 2) // white
     return np.minimum(scaled, 255).astype(np.uint8)

@@ -1,7 +1,8 @@
-"""Pictures of more than 8 bits as their files hold them, before anybody decides what is white."""
+"""Samples of pictures of more than 8 bits, as stored in their files."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,29 +10,29 @@ import numpy as np
 from kft.modalities.image.background import BACKGROUND_VALUES
 from kft.modalities.image.sample_scale import FULL_DEPTH, FULL_SCALE, scale_samples
 
-# Depths that `data.image.depth` may name.
+# Depths that `data.image.depth` allows.
 LEAST_BITS, MOST_BITS = 8, FULL_DEPTH
-# Mode in Pillow's words -> of a picture with so many channels and more than 8 bits.
+# Number of channels of a picture of more than 8 bits -> mode as Pillow names it.
 DEEP_MODES = {1: "I;16", 2: "LA", 3: "RGB", 4: "RGBA"}
 _ADVICE = (
-    "kft shows 1 (grey) or 3 (red, green, blue), each with or without a channel of opacity. Save "
-    "those that you need as such a picture"
+    "kft reads 1 (grey) or 3 (red, green, blue), each with or without an opacity channel. Save "
+    "the channels that you need as such a picture"
 )
 
 
 class SamplesError(Exception):
-    """Why the samples of a picture cannot be shown."""
+    """Reason why the samples of a picture cannot be shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """What is known of the samples of a file of more than 8 bits.
+    """Range of the samples of a file of more than 8 bits.
 
     Attributes:
-        bits: The fewest that hold the largest sample, and no fewer than its header says.
+        bits: Number of bits that the largest sample needs, and at least the number in its header.
         largest: Largest sample of a colour, as stored.
-        white: The sample that its header says is white; None where the format leaves that open,
-            as one of 16 bits does whose values may use fewer.
+        white: White according to the header; None if the format does not define it, as with
+            16 bits, of which the values may use fewer.
     """
 
     bits: int
@@ -40,19 +41,20 @@ class Samples:
 
     @property
     def own_white(self) -> int:
-        """White as far as this file alone can tell."""
+        """White according to this file alone."""
         return self.white or 2**self.bits - 1
 
 
 @dataclass(frozen=True)
 class DeepPicture:
-    """A picture of more than 8 bits.
+    """Picture of more than 8 bits.
 
     Attributes:
-        colours: uint16 (height, width, 1 or 3), as stored; more is brighter.
-        opacity: uint16 (height, width, 1), 65,535 is opaque; None where all is.
-        white: The sample that the header says is white; None where it says nothing.
-        least_bits: How many bits a header says are used, of a file whose white is open.
+        colours: uint16 (height, width, 1 or 3), as stored; larger is brighter.
+        opacity: uint16 (height, width, 1); 65,535 is opaque. None if everything is opaque.
+        white: White according to the header; None if it does not define it.
+        least_bits: Number of used bits according to the header, for a file without a defined
+            white.
     """
 
     colours: np.ndarray
@@ -62,17 +64,17 @@ class DeepPicture:
 
     @property
     def samples(self) -> Samples:
-        """What is known of its samples."""
+        """Range of its samples."""
         largest = int(self.colours.max())
         used = largest if self.white is None else self.white
         return Samples(max(count_bits(used), self.least_bits), largest, self.white)
 
     def show(self, white: int, background: str) -> np.ndarray:
-        """The picture in 8 bits, uint8 (height, width, 3), opaque.
+        """Convert to 8 bits, uint8 (height, width, 3), opaque.
 
         Args:
-            white: The sample that becomes 255.
-            background: `white` or `black`, behind what is transparent.
+            white: Sample that becomes 255.
+            background: `white` or `black`, behind transparent parts.
         """
         shape = (*self.colours.shape[:2], 3)
         colours = np.broadcast_to(scale_samples(self.colours, white), shape)
@@ -81,37 +83,59 @@ class DeepPicture:
         return lay_on(background, colours, scale_samples(self.opacity, FULL_SCALE))
 
     def join(self) -> np.ndarray:
-        """All channels, uint16 (height, width, 1 to 4)."""
+        """Join all channels, uint16 (height, width, 1 to 4)."""
         if self.opacity is None:
             return self.colours
         return np.concatenate([self.colours, self.opacity], axis=-1)
 
 
 def count_bits(largest: int) -> int:
-    """The fewest bits, and 8 at least, that hold a sample."""
+    """Count the bits that a sample needs, at least 8."""
     return max(LEAST_BITS, largest.bit_length())
 
 
 def lay_on(background: str, colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:
-    """Colours uint8 (…, 3) of an opacity uint8 (…, 1) before a background, as the graph mixes."""
+    """Mix colours uint8 (…, 3) of opacity uint8 (…, 1) with a background, as the graph does."""
     share = opacity.astype(np.int32)
     behind = BACKGROUND_VALUES[background] * (255 - share)
     return ((colours.astype(np.int32) * share + behind + 127) // 255).astype(np.uint8)
 
 
 def describe_channels(number: int, what: str = "") -> str:
-    """Why a picture with so many channels cannot be used, and what to do.
+    """Describe why a picture with this number of channels cannot be used, and the remedy.
 
     Args:
-        number: Of its channels.
-        what: What is known of them, to come after the number.
+        number: Number of channels.
+        what: Description of the channels, which follows the number.
     """
     noun = "channel" if number == 1 else "channels"
     return f"{number} {noun}{what}; {_ADVICE}"
 
 
+def describe_numbers(what: str) -> str:
+    """Why a picture whose samples are such numbers cannot be used, and what to do."""
+    return f"its pixels are {what}, of an unknown range; convert it to 8 or 16 bits"
+
+
+def refuse_bits(bits: Sequence[int]) -> None:
+    """Refuse channels of different depths, or of more bits than are read.
+
+    Args:
+        bits: The depths of its channels, each once.
+
+    Raises:
+        SamplesError: It says what was found.
+    """
+    advice = "convert it to 8 or 16 bits"
+    if len(bits) > 1:
+        depths = " and ".join(map(str, bits))
+        raise SamplesError(f"channels of {depths} bits in one picture; {advice}")
+    if bits[0] > MOST_BITS:
+        raise SamplesError(f"{bits[0]} bits per value; at most {MOST_BITS} are read, so {advice}")
+
+
 def divide_by_opacity(colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:
-    """Colours uint16 that were multiplied by their opacity (65,535 is opaque), as they were."""
+    """Undo the multiplication of uint16 colours by their opacity (65,535 is opaque)."""
     whole = np.maximum(opacity, 1).astype(np.uint64)
     divided = (colours.astype(np.uint64) * FULL_SCALE + whole // 2) // whole
     return np.minimum(divided, FULL_SCALE).astype(np.uint16)

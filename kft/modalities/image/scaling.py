@@ -1,4 +1,4 @@
-"""Pixels in [0, 255] -> the range that a backbone saw in pretraining."""
+"""Scaling of pixels in [0, 255] to the range of a backbone's pretraining."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import keras
 from kft.errors import BackboneError
 from kft.modalities.image.input_spec import Scaling
 
-# ImageNet's mean and deviation of RGB in [0, 1], as PyTorch's models were trained.
+# Mean and deviation of ImageNet's RGB in [0, 1], used by PyTorch's models.
 _TORCH_MEAN = (0.485, 0.456, 0.406)
 _TORCH_DEVIATION = (0.229, 0.224, 0.225)
-# ImageNet's mean of BGR in [0, 255], as Caffe's models were trained.
+# Mean of ImageNet's BGR in [0, 255], used by Caffe's models.
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
 
 
 @keras.saving.register_keras_serializable(package="kft")
 class PixelScaling(keras.layers.Layer):
-    """Scales pixels as `keras.applications` does in `preprocess_input`.
+    """Layer that scales pixels like `preprocess_input` of `keras.applications`.
 
-    It computes in float32 under every dtype policy: half precision cannot hold 256 values of
-    a mean-free pixel exactly.
+    It computes in float32 under every dtype policy: half precision cannot represent the 256
+    values of a mean-free pixel exactly.
 
     Args:
         scaling: 'none', 'unit' ([0, 1]), 'symmetric' ([-1, 1]), 'torch' ([0, 1], then
-            ImageNet's mean and deviation) or 'caffe' (BGR less ImageNet's mean).
+            ImageNet's mean and deviation) or 'caffe' (BGR minus ImageNet's mean).
 
     Raises:
         BackboneError: `scaling` is none of these.
@@ -57,9 +57,9 @@ class PixelScaling(keras.layers.Layer):
         return pixels
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> Any:
-        """The shape of the pixels."""
+        """Return the shape of the pixels."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """What rebuilds the layer."""
+        """Return the settings that rebuild the layer."""
         return {**super().get_config(), "scaling": self.scaling}

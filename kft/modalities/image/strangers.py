@@ -1,10 +1,10 @@
-"""Files that are no pictures, told by how they begin."""
+"""Recognition of files that are not pictures by their first bytes."""
 
 from __future__ import annotations
 
 from kft.modalities.checked import UnusableError
 
-# What a file must begin with to be refused by name, and what is said of it.
+# First bytes of files that are refused by name, and the message.
 _STRANGERS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the picture; run `git lfs pull`"),
     (b"<!doctype html", "an HTML page, not a picture; the download failed"),
@@ -24,10 +24,10 @@ _JPEG_XL = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
 
 
 def refuse_stranger(content: bytes) -> None:
-    """Refuse what is no picture by its first bytes, of which some thousand are enough.
+    """Refuse a file that is not a picture by its first bytes; about a thousand are enough.
 
     Raises:
-        UnusableError: It says what was found.
+        UnusableError: The message says what the file is.
     """
     if not content:
         raise UnusableError("the file is empty")
@@ -45,8 +45,8 @@ def refuse_stranger(content: bytes) -> None:
 
 
 def is_text(content: bytes) -> bool:
-    """Whether what is no picture reads as a text."""
-    # So begin pictures of which too little is left.
+    """Whether a file that is not a picture reads as text."""
+    # Truncated pictures begin like this.
     if content.startswith((b"GIF8", b"BM", b"RIFF", b"P")):
         return False
     # The last character may be cut off.

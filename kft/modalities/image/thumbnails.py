@@ -1,4 +1,4 @@
-"""A small copy of a picture, and what it says: how the picture looks, in a few numbers."""
+"""Thumbnails of pictures, with their measures and perceptual hash."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from kft.modalities.image.headers import FORMATS
 if TYPE_CHECKING:
     from PIL import Image
 
-# Side of what is measured: blur shows, and noise of single pixels does not.
+# Side of the measured thumbnail: blur is visible, but noise of single pixels is not.
 MEASURED_SIDE = 128
-# Side of what is hashed: that of the perceptual hash itself.
+# Side of the hashed thumbnail, as the perceptual hash itself uses.
 HASHED_SIDE = 32
-# Below this deviation of its grey values a picture is plain, and its hash would be one of noise.
+# Below this deviation of the grey values a picture is plain, and its hash would be noise.
 _LEAST_CONTRAST = 3.0
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What `Inspection` says of a thumbnail."""
+    """Measures of a thumbnail; see `Inspection`."""
 
     mean_rgb: tuple[float, float, float]
     brightness: float
@@ -36,18 +36,18 @@ class Measures:
 
 
 def make_thumbnail(content: bytes, header: Header, background: str, *, side: int) -> Image.Image:
-    """A picture made small, upright and opaque, at least `side` pixels wide and high if it was.
+    """Make an upright, opaque thumbnail of at least `side` pixels, or the original size.
 
-    Decoders raise anything where it is damaged.
+    Decoders raise all kinds of errors if the picture is damaged.
     """
     return shrink(open_small(content, background, side=side), header.orientation, side=side)
 
 
 def open_small(content: bytes, background: str, *, side: int) -> Image.Image:
-    """A picture as stored and opaque, made small where that saves time.
+    """Open a picture as stored but opaque, at a reduced size if that saves time.
 
     A JPEG is decoded at a fraction of its size, but at least `side` pixels wide and high, in a
-    fraction of the time. Decoders raise anything where it is damaged.
+    fraction of the time. Decoders raise all kinds of errors if the picture is damaged.
     """
     from PIL import Image
 
@@ -57,11 +57,11 @@ def open_small(content: bytes, background: str, *, side: int) -> Image.Image:
 
 
 def shrink(picture: Image.Image, orientation: int, *, side: int) -> Image.Image:
-    """A picture turned upright, and made small by whole factors."""
+    """Turn a picture upright, and reduce it by whole factors."""
     from PIL import Image
 
     factor = max(1, min(picture.size) // side)
-    # So that a picture of 1 x 30,000 is made small too.
+    # Reduces a picture of 1 x 30,000 too.
     across, along = (max(factor, length // (16 * side)) for length in picture.size)
     if max(across, along) > 1:
         picture = picture.reduce((across, along))
@@ -71,11 +71,11 @@ def shrink(picture: Image.Image, orientation: int, *, side: int) -> Image.Image:
 
 
 def hash_look(thumbnail: Image.Image) -> int | None:
-    """Perceptual hash of 64 bits; None where the picture is too plain for one.
+    """Compute the perceptual hash of 64 bits; None if the picture is too plain.
 
-    Pictures that look the same differ in few bits: whatever their size, format and quality.
+    Pictures that look the same differ in few bits, regardless of size, format and quality.
 
-    Source: pHash, the signs of the lowest frequencies of a cosine transform, by ImageHash.
+    Source: pHash, the signs of the lowest frequencies of a cosine transform, from ImageHash.
     """
     import imagehash
 
@@ -86,7 +86,7 @@ def hash_look(thumbnail: Image.Image) -> int | None:
 
 
 def measure(thumbnail: Image.Image) -> Measures:
-    """Colours, contrast and sharpness of a thumbnail."""
+    """Measure the colours, contrast and sharpness of a thumbnail."""
     from PIL import Image
 
     resized = thumbnail.resize((MEASURED_SIDE, MEASURED_SIDE), Image.Resampling.BOX)

@@ -1,4 +1,4 @@
-"""TIFF: whether its channels and samples can be shown, and those of other than 8 bits."""
+"""TIFF: check of channels and samples, and reader of samples that Pillow would misread."""
 
 from __future__ import annotations
 
@@ -20,41 +20,42 @@ from kft.modalities.image.samples import (
     SamplesError,
     count_bits,
     describe_channels,
+    describe_numbers,
     divide_by_opacity,
+    refuse_bits,
 )
 
 if TYPE_CHECKING:
     from tifffile import TiffPage
 
-# Little and big endian, of 32 and of 64 bits.
+# Little and big endian, each with 32 and 64 bits.
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
-# Photometric interpretation -> channels of colour; others are not shown.
+# Photometric interpretation -> number of colour channels; others are refused.
 _COLOUR_CHANNELS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, 3: 1, 5: 4, 6: 3, 8: 3}
 _SHOWN_DEEP = (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB)
-# What an extra channel may be: opacity by which the colours are multiplied, or are not.
+# Kinds of extra channel: opacity with which the colours are multiplied, or are not.
 _MULTIPLIED, _STRAIGHT = 1, 2
-# Kinds of numbers, by SampleFormat; 4 says nothing, and is read as whole numbers.
+# Kinds of numbers, by SampleFormat; 4 is undefined, and is read as whole numbers.
 _UNSIGNED = (1, 4)
 _KINDS = {2: "signed numbers", 3: "fractions", 5: "complex numbers", 6: "complex numbers"}
-# None, LZW, deflate by two names, PackBits, LZMA, Zstandard: what loses nothing.
+# Lossless compressions: none, LZW, deflate under two numbers, PackBits, LZMA, Zstandard.
 _LOSSLESS = (1, 5, 8, 32946, 32773, 34925, 50000)
 _MAX_SAMPLE_VALUE = 281
 
-# It warns on the terminal of tags that kft does not ask for.
+# tifffile prints warnings about tags that kft does not use.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
 class TiffHeader:
-    """The first page of a TIFF that can be shown.
+    """First page of a TIFF that can be shown.
 
     Attributes:
-        mode: Of its pixels, in Pillow's words, where Pillow cannot read it as it is meant; else
-            None.
-        width: Pixels as stored.
-        height: Pixels as stored.
-        orientation: 1 to 8.
+        mode: Pixel mode as Pillow names it if Pillow would misread the picture; else None.
+        width: Width in pixels as stored.
+        height: Height in pixels as stored.
+        orientation: EXIF orientation, 1 to 8.
         has_more_pages: Whether other pages follow.
     """
 
@@ -66,10 +67,10 @@ class TiffHeader:
 
 
 def read_tiff_header(content: bytes) -> TiffHeader | None:
-    """What the first page is; None where its tags make no sense.
+    """Read the header of the first page; None if its tags are invalid.
 
     Raises:
-        SamplesError: Its channels or samples cannot be shown; says which.
+        SamplesError: The channels or samples cannot be shown; the message says which.
     """
     try:
         with _open_page(content) as page:
@@ -86,30 +87,32 @@ def read_tiff_header(content: bytes) -> TiffHeader | None:
                 len(page.parent.pages) > 1,
             )
             depth, compression = int(page.imagedepth), int(page.compression)
-    # It raises anything on bytes that nobody meant for it.
+    # tifffile raises all kinds of errors on invalid bytes.
     except Exception:
         return None
-    _refuse_numbers(bits, kind)
+    if kind not in _UNSIGNED:
+        raise SamplesError(describe_numbers(_KINDS.get(kind, f"numbers of kind {kind}")))
+    refuse_bits(bits)
     _refuse_channels(channels, photometric, extras)
     if depth > 1:
-        raise SamplesError(f"a volume of {depth} slices; save those that you need as pictures")
+        raise SamplesError(f"a volume of {depth} slices; save the ones that you need as pictures")
     if header.mode is not None:
         _refuse_deep(bits[0], photometric, compression)
     return header
 
 
 def read_tiff(content: bytes, white_if_open: int | None) -> DeepPicture | None:
-    """The samples of a TIFF of other than 8 bits that `read_tiff_header` let through; else None.
+    """Read the samples of a TIFF that Pillow would misread; None for others.
 
     Args:
-        content: The whole file.
-        white_if_open: White of a file that does not say itself what it is, where that is known.
+        content: Content of the file.
+        white_if_open: White of files that do not define it, if known.
 
     Raises:
-        SamplesError: It is damaged or cut off, or does not say which value is black.
+        SamplesError: The picture is damaged or cut off, or its black is unknown.
     """
     if read_tiff_header(content) is None:
-        raise SamplesError("damaged or cut off: its tags make no sense")
+        raise SamplesError("damaged or cut off: its tags are invalid")
     with _open_page(content) as page:
         bits = _find_bits(page)[0]
         if not _is_deep((bits,), page.samplesperpixel):
@@ -153,75 +156,57 @@ def _open_page(content: bytes) -> Iterator[TiffPage]:
 
 
 def _find_bits(page: TiffPage) -> tuple[int, ...]:
-    """Bits of each channel, as the tag has them; one number where they are alike."""
+    """Find the bits of each channel; one number if all are the same."""
     tag = page.tags.get("BitsPerSample")
     stated = np.atleast_1d(1 if tag is None else tag.value).tolist()
     return tuple(dict.fromkeys(stated))
 
 
 def _is_deep(bits: tuple[int, ...], channels: int) -> bool:
-    """Whether Pillow would cut or misread its samples."""
+    """Whether Pillow would truncate or misread the samples."""
     return bits[0] not in ((8, 4, 2, 1) if channels == 1 else (8,))
-
-
-def _refuse_numbers(bits: tuple[int, ...], kind: int) -> None:
-    if len(bits) > 1:
-        raise SamplesError(
-            f"channels of {' and '.join(map(str, bits))} bits in one picture; convert it to 8 or "
-            "16 bits"
-        )
-    if kind not in _UNSIGNED:
-        what = _KINDS.get(kind, f"numbers of kind {kind}")
-        raise SamplesError(
-            f"its pixels are {what}, whose range nobody states; convert it to 8 or 16 bits"
-        )
-    if bits[0] > MOST_BITS:
-        raise SamplesError(
-            f"{bits[0]} bits for each value; at most {MOST_BITS} are read, so convert it to 8 or "
-            "16 bits"
-        )
 
 
 def _refuse_channels(channels: int, photometric: int, extras: tuple[int, ...]) -> None:
     colours = _COLOUR_CHANNELS.get(photometric)
     if colours is None:
         raise SamplesError(
-            f"a TIFF of a kind that is not shown (photometric interpretation {photometric}); "
+            f"a TIFF of a kind that is not read (photometric interpretation {photometric}); "
             "convert it to grey or RGB"
         )
     if channels == colours:
         return
     has_opacity = extras in ((_MULTIPLIED,), (_STRAIGHT,)) and channels == colours + 1 < 5
     if not has_opacity:
-        what = f", of which its tags call {colours} colour and none opacity"
+        what = f" ({colours} for colour, none for opacity)"
         if channels < colours:
-            what = f", where its tags promise {colours} of colour"
+            what = f" (its tags need {colours} for colour)"
         elif set(extras) & {_MULTIPLIED, _STRAIGHT}:
-            what = f", of which its tags call {colours} colour and one opacity"
+            what = f" ({colours} for colour, one for opacity)"
         raise SamplesError(describe_channels(channels, what))
 
 
 def _refuse_deep(bits: int, photometric: int, compression: int) -> None:
     if photometric not in _SHOWN_DEEP:
         raise SamplesError(
-            f"{bits} bits for each value, and neither grey nor RGB (photometric interpretation "
+            f"{bits} bits per value, and neither grey nor RGB (photometric interpretation "
             f"{photometric}); convert it to grey or RGB"
         )
     if compression not in _LOSSLESS:
         raise SamplesError(
-            f"{bits} bits for each value, in a compression that is not read ({compression}); save "
-            "it without one, or by LZW or deflate"
+            f"{bits} bits per value, in a compression that is not read ({compression}); save "
+            "it uncompressed, or with LZW or deflate"
         )
 
 
 def _refuse_missing_parts(page: TiffPage, size: int) -> None:
     parts = zip(page.dataoffsets, page.databytecounts, strict=True)
     if any(not count or offset + count > size for offset, count in parts):
-        raise SamplesError("damaged or cut off: a part of its picture is missing")
+        raise SamplesError("damaged or cut off: part of its picture is missing")
 
 
 def _find_black(colours: np.ndarray, stated: int, white_if_open: int | None) -> int:
-    """The value that is black where 0 is white: inverted, it becomes white."""
+    """Find the value of black if 0 is white; after inversion it becomes white."""
     largest = int(colours.max())
     if white_if_open is not None:
         return white_if_open if largest <= white_if_open else FULL_SCALE
@@ -230,6 +215,6 @@ def _find_black(colours: np.ndarray, stated: int, white_if_open: int | None) -> 
     if count_bits(largest) == MOST_BITS:
         return FULL_SCALE
     raise SamplesError(
-        f"in it 0 is white, and nothing says which value is black: of 16 bits its values use "
-        f"{count_bits(largest)}. Set data.image.depth, or save it with 0 as black"
+        f"0 is white in it, and its black is unknown: its values use {count_bits(largest)} of 16 "
+        "bits. Set data.image.depth, or save it with 0 as black"
     )

@@ -1,4 +1,4 @@
-"""What pictures have in common, and what sets one apart: size, shape, mode, format, colours."""
+"""Traits of pictures for the audit: size, shape, mode, format and colours."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 from kft.modalities.audit_records import Fact, Measure, Property
 from kft.modalities.image.inspection import Inspection
 
-# Sizes that are listed by name; the rest is counted together.
+# Number of sizes to list; the rest are counted together.
 _MOST_SIZES = 8
-# Width over height: beyond 2.5 no screen or film has one.
+# Width over height: no screen or film exceeds 2.5.
 _ASPECT_BOUNDS = (0.4, 0.7, 0.95, 1.05, 1.4, 2.5)
-# Where most values are equal their deviation is zero; so much difference is never odd.
+# Smallest differences that can be outliers: if most values are equal, their deviation is zero.
 _LEAST_SIZE_DEVIATION = float(np.log(1.25))
 _LEAST_GREY_DEVIATION = 8.0
 
@@ -35,11 +35,11 @@ class Spread:
         return f"{self.least:g} to {self.greatest:g}, median {self.median:g}"
 
 
-# What should not tell a class
+# Properties that should not reveal a class
 
 
 def list_properties(seen: Seen) -> tuple[Property, ...]:
-    """Colour mode, file format, size and colour of the border."""
+    """List the colour mode, file format, size and border colour."""
     return (
         _make_category("colour mode", [each.mode for each in seen]),
         _make_category("file format", [each.format for each in seen]),
@@ -67,7 +67,7 @@ def _border(seen: Seen) -> Property:
 
 
 def _make_category(name: str, values: list[str]) -> Property:
-    """A property that is one of a few words."""
+    """Make a property with one of a few words as its value."""
     words = [word for word, _ in Counter(values).most_common()]
     columns = np.array([[value == word for word in words] for value in values], np.float64)
     texts = tuple(values)
@@ -78,11 +78,11 @@ def _most_common(values: Sequence[str], places: np.ndarray) -> str:
     return Counter(values[place] for place in places).most_common(1)[0][0]
 
 
-# What is far from the others
+# Measures for outliers
 
 
 def list_measures(seen: Seen) -> tuple[Measure, ...]:
-    """Size, shape and brightness."""
+    """List size, shape and brightness."""
     sizes = _find_sizes(seen)
     names = tuple(_name_size(each) for each in seen)
     greys = np.array([each.brightness for each in seen], np.float64)
@@ -98,11 +98,11 @@ def list_measures(seen: Seen) -> tuple[Measure, ...]:
     )
 
 
-# What there is
+# Facts for the overview
 
 
 def summarise(seen: Seen) -> tuple[Fact, ...]:
-    """Sizes, shapes, modes and formats; nothing where there is no picture."""
+    """Summarise sizes, shapes, modes and formats; empty if there are no pictures."""
     if not seen:
         return ()
     widths, heights = _find_sizes(seen).T
@@ -117,7 +117,7 @@ def summarise(seen: Seen) -> tuple[Fact, ...]:
 
 
 def summarise_group(seen: Seen) -> tuple[Fact, ...]:
-    """Means of the grey values, of their deviations, and of the colours; all 0 to 255."""
+    """Average the brightness, contrast and colour of pictures; all 0 to 255."""
     columns = [(*each.mean_rgb, each.brightness, each.contrast) for each in seen]
     *colour, brightness, contrast = np.mean(columns, axis=0).tolist() if seen else [0.0] * 5
     red, green, blue = (round(value) for value in colour)
@@ -130,7 +130,7 @@ def summarise_group(seen: Seen) -> tuple[Fact, ...]:
 
 
 def _find_sizes(seen: Seen) -> np.ndarray:
-    """Widths and heights, float64 (pictures, 2)."""
+    """Return widths and heights, float64 (pictures, 2)."""
     return np.array([each.shown_size for each in seen], np.float64).reshape(-1, 2)
 
 
@@ -160,7 +160,7 @@ def _count_sizes(seen: Seen) -> dict[str, int]:
 
 
 def _count_aspect_ratios(ratios: np.ndarray) -> dict[str, int]:
-    """Of all ranges between the bounds, from upright to broad, those that occur."""
+    """Count the ranges of aspect ratios that occur, from tall to wide."""
     places = np.searchsorted(_ASPECT_BOUNDS, ratios)
     low, high = _ASPECT_BOUNDS[0], _ASPECT_BOUNDS[-1]
     between = [f"{a:g} to {b:g}" for a, b in pairwise(_ASPECT_BOUNDS)]

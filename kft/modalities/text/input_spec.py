@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kft.modalities.model_input import InputSpec
+from kft.modalities.model_input import PADDING_MASK, Element, InputSpec
 
 Tokenizer = Literal["wordpiece", "words", "characters"]
 PADDING, UNKNOWN, START, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
@@ -45,14 +45,9 @@ class TextSpec(InputSpec):
         return hashlib.sha256("\n".join(self.vocabulary).encode()).hexdigest()
 
     @property
-    def shape(self) -> tuple[int | None]:
-        """Number of tokens."""
-        return (self.max_tokens,)
-
-    @property
-    def name(self) -> str:
-        """Name of the first of the two elements."""
-        return "token_ids"
+    def elements(self) -> dict[str, Element]:
+        """Token ids and padding mask."""
+        return dict.fromkeys(("token_ids", PADDING_MASK), Element((self.max_tokens,), "int32"))
 
     def __str__(self) -> str:
         """Number of tokens, in words."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import keras
@@ -16,7 +16,7 @@ from kft.tasks.classification.loss import ClassAccuracy, ClassCrossentropy
 from kft.tasks.classification.task import Classification
 from kft.tasks.classification.weights import balanced_weights, logit_offsets
 from kft.tasks.head import Head
-from kft.tasks.loss_terms import PLAIN, LossTerms, read_weights, smooth
+from kft.tasks.loss_terms import PLAIN, LossTerms, make_terms, smooth
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,9 @@ class ClassificationHead(Head):
     def make_terms(self, training: TrainingConfig, train_targets: np.ndarray) -> LossTerms:
         """Make the terms: smoothing, focal factor, class weights, and offsets by class shares."""
         names = self.class_names
-        return LossTerms(
-            label_smoothing=training.label_smoothing,
-            focal_gamma=training.focal_gamma,
-            class_weights=read_weights(
-                training.class_weights, names, lambda: balanced_weights(names, train_targets)
-            ),
-            logit_offsets=logit_offsets(training.logit_adjustment, names, train_targets),
-        )
+        terms = make_terms(training, names, lambda: balanced_weights(names, train_targets))
+        offsets = logit_offsets(training.logit_adjustment, names, train_targets)
+        return replace(terms, logit_offsets=offsets)
 
     def make_loss(self, terms: LossTerms = PLAIN) -> keras.losses.Loss:
         """Make the cross-entropy of class indices or dense targets and logits (batch, classes)."""

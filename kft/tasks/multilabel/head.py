@@ -12,7 +12,7 @@ from kft.config import TrainingConfig
 from kft.linear import LinearTargets
 from kft.tasks.base import Task
 from kft.tasks.head import Head
-from kft.tasks.loss_terms import PLAIN, LossTerms, read_weights, smooth
+from kft.tasks.loss_terms import PLAIN, LossTerms, make_terms, smooth
 from kft.tasks.multilabel.loss import LabelAccuracy, LabelCrossentropy
 from kft.tasks.multilabel.task import Multilabel
 from kft.tasks.multilabel.weights import balanced_weights
@@ -27,13 +27,7 @@ class MultilabelHead(Head):
     def make_terms(self, training: TrainingConfig, train_targets: np.ndarray) -> LossTerms:
         """Make the terms: smoothing, focal factor, and weights of labels that are present."""
         names = self.class_names
-        return LossTerms(
-            label_smoothing=training.label_smoothing,
-            focal_gamma=training.focal_gamma,
-            class_weights=read_weights(
-                training.class_weights, names, lambda: balanced_weights(names, train_targets)
-            ),
-        )
+        return make_terms(training, names, lambda: balanced_weights(names, train_targets))
 
     def make_loss(self, terms: LossTerms = PLAIN) -> keras.losses.Loss:
         """Make the binary cross-entropy of targets in [0, 1] and logits, both (batch, labels)."""

@@ -1,4 +1,4 @@
-"""A task that kft knows nothing of: classes in an order, such as grades."""
+"""Task from outside kft: ordered classes, such as grades."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kft.tasks.classification.task import Classification
 
 
 class OrdinalFigures(ClassFigures):
-    """Those of classes, and by how many places answers are off."""
+    """Figures of classes, and the mean distance between answer and truth."""
 
     def compute(self, targets, outputs, names, train_targets) -> dict[str, Any]:
         """See `Figures`."""
@@ -21,7 +21,7 @@ class OrdinalFigures(ClassFigures):
 
 
 class Ordinal(Classification):
-    """Each example has one of several classes in an order."""
+    """Task in which each example has one of several ordered classes."""
 
     name: ClassVar[str] = "ordinal"
     noun: ClassVar[str] = "grade"
@@ -30,17 +30,17 @@ class Ordinal(Classification):
 
     @property
     def head(self):
-        """One logit for each step from a class to the next."""
+        """Make a head with one logit for each step from a class to the next."""
         from foreign.ordinal_head import OrdinalHead
 
         return OrdinalHead
 
     @property
     def figures(self) -> OrdinalFigures:
-        """With the distance."""
+        """Make figures with the distance."""
         return OrdinalFigures()
 
     @property
     def linear(self) -> None:
-        """There is no linear solution."""
+        """Return None, because there is no linear solution."""
         return None

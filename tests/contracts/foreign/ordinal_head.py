@@ -1,4 +1,4 @@
-"""The layers and the loss of classes in an order."""
+"""Layers and loss of ordered classes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from kft.tasks.head import Head
 
 
 class StepLoss(keras.losses.Loss):
-    """Binary cross-entropy of each question 'is it beyond this class?'."""
+    """Mean binary cross-entropy of the questions 'is it beyond this class?'."""
 
     def call(self, y_true, y_pred):
-        """Loss (batch,) of class indices and logits (batch, classes - 1)."""
+        """Compute the loss (batch,) of class indices and logits (batch, classes - 1)."""
         steps = ops.arange(y_pred.shape[-1], dtype="int32")
         beyond = ops.cast(ops.cast(ops.reshape(y_true, (-1, 1)), "int32") > steps, "float32")
         return ops.mean(ops.softplus(y_pred) - beyond * y_pred, axis=-1)
@@ -24,7 +24,7 @@ class StepLoss(keras.losses.Loss):
 
 @dataclass(frozen=True)
 class OrdinalHead(Head):
-    """Extended binary classification.
+    """Head of extended binary classification.
 
     Source: Li and Lin, Ordinal Regression by Extended Binary Classification, NIPS 2006.
     """
@@ -33,7 +33,7 @@ class OrdinalHead(Head):
 
     @property
     def num_logits(self) -> int:
-        """One for each step."""
+        """Number of steps between classes."""
         return len(self.class_names) - 1
 
     def make_loss(self, terms: Any = None):
@@ -41,12 +41,12 @@ class OrdinalHead(Head):
         return StepLoss(name="step_loss")
 
     def make_metrics(self):
-        """The loss says enough."""
+        """Return no metrics, because the loss is enough."""
         return []
 
     def activate(self, logits):
-        """Probabilities of the classes, which are what is left between two steps."""
-        # In order, whatever the logits are.
+        """Compute class probabilities, the differences between consecutive steps."""
+        # The product makes the probabilities decrease for any logits.
         beyond = ops.cumprod(ops.sigmoid(logits), axis=-1)
         one, none = ops.ones_like(beyond[:, :1]), ops.zeros_like(beyond[:, :1])
         return ops.concatenate([one, beyond], axis=-1) - ops.concatenate([beyond, none], axis=-1)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.config.split_section import SplitConfig
 from kft.data.admission.admit import is_carved, sort_out, write_quarantine_csv
 from kft.data.found import Found
@@ -100,7 +100,7 @@ def test_a_class_of_which_nothing_is_left_is_refused():
     with pytest.raises(DataError, match=r"no picture of class bee can be used") as caught:
         sort_out(found, make_outcomes(["p", "q", None, None]), CONFIG)
     assert "  - 2.jpg: the file is empty" in str(caught.value)
-    with pytest.raises(DataError, match="nothing is left"):
+    with pytest.raises(DataError, match="Nothing is left"):
         sort_out(found, make_outcomes([None] * 4), CONFIG)
 
 

@@ -12,7 +12,7 @@ import pytest
 from encoded import encode, make_huge_png, make_noise, make_scene
 from PIL import Image
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.admission.check_files import check_files, compute_fingerprint
 from kft.examples import Examples, Quarantined
 from kft.modalities.checked import Checked, CheckOptions
@@ -25,7 +25,7 @@ JPEG = encode(make_scene(), "JPEG")
 
 @pytest.fixture
 def examples_of(tmp_path):
-    """Examples of files with these contents."""
+    """Make examples of files with these contents."""
 
     def build(**contents: bytes) -> Examples:
         for name, content in contents.items():
@@ -101,7 +101,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     (tmp_path / "dangling").symlink_to(tmp_path / "gone")
     assert find_reason(name_files(tmp_path, "dangling")) == "a link that leads nowhere"
     (tmp_path / "round").symlink_to(tmp_path / "round")
-    assert find_reason(name_files(tmp_path, "round")) == "a link that leads in a circle"
+    assert find_reason(name_files(tmp_path, "round")) == "a circular link"
 
 
 def test_what_is_no_file_is_never_opened(tmp_path, monkeypatch):
@@ -121,7 +121,7 @@ def test_a_file_that_may_not_be_read_is_named(examples_of, monkeypatch):
 
     examples = examples_of(a=JPEG)
     monkeypatch.setattr(Path, "open", refuse)
-    assert find_reason(examples) == "cannot be looked at (Permission denied)"
+    assert find_reason(examples) == "cannot be accessed (Permission denied)"
 
 
 def test_a_file_without_an_end_is_refused_by_its_size(tmp_path):
@@ -163,7 +163,7 @@ def test_pillows_own_pixel_limit_is_left_as_it_was(examples_of):
 BOMB = """
 import resource, sys
 import numpy as np
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.admission.check_files import check_files
 from kft.examples import Examples
 from kft.modalities.checked import CheckOptions

@@ -30,7 +30,13 @@ def make_cache(examples: Examples):
 
 
 def collect(dataset) -> list[tuple[np.ndarray, np.ndarray]]:
-    return list(dataset.as_numpy_iterator())
+    """Pixels and targets of each batch."""
+    return [(only_pixels(inputs), targets) for inputs, targets in dataset.as_numpy_iterator()]
+
+
+def only_pixels(inputs) -> np.ndarray:
+    assert list(inputs) == ["pixels"]
+    return inputs["pixels"]
 
 
 def assert_same(one, other) -> None:
@@ -45,13 +51,13 @@ def test_batches_hold_float_pixels_with_their_own_targets(examples):
     for pixels, targets in batches:
         assert pixels.dtype == np.float32
         for picture, target in zip(pixels, targets, strict=True):
-            expected = DECODER(tf.io.read_file(examples.paths[target])).numpy()
+            expected = DECODER(tf.io.read_file(examples.paths[target]))["pixels"].numpy()
             assert np.array_equal(picture, expected)
 
 
 def test_the_data_set_says_its_shape_and_length(examples):
     dataset = make_dataset(examples, DECODER, batch_size=4, epochs=3, start_step=2)
-    assert dataset.element_spec[0] == tf.TensorSpec((None, 8, 8, 3), tf.float32)
+    assert dataset.element_spec[0] == {"pixels": tf.TensorSpec((None, 8, 8, 3), tf.float32)}
     assert int(dataset.cardinality()) == 3 * num_steps_per_epoch(NUM_EXAMPLES, 4) - 2
 
 
@@ -114,11 +120,12 @@ def test_a_vector_target_stays_a_vector(examples):
 
 def test_the_views_of_a_cache_come_in_turn(examples):
     values = np.arange(3 * NUM_EXAMPLES, dtype=np.float32).reshape(3, NUM_EXAMPLES, 1)
-    batches = collect(
-        make_dataset(examples, DECODER, batch_size=11, cache=ExampleCache(values), epochs=7)
-    )
-    for epoch, (inputs, targets) in enumerate(batches):
-        assert inputs[:, 0].tolist() == (epoch % 3 * NUM_EXAMPLES + targets).tolist()
+    cache = ExampleCache({"stage3": values, "mask": values.astype(np.int32)})
+    batches = make_dataset(examples, DECODER, batch_size=11, cache=cache, epochs=7)
+    for epoch, (inputs, targets) in enumerate(batches.as_numpy_iterator()):
+        for name in ("stage3", "mask"):
+            expected = epoch % 3 * NUM_EXAMPLES + targets
+            assert inputs[name][:, 0].tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("is_cached", [True, False])
@@ -133,7 +140,7 @@ def test_a_view_is_what_its_epoch_shows(examples, is_cached):
     )
     for view in range(3):
         batches = make_view_dataset(examples, DECODER, view=view, batch_size=4, **options)
-        shown = np.concatenate(list(batches.as_numpy_iterator()))
+        shown = np.concatenate([only_pixels(batch) for batch in batches.as_numpy_iterator()])
         for pixels, targets in trained[view * 4 : view * 4 + 4]:
             assert np.array_equal(pixels, shown[targets])
 
@@ -143,10 +150,15 @@ def test_some_of_the_examples_can_be_chosen(examples, is_cached):
     chosen = np.array([10, 0, 3, 4, 7])
     cache = make_cache(examples) if is_cached else None
     options = {"view": 0, "batch_size": 4, "cache": cache}
-    some = list(make_view_dataset(examples, DECODER, chosen=chosen, **options).as_numpy_iterator())
-    whole = make_view_dataset(examples, DECODER, **options).as_numpy_iterator()
+    some, whole = (
+        [
+            only_pixels(batch)
+            for batch in make_view_dataset(examples, DECODER, chosen=places, **options)
+        ]
+        for places in (chosen, None)
+    )
     assert [len(batch) for batch in some] == [4, 1]
-    assert np.array_equal(np.concatenate(some), np.concatenate(list(whole))[chosen])
+    assert np.array_equal(np.concatenate(some), np.concatenate(whole)[chosen])
 
 
 def test_an_example_that_comes_twice_in_an_epoch_is_changed_in_two_ways(examples):

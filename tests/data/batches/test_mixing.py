@@ -18,8 +18,11 @@ def batch() -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def mix(mixing, batch, *, seed=0, step=0) -> tuple[np.ndarray, np.ndarray]:
-    inputs, targets = mixing(*batch, seed=seed, step=tf.constant(step, tf.int64))
-    return inputs.numpy(), targets.numpy()
+    """Mix inputs of one element."""
+    given, targets = batch
+    inputs, mixed = mixing({"x": given}, targets, seed=seed, step=tf.constant(step, tf.int64))
+    assert list(inputs) == ["x"]
+    return inputs["x"].numpy(), mixed.numpy()
 
 
 def expected_colour(targets) -> np.ndarray:
@@ -87,6 +90,19 @@ def test_activations_and_labels_mix_alike():
     inputs, targets = mix(Mixing(5, mixup=1.0), (features, labels))
     assert np.array_equal(inputs[:, :5], targets)
     assert not np.array_equal(inputs, features)
+
+
+@pytest.mark.parametrize("changes", [{"mixup": 1.0}, {"cutmix": 1.0}])
+def test_all_inputs_of_an_example_are_mixed_with_the_same_one_by_the_same_share(batch, changes):
+    pixels, targets = batch
+    given = {"pixels": pixels, "depth": pixels[..., :1] + 5.0}
+    mixing = Mixing(CLASSES, **changes)
+    for step in range(5):
+        alone, expected = mix(mixing, batch, step=step)
+        inputs, mixed = mixing(given, targets, seed=0, step=tf.constant(step, tf.int64))
+        assert np.array_equal(mixed, expected)
+        assert np.array_equal(inputs["pixels"], alone)
+        assert np.allclose(inputs["depth"], inputs["pixels"][..., :1] + 5.0, atol=1e-4)
 
 
 def test_a_mixing_that_mixes_nothing_is_a_fault():

@@ -99,7 +99,7 @@ def test_each_batch_of_two_epochs_comes_once_with_the_same_pixels(
     assert int(served.cardinality()) == int(alone.cardinality())
 
     def sort(batches: list) -> list[bytes]:
-        return sorted(pixels.tobytes() + targets.tobytes() for pixels, targets in batches)
+        return sorted(inputs["pixels"].tobytes() + targets.tobytes() for inputs, targets in batches)
 
     assert sort(read(served, service)) == sort(list(alone.as_numpy_iterator()))
 

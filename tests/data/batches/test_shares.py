@@ -46,7 +46,7 @@ GIVEN = {
     "examples": Examples(NAMES, NAMES, np.arange(11) % 3),
     "decoder": None,
     "batch_size": 6,
-    "cache": ExampleCache(VALUES[None].astype(np.float32)),
+    "cache": ExampleCache({"x": VALUES[None].astype(np.float32)}),
     "shuffle_seed": 4,
     "epochs": 2,
 }
@@ -56,7 +56,10 @@ SHARES = (Share(3, 0, 1), Share(3, 1, 2))
 
 def read_together(**options) -> list[list[np.ndarray]]:
     """For each batch: inputs, targets and weights of all replicas."""
-    streams = [list(make_dataset(**GIVEN, **options, share=share)) for share in SHARES]
+    streams = [
+        [(inputs["x"], *rest) for inputs, *rest in make_dataset(**GIVEN, **options, share=share)]
+        for share in SHARES
+    ]
     batches = len(streams[0])
     found = []
     for step in range(batches):
@@ -77,7 +80,7 @@ def test_together_they_are_the_batches_of_one_replica(mixing, start_step):
     assert len(whole) == len(shared) == 4 - start_step
     for (inputs, targets), (own_inputs, own_targets, weights) in zip(whole, shared, strict=True):
         counted = weights > 0
-        assert np.array_equal(own_inputs[counted], inputs)
+        assert np.array_equal(own_inputs[counted], inputs["x"])
         assert np.array_equal(own_targets[counted], targets)
         assert len(weights) == 6
         assert weights.sum() == pytest.approx(6)
@@ -85,4 +88,4 @@ def test_together_they_are_the_batches_of_one_replica(mixing, start_step):
 
 def test_every_replica_gets_its_own_element_of_one_size():
     elements = list(make_dataset(**GIVEN, share=SHARES[1]))
-    assert [len(inputs) for inputs, _, _ in elements] == [2] * 8
+    assert [len(inputs["x"]) for inputs, _, _ in elements] == [2] * 8

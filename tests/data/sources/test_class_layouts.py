@@ -1,10 +1,10 @@
-"""Layouts of folders that a person would read otherwise than as class folders."""
+"""Folder layouts that are probably not meant as class folders are refused."""
 
 from __future__ import annotations
 
 import pytest
 
-from kft.config.schema import DataConfig, FoldersConfig
+from kft.config import DataConfig, FoldersConfig
 from kft.data.sources.folder import find_folder
 from kft.errors import DataError
 
@@ -49,7 +49,7 @@ def test_every_file_beside_what_is_packed_twice_is_counted(tmp_path, write_class
     assert find(tmp_path).ignored == {
         "picture beside the split folders": 1,
         "ending .txt": 1,
-        "in folder 'seg_pred', which is no split": 3,
+        "in folder 'seg_pred', which is not a split": 3,
     }
 
 
@@ -95,13 +95,13 @@ def test_the_words_on_many_classes_are_one(tmp_path, write_classes):
 
 def test_a_folder_around_the_class_folders_is_named(tmp_path, write_classes):
     write_classes(data__photos__cat=1, data__photos__dog=1)
-    with pytest.raises(DataError, match=rf"lie cat, dog.*set data\.path={tmp_path}/data/photos\."):
+    with pytest.raises(DataError, match=rf"holds cat, dog.* data\.path={tmp_path}/data/photos\."):
         find(tmp_path)
 
 
 def test_a_folder_around_the_class_folders_of_a_split_is_named(tmp_path, write_classes):
     write_classes(train__photos__cat=1, train__photos__dog=1)
-    with pytest.raises(DataError, match=r"lie cat, dog.*set data\.folders\.train=train/photos,"):
+    with pytest.raises(DataError, match=r"holds cat, dog.*set data\.folders\.train=train/photos,"):
         find(tmp_path)
     assert find(tmp_path, train="train/photos").class_names == ("cat", "dog")
 
@@ -117,7 +117,7 @@ def test_a_split_folder_lies_in_the_data_folder(tmp_path, write_classes, name):
     ("table", "advice"),
     [
         ("train/metadata.csv", r"`data\.path=\S*train/metadata\.csv`.*path_column=file_name"),
-        ("train/metadata.jsonl", r"kft reads no JSON lines.*to_csv.*path_column=file_name"),
+        ("train/metadata.jsonl", r"kft does not read JSON lines.*to_csv.*path_column=file_name"),
         ("train.csv", r"`data\.path=\S*train\.csv`.*path_column=COLUMN"),
     ],
 )
@@ -127,7 +127,7 @@ def test_split_folders_of_loose_pictures_are_refused_with_their_table(
 ):
     write_classes(**dict.fromkeys(folders, 2))
     (tmp_path / table).write_text("")
-    with pytest.raises(DataError, match=rf"nothing says the classes.*{advice}"):
+    with pytest.raises(DataError, match=rf"the classes are unknown.*{advice}"):
         find(tmp_path)
 
 
@@ -152,5 +152,5 @@ def test_what_lies_in_class_folders_without_pictures_is_told_of_all(tmp_path, wr
         "1 file ending in .npy, which kft does not read"
     )
     assert none == "  - none: no files"
-    assert "1 file ending in .jpg?…, as downloads are named; rename them to end in .jpg" in well
+    assert "1 file ending in .jpg?…, a name left by a download; rename them to end in .jpg" in well
     assert "1 file ending in .png&…" in well

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kft.config.schema import DataConfig, FoldersConfig
+from kft.config import DataConfig, FoldersConfig
 from kft.data.sources.folder import find_folder
 from kft.errors import DataError
 
@@ -109,7 +109,7 @@ def test_what_lies_beside_the_splits_is_counted(tmp_path, write_classes, write_p
     for name in ("README.md", ".DS_Store", "train/notes.txt", "unlabelled/.DS_Store"):
         (tmp_path / name).write_text("")
     assert find(tmp_path).ignored == {
-        "in folder 'unlabelled', which is no split": 4,
+        "in folder 'unlabelled', which is not a split": 4,
         "picture beside the split folders": 1,
         "ending .md": 1,
         "ending .txt": 1,
@@ -185,7 +185,7 @@ def test_a_class_that_validation_lacks_is_learned(tmp_path, write_classes):
 def test_two_folders_for_one_split_are_ambiguous(tmp_path, write_classes):
     for split in ("train", "val", "valid"):
         write_classes(**{f"{split}__ant": 1, f"{split}__wasp": 1})
-    with pytest.raises(DataError, match=r"val, valid may each be the validation split"):
+    with pytest.raises(DataError, match=r"each of val, valid may be the validation split"):
         find(tmp_path)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kft.config import Pipeline
-from kft.config.schema import DataConfig
+from kft.config import DataConfig, Pipeline
 from kft.data.loading import find_examples, load_splits
 from kft.data.sources.record_listing import list_record_files
 from kft.data.sources.walking import OWN

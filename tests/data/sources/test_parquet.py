@@ -6,7 +6,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from kft.config.schema import DataConfig, SplitConfig, TableConfig
+from kft.config import DataConfig, SplitConfig, TableConfig
 from kft.data.loading import find_source
 from kft.data.sources.table import find_table
 from kft.errors import DataError
@@ -95,7 +95,7 @@ def test_what_parquet_cannot_give_is_refused(write_parquet, tmp_path):
         find(path)
     twice = pyarrow.Table.from_arrays([pyarrow.array(["a"])] * 2, names=["path", "path"])
     pyarrow.parquet.write_table(twice, path)
-    with pytest.raises(DataError, match=r"column path comes twice"):
+    with pytest.raises(DataError, match=r"column path is repeated"):
         find(path)
 
 

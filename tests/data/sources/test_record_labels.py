@@ -1,4 +1,4 @@
-"""What several values per record mean, whatever kind of file they come from."""
+"""Interpretation of several values per record, for any kind of file."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def test_a_single_flag_is_asked_about():
     with pytest.raises(DataError, match=r"data.target=labels \(one label, yes or no\)"):
         understand([[0.0], [1.0]])
     assert understand([[0.0], [1.0]], "labels").task.word == "labels"
-    with pytest.raises(DataError, match="one number per record that is no index"):
+    with pytest.raises(DataError, match="one number per record that is not a class index"):
         understand([[0.0], [1.0]], "class")
 
 
 def test_a_record_with_a_value_that_is_no_number_is_left_out():
     found = understand([[0.5, 2.5], [2.5, 3.0], [math.nan, 1.0]])
     assert (found.task.word, len(found.examples)) == ("number", 2)
-    assert found.quarantined[0].reason == "a value is no finite number"
+    assert found.quarantined[0].reason == "a value is not a finite number"

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from kft.config.schema import DataConfig, RecordConfig
+from kft.config import DataConfig, RecordConfig
 from kft.data import load_splits
 from kft.data.loading import find_examples
 from kft.data.sources.folder import find_folder
@@ -23,7 +23,7 @@ from kft.errors import DataError
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """An unpacking cache of the test's own."""
+    """Give the test its own unpacking cache."""
     monkeypatch.setenv("KFT_CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -47,7 +47,7 @@ def to_feature(value) -> tf.train.Feature:
 
 @pytest.fixture
 def write_records(tmp_path):
-    """Write a TFRecord file of pictures with these labels; .gz compresses."""
+    """Write a TFRecord file of pictures with these labels, compressed if it ends in .gz."""
 
     def write(name: str, labels, label_feature: str = "image/class/label"):
         path = tmp_path / "records" / name
@@ -120,7 +120,7 @@ def test_an_interrupted_unpacking_leaves_nothing(write_records, cache, monkeypat
 
 
 def damage(path, record: int, place: int) -> None:
-    """Change a bit of a record, `place` bytes from its start; from its end where negative."""
+    """Flip a bit of a record, `place` bytes from its start, or from its end if negative."""
     content = bytearray(path.read_bytes())
     starts = [0]
     while starts[-1] < len(content):
@@ -151,8 +151,8 @@ def test_behind_a_damaged_length_nothing_can_be_read(write_records, place):
     found = find(path)
     assert len(found.examples) == 2
     assert left_out(found) == {
-        "data.tfrecord, record 2": "the length of the record is damaged; nothing from here on "
-        "can be read"
+        "data.tfrecord, record 2": "the length of the record is damaged; the rest of the file "
+        "cannot be read"
     }
 
 
@@ -178,7 +178,7 @@ def test_a_damaged_compressed_file_is_left_out_from_there_on(write_records, chan
     bad = found.quarantined[-1]
     assert bad.name.startswith("z.tfrecord.gz, record ")
     assert bad.reason.startswith("the compressed file is damaged")
-    assert bad.reason.endswith("nothing from here on can be read")
+    assert bad.reason.endswith("the rest of the file cannot be read")
 
 
 def test_stop_refuses_damaged_records_by_name(write_records):
@@ -253,10 +253,10 @@ def test_records_without_what_is_asked_for_are_left_out(write_records, tmp_path)
 @pytest.mark.parametrize(
     ("labels", "reason"),
     [
-        ([b"dog", b"cat", b""], "is '', which stands for no class"),
-        ([b"dog", b"cat", b"nan"], "is 'nan', which stands for no class"),
-        ([b"dog", b"cat", b"\xff"], "is no UTF-8 text"),
-        ([[0.5], [2.0], [float("nan")]], "holds a value that is no finite number"),
+        ([b"dog", b"cat", b""], "is '', which means a missing value"),
+        ([b"dog", b"cat", b"nan"], "is 'nan', which means a missing value"),
+        ([b"dog", b"cat", b"\xff"], "is not UTF-8 text"),
+        ([[0.5], [2.0], [float("nan")]], "holds a value that is not a finite number"),
         ([[0.5], [2.0], []], "holds 0 values; expected a class, labels or numbers"),
     ],
 )
@@ -270,7 +270,7 @@ def test_a_negative_index_is_no_class_where_classes_have_names(write_records):
     path = write_records("data.tfrecord", [0, -1, 1])
     found = find(path, class_names=("wasp", "ant"))
     assert found.examples.targets.tolist() == [0, 1]
-    assert left_out(found) == {"data.tfrecord#000001": "label -1: it is unlabelled"}
+    assert left_out(found) == {"data.tfrecord#000001": "label -1 means that it is unlabelled"}
     assert find(path).class_names == ("-1", "0", "1")
     assert find(path, target="number").examples.targets.tolist() == [[0.0], [-1.0], [1.0]]
 
@@ -379,7 +379,7 @@ def tfds_folder(write_tfds):
 
 @pytest.fixture
 def no_network(monkeypatch):
-    """Whoever asks for an address or a connection fails."""
+    """Make every lookup of an address and every connection fail."""
 
     def refuse(*_):
         raise AssertionError("the network was asked")
@@ -406,7 +406,7 @@ def test_a_tfds_data_set_that_is_not_prepared_is_refused_without_a_network(tfds_
             find_tfds(DataConfig(path=name))
     with pytest.raises(DataError, match=r"expected tfds:NAME"):
         find_tfds(DataConfig(path="tfds:../toy"))
-    with pytest.raises(DataError, match=r"no prepared TFDS folder"):
+    with pytest.raises(DataError, match=r"not a prepared TFDS folder"):
         find_tfds(DataConfig(path=str(tfds_folder.parents[2] / "elsewhere")))
     with pytest.raises(DataError, match=r"no feature 'lable'. Did you mean 'label'"):
         find_tfds(DataConfig(path="tfds:toy", records=RecordConfig(label_feature="lable")))
@@ -414,7 +414,7 @@ def test_a_tfds_data_set_that_is_not_prepared_is_refused_without_a_network(tfds_
 
 def test_what_is_not_prepared_is_told_without_loading_tensorflow(tmp_path):
     code = (
-        "import sys; from kft.config.schema import DataConfig; from kft.data import load_splits\n"
+        "import sys; from kft.config import DataConfig; from kft.data import load_splits\n"
         "try: load_splits(DataConfig(path='tfds:mnist'))\n"
         "except Exception as error: print(error)\n"
         "assert 'tensorflow' not in sys.modules"
@@ -459,7 +459,7 @@ def test_unlabelled_tfds_examples_are_not_given_the_last_class(write_tfds):
     assert found.given_splits == ("train",) * 4
     assert sorted(found.examples.targets) == [0, 0, 1, 1]
     assert left_out(found) == {
-        f"split test, example {n}": "its label is below 0: it is unlabelled" for n in (0, 1)
+        f"split test, example {n}": "its label is negative, so it is unlabelled" for n in (0, 1)
     }
 
 
@@ -487,7 +487,7 @@ def test_a_tfds_sequence_of_classes_is_labels_though_each_example_has_one(tmp_pa
 
 def test_a_tfds_feature_that_is_no_picture_is_refused(tfds_folder):
     records = RecordConfig(input_feature="age")
-    with pytest.raises(DataError, match=r"feature 'age' is no picture"):
+    with pytest.raises(DataError, match=r"feature 'age' is not of type picture"):
         find_tfds(DataConfig(path="tfds:toy", records=records))
 
 

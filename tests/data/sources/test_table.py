@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kft.config.schema import DataConfig, SplitConfig, TableConfig
+from kft.config import DataConfig, SplitConfig, TableConfig
 from kft.data.found import MISSING_WORDS
 from kft.data.paths import PathFinder
 from kft.data.sources.table import find_table
@@ -20,7 +20,7 @@ from kft.errors import DataError
 
 @pytest.fixture
 def write_table(tmp_path):
-    """Write a table, and the files p0.png to p3.png beside it: their content plays no part."""
+    """Write a table, and the files p0.png to p3.png beside it, whose content does not matter."""
     for number in range(4):
         (tmp_path / f"p{number}.png").write_bytes(b"")
 
@@ -52,7 +52,7 @@ def refusal(table: Path, target: str = "auto", **options) -> str:
 
 
 def left_out(found) -> dict[str, str]:
-    """Line or row -> why it was left out."""
+    """Map each line or row that was left out to the reason."""
     return {get_number(bad): bad.reason for bad in found.quarantined}
 
 
@@ -126,7 +126,7 @@ def test_whatever_the_csv_module_writes_is_read_row_by_row(
 
 def test_numbers_in_one_column_are_ambiguous_until_the_target_is_said(write_table):
     table = write_table("path,label\np0.png,10\np1.png,9\np2.png,10\n")
-    assert re.search("Say data.target=class or data.target=number", refusal(table))
+    assert re.search("Set data.target=class or data.target=number", refusal(table))
     assert find(table, "class").class_names == ("9", "10")
     found = find(table, "number")
     assert (found.task.word, found.class_names) == ("number", ("label",))
@@ -190,7 +190,7 @@ def test_times_of_several_kinds_have_no_order(write_table):
     )
     table = write_table(WITH_TIMES.format("2024-05-01T00:00Z", "2024-05-01"))
     assert re.search(
-        "have no common order. Write all times in one way", refusal(table, split=columns)
+        "cannot be ordered together. Write all times in one way", refusal(table, split=columns)
     )
 
 
@@ -211,7 +211,7 @@ def test_columns_that_are_missing_are_named_with_those_there_are(write_table):
             refusal(write_table(CLASSES), split={key: "who"}),
         )
     assert re.search(
-        "label is named twice", refusal(write_table(CLASSES), label_columns=("label", "label"))
+        "label is repeated", refusal(write_table(CLASSES), label_columns=("label", "label"))
     )
 
 
@@ -244,22 +244,22 @@ def test_bad_rows_are_left_out_by_name(tmp_path, write_table):
 def test_a_word_for_no_value_is_no_label(write_table, word):
     found = find(write_table(CLASSES + f"p3.png,{word}\n"))
     assert found.class_names == ("cat", "dog")
-    assert left_out(found)["5"].startswith(f"{word!r} in column 'label' stands for no value")
+    assert left_out(found)["5"].startswith(f"{word!r} in column 'label' means a missing value")
 
 
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ("1,big,train,Jo,2", "'big' in column 'y' is no finite number"),
-        ("inf,1,train,Jo,2", "'inf' in column 'x' is no finite number"),
-        ("1_0,1,train,Jo,2", "'1_0' in column 'x' is no finite number"),
-        ("1,1,tarin,Jo,2", "'tarin' in column 'part' is no split. Allowed: train, training, "),
-        ("1,1,,Jo,2", "'' in column 'part' is no split"),
+        ("1,big,train,Jo,2", "'big' in column 'y' is not a finite number"),
+        ("inf,1,train,Jo,2", "'inf' in column 'x' is not a finite number"),
+        ("1_0,1,train,Jo,2", "'1_0' in column 'x' is not a finite number"),
+        ("1,1,tarin,Jo,2", "'tarin' in column 'part' is not a split. Allowed: train, training, "),
+        ("1,1,,Jo,2", "'' in column 'part' is not a split"),
         ("1,1,train,,2", "column 'who' is blank"),
-        ("1,1,train,nan,2", "'nan' in column 'who' stands for no value"),
+        ("1,1,train,nan,2", "'nan' in column 'who' means a missing value"),
         ("1,1,train,Jo,", "column 'when' is blank"),
-        ("1,1,train,Jo,May", "'May' in column 'when' is no time. Allowed: numbers, or dates"),
-        ("1,1,train,Jo,2024-02-30", "'2024-02-30' in column 'when' is no time"),
+        ("1,1,train,Jo,May", "'May' in column 'when' is not a time. Allowed: numbers, or dates"),
+        ("1,1,train,Jo,2024-02-30", "'2024-02-30' in column 'when' is not a time"),
     ],
 )
 def test_a_value_of_another_kind_than_its_column_makes_a_bad_row(write_table, row, reason):
@@ -330,7 +330,7 @@ def test_stop_names_a_reason_once_with_its_count_and_the_first_rows(write_table)
     with pytest.raises(DataError) as error:
         find(table, on_invalid_file="stop")
     message = str(error.value)
-    assert "12 of 14 lines cannot be used. Mend or remove them" in message
+    assert "12 of 14 lines cannot be used. Fix or remove them" in message
     assert "data.on_invalid_file=quarantine" in message
     assert message.count("there is no such file") == 1
     assert "\n  - 12 times: there is no such file\n      table.csv, line 4: x0.png\n" in message
@@ -373,9 +373,9 @@ def test_numbers_keep_every_digit_of_the_table(write_table):
 def test_files_that_are_no_table_are_refused(write_table, tmp_path):
     assert re.search("there is no table", refusal(tmp_path / "none.csv"))
     assert re.search("there is no table", refusal(tmp_path))
-    assert re.search("an empty file", refusal(write_table("")))
+    assert re.search("is empty", refusal(write_table("")))
     assert re.search("no line of data", refusal(write_table("path,label\n")))
-    assert re.search("label comes twice", refusal(write_table("path,label,label\na,b,c\n")))
+    assert re.search("label is repeated", refusal(write_table("path,label,label\na,b,c\n")))
     assert re.search(
         "after line 0: not UTF-8", refusal(write_table("path,label\nä,b\n", encoding="latin-1"))
     )
@@ -393,10 +393,11 @@ def test_files_that_are_no_table_are_refused(write_table, tmp_path):
 
 def test_a_quote_that_is_never_closed_does_not_swallow_rows(write_table):
     assert re.search(
-        "line 5: .*is one left open", refusal(write_table(CLASSES + 'p3.png,"dog\np1.png,cat\n'))
+        "line 5: .*check for an unclosed quote",
+        refusal(write_table(CLASSES + 'p3.png,"dog\np1.png,cat\n')),
     )
     assert re.search(
-        "line 5: .*quote in it doubled", refusal(write_table(CLASSES + 'p3.png,"dog"s\n'))
+        "line 5: .*double the quotes inside them", refusal(write_table(CLASSES + 'p3.png,"dog"s\n'))
     )
     swallowed = CLASSES + 'p3.png,"dog\n' + "p1.png,cat\n" * 20_000
     assert re.search("line 5: field larger than field limit", refusal(write_table(swallowed)))
@@ -462,10 +463,10 @@ def test_what_is_no_file_is_named(write_table):
     os.mkfifo(table.parent / "pipe.png")
     assert list(left_out(find(table)).values()) == [
         "a link that leads nowhere",
-        "a link that leads in a circle",
+        "a circular link",
         "a pipe or device, not a file",
         "there is no such file",
-        "cannot be looked at (File name too long)",
+        "cannot be accessed (File name too long)",
         "there is no such file",
     ]
 
@@ -485,7 +486,7 @@ def test_memory_grows_with_paths_and_not_with_the_width_of_the_table(tmp_path, m
     rows = 4_000
 
     def measure(width: int) -> float:
-        """Bytes a row at the peak."""
+        """Measure the peak memory per row, in bytes."""
         table = tmp_path / f"{width}.csv"
         with table.open("w") as file:
             file.write(f"path,label,{','.join(f'c{n}' for n in range(width))}\n")

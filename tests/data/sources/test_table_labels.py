@@ -1,10 +1,10 @@
-"""What label columns of a table mean, and words in them."""
+"""Interpretation of label columns of a table, and of words in them."""
 
 from __future__ import annotations
 
 import pytest
 
-from kft.config.schema import DataConfig, TableConfig
+from kft.config import DataConfig, TableConfig
 from kft.data.sources.table import find_table
 from kft.errors import DataError
 
@@ -47,7 +47,9 @@ def test_a_column_that_mixes_words_is_named(find):
 
 def test_words_are_no_amounts_and_other_words_are_no_labels(find):
     found = find([("2", "1.5"), ("yes", "1")], "number")
-    assert [bad.reason for bad in found.quarantined] == ["'yes' in column 'x' is no finite number"]
+    assert [bad.reason for bad in found.quarantined] == [
+        "'yes' in column 'x' is not a finite number"
+    ]
     found = find([("1", "0"), ("1", "1"), ("uncertain", "1"), ("", "1"), ("nan", "0")], "labels")
     assert len(found.examples) == 2
     assert [bad.reason[:9] for bad in found.quarantined] == ["'uncertai", "column 'x", "'nan' in "]

@@ -8,8 +8,7 @@ import unicodedata
 
 import pytest
 
-from kft.config import load_pipeline
-from kft.config.schema import DataConfig, TableConfig
+from kft.config import DataConfig, TableConfig, load_pipeline
 from kft.data.sources.table import find_table
 from kft.data.sources.table_paths import find_other_form
 from kft.errors import DataError
@@ -17,14 +16,14 @@ from kft.errors import DataError
 
 @pytest.fixture
 def home(tmp_path):
-    """A folder two levels deep, so that what lies beside it is this test's own."""
+    """Folder two levels deep, so that its neighbours belong to this test."""
     (tmp_path / "home" / "tables").mkdir(parents=True)
     return tmp_path / "home"
 
 
 @pytest.fixture
 def write(home):
-    """Write files of no content, and a table that lists paths; gives the table."""
+    """Write empty files, and a table that lists paths; returns the table."""
 
     def write(files, paths, folder="."):
         for name in files:
@@ -138,14 +137,14 @@ def test_where_most_are_found_no_settings_are_named_that_would_lose_them(write):
 def test_settings_that_are_wrong_are_said_to_be_left_out(write, home):
     table = write(["0.jpg", "1.jpg"], ["0.jpg", "1.jpg"])
     (home / "empty").mkdir()
-    assert "0.jpg exists: leave out data.table.folder (finds 2" in refusal(table, folder="empty")
+    assert "0.jpg exists: remove data.table.folder (finds 2" in refusal(table, folder="empty")
     assert "data.table.folder: " in refusal(table, folder="nowhere")
     assert "no path of the table begins with '/kaggle'" in refusal(table, remove_prefix="/kaggle")
 
 
 def test_names_that_differ_otherwise_are_shown(write):
     message = refusal(write(["x/IMG_0.JPG", "x/b.png"], ["x/img_0.jpg", "x/b.jpg"]))
-    assert "x/IMG_0.JPG exists, whose name differs" in message
+    assert "x/IMG_0.JPG exists, but its name differs" in message
 
 
 def test_nothing_is_said_where_nothing_like_it_exists(write):
@@ -159,7 +158,7 @@ def test_backslashes_are_read_as_slashes_where_that_leads_to_a_file(write):
         write(["x/0.jpg", "x/1.jpg", "odd\\name.jpg"], ["x\\0.jpg", "x\\1.jpg", "odd\\name.jpg"])
     )
     assert found.examples.ids == ("x/0.jpg", "x/1.jpg", "odd\\name.jpg")
-    assert found.notes == ("2 paths written with \\ for /; the file was found.",)
+    assert found.notes == ("2 paths written with \\ in place of /; the file was found.",)
 
 
 @pytest.mark.parametrize(("on_disk", "in_table"), [("NFC", "NFD"), ("NFD", "NFC")])
@@ -170,7 +169,7 @@ def test_the_other_unicode_form_of_a_name_is_found_and_counted(write, on_disk, i
     found = find(table)
     assert found.examples.ids == tuple(files)
     assert found.notes == (
-        "2 paths written in another Unicode form than its file's name; the file was found.",
+        "2 paths written in a Unicode form that differs from the file's name; the file was found.",
     )
 
 

@@ -1,4 +1,4 @@
-"""TFDS in all formats of its files."""
+"""TFDS data sets in all file formats are read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data import load_splits
 from kft.data.loading import check_source, find_source
 from kft.data.sources.tfds import find_prepared, find_tfds
@@ -18,11 +18,11 @@ FORMATS = ("tfrecord", "array_record", "parquet")
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """Format -> a folder of TFDS that holds `toy`, version 1.0.0, of two classes."""
+    """Write `toy`, version 1.0.0, of two classes, in each file format; returns its folders."""
     import tensorflow_datasets as tfds
 
     class Toy(tfds.core.GeneratorBasedBuilder):
-        """Two classes of noise, told apart by the first value."""
+        """Two classes of noise that differ in the first value."""
 
         VERSION = tfds.core.Version("1.0.0")
 

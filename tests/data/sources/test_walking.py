@@ -26,7 +26,7 @@ def write(root: Path, *names: str, content: bytes = b"") -> None:
 
 
 def walk(root: Path, *outside: Path) -> tuple[list[str], dict[str, int], dict[str, str]]:
-    """Files to be looked at; what is ignored; what is quarantined."""
+    """Walk a folder: possible examples, ignored and quarantined files."""
     walker = Walker(root, load_modality("image"), tuple(map(str, outside)))
     files = [os.path.relpath(path, root) for path in walker.walk(root)]
     bad = {each.name: each.reason for each in walker.quarantined}
@@ -78,7 +78,7 @@ def test_links_that_lead_out_are_quarantined_unless_their_folder_is_named(root, 
     assert bad.keys() == {"1.jpg", "deep"}
     for name, reason in bad.items():
         assert f"leads by a link to {tmp_path / 'other' / name}, outside {root}" in reason
-        assert "name the folder that it leads to in data.folders.allowed_roots" in reason
+        assert "add its target folder to data.folders.allowed_roots" in reason
     assert walk(root, tmp_path / "other") == (["1.jpg", "deep/2.jpg"], {}, {})
 
 
@@ -114,7 +114,7 @@ def test_what_is_no_file_is_quarantined_where_it_claims_to_be_a_picture(root):
         "nowhere": "a link that leads nowhere",
         "nowhere.jpg": "a link that leads nowhere",
         "pipe.jpg": "a pipe or device, not a file",
-        "round.png": "a link that leads in a circle",
+        "round.png": "a circular link",
     }
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import make_found, names_of, split_of
 
-from kft.config.schema import DataConfig, SplitConfig
+from kft.config import DataConfig, SplitConfig
 from kft.data.splitting.split import describe_origin, split_examples
 from kft.errors import DataError
 from kft.examples import SPLIT_NAMES
@@ -21,7 +21,7 @@ SPEAKER = r"_([a-z]+)_"
 
 
 def crossings(parts, groups) -> list[str]:
-    """The groups that are in more than one part; `groups` by the names of the examples."""
+    """Find the groups that are in more than one part; `groups` maps names of examples to groups."""
     splits = {}
     for name, split in split_of(parts).items():
         splits.setdefault(groups[name], set()).add(split)
@@ -30,7 +30,7 @@ def crossings(parts, groups) -> list[str]:
 
 @st.composite
 def grouped_targets(draw):
-    """Classes of groups, each class in at least six groups of its own making."""
+    """Draw groups with their classes, each class in at least six groups."""
     num_classes = draw(st.integers(2, 4))
     num_groups = draw(st.integers(6, 14))
     pairs = [(group, index) for group in range(num_groups) for index in range(num_classes)]
@@ -67,7 +67,7 @@ def test_groups_stay_whole_and_classes_everywhere_whatever_the_order(pairs, fold
 
 
 def can_be_dealt(classes_of_groups, num_parts) -> bool:
-    """Whether groups can be dealt out with every class in every part, by trying all ways."""
+    """Try all assignments of groups for one with every class in every part."""
     everything = set().union(*classes_of_groups)
     return any(
         all(
@@ -97,7 +97,7 @@ def test_a_way_to_have_every_class_everywhere_is_found_if_there_is_one(classes, 
         parts = split_examples(found, config)
         assert all(set(p.targets) == set(range(len(ranked))) for p in parts.values() if len(p))
     else:
-        with pytest.raises(DataError, match=r"too few for|found no way to deal out groups"):
+        with pytest.raises(DataError, match=r"too few for|found no way to keep groups"):
             split_examples(found, config)
 
 
@@ -114,7 +114,7 @@ def test_a_class_in_few_groups_stays_in_train_whole_or_there_is_nothing_to_judge
     try:
         parts = split_examples(found, config)
     except DataError as refusal:
-        assert re.search(r"too few for|found no way to deal out groups", str(refusal))
+        assert re.search(r"too few for|found no way to keep groups", str(refusal))
         assert not can_be_dealt(classes, 3)
         return
     groups = dict(zip(found.examples.ids, found.groups, strict=True))
@@ -162,7 +162,7 @@ def test_too_few_groups_are_told_with_what_to_do():
     assert str(refusal.value) == (
         "test: class 'class0' has 1 group by speaker, too few for train and validation and "
         "holdout, which need at least 3; so do 'class1' (1). Add examples of other groups, remove "
-        "the class, or ask for less: data.validation=0 and data.holdout=0."
+        "the class, or use data.validation=0 and data.holdout=0."
     )
 
 
@@ -171,7 +171,7 @@ def test_groups_that_cannot_be_dealt_out_are_told():
     groups = {"a": "012", "b": "013", "c": "023", "d": "123"}
     pairs = [(group, int(index)) for group, inside in groups.items() for index in inside]
     found = make_found([index for _, index in pairs], groups=[group for group, _ in pairs])
-    with pytest.raises(DataError, match=r"found no way to deal out groups by speaker whole and"):
+    with pytest.raises(DataError, match=r"found no way to keep groups by speaker whole and"):
         split_examples(found, BY_COLUMN)
 
 
@@ -230,7 +230,7 @@ def test_a_blank_group_is_refused():
 
 def test_groups_from_both_a_column_and_a_pattern_are_refused():
     found = make_found([0, 1, 0], groups=["a", "a", "b"])
-    with pytest.raises(DataError, match=r"group_pattern: test says the groups already"):
+    with pytest.raises(DataError, match=r"group_pattern: test gives the groups already"):
         split_examples(found, DataConfig(split=SplitConfig(group_pattern=".")))
 
 

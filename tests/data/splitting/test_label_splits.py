@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import make_found, names_of, split_of
 
-from kft.config.schema import DataConfig, SplitConfig
+from kft.config import DataConfig, SplitConfig
 from kft.data.splitting.split import describe_origin, split_examples
 from kft.errors import DataError
 
@@ -17,7 +17,7 @@ SHARES = {"validation": 0.2, "holdout": 0.2, "train": 0.6}
 
 
 def make_labels(total, rates, seed=0) -> np.ndarray:
-    """Labels that go together: each example has a mood that most of them follow."""
+    """Make correlated labels: most labels of an example follow its hidden mood."""
     random = np.random.default_rng(seed)
     mood = random.normal(size=(total, 1))
     threshold = np.quantile(mood, 1 - np.asarray(rates))
@@ -156,7 +156,7 @@ def test_rare_labels_of_the_same_examples_are_everywhere_if_there_is_a_way():
         parts = split_examples(make_found(labels), DataConfig(split_seed=seed))
         assert all(part.targets.any(axis=0).all() for part in parts.values())
     labels[:, 2] = [1, 0, 1, 1, 0, 0, 0, 0]
-    with pytest.raises(DataError, match=r"found no way to deal out examples whole"):
+    with pytest.raises(DataError, match=r"found no way to keep examples whole"):
         split_examples(make_found(labels[:, :3]), DataConfig())
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made import make_found, names_of
 
-from kft.config.schema import DataConfig, SplitConfig
+from kft.config import DataConfig, SplitConfig
 from kft.data.splitting.split import split_examples
 from kft.data.splitting.split_files import write_splits_csv
 from kft.errors import DataError
@@ -42,7 +42,7 @@ def test_a_split_is_written_with_targets_as_people_read_them(tmp_path, kind, tar
 
 
 def write(found, path, config=None) -> dict:
-    """Split and write as a run does; gives the parts."""
+    """Split the examples and write the file as a run does; returns the parts."""
     parts = split_examples(found, config or DataConfig())
     write_splits_csv(
         Splits(
@@ -58,7 +58,7 @@ def write(found, path, config=None) -> dict:
 
 
 def take(found, path, **split) -> dict:
-    """Split again, by the file."""
+    """Split again, according to the file."""
     return split_examples(found, DataConfig(split=SplitConfig(file=str(path), **split)))
 
 
@@ -121,32 +121,32 @@ def test_every_difference_between_file_and_data_is_named(tmp_path):
         take(make_found(targets, ids=ids), tmp_path / "splits.csv")
     assert str(refusal.value) == (
         f"data.split.file: {tmp_path / 'splits.csv'} does not fit test.\n"
-        "  - 2 of its 30 examples are not found: 00028, 00029. Put them back, or remove their "
-        "lines.\n"
-        "  - 2 of 30 examples found are not in it: new/1, new/2. Give each a line, or remove them "
-        "from the data.\n"
+        "  - 2 of its 30 examples are missing from the data: 00028, 00029. Restore them, or "
+        "remove their lines.\n"
+        "  - 2 of 30 examples found are not in the file: new/1, new/2. Add a line for each, or "
+        "remove them from the data.\n"
         "  - the target of 1 of 30 examples differs: 00004 ('class1' there, 'class0' now). Correct "
-        "the data, or the lines.\n"
-        "Leave data.split.file out to have a new split made."
+        "the data or the lines.\n"
+        "Remove data.split.file to make a new split."
     )
 
 
 def test_an_example_that_was_left_out_meanwhile_is_named_with_the_reason(tmp_path):
     write(make_found([0, 1] * 5), tmp_path / "splits.csv")
     left_out = (Quarantined("00009", "/data/00009", "the file is empty"),)
-    with pytest.raises(DataError, match=r"are not found: 00009 \(the file is empty\)\. Put"):
+    with pytest.raises(DataError, match=r"from the data: 00009 \(the file is empty\)\. Restore"):
         take(replace(make_found([0, 1] * 4 + [0]), quarantined=left_out), tmp_path / "splits.csv")
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", r"begins with '', not with split,id,target"),
-        ("path,label\na,b\n", r"begins with 'path,label', .* set data.table.split_column"),
+        ("", r"begins with ''; expected split,id,target"),
+        ("path,label\na,b\n", r"begins with 'path,label'; .* set data.table.split_column"),
         ("split,id,target\ntrain,a\n", r"line 2: 2 values; expected 3"),
-        ("split,id,target\ntrian,a,b\n", r"line 2: 'trian' is no split. Did you mean 'train'\?"),
-        ("split,id,target\ntrain,a,b\ntrain,a,b\n", r"line 3: 'a' stands in line 2 already"),
-        ('split,id,target\ntrain,"a"b,c\n', r"line 2: .*Take the file as the run wrote it"),
+        ("split,id,target\ntrian,a,b\n", r"line 2: 'trian' is not a split. Did you mean 'train'\?"),
+        ("split,id,target\ntrain,a,b\ntrain,a,b\n", r"line 3: 'a' is already in line 2"),
+        ('split,id,target\ntrain,"a"b,c\n', r"line 2: .*Use the file as the run wrote it"),
     ],
 )
 def test_a_file_that_no_run_wrote_is_refused(tmp_path, text, words):

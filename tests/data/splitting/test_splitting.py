@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import make_found, split_of
 
-from kft.config.schema import DataConfig, SplitConfig
+from kft.config import DataConfig, SplitConfig
 from kft.data.splitting.split import describe_origin, split_examples
 from kft.errors import DataError
 from kft.examples import SPLIT_NAMES
@@ -17,7 +17,7 @@ CONFIG = DataConfig()
 
 
 def found_of(counts, order=None, given_splits=None):
-    """Examples of so many per class, in the order of `order`."""
+    """Make the given number of examples per class, in the order of `order`."""
     targets = [index for index, count in enumerate(counts) for _ in range(count)]
     ids = [f"{target}/{number}" for number, target in enumerate(targets)]
     return make_found(targets, ids=ids, order=order, given=given_splits)
@@ -143,7 +143,7 @@ def test_numbers_are_split_without_strata():
     found = make_found(np.arange(0.5, 20.5)[:, np.newaxis])
     parts = split_examples(found, CONFIG)
     assert [len(parts[split]) for split in SPLIT_NAMES] == [12, 4, 4]
-    with pytest.raises(DataError, match=r"there are 2 examples, too few .*, or ask for less"):
+    with pytest.raises(DataError, match=r"there are 2 examples, too few .*, or use"):
         split_examples(make_found([[0.5], [1.5]]), CONFIG)
 
 
@@ -217,7 +217,7 @@ def test_a_class_too_small_for_the_folds_is_named():
 
 def test_folds_and_a_given_validation_split_are_refused():
     given_splits = (("train",) * 6 + ("validation",) * 2) * 2
-    with pytest.raises(DataError, match=r"data.split.folds: test names its validation examples"):
+    with pytest.raises(DataError, match=r"data.split.folds: test gives its validation examples"):
         split_examples(
             found_of([8, 8], given_splits=given_splits), DataConfig(split=SplitConfig(folds=2))
         )

@@ -1,4 +1,4 @@
-"""Units are assigned by shares, and where that leaves a class missing, some are moved."""
+"""Units are assigned by shares, and some are moved if a part lacks a class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PUZZLE = ("023", "13", "012", "123", "013", "023")
 
 
 def assign_groups(groups, shares, kept=()):
-    """Parts of groups, each the digits of the classes that it has one example of."""
+    """Assign groups, each given as the digits of the classes of its examples."""
     pairs = [(unit, int(digit)) for unit, digits in enumerate(groups) for digit in digits]
     unit_of, targets = np.asarray(pairs).T
     counts = count_classes(targets, find_task("class"), int(targets.max()) + 1, unit_of)

@@ -1,4 +1,4 @@
-"""The latest examples are the holdout, those before them validation."""
+"""The latest examples are the holdout, and those before them validation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import make_found, names_of, split_of
 
-from kft.config.schema import DataConfig, SplitConfig
+from kft.config import DataConfig, SplitConfig
 from kft.data.splitting.by_time import format_time
 from kft.data.splitting.split import describe_origin, split_examples
 from kft.errors import DataError
@@ -38,7 +38,7 @@ def test_later_splits_are_of_later_times_whatever_the_order(times, validation, h
     random.shuffle(order)
     numbers = np.arange(len(times))[:, np.newaxis] + 0.5
     if len(set(times)) < (3 if validation else 2):
-        with pytest.raises(DataError, match=r"different times, too few for train and"):
+        with pytest.raises(DataError, match=r"distinct times, too few for train and"):
             split_examples(make_found(numbers, times=times), config)
         return
     parts = split_examples(make_found(numbers, times=times), config)
@@ -93,7 +93,7 @@ def test_a_class_that_comes_up_late_is_refused():
     found = make_found([0] * 8 + [1, 0], times=[float(i) for i in range(10)])
     with pytest.raises(
         DataError,
-        match=r"class1 is in the holdout split, but not in train.*data.split.time_column out",
+        match=r"class1 is in the holdout split, but not in train.*remove data.split.time_column",
     ):
         split_examples(found, CONFIG)
 
@@ -101,7 +101,7 @@ def test_a_class_that_comes_up_late_is_refused():
 def test_time_has_nothing_to_do_where_the_splits_are_given():
     given = ["train", "validation", "holdout"] * 2
     found = make_found([0] * 3 + [1] * 3, times=[1.0] * 6, given=given)
-    with pytest.raises(DataError, match=r"test names the splits .* nothing is left to split"):
+    with pytest.raises(DataError, match=r"test gives the splits .* nothing is left to split"):
         split_examples(found, CONFIG)
 
 

@@ -25,13 +25,13 @@ def describe(train, validation, holdout, kind="class"):
 def test_classes_in_train_alone_are_named_with_their_counts():
     (note,) = describe([0, 1, 1, 2], [0], [0])
     assert "2 classes, dog (2 in train), owl (1 in train)" in note
-    assert note.startswith("learned, but not judged")
+    assert note.startswith("learned but not judged")
     assert "data.split.rare=refuse" in note
 
 
 def test_a_class_that_one_split_lacks_is_named_with_the_split():
     assert describe([0, 1, 2], [0, 1, 2], [0, 1]) == (
-        "not judged on holdout, which lacks them: 1 class, owl (1 in train).",
+        "not judged on holdout, which has no examples of them: 1 class, owl (1 in train).",
     )
 
 

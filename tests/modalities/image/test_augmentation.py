@@ -22,7 +22,8 @@ def pixels() -> np.ndarray:
 
 def change(augmentation, pixels, *, seed: int = 0) -> np.ndarray:
     seeds = example_seeds(seed, 0, tf.range(len(pixels)))
-    return tf.function(augmentation)(tf.constant(pixels), seeds).numpy()
+    changed = tf.function(augmentation)({"pixels": tf.constant(pixels)}, seeds)
+    return changed["pixels"].numpy()
 
 
 def photograph(**largest) -> PictureAugmentation:

@@ -21,6 +21,11 @@ from kft.modalities.image.decoding import ImageDecoder, decode_picture
 from kft.modalities.image.input_spec import ImageSpec
 
 
+def fit(content: bytes, *options) -> tf.Tensor:
+    """The pixels that a decoder with these options makes of a picture."""
+    return ImageDecoder(*options)(tf.constant(content))["pixels"]
+
+
 def show(content: bytes, background: str = "white") -> np.ndarray:
     return decode_picture(tf.constant(content), background).numpy()
 
@@ -28,7 +33,7 @@ def show(content: bytes, background: str = "white") -> np.ndarray:
 @pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
 def test_a_picture_of_the_right_size_is_left_as_it_is(resize):
     pixels = make_noise(6, 8)
-    shown = ImageDecoder(8, 6, resize)(tf.constant(encode(pixels, "PNG")))
+    shown = fit(encode(pixels, "PNG"), 8, 6, resize)
     assert np.array_equal(shown, pixels)
 
 
@@ -36,35 +41,37 @@ def test_a_picture_of_the_right_size_is_left_as_it_is(resize):
 @pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
 def test_every_size_becomes_the_asked_one(resize, size):
     decoder = ImageDecoder(16, 20, resize)
-    pixels = decoder(tf.constant(encode(make_noise(*size), "PNG")))
-    assert pixels.dtype == tf.uint8
-    assert pixels.shape == decoder.output.shape == (16, 20, 3)
+    decoded = decoder(tf.constant(encode(make_noise(*size), "PNG")))
+    assert decoder.output == {"pixels": tf.TensorSpec((16, 20, 3), tf.uint8)}
+    assert {name: tf.TensorSpec.from_tensor(each) for name, each in decoded.items()} == (
+        decoder.output
+    )
 
 
 def make_flag() -> np.ndarray:
-    """Thirds of red, green and blue, side by side, 12 by 36."""
+    """Make a picture of 12 by 36 with thirds of red, green and blue side by side."""
     return np.repeat(np.eye(3, dtype=np.uint8)[np.newaxis] * 255, 12, axis=1).repeat(12, axis=0)
 
 
 def test_crop_keeps_the_centre():
-    pixels = ImageDecoder(12, 12, "crop")(tf.constant(encode(make_flag(), "PNG"))).numpy()
+    pixels = fit(encode(make_flag(), "PNG"), 12, 12, "crop").numpy()
     assert (pixels == [0, 255, 0]).all()
 
 
 def test_pad_keeps_everything_and_adds_black():
-    pixels = ImageDecoder(36, 36, "pad")(tf.constant(encode(make_flag(), "PNG"))).numpy()
+    pixels = fit(encode(make_flag(), "PNG"), 36, 36, "pad").numpy()
     assert np.array_equal(pixels[12:24], make_flag())
     assert not pixels[:12].any() and not pixels[24:].any()
 
 
 def test_a_picture_made_smaller_is_averaged_not_sampled():
     board = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
-    pixels = ImageDecoder(8, 8)(tf.constant(encode(np.stack([board] * 3, axis=-1), "PNG")))
+    pixels = fit(encode(np.stack([board] * 3, axis=-1), "PNG"), 8, 8)
     assert abs(pixels.numpy().astype(int) - 127).max() <= 3
 
 
 def test_a_gif_gives_its_first_frame():
-    assert (ImageDecoder(5, 5)(tf.constant(encode_frames("GIF"))) == [255, 0, 0]).numpy().all()
+    assert (fit(encode_frames("GIF"), 5, 5) == [255, 0, 0]).numpy().all()
 
 
 def encode_frames(format_name: str, **options) -> bytes:
@@ -155,15 +162,14 @@ def test_an_exported_graph_gives_the_same_pixels(tmp_path, resize):
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
     def serve(batch):
-        return tf.map_fn(
-            decoder, batch, fn_output_signature=tf.TensorSpec(decoder.output.shape, tf.uint8)
-        )
+        return tf.map_fn(decoder, batch, fn_output_signature=decoder.output)
 
     module = tf.Module()
     module.serve = serve
     tf.saved_model.save(module, tmp_path / "saved")
     served = tf.saved_model.load(tmp_path / "saved").serve(encoded)
-    assert np.array_equal(served, np.stack([decoder(one) for one in encoded]))
+    assert list(served) == ["pixels"]
+    assert np.array_equal(served["pixels"], np.stack([decoder(one)["pixels"] for one in encoded]))
 
 
 def test_an_unknown_modality_is_refused():
@@ -180,14 +186,14 @@ def test_a_large_photograph_is_decoded_at_a_fraction_that_shows_the_same(orienta
     whole, reduced = show(content), decode_picture(content, "white", least_side=130).numpy()
     assert [side / 4 for side in whole.shape[:2]] == list(reduced.shape[:2])
     exact = tf.image.resize(whole, (32, 32), antialias=True)
-    shown = ImageDecoder(32, 32)(content)
+    shown = fit(content, 32, 32)
     assert np.abs(exact - tf.cast(shown, tf.float32)).mean() < 1
 
 
 def test_a_photograph_that_is_not_much_larger_than_the_output_is_decoded_whole():
     content = tf.constant(encode(make_noise(300, 255), "JPEG"))
     exact = tf.image.resize(show(content), (32, 32), antialias=True)
-    shown = ImageDecoder(32, 32)(content)
+    shown = fit(content, 32, 32)
     assert np.abs(exact - tf.cast(shown, tf.float32)).max() <= 0.5
 
 

@@ -1,4 +1,4 @@
-"""More than 8 bits, in every format: read as the header means them, or refused with the reason."""
+"""More than 8 bits, in every format, are read according to the header or refused with a reason."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def look(content: bytes, **settings) -> ImageReport:
 
 
 def show_kept(content: bytes, depth: int, background: str = "white", **settings) -> np.ndarray:
-    """What the graph shows of what the gate lets through."""
+    """Check a file, and decode it with the graph."""
     seen = look(content, background=background, **settings)
     kept = content if seen.converted is None else seen.converted.read_bytes()
     return decode_picture(tf.constant(kept), background, depth=depth).numpy()
@@ -232,9 +232,7 @@ def test_one_colour_of_a_png_may_be_transparent():
 
 def test_where_0_is_white_and_nothing_says_what_is_black_the_setting_does():
     content = make_tiff(4095 - GREY[..., 0], "miniswhite")
-    with pytest.raises(
-        UnusableError, match=r"nothing says which value is black.*data\.image\.depth"
-    ):
+    with pytest.raises(UnusableError, match=r"its black is unknown.*data\.image\.depth"):
         look(content)
     expected = np.repeat(scale_samples(GREY, 4095), 3, axis=-1)
     assert np.array_equal(read(content, known_depth=12).pixels, expected)
@@ -250,7 +248,7 @@ def test_a_depth_that_is_set_holds_whatever_a_header_says():
     shown = decode_picture(tf.constant(seen.converted.read_bytes()), "white", depth=12).numpy()
     assert np.array_equal(shown, scale_samples(COLOURS // 4, 4095))
     with pytest.raises(
-        UnusableError, match=r"needs 10 bits, and data\.image\.depth says 9 \(white is 511"
+        UnusableError, match=r"needs 10 bits, but data\.image\.depth is 9 \(white is 511"
     ):
         look(content, depth=9)
 
@@ -258,14 +256,20 @@ def test_a_depth_that_is_set_holds_whatever_a_header_says():
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (make_tiff(SCENE.astype(np.float32)), "fractions, whose range nobody states"),
-        (make_tiff(SCENE[..., 0].astype(np.float16), "minisblack"), "fractions, whose range"),
-        (make_tiff(SCENE[..., 0].astype(np.float64), "minisblack"), "fractions, whose range"),
+        (make_tiff(SCENE.astype(np.float32)), "fractions of an unknown range"),
+        (
+            make_tiff(SCENE[..., 0].astype(np.float16), "minisblack"),
+            "fractions of an unknown range",
+        ),
+        (
+            make_tiff(SCENE[..., 0].astype(np.float64), "minisblack"),
+            "fractions of an unknown range",
+        ),
         (make_tiff(SCENE[..., 0].astype(np.int16), "minisblack"), "signed numbers"),
         (make_tiff(SCENE[..., 0].astype(np.int8), "minisblack"), "signed numbers"),
-        (make_tiff(SCENE[..., 0].astype(np.uint32), "minisblack"), "32 bits for each value"),
+        (make_tiff(SCENE[..., 0].astype(np.uint32), "minisblack"), "32 bits per value"),
         (make_tiff(SCENE[..., 0].astype(np.complex64), "minisblack"), "complex numbers"),
-        (make_tiff(np.repeat(GREY, 4, -1), "separated"), "16 bits for each value, and neither"),
+        (make_tiff(np.repeat(GREY, 4, -1), "separated"), "16 bits per value, and neither"),
         (make_tiff(COLOURS, compression="jpeg2000"), "in a compression that is not read"),
         (
             make_tiff(
@@ -274,10 +278,10 @@ def test_a_depth_that_is_set_holds_whatever_a_header_says():
             "a volume of 4 slices",
         ),
         (imagecodecs.jpeg_encode(COLOURS, bitspersample=12), "a JPEG of 12 bits"),
-        (make_netpbm(COLOURS, 1000, 6), "damaged: a value of 40.., though .* 1000 is the largest"),
+        (make_netpbm(COLOURS, 1000, 6), "damaged: a value of 40.., but the largest .* is 1000"),
         (b"P7\nWIDTH 1\n", "a PAM picture"),
         *(
-            (content[: len(content) * share // 100], "cut off|damaged|no picture format")
+            (content[: len(content) * share // 100], "cut off|damaged|not a known picture format")
             for share in (30, 70, 98)
             for content in (
                 make_deep_png(COLOURS),
@@ -307,7 +311,7 @@ def test_signed_samples_of_a_jpeg_2000_are_refused():
 def test_a_jpeg_of_other_channels_is_refused_by_their_number(number):
     content = bytearray(encode(make_scene(), "JPEG"))
     content[content.index(b"\xff\xc0") + 9] = number
-    with pytest.raises(UnusableError, match=f"^{number} channels; kft shows 1"):
+    with pytest.raises(UnusableError, match=f"^{number} channels; kft reads 1"):
         look(bytes(content))
 
 
@@ -319,7 +323,7 @@ def test_a_jpeg_ls_is_named():
 
 def test_a_ppm_whose_header_makes_no_sense_is_damaged():
     content = b"P6 2 2 4095#odd\n" + bytes(40)
-    with pytest.raises(UnusableError, match=r"damaged|no picture format"):
+    with pytest.raises(UnusableError, match=r"damaged|not a known picture format"):
         look(content)
 
 
@@ -343,7 +347,7 @@ def make_channels(number: int, **options) -> bytes:
     ],
 )
 def test_a_number_of_channels_that_cannot_be_used_is_named(content, number):
-    with pytest.raises(UnusableError, match=rf"^{number} channels.*; kft shows 1 \(grey\) or 3"):
+    with pytest.raises(UnusableError, match=rf"^{number} channels.*; kft reads 1 \(grey\) or 3"):
         look(content)
 
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from encoded import encode, make_deep_png, make_scene
 
-from kft.config.schema import DataConfig
+from kft.config import DataConfig
 from kft.data.admission.check_files import check_files
 from kft.examples import Examples, Quarantined
 from kft.modalities.checked import CheckOptions, TrainedCalibration
@@ -38,7 +38,7 @@ PLAIN = make_checked("plain.jpg")
     ("samples", "setting", "known", "bits", "words"),
     [
         ([], "auto", None, None, ()),
-        ([], 12, None, 12, ("as data.image.depth says",)),
+        ([], 12, None, 12, ("set by data.image.depth",)),
         (
             [make_open(10), make_open(14, 9000), make_open(12)],
             "auto",
@@ -47,21 +47,21 @@ PLAIN = make_checked("plain.jpg")
             ("9,000 in 1.png",),
         ),
         ([make_open(14, 9000), make_open(14, 9500)], "auto", None, 14, ("9,500 in 1.png",)),
-        ([make_open(10), make_open(12, 900)], "auto", None, 12, ("what headers say", "1.png")),
-        ([make_stated(4095)] * 3, "auto", None, 12, ("what headers say of 3 pictures",)),
+        ([make_open(10), make_open(12, 900)], "auto", None, 12, ("from the headers of", "1.png")),
+        ([make_stated(4095)] * 3, "auto", None, 12, ("from the headers of 3 pictures",)),
         (
             [make_stated(4095), make_stated(1023)],
             "auto",
             None,
             12,
             (
-                "2 of them go by the white of their own header, 1,023 to 4,095",
+                "2 of them use the white of their own header, 1,023 to 4,095",
                 "data.image.depth sets",
             ),
         ),
-        ([make_open(10), make_stated(4095)], "auto", None, 12, ("what headers say",)),
-        ([make_open(10)], 14, None, 14, ("so that 16,383 is white: as data.image.depth says",)),
-        ([make_open(10)], "auto", TrainedCalibration(12), 12, ("as the model was trained",)),
+        ([make_open(10), make_stated(4095)], "auto", None, 12, ("from the headers of",)),
+        ([make_open(10)], 14, None, 14, ("so 16,383 is white: set by data.image.depth",)),
+        ([make_open(10)], "auto", TrainedCalibration(12), 12, ("as in the training of the model",)),
         ([make_open(16)], "auto", TrainedCalibration(None), 16, ("trained on pictures of 8 bits",)),
         ([], "auto", TrainedCalibration(None), None, ()),
     ],
@@ -100,9 +100,14 @@ def test_two_pictures_that_differ_in_one_sample_look_the_same_but_for_it(tmp_pat
     depth = find_depth(checked, "auto")
     assert depth.value == 13 and [each.repaired for each in checked] == [(), ()]
     decoder = ImageDecoder(6, 8, depth=depth.value)
-    one, other = (decoder(tf.io.read_file(each.path)).numpy() for each in checked)
+    one, other = (decoder(tf.io.read_file(each.path))["pixels"].numpy() for each in checked)
     assert (one != other).any(axis=-1).sum() == 1
     assert np.array_equal(one, np.repeat(scale_samples(make_values(4095), 8191), 3, axis=-1))
+
+
+def fit(content: bytes, **options) -> np.ndarray:
+    """The pixels, 6 by 8, that a decoder with these options makes of a picture."""
+    return ImageDecoder(6, 8, **options)(tf.constant(content))["pixels"].numpy()
 
 
 @pytest.mark.parametrize("depth", [8, 11, 12, 16])
@@ -111,19 +116,19 @@ def test_the_graph_scales_as_the_gate_does(depth, channels):
     values = np.random.default_rng(depth).integers(0, 2**depth, (6, 8, channels), dtype=np.uint16)
     if channels in (2, 4):
         values[..., -1] = 65_535
-    shown = ImageDecoder(6, 8, depth=depth)(tf.constant(make_deep_png(values))).numpy()
+    shown = fit(make_deep_png(values), depth=depth)
     colours = values[..., :-1] if channels in (2, 4) else values
     assert np.array_equal(shown, np.broadcast_to(scale_samples(colours, 2**depth - 1), shown.shape))
 
 
 def test_what_is_brighter_than_white_is_white_in_the_graph():
-    shown = ImageDecoder(6, 8, depth=12)(tf.constant(make_deep_png(make_values(65_535)))).numpy()
+    shown = fit(make_deep_png(make_values(65_535)), depth=12)
     assert (shown[1:] == 255).all() and shown[0, 0, 0] == 0
 
 
 def test_a_picture_of_8_bits_does_not_depend_on_the_depth():
-    content = tf.constant(encode(make_scene(), "PNG"))
-    assert np.array_equal(ImageDecoder(6, 8, depth=9)(content), ImageDecoder(6, 8)(content))
+    content = encode(make_scene(), "PNG")
+    assert np.array_equal(fit(content, depth=9), fit(content))
 
 
 @pytest.mark.parametrize(
@@ -135,11 +140,11 @@ def test_a_picture_of_8_bits_does_not_depend_on_the_depth():
             4096,
             {},
             TrainedCalibration(12),
-            r"largest sample, 4,096, needs 13 bits, and the model was trained with 12",
+            r"largest sample, 4,096, needs 13 bits, but the model was trained with 12",
         ),
-        (4096, {"depth": 12}, None, r"needs 13 bits, and data\.image\.depth says 12"),
+        (4096, {"depth": 12}, None, r"needs 13 bits, but data\.image\.depth is 12"),
         (4095, {"depth": 12}, None, None),
-        (4095, {}, TrainedCalibration(None), "12 are used, and nothing says what is white"),
+        (4095, {}, TrainedCalibration(None), "12 of its 16 bits are used, so its white is unknown"),
         (65_535, {}, TrainedCalibration(None), None),
         (65_535, {}, None, None),
     ],

@@ -54,7 +54,7 @@ def look(
 
 @pytest.fixture
 def decoded(monkeypatch) -> list[bytes]:
-    """What is decoded by the graph's decoder."""
+    """Record the contents that the graph's decoder decodes."""
     contents: list[bytes] = []
     decode_content = looking._decode
     monkeypatch.setattr(
@@ -148,14 +148,14 @@ def decode_file(path) -> np.ndarray:
         (b"%PDF-1.7 ...", "a PDF document"),
         (b"PK\x03\x04....", "a ZIP archive"),
         (b"notes on what was seen, at length", "a text, not a picture"),
-        (bytes(range(7, 256)), "no picture format that is known"),
+        (bytes(range(7, 256)), "not a known picture format"),
         (b"\0\0\0\x18ftypheic....", "HEIC, which is not decoded; convert it to JPEG"),
         (b"\0\0\0\x18ftypmif1....", "HEIF, which"),
         (b"\0\0\0\x18ftypmp42....", "a video"),
         (b"\xff\x0a....", "JPEG XL, which"),
         (make_huge_png(23_000, 23_000), r"23000 x 23000 pixels; at most 100 megapixels"),
         *(
-            (content[: int(len(content) * share)], "cut off|damaged|no picture format")
+            (content[: int(len(content) * share)], "cut off|damaged|not a known picture format")
             for share in (0.01, 0.5, 0.99)
             for content in (
                 encode(make_noise(64, 64), name)
@@ -264,7 +264,7 @@ def test_damage_within_a_file_is_found_by_decoding(options):
         (
             encode(make_scene(), "JPEG", exif=TURNED),
             "/x/a.jpg",
-            ("turned upright, as its EXIF entry says",),
+            ("turned upright according to EXIF",),
         ),
     ],
 )
@@ -299,4 +299,4 @@ def test_no_bytes_break_the_header_test(content, start):
     try:
         assert not read_header(start + content).looks_whole
     except HeaderError as error:
-        assert "no picture format" in str(error) or "cut off" in str(error)
+        assert "not a known picture format" in str(error) or "cut off" in str(error)

@@ -13,7 +13,9 @@ from kft.modalities.image.gallery import draw_gallery
 @pytest.mark.parametrize("size", [(24, 24), (300, 200), (20, 400)])
 def test_every_picture_and_label_is_on_the_sheet(size):
     colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
-    pictures = tuple(np.full((size[1], size[0], 3), colour, np.float32) for colour in colours)
+    pictures = tuple(
+        {"pixels": np.full((size[1], size[0], 3), colour, np.float32)} for colour in colours
+    )
     rows = [ViewRow("Überraschung " * 9, "some/" * 30 + "file.png", pictures)] * 2
     drawn = draw_gallery(rows, caption="a long caption " * 30)
     sheet = np.asarray(Image.open(io.BytesIO(drawn)))

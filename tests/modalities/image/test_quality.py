@@ -1,4 +1,4 @@
-"""Pictures on which there is little to see."""
+"""Pictures that show little are found."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kft.modalities.image.quality import find_poor
 
 
 def make_seen(changes: dict[int, dict[str, object]] | None = None) -> list[Inspection]:
-    """Ordinary photographs, but for what is said of those at some places."""
+    """Make ordinary photographs, with changes at some indices."""
     changes = changes or {}
     return [inspect(f"{i:04d}.jpg", **changes.get(i, {})) for i in range(40)]
 
@@ -59,4 +59,4 @@ def test_nobody_is_told_to_remove_what_the_depth_of_the_data_set_darkened(change
     assert finding.kind == kind
     if kind == "dimmed":
         assert "Remove" not in finding.sentence and "data.image.depth" in finding.sentence
-        assert finding.files[0].note == "mean 6.0, by its own bits 96.0"
+        assert finding.files[0].note == "mean 6.0, at its own depth 96.0"

@@ -1,4 +1,4 @@
-"""Pixels are scaled exactly as Keras does it."""
+"""Pixels are scaled exactly as in Keras."""
 
 from __future__ import annotations
 

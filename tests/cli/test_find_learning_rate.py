@@ -1,4 +1,4 @@
-"""`kft find-lr` finds a rate, draws the curve, and refuses strategies it cannot test."""
+"""`kft find-learning-rate` finds a rate, draws the curve, and refuses strategies it cannot test."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def place(tmp_path, monkeypatch, make_picture_folder):
 
 
 def run(*arguments: str):
-    return CliRunner().invoke(main, ["find-lr", *arguments])
+    return CliRunner().invoke(main, ["find-learning-rate", *arguments])
 
 
 def refused(place, *arguments: str) -> str:
@@ -66,7 +66,7 @@ def test_a_loss_that_does_not_fall_suggests_nothing(place, restored_globals, mon
     assert "to 2.0e-06, without an explosion." in result.stderr
     assert "No suggestion: the smoothed loss shows no clear fall" in result.stderr
     assert "Use it" not in result.stderr
-    assert (place / "find-lr.png").is_file()
+    assert (place / "find-learning-rate.png").is_file()
 
 
 def test_the_whole_curve_is_json(place, restored_globals):
@@ -76,7 +76,7 @@ def test_the_whole_curve_is_json(place, restored_globals):
     assert curve["override"] == f"strategy.learning_rate={curve['suggestion']:g}"
     assert len(curve["rates"]) == len(curve["losses"]) == len(curve["smoothed"]) >= 10
     assert curve["rates"] == sorted(curve["rates"])
-    assert (place / "find-lr.png").is_file()
+    assert (place / "find-learning-rate.png").is_file()
 
 
 def test_the_phase_after_a_solved_probe_is_tested(place, restored_globals):
@@ -108,7 +108,7 @@ def test_a_strategy_without_steps_has_no_rate(place, restored_globals):
 
 
 @pytest.mark.parametrize(
-    "output, said", [("curve.jpg", "PNG"), ("nowhere/curve.png", "cannot be written")]
+    "output, said", [("curve.jpg", "must end in .png"), ("nowhere/curve.png", "cannot be written")]
 )
 def test_a_plot_that_cannot_be_written_is_refused_at_once(place, output, said):
     message = refused(place, "photos", *SMALL, "--output", output)

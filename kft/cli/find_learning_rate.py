@@ -1,4 +1,4 @@
-"""`kft find-lr`."""
+"""`kft find-learning-rate`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from kft.cli.records import Form
 
 
-@click.command("find-lr", short_help="Find a learning rate by a range test, with a plot.")
+@click.command(
+    "find-learning-rate", short_help="Find a learning rate by a range test, with a plot."
+)
 @pipeline_options
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    default=Path("find-lr.png"),
+    default=Path("find-learning-rate.png"),
     show_default=True,
     help="PNG file to write the plot to.",
 )
@@ -33,14 +35,16 @@ def command(source: str, overrides: tuple[str, ...], trust: bool, output: Path, 
 
     \b
     Examples:
-      kft find-lr photos/
-      kft find-lr photos/ strategy.name=full training.optimizer=sgd --output sgd.png
-      kft find-lr pipelines/lp_ft.yaml data.path=photos --json
+      kft find-learning-rate photos/
+      kft find-learning-rate photos/ strategy.name=full training.optimizer=sgd --output sgd.png
+      kft find-learning-rate pipelines/lp_ft.yaml data.path=photos --json
     """
     from kft.cli.records import print_csv, print_document
     from kft.config import load_pipeline
+    from kft.runs.atomic import check_output_file
     from kft.startup import start_tensorflow
 
+    check_output_file(output, "--output", ".png")
     pipeline = load_pipeline(source, with_options(overrides, trust=trust))
     start_tensorflow(pipeline)
 
