@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -81,13 +81,14 @@ def extract_vectors(seen: SeenExamples, pipeline: Pipeline, display: Display) ->
     # The seed makes random weights the same in every audit.
     seed_everything(pipeline.training.seed)
     backbone = load_backbone(pipeline.backbone)
+    modality, examples = seen.modality, to_examples(seen.checked, seen.targets)
+    settings = modality.settings_of(pipeline.data)
+    spec = modality.fit_spec(backbone.input_spec, settings, examples)
+    backbone = replace(backbone, input_spec=spec)
     head = make_head(pipeline.head, seen.task, seen.class_names, seen.targets)
     cut = find_cut(assemble(backbone, head), {HEAD})
     assert cut is not None
-    modality = seen.modality
-    settings = modality.settings_of(pipeline.data)
-    decoder = modality.make_decoder(backbone.input_spec, settings, seen.calibrated)
-    examples = to_examples(seen.checked, seen.targets)
+    decoder = modality.make_decoder(spec, settings, seen.calibrated)
     with (
         display.track(f"Features of all {modality.nouns}", len(seen)) as advance,
         translate_read_errors(examples, decoder),

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from kft.backbones.record import Backbone
     from kft.modalities.image.input_spec import Scaling
 
-_SMALL_CNN = "small_cnn"
-
 
 @dataclass(frozen=True)
 class Listing:
@@ -24,9 +22,12 @@ class Listing:
 
     Attributes:
         name: Name in a pipeline.
+        modality: Modality of the examples that it reads.
         family: Family, such as 'ResNet'.
-        default_size: Height and width of the pretraining pictures, in pixels.
-        smallest_size: Smallest height and width that the backbone accepts, in pixels.
+        default_size: Height and width of the pretraining pictures, in pixels; None for other
+            modalities.
+        smallest_size: Smallest height and width that the backbone accepts, in pixels; None for
+            other modalities.
         scaling: Range of the pixels that the backbone expects.
         licence: Licence of its official weights.
         options: Arguments that a pipeline may set, with their defaults.
@@ -34,9 +35,10 @@ class Listing:
     """
 
     name: str
+    modality: str
     family: str
-    default_size: int
-    smallest_size: int
+    default_size: int | None
+    smallest_size: int | None
     scaling: Scaling
     licence: str
     options: dict[str, bool | int | float | str]
@@ -58,8 +60,7 @@ class Description:
 
     Attributes:
         name: Name by which it was loaded.
-        input_size: Length of the first axis of an example, such as the height in pixels; None if
-            it is open.
+        input: Size of an example, in words.
         scaling: Range of the pixels that it expects.
         output_shape: Shape of its feature map (height, width, channels) or vector (channels,).
         num_parameters: Number of parameters, batch statistics included.
@@ -70,7 +71,7 @@ class Description:
     """
 
     name: str
-    input_size: int | None
+    input: str
     scaling: Scaling
     output_shape: tuple[int | None, ...]
     num_parameters: int
@@ -86,16 +87,34 @@ def list_backbones() -> tuple[Listing, ...]:
     >>> [listing.name for listing in list_backbones() if listing.family == "VGG"]
     ['vgg16', 'vgg19']
     """
-    return tuple(_listing(name) for name in sorted([*ARCHITECTURES, _SMALL_CNN]))
+    listings = (*map(_listing, ARCHITECTURES), *_OWN)
+    return tuple(sorted(listings, key=lambda listing: listing.name))
+
+
+# Backbones of kft itself.
+_OWN = (
+    Listing("small_cnn", "image", "kft", 32, 16, "symmetric", "Apache-2.0", {"width": 16}, ()),
+    Listing("small_characters", "text", "kft", None, None, "none", "Apache-2.0", {"width": 64}, ()),
+    Listing(
+        "word_vectors",
+        "text",
+        "kft",
+        None,
+        None,
+        "none",
+        "of the file",
+        {"encoder": "mean", "units": 100, "max_words": 100_000},
+        (),
+    ),
+)
 
 
 def _listing(name: str) -> Listing:
-    """Make one line of the listing from the tables alone."""
-    if name == _SMALL_CNN:
-        return Listing(name, "kft", 32, 16, "symmetric", "Apache-2.0", {"width": 16}, ())
+    """Make the line of a model of keras.applications from the tables alone."""
     architecture = ARCHITECTURES[name]
     return Listing(
         name=name,
+        modality="image",
         family=architecture.family,
         default_size=architecture.default_size,
         smallest_size=architecture.smallest_size,
@@ -130,7 +149,7 @@ def describe(backbone: Backbone) -> Description:
     """Describe a loaded backbone."""
     return Description(
         name=backbone.name,
-        input_size=next(iter(backbone.input_spec.elements.values())).shape[0],
+        input=str(backbone.input_spec),
         scaling=getattr(backbone.input_spec, "scaling", "none"),
         output_shape=tuple(backbone.model.output.shape[1:]),
         num_parameters=sum(block.num_parameters for block in backbone.blocks),

@@ -22,9 +22,10 @@ def show_backbones(listings: Sequence[Listing], form: Form) -> None:
     rows = (
         (
             row.name,
+            row.modality,
             row.family,
-            str(row.default_size),
-            str(row.smallest_size),
+            str(row.default_size or ""),
+            str(row.smallest_size or ""),
             row.scaling,
             ", ".join(f"{name}={value}" for name, value in row.options.items()),
             row.licence,
@@ -35,7 +36,16 @@ def show_backbones(listings: Sequence[Listing], form: Form) -> None:
     show_table(
         console,
         (
-            *("backbone", "family", "size>", "smallest>", "scaling", "options", "licence"),
+            *(
+                "backbone",
+                "modality",
+                "family",
+                "size>",
+                "smallest>",
+                "scaling",
+                "options",
+                "licence",
+            ),
             "weights on disk",
         ),
         rows,
@@ -68,7 +78,7 @@ def show_backbone(description: Description, form: Form) -> None:
             ("Backbone", description.name),
             ("Source", description.source),
             ("Licence", description.licence),
-            ("Input", f"{description.input_size} x {description.input_size}"),
+            ("Input", description.input),
             ("Scaling", description.scaling),
             ("Output", " x ".join(map(str, description.output_shape))),
             ("Parameters", f"{description.num_parameters:,}"),

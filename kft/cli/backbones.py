@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 @click.command("backbones", short_help="List backbones, or show the blocks of one.")
 @click.argument("name", required=False)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--modality", help="List only backbones of this modality, such as text.")
 @form_options
-def command(name: str | None, overrides: tuple[str, ...], form: Form) -> None:
+def command(name: str | None, overrides: tuple[str, ...], modality: str | None, form: Form) -> None:
     """List backbones, or show the blocks of one.
 
     NAME is a registered name, hub:HANDLE, keras_hub:PRESET or the path of a
@@ -25,6 +26,7 @@ def command(name: str | None, overrides: tuple[str, ...], form: Form) -> None:
     \b
     Examples:
       kft backbones
+      kft backbones --modality text
       kft backbones resnet50
       kft backbones mobilenet_v2 backbone.options.alpha=0.35
     """
@@ -33,7 +35,8 @@ def command(name: str | None, overrides: tuple[str, ...], form: Form) -> None:
     if name is None:
         from kft.backbones.catalogue import list_backbones
 
-        show_backbones(list_backbones(), form)
+        listed = [row for row in list_backbones() if modality in (None, row.modality)]
+        show_backbones(listed, form)
         return
     from kft.startup import start_tensorflow
 

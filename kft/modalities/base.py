@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kft.config import DataConfig, ModalityConfig
-from kft.examples import Calibration
+from kft.examples import Calibration, Examples
 from kft.findings import Finding
 from kft.modalities.audit_records import Fact, Measure, Property
 from kft.modalities.checked import (
@@ -154,6 +154,16 @@ class Modality(ABC):
         )
 
     # The graph
+
+    def fit_spec(self, spec: Any, settings: Any, examples: Examples) -> Any:
+        """Complete the input of a backbone where it depends on the data, such as a length.
+
+        Args:
+            spec: Spec of the backbone.
+            settings: The modality's.
+            examples: Training examples, at least one.
+        """
+        return spec
 
     @abstractmethod
     def make_decoder(self, spec: Any, settings: Any, calibrated: Any = None) -> Decoder:

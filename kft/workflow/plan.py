@@ -108,15 +108,16 @@ def make_plan(
         require_identical_settings(
             workers, {"data": splits.fingerprint, "weights": backbone.sha256}
         )
+        settings = modality.settings_of(pipeline.data)
+        spec = modality.fit_spec(backbone.input_spec, settings, splits.train)
+        backbone = replace(backbone, input_spec=spec)
         head = _make_head(pipeline, splits)
         check_export(pipeline, head, splits)
         assembled = assemble(backbone, head)
     setting = _make_setting(pipeline, backbone, traits)
     phases = plan_phases(_size_setting(setting, pipeline, splits))
     check_phases(phases, pipeline, assembled, splits, process=process)
-    decoder = modality.make_decoder(
-        backbone.input_spec, modality.settings_of(pipeline.data), splits.calibrated
-    )
+    decoder = modality.make_decoder(spec, settings, splits.calibrated)
     return Plan(pipeline, splits, assembled, phases, decoder, process, traits)
 
 

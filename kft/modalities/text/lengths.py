@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from kft.examples import Examples
 from kft.modalities.text.decoding import TextDecoder
 from kft.modalities.text.input_spec import TextSpec
 
@@ -18,15 +20,16 @@ _MOST_TEXTS = 2_000
 _MULTIPLE = 8
 
 
-def choose_length(spec: TextSpec, texts: Sequence[bytes]) -> TextSpec:
+def choose_length(spec: TextSpec, examples: Examples) -> TextSpec:
     """The spec with as many tokens as 95 of 100 texts need, if the backbone has positions for them.
 
     Args:
         spec: Spec of the backbone.
-        texts: Training texts; of more than 2,000, evenly chosen ones are looked at.
+        examples: Training texts; of more than 2,000, evenly chosen ones are looked at.
     """
-    chosen = np.linspace(0, len(texts) - 1, min(len(texts), _MOST_TEXTS)).astype(int)
-    counts = count_tokens(spec, [texts[place] for place in chosen])
+    chosen = np.linspace(0, len(examples) - 1, min(len(examples), _MOST_TEXTS)).astype(int)
+    texts = [Path(examples.paths[place]).read_bytes() for place in chosen]
+    counts = count_tokens(spec, texts)
     needed = int(np.percentile(counts, _PERCENTILE, method="inverted_cdf"))
     length = -(-needed // _MULTIPLE) * _MULTIPLE
     return replace(spec, max_tokens=min(length, spec.longest or length))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from kft.config import TextConfig
+from kft.errors import ConfigError
+from kft.examples import Examples
 from kft.findings import Finding
 from kft.modalities.audit_records import Fact, Measure, Property
 from kft.modalities.base import Modality
@@ -83,6 +86,26 @@ class TextModality(Modality):
     def summarise_group(self, checked: Sequence[CheckedText]) -> tuple[Fact, ...]:
         """See `Modality`."""
         return traits.summarise_group(checked)
+
+    def fit_spec(self, spec: TextSpec, settings: TextConfig, examples: Examples) -> TextSpec:
+        """See `Modality`: the number of tokens, as set, or by the lengths of the training texts.
+
+        Raises:
+            ConfigError: The backbone has no positions for so many tokens, or reads another number.
+        """
+        from kft.modalities.text.lengths import choose_length
+
+        if settings.max_tokens == "auto":
+            return spec if spec.max_tokens is not None else choose_length(spec, examples)
+        most = spec.max_tokens or spec.longest or settings.max_tokens
+        is_set = spec.max_tokens not in (None, settings.max_tokens)
+        if settings.max_tokens > most or is_set:
+            allowed = f"{most:,}" if is_set else f"at most {most:,}"
+            raise ConfigError(
+                f"data.text.max_tokens: {settings.max_tokens:,}, but the backbone reads {allowed} "
+                "tokens."
+            )
+        return replace(spec, max_tokens=settings.max_tokens)
 
     def make_decoder(self, spec: TextSpec, settings: TextConfig, calibrated: Any = None) -> Decoder:
         """See `Modality`."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kft.examples import Examples
 from kft.modalities.text.decoding import TextDecoder
 from kft.modalities.text.input_spec import TextSpec
 from kft.modalities.text.lengths import choose_length, count_tokens
@@ -145,12 +146,19 @@ def test_characters_are_normalised_and_spaces_alike():
     assert find_all_ids(spec, ["\u00c9a\tz\u3000A"]) == [[3, 2, 4, 1, 4, 2]]
 
 
-def test_the_length_is_what_95_of_100_texts_need_within_the_positions_of_the_backbone():
-    texts = [b"the"] * 95 + [b"the " * 50] * 5
-    assert choose_length(make_spec(max_tokens=None), texts).max_tokens == 8
-    texts[0] = b"the quick fox " * 4
-    assert choose_length(make_spec(max_tokens=None), texts).max_tokens == 16
-    assert choose_length(make_spec(max_tokens=None, longest=12), texts).max_tokens == 12
+def test_the_length_is_what_95_of_100_texts_need_within_the_positions_of_the_backbone(tmp_path):
+    (tmp_path / "short").write_text("the")
+    (tmp_path / "middle").write_text("the quick fox " * 4)
+    (tmp_path / "long").write_text("the " * 50)
+
+    def choose(*names: str, **changes) -> int | None:
+        paths = tuple(str(tmp_path / name) for name in names)
+        examples = Examples(names, paths, np.zeros(len(names), np.int64))
+        return choose_length(make_spec(max_tokens=None, **changes), examples).max_tokens
+
+    assert choose(*["short"] * 95, *["long"] * 5) == 8
+    assert choose(*["short"] * 94, "middle", *["long"] * 5) == 16
+    assert choose("middle", longest=12) == 12
 
 
 def test_equal_specs_make_equal_decoders_whose_text_names_the_vocabulary():
