@@ -35,7 +35,12 @@ class FoldersConfig(Section):
 
 
 class TableConfig(Section):
-    """Columns of a CSV, TSV or Parquet file that lists the examples."""
+    """Columns of a CSV, TSV, Parquet or JSON Lines file that lists or holds the examples."""
+
+    text_columns: tuple[Name, ...] = ()
+    """Columns of text, if the table holds the examples itself; several are joined."""
+    separator: str = "\n"
+    """Separator between the texts of several columns."""
 
     path_column: Name | None = None
     """Image paths, relative to `folder`; by default `path`, `file` or `filename`."""
@@ -68,7 +73,7 @@ class DataConfig(Section):
     """The labelled examples, and their split into train, validation and holdout."""
 
     path: Name | None = None
-    """A folder, a CSV, TSV or Parquet file, a folder or glob of TFRecord files, or `tfds:NAME`."""
+    """A folder, a table (CSV, TSV, Parquet, JSON Lines), TFRecord files, or `tfds:NAME`."""
     source: Literal["auto", "folder", "table", "tfds", "tfrecord"] = "auto"
     """Kind of the data at `path`; `auto` detects it."""
     modality: str = "auto"

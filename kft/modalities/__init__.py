@@ -80,7 +80,7 @@ def choose_modality(config: DataConfig) -> Modality:
     """Choose the modality of a `data` section.
 
     If `data.modality` is `auto`, the endings of the folder's first files decide: photographs
-    often come with a readme.
+    often come with a readme. Columns of text are of the modality whose examples they can be.
 
     Raises:
         ConfigError: `data.modality` is not the name of a modality.
@@ -89,6 +89,8 @@ def choose_modality(config: DataConfig) -> Modality:
         return load_modality(config.modality)
     if len(MODALITIES) > 1 and config.path is not None:
         modalities = [load_modality(name) for name in MODALITIES]
+        if config.table.text_columns:
+            return next(each for each in modalities if each.value_columns)
         files = islice(_list_files(Path(config.path).expanduser()), _FIRST_FILES)
         counts = Counter(
             each.name for file in files for each in modalities if each.has_ending(file)

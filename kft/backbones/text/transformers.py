@@ -96,14 +96,17 @@ def _read_spec(
     """The input contract, by the preset's tokenizer.
 
     Raises:
-        BackboneError: It is not BERT's WordPiece.
+        BackboneError: It is neither BERT's WordPiece nor GPT-2's byte pairs.
     """
     import keras_hub
 
+    if isinstance(tokenizer, keras_hub.tokenizers.BytePairTokenizer):
+        return _read_byte_pairs(tokenizer, max_tokens, longest)
     if not isinstance(tokenizer, keras_hub.tokenizers.WordPieceTokenizer):
         raise BackboneError(
-            f"backbone.name: {preset} needs a {type(tokenizer).__name__}. kft has BERT's WordPiece "
-            "in its graphs: choose a preset of BERT, DistilBERT or ELECTRA."
+            f"backbone.name: {preset} needs a {type(tokenizer).__name__}. kft has WordPiece and "
+            "byte pairs in its graphs: choose a preset of BERT, DistilBERT, ELECTRA, RoBERTa or "
+            "GPT-2."
         )
     vocabulary = tuple(tokenizer.get_vocabulary())
     missing = [name for name in (PADDING, UNKNOWN, START, END) if name not in vocabulary]
@@ -124,6 +127,29 @@ def _read_spec(
         lowercase=tokenizer.lowercase,
         # As BERT was pretrained; KerasHub's own tokenizer keeps accents.
         strip_accents=tokenizer.lowercase if strips_accents is None else strips_accents,
+        start=START,
+        end=END,
+    )
+
+
+def _read_byte_pairs(tokenizer: Any, max_tokens: int | None, longest: int | None) -> TextSpec:
+    """The input contract of GPT-2 and RoBERTa; GPT-2 was pretrained without special tokens."""
+    ids = tokenizer.vocabulary
+    padding = getattr(tokenizer, "pad_token", None)
+    start, end = tokenizer.start_token, tokenizer.end_token
+    return TextSpec(
+        tokenizer="byte_pairs",
+        vocabulary=tuple(sorted(ids, key=ids.get)),
+        max_tokens=max_tokens,
+        longest=longest,
+        lowercase=False,
+        strip_accents=False,
+        padding=padding or end,
+        # Every byte is known; this stands for an empty text.
+        unknown=end,
+        start=start if padding else "",
+        end=end if padding else "",
+        merges=tuple(tokenizer.merges),
     )
 
 

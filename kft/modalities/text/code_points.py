@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sys
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -18,7 +19,8 @@ REPLACEMENT = 0xFFFD
 """Code point of bytes that are not UTF-8; it is dropped."""
 # Normalised code points of one: three for the syllables of Hangul.
 _WIDTH = 3
-_PAGE = 256
+PAGE = 256
+"""Code points that a table holds side by side."""
 # Unified ideographs and their compatibility forms; each is a word of its own.
 _IDEOGRAPHS = (
     *((0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0x2A700, 0x2B73F)),
@@ -63,26 +65,40 @@ def load_code_points(*, lowercase: bool, strip_accents: bool) -> CodePoints:
     Source: Devlin et al., BERT, arXiv:1810.04805, tokenization.py; with the categories that the
     library `tokenizers` drops.
     """
+    make_page = partial(_make_page, lowercase=lowercase, strip_accents=strip_accents)
+    pages, (shifts, kinds) = share_pages(make_page)
+    return CodePoints(pages, shifts, kinds)
+
+
+def share_pages(
+    make_page: Callable[[int], tuple[np.ndarray, ...]],
+) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Make a table of all code points, in which equal pages are held once.
+
+    Args:
+        make_page: Gives the columns of a page, arrays (256, …), by its first code point.
+
+    Returns:
+        Place of each page, int32 (4352,), and the columns (different pages, 256, …).
+    """
     numbers: dict[bytes, int] = {}
-    pages = np.empty((sys.maxunicode + 1) // _PAGE, np.int32)
-    shifts: list[np.ndarray] = []
-    kinds: list[np.ndarray] = []
-    for place in range(len(pages)):
-        page = _make_page(place * _PAGE, lowercase=lowercase, strip_accents=strip_accents)
-        key = page[0].tobytes() + page[1].tobytes()
-        pages[place] = numbers.setdefault(key, len(numbers))
-        if len(numbers) > len(shifts):
-            shifts.append(page[0])
-            kinds.append(page[1])
-    return CodePoints(pages, np.stack(shifts), np.stack(kinds))
+    places = np.empty((sys.maxunicode + 1) // PAGE, np.int32)
+    different: list[tuple[np.ndarray, ...]] = []
+    for place in range(len(places)):
+        page = make_page(place * PAGE)
+        key = b"".join(column.tobytes() for column in page)
+        places[place] = numbers.setdefault(key, len(numbers))
+        if len(numbers) > len(different):
+            different.append(page)
+    return places, tuple(np.stack(columns) for columns in zip(*different, strict=True))
 
 
 def _make_page(
     first: int, *, lowercase: bool, strip_accents: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    shifts = np.zeros((_PAGE, _WIDTH), np.int32)
-    kinds = np.zeros((_PAGE, _WIDTH), np.int8)
-    for place in range(_PAGE):
+    shifts = np.zeros((PAGE, _WIDTH), np.int32)
+    kinds = np.zeros((PAGE, _WIDTH), np.int8)
+    for place in range(PAGE):
         code = first + place
         letter = chr(code)
         category = unicodedata.category(letter)

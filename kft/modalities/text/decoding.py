@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from kft.modalities.text.input_spec import END, PADDING, START, UNKNOWN, TextSpec
+from kft.modalities.text.byte_pairs import load_byte_pairs
+from kft.modalities.text.input_spec import TextSpec
 from kft.modalities.text.splitting import Words, encode, normalise, split
 from kft.modalities.text.vocabulary import load_character_vocabulary, load_vocabulary
 from kft.modalities.text.wordpiece import find_longest_piece, match_pieces
@@ -39,10 +40,10 @@ class TextDecoder:
         length = self.spec.max_tokens
         assert length is not None
         ids = self._find_ids(text, length - self._num_special)[: length - self._num_special]
-        if self._num_special:
-            ids = tf.concat([[self._id_of(START)], ids, [self._id_of(END)]], axis=0)
+        start, end = ([self._id_of(token)] if token else [] for token in self._special)
+        ids = tf.concat([tf.constant(start, tf.int32), ids, tf.constant(end, tf.int32)], axis=0)
         missing = [[0, length - tf.size(ids)]]
-        padded = tf.pad(ids, missing, constant_values=self._id_of(PADDING))
+        padded = tf.pad(ids, missing, constant_values=self._id_of(self.spec.padding))
         mask = tf.pad(tf.ones_like(ids), missing)
         return {
             "token_ids": tf.ensure_shape(padded, (length,)),
@@ -54,8 +55,12 @@ class TextDecoder:
         return tf.size(self._find_ids(text, _ALL)) + self._num_special
 
     @property
+    def _special(self) -> tuple[str, str]:
+        return self.spec.start, self.spec.end
+
+    @property
     def _num_special(self) -> int:
-        return 2 if self.spec.tokenizer == "wordpiece" else 0
+        return sum(map(bool, self._special))
 
     def _id_of(self, token: str) -> int:
         return self.spec.vocabulary.index(token)
@@ -64,11 +69,12 @@ class TextDecoder:
         """Ids of a text's tokens, int32 (tokens,): all, or the first `most` and perhaps others."""
         find = {
             "wordpiece": self._find_pieces,
+            "byte_pairs": self._find_byte_pairs,
             "words": self._find_words,
             "characters": self._find_characters,
         }[self.spec.tokenizer]
         ids = find(text, most)
-        unknown = self._id_of(UNKNOWN)
+        unknown = self._id_of(self.spec.unknown)
         ids = tf.where(ids < 0, unknown, ids)
         return tf.cond(tf.size(ids) > 0, lambda: ids, lambda: tf.constant([unknown]))
 
@@ -78,9 +84,12 @@ class TextDecoder:
         return match_pieces(
             *encode(words.codes, words.word),
             load_vocabulary(self.spec.vocabulary),
-            unknown=self._id_of(UNKNOWN),
+            unknown=self._id_of(self.spec.unknown),
             longest_piece=find_longest_piece(self.spec.vocabulary),
         )
+
+    def _find_byte_pairs(self, text: tf.Tensor, most: int) -> tf.Tensor:
+        return load_byte_pairs(self.spec.vocabulary, self.spec.merges).encode(text, most)
 
     def _find_words(self, text: tf.Tensor, most: int) -> tf.Tensor:
         """Ids of chunks that are known as a whole, such as `u.s.`, and of the words of others."""

@@ -33,6 +33,7 @@ class TextModality(Modality):
     settings = TextConfig
     input_spec = TextSpec
     endings = (".txt", ".text")
+    value_columns = ("text", "sentence", "review", "comment", "message", "content", "body")
     record_features: ClassVar[dict[str, str]] = {
         "tfrecord": "text",
         "tfrecord_label": "label",

@@ -34,7 +34,7 @@ class Vocabulary:
     def find(self, strings: tf.Tensor) -> tf.Tensor:
         """Ids of strings of any shape, int32; -1 for those outside of the vocabulary."""
         hashes = tf.strings.to_hash_bucket_fast(strings, _BUCKETS)
-        return _search(self._hashes, self._ids, hashes)
+        return search(self._hashes, self._ids, hashes)
 
 
 class CharacterVocabulary:
@@ -51,10 +51,10 @@ class CharacterVocabulary:
 
     def find(self, codes: tf.Tensor) -> tf.Tensor:
         """Ids of code points of any shape, int32; -1 for those outside of the vocabulary."""
-        return _search(self._codes, self._ids, codes)
+        return search(self._codes, self._ids, codes)
 
 
-def _search(keys: np.ndarray, ids: np.ndarray, values: tf.Tensor) -> tf.Tensor:
+def search(keys: np.ndarray, ids: np.ndarray, values: tf.Tensor) -> tf.Tensor:
     """The id beside each value's key; -1 where there is none. Keys are sorted."""
     places = tf.searchsorted(keys, tf.reshape(values, [-1]))
     places = tf.reshape(tf.minimum(places, len(keys) - 1), tf.shape(values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import numpy as np
@@ -42,6 +43,8 @@ UNUSUAL = (
 
 def make_spec(**changes) -> TextSpec:
     given = {"tokenizer": "wordpiece", "vocabulary": VOCABULARY, "max_tokens": 16} | changes
+    if given["tokenizer"] == "wordpiece":
+        given |= {"start": "[CLS]", "end": "[SEP]"}
     return TextSpec(**given)
 
 
@@ -166,3 +169,58 @@ def test_equal_specs_make_equal_decoders_whose_text_names_the_vocabulary():
     other = TextDecoder(make_spec(vocabulary=(*VOCABULARY, "more")))
     assert one == same and hash(one) == hash(same) and repr(one) == repr(same)
     assert one != other and repr(one) != repr(other)
+
+
+@pytest.fixture(scope="module")
+def byte_pairs():
+    """A small vocabulary of byte pairs, and the library that made it."""
+    tokenizers = pytest.importorskip("tokenizers", reason="KerasHub, the extra `hub`, is missing")
+    reference = tokenizers.Tokenizer(tokenizers.models.BPE())
+    reference.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<s>", "</s>", "<pad>"],
+        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    reference.train_from_iterator([*UNUSUAL, "the quick brown fox " * 5, "aaaa aaa 1234"], trainer)
+    stored = json.loads(reference.to_str())["model"]
+    ids = stored["vocab"]
+    merges = tuple(each if isinstance(each, str) else " ".join(each) for each in stored["merges"])
+    spec = make_spec(
+        tokenizer="byte_pairs",
+        vocabulary=tuple(sorted(ids, key=ids.get)),
+        merges=merges,
+        padding="<pad>",
+        unknown="</s>",
+        start="<s>",
+        end="</s>",
+    )
+    return spec, reference
+
+
+def test_byte_pairs_are_those_of_the_reference(byte_pairs):
+    spec, reference = byte_pairs
+    drawn = random.Random(0)
+    letters = "ab A1 2'\n\t!s.tl\u00e9\u6f22\U0001f44d "
+    texts = [
+        *UNUSUAL[1:],
+        "It's we'll I'd 'twas ''s !'s x's's they're'm  'S 'LL",
+        " leading and trailing  ",
+        "tabs\t\tand\n\n lines \r\n end\n",
+        "a" * 99 + " aaa",
+        *("".join(drawn.choices(letters, k=25)) for _ in range(300)),
+    ]
+    for text, ids in zip(texts, find_all_ids(spec, texts), strict=True):
+        assert ids == reference.encode(text, add_special_tokens=False).ids, ascii(text)
+
+
+def test_byte_pairs_are_cut_at_the_length_and_framed(byte_pairs):
+    spec, reference = byte_pairs
+    text = "the quick fox " * 2_000
+    decoded = TextDecoder(spec)(tf.constant(text.encode()))
+    expected = reference.encode(text, add_special_tokens=False).ids[:14]
+    assert decoded["token_ids"].numpy().tolist() == [0, *expected, 1]
+    empty = TextDecoder(spec)(tf.constant(b""))
+    assert empty["token_ids"].numpy().tolist() == [0, 1, 1] + [2] * 13
+    assert empty["padding_mask"].numpy().tolist() == [1] * 3 + [0] * 13
