@@ -29,7 +29,7 @@ def measure_readers(data: str, size: int, passes: int) -> dict[str, dict[str, fl
     The best of two turns after a first.
     """
     splits = _load(data)
-    files = tf.data.Dataset.from_tensor_slices(list(splits.train.paths)).repeat(passes)
+    files = tf.data.Dataset.from_tensor_slices(list(splits.train.inputs.paths)).repeat(passes)
     decoder = ImageDecoder(size, size)
 
     def unscaled() -> tf.data.Dataset:

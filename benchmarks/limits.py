@@ -42,7 +42,7 @@ def measure(data: str, settings: Sequence[str]) -> dict[str, float]:
     decoder = modality.make_decoder(spec, modality.settings_of(pipeline.data))
     train = load_splits(pipeline.data, decode=False).train
     chosen = np.unique(np.linspace(0, len(train) - 1, min(MOST_DECODED, len(train))).astype(int))
-    paths = tf.data.Dataset.from_tensor_slices([train.paths[i] for i in chosen])
+    paths = tf.data.Dataset.from_tensor_slices([train.inputs.paths[i] for i in chosen])
     batches = paths.map(
         lambda path: decoder(tf.io.read_file(path)), num_parallel_calls=tf.data.AUTOTUNE
     ).batch(BATCH_SIZE)

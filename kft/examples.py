@@ -20,26 +20,80 @@ SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "holdout")
 
 
 @dataclass(frozen=True)
-class Examples:
-    """Labelled files in a fixed order.
+class Files:
+    """Files that hold one example each.
 
     Attributes:
-        ids: Name of each example within its data set, with forward slashes.
-        paths: Absolute path of each example's file.
-        targets: int64 (examples,) class indices; float32 (examples, labels) of
-            0 and 1; or float64 (examples, numbers), in the unit of the source.
-            stamps: Size and modification time of each file at its check; None
-            without a check.
+        paths: Absolute path of each file.
+        stamps: Size and modification time of each file at its check; None without a check.
     """
 
-    ids: tuple[str, ...]
     paths: tuple[str, ...]
-    targets: np.ndarray
     stamps: tuple[Stamp, ...] | None = None
 
     def __post_init__(self) -> None:
-        assert len(self.ids) == len(self.paths) == len(self.targets)
-        assert self.stamps is None or len(self.stamps) == len(self.ids)
+        assert self.stamps is None or len(self.stamps) == len(self.paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Files:
+        """Select the files at `indices`, in that order."""
+        return Files(
+            tuple(self.paths[i] for i in indices),
+            self.stamps and tuple(self.stamps[i] for i in indices),
+        )
+
+    def join(self, other: Files) -> Files:
+        """Append the files of another part; without the stamps of both there are none."""
+        stamps = None
+        if self.stamps is not None and other.stamps is not None:
+            stamps = (*self.stamps, *other.stamps)
+        return Files((*self.paths, *other.paths), stamps)
+
+
+@dataclass(frozen=True)
+class Values:
+    """Examples in memory, such as the texts of a table.
+
+    Attributes:
+        contents: Content of each example, as a file would hold it.
+    """
+
+    contents: tuple[bytes, ...]
+
+    def __len__(self) -> int:
+        return len(self.contents)
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Values:
+        """Select the values at `indices`, in that order."""
+        return Values(tuple(self.contents[i] for i in indices))
+
+    def join(self, other: Values) -> Values:
+        """Append the values of another part."""
+        return Values((*self.contents, *other.contents))
+
+
+Inputs = Files | Values
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Labelled examples in a fixed order.
+
+    Attributes:
+        ids: Name of each example within its data set, with forward slashes.
+        inputs: The examples without their targets.
+        targets: int64 (examples,) class indices; float32 (examples, labels) of
+            0 and 1; or float64 (examples, numbers), in the unit of the source.
+    """
+
+    ids: tuple[str, ...]
+    inputs: Inputs
+    targets: np.ndarray
+
+    def __post_init__(self) -> None:
+        assert len(self.ids) == len(self.inputs) == len(self.targets)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -48,21 +102,21 @@ class Examples:
         """Select the examples at `indices`, in that order."""
         return Examples(
             ids=tuple(self.ids[i] for i in indices),
-            paths=tuple(self.paths[i] for i in indices),
+            inputs=self.inputs.take(indices),
             targets=self.targets[np.asarray(indices, dtype=np.int64)],
-            stamps=self.stamps and tuple(self.stamps[i] for i in indices),
         )
 
     @staticmethod
     def join(parts: Sequence[Examples]) -> Examples:
-        """Join the examples of all parts, in order."""
+        """Join the examples of all parts, in order; their inputs are of one kind."""
+        inputs: Any = parts[0].inputs
+        for part in parts[1:]:
+            assert isinstance(part.inputs, type(inputs))
+            inputs = inputs.join(part.inputs)
         return Examples(
             ids=tuple(name for part in parts for name in part.ids),
-            paths=tuple(path for part in parts for path in part.paths),
+            inputs=inputs,
             targets=np.concatenate([part.targets for part in parts]),
-            stamps=None
-            if any(part.stamps is None for part in parts)
-            else tuple(stamp for part in parts for stamp in part.stamps or ()),
         )
 
 

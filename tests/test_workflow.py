@@ -163,7 +163,7 @@ def test_a_run_is_exported_from_elsewhere_without_its_data(finished, place, monk
         files=asked,
     )
     assert export.path == place / "saved_models" / "elsewhere" / "1"
-    assert export.num_files == 1 + 15 + 3
+    assert export.num_compared == 1 + 15 + 3
     card = json.loads((export.path / "assets.extra" / "kft.json").read_text())
     assert card["parity"] == {"files": "given by --files", "count": 19}
     assert card["data"]["path"] == str(place / "photos")

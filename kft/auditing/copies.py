@@ -52,7 +52,7 @@ _NEAR = {
     "splits": _Case(
         "near_duplicate_splits",
         "warning",
-        "look the same and are in more than one split. Pictures of the same moment make the "
+        "look the same and are in more than one split. Copies of the same moment make the "
         "metrics too good: look at them, and keep each scene in one split.",
     ),
     "plain": _Case(

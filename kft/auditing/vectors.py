@@ -13,8 +13,9 @@ from kft.backbones.families import ARCHITECTURES
 from kft.backbones.official import check_size, official_files
 from kft.backbones.weights import find_weights
 from kft.config import BackboneConfig, Pipeline
-from kft.data.batches.decoded import describe_decoding, translate_read_errors
+from kft.data.batches.decoded import describe_decoding
 from kft.data.batches.pipeline import make_view_dataset
+from kft.data.batches.reading import translate_read_errors
 from kft.display import Display
 from kft.errors import BackboneError
 from kft.features import Stored, find_cut, load_or_extract

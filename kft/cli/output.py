@@ -66,7 +66,7 @@ def show_finished(finished: Finished, console: Console | None = None) -> None:
 
 def _describe_export(export: Export) -> str:
     return (
-        f"{export.path} ({export.num_files} pictures served as trained, "
+        f"{export.path} ({export.num_compared} pictures served as trained, "
         f"largest difference {export.largest_difference:.1e})"
     )
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from kft.data.batches.decoded import read_examples, translate_read_errors
 from kft.data.batches.pipeline import example_seeds
+from kft.data.batches.reading import make_reader, translate_read_errors
 from kft.modalities.base import ViewRow
 from kft.modalities.model_input import Augmentation, Decoder
 
@@ -41,7 +41,7 @@ def make_view_rows(
     train = splits.train
     indices = _choose(train.targets, num_examples)
     with translate_read_errors(train.take(indices), decoder):
-        decoded = read_examples(tf.constant([train.paths[i] for i in indices]), decoder)
+        decoded = make_reader(train.inputs, decoder)(tf.constant(indices))
     change = tf.function(augmentation, autograph=False)
     views = [
         change(decoded, example_seeds(seed, view, tf.constant(indices)))

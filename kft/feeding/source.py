@@ -8,7 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from kft.config import DataConfig
-from kft.data.batches.decoded import describe_decoding, translate_read_errors
+from kft.data.batches.decoded import describe_decoding
+from kft.data.batches.reading import translate_read_errors
 from kft.examples import SPLIT_NAMES, Examples, Splits
 from kft.modalities import Decoder, Modality, load_modality
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.examples import Examples
+from kft.examples import Examples, Files, Inputs, Values
 
 FindFolder = Callable[[], Path]
 """Returns the folder for converted copies, and makes it on first use."""
@@ -74,6 +74,7 @@ class Checked:
         noticed: Other remarks, such as `ending does not match the content`.
         likeness: Perceptual hash of 64 bits; examples that look the same differ in few bits.
             None if the example is too plain, or if the hash was not requested.
+        content: Content to read in place of a file, for an example in memory; else None.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Checked:
     repaired: tuple[str, ...] = ()
     noticed: tuple[str, ...] = ()
     likeness: int | None = None
+    content: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class CheckOptions:
 
 
 def to_examples(checked: Sequence[Checked], targets: np.ndarray) -> Examples:
-    """Make examples from checked files, with the path to read and its state.
+    """Make examples from checked files, with the path to read and its state; or from values.
 
     Args:
         checked: Usable files.
@@ -127,7 +129,14 @@ def to_examples(checked: Sequence[Checked], targets: np.ndarray) -> Examples:
     """
     return Examples(
         ids=tuple(each.name for each in checked),
-        paths=tuple(each.path for each in checked),
+        inputs=_to_inputs(checked),
         targets=targets,
-        stamps=tuple((each.size, each.changed_ns) for each in checked),
     )
+
+
+def _to_inputs(checked: Sequence[Checked]) -> Inputs:
+    contents = tuple(each.content for each in checked if each.content is not None)
+    if contents:
+        return Values(contents)
+    paths = tuple(each.path for each in checked)
+    return Files(paths, tuple((each.size, each.changed_ns) for each in checked))

@@ -13,8 +13,8 @@ from kft.config import DataConfig, FoldersConfig, Pipeline, TableConfig, overrid
 from kft.config.section import compose
 from kft.config.split_section import SplitConfig
 from kft.data import load_splits, write_quarantine_csv
-from kft.data.batches.decoded import translate_read_errors
 from kft.data.batches.pipeline import make_dataset
+from kft.data.batches.reading import translate_read_errors
 from kft.data.class_names import find_similar
 from kft.data.found import sort_class_names
 from kft.data.loading import find_source

@@ -18,7 +18,7 @@ from kft.data.file_patterns import find_named_files
 from kft.data.refusing import list_bad
 from kft.display import Display
 from kft.errors import ConfigError, DataError
-from kft.examples import Examples, Quarantined
+from kft.examples import Examples, Files, Quarantined
 from kft.modalities import StatedInput, load_modality
 from kft.modalities.checked import Checked, CheckOptions, to_examples
 from kft.provenance import (
@@ -34,7 +34,7 @@ from kft.runs.layout import read_json
 from kft.runs.storage import check_cache, check_folder
 from kft.serving import Export, check_next_version, export_model
 from kft.training import load_trained
-from kft.workflow import choose_parity_files, describe_export
+from kft.workflow import choose_parity_examples, describe_export
 
 _WITHOUT_DATA = (
     " To export without these data, give other files for the parity check: `--files FILES`."
@@ -101,14 +101,14 @@ def export_run(
     )
     trained = load_trained(run)
     if files:
-        parity_files = _check_named(files, trained.stated, pipeline.export.parity_examples)
+        examples = _check_named(files, trained.stated, pipeline.export.parity_examples)
     else:
-        parity_files = _choose_own(run, pipeline, display)
+        examples = _choose_own(run, pipeline, display)
     card = read_json(run.model_card) | describe_export(
         run,
         data_set,
         files="given by --files" if files else "of the run's data",
-        count=len(parity_files),
+        count=len(examples),
     )
     with run.hold(), display.track("Export and its parity check"):
         export = export_model(
@@ -117,14 +117,14 @@ def export_run(
             trained.decoder,
             directory=directory,
             name=name,
-            files=parity_files,
+            examples=examples,
             card=card,
         )
         run.write_status(**{**run.read_status(), "export": str(export.path)})
     return export
 
 
-def _choose_own(run: RunDirectory, pipeline: Pipeline, display: Display) -> list[str]:
+def _choose_own(run: RunDirectory, pipeline: Pipeline, display: Display) -> Examples:
     """Choose pictures of the run's own data, after checking that the data are unchanged."""
     check_run_data(run, pipeline, alternative=_WITHOUT_DATA)
     with display.track("Checking every file") as advance:
@@ -138,10 +138,10 @@ def _choose_own(run: RunDirectory, pipeline: Pipeline, display: Display) -> list
             f"{describe_changes(changes)}\nGive the path of the run's examples with --data PATH."
             f"{_WITHOUT_DATA}"
         )
-    return choose_parity_files(splits, pipeline.export.parity_examples)
+    return choose_parity_examples(splits, pipeline.export.parity_examples)
 
 
-def _check_named(patterns: Sequence[str], stated: StatedInput, count: int) -> list[str]:
+def _check_named(patterns: Sequence[str], stated: StatedInput, count: int) -> Examples:
     """Check up to `count` of the files, evenly spread, and list the files to read for them.
 
     Raises:
@@ -154,7 +154,7 @@ def _check_named(patterns: Sequence[str], stated: StatedInput, count: int) -> li
     paths = tuple(str(Path(name).absolute()) for name in names)
     targets = np.zeros(len(names), np.int64)
     outcomes = check_files(
-        Examples(names, paths, targets),
+        Examples(names, Files(paths), targets),
         configure_stated(stated),
         options=CheckOptions(trained=stated.trained),
     )
@@ -165,4 +165,4 @@ def _check_named(patterns: Sequence[str], stated: StatedInput, count: int) -> li
             f"--files: {len(bad)} files cannot be used. Repair or remove them.\n{list_bad(bad)}"
         )
     checked = [outcome for outcome in outcomes if isinstance(outcome, Checked)]
-    return list(to_examples(checked, targets).paths)
+    return to_examples(checked, targets)

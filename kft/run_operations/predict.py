@@ -11,11 +11,16 @@ import tensorflow as tf
 
 from kft.config import DataConfig
 from kft.data.admission.check_files import check_files
-from kft.data.batches.decoded import read_examples, refuse_changed, translate_read_errors
 from kft.data.batches.example_cache import to_inputs
+from kft.data.batches.reading import (
+    list_contents,
+    make_reader,
+    refuse_changed,
+    translate_read_errors,
+)
 from kft.errors import DataError
 from kft.evaluation import Predictor
-from kft.examples import Examples, Quarantined
+from kft.examples import Examples, Files, Quarantined
 from kft.features import Forward
 from kft.modalities import Decoder
 from kft.modalities.checked import (
@@ -87,7 +92,7 @@ def _load_asked(path: Path, num_files: int) -> Answerer:
     """Load the function that answers about examples."""
     if is_export(path):
         exported = ExportedModel(path)
-        return lambda examples: exported.answer(examples.ids, examples.paths)
+        return lambda examples: exported.answer(examples.ids, examples.inputs)
     trained = load_trained(open_run(path))
     head, decoder = trained.head, trained.decoder
     predictor = Predictor(
@@ -115,7 +120,7 @@ def _read_batches(examples: Examples, decoder: Decoder) -> Iterator[Any]:
     """
     for start in range(0, len(examples), PREDICTION_BATCH_SIZE):
         batch = examples.take(range(start, min(start + PREDICTION_BATCH_SIZE, len(examples))))
-        decoded = read_examples(tf.constant(batch.paths), decoder)
+        decoded = make_reader(batch.inputs, decoder)(tf.range(len(batch)))
         refuse_changed(batch)
         yield to_inputs(decoded)
 
@@ -133,7 +138,7 @@ def predict_pieces(
         for start in range(0, len(files), _PIECE):
             piece = tuple(files[start : start + _PIECE])
             paths = tuple(str(Path(file).absolute()) for file in piece)
-            examples = Examples(piece, paths, np.zeros(len(piece), np.int64))
+            examples = Examples(piece, Files(paths), np.zeros(len(piece), np.int64))
             outcomes = check_files(examples, config, options=options)
             checked = [outcome for outcome in outcomes if isinstance(outcome, Checked)]
             for each in checked:
@@ -157,11 +162,8 @@ def _answer_all(ask: Answerer, examples: Examples) -> list[Answer | Quarantined]
         return list(ask(examples))
     except DataError as error:
         if len(examples) == 1:
-            return [
-                Quarantined(
-                    examples.ids[0], examples.paths[0], _reason_of(error, examples.paths[0])
-                )
-            ]
+            [(path, _)] = list_contents(examples)
+            return [Quarantined(examples.ids[0], path, _reason_of(error, path))]
         return [
             outcome
             for index in range(len(examples))

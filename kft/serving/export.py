@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from kft.data.batches.example_cache import to_inputs
+from kft.data.batches.reading import list_contents
 from kft.errors import ExportError
+from kft.examples import Examples
 from kft.modalities import Decoder
 from kft.model import compile_forward, flatten_layers
 from kft.runs.atomic import atomic_directory, write_json
@@ -30,12 +31,12 @@ class Export:
     Attributes:
         path: Folder saved_models/<name>/<version>.
         largest_difference: Largest difference between served and trained outputs.
-        num_files: Number of files compared.
+        num_compared: Number of examples compared.
     """
 
     path: Path
     largest_difference: float
-    num_files: int
+    num_compared: int
 
 
 def export_model(
@@ -45,7 +46,7 @@ def export_model(
     *,
     directory: Path,
     name: str,
-    files: Sequence[str],
+    examples: Examples,
     card: dict[str, Any],
 ) -> Export:
     """Write the next version of saved_models/<name>, and verify it.
@@ -56,7 +57,7 @@ def export_model(
         decoder: Decoder of files, as in training.
         directory: Folder of all exports.
         name: Name of the model in TensorFlow Serving.
-        files: Files for the parity check.
+        examples: Examples for the parity check.
         card: Description of the model, written beside it, in assets.extra.
 
     Raises:
@@ -65,7 +66,7 @@ def export_model(
     """
     path = directory / name / str(next_version(directory / name))
     served = ServedModel(model, head, decoder)
-    expected = _compute_expected(model, head, decoder, files)
+    expected = _compute_expected(model, head, decoder, examples)
     try:
         # The version gets its name only after it is verified, so that a server that watches the
         # folder never sees one that is not.
@@ -74,7 +75,7 @@ def export_model(
             write_json(unverified / CARD, card)
             difference = check_parity(
                 unverified,
-                files,
+                examples,
                 expected,
                 head.compared_outputs,
                 is_float32=_is_float32(model),
@@ -90,15 +91,15 @@ def export_model(
     finally:
         if path.parent.is_dir() and not any(path.parent.iterdir()):
             path.parent.rmdir()
-    return Export(path, difference, len(files))
+    return Export(path, difference, len(examples))
 
 
 def _compute_expected(
-    model: keras.Model, head: Head, decoder: Decoder, files: Sequence[str]
+    model: keras.Model, head: Head, decoder: Decoder, examples: Examples
 ) -> dict[str, np.ndarray]:
-    """Compute the trained model's outputs about files, by the name of the output."""
+    """Compute the trained model's outputs about examples, by the name of the output."""
     # Not with the traced reading of batches: the check must find differences due to tracing.
-    decoded = [decoder(tf.io.read_file(file)) for file in files]
+    decoded = [decoder(read()) for _, read in list_contents(examples)]
     inputs = to_inputs({name: tf.stack([each[name] for each in decoded]) for name in decoded[0]})
     served = head.serve(compile_forward(model, head.activate)(inputs))
     return {output.name: served[output.name].numpy() for output in head.compared_outputs}

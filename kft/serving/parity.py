@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from kft.errors import ExportError
+from kft.examples import Examples, Files, Inputs
 from kft.tasks.head import ComparedOutput
 
 
@@ -38,7 +40,7 @@ def ask_export(export: Path, files: Sequence[str]) -> dict[str, np.ndarray]:
 
 def check_parity(
     export: Path,
-    files: Sequence[str],
+    examples: Examples,
     expected: Mapping[str, np.ndarray],
     outputs: Sequence[ComparedOutput],
     *,
@@ -48,8 +50,8 @@ def check_parity(
 
     Args:
         export: Folder of the SavedModel.
-        files: Files, which the export gets as bytes.
-        expected: The trained model's outputs (files, columns), by the name of the output.
+        examples: Examples, which the export gets as bytes.
+        expected: The trained model's outputs (examples, columns), by the name of the output.
         outputs: Outputs to compare.
         is_float32: Whether the model computes in float32 throughout.
 
@@ -57,18 +59,32 @@ def check_parity(
         The difference in the units of its output.
 
     Raises:
-        ExportError: An output differs by more than its tolerance; the worst file is named.
+        ExportError: An output differs by more than its tolerance; the worst example is named.
     """
-    served = ask_export(export, files)
+    with _as_files(examples.inputs) as files:
+        served = ask_export(export, files)
     return max(
-        _compare(output, files, served[output.name], expected[output.name], is_float32)
+        _compare(output, examples.ids, served[output.name], expected[output.name], is_float32)
         for output in outputs
     )
 
 
+@contextmanager
+def _as_files(inputs: Inputs) -> Iterator[Sequence[str]]:
+    """Find the files that another process reads; values are written to temporary ones."""
+    if isinstance(inputs, Files):
+        yield inputs.paths
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder, str(number)) for number in range(len(inputs))]
+        for path, content in zip(paths, inputs.contents, strict=True):
+            path.write_bytes(content)
+        yield list(map(str, paths))
+
+
 def _compare(
     output: ComparedOutput,
-    files: Sequence[str],
+    names: Sequence[str],
     served: np.ndarray,
     expected: np.ndarray,
     is_float32: bool,
@@ -79,7 +95,7 @@ def _compare(
     # `not … <=` rather than `>`, so that NaN fails too.
     if not differences[worst] <= tolerance or np.isnan(differences).any():
         raise ExportError(
-            f"{files[worst]}: the export answers {served[worst].tolist()}, the trained model "
+            f"{names[worst]}: the export answers {served[worst].tolist()}, the trained model "
             f"{expected[worst].tolist()}: a difference of {differences[worst]:.2g}, but at most "
             f"{tolerance:.0e} is allowed. The export was removed."
         )

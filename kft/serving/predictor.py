@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kft.errors import DataError, ExportError
+from kft.examples import Files, Inputs
 from kft.serving.versions import read_card
 from kft.tasks import Task, list_tasks, load_task
 from kft.tasks.head import Head
@@ -91,12 +92,12 @@ class ExportedModel:
         self._task = _find_task(path, head, self._serve.structured_outputs)
         self._deviations = _read_deviations(head)
 
-    def answer(self, files: Sequence[str], paths: Sequence[str]) -> list[Answer]:
+    def answer(self, files: Sequence[str], inputs: Inputs) -> list[Answer]:
         """Answer about files.
 
         Args:
             files: Names for the answers.
-            paths: Path to read for each name.
+            inputs: File to read, or value, for each name.
 
         Raises:
             DataError: A file is missing or cannot be decoded; it is named.
@@ -104,11 +105,15 @@ class ExportedModel:
         answers: list[Answer] = []
         for start in range(0, len(files), BATCH_SIZE):
             batch = slice(start, start + BATCH_SIZE)
-            answers.extend(self._answer(files[batch], paths[batch]))
+            answers.extend(self._answer(files[batch], inputs.take(range(len(inputs))[batch])))
         return answers
 
-    def _answer(self, files: Sequence[str], paths: Sequence[str]) -> list[Answer]:
-        encoded = [_read(path) for path in paths]
+    def _answer(self, files: Sequence[str], inputs: Inputs) -> list[Answer]:
+        encoded = (
+            [_read(path) for path in inputs.paths]
+            if isinstance(inputs, Files)
+            else list(inputs.contents)
+        )
         try:
             served = self._serve(encoded=tf.constant(encoded))
         except tf.errors.InvalidArgumentError:

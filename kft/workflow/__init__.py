@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kft.workflow.data_description import describe_data
-from kft.workflow.export_stage import choose_parity_files, describe_export
+from kft.workflow.export_stage import choose_parity_examples, describe_export
 from kft.workflow.forecasting import forecast_plan
 from kft.workflow.plan import Plan, check_settings, make_plan
 from kft.workflow.running import resume, train
@@ -13,7 +13,7 @@ __all__ = [
     "Finished",
     "Plan",
     "check_settings",
-    "choose_parity_files",
+    "choose_parity_examples",
     "describe_data",
     "describe_export",
     "forecast_plan",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kft.display import Display
-from kft.examples import Splits
+from kft.examples import Examples, Splits
 from kft.provenance import describe_data_set
 from kft.runs import RunDirectory
 from kft.serving import Export, check_next_version, export_model
@@ -33,12 +33,12 @@ def export_planned(plan: Plan, run: RunDirectory, path: Path, display: Display) 
     """
     pipeline = plan.pipeline
     directory = Path(pipeline.export.directory)
-    files = choose_parity_files(plan.splits, pipeline.export.parity_examples)
+    examples = choose_parity_examples(plan.splits, pipeline.export.parity_examples)
     card = make_card(plan.assembled, pipeline, plan.splits.calibrated) | describe_export(
         run,
         describe_data_set(pipeline, plan.splits.fingerprint),
         files="of the run's data",
-        count=len(files),
+        count=len(examples),
     )
     check_next_version(
         directory / pipeline.name,
@@ -53,7 +53,7 @@ def export_planned(plan: Plan, run: RunDirectory, path: Path, display: Display) 
             plan.decoder,
             directory=directory,
             name=pipeline.name,
-            files=files,
+            examples=examples,
             card=card,
         )
 
@@ -76,11 +76,11 @@ def describe_export(
     }
 
 
-def choose_parity_files(splits: Splits, count: int) -> list[str]:
-    """Choose `count` files spread evenly over the holdout.
+def choose_parity_examples(splits: Splits, count: int) -> Examples:
+    """Choose `count` examples spread evenly over the holdout.
 
     Without a holdout they come from validation; without validation, from train.
     """
     examples = next(part for part in (splits.holdout, splits.validation, splits.train) if len(part))
     chosen = np.linspace(0, len(examples) - 1, min(count, len(examples))).astype(int)
-    return [examples.paths[i] for i in chosen]
+    return examples.take(chosen)

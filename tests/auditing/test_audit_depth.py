@@ -14,7 +14,7 @@ from kft.cli.audit_output import _describe_overview
 from kft.config import DataConfig, load_pipeline
 from kft.data.admission.check_files import check_files
 from kft.display import Display
-from kft.examples import Examples
+from kft.examples import Examples, Files
 from kft.modalities.checked import CheckOptions
 from kft.modalities.image.depth import find_depth
 
@@ -80,7 +80,9 @@ def test_measures_at_a_depth_are_those_of_the_picture_shown_at_it(folder, depth,
     paths = (str(folder / "cat" / "0.png"), str(tmp_path / "flat.png"))
     config = load_pipeline(str(folder), ()).data
     options = CheckOptions(with_measures=True)
-    deep, flat = check_files(Examples(("a", "b"), paths, np.zeros(2)), config, options=options)
+    deep, flat = check_files(
+        Examples(("a", "b"), Files(paths), np.zeros(2)), config, options=options
+    )
     assert find_depth([deep], "auto").value == 12
     shown = deep.show_at(depth)
     assert shown.brightness == pytest.approx(flat.brightness, abs=0.6)

@@ -43,6 +43,23 @@ def test_cuts_are_the_tensors_that_alone_cross_the_graph(residual):
     assert "side" not in names and "excite" not in names
 
 
+def test_an_input_that_later_steps_use_crosses_beside_the_only_computed_tensor():
+    values, mask = keras.Input((6,), name="values"), keras.Input((6,), name="mask")
+    first = layers.Dense(6, name="first")(values)
+    second = layers.Dense(6, name="second")(first)
+    masked = layers.Multiply(name="masked")([second, mask])
+    graph = Graph(keras.Model({"values": values, "mask": mask}, masked))
+    found = {
+        step.operation.name: {id(tensor) for tensor in crossing}
+        for step, crossing in zip(graph.steps, graph.crossings(), strict=True)
+    }
+    assert found["first"] == {id(first), id(mask)}
+    assert found["second"] == {id(second), id(mask)}
+    assert found["masked"] == {id(masked)}
+    names = [graph.steps[graph.position(cut)].operation.name for cut in graph.cuts()]
+    assert names[-3:] == ["first", "second", "masked"]
+
+
 def test_strides_multiply_along_the_path_and_skip_squeezed_maps(residual):
     graph = Graph(residual)
     strides = graph.strides()

@@ -18,6 +18,7 @@ from kft.config import load_pipeline
 from kft.data import load_splits
 from kft.display import Display
 from kft.errors import DataError, KftError
+from kft.examples import Files
 from kft.run_operations import predict as verbs
 from kft.run_operations.evaluate import evaluate_run
 from kft.workflow import describe_data, stages, train
@@ -255,7 +256,7 @@ def test_an_export_gives_one_answer_to_eight_orientations(trained, turned, tmp_p
     loaded = load_trained(trained[0].run)
     served = ServedModel(loaded.model, loaded.head, loaded.decoder)
     served.save(tmp_path)
-    assert_same(ExportedModel(tmp_path).answer(turned, turned))
+    assert_same(ExportedModel(tmp_path).answer(turned, Files(tuple(turned))))
 
 
 @pytest.mark.parametrize("happens", ["vanishes", "is rewritten"])

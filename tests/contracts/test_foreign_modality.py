@@ -19,10 +19,16 @@ from kft.auditing.auditing import audit_data
 from kft.backbones import BACKBONES, register_backbone
 from kft.config import load_pipeline
 from kft.data import load_splits
+from kft.data.admission.check_files import check_files
+from kft.data.batches import reading
 from kft.data.batches.decoded import make_decoded_cache
 from kft.data.batches.pipeline import make_dataset
+from kft.data.batches.reading import translate_read_errors
 from kft.display import Display
+from kft.errors import DataError
+from kft.examples import Examples, Files, Values
 from kft.modalities import MODALITIES, load_modality, register_modality
+from kft.modalities.checked import to_examples
 from kft.run_operations.evaluate import evaluate_run
 from kft.serving import ExportedModel
 from kft.workflow import train
@@ -90,6 +96,34 @@ def test_elements_are_the_same_from_memory_disk_and_files(tables):
     assert batches[0] == batches[1] == batches[2]
 
 
+def test_values_in_memory_are_checked_decoded_and_answered_like_files(tables, monkeypatch):
+    config = load_pipeline(str(tables), SMALL).data
+    paths = tuple(str(path) for path in sorted(tables.rglob("*.series")))
+    contents = tuple(Path(path).read_bytes() for path in paths)
+    targets = np.zeros(len(paths), np.int64)
+    found, batches = [], []
+    modality = load_modality("series")
+    decoder = modality.make_decoder(modality.input_spec(10, 2), config.series)
+    for inputs, limit in ((Files(paths), 0), (Values(contents), 10**6), (Values(contents), 0)):
+        monkeypatch.setattr(reading, "_LARGEST_CONSTANT_BYTES", limit)
+        outcomes = check_files(Examples(paths, inputs, targets), config)
+        found.append([getattr(outcome, "reason", outcome.digest) for outcome in outcomes[:-1]])
+        assert outcomes[-1].reason == "not numbers: could not convert string to float: 'one'"
+        examples = to_examples(outcomes[:-1], targets[:-1])
+        assert isinstance(examples.inputs, type(inputs))
+        assert Examples.join([examples.take([1]), examples.take([0])]).ids == (paths[1], paths[0])
+        read, _ = next(iter(make_dataset(examples, decoder, batch_size=5)))
+        batches.append({name: each.numpy().tolist() for name, each in read.items()})
+    assert found[0] == found[1] == found[2]
+    assert batches[0] == batches[1] == batches[2]
+    broken = Examples(("table.csv, line 3",), Values((b"1,2,x",)), targets[:1])
+    with (
+        pytest.raises(DataError, match=r"table\.csv, line 3"),
+        translate_read_errors(broken, decoder),
+    ):
+        list(make_dataset(broken, decoder, batch_size=1))
+
+
 @pytest.mark.usefixtures("parity_in_this_process")
 def test_it_is_probed_fine_tuned_judged_exported_and_evaluated_again(tables, tmp_path):
     pipeline = load(tables, tmp_path, "strategy.name=lp_ft", "strategy.duration=4 epochs")
@@ -99,7 +133,7 @@ def test_it_is_probed_fine_tuned_judged_exported_and_evaluated_again(tables, tmp
     assert (finished.run.path / "quarantine.csv").read_text().count("rising/words.series") == 1
     assert finished.export.largest_difference <= 1e-5
     paths = [str(path) for path in sorted(tables.rglob("?.series"))[:3]]
-    for answer in ExportedModel(finished.export.path).answer(paths, paths):
+    for answer in ExportedModel(finished.export.path).answer(paths, Files(tuple(paths))):
         assert sum(answer.values.values()) == pytest.approx(1, abs=1e-5)
     assert evaluate_run(finished.run.path, Display(), data=str(tables))["examples"] == 48
 

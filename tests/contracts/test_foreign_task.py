@@ -11,6 +11,7 @@ from kft.auditing.auditing import audit_data
 from kft.config import load_pipeline
 from kft.display import Display
 from kft.errors import ConfigError
+from kft.examples import Files
 from kft.run_operations.evaluate import evaluate_run
 from kft.serving import ExportedModel
 from kft.task_names import TASKS
@@ -72,7 +73,7 @@ def test_it_is_trained_judged_exported_and_evaluated_again(photos, tmp_path):
     trained = load_trained(finished.run)
     assert trained.head.task.name == "ordinal"
     files = [str(path) for path in sorted(photos.rglob("*.png"))[:3]]
-    for answer in ExportedModel(finished.export.path).answer(files, files):
+    for answer in ExportedModel(finished.export.path).answer(files, Files(tuple(files))):
         assert answer.task.name == "ordinal"
         assert np.sum(list(answer.values.values())) == pytest.approx(1, abs=1e-5)
         assert len(answer.chosen) == 1

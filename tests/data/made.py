@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kft.data.found import Found
-from kft.examples import SPLIT_NAMES, Examples
+from kft.examples import SPLIT_NAMES, Examples, Files
 from kft.tasks import find_task
 
 
@@ -26,8 +26,9 @@ def make_found(targets, *, ids=None, order=None, given=None, groups=None, times=
     def reorder(values):
         return None if values is None else tuple(values[i] for i in order)
 
+    paths = tuple(f"/data/{ids[i]}" for i in order)
     return Found(
-        examples=Examples(reorder(ids), tuple(f"/data/{ids[i]}" for i in order), targets[order]),
+        examples=Examples(reorder(ids), Files(paths), targets[order]),
         given_splits=reorder(given),
         task=find_task(kind),
         class_names=tuple(

@@ -13,7 +13,7 @@ from kft.data import SOURCES, load_splits
 from kft.data.found import Found
 from kft.data.loading import find_examples, find_source, refuse_unlearnable
 from kft.errors import DataError
-from kft.examples import SPLIT_NAMES, Examples
+from kft.examples import SPLIT_NAMES, Examples, Files
 from kft.tasks import find_task
 
 
@@ -84,9 +84,9 @@ def test_what_cannot_be_used_is_left_out_and_named(tmp_path, write_classes, writ
     ]
     assert splits.repaired == {"TIFF": 1}
     everything = Examples.join([splits.get(name) for name in SPLIT_NAMES])
-    assert len(everything) == 20 and len(everything.stamps) == 20
+    assert len(everything) == 20 and len(everything.inputs.stamps) == 20
     assert "wasp/003.png" not in everything.ids and "ant/x.tif" in everything.ids
-    assert not any(path.endswith(".tif") for path in everything.paths)
+    assert not any(path.endswith(".tif") for path in everything.inputs.paths)
     with pytest.raises(DataError, match=r"1 of 21 pictures(.|\n)*wasp/003.png: the file is empty"):
         load_splits(DataConfig(path=str(tmp_path), on_invalid_file="stop"))
 
@@ -149,7 +149,11 @@ LABELS = np.array([[1, 0], [1, 0]], np.float32)
 )
 def test_what_cannot_be_learned_is_refused_whatever_the_source(kind, names, targets, said):
     found = Found(
-        Examples(("a", "b"), ("/a", "/b"), targets), None, find_task(kind), names, "somewhere"
+        Examples(("a", "b"), Files(("/a", "/b")), targets),
+        None,
+        find_task(kind),
+        names,
+        "somewhere",
     )
     with pytest.raises(DataError, match=said):
         refuse_unlearnable(found)

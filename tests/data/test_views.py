@@ -50,7 +50,7 @@ def test_a_view_is_what_training_shows_in_the_epoch_of_its_number(splits):
     for row in rows_of(splits):
         index = splits.train.ids.index(row.text)
         original, *views = row.views
-        decoded = DECODER(tf.io.read_file(splits.train.paths[index]))
+        decoded = DECODER(tf.io.read_file(splits.train.inputs.paths[index]))
         assert np.array_equal(original["pixels"], decoded["pixels"])
         for (inputs, _), view in zip(epochs, views, strict=True):
             assert np.abs(inputs["pixels"][index] - view["pixels"]).max() <= 0.5

@@ -187,7 +187,7 @@ def test_a_missing_file_is_named(make_feed, tiny_assembled, make_phase, pictures
     shutil.copytree(pictures, tmp_path / "photos")
     moving = data.model_copy(update={"path": str(tmp_path / "photos"), "cache": "none"})
     found = load_splits(moving)
-    gone = Path(found.train.paths[0])
+    gone = Path(found.train.inputs.paths[0])
     gone.unlink()
     feed = make_feed(tiny_assembled, splits=found, data=moving)
     with pytest.raises(DataError) as caught, feed.name_unreadable():

@@ -7,7 +7,7 @@ import pytest
 from phases import changed, phase_of
 
 from kft.config import LoraConfig
-from kft.examples import Examples, Splits
+from kft.examples import Examples, Files, Splits
 from kft.model import HEAD
 from kft.planning import find_risks
 from kft.tasks import find_task
@@ -24,7 +24,7 @@ def pretrained(tiny_assembled):
 def examples(*counts: int) -> Examples:
     targets = np.repeat(np.arange(len(counts)), counts)
     names = tuple(map(str, range(len(targets))))
-    return Examples(names, names, targets)
+    return Examples(names, Files(names), targets)
 
 
 def splits(*train: int, holdout: int = 100, validation: int = 0, kind: str = "class") -> Splits:

@@ -13,6 +13,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from kft.config import HeadConfig
 from kft.errors import DataError, ExportError, StorageError
+from kft.examples import Examples, Files
 from kft.modalities.image.decoding import ImageDecoder
 from kft.serving import ExportedModel, export_model, is_export
 from kft.serving.export import Export
@@ -34,6 +35,10 @@ def files(tmp_path_factory):
     return [str(path) for path in paths]
 
 
+def as_examples(files) -> Examples:
+    return Examples(tuple(files), Files(tuple(files)), np.zeros(len(files), np.int64))
+
+
 def tiny_model(outputs: int) -> keras.Model:
     keras.utils.set_random_seed(1)
     pixels = keras.Input((16, 16, 3), name="pixels")
@@ -52,7 +57,7 @@ def export(tmp_path, files, kind="class", decoder=None) -> Export:
         decoder or ImageDecoder(16, 16),
         directory=tmp_path / "saved_models",
         name="tiny",
-        files=files,
+        examples=as_examples(files),
         card={"name": "tiny"},
     )
 
@@ -63,7 +68,7 @@ def test_an_export_of_every_task_answers_as_the_model(tmp_path, files, kind):
     assert exported.path == tmp_path / "saved_models" / "tiny" / "1"
     assert exported.largest_difference <= 1e-5
     assert json.loads((exported.path / "assets.extra" / "kft.json").read_text())["name"] == "tiny"
-    answers = ExportedModel(exported.path).answer(files, files)
+    answers = ExportedModel(exported.path).answer(files, Files(tuple(files)))
     assert list(answers[0].values) == ["cat", "dog", "owl"]
     assert answers[0].task.word == kind
 
@@ -124,7 +129,7 @@ def test_the_highest_version_is_found_by_number_rather_than_by_text(tmp_path, fi
     first.rename(first.with_name("9"))
     assert export(tmp_path, files).path.name == "10"
     assert is_export(first.parent)
-    assert ExportedModel(first.parent).answer(files[:1], files[:1])
+    assert ExportedModel(first.parent).answer(files[:1], Files(tuple(files[:1])))
 
 
 def test_a_saved_model_that_kft_did_not_export_is_refused(tmp_path, files):
@@ -138,7 +143,7 @@ def test_a_file_that_is_not_a_picture_is_named_among_many(tmp_path, files):
     (tmp_path / "no.png").write_bytes(b"\x89PNG\r\n\x1a\n and nothing")
     files = [*files, str(tmp_path / "no.png")]
     with pytest.raises(DataError, match=r"no\.png"):
-        ExportedModel(exported.path).answer(files, files)
+        ExportedModel(exported.path).answer(files, Files(tuple(files)))
 
 
 def test_numbers_are_served_in_float64_to_a_fraction_of_their_deviation(tmp_path, files):
@@ -146,7 +151,7 @@ def test_numbers_are_served_in_float64_to_a_fraction_of_their_deviation(tmp_path
     head = make_head(HeadConfig(), find_task("number"), ("time",), times)
     model, decoder = tiny_model(1), ImageDecoder(16, 16)
     exported = export_model(
-        model, head, decoder, directory=tmp_path, name="t", files=files, card={}
+        model, head, decoder, directory=tmp_path, name="t", examples=as_examples(files), card={}
     )
     served = tf.saved_model.load(str(exported.path))
     decoded = [decoder(tf.io.read_file(file))["pixels"] for file in files]
@@ -172,10 +177,10 @@ def test_answers_of_an_export_are_formatted_with_enough_digits_to_distinguish_th
         ImageDecoder(16, 16),
         directory=tmp_path,
         name="t",
-        files=files,
+        examples=as_examples(files),
         card=card,
     )
-    answers = ExportedModel(exported.path).answer(files, files)
+    answers = ExportedModel(exported.path).answer(files, Files(tuple(files)))
     written = {answer.format("lat") for answer in answers}
     assert len(written) == len(files)
     assert all(text.startswith("48.00") or text.startswith("47.99") for text in written)

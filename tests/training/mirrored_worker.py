@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kft.examples import Files
+
 (PLACE,) = sys.argv[1:]
 # Devices can only be configured before their first use.
 CPU = tf.config.list_physical_devices("CPU")[0]
@@ -37,7 +39,7 @@ def make_input(model: Any, share: Any) -> Any:
 
     names = tuple(map(str, range(len(TARGETS))))
     given = {
-        "examples": Examples(names, names, TARGETS),
+        "examples": Examples(names, Files(names), TARGETS),
         "decoder": None,
         "batch_size": 8,
         "cache": ExampleCache({"pixels": PIXELS[None].astype(np.float32)}),

@@ -157,7 +157,7 @@ def test_a_probe_is_solved_on_the_features_of_the_examples(
     assert fitted.computed_from == "feature_vector"
     assert fitted.facts["solution"]["path"][-1]["score"] == 1.0
     pictures = np.stack(
-        [np.asarray(Image.open(path).resize((32, 32))) for path in splits.train.paths]
+        [np.asarray(Image.open(path).resize((32, 32))) for path in splits.train.inputs.paths]
     )
     answered = assembled.model({"pixels": pictures.astype(np.float32)}).numpy().argmax(axis=1)
     assert np.array_equal(answered, splits.train.targets)

@@ -155,9 +155,7 @@ def _find_copies(
     )
     positions = [i for i, _ in usable]
     return {
-        positions[place]: Quarantined(
-            found.examples.ids[positions[place]], found.examples.paths[positions[place]], reason
-        )
+        positions[place]: Quarantined(usable[place][1].name, usable[place][1].path, reason)
         for place, reason in reasons.items()
     }
 

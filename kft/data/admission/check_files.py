@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy as np
 
 from kft.config import DataConfig
 from kft.data.paths import describe_failure
-from kft.examples import Examples, Progress, Quarantined
+from kft.examples import Examples, Files, Progress, Quarantined
 from kft.modalities import Modality, choose_modality
 from kft.modalities.checked import Checked, CheckOptions, FileContent, UnusableError
 from kft.printing import readable
@@ -55,18 +57,19 @@ def _check_all(
     modality = choose_modality(config)
     settings = modality.settings_of(config)
 
-    def check_piece(files: Sequence[tuple[str, str]]) -> list[Checked | Quarantined]:
+    def check_piece(examples: Examples) -> list[Checked | Quarantined]:
         outcomes: list[Checked | Quarantined] = []
-        for name, path in files:
+        for name, path, read in _list_reads(examples, modality, settings):
             try:
-                file = _read(name, path, modality, settings)
-                outcomes.append(modality.check(file, settings, options))
+                outcomes.append(_check_one(read(), modality, settings, options))
             except UnusableError as reason:
                 outcomes.append(Quarantined(readable(name), readable(path), str(reason)))
         return outcomes
 
-    files = list(zip(examples.ids, examples.paths, strict=True))
-    pieces = [files[i : i + _PIECE] for i in range(0, len(files), _PIECE)]
+    count = len(examples)
+    pieces = (
+        examples.take(range(start, min(start + _PIECE, count))) for start in range(0, count, _PIECE)
+    )
     done = 0
     with modality.checking(), ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as pool:
         for outcomes in pool.map(check_piece, pieces):
@@ -74,7 +77,40 @@ def _check_all(
                 yield outcome
                 done += 1
                 if progress is not None:
-                    progress(done, len(files))
+                    progress(done, count)
+
+
+def _list_reads(
+    examples: Examples, modality: Modality, settings: Any
+) -> Iterator[tuple[str, str, Callable[[], FileContent]]]:
+    """List the name and path of each example with a function to read it; values have no path."""
+    inputs = examples.inputs
+    if isinstance(inputs, Files):
+        for name, path in zip(examples.ids, inputs.paths, strict=True):
+            yield name, path, partial(_read, name, path, modality, settings)
+    else:
+        for name, content in zip(examples.ids, inputs.contents, strict=True):
+            yield name, name, partial(_take, name, content, modality, settings)
+
+
+def _check_one(
+    file: FileContent, modality: Modality, settings: Any, options: CheckOptions
+) -> Checked:
+    checked = modality.check(file, settings, options)
+    if file.path or checked.content is not None:
+        return checked
+    return replace(checked, content=file.content)
+
+
+def _take(name: str, content: bytes, modality: Modality, settings: Any) -> FileContent:
+    """Take a value as if it had been read from a file.
+
+    Raises:
+        UnusableError: The value cannot be used.
+    """
+    modality.refuse_early(content[:_START_BYTES], len(content), settings)
+    digest = hashlib.sha256(content).hexdigest()
+    return FileContent(name, "", content, digest, len(content), 0)
 
 
 def _read(name: str, path: str, modality: Modality, settings: Any) -> FileContent:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 
 from kft.config import DataConfig
 from kft.data.batches.example_cache import ExampleCache
-from kft.data.paths import describe_failure
-from kft.data.reason_groups import list_by_reason
-from kft.data.refusing import make_unreadable_error
-from kft.errors import DataError
+from kft.data.batches.reading import make_reader, refuse_changed, translate_read_errors
 from kft.examples import Examples, Progress
 from kft.modalities import Decoder, Modality
 from kft.runs.arrays import write_all_blocks
@@ -39,27 +34,6 @@ def describe_decoding(decoder: Decoder, modality: Modality, config: DataConfig) 
         config: The `data` section, for what is read in place of a file.
     """
     return f"{decoder!r} {FORMAT} {modality.reading_key(modality.settings_of(config))}"
-
-
-def read_examples(paths: tf.Tensor, decoder: Decoder) -> Any:
-    """Decode the files at `paths` (batch) to the elements in `decoder.output`, each (batch, …)."""
-    return _make_reader(decoder)(paths)
-
-
-@cache
-def _make_reader(decoder: Decoder) -> Callable[[tf.Tensor], Any]:
-    """`read_examples` of a decoder, traced once for all data sets of a process."""
-
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec((None,), tf.string)])
-    def read(paths: tf.Tensor) -> Any:
-        return tf.map_fn(
-            lambda path: decoder(tf.io.read_file(path)),
-            paths,
-            fn_output_signature=decoder.output,
-            parallel_iterations=32,
-        )
-
-    return read
 
 
 def make_decoded_cache(
@@ -172,9 +146,10 @@ def _decode_batches(
     examples: Examples, decoder: Decoder, progress: Progress | None
 ) -> Iterator[dict[str, np.ndarray]]:
     """Batches of decoded examples in order, as arrays."""
-    batches = tf.data.Dataset.from_tensor_slices(list(examples.paths)).batch(32)
+    read = make_reader(examples.inputs, decoder)
+    batches = tf.data.Dataset.range(len(examples)).batch(32)
     decoded = batches.map(
-        tf.autograph.experimental.do_not_convert(lambda paths: read_examples(paths, decoder)),
+        tf.autograph.experimental.do_not_convert(read),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
@@ -187,69 +162,3 @@ def _decode_batches(
             done += size
             if progress is not None:
                 progress(done, len(examples))
-
-
-def find_unreadable(examples: Examples, decoder: Decoder) -> list[tuple[str, str]]:
-    """Path and reason of each example that cannot be read or decoded now, one by one.
-
-    For after a failed iteration: tf.data does not say which file it was.
-    """
-    problems = []
-    for path in examples.paths:
-        try:
-            decoder(tf.io.read_file(path))
-        except tf.errors.OpError as error:
-            problems.append((path, error.message.splitlines()[0]))
-    return problems
-
-
-def refuse_changed(examples: Examples, positions: Iterable[int] | None = None) -> None:
-    """Make sure that files are still those that were checked, by their size and time of change.
-
-    For after they were read: so what was read is what was checked.
-
-    Args:
-        examples: What was read; those without stamps pass.
-        positions: Of the examples to look at; None for all.
-
-    Raises:
-        DataError: It names files that changed or vanished.
-    """
-    if examples.stamps is None:
-        return
-    looked_at = range(len(examples)) if positions is None else positions
-    problems = [(examples.paths[i], what) for i in looked_at if (what := _find_change(examples, i))]
-    if problems:
-        raise DataError(
-            f"{len(problems)} of {len(examples)} files changed since they were checked, so that "
-            "this run would use others than it says. Let nothing write there meanwhile, and run "
-            f"again.\n{list_by_reason(problems)}"
-        )
-
-
-def _find_change(examples: Examples, position: int) -> str | None:
-    assert examples.stamps is not None
-    path = examples.paths[position]
-    try:
-        status = Path(path).stat()
-    except OSError as error:
-        return describe_failure(path, error)
-    is_same = (status.st_size, status.st_mtime_ns) == examples.stamps[position]
-    return None if is_same else "written anew"
-
-
-@contextmanager
-def translate_read_errors(examples: Examples, decoder: Decoder) -> Iterator[None]:
-    """Around an iteration: an error of TensorFlow's becomes one that names the files behind it.
-
-    Raises:
-        DataError: Some file is missing, changed since it was checked, or does not decode.
-    """
-    try:
-        yield
-    except tf.errors.OpError as error:
-        refuse_changed(examples)
-        problems = find_unreadable(examples, decoder)
-        if not problems:
-            raise
-        raise make_unreadable_error(problems, len(examples)) from error

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kft.data.batches.decoded import read_examples, refuse_changed
 from kft.data.batches.example_cache import Cache, to_inputs
 from kft.data.batches.mixing import Mixing
 from kft.data.batches.order import Sampling, make_order
+from kft.data.batches.reading import make_reader, refuse_changed
 from kft.data.batches.service import DataService
 from kft.data.batches.shares import WHOLE, Share
-from kft.examples import Examples
+from kft.examples import Examples, Files
 from kft.modalities import Augmentation, Decoder
 
 
@@ -153,16 +153,17 @@ def _make_reader(
     assert cache is None or not is_served, "what is cached here is not read elsewhere"
     if cache is not None:
         return lambda times, indices: cache.gather(indices, times)
-    paths = tf.constant(examples.paths)
+    decode = make_reader(examples.inputs, decoder)
+    is_checked = isinstance(examples.inputs, Files) and examples.inputs.stamps is not None
 
     def check(indices: np.ndarray) -> np.ndarray:
         refuse_changed(examples, indices.tolist())
         return np.array([len(indices)], np.int32)
 
     def read(times: tf.Tensor, indices: tf.Tensor) -> Any:
-        decoded = read_examples(tf.gather(paths, indices), decoder)
+        decoded = decode(indices)
         # Data workers have no Python of kft's: their files are checked when a batch has arrived.
-        if examples.stamps is None or is_served:
+        if not is_checked or is_served:
             return decoded
         # After they were read: what was read is then what was checked. Not stateful, or tf.data
         # would run batches one after the other; so its result must be of use, or it would not run.

@@ -24,7 +24,7 @@ from kft.data.sources.class_layouts import (
 from kft.data.sources.split_folders import find_split_folders, ignore_beside, list_subfolders
 from kft.data.sources.walking import Walker
 from kft.errors import DataError
-from kft.examples import Examples, SplitName
+from kft.examples import Examples, Files, SplitName
 from kft.modalities import Modality, choose_modality
 from kft.printing import listed, readable
 from kft.tasks import Task, find_task
@@ -174,7 +174,7 @@ def _to_found(root: Path, parts: Sequence[_Part], walker: Walker, task: Task | N
     targets = parse_fields(Names(class_names, np.asarray(codes, dtype=np.int64)), task)
     examples = Examples(
         ids=tuple(path[start:] for path in paths),
-        paths=tuple(paths),
+        inputs=Files(tuple(paths)),
         targets=targets.values,
     )
     given = tuple(split for split in splits if split is not None)

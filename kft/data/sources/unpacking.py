@@ -16,7 +16,7 @@ from kft.config.section import compose
 from kft.data.found import Found, sort_class_names
 from kft.data.refusing import refuse_bad
 from kft.errors import DataError
-from kft.examples import Examples, Quarantined, SplitName
+from kft.examples import Examples, Files, Quarantined, SplitName
 from kft.modalities import Modality
 from kft.printing import listed
 from kft.runs.atomic import atomic_directory
@@ -183,7 +183,7 @@ def to_found(
     targets = parse_fields(fields, task)
     given = tuple(split for split in unpacked.splits if split is not None)
     return Found(
-        Examples(unpacked.ids, unpacked.paths, targets.values),
+        Examples(unpacked.ids, Files(unpacked.paths), targets.values),
         given or None,
         targets.task,
         targets.names,

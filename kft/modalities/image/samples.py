@@ -114,7 +114,7 @@ def describe_channels(number: int, what: str = "") -> str:
 
 def describe_numbers(what: str) -> str:
     """Why a picture whose samples are such numbers cannot be used, and what to do."""
-    return f"its pixels are {what}, of an unknown range; convert it to 8 or 16 bits"
+    return f"its pixels are {what} of an unknown range; convert it to 8 or 16 bits"
 
 
 def refuse_bits(bits: Sequence[int]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from kft.examples import Examples
+from kft.examples import Examples, Values
 from kft.modalities.text.decoding import TextDecoder
 from kft.modalities.text.input_spec import TextSpec
 
@@ -28,7 +28,12 @@ def choose_length(spec: TextSpec, examples: Examples) -> TextSpec:
         examples: Training texts; of more than 2,000, evenly chosen ones are looked at.
     """
     chosen = np.linspace(0, len(examples) - 1, min(len(examples), _MOST_TEXTS)).astype(int)
-    texts = [Path(examples.paths[place]).read_bytes() for place in chosen]
+    inputs = examples.inputs.take(chosen)
+    texts = (
+        inputs.contents
+        if isinstance(inputs, Values)
+        else [Path(path).read_bytes() for path in inputs.paths]
+    )
     counts = count_tokens(spec, texts)
     needed = int(np.percentile(counts, _PERCENTILE, method="inverted_cdf"))
     length = -(-needed // _MULTIPLE) * _MULTIPLE

@@ -11,7 +11,7 @@ from kft.config.split_section import SplitConfig
 from kft.data.admission.admit import is_carved, sort_out, write_quarantine_csv
 from kft.data.found import Found
 from kft.errors import DataError
-from kft.examples import Examples, Quarantined
+from kft.examples import Examples, Files, Quarantined
 from kft.modalities.image.inspection import CheckedPicture
 from kft.tasks import find_task
 
@@ -20,7 +20,7 @@ CONFIG = DataConfig()
 
 def make_found(targets, splits=None, **changes) -> Found:
     ids = tuple(f"{i}.jpg" for i in range(len(targets)))
-    examples = Examples(ids, tuple(f"/x/{name}" for name in ids), np.array(targets))
+    examples = Examples(ids, Files(tuple(f"/x/{name}" for name in ids)), np.array(targets))
     return Found(examples, splits, find_task("class"), ("ant", "bee"), "folder /x", **changes)
 
 
@@ -52,8 +52,8 @@ def test_what_is_left_out_takes_its_place_in_every_column_with_it():
     admitted = sort_out(found, outcomes, CONFIG)
     kept = admitted.found
     assert kept.examples.ids == ("0.jpg", "1.jpg", "3.jpg")
-    assert kept.examples.paths == ("/x/0.jpg", "/x/1.jpg", "/cache/3.png")
-    assert kept.examples.stamps == ((7, 100), (7, 101), (7, 103))
+    assert kept.examples.inputs.paths == ("/x/0.jpg", "/x/1.jpg", "/cache/3.png")
+    assert kept.examples.inputs.stamps == ((7, 100), (7, 101), (7, 103))
     assert kept.examples.targets.tolist() == [0, 1, 1]
     assert kept.groups == ("a", "b", "d") and kept.times == (1.0, 2.0, 4.0)
     assert kept.quarantined == (earlier, outcomes[2])

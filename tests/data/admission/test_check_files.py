@@ -14,7 +14,7 @@ from PIL import Image
 
 from kft.config import DataConfig
 from kft.data.admission.check_files import check_files, compute_fingerprint
-from kft.examples import Examples, Quarantined
+from kft.examples import Examples, Files, Quarantined
 from kft.modalities.checked import Checked, CheckOptions
 from kft.modalities.image.inspection import CheckedPicture, Inspection
 from kft.tasks import find_task
@@ -37,7 +37,7 @@ def examples_of(tmp_path):
 
 def name_files(folder: Path, *names: str) -> Examples:
     paths = tuple(str(folder / name) for name in names)
-    return Examples(names, paths, np.zeros(len(names), np.int64))
+    return Examples(names, Files(paths), np.zeros(len(names), np.int64))
 
 
 def find_reason(examples: Examples, config: DataConfig = CONFIG) -> str:
@@ -82,7 +82,7 @@ def test_an_inspection_is_a_check_with_measures(examples_of):
     assert isinstance(first, Inspection) and (first.digest, first.name) == (checked.digest, "a")
     assert (first.likeness ^ checked.likeness).bit_count() <= 4
     assert np.allclose(first.mean_rgb, second.mean_rgb, atol=3)
-    assert bad == Quarantined("c", examples.paths[2], "the file is empty")
+    assert bad == Quarantined("c", examples.inputs.paths[2], "the file is empty")
 
 
 def test_outcomes_come_in_order_and_progress_counts_every_file(examples_of):
@@ -165,11 +165,11 @@ import resource, sys
 import numpy as np
 from kft.config import DataConfig
 from kft.data.admission.check_files import check_files
-from kft.examples import Examples
+from kft.examples import Examples, Files
 from kft.modalities.checked import CheckOptions
 
 def check(name):
-    examples = Examples((name,), (name,), np.zeros(1, np.int64))
+    examples = Examples((name,), Files((name,)), np.zeros(1, np.int64))
     return check_files(examples, DataConfig(), options=CheckOptions(decode=False))
 
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -193,11 +193,11 @@ def test_a_picture_that_would_decode_to_gigabytes_is_refused_undecoded(examples_
 
 
 def test_the_fingerprint_depends_on_ids_contents_targets_and_names_only():
-    examples = Examples(("a", "b"), ("/x/a", "/x/b"), np.array([0, 1]))
-    moved = Examples(("b", "a"), ("/y/b", "/y/a"), np.array([1, 0]))
+    examples = Examples(("a", "b"), Files(("/x/a", "/x/b")), np.array([0, 1]))
+    moved = Examples(("b", "a"), Files(("/y/b", "/y/a")), np.array([1, 0]))
     first = compute_fingerprint(examples, ["1", "2"], find_task("class"), ["c", "d"])
     assert first == compute_fingerprint(moved, ["2", "1"], find_task("class"), ["c", "d"])
-    relabelled = Examples(("a", "b"), ("/x/a", "/x/b"), np.array([1, 1]))
+    relabelled = Examples(("a", "b"), Files(("/x/a", "/x/b")), np.array([1, 1]))
     others = {
         compute_fingerprint(examples, ["1", "3"], find_task("class"), ["c", "d"]),
         compute_fingerprint(relabelled, ["1", "2"], find_task("class"), ["c", "d"]),

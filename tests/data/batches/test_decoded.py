@@ -15,15 +15,17 @@ import tensorflow as tf
 from kft.data.batches import decoded
 from kft.data.batches.decoded import (
     decode_all,
-    find_unreadable,
     make_decoded_cache,
-    read_examples,
+)
+from kft.data.batches.pipeline import make_dataset
+from kft.data.batches.reading import (
+    find_unreadable,
+    make_reader,
     refuse_changed,
     translate_read_errors,
 )
-from kft.data.batches.pipeline import make_dataset
 from kft.errors import ConfigError, DataError
-from kft.examples import Examples
+from kft.examples import Examples, Files
 from kft.modalities.image.decoding import ImageDecoder
 from kft.runs.caches import cache_folder, list_entries, lock_path
 from kft.runs.locks import hold_exclusive
@@ -36,7 +38,7 @@ NUM_EXAMPLES = 35  # more than a batch of decoding
 def examples(write_picture) -> Examples:
     paths = tuple(str(write_picture(f"{i:02d}.png", seed=i)) for i in range(NUM_EXAMPLES))
     ids = tuple(path.rsplit("/")[-1] for path in paths)
-    return Examples(ids, paths, np.arange(NUM_EXAMPLES, dtype=np.int64))
+    return Examples(ids, Files(paths), np.arange(NUM_EXAMPLES, dtype=np.int64))
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def test_a_cache_holds_what_the_files_decode_to(examples, make_cache, mode):
     found = make_cache(mode).gather(tf.constant(indices))
     assert list(found) == ["pixels"]
     assert found["pixels"].dtype == tf.uint8
-    read = read_examples(tf.gather(list(examples.paths), indices), DECODER)
+    read = make_reader(examples.inputs, DECODER)(tf.constant(indices))
     assert list(read) == ["pixels"]
     assert np.array_equal(found["pixels"], read["pixels"])
 
@@ -102,7 +104,7 @@ def test_a_disk_without_room_is_told_where_it_was_asked_for(make_cache):
 
 def test_what_is_on_the_disk_is_not_decoded_again(examples, make_cache, tmp_path):
     first = make_cache("disk").gather(tf.range(NUM_EXAMPLES))["pixels"]
-    for path in examples.paths:
+    for path in examples.inputs.paths:
         (tmp_path / path).unlink()
     seen: list[tuple[int, int]] = []
     again = make_cache("disk", progress=lambda *now: seen.append(now))
@@ -171,8 +173,8 @@ def test_a_file_that_does_not_decode_is_named(examples, tmp_path):
     (tmp_path / "04.png").write_bytes(b"broken")
     (tmp_path / "06.png").unlink()
     assert [path for path, _ in find_unreadable(examples, DECODER)] == [
-        examples.paths[4],
-        examples.paths[6],
+        examples.inputs.paths[4],
+        examples.inputs.paths[6],
     ]
     with pytest.raises(DataError, match=r"2 of 35 files(.|\n)*04.png(.|\n)*06.png"):
         decode_all(examples, DECODER)
@@ -197,8 +199,11 @@ def test_an_error_that_no_file_explains_stays_as_it_was(examples):
 
 def stamped(examples: Examples) -> Examples:
     """As the gate hands them on."""
-    states = [Path(path).stat() for path in examples.paths]
-    return replace(examples, stamps=tuple((s.st_size, s.st_mtime_ns) for s in states))
+    states = [Path(path).stat() for path in examples.inputs.paths]
+    return replace(
+        examples,
+        inputs=replace(examples.inputs, stamps=tuple((s.st_size, s.st_mtime_ns) for s in states)),
+    )
 
 
 def read_in_cache(examples: Examples) -> None:
@@ -243,8 +248,20 @@ def test_stamps_go_where_their_examples_go(examples):
     checked = stamped(examples)
     parts = [checked.take([3, 1]), checked.take([]), checked.take([34])]
     joined = Examples.join(parts)
-    assert joined.stamps == (checked.stamps[3], checked.stamps[1], checked.stamps[34])
+    assert joined.inputs.stamps == (
+        checked.inputs.stamps[3],
+        checked.inputs.stamps[1],
+        checked.inputs.stamps[34],
+    )
     refuse_changed(joined)
-    assert Examples.join([*parts, examples]).stamps is None
+    assert Examples.join([*parts, examples]).inputs.stamps is None
     with pytest.raises(DataError, match=r"1 of 3 files changed(.|\n)*01\.png: written anew"):
-        refuse_changed(replace(joined, stamps=(checked.stamps[3], (0, 0), checked.stamps[34])))
+        refuse_changed(
+            replace(
+                joined,
+                inputs=replace(
+                    joined.inputs,
+                    stamps=(checked.inputs.stamps[3], (0, 0), checked.inputs.stamps[34]),
+                ),
+            )
+        )

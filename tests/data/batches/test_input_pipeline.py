@@ -8,7 +8,7 @@ from kft.data.batches.decoded import make_decoded_cache
 from kft.data.batches.example_cache import ExampleCache
 from kft.data.batches.mixing import Mixing
 from kft.data.batches.pipeline import make_dataset, make_view_dataset, num_steps_per_epoch
-from kft.examples import Examples
+from kft.examples import Examples, Files
 from kft.modalities import load_modality
 from kft.modalities.image.decoding import ImageDecoder
 
@@ -20,7 +20,7 @@ NUM_EXAMPLES = 11
 def examples(write_picture) -> Examples:
     paths = tuple(str(write_picture(f"{i:02d}.png", seed=i)) for i in range(NUM_EXAMPLES))
     ids = tuple(path.rsplit("/")[-1] for path in paths)
-    return Examples(ids, paths, np.arange(NUM_EXAMPLES, dtype=np.int64))
+    return Examples(ids, Files(paths), np.arange(NUM_EXAMPLES, dtype=np.int64))
 
 
 def make_cache(examples: Examples):
@@ -51,7 +51,7 @@ def test_batches_hold_float_pixels_with_their_own_targets(examples):
     for pixels, targets in batches:
         assert pixels.dtype == np.float32
         for picture, target in zip(pixels, targets, strict=True):
-            expected = DECODER(tf.io.read_file(examples.paths[target]))["pixels"].numpy()
+            expected = DECODER(tf.io.read_file(examples.inputs.paths[target]))["pixels"].numpy()
             assert np.array_equal(picture, expected)
 
 
@@ -113,7 +113,7 @@ def test_the_cache_changes_nothing(examples):
 
 
 def test_a_vector_target_stays_a_vector(examples):
-    numbers = Examples(examples.ids, examples.paths, np.ones((NUM_EXAMPLES, 2), np.float32))
+    numbers = Examples(examples.ids, examples.inputs, np.ones((NUM_EXAMPLES, 2), np.float32))
     (_, targets), *_ = collect(make_dataset(numbers, DECODER, batch_size=4))
     assert targets.shape == (4, 2) and targets.dtype == np.float32
 
@@ -162,7 +162,7 @@ def test_some_of_the_examples_can_be_chosen(examples, is_cached):
 
 
 def test_an_example_that_comes_twice_in_an_epoch_is_changed_in_two_ways(examples):
-    rare = Examples(examples.ids, examples.paths, np.array([0] * 10 + [1]))
+    rare = Examples(examples.ids, examples.inputs, np.array([0] * 10 + [1]))
     (pixels, targets), *_ = collect(
         make_dataset(
             rare,

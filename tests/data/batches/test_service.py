@@ -20,13 +20,13 @@ import pytest
 import tensorflow as tf
 
 from kft.config import load_pipeline
-from kft.data.batches.decoded import translate_read_errors
 from kft.data.batches.mixing import Mixing
 from kft.data.batches.pipeline import make_dataset
+from kft.data.batches.reading import translate_read_errors
 from kft.data.batches.service import DataService, ServiceError
 from kft.display import Display
 from kft.errors import ConfigError, DataError
-from kft.examples import Examples
+from kft.examples import Examples, Files
 from kft.modalities import load_modality
 from kft.modalities.image.decoding import ImageDecoder
 from kft.provenance import read_interrupted
@@ -67,7 +67,7 @@ def paths(photos) -> list[Path]:
 def describe(paths: list[Path]) -> Examples:
     stamps = tuple((path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
     names = tuple(str(path) for path in paths)
-    return Examples(names, names, np.arange(len(paths), dtype=np.int64), stamps)
+    return Examples(names, Files(names, stamps), np.arange(len(paths), dtype=np.int64))
 
 
 def read(batches: tf.data.Dataset, service: DataService, name_files=nullcontext) -> list:

@@ -12,7 +12,7 @@ from kft.data.batches.example_cache import ExampleCache
 from kft.data.batches.mixing import Mixing
 from kft.data.batches.pipeline import make_dataset
 from kft.data.batches.shares import WHOLE, Share
-from kft.examples import Examples
+from kft.examples import Examples, Files
 
 
 @given(
@@ -43,7 +43,7 @@ def test_the_shares_of_a_batch_hold_each_of_its_examples_once(each, processes, l
 VALUES = np.arange(11, dtype=np.float32)[:, None] * [1.0, 10.0]
 NAMES = tuple(map(str, range(11)))
 GIVEN = {
-    "examples": Examples(NAMES, NAMES, np.arange(11) % 3),
+    "examples": Examples(NAMES, Files(NAMES), np.arange(11) % 3),
     "decoder": None,
     "batch_size": 6,
     "cache": ExampleCache({"x": VALUES[None].astype(np.float32)}),

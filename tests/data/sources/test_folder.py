@@ -20,7 +20,7 @@ def test_class_folders_become_classes_in_the_order_of_their_names(tmp_path, writ
     assert found.class_names == ("ant", "wasp")
     assert found.examples.targets.tolist() == [0, 0, 0, 1, 1]
     assert found.examples.ids[0] == "ant/000.png"
-    assert Path(found.examples.paths[0]).is_file()
+    assert Path(found.examples.inputs.paths[0]).is_file()
     assert found.given_splits is None
     assert found.quarantined == ()
 

@@ -87,7 +87,7 @@ def test_records_become_files_with_their_bytes(write_records, cache, name):
     assert found.class_names == ("9", "10")
     assert found.examples.targets.tolist() == [1, 0, 1]
     assert found.examples.ids[2] == f"{name}#000002"
-    for number, path in enumerate(found.examples.paths):
+    for number, path in enumerate(found.examples.inputs.paths):
         assert path.startswith(str(cache)) and path.endswith(".jpg")
         with open(path, "rb") as file:
             assert file.read() == make_jpeg(number, name)
@@ -96,10 +96,10 @@ def test_records_become_files_with_their_bytes(write_records, cache, name):
 def test_records_are_unpacked_once_and_again_when_the_file_changes(write_records, cache):
     path = write_records("data.tfrecord", [0, 1])
     first = find(path)
-    stamps = [os.stat(p).st_mtime_ns for p in first.examples.paths]
+    stamps = [os.stat(p).st_mtime_ns for p in first.examples.inputs.paths]
     again = find(path)
-    assert again.examples.paths == first.examples.paths
-    assert [os.stat(p).st_mtime_ns for p in again.examples.paths] == stamps
+    assert again.examples.inputs.paths == first.examples.inputs.paths
+    assert [os.stat(p).st_mtime_ns for p in again.examples.inputs.paths] == stamps
     write_records("data.tfrecord", [0, 1, 0])
     assert len(find(path).examples) == 3
     assert len(list((cache / "unpacked").iterdir())) == 2
@@ -393,7 +393,7 @@ def test_a_prepared_tfds_data_set_is_read(tfds_folder, no_network):
     assert splits.class_names == ("wasp", "ant")
     assert (len(splits.train), len(splits.validation), len(splits.holdout)) == (8, 2, 4)
     assert splits.ignored == {"in split 'extra', which is neither train, validation nor test": 2}
-    for path, target in zip(splits.holdout.paths, splits.holdout.targets, strict=True):
+    for path, target in zip(splits.holdout.inputs.paths, splits.holdout.targets, strict=True):
         assert np.asarray(Image.open(path))[0, 0, 0] == target
     assert load_splits(DataConfig(path=str(tfds_folder))).fingerprint == splits.fingerprint
     ages = DataConfig(path="tfds:toy", records=RecordConfig(label_feature="age"), target="number")

@@ -68,7 +68,7 @@ def test_a_column_of_names_gives_classes(write_table):
     assert (found.task.word, found.class_names) == ("class", ("cat", "dog"))
     assert found.examples.targets.tolist() == [1, 0, 1]
     assert found.examples.ids == ("p0.png", "p1.png", "p2.png")
-    assert all(Path(path).is_file() for path in found.examples.paths)
+    assert all(Path(path).is_file() for path in found.examples.inputs.paths)
     assert (found.quarantined, found.groups, found.times) == ((), None, None)
 
 
@@ -426,7 +426,7 @@ def test_paths_that_leave_the_folder_are_bad_unless_its_name_is_given(write_tabl
     assert "data.table.allowed_roots" in reasons["6"]
     found = find(table, allowed_roots=(str(store),))
     assert set(left_out(found)) == {"6"}
-    assert found.examples.ids[-1] == found.examples.paths[-1] == f"{store}/a.png"
+    assert found.examples.ids[-1] == found.examples.inputs.paths[-1] == f"{store}/a.png"
 
 
 def test_links_that_leave_the_folder_are_bad_unless_its_name_is_given(write_table, store):
@@ -441,7 +441,7 @@ def test_links_that_leave_the_folder_are_bad_unless_its_name_is_given(write_tabl
     assert set(reasons) == {"5", "6"}
     found = find(table, allowed_roots=(str(store),))
     assert found.examples.ids[-3:] == ("link.png", "linked/a.png", "inner.png")
-    assert found.examples.paths[-2] == str(table.parent / "linked/a.png")
+    assert found.examples.inputs.paths[-2] == str(table.parent / "linked/a.png")
 
 
 def test_a_table_in_a_linked_folder_reads_that_folder(write_table, tmp_path_factory):
@@ -452,7 +452,7 @@ def test_a_table_in_a_linked_folder_reads_that_folder(write_table, tmp_path_fact
     found = find(link / "table.csv")
     assert found.examples.ids == ("p0.png", "p1.png", "p2.png", "p3.png")
     assert left_out(found) == {"6": "listed already in line 2"}
-    assert found.examples.paths[3] == str(link / "p3.png")
+    assert found.examples.inputs.paths[3] == str(link / "p3.png")
 
 
 def test_what_is_no_file_is_named(write_table):

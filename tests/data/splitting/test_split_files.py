@@ -11,12 +11,12 @@ from kft.config import DataConfig, SplitConfig
 from kft.data.splitting.split import split_examples
 from kft.data.splitting.split_files import write_splits_csv
 from kft.errors import DataError
-from kft.examples import Examples, Quarantined, Splits
+from kft.examples import Examples, Files, Quarantined, Splits
 from kft.tasks import find_task
 
 
 def make_splits(kind, class_names, targets) -> Splits:
-    train = Examples(("a,b", "c"), ("/a", "/c"), np.asarray(targets))
+    train = Examples(("a,b", "c"), Files(("/a", "/c")), np.asarray(targets))
     none = train.take([])
     return Splits(train, none, none, find_task(kind), class_names, "f", "o")
 

@@ -59,7 +59,7 @@ def test_another_seed_gives_another_split():
 
 def test_targets_and_paths_stay_with_their_ids():
     for part in split_examples(found_of([9, 9, 9]), CONFIG).values():
-        for name, path, target in zip(part.ids, part.paths, part.targets, strict=True):
+        for name, path, target in zip(part.ids, part.inputs.paths, part.targets, strict=True):
             assert path == f"/data/{name}" and name.startswith(f"{target}/")
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from kft.data.splitting.unjudged import describe_unjudged
-from kft.examples import Examples
+from kft.examples import Examples, Files
 from kft.tasks import find_task
 
 
@@ -12,7 +12,7 @@ def describe(train, validation, holdout, kind="class"):
         names = tuple(map(str, range(len(targets))))
         dtype = np.int64 if kind == "class" else np.float32
         shape = (-1,) if kind == "class" else (-1, 3)
-        return Examples(names, names, np.asarray(targets, dtype).reshape(shape))
+        return Examples(names, Files(names), np.asarray(targets, dtype).reshape(shape))
 
     parts = {
         "train": make(train),

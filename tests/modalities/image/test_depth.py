@@ -9,7 +9,7 @@ from encoded import encode, make_deep_png, make_scene
 
 from kft.config import DataConfig
 from kft.data.admission.check_files import check_files
-from kft.examples import Examples, Quarantined
+from kft.examples import Examples, Files, Quarantined
 from kft.modalities.checked import CheckOptions, TrainedCalibration
 from kft.modalities.image.decoding import ImageDecoder
 from kft.modalities.image.depth import find_depth
@@ -86,7 +86,7 @@ def write(folder, **values: np.ndarray) -> Examples:
     for name, each in values.items():
         (folder / name).write_bytes(make_deep_png(each))
     paths = tuple(str(folder / name) for name in values)
-    return Examples(tuple(values), paths, np.zeros(len(values), np.int64))
+    return Examples(tuple(values), Files(paths), np.zeros(len(values), np.int64))
 
 
 def make_values(largest: int) -> np.ndarray:

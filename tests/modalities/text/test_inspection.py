@@ -61,7 +61,7 @@ def test_a_text_is_kept_as_it_is_without_its_byte_order_mark():
         ("the caf\ufffd", [REPLACED]),
         ("the café was good — “great”", []),
         ("the café was good".encode().decode("latin-1"), [DECODED_TWICE]),
-        ("it’s ‘fine’ €5".encode().decode("cp1252", "replace"), [REPLACED, DECODED_TWICE]),
+        ("it’s ‘fine’ €5".encode().decode("cp1252", "replace"), [DECODED_TWICE]),
         ("Ã la carte, Â, São Paulo", []),
     ],
 )
@@ -82,7 +82,8 @@ def test_case_punctuation_and_spaces_do_not_change_the_likeness():
 def test_a_template_with_another_number_is_alike_and_another_text_is_not():
     template = (
         "You have won! As a valued customer our computer has picked you to win a prize of £{}. "
-        "To claim it call the number below from a land line, lines close at midnight on sunday."
+        "To claim it call the number below from a land line, lines close at midnight on sunday. "
+        "Calls cost no more than a local call, and you may stop these messages at any time."
     )
     most = MODALITY.most_different_bits
     assert 0 < count_different_bits(template.format(150), template.format(900)) <= most

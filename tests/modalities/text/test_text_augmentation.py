@@ -20,7 +20,7 @@ def test_one_token_in_ten_is_hidden_by_the_examples_own_seed():
     assert np.array_equal(changed["token_ids"], ids) and kept.dtype == np.int32
     assert (kept <= mask).all() and kept[:, 0].all()
     assert 0.07 < 1 - kept[:, 1:30].mean() < 0.13
-    assert len(np.unique(kept, axis=0)) == 50
+    assert len(np.unique(kept, axis=0)) > 40  # Of 29 tokens none is hidden in 5 of 100 texts.
     some = {name: tf.gather(values, [7, 3]) for name, values in decoded.items()}
     again = drop(some, tf.gather(seeds, [7, 3]))["padding_mask"].numpy()
     assert np.array_equal(again, kept[[7, 3]])

@@ -76,7 +76,7 @@ def test_a_word_that_gives_the_class_away_is_named():
     words = properties["choice of single words"]
     assert words.summarise(np.arange(20)) == "'a' in 100%, in 50% of all"
     assert words.columns.shape == (40, 2)  # `movie` is in every text, numbers are in two each.
-    assert properties["length"].summarise(np.arange(40)) == "median 9 words"
+    assert properties["length"].summarise(np.arange(40)) == "median 10 words"
     shares = properties["case and punctuation"].columns
     assert (shares[:, 0] == 0).all() and (shares[:, 1] > 0).all()
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kft.examples import Examples
+from kft.examples import Examples, Files
 from kft.modalities.text.decoding import TextDecoder
 from kft.modalities.text.input_spec import TextSpec
 from kft.modalities.text.lengths import choose_length, count_tokens
@@ -156,7 +156,7 @@ def test_the_length_is_what_95_of_100_texts_need_within_the_positions_of_the_bac
 
     def choose(*names: str, **changes) -> int | None:
         paths = tuple(str(tmp_path / name) for name in names)
-        examples = Examples(names, paths, np.zeros(len(names), np.int64))
+        examples = Examples(names, Files(paths), np.zeros(len(names), np.int64))
         return choose_length(make_spec(max_tokens=None, **changes), examples).max_tokens
 
     assert choose(*["short"] * 95, *["long"] * 5) == 8
