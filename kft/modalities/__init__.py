@@ -7,7 +7,6 @@ from outside kft.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from itertools import islice
@@ -79,8 +78,9 @@ def load_modality(name: str) -> Modality:
 def choose_modality(config: DataConfig) -> Modality:
     """Choose the modality of a `data` section.
 
-    If `data.modality` is `auto`, the endings of the folder's first files decide: photographs
-    often come with a readme. Columns of text are of the modality whose examples they can be.
+    If `data.modality` is `auto`, it is the modality of at least half of a folder's first files,
+    by their endings: photographs and records often come with a readme. Columns of text are of
+    the modality whose examples they can be.
 
     Raises:
         ConfigError: `data.modality` is not the name of a modality.
@@ -91,12 +91,10 @@ def choose_modality(config: DataConfig) -> Modality:
         modalities = [load_modality(name) for name in MODALITIES]
         if config.table.text_columns:
             return next(each for each in modalities if each.value_columns)
-        files = islice(_list_files(Path(config.path).expanduser()), _FIRST_FILES)
-        counts = Counter(
-            each.name for file in files for each in modalities if each.has_ending(file)
-        )
-        if counts:
-            return load_modality(counts.most_common(1)[0][0])
+        files = list(islice(_list_files(Path(config.path).expanduser()), _FIRST_FILES))
+        for each in modalities:
+            if files and 2 * sum(map(each.has_ending, files)) >= len(files):
+                return each
     return load_modality(DEFAULT_MODALITY)
 
 

@@ -22,7 +22,7 @@ _LAYER = re.compile(r".*layer_(\d+)")
 
 def is_for_text(trunk: Any) -> bool:
     """Whether a backbone of KerasHub reads tokens alone."""
-    names = set(trunk.input_names)
+    names = {given.name for given in trunk.inputs}
     return "token_ids" in names and names <= {"token_ids", "padding_mask", "segment_ids"}
 
 
@@ -65,7 +65,7 @@ def _build(trunk: Any, max_tokens: int | None) -> keras.Model:
     given = make_inputs(max_tokens)
     taken = dict(given, segment_ids=keras.ops.zeros_like(given["token_ids"]))
     # `call` instead of the model itself adds the layers to this graph one by one.
-    outputs = trunk.call({name: taken[name] for name in trunk.input_names})
+    outputs = trunk.call({given.name: taken[given.name] for given in trunk.inputs})
     states = outputs["sequence_output"] if isinstance(outputs, dict) else outputs
     if isinstance(states, (list, tuple)) or len(states.shape) != 3:
         raise BackboneError(
