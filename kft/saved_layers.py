@@ -16,6 +16,7 @@ from typing import Any
 
 SAVED_LAYERS: Mapping[str, str] = {
     "kft>PixelScaling": "kft.modalities.image.scaling:PixelScaling",
+    "kft>BlockStatistics": "kft.tasks.block_statistics:BlockStatistics",
     "kft>HubLayer": "kft.backbones.hub:HubLayer",
     "kft>HubBlock": "kft.backbones.hub:HubBlock",
 }

@@ -10,15 +10,13 @@ from scipy import special
 from kft.auditing.folds import NUM_FOLDS, deal_folds
 from kft.auditing.seen_examples import SeenExamples
 from kft.findings import Finding, Flagged
-from kft.linear import cross_validate
-from kft.linear.problem import Problem, take_rows
+from kft.linear import LinearTargets, cross_validate
+from kft.linear.problem import Problem
 from kft.statistics import wilson_interval
 from kft.tasks.classification.linear import ClassLoss
 
 # This confidence is enough, even if other examples of the class are usually surer.
 _SURE = 0.8
-# Number of rows whose logits are computed at once.
-_BLOCK = 1024
 
 
 def predict_out_of_fold(
@@ -44,20 +42,13 @@ def predict_out_of_fold(
         Returns:
         Probabilities, float32 (examples, classes).
     """
-    targets = np.eye(num_classes, dtype=np.float32)[classes]
-    penalty = cross_validate(vectors, targets, ClassLoss(), seed).penalty
+    targets = LinearTargets(np.eye(num_classes, dtype=np.float32)[classes])
+    penalty = cross_validate(vectors, targets, ClassLoss(), seed=seed).best.penalty
     folds = deal_folds(classes, seed=seed, alike=alike)
-    ones, zeros = np.ones(len(vectors), np.float32), np.zeros(num_classes, np.float32)
-    problem = Problem(vectors, targets, ClassLoss(), ones, zeros)
+    problem = Problem(vectors, targets, ClassLoss())
     mask = np.stack([folds != fold for fold in range(NUM_FOLDS)])
-    kernels, biases = problem.solve(penalty, mask, None, tolerance=1e-6)
-    probabilities = np.empty((len(vectors), num_classes), np.float32)
-    for fold in range(NUM_FOLDS):
-        rows = np.flatnonzero(folds == fold)
-        for begin in range(0, len(rows), _BLOCK):
-            part = rows[begin : begin + _BLOCK]
-            logits = take_rows(vectors, part).astype(np.float32) @ kernels[fold] + biases[fold]
-            probabilities[part] = special.softmax(logits, axis=1)
+    state = problem.solve(penalty, mask, None, tolerance=1e-6)
+    probabilities: np.ndarray = special.softmax(problem.predict_out_of_fold(state, folds), axis=1)
     return probabilities
 
 

@@ -23,7 +23,6 @@ from kft.modalities.checked import to_examples
 from kft.model import HEAD, assemble
 from kft.optimization import seed_everything
 from kft.tasks import make_head
-from kft.tasks.pooling import FEATURE_VECTOR
 
 # Default of a training step, which keeps all cores busy.
 _BATCH_SIZE = 32
@@ -103,7 +102,7 @@ def extract_vectors(seen: SeenExamples, pipeline: Pipeline, display: Display) ->
             progress=advance,
             on_wait=lambda: display.stage("  another process is computing them; waiting"),
         )
-    return Vectors(stored.activations[FEATURE_VECTOR][0], backbone.name, stored)
+    return Vectors(stored.activations[cut.name][0], backbone.name, stored)
 
 
 def _make_key(seen: SeenExamples, decoding: str) -> str:

@@ -95,11 +95,14 @@ class Graph:
             for source in step.inputs:
                 last_use[id(source)] = max(last_use.get(id(source), -1), position)
         found = []
-        open_now: list[Any] = []
+        # Inputs cross from the beginning, wherever their steps are in the order.
+        given = {id(tensor) for tensor in self.inputs}
+        open_now = list(self.inputs)
         for position, step in enumerate(self.steps):
+            made = [tensor for tensor in step.outputs if id(tensor) not in given]
             open_now = [
                 tensor
-                for tensor in (*open_now, *step.outputs)
+                for tensor in (*open_now, *made)
                 if last_use.get(id(tensor), position) > position
             ]
             found.append(tuple(open_now))

@@ -11,7 +11,6 @@ import keras
 from kft.backbones.partition import crossing_after
 from kft.features.engines import Forward
 from kft.model import HEAD, Assembled, call_layers
-from kft.tasks.pooling import FEATURE_VECTOR
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +18,7 @@ class Cut:
     """A model in two parts that share its layers, each built on first use.
 
     Attributes:
-        name: The deepest frozen block, or 'feature_vector'.
+        name: The deepest frozen block, or the layer that the head's trainable layers read.
         assembled: The whole model.
         crossing: Tensors that cross the cut, by the names under which they are stored.
     """
@@ -80,8 +79,8 @@ def find_cut(assembled: Assembled, trainable: Iterable[str]) -> Cut | None:
     """
     trainable = set(trainable)
     if not trainable - {HEAD}:
-        vector = assembled.model.get_layer(FEATURE_VECTOR).output
-        return Cut(FEATURE_VECTOR, assembled, {FEATURE_VECTOR: vector})
+        name = assembled.head.vector_layer
+        return Cut(name, assembled, {name: assembled.model.get_layer(name).output})
     blocks = assembled.blocks.blocks
     first = min(i for i, block in enumerate(blocks) if block.name in trainable)
     for depth in range(first, 0, -1):

@@ -26,7 +26,6 @@ from kft.model import Assembled
 from kft.runs.arrays import join_mapped
 from kft.strategies import Phase
 from kft.strategies.phases import COMPUTED_FROM_INPUTS
-from kft.tasks.pooling import FEATURE_VECTOR
 from kft.workers import ALONE, Workers
 
 
@@ -123,7 +122,7 @@ class Feed:
             like = found[0] if found else None
             found.append(self._prefixes.load(cut, split, phase, like=like))
         self._held += found
-        vectors = [stored.activations[FEATURE_VECTOR][0] for stored in found]
+        vectors = [stored.activations[cut.name][0] for stored in found]
         joined = vectors[0]
         if len(vectors) > 1:
             joined = join_mapped(vectors, room="features", limit_bytes=limit_bytes(self._features))

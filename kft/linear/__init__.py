@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from kft.linear.layered import LayeredSolution, solve_layered
 from kft.linear.losses import LinearLoss, LinearTargets
-from kft.linear.solving import Attempt, Solution, cross_validate, solve_linear
+from kft.linear.solving import (
+    Attempt,
+    CrossValidation,
+    Solution,
+    cross_validate,
+    solve_linear,
+)
 
 __all__ = [
     "Attempt",
+    "CrossValidation",
+    "LayeredSolution",
     "LinearLoss",
     "LinearTargets",
     "Solution",
     "cross_validate",
+    "solve_layered",
     "solve_linear",
 ]

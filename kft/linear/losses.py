@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -60,8 +60,24 @@ class LinearTargets:
         dense: Targets (examples, outputs): 0 and 1, shares, or numbers.
         weights: Factors (examples,) on the losses of examples; None for 1.
         offsets: Offsets (outputs,) added to the logits only in the loss; None for 0.
+        groups: Group (examples,) of each example, int64 from 0; cross-validation leaves out whole
+            groups, such as all pictures of one patient or near duplicates. None if each example
+            stands alone.
     """
 
     dense: np.ndarray
     weights: np.ndarray | None = None
     offsets: np.ndarray | None = None
+    groups: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.dense)
+
+    def take(self, rows: np.ndarray) -> LinearTargets:
+        """Select the examples at `rows`, in that order."""
+        return replace(
+            self,
+            dense=self.dense[rows],
+            weights=None if self.weights is None else self.weights[rows],
+            groups=None if self.groups is None else self.groups[rows],
+        )

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from kft.linear.losses import LinearLoss
+from kft.linear.axes import PrincipalAxes
+from kft.linear.losses import LinearLoss, LinearTargets
 from kft.linear.minimising import minimise
 
 # Kernels (folds, features, outputs) and biases (folds, outputs).
@@ -31,10 +32,12 @@ class Problem:
 
     Args:
         features: Features (rows, features) of any float type, possibly memory-mapped.
-        targets: Dense targets (rows, outputs).
+        targets: Targets of the rows.
         loss: Loss of the logits.
-        weights: Factors (rows,) on the losses of rows.
-        offsets: Offsets (outputs,) added to the logits in the loss.
+        factors: Factors (features,) on the columns, at least 0, in whose units the kernel is
+            penalised: the solution is that for features times factors, but its kernels apply to
+            the features as given. None for 1.
+        axes: Principal axes of the rows, if they are known.
 
     Attributes:
         largest_penalty: Penalty at which the outputs are almost those of the prior.
@@ -44,41 +47,45 @@ class Problem:
     def __init__(
         self,
         features: np.ndarray,
-        targets: np.ndarray,
+        targets: LinearTargets,
         loss: LinearLoss,
-        weights: np.ndarray,
-        offsets: np.ndarray,
+        *,
+        factors: np.ndarray | None = None,
+        axes: PrincipalAxes | None = None,
     ) -> None:
+        dense, weights, offsets = targets.dense, targets.weights, targets.offsets
         self._loss = loss
-        self._targets = targets.astype(np.float32, copy=False)
-        self._weights = weights.astype(np.float32, copy=False)[:, None]
-        self._offsets = offsets.astype(np.float32, copy=False)
+        self._targets = dense.astype(np.float32, copy=False)
+        self._weights = np.ones((len(dense), 1), np.float32)
+        if weights is not None:
+            self._weights = weights.astype(np.float32, copy=False)[:, None]
+        self._offsets = np.zeros(dense.shape[1], np.float32)
+        if offsets is not None:
+            self._offsets = offsets.astype(np.float32, copy=False)
         self._features = features
         self._mean = _mean(features)
-        self._rotate()
-
-    def _rotate(self) -> None:
-        """Find the principal axes of the features and the scatter along them."""
-        rows, columns = self._features.shape
         self._rotated: np.ndarray | None = None
+        self._axes = self._find_axes(factors) if axes is None else axes
+        self._rotated = self._axes.rotated
+        if self._rotated is None and len(features) <= MAX_HELD:
+            centred = features.astype(np.float32) - self._mean
+            self._rotated = self._axes.rotate(centred)
+        # At this penalty, the outputs are within a tenth of the prior.
+        self.largest_penalty = float(self._axes.squares.max()) / 20
+        self.work = len(dense) * len(self._axes.squares) * dense.shape[1]
+
+    def _find_axes(self, factors: np.ndarray | None) -> PrincipalAxes:
+        rows, columns = self._features.shape
         if rows < columns:
             centred = np.asarray(self._features, np.float64) - self._mean
-            squares, basis = _eigen(centred @ centred.T)
-            spread = np.sqrt(squares)
-            self._axes = (centred.T @ (basis / spread)).astype(np.float32)
-            self._rotated = (basis * spread).astype(np.float32)
-        else:
-            scatter = np.zeros((columns, columns))
-            for block, _ in self._blocks(columns):
-                scatter += block.T @ block
-            squares, basis = _eigen(scatter)
-            self._axes = basis.astype(np.float32)
-            if rows <= MAX_HELD:
-                self._rotated = (self._features.astype(np.float32) - self._mean) @ self._axes
-        self._squares = squares
-        # At this penalty, the outputs are within a tenth of the prior.
-        self.largest_penalty = float(squares.max()) / 20
-        self.work = rows * len(squares) * self._targets.shape[1]
+            scaled = centred if factors is None else centred * factors
+            return PrincipalAxes(scaled @ scaled.T, factors, centred.astype(np.float32))
+        scatter = np.zeros((columns, columns))
+        for block, _ in self._blocks(columns):
+            scatter += block.T @ block
+        if factors is not None:
+            scatter *= np.outer(factors, factors)
+        return PrincipalAxes(scatter, factors)
 
     def _blocks(self, width: int) -> Iterator[tuple[np.ndarray, slice]]:
         """Iterate over rotated or centred rows, in blocks that are small with `width` logits each.
@@ -114,13 +121,13 @@ class Problem:
         """
         folds, outputs = len(mask), self._targets.shape[1]
         curvature = self._loss.curvature(outputs)
-        scale = (1.0 / np.sqrt(curvature * self._squares + 2 * penalty)).astype(np.float32)
+        scale = (1.0 / np.sqrt(curvature * self._axes.squares + 2 * penalty)).astype(np.float32)
         # A Python float, because a NumPy scalar would convert what follows to float64.
         bias_scale = float(1.0 / np.sqrt(curvature * max(len(self._targets), 1)))
         theta = np.zeros((folds, len(scale) + 1, outputs), np.float32)
         if start is not None:
             kernels, biases = start
-            theta[:, :-1] = (self._axes.T @ kernels) / scale[:, None]
+            theta[:, :-1] = self._axes.from_features(kernels) / scale[:, None]
             theta[:, -1] = (biases + self._mean @ kernels) / bias_scale
 
         def objective(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +142,7 @@ class Problem:
             return losses, gradient
 
         theta = minimise(objective, theta, tolerance, floor=_LEAST_LOSS * len(self._targets))
-        kernels = self._axes @ (theta[:, :-1] * scale[:, None])
+        kernels = self._axes.to_features(theta[:, :-1] * scale[:, None])
         biases = theta[:, -1] * bias_scale - self._mean @ kernels
         return kernels, biases
 
@@ -146,13 +153,13 @@ class Problem:
         folds, axes, outputs = along.shape
         kernel = along.transpose(1, 0, 2).reshape(axes, folds * outputs)
         if self._rotated is None:
-            kernel = self._axes @ kernel
+            kernel = self._axes.to_features(kernel)
         losses, slope, bias_slope = np.zeros(folds), np.zeros_like(kernel), np.zeros_like(shift)
         for block, where in self._blocks(folds * outputs):
             part = self._evaluate_block(block, where, kernel, shift, mask)
             losses, slope, bias_slope = losses + part[0], slope + part[1], bias_slope + part[2]
         if self._rotated is None:
-            slope = self._axes.T @ slope
+            slope = self._axes.rotate(slope.T).T
         return losses, slope.reshape(axes, folds, outputs).transpose(1, 0, 2), bias_slope
 
     def _evaluate_block(
@@ -179,27 +186,53 @@ class Problem:
             bias_slope += few.sum(axis=0)
         return totals, rows.T @ residuals.reshape(len(rows), -1), bias_slope
 
-    def score(self, state: State, folds: np.ndarray) -> tuple[float, float]:
-        """Compute mean loss and score of the examples, each by the fold that left it out.
+    def predict_out_of_fold(self, state: State, folds: np.ndarray) -> np.ndarray:
+        """Compute the logits of each row by the fold that left it out, float32 (rows, outputs).
+
+        Offsets are not added. Rows that no fold left out (-1) get NaN.
+        """
+        kernels, biases = state
+        logits = np.full((len(folds), biases.shape[1]), np.nan, np.float32)
+        step = max(1, _MAX_BLOCK // self._features.shape[1])
+        for begin in range(0, len(folds), step):
+            where = slice(begin, begin + step)
+            rows = self._features[where].astype(np.float32, copy=False)
+            for fold in range(len(kernels)):
+                held = np.flatnonzero(folds[where] == fold)
+                logits[begin + held] = rows[held] @ kernels[fold] + biases[fold]
+            _release_pages(self._features)
+        return logits
+
+    def score(self, logits: np.ndarray, folds: np.ndarray) -> tuple[float, float]:
+        """Compute mean loss and score of the examples that a fold left out.
 
         Examples whose class has no example in the training rows of a fold do not count in the
         loss. The bias of such a class falls without limit, so its loss tells nothing about the
         penalty.
+
+        Args:
+            logits: Logits (rows, outputs), as `predict_out_of_fold` returns them.
+            folds: Fold (rows,) that left each row out; -1 for none.
         """
-        kernels, biases = state
-        losses, counts, scores = (np.zeros(len(folds)) for _ in range(3))
+        losses, counts = self.out_of_fold_losses(logits, folds)
+        judged = folds >= 0
+        scores = self._loss.score(logits[judged], self._targets[judged])
+        return float(losses @ counts / counts.sum()), float(scores.mean())
+
+    def out_of_fold_losses(
+        self, logits: np.ndarray, folds: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Compute the losses (rows,) of `predict_out_of_fold`, and their weights in a mean."""
+        judged = np.flatnonzero(folds >= 0)
+        losses, counts = np.zeros(len(folds)), np.zeros(len(folds))
+        shifted = (logits[judged] + self._offsets)[:, np.newaxis]
+        losses[judged] = self._loss.replace_by_slopes(shifted, self._targets[judged])[:, 0]
         for fold in range(int(folds.max()) + 1):
             rows = np.flatnonzero(folds == fold)
-            logits = self._features[rows].astype(np.float32) @ kernels[fold] + biases[fold]
-            targets = self._targets[rows]
-            scores[rows] = self._loss.score(logits, targets)
-            logits += self._offsets
-            losses[rows] = self._loss.replace_by_slopes(logits[:, np.newaxis], targets)[:, 0]
             counts[rows] = self._weights[rows, 0] * self._is_seen(rows, folds != fold)
-        is_scored = folds >= 0
         if not counts.any():
-            counts[is_scored] = self._weights[is_scored, 0]
-        return float(losses @ counts / counts.sum()), float(scores[is_scored].mean())
+            counts[judged] = self._weights[judged, 0]
+        return losses, counts
 
     def _is_seen(self, rows: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """Tell for each row whether its class occurs among the rows seen."""
@@ -207,15 +240,6 @@ class Problem:
         if classes is None:
             return np.ones(len(rows), bool)
         return np.isin(classes[rows], classes[seen])
-
-
-def _eigen(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Compute eigenvalues and eigenvectors of a scatter matrix, without those of no extent."""
-    values, vectors = np.linalg.eigh(symmetric)
-    # Smaller eigenvalues are rounding errors, which later steps would divide by.
-    kept = values > values.max() * 1e-9 if values.max() > 0 else np.zeros(len(values), bool)
-    kept[-1] = True
-    return np.maximum(values[kept], 1e-12), vectors[:, kept]
 
 
 def take_rows(features: np.ndarray, rows: np.ndarray) -> np.ndarray:

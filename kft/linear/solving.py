@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kft.linear.folds import NUM_FOLDS, assign_folds, hold_out, sample_rows
 from kft.linear.losses import LinearLoss, LinearTargets
 from kft.linear.problem import MAX_HELD, Problem, State, take_rows
 
-NUM_FOLDS = 5
 # Steps of half a decade, from a penalty at which the outputs are almost those of the prior.
 PATH_FACTOR = 10**-0.5
 MAX_PATH_STEPS = 16
@@ -61,6 +61,9 @@ class Solution:
         num_cross_validated: Number of examples that the penalty was chosen on.
         num_judged: Number of these examples that were scored by a solution that had not seen
             them: all of them with folds, or one held-out part.
+        out_of_fold: Logits, float32 (examples, outputs), of each example by a solution that had
+            not seen it, at the chosen penalty; NaN for examples that no solution left out. None
+            if the penalty was given.
     """
 
     kernel: np.ndarray
@@ -69,6 +72,7 @@ class Solution:
     path: tuple[Attempt, ...]
     num_cross_validated: int
     num_judged: int
+    out_of_fold: np.ndarray | None = None
 
     @property
     def best(self) -> Attempt:
@@ -76,11 +80,35 @@ class Solution:
         return next(attempt for attempt in self.path if attempt.penalty == self.penalty)
 
 
+@dataclass(frozen=True)
+class CrossValidation:
+    """Path of penalties, each judged on examples that its solutions had not seen.
+
+    Attributes:
+        rows: Examples that were used, ascending.
+        problem: Problem of these examples.
+        folds: Fold that left out each of them; -1 for none.
+        path: All attempts, strongest penalty first.
+        best: Attempt with the lowest loss.
+        state: Solutions of all folds at the best penalty.
+        logits: Logits (rows, outputs) of each row by the fold that left it out, at the best.
+    """
+
+    rows: np.ndarray
+    problem: Problem
+    folds: np.ndarray
+    path: tuple[Attempt, ...]
+    best: Attempt
+    state: State
+    logits: np.ndarray
+
+
 def solve_linear(
     features: np.ndarray,
     targets: LinearTargets,
     loss: LinearLoss,
     *,
+    factors: np.ndarray | None = None,
     penalty: float | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -94,8 +122,10 @@ def solve_linear(
 
     Args:
         features: Features (examples, features) of any float type, possibly memory-mapped.
-        targets: Targets of the examples, with weights and offsets.
+        targets: Targets of the examples, with weights, offsets and groups.
         loss: Loss of the logits.
+        factors: Factors (features,) on the columns, in whose units the kernel is penalised; the
+            solution applies to the features as given. None for 1.
         penalty: Penalty; None to choose it by cross-validation.
         seed: Seed of the folds.
         progress: Called after each penalty that was tried.
@@ -103,40 +133,85 @@ def solve_linear(
     Source: Kornblith et al., Do Better ImageNet Models Transfer Better?,
     arXiv:1805.08974, for the objective.
     """
-    dense, weights, offsets = targets.dense, targets.weights, targets.offsets
-    examples = np.ones(len(features), np.float32) if weights is None else weights
-    shift = np.zeros(dense.shape[1], np.float32) if offsets is None else offsets
-    path: tuple[Attempt, ...] = ()
-    start, problem, num_chosen, num_judged = None, None, 0, 0
     if penalty is None:
-        chosen = _choose_rows(dense, loss, seed)
-        num_chosen = len(chosen)
-        part = take_rows(features, chosen)
-        problem = Problem(part, dense[chosen], loss, examples[chosen], shift)
-        folds = _assign_parts(problem, dense[chosen], loss, seed)
-        num_judged = int((folds >= 0).sum())
-        penalty, path, start = _walk_path(problem, folds, progress)
-    if num_chosen < len(features):
-        problem = Problem(features, dense, loss, examples, shift)
-    assert problem is not None
+        found = cross_validate(
+            features, targets, loss, factors=factors, seed=seed, progress=progress
+        )
+        return conclude(found, features, targets, loss, factors=factors, seed=seed)
+    problem = Problem(features, targets, loss, factors=factors)
     mask = np.ones((1, len(features)), bool)
-    kernel, bias = problem.solve(penalty, mask, start, tolerance=_FINAL_TOLERANCE)
-    return Solution(kernel[0], bias[0], penalty, path, num_chosen, num_judged)
+    kernel, bias = problem.solve(penalty, mask, None, tolerance=_FINAL_TOLERANCE)
+    return Solution(kernel[0], bias[0], penalty, (), 0, 0)
 
 
 def cross_validate(
-    features: np.ndarray, targets: np.ndarray, loss: LinearLoss, seed: int = 0
-) -> Attempt:
-    """Cross-validate a linear head and return the attempt with the best penalty."""
-    chosen = _choose_rows(targets, loss, seed)
-    ones = np.ones(len(chosen), np.float32)
-    part, dense = take_rows(features, chosen), targets[chosen]
-    problem = Problem(part, dense, loss, ones, np.zeros(targets.shape[1], np.float32))
-    penalty, path, _ = _walk_path(problem, _assign_parts(problem, dense, loss, seed))
-    return next(attempt for attempt in path if attempt.penalty == penalty)
+    features: np.ndarray,
+    targets: LinearTargets,
+    loss: LinearLoss,
+    *,
+    factors: np.ndarray | None = None,
+    most_rows: int = MAX_HELD,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> CrossValidation:
+    """Choose a penalty by cross-validation, on all examples or a stratified sample of them.
+
+    Args:
+        features: See `solve_linear`, as for all other arguments.
+        targets: Targets of the examples.
+        loss: Loss of the logits.
+        factors: Factors on the columns.
+        most_rows: Largest number of examples to use.
+        seed: Seed of the sample and the folds.
+        progress: Called after each penalty that was tried.
+    """
+    rows = sample_rows(targets, loss, seed, min(count_cross_validated(targets), most_rows))
+    few = targets.take(rows)
+    problem = Problem(take_rows(features, rows), few, loss, factors=factors)
+    folds = _assign_parts(problem, few, loss, seed)
+    return _walk_path(rows, problem, folds, progress)
 
 
-def _assign_parts(problem: Problem, targets: np.ndarray, loss: LinearLoss, seed: int) -> np.ndarray:
+def count_cross_validated(targets: LinearTargets) -> int:
+    """Count the examples that a penalty is chosen on."""
+    count = max(CROSS_VALIDATED, CROSS_VALIDATED_OF_EACH * targets.dense.shape[1])
+    return min(count, MAX_HELD, len(targets))
+
+
+def conclude(
+    found: CrossValidation,
+    features: np.ndarray,
+    targets: LinearTargets,
+    loss: LinearLoss,
+    *,
+    factors: np.ndarray | None,
+    seed: int,
+) -> Solution:
+    """Solve at the chosen penalty for all examples, and predict each without having seen it."""
+    problem, state, logits = found.problem, found.state, found.logits
+    if len(found.rows) < len(features):
+        problem = Problem(features, targets, loss, factors=factors)
+        folds = _assign_parts(problem, targets, loss, seed)
+        start = _repeat(_mean_of_folds(state), int(folds.max()) + 1)
+        state = problem.solve(found.best.penalty, _masks(folds), start, tolerance=_PATH_TOLERANCE)
+        logits = problem.predict_out_of_fold(state, folds)
+    mask = np.ones((1, len(features)), bool)
+    start = _mean_of_folds(state)
+    kernel, bias = problem.solve(found.best.penalty, mask, start, tolerance=_FINAL_TOLERANCE)
+    return Solution(
+        kernel=kernel[0],
+        bias=bias[0],
+        penalty=found.best.penalty,
+        path=found.path,
+        num_cross_validated=len(found.rows),
+        num_judged=int((found.folds >= 0).sum()),
+        out_of_fold=logits,
+    )
+
+
+def _assign_parts(
+    problem: Problem, targets: LinearTargets, loss: LinearLoss, seed: int
+) -> np.ndarray:
     """Assign each example to the fold that leaves it out, (examples,); -1 for none.
 
     Large problems have a single held-out part instead of folds.
@@ -146,84 +221,50 @@ def _assign_parts(problem: Problem, targets: np.ndarray, loss: LinearLoss, seed:
     return hold_out(targets, loss, seed)
 
 
-def assign_folds(targets: np.ndarray, loss: LinearLoss, seed: int) -> np.ndarray:
-    """Assign each example to a fold, (examples,), with classes spread evenly over the folds."""
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(targets))
-    classes = loss.find_classes(targets)
-    if classes is not None:
-        # Examples are sorted by class and assigned to the folds in turn.
-        order = order[np.argsort(classes[order], kind="stable")]
-    folds = np.empty(len(targets), np.int64)
-    folds[order] = np.arange(len(targets)) % min(NUM_FOLDS, len(targets))
-    return folds
-
-
-def hold_out(targets: np.ndarray, loss: LinearLoss, seed: int) -> np.ndarray:
-    """Hold out a random part of the examples, as large as a fold: 0 if held out, else -1.
-
-    At least one example of each class is not held out, because a solution that has not seen a
-    class cannot predict it.
-
-    Returns:
-        Parts, int64 (examples,).
-    """
-    order = np.random.default_rng(seed).permutation(len(targets))
-    count = max(1, len(targets) // NUM_FOLDS)
-    classes = loss.find_classes(targets)
-    if classes is not None:
-        _, first = np.unique(classes[order], return_index=True)
-        spare = np.delete(order, first)
-        order = spare if len(spare) else order
-    parts = np.full(len(targets), -1, np.int64)
-    parts[order[:count]] = 0
-    return parts
-
-
-def _choose_rows(targets: np.ndarray, loss: LinearLoss, seed: int) -> np.ndarray:
-    """Choose the rows for cross-validation: all, or a stratified sample of them."""
-    count = min(max(CROSS_VALIDATED, CROSS_VALIDATED_OF_EACH * targets.shape[1]), MAX_HELD)
-    if len(targets) <= count:
-        return np.arange(len(targets))
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(targets))
-    classes = loss.find_classes(targets)
-    if classes is not None:
-        order = order[np.argsort(classes[order], kind="stable")]
-    picks = np.linspace(0, len(targets) - 1, count).astype(int)
-    return np.sort(order[picks])
-
-
 def _walk_path(
-    problem: Problem, folds: np.ndarray, progress: Progress | None = None
-) -> tuple[float, tuple[Attempt, ...], State]:
-    """Find the best penalty, all attempts, and the mean of the folds' solutions at the best.
+    rows: np.ndarray, problem: Problem, folds: np.ndarray, progress: Progress | None
+) -> CrossValidation:
+    """Find the best penalty on the path from the largest one.
 
     All folds are solved at once. Each starts at an extrapolation of its solutions for the two
     previous penalties, which saves a third of the steps.
     """
-    mask = np.stack([folds != fold for fold in range(int(folds.max()) + 1)])
+    mask = _masks(folds)
     penalty = problem.largest_penalty
     path: list[Attempt] = []
     state: State | None = None
     start: State | None = None
-    best: State | None = None
+    best: tuple[State, np.ndarray] | None = None
     best_at = 0
     for index in range(MAX_PATH_STEPS):
         before, state = state, problem.solve(penalty, mask, start, tolerance=_PATH_TOLERANCE)
         start = _extrapolate(before, state)
-        path.append(Attempt(penalty, *problem.score(state, folds)))
+        logits = problem.predict_out_of_fold(state, folds)
+        path.append(Attempt(penalty, *problem.score(logits, folds)))
         if progress is not None:
             progress(path[-1])
         if path[-1].loss <= path[best_at].loss:
-            kernels, biases = state
-            best = (kernels.mean(axis=0, keepdims=True), biases.mean(axis=0, keepdims=True))
-            best_at = index
+            best, best_at = (state, logits), index
         elif best_at and index - best_at >= PATIENCE:
             break
         penalty *= PATH_FACTOR
     assert best is not None
-    return path[best_at].penalty, tuple(path), best
+    return CrossValidation(rows, problem, folds, tuple(path), path[best_at], *best)
+
+
+def _masks(folds: np.ndarray) -> np.ndarray:
+    """Make the mask (folds, rows) of the rows that each fold is fitted on."""
+    return np.stack([folds != fold for fold in range(int(folds.max()) + 1)])
+
+
+def _mean_of_folds(state: State) -> State:
+    kernels, biases = state
+    return kernels.mean(axis=0, keepdims=True), biases.mean(axis=0, keepdims=True)
+
+
+def _repeat(state: State, count: int) -> State:
+    kernels, biases = state
+    return kernels.repeat(count, axis=0), biases.repeat(count, axis=0)
 
 
 def _extrapolate(before: State | None, now: State) -> State:

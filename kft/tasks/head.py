@@ -15,7 +15,8 @@ from keras import layers
 from kft.config import HeadConfig, TrainingConfig
 from kft.linear import LinearTargets
 from kft.tasks.base import Task
-from kft.tasks.pooling import FEATURES, pool
+from kft.tasks.block_statistics import STATISTICS, BlockStatistics
+from kft.tasks.pooling import FEATURE_VECTOR, FEATURES, pool
 
 LOGITS = "logits"
 # float32 results differ between batch sizes and graph rewrites by a few units in the last place.
@@ -57,9 +58,9 @@ class Head(ABC):
         other_outputs: All other outputs of `serve`.
         plain_signature: Name of an export signature, and of its output, from pixels to the result
             of `activate`, for answers that LiteRT cannot compute. None for no such signature.
-        reads: Outputs of the backbone that `build` takes; see `named_outputs`.
         class_names: Name of each output.
         config: The pipeline's `head` section: pooling, hidden layers, dropout.
+        taps: Blocks below the last whose statistics the head reads too, shallow to deep.
     """
 
     task: ClassVar[Task]
@@ -67,9 +68,9 @@ class Head(ABC):
     names_output: ClassVar[str] = "class_names"
     other_outputs: ClassVar[tuple[str, ...]] = ()
     plain_signature: ClassVar[str | None] = None
-    reads: ClassVar[tuple[str, ...]] = (FEATURES,)
     class_names: tuple[str, ...]
     config: HeadConfig = field(default_factory=HeadConfig)
+    taps: tuple[str, ...] = ()
 
     @classmethod
     def fit(
@@ -83,6 +84,16 @@ class Head(ABC):
             train_targets: Targets of the training split.
         """
         return cls(class_names=class_names, config=config)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Outputs of the backbone that `build` takes; see `named_outputs`."""
+        return (*self.taps, FEATURES)
+
+    @property
+    def vector_layer(self) -> str:
+        """Name of the layer whose output the trainable layers read."""
+        return STATISTICS if self.taps else FEATURE_VECTOR
 
     @property
     def num_logits(self) -> int:
@@ -105,6 +116,8 @@ class Head(ABC):
             mask: Mask (batch, steps) of sequences, 0 where a step is padding.
         """
         outputs = pool(features[FEATURES], self.config.pooling, mask)
+        if self.taps:
+            outputs = self._read_blocks(features, outputs, mask)
         for depth, units in enumerate(self.config.hidden, start=1):
             if self.config.dropout:
                 outputs = layers.Dropout(self.config.dropout, name=f"head_dropout{depth}")(outputs)
@@ -119,6 +132,23 @@ class Head(ABC):
             # With zeros, the first output is the prior, and there is no random start to unlearn.
             kernel_initializer="zeros",
         )(outputs)
+
+    def _read_blocks(
+        self,
+        features: Mapping[str, keras.KerasTensor],
+        pooled: keras.KerasTensor,
+        mask: keras.KerasTensor | None,
+    ) -> keras.KerasTensor:
+        """Add the statistics of each tap, and the deviations of the last features, to a vector."""
+        masked = {} if mask is None else {"padding_mask": mask}
+        parts = [
+            BlockStatistics(name=f"{tap}_statistics")(features[tap], **masked) for tap in self.taps
+        ]
+        parts.append(pooled)
+        if len(features[FEATURES].shape) > 2:
+            last = BlockStatistics(with_mean=False, name="last_deviations")
+            parts.append(last(features[FEATURES], **masked))
+        return layers.Concatenate(name=STATISTICS, dtype="float32")(parts)
 
     def standardise(self, targets: np.ndarray) -> np.ndarray:
         """Convert targets to the units of the layers' outputs; classes and labels are unchanged."""
@@ -184,4 +214,5 @@ class Head(ABC):
             "name": self.task.name,
             "class_names": list(self.class_names),
             "config": self.config.model_dump(mode="json"),
+            "taps": list(self.taps),
         }

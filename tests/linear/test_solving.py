@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import special
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from kft.linear import LinearTargets, cross_validate, solve_linear
 from kft.linear import problem as problem_module
 from kft.linear import solving as solving_module
-from kft.linear.solving import assign_folds, hold_out
+from kft.linear.folds import assign_folds
 from kft.tasks import find_task
 
 
@@ -164,8 +162,9 @@ def test_the_head_depends_only_on_the_data_and_the_seed_of_the_folds():
 def test_cross_validation_distinguishes_signal_from_noise():
     features, targets, _ = make_classes(200, 20, classes=2, spread=1.0)
     noise = np.random.default_rng(0).normal(size=features.shape).astype(np.float32)
-    assert cross_validate(features, targets, find_task("class").linear).score > 0.9
-    assert cross_validate(noise, targets, find_task("class").linear).score < 0.65
+    stated, loss = LinearTargets(targets), find_task("class").linear
+    assert cross_validate(features, stated, loss).best.score > 0.9
+    assert cross_validate(noise, stated, loss).best.score < 0.65
 
 
 def test_features_without_spread_give_the_prior():
@@ -175,28 +174,35 @@ def test_features_without_spread_give_the_prior():
     assert answer == pytest.approx([0.75, 0.25], abs=0.02)
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(2, 60), st.integers(2, 6), st.integers(0, 5))
-def test_folds_are_stratified_as_evenly_as_possible(rows, classes, seed):
-    targets = np.eye(classes, dtype=np.float32)[np.arange(rows) % classes]
-    folds = assign_folds(targets, find_task("class").linear, seed)
-    assert folds.min() == 0
-    sizes = np.bincount(folds)
-    assert sizes.max() - sizes.min() <= 1
-    for column in targets.T:
-        in_fold = np.bincount(folds[column == 1], minlength=len(sizes))
-        assert in_fold.max() - in_fold.min() <= 2
+def test_an_example_out_of_fold_is_predicted_by_a_head_that_did_not_see_it():
+    features, targets, _ = make_classes(60, 10, classes=3, spread=0.6)
+    found = solve(features, targets, "class")
+    folds = assign_folds(LinearTargets(targets), find_task("class").linear, 0)
+    for fold in range(5):
+        seen = folds != fold
+        other = solve(features[seen], targets[seen], "class", penalty=found.penalty)
+        predicted = features[~seen] @ other.kernel + other.bias
+        assert found.out_of_fold[~seen] == pytest.approx(predicted, abs=0.05)
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(6, 60), st.integers(2, 20), st.integers(0, 5))
-def test_holding_out_leaves_an_example_of_every_class(rows, classes, seed):
-    indices = np.sort(np.random.default_rng(seed).integers(0, classes, rows))
-    parts = hold_out(np.eye(classes, dtype=np.float32)[indices], find_task("class").linear, seed)
-    assert set(parts.tolist()) <= {-1, 0}
-    assert 1 <= (parts == 0).sum() <= max(1, rows // 5)
-    if len(set(indices.tolist())) < rows:
-        assert set(indices[parts == -1].tolist()) == set(indices.tolist())
+def test_every_example_of_many_is_predicted_out_of_fold(monkeypatch):
+    features, targets, indices = make_classes(400, 20, classes=4, spread=0.6)
+    monkeypatch.setattr(solving_module, "CROSS_VALIDATED", 100)
+    found = solve(features, targets, "class")
+    assert found.num_cross_validated == 100
+    accuracy = (found.out_of_fold.argmax(axis=1) == indices).mean()
+    assert found.best.score - 0.1 < accuracy < 0.99
+
+
+def test_factors_are_the_units_of_the_penalty():
+    factors = np.array([2.0, 0.5, 0.0, 1.0, 3.0], np.float32)
+    for rows in (4, 40):
+        features, targets, _ = make_classes(rows, 5, classes=2)
+        stated, loss = LinearTargets(targets), find_task("class").linear
+        found = solve_linear(features, stated, loss, factors=factors, penalty=0.5)
+        scaled = solve_linear(features * factors, stated, loss, penalty=0.5)
+        assert found.kernel == pytest.approx(scaled.kernel * factors[:, None], abs=1e-3)
+        assert found.bias == pytest.approx(scaled.bias, abs=1e-2)
 
 
 def test_a_held_out_part_chooses_a_penalty_close_to_that_of_folds(monkeypatch):

@@ -1,0 +1,64 @@
+"""Statistics of the ends of a backbone's blocks, which a layered probe reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+STATISTICS = "block_statistics"
+"""Name of the layer whose output a layered head reads, with all statistics side by side."""
+# Keeps the gradient of the deviation finite where a channel does not vary.
+_EPSILON = 1e-6
+
+
+@keras.saving.register_keras_serializable(package="kft")
+class BlockStatistics(keras.layers.Layer):
+    """Mean and standard deviation of each channel over all positions, in float32.
+
+    Args:
+        with_mean: Whether to compute the mean too, or only the deviation.
+
+    Source: Evci et al., Head2Toe, arXiv:2201.03529, for reading all layers.
+    """
+
+    def __init__(self, *, with_mean: bool = True, **options: Any) -> None:
+        options["dtype"] = "float32"
+        super().__init__(**options)
+        self.with_mean = with_mean
+
+    def call(self, features: Any, padding_mask: Any = None) -> Any:
+        """Compute statistics (batch, c) or (batch, 2 c) of features (batch, …, c).
+
+        Args:
+            features: Map (batch, h, w, c), sequence (batch, steps, c), or vector (batch, c), which
+                has no deviation and passes unchanged.
+            padding_mask: Mask (batch, steps) of a sequence, 0 where a step is padding.
+        """
+        features = ops.cast(features, "float32")
+        if len(features.shape) == 2:
+            return features
+        axes = tuple(range(1, len(features.shape) - 1))
+        if padding_mask is None:
+            mean = ops.mean(features, axis=axes, keepdims=True)
+            variance = ops.mean(ops.square(features - mean), axis=axes)
+        else:
+            weights = ops.expand_dims(ops.cast(padding_mask, "float32"), -1)
+            weights = weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1.0)
+            mean = ops.sum(features * weights, axis=1, keepdims=True)
+            variance = ops.sum(ops.square(features - mean) * weights, axis=1)
+        deviation = ops.sqrt(variance + _EPSILON)
+        if not self.with_mean:
+            return deviation
+        return ops.concatenate([ops.squeeze(mean, axis=axes), deviation], axis=-1)
+
+    def compute_output_shape(self, features_shape: Any, padding_mask_shape: Any = None) -> Any:
+        """Shape of the statistics."""
+        channels = features_shape[-1]
+        is_doubled = self.with_mean and len(features_shape) > 2
+        return (features_shape[0], 2 * channels if is_doubled else channels)
+
+    def get_config(self) -> dict[str, Any]:
+        """Configuration from which Keras rebuilds the layer."""
+        return {**super().get_config(), "with_mean": self.with_mean}
