@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -50,6 +50,14 @@ class TextModality(Modality):
     # Of 64. Measured: messages of one template with other numbers, and none of 9,602 sentences of
     # film reviews. At 8 'a small movie with a big heart' is taken for '… with a big impact'.
     most_different_bits = 6
+
+    def encode_feature(self, feature: Any) -> Callable[[Any], bytes]:
+        """See `Modality`: a text is UTF-8 already."""
+        import tensorflow_datasets as tfds
+
+        if not isinstance(feature, tfds.features.Text):
+            raise UnusableError("Expected a Text.")
+        return bytes
 
     def refuse_early(self, start: bytes, size: int, settings: TextConfig) -> None:
         """See `Modality`: what is too long for a text."""

@@ -96,3 +96,11 @@ def test_a_template_with_another_number_is_alike_and_another_text_is_not():
 def test_long_texts_are_shown_by_their_beginning_on_one_line():
     seen = check(("two\nlines\t\u202e" + "x" * 500).encode())
     assert seen.shown == "two lines \\u202e" + "x" * 84 + " …"
+
+
+def test_a_feature_of_tfds_holds_a_text_or_is_refused():
+    import tensorflow_datasets as tfds
+
+    assert MODALITY.encode_feature(tfds.features.Text())("caf\u00e9".encode()) == b"caf\xc3\xa9"
+    with pytest.raises(UnusableError, match="Expected a Text"):
+        MODALITY.encode_feature(tfds.features.Image())
