@@ -31,6 +31,7 @@ class TextSpec(InputSpec):
         unknown: Token of what the vocabulary lacks.
         start: Token before each text; empty for none.
         end: Token after each text; empty for none.
+        coverage: How much of the training texts the length covers, in words.
     """
 
     tokenizer: Tokenizer
@@ -44,6 +45,7 @@ class TextSpec(InputSpec):
     start: str = ""
     end: str = ""
     merges: tuple[str, ...] = field(default=(), repr=False)
+    coverage: str = field(default="", repr=False, compare=False)
     modality: str = field(default="text", kw_only=True)
 
     def __post_init__(self) -> None:
@@ -66,4 +68,6 @@ class TextSpec(InputSpec):
         """Number of tokens, in words."""
         if self.max_tokens is None:
             return "as many tokens as the data need"
-        return f"{self.max_tokens} {'characters' if self.tokenizer == 'characters' else 'tokens'}"
+        unit = "characters" if self.tokenizer == "characters" else "tokens"
+        coverage = f" ({self.coverage})" if self.coverage else ""
+        return f"{self.max_tokens} {unit}{coverage}"

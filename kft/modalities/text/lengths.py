@@ -20,8 +20,11 @@ _MOST_TEXTS = 2_000
 _MULTIPLE = 8
 
 
-def choose_length(spec: TextSpec, examples: Examples) -> TextSpec:
-    """The spec with as many tokens as 95 of 100 texts need, if the backbone has positions for them.
+def fit_length(spec: TextSpec, examples: Examples) -> TextSpec:
+    """Choose the number of tokens if the spec has none, and say how much of the texts it covers.
+
+    The number is that of the tokens that 95 of 100 texts need, or of the positions of the backbone
+    if it has fewer.
 
     Args:
         spec: Spec of the backbone.
@@ -35,9 +38,15 @@ def choose_length(spec: TextSpec, examples: Examples) -> TextSpec:
         else [Path(path).read_bytes() for path in inputs.paths]
     )
     counts = count_tokens(spec, texts)
-    needed = int(np.percentile(counts, _PERCENTILE, method="inverted_cdf"))
-    length = -(-needed // _MULTIPLE) * _MULTIPLE
-    return replace(spec, max_tokens=min(length, spec.longest or length))
+    length = spec.max_tokens
+    if length is None:
+        needed = int(np.percentile(counts, _PERCENTILE, method="inverted_cdf"))
+        length = -(-needed // _MULTIPLE) * _MULTIPLE
+        length = min(length, spec.longest or length)
+    whole = float((counts <= length).mean())
+    lost = float(np.maximum(counts - length, 0).sum() / counts.sum())
+    coverage = f"{whole:.1%} of the training texts are whole, {lost:.1%} of their tokens are cut"
+    return replace(spec, max_tokens=length, coverage=coverage)
 
 
 def count_tokens(spec: TextSpec, texts: Sequence[bytes]) -> np.ndarray:

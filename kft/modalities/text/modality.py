@@ -102,19 +102,22 @@ class TextModality(Modality):
         Raises:
             ConfigError: The backbone has no positions for so many tokens, or reads another number.
         """
-        from kft.modalities.text.lengths import choose_length
+        from kft.modalities.text.lengths import fit_length
 
-        if settings.max_tokens == "auto":
-            return spec if spec.max_tokens is not None else choose_length(spec, examples)
-        most = spec.max_tokens or spec.longest or settings.max_tokens
-        is_set = spec.max_tokens not in (None, settings.max_tokens)
-        if settings.max_tokens > most or is_set:
-            allowed = f"{most:,}" if is_set else f"at most {most:,}"
+        wanted = settings.max_tokens
+        if wanted == "auto":
+            return fit_length(spec, examples)
+        if spec.max_tokens not in (None, wanted):
             raise ConfigError(
-                f"data.text.max_tokens: {settings.max_tokens:,}, but the backbone reads {allowed} "
-                "tokens."
+                f"data.text.max_tokens: {wanted:,}, but the backbone reads {spec.max_tokens:,} "
+                "tokens (backbone.input_size)."
             )
-        return replace(spec, max_tokens=settings.max_tokens)
+        if spec.longest is not None and wanted > spec.longest:
+            raise ConfigError(
+                f"data.text.max_tokens: {wanted:,}, but the backbone has positions for "
+                f"{spec.longest:,} tokens."
+            )
+        return fit_length(replace(spec, max_tokens=wanted), examples)
 
     def make_decoder(self, spec: TextSpec, settings: TextConfig, calibrated: Any = None) -> Decoder:
         """See `Modality`."""

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kft.config import TextConfig
+from kft.errors import ConfigError
 from kft.examples import Examples, Files
+from kft.modalities import load_modality
 from kft.modalities.text.decoding import TextDecoder
 from kft.modalities.text.input_spec import TextSpec
-from kft.modalities.text.lengths import choose_length, count_tokens
+from kft.modalities.text.lengths import count_tokens
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LETTERS = tuple("abcdefghijklmnopqrstuvwxyz0123456789éßñ漢字фяשאا")
@@ -154,14 +157,23 @@ def test_the_length_is_what_95_of_100_texts_need_within_the_positions_of_the_bac
     (tmp_path / "middle").write_text("the quick fox " * 4)
     (tmp_path / "long").write_text("the " * 50)
 
-    def choose(*names: str, **changes) -> int | None:
+    def fit(*names: str, **settings) -> TextSpec:
         paths = tuple(str(tmp_path / name) for name in names)
         examples = Examples(names, Files(paths), np.zeros(len(names), np.int64))
-        return choose_length(make_spec(max_tokens=None, **changes), examples).max_tokens
+        longest = settings.pop("longest", None)
+        spec = make_spec(max_tokens=None, longest=longest)
+        return load_modality("text").fit_spec(spec, TextConfig(**settings), examples)
 
-    assert choose(*["short"] * 95, *["long"] * 5) == 8
-    assert choose(*["short"] * 94, "middle", *["long"] * 5) == 16
-    assert choose("middle", longest=12) == 12
+    spec = fit(*["short"] * 95, *["long"] * 5)
+    assert spec.max_tokens == 8
+    # 95 texts of 3 tokens and 5 of 52, special ones included.
+    lost = "40.4% of their tokens are cut"
+    assert str(spec) == f"8 tokens (95.0% of the training texts are whole, {lost})"
+    assert fit(*["short"] * 94, "middle", *["long"] * 5).max_tokens == 16
+    assert fit("middle", longest=12).max_tokens == 12
+    assert fit("middle", max_tokens=9).max_tokens == 9
+    with pytest.raises(ConfigError, match=r"data.text.max_tokens: 13, .* positions for 12 tok"):
+        fit("middle", longest=12, max_tokens=13)
 
 
 def test_equal_specs_make_equal_decoders_whose_text_names_the_vocabulary():
