@@ -1,4 +1,4 @@
-"""Image presets of KerasHub, an optional dependency imported on demand."""
+"""Presets of KerasHub, an optional dependency imported on demand."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ _DEFAULT_SIZE = 224
 
 
 def load(config: BackboneConfig) -> Backbone:
-    """Load the backbone `keras_hub:PRESET`, with the scaling of its image converter built in.
+    """Load the backbone `keras_hub:PRESET`, for images with their scaling built in, or for text.
 
     PRESET is a preset's name, a handle (`kaggle://…`, `hf://…`) or a folder that
-    `save_to_preset` wrote.
+    `save_to_preset` wrote; for text also a folder of Hugging Face.
 
     Raises:
         BackboneError: KerasHub is missing, the preset is unknown or unreachable, or it is
-            not a convolutional backbone for images.
+            neither a convolutional backbone for images nor a transformer for text.
     """
+    from kft.backbones.text import transformers
+
     keras_hub = _import_keras_hub()
     preset = config.name.removeprefix("keras_hub:")
     if config.weights not in ("imagenet", "random"):
@@ -41,7 +43,9 @@ def load(config: BackboneConfig) -> Backbone:
         raise BackboneError(
             f"backbone.options: {config.name!r} takes no options; the preset sets them."
         )
-    trunk = _from_preset(keras_hub.models.Backbone, preset, load_weights=config.weights != "random")
+    trunk = from_preset(keras_hub.models.Backbone, preset, load_weights=config.weights != "random")
+    if transformers.is_for_text(trunk):
+        return transformers.wrap(config, trunk, preset)
     converter = _find_converter(keras_hub, preset)
     size = config.input_size or _preset_size(trunk, converter)
     model = _flat_model(trunk, converter, size)
@@ -54,11 +58,11 @@ def load(config: BackboneConfig) -> Backbone:
         feature_levels=feature_levels(model, blocks),
         source=f"KerasHub {keras_hub.__version__}, preset {preset}",
         licence="unknown",
-        sha256=None if config.weights == "random" else _digest(preset, model),
+        sha256=None if config.weights == "random" else digest_preset(preset, model),
     )
 
 
-def _digest(preset: str, model: keras.Model) -> str:
+def digest_preset(preset: str, model: keras.Model) -> str:
     """Digest of the preset's folder, or of the weights if KerasHub fetched the preset by name."""
     if Path(preset).is_dir():
         return digest_folder(Path(preset))
@@ -83,7 +87,7 @@ def _import_keras_hub() -> Any:
         ) from error
 
 
-def _from_preset(constructor: Any, preset: str, **options: Any) -> Any:
+def from_preset(constructor: Any, preset: str, **options: Any) -> Any:
     """Call `constructor.from_preset`, turning its many errors into one.
 
     Raises:

@@ -22,6 +22,7 @@ from kft.config.modality_sections import (
     AudioConfig,
     ImageConfig,
     ModalityConfig,
+    TextConfig,
 )
 from kft.config.schema import (
     PRETRAINING_OVERRIDES,
@@ -65,6 +66,7 @@ __all__ = [
     "SplitConfig",
     "StrategyConfig",
     "TableConfig",
+    "TextConfig",
     "TrainingConfig",
     "TuningConfig",
     "add_modality_section",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from kft.config.modality_sections import AudioConfig, ImageConfig, ModalityConfig
+from kft.config.modality_sections import AudioConfig, ImageConfig, ModalityConfig, TextConfig
 from kft.config.section import ClassName, Fraction, Name, PositiveInt, Section, one_of
 from kft.config.service_address import split_address
 from kft.config.split_section import SplitConfig, refuse_split_problems
@@ -35,7 +35,12 @@ class FoldersConfig(Section):
 
 
 class TableConfig(Section):
-    """Columns of a CSV, TSV or Parquet file that lists the examples."""
+    """Columns of a CSV, TSV, Parquet or JSON Lines file that lists or holds the examples."""
+
+    text_columns: tuple[Name, ...] = ()
+    """Columns of text, if the table holds the examples itself; several are joined."""
+    separator: str = "\n"
+    """Separator between the texts of several columns."""
 
     path_column: Name | None = None
     """Image paths, relative to `folder`; by default `path`, `file` or `filename`."""
@@ -68,7 +73,7 @@ class DataConfig(Section):
     """The labelled examples, and their split into train, validation and holdout."""
 
     path: Name | None = None
-    """A folder, a CSV, TSV or Parquet file, a folder or glob of TFRecord files, or `tfds:NAME`."""
+    """A folder, a table (CSV, TSV, Parquet, JSON Lines), TFRecord files, or `tfds:NAME`."""
     source: Literal["auto", "folder", "table", "tfds", "tfrecord"] = "auto"
     """Kind of the data at `path`; `auto` detects it."""
     modality: str = "auto"
@@ -92,6 +97,7 @@ class DataConfig(Section):
     split_seed: int = 0
     """Seed of the split, separate from the seed of training, which can vary on one split."""
     image: ImageConfig = ImageConfig()
+    text: TextConfig = TextConfig()
     audio: AudioConfig = AudioConfig()
     cache: Literal["auto", "memory", "disk", "none"] = "auto"
     """Where to keep decoded examples; `auto`: in memory up to `cache_megabytes`, then on disk."""

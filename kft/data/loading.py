@@ -180,7 +180,7 @@ def find_source(config: DataConfig) -> str:
     path = Path(config.path).expanduser()
     if path.is_dir():
         return _find_source_of(path)
-    if path.suffix.lower() in (".csv", ".tsv", ".parquet"):
+    if path.suffix.lower() in (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson"):
         return "table"
     if ".tfrecord" in path.name or glob.has_magic(config.path):
         return "tfrecord"

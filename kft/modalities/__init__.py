@@ -23,6 +23,7 @@ MODALITIES = Registry(
     {
         "image": "kft.modalities.image.modality:ImageModality",
         "audio": "kft.modalities.audio.modality:AudioModality",
+        "text": "kft.modalities.text.modality:TextModality",
     },
 )
 # Number of files of a folder to try when its modality is inferred.
@@ -78,8 +79,9 @@ def load_modality(name: str) -> Modality:
 def choose_modality(config: DataConfig) -> Modality:
     """Choose the modality of a `data` section.
 
-    If `data.modality` is `auto`, the first file of the folder with an ending of a modality
-    decides.
+    If `data.modality` is `auto`, it is the modality of at least half of a folder's first files,
+    by their endings: photographs and records often come with a readme. Columns of text are of
+    the modality whose examples they can be.
 
     Raises:
         ConfigError: `data.modality` is not the name of a modality.
@@ -88,10 +90,12 @@ def choose_modality(config: DataConfig) -> Modality:
         return load_modality(config.modality)
     if len(MODALITIES) > 1 and config.path is not None:
         modalities = [load_modality(name) for name in MODALITIES]
-        for name in islice(_list_files(Path(config.path).expanduser()), _FIRST_FILES):
-            found = next((each for each in modalities if each.has_ending(name)), None)
-            if found is not None:
-                return found
+        if config.table.text_columns:
+            return next(each for each in modalities if each.value_columns)
+        files = list(islice(_list_files(Path(config.path).expanduser()), _FIRST_FILES))
+        for each in modalities:
+            if files and 2 * sum(map(each.has_ending, files)) >= len(files):
+                return each
     return load_modality(DEFAULT_MODALITY)
 
 

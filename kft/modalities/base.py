@@ -55,6 +55,8 @@ class Modality(ABC):
         input_spec: The class of what its backbones read.
         endings: Of its files, in lower case; whether a file can be used, its content decides.
         signatures: First bytes of a file -> its ending, for files without one and for records.
+        value_columns: Usual names of table columns that hold the examples themselves, in lower
+            case; none for examples that need a file each.
         record_features: Kind of record files (`tfrecord`, `tfds`) -> the feature that usually
             holds an example; and `tfrecord_label`, that of its label.
         augmentations: Presets by name, each a function that gives an `Augmentation`, or None
@@ -71,6 +73,7 @@ class Modality(ABC):
     input_spec: ClassVar[type[InputSpec]]
     endings: ClassVar[tuple[str, ...]]
     signatures: ClassVar[Mapping[bytes, str]] = {}
+    value_columns: ClassVar[tuple[str, ...]] = ()
     record_features: ClassVar[Mapping[str, str]] = {}
     augmentations: ClassVar[Registry] = Registry(
         "augmentation", {"none": "kft.modalities.base:make_no_augmentation"}

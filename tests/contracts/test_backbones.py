@@ -7,9 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from kft.backbones import BACKBONES, load_backbone
-from kft.backbones.crossings import cut_after
 from kft.backbones import BACKBONES, list_backbones, load_backbone
+from kft.backbones.crossings import cut_after
 from kft.backbones.families import ARCHITECTURES
 from kft.backbones.record import Backbone
 from kft.config import load_pipeline

@@ -1,5 +1,6 @@
 """Every pipeline file runs unchanged, and reaches the figure in its header."""
 
+import csv
 import re
 from pathlib import Path
 
@@ -19,6 +20,7 @@ EXPORTED = {"auto", "lp_ft", "lora", "hub"}
 # Trained whenever tests run: what most people run, and a module that kft did not build.
 ALWAYS_TRAINED = {"auto", "hub"}
 MODULE = "hub/mobilenet_v2_035_224_feature_vector"
+MINILM = "weights/text/minilm_l3"
 
 
 def header_of(path: Path) -> str:
@@ -47,20 +49,40 @@ def command_of(path: Path, shared: Path) -> tuple[str, list[str]]:
     """Read the command in a header, with real data in place of the placeholders."""
     run = re.search(r"^# Run:\s+(.+)$", header_of(path), re.MULTILINE)[1]
     _, verb, _, *overrides = run.split()
-    overrides = [each.replace("hub:MODULE", f"hub:{shared / MODULE}") for each in overrides]
-    return verb, [
-        f"data.path={shared / DATA[each.removeprefix('data.path=')]}"
-        if each.startswith("data.path=")
-        else each
-        for each in overrides
-    ]
+    places = {
+        "hub:MODULE": f"hub:{shared / MODULE}",
+        "keras_hub:MINILM": f"keras_hub:{shared / MINILM}",
+        **{f"data.path={name}": f"data.path={shared / folder}" for name, folder in DATA.items()},
+    }
+    for name, place in places.items():
+        overrides = [each.replace(name, place) for each in overrides]
+    return verb, overrides
+
+
+def write_reviews(shared: Path, path: Path) -> None:
+    """Write the sentences of film reviews as a table with a header."""
+    labels = {"0": "negative", "1": "positive"}
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("text", "label", "split"))
+        for split in ("train", "dev", "test"):
+            content = (shared / "data/text/sst2" / f"{split}.tsv").read_text(encoding="utf-8")
+            for line in content.splitlines():
+                text, _, label = line.rpartition("\t")
+                writer.writerow((text, labels[label], split))
+
+
+def skip_without_keras_hub(overrides: list[str]) -> None:
+    if any("keras_hub:" in each for each in overrides):
+        pytest.importorskip("keras_hub", reason="KerasHub, the extra `hub`, is missing")
 
 
 @pytest.fixture
 def real_weights(shared, tmp_path, monkeypatch) -> Path:
-    """Provide real weights, and an empty working directory."""
+    """Provide real weights, and a working directory with a table of reviews."""
     monkeypatch.setenv("KFT_WEIGHTS_DIR", str(shared / "weights"))
     monkeypatch.chdir(tmp_path)
+    write_reviews(shared, tmp_path / "reviews.csv")
     return shared
 
 
@@ -70,6 +92,7 @@ def test_it_can_be_planned_on_real_data(path, real_weights, restored_globals):
     from kft.workflow import make_plan
 
     _, overrides = command_of(path, real_weights)
+    skip_without_keras_hub(overrides)
     plan = make_plan(load_pipeline(str(path), overrides), Display(), is_thorough=False)
     assert plan.phases
     assert len(plan.splits.holdout)
@@ -87,6 +110,7 @@ def test_it_reaches_the_stated_figure(path, real_weights, capfd):
     from kft.cli.main import main
 
     verb, overrides = command_of(path, real_weights)
+    skip_without_keras_hub(overrides)
     expectation = r"^# Expect: accuracy at least ([\d.]+)$"
     expected = float(re.search(expectation, header_of(path), re.MULTILINE)[1])
     own = [] if path.stem in EXPORTED else ["export.enabled=false"]

@@ -92,7 +92,7 @@ def _count_found(missing: Sequence[str], folder: Path, config: TableConfig, reme
         paths = TablePaths(folder, config.model_copy(update=remedy._asdict()))
     except DataError:
         return 0
-    return sum(paths.find(written).problem is None for written in missing)
+    return sum(paths.find((written,), 0).problem is None for written in missing)
 
 
 def _stem(name: str) -> str:

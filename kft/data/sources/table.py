@@ -1,4 +1,4 @@
-"""Reader of a CSV, TSV or Parquet table of paths and labels."""
+"""Reader of a table of paths or texts, and labels."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from kft.data.refusing import refuse_bad
 from kft.data.sources.path_hints import describe_remedy
 from kft.data.sources.table_columns import Columns, choose_columns
 from kft.data.sources.table_fields import BadCellError, TimeField
+from kft.data.sources.table_lines import Row
 from kft.data.sources.table_paths import TablePaths
-from kft.data.sources.table_reading import Row, Table, open_table
+from kft.data.sources.table_reading import Table, open_table
 from kft.data.sources.table_targets import read_targets
+from kft.data.sources.table_texts import TableTexts
 from kft.errors import DataError
-from kft.examples import SPLIT_NAMES, Examples, Files, Quarantined, SplitName
+from kft.examples import SPLIT_NAMES, Examples, Inputs, Quarantined, SplitName
 from kft.modalities import choose_modality
 from kft.printing import listed, printable, readable
 
 
 def find_table(config: DataConfig) -> Found:
-    """Find the files and labels that a CSV, TSV or Parquet file lists.
+    """Find the files or texts, and the labels, of a CSV, TSV, Parquet or JSON Lines file.
 
-    Memory holds the path and a few numbers of each row, not the other columns.
+    Memory holds the path or text and a few numbers of each row, not the other columns.
 
     Raises:
         DataError: The table or a column is missing, the file is not a table,
@@ -37,17 +39,24 @@ def find_table(config: DataConfig) -> Found:
     """
     table = open_table(Path(config.path or "").expanduser().absolute())
     columns = choose_columns(table, config)
-    paths = TablePaths(table.path.parent, config.table)
-    rows = _Rows(table, columns, paths)
+    inputs: TablePaths | TableTexts = (
+        TableTexts(table.unit, config.table.separator)
+        if columns.hold_text
+        else TablePaths(table.path.parent, config.table)
+    )
+    rows = _Rows(table, columns, inputs)
     quarantined = rows.read()
     if not rows.total:
         raise DataError(f"{table.path}: no {table.unit} of data below the header.")
-    paths.refuse_unused_prefix()
     hint = ""
-    # Without this condition the suggested settings could lose the files found so far.
-    if paths.missing and len(quarantined) > len(rows.ids):
-        modality = choose_modality(config)
-        hint = describe_remedy(paths.missing, table.path.parent, config.table, modality)
+    respelled: tuple[str, ...] = ()
+    if isinstance(inputs, TablePaths):
+        inputs.refuse_unused_prefix()
+        respelled = inputs.describe_respelled()
+        # Without this condition the suggested settings could lose the files found so far.
+        if inputs.missing and len(quarantined) > len(rows.ids):
+            modality = choose_modality(config)
+            hint = describe_remedy(inputs.missing, table.path.parent, config.table, modality)
     refuse_bad(
         quarantined,
         rows.total,
@@ -63,7 +72,7 @@ def find_table(config: DataConfig) -> Found:
     )
     ids = rows.ids
     return Found(
-        examples=Examples(ids, Files(rows.make_paths(ids)), targets.values),
+        examples=Examples(ids, rows.make_inputs(ids), targets.values),
         given_splits=_read_splits(columns, values),
         task=targets.task,
         class_names=targets.names,
@@ -71,23 +80,23 @@ def find_table(config: DataConfig) -> Found:
         quarantined=quarantined,
         groups=_read_groups(columns, values),
         times=None if columns.time is None else tuple(values[:, -1].tolist()),
-        notes=(*targets.notes, *paths.describe_respelled(), *([hint] if hint else [])),
+        notes=(*targets.notes, *respelled, *([hint] if hint else [])),
     )
 
 
 class _Rows:
-    """Usable rows: an id each, and a number for each column except the path.
+    """Usable rows: an id each, and a number for each column except the inputs.
 
     Ids are the keys of a mapping to their positions, so each is held only once
     while the table is read.
     """
 
-    def __init__(self, table: Table, columns: Columns, paths: TablePaths) -> None:
+    def __init__(self, table: Table, columns: Columns, inputs: TablePaths | TableTexts) -> None:
         self.total = 0
         self._table = table
         self._columns = columns
         self._fields = columns.fields
-        self._paths = paths
+        self._inputs = inputs
         self._places: dict[str, int] = {}
         self._numbers = array("q")
         self._values = array("d")
@@ -96,7 +105,7 @@ class _Rows:
 
     def read(self) -> tuple[Quarantined, ...]:
         """Read all rows, and return the unusable ones in order."""
-        names = [self._columns.path, *(field.column for field in self._fields)]
+        names = [*self._columns.inputs, *(field.column for field in self._fields)]
         for row in self._table.read(names):
             self.total += 1
             self._read_row(row)
@@ -116,10 +125,12 @@ class _Rows:
         try:
             if row.problem is not None:
                 raise BadCellError(row.problem)
-            written, *cells = row.cells
-            if not written:
-                raise BadCellError(f"column {self._columns.path!r} is blank")
-            example_id, path, problem = self._paths.find(written)
+            count = len(self._columns.inputs)
+            written, cells = row.cells[:count], row.cells[count:]
+            if not any(written):
+                names = listed([repr(name) for name in self._columns.inputs])
+                raise BadCellError(f"column {names} is blank")
+            example_id, path, problem = self._inputs.find(written, row.number)
             # Parse before the file is checked: a class must be known even if all its files are
             # missing.
             values = [field.parse(cell) for field, cell in zip(self._fields, cells, strict=True)]
@@ -154,7 +165,7 @@ class _Rows:
 
     @property
     def values(self) -> np.ndarray:
-        """Values as float64 (usable rows, columns except the path)."""
+        """Values as float64 (usable rows, columns except the inputs)."""
         values = np.frombuffer(self._values, dtype=np.float64)
         values = values.reshape(-1, len(self._fields))
         return np.delete(values, sorted(self._contradicted), axis=0)
@@ -172,10 +183,10 @@ class _Rows:
         line = self._name_line(self._numbers[kept[place]])
         return printable(f"{line}: {readable(self.ids[place])}")
 
-    def make_paths(self, ids: Sequence[str]) -> tuple[str, ...]:
-        """Return the paths of ids, and drop the stored ids to limit the peak memory."""
+    def make_inputs(self, ids: Sequence[str]) -> Inputs:
+        """Return the inputs of ids, and drop the stored ids to limit the peak memory."""
         self._places.clear()
-        return tuple(map(self._paths.path_of, ids))
+        return self._inputs.make_inputs(ids)
 
 
 def _refuse_mixed_times(table: Table, times: TimeField | None) -> None:

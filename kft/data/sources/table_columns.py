@@ -1,4 +1,4 @@
-"""Roles of a table's columns: path, labels, split, group, time."""
+"""Roles of a table's columns: path or text, labels, split, group, time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from kft.config import DataConfig
 from kft.data.sources.table_fields import Field, NameField, NumberField, SplitField, TimeField
 from kft.data.sources.table_reading import Table
 from kft.errors import DataError
+from kft.modalities import choose_modality
 from kft.printing import listed
 from kft.registry import suggest
 from kft.tasks import Task, find_task
@@ -24,7 +25,8 @@ class Columns:
     """Columns to read.
 
     Attributes:
-        path: Name of the column of paths.
+        inputs: Name of the column of paths, or names of the columns of text.
+        hold_text: Whether the examples are texts in the table itself.
         labels: One column of names, or one or more columns of numbers or flags.
         task: Task of the labels; None if it must be inferred from the data.
         split: Column that says train, validation or holdout, if any.
@@ -32,7 +34,8 @@ class Columns:
         time: Column that says when an example was made, if any.
     """
 
-    path: str
+    inputs: tuple[str, ...]
+    hold_text: bool
     labels: tuple[NameField] | tuple[NumberField, ...]
     task: Task | None
     split: SplitField | None
@@ -41,7 +44,7 @@ class Columns:
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """All columns except the path: labels, split, group, time."""
+        """All columns except the inputs: labels, split, group, time."""
         others = (self.split, self.group, self.time)
         return (*self.labels, *(field for field in others if field is not None))
 
@@ -63,12 +66,7 @@ def choose_columns(table: Table, config: DataConfig) -> Columns:
     Raises:
         DataError: A column is missing or ambiguous.
     """
-    chosen = config.table.path_column
-    path = (
-        _find_usual_column(table, "path_column", _PATH_COLUMNS)
-        if chosen is None
-        else _require_column(table, "table.path_column", chosen)
-    )
+    texts = _choose_text_columns(table, config)
     split, group, time = (
         None if name is None else _require_column(table, key, name)
         for key, name in (
@@ -79,13 +77,39 @@ def choose_columns(table: Table, config: DataConfig) -> Columns:
     )
     task = find_task(config.target)
     return Columns(
-        path=path,
+        inputs=texts or (_choose_path_column(table, config),),
+        hold_text=bool(texts),
         labels=_make_label_fields(_choose_label_columns(table, config), task),
         task=task,
         split=None if split is None else SplitField(split),
         group=None if group is None else NameField(group),
         time=None if time is None else TimeField(time),
     )
+
+
+def _choose_text_columns(table: Table, config: DataConfig) -> tuple[str, ...]:
+    """Choose the columns of text; none if the table lists files."""
+    names = config.table.text_columns
+    if names and config.table.path_column is not None:
+        raise DataError(
+            "data.table: text_columns and path_column are both set. A table holds texts, or paths "
+            "of files: keep one of the two."
+        )
+    if names:
+        return tuple(_require_column(table, "table.text_columns", name) for name in names)
+    usual = choose_modality(config).value_columns
+    columns = [column.lower() for column in table.header]
+    has_paths = config.table.path_column is not None or any(c in _PATH_COLUMNS for c in columns)
+    if has_paths or not any(column in usual for column in columns):
+        return ()
+    return (_find_usual_column(table, "text_columns", usual),)
+
+
+def _choose_path_column(table: Table, config: DataConfig) -> str:
+    chosen = config.table.path_column
+    if chosen is None:
+        return _find_usual_column(table, "path_column", _PATH_COLUMNS)
+    return _require_column(table, "table.path_column", chosen)
 
 
 def _choose_label_columns(table: Table, config: DataConfig) -> tuple[str, ...]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from kft.config import TableConfig
 from kft.data.paths import PathFinder
 from kft.errors import DataError
+from kft.examples import Files
 from kft.printing import readable
 
 # Number of missing paths to keep for the search of settings that find them.
@@ -65,8 +66,14 @@ class TablePaths:
             )
         self._finder = PathFinder(folder, (*config.allowed_roots, str(start)))
 
-    def find(self, written: str) -> Place:
-        """Find the file that a table names; its id is its path from the table's folder."""
+    def find(self, cells: Sequence[str], number: int) -> Place:
+        """Find the file that a table names; its id is its path from the table's folder.
+
+        Args:
+            cells: Cell of the column of paths.
+            number: Number of the line or row.
+        """
+        (written,) = cells
         place = self._look(self.apply_settings(written))
         if place.problem is None or os.path.lexists(place.path):
             return place
@@ -107,9 +114,9 @@ class TablePaths:
             if other is not None:
                 yield other, "in a Unicode form that differs from the file's name"
 
-    def path_of(self, example_id: str) -> str:
-        """Return the path of an id that `find` gave."""
-        return self._finder.path_of(example_id)
+    def make_inputs(self, ids: Sequence[str]) -> Files:
+        """Make the files of ids that `find` gave."""
+        return Files(tuple(map(self._finder.path_of, ids)))
 
     def describe_respelled(self) -> tuple[str, ...]:
         """Say in sentences how many files were found under another spelling."""

@@ -8,8 +8,10 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TextIO
+from typing import Any, Protocol
 
+from kft.data.sources.json_lines import JsonLinesTable
+from kft.data.sources.table_lines import LinesTable, Row, system_errors
 from kft.errors import DataError, first_line
 from kft.printing import listed
 
@@ -20,26 +22,9 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# A file without line ends is refused instead of being read into memory whole.
-_LONGEST_LINE = 4_000_000
 _PARQUET_MAGIC = b"PAR1"
 # Number of Parquet rows to convert to text at a time.
 _BATCH_ROWS = 16_384
-
-
-class Row(NamedTuple):
-    """Row of a table.
-
-    Attributes:
-        number: Number of its first line in a text file, or of the row in Parquet, from 1.
-        cells: Stripped text of the requested columns; empty if the number of values
-            differs from that of the header.
-        problem: Reason why there are no cells.
-    """
-
-    number: int
-    cells: Sequence[str]
-    problem: str | None = None
 
 
 class Table(Protocol):
@@ -64,7 +49,7 @@ class Table(Protocol):
 
 
 def open_table(path: Path) -> Table:
-    """Open a CSV, TSV or Parquet file and read its header.
+    """Open a CSV, TSV, Parquet or JSON Lines file and read its header.
 
     Raises:
         DataError: The file is missing or not a table, or two columns have the
@@ -72,10 +57,16 @@ def open_table(path: Path) -> Table:
     """
     if not path.is_file():
         raise DataError(f"data.path: there is no table {path}.")
-    with _system_errors(path), path.open("rb") as file:
+    with system_errors(path), path.open("rb") as file:
         start = file.read(4)
-    is_parquet = start == _PARQUET_MAGIC or path.suffix.lower() == ".parquet"
-    table: Table = ParquetTable(path) if is_parquet else TextTable(path, _find_encoding(start))
+    ending = path.suffix.lower()
+    table: Table
+    if start == _PARQUET_MAGIC or ending == ".parquet":
+        table = ParquetTable(path)
+    elif ending in (".jsonl", ".ndjson"):
+        table = JsonLinesTable(path, _find_encoding(start))
+    else:
+        table = TextTable(path, _find_encoding(start))
     named = [name for name in table.header if name]
     repeated = sorted({name for name in named if named.count(name) > 1})
     if repeated:
@@ -85,19 +76,11 @@ def open_table(path: Path) -> Table:
     return table
 
 
-@contextmanager
-def _system_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
-
-
 def _find_encoding(start: bytes) -> str:
     return next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8-sig")
 
 
-class TextTable:
+class TextTable(LinesTable):
     """CSV or TSV file.
 
     Args:
@@ -105,27 +88,15 @@ class TextTable:
         encoding: Encoding that its byte order mark says; UTF-8 without a mark.
     """
 
-    unit = "line"
-
     def __init__(self, path: Path, encoding: str) -> None:
-        self.path = path
-        self._encoding = encoding
-        with self._open() as file:
-            first = next((line for line in self._lines(file) if line.strip()), "")
+        super().__init__(path, encoding)
+        with self.open() as file:
+            first = next((line for line in self.lines(file) if line.strip()), "")
         self._delimiter = _find_delimiter(path, first)
         _, header = next(self._records(), (0, []))
         if not header:
             raise DataError(f"{path} is empty. Expected a header and a line per example.")
         self.header = [cell.strip() for cell in header]
-
-    @contextmanager
-    def _open(self) -> Iterator[TextIO]:
-        with (
-            _system_errors(self.path),
-            # The csv module needs line ends unchanged: they may occur within quotes.
-            self.path.open(encoding=self._encoding, newline="") as file,
-        ):
-            yield file
 
     def read(self, columns: Sequence[str]) -> Iterator[Row]:
         """Read the rows that are not blank."""
@@ -145,9 +116,9 @@ class TextTable:
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """Read the first line number and the cells of each row that is not blank."""
-        with self._open() as file:
+        with self.open() as file:
             # Strict: otherwise an unclosed quote would swallow the rest of the file.
-            reader = csv.reader(self._lines(file), delimiter=self._delimiter, strict=True)
+            reader = csv.reader(self.lines(file), delimiter=self._delimiter, strict=True)
             while True:
                 number = reader.line_num + 1
                 try:
@@ -162,29 +133,6 @@ class TextTable:
                     ) from None
                 if any(cell and not cell.isspace() for cell in cells):
                     yield number, cells
-
-    def _lines(self, file: TextIO) -> Iterator[str]:
-        number = 0
-        try:
-            while line := file.readline(_LONGEST_LINE):
-                number += 1
-                if len(line) == _LONGEST_LINE:
-                    raise DataError(
-                        f"{self.path}, line {number}: longer than {_LONGEST_LINE:,} characters; "
-                        "this is not a table."
-                    )
-                if "\0" in line:
-                    raise DataError(
-                        f"{self.path}, line {number}: holds a zero byte, so it is not text, or it "
-                        "is UTF-16 without a byte order mark. Save it as UTF-8."
-                    )
-                yield line
-        except UnicodeError as error:
-            name = "UTF-8" if self._encoding == "utf-8-sig" else self._encoding.upper()
-            reason = getattr(error, "reason", error)
-            raise DataError(
-                f"{self.path}, after line {number}: not {name} text ({reason}). Save it as UTF-8."
-            ) from None
 
 
 def _find_delimiter(path: Path, header: str) -> str:

@@ -1,0 +1,1 @@
+"""Text backbones: word vectors with encoders, characters, and the transformers of KerasHub."""

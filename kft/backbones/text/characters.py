@@ -1,0 +1,91 @@
+"""kft's small network over characters, for texts that no vocabulary fits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kft.backbones.partition import blocks_by_layer_names
+from kft.backbones.record import Backbone
+from kft.backbones.text.inputs import make_inputs, read_options
+from kft.backbones.weights import load_given
+from kft.config.schema import BackboneConfig
+from kft.errors import BackboneError
+from kft.modalities.text.input_spec import PADDING, UNKNOWN, TextSpec
+
+_OPTIONS = {"width": 64}
+_BLOCKS = 4
+_KERNEL = 5
+# ASCII's printable characters; texts are reduced to them by dropping accents.
+_CHARACTERS = tuple(map(chr, range(0x20, 0x7F)))
+
+
+def load(config: BackboneConfig) -> Backbone:
+    """Load `small_characters` with random weights or those of a file.
+
+    Raises:
+        BackboneError: Pretrained weights or an unknown option is requested.
+    """
+    if config.weights == "imagenet":
+        raise BackboneError(
+            "backbone.weights: small_characters has no pretrained weights. Set "
+            "`backbone.weights=random`, or the path of a weights file."
+        )
+    width = read_options(config, _OPTIONS)["width"]
+    vocabulary = (PADDING, UNKNOWN, *_CHARACTERS)
+    model, names = _build(len(vocabulary), config.input_size, width)
+    sha256, source = None, "kft small_characters, random weights"
+    if config.weights != "random":
+        path = Path(config.weights).expanduser()
+        sha256 = load_given(model, path, trust=config.trust)
+        source = f"kft small_characters, {path.name}"
+    return Backbone(
+        name=config.name,
+        model=model,
+        input_spec=TextSpec(
+            tokenizer="characters",
+            vocabulary=vocabulary,
+            max_tokens=config.input_size,
+            lowercase=False,
+            strip_accents=True,
+        ),
+        blocks=blocks_by_layer_names(model, names),
+        feature_levels=(),
+        source=source,
+        licence="Apache-2.0" if sha256 is None else "unknown",
+        sha256=sha256,
+    )
+
+
+def _build(
+    num_tokens: int, max_tokens: int | None, width: int
+) -> tuple[keras.Model, dict[str, list[str]]]:
+    """Residual convolutions of five characters, dilated by 1, 2, 4 and 8: 61 characters in view.
+
+    Source: van den Oord et al., WaveNet, arXiv:1609.03499, for the dilation.
+    """
+    given = make_inputs(max_tokens)
+    x = keras.layers.Embedding(num_tokens, width, name="character_embedding")(given["token_ids"])
+    mask = keras.ops.expand_dims(keras.ops.cast(given["padding_mask"], x.dtype), -1)
+    names = {"embeddings": ["character_embedding"]}
+    for number in range(1, _BLOCKS + 1):
+        block = names.setdefault(f"block{number}", [])
+        x = _residual(x, mask, number, width, block)
+    return keras.Model(given, x, name="small_characters"), names
+
+
+def _residual(x: Any, mask: Any, number: int, width: int, names: list[str]) -> Any:
+    """Normalise, convolve, and add to the input; padding stays zero for the next convolution."""
+    names += [f"block{number}_{part}" for part in ("norm", "convolution", "add")]
+    normalised = keras.layers.LayerNormalization(name=names[0])(x) * mask
+    convolved = keras.layers.Conv1D(
+        width,
+        _KERNEL,
+        padding="same",
+        dilation_rate=2 ** (number - 1),
+        activation="gelu",
+        name=names[1],
+    )(normalised)
+    return keras.layers.Add(name=names[2])([x, convolved])

@@ -1,0 +1,1 @@
+"""Texts: inspection, tokenizers in the graph, augmentation."""
