@@ -8,7 +8,7 @@ from functools import cached_property
 
 import keras
 
-from kft.backbones.partition import crossing_after
+from kft.backbones.crossings import crossing_after
 from kft.features.engines import Forward
 from kft.model import HEAD, Assembled, call_layers
 from kft.tasks.block_statistics import BlockStatistics

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from kft.backbones.crossings import cut_after, named_outputs
 from kft.backbones.graph import Graph
 from kft.backbones.hub import HubBlock
-from kft.backbones.partition import cut_after, named_outputs
 from kft.backbones.record import Backbone, Block
 from kft.config import LoraConfig
 from kft.errors import ConfigError

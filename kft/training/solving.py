@@ -72,24 +72,19 @@ def solve_phase(
             advance(next(tried), note=f"(penalty {format_figure(attempt.penalty)}, {loss})")
 
         targets = head.state_linear(config, terms, learned_targets)
-        layered = None
+        solved: Solution | LayeredSolution
         if head.taps:
-            layered = solve_layered(
-                vectors,
-                head.list_widths(assembled.model),
-                targets,
-                loss,
-                seed=config.seed,
-                progress=show_attempt,
+            widths = head.list_widths(assembled.model)
+            solved = solve_layered(
+                vectors, widths, targets, loss, seed=config.seed, progress=show_attempt
             )
-            solution = layered.head
         else:
-            solution = solve_linear(vectors, targets, loss, seed=config.seed, progress=show_attempt)
+            solved = solve_linear(vectors, targets, loss, seed=config.seed, progress=show_attempt)
         count = next(tried) - 1
-        advance(count, total=count, note=f"({_say(solution, layered, loss, len(vectors))})")
+        advance(count, total=count, note=f"({_say(solved, loss, len(vectors))})")
     layer = assembled.model.get_layer(LOGITS)
-    layer.kernel.assign(workers.copy(np.asarray(solution.kernel, np.float32)))
-    layer.bias.assign(workers.copy(np.asarray(solution.bias, np.float32)))
+    layer.kernel.assign(workers.copy(np.asarray(solved.kernel, np.float32)))
+    layer.bias.assign(workers.copy(np.asarray(solved.bias, np.float32)))
     unmoved = check_movement(phase, before, assembled.blocks)
     fitted = FittedPhase(
         phase,
@@ -97,48 +92,38 @@ def solve_phase(
         seconds=time.monotonic() - begun,
         computed_from=head.vector_layer,
         unmoved=unmoved,
-        facts={"solution": _describe(solution, layered, head.taps)},
+        facts={"solution": _describe(solved, head.taps)},
     )
     report.write(fitted)
     return fitted
 
 
-def _say(
-    solution: Solution, layered: LayeredSolution | None, loss: LinearLoss, num_examples: int
-) -> str:
-    count, num_judged = solution.num_cross_validated, solution.num_judged
+def _say(solved: Solution | LayeredSolution, loss: LinearLoss, num_examples: int) -> str:
+    count = solved.num_cross_validated
+    if isinstance(solved, LayeredSolution):
+        gammas = {member.gamma for member in solved.members if member.weight}
+        what = "reads the last block" if gammas == {0.0} else "reads every block"
+        num_judged, score = count, solved.score
+    else:
+        what = f"penalty {solved.penalty:.3g}"
+        num_judged, score = solved.num_judged, solved.best.score
     how = "cross-validated" if num_judged == count else f"on {num_judged} held-out examples,"
     where = f" on {count} of {num_examples}" if count < num_examples else ""
-    score = f"{loss.score_name}{where} {loss.format_score(solution.best.score)}"
-    blocks = "" if layered is None else f"{_name_blocks(layered)}, "
-    return f"{blocks}penalty {solution.penalty:.3g}, {how} {score}"
+    return f"{what}, {how} {loss.score_name}{where} {loss.format_score(score)}"
 
 
-def _name_blocks(layered: LayeredSolution) -> str:
-    if not layered.gamma:
-        return "reads the last block"
-    return f"reads every block, weighted {layered.gamma:g} per block from the last"
-
-
-def _describe(
-    solution: Solution, layered: LayeredSolution | None, taps: tuple[str, ...]
-) -> dict[str, Any]:
-    chosen: dict[str, Any] = {}
-    if layered is not None:
-        chosen = {
+def _describe(solved: Solution | LayeredSolution, taps: tuple[str, ...]) -> dict[str, Any]:
+    if isinstance(solved, LayeredSolution):
+        return {
             "taps": list(taps),
-            "gamma": layered.gamma,
-            "gammas": [
-                {"gamma": gamma, **asdict(attempt)} for gamma, attempt in layered.compared.items()
-            ],
+            "num_cross_validated": solved.num_cross_validated,
+            "loss": solved.loss,
+            "score": solved.score,
+            "members": [asdict(member) for member in solved.members],
         }
     return {
-        **chosen,
-        "penalty": solution.penalty,
-        "num_cross_validated": solution.num_cross_validated,
-        "num_judged": solution.num_judged,
-        "path": [
-            {"penalty": attempt.penalty, "loss": attempt.loss, "score": attempt.score}
-            for attempt in solution.path
-        ],
+        "penalty": solved.penalty,
+        "num_cross_validated": solved.num_cross_validated,
+        "num_judged": solved.num_judged,
+        "path": [asdict(attempt) for attempt in solved.path],
     }

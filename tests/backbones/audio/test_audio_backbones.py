@@ -9,7 +9,7 @@ import pytest
 
 from kft.backbones import load_backbone
 from kft.backbones.audio.yamnet import build
-from kft.backbones.partition import crossing_after
+from kft.backbones.crossings import crossing_after
 from kft.config import BackboneConfig
 from kft.errors import BackboneError
 from kft.modalities.audio.input_spec import AudioSpec
