@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import keras
 
-from kft.backbones.partition import blocks_by_layer_names, feature_levels
+from kft.backbones.crossings import feature_levels
+from kft.backbones.partition import blocks_by_layer_names
 from kft.backbones.record import Backbone
 from kft.config.schema import BackboneConfig
 from kft.errors import BackboneError, first_line

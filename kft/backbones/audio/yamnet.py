@@ -9,7 +9,8 @@ import keras
 from keras import layers
 
 from kft.backbones.audio.options import read_option
-from kft.backbones.partition import blocks_by_layer_names, feature_levels
+from kft.backbones.crossings import feature_levels
+from kft.backbones.partition import blocks_by_layer_names
 from kft.backbones.record import Backbone
 from kft.backbones.weights import (
     OfficialFile,
