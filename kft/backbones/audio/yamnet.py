@@ -93,7 +93,10 @@ def _named(name: str) -> dict[str, Any]:
 def _convolve(x: Any, convolution: layers.Layer, names: list[str]) -> Any:
     """Add a convolution, batch normalization and a ReLU."""
     name = convolution.name
-    normalization = layers.BatchNormalization(scale=False, epsilon=1e-4, name=f"{name}_bn")
+    # Keras's default momentum of 0.99 needs hundreds of steps to adapt; small data sets have tens.
+    normalization = layers.BatchNormalization(
+        momentum=0.9, epsilon=1e-4, scale=False, name=f"{name}_bn"
+    )
     activation = layers.ReLU(name=f"{name}_relu")
     names += [name, normalization.name, activation.name]
     return activation(normalization(convolution(x)))
