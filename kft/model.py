@@ -11,8 +11,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kft.backbones.crossings import named_outputs
 from kft.backbones.hub import HubBlock
-from kft.backbones.partition import named_outputs
 from kft.backbones.record import Backbone, Block
 from kft.config import LoraConfig
 from kft.errors import BackboneError

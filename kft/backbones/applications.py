@@ -9,9 +9,10 @@ from typing import Any
 import keras
 
 from kft.backbones.architecture import Architecture
+from kft.backbones.crossings import feature_levels
 from kft.backbones.families import ARCHITECTURES
 from kft.backbones.official import check_options, check_size, official_files
-from kft.backbones.partition import feature_levels, partition
+from kft.backbones.partition import partition
 from kft.backbones.record import Backbone
 from kft.backbones.weights import load_file, load_given, obtain_official
 from kft.config.schema import BackboneConfig

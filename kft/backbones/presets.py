@@ -9,7 +9,8 @@ from typing import Any
 
 import keras
 
-from kft.backbones.partition import feature_levels, partition_by_stride
+from kft.backbones.crossings import feature_levels
+from kft.backbones.partition import partition_by_stride
 from kft.backbones.record import Backbone
 from kft.backbones.weights import digest_folder
 from kft.config.schema import BackboneConfig

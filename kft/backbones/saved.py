@@ -10,13 +10,9 @@ from typing import Any, get_args
 import keras
 
 from kft.backbones import hub
+from kft.backbones.crossings import feature_levels
 from kft.backbones.graph import Graph
-from kft.backbones.partition import (
-    blocks_by_layer_names,
-    check_blocks,
-    feature_levels,
-    partition_by_stride,
-)
+from kft.backbones.partition import blocks_by_layer_names, check_blocks, partition_by_stride
 from kft.backbones.rebuild import reinitialised, with_size, without_top
 from kft.backbones.record import Backbone, Block
 from kft.backbones.repeatability import check_repeatable

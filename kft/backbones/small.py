@@ -7,7 +7,8 @@ from typing import Any
 
 import keras
 
-from kft.backbones.partition import blocks_by_layer_names, feature_levels
+from kft.backbones.crossings import feature_levels
+from kft.backbones.partition import blocks_by_layer_names
 from kft.backbones.record import Backbone
 from kft.backbones.weights import load_given
 from kft.config.schema import BackboneConfig

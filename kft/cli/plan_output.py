@@ -163,22 +163,22 @@ def describe_phase(phase: Phase, before: Phase | None = None, *, num_adapted: in
         sentences.append("Solves the head to its optimum on stored features, without steps.")
     if phase.choice.candidates:
         sentences.append(_describe_candidates(phase))
-    if phase.choice.must_beat_start:
+    if phase.choice.blends:
         start = (
             "the probe" if before and len(before.scope.trainable) == 1 else "its initial weights"
         )
-        verb = "Wins" if phase.choice.only_compares else "Is kept"
-        sentences.append(f"{verb} only if it beats {start} on validation beyond the 95 % interval.")
-    if phase.choice.only_compares:
         sentences.append(
-            "Only compares: it ends once the comparison is decided, and its weights are discarded."
+            f"Blends its weights with those of {start}, in the share that has the lowest loss on "
+            "validation; a share of 0 keeps the start."
         )
+    if phase.choice.only_compares:
+        sentences.append("Only compares: it ends after its trials, and its weights are discarded.")
     if phase.fallback is not None and before is not None:
         splits = " and ".join(phase.learns_from)
         instead = "solved" if phase.fallback.method == "solve" else "trained"
         sentences.append(
-            f"Starts from the initial weights of {before.name} and trains on {splits} at the "
-            f"chosen rate; if {before.name} did not win, the probe is {instead} on them instead."
+            f"Starts from the initial weights of {before.name} and trains on {splits} with the "
+            f"rate and share chosen there; if the share is 0, the probe is {instead} on them."
         )
     if phase.scope.part == "bias_norm":
         sentences.append("Trains only biases and normalisation (BitFit).")
@@ -218,7 +218,7 @@ def _describe_candidates(phase: Phase) -> str:
         ]
     rule = "the best continues"
     if phase.choice.is_sequential:
-        rule = "the first that is not significantly worse than the start continues"
+        rule = "the first for which a blend is better than the start is chosen"
     return (
         f"{subject} tried on validation for {phase.choice.pilot_steps:,} steps each: "
         f"{', '.join(values)}; {rule}. The table shows the first."

@@ -76,6 +76,8 @@ class StrategyConfig(Section):
     """Phases of `name: phases`, in order."""
     probe: Literal["auto", "solved", "trained"] = "auto"
     """Method of a linear probe; `auto` solves it, except for heads with hidden layers."""
+    probe_layers: Literal["auto", "last", "all"] | tuple[Name, ...] = "auto"
+    """Blocks whose outputs a solved probe reads; `auto` chooses their weights, `last` reads one."""
     probe_learning_rate: Annotated[float, Field(gt=0.0)] = 3e-3
     """Peak learning rate of a trained probe."""
     probe_duration: Duration = "60 epochs"

@@ -8,9 +8,10 @@ from functools import cached_property
 
 import keras
 
-from kft.backbones.partition import crossing_after
+from kft.backbones.crossings import crossing_after
 from kft.features.engines import Forward
 from kft.model import HEAD, Assembled, call_layers
+from kft.tasks.block_statistics import BlockStatistics
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,16 +95,20 @@ def find_cut(assembled: Assembled, trainable: Iterable[str]) -> Cut | None:
 def _name(
     block: str, crossing: Iterable[keras.KerasTensor], model: keras.Model
 ) -> dict[str, keras.KerasTensor]:
-    """Name crossing tensors: inputs of the model as they are, the others by the block.
+    """Name crossing tensors: inputs and statistics by their own names, the others by the block.
 
-    Names of layers are no use, because Keras counts them over all models of a process.
+    Names of the backbone's layers are no use, because Keras counts some of them over all models
+    of a process.
     """
     inputs = {id(tensor): name for name, tensor in model.input.items()}
     named: dict[str, keras.KerasTensor] = {}
     count = 0
     for tensor in crossing:
+        operation = tensor._keras_history.operation
         if id(tensor) in inputs:
             named[inputs[id(tensor)]] = tensor
+        elif isinstance(operation, BlockStatistics):
+            named[operation.name] = tensor
         else:
             named[block if not count else f"{block}_{count}"] = tensor
             count += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kft.linear.layered import LayeredSolution, solve_layered
+from kft.linear.layered import LayeredSolution, Member, solve_layered
 from kft.linear.losses import LinearLoss, LinearTargets
 from kft.linear.solving import (
     Attempt,
@@ -18,6 +18,7 @@ __all__ = [
     "LayeredSolution",
     "LinearLoss",
     "LinearTargets",
+    "Member",
     "Solution",
     "cross_validate",
     "solve_layered",

@@ -12,10 +12,10 @@ NUM_FOLDS = 5
 def assign_folds(targets: LinearTargets, loss: LinearLoss, seed: int) -> np.ndarray:
     """Assign each example to a fold, (examples,), with classes spread evenly over the folds.
 
-    All examples of a group get the same fold.
+    All examples of a group get the same fold, unless there is only one group.
     """
-    if targets.groups is not None:
-        return _assign_groups(targets, loss, seed)
+    if targets.groups is not None and len(np.unique(targets.groups)) > 1:
+        return _assign_groups(targets, targets.groups, loss, seed)
     order = _shuffle_by_class(targets, loss, seed)
     folds = np.empty(len(targets), np.int64)
     folds[order] = np.arange(len(targets)) % min(NUM_FOLDS, len(targets))
@@ -60,11 +60,13 @@ def _shuffle_by_class(targets: LinearTargets, loss: LinearLoss, seed: int) -> np
     return order if classes is None else order[np.argsort(classes[order], kind="stable")]
 
 
-def _assign_groups(targets: LinearTargets, loss: LinearLoss, seed: int) -> np.ndarray:
+def _assign_groups(
+    targets: LinearTargets, labels: np.ndarray, loss: LinearLoss, seed: int
+) -> np.ndarray:
     """Assign whole groups, largest first, each to the fold with the fewest of its classes."""
     classes = loss.find_classes(targets.dense)
     classes = np.zeros(len(targets), np.int64) if classes is None else classes
-    _, groups = np.unique(targets.groups, return_inverse=True)
+    _, groups = np.unique(labels, return_inverse=True)
     counts = np.zeros((groups.max() + 1, classes.max() + 1), np.int64)
     np.add.at(counts, (groups, classes), 1)
     order = np.random.default_rng(seed).permutation(len(counts))

@@ -12,7 +12,8 @@ from kft.linear.axes import PrincipalAxes
 from kft.linear.losses import LinearLoss, LinearTargets
 from kft.linear.minimising import minimise
 
-# Kernels (folds, features, outputs) and biases (folds, outputs).
+# Kernels (folds, axes, outputs) along the principal axes and biases (folds, outputs) of centred
+# features; or the same of features as given.
 State = tuple[np.ndarray, np.ndarray]
 
 # Largest number of rows that are held in memory, rotated to their principal axes. More rows are
@@ -37,9 +38,11 @@ class Problem:
         factors: Factors (features,) on the columns, at least 0, in whose units the kernel is
             penalised: the solution is that for features times factors, but its kernels apply to
             the features as given. None for 1.
-        axes: Principal axes of the rows, if they are known.
 
     Attributes:
+        axes: Principal axes of the features times factors.
+        mean: Mean of the features, (features,).
+        rotated: Centred rows along the axes, float32 (rows, axes); None if they are too many.
         largest_penalty: Penalty at which the outputs are almost those of the prior.
         work: Number of multiplications in an evaluation of one fold: rows x axes x outputs.
     """
@@ -51,7 +54,6 @@ class Problem:
         loss: LinearLoss,
         *,
         factors: np.ndarray | None = None,
-        axes: PrincipalAxes | None = None,
     ) -> None:
         dense, weights, offsets = targets.dense, targets.weights, targets.offsets
         self._loss = loss
@@ -63,21 +65,20 @@ class Problem:
         if offsets is not None:
             self._offsets = offsets.astype(np.float32, copy=False)
         self._features = features
-        self._mean = _mean(features)
-        self._rotated: np.ndarray | None = None
-        self._axes = self._find_axes(factors) if axes is None else axes
-        self._rotated = self._axes.rotated
-        if self._rotated is None and len(features) <= MAX_HELD:
-            centred = features.astype(np.float32) - self._mean
-            self._rotated = self._axes.rotate(centred)
+        self.mean = _mean(features)
+        self.rotated: np.ndarray | None = None
+        self.axes = self._find_axes(factors)
+        self.rotated = self.axes.rotated
+        if self.rotated is None and len(features) <= MAX_HELD:
+            self.rotated = self.axes.rotate(features.astype(np.float32) - self.mean)
         # At this penalty, the outputs are within a tenth of the prior.
-        self.largest_penalty = float(self._axes.squares.max()) / 20
-        self.work = len(dense) * len(self._axes.squares) * dense.shape[1]
+        self.largest_penalty = float(self.axes.squares.max()) / 20
+        self.work = len(dense) * len(self.axes.squares) * dense.shape[1]
 
     def _find_axes(self, factors: np.ndarray | None) -> PrincipalAxes:
         rows, columns = self._features.shape
         if rows < columns:
-            centred = np.asarray(self._features, np.float64) - self._mean
+            centred = np.asarray(self._features, np.float64) - self.mean
             scaled = centred if factors is None else centred * factors
             return PrincipalAxes(scaled @ scaled.T, factors, centred.astype(np.float32))
         scatter = np.zeros((columns, columns))
@@ -96,10 +97,10 @@ class Problem:
         step = max(1, _MAX_BLOCK // max(columns, width))
         for begin in range(0, rows, step):
             where = slice(begin, min(begin + step, rows))
-            if self._rotated is not None:
-                yield self._rotated[where], where
+            if self.rotated is not None:
+                yield self.rotated[where], where
                 continue
-            yield self._features[where].astype(np.float32) - self._mean, where
+            yield self._features[where].astype(np.float32) - self.mean, where
             _release_pages(self._features)
 
     def solve(
@@ -110,7 +111,7 @@ class Problem:
         *,
         tolerance: float,
     ) -> State:
-        """Find kernels (folds, features, outputs) and biases (folds, outputs) at the optimum.
+        """Find kernels and biases along the axes at the optimum.
 
         Args:
             penalty: Factor on the squared norm.
@@ -121,14 +122,14 @@ class Problem:
         """
         folds, outputs = len(mask), self._targets.shape[1]
         curvature = self._loss.curvature(outputs)
-        scale = (1.0 / np.sqrt(curvature * self._axes.squares + 2 * penalty)).astype(np.float32)
+        scale = (1.0 / np.sqrt(curvature * self.axes.squares + 2 * penalty)).astype(np.float32)
         # A Python float, because a NumPy scalar would convert what follows to float64.
         bias_scale = float(1.0 / np.sqrt(curvature * max(len(self._targets), 1)))
         theta = np.zeros((folds, len(scale) + 1, outputs), np.float32)
         if start is not None:
             kernels, biases = start
-            theta[:, :-1] = self._axes.from_features(kernels) / scale[:, None]
-            theta[:, -1] = (biases + self._mean @ kernels) / bias_scale
+            theta[:, :-1] = kernels / scale[:, None]
+            theta[:, -1] = biases / bias_scale
 
         def objective(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             along = values[:, :-1] * scale[:, None]
@@ -142,9 +143,17 @@ class Problem:
             return losses, gradient
 
         theta = minimise(objective, theta, tolerance, floor=_LEAST_LOSS * len(self._targets))
-        kernels = self._axes.to_features(theta[:, :-1] * scale[:, None])
-        biases = theta[:, -1] * bias_scale - self._mean @ kernels
-        return kernels, biases
+        return theta[:, :-1] * scale[:, None], theta[:, -1] * bias_scale
+
+    def to_features(self, state: State) -> State:
+        """Turn kernels and biases along the axes into those of the features as given."""
+        kernels = self.axes.to_features(state[0])
+        return kernels, state[1] - self.mean @ kernels
+
+    def from_features(self, state: State) -> State:
+        """Turn kernels and biases of the features as given into those along the axes."""
+        kernels, biases = state
+        return self.axes.from_features(kernels), biases + self.mean @ kernels
 
     def _evaluate(
         self, along: np.ndarray, shift: np.ndarray, mask: np.ndarray
@@ -152,14 +161,14 @@ class Problem:
         """Sum losses (folds,) and their gradients by kernels (folds, axes, outputs) and biases."""
         folds, axes, outputs = along.shape
         kernel = along.transpose(1, 0, 2).reshape(axes, folds * outputs)
-        if self._rotated is None:
-            kernel = self._axes.to_features(kernel)
+        if self.rotated is None:
+            kernel = self.axes.to_features(kernel)
         losses, slope, bias_slope = np.zeros(folds), np.zeros_like(kernel), np.zeros_like(shift)
         for block, where in self._blocks(folds * outputs):
             part = self._evaluate_block(block, where, kernel, shift, mask)
             losses, slope, bias_slope = losses + part[0], slope + part[1], bias_slope + part[2]
-        if self._rotated is None:
-            slope = self._axes.rotate(slope.T).T
+        if self.rotated is None:
+            slope = self.axes.rotate(slope.T).T
         return losses, slope.reshape(axes, folds, outputs).transpose(1, 0, 2), bias_slope
 
     def _evaluate_block(
@@ -192,15 +201,13 @@ class Problem:
         Offsets are not added. Rows that no fold left out (-1) get NaN.
         """
         kernels, biases = state
+        if self.rotated is None:
+            kernels = self.axes.to_features(kernels)
         logits = np.full((len(folds), biases.shape[1]), np.nan, np.float32)
-        step = max(1, _MAX_BLOCK // self._features.shape[1])
-        for begin in range(0, len(folds), step):
-            where = slice(begin, begin + step)
-            rows = self._features[where].astype(np.float32, copy=False)
+        for rows, where in self._blocks(biases.shape[1]):
             for fold in range(len(kernels)):
                 held = np.flatnonzero(folds[where] == fold)
-                logits[begin + held] = rows[held] @ kernels[fold] + biases[fold]
-            _release_pages(self._features)
+                logits[where.start + held] = rows[held] @ kernels[fold] + biases[fold]
         return logits
 
     def score(self, logits: np.ndarray, folds: np.ndarray) -> tuple[float, float]:
@@ -214,25 +221,23 @@ class Problem:
             logits: Logits (rows, outputs), as `predict_out_of_fold` returns them.
             folds: Fold (rows,) that left each row out; -1 for none.
         """
-        losses, counts = self.out_of_fold_losses(logits, folds)
         judged = folds >= 0
         scores = self._loss.score(logits[judged], self._targets[judged])
-        return float(losses @ counts / counts.sum()), float(scores.mean())
+        return self.loss_and_slopes(logits, folds)[0], float(scores.mean())
 
-    def out_of_fold_losses(
-        self, logits: np.ndarray, folds: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Compute the losses (rows,) of `predict_out_of_fold`, and their weights in a mean."""
-        judged = np.flatnonzero(folds >= 0)
-        losses, counts = np.zeros(len(folds)), np.zeros(len(folds))
-        shifted = (logits[judged] + self._offsets)[:, np.newaxis]
-        losses[judged] = self._loss.replace_by_slopes(shifted, self._targets[judged])[:, 0]
+    def loss_and_slopes(self, logits: np.ndarray, folds: np.ndarray) -> tuple[float, np.ndarray]:
+        """Compute the mean loss of `score`, and its gradient by the logits (rows, outputs)."""
+        counts = np.zeros(len(folds))
         for fold in range(int(folds.max()) + 1):
             rows = np.flatnonzero(folds == fold)
             counts[rows] = self._weights[rows, 0] * self._is_seen(rows, folds != fold)
         if not counts.any():
-            counts[judged] = self._weights[judged, 0]
-        return losses, counts
+            counts = np.where(folds >= 0, self._weights[:, 0], 0.0)
+        counts /= counts.sum()
+        slopes = np.where(folds[:, np.newaxis] >= 0, logits + self._offsets, np.float32(0))
+        losses = self._loss.replace_by_slopes(slopes[:, np.newaxis], self._targets)[:, 0]
+        slopes *= counts[:, np.newaxis]
+        return float(losses @ counts), slopes
 
     def _is_seen(self, rows: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """Tell for each row whether its class occurs among the rows seen."""

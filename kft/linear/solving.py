@@ -137,10 +137,12 @@ def solve_linear(
         found = cross_validate(
             features, targets, loss, factors=factors, seed=seed, progress=progress
         )
-        return conclude(found, features, targets, loss, factors=factors, seed=seed)
+        problem, folds = extend(found, features, targets, loss, factors=factors, seed=seed)
+        return conclude(found, problem, folds)
     problem = Problem(features, targets, loss, factors=factors)
     mask = np.ones((1, len(features)), bool)
-    kernel, bias = problem.solve(penalty, mask, None, tolerance=_FINAL_TOLERANCE)
+    state = problem.solve(penalty, mask, None, tolerance=_FINAL_TOLERANCE)
+    kernel, bias = problem.to_features(state)
     return Solution(kernel[0], bias[0], penalty, (), 0, 0)
 
 
@@ -165,20 +167,15 @@ def cross_validate(
         seed: Seed of the sample and the folds.
         progress: Called after each penalty that was tried.
     """
-    rows = sample_rows(targets, loss, seed, min(count_cross_validated(targets), most_rows))
+    count = max(CROSS_VALIDATED, CROSS_VALIDATED_OF_EACH * targets.dense.shape[1])
+    rows = sample_rows(targets, loss, seed, min(count, most_rows))
     few = targets.take(rows)
     problem = Problem(take_rows(features, rows), few, loss, factors=factors)
     folds = _assign_parts(problem, few, loss, seed)
     return _walk_path(rows, problem, folds, progress)
 
 
-def count_cross_validated(targets: LinearTargets) -> int:
-    """Count the examples that a penalty is chosen on."""
-    count = max(CROSS_VALIDATED, CROSS_VALIDATED_OF_EACH * targets.dense.shape[1])
-    return min(count, MAX_HELD, len(targets))
-
-
-def conclude(
+def extend(
     found: CrossValidation,
     features: np.ndarray,
     targets: LinearTargets,
@@ -186,18 +183,33 @@ def conclude(
     *,
     factors: np.ndarray | None,
     seed: int,
-) -> Solution:
-    """Solve at the chosen penalty for all examples, and predict each without having seen it."""
-    problem, state, logits = found.problem, found.state, found.logits
-    if len(found.rows) < len(features):
-        problem = Problem(features, targets, loss, factors=factors)
-        folds = _assign_parts(problem, targets, loss, seed)
-        start = _repeat(_mean_of_folds(state), int(folds.max()) + 1)
+) -> tuple[Problem, np.ndarray]:
+    """Return the problem of all examples and their folds: those of `found` if it used them all."""
+    if len(found.rows) == len(features):
+        return found.problem, found.folds
+    problem = Problem(features, targets, loss, factors=factors)
+    return problem, _assign_parts(problem, targets, loss, seed)
+
+
+def conclude(found: CrossValidation, problem: Problem, folds: np.ndarray) -> Solution:
+    """Solve at the chosen penalty for all examples, and predict each without having seen it.
+
+    Args:
+        found: Penalty, and solutions to start from.
+        problem: Problem of all examples, from `extend`.
+        folds: Their folds.
+    """
+    state, logits = found.state, found.logits
+    if problem is not found.problem:
+        start = found.problem.to_features(_mean_of_folds(state))
+        start = _repeat(problem.from_features(start), int(folds.max()) + 1)
         state = problem.solve(found.best.penalty, _masks(folds), start, tolerance=_PATH_TOLERANCE)
         logits = problem.predict_out_of_fold(state, folds)
-    mask = np.ones((1, len(features)), bool)
-    start = _mean_of_folds(state)
-    kernel, bias = problem.solve(found.best.penalty, mask, start, tolerance=_FINAL_TOLERANCE)
+    mask = np.ones((1, len(folds)), bool)
+    state = problem.solve(
+        found.best.penalty, mask, _mean_of_folds(state), tolerance=_FINAL_TOLERANCE
+    )
+    kernel, bias = problem.to_features(state)
     return Solution(
         kernel=kernel[0],
         bias=bias[0],

@@ -56,14 +56,14 @@ def find_risks(splits: Splits, backbone: Backbone, phases: tuple[Phase, ...]) ->
 
 
 def _is_deep(phase: Phase) -> bool:
-    """Tell whether all weights of a block train, and are kept without proof on validation."""
+    """Tell whether all weights of a block train, and are kept without a look at validation."""
     has_all = phase.scope.part == "all" and phase.scope.lora is None
-    is_proven = phase.choice.must_beat_start or phase.fallback is not None
+    is_proven = phase.choice.blends or phase.fallback is not None
     return len(phase.scope.trainable) > 1 and has_all and not is_proven
 
 
 def _choice_risks(splits: Splits, phases: tuple[Phase, ...]) -> list[str]:
-    chooses = any(phase.choice.candidates or phase.choice.must_beat_start for phase in phases)
+    chooses = any(phase.choice.candidates or phase.choice.blends for phase in phases)
     if not chooses or len(splits.validation) >= SMALL_VALIDATION:
         return []
     return [

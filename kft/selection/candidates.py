@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.selection.averaging import ValidationScore
-from kft.selection.comparison import Comparison
+from kft.selection.averaging import Blend, ValidationScore
 from kft.strategies import Phase
 from kft.strategies.phases import Choice
 
@@ -20,27 +19,18 @@ class TriedCandidate:
 
     Attributes:
         candidate: Phase that was tried.
-        score: Score on validation at the end of the trial.
-        comparison: Comparison with the start weights; None if the candidate diverged.
+        score: Score on validation at the end of the trial: of its best blend, if it has one.
+        blend: Blends with the start weights; None if the candidate diverged, or if none are made.
     """
 
     candidate: Phase
     score: ValidationScore
-    comparison: Comparison | None
+    blend: Blend | None = None
 
     @property
     def is_promising(self) -> bool:
-        """Whether it is not significantly worse than the start weights.
-
-        So early, a rate that will win may still be behind, and its loss may be high because it is
-        overconfident. Therefore accuracy decides, if there is one, and not the loss.
-        """
-        return self.comparison is not None and self.comparison.leading.high >= 0
-
-    @property
-    def has_won(self) -> bool:
-        """Whether it is significantly better than the start weights."""
-        return self.comparison is not None and self.comparison.is_better
+        """Whether a blend has a lower loss than the start weights."""
+        return self.blend is not None and self.blend.share > 0
 
     def describe(self, *, is_chosen: bool) -> dict[str, Any]:
         """Return JSON values."""
@@ -49,6 +39,7 @@ class TriedCandidate:
             "trainable": list(self.candidate.scope.trainable),
             "learning_rate": self.candidate.fit.learning_rate,
             "validation": score,
+            "blend": None if self.blend is None else self.blend.describe(),
             "is_promising": self.is_promising,
             "is_chosen": is_chosen,
         }
@@ -57,7 +48,7 @@ class TriedCandidate:
 def name_candidates(phase: Phase) -> list[Phase]:
     """Return the candidates of a phase as phases that can replace it, under its name."""
     planned = phase.choice
-    choice = Choice(must_beat_start=planned.must_beat_start, only_compares=planned.only_compares)
+    choice = Choice(blends=planned.blends, only_compares=planned.only_compares)
     return [replace(each, name=phase.name, choice=choice) for each in planned.candidates]
 
 

@@ -26,17 +26,18 @@ _ALL_TO_LEARN_FROM: tuple[SplitName, ...] = ("train", "validation")
 
 
 def auto(setting: Setting) -> tuple[Part, ...]:
-    """Plan a linear probe, then fine-tuning of the upper blocks, kept only if validation improves.
+    """Plan a linear probe, then fine-tuning of the upper blocks, blended with the probe.
 
     The lowest blocks hold features that all kinds of images share. They also
     cost most, half of a step or more, because their feature maps are the
     largest. They stay frozen, so that their outputs are computed only once.
 
-    The learning rate, to which fine-tuning is most sensitive, is selected on
-    validation: the rates are tried in turn, and training continues with the
-    first rate that, after a quarter of the phase, is not significantly worse
-    than the probe. If there is a holdout to judge the result, the winner is
-    then trained again, from the start, on train and validation together.
+    Shares of the weights are blended: 0 is the probe, 1 the fine-tuned model,
+    and the share with the lowest loss on validation is expected to be best.
+    The rates are tried in turn, and the first rate for which a blend is better
+    than the probe is taken. If there is a holdout to judge the result, that
+    recipe is then trained from the start on train and validation together;
+    otherwise the trial continues. If no blend is better, the probe remains.
 
     Without validation examples nothing can be selected, and the rate is that
     of `lp_ft`. A backbone with random weights is trained in full, because a
@@ -45,7 +46,8 @@ def auto(setting: Setting) -> tuple[Part, ...]:
     Source: Kumar et al., arXiv:2202.10054; the budget is BiT-HyperRule's,
     arXiv:1912.11370. Yosinski et al., arXiv:1411.1792, show that the lowest
     layers are general; freezing them up to stride 4 of 32 follows Ren et al.,
-    Faster R-CNN, arXiv:1506.01497, and later detectors.
+    Faster R-CNN, arXiv:1506.01497, and later detectors. The blends are
+    WiSE-FT's, arXiv:2109.01903.
     """
     obeys = ("freeze", "refit", *FINE_TUNING)
     if setting.is_pretrained:
@@ -180,7 +182,7 @@ def _fine_tuning_phase(setting: Setting) -> Phase:
 def _with_choices(phase: Phase, setting: Setting) -> Phase:
     given = setting.config.learning_rate
     if given is not None and setting.refit is None:
-        return replace(phase, choice=Choice(must_beat_start=True))
+        return replace(phase, choice=Choice(blends=True))
     # Before a refit even a given rate is tried, because the trial decides whether to fine-tune.
     rates = AUTO_LEARNING_RATES if given is None else (given,)
     candidates = tuple(map(phase.at_rate, rates))
@@ -188,7 +190,7 @@ def _with_choices(phase: Phase, setting: Setting) -> Phase:
         candidates,
         pilot_steps=setting.pilot_steps(phase.fit.steps),
         is_sequential=True,
-        must_beat_start=True,
+        blends=True,
     )
     return replace(candidates[0], choice=choice)
 

@@ -82,19 +82,18 @@ class Choice:
         candidates: Variants of the phase; each is trained for `pilot_steps`
             from the start weights. The phase continues as the best of them.
         pilot_steps: Number of steps for which each candidate is tried.
-        is_sequential: Continue with the first candidate that is not
-            significantly worse than the start weights, and skip the rest.
-        must_beat_start: Restore the start weights unless the result is better
-            beyond the confidence interval.
-        only_compares: Restore the start weights in any case. The phase only
-            finds out whether it is better, and ends as soon as a candidate
-            shows it.
+        is_sequential: Continue with the first candidate of which a blend with
+            the start weights has a lower loss than these, and skip the rest.
+        blends: End with the blend of start and trained weights that has the
+            lowest loss on validation; the start itself is among them.
+        only_compares: End after the trials and restore the start weights. The
+            phase only finds the best blend, for a later phase.
     """
 
     candidates: tuple[Phase, ...] = ()
     pilot_steps: int = 0
     is_sequential: bool = False
-    must_beat_start: bool = False
+    blends: bool = False
     only_compares: bool = False
 
 
@@ -108,10 +107,12 @@ class Phase:
         recipe: Gradient steps, or the solution of the head.
         learns_from: Splits whose examples the phase trains on.
         choice: Decisions made on validation; by default none.
-        fallback: Phase that replaces this one if the previous phase did not
-            improve on its start. If it did, this phase takes the learning
-            rate that was chosen there. None if the phase does not depend on
-            the previous one.
+        share: Share of the trained weights in the result, which is
+            (1 - share) * start + share * trained.
+        fallback: Phase that replaces this one if no blend of the previous
+            phase was better than its start. Otherwise this phase takes the
+            learning rate and the share that were chosen there. None if the
+            phase does not depend on the previous one.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Phase:
     recipe: Fit | Solve
     learns_from: tuple[SplitName, ...] = ("train",)
     choice: Choice = Choice()
+    share: float = 1.0
     fallback: Phase | None = None
 
     @property

@@ -13,8 +13,9 @@ from kft.strategies.phases import Choice, Fit, Phase, Scope, Solve
 from kft.strategies.setting import FINE_TUNING, SOLVABLE, Setting
 from kft.strategies.traits import resolve_bias_norm_blocks, resolve_lora_blocks
 
-# Settings of `strategy` that a probe reads. A solved probe reads only the first.
-PROBE = ("probe", "probe_learning_rate", "probe_duration")
+# Settings of `strategy` that a probe reads: any probe, a solved one, a trained one.
+PROBE = ("probe", "probe_layers", "probe_learning_rate", "probe_duration")
+_SOLVED, _TRAINED = PROBE[1:2], PROBE[2:]
 BEST = "best"
 # Tracing a training step takes about as long as twenty steps.
 LEAST_PHASE_STEPS = 20
@@ -27,9 +28,10 @@ def make_probe(setting: Setting) -> Part:
     `strategy.probe` requests it, the head is trained.
     """
     if not _is_solved(setting):
-        return Part(_plan_probe, PROBE)
+        why = "The probe is trained, and reads the last block. A solved probe reads several."
+        return Part(_plan_probe, (PROBE[0], *_TRAINED), reasons=dict.fromkeys(_SOLVED, why))
     why = "The probe is solved. `strategy.probe=trained` trains it by steps."
-    return Part(_plan_probe, PROBE[:1], reasons=dict.fromkeys(PROBE[1:], why))
+    return Part(_plan_probe, (PROBE[0], *_SOLVED), reasons=dict.fromkeys(_TRAINED, why))
 
 
 def after_probe(*obeys: str) -> Callable[[Plan], Strategy]:

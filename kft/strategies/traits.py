@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from kft.backbones.crossings import cut_after, named_outputs
 from kft.backbones.graph import Graph
 from kft.backbones.hub import HubBlock
-from kft.backbones.partition import cut_after
 from kft.backbones.record import Backbone, Block
 from kft.config import LoraConfig
 from kft.errors import ConfigError
@@ -29,6 +29,7 @@ class BlockTraits:
         has_bias_norm: Whether the block has biases, or scales and shifts of normalisation.
         ends_in_cut: Whether a single tensor leads from the block into those after it.
         stride: Pixels of the image per cell, if that tensor is a feature map; else None.
+        channels: Channels at the end of the block; 0 if they are hidden.
     """
 
     name: str
@@ -38,6 +39,7 @@ class BlockTraits:
     has_bias_norm: bool = True
     ends_in_cut: bool = True
     stride: int | None = None
+    channels: int = 0
 
     def lora_layers(self, pattern: str) -> tuple[str, ...]:
         """Return the names of the layers that get factors."""
@@ -47,6 +49,7 @@ class BlockTraits:
 def find_traits(backbone: Backbone) -> tuple[BlockTraits, ...]:
     """Find the traits of each block, shallow to deep."""
     strides = Graph(backbone.model).strides()
+    outputs = named_outputs(backbone)
     found = []
     for block in backbone.blocks:
         is_hub = _is_hub(block)
@@ -64,6 +67,7 @@ def find_traits(backbone: Backbone) -> tuple[BlockTraits, ...]:
                 has_bias_norm=has_bias_or_norm(block),
                 ends_in_cut=crossing is not None,
                 stride=strides.get(id(crossing)),
+                channels=outputs[block.name].shape[-1] if block.name in outputs else 0,
             )
         )
     return tuple(found)

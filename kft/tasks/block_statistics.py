@@ -28,6 +28,10 @@ class BlockStatistics(keras.layers.Layer):
         super().__init__(**options)
         self.with_mean = with_mean
 
+    def build(self, features_shape: Any, padding_mask_shape: Any = None) -> None:
+        """Find out whether the output holds two statistics."""
+        self._is_doubled = self.with_mean and len(features_shape) > 2
+
     def call(self, features: Any, padding_mask: Any = None) -> Any:
         """Compute statistics (batch, c) or (batch, 2 c) of features (batch, …, c).
 
@@ -56,8 +60,12 @@ class BlockStatistics(keras.layers.Layer):
     def compute_output_shape(self, features_shape: Any, padding_mask_shape: Any = None) -> Any:
         """Shape of the statistics."""
         channels = features_shape[-1]
-        is_doubled = self.with_mean and len(features_shape) > 2
-        return (features_shape[0], 2 * channels if is_doubled else channels)
+        return (features_shape[0], 2 * channels if self._is_doubled else channels)
+
+    def list_widths(self) -> list[int]:
+        """Number of columns of each statistic in the output, side by side."""
+        count = 2 if self._is_doubled else 1
+        return [self.output.shape[-1] // count] * count
 
     def get_config(self) -> dict[str, Any]:
         """Configuration from which Keras rebuilds the layer."""

@@ -150,6 +150,18 @@ class Head(ABC):
             parts.append(last(features[FEATURES], **masked))
         return layers.Concatenate(name=STATISTICS, dtype="float32")(parts)
 
+    def list_widths(self, model: keras.Model) -> list[list[int]]:
+        """List the widths of the statistics that the head reads, by block, shallow to deep.
+
+        Args:
+            model: Assembled model of a head with taps.
+        """
+        widths = [model.get_layer(f"{tap}_statistics").list_widths() for tap in self.taps]
+        last = [model.get_layer(FEATURE_VECTOR).output.shape[-1]]
+        whole = model.get_layer(STATISTICS).output.shape[-1]
+        deviations = whole - sum(map(sum, widths)) - last[0]
+        return [*widths, [*last, deviations] if deviations else last]
+
     def standardise(self, targets: np.ndarray) -> np.ndarray:
         """Convert targets to the units of the layers' outputs; classes and labels are unchanged."""
         return targets

@@ -69,9 +69,9 @@ class FittedPhase:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def has_won(self) -> bool:
-        """Whether the phase was compared with its start on validation and significantly better."""
-        return bool(self.facts.get("comparison", {}).get("is_better"))
+    def share(self) -> float:
+        """Share of the trained weights in the blend that is expected best; 0 without a blend."""
+        return float(self.facts.get("blend", {}).get("share", 0.0))
 
 
 def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
@@ -87,6 +87,7 @@ def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
         "batch_norm": scope.batch_norm,
         # A solution has only the augmentation of these fields.
         **{each.name: getattr(phase.recipe, each.name, None) for each in fields(Fit)},
+        "share": phase.share,
         "steps_done": fitted.steps_done,
         "computed_from": fitted.computed_from,
         "seconds": round(fitted.seconds, 3),
@@ -107,15 +108,16 @@ def resolve_phase(phase: Phase, before: FittedPhase | None) -> Phase:
         before: Result of the previous phase; None for the first phase.
 
     Returns:
-        The phase to run: its fallback if the previous phase was not better
-        than its start, else the phase itself at the rate that was chosen there.
+        The phase to run: its fallback if no blend of the previous phase was better than its
+        start, else the phase itself with the rate and the share that were chosen there.
     """
     if phase.fallback is None:
         return phase
     assert before is not None, "the first phase cannot depend on a previous one"
-    if not before.has_won:
+    if not before.share:
         return phase.fallback
-    return replace(phase.at_rate(before.phase.fit.learning_rate), fallback=None)
+    at_rate = phase.at_rate(before.phase.fit.learning_rate)
+    return replace(at_rate, share=before.share, fallback=None)
 
 
 def pack_fitted(fitted: FittedPhase) -> dict[str, Any]:

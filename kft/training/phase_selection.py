@@ -11,7 +11,15 @@ import numpy as np
 
 from kft.errors import TrainingError
 from kft.model import HEAD
-from kft.selection.averaging import ValidationScore, greedy_soup, start_of_path, wise_ft
+from kft.selection.averaging import (
+    Blend,
+    ValidationScore,
+    find_blend,
+    greedy_soup,
+    put_blend,
+    start_of_path,
+    wise_ft,
+)
 from kft.selection.best_epochs import KeepBest, make_keep_best
 from kft.selection.candidates import (
     TriedCandidate,
@@ -31,7 +39,7 @@ from kft.training.payloads import Payload
 from kft.training.phase_compiler import PhaseCompiler
 from kft.training.recording import PhaseRecorder
 from kft.training.solving import solve_phase
-from kft.training.start_comparison import StartComparison
+from kft.training.validation import Validator
 
 
 def run_phase(
@@ -90,7 +98,7 @@ class PhaseSelection:
         self._recorder = recorder
         self._config = compiler.config
         self._facts: dict[str, Any] = {}
-        self._validation = StartComparison(compiler)
+        self._validation = Validator(compiler)
         # Number of steps that the trial of the chosen candidate has taken already.
         self._first_step = 0
 
@@ -109,7 +117,9 @@ class PhaseSelection:
         if self._is_hopeless(best, len(tried)):
             compiled.discard()
             return self._keep_start(begun, None)
-        if self._is_decided(best):
+        if self._planned.choice.only_compares:
+            assert best.blend is not None, "a comparison without blends"
+            self._record(best.blend)
             self._phase = best.candidate
             compiled.discard()
             return self._keep_start(begun, compiled)
@@ -117,14 +127,12 @@ class PhaseSelection:
 
     def pack(self) -> Payload:
         """Pack the choices made before the steps."""
-        start = self._validation.start_outputs
-        outputs = {} if start is None else {"start_outputs": start}
         return {
             "learning_rate": self._phase.fit.learning_rate,
             "trainable": list(self._phase.scope.trainable),
             "first_step": self._first_step,
             "facts": self._facts,
-        }, outputs
+        }, {}
 
     def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Restore the packed choices."""
@@ -136,15 +144,12 @@ class PhaseSelection:
                 self._phase = candidate
         self._facts |= state["facts"]
         self._first_step = state["first_step"]
-        self._validation.start_outputs = arrays.get("start_outputs")
 
     def _fit(self, compiled: CompiledPhase) -> FittedPhase:
         """Take the steps of the chosen phase, select its weights and conclude it."""
         best = make_keep_best(
             compiled.weights, self._config, folder=self._report.folder / "kept", take=compiled.take
         )
-        if self._phase.choice.must_beat_start:
-            self._validation.note_start(compiled)
         fitted = fit_compiled(
             compiled,
             self._report,
@@ -170,8 +175,15 @@ class PhaseSelection:
             self._say(f"{found}")
         if best is not None:
             best.discard()
-        is_kept = not self._phase.choice.must_beat_start or self._beats_start(compiled)
-        return is_kept and not self._phase.choice.only_compares
+        share = self._phase.share
+        if self._phase.choice.blends:
+            blend = self._find_blend(compiled)
+            self._record(blend)
+            share = blend.share
+        if share < 1:
+            start = start_of_path(compiled.start, compiled.weights.take())
+            put_blend(compiled.weights, start, share)
+        return share > 0
 
     def _restore_best(self, compiled: CompiledPhase, best: KeepBest) -> None:
         """Restore the best epoch, or average the best epochs, as configured."""
@@ -184,15 +196,18 @@ class PhaseSelection:
             self._facts["greedy_soup"] = soup.describe()
             self._say(f"{soup}")
 
-    def _beats_start(self, compiled: CompiledPhase) -> bool:
-        """Tell whether the phase is significantly better than its start, and report it."""
-        comparison, _ = self._validation.compare(compiled)
-        self._facts["comparison"] = comparison.describe()
-        verdict = "it is kept" if comparison.is_better else "not significant, so it is undone"
-        if comparison.is_better and self._phase.choice.only_compares:
-            verdict = "it will be trained again on all examples"
-        self._say(f"{self._phase.name} on validation: {comparison}; {verdict}")
-        return comparison.is_better
+    def _find_blend(self, compiled: CompiledPhase) -> Blend:
+        """Find the best blend of the current weights with the start of the phase."""
+        start = start_of_path(compiled.start, compiled.weights.take())
+        scorer = self._validation.scorer_of(compiled)
+        return find_blend(compiled.weights, start, scorer, self._compiler.assembled.head.task)
+
+    def _record(self, blend: Blend) -> None:
+        """Record and report the blend that is expected best, and how sure that is."""
+        self._facts["blend"] = blend.describe()
+        self._facts["comparison"] = blend.comparison.describe()
+        sure = f"; it is {blend.comparison}" if blend.share else ""
+        self._say(f"{self._phase.name}: {blend}{sure}")
 
     def _try_candidates(self) -> tuple[CompiledPhase, list[TriedCandidate]]:
         """Try candidates; the model keeps the weights of the last trial."""
@@ -206,7 +221,6 @@ class PhaseSelection:
                     compiled.discard()
                 num_steps = None if shares_step else choice.pilot_steps
                 compiled = self._compiler.compile(candidate, num_steps=num_steps)
-            self._validation.note_start(compiled)
             return self._try(candidate, compiled)
 
         tried = try_in_turn(
@@ -229,31 +243,25 @@ class PhaseSelection:
                 compiled.run(steps=steps, is_validated=False, callbacks=[progress])
             except TrainingError:
                 advance(steps, note="(diverged)")
-                return TriedCandidate(candidate, ValidationScore(math.inf, None), None)
-            comparison, score = self._validation.compare(compiled)
-            advance(steps, note=f"(validation {comparison})")
-        return TriedCandidate(candidate, score, comparison)
+                return TriedCandidate(candidate, ValidationScore(math.inf, None))
+            if not self._planned.choice.blends:
+                score = self._validation.scorer_of(compiled)()
+                advance(steps, note=f"({score})")
+                return TriedCandidate(candidate, score)
+            blend = self._find_blend(compiled)
+            advance(steps, note=f"({blend})")
+        return TriedCandidate(candidate, blend.score, blend)
 
     def _is_hopeless(self, best: TriedCandidate, num_tried: int) -> bool:
-        """Tell whether all candidates were significantly worse than the start, and report it."""
+        """Tell whether no blend of any candidate was better than the start, and report it."""
         choice = self._planned.choice
-        if not choice.must_beat_start or best.is_promising:
+        if not choice.blends or best.is_promising:
             return False
+        trials = f"{num_tried} trials" if num_tried > 1 else "the trial"
         self._say(
-            f"{self._report.title}: all {num_tried} trials of {choice.pilot_steps} steps were "
-            "significantly worse than its start weights, so it is skipped."
+            f"{self._report.title}: {trials} of {choice.pilot_steps} steps did not improve "
+            "validation, so it is skipped."
         )
-        return True
-
-    def _is_decided(self, best: TriedCandidate) -> bool:
-        """Tell whether a trial has already decided a phase that only compares."""
-        if not self._planned.choice.only_compares or not best.has_won:
-            return False
-        assert best.comparison is not None
-        self._facts["comparison"] = best.comparison.describe()
-        description = describe_candidate(best.candidate, self._planned.choice.candidates)
-        with self._report.display.track(self._report.title) as advance:
-            advance(1, note=f"({description}: its trial is sufficient)")
         return True
 
     def _continue_as(

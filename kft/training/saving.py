@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from kft.backbones import BACKBONES
 from kft.config import Pipeline, parse_yaml, validate_pipeline
 from kft.errors import RunError
 from kft.modalities import Decoder, StatedInput, load_modality
@@ -77,21 +78,26 @@ def load_trained(run: RunDirectory) -> Trained:
     """Load the model of a finished run.
 
     Raises:
+        ConfigError: The task or the modality of the run is not registered.
         RunError: A file of the run is missing or damaged.
     """
     card = read_json(run.model_card)
     if not run.model.is_file():
         raise RunError(f"{run.model}: missing; the run directory is incomplete")
     try:
-        model = keras.models.load_model(run.model, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{run.model}: cannot be loaded: {error}") from error
-    try:
         stated = read_input(card)
         head = restore_head(card["head"])
+        name = card["backbone"]["name"]
         text = run.pipeline.read_text(encoding="utf-8")
     except (KeyError, TypeError, OSError) as error:
         raise RunError(f"{run.path}: model.json or pipeline.yaml is damaged: {error!r}") from error
+    if name in BACKBONES.added:
+        # Importing the module of a backbone from elsewhere registers its layers with Keras.
+        BACKBONES.load(name)
+    try:
+        model = keras.models.load_model(run.model, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{run.model}: cannot be loaded: {error}") from error
     pipeline = validate_pipeline(parse_yaml(text, str(run.pipeline)), str(run.pipeline))
     return Trained(model, head, make_stated_decoder(stated), pipeline, stated)
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from kft.config import TrainingConfig
 from kft.figures import format_figure
-from kft.linear import Attempt, LinearLoss, Solution, solve_linear
+from kft.linear import (
+    Attempt,
+    LayeredSolution,
+    LinearLoss,
+    Solution,
+    solve_layered,
+    solve_linear,
+)
 from kft.model import Assembled
 from kft.strategies import Phase
 from kft.tasks.head import LOGITS
@@ -63,49 +71,59 @@ def solve_phase(
             loss = f"cross-validated loss {format_figure(attempt.loss)}"
             advance(next(tried), note=f"(penalty {format_figure(attempt.penalty)}, {loss})")
 
-        solution = solve_linear(
-            vectors,
-            head.state_linear(config, terms, learned_targets),
-            loss,
-            seed=config.seed,
-            progress=show_attempt,
-        )
-        advance(
-            len(solution.path),
-            total=len(solution.path),
-            note=f"({_say(solution, loss, len(vectors))})",
-        )
+        targets = head.state_linear(config, terms, learned_targets)
+        solved: Solution | LayeredSolution
+        if head.taps:
+            widths = head.list_widths(assembled.model)
+            solved = solve_layered(
+                vectors, widths, targets, loss, seed=config.seed, progress=show_attempt
+            )
+        else:
+            solved = solve_linear(vectors, targets, loss, seed=config.seed, progress=show_attempt)
+        count = next(tried) - 1
+        advance(count, total=count, note=f"({_say(solved, loss, len(vectors))})")
     layer = assembled.model.get_layer(LOGITS)
-    layer.kernel.assign(workers.copy(np.asarray(solution.kernel, np.float32)))
-    layer.bias.assign(workers.copy(np.asarray(solution.bias, np.float32)))
+    layer.kernel.assign(workers.copy(np.asarray(solved.kernel, np.float32)))
+    layer.bias.assign(workers.copy(np.asarray(solved.bias, np.float32)))
     unmoved = check_movement(phase, before, assembled.blocks)
     fitted = FittedPhase(
         phase,
         history=[],
         seconds=time.monotonic() - begun,
-        computed_from="feature_vector",
+        computed_from=head.vector_layer,
         unmoved=unmoved,
-        facts={"solution": _describe(solution)},
+        facts={"solution": _describe(solved, head.taps)},
     )
     report.write(fitted)
     return fitted
 
 
-def _say(solution: Solution, loss: LinearLoss, num_examples: int) -> str:
-    count, num_judged = solution.num_cross_validated, solution.num_judged
+def _say(solved: Solution | LayeredSolution, loss: LinearLoss, num_examples: int) -> str:
+    count = solved.num_cross_validated
+    if isinstance(solved, LayeredSolution):
+        gammas = {member.gamma for member in solved.members if member.weight}
+        what = "reads the last block" if gammas == {0.0} else "reads every block"
+        num_judged, score = count, solved.score
+    else:
+        what = f"penalty {solved.penalty:.3g}"
+        num_judged, score = solved.num_judged, solved.best.score
     how = "cross-validated" if num_judged == count else f"on {num_judged} held-out examples,"
     where = f" on {count} of {num_examples}" if count < num_examples else ""
-    score = f"{loss.score_name}{where} {loss.format_score(solution.best.score)}"
-    return f"penalty {solution.penalty:.3g}, {how} {score}"
+    return f"{what}, {how} {loss.score_name}{where} {loss.format_score(score)}"
 
 
-def _describe(solution: Solution) -> dict[str, Any]:
+def _describe(solved: Solution | LayeredSolution, taps: tuple[str, ...]) -> dict[str, Any]:
+    if isinstance(solved, LayeredSolution):
+        return {
+            "taps": list(taps),
+            "num_cross_validated": solved.num_cross_validated,
+            "loss": solved.loss,
+            "score": solved.score,
+            "members": [asdict(member) for member in solved.members],
+        }
     return {
-        "penalty": solution.penalty,
-        "num_cross_validated": solution.num_cross_validated,
-        "num_judged": solution.num_judged,
-        "path": [
-            {"penalty": attempt.penalty, "loss": attempt.loss, "score": attempt.score}
-            for attempt in solution.path
-        ],
+        "penalty": solved.penalty,
+        "num_cross_validated": solved.num_cross_validated,
+        "num_judged": solved.num_judged,
+        "path": [asdict(attempt) for attempt in solved.path],
     }

@@ -26,6 +26,7 @@ from kft.strategies import Phase, Setting, find_traits, plan_phases
 from kft.strategies.automatic import refits
 from kft.strategies.checks import check_strategy
 from kft.strategies.setting import is_solvable
+from kft.strategies.taps import find_taps
 from kft.strategies.targets import check_targets, may_mix
 from kft.strategies.traits import BlockTraits
 from kft.tasks import list_tasks, make_head
@@ -111,11 +112,13 @@ def make_plan(
         settings = modality.settings_of(pipeline.data)
         spec = modality.fit_spec(backbone.input_spec, settings, splits.train)
         backbone = replace(backbone, input_spec=spec)
+        setting = _size_setting(_make_setting(pipeline, backbone, traits), pipeline, splits)
+        phases = plan_phases(setting)
         head = _make_head(pipeline, splits)
+        if any(phase.method == "solve" for phase in phases):
+            head = replace(head, taps=find_taps(setting))
         check_export(pipeline, head, splits)
         assembled = assemble(backbone, head)
-    setting = _make_setting(pipeline, backbone, traits)
-    phases = plan_phases(_size_setting(setting, pipeline, splits))
     check_phases(phases, pipeline, assembled, splits, process=process)
     decoder = modality.make_decoder(spec, settings, splits.calibrated)
     return Plan(pipeline, splits, assembled, phases, decoder, process, traits)

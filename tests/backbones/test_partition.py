@@ -7,12 +7,11 @@ import pytest
 
 from kft.backbones import load_backbone
 from kft.backbones.architecture import Boundary
+from kft.backbones.crossings import cut_after, feature_levels
 from kft.backbones.graph import Graph
 from kft.backbones.partition import (
     blocks_by_layer_names,
     check_blocks,
-    cut_after,
-    feature_levels,
     partition,
     partition_by_stride,
 )

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from kft.backbones import BACKBONES, list_backbones, load_backbone
+from kft.backbones.crossings import cut_after
 from kft.backbones.families import ARCHITECTURES
-from kft.backbones.partition import cut_after
 from kft.backbones.record import Backbone
 from kft.config import load_pipeline
 from kft.config.schema import BackboneConfig

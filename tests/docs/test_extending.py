@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import kft
@@ -22,7 +23,7 @@ EXAMPLES = [code for code in BLOCKS if code not in MODULES.values()]
 
 
 def test_each_kind_has_a_module_that_an_example_registers():
-    for kind in ("task",):
+    for kind in ("task", "modality", "backbone"):
         (place,) = re.findall(rf'kft\.register_{kind}\("\w+", "(\w+):\w+"\)', "".join(EXAMPLES))
         assert f"{place}.py" in MODULES
 
@@ -42,7 +43,14 @@ def test_the_examples_run_one_after_the_other(tmp_path, make_picture_folder):
     make_picture_folder(tmp_path / "photos", per_class=12)
     rows = [f"photos/cat/{i:03d}.png,{i / 10}" for i in range(12)]
     rows += [f"photos/dog/{i:03d}.png,{5 + i / 10}" for i in range(12)]
-    (tmp_path / "numbers.csv").write_text("\n".join(["path,number", *rows]) + "\n")
+    (tmp_path / "numbers.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    generator = np.random.default_rng(0)
+    for name, spread in (("calm", 1.0), ("rough", 9.0)):
+        (tmp_path / "machines" / name).mkdir(parents=True)
+        for index in range(20):
+            numbers = generator.normal(0, spread, generator.integers(30, 90))
+            text = "\n".join(f"{number:.3f}" for number in numbers)
+            (tmp_path / "machines" / name / f"{index}.txt").write_text(text)
     for name, code in MODULES.items():
         (tmp_path / name).write_text(code, encoding="utf-8")
     (tmp_path / "script.py").write_text("\n".join(EXAMPLES), encoding="utf-8")
@@ -55,3 +63,6 @@ def test_the_examples_run_one_after_the_other(tmp_path, make_picture_folder):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    error, accuracy = map(float, done.stdout.split())
+    assert error < 1.0
+    assert accuracy >= 0.75

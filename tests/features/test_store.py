@@ -35,6 +35,7 @@ class OwnCut:
     prefix: keras.Model
     name: str = "own"
     backbone: str = "small_cnn"
+    contents: str = "the test's activations"
 
     @property
     def crossing(self) -> dict[str, keras.KerasTensor]:
@@ -249,7 +250,7 @@ outputs = {"feature_vector": keras.layers.GlobalAveragePooling2D()(inputs)}
 prefix = keras.Model({"pixels": inputs}, outputs)
 cut = SimpleNamespace(
     name="feature_vector", backbone="means", crossing=outputs, shapes={"feature_vector": (3,)},
-    prefix=prefix, forward=lambda digest: Forward(prefix),
+    contents="means", prefix=prefix, forward=lambda digest: Forward(prefix),
 )
 
 def batches(view):

@@ -65,7 +65,7 @@ def test_prefix_and_suffix_compose_to_the_model_and_are_reused_for_the_same_cut(
     assert feed.for_solution(make_phase("solved", recipe=Solve())).parts == given.parts
     assert feed.for_phase(make_phase("deepest", "stage4", "head")).parts[1] is not suffix
     whole = feed.for_phase(make_phase("all", *BLOCKS))
-    assert whole.parts is None, "a phase on examples may change every block"
+    assert whole.parts is None, "a phase on inputs may change every block"
 
 
 def vectors(assembled, feed, split) -> np.ndarray:
@@ -85,12 +85,12 @@ def vectors_of(assembled, pixels) -> np.ndarray:
         (("head",), "light", {"views": 0, "augmented_prefix": "compute"}),
     ],
 )
-def test_the_whole_model_is_fed_examples_if_nothing_can_be_stored(
+def test_the_whole_model_is_fed_inputs_if_nothing_can_be_stored(
     make_feed, tiny_assembled, make_phase, trainable, augmentation, features
 ):
     feed = make_feed(tiny_assembled, features=FeaturesConfig(**features))
     given = feed.for_phase(make_phase("deep", *trainable, augmentation=augmentation))
-    assert given.computed_from == "examples"
+    assert given.computed_from == "inputs"
     assert given.model is tiny_assembled.model
     shapes = {name: spec.shape.as_list() for name, spec in given.train(0).element_spec[0].items()}
     assert shapes == {"pixels": [None, 32, 32, 3]}
@@ -308,13 +308,13 @@ def test_vectors_without_room_are_refused_before_anything_is_computed(tiny_assem
         check_vectors(tiny_assembled, phases, features, num_examples=100)
 
 
-def test_a_store_that_is_too_small_is_reported_and_examples_are_used(
+def test_a_store_that_is_too_small_is_reported_and_inputs_are_used(
     make_feed, tiny_assembled, make_phase, display
 ):
     phase = make_phase()
     features = FeaturesConfig(limit_gigabytes=1e-6)
     given = make_feed(tiny_assembled, phases=(phase,), features=features).for_phase(phase)
-    assert given.computed_from == "examples"
+    assert given.computed_from == "inputs"
     said = display.console.file.getvalue()
     assert "features.limit_gigabytes (1e-06)" in said
     assert "phase probe computes its frozen part in every step" in said
@@ -325,7 +325,7 @@ def test_activations_that_fit_only_without_validation_are_not_stored(
 ):
     phase = make_phase()
     needed = 4 * 32 * (len(splits.train) + len(splits.validation))
-    for num_bytes, source in ((needed + 1, "feature_vector"), (needed - 1, "examples")):
+    for num_bytes, source in ((needed + 1, "feature_vector"), (needed - 1, "inputs")):
         features = FeaturesConfig(limit_gigabytes=num_bytes / 1e9)
         feed = make_feed(tiny_assembled, phases=(phase,), features=features)
         assert feed.for_phase(phase).computed_from == source
@@ -357,7 +357,7 @@ def test_stored_views_equal_those_of_training_from_examples_and_alternate(
 def test_a_phase_with_as_many_views_as_epochs_stores_nothing(make_feed, tiny_assembled, make_phase):
     phase = make_phase(augmentation="light", steps=5)
     feed = make_feed(tiny_assembled, phases=(phase,), features=FeaturesConfig(views=3))
-    assert feed.for_phase(phase).computed_from == "examples"
+    assert feed.for_phase(phase).computed_from == "inputs"
 
 
 def test_validation_is_not_augmented(make_feed, tiny_assembled, make_phase):

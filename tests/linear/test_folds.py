@@ -65,6 +65,11 @@ def test_groups_of_numbers_are_spread_by_size():
     assert np.bincount(folds).tolist() == [10] * 5
 
 
+def test_a_single_group_is_divided():
+    targets = make_targets(np.arange(10) % 2, np.zeros(10, np.int64))
+    assert set(assign_folds(targets, CLASSES, 0).tolist()) == {0, 1, 2, 3, 4}
+
+
 def test_copies_in_one_fold_do_not_vouch_for_each_other():
     rng = np.random.default_rng(0)
     noise = np.repeat(rng.normal(size=(40, 60)), 2, axis=0).astype(np.float32)

@@ -190,7 +190,7 @@ def test_labels_and_numbers_are_scored_too(kind, name):
     targets = rng.integers(0, 2, (5, 2)).astype(np.float32)
     head = make_head(HeadConfig(name=name), find_task(kind), ("a", "b"), targets)
     features = keras.Input((3,), name="x")
-    model = keras.Model({"x": features}, head.build(features))
+    model = keras.Model({"x": features}, head.build({"features": features}))
     inputs = {"x": rng.normal(size=(5, 3)).astype(np.float32)}
     batches = tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(2)
     score = ValidationScorer(Forward(model, head.activate), head, batches)()

@@ -1,10 +1,14 @@
 """A trained model is saved and loaded bit for bit."""
 
+import importlib
 import json
+import sys
 
+import keras
 import numpy as np
 import pytest
 
+from kft.backbones import BACKBONES, register_backbone
 from kft.config import HeadConfig, dump_pipeline, load_pipeline
 from kft.errors import ConfigError, RunError
 from kft.runs import create_run
@@ -52,6 +56,40 @@ def test_pipeline_and_decoder_are_loaded_with_the_model(saved):
     assert trained.pipeline == PIPELINE
     assert trained.decoder.output["pixels"].shape == (32, 32, 3)
     assert trained.decoder.resize == "pad"
+
+
+BACKBONE = """
+import keras
+
+@keras.saving.register_keras_serializable(package="elsewhere")
+class Halved(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs / 2
+
+def load(config):
+    raise NotImplementedError
+"""
+
+
+def test_layers_of_a_backbone_from_elsewhere_are_imported_with_it(saved, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere.py").write_text(BACKBONE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(BACKBONES, "_entries", dict(BACKBONES))
+    register_backbone("halved_cnn", "elsewhere:load")
+    inputs = {"pixels": keras.Input((2,), name="pixels")}
+    halved = importlib.import_module("elsewhere").Halved()(inputs["pixels"])
+    keras.Model(inputs, halved).save(saved.model)
+    # As in a new process, which has imported no module of the backbone.
+    keras.saving.get_custom_objects().pop("elsewhere>Halved")
+    del sys.modules["elsewhere"]
+    with pytest.raises(RunError, match=r"(?s)cannot be loaded: .*Halved"):
+        load_trained(saved)
+    card = json.loads(saved.model_card.read_text())
+    card["backbone"]["name"] = "halved_cnn"
+    saved.model_card.write_text(json.dumps(card))
+    assert load_trained(saved).model.layers[-1].name == "halved"
+    keras.saving.get_custom_objects().pop("elsewhere>Halved")
+    del sys.modules["elsewhere"]
 
 
 def test_the_card_complements_the_weights(saved, tiny_assembled):

@@ -47,7 +47,12 @@ class RegressionHead(Head):
     ) -> RegressionHead:
         """Make the head with the units of the training targets (examples, numbers)."""
         means, deviations = fit_units(train_targets)
-        return cls(class_names, config, tuple(means.tolist()), tuple(deviations.tolist()))
+        return cls(
+            class_names,
+            config,
+            means=tuple(means.tolist()),
+            deviations=tuple(deviations.tolist()),
+        )
 
     def standardise(self, targets: np.ndarray) -> np.ndarray:
         """Standardise targets (examples, numbers) in float64, and round them to float32."""

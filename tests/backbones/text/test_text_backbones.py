@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 
 from kft.backbones import load_backbone, save_backbone
-from kft.backbones.partition import check_blocks, crossing_after
+from kft.backbones.crossings import crossing_after
+from kft.backbones.partition import check_blocks
 from kft.backbones.record import Backbone
 from kft.config import BackboneConfig
 from kft.errors import BackboneError

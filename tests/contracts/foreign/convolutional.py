@@ -5,7 +5,8 @@ from __future__ import annotations
 import keras
 from foreign.series import SeriesSpec
 
-from kft.backbones.partition import blocks_by_layer_names, feature_levels
+from kft.backbones.crossings import feature_levels
+from kft.backbones.partition import blocks_by_layer_names
 from kft.backbones.record import Backbone
 from kft.modalities.model_input import PADDING_MASK
 
