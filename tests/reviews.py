@@ -12,7 +12,7 @@ OTHERS = ("a", "the", "film", "story", "actor", "music", ",", ".")
 
 
 def write_reviews(place: Path) -> None:
-    """Write reviews.csv (text, label) with 120 reviews, and vectors.txt with four numbers a word."""
+    """Write reviews.csv (text, label) with 120 reviews, and vectors.txt with their words."""
     drawn = np.random.default_rng(0)
     rows = []
     for number in range(120):
