@@ -43,7 +43,7 @@ class TableConfig(Section):
     """Separator between the texts of several columns."""
 
     path_column: Name | None = None
-    """Image paths, relative to `folder`; by default `path`, `file` or `filename`."""
+    """Paths of files, relative to `folder`; by default `path`, `file` or `filename`."""
     folder: Name | None = None
     """Folder that paths are relative to; itself relative to the table's folder, the default."""
     ending: Annotated[str, Field(pattern=r"^\.[\w.]+$")] | None = None

@@ -29,7 +29,7 @@ class BackboneConfig(Section):
     weights: str = "imagenet"
     """`imagenet`, `random`, or a weights file; saved and hub backbones have their own weights."""
     input_size: Annotated[int, Field(ge=16, le=2048)] | None = None
-    """Height and width in pixels; by default the size of pretraining."""
+    """Height and width in pixels, or number of tokens; by default that of pretraining."""
     options: dict[str, Option] = Field(default_factory=dict)
     """Arguments of the architecture, such as `alpha: 0.35` for MobileNet."""
     trust: bool = False

@@ -67,7 +67,7 @@ def write_reviews(shared: Path, path: Path) -> None:
         writer.writerow(("text", "label", "split"))
         for split in ("train", "dev", "test"):
             content = (shared / "data/text/sst2" / f"{split}.tsv").read_text(encoding="utf-8")
-            for line in content.splitlines():
+            for line in content.rstrip("\n").split("\n"):
                 text, _, label = line.rpartition("\t")
                 writer.writerow((text, labels[label], split))
 

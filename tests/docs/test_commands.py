@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from reviews import write_reviews
 
 from kft.cli.main import main
 from kft.config import load_pipeline
@@ -16,7 +17,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOT_OURS = ("pip install", "tox", "docker run", "kubectl", "sbatch")
 SCALE = ROOT / "docs" / "scale.md"
 # Documents whose commands `tox -e full` runs from the first to the last.
-RUN = {"README.md", "guide.md"}
+RUN = {"README.md", "guide.md", "text.md"}
 # Run by tests/cli/test_audit.py; and below, as far as one machine can.
 RUN_ELSEWHERE = {"audit.md", "scale.md"}
 
@@ -86,6 +87,16 @@ def test_the_guide(tmp_path, monkeypatch, make_picture_folder):
     assert code
     for block in code:
         exec(compile(block, "guide.md", "exec"), {})
+
+
+@pytest.mark.full
+def test_the_page_on_texts(tmp_path, monkeypatch):
+    write_reviews(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    trained, listed, audited = run_all(ROOT / "docs" / "text.md")
+    assert float(re.search(r"Holdout\s+accuracy ([\d.]+)", trained)[1]) > 0.8
+    assert "word_vectors" in listed and "resnet50" not in listed
+    assert "Latin" in audited
 
 
 @pytest.mark.full

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from kft.backbones.crossings import feature_levels
 from kft.backbones.partition import blocks_by_layer_names
 from kft.backbones.record import Backbone
 from kft.backbones.text.inputs import make_inputs, read_options
@@ -41,6 +42,7 @@ def load(config: BackboneConfig) -> Backbone:
         path = Path(config.weights).expanduser()
         sha256 = load_given(model, path, trust=config.trust)
         source = f"kft small_characters, {path.name}"
+    blocks = blocks_by_layer_names(model, names)
     return Backbone(
         name=config.name,
         model=model,
@@ -51,8 +53,8 @@ def load(config: BackboneConfig) -> Backbone:
             lowercase=False,
             strip_accents=True,
         ),
-        blocks=blocks_by_layer_names(model, names),
-        feature_levels=(),
+        blocks=blocks,
+        feature_levels=feature_levels(model, blocks),
         source=source,
         licence="Apache-2.0" if sha256 is None else "unknown",
         sha256=sha256,

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from kft.backbones.crossings import feature_levels
 from kft.backbones.partition import blocks_by_layer_names
 from kft.backbones.presets import digest_preset, from_preset
 from kft.backbones.record import Backbone
@@ -47,13 +48,14 @@ def wrap(config: BackboneConfig, trunk: Any, preset: str) -> Backbone:
             f"{longest}."
         )
     model = _build(trunk, config.input_size)
+    blocks = blocks_by_layer_names(model, _name_blocks(model))
     tokenizer = from_preset(keras_hub.tokenizers.Tokenizer, preset)
     return Backbone(
         name=config.name,
         model=model,
         input_spec=_read_spec(tokenizer, preset, config.input_size, longest),
-        blocks=blocks_by_layer_names(model, _name_blocks(model)),
-        feature_levels=(),
+        blocks=blocks,
+        feature_levels=feature_levels(model, blocks),
         source=f"KerasHub {keras_hub.__version__}, preset {preset}",
         licence="unknown",
         sha256=None if config.weights == "random" else digest_preset(preset, model),

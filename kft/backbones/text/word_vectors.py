@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from kft.backbones.crossings import feature_levels
 from kft.backbones.partition import blocks_by_layer_names
 from kft.backbones.record import Backbone
 from kft.backbones.text.inputs import make_inputs, read_options
@@ -49,6 +50,7 @@ def load(config: BackboneConfig) -> Backbone:
     vectors = read_word_vectors(path, most_words=options["max_words"])
     model, names = _build(vectors, config.input_size, options)
     skipped = f", {vectors.num_skipped} entries skipped" if vectors.num_skipped else ""
+    blocks = blocks_by_layer_names(model, names)
     return Backbone(
         name=config.name,
         model=model,
@@ -59,8 +61,8 @@ def load(config: BackboneConfig) -> Backbone:
             lowercase=not vectors.is_cased,
             strip_accents=False,
         ),
-        blocks=blocks_by_layer_names(model, names),
-        feature_levels=(),
+        blocks=blocks,
+        feature_levels=feature_levels(model, blocks),
         source=f"{len(vectors.words):,} word vectors of {path.name}{skipped}",
         licence="unknown",
         sha256=vectors.sha256,
