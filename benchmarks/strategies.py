@@ -148,7 +148,7 @@ def measure_store(data_set: DataSet, seeds: list[int], scratch: Path) -> Iterato
             _run(data_set, (*settings, *of_store), seed, scratch / "outputs.npy") for seed in seeds
         ]
         computed_from = {phase["computed_from"] for run, _ in found for phase in run["phases"]}
-        assert ("pixels" in computed_from) == (name == "no store"), computed_from
+        assert ("inputs" in computed_from) == (name == "no store"), computed_from
         alone = alone or found
         pairs = list(zip(found, alone, strict=True))
         accuracies = [run["accuracy"] for run, _ in found]

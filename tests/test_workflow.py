@@ -315,7 +315,7 @@ def test_train_prints_the_locations_of_results_and_the_next_commands(tmp_path, m
     own = settings(tmp_path, PROBE)
     result = CliRunner().invoke(main, ["train", str(tmp_path / "photos"), *own])
     assert result.exit_code == 0, result.output
-    assert f"kft predict {tmp_path}/saved_models/photos/1 PICTURE.jpg" in result.stdout
+    assert f"kft predict {tmp_path}/saved_models/photos/1 FILE" in result.stdout
     assert "Holdout  accuracy" in result.stdout
     # Progress goes to standard error, so that the result can be piped.
     assert "Phase 1 of 1, linear_probe, solved: done" in result.stderr

@@ -57,7 +57,7 @@ def show_finished(finished: Finished, console: Console | None = None) -> None:
         commands.append(f"kft train DATA backbone.name={finished.backbone}")
     if finished.evaluation:
         commands.append(f"kft evaluate {run}")
-    commands.append(f"kft predict {export.path if export else run} PICTURE.jpg")
+    commands.append(f"kft predict {export.path if export else run} FILE")
     if not export:
         commands.append(f"kft export {run}")
     for line in commands:
@@ -66,7 +66,7 @@ def show_finished(finished: Finished, console: Console | None = None) -> None:
 
 def _describe_export(export: Export) -> str:
     return (
-        f"{export.path} ({export.num_compared} pictures served as trained, "
+        f"{export.path} ({export.num_compared} examples served as trained, "
         f"largest difference {export.largest_difference:.1e})"
     )
 
@@ -77,7 +77,7 @@ def show_export(export: Export) -> None:
     folder = export.path.parent
     show_pairs(console, [("Export", _describe_export(export))])
     console.print("\nNext\n")
-    console.print(f"  kft predict {export.path} PICTURE.jpg", soft_wrap=True)
+    console.print(f"  kft predict {export.path} FILE", soft_wrap=True)
     console.print(
         f"  docker run -p 8501:8501 -v {folder.absolute()}:/models/{folder.name} "
         f"-e MODEL_NAME={folder.name} tensorflow/serving",
