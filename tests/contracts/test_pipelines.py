@@ -18,6 +18,8 @@ DATA = {
 EXPORTED = {"auto", "lp_ft", "lora", "hub"}
 # Trained whenever tests run: what most people run, and a module that kft did not build.
 ALWAYS_TRAINED = {"auto", "hub"}
+DIGITS = "spoken_digits.csv"
+YAMNET = "weights/yamnet_256_backbone.keras"
 MODULE = "hub/mobilenet_v2_035_224_feature_vector"
 
 
@@ -48,12 +50,24 @@ def command_of(path: Path, shared: Path) -> tuple[str, list[str]]:
     run = re.search(r"^# Run:\s+(.+)$", header_of(path), re.MULTILINE)[1]
     _, verb, _, *overrides = run.split()
     overrides = [each.replace("hub:MODULE", f"hub:{shared / MODULE}") for each in overrides]
+    overrides = [each.replace("YAMNET", str(shared / YAMNET)) for each in overrides]
+    if f"data.path={DIGITS}" in overrides:
+        return verb, [*overrides, *write_digits(shared)]
     return verb, [
         f"data.path={shared / DATA[each.removeprefix('data.path=')]}"
         if each.startswith("data.path=")
         else each
         for each in overrides
     ]
+
+
+def write_digits(shared: Path) -> list[str]:
+    """Write the table of the spoken digits, named `digit_speaker_take.wav`; return its settings."""
+    folder = shared / "data/audio/spoken_digits/recordings"
+    names = sorted(path.name for path in folder.glob("*.wav"))
+    rows = [f"{name},digit {name[0]},{name.split('_')[1]}" for name in names]
+    Path(DIGITS).write_text("\n".join(["path,label,speaker", *rows]) + "\n", encoding="utf-8")
+    return [f"data.table.folder={folder}", f"data.table.allowed_roots=[{folder}]"]
 
 
 @pytest.fixture
