@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from recordings import make_tone, make_wav
 
 from kft.cli.main import main
 from kft.config import load_pipeline
@@ -16,7 +17,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOT_OURS = ("pip install", "tox", "docker run", "kubectl", "sbatch")
 SCALE = ROOT / "docs" / "scale.md"
 # Documents whose commands `tox -e full` runs from the first to the last.
-RUN = {"README.md", "guide.md"}
+RUN = {"README.md", "audio.md", "guide.md"}
 # Run by tests/cli/test_audit.py; and below, as far as one machine can.
 RUN_ELSEWHERE = {"audit.md", "scale.md"}
 
@@ -86,6 +87,17 @@ def test_the_guide(tmp_path, monkeypatch, make_picture_folder):
     assert code
     for block in code:
         exec(compile(block, "guide.md", "exec"), {})
+
+
+@pytest.mark.full
+def test_the_page_on_recordings(tmp_path, monkeypatch):
+    for name, hertz in (("low", 400.0), ("high", 2000.0)):
+        (tmp_path / "recordings" / name).mkdir(parents=True)
+        for number in range(20):
+            tone = make_tone(hertz * (1 + 0.01 * number), seconds=0.3)
+            (tmp_path / "recordings" / name / f"{number}.wav").write_bytes(make_wav(tone))
+    monkeypatch.chdir(tmp_path)
+    assert len(run_all(ROOT / "docs" / "audio.md")) >= 4
 
 
 @pytest.mark.full
