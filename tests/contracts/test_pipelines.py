@@ -21,6 +21,8 @@ EXPORTED = {"auto", "lp_ft", "lora", "hub"}
 ALWAYS_TRAINED = {"auto", "hub"}
 MODULE = "hub/mobilenet_v2_035_224_feature_vector"
 MINILM = "weights/text/minilm_l3"
+YAMNET = "weights/yamnet_256_backbone.keras"
+DIGITS = "spoken_digits.csv"
 
 
 def header_of(path: Path) -> str:
@@ -52,10 +54,13 @@ def command_of(path: Path, shared: Path) -> tuple[str, list[str]]:
     places = {
         "hub:MODULE": f"hub:{shared / MODULE}",
         "keras_hub:MINILM": f"keras_hub:{shared / MINILM}",
+        "YAMNET": str(shared / YAMNET),
         **{f"data.path={name}": f"data.path={shared / folder}" for name, folder in DATA.items()},
     }
     for name, place in places.items():
         overrides = [each.replace(name, place) for each in overrides]
+    if f"data.path={DIGITS}" in overrides:
+        overrides += write_digits(shared)
     return verb, overrides
 
 
@@ -70,6 +75,15 @@ def write_reviews(shared: Path, path: Path) -> None:
             for line in content.rstrip("\n").split("\n"):
                 text, _, label = line.rpartition("\t")
                 writer.writerow((text, labels[label], split))
+
+
+def write_digits(shared: Path) -> list[str]:
+    """Write the table of the spoken digits, named `digit_speaker_take.wav`; return its settings."""
+    folder = shared / "data/audio/spoken_digits/recordings"
+    names = sorted(path.name for path in folder.glob("*.wav"))
+    rows = [f"{name},digit {name[0]},{name.split('_')[1]}" for name in names]
+    Path(DIGITS).write_text("\n".join(["path,label,speaker", *rows]) + "\n", encoding="utf-8")
+    return [f"data.table.folder={folder}", f"data.table.allowed_roots=[{folder}]"]
 
 
 def skip_without_keras_hub(overrides: list[str]) -> None:

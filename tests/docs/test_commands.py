@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from recordings import make_tone, make_wav
 from reviews import write_reviews
 
 from kft.cli.main import main
@@ -17,7 +18,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOT_OURS = ("pip install", "tox", "docker run", "kubectl", "sbatch")
 SCALE = ROOT / "docs" / "scale.md"
 # Documents whose commands `tox -e full` runs from the first to the last.
-RUN = {"README.md", "guide.md", "text.md"}
+RUN = {"README.md", "audio.md", "guide.md", "text.md"}
 # Run by tests/cli/test_audit.py; and below, as far as one machine can.
 RUN_ELSEWHERE = {"audit.md", "scale.md"}
 
@@ -97,6 +98,16 @@ def test_the_page_on_texts(tmp_path, monkeypatch):
     assert float(re.search(r"Holdout\s+accuracy ([\d.]+)", trained)[1]) > 0.8
     assert "word_vectors" in listed and "resnet50" not in listed
     assert "Latin" in audited
+
+
+def test_the_page_on_recordings(tmp_path, monkeypatch):
+    for name, hertz in (("low", 400.0), ("high", 2000.0)):
+        (tmp_path / "recordings" / name).mkdir(parents=True)
+        for number in range(20):
+            tone = make_tone(hertz * (1 + 0.01 * number), seconds=0.3)
+            (tmp_path / "recordings" / name / f"{number}.wav").write_bytes(make_wav(tone))
+    monkeypatch.chdir(tmp_path)
+    assert len(run_all(ROOT / "docs" / "audio.md")) >= 4
 
 
 @pytest.mark.full

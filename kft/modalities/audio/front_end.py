@@ -14,6 +14,8 @@ YAMNET_RATE = 16_000
 YAMNET_BANDS = 64
 _LOWEST_HERTZ, _HIGHEST_HERTZ = 125.0, 7500.0
 _OFFSET = 1e-3
+# Arguments that follow from the rate in a picture.
+_DERIVED = ("window", "hop", "lowest", "highest")
 # Logarithms of magnitudes that become black and white: silence, and the loudest tone.
 _BLACK, _WHITE = float(np.log(_OFFSET)), 4.0
 
@@ -102,33 +104,30 @@ def _make_fourier_kernel(window: int) -> np.ndarray:
 
 
 @keras.saving.register_keras_serializable(package="kft")
-class MelPicture(keras.layers.Layer):
+class MelPicture(LogMel):
     """Log-mel spectrogram as a picture: (batch, samples) -> (batch, frames, bands, 3) in [0, 255].
 
-    Time runs downward. Silence is black, the loudest tone white.
+    Time runs downward, 100 rows per second. Silence is black, the loudest tone white.
 
     Args:
         rate: Samples per second.
-        bands: Number of mel bands.
+        bands: Number of mel bands, from 40 Hz to half the rate.
     """
 
     def __init__(self, rate: int, bands: int, **options: Any) -> None:
-        options["dtype"] = "float32"
-        super().__init__(**options)
-        self.rate, self.bands = rate, bands
-        self.log_mel = LogMel(
-            rate, bands, window=rate // 25, hop=rate // 100, lowest=40.0, highest=rate / 2
-        )
+        frames = {"window": rate // 25, "hop": rate // 100}
+        super().__init__(rate, bands, **frames, lowest=40.0, highest=rate / 2, **options)
 
     def call(self, waveform: Any) -> Any:
         """Draw `waveform` (batch, samples), float."""
-        grey = 255.0 / (_WHITE - _BLACK) * (self.log_mel(waveform) - _BLACK)
+        grey = 255.0 / (_WHITE - _BLACK) * (super().call(waveform) - _BLACK)
         return ops.repeat(ops.clip(grey, 0.0, 255.0), 3, axis=-1)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The shape of the picture."""
-        return (*self.log_mel.compute_output_shape(input_shape)[:-1], 3)
+        return (*super().compute_output_shape(input_shape)[:-1], 3)
 
     def get_config(self) -> dict[str, Any]:
         """What rebuilds the layer."""
-        return {**super().get_config(), "rate": self.rate, "bands": self.bands}
+        config = super().get_config()
+        return {name: config[name] for name in config if name not in _DERIVED}

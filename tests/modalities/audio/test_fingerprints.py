@@ -28,10 +28,9 @@ def differ(first: np.ndarray, second: np.ndarray, rate: int = 16_000) -> int:
         (-SPEECH, 16_000),
         (resample_poly(SPEECH, 3, 1), 48_000),
         (resample_poly(SPEECH, 441, 160), 44_100),
-        (np.round(SPEECH * 511) / 511, 16_000),
         (SPEECH + 1e-3 * np.random.default_rng(0).normal(size=len(SPEECH)), 16_000),
     ],
-    ids=["softer", "inverted", "48 kHz", "44.1 kHz", "10 bits", "noisy"],
+    ids=["softer", "inverted", "48 kHz", "44.1 kHz", "noisy"],
 )
 def test_a_changed_copy_is_the_same(changed, rate):
     assert differ(SPEECH, changed, rate) <= MOST
