@@ -14,7 +14,7 @@ from kft.data.admission.check_files import check_files
 from kft.data.batches.decoded import read_examples, refuse_changed, translate_read_errors
 from kft.data.batches.example_cache import to_inputs
 from kft.errors import DataError
-from kft.evaluation import Predictor
+from kft.evaluation.prediction import Predictor
 from kft.examples import Examples, Quarantined
 from kft.features import Forward
 from kft.modalities import Decoder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
@@ -13,6 +14,8 @@ from kft.printing import printable
 # Rows of a CSV file with the header first, or the arrays of an npz file.
 Table: TypeAlias = "Iterable[Sequence[str]] | Mapping[str, np.ndarray]"
 
+# Key of the intervals in the result of `Figures.compute`.
+INTERVALS = "intervals_95_percent"
 # Lower bound that keeps the logarithm of a probability finite; such an answer has a loss of 16.
 LEAST_PROBABILITY = 1e-7
 # Number of names without examples that a headline lists.
@@ -67,6 +70,7 @@ class Figures(ABC):
         outputs: np.ndarray,
         names: Sequence[str],
         train_targets: np.ndarray,
+        groups: np.ndarray | None = None,
     ) -> dict[str, Any]:
         """Compute the figures of one split, as JSON values, with their baselines.
 
@@ -75,10 +79,13 @@ class Figures(ABC):
             outputs: Outputs in the unit of the targets.
             names: Name of each output.
             train_targets: Training targets, for a baseline that does not look at the inputs.
+            groups: Group of each example, any values (examples,), whose examples resemble each
+                other; None if each stands alone. Only intervals depend on it.
 
         Returns:
             Figures, with those of each name under `names_key`. A name without examples in the
-            split has None for all figures and is listed in `not_judged`.
+            split has None for all figures and is listed in `not_judged`. `INTERVALS` holds the
+            95 % intervals, each under the key of its figure; None for an unknown one.
         """
 
     @abstractmethod
@@ -111,6 +118,11 @@ class Figures(ABC):
             File name -> table.
         """
         return {"predictions.csv": _list_rows(names, files, targets, outputs)}
+
+
+def none_if_nan(value: float) -> float | None:
+    """Convert a figure to a JSON value; None for NaN."""
+    return None if math.isnan(value) else float(value)
 
 
 def name_unjudged(names: Sequence[str], support: np.ndarray) -> dict[str, list[str]]:
