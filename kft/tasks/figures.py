@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -20,6 +21,27 @@ INTERVALS = "intervals_95_percent"
 LEAST_PROBABILITY = 1e-7
 # Number of names without examples that a headline lists.
 _NAMED = 5
+
+
+@dataclass(frozen=True)
+class Lead:
+    """The leading figure of an evaluation, beside its baseline.
+
+    Attributes:
+        name: Name of the figure, in words.
+        value: The figure.
+        interval: Its 95 % interval; None if unknown.
+        baseline_name: What the baseline does, in words.
+        baseline: Figure of the baseline; None if unknown.
+        is_share: Whether the figure is a share of right answers; otherwise it is an error.
+    """
+
+    name: str
+    value: float
+    interval: tuple[float, float] | None
+    baseline_name: str
+    baseline: float | None
+    is_share: bool = True
 
 
 class Figures(ABC):
@@ -63,6 +85,20 @@ class Figures(ABC):
         right = self.are_right(outputs, targets)
         return None if right is None else float(np.mean(right))
 
+    def find_events(
+        self, outputs: np.ndarray, targets: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Find the events that answers state probabilities of, and whether they came true.
+
+        Args:
+            outputs: Outputs in the unit of the targets.
+            targets: Targets as in `Examples.targets`.
+
+        Returns:
+            Probabilities (events,) and bool (events,); None for answers without probabilities.
+        """
+        return None
+
     @abstractmethod
     def compute(
         self,
@@ -96,6 +132,14 @@ class Figures(ABC):
             figures: Figures from `compute`, or as an older run wrote them.
         """
 
+    @abstractmethod
+    def lead(self, figures: Mapping[str, Any]) -> Lead:
+        """Find the leading figure, with its interval and its baseline.
+
+        Args:
+            figures: Figures from `compute`, or as an older run wrote them.
+        """
+
     def tabulate(
         self,
         names: Sequence[str],
@@ -118,6 +162,19 @@ class Figures(ABC):
             File name -> table.
         """
         return {"predictions.csv": _list_rows(names, files, targets, outputs)}
+
+
+def find_interval(figures: Mapping[str, Any], *keys: str) -> tuple[float, float] | None:
+    """Find the interval of a figure in metrics.json; None if it is unknown.
+
+    Args:
+        figures: Figures, where older runs had no `INTERVALS`.
+        keys: Keys that lead to the figure.
+    """
+    found: Any = figures.get(INTERVALS)
+    for key in keys:
+        found = found.get(key) if found else None
+    return (found[0], found[1]) if found else None
 
 
 def none_if_nan(value: float) -> float | None:

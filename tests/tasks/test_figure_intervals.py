@@ -172,35 +172,50 @@ def test_a_constant_number_has_no_share_of_explained_variance():
     assert figures[INTERVALS]["numbers"]["x"]["r_squared"] is None
 
 
+def count_covered(truth, draw_intervals, num_sets=1000):
+    """Of so many simulated sets, those whose interval holds the true figure."""
+    covered = dict.fromkeys(truth, 0)
+    for seed in range(num_sets):
+        for figure, (low, high) in draw_intervals(seed).items():
+            if figure in truth:
+                covered[figure] += low <= truth[figure] <= high
+    return covered
+
+
 @pytest.mark.full
-@pytest.mark.parametrize(
-    "figure",
-    ["accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "log_loss", "roc_auc"],
-)
 @pytest.mark.parametrize("count", [100, 400])
-def test_intervals_of_classes_cover_the_truth(figure, count):
+def test_intervals_of_classes_cover_the_truth(count):
     names = NAMES[:3]
-    truth = compute("class", *draw_classes(300_000, seed=9, names=names), names)[figure]
-    covered = 0
-    for seed in range(1000):
-        ends = compute("class", *draw_classes(count, seed, names), names)[INTERVALS][figure]
-        covered += ends[0] <= truth <= ends[1]
-    assert 930 <= covered <= 970
+    many = compute("class", *draw_classes(300_000, seed=10_000, names=names), names)
+    figures = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "log_loss", "roc_auc")
+    covered = count_covered(
+        {figure: many[figure] for figure in (*figures, "average_precision")},
+        lambda seed: {
+            figure: ends
+            for figure, ends in compute("class", *draw_classes(count, seed, names), names)[
+                INTERVALS
+            ].items()
+            if figure != "classes"
+        },
+    )
+    assert all(930 <= number <= 970 for number in covered.values()), covered
 
 
 @pytest.mark.full
 def test_intervals_of_numbers_cover_the_truth():
-    def draw(count, seed):
+    def draw_intervals(seed):
         random = np.random.default_rng(seed)
-        targets = random.normal(size=(count, 1))
-        return targets, 0.8 * targets + random.normal(0, 0.4, (count, 1))
+        targets = random.normal(size=(300, 1))
+        outputs = 0.8 * targets + random.normal(0, 0.4, (300, 1))
+        return compute("number", targets, outputs, ("x",))[INTERVALS]["numbers"]["x"]
 
-    truth = compute("number", *draw(1_000_000, 5), ("x",))["numbers"]["x"]
-    covered = dict.fromkeys(("mean_absolute_error", "root_mean_squared_error", "r_squared"), 0)
-    for seed in range(1000):
-        ends = compute("number", *draw(200, 10 + seed), ("x",))[INTERVALS]["numbers"]["x"]
-        for figure in covered:
-            covered[figure] += ends[figure][0] <= truth[figure] <= ends[figure][1]
+    deviation = np.sqrt(0.2**2 + 0.4**2)
+    truth = {
+        "mean_absolute_error": deviation * np.sqrt(2 / np.pi),
+        "root_mean_squared_error": deviation,
+        "r_squared": 1 - deviation**2,
+    }
+    covered = count_covered(truth, draw_intervals)
     assert all(930 <= number <= 970 for number in covered.values()), covered
 
 
@@ -214,12 +229,41 @@ def test_groups_are_covered_too():
         is_right = random.random(len(groups)) < 0.5 + 0.5 * easy
         return targets, np.eye(2)[np.where(is_right, targets, 1 - targets)] * 0.8 + 0.1, groups
 
-    covered = 0
-    for seed in range(1000):
+    def draw_intervals(seed):
         targets, outputs, groups = draw(50, seed)
-        low, high = compute("class", targets, outputs, ("a", "b"), groups)[INTERVALS]["accuracy"]
-        covered += low <= 0.75 <= high
-    assert 930 <= covered <= 970
+        return {
+            "accuracy": compute("class", targets, outputs, ("a", "b"), groups)[INTERVALS][
+                "accuracy"
+            ]
+        }
+
+    covered = count_covered({"accuracy": 0.75}, draw_intervals)
+    assert 930 <= covered["accuracy"] <= 970
+
+
+# What reports build on
+
+
+def test_the_leading_figure_stands_beside_its_baseline():
+    lead = find_task("class").figures.lead(compute("class", *draw_classes(100)))
+    assert lead.name == "accuracy" and lead.is_share
+    assert lead.interval[0] < lead.value < lead.interval[1]
+    labels = np.eye(6)
+    lead = find_task("labels").figures.lead(compute("labels", labels, labels))
+    assert (lead.value, lead.interval, lead.baseline) == (1.0, None, 5 / 6)
+    numbers = np.arange(20.0).reshape(10, 2)
+    for names in (("x",), ("x", "y")):
+        columns = numbers[:, : len(names)]
+        outputs = columns + np.linspace(0, 1, 10)[:, None]
+        lead = find_task("number").figures.lead(compute("number", columns, outputs, names))
+        assert not lead.is_share
+        assert lead.interval[0] < lead.value < lead.interval[1] < lead.baseline
+
+
+def test_figures_of_runs_without_intervals_have_a_leading_figure():
+    figures = compute("labels", np.eye(6), np.eye(6))
+    del figures[INTERVALS]
+    assert find_task("labels").figures.lead(figures).interval is None
 
 
 # Size

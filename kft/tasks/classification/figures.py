@@ -14,6 +14,7 @@ from kft.tasks.figures import (
     INTERVALS,
     LEAST_PROBABILITY,
     Figures,
+    Lead,
     Table,
     count_examples,
     format_exactly,
@@ -48,6 +49,12 @@ class ClassFigures(Figures):
         """Tell whether the most probable class is that of the example."""
         right: np.ndarray = outputs.argmax(axis=1) == targets
         return right
+
+    def find_events(
+        self, outputs: np.ndarray, targets: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Find the probability of each answer, and whether the answer is right."""
+        return outputs.max(axis=1), self.are_right(outputs, targets)
 
     def compute(
         self,
@@ -102,6 +109,13 @@ class ClassFigures(Figures):
             f"{format_share(figures['majority_class_accuracy'])}), "
             f"{count_examples(figures)}{_say_one_class(figures)}"
         )
+
+    def lead(self, figures: Mapping[str, Any]) -> Lead:
+        """Find the accuracy."""
+        low, high = figures["accuracy_95_percent_interval"]
+        baseline = figures["majority_class_accuracy"]
+        name = "always answering the most frequent class"
+        return Lead("accuracy", figures["accuracy"], (low, high), name, baseline)
 
     def tabulate(
         self,

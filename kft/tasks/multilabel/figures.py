@@ -13,7 +13,9 @@ from kft.tasks.figures import (
     INTERVALS,
     LEAST_PROBABILITY,
     Figures,
+    Lead,
     count_examples,
+    find_interval,
     name_unjudged,
 )
 from kft.tasks.name_counts import NameCounts, describe_intervals, describe_scores, judge_units
@@ -34,6 +36,12 @@ class LabelFigures(Figures):
     def accuracy(self, outputs: np.ndarray, targets: np.ndarray) -> float:
         """Compute the share of labels on the right side of one half."""
         return float(np.mean((outputs > 0.5) == (targets > 0.5)))
+
+    def find_events(
+        self, outputs: np.ndarray, targets: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Find the probability of each label of each example, and whether it is there."""
+        return outputs.ravel(), targets.ravel() > 0.5
 
     def compute(
         self,
@@ -87,4 +95,14 @@ class LabelFigures(Figures):
             f"label accuracy {format_share(figures['accuracy'])} (answering each label's majority: "
             f"{format_share(figures['majority_label_accuracy'])}), exact match "
             f"{format_share(figures['exact_match'])}, {count_examples(figures)}{same}"
+        )
+
+    def lead(self, figures: Mapping[str, Any]) -> Lead:
+        """Find the accuracy over all labels."""
+        return Lead(
+            "label accuracy",
+            figures["accuracy"],
+            find_interval(figures, "accuracy"),
+            "answering each label as most examples have it",
+            figures["majority_label_accuracy"],
         )

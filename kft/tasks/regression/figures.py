@@ -9,7 +9,7 @@ import numpy as np
 
 from kft.figures import format_figure
 from kft.statistics import bootstrap_intervals, describe_ends
-from kft.tasks.figures import INTERVALS, Figures, count_examples
+from kft.tasks.figures import INTERVALS, Figures, Lead, count_examples, find_interval
 from kft.tasks.regression.units import fit_units
 
 # Variance, in squares of the largest deviation, below which targets are equal.
@@ -69,20 +69,34 @@ class NumberFigures(Figures):
 
     def headline(self, figures: Mapping[str, Any]) -> str:
         """Format the error in the unit of a single number, or in training deviations of several."""
+        lead = self.lead(figures)
+        is_relative = lead.name.endswith("deviations")
+        counted = f"{len(figures[self.names_key])} numbers, " if is_relative else ""
+        baseline = lead.baseline or 0.0
+        worse = ". No better than the training mean" if lead.value >= baseline > 0 else ""
+        return (
+            f"mean absolute error {format_figure(lead.value)}{' deviations' * is_relative} "
+            f"({lead.baseline_name}: {format_figure(lead.baseline)}), "
+            f"{counted}{count_examples(figures)}{worse}"
+        )
+
+    def lead(self, figures: Mapping[str, Any]) -> Lead:
+        """Find the error of a single number in its unit, or of several in training deviations."""
         numbers = figures[self.names_key]
-        of, name, unit, counted = figures, "mean_absolute_error", "", ""
+        of, key, name, place = figures, "mean_absolute_error", "mean absolute error", ()
         # Older runs averaged all numbers, whatever their units.
         if "standardised_absolute_error" in figures and len(numbers) == 1:
+            place = (self.names_key, *numbers)
             (of,) = numbers.values()
         elif "standardised_absolute_error" in figures:
-            name, unit = "standardised_absolute_error", " deviations"
-            counted = f"{len(numbers)} numbers, "
-        error = of[name]
-        baseline = of.get(f"baseline_{name}", of.get(_BASELINES_BEFORE[name]))
-        worse = ". No better than the training mean" if error >= baseline > 0 else ""
-        return (
-            f"mean absolute error {format_figure(error)}{unit} (answering the training mean: "
-            f"{format_figure(baseline)}), {counted}{count_examples(figures)}{worse}"
+            key, name = "standardised_absolute_error", f"{name} in training deviations"
+        return Lead(
+            name,
+            of[key],
+            find_interval(figures, *place, key),
+            "answering the training mean",
+            of.get(f"baseline_{key}", of.get(_BASELINES_BEFORE[key])),
+            is_share=False,
         )
 
 
