@@ -25,7 +25,7 @@ ORDER = (
         "machine",
         "workers",
     ),
-    ("display", "task_names"),
+    ("display", "pages", "task_names"),
     ("config",),
     ("runs", "tasks"),
     ("examples", "findings"),
@@ -40,7 +40,7 @@ ORDER = (
     ("evaluation", "timing", "planning", "serving"),
     ("provenance",),
     ("workflow", "startup"),
-    ("run_operations", "tuning", "rate_finding", "auditing", "local_cluster"),
+    ("run_operations", "tuning", "rate_finding", "auditing", "report", "local_cluster"),
     ("demo", "doctor", "run_start"),
     ("api", "cli"),
     # It names what it offers.
