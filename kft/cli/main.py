@@ -19,6 +19,7 @@ VERBS = (
     "demo",
     "pretrain",
     "evaluate",
+    "report",
     "predict",
     "export",
     "tune",
