@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader
 
-from kft.config import Pipeline
 from kft.errors import KftError
 from kft.figures import format_figure
 
@@ -125,6 +123,7 @@ def _choose_pictures(run: Run) -> Iterator[Shown]:
     """Choose some of the judged examples, wrong answers first."""
     from kft.modalities import choose_modality
     from kft.provenance import load_run_pipeline
+    from kft.report.run_reading import find_file
 
     try:
         table = run.predictions
@@ -142,7 +141,7 @@ def _choose_pictures(run: Run) -> Iterator[Shown]:
     modality = choose_modality(pipeline.data)
     settings = modality.settings_of(pipeline.data)
     for row in chosen:
-        path = _find_file(pipeline, row["file"])
+        path = find_file(pipeline, row["file"])
         source = None if path is None else modality.preview(str(path), settings)
         yield Shown(source, row["file"], _join(row, "predicted"), _join(row, "true"))
 
@@ -159,10 +158,3 @@ def _join(row: dict[str, Any], kind: str) -> str:
         return str(row[kind])
     values = {name.removeprefix(f"{kind} "): v for name, v in row.items() if name.startswith(kind)}
     return ", ".join(f"{name} {format_figure(v)}" for name, v in list(values.items())[:3])
-
-
-def _find_file(pipeline: Pipeline, name: str) -> Path | None:
-    """Find an example's file below the data folder or beside the table; None if it is missing."""
-    root = Path(pipeline.data.path or ".").expanduser()
-    roots = (root, root.parent / (pipeline.data.table.folder or ""))
-    return next((root / name for root in roots if (root / name).is_file()), None)

@@ -34,13 +34,6 @@ def command(run: Path, *, output: Path | None, split: str | None) -> None:
       kft report runs/photos/RUN_ID
       kft report runs/photos/RUN_ID --split validation --output report.html
     """
-    from kft.report import read_report, render_report
-    from kft.runs import RunDirectory
-    from kft.runs.atomic import write_bytes
+    from kft.report import write_report
 
-    if output is not None and output.suffix.lower() not in (".html", ".htm"):
-        raise click.UsageError(f"--output: found {output}. The file must end in .html or .htm.")
-    report = read_report(run, split=split)
-    path = output or RunDirectory(run).evaluation(report.split[0]) / "report.html"
-    write_bytes(path, render_report(report))
-    click.echo(f"Report: {path}")
+    click.echo(f"Report: {write_report(run, output, split=split)}")
