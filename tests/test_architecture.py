@@ -121,7 +121,16 @@ def test_a_room_of_the_data_imports_only_from_those_above_it(path):
 
 @pytest.mark.parametrize(
     "module",
-    ["kft", "kft.cli.main", "kft.config", "kft.runs", "kft.tasks", "kft.data", "kft.modalities"],
+    [
+        "kft",
+        "kft.cli.main",
+        "kft.config",
+        "kft.runs",
+        "kft.tasks",
+        "kft.data",
+        "kft.modalities",
+        "kft.report",
+    ],
 )
 def test_importing_loads_no_tensorflow(module):
     code = (

@@ -153,11 +153,13 @@ def draw_history(history: History) -> Chart | None:
     epochs = [value for line in history.lines for value in line.x]
     x = _Scale(min(epochs), max(epochs), WIDTH)
     y = _make_scale((min(values), max(values)), HEIGHT, is_vertical=True)
+    axis = x.make_axis("epoch")
+    whole = tuple(tick for tick in axis.ticks if tick[1].isdecimal())
     ends = ", ".join(f"{line.name} {format_figure(line.y[-1])}" for line in history.lines)
     return Chart(
         "Loss by epoch",
         f"Loss by epoch; at the end: {ends}.",
-        x.make_axis("epoch"),
+        Axis(axis.title, whole),
         y.make_axis("loss"),
         tuple(Series(line.name, _draw_path(line, x, y)) for line in history.lines),
         marks=tuple((x.place(epoch), name) for name, epoch in history.phases),

@@ -38,7 +38,7 @@ _NUM_MISTAKES = 24
 _NUM_UNSURE = 6
 _NUM_ALTERNATIVES = 5
 
-_WRITTEN = {"f1": "F1", "roc": "ROC", "auc": "AUC", "r": "R"}
+_WRITTEN = {"f1": "F1", "roc": "ROC", "auc": "AUC", "r": "R", "brier": "Brier"}
 
 # Name of a file -> its preview as a data URI; None if there is none.
 Preview = Callable[[str], str | None]

@@ -28,7 +28,7 @@ from kft.tasks.figures import Lead, find_interval
 _SIDE = 400
 _CURVES = {"loss": "train", "val_loss": "validation"}
 # Figures that stand elsewhere in a report, or are baselines.
-_ELSEWHERE = ("examples", "accuracy", "different_answers")
+_ELSEWHERE = ("examples", "accuracy", "different_answers", "standardised_absolute_error")
 _BASELINE_WORDS = ("majority", "baseline")
 # Figures between 0 and 1.
 _SHARE_WORDS = ("accuracy", "f1", "auc", "precision", "match")
@@ -181,7 +181,8 @@ def _describe_phase(phase: Mapping[str, Any]) -> Phase:
         learned = "the head, solved on stored features"
     else:
         steps = phase.get("steps_done") or 0
-        learned = f"{len(phase['trainable'])} blocks, {steps:,} steps"
+        num_blocks = len(phase["trainable"])
+        learned = f"{num_blocks} block{'s' * (num_blocks != 1)}, {steps:,} steps"
     return Phase(_name_phase(phase["name"]), learned, phase["seconds"], outcome)
 
 
