@@ -10,6 +10,8 @@ import numpy as np
 
 from kft.evaluation.abstention import RiskCurve
 from kft.evaluation.calibration import Reliability
+from kft.evaluation.ladder import LearningPoint
+from kft.evaluation.learning_curve import LEAST_POINTS, extrapolate, fit_learning_curve
 from kft.figures import format_figure
 from kft.report.record import History, Line
 
@@ -163,6 +165,48 @@ def draw_history(history: History) -> Chart | None:
         y.make_axis("loss"),
         tuple(Series(line.name, _draw_path(line, x, y)) for line in history.lines),
         marks=tuple((x.place(epoch), name) for name, epoch in history.phases),
+    )
+
+
+def draw_learning(points: Sequence[LearningPoint]) -> Chart | None:
+    """Draw errors by number of labels, up to twice the labels; None with too few points.
+
+    Args:
+        points: Points of the learning curve.
+    """
+    if len({point.labels for point in points}) < LEAST_POINTS:
+        return None
+    points = sorted(points, key=lambda point: point.labels)
+    labels = np.array([point.labels for point in points], np.float64)
+    errors = np.array([point.error for point in points])
+    deviations = np.array([point.deviation for point in points])
+    curve = fit_learning_curve(labels, errors, deviations)
+    found = extrapolate(labels, errors, deviations, 2 * float(labels[-1]))
+    grid = np.linspace(labels[0], found.labels, 60)
+    line = Line("", tuple(grid.tolist()), tuple(map(curve.predict, grid.tolist())))
+    lows, highs = errors - 1.96 * deviations, errors + 1.96 * deviations
+    top = max(float(highs.max()), found.high)
+    x, y = _make_scale((0, found.labels), WIDTH), _make_scale((0, top), HEIGHT, is_vertical=True)
+    dots = [
+        (x.place(point.labels), y.place(point.error), f"{point.labels:,} labels: {point.error:.3f}")
+        for point in points
+    ]
+    whiskers = [
+        (x.place(point.labels), y.place(max(low, 0.0)), y.place(high))
+        for point, low, high in zip(points, lows.tolist(), highs.tolist(), strict=True)
+    ]
+    whiskers.append((x.place(found.labels), y.place(max(found.low, 0.0)), y.place(found.high)))
+    note = (
+        f"With twice the labels, the error would be about {found.error:.3f} "
+        f"({max(found.low, 0.0):.3f} to {found.high:.3f}), now {errors[-1]:.3f}."
+    )
+    return Chart(
+        "What would more labels bring?",
+        f"Error by number of labels. {note}",
+        x.make_axis("labels"),
+        y.make_axis("error of the linear probe"),
+        (Series("", _draw_path(line, x, y), tuple(dots), tuple(whiskers)),),
+        note=note,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from kft.evaluation.abstention import RiskCurve
 from kft.evaluation.calibration import Reliability
+from kft.evaluation.ladder import LearningPoint, Rung
 
 Interval = tuple[float, float]
 
@@ -28,21 +29,6 @@ class Score:
     value: float | None
     interval: Interval | None = None
     is_share: bool = True
-
-
-@dataclass(frozen=True)
-class Rung:
-    """One rung of the ladder of baselines.
-
-    Attributes:
-        score: Leading figure of what is compared, under the name of that, such as 'linear probe'.
-        seconds: Time that it took; None if unknown.
-        is_model: Whether it is the model that the report is about.
-    """
-
-    score: Score
-    seconds: float | None = None
-    is_model: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,12 +160,13 @@ class Report:
         noun: Noun for a class, label or number; and its plural.
         lead: The leading figure; its name, value and interval.
         verdict: Sentences that say what the figures mean, most important first.
-        rungs: Ladder of baselines, the model among them.
+        rungs: Ladder from the simplest baseline to the model, which is the last.
         scores: Other figures.
         failures: Where the model fails.
         reliability: Calibration; None if answers are not probabilities.
         risk: Error by coverage; None if answers are not right or wrong.
         history: Losses by epoch; None if no phase has epochs.
+        learning: Points of the learning curve; empty if none was computed.
         phases: Phases of the training.
         facts: Heading -> name -> text: data, model, cost.
         settings: All settings, as YAML.
@@ -196,6 +183,7 @@ class Report:
     reliability: Reliability | None = None
     risk: RiskCurve | None = None
     history: History | None = None
+    learning: tuple[LearningPoint, ...] = ()
     phases: tuple[Phase, ...] = ()
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     settings: str = ""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from kft import pages
 from kft.display import format_seconds
 from kft.figures import format_figure, format_share
 from kft.report import charts
-from kft.report.record import ConfusionTable, Report, Rung, Score
+from kft.report.record import ConfusionTable, Report, Score
 
 
 def render_report(report: Report) -> bytes:
@@ -31,7 +33,8 @@ def render_report(report: Report) -> bytes:
         sure=drawn,
         scatter=[charts.draw_scatter(line) for line in failures.scatter],
         history=report.history and charts.draw_history(report.history),
-        ladder=_Ladder(report.rungs),
+        ladder=_draw_ladder(report),
+        learning=charts.draw_learning(report.learning),
         cells=failures.confusion and _shade(failures.confusion),
         write=_write,
         write_interval=_write_interval,
@@ -39,23 +42,35 @@ def render_report(report: Report) -> bytes:
     )
 
 
-class _Ladder:
-    """Positions of the rungs on a common scale, in percent.
+@dataclass(frozen=True)
+class _Step:
+    """A rung as it is drawn, with positions in percent of the width."""
 
-    Args:
-        rungs: The rungs.
-    """
+    score: Score
+    seconds: float | None
+    dot: float
+    span: tuple[float, float] | None
+    is_model: bool
 
-    def __init__(self, rungs: tuple[Rung, ...]) -> None:
-        scores = [rung.score for rung in rungs]
-        ends = [end for each in scores for end in (each.value or 0.0, *(each.interval or ()))]
-        # Shares are shown from 0 to 1, so that the eye does not take a small gain for a large one.
-        self.top = 1.0 if max(ends) <= 1.0 else max(ends)
-        self.rungs = rungs
 
-    def place(self, value: float) -> float:
-        """Position of a value."""
-        return round(100 * max(value, 0.0) / self.top, 2)
+def _draw_ladder(report: Report) -> list[_Step]:
+    ends = [end for rung in report.rungs for end in (rung.value, *(rung.interval or ()))]
+    # Shares are shown from 0 to 1, so that the eye does not take a small gain for a large one.
+    top = 1.0 if report.lead.is_share else max(*ends, 1e-300)
+
+    def place(value: float) -> float:
+        return round(100 * min(max(value, 0.0) / top, 1.0), 2)
+
+    return [
+        _Step(
+            Score(rung.name, rung.value, rung.interval, report.lead.is_share),
+            rung.seconds,
+            place(rung.value),
+            rung.interval and (place(rung.interval[0]), round(100 - place(rung.interval[1]), 2)),
+            is_model=rung is report.rungs[-1],
+        )
+        for rung in report.rungs
+    ]
 
 
 def _shade(table: ConfusionTable) -> np.ndarray:

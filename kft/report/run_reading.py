@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from kft.errors import RunError
 from kft.evaluation import verdict
 from kft.evaluation.abstention import trace_risk
 from kft.evaluation.calibration import Reliability, measure_reliability
+from kft.evaluation.ladder import Rung, read_ladder
 from kft.evaluation.prediction_reading import Predictions, read_predictions, read_table
 from kft.modalities import choose_modality
 from kft.provenance import load_run_pipeline
 from kft.report.failures import Preview, find_failures, name_figure
-from kft.report.record import History, Line, Phase, Report, Rung, Score
+from kft.report.record import History, Line, Phase, Report, Score
 from kft.runs import RunDirectory, open_run
 from kft.runs.layout import read_json
 from kft.tasks import Task, task_of_figures
@@ -56,6 +57,7 @@ def read_report(path: Path, *, split: str | None = None) -> Report:
     predictions = read_predictions(folder, task, tuple(figures[task.figures.names_key]))
     reliability = _measure_reliability(task, predictions)
     phases = [read_json(file) for file in sorted(run.path.glob("phases/*/phase.json"))]
+    rungs, learning = read_ladder(folder)
     pipeline = load_run_pipeline(run)
     train_counts = _count_training(run) if task.has_classes else Counter()
     return Report(
@@ -64,12 +66,13 @@ def read_report(path: Path, *, split: str | None = None) -> Report:
         (task.noun, task.nouns),
         Score(lead.name, lead.value, lead.interval, lead.is_share),
         tuple(_find_verdict(task, figures, phases, reliability, train_counts)),
-        tuple(_list_rungs(lead, phases)),
+        tuple(_list_rungs(lead, rungs, phases)),
         tuple(_list_scores(figures)),
         find_failures(task, figures, predictions, _make_preview(pipeline)),
         reliability,
         _trace_risk(task, predictions),
         read_history(run),
+        learning,
         tuple(map(_describe_phase, phases)),
         _list_facts(run, pipeline, figures, phases),
         run.pipeline.read_text(encoding="utf-8"),
@@ -155,12 +158,12 @@ def _count_training(run: RunDirectory) -> Counter[str]:
     return Counter(target for split, target in lines if split == "train")
 
 
-def _list_rungs(lead: Lead, phases: list[dict[str, Any]]) -> Iterator[Rung]:
+def _list_rungs(lead: Lead, rungs: Sequence[Rung], phases: list[dict[str, Any]]) -> Iterator[Rung]:
     if lead.baseline is not None:
-        yield Rung(Score(lead.baseline_name, lead.baseline, is_share=lead.is_share))
+        yield Rung(lead.baseline_name, lead.baseline)
+    yield from rungs
     seconds = sum(phase["seconds"] for phase in phases)
-    score = Score("this model", lead.value, lead.interval, lead.is_share)
-    yield Rung(score, seconds, is_model=True)
+    yield Rung("this model", lead.value, lead.interval, seconds)
 
 
 def _list_scores(figures: Mapping[str, Any]) -> Iterator[Score]:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from kft.config import DataConfig, Pipeline, dump_pipeline
 from kft.evaluation.judgement import judge
+from kft.evaluation.ladder import LearningPoint, Rung, write_ladder
 from kft.evaluation.prediction_files import write_tables
 from kft.runs import RunDirectory
 from kft.runs.atomic import write_json, write_text
@@ -71,6 +72,8 @@ def make_run(tmp_path_factory) -> Callable[..., Path]:
             run.phase(1, "full") / "phase.json",
             {**phase, "name": "full", "method": "fit", "comparison": comparison},
         )
+        rungs = [Rung("linear probe", 0.81, (0.7, 0.89), 2.0)]
+        write_ladder(folder, rungs, [LearningPoint(n, 0.02 + n**-0.5, 0.02) for n in (25, 50, 100)])
         history = "epoch,loss,val_loss\n1,0.9,0.8\n2,0.5,0.6\n3,0.4,0.55\n"
         write_text(run.phase(1, "full") / "history.csv", history)
         return run.path

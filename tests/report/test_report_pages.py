@@ -67,11 +67,20 @@ def test_it_says_what_the_figures_mean(class_page):
         assert heading in text
 
 
+def test_the_ladder_leads_from_the_baseline_to_the_model(class_run):
+    report = read_report(class_run)
+    names = [rung.name for rung in report.rungs]
+    assert names == ["always answering the most frequent class", "linear probe", "this model"]
+    text = " ".join(Page(render_report(report)).text.split())
+    assert "linear probe 2.0 s 0.810 0.700 to 0.890" in text
+    assert "With twice the labels, the error would be about 0.0" in text
+
+
 def test_it_can_be_read_without_eyes_and_without_a_mouse(class_page):
     page = Page(class_page)
     assert all(image["alt"] for image in page.find("img"))
     assert all(drawing["aria-label"] for drawing in page.find("svg"))
-    assert len(page.find("svg")) == 3
+    assert len(page.find("svg")) == 4
     assert next(name for name, _ in page.elements if name in ("h1", "h2")) == "h1"
     ids = {attributes.get("id") for _, attributes in page.elements}
     assert {link["href"][1:] for link in page.find("a")} <= ids
