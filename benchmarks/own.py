@@ -106,6 +106,7 @@ def train(
     # The data are looked at first, and each phase's last lap is its own.
     first, last = watch.laps[0], watch.starting_with("Phase ", "trial of ")[-1]
     features = watch.starting_with("Features of ")
+    figures = finished.evaluation.figures if finished.evaluation else {}
     return {
         "seconds": seconds,
         "load_seconds": first.begun,
@@ -113,7 +114,8 @@ def train(
         "features_seconds": sum(lap.ended - lap.begun for lap in features),
         "computed": [lap.note.strip("()") for lap in features],
         "step_seconds": _step_seconds(last, finished.fitted[-1].steps_done),
-        "accuracy": finished.evaluation.figures["accuracy"] if finished.evaluation else None,
+        "accuracy": figures.get("accuracy"),
+        "calibration_error": figures.get("calibration", {}).get("expected_calibration_error"),
         "phases": _describe_phases(finished, watch),
     }
 

@@ -25,7 +25,7 @@ ORDER = (
         "machine",
         "workers",
     ),
-    ("display", "task_names"),
+    ("display", "pages", "task_names"),
     ("config",),
     ("runs", "tasks"),
     ("examples", "findings"),
@@ -40,7 +40,7 @@ ORDER = (
     ("evaluation", "timing", "planning", "serving"),
     ("provenance",),
     ("workflow", "startup"),
-    ("run_operations", "tuning", "rate_finding", "auditing", "local_cluster"),
+    ("run_operations", "tuning", "rate_finding", "auditing", "report", "local_cluster"),
     ("demo", "doctor", "run_start"),
     ("api", "cli"),
     # It names what it offers.
@@ -110,7 +110,16 @@ def test_a_room_of_the_data_imports_only_from_those_above_it(path):
 
 @pytest.mark.parametrize(
     "module",
-    ["kft", "kft.cli.main", "kft.config", "kft.runs", "kft.tasks", "kft.data", "kft.modalities"],
+    [
+        "kft",
+        "kft.cli.main",
+        "kft.config",
+        "kft.runs",
+        "kft.tasks",
+        "kft.data",
+        "kft.modalities",
+        "kft.report",
+    ],
 )
 def test_importing_loads_no_tensorflow(module):
     code = (

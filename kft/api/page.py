@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader
 
-from kft.config import Pipeline
 from kft.errors import KftError
 from kft.figures import format_figure
 
 if TYPE_CHECKING:
-    import pyarrow
-
     from kft.api.run import Run
 
 # Number of pictures; up to half of them have wrong answers.
 _NUM_PICTURES = 8
-# Size of the drawing in pixels.
-_WIDTH, _HEIGHT = 420, 130
-_CURVES = {"loss": ("train", "#4a7fb5"), "val_loss": ("validation", "#d98a00")}
+# Colours of the curves, legible on light and dark notebooks.
+_COLOURS = ("#4a7fb5", "#d98a00")
 
 
 @dataclass(frozen=True)
@@ -42,89 +37,30 @@ class Shown:
     truth: str
 
 
-@dataclass(frozen=True)
-class Curve:
-    """One curve of the drawing: its name, colour, and points 'x,y x,y …'."""
-
-    name: str
-    colour: str
-    points: str
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """Drawing of losses by epoch, over all phases with epochs.
-
-    Attributes:
-        curves: Curves of train and validation.
-        top: Highest loss.
-        bottom: Lowest loss.
-        phases: Name and start of each phase, in pixels.
-        width: Width in pixels.
-        height: Height in pixels.
-    """
-
-    curves: tuple[Curve, ...]
-    top: str
-    bottom: str
-    phases: tuple[tuple[str, float], ...]
-    width: int = _WIDTH
-    height: int = _HEIGHT
-
-
 def render_run(run: Run) -> str:
     """Render self-contained HTML, with every name escaped."""
+    from kft.report.charts import draw_history
+    from kft.report.run_reading import read_history
+
     environment = Environment(loader=PackageLoader("kft", "api"), autoescape=True)
+    history = read_history(run._directory)
     status = run._directory.read_status()
     return environment.get_template("run.html.jinja").render(
         run=run,
         state=run.state,
         reason=status.get("reason"),
         headline=status.get("holdout"),
-        drawing=draw_losses(run.history),
+        chart=history and draw_history(history),
+        colours=_COLOURS,
         pictures=list(_choose_pictures(run)) if run.state == "finished" else [],
     )
-
-
-def draw_losses(history: pyarrow.Table) -> Drawing | None:
-    """Draw the losses of a run's history; None with fewer than two epochs."""
-    columns = {name: history[name].to_pylist() for name in _CURVES if name in history.column_names}
-    values = [value for column in columns.values() for value in column if value is not None]
-    if len(history) < 2 or not values:
-        return None
-    low, high = min(values), max(values)
-
-    def place(index: int, value: float) -> str:
-        height = (high - value) / ((high - low) or 1.0)
-        return f"{_x(index, len(history)):.1f},{height * _HEIGHT:.1f}"
-
-    phases = history["phase"].to_pylist()
-    return Drawing(
-        tuple(
-            Curve(
-                *_CURVES[name],
-                " ".join(place(i, value) for i, value in enumerate(column) if value is not None),
-            )
-            for name, column in columns.items()
-        ),
-        format_figure(high),
-        format_figure(low),
-        tuple(
-            (phase, _x(i, len(phases)))
-            for i, phase in enumerate(phases)
-            if i == 0 or phases[i - 1] != phase
-        ),
-    )
-
-
-def _x(index: int, count: int) -> float:
-    return index * _WIDTH / (count - 1)
 
 
 def _choose_pictures(run: Run) -> Iterator[Shown]:
     """Choose some of the judged examples, wrong answers first."""
     from kft.modalities import choose_modality
     from kft.provenance import load_run_pipeline
+    from kft.report.run_reading import find_file
 
     try:
         table = run.predictions
@@ -142,7 +78,7 @@ def _choose_pictures(run: Run) -> Iterator[Shown]:
     modality = choose_modality(pipeline.data)
     settings = modality.settings_of(pipeline.data)
     for row in chosen:
-        path = _find_file(pipeline, row["file"])
+        path = find_file(pipeline, row["file"])
         source = None if path is None else modality.preview(str(path), settings)
         yield Shown(source, row["file"], _join(row, "predicted"), _join(row, "true"))
 
@@ -159,10 +95,3 @@ def _join(row: dict[str, Any], kind: str) -> str:
         return str(row[kind])
     values = {name.removeprefix(f"{kind} "): v for name, v in row.items() if name.startswith(kind)}
     return ", ".join(f"{name} {format_figure(v)}" for name, v in list(values.items())[:3])
-
-
-def _find_file(pipeline: Pipeline, name: str) -> Path | None:
-    """Find an example's file below the data folder or beside the table; None if it is missing."""
-    root = Path(pipeline.data.path or ".").expanduser()
-    roots = (root, root.parent / (pipeline.data.table.folder or ""))
-    return next((root / name for root in roots if (root / name).is_file()), None)

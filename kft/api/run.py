@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -82,7 +82,9 @@ class Run(PicturePredictor):
         Raises:
             RunError: The run judged neither holdout nor validation.
         """
-        return _read_table(self._judged / "predictions.csv", names=_NAMES)
+        from kft.evaluation.prediction_reading import read_table
+
+        return read_table(self._judged / "predictions.csv", names=_NAMES)
 
     @property
     def history(self) -> pyarrow.Table:
@@ -94,9 +96,11 @@ class Run(PicturePredictor):
         """
         import pyarrow as pa
 
+        from kft.evaluation.prediction_reading import read_table
+
         tables = [pa.table({"phase": pa.array([], pa.string())})]
         for file in sorted(self.path.glob("phases/*/history.csv")):
-            table = _read_table(file)
+            table = read_table(file)
             phase = file.parent.name.partition("-")[2].replace("-", "_")
             tables.append(table.add_column(0, "phase", pa.array([phase] * len(table), pa.string())))
         return pa.concat_tables(tables, promote_options="permissive")
@@ -208,6 +212,28 @@ class Run(PicturePredictor):
             )
         return Exported(export.path)
 
+    def report(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        split: str | None = None,
+    ) -> Path:
+        """Write the report, one HTML file that needs no network; return its path.
+
+        >>> run.report("report.html")
+
+        Args:
+            path: File to write; by default report.html in the run's folder of the evaluation.
+            split: 'holdout', 'validation', or other data that were judged, as 'other-NAME'; by
+                default the holdout, or validation without one.
+
+        Raises:
+            RunError: The run is not finished, or did not judge that split.
+        """
+        from kft.report import write_report
+
+        return write_report(self.path, path, split=split)
+
     def resume(
         self, *, accept_changes: bool = False, data: str | os.PathLike[str] | None = None
     ) -> Run:
@@ -255,20 +281,3 @@ class Run(PicturePredictor):
             f"{self.path}: this run is {self.state} and judged neither holdout nor validation. "
             "Call `evaluate(DATA)` to judge a finished run on other labelled data."
         )
-
-
-def _read_table(path: Path, names: Iterable[str] = ()) -> pyarrow.Table:
-    """Read a CSV file of a run.
-
-    Args:
-        path: Path of the file.
-        names: Columns to read as text, even if values look like numbers.
-    """
-    import pyarrow as pa
-    from pyarrow import csv
-
-    return csv.read_csv(
-        path,
-        parse_options=csv.ParseOptions(newlines_in_values=True),
-        convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
-    )

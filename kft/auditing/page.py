@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jinja2 import Environment, PackageLoader
 
-from kft import __version__
+from kft import pages
 from kft.auditing.audit import Audit
 from kft.auditing.seen_examples import SeenExamples
 from kft.config import DataConfig
@@ -61,22 +60,15 @@ def render_page(audit: Audit, config: DataConfig, progress: Callable[[int, int],
         progress: Called with (previews made, previews in all).
     """
     artist = _Artist(audit, config, progress)
-    environment = Environment(
-        loader=PackageLoader("kft", "auditing"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("page.html.jinja").render(
+    return pages.render_page(
+        "auditing",
+        "page.html.jinja",
         audit=audit,
         modality=audit.examples.modality,
-        version=__version__,
         findings=[(finding, artist.draw(finding.files)) for finding in audit.findings],
         grids=artist.draw_classes(),
         shown_names=_SHOWN_NAMES,
     )
-    # File names may hold bytes that are not text.
-    return text.encode("utf-8", "backslashreplace")
 
 
 class _Artist:

@@ -20,6 +20,7 @@ VERBS = (
     "demo",
     "pretrain",
     "evaluate",
+    "report",
     "predict",
     "export",
     "tune",

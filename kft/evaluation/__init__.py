@@ -1,8 +1,5 @@
-"""Evaluation of a model: its outputs on a split, and figures with their baselines."""
+"""Evaluation of a model: its outputs on a split, figures with their baselines, and what they mean.
 
-from __future__ import annotations
-
-from kft.evaluation.evaluating import Evaluation, evaluate
-from kft.evaluation.prediction import Predictor
-
-__all__ = ["Evaluation", "Predictor", "evaluate"]
+`prediction` and `evaluating` compute a model; all other modules are functions of arrays and load no
+TensorFlow.
+"""

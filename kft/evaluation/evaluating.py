@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kft.evaluation.judgement import judge
 from kft.evaluation.prediction import Predictor
 from kft.evaluation.prediction_files import write_tables
 from kft.runs.atomic import write_json
@@ -21,7 +22,7 @@ class Evaluation:
     """Figures and outputs of a model on one split.
 
     Attributes:
-        figures: Name of the task, and the figures from `Figures.compute`.
+        figures: Figures from `judge`.
         outputs: Probabilities, or numbers in the unit of the targets (examples, outputs), in
             order.
     """
@@ -58,10 +59,7 @@ def evaluate(
     standardised = predictor(batches, num_examples=len(files), progress=progress)
     outputs = head.restore_units(standardised)
     task, names = head.task, head.class_names
-    figures = {
-        "task": task.name,
-        **task.figures.compute(targets, outputs, names, train_targets),
-    }
+    figures = judge(task, names, targets, outputs, train_targets=train_targets)
     write_tables(folder, task.figures.tabulate(names, files, targets, outputs))
     write_json(folder / "metrics.json", figures)
     return Evaluation(figures, outputs)

@@ -130,7 +130,7 @@ class PrefixCuts:
         self._last: Cut | None = None
 
     def find(self, phase: Phase) -> Cut | None:
-        """Find the cut whose activations a phase is fitted on; None if it starts from the inputs."""
+        """Find the cut whose activations a phase is fitted on; None if there is none."""
         cut = self._find(phase, is_reported=True)
         self._last = None if cut is None else self._reuse(cut)
         return self._last

@@ -29,6 +29,9 @@ from kft.modalities.model_input import Augmentation, Decoder, InputSpec, StatedI
 from kft.modalities.near_duplicates import find_look_alikes
 from kft.registry import Registry
 
+# Longer side of a preview: a page of a thousand of them stays at a few megabytes.
+PREVIEW_SIDE = 104
+
 
 @dataclass(frozen=True)
 class ViewRow:
@@ -247,13 +250,16 @@ class Modality(ABC):
         """The columns of a table of classes: what the examples of one have in common."""
         return ()
 
-    def preview(self, path: str, settings: Any, calibrated: Any = None) -> str | None:
+    def preview(
+        self, path: str, settings: Any, calibrated: Any = None, *, side: int = PREVIEW_SIDE
+    ) -> str | None:
         """A small picture of an example as a data URI; None where it cannot be shown.
 
         Args:
             path: Of a file that was found usable.
             settings: The modality's.
             calibrated: Value of the data set's `Calibration`; None without one.
+            side: Longer side of the picture on the page.
         """
         return None
 

@@ -21,7 +21,8 @@ from kft.data.loading import find_source
 from kft.data.sources.table_reading import open_table
 from kft.display import Display
 from kft.errors import ConfigError, DataError, RunError
-from kft.evaluation import Evaluation, Predictor, evaluate
+from kft.evaluation.evaluating import Evaluation, evaluate
+from kft.evaluation.prediction import Predictor
 from kft.examples import SPLIT_NAMES, Examples, Splits
 from kft.features import Forward
 from kft.modalities import Modality, choose_modality

@@ -19,7 +19,7 @@ from kft.data.batches.reading import (
     translate_read_errors,
 )
 from kft.errors import DataError
-from kft.evaluation import Predictor
+from kft.evaluation.prediction import Predictor
 from kft.examples import Examples, Files, Quarantined
 from kft.features import Forward
 from kft.modalities import Decoder

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -13,10 +15,33 @@ from kft.printing import printable
 # Rows of a CSV file with the header first, or the arrays of an npz file.
 Table: TypeAlias = "Iterable[Sequence[str]] | Mapping[str, np.ndarray]"
 
+# Key of the intervals in the result of `Figures.compute`.
+INTERVALS = "intervals_95_percent"
 # Lower bound that keeps the logarithm of a probability finite; such an answer has a loss of 16.
 LEAST_PROBABILITY = 1e-7
 # Number of names without examples that a headline lists.
 _NAMED = 5
+
+
+@dataclass(frozen=True)
+class Lead:
+    """The leading figure of an evaluation, beside its baseline.
+
+    Attributes:
+        name: Name of the figure, in words.
+        value: The figure.
+        interval: Its 95 % interval; None if unknown.
+        baseline_name: What the baseline does, in words.
+        baseline: Figure of the baseline; None if unknown.
+        is_share: Whether the figure is a share of right answers; otherwise it is an error.
+    """
+
+    name: str
+    value: float
+    interval: tuple[float, float] | None
+    baseline_name: str
+    baseline: float | None
+    is_share: bool = True
 
 
 class Figures(ABC):
@@ -60,6 +85,20 @@ class Figures(ABC):
         right = self.are_right(outputs, targets)
         return None if right is None else float(np.mean(right))
 
+    def find_events(
+        self, outputs: np.ndarray, targets: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Find the events that answers state probabilities of, and whether they came true.
+
+        Args:
+            outputs: Outputs in the unit of the targets.
+            targets: Targets as in `Examples.targets`.
+
+        Returns:
+            Probabilities (events,) and bool (events,); None for answers without probabilities.
+        """
+        return None
+
     @abstractmethod
     def compute(
         self,
@@ -67,6 +106,7 @@ class Figures(ABC):
         outputs: np.ndarray,
         names: Sequence[str],
         train_targets: np.ndarray,
+        groups: np.ndarray | None = None,
     ) -> dict[str, Any]:
         """Compute the figures of one split, as JSON values, with their baselines.
 
@@ -75,15 +115,26 @@ class Figures(ABC):
             outputs: Outputs in the unit of the targets.
             names: Name of each output.
             train_targets: Training targets, for a baseline that does not look at the inputs.
+            groups: Group of each example, any values (examples,), whose examples resemble each
+                other; None if each stands alone. Only intervals depend on it.
 
         Returns:
             Figures, with those of each name under `names_key`. A name without examples in the
-            split has None for all figures and is listed in `not_judged`.
+            split has None for all figures and is listed in `not_judged`. `INTERVALS` holds the
+            95 % intervals, each under the key of its figure; None for an unknown one.
         """
 
     @abstractmethod
     def headline(self, figures: Mapping[str, Any]) -> str:
         """Format the headline, a single line.
+
+        Args:
+            figures: Figures from `compute`, or as an older run wrote them.
+        """
+
+    @abstractmethod
+    def lead(self, figures: Mapping[str, Any]) -> Lead:
+        """Find the leading figure, with its interval and its baseline.
 
         Args:
             figures: Figures from `compute`, or as an older run wrote them.
@@ -111,6 +162,24 @@ class Figures(ABC):
             File name -> table.
         """
         return {"predictions.csv": _list_rows(names, files, targets, outputs)}
+
+
+def find_interval(figures: Mapping[str, Any], *keys: str) -> tuple[float, float] | None:
+    """Find the interval of a figure in metrics.json; None if it is unknown.
+
+    Args:
+        figures: Figures, where older runs had no `INTERVALS`.
+        keys: Keys that lead to the figure.
+    """
+    found: Any = figures.get(INTERVALS)
+    for key in keys:
+        found = found.get(key) if found else None
+    return (found[0], found[1]) if found else None
+
+
+def none_if_nan(value: float) -> float | None:
+    """Convert a figure to a JSON value; None for NaN."""
+    return None if math.isnan(value) else float(value)
 
 
 def name_unjudged(names: Sequence[str], support: np.ndarray) -> dict[str, list[str]]:

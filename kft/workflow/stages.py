@@ -13,7 +13,8 @@ from kft.data import write_quarantine_csv, write_splits_csv
 from kft.data.batches.service import ServiceError
 from kft.display import Display
 from kft.errors import KftError, LostWorkerError
-from kft.evaluation import Evaluation, Predictor, evaluate
+from kft.evaluation.evaluating import Evaluation, evaluate
+from kft.evaluation.prediction import Predictor
 from kft.examples import SplitName
 from kft.feeding import Feed, Source
 from kft.optimization.distribution import name_nondeterministic

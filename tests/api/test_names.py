@@ -61,7 +61,13 @@ def test_listing_the_names_does_not_load_tensorflow():
     [
         *(getattr(kft, name) for name in NAMES if name[0].islower() and name != "list_backbones"),
         *(kft.Run, kft.Exported, kft.Run.predict),
-        *(kft.Run.evaluate, kft.Run.export, kft.Run.resume, kft.AuditReport.write_page),
+        *(
+            kft.Run.evaluate,
+            kft.Run.export,
+            kft.Run.report,
+            kft.Run.resume,
+            kft.AuditReport.write_page,
+        ),
     ],
     ids=lambda thing: thing.__qualname__,
 )

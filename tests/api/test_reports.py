@@ -49,4 +49,4 @@ def test_an_own_backbone_is_pretrained_and_fine_tuned(place, settings):
     tuned = kft.train(place / "photos", run_id="from-own", **probe)
     assert tuned.backbone is None
     assert len(tuned.history) == 0
-    assert tuned._repr_html_().count("<polyline") == 0
+    assert tuned._repr_html_().count('class="curve"') == 0

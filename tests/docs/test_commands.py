@@ -100,6 +100,7 @@ def test_the_page_on_texts(tmp_path, monkeypatch):
     assert "Latin" in audited
 
 
+@pytest.mark.full
 def test_the_page_on_recordings(tmp_path, monkeypatch):
     for name, hertz in (("low", 400.0), ("high", 2000.0)):
         (tmp_path / "recordings" / name).mkdir(parents=True)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kft.evaluation import Predictor, evaluate
+from kft.evaluation.evaluating import evaluate
+from kft.evaluation.prediction import Predictor
 from kft.features import Forward, selection
 
 

@@ -17,7 +17,7 @@ from kft.modalities.audio.inspection import CheckedRecording, Inspection
 from kft.modalities.audio.lengths import choose_seconds
 from kft.modalities.audio.quality import find_poor
 from kft.modalities.audit_records import Fact, Measure, Property
-from kft.modalities.base import Modality, ViewRow
+from kft.modalities.base import PREVIEW_SIDE, Modality, ViewRow
 from kft.modalities.checked import CheckOptions, FileContent, UnusableError
 from kft.modalities.model_input import Decoder
 from kft.registry import Registry
@@ -140,11 +140,13 @@ class AudioModality(Modality):
         """See `Modality`."""
         return traits.summarise_group(checked)
 
-    def preview(self, path: str, settings: AudioConfig, calibrated: Any = None) -> str | None:
+    def preview(
+        self, path: str, settings: AudioConfig, calibrated: Any = None, *, side: int = PREVIEW_SIDE
+    ) -> str | None:
         """See `Modality`: a spectrogram."""
         from kft.modalities.audio.preview import make_data_uri
 
-        return make_data_uri(path)
+        return make_data_uri(path, side)
 
     def draw_views(self, rows: Sequence[ViewRow], caption: str) -> bytes:
         """See `Modality`: spectrograms."""

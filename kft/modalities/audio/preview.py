@@ -22,8 +22,13 @@ _DRAWN_RATE = 16_000
 _RANGE = 60.0
 
 
-def make_data_uri(path: str) -> str | None:
-    """The spectrogram of a WAV file as a data URI; None where it cannot be read now."""
+def make_data_uri(path: str, side: int) -> str | None:
+    """Draw the spectrogram of a WAV file as a data URI; None if it can no longer be read.
+
+    Args:
+        path: Path of a file that passed the file check.
+        side: Width in pixels.
+    """
     from PIL import Image
 
     from kft.modalities.audio.file_check import decode_wav
@@ -36,7 +41,8 @@ def make_data_uri(path: str) -> str | None:
     except Exception:
         return None
     encoded = io.BytesIO()
-    Image.fromarray(draw_spectrogram(samples, rate)).save(encoded, "PNG")
+    picture = Image.fromarray(draw_spectrogram(samples, rate))
+    picture.resize((side, side * HEIGHT // WIDTH)).save(encoded, "PNG")
     return f"data:image/png;base64,{base64.b64encode(encoded.getvalue()).decode()}"
 
 

@@ -12,7 +12,7 @@ from kft.config import ImageConfig
 from kft.examples import Calibration
 from kft.findings import Finding
 from kft.modalities.audit_records import Fact, Measure, Property
-from kft.modalities.base import Modality, ViewRow
+from kft.modalities.base import PREVIEW_SIDE, Modality, ViewRow
 from kft.modalities.checked import CheckOptions, FileContent, TrainedCalibration, UnusableError
 from kft.modalities.image import conversion, traits
 from kft.modalities.image.depth import find_depth
@@ -198,12 +198,17 @@ class ImageModality(Modality):
         return traits.summarise_group(checked)
 
     def preview(
-        self, path: str, settings: ImageConfig, calibrated: int | None = None
+        self,
+        path: str,
+        settings: ImageConfig,
+        calibrated: int | None = None,
+        *,
+        side: int = PREVIEW_SIDE,
     ) -> str | None:
         """See `Modality`."""
         from kft.modalities.image.preview import make_data_uri
 
-        return make_data_uri(path, settings.background, calibrated)
+        return make_data_uri(path, settings.background, calibrated, side=side)
 
     def draw_views(self, rows: Sequence[ViewRow], caption: str) -> bytes:
         """See `Modality`."""

@@ -13,37 +13,36 @@ from kft.modalities.image.exif import UPRIGHT
 from kft.modalities.image.headers import read_header
 from kft.modalities.image.thumbnails import make_thumbnail, shrink
 
-# Pixels of the longer side: a page with a thousand pictures takes a few megabytes.
-SIDE = 104
 _QUALITY = 70
 
 
-def make_data_uri(path: str, background: str, depth: int | None = None) -> str | None:
+def make_data_uri(path: str, background: str, depth: int | None = None, *, side: int) -> str | None:
     """Encode a picture, upright and small, as a data URI; None if it can no longer be read.
 
     Args:
         path: Path of a picture that passed the file check.
         background: Background of transparent parts.
         depth: Depth in bits at which to show a picture of more than 8; None for its own.
+        side: Pixels of the longer side.
     """
     try:
-        small = _make_small(Path(path).read_bytes(), background, depth)
+        small = _make_small(Path(path).read_bytes(), background, depth, side)
     # Decoders raise all kinds of errors, and the file may have changed since its check.
     except Exception:
         return None
-    small.thumbnail((SIDE, SIDE))
+    small.thumbnail((side, side))
     encoded = io.BytesIO()
     small.save(encoded, "JPEG", quality=_QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(encoded.getvalue()).decode()}"
 
 
-def _make_small(content: bytes, background: str, depth: int | None) -> Image.Image:
+def _make_small(content: bytes, background: str, depth: int | None, side: int) -> Image.Image:
     header = read_header(content)
     if header.looks_whole:
-        return make_thumbnail(content, header, background, side=SIDE)
+        return make_thumbnail(content, header, background, side=side)
     # Pillow would keep only the highest 8 of 16 bits.
     meant = convert(content, header, background)
     pixels = meant.pixels
     if meant.deep is not None and depth is not None:
         pixels = meant.deep.show(2**depth - 1, background)
-    return shrink(Image.fromarray(pixels), UPRIGHT, side=SIDE)
+    return shrink(Image.fromarray(pixels), UPRIGHT, side=side)

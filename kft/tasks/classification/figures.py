@@ -9,20 +9,27 @@ import numpy as np
 
 from kft.figures import format_share
 from kft.printing import printable
-from kft.statistics import wilson_interval
+from kft.statistics import rank_columns
 from kft.tasks.figures import (
+    INTERVALS,
     LEAST_PROBABILITY,
     Figures,
+    Lead,
     Table,
     count_examples,
     format_exactly,
     name_unjudged,
 )
+from kft.tasks.name_counts import NameCounts, describe_intervals, describe_scores, judge_units
 
 # Largest number of classes for which predictions.csv has a column of probabilities per class.
 MOST_COLUMNS = 100
 # Number of most probable classes in predictions.csv if there are more classes.
 NUM_CHOICES = 5
+# Answers among which the true class counts for the figures `top_…_accuracy`.
+_NUM_TOP = (3, 5)
+# Examples that are ranked at once.
+_ROWS = 1024
 # Share of answers from which on the headline says that a model answers a single class.
 _NEARLY_ALL = 0.95
 
@@ -43,45 +50,54 @@ class ClassFigures(Figures):
         right: np.ndarray = outputs.argmax(axis=1) == targets
         return right
 
+    def find_events(
+        self, outputs: np.ndarray, targets: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Find the probability of each answer, and whether the answer is right."""
+        return outputs.max(axis=1), self.are_right(outputs, targets)
+
     def compute(
         self,
         targets: np.ndarray,
         outputs: np.ndarray,
         names: Sequence[str],
         train_targets: np.ndarray,
+        groups: np.ndarray | None = None,
     ) -> dict[str, Any]:
-        """Compute the figures; classes without examples do not count in `macro_f1`."""
-        from sklearn import metrics
+        """Compute the figures; classes without examples do not count in means over classes.
 
+        ROC AUC and average precision are those of each class against all others.
+        """
         predicted = outputs.argmax(axis=1)
-        correct = int((predicted == targets).sum())
-        precision, recall, f1, support = metrics.precision_recall_fscore_support(
-            targets, predicted, labels=list(range(len(names))), zero_division=0.0
+        counts = NameCounts.of_classes(targets, predicted, len(names))
+        scores = counts.score()
+        ranking = rank_columns((targets == place for place in range(len(names))), outputs)
+        places = _find_places(targets, outputs)
+        # Values of the examples whose means are figures.
+        means = {"accuracy": places == 0, "log_loss": _log_losses(targets, outputs)}
+        for number in _NUM_TOP:
+            if number < len(names):
+                means[f"top_{number}_accuracy"] = places < number
+        of_all, of_classes = describe_scores(scores, ranking, names)
+        intervals, class_intervals = describe_intervals(
+            *counts.find_intervals(means, ranking, groups), names
         )
         majority = int(np.bincount(train_targets, minlength=len(names)).argmax())
         answered = np.bincount(predicted, minlength=len(names))
         return {
             "examples": len(targets),
-            "accuracy": correct / len(targets),
-            "accuracy_95_percent_interval": list(wilson_interval(correct, len(targets))),
+            **{name: float(values.mean()) for name, values in means.items()},
+            "accuracy_95_percent_interval": intervals["accuracy"]
+            or judge_units(means["accuracy"], groups),
             "majority_class_accuracy": float((targets == majority).mean()),
-            "balanced_accuracy": float(recall[support > 0].mean()),
-            "macro_f1": float(f1[support > 0].mean()),
-            "log_loss": _log_loss(targets, outputs),
+            **of_all,
             "most_answered": {
                 "class": names[int(answered.argmax())],
                 "examples": int(answered.max()),
             },
-            self.names_key: {
-                name: {
-                    "precision": float(precision[i]) if support[i] else None,
-                    "recall": float(recall[i]) if support[i] else None,
-                    "f1": float(f1[i]) if support[i] else None,
-                    "examples": int(support[i]),
-                }
-                for i, name in enumerate(names)
-            },
-            **name_unjudged(names, support),
+            self.names_key: of_classes,
+            INTERVALS: {**intervals, self.names_key: class_intervals},
+            **name_unjudged(names, scores.support[:, 0]),
         }
 
     def headline(self, figures: Mapping[str, Any]) -> str:
@@ -93,6 +109,13 @@ class ClassFigures(Figures):
             f"{format_share(figures['majority_class_accuracy'])}), "
             f"{count_examples(figures)}{_say_one_class(figures)}"
         )
+
+    def lead(self, figures: Mapping[str, Any]) -> Lead:
+        """Find the accuracy."""
+        low, high = figures["accuracy_95_percent_interval"]
+        baseline = figures["majority_class_accuracy"]
+        name = "always answering the most frequent class"
+        return Lead("accuracy", figures["accuracy"], (low, high), name, baseline)
 
     def tabulate(
         self,
@@ -123,10 +146,23 @@ class ClassFigures(Figures):
         }
 
 
-def _log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
+def _log_losses(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     true = probabilities[np.arange(len(targets)), targets]
     # Smaller probabilities are zero in float32.
-    return float(-np.log(np.maximum(true.astype(np.float64), 1e-38)).mean())
+    losses: np.ndarray = -np.log(np.maximum(true.astype(np.float64), 1e-38))
+    return losses
+
+
+def _find_places(targets: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """Place of each example's class among its answers; of equal ones, the first comes first."""
+    places = np.empty(len(targets), np.int64)
+    classes = np.arange(outputs.shape[1])
+    for start in range(0, len(targets), _ROWS):
+        rows, own = outputs[start : start + _ROWS], targets[start : start + _ROWS, np.newaxis]
+        value = np.take_along_axis(rows, own, axis=1)
+        is_before = (rows > value) | ((rows == value) & (classes < own))
+        places[start : start + _ROWS] = is_before.sum(axis=1)
+    return places
 
 
 def _say_one_class(figures: Mapping[str, Any]) -> str:

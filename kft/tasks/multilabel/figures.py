@@ -8,13 +8,17 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kft.figures import format_share
-from kft.statistics import wilson_interval
+from kft.statistics import rank_columns
 from kft.tasks.figures import (
+    INTERVALS,
     LEAST_PROBABILITY,
     Figures,
+    Lead,
     count_examples,
+    find_interval,
     name_unjudged,
 )
+from kft.tasks.name_counts import NameCounts, describe_intervals, describe_scores, judge_units
 
 
 class LabelFigures(Figures):
@@ -33,33 +37,50 @@ class LabelFigures(Figures):
         """Compute the share of labels on the right side of one half."""
         return float(np.mean((outputs > 0.5) == (targets > 0.5)))
 
+    def find_events(
+        self, outputs: np.ndarray, targets: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Find the probability of each label of each example, and whether it is there."""
+        return outputs.ravel(), targets.ravel() > 0.5
+
     def compute(
         self,
         targets: np.ndarray,
         outputs: np.ndarray,
         names: Sequence[str],
         train_targets: np.ndarray,
+        groups: np.ndarray | None = None,
     ) -> dict[str, Any]:
-        """Compute the figures; labels without examples do not count in `macro_f1`."""
+        """Compute the figures; labels without examples do not count in means over labels."""
         predicted = (outputs >= 0.5).astype(int)
         truth = targets.astype(int)
-        labels = {
-            name: _score_label(truth[:, i], predicted[:, i], outputs[:, i])
-            for i, name in enumerate(names)
+        counts = NameCounts.of_labels(truth, predicted)
+        scores = counts.score()
+        ranking = rank_columns(truth.T.astype(bool), outputs)
+        # Values of the examples whose means are figures.
+        means = {
+            "accuracy": (predicted == truth).mean(axis=1),
+            "exact_match": (predicted == truth).all(axis=1),
+            "log_loss": self.example_losses(outputs, targets),
         }
-        f1 = [label["f1"] for label in labels.values() if label["f1"] is not None]
+        of_all, of_labels = describe_scores(scores, ranking, names)
+        intervals, label_intervals = describe_intervals(
+            *counts.find_intervals(means, ranking, groups), names
+        )
+        # With labels, most of which are absent, this is not an accuracy.
+        del of_all["balanced_accuracy"], intervals["balanced_accuracy"]
         majority = (train_targets.mean(axis=0) >= 0.5).astype(int)
-        exact = int((predicted == truth).all(axis=1).sum())
         return {
             "examples": len(targets),
-            "accuracy": float((predicted == truth).mean()),
+            **{name: float(values.mean()) for name, values in means.items()},
             "majority_label_accuracy": float((truth == majority).mean()),
-            "exact_match": exact / len(targets),
-            "exact_match_95_percent_interval": list(wilson_interval(exact, len(targets))),
-            "macro_f1": float(np.mean(f1)) if f1 else None,
+            "exact_match_95_percent_interval": intervals["exact_match"]
+            or judge_units(means["exact_match"], groups),
+            **of_all,
             "different_answers": len(np.unique(predicted, axis=0)),
-            self.names_key: labels,
-            **name_unjudged(names, truth.sum(axis=0)),
+            self.names_key: of_labels,
+            INTERVALS: {**intervals, self.names_key: label_intervals},
+            **name_unjudged(names, scores.support[:, 0]),
         }
 
     def headline(self, figures: Mapping[str, Any]) -> str:
@@ -76,22 +97,12 @@ class LabelFigures(Figures):
             f"{format_share(figures['exact_match'])}, {count_examples(figures)}{same}"
         )
 
-
-def _score_label(
-    truth: np.ndarray, predicted: np.ndarray, probability: np.ndarray
-) -> dict[str, Any]:
-    """Compute the figures of one label; all are None if no example has it."""
-    from sklearn import metrics
-
-    if not truth.any():
-        return dict.fromkeys(("precision", "recall", "f1", "average_precision")) | {"examples": 0}
-    precision, recall, f1, _ = metrics.precision_recall_fscore_support(
-        truth, predicted, average="binary", zero_division=0.0
-    )
-    return {
-        "precision": float(precision),
-        "recall": float(recall),
-        "f1": float(f1),
-        "average_precision": float(metrics.average_precision_score(truth, probability)),
-        "examples": int(truth.sum()),
-    }
+    def lead(self, figures: Mapping[str, Any]) -> Lead:
+        """Find the accuracy over all labels."""
+        return Lead(
+            "label accuracy",
+            figures["accuracy"],
+            find_interval(figures, "accuracy"),
+            "answering each label as most examples have it",
+            figures["majority_label_accuracy"],
+        )

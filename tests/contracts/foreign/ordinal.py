@@ -13,10 +13,10 @@ from kft.tasks.classification.task import Classification
 class OrdinalFigures(ClassFigures):
     """Figures of classes, and the mean distance between answer and truth."""
 
-    def compute(self, targets, outputs, names, train_targets) -> dict[str, Any]:
+    def compute(self, targets, outputs, names, train_targets, groups=None) -> dict[str, Any]:
         """See `Figures`."""
         places = np.abs(outputs.argmax(axis=1) - targets)
-        figures = super().compute(targets, outputs, names, train_targets)
+        figures = super().compute(targets, outputs, names, train_targets, groups)
         return {**figures, "places_off": float(places.mean())}
 
 

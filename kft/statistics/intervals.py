@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,26 @@ def wilson_interval(correct: int, total: int) -> tuple[float, float]:
 
     Source: Wilson, Probable Inference, JASA 22 (1927).
     """
-    low, high = stats.binomtest(correct, total).proportion_ci(method="wilson")
-    return float(low), float(high)
+    low, high = wilson_intervals(np.array(correct), np.array(total)).tolist()
+    return low, high
+
+
+def wilson_intervals(correct: np.ndarray, total: np.ndarray, *, error: float = 0.05) -> np.ndarray:
+    """Wilson's confidence intervals (…, 2) of several proportions; NaN for no trials.
+
+    Args:
+        correct: Numbers of successes (…).
+        total: Numbers of trials (…).
+        error: Probability that an interval misses its proportion.
+    """
+    square = float(special.ndtri(1 - error / 2)) ** 2
+    count = np.where(total > 0, total, np.nan)
+    middle = (correct + square / 2) / (count + square)
+    spread = np.sqrt(square * (correct * (count - correct) / count + square / 4))
+    half = spread / (count + square)
+    low = np.where(correct == 0, 0.0 * count, middle - half)
+    high = np.where(correct == total, 0.0 * count + 1.0, middle + half)
+    return np.stack([low, high], axis=-1)
 
 
 def _combine(one: float, other: float, correlation: float) -> float:
