@@ -36,9 +36,9 @@ def list_properties(seen: Seen) -> tuple[Property, ...]:
         _make_category("sample rate", [f"{each.rate} Hz" for each in seen]),
         _make_category("number of channels", [str(each.channels) for each in seen]),
         _make_category("file format", [_name_format(each) for each in seen]),
-        _make_number("bandwidth", [each.bandwidth for each in seen], "{:.0f} Hz", True),
-        _make_number("duration", [each.seconds for each in seen], "{:.2f} s", False),
-        _make_number("loudness", [each.loudness for each in seen], "{:.1f} dB", False),
+        _make_number("bandwidth", [each.bandwidth for each in seen], "{:.0f} Hz"),
+        _make_number("duration", [each.seconds for each in seen], "{:.2f} s"),
+        _make_number("loudness", [each.loudness for each in seen], "{:.1f} dB"),
     )
 
 
@@ -53,15 +53,15 @@ def _most_common(values: Sequence[str], places: np.ndarray) -> str:
     return Counter(values[place] for place in places).most_common(1)[0][0]
 
 
-def _make_number(name: str, values: list[float], form: str, is_technical: bool) -> Property:
-    """A property that is a number."""
+def _make_number(name: str, values: list[float], form: str) -> Property:
+    """A property that is a number, to which the content contributes."""
     column = np.array(values, np.float64)
     return Property(
         name,
         column[:, np.newaxis],
         tuple(form.format(value) for value in values),
         lambda places: form.format(float(np.median(column[places]))),
-        is_technical,
+        False,
     )
 
 

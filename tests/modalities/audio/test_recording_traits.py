@@ -69,7 +69,7 @@ def test_the_properties_that_should_not_tell_the_class():
     assert properties["sample rate"].columns.shape == (3, 2)
     assert properties["duration"].summarise(np.array([0, 1])) == "2.50 s"
     assert {name for name, each in properties.items() if each.is_technical} == {
-        *("sample rate", "number of channels", "file format", "bandwidth")
+        *("sample rate", "number of channels", "file format")
     }
 
 
