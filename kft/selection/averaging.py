@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,14 +11,10 @@ import tensorflow as tf
 
 from kft.features import OUTPUT, Forward
 from kft.optimization.lora import is_first_factor
-from kft.selection.comparison import Comparison, compare
 from kft.selection.snapshots import Snapshot, Weights
-from kft.tasks import Task
 from kft.tasks.head import Head
 from kft.workers import ALONE, Workers
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Shares of the trained weights that `find_blend` tries; 0 is the start itself."""
 ALPHAS = tuple(round(0.1 * tenths, 1) for tenths in range(1, 10))
 """Shares of the fine-tuned weights that WiSE-FT tries: the paper's grid without its ends."""
 
@@ -238,71 +234,6 @@ def wise_ft(
     weights.put(kept)
     tried = tuple(TriedWeights(f"alpha {a:g}", score, a == best_alpha) for a, score in scores)
     return AveragingResult("wise_ft", before, best, tried)
-
-
-@dataclass(frozen=True, eq=False)
-class Blend:
-    """Blends of start and trained weights, scored on validation.
-
-    Attributes:
-        share: Share of the trained weights with the lowest loss; the smallest of equal ones.
-        scores: Score of each share.
-        comparison: Comparison of that blend with the start.
-    """
-
-    share: float
-    scores: Mapping[float, ValidationScore]
-    comparison: Comparison
-
-    @property
-    def score(self) -> ValidationScore:
-        """Score of the best blend."""
-        return self.scores[self.share]
-
-    def describe(self) -> dict[str, Any]:
-        """Return JSON values."""
-        tried = [{"share": share, **score.describe()} for share, score in self.scores.items()]
-        return {"share": self.share, "tried": tried}
-
-    def __str__(self) -> str:
-        start, trained = (f"{self.scores[share].loss:.4g}" for share in (0.0, 1.0))
-        if not self.share:
-            return f"no blend improves the validation loss ({start} before, {trained} after)"
-        blended = f", {self.score.loss:.4g} blended" if self.share < 1 else ""
-        return (
-            f"a share of {self.share:g} is expected best (validation loss {start} before, "
-            f"{trained} after{blended})"
-        )
-
-
-def find_blend(weights: Weights, start: Snapshot, scorer: ValidationScorer, task: Task) -> Blend:
-    """Find the blend of start and trained weights with the lowest loss on validation.
-
-    Args:
-        weights: Trained weights of the model, which are unchanged afterwards.
-        start: Values before training, from `start_of_path`.
-        scorer: Scorer of the model with its current weights.
-        task: Task of the outputs.
-
-    Source: Wortsman et al., Robust fine-tuning of zero-shot models,
-    arXiv:2109.01903.
-    """
-    trained = weights.take()
-    outputs: dict[float, np.ndarray] = {}
-    scores: dict[float, ValidationScore] = {}
-    for share in SHARES:
-        weights.put(cast_like(mix(trained, start, 1 - share), trained))
-        outputs[share], targets = scorer.answer()
-        scores[share] = scorer.score(outputs[share], targets)
-    weights.put(trained)
-    best = min(SHARES, key=lambda share: scores[share].loss)
-    return Blend(best, scores, compare(outputs[0.0], outputs[best], targets, task))
-
-
-def put_blend(weights: Weights, start: Snapshot, share: float) -> None:
-    """Replace the trained weights by their blend with the start; see `find_blend`."""
-    trained = weights.take()
-    weights.put(cast_like(mix(trained, start, 1 - share), trained))
 
 
 def start_of_path(start: Snapshot, present: Snapshot) -> Snapshot:

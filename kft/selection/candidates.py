@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from kft.selection.averaging import Blend, ValidationScore
+from kft.selection.averaging import ValidationScore
+from kft.selection.blends import Blend
 from kft.strategies import Phase
 from kft.strategies.phases import Choice
 

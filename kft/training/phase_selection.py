@@ -11,16 +11,9 @@ import numpy as np
 
 from kft.errors import TrainingError
 from kft.model import HEAD
-from kft.selection.averaging import (
-    Blend,
-    ValidationScore,
-    find_blend,
-    greedy_soup,
-    put_blend,
-    start_of_path,
-    wise_ft,
-)
+from kft.selection.averaging import ValidationScore, greedy_soup, start_of_path, wise_ft
 from kft.selection.best_epochs import KeepBest, make_keep_best
+from kft.selection.blends import Blend, find_blend, put_blend
 from kft.selection.candidates import (
     TriedCandidate,
     choose,
