@@ -26,8 +26,9 @@ def command(run: Path, *, output: Path | None, split: str | None) -> None:
 
     It says how good the model is and how sure that is, whether its
     probabilities come true, which classes and slices it fails on, shows its
-    worst mistakes, and how it was made. It reads the files of the run alone:
-    nothing is computed again, and the data are needed only to show them.
+    worst mistakes, and how it was made. A model card in Markdown, with the
+    metadata of Hugging Face, is written beside it. Only the files of the run are
+    read: nothing is computed again, and the data are needed only to show them.
 
     \b
     Examples:

@@ -7,7 +7,8 @@ from outside kft.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -28,6 +29,8 @@ MODALITIES = Registry(
 )
 # Number of files of a folder to try when its modality is inferred.
 _FIRST_FILES = 1_000
+# Beginning of a table to look for file names in.
+_TABLE_BYTES = 65_536
 
 __all__ = [
     "MODALITIES",
@@ -81,7 +84,8 @@ def choose_modality(config: DataConfig) -> Modality:
 
     If `data.modality` is `auto`, it is the modality of at least half of a folder's first files,
     by their endings: photographs and records often come with a readme. Columns of text are of
-    the modality whose examples they can be.
+    the modality whose examples they can be; any other table of text names files at its
+    beginning, and most of these decide.
 
     Raises:
         ConfigError: `data.modality` is not the name of a modality.
@@ -92,11 +96,26 @@ def choose_modality(config: DataConfig) -> Modality:
         modalities = [load_modality(name) for name in MODALITIES]
         if config.table.text_columns:
             return next(each for each in modalities if each.value_columns)
+        if Path(config.path).expanduser().is_file():
+            return _choose_by_table(Path(config.path).expanduser(), modalities)
         files = list(islice(_list_files(Path(config.path).expanduser()), _FIRST_FILES))
         for each in modalities:
             if files and 2 * sum(map(each.has_ending, files)) >= len(files):
                 return each
     return load_modality(DEFAULT_MODALITY)
+
+
+def _choose_by_table(table: Path, modalities: Sequence[Modality]) -> Modality:
+    """Choose the modality of most file names at the beginning of a table; else the default."""
+    try:
+        with table.open("rb") as file:
+            start = file.read(_TABLE_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return load_modality(DEFAULT_MODALITY)  # reading the source says why
+    cells = re.split(r"[,;\t\r\n\"]+", start)
+    counts = [sum(map(each.has_ending, cells)) for each in modalities]
+    most = max(counts)
+    return modalities[counts.index(most)] if most else load_modality(DEFAULT_MODALITY)
 
 
 def _list_files(folder: Path) -> Iterator[str]:

@@ -6,17 +6,18 @@ import os
 from pathlib import Path
 
 from kft.errors import ConfigError
+from kft.report.model_card import render_model_card
 from kft.report.record import Report
 from kft.report.rendering import render_report
 from kft.report.run_reading import read_report
 from kft.runs import RunDirectory
-from kft.runs.atomic import write_bytes
+from kft.runs.atomic import write_bytes, write_text
 
 
 def write_report(
     run: Path, path: str | os.PathLike[str] | None = None, *, split: str | None = None
 ) -> Path:
-    """Write the report of a finished run; return its path.
+    """Write the report of a finished run, and its model card beside it; return the report's path.
 
     Args:
         run: Path of the run.
@@ -32,7 +33,8 @@ def write_report(
     report = read_report(run, split=split)
     written = Path(path or RunDirectory(run).evaluation(report.split[0]) / "report.html")
     write_bytes(written, render_report(report))
+    write_text(written.with_suffix(".card.md"), render_model_card(report))
     return written
 
 
-__all__ = ["Report", "read_report", "render_report", "write_report"]
+__all__ = ["Report", "read_report", "render_model_card", "render_report", "write_report"]

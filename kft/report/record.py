@@ -157,7 +157,9 @@ class Report:
     Attributes:
         title: Name of the run.
         split: Split that was judged, such as 'holdout', and its number of examples.
-        noun: Noun for a class, label or number; and its plural.
+        kind: Modality and task, such as 'image-classification'.
+        noun: Noun for a class, label or number.
+        nouns: Its plural.
         lead: The leading figure; its name, value and interval.
         verdict: Sentences that say what the figures mean, most important first.
         rungs: Ladder from the simplest baseline to the model, which is the last.
@@ -174,7 +176,9 @@ class Report:
 
     title: str
     split: tuple[str, int]
-    noun: tuple[str, str]
+    kind: str
+    noun: str
+    nouns: str
     lead: Score
     verdict: tuple[str, ...]
     rungs: tuple[Rung, ...]

@@ -36,8 +36,8 @@ def render_report(report: Report) -> bytes:
         ladder=_draw_ladder(report),
         learning=charts.draw_learning(report.learning),
         cells=failures.confusion and _shade(failures.confusion),
-        write=_write,
-        write_interval=_write_interval,
+        write=write_score,
+        write_interval=write_interval,
         seconds=format_seconds,
     )
 
@@ -80,10 +80,12 @@ def _shade(table: ConfusionTable) -> np.ndarray:
     return shares.astype(int)
 
 
-def _write(score: Score) -> str:
+def write_score(score: Score) -> str:
+    """Write a figure, with three decimals for a share."""
     return format_share(score.value) if score.is_share else format_figure(score.value)
 
 
-def _write_interval(score: Score) -> str:
+def write_interval(score: Score) -> str:
+    """Write the interval of a figure; empty if it is unknown."""
     form = format_share if score.is_share else format_figure
     return " to ".join(map(form, score.interval or ()))

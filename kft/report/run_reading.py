@@ -16,7 +16,7 @@ from kft.evaluation.abstention import trace_risk
 from kft.evaluation.calibration import Reliability, measure_reliability
 from kft.evaluation.ladder import Rung, read_ladder
 from kft.evaluation.prediction_reading import Predictions, read_predictions, read_table
-from kft.modalities import choose_modality
+from kft.modalities import Modality, choose_modality
 from kft.provenance import load_run_pipeline
 from kft.report.failures import Preview, find_failures, name_figure
 from kft.report.record import History, Line, Phase, Report, Score
@@ -59,16 +59,19 @@ def read_report(path: Path, *, split: str | None = None) -> Report:
     phases = [read_json(file) for file in sorted(run.path.glob("phases/*/phase.json"))]
     rungs, learning = read_ladder(folder)
     pipeline = load_run_pipeline(run)
+    modality = choose_modality(pipeline.data)
     train_counts = _count_training(run) if task.has_classes else Counter()
     return Report(
         "/".join(run.path.absolute().parts[-2:]),
         (split, figures["examples"]),
-        (task.noun, task.nouns),
+        f"{modality.name}-{task.name}",
+        task.noun,
+        task.nouns,
         Score(lead.name, lead.value, lead.interval, lead.is_share),
         tuple(_find_verdict(task, figures, phases, reliability, train_counts)),
         tuple(_list_rungs(lead, rungs, phases)),
         tuple(_list_scores(figures)),
-        find_failures(task, figures, predictions, _make_preview(pipeline)),
+        find_failures(task, figures, predictions, _make_preview(modality, pipeline)),
         reliability,
         _trace_risk(task, predictions),
         read_history(run),
@@ -219,8 +222,7 @@ def _list_facts(
     }
 
 
-def _make_preview(pipeline: Pipeline) -> Preview:
-    modality = choose_modality(pipeline.data)
+def _make_preview(modality: Modality, pipeline: Pipeline) -> Preview:
     settings = modality.settings_of(pipeline.data)
 
     def preview(name: str) -> str | None:

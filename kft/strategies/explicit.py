@@ -25,6 +25,7 @@ _REASONS = {
         "No duration in `strategy.phases` is a percentage of it. Write for example `duration: 50 "
         "percent` in a phase."
     ),
+    "probe_layers": "No phase is solved. Write `method: solve` in a phase of the head.",
 }
 
 
@@ -33,12 +34,18 @@ def explicit_phases(setting: Setting) -> tuple[Part, ...]:
     return tuple(
         Part(
             partial(_plan_listed, index=index),
-            ("phases", "duration") if unit_of(listed.duration) == "percent" else ("phases",),
+            _list_obeyed(listed),
             reasons=_REASONS,
             where=f"strategy.phases[{index}]",
         )
         for index, listed in enumerate(setting.config.phases)
     )
+
+
+def _list_obeyed(listed: PhaseConfig) -> tuple[str, ...]:
+    of_duration = ("duration",) if unit_of(listed.duration) == "percent" else ()
+    of_probe = ("probe_layers",) if listed.method == "solve" else ()
+    return ("phases", *of_duration, *of_probe)
 
 
 def _plan_listed(setting: Setting, index: int) -> tuple[Phase, ...]:

@@ -10,7 +10,7 @@ from kft.cli.main import VERBS, main
 from kft.runs.layout import RunDirectory
 
 # Commands without a listing.
-WITHOUT_LISTING = {"train", "launch", "demo", "pretrain", "export"}
+WITHOUT_LISTING = {"train", "launch", "demo", "pretrain", "export", "report"}
 LISTINGS = [[verb] for verb in VERBS if verb not in {*WITHOUT_LISTING, "cache"}] + [
     ["cache", "list"]
 ]

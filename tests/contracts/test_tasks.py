@@ -20,6 +20,7 @@ from kft.tasks import (
     restore_head,
     task_of_figures,
 )
+from kft.tasks.figures import INTERVALS
 from kft.tasks.head import Head
 from kft.tasks.loss_terms import LossTerms
 from kft.tasks.pooling import FEATURE_VECTOR, FEATURES, pool
@@ -115,6 +116,25 @@ def test_targets_in_another_order_of_names_are_written_the_same(name):
             assert set(task.format(before, NAMES).split(";")) == set(
                 task.format(after, moved_names).split(";")
             )
+
+
+@every_task
+def test_every_interval_stands_under_the_key_of_its_figure(name):
+    task, head = load_task(name), make(name)
+    targets = TARGETS[task.word]
+    outputs = np.asarray(head.restore_units(np.asarray(head.activate(LOGITS))))
+    groups = np.array(["a", "a", "b", "c"])
+    for chosen in (None, groups):
+        figures = task.figures.compute(targets, outputs, NAMES, targets, chosen)
+        intervals = dict(figures[INTERVALS])
+        of_names = intervals.pop(task.figures.names_key)
+        assert set(intervals) <= set(figures) and set(of_names) == set(NAMES)
+        assert all(
+            set(of_names[each]) <= set(figures[task.figures.names_key][each]) for each in NAMES
+        )
+        lead = task.figures.lead(figures)
+        assert lead.baseline is not None
+        assert lead.interval is None or lead.interval[0] <= lead.value <= lead.interval[1]
 
 
 @every_task

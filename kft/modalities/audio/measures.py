@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ _BANDS = _PARTS = 9
 _FRAME_SECONDS = 0.032
 # Noise decides which of two bands is louder where both are so much softer than the loudest.
 _FLOOR = 1e-3
+# Frames of a block, so that a recording of hours takes no more memory than one of a minute.
+_BLOCK = 2048
 # Shorter recordings are too much alike.
 _SHORTEST_SECONDS = 0.1
 
@@ -62,14 +65,14 @@ def _measure_quiet(samples: np.ndarray, rate: int) -> float:
 
 
 def _measure_bandwidth(samples: np.ndarray, rate: int) -> float:
-    energy = _find_energies(samples, 1024).sum(axis=0)
+    energy = sum(block.sum(axis=0) for block in _iterate_energies(samples, 1024, overlap=2))
     total = np.cumsum(energy)
     place = int(np.searchsorted(total, 0.999 * total[-1]))
     return place / (len(energy) - 1) * rate / 2
 
 
-def _find_energies(samples: np.ndarray, length: int, *, overlap: int = 2) -> np.ndarray:
-    """Energy of each frequency in frames: (frames, length / 2 + 1).
+def _iterate_energies(samples: np.ndarray, length: int, *, overlap: int) -> Iterator[np.ndarray]:
+    """Energy of each frequency, in blocks of frames: (frames, length / 2 + 1).
 
     Args:
         samples: float32 (samples,).
@@ -78,9 +81,9 @@ def _find_energies(samples: np.ndarray, length: int, *, overlap: int = 2) -> np.
     """
     padded = np.pad(samples, (0, max(0, length - len(samples))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, length)[:: length // overlap]
-    spectrum = np.fft.rfft(frames * np.hanning(length).astype(np.float32), axis=1)
-    energies: np.ndarray = np.square(np.abs(spectrum))
-    return energies
+    window = np.hanning(length).astype(np.float32)
+    for first in range(0, len(frames), _BLOCK):
+        yield np.square(np.abs(np.fft.rfft(frames[first : first + _BLOCK] * window, axis=1)))
 
 
 def fingerprint(samples: np.ndarray, rate: int) -> int | None:
@@ -100,11 +103,12 @@ def fingerprint(samples: np.ndarray, rate: int) -> int | None:
     if len(samples) < _SHORTEST_SECONDS * rate or np.abs(samples).max() <= SILENT_PEAK:
         return None
     length = 2 ** int(np.ceil(np.log2(_FRAME_SECONDS * rate)))
-    energies = _find_energies(samples, length, overlap=4)
     edges = np.geomspace(_LOWEST_HERTZ, min(_HIGHEST_HERTZ, 0.45 * rate), _BANDS + 1)
-    bands = _share(edges / rate * length + 0.5, energies.shape[1])
-    parts = _share(np.linspace(0, len(energies), _PARTS + 1), len(energies))
-    levels = parts @ energies @ bands.T
+    bands = _share(edges / rate * length + 0.5, length // 2 + 1)
+    levels = np.concatenate(
+        [block @ bands.T for block in _iterate_energies(samples, length, overlap=4)]
+    )
+    levels = _share(np.linspace(0, len(levels), _PARTS + 1), len(levels)) @ levels
     levels = np.log(levels + _FLOOR * levels.max())
     bits = np.diff(np.diff(levels, axis=1), axis=0) > 0
     return int.from_bytes(np.packbits(bits).tobytes(), "big")

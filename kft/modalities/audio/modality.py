@@ -22,8 +22,8 @@ from kft.modalities.checked import CheckOptions, FileContent, UnusableError
 from kft.modalities.model_input import Decoder
 from kft.registry import Registry
 
-# More than a minute takes: eight channels of 32 bits at 192 kHz.
-_BYTES_PER_MINUTE = 60 * 8 * 4 * 192_000
+# More than a minute of most recordings takes: two channels of 32 bits at 96 kHz.
+_BYTES_PER_MINUTE = 60 * 2 * 4 * 96_000
 
 
 class AudioModality(Modality):
@@ -83,7 +83,8 @@ class AudioModality(Modality):
         if size > _BYTES_PER_MINUTE * settings.max_minutes:
             raise UnusableError(
                 f"{size / 1e9:.3g} GB; a recording of {settings.max_minutes:g} minutes, the most "
-                "that are decoded (data.audio.max_minutes), takes less"
+                "that are decoded (data.audio.max_minutes), takes less in two channels of 32 bits "
+                "at 96 kHz"
             )
 
     def check(
