@@ -15,7 +15,7 @@ from kft.auditing.outliers import find_far_features, find_odd_ones, measure_dist
 from kft.auditing.overview import make_overview
 from kft.auditing.seen_examples import SeenExamples
 from kft.auditing.shortcut_features import find_shortcut_features
-from kft.auditing.vectors import extract_vectors, find_missing_weights
+from kft.auditing.vectors import extract_vectors, find_obstacle
 from kft.config import Pipeline
 from kft.data.admission.admit import sort_out
 from kft.data.admission.check_files import check_files
@@ -225,9 +225,9 @@ def _find_by_features(
         return [], "Labels: only classes are checked, not labels or numbers."
     if len(seen) < _FEWEST or np.bincount(classes).max() == len(classes):
         return [], f"Labels: {seen.count(len(seen))} are too few to judge each by the others."
-    missing = find_missing_weights(pipeline.backbone)
-    if missing:
-        return [], f"Labels: {missing}."
+    obstacle = find_obstacle(pipeline.backbone, seen.modality)
+    if obstacle:
+        return [], f"Labels: {obstacle}."
     vectors = extract_vectors(seen, pipeline, display)
     with display.track("Judging labels"):
         probabilities = predict_out_of_fold(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kft.auditing.seen_examples import SeenExamples
-from kft.backbones import load_backbone
+from kft.backbones import list_backbones, load_backbone
 from kft.backbones.families import ARCHITECTURES
-from kft.backbones.official import check_size, official_files
-from kft.backbones.weights import find_weights
+from kft.backbones.official import OTHER_FILES, check_size, official_files
+from kft.backbones.weights import OfficialFile, find_weights
 from kft.config import BackboneConfig, Pipeline
 from kft.data.batches.decoded import describe_decoding
 from kft.data.batches.pipeline import make_view_dataset
@@ -19,6 +20,7 @@ from kft.data.batches.reading import translate_read_errors
 from kft.display import Display
 from kft.errors import BackboneError
 from kft.features import Stored, find_cut, load_or_extract
+from kft.modalities import Modality
 from kft.modalities.checked import to_examples
 from kft.model import HEAD, assemble
 from kft.optimization import seed_everything
@@ -43,26 +45,40 @@ class Vectors:
     stored: Stored
 
 
-def find_missing_weights(config: BackboneConfig) -> str:
-    """Return the reason why Keras's weights of the backbone are missing; '' if they are not.
+def find_obstacle(config: BackboneConfig, modality: Modality) -> str:
+    """Return the reason why the backbone has no features of these examples; '' if it has.
 
-    An audit downloads nothing; it reports the skipped check instead.
+    It reads another modality, or its published weights are missing: an audit downloads nothing,
+    and reports the skipped check instead.
     """
-    architecture = ARCHITECTURES.get(config.name)
-    if config.weights != "imagenet" or architecture is None:
-        return ""
-    try:
-        size = check_size(architecture, config.input_size)
-        files = official_files(architecture, config.options, size)
-    except BackboneError:
-        return ""  # loading it raises the full message
-    if find_weights(files) is not None:
+    read = next((row.modality for row in list_backbones() if row.name == config.name), None)
+    if read not in (None, modality.name):
+        return (
+            f"{config.name} reads examples of modality {read!r}. backbone.name names one for "
+            f"{modality.nouns}; `kft backbones --modality {modality.name}` lists them"
+        )
+    files = _list_official_files(config)
+    if not files or find_weights(files) is not None:
         return ""
     return (
         f"the weights of {config.name} ({files[0].name}) are not on this machine. `kft check` "
         "fetches them, KFT_WEIGHTS_DIR names a folder that holds them, and backbone.name names "
         "another backbone"
     )
+
+
+def _list_official_files(config: BackboneConfig) -> Sequence[OfficialFile]:
+    """List the published files that would do; none if others are requested."""
+    if config.weights != "imagenet":
+        return ()
+    architecture = ARCHITECTURES.get(config.name)
+    if architecture is None:
+        return OTHER_FILES.get(config.name, ())
+    try:
+        size = check_size(architecture, config.input_size)
+        return official_files(architecture, config.options, size)
+    except BackboneError:
+        return ()  # loading it raises the full message
 
 
 def extract_vectors(seen: SeenExamples, pipeline: Pipeline, display: Display) -> Vectors:

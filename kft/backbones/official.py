@@ -12,6 +12,11 @@ from kft.errors import BackboneError
 # Spelling of the width multiplier in the names of MobileNet's files.
 _MOBILENET_ALPHA = {0.25: "2_5", 0.5: "5_0", 0.75: "7_5", 1.0: "1_0"}
 
+# Weights of backbones that are not in keras.applications.
+OTHER_FILES: Mapping[str, tuple[OfficialFile, ...]] = {
+    "yamnet": (OfficialFile("yamnet.h5", "https://storage.googleapis.com/audioset/yamnet.h5"),),
+}
+
 
 def check_options(architecture: Architecture, options: Mapping[str, Any]) -> None:
     """Refuse unknown options and values that the architecture does not allow.

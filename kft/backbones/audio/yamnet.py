@@ -10,10 +10,10 @@ from keras import layers
 
 from kft.backbones.audio.options import read_option
 from kft.backbones.crossings import feature_levels
+from kft.backbones.official import OTHER_FILES
 from kft.backbones.partition import blocks_by_layer_names
 from kft.backbones.record import Backbone
 from kft.backbones.weights import (
-    OfficialFile,
     check_given,
     is_legacy,
     load_file,
@@ -23,7 +23,6 @@ from kft.config.schema import BackboneConfig
 from kft.modalities.audio.front_end import YAMNET_BANDS, YAMNET_RATE
 from kft.modalities.audio.input_spec import AudioSpec
 
-OFFICIAL = OfficialFile("yamnet.h5", "https://storage.googleapis.com/audioset/yamnet.h5")
 # Stride and channels of each layer after the first.
 _LAYERS = (
     *((1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512)),
@@ -47,7 +46,7 @@ def load(config: BackboneConfig) -> Backbone:
     path: Path | None = None
     if config.weights == "imagenet":
         # Searched before the model is built, so that a missing file is reported at once.
-        path = obtain_official([OFFICIAL])
+        path = obtain_official(OTHER_FILES["yamnet"])
     elif config.weights != "random":
         path = Path(config.weights).expanduser()
     model, names = build(num_layers)

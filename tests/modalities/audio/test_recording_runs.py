@@ -98,6 +98,14 @@ def test_recordings_are_audited_in_their_own_words(recordings):
     assert [file.name for file in cut.files] == ["low/cut.wav"]
 
 
+def test_an_audit_says_where_the_backbone_reads_something_else(recordings):
+    pictures = ("backbone.name=mobilenet_v2", "backbone.options={}")
+    found = audit_data(load_pipeline(str(recordings), (*SMALL, *pictures)), Display())
+    assert "mobilenet_v2 reads examples of modality 'image'" in " ".join(found.skipped)
+    missing = audit_data(load_pipeline(str(recordings), ("backbone.name=yamnet",)), Display())
+    assert "the weights of yamnet (yamnet.h5) are not on this machine" in " ".join(missing.skipped)
+
+
 @pytest.mark.full
 def test_a_killed_run_is_resumed_to_the_same_weights(recordings, tmp_path):
     def start(*arguments: str) -> subprocess.Popen:
