@@ -60,7 +60,8 @@ def test_a_run_directory_holds_every_promised_file(finished):
         assert path.is_file(), path
     solved = json.loads((run.phase(0, "linear_probe") / "phase.json").read_text())
     assert solved["method"] == "solve"
-    assert solved["solution"]["penalty"] > 0
+    assert solved["solution"]["taps"] == ["stem", "stage1", "stage2", "stage3"]
+    assert sum(member["weight"] for member in solved["solution"]["members"]) == pytest.approx(1)
     assert (run.phase(1, "full") / "history.csv").is_file()
     assert (run.phase(1, "full") / "phase.json").is_file()
     assert list((run.phase(1, "full") / "tensorboard").rglob("events*"))
@@ -98,8 +99,8 @@ def test_predictions_add_up_to_the_metrics(finished):
         assert sum(probabilities) == pytest.approx(1, abs=1e-5)
 
 
-def test_the_probe_is_computed_from_stored_features_and_full_tuning_from_pixels(finished):
-    assert [fitted.computed_from for fitted in finished.fitted] == ["feature_vector", "pixels"]
+def test_the_probe_is_computed_from_stored_features_and_full_tuning_from_the_inputs(finished):
+    assert [fitted.computed_from for fitted in finished.fitted] == ["block_statistics", "inputs"]
 
 
 def test_a_second_run_with_the_same_seed_gives_bit_equal_weights(finished, place):

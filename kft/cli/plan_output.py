@@ -164,11 +164,10 @@ def describe_phase(phase: Phase, before: Phase | None = None, *, num_adapted: in
     if phase.choice.candidates:
         sentences.append(_describe_candidates(phase))
     if phase.choice.blends:
-        start = (
-            "the probe" if before and len(before.scope.trainable) == 1 else "its initial weights"
-        )
+        is_probed = before is not None and len(before.scope.trainable) == 1
+        start = "those of the probe" if is_probed else "its initial weights"
         sentences.append(
-            f"Blends its weights with those of {start}, in the share that has the lowest loss on "
+            f"Blends its weights with {start}, in the share that has the lowest loss on "
             "validation; a share of 0 keeps the start."
         )
     if phase.choice.only_compares:

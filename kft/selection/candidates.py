@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kft.selection.averaging import ValidationScore
-from kft.selection.blending import Blend
+from kft.selection.blends import Blend
 from kft.strategies import Phase
 from kft.strategies.phases import Choice
 

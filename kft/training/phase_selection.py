@@ -13,7 +13,7 @@ from kft.errors import TrainingError
 from kft.model import HEAD
 from kft.selection.averaging import ValidationScore, greedy_soup, start_of_path, wise_ft
 from kft.selection.best_epochs import KeepBest, make_keep_best
-from kft.selection.blending import Blend, find_blend, put_blend
+from kft.selection.blends import Blend, find_blend, put_blend
 from kft.selection.candidates import (
     TriedCandidate,
     choose,
@@ -242,7 +242,7 @@ class PhaseSelection:
                 advance(steps, note=f"({score})")
                 return TriedCandidate(candidate, score)
             blend = self._find_blend(compiled)
-            advance(steps, note=f"({blend})")
+            advance(steps, note=f"({blend.score}, share {blend.share:g})")
         return TriedCandidate(candidate, blend.score, blend)
 
     def _is_hopeless(self, best: TriedCandidate, num_tried: int) -> bool:

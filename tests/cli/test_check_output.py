@@ -71,7 +71,7 @@ def test_rates_tried_on_validation_are_named_in_order():
     phase = changed(FULL, candidates=candidates, pilot_steps=20, is_sequential=True)
     said = sentences(phase, PROBE)
     assert "Learning rates tried on validation for 20 steps each: 0.001, 0.0003, 0.0001" in said
-    assert "the first that is not significantly worse than the start" in said
+    assert "the first for which a blend is better than the start is chosen" in said
     assert "the best continues" in sentences(changed(phase, is_sequential=False))
 
 
@@ -81,10 +81,10 @@ def test_blocks_tried_on_validation_are_named_without_shared_blocks():
     assert "Blocks tried on validation for 20 steps each: stem, stage1;" in said
 
 
-def test_a_phase_that_must_beat_its_start_names_the_start():
-    phase = changed(FULL, must_beat_start=True)
-    assert "beats the probe on validation beyond the 95 % interval" in sentences(phase, PROBE)
-    assert "beats its initial weights" in sentences(phase)
+def test_a_phase_that_is_blended_with_its_start_names_the_start():
+    phase = changed(FULL, blends=True)
+    assert "Blends its weights with those of the probe" in sentences(phase, PROBE)
+    assert "Blends its weights with its initial weights" in sentences(phase)
 
 
 def test_a_refit_describes_its_start_and_its_fallback():
@@ -92,12 +92,12 @@ def test_a_refit_describes_its_start_and_its_fallback():
     refit = changed(FULL, learns_from=learns_from, fallback=PROBE)
     said = sentences(refit, changed(FULL, name="fine_tune"))
     assert "initial weights of fine_tune and trains on train and validation" in said
-    assert "if fine_tune did not win, the probe is solved on them instead" in said
+    assert "if the share is 0, the probe is solved on them" in said
     trained = changed(refit, fallback=phase_of("linear_probe", ("head",), 3e-3, 10, 10))
     said = sentences(trained, changed(FULL, name="fine_tune"))
-    assert "the probe is trained on them instead" in said
-    said = sentences(changed(FULL, must_beat_start=True, only_compares=True), PROBE)
-    assert "Wins only if it beats the probe" in said
+    assert "the probe is trained on them" in said
+    said = sentences(changed(FULL, blends=True, only_compares=True), PROBE)
+    assert "a share of 0 keeps the start" in said
     assert "its weights are discarded" in said
 
 

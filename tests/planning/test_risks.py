@@ -81,15 +81,15 @@ def test_random_weights_are_a_risk_until_there_are_many_examples(tiny_assembled)
 
 @pytest.mark.parametrize(
     "changes",
-    [{"lora": LoraConfig()}, {"part": "bias_norm"}, {"must_beat_start": True}],
+    [{"lora": LoraConfig()}, {"part": "bias_norm"}, {"blends": True}],
     ids=lambda changes: next(iter(changes)),
 )
-def test_few_trainable_parameters_or_a_probe_to_beat_guard_against_overfitting(pretrained, changes):
+def test_few_trainable_parameters_or_a_blend_guard_against_overfitting(pretrained, changes):
     given = splits(49, 50, validation=50)
     assert find_risks(given, pretrained, (PROBE, changed(FULL, **changes))) == []
 
 
-@pytest.mark.parametrize("changes", [{"candidates": (FULL,)}, {"must_beat_start": True}])
+@pytest.mark.parametrize("changes", [{"candidates": (FULL,)}, {"blends": True}])
 def test_choices_on_few_validation_examples_are_a_risk(pretrained, changes):
     phases = (PROBE, changed(FULL, **changes))
     (risk,) = find_risks(splits(200, 200, validation=49), pretrained, phases)

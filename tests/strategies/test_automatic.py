@@ -15,13 +15,13 @@ from kft.strategies.traits import BlockTraits
 BLOCKS = ("stem", "stage1", "stage2", "head")
 
 
-def test_all_blocks_train_from_a_solved_probe_that_they_must_beat(plan):
+def test_all_blocks_train_from_a_solved_probe_and_are_blended_with_it(plan):
     probe, phase = plan("name=auto")
     assert (probe.name, probe.method) == ("linear_probe", "solve")
     assert (phase.name, phase.scope) == ("fine_tune", Scope(BLOCKS))
     assert phase.fit.multipliers == {"stem": AUTO_LAYER_DECAY**2, "stage1": AUTO_LAYER_DECAY}
     assert (phase.fit.steps, phase.recipe.augmentation, phase.fit.mixup) == (120, "light", None)
-    assert phase.choice.must_beat_start
+    assert phase.choice.blends
 
 
 def test_the_rates_are_tried_in_turn_and_differ_in_nothing_else(plan):
@@ -42,7 +42,7 @@ def test_a_trial_is_a_quarter_of_the_phase(steps, pilot, plan):
 def test_a_given_rate_is_not_searched_for(plan):
     phase = plan("name=auto", "learning_rate=0.25")[-1]
     assert phase.fit.learning_rate == 0.25
-    assert phase.choice == Choice(must_beat_start=True)
+    assert phase.choice == Choice(blends=True)
 
 
 def test_without_validation_nothing_is_chosen(plan):
@@ -134,7 +134,7 @@ def test_the_refit_trains_the_winner_on_all_examples_for_the_same_epochs(refitti
     assert (refit.fit.steps, refit.fit.steps_per_epoch) == (156, 13)
     assert (refit.scope, refit.fit.multipliers) == (phase.scope, phase.fit.multipliers)
     assert phase.choice.only_compares
-    assert not refit.choice.must_beat_start
+    assert refit.choice == Choice()
     assert refit.fallback == replace(probe, name=REFIT, learns_from=refit.learns_from)
 
 

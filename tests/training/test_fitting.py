@@ -67,7 +67,7 @@ def test_the_last_stage_trains_alike_from_stored_features_and_from_pixels(
         before = assembled.blocks.digests()
         fitted = fit(assembled, phase, make_input=feed.for_phase)
         assert moved(before, assembled.blocks.digests()) == {"stage4", HEAD}
-        assert fitted.computed_from == ("examples" if from_pixels else "stage3")
+        assert fitted.computed_from == ("inputs" if from_pixels else "stage3")
         weights.append(
             [v.numpy() for name in ("stage4", HEAD) for v in assembled.blocks[name].variables]
         )
@@ -92,7 +92,7 @@ def test_a_phase_ends_at_its_last_step_within_an_epoch_and_writes_its_record(
     assert described["trainable"] == list(BLOCKS)
     assert described["steps"] == 5
     assert described["multipliers"] == {"stem": 0.5}
-    assert described["computed_from"] == fitted.computed_from == "examples"
+    assert described["computed_from"] == fitted.computed_from == "inputs"
     assert list((tmp_path / "phase" / "tensorboard").rglob("events*"))
     assert "Phase 1 of 1: done in" in display.console.file.getvalue()
 

@@ -1,4 +1,4 @@
-"""Selection of a phase on validation: candidates, averages of weights, and whether to keep it."""
+"""Selection of a phase on validation: candidates, averages of weights, and blends."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DIVERGING = 1e38
 
 @pytest.fixture
 def solved(assemble_tiny, run_phase, make_phase):
-    """Model with a solved head, which no training step improves significantly."""
+    """Model with a solved head."""
     keras.utils.set_random_seed(0)
     assembled = assemble_tiny()
     run_phase(assembled, make_phase("solved", recipe=Solve()))
@@ -61,7 +61,7 @@ def score(make_feed):
 def at_rates(phase, *rates, **changes):
     """Give the phase itself at these rates as candidates."""
     candidates = tuple(changed(phase, learning_rate=rate) for rate in rates)
-    given = {"pilot_steps": 2, "is_sequential": True, "must_beat_start": True} | changes
+    given = {"pilot_steps": 2, "is_sequential": True, "blends": True} | changes
     return changed(candidates[0], candidates=candidates, **given)
 
 
@@ -79,6 +79,7 @@ def test_the_first_promising_rate_is_chosen_and_later_rates_are_not_tried(
     assert [(t["learning_rate"], t["is_chosen"]) for t in tried_in(fitted)] == [(0.1, True)]
     assert fitted.phase.fit.learning_rate == 0.1
     assert not fitted.is_undone
+    assert fitted.share > 0
     assert fitted.facts["comparison"]["is_better"]
     written = json.loads((tmp_path / "probe" / "phase.json").read_text())
     assert written["candidates"] == fitted.facts["candidates"]
@@ -91,7 +92,7 @@ def test_the_chosen_rate_continues_from_its_trial(
     seed_everything(0)
     chosen, by_hand = assemble_tiny(), assemble_tiny()
     phase = make_phase(steps=7, learning_rate=0.1)
-    fitted = run_phase(chosen, at_rates(phase, 0.1, 0.01, must_beat_start=False), PLAIN)
+    fitted = run_phase(chosen, at_rates(phase, 0.1, blends=False), PLAIN)
     assert fitted.steps_done == 7
     # Two of the seven steps are those of the trial.
     assert len(fitted.history) == 3
@@ -140,8 +141,12 @@ def test_a_phase_without_a_promising_candidate_is_skipped_bit_for_bit(
     assert written["steps_done"] == 0
     tried = written["candidates"]["tried"]
     assert [trial["is_promising"] for trial in tried] == [False, False]
-    assert tried[1]["validation"]["accuracy"] < 0.7
-    assert "all 2 trials of 5 steps were significantly worse" in display.console.file.getvalue()
+    # Its best blend is the start.
+    assert tried[0]["blend"] is None
+    assert tried[1]["blend"]["share"] == 0
+    assert tried[1]["validation"]["loss"] == tried[1]["blend"]["tried"][0]["loss"]
+    assert "blend" not in written
+    assert "2 trials of 5 steps did not improve validation" in display.console.file.getvalue()
 
 
 def test_of_block_candidates_the_lowest_loss_wins_and_only_its_blocks_change(
@@ -173,21 +178,59 @@ def test_a_warmup_longer_than_a_trial_is_shortened(run_phase, assemble_tiny, mak
     assert run_phase(assemble_tiny(), phase, config).steps_done == 6
 
 
-# Comparison with the start
+# Blends with the start
 
 
 @pytest.mark.parametrize("lora", [None, LoraConfig(rank=2)])
-def test_a_phase_that_does_not_beat_its_start_is_undone_bit_for_bit(
+def test_a_phase_of_which_no_blend_is_better_is_undone_bit_for_bit(
     run_phase, solved, make_phase, bits, lora, display
 ):
     before = bits(solved)
-    phase = make_phase("deep", "stage4", HEAD, learning_rate=1e-5, must_beat_start=True, lora=lora)
-    fitted = run_phase(solved, phase)
+    phase = make_phase("deep", "stage4", HEAD, learning_rate=3.0, blends=True, lora=lora)
+    fitted = run_phase(solved, phase, UNCLIPPED)
     assert bits(solved) == before
     assert fitted.is_undone
     assert fitted.steps_done == 4
+    assert (fitted.share, fitted.facts["blend"]["share"]) == (0, 0)
     assert not fitted.facts["comparison"]["is_better"]
-    assert "not significant, so it is undone" in display.console.file.getvalue()
+    assert "deep: no blend improves the validation loss" in display.console.file.getvalue()
+
+
+def test_a_blended_phase_has_the_loss_of_its_blend(
+    run_phase, assemble_tiny, make_phase, score, tmp_path, restored_globals
+):
+    seed_everything(0)
+    assembled = assemble_tiny()
+    # The rate is so high that the steps go beyond the optimum.
+    phase = make_phase("deep", "stage4", HEAD, steps=8, learning_rate=0.1, blends=True)
+    fitted = run_phase(assembled, phase)
+    losses = {tried["share"]: tried["loss"] for tried in fitted.facts["blend"]["tried"]}
+    assert fitted.share == min(losses, key=losses.get) > 0
+    assert score(assembled).loss == pytest.approx(losses[fitted.share], rel=1e-4)
+    written = json.loads((tmp_path / "deep" / "phase.json").read_text())
+    assert written["blend"] == fitted.facts["blend"]
+    assert (written["share"], written["is_undone"]) == (1, False)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.75])
+def test_a_planned_share_ends_with_that_mean_of_start_and_trained_weights(
+    run_phase, assemble_tiny, make_phase, tmp_path, restored_globals, share
+):
+    phase = make_phase("refit", "stage4", HEAD, learns_from=("train", "validation"))
+    models = []
+    for each in (phase, changed(phase, share=share)):
+        seed_everything(0)
+        assembled = assemble_tiny()
+        start = assembled.model.get_weights()
+        fitted = run_phase(assembled, each)
+        models.append(assembled.model)
+    trained, blended = (model.get_weights() for model in models)
+    assert not all(np.array_equal(a, b) for a, b in zip(start, trained, strict=True))
+    for before, after, mean in zip(start, trained, blended, strict=True):
+        expected = (1 - share) * before.astype(np.float64) + share * after.astype(np.float64)
+        assert np.array_equal(mean, expected.astype(np.float32))
+    assert not fitted.is_undone
+    assert json.loads((tmp_path / "refit" / "phase.json").read_text())["share"] == share
 
 
 # Averages
@@ -290,35 +333,44 @@ def test_a_phase_that_reuses_a_traced_step_ends_as_with_its_own(
     assert histories[0].read_text() == histories[1].read_text()
 
 
-@pytest.mark.parametrize(("rate", "steps_done"), [(0.1, 6), (1e-5, 8)])
-def test_a_phase_that_only_compares_ends_once_decided_and_restores_its_start(
-    assemble_tiny, run_phase, make_phase, bits, tmp_path, restored_globals, rate, steps_done
+@pytest.mark.parametrize(("rate", "is_better"), [(0.1, True), (DIVERGING, False)])
+def test_a_phase_that_only_compares_ends_after_its_trials_and_restores_its_start(
+    assemble_tiny, run_phase, make_phase, bits, tmp_path, restored_globals, rate, is_better
 ):
     seed_everything(0)
     assembled = assemble_tiny()
     before = bits(assembled)
-    fitted = run_phase(
-        assembled, at_rates(make_phase(steps=8), rate, only_compares=True, pilot_steps=6)
-    )
+    phase = at_rates(make_phase(steps=8), rate, only_compares=True, pilot_steps=6)
+    fitted = run_phase(assembled, phase, UNCLIPPED)
     assert bits(assembled) == before
     assert fitted.is_undone
-    assert fitted.has_won == (rate == 0.1)
+    assert (fitted.share > 0) == is_better
     assert fitted.phase.fit.learning_rate == rate
-    assert (fitted.steps_done, fitted.traces) == (steps_done, 1)
+    assert (fitted.steps_done, fitted.traces) == ((6, 1) if is_better else (0, 0))
     written = json.loads((tmp_path / "probe" / "phase.json").read_text())
-    assert written["comparison"]["is_better"] == fitted.has_won
+    assert written["is_undone"]
+    assert ("comparison" in written) == ("blend" in written) == is_better
 
 
 def test_a_dependent_phase_is_resolved_by_the_result_of_the_previous_one(make_phase):
     probe = make_phase("refit", recipe=Solve())
     planned = make_phase("refit", "stage4", HEAD, fallback=probe)
     chosen = make_phase("deep", "stage4", HEAD, learning_rate=0.2)
-    won = {"comparison": {"is_better": True}}
-    before = FittedPhase(chosen, [], 0.0, "examples", (), is_undone=True, facts=won)
+    found = {"blend": {"share": 0.25}, "comparison": {"is_better": False}}
+    before = FittedPhase(chosen, [], 0.0, "inputs", (), is_undone=True, facts=found)
     resolved = resolve_phase(planned, before)
-    assert (resolved.fit.learning_rate, resolved.fallback) == (0.2, None)
-    assert (
-        resolve_phase(planned, replace(before, facts={"comparison": {"is_better": False}})) is probe
-    )
+    assert (resolved.fit.learning_rate, resolved.share, resolved.fallback) == (0.2, 0.25, None)
+    assert resolve_phase(planned, replace(before, facts={"blend": {"share": 0.0}})) is probe
     assert resolve_phase(planned, replace(before, facts={})) is probe
     assert resolve_phase(chosen, None) is chosen
+
+
+def test_a_hopeless_trial_keeps_the_probe(run_phase, solved, make_phase, bits):
+    before = bits(solved)
+    trial = at_rates(make_phase("deep", "stage4", HEAD, steps=8), 3.0, only_compares=True)
+    fitted = run_phase(solved, trial, UNCLIPPED)
+    assert bits(solved) == before
+    assert fitted.share == 0
+    fallback = make_phase("refit", recipe=Solve(), learns_from=("train", "validation"))
+    refit = make_phase("refit", "stage4", HEAD, fallback=fallback)
+    assert resolve_phase(refit, fitted) is fallback

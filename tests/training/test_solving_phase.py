@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,10 +14,12 @@ from scipy import special
 
 from kft.config import HeadConfig, TrainingConfig
 from kft.linear import problem as problem_module
+from kft.linear.layered import GAMMAS
 from kft.model import HEAD
 from kft.objectives import make_supervised
 from kft.strategies.phases import Solve
 from kft.tasks import find_task, make_head
+from kft.tasks.block_statistics import STATISTICS
 from kft.training import PhaseReport
 from kft.training.solving import solve_phase
 
@@ -149,6 +154,55 @@ def test_the_same_features_give_the_same_head_bit_for_bit(solve, monkeypatch, is
     assert logits_of(first).tobytes() == logits_of(second).tobytes()
 
 
+TAPS = ("stem", "stage2")
+
+
+@pytest.fixture(scope="module")
+def layered(assemble_tiny):
+    """Model whose head reads three blocks."""
+    head = replace(make_head(HeadConfig(), find_task("class"), NAMES, CLASSES), taps=TAPS)
+    return assemble_tiny(head=head)
+
+
+def test_a_head_with_taps_is_solved_on_the_statistics_of_every_block(
+    layered, run_phase, make_phase, splits, tmp_path, display
+):
+    fitted = run_phase(layered, make_phase("linear_probe", recipe=Solve()))
+    assert fitted.computed_from == STATISTICS
+    solution = json.loads((tmp_path / "linear_probe" / "phase.json").read_text())["solution"]
+    assert solution == json.loads(json.dumps(fitted.facts["solution"]))
+    assert solution["taps"] == list(TAPS)
+    assert solution["num_cross_validated"] == len(splits.train)
+    members = {(each["gamma"], each["method"]) for each in solution["members"]}
+    assert members == set(itertools.product(GAMMAS, ("solved", "discriminant")))
+    assert sum(each["weight"] for each in solution["members"]) == pytest.approx(1)
+    assert solution["loss"] <= min(each["loss"] for each in solution["members"]) + 1e-6
+    said = display.console.file.getvalue()
+    assert f"block, cross-validated accuracy {solution['score']:.3f}" in said
+
+
+def test_logits_of_a_head_with_taps_are_its_statistics_times_its_kernel_plus_its_bias(
+    layered, run_phase, make_phase, splits
+):
+    run_phase(layered, make_phase("linear_probe", recipe=Solve()))
+    layer = layered.model.get_layer("logits")
+    statistics = layered.model.get_layer(STATISTICS).output
+    both = keras.Model(layered.model.input, [statistics, layered.model.output])
+    read, logits = (values.numpy() for values in both({"pixels": read_pictures(splits.train)}))
+    widths = layered.head.list_widths(layered.model)
+    assert [len(block) for block in widths] == [2, 2, 2]
+    assert read.shape[1] == layer.kernel.shape[0] == sum(map(sum, widths))
+    expected = read @ layer.kernel.numpy() + layer.bias.numpy()
+    assert logits == pytest.approx(expected, rel=1e-4, abs=1e-4)
+    assert np.array_equal(logits.argmax(axis=1), splits.train.targets)
+
+
+def read_pictures(examples) -> np.ndarray:
+    """Read pictures as float32 pixels (examples, 32, 32, 3)."""
+    pictures = [np.asarray(Image.open(path).resize((32, 32))) for path in examples.inputs.paths]
+    return np.stack(pictures).astype(np.float32)
+
+
 def test_a_probe_is_solved_on_the_features_of_the_examples(
     run_phase, assemble_tiny, make_phase, splits
 ):
@@ -156,8 +210,5 @@ def test_a_probe_is_solved_on_the_features_of_the_examples(
     fitted = run_phase(assembled, make_phase("linear_probe", recipe=Solve()))
     assert fitted.computed_from == "feature_vector"
     assert fitted.facts["solution"]["path"][-1]["score"] == 1.0
-    pictures = np.stack(
-        [np.asarray(Image.open(path).resize((32, 32))) for path in splits.train.inputs.paths]
-    )
-    answered = assembled.model({"pixels": pictures.astype(np.float32)}).numpy().argmax(axis=1)
+    answered = assembled.model({"pixels": read_pictures(splits.train)}).numpy().argmax(axis=1)
     assert np.array_equal(answered, splits.train.targets)

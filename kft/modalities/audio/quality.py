@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from kft.findings import Finding, Flagged, count
+from kft.findings import Finding
 from kft.modalities.audio.inspection import Inspection
+from kft.modalities.poor_examples import PoorCase, find_poor_examples
 
 # A syllable takes longer.
 SHORT_SECONDS = 0.1
@@ -18,40 +18,30 @@ CLIPPED_SHARE = 0.001
 QUIET_SHARE = 0.8
 
 
-@dataclass(frozen=True)
-class _Case:
-    """One thing that may be wrong, and how to tell it."""
-
-    kind: str
-    is_so: Callable[[Inspection], bool]
-    text: str
-    note: Callable[[Inspection], str]
-
-
 # A recording is told of once, by the first that is true of it.
 _CASES = (
-    _Case(
+    PoorCase(
         "short",
         lambda seen: seen.seconds < SHORT_SECONDS,
         f"shorter than {SHORT_SECONDS:g} s, too short to tell anything. Remove them, or find the "
         "originals.",
         lambda seen: f"{seen.seconds:.3f} s",
     ),
-    _Case(
+    PoorCase(
         "soft",
         lambda seen: seen.loudness < SOFT_LOUDNESS,
         f"that are nearly silent (below {SOFT_LOUDNESS:g} dB of full scale). Listen whether they "
         "hold what their label says.",
         lambda seen: f"{seen.loudness:.0f} dB",
     ),
-    _Case(
+    PoorCase(
         "clipped",
         lambda seen: seen.clipped_share > CLIPPED_SHARE,
         f"that are clipped (more than {CLIPPED_SHARE:.1%} of the samples stand at the limit). "
         "Record them at a lower level, or look whether one class has more of them.",
         lambda seen: f"{seen.clipped_share:.1%} at the limit",
     ),
-    _Case(
+    PoorCase(
         "mostly_quiet",
         lambda seen: seen.quiet_share > QUIET_SHARE,
         f"that are quiet for more than {QUIET_SHARE:.0%} of their length (40 dB below their "
@@ -63,13 +53,4 @@ _CASES = (
 
 def find_poor(seen: Sequence[Inspection]) -> tuple[Finding, ...]:
     """Short, soft, clipped and mostly quiet recordings, by thresholds that each sentence states."""
-    told: set[int] = set()
-    findings = []
-    for case in _CASES:
-        places = [i for i, each in enumerate(seen) if i not in told and case.is_so(each)]
-        told.update(places)
-        if places:
-            files = tuple(Flagged(seen[place].name, case.note(seen[place])) for place in places)
-            text = f"{count(len(files), 'recording')} {case.text}"
-            findings.append(Finding(case.kind, "warning", text, files))
-    return tuple(findings)
+    return find_poor_examples(seen, _CASES, noun="recording")

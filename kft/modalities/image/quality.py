@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from kft.findings import Finding, Flagged, count
+from kft.findings import Finding
 from kft.modalities.image.inspection import Inspection
+from kft.modalities.poor_examples import PoorCase, find_poor_examples
 
 # The smallest icons have 16 pixels; even a person recognises little in fewer.
 TINY_PIXELS = 16
@@ -18,16 +18,6 @@ DARK_BRIGHTNESS = 12.0
 # photographs of four data sets none is below 0.07; if blurred by 8 of 500 pixels, 99 of 100 are
 # below 0.02.
 BLURRED_RATIO = 0.02
-
-
-@dataclass(frozen=True)
-class _Case:
-    """One kind of poor picture, and how to recognise it."""
-
-    kind: str
-    is_so: Callable[[Inspection], bool]
-    text: str
-    note: Callable[[Inspection], str]
 
 
 def _is_blank(seen: Inspection) -> bool:
@@ -47,14 +37,14 @@ def _is_dimmed(seen: Inspection) -> bool:
 
 # Each picture is reported once, by the first case that applies: a blank one is also blurred.
 _CASES = (
-    _Case(
+    PoorCase(
         "tiny",
         lambda seen: min(seen.width, seen.height) < TINY_PIXELS,
         f"with a side of fewer than {TINY_PIXELS} pixels, too few to show anything. Remove them, "
         "or find the originals.",
         lambda seen: f"{seen.width} x {seen.height}",
     ),
-    _Case(
+    PoorCase(
         "dimmed",
         _is_dimmed,
         "that look dark or of one colour at the depth of the data set, but not at their own "
@@ -65,21 +55,21 @@ _CASES = (
             f"mean {seen.brightness:.1f}, at its own depth {seen.brightness / seen.dimming:.1f}"
         ),
     ),
-    _Case(
+    PoorCase(
         "blank",
         _is_blank,
         f"of one colour (the deviation of the grey value is below {BLANK_CONTRAST:g} of 255): "
         "they show nothing. Remove them.",
         lambda seen: f"deviation {seen.contrast:.1f}",
     ),
-    _Case(
+    PoorCase(
         "dark",
         _is_dark,
         f"that are very dark (the mean grey value is below {DARK_BRIGHTNESS:g} of 255). Check "
         "that they show what their label says.",
         lambda seen: f"mean {seen.brightness:.1f}",
     ),
-    _Case(
+    PoorCase(
         "blurred",
         lambda seen: measure_blur(seen) < BLURRED_RATIO,
         "without any sharp edge (the variance of the Laplacian over that of the grey value is "
@@ -100,13 +90,4 @@ def measure_blur(seen: Inspection) -> float:
 
 def find_poor(seen: Sequence[Inspection]) -> tuple[Finding, ...]:
     """Find tiny, blank, dark and blurred pictures by fixed thresholds, which the findings state."""
-    reported: set[int] = set()
-    findings = []
-    for case in _CASES:
-        places = [i for i, each in enumerate(seen) if i not in reported and case.is_so(each)]
-        reported.update(places)
-        if places:
-            files = tuple(Flagged(seen[place].name, case.note(seen[place])) for place in places)
-            text = f"{count(len(files), 'picture')} {case.text}"
-            findings.append(Finding(case.kind, "warning", text, files))
-    return tuple(findings)
+    return find_poor_examples(seen, _CASES, noun="picture")

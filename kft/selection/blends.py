@@ -1,4 +1,4 @@
-"""Blends of a phase's start weights with its trained weights, chosen by validation loss."""
+"""Blends of the weights before and after a phase."""
 
 from __future__ import annotations
 
