@@ -33,12 +33,19 @@ def explicit_phases(setting: Setting) -> tuple[Part, ...]:
     return tuple(
         Part(
             partial(_plan_listed, index=index),
-            ("phases", "duration") if unit_of(listed.duration) == "percent" else ("phases",),
+            _list_obeyed(listed),
             reasons=_REASONS,
             where=f"strategy.phases[{index}]",
         )
         for index, listed in enumerate(setting.config.phases)
     )
+
+
+def _list_obeyed(listed: PhaseConfig) -> tuple[str, ...]:
+    """List the settings of `strategy` that a listed phase reads."""
+    duration = ("duration",) if unit_of(listed.duration) == "percent" else ()
+    layers = ("probe_layers",) if listed.method == "solve" else ()
+    return ("phases", *duration, *layers)
 
 
 def _plan_listed(setting: Setting, index: int) -> tuple[Phase, ...]:

@@ -11,9 +11,12 @@ from kft.errors import ConfigError
 from kft.strategies import STRATEGIES, Phase, Setting, find_parts, plan_phases
 from kft.strategies.automatic import refits
 from kft.strategies.checks import check_strategy
+from kft.strategies.taps import find_taps
 from kft.strategies.traits import BlockTraits
 
-TRAITS = tuple(BlockTraits(n, adaptable=(f"{n}_conv",)) for n in ("stem", "stage1", "stage2"))
+TRAITS = tuple(
+    BlockTraits(n, adaptable=(f"{n}_conv",), channels=4) for n in ("stem", "stage1", "stage2")
+)
 # What a strategy needs for its settings to have an effect.
 BASES = {
     "phases": {"phases": ({"trainable": ("all",), "duration": "50 percent"},)},
@@ -23,6 +26,7 @@ BASES = {
 VALUES = {
     "phases": ({"trainable": ("head",), "duration": "50 percent"},),
     "probe": "trained",
+    "probe_layers": "last",
     "probe_learning_rate": 0.25,
     "probe_duration": "3 steps",
     "learning_rate": 0.25,
@@ -49,14 +53,19 @@ def make(name: str, *, is_pretrained: bool, **values: object) -> Setting:
     )
 
 
-def plan(setting: Setting) -> tuple[Phase, ...]:
-    """Plan for 80 training examples, and 20 each for validation and holdout."""
+def plan(setting: Setting) -> tuple[tuple[Phase, ...], tuple[str, ...]]:
+    """Plan phases, and the blocks that a solved head reads.
+
+    There are 80 training examples, and 20 each for validation and holdout.
+    """
     setting = replace(setting, num_examples=80, steps_per_epoch=10, num_validation=20)
     sizes = {"num_validation": 20, "num_holdout": 20, "is_fold": False}
     if refits(setting.config, TrainingConfig(), **sizes, is_pretrained=setting.is_pretrained):
         refit = replace(setting, num_examples=100, steps_per_epoch=13, num_validation=0)
         setting = replace(setting, refit=refit)
-    return plan_phases(setting)
+    phases = plan_phases(setting)
+    is_solved = any(phase.method == "solve" for phase in phases)
+    return phases, find_taps(setting) if is_solved else ()
 
 
 def refusal(setting: Setting) -> str:
@@ -89,7 +98,7 @@ def test_parts_declare_settings_that_there_are(name):
 )
 @pytest.mark.parametrize("probe", ["auto", "trained"])
 @pytest.mark.parametrize("is_pretrained", [True, False])
-def test_a_setting_changes_the_phases_where_it_is_declared_and_is_refused_where_not(
+def test_a_setting_changes_the_plan_where_it_is_declared_and_is_refused_where_not(
     name, setting, probe, is_pretrained
 ):
     has_probe = "probe" in obeyed(make(name, is_pretrained=is_pretrained))
