@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kft.errors import TrainingError
 from kft.selection.averaging import ValidationScore, ValidationScorer, cast_like, mix
 from kft.selection.comparison import Comparison, compare
 from kft.selection.snapshots import Snapshot, Weights
@@ -61,19 +62,29 @@ def find_blend(weights: Weights, start: Snapshot, scorer: ValidationScorer, task
         scorer: Scorer of the model with its current weights.
         task: Task of the outputs.
 
+    Raises:
+        TrainingError: The loss on validation is not finite.
+
     Source: Wortsman et al., Robust fine-tuning of zero-shot models,
     arXiv:2109.01903.
     """
     trained = weights.take()
     outputs: dict[float, np.ndarray] = {}
     scores: dict[float, ValidationScore] = {}
-    for share in SHARES:
+    # The trained weights come first, because with weights that are not finite no blend is defined.
+    for share in reversed(SHARES):
         weights.put(cast_like(mix(trained, start, 1 - share), trained))
         outputs[share], targets = scorer.answer()
         scores[share] = scorer.score(outputs[share], targets)
+        if not np.isfinite(scores[share].loss):
+            raise TrainingError(
+                f"the loss on validation is {scores[share].loss} after training. Lower the "
+                "learning rate, or set training.clip_norm."
+            )
     weights.put(trained)
     best = min(SHARES, key=lambda share: scores[share].loss)
-    return Blend(best, scores, compare(outputs[0.0], outputs[best], targets, task))
+    ordered = {share: scores[share] for share in SHARES}
+    return Blend(best, ordered, compare(outputs[0.0], outputs[best], targets, task))
 
 
 def put_blend(weights: Weights, start: Snapshot, share: float) -> None:

@@ -43,9 +43,10 @@ def explicit_phases(setting: Setting) -> tuple[Part, ...]:
 
 
 def _list_obeyed(listed: PhaseConfig) -> tuple[str, ...]:
-    of_duration = ("duration",) if unit_of(listed.duration) == "percent" else ()
-    of_probe = ("probe_layers",) if listed.method == "solve" else ()
-    return ("phases", *of_duration, *of_probe)
+    """List the settings of `strategy` that a listed phase reads."""
+    duration = ("duration",) if unit_of(listed.duration) == "percent" else ()
+    layers = ("probe_layers",) if listed.method == "solve" else ()
+    return ("phases", *duration, *layers)
 
 
 def _plan_listed(setting: Setting, index: int) -> tuple[Phase, ...]:

@@ -234,14 +234,14 @@ class PhaseSelection:
             progress = ProgressCallback(advance, steps)
             try:
                 compiled.run(steps=steps, is_validated=False, callbacks=[progress])
+                blend = self._find_blend(compiled) if self._planned.choice.blends else None
             except TrainingError:
                 advance(steps, note="(diverged)")
                 return TriedCandidate(candidate, ValidationScore(math.inf, None))
-            if not self._planned.choice.blends:
+            if blend is None:
                 score = self._validation.scorer_of(compiled)()
                 advance(steps, note=f"({score})")
                 return TriedCandidate(candidate, score)
-            blend = self._find_blend(compiled)
             advance(steps, note=f"({blend.score}, share {blend.share:g})")
         return TriedCandidate(candidate, blend.score, blend)
 

@@ -95,7 +95,7 @@ def test_parts_declare_settings_that_there_are(name):
 )
 @pytest.mark.parametrize("probe", ["auto", "trained"])
 @pytest.mark.parametrize("is_pretrained", [True, False])
-def test_a_setting_changes_the_phases_where_it_is_declared_and_is_refused_where_not(
+def test_a_setting_changes_the_plan_where_it_is_declared_and_is_refused_where_not(
     name, setting, probe, is_pretrained
 ):
     has_probe = "probe" in obeyed(make(name, is_pretrained=is_pretrained))

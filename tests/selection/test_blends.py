@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from kft.config import HeadConfig
+from kft.errors import TrainingError
 from kft.features import Forward
 from kft.selection.averaging import ValidationScorer
 from kft.selection.blends import SHARES, Blend, find_blend, put_blend
@@ -83,6 +84,12 @@ def test_a_share_of_0_is_the_start_and_of_1_the_trained_weights_bit_for_bit():
     assert weights.take() == trained
     put_blend(weights, start, 0.0)
     assert weights.take() == start
+
+
+@pytest.mark.parametrize("trained", [np.inf, np.nan])
+def test_weights_that_are_not_finite_are_not_blended(weights, scorer, trained):
+    with pytest.raises(TrainingError, match=r"the loss on validation is (inf|nan) after training"):
+        blend_of(weights, scorer, 0.0, trained)
 
 
 def test_the_blend_is_json_and_says_what_is_expected(weights, scorer):

@@ -318,6 +318,15 @@ def test_a_strategy_duration_that_no_phase_refers_to_is_refused():
     assert "No duration in `strategy.phases` is a percentage of it." in message
 
 
+def test_the_layers_of_a_probe_need_a_solved_phase():
+    last = "strategy.probe_layers=last"
+    assert problems(*phases("{method: solve}"), last) == ""
+    message = refusal(*phases("{duration: 3}"), last)
+    assert message.startswith("strategy.probe_layers: has no effect under `name: phases`.")
+    message = refusal("strategy.name=linear_probe", "strategy.probe=trained", last)
+    assert message.endswith("A solved probe reads several.")
+
+
 def test_a_strategy_rate_is_refused_with_explicit_phases():
     message = refusal(*phases("{}"), "strategy.learning_rate=0.1")
     assert message.endswith(

@@ -176,7 +176,9 @@ def test_a_second_run_reuses_stored_features(place, tmp_path):
 
 
 def test_saved_and_served_models_have_no_low_rank_factors(place, tmp_path):
-    lora = ("strategy.name=lora", "strategy.duration=2", "export.enabled=true")
+    # A probe of all blocks leaves so small a loss here that float32 rounds the stem's factors away.
+    probe = ("strategy.probe_layers=last", "strategy.duration=2")
+    lora = ("strategy.name=lora", *probe, "export.enabled=true")
     finished = run(place, tmp_path, *lora)
     assert finished.fitted[1].phase.scope.lora is not None
     with zipfile.ZipFile(finished.run.model) as archive:
