@@ -86,11 +86,15 @@ class Examples:
         inputs: The examples without their targets.
         targets: int64 (examples,) class indices; float32 (examples, labels) of
             0 and 1; or float64 (examples, numbers), in the unit of the source.
+        units: Unit of each example, int64 (examples,): examples of one unit belong to one group
+            or look the same, so cross-validation leaves them out together. None if each example
+            is a unit of its own.
     """
 
     ids: tuple[str, ...]
     inputs: Inputs
     targets: np.ndarray
+    units: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         assert len(self.ids) == len(self.inputs) == len(self.targets)
@@ -104,11 +108,12 @@ class Examples:
             ids=tuple(self.ids[i] for i in indices),
             inputs=self.inputs.take(indices),
             targets=self.targets[np.asarray(indices, dtype=np.int64)],
+            units=None if self.units is None else self.units[np.asarray(indices, dtype=np.int64)],
         )
 
     @staticmethod
     def join(parts: Sequence[Examples]) -> Examples:
-        """Join the examples of all parts, in order; their inputs are of one kind."""
+        """Join the examples of parts of one data set, in order; their inputs are of one kind."""
         inputs: Any = parts[0].inputs
         for part in parts[1:]:
             assert isinstance(part.inputs, type(inputs))
@@ -117,7 +122,14 @@ class Examples:
             ids=tuple(name for part in parts for name in part.ids),
             inputs=inputs,
             targets=np.concatenate([part.targets for part in parts]),
+            units=_join_units([part.units for part in parts]),
         )
+
+
+def _join_units(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    found = [part for part in parts if part is not None]
+    assert len(found) in (0, len(parts))
+    return np.concatenate(found) if found else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,12 +57,14 @@ def run_phase(
     """
     if phase.method == "fit":
         return PhaseSelection(compiler, phase, report, recorder).run()
+    examples = compiler.feed.examples(phase)
     return solve_phase(
         compiler.assembled,
         phase,
         compiler.config,
         compiler.find_vectors,
-        learned_targets=compiler.feed.examples(phase).targets,
+        learned_targets=examples.targets,
+        units=examples.units,
         report=report,
         workers=compiler.workers,
     )

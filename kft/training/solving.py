@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ def solve_phase(
     find_vectors: Callable[[Phase], np.ndarray],
     *,
     learned_targets: np.ndarray,
+    units: np.ndarray | None = None,
     report: PhaseReport,
     workers: Workers = ALONE,
 ) -> FittedPhase:
@@ -48,6 +49,7 @@ def solve_phase(
             features) that the phase trains on, called once the flags are set.
         learned_targets: Targets of these examples, as returned by
             `Head.standardise`.
+        units: Unit of each example, see `Examples.units`.
         report: Report for phase.json and the progress.
         workers: All processes that solve; all use the solution of the chief.
 
@@ -71,7 +73,7 @@ def solve_phase(
             loss = f"cross-validated loss {format_figure(attempt.loss)}"
             advance(next(tried), note=f"(penalty {format_figure(attempt.penalty)}, {loss})")
 
-        targets = head.state_linear(config, terms, learned_targets)
+        targets = replace(head.state_linear(config, terms, learned_targets), groups=units)
         solved: Solution | LayeredSolution
         if head.taps:
             widths = head.list_widths(assembled.model)

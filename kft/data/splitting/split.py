@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -47,22 +48,31 @@ def split_examples(
     order = sorted(range(len(found.examples)), key=lambda i: found.examples.ids[i])
     alike = _follow(alike, order)
     found = found.take(order)
-    splits = _split(found, config, alike)
+    # A file of splits needs no groups, but may come with them.
+    is_from_file = config.split.file is not None
+    groups = found.groups if is_from_file else find_groups(found, config.split)
+    splits = _split(found, config, groups, alike)
     members = {name: np.flatnonzero(splits == name) for name in SPLIT_NAMES}
     if not len(members["train"]):
         raise DataError(f"{found.source}: no example is in the train split.")
     _refuse_missing_classes(found, config, members)
-    return {name: found.examples.take(members[name]) for name in SPLIT_NAMES}
+    if config.split.near_duplicates == "ignore":
+        alike = ()
+    examples = found.examples
+    if groups is not None or alike:
+        examples = replace(examples, units=join_units(len(examples), groups, alike))
+    return {name: examples.take(members[name]) for name in SPLIT_NAMES}
 
 
-def _split(found: Found, config: DataConfig, alike: Alike) -> np.ndarray:
+def _split(
+    found: Found, config: DataConfig, groups: Sequence[str] | None, alike: Alike
+) -> np.ndarray:
     """Assign a split to each example; returns an array of names."""
     if config.split.file is not None:
         return np.asarray(read_splits(found, config.split.file), dtype=object)
     splits = _given(found)
     if "train" not in splits:
         return splits
-    groups = find_groups(found, config.split)
     if groups is not None:
         _refuse_divided_groups(found, config, groups)
     request = _make_request(found, config, groups)

@@ -63,6 +63,23 @@ def test_targets_and_paths_stay_with_their_ids():
             assert path == f"/data/{name}" and name.startswith(f"{target}/")
 
 
+def test_examples_of_one_group_or_that_look_the_same_are_one_unit():
+    found = make_found([0, 1] * 10, groups=[f"g{i // 4}" for i in range(20)])
+    parts = split_examples(found, CONFIG, alike=[(0, 19)])
+    units = {
+        name: unit
+        for part in parts.values()
+        for name, unit in zip(part.ids, part.units, strict=True)
+    }
+    assert len(set(units.values())) == 4
+    assert len({units[f"{i:05d}"] for i in (0, 1, 2, 3, 16, 17, 18, 19)}) == 1
+    plain = split_examples(make_found([0, 1] * 10), CONFIG)
+    assert all(part.units is None for part in plain.values())
+    ignored = DataConfig(split=SplitConfig(near_duplicates="ignore"))
+    parts = split_examples(make_found([0, 1] * 10), ignored, alike=[(0, 19)])
+    assert all(part.units is None for part in parts.values())
+
+
 def test_given_splits_are_kept_and_missing_ones_carved_from_train():
     given_splits = ("train",) * 30 + ("holdout",) * 6 + ("train",) * 20 + ("holdout",) * 4
     found = found_of([36, 24], given_splits=given_splits)
