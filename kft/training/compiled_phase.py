@@ -213,8 +213,11 @@ class CompiledPhase:
             warmup_steps=self._warmup_steps * steps // fit.steps,
         )
 
-    def finish(self) -> tuple[str, ...]:
+    def finish(self, loss: float | None) -> tuple[str, ...]:
         """Merge low-rank factors and check which variables changed.
+
+        Args:
+            loss: Training loss at the end of the phase; None if it took no step.
 
         Returns:
             Trainable variables that did not change; see `check_movement`.
@@ -224,7 +227,7 @@ class CompiledPhase:
         """
         merge_lora(self.adapted)
         self.adapted = ()
-        return check_movement(self.phase, self.digests, self.assembled.blocks)
+        return check_movement(self.phase, self.digests, self.assembled.blocks, loss=loss)
 
     def discard(self) -> None:
         """Restore the model from before the phase."""

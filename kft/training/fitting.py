@@ -95,7 +95,8 @@ def conclude(
     """
     unmoved: tuple[str, ...] = ()
     if is_kept:
-        unmoved = compiled.finish()
+        last = fitted.history[-1] if fitted.history else {}
+        unmoved = compiled.finish(last.get("loss"))
     else:
         compiled.discard()
     concluded = replace(
