@@ -1,7 +1,7 @@
-"""What a kind of examples is: the one class to write for a new modality.
+"""Base class of modalities: the one class to write for a new kind of examples.
 
-Importing it loads no TensorFlow. A modality imports what needs TensorFlow when it is asked for a
-decoder or an augmentation.
+Importing it does not load TensorFlow. A modality imports TensorFlow only when it makes a decoder or
+an augmentation.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from kft.modalities.model_input import Augmentation, Decoder, InputSpec, StatedI
 from kft.modalities.near_duplicates import find_look_alikes
 from kft.registry import Registry
 
-# Longer side of a preview: a page of a thousand of them stays at a few megabytes.
+# Longer side of a preview, at which a page with a thousand of them takes a few megabytes.
 PREVIEW_SIDE = 104
 
 
 @dataclass(frozen=True)
 class ViewRow:
-    """An example and its augmented views, to be drawn.
+    """An example and its augmented views, for drawing.
 
     Attributes:
-        title: Its label.
-        text: Its file.
+        title: Label of the example.
+        text: Name of the example.
         views: The decoded example, then its views: float32 arrays by name of the element.
     """
 
@@ -49,24 +49,24 @@ class ViewRow:
 
 
 class Modality(ABC):
-    """What an example is: which files hold one, whether they can be used, and how they are read.
+    """Kind of examples: its files, their check, their decoding, and how they are shown.
 
     Attributes:
-        name: In the registry; settings stand at `data.<name>`.
-        noun: What messages call an example, and `nouns` several of them.
-        settings: The section of its settings, all with defaults.
-        input_spec: The class of what its backbones read.
-        endings: Of its files, in lower case; whether a file can be used, its content decides.
-        signatures: First bytes of a file -> its ending, for files without one and for records.
+        name: Name in the registry; its settings are in `data.<name>`.
+        noun: Word for one example in messages, and `nouns` for several.
+        settings: Class of its settings, which all have defaults.
+        input_spec: Class of the inputs of its backbones.
+        endings: Endings of its files, in lower case. The content decides whether a file is usable.
+        signatures: First bytes of a file -> ending, for files without one and for records.
         value_columns: Usual names of table columns that hold the examples themselves, in lower
             case; none for examples that need a file each.
-        record_features: Kind of record files (`tfrecord`, `tfds`) -> the feature that usually
-            holds an example; and `tfrecord_label`, that of its label.
-        augmentations: Presets by name, each a function that gives an `Augmentation`, or None
-            where it changes nothing.
-        reading_settings: Settings that say which files are taken; all others decide how they are
-            decoded, and hold for whatever a trained model is asked about.
-        most_different_bits: In which the `likeness` of two examples that look the same may differ.
+        record_features: Kind of record files (`tfrecord`, `tfds`) -> usual feature of an example;
+            and `tfrecord_label` -> usual feature of its label.
+        augmentations: Presets by name, each a function that makes an `Augmentation`, or None if
+            the preset changes nothing.
+        reading_settings: Settings that decide which files are accepted. All others decide how
+            files are decoded, and stay with a trained model.
+        most_different_bits: Number of bits by which the `likeness` of near duplicates may differ.
     """
 
     name: ClassVar[str]
@@ -85,76 +85,76 @@ class Modality(ABC):
     most_different_bits: ClassVar[int] = 0
 
     def settings_of(self, config: DataConfig) -> Any:
-        """The modality's own section of the `data` section."""
+        """Return the modality's own section of the `data` section."""
         return getattr(config, self.name)
 
     # Files
 
     def has_ending(self, name: str) -> bool:
-        """Whether a file of this name may hold an example."""
+        """Tell whether a file of this name may hold an example."""
         return name.lower().endswith(self.endings)
 
     def find_ending(self, content: bytes) -> str | None:
-        """The ending that the first bytes of a file call for; None where they are no example's."""
+        """Find the ending for the first bytes of a file; None if they are of no known format."""
         starts = (start for start in self.signatures if content.startswith(start))
         start = next(starts, None)
         return None if start is None else self.signatures[start]
 
     def encode_feature(self, feature: Any) -> Callable[[Any], bytes] | None:
-        """What writes an element of a TensorFlow Datasets feature as a file.
+        """Make a function that encodes an element of a TensorFlow Datasets feature as a file.
 
         Args:
-            feature: Of `tensorflow_datasets.features`.
+            feature: Feature from `tensorflow_datasets.features`.
 
         Returns:
-            None where the elements are encoded already, and need not be decoded for it.
+            The function; None if the elements are encoded files already.
 
         Raises:
-            UnusableError: It holds no examples of this modality; says what is expected.
+            UnusableError: The feature holds no examples of this modality; it says what is expected.
         """
         return None
 
     def refuse_early(self, start: bytes, size: int, settings: Any) -> None:
-        """Refuse a file that need not be read as a whole for it.
+        """Refuse a file by its beginning and its size, before the rest is read.
 
         Args:
-            start: Its first bytes, some thousand.
-            size: Of all of it, in bytes.
-            settings: The modality's.
+            start: First few thousand bytes.
+            size: Size of the file in bytes.
+            settings: Settings of the modality.
 
         Raises:
-            UnusableError: It says what was found.
+            UnusableError: The file cannot be used; it says why.
         """
         if not size:
             raise UnusableError("the file is empty")
 
     @abstractmethod
     def check(self, file: FileContent, settings: Any, options: CheckOptions) -> Checked:
-        """Whether a file can be used, as it is or as converted. Called in several threads.
+        """Check a file, and convert it if the decoder would show it wrongly; called in threads.
 
         Raises:
-            UnusableError: It cannot be used; says why.
+            UnusableError: The file cannot be used; it says why.
         """
 
     @contextmanager
     def checking(self) -> Iterator[None]:
-        """Around the checks of many files."""
+        """Enter a context for the checks of many files."""
         yield
 
     def calibrate(
         self, checked: Sequence[Checked], settings: Any, trained: TrainedCalibration | None = None
     ) -> Calibration | None:
-        """What is decided over all files of a data set; None where there is nothing to decide.
+        """Decide what depends on all files of a data set; None if nothing does.
 
         Args:
-            checked: The files that are used.
-            settings: The modality's.
-            trained: What the model that is to see them knows; None where there is none yet.
+            checked: Usable files.
+            settings: Settings of the modality.
+            trained: Calibration of the model that will see the files; None if there is none yet.
         """
         return None
 
     def find_look_alikes(self, checked: Sequence[Checked]) -> tuple[tuple[int, ...], ...]:
-        """Sets of positions of examples that look the same, each of two at least."""
+        """Find sets of indices of near duplicates, each of at least two."""
         return find_look_alikes(
             [each.likeness for each in checked], most_different_bits=self.most_different_bits
         )
@@ -165,26 +165,26 @@ class Modality(ABC):
         """Complete the input of a backbone where it depends on the data, such as a length.
 
         Args:
-            spec: Spec of the backbone.
-            settings: The modality's.
+            spec: Input of the backbone.
+            settings: Settings of the modality.
             examples: Training examples, at least one.
         """
         return spec
 
     @abstractmethod
     def make_decoder(self, spec: Any, settings: Any, calibrated: Any = None) -> Decoder:
-        """What turns the content of files into what a backbone reads, for training and serving.
+        """Make the decoder of files to the inputs of a backbone, for training and serving.
 
         Args:
-            spec: What the backbone reads.
-            settings: The modality's.
+            spec: Input of the backbone.
+            settings: Settings of the modality.
             calibrated: Value of the data set's `Calibration`; None without one.
         """
 
     def make_augmentation(self, preset: str) -> Augmentation | None:
-        """The augmentation of a preset, or None where it changes nothing.
+        """Make the augmentation of a preset; None if it changes nothing.
 
-        Build it outside of `Dataset.map`: Keras layers create variables.
+        Call this outside of `Dataset.map`, because Keras layers create variables.
 
         Raises:
             ConfigError: The preset is unknown.
@@ -193,11 +193,11 @@ class Modality(ABC):
         return augmentation
 
     def reading_key(self, settings: Any) -> str:
-        """What decides what is read in place of a file, beside its content: part of cache keys."""
+        """Return the part of cache keys that decides how files are converted."""
         return ""
 
     def describe_input(self, spec: InputSpec, settings: Any, calibrated: Any) -> dict[str, Any]:
-        """What the card of a model says of its input, as JSON values."""
+        """Describe the input for the card of a model, as JSON values."""
         return {
             **asdict(spec),
             "settings": settings.model_dump(mode="json"),
@@ -205,10 +205,10 @@ class Modality(ABC):
         }
 
     def restore_input(self, stated: Mapping[str, Any]) -> StatedInput:
-        """What `describe_input` described.
+        """Restore the input from the result of `describe_input`.
 
         Raises:
-            KeyError: Something is missing.
+            KeyError: A value is missing.
         """
         return StatedInput(
             self.restore_spec(stated),
@@ -217,56 +217,56 @@ class Modality(ABC):
         )
 
     def restore_spec(self, stated: Mapping[str, Any]) -> InputSpec:
-        """What a backbone reads, of a mapping that holds the fields of its spec among others."""
+        """Restore the input of a backbone from a mapping that has the fields of its spec."""
         return self.input_spec(**{each.name: stated[each.name] for each in fields(self.input_spec)})
 
-    # The audit, and what people look at
+    # The audit, and display
 
     def show_calibrated(self, checked: Any, calibration: Calibration) -> Any:
-        """What was measured of a file, as the data set's calibration shows it."""
+        """Convert the measures of a file to those under the calibration of its data set."""
         return checked
 
     def find_poor(self, checked: Sequence[Any]) -> tuple[Finding, ...]:
-        """Examples that hold little: blank, tiny, silent …"""
+        """Find examples that hold little, such as blank, tiny or silent ones."""
         return ()
 
     def list_properties(self, checked: Sequence[Any]) -> tuple[Property, ...]:
-        """What should not tell the class of an example, such as the format of its file."""
+        """List properties that should not predict the class, such as the format of the file."""
         return ()
 
     def list_measures(self, checked: Sequence[Any]) -> tuple[Measure, ...]:
-        """Numbers in which an example may lie far from the others."""
+        """List measures by which an example may be an outlier."""
         return ()
 
     def name_kinds(self, checked: Sequence[Any]) -> tuple[str, ...]:
-        """How each example is stored, in words; a kind that is rare among the others is odd."""
+        """Name how each example is stored; the audit reports rare kinds."""
         return ()
 
     def summarise(self, checked: Sequence[Any]) -> tuple[Fact, ...]:
-        """What a set of examples looks like."""
+        """Summarise a set of examples."""
         return ()
 
     def summarise_group(self, checked: Sequence[Any]) -> tuple[Fact, ...]:
-        """The columns of a table of classes: what the examples of one have in common."""
+        """Summarise the examples of one class, for a row of the table of classes."""
         return ()
 
     def preview(
         self, path: str, settings: Any, calibrated: Any = None, *, side: int = PREVIEW_SIDE
     ) -> str | None:
-        """A small picture of an example as a data URI; None where it cannot be shown.
+        """Draw a small picture of an example as a data URI; None if it cannot be shown.
 
         Args:
-            path: Of a file that was found usable.
-            settings: The modality's.
+            path: Path of a file that passed the check.
+            settings: Settings of the modality.
             calibrated: Value of the data set's `Calibration`; None without one.
             side: Longer side of the picture on the page.
         """
         return None
 
     def draw_views(self, rows: Sequence[ViewRow], caption: str) -> bytes | None:
-        """A PNG file that shows examples and what augmentation makes of them; None for none."""
+        """Draw a PNG file of examples and their augmented views; None if that is impossible."""
         return None
 
 
 def make_no_augmentation() -> None:
-    """Examples as they are."""
+    """Return no augmentation: examples stay as they are."""

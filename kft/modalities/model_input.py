@@ -1,4 +1,4 @@
-"""What a backbone reads, and what turns files into it: the values between modality and model."""
+"""Values between a modality and the model: inputs of a backbone, decoders, augmentations."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class InputSpec(ABC):
 
 @dataclass(frozen=True)
 class StatedInput:
-    """What the card of a trained model says of its input.
+    """Input as stated by the card of a trained model.
 
     Attributes:
         spec: What its backbone reads.

@@ -1,4 +1,4 @@
-"""Where a model fails: confusion, scores of each name, slices and mistakes, for a report."""
+"""Failures of a model for its report: confusion, scores per name, slices and mistakes."""
 
 from __future__ import annotations
 

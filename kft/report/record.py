@@ -133,7 +133,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Failures:
-    """Where the model fails.
+    """Failures of the model.
 
     Attributes:
         confusion: Confused classes; None for tasks without classes.

@@ -12,7 +12,7 @@ from scipy import special
 
 @dataclass(frozen=True)
 class Ranking:
-    """How well scores rank the positive examples of each name above the others.
+    """Measure how well scores rank the positive examples of each name above the others.
 
     Attributes:
         roc_auc: Area under the ROC curve of each name (names,); NaN without positive or without

@@ -65,7 +65,7 @@ def _mean_over_present(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class NameCounts:
-    """Which names each example has, and which it was given.
+    """Names that each example has, and names that it was given.
 
     Attributes:
         truth: Names of the examples, of 0 and 1 (examples, names).

@@ -1,4 +1,4 @@
-"""What was made of each example once, in memory or on the disk, gathered by index."""
+"""Cache of decoded examples or activations, in memory or on disk, gathered by index."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _LARGEST_TENSOR_BYTES = 64_000_000
 
 
 class Cache(Protocol):
-    """What was made of each example, by its index."""
+    """Cache of one result per example."""
 
     def gather(self, indices: tf.Tensor, epoch: tf.Tensor | int = 0) -> Any:
         """The tensors of the examples at `indices` (batch), each as it is in its epoch."""
 
 
 def to_inputs(values: Any) -> Any:
-    """What a model is fed of what is kept: bytes and short floats only save room, and are float32.
+    """Convert kept values to inputs of a model: bytes and short floats become float32.
 
     Whole numbers that are signed, such as those of words, and texts stay what they are.
     """

@@ -1,4 +1,4 @@
-"""Which example comes when: a pure function of (seed, epoch, position)."""
+"""Order of the examples: a pure function of (seed, epoch, position)."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ def _map(
     examples: Examples,
     service: DataService | None = None,
 ) -> tf.data.Dataset:
-    """What `load` gives beside the indices of the examples, for each step."""
+    """Map each step to the batch that `load` returns beside the indices of its examples."""
 
     def map_steps(function: Callable[[tf.Tensor], Any]) -> tf.data.Dataset:
         return tf.data.Dataset.range(steps.start, steps.stop, steps.step).map(

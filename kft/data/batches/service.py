@@ -168,7 +168,7 @@ class DataService:
 
 
 def _find_cause(failure: tf.errors.OpError) -> str:
-    """Which data worker failed, and why, without the places in TensorFlow that it went through."""
+    """Describe which data worker failed and why, without the call stack inside TensorFlow."""
     found = re.search(r"from worker (\S+): .*Iterator::\S+: (.*)", failure.message)
     return (
         f"data worker {found[1]} failed: {found[2].rstrip('.')}." if found else first_line(failure)

@@ -1,4 +1,4 @@
-"""Which part of every batch a process computes, where several replicas compute it together."""
+"""Share of each batch that a process computes if several replicas compute it together."""
 
 from __future__ import annotations
 

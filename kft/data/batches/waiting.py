@@ -1,4 +1,4 @@
-"""How long a consumer of batches waits for them."""
+"""Measurement of the time that a consumer waits for batches."""
 
 from __future__ import annotations
 

@@ -104,12 +104,12 @@ def make_light() -> AudioJitter:
 
 
 def make_medium() -> AudioJitter:
-    """As `light`, with noise of at least 15 dB less, a stretch and a band removed."""
+    """Make the preset `medium`: `light`, noise of at least 15 dB less, a masked time and band."""
     return AudioJitter(shift=0.1, decibels=6.0, noise=15.0, time_masks=1, band_masks=1)
 
 
 def make_strong() -> AudioJitter:
-    """As `medium`, and more of it."""
+    """Make the preset `strong`: `medium` with larger changes."""
     return AudioJitter(
         shift=0.2, decibels=10.0, noise=10.0, time_masks=2, band_masks=2, longest_mask=0.2
     )

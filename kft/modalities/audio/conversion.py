@@ -157,7 +157,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def encode_feature(feature: Any) -> Any:
-    """What writes an element of TensorFlow Datasets' `Audio` as a WAV file.
+    """Make a function that encodes an element of TensorFlow Datasets' `Audio` as a WAV file.
 
     Raises:
         UnusableError: It is another feature, or states no sample rate.

@@ -48,7 +48,7 @@ class AudioDecoder:
         return {WAVEFORM: tf.ensure_shape(self._fit(samples), (self.num_samples,))}
 
     def _read_windows(self, wav: GraphWav) -> tf.Tensor:
-        """What is heard of the recording, at its own rate: float32 (samples,)."""
+        """Select the part of the recording that the model hears, at its own rate."""
         # Rounded up, so that no sample is missing after resampling.
         heard = -(-self.num_samples * wav.rate // self.rate)
         length = -(-heard // self.num_windows)

@@ -93,7 +93,7 @@ def _read_header(content: bytes) -> WavHeader:
 
 
 def decode_wav(content: bytes) -> np.ndarray:
-    """As training and serving decode it, at its own rate: float32 (samples,).
+    """Decode a file as training and serving do, at its own rate, to float32 (samples,).
 
     Args:
         content: A file whose header says that the graph decodes it.

@@ -83,7 +83,7 @@ class LogMel(keras.layers.Layer):
         return (input_shape[0], frames, self.bands, 1)
 
     def get_config(self) -> dict[str, Any]:
-        """What rebuilds the layer."""
+        """Configuration from which Keras rebuilds the layer."""
         names = ("rate", "bands", "window", "hop", "lowest", "highest")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
@@ -128,6 +128,6 @@ class MelPicture(LogMel):
         return (*super().compute_output_shape(input_shape)[:-1], 3)
 
     def get_config(self) -> dict[str, Any]:
-        """What rebuilds the layer."""
+        """Configuration from which Keras rebuilds the layer."""
         config = super().get_config()
         return {name: config[name] for name in config if name not in _DERIVED}

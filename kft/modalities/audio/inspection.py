@@ -1,4 +1,4 @@
-"""What is known of a recording once its file was read."""
+"""Record of a checked recording."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the samples of a recording say in a few numbers, and a fingerprint of how it sounds."""
+"""Measures of the samples of a recording, and a fingerprint of its sound."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHORTEST_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What `Inspection` says of the samples."""
+    """Measures of the samples, for `Inspection`."""
 
     peak: float
     loudness: float

@@ -1,4 +1,4 @@
-"""What may be wrong with a recording that can be decoded: silent, soft, clipped, short."""
+"""Search for recordings that hold little: silent, soft, clipped, short."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLIPPED_SHARE = 0.001
 QUIET_SHARE = 0.8
 
 
-# A recording is told of once, by the first that is true of it.
+# Each recording is reported once, by the first case that applies.
 _CASES = (
     PoorCase(
         "short",
@@ -52,5 +52,5 @@ _CASES = (
 
 
 def find_poor(seen: Sequence[Inspection]) -> tuple[Finding, ...]:
-    """Short, soft, clipped and mostly quiet recordings, by thresholds that each sentence states."""
+    """Find short, soft, clipped and mostly quiet recordings, by thresholds that the text states."""
     return find_poor_examples(seen, _CASES, noun="recording")

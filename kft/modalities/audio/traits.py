@@ -1,4 +1,4 @@
-"""What recordings have in common, and what sets one apart: rate, length, level, bandwidth."""
+"""Traits of recordings for the audit: rate, length, level, bandwidth."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def _decode_jpeg(encoded: tf.Tensor, least_side: int | None) -> tf.Tensor:
 
 
 def _decode_other(encoded: tf.Tensor, background: Background, depth: int) -> tf.Tensor:
-    """What is no JPEG; of these only PNG and WebP are decoded with what is transparent."""
+    """Decode other formats than JPEG; only PNG and WebP may be transparent."""
     start = tf.strings.substr(encoded, 0, 4)
     return tf.case(
         [

@@ -1,4 +1,4 @@
-"""Texts that hold little, or were damaged before they came here."""
+"""Search for texts that hold little or were damaged earlier."""
 
 from __future__ import annotations
 
@@ -57,5 +57,5 @@ def _find_longest_run(text: str) -> int:
 
 
 def find_poor(seen: Sequence[CheckedText]) -> tuple[Finding, ...]:
-    """Damaged texts and texts that say little, each told of once."""
+    """Find damaged texts and texts that say little."""
     return find_poor_examples(seen, _CASES, noun="text")
