@@ -126,7 +126,8 @@ SEARCH = (
     "backbone.input_size=16",
     "backbone.options.width=4",
     "strategy.name=full",
-    "strategy.duration=100 steps",
+    # Long enough that a slow machine does not end the trial before it is killed.
+    "strategy.duration=400 steps",
     "training.global_batch_size=8",
     "training.checkpoint_every=20 steps",
     "export.enabled=false",
