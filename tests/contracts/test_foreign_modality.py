@@ -17,7 +17,7 @@ import pytest
 
 from kft.auditing.auditing import audit_data
 from kft.backbones import BACKBONES, register_backbone
-from kft.config import load_pipeline
+from kft.config import DataConfig, Pipeline, load_pipeline
 from kft.data import load_splits
 from kft.data.admission.check_files import check_files
 from kft.data.batches import reading
@@ -49,6 +49,10 @@ def registered():
         register_modality("series", "foreign.series:SeriesModality")
         register_backbone("convolutional", "foreign.convolutional:load")
         yield
+    del DataConfig.model_fields["series"]
+    DataConfig.model_rebuild(force=True)
+    Pipeline.model_fields["data"].default = DataConfig()
+    Pipeline.model_rebuild(force=True)
 
 
 @pytest.fixture(scope="module")

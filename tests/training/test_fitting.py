@@ -433,6 +433,7 @@ def test_two_mirrored_devices_train_like_one_with_frozen_batch_norm(mirrored, ca
     assert mirrored[case]["largest_difference"] < 1e-3
 
 
+@pytest.mark.full
 def test_accumulation_on_two_devices_starts_like_the_plain_step(mirrored):
     """L2-SP has no effect in the first step, so the first epochs begin alike."""
     plain, parts = mirrored["plain"]["none"], mirrored["parts"]["mirrored"]

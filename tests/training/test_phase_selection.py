@@ -302,6 +302,7 @@ def test_an_interpolation_with_low_rank_factors_interpolates_merged_weights(
 # Phases that follow another
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("changes", "traces"),
     [({"ema": 0.5}, 0), ({"l2_sp": 0.01}, 0), ({"class_weights": "balanced"}, 1)],

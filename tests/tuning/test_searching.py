@@ -111,6 +111,7 @@ def test_errors_that_would_stop_every_trial_are_raised_before_the_first(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.full
 def test_a_search_in_which_all_trials_diverge_says_so(tmp_path, make_picture_folder):
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
     error = refused_search(
