@@ -144,13 +144,18 @@ def _step_seconds(lap: Lap, steps: int) -> float | None:
 
 
 def _describe_phases(finished: Finished, watch: Stopwatch) -> list[dict[str, Any]]:
-    # A phase that tries candidates has a lap for each before its own.
-    laps: list[list[Lap]] = [[]]
-    for lap in watch.starting_with("Phase ", "trial of "):
-        laps[-1].append(lap)
-        if lap.label.startswith("Phase "):
-            laps.append([])
-    return [_describe_phase(*pair) for pair in zip(finished.fitted, laps, strict=False)]
+    left = list(watch.starting_with("Phase ", "trial of "))
+    described = []
+    for number, fitted in enumerate(finished.fitted, start=1):
+        # A phase that tries candidates has a lap for each before its own; one that only compares
+        # has no lap of its own.
+        laps: list[Lap] = []
+        while left and left[0].label.startswith(("trial of ", f"Phase {number} ")):
+            laps.append(left.pop(0))
+            if laps[-1].label.startswith("Phase "):
+                break
+        described.append(_describe_phase(fitted, laps))
+    return described
 
 
 def _describe_phase(fitted: FittedPhase, laps: Sequence[Lap]) -> dict[str, Any]:
@@ -160,7 +165,7 @@ def _describe_phase(fitted: FittedPhase, laps: Sequence[Lap]) -> dict[str, Any]:
         "name": fitted.phase.name,
         "seconds": fitted.seconds,
         # Of the run, and at its first trial where it tries candidates.
-        "seconds_to_first_step": laps[0].ticks[0] if fit else None,
+        "seconds_to_first_step": laps[0].ticks[0] if fit and laps else None,
         "steps": fit.steps if fit else 0,
         "computed_from": fitted.computed_from,
         "traces": fitted.traces,
