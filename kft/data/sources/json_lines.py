@@ -24,8 +24,7 @@ class JsonLinesTable(LinesTable):
 
     def __init__(self, path: Path, encoding: str) -> None:
         super().__init__(path, encoding)
-        with self.open() as file:
-            first = next((line for line in self.lines(file) if line.strip()), "")
+        first = self.find_first_line()
         record = _parse_object(first)
         if record is None:
             raise DataError(

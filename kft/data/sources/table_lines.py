@@ -69,6 +69,11 @@ class LinesTable:
         ):
             yield file
 
+    def find_first_line(self) -> str:
+        """Find the first line that is not blank; empty if there is none."""
+        with self.open() as file:
+            return next((line for line in self.lines(file) if line.strip()), "")
+
     def lines(self, file: TextIO) -> Iterator[str]:
         """Read the lines, with their ends.
 

@@ -90,8 +90,7 @@ class TextTable(LinesTable):
 
     def __init__(self, path: Path, encoding: str) -> None:
         super().__init__(path, encoding)
-        with self.open() as file:
-            first = next((line for line in self.lines(file) if line.strip()), "")
+        first = self.find_first_line()
         self._delimiter = _find_delimiter(path, first)
         _, header = next(self._records(), (0, []))
         if not header:
