@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kft.serving.export import Export, export_model
-from kft.serving.parity import ask_export
+from kft.serving.parity import ServingProcess
 from kft.serving.predictor import (
     Answer,
     ExportedModel,
@@ -11,14 +11,16 @@ from kft.serving.predictor import (
     find_version,
     is_export,
 )
+from kft.serving.signatures import ServedModel
 from kft.serving.versions import check_next_version
 
 __all__ = [
     "Answer",
     "Export",
     "ExportedModel",
+    "ServedModel",
+    "ServingProcess",
     "answers_from_outputs",
-    "ask_export",
     "check_next_version",
     "export_model",
     "find_version",

@@ -34,9 +34,9 @@ class ServedModel:
     """
 
     def __init__(self, model: keras.Model, head: Head, decoder: Decoder) -> None:
-        self._model = model
-        self._head = head
-        self._decoder = decoder
+        self.model = model
+        self.head = head
+        self.decoder = decoder
         self._both = keras.Model(
             model.input, [model.get_layer(FEATURE_VECTOR).output, model.output]
         )
@@ -51,39 +51,39 @@ class ServedModel:
         # Only the variables are tracked. For a whole Keras model TensorFlow would also write each
         # layer's functions, which took two thirds of the time and of the file. TensorFlow refuses
         # signatures that use untracked variables, so none can be missing.
-        root.tracked = [variable.value for variable in self._model.variables]
+        root.tracked = [variable.value for variable in self.model.variables]
         tf.saved_model.save(root, str(directory), signatures=self.signatures())
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Trace the signatures; functions by name of the signature."""
         encoded = {"encoded": tf.TensorSpec((None,), tf.string, name="encoded")}
-        decoded = find_input_specs(self._model)
+        decoded = find_input_specs(self.model)
         # Traced once for all signatures that call them, so that the file holds them once, too.
         decode, compute = _trace(self._decode, encoded), _trace(self._compute, decoded)
         signatures = {
             "serving_default": _trace(
-                lambda encoded: self._head.serve(compute(**decode(encoded=encoded))[1]), encoded
+                lambda encoded: self.head.serve(compute(**decode(encoded=encoded))[1]), encoded
             ),
             next(iter(decoded)): _trace(
-                lambda **inputs: self._head.serve(compute(**inputs)[1]), decoded
+                lambda **inputs: self.head.serve(compute(**inputs)[1]), decoded
             ),
             "features": _trace(
                 lambda encoded: {FEATURE_VECTOR: compute(**decode(encoded=encoded))[0]}, encoded
             ),
         }
-        plain = self._head.plain_signature
+        plain = self.head.plain_signature
         if plain is not None:
             signatures[plain] = _trace(lambda **inputs: {plain: compute(**inputs)[1]}, decoded)
         return signatures
 
     def _decode(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        decoded = tf.map_fn(self._decoder, encoded, fn_output_signature=self._decoder.output)
+        decoded = tf.map_fn(self.decoder, encoded, fn_output_signature=self.decoder.output)
         return to_inputs(decoded)
 
     def _compute(self, **inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Compute feature vectors, and float32 probabilities or standardised numbers."""
         features, logits = self._both(inputs, training=False)
-        return tf.cast(features, tf.float32), tf.cast(self._head.activate(logits), tf.float32)
+        return tf.cast(features, tf.float32), tf.cast(self.head.activate(logits), tf.float32)
 
 
 def _trace(
