@@ -26,6 +26,7 @@ from kft.config.modality_sections import (
 )
 from kft.config.schema import (
     PRETRAINING_OVERRIDES,
+    UNLABELLED_OVERRIDES,
     BackboneConfig,
     ExportConfig,
     FeaturesConfig,
@@ -50,6 +51,7 @@ __all__ = [
     "LEARNING_RATES",
     "PRETRAINING_OVERRIDES",
     "SCHEMA_COMMENT",
+    "UNLABELLED_OVERRIDES",
     "AudioConfig",
     "BackboneConfig",
     "DataConfig",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
+import keras
 import tensorflow as tf
 
 from kft.config import FeaturesConfig, TrainingConfig
@@ -22,6 +24,7 @@ from kft.feeding.frozen_prefix import PrefixCuts
 from kft.feeding.phase_input import PhaseInput, SolutionInput, Validation
 from kft.feeding.prefix_store import PrefixStore
 from kft.feeding.source import Source
+from kft.modalities.model_input import PADDING_MASK
 from kft.model import Assembled
 from kft.runs.arrays import join_mapped
 from kft.strategies import Phase
@@ -58,6 +61,7 @@ class Feed:
         standardised = source.splits.map_targets(assembled.head.standardise)
         self._source = replace(source, splits=standardised)
         self._model = assembled.model
+        self._spec = assembled.backbone.input_spec
         self._features = features
         self._training = training
         self._share = share
@@ -110,9 +114,14 @@ class Feed:
         if cut is not None:
             return self._from_activations(phase, cut)
         caches = [self._decoded.get(split) for split in phase.learns_from]
-        batches = self._batches(phase, _join(caches), preset=phase.recipe.augmentation)
-        validation = self._validation(phase, self._decoded.get("validation"))
-        return PhaseInput(self._model, batches, validation, COMPUTED_FROM_INPUTS)
+        by_length = self._is_by_length(self._model)
+        batches = self._batches(
+            phase, _join(caches), preset=phase.recipe.augmentation, by_length=by_length
+        )
+        validation = self._validation(phase, self._decoded.get("validation"), by_length=by_length)
+        return PhaseInput(
+            self._model, batches, validation, COMPUTED_FROM_INPUTS, by_length=by_length
+        )
 
     def for_solution(self, phase: Phase) -> SolutionInput:
         """Make the input of a solved phase: feature vectors of unaugmented examples."""
@@ -140,17 +149,22 @@ class Feed:
     def _from_activations(self, phase: Phase, cut: Cut) -> PhaseInput:
         stored = self._prefixes.load(cut, "train", phase)
         caches = {"train": ExampleCache(stored.activations, entry=stored)}
-        validation = None
+        validation, by_length = None, self._is_by_length(cut.suffix)
         if len(self._source.splits.validation):
             of_validation = self._prefixes.load(cut, "validation", phase, like=stored)
             caches["validation"] = ExampleCache(of_validation.activations, entry=of_validation)
-            validation = self._validation(phase, caches["validation"])
-        batches = self._batches(phase, _join([caches[split] for split in phase.learns_from]))
+            validation = self._validation(phase, caches["validation"], by_length=by_length)
+        cache = _join([caches[split] for split in phase.learns_from])
+        batches = self._batches(phase, cache, by_length=by_length)
         parts = stored.selected.forward, cut.suffix
-        return PhaseInput(cut.suffix, batches, validation, cut.name, parts)
+        return PhaseInput(cut.suffix, batches, validation, cut.name, parts, by_length)
+
+    def _is_by_length(self, model: keras.Model) -> bool:
+        """Tell whether a model may be given batches of sequences of similar length."""
+        return self._spec.may_shorten and PADDING_MASK in model.input
 
     def _batches(
-        self, phase: Phase, cache: Cache | None, *, preset: str = "none"
+        self, phase: Phase, cache: Cache | None, *, by_length: bool, preset: str = "none"
     ) -> Callable[[int], tf.data.Dataset]:
         """Make a function from the first step to the batches of a phase.
 
@@ -174,20 +188,22 @@ class Feed:
                 seed=seed,
                 share=self._share,
                 service=self._service if cache is None else None,
+                by_length=by_length,
             )
 
         return start_at
 
-    def _validation(self, phase: Phase, cache: ExampleCache | None) -> Validation | None:
+    def _validation(
+        self, phase: Phase, cache: ExampleCache | None, *, by_length: bool
+    ) -> Validation | None:
         examples, batch_size = self._source.splits.validation, self._training.batch_size
         if not len(examples) or "validation" in phase.learns_from:
             return None
-        in_order, own = (
-            make_dataset(
-                examples, self._source.decoder, batch_size=batch_size, cache=cache, share=share
-            )
-            for share in (WHOLE, self._share)
+        make = partial(
+            make_dataset, examples, self._source.decoder, batch_size=batch_size, cache=cache
         )
+        # Whoever asks for all batches knows the model by its one length.
+        in_order, own = make(), make(share=self._share, by_length=by_length)
         return Validation(in_order, own, num_steps_per_epoch(len(examples), batch_size))
 
     def _mixing(self, phase: Phase) -> Mixing | None:

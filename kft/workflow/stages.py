@@ -13,10 +13,13 @@ from kft.data import write_quarantine_csv, write_splits_csv
 from kft.data.batches.service import ServiceError
 from kft.display import Display
 from kft.errors import KftError, LostWorkerError
+from kft.evaluation.baselines import measure_baselines
 from kft.evaluation.evaluating import Evaluation, evaluate
+from kft.evaluation.ladder import write_ladder
 from kft.evaluation.prediction import Predictor
-from kft.examples import SplitName
+from kft.examples import Examples, SplitName
 from kft.feeding import Feed, Source
+from kft.modalities import load_modality
 from kft.optimization.distribution import name_nondeterministic
 from kft.optimization.replicas import find_share
 from kft.runs import RunDirectory
@@ -258,7 +261,27 @@ class Work:
                     progress=advance,
                 )
             self.display.stage(f"  {split}: {headline(evaluations[split].figures)}")
+            # Trials of a search judge no holdout, so they spend no time on baselines.
+            if split == "holdout":
+                self._compare_baselines(examples)
         return evaluations
+
+    def _compare_baselines(self, holdout: Examples) -> None:
+        """Show and record the baselines of the modality beside the model."""
+        splits = self.plan.splits
+        learned: tuple[SplitName, ...] = ("train", "validation") if self.plan.refits else ("train",)
+        rungs = []
+        for rung in measure_baselines(
+            load_modality(splits.modality),
+            splits.join(learned),
+            holdout,
+            splits.task,
+            splits.class_names,
+        ):
+            rungs.append(rung)
+            self.display.stage(f"  baseline on holdout, {rung.describe()}")
+        if rungs:
+            write_ladder(self.run.evaluation("holdout"), rungs)
 
     def _show_setup(self) -> None:
         for line in describe_data(self.plan.splits):
