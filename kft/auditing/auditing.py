@@ -11,6 +11,7 @@ from kft.auditing.audit import Audit
 from kft.auditing.classes import find_class_problems
 from kft.auditing.copies import find_copies, find_same_content
 from kft.auditing.labels import find_label_problems, predict_out_of_fold
+from kft.auditing.masks import find_mask_problems
 from kft.auditing.outliers import find_far_features, find_odd_ones, measure_distances
 from kft.auditing.overview import make_overview
 from kft.auditing.seen_examples import SeenExamples
@@ -87,6 +88,7 @@ def audit_data(pipeline: Pipeline, display: Display, *, with_labels: bool = True
     findings = [
         *_find_refused(inspected),
         *find_class_problems(inspected.used, inspected.judged),
+        *find_mask_problems(inspected.used),
         *_find_noticed(seen),
         *find_copies(seen, alike),
         *find_shortcut_features(seen, [*find_same_content(seen), *alike]),

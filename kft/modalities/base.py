@@ -286,6 +286,19 @@ class Modality(ABC):
         """
         return None
 
+    def preview_target(
+        self, path: str, target: str, settings: Any, calibrated: Any = None
+    ) -> str | None:
+        """Draw a preview of an example with its dense target over it; see `preview`.
+
+        Args:
+            path: Path of a file that passed the check.
+            target: Path of the checked file with its target.
+            settings: Settings of the modality.
+            calibrated: Value of the data set's `Calibration`; None without one.
+        """
+        return self.preview(path, settings, calibrated)
+
     def draw_answer(
         self, path: str, companion: np.ndarray, names: Sequence[str], settings: Any
     ) -> bytes | None:

@@ -121,8 +121,14 @@ def find_unreadable(examples: Examples, decoder: Decoder) -> list[tuple[str, str
         try:
             decode(read(), *([_read_companion(examples, index)] if is_paired else []))
         except tf.errors.OpError as error:
-            problems.append((name, error.message.splitlines()[0]))
+            problems.append((_name_both(name, examples, index), error.message.splitlines()[0]))
     return problems
+
+
+def _name_both(name: str, examples: Examples, index: int) -> str:
+    """Name an example, and the file with its target if it has one."""
+    files = examples.target_files
+    return name if files is None else f"{name} with {files.paths[index]}"
 
 
 def _read_companion(examples: Examples, index: int) -> tf.Tensor:

@@ -226,6 +226,15 @@ class ImageModality(Modality):
 
         return make_data_uri(path, settings.background, calibrated, side=side)
 
+    def preview_target(
+        self, path: str, target: str, settings: ImageConfig, calibrated: int | None = None
+    ) -> str | None:
+        """See `Modality`: the mask in colours."""
+        from kft.modalities.image.preview import make_data_uri
+
+        background = settings.background
+        return make_data_uri(path, background, calibrated, side=PREVIEW_SIDE, mask=target)
+
     def draw_answer(
         self, path: str, companion: Any, names: Sequence[str], settings: ImageConfig
     ) -> bytes:
