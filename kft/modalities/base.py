@@ -14,12 +14,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kft.config import DataConfig, ModalityConfig
+from kft.config import DataConfig, MasksConfig, ModalityConfig
 from kft.examples import Calibration, Examples
 from kft.findings import Finding
 from kft.modalities.audit_records import Fact, Measure, Property
 from kft.modalities.checked import (
     Checked,
+    CheckedTarget,
     CheckOptions,
     FileContent,
     TrainedCalibration,
@@ -58,6 +59,7 @@ class Modality(ABC):
         input_spec: Class of the inputs of its backbones.
         endings: Endings of its files, in lower case. The content decides whether a file is usable.
         signatures: First bytes of a file -> ending, for files without one and for records.
+        folder_names: Usual names of a folder of examples beside one of their targets.
         value_columns: Usual names of table columns that hold the examples themselves, in lower
             case; none for examples that need a file each.
         values: What `encode_value` accepts, for messages.
@@ -70,6 +72,9 @@ class Modality(ABC):
         baselines: Name -> baseline, a model that is learned in seconds without the backbone, to
             compare a trained model with.
         most_different_bits: Number of bits by which the `likeness` of near duplicates may differ.
+        companions: Kinds of dense targets, from `kft.tasks.COMPANIONS`, that its decoder and its
+            augmentations move with an example: they are a `PlacingDecoder` and
+            `MovingAugmentation`s.
     """
 
     name: ClassVar[str]
@@ -79,6 +84,7 @@ class Modality(ABC):
     input_spec: ClassVar[type[InputSpec]]
     endings: ClassVar[tuple[str, ...]]
     signatures: ClassVar[Mapping[bytes, str]] = {}
+    folder_names: ClassVar[tuple[str, ...]] = ("examples",)
     value_columns: ClassVar[tuple[str, ...]] = ()
     values: ClassVar[str] = "the path of a file or folder, or bytes as a file holds them"
     record_features: ClassVar[Mapping[str, str]] = {}
@@ -88,6 +94,7 @@ class Modality(ABC):
     reading_settings: ClassVar[frozenset[str]] = frozenset()
     baselines: ClassVar[Mapping[str, Baseline]] = {}
     most_different_bits: ClassVar[int] = 0
+    companions: ClassVar[tuple[str, ...]] = ()
 
     def settings_of(self, config: DataConfig) -> Any:
         """Return the modality's own section of the `data` section."""
@@ -156,6 +163,22 @@ class Modality(ABC):
         Raises:
             UnusableError: The file cannot be used; it says why.
         """
+
+    def check_target(
+        self, file: FileContent, checked: Any, settings: MasksConfig, options: CheckOptions
+    ) -> CheckedTarget:
+        """Check the file with the dense target of an example, and convert it if necessary.
+
+        Args:
+            file: Content of the file.
+            checked: Result of `check` of the example.
+            settings: The `data.masks` section.
+            options: Thoroughness of the check, with the names of the classes.
+
+        Raises:
+            UnusableError: The file is not the target of this example; it says why.
+        """
+        raise UnusableError(f"{self.nouns} have no targets in files")
 
     @contextmanager
     def checking(self) -> Iterator[None]:
@@ -281,6 +304,32 @@ class Modality(ABC):
             settings: Settings of the modality.
             calibrated: Value of the data set's `Calibration`; None without one.
             side: Longer side of the picture on the page.
+        """
+        return None
+
+    def preview_target(
+        self, path: str, target: str, settings: Any, calibrated: Any = None
+    ) -> str | None:
+        """Draw a preview of an example with its dense target over it; see `preview`.
+
+        Args:
+            path: Path of a file that passed the check.
+            target: Path of the checked file with its target.
+            settings: Settings of the modality.
+            calibrated: Value of the data set's `Calibration`; None without one.
+        """
+        return self.preview(path, settings, calibrated)
+
+    def draw_answer(
+        self, path: str, companion: np.ndarray, names: Sequence[str], settings: Any
+    ) -> bytes | None:
+        """Draw a PNG file of an example and a dense answer; None if that is impossible.
+
+        Args:
+            path: Path of a file that passed the check.
+            companion: Answer, see `kft.serving.Answer`.
+            names: Name of each class.
+            settings: Settings of the modality.
         """
         return None
 

@@ -7,11 +7,12 @@ from kft.serving.parity import ServingProcess
 from kft.serving.predictor import (
     Answer,
     ExportedModel,
-    answers_from_outputs,
     find_version,
     is_export,
+    make_answers,
+    read_deviations,
 )
-from kft.serving.signatures import ServedModel
+from kft.serving.signatures import ServedModel, frame_decoder
 from kft.serving.versions import check_next_version
 
 __all__ = [
@@ -20,9 +21,11 @@ __all__ = [
     "ExportedModel",
     "ServedModel",
     "ServingProcess",
-    "answers_from_outputs",
     "check_next_version",
     "export_model",
     "find_version",
+    "frame_decoder",
     "is_export",
+    "make_answers",
+    "read_deviations",
 ]

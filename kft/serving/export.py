@@ -14,6 +14,7 @@ from kft.data.batches.example_cache import to_inputs
 from kft.data.batches.reading import list_contents
 from kft.errors import ExportError
 from kft.examples import Examples
+from kft.modalities.model_input import FRAME
 from kft.model import compile_forward, flatten_layers
 from kft.runs.atomic import atomic_directory, write_json
 from kft.runs.storage import find_storage_failure
@@ -93,8 +94,8 @@ def _compute_expected(served: ServedModel, examples: Examples) -> dict[str, np.n
     # Not with the traced reading of batches: the check must find differences due to tracing.
     decoded = [served.decoder(read()) for _, read in list_contents(examples)]
     inputs = to_inputs({name: tf.stack([each[name] for each in decoded]) for name in decoded[0]})
-    head = served.head
-    expected = head.serve(compile_forward(served.model, head.activate)(inputs))
+    frames, head = inputs.pop(FRAME, None), served.head
+    expected = head.serve(compile_forward(served.model, head.activate)(inputs), frames)
     return {output.name: expected[output.name].numpy() for output in head.compared_outputs}
 
 

@@ -44,6 +44,35 @@ class ComparedOutput:
 
 
 @dataclass(frozen=True)
+class LinearRows:
+    """Rows of a linear problem.
+
+    Attributes:
+        vectors: Feature vectors (rows, features).
+        targets: Targets of the rows.
+        units: Unit of each row, which cross-validation leaves out whole; None if each stands alone.
+        num_available: Number of rows that these were sampled from; None if they are all.
+    """
+
+    vectors: np.ndarray
+    targets: np.ndarray
+    units: np.ndarray | None = None
+    num_available: int | None = None
+
+    def describe(self) -> str:
+        """Say that the rows are a sample; empty if they are all."""
+        if self.num_available is None:
+            return ""
+        return f"; {len(self.vectors):,} of {self.num_available:,} places, sampled"
+
+    def facts(self) -> dict[str, int]:
+        """Return JSON values for phase.json; empty if the rows are all."""
+        if self.num_available is None:
+            return {}
+        return {"num_rows": len(self.vectors), "num_available_rows": self.num_available}
+
+
+@dataclass(frozen=True)
 class Head(ABC):
     """Task layers on top of a backbone, fitted to the names and units of a data set.
 
@@ -85,14 +114,27 @@ class Head(ABC):
         """
         return cls(class_names=class_names, config=config)
 
+    def read_levels(self, levels: Mapping[str, int], size: tuple[int, ...]) -> Head:
+        """Choose which feature maps of the backbone the head reads; by default its output alone.
+
+        Args:
+            levels: Stride of each feature map by the block that ends with it, fine to coarse.
+                Empty if the backbone hides its blocks.
+            size: Size of the model's input without its channels, such as (height, width).
+
+        Raises:
+            ConfigError: The head needs feature maps that the backbone does not have.
+        """
+        return self
+
     @property
     def reads(self) -> tuple[str, ...]:
         """Outputs of the backbone that `build` takes; see `named_outputs`."""
         return (*self.taps, FEATURES)
 
     @property
-    def vector_layer(self) -> str:
-        """Name of the layer whose output the trainable layers read."""
+    def vector_layer(self) -> str | None:
+        """Name of the layer whose output the trainable layers read; None if they read several."""
         return STATISTICS if self.taps else FEATURE_VECTOR
 
     @property
@@ -198,6 +240,19 @@ class Head(ABC):
     def make_metrics(self) -> list[keras.metrics.Metric]:
         """Make the metrics between standardised targets and logits that training shows."""
 
+    def find_rows(
+        self, vectors: np.ndarray, targets: np.ndarray, units: np.ndarray | None, *, seed: int
+    ) -> LinearRows:
+        """Find the rows of the linear problem, by default one for each example.
+
+        Args:
+            vectors: Output of `vector_layer` (examples, …), possibly memory-mapped.
+            targets: Standardised training targets.
+            units: Unit of each example, see `Examples.units`.
+            seed: Seed of a sample.
+        """
+        return LinearRows(vectors, targets, units)
+
     def state_linear(
         self, training: TrainingConfig, terms: Any, targets: np.ndarray
     ) -> LinearTargets:
@@ -206,7 +261,7 @@ class Head(ABC):
         Args:
             training: The pipeline's `training` section.
             terms: Terms from `make_terms`.
-            targets: Standardised training targets.
+            targets: Standardised targets of the rows of `find_rows`.
         """
         return LinearTargets(targets)
 
@@ -214,14 +269,43 @@ class Head(ABC):
     def activate(self, logits: Any) -> Any:
         """Compute probabilities, or standardised numbers for regression, from logits."""
 
-    def serve(self, outputs: Any) -> dict[str, Any]:
+    def condense(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Reduce the answers to a batch to what its figures need (batch, …).
+
+        Dense answers to all examples of a split would not fit into memory. The result stands for
+        the outputs wherever `Task.figures` takes them.
+
+        Args:
+            outputs: Outputs of `activate`.
+            targets: Standardised targets of the batch.
+        """
+        return outputs
+
+    def serve(self, outputs: Any, frames: Any = None) -> dict[str, Any]:
         """Make the outputs of the export by name, in a graph.
 
         Args:
             outputs: Outputs of `activate`, float32 (batch, outputs).
+            frames: Place of each example in its file, float32 (batch, 6), as
+                `kft.modalities.model_input.FRAME` says, if the targets of the task move with their
+                examples. None for examples that were given decoded.
         """
         names = tf.tile(tf.constant(self.class_names)[tf.newaxis], [tf.shape(outputs)[0], 1])
         return {self.values_output: self.restore_units(outputs), self.names_output: names}
+
+    @classmethod
+    def find_companion(cls, served: Mapping[str, np.ndarray], row: int) -> np.ndarray | None:
+        """Find the dense answer to one example among the outputs of `serve`; None without one.
+
+        Args:
+            served: Outputs (batch, …) by name.
+            row: Place of the example in the batch.
+
+        Returns:
+            A mask uint8 (height, width) in the size of the file, or boxes (boxes, 6): class,
+            left, top, right, bottom in the file, and probability.
+        """
+        return None
 
     @property
     def compared_outputs(self) -> tuple[ComparedOutput, ...]:
