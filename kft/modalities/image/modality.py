@@ -12,7 +12,7 @@ from kft.config import ImageConfig, MasksConfig
 from kft.examples import Calibration
 from kft.findings import Finding
 from kft.modalities.audit_records import Fact, Measure, Property
-from kft.modalities.base import PREVIEW_SIDE, Modality, ViewRow
+from kft.modalities.base import Modality
 from kft.modalities.checked import (
     CheckedTarget,
     CheckOptions,
@@ -30,6 +30,7 @@ from kft.modalities.image.quality import find_poor
 from kft.modalities.image.sample_scale import FULL_DEPTH
 from kft.modalities.image.strangers import refuse_stranger
 from kft.modalities.model_input import Decoder, InputSpec, StatedInput
+from kft.modalities.showing import PREVIEW_SIDE, ViewRow
 from kft.registry import Registry
 from kft.tasks import COMPANIONS
 
