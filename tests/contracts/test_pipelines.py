@@ -117,8 +117,9 @@ def test_the_default_trains_and_exports_real_photographs(real_weights, capfd):
     from kft.cli.main import main
 
     small = ("backbone.name=mobilenet_v2", "backbone.options.alpha=0.35", "backbone.input_size=96")
+    short = ("strategy.duration=3 epochs",)
     with pytest.raises(SystemExit) as ended:
-        main(["train", str(real_weights / DATA["ants_bees"]), *small])
+        main(["train", str(real_weights / DATA["ants_bees"]), *small, *short])
     assert ended.value.code == 0
     shown = capfd.readouterr().out
     assert float(re.search(r"Holdout\s+accuracy ([\d.]+)", shown)[1]) >= 0.8
