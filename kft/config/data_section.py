@@ -69,19 +69,33 @@ class RecordConfig(Section):
     """Class names in the order of their indices; TFRecord files do not hold them."""
 
 
+class BoxesConfig(Section):
+    """Files that annotations of boxes are about."""
+
+    folder: Name | None = None
+    """Folder that file names start from; by default the usual one of the layout."""
+    units: Literal["pixels", "fractions"] = "pixels"
+    """Units of a table's sides: pixels of the upright picture, or fractions of its size."""
+    allowed_roots: tuple[Name, ...] = ()
+    """Folders outside the data folder that file names, or links, may point to."""
+
+
 class DataConfig(Section):
     """The labelled examples, and their split into train, validation and holdout."""
 
     path: Name | None = None
-    """A folder, a table (CSV, TSV, Parquet, JSON Lines), TFRecord files, or `tfds:NAME`."""
-    source: Literal["auto", "folder", "table", "tfds", "tfrecord"] = "auto"
+    """A folder, a table, boxes (Pascal VOC, COCO, YOLO), TFRecord files, or `tfds:NAME`."""
+    source: Literal[
+        "auto", "folder", "table", "box_table", "coco", "voc", "yolo", "tfds", "tfrecord"
+    ] = "auto"
     """Kind of the data at `path`; `auto` detects it."""
     modality: str = "auto"
     """Modality of the examples, such as `image`; `auto` detects it by the file endings."""
     target: TargetWord = "auto"
-    """Kind of target: one of several classes, any number of labels, or numbers."""
+    """Kind of target: one of several classes, any number of labels, numbers, or boxes."""
     folders: FoldersConfig = FoldersConfig()
     table: TableConfig = TableConfig()
+    boxes: BoxesConfig = BoxesConfig()
     records: RecordConfig = RecordConfig()
     split: SplitConfig = SplitConfig()
     class_aliases: dict[ClassName, ClassName] = Field(default_factory=dict)

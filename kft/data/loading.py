@@ -25,10 +25,13 @@ from kft.modalities import choose_modality
 from kft.modalities.checked import TrainedCalibration
 from kft.printing import listed
 from kft.registry import Registry
+from kft.tasks import find_task
 
 SOURCES = Registry(
     "data source",
     {
+        "box_table": "kft.data.sources.box_table:find_box_table",
+        **dict.fromkeys(("coco", "voc", "yolo"), "kft.data.sources.boxes:find_boxes"),
         "folder": "kft.data.sources.folder:find_folder",
         "table": "kft.data.sources.table:find_table",
         "tfds": "kft.data.sources.tfds:find_tfds",
@@ -178,16 +181,21 @@ def find_source(config: DataConfig) -> str:
     if config.path.startswith("tfds:"):
         return "tfds"
     path = Path(config.path).expanduser()
+    layout = choose_modality(config).find_layout(path)
+    if layout is not None:
+        return layout
     if path.is_dir():
         return _find_source_of(path)
     if path.suffix.lower() in (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson"):
-        return "table"
+        task = find_task(config.target)
+        return "table" if task is None or not task.reads_boxes else "box_table"
     if ".tfrecord" in path.name or glob.has_magic(config.path):
         return "tfrecord"
     if path.exists():
         raise DataError(
             f"data.path: {path} is not a data source. Expected a folder, a .csv, .tsv or .parquet "
-            "file, TFRecord files, or tfds:NAME. If the name does not show which, set data.source."
+            "file, boxes in COCO's .json or YOLO's .yaml, TFRecord files, or tfds:NAME. If the "
+            "name does not show which, set data.source."
         )
     raise DataError(f"data.path: there is nothing at {path.absolute()}.")
 

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -62,6 +63,9 @@ class Modality(ABC):
             case; none for examples that need a file each.
         record_features: Kind of record files (`tfrecord`, `tfds`) -> usual feature of an example;
             and `tfrecord_label` -> usual feature of its label.
+        layouts: Layouts of annotated examples by name, each the path of a module's function that
+            reads it: from the path of the data, and the folder of the files or None, to
+            `Annotations`. `find_layout` detects them.
         augmentations: Presets by name, each a function that makes an `Augmentation`, or None if
             the preset changes nothing.
         reading_settings: Settings that decide which files are accepted. All others decide how
@@ -78,6 +82,7 @@ class Modality(ABC):
     signatures: ClassVar[Mapping[bytes, str]] = {}
     value_columns: ClassVar[tuple[str, ...]] = ()
     record_features: ClassVar[Mapping[str, str]] = {}
+    layouts: ClassVar[Registry] = Registry("layout of annotations", {})
     augmentations: ClassVar[Registry] = Registry(
         "augmentation", {"none": "kft.modalities.base:make_no_augmentation"}
     )
@@ -111,6 +116,18 @@ class Modality(ABC):
 
         Raises:
             UnusableError: The feature holds no examples of this modality; it says what is expected.
+        """
+        return None
+
+    def find_layout(self, path: Path) -> str | None:
+        """Find the layout of annotations at a path; None if there is none."""
+        return None
+
+    def find_size(self, path: str) -> tuple[float, float] | None:
+        """Find the width and height of the upright example in a file, by its header.
+
+        Returns:
+            The size; None if it cannot be read, or if examples have no width and height.
         """
         return None
 
