@@ -149,9 +149,8 @@ def refuse_unlearnable(found: Found) -> None:
             f"learned. Add some, or remove it from {where}.{bad}"
         )
     if len(names) < task.fewest_names:
-        raise DataError(
-            f"{found.source}: one {task.noun}, {names[0]!r}; classification needs at least two."
-        )
+        has = f"one {task.noun}, {names[0]!r}" if names else f"no {task.noun}"
+        raise DataError(f"{found.source}: {has}; {task.name} needs at least {task.fewest_names}.")
 
 
 def check_source(config: DataConfig) -> None:

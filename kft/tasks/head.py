@@ -91,8 +91,8 @@ class Head(ABC):
         return (*self.taps, FEATURES)
 
     @property
-    def vector_layer(self) -> str:
-        """Name of the layer whose output the trainable layers read."""
+    def vector_layer(self) -> str | None:
+        """Name of the layer whose output the trainable layers read; None if they read several."""
         return STATISTICS if self.taps else FEATURE_VECTOR
 
     @property

@@ -245,7 +245,8 @@ def test_boxes_are_those_of_the_upright_picture(tmp_path):
 
 
 def test_a_picture_that_is_annotated_twice_is_left_out(tmp_path):
-    made = coco_document([(1, 1, 0, 0, 4, 4)], names=("a.jpg", "b.jpg", "a.jpg"))
+    boxes = [(1, 1, 0, 0, 4, 4), (2, 1, 0, 0, 4, 4)]
+    made = coco_document(boxes, names=("a.jpg", "b.jpg", "a.jpg"))
     found = find(write_coco(tmp_path, made))
     assert found.examples.ids == ("b.jpg",)
     assert sorted(bad.reason for bad in found.quarantined) == [
@@ -256,7 +257,8 @@ def test_a_picture_that_is_annotated_twice_is_left_out(tmp_path):
 
 def test_files_outside_of_the_data_folder_are_not_read(tmp_path):
     write_picture(tmp_path / "b.jpg")
-    made = coco_document([(2, 1, 0, 0, 4, 4)], names=("a.jpg", "../b.jpg"))
+    boxes = [(1, 1, 0, 0, 4, 4), (2, 1, 0, 0, 4, 4)]
+    made = coco_document(boxes, names=("a.jpg", "../b.jpg"))
     file = write_coco(tmp_path / "data", made)
     assert "data.boxes.allowed_roots" in find(file).quarantined[0].reason
     assert len(find(file, boxes={"allowed_roots": (str(tmp_path),)}).examples) == 2
@@ -269,7 +271,7 @@ def test_another_target_is_refused(layouts):
 
 def test_an_unknown_folder_is_refused_with_the_layouts_that_are_known(tmp_path, write_classes):
     write_classes(ant=1, wasp=1)
-    with pytest.raises(DataError, match="data.boxes.folder: .* is not a folder"):
+    with pytest.raises(DataError, match=r"data\.boxes\.folder: .* is not a folder"):
         write_voc(tmp_path / "voc", {"a": voc_xml([CAT])})
         find(tmp_path / "voc", boxes={"folder": "nowhere"})
     with pytest.raises(DataError, match=r"there is no Annotations/\*.xml"):
