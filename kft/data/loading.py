@@ -150,7 +150,8 @@ def refuse_unlearnable(found: Found) -> None:
         )
     if len(names) < task.fewest_names:
         has = f"one {task.noun}, {names[0]!r}" if names else f"no {task.noun}"
-        raise DataError(f"{found.source}: {has}; {task.name} needs at least {task.fewest_names}.")
+        least = "one" if task.fewest_names == 1 else "two"
+        raise DataError(f"{found.source}: {has}; {task.name} needs at least {least}.")
 
 
 def check_source(config: DataConfig) -> None:

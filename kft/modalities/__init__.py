@@ -83,9 +83,9 @@ def choose_modality(config: DataConfig) -> Modality:
     """Choose the modality of a `data` section.
 
     If `data.modality` is `auto`, it is the modality whose annotations are at `data.path`, or else
-    that of at least half of a folder's first files, by their endings: photographs and records often come with a readme. Columns of text are of
-    the modality whose examples they can be; any other table of text names files at its
-    beginning, and most of these decide.
+    that of at least half of a folder's first files, by their endings: photographs and records often
+    come with a readme. Columns of text are of the modality whose examples they can be; any other
+    table of text names files at its beginning, and most of these decide.
 
     Raises:
         ConfigError: `data.modality` is not the name of a modality.
