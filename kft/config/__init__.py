@@ -1,6 +1,7 @@
 """The configuration of a run: reading and validation of a frozen `Pipeline`."""
 
 from kft.config.data_section import (
+    BoxesConfig,
     DataConfig,
     FoldersConfig,
     RecordConfig,
@@ -53,6 +54,7 @@ __all__ = [
     "SCHEMA_COMMENT",
     "AudioConfig",
     "BackboneConfig",
+    "BoxesConfig",
     "DataConfig",
     "ExportConfig",
     "FeaturesConfig",

@@ -9,15 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any, ClassVar
-
-import numpy as np
 
 from kft.config import DataConfig, MasksConfig, ModalityConfig
 from kft.examples import Calibration, Examples
-from kft.findings import Finding
-from kft.modalities.audit_records import Fact, Measure, Property
+from kft.modalities.annotated import AnnotationError, Outlined
 from kft.modalities.checked import (
     Checked,
     CheckedTarget,
@@ -28,28 +26,11 @@ from kft.modalities.checked import (
 )
 from kft.modalities.model_input import Augmentation, Decoder, InputSpec, StatedInput
 from kft.modalities.near_duplicates import find_look_alikes
+from kft.modalities.presentation import Presentation
 from kft.registry import Registry
 
-# Longer side of a preview, at which a page with a thousand of them takes a few megabytes.
-PREVIEW_SIDE = 104
 
-
-@dataclass(frozen=True)
-class ViewRow:
-    """An example and its augmented views, for drawing.
-
-    Attributes:
-        title: Label of the example.
-        text: Name of the example.
-        views: The decoded example, then its views: float32 arrays by name of the element.
-    """
-
-    title: str
-    text: str
-    views: tuple[Mapping[str, np.ndarray], ...]
-
-
-class Modality(ABC):
+class Modality(Presentation, ABC):
     """Kind of examples: its files, their check, their decoding, and how they are shown.
 
     Attributes:
@@ -64,6 +45,9 @@ class Modality(ABC):
             case; none for examples that need a file each.
         record_features: Kind of record files (`tfrecord`, `tfds`) -> usual feature of an example;
             and `tfrecord_label` -> usual feature of its label.
+        layouts: Layouts of annotated examples by name, each the path of a module's function that
+            reads it: from the path of the data, and the folder of the files or None, to
+            `Annotations`. `find_layout` detects them.
         augmentations: Presets by name, each a function that makes an `Augmentation`, or None if
             the preset changes nothing.
         reading_settings: Settings that decide which files are accepted. All others decide how
@@ -84,6 +68,7 @@ class Modality(ABC):
     folder_names: ClassVar[tuple[str, ...]] = ("examples",)
     value_columns: ClassVar[tuple[str, ...]] = ()
     record_features: ClassVar[Mapping[str, str]] = {}
+    layouts: ClassVar[Registry] = Registry("layout of annotations", {})
     augmentations: ClassVar[Registry] = Registry(
         "augmentation", {"none": "kft.modalities.base:make_no_augmentation"}
     )
@@ -118,6 +103,29 @@ class Modality(ABC):
 
         Raises:
             UnusableError: The feature holds no examples of this modality; it says what is expected.
+        """
+        return None
+
+    def find_layout(self, path: Path) -> str | None:
+        """Find the layout of annotations at a path; None if there is none."""
+        return None
+
+    def read_outlines(self, path: Path) -> tuple[tuple[str, ...], Sequence[Outlined]]:
+        """Read a file of outlines of objects, and draw a mask of each example.
+
+        Returns:
+            Names of the classes, and the examples with their masks.
+
+        Raises:
+            AnnotationError: The file has another form, or examples have no outlines.
+        """
+        raise AnnotationError(f"{path}: {self.nouns} have no outlines.")
+
+    def find_size(self, path: str) -> tuple[float, float] | None:
+        """Find the width and height of the upright example in a file, by its header.
+
+        Returns:
+            The size; None if it cannot be read, or if examples have no width and height.
         """
         return None
 
@@ -242,79 +250,6 @@ class Modality(ABC):
     def restore_spec(self, stated: Mapping[str, Any]) -> InputSpec:
         """Restore the input of a backbone from a mapping that has the fields of its spec."""
         return self.input_spec(**{each.name: stated[each.name] for each in fields(self.input_spec)})
-
-    # The audit, and display
-
-    def show_calibrated(self, checked: Any, calibration: Calibration) -> Any:
-        """Convert the measures of a file to those under the calibration of its data set."""
-        return checked
-
-    def find_poor(self, checked: Sequence[Any]) -> tuple[Finding, ...]:
-        """Find examples that hold little, such as blank, tiny or silent ones."""
-        return ()
-
-    def list_properties(self, checked: Sequence[Any]) -> tuple[Property, ...]:
-        """List properties that should not predict the class, such as the format of the file."""
-        return ()
-
-    def list_measures(self, checked: Sequence[Any]) -> tuple[Measure, ...]:
-        """List measures by which an example may be an outlier."""
-        return ()
-
-    def name_kinds(self, checked: Sequence[Any]) -> tuple[str, ...]:
-        """Name how each example is stored; the audit reports rare kinds."""
-        return ()
-
-    def summarise(self, checked: Sequence[Any]) -> tuple[Fact, ...]:
-        """Summarise a set of examples."""
-        return ()
-
-    def summarise_group(self, checked: Sequence[Any]) -> tuple[Fact, ...]:
-        """Summarise the examples of one class, for a row of the table of classes."""
-        return ()
-
-    def preview(
-        self, path: str, settings: Any, calibrated: Any = None, *, side: int = PREVIEW_SIDE
-    ) -> str | None:
-        """Draw a small picture of an example as a data URI; None if it cannot be shown.
-
-        Args:
-            path: Path of a file that passed the check.
-            settings: Settings of the modality.
-            calibrated: Value of the data set's `Calibration`; None without one.
-            side: Longer side of the picture on the page.
-        """
-        return None
-
-    def preview_target(
-        self, path: str, target: str, settings: Any, calibrated: Any = None
-    ) -> str | None:
-        """Draw a preview of an example with its dense target over it; see `preview`.
-
-        Args:
-            path: Path of a file that passed the check.
-            target: Path of the checked file with its target.
-            settings: Settings of the modality.
-            calibrated: Value of the data set's `Calibration`; None without one.
-        """
-        return self.preview(path, settings, calibrated)
-
-    def draw_answer(
-        self, path: str, companion: np.ndarray, names: Sequence[str], settings: Any
-    ) -> bytes | None:
-        """Draw a PNG file of an example and a dense answer; None if that is impossible.
-
-        Args:
-            path: Path of a file that passed the check.
-            companion: Answer, see `kft.serving.Answer`.
-            names: Name of each class.
-            settings: Settings of the modality.
-        """
-        return None
-
-    def draw_views(self, rows: Sequence[ViewRow], caption: str) -> bytes | None:
-        """Draw a PNG file of examples and their augmented views; None if that is impossible."""
-        return None
 
 
 def make_no_augmentation() -> None:

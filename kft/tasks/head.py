@@ -16,6 +16,7 @@ from kft.config import HeadConfig, TrainingConfig
 from kft.linear import LinearTargets
 from kft.tasks.base import Task
 from kft.tasks.block_statistics import STATISTICS, BlockStatistics
+from kft.tasks.linear_rows import LinearRows
 from kft.tasks.pooling import FEATURE_VECTOR, FEATURES, pool
 
 LOGITS = "logits"
@@ -41,35 +42,6 @@ class ComparedOutput:
     units: tuple[float, ...]
     tolerance: float = TOLERANCE
     low_precision_tolerance: float = LOW_PRECISION_TOLERANCE
-
-
-@dataclass(frozen=True)
-class LinearRows:
-    """Rows of a linear problem.
-
-    Attributes:
-        vectors: Feature vectors (rows, features).
-        targets: Targets of the rows.
-        units: Unit of each row, which cross-validation leaves out whole; None if each stands alone.
-        num_available: Number of rows that these were sampled from; None if they are all.
-    """
-
-    vectors: np.ndarray
-    targets: np.ndarray
-    units: np.ndarray | None = None
-    num_available: int | None = None
-
-    def describe(self) -> str:
-        """Say that the rows are a sample; empty if they are all."""
-        if self.num_available is None:
-            return ""
-        return f"; {len(self.vectors):,} of {self.num_available:,} places, sampled"
-
-    def facts(self) -> dict[str, int]:
-        """Return JSON values for phase.json; empty if the rows are all."""
-        if self.num_available is None:
-            return {}
-        return {"num_rows": len(self.vectors), "num_available_rows": self.num_available}
 
 
 @dataclass(frozen=True)

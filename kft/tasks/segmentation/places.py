@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kft.tasks.base import VOID
-from kft.tasks.head import LinearRows
+from kft.tasks.linear_rows import LinearRows
 
 # Neighbouring places say almost the same, so that more of them take time and change little.
 _MOST_ROWS = 20_000
