@@ -1,4 +1,4 @@
-"""A run of every dense task: stopped and resumed, repeated, exported, predicted and judged again."""
+"""A run of every dense task: stopped and resumed, exported, predicted, drawn, judged again."""
 
 from __future__ import annotations
 
