@@ -21,6 +21,7 @@ SAVED_LAYERS: Mapping[str, str] = {
     "kft>WavePositions": "kft.backbones.text.positions:WavePositions",
     "kft>BlockStatistics": "kft.tasks.block_statistics:BlockStatistics",
     "kft>ResizedMap": "kft.tasks.segmentation.decoders:ResizedMap",
+    "kft>BoxDecoder": "kft.tasks.detection.points:BoxDecoder",
     "kft>HubLayer": "kft.backbones.hub:HubLayer",
     "kft>HubBlock": "kft.backbones.hub:HubBlock",
 }

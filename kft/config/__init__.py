@@ -1,6 +1,7 @@
 """The configuration of a run: reading and validation of a frozen `Pipeline`."""
 
 from kft.config.data_section import (
+    BoxesConfig,
     DataConfig,
     FoldersConfig,
     RecordConfig,
@@ -55,6 +56,7 @@ __all__ = [
     "UNLABELLED_OVERRIDES",
     "AudioConfig",
     "BackboneConfig",
+    "BoxesConfig",
     "DataConfig",
     "ExportConfig",
     "FeaturesConfig",

@@ -82,10 +82,10 @@ def load_modality(name: str) -> Modality:
 def choose_modality(config: DataConfig) -> Modality:
     """Choose the modality of a `data` section.
 
-    If `data.modality` is `auto`, it is the modality of at least half of a folder's first files,
-    by their endings: photographs and records often come with a readme. Columns of text are of
-    the modality whose examples they can be; any other table of text names files at its
-    beginning, and most of these decide.
+    If `data.modality` is `auto`, it is the modality whose annotations are at `data.path`, or else
+    that of at least half of a folder's first files, by their endings: photographs and records often
+    come with a readme. Columns of text are of the modality whose examples they can be; any other
+    table of text names files at its beginning, and most of these decide.
 
     Raises:
         ConfigError: `data.modality` is not the name of a modality.
@@ -96,12 +96,15 @@ def choose_modality(config: DataConfig) -> Modality:
         modalities = [load_modality(name) for name in MODALITIES]
         if config.table.text_columns:
             return next(each for each in modalities if each.value_columns)
-        if Path(config.path).expanduser().is_file():
-            for each in modalities:
-                if each.has_ending(config.path):
-                    return each
-            return _choose_by_table(Path(config.path).expanduser(), modalities)
-        files = list(islice(_list_files(Path(config.path).expanduser()), _FIRST_FILES))
+        path = Path(config.path).expanduser()
+        named = [each for each in modalities if each.find_layout(path) is not None]
+        if path.is_file():
+            named += [each for each in modalities if each.has_ending(config.path)]
+        if named:
+            return named[0]
+        if path.is_file():
+            return _choose_by_table(path, modalities)
+        files = list(islice(_list_files(path), _FIRST_FILES))
         for each in modalities:
             if files and 2 * sum(map(each.has_ending, files)) >= len(files):
                 return each

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from masked import write_masks
 from recordings import make_tone, make_wav
 from reviews import write_reviews
 
@@ -18,7 +19,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOT_OURS = ("pip install", "tox", "docker run", "kubectl", "sbatch")
 SCALE = ROOT / "docs" / "scale.md"
 # Documents whose commands `tox -e full` runs from the first to the last.
-RUN = {"README.md", "audio.md", "guide.md", "text.md"}
+RUN = {"README.md", "audio.md", "guide.md", "segmentation.md", "text.md"}
 # Run by tests/cli/test_audit.py; and below, as far as one machine can.
 RUN_ELSEWHERE = {"audit.md", "scale.md"}
 
@@ -109,6 +110,14 @@ def test_the_page_on_recordings(tmp_path, monkeypatch):
             (tmp_path / "recordings" / name / f"{number}.wav").write_bytes(make_wav(tone))
     monkeypatch.chdir(tmp_path)
     assert len(run_all(ROOT / "docs" / "audio.md")) >= 4
+
+
+@pytest.mark.full
+def test_the_page_on_masks(tmp_path, monkeypatch):
+    write_masks(tmp_path / "streets")
+    monkeypatch.chdir(tmp_path)
+    assert len(run_all(ROOT / "docs" / "segmentation.md")) >= 5
+    assert len(list((tmp_path / "drawn").glob("*.png"))) == 20
 
 
 @pytest.mark.full
