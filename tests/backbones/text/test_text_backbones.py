@@ -116,6 +116,35 @@ def test_characters_from_random_weights():
     assert backbone.sha256 is None
 
 
+@pytest.mark.parametrize(
+    ("name", "blocks"),
+    [
+        ("small_lstm", ["embeddings", "layer1", "layer2"]),
+        ("small_transformer", ["embeddings", "layer1", "layer2", "tail"]),
+    ],
+)
+def test_small_backbones_hash_words_and_read_any_length(name, blocks, tmp_path):
+    options = {"width": 8, "layers": 2, "buckets": 100}
+    backbone = load(name, weights="random", options=options)
+    outputs = assert_contract(backbone, blocks)
+    ids, mask = (decode(backbone)[key].numpy() for key in ("token_ids", "padding_mask"))
+    assert ids[mask == 1].min() >= 2 and ids.max() < 102 and not ids[mask == 0].any()
+    # A word has one number: "film" is the second of the first text, and the last of the second.
+    assert ids[0][1] == ids[1][3]
+    longer = load_backbone(BackboneConfig(name=name, weights="random", options=options))
+    for variable, value in zip(longer.model.weights, backbone.model.weights, strict=True):
+        variable.assign(value)
+    padded = {
+        "token_ids": np.pad(ids, [(0, 0), (0, 5)]),
+        "padding_mask": np.pad(mask, [(0, 0), (0, 5)]),
+    }
+    again = longer.model(padded).numpy()[:, :LENGTH] * mask[..., np.newaxis]
+    np.testing.assert_allclose(again, outputs * mask[..., np.newaxis], atol=1e-5)
+    save_backbone(longer, tmp_path / "mine")
+    loaded = load_backbone(BackboneConfig(name=str(tmp_path / "mine")))
+    np.testing.assert_array_equal(loaded.model(padded), longer.model(padded))
+
+
 def test_a_bert_of_keras_hub_gives_its_own_vectors(bert):
     import keras_hub
 
