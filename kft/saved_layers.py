@@ -22,6 +22,7 @@ SAVED_LAYERS: Mapping[str, str] = {
     "kft>BlockStatistics": "kft.tasks.block_statistics:BlockStatistics",
     "kft>ResizedMap": "kft.tasks.segmentation.decoders:ResizedMap",
     "kft>HubLayer": "kft.backbones.hub:HubLayer",
+    "kft>HubTextLayer": "kft.backbones.text.hub_encoder:HubTextLayer",
     "kft>HubBlock": "kft.backbones.hub:HubBlock",
 }
 """Module and class of each layer, by the name under which Keras registers it."""

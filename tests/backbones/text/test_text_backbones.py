@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import keras
@@ -186,6 +187,67 @@ def test_transformers_with_byte_pairs_have_their_special_tokens(make_preset, nam
     assert found == (["<s>", *expected, "</s>"] if is_framed else [*expected, *special * 2])
 
 
+@pytest.fixture(scope="module")
+def make_proto():
+    """Train a SentencePiece model with the special tokens of a family."""
+    sentencepiece = pytest.importorskip("sentencepiece", reason="the extra `hub` is missing")
+
+    def make(**special) -> bytes:
+        file = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(["the film is good", "a bad, bad film."] * 20),
+            model_writer=file,
+            vocab_size=32,
+            model_type="WORD",
+            hard_vocab_limit=False,
+            **special,
+        )
+        return file.getvalue()
+
+    return make
+
+
+OF_ALBERT = {
+    "pad_id": 0,
+    "unk_id": 1,
+    "bos_id": 2,
+    "eos_id": 3,
+    "pad_piece": "<pad>",
+    "unk_piece": "<unk>",
+    "bos_piece": "[CLS]",
+    "eos_piece": "[SEP]",
+    "user_defined_symbols": "[MASK]",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "special", "blocks"),
+    [
+        ("Albert", OF_ALBERT, ["embeddings", "layer1"]),
+        ("DebertaV3", OF_ALBERT | {"pad_piece": "[PAD]"}, ["embeddings", "layer1", "layer2"]),
+    ],
+)
+def test_a_sentencepiece_tokenizer_is_the_librarys(make_preset, make_proto, name, special, blocks):
+    import keras_hub
+
+    kind = getattr(keras_hub.tokenizers, f"{name}Tokenizer")
+    tokenizer = kind(proto=make_proto(**special))
+    options = {"embedding_dim": 8} if name == "Albert" else {}
+    backbone = load(f"keras_hub:{make_preset(name, tokenizer, **options)}")
+    assert_contract(backbone, blocks)
+    spec = backbone.input_spec
+    assert (spec.tokenizer, spec.packages) == ("sentencepiece", ("tensorflow-text",))
+    texts = ["the film is good", "\U0001f44d שלום", "", "bad " * 20_000]
+    decoded = decode(backbone, [*(text.encode() for text in texts), b"the \xff film", b"a\0b"])
+    for text, ids in zip(texts, decoded["token_ids"].numpy(), strict=False):
+        expected = tokenizer(text).numpy().tolist()[: LENGTH - 2] or [
+            spec.vocabulary.index("<unk>")
+        ]
+        assert ids[: len(expected) + 2].tolist() == [2, *expected, 3]
+    assert decoded["token_ids"].numpy()[4][:4].tolist() == [2, *tokenizer("the film").numpy(), 3]
+    assert TextDecoder(spec).resources
+
+
 def test_a_saved_text_backbone_is_the_same(vectors, tmp_path):
     backbone = load("word_vectors", weights=str(vectors), options={"encoder": "cnn", "units": 3})
     save_backbone(backbone, tmp_path / "mine")
@@ -233,5 +295,7 @@ def test_a_tokenizer_that_the_graph_cannot_hold_is_refused(bert, monkeypatch):
     monkeypatch.setattr(
         keras_hub.tokenizers.Tokenizer, "from_preset", classmethod(lambda *_, **__: other)
     )
-    with pytest.raises(BackboneError, match=r"needs a ByteTokenizer. kft has WordPiece and byte"):
+    with pytest.raises(
+        BackboneError, match=r"needs a ByteTokenizer. kft has WordPiece, byte pairs"
+    ):
         load(f"keras_hub:{bert}")
