@@ -162,11 +162,11 @@ def _call_backbone(
     return dict(zip(reads, tensors, strict=True))
 
 
-def call_layers(model: keras.Model, inputs: Any) -> Any:
+def call_layers(model: Any, inputs: Any) -> Any:
     """Call each layer of a functional model on other inputs, without the model around them.
 
     Args:
-        model: Functional model.
+        model: Functional model, or the `Function` of a part of one.
         inputs: Tensors in the structure of the model's input.
     """
     # Keras clones models in this way; it has no public name for it.

@@ -23,6 +23,7 @@ SAVED_LAYERS: Mapping[str, str] = {
     "kft>ResizedMap": "kft.tasks.segmentation.decoders:ResizedMap",
     "kft>BoxDecoder": "kft.tasks.detection.points:BoxDecoder",
     "kft>HubLayer": "kft.backbones.hub:HubLayer",
+    "kft>HubTextLayer": "kft.backbones.text.hub_encoder:HubTextLayer",
     "kft>HubBlock": "kft.backbones.hub:HubBlock",
 }
 """Module and class of each layer, by the name under which Keras registers it."""

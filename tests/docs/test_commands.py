@@ -95,10 +95,11 @@ def test_the_guide(tmp_path, monkeypatch, make_picture_folder):
 def test_the_page_on_texts(tmp_path, monkeypatch):
     write_reviews(tmp_path)
     monkeypatch.chdir(tmp_path)
-    trained, listed, audited = run_all(ROOT / "docs" / "text.md")
+    trained, listed, audited, pretrained, from_own = run_all(ROOT / "docs" / "text.md")
     assert float(re.search(r"Holdout\s+accuracy ([\d.]+)", trained)[1]) > 0.8
     assert "word_vectors" in listed and "resnet50" not in listed
     assert "Latin" in audited
+    assert "runs/reviews.csv/words/backbone" in pretrained and "Holdout" in from_own
 
 
 @pytest.mark.full
