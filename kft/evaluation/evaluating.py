@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kft.config import DataConfig
+from kft.evaluation.columns import list_columns
 from kft.evaluation.judgement import judge
 from kft.evaluation.prediction import Predictor
 from kft.evaluation.prediction_files import write_tables
+from kft.evaluation.slices import write_slices
+from kft.examples import Examples
 from kft.runs.atomic import write_json
 from kft.tasks.head import Head
 
@@ -35,31 +39,38 @@ def evaluate(
     predictor: Predictor,
     head: Head,
     batches: tf.data.Dataset,
+    examples: Examples,
+    config: DataConfig,
     *,
-    files: Sequence[str],
-    targets: np.ndarray,
     train_targets: np.ndarray,
     folder: Path,
     progress: Callable[[int, int], None],
 ) -> Evaluation:
     """Evaluate a model on a split.
 
-    This writes metrics.json, and the tables of `Figures.tabulate`: predictions.csv and others.
+    This writes metrics.json, slices.json, and the tables of `Figures.tabulate`: predictions.csv
+    and others.
 
     Args:
         predictor: Predictor of the model.
         head: Head of the model.
         batches: Batches of the split, in order.
-        files: Name of each example.
-        targets: Targets as in `Examples.targets`.
+        examples: Examples of the split, with targets in their unit.
+        config: The `data` section that they were read with.
         train_targets: Training targets, for the baseline that does not look at the inputs.
         folder: Folder for the files.
         progress: Called with the number of examples done and in total.
     """
-    standardised = predictor(batches, num_examples=len(files), progress=progress)
+    standardised = predictor(batches, num_examples=len(examples), progress=progress)
     outputs = head.restore_units(standardised)
-    task, names = head.task, head.class_names
-    figures = judge(task, names, targets, outputs, train_targets=train_targets)
-    write_tables(folder, task.figures.tabulate(names, files, targets, outputs))
+    task, names, targets = head.task, head.class_names, examples.targets
+    figures = judge(
+        task, names, targets, outputs, train_targets=train_targets, groups=examples.groups
+    )
+    write_tables(folder, task.figures.tabulate(names, examples.ids, targets, outputs))
+    values = task.figures.lead_values(targets, outputs, train_targets)
+    if values is not None:
+        columns = list_columns(examples, config, task, names, outputs)
+        write_slices(folder, columns, values, is_share=task.is_stratified)
     write_json(folder / "metrics.json", figures)
     return Evaluation(figures, outputs)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kft.evaluation.neighbours import find_neighbours, normalise
 from kft.statistics import rank_columns
 
 # Training examples that distances are computed from.
@@ -58,12 +59,8 @@ class Familiarity:
         Source: Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors,
         arXiv:2204.06507.
         """
-        place = min(num_neighbours, len(self.examples)) - 1
-        found = []
-        for block in _blocks(features):
-            squares = _squared_distances(_normalise(block), self.examples)
-            found.append(np.partition(squares, place, axis=1)[:, place])
-        distances: np.ndarray = np.sqrt(np.concatenate(found))
+        _, near = find_neighbours(self.examples, features, num_neighbours)
+        distances: np.ndarray = near[:, -1]
         return distances
 
 
@@ -103,7 +100,7 @@ def fit_familiarity(
     variances, directions = np.linalg.eigh(scatter)
     known = variances > np.finfo(np.float32).eps * variances[-1]
     whitening = directions[:, known] / np.sqrt(variances[known]) / units[:, np.newaxis]
-    return Familiarity(centres @ whitening, whitening, _normalise(features))
+    return Familiarity(centres @ whitening, whitening, normalise(features))
 
 
 def measure_unfamiliar(
@@ -128,12 +125,6 @@ def measure_unfamiliar(
 def _blocks(features: np.ndarray) -> list[np.ndarray]:
     starts = range(0, len(features), _ROWS)
     return [np.asarray(features[start : start + _ROWS], np.float64) for start in starts]
-
-
-def _normalise(features: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    normal: np.ndarray = features / np.maximum(lengths, np.finfo(np.float64).tiny)
-    return normal
 
 
 def _squared_distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:

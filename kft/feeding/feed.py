@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 import tensorflow as tf
 
 from kft.config import FeaturesConfig, TrainingConfig
@@ -75,6 +77,10 @@ class Feed:
         )
         # Cache entries are kept as long as their memory maps may be in use.
         self._held: list[Stored] = []
+        # Cut of the last solved phase, and the vectors of its first split.
+        self._solved: tuple[Cut, Stored] | None = None
+        # Time that the feature vectors of solved phases took, for comparisons of cost.
+        self.vector_seconds = 0.0
 
     @contextmanager
     def name_unreadable(self) -> Iterator[None]:
@@ -116,17 +122,33 @@ class Feed:
 
     def for_solution(self, phase: Phase) -> SolutionInput:
         """Make the input of a solved phase: feature vectors of unaugmented examples."""
+        begun = time.monotonic()
         cut = self._cuts.find_of_solution(phase)
         found: list[Stored] = []
         for split in phase.learns_from:
             like = found[0] if found else None
             found.append(self._prefixes.load(cut, split, phase, like=like))
         self._held += found
+        self._solved = cut, found[0]
+        self.vector_seconds += time.monotonic() - begun
         vectors = [stored.activations[cut.name][0] for stored in found]
         joined = vectors[0]
         if len(vectors) > 1:
             joined = join_mapped(vectors, room="features", limit_bytes=limit_bytes(self._features))
         return SolutionInput(joined, (found[0].selected.forward, cut.suffix))
+
+    def vectors_beside(self, phase: Phase, split: SplitName) -> tuple[np.ndarray, np.ndarray]:
+        """Load the feature vectors that a solved phase reads, of train and of another split.
+
+        They are computed with the current weights, from unaugmented examples.
+        """
+        if self._solved is None:
+            self.for_solution(phase)
+        assert self._solved is not None
+        cut, train = self._solved
+        other = self._prefixes.load(cut, split, phase, like=train)
+        self._held.append(other)
+        return train.activations[cut.name][0], other.activations[cut.name][0]
 
     def in_order(self, split: SplitName) -> tf.data.Dataset:
         """Make batches of (inputs, targets) that cover a split once, in order."""

@@ -10,6 +10,7 @@ import numpy as np
 from kft.evaluation.abstention import RiskCurve
 from kft.evaluation.calibration import Reliability
 from kft.evaluation.ladder import LearningPoint, Rung
+from kft.evaluation.slices import Slice
 
 Interval = tuple[float, float]
 
@@ -88,18 +89,6 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class SliceRow:
-    """A slice of the examples: its score, and whether it is worse beyond chance."""
-
-    column: str
-    value: str
-    examples: int
-    score: float
-    interval: Interval
-    is_worse: bool
-
-
-@dataclass(frozen=True)
 class Line:
     """A line of a chart: x and y of its points, without NaN."""
 
@@ -145,7 +134,7 @@ class Failures:
 
     confusion: ConfusionTable | None = None
     names: tuple[NamedScores, ...] = ()
-    slices: tuple[SliceRow, ...] = ()
+    slices: tuple[Slice, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
     scatter: tuple[Line, ...] = ()
 

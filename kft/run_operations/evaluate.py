@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.config import DataConfig, FoldersConfig, Pipeline, TableConfig, override_pipeline
+from kft.config import DataConfig, FoldersConfig, Pipeline, override_pipeline
 from kft.config.section import compose
 from kft.config.split_section import SplitConfig
 from kft.data import load_splits, write_quarantine_csv
@@ -22,6 +22,7 @@ from kft.data.sources.table_reading import open_table
 from kft.display import Display
 from kft.errors import ConfigError, DataError, RunError
 from kft.evaluation.evaluating import Evaluation, evaluate
+from kft.evaluation.judgements import describe_judgements, find_overlap, record_again
 from kft.evaluation.prediction import Predictor
 from kft.examples import SPLIT_NAMES, Examples, Splits
 from kft.features import Forward
@@ -41,6 +42,7 @@ from kft.workflow import describe_data
 _OF_OTHER_DATA = (
     *("data.source", "data.target", "data.on_invalid_file"),
     *("data.folders", "data.table", "data.records", "data.class_aliases"),
+    *("data.split.group_column", "data.split.group_pattern"),
 )
 
 
@@ -92,11 +94,30 @@ def evaluate_run(
     for line in describe_data(splits):
         display.stage(line)
     examples = translate_targets(splits, trained.head, display)
+    _record_overlap(run, pipeline, data, examples, display)
     name = Path(data).absolute().name
     folder = run.evaluation(f"other-{name}")
-    evaluation = _judge(run, trained, examples, folder, display, title=f"Evaluation on {name}")
+    evaluation = _judge(run, trained, (examples, config), folder, display)
     write_quarantine_csv(splits.quarantined, folder / "quarantine.csv")
     return evaluation.figures
+
+
+def _record_overlap(
+    run: RunDirectory, pipeline: Pipeline, data: str, examples: Examples, display: Display
+) -> None:
+    """Say which examples the run knows, and record those of its holdout as judged again."""
+    overlap = find_overlap(run, pipeline, data, examples)
+    if overlap.trained:
+        display.stage(
+            f"Note: the run was trained on {overlap.trained:,} of these {len(examples):,} "
+            "examples; figures on them mean nothing."
+        )
+    if overlap.held:
+        judgements = record_again(run, data, overlap.held)
+        display.stage(
+            f"Note: {overlap.held:,} of these examples are of the run's holdout, which is now "
+            f"judged {describe_judgements(judgements)}."
+        )
 
 
 def _read_figures(run: RunDirectory, split: str) -> dict[str, Any]:
@@ -138,14 +159,16 @@ def configure_other(
                 allowed_roots=own.folders.allowed_roots, nested=own.folders.nested
             ),
             "table": own.table.model_copy(update={"split_column": None}),
-            "split": SplitConfig(),
+            "split": SplitConfig(group_column=own.split.group_column),
             "validation": 0.0,
             "holdout": 0.0,
         }
     )
     source = find_source(config)
     if source == "table":
-        config = config.model_copy(update={"table": _keep_columns(config.table, Path(path))})
+        config = config.model_copy(update=_keep_columns(config, Path(path)))
+    else:
+        config = config.model_copy(update={"split": SplitConfig()})
     if source == "tfds":
         # The data set names its classes; the run's names might be in another order.
         records = config.records.model_copy(update={"class_names": ()})
@@ -175,18 +198,23 @@ def _refuse_what_has_no_effect(overrides: Sequence[str], modality: Modality) -> 
         raise ConfigError(f"{refusal}\nAllowed: {', '.join(allowed)}.")
 
 
-def _keep_columns(own: TableConfig, path: Path) -> TableConfig:
+def _keep_columns(config: DataConfig, path: Path) -> dict[str, Any]:
     """Keep the run's columns that the other table has; for the others, use the defaults."""
     header = open_table(path.expanduser().absolute()).header
+    own, group = config.table, config.split.group_column
     labels = own.label_columns
     has_labels = any(name in header for name in labels)
-    return own.model_copy(
+    table = own.model_copy(
         update={
             "path_column": own.path_column if own.path_column in header else None,
             # Several label columns are kept even if some are missing, which an error then names.
             "label_columns": labels if has_labels or len(labels) > 1 else (),
         }
     )
+    return {
+        "table": table,
+        "split": SplitConfig(group_column=group if group in header else None),
+    }
 
 
 def translate_targets(splits: Splits, head: Head, display: Display) -> Examples:
@@ -232,18 +260,17 @@ def _refuse_other_names(task: Task, names: Sequence[str], known: Sequence[str]) 
 def _judge(
     run: RunDirectory,
     trained: Trained,
-    examples: Examples,
+    data: tuple[Examples, DataConfig],
     folder: Path,
     display: Display,
-    *,
-    title: str,
 ) -> Evaluation:
+    examples, config = data
     batches = make_dataset(
         examples, trained.decoder, batch_size=trained.pipeline.training.batch_size
     )
     with (
         translate_read_errors(examples, trained.decoder),
-        display.track(title, len(examples)) as advance,
+        display.track(f"Evaluation on {Path(config.path or '').name}", len(examples)) as advance,
     ):
         return evaluate(
             Predictor(
@@ -253,8 +280,8 @@ def _judge(
             ),
             trained.head,
             batches,
-            files=examples.ids,
-            targets=examples.targets,
+            examples,
+            config,
             train_targets=_read_train_targets(run),
             folder=folder,
             progress=advance,

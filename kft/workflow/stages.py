@@ -14,6 +14,7 @@ from kft.data.batches.service import ServiceError
 from kft.display import Display
 from kft.errors import KftError, LostWorkerError
 from kft.evaluation.evaluating import Evaluation, evaluate
+from kft.evaluation.judgements import record_own
 from kft.evaluation.prediction import Predictor
 from kft.examples import SplitName
 from kft.feeding import Feed, Source
@@ -35,6 +36,7 @@ from kft.training import (
 )
 from kft.training.recording import Recorder
 from kft.training.stopping import Interrupted, StopRequest
+from kft.workflow.baselines import Baselines
 from kft.workflow.data_description import describe_data
 from kft.workflow.export_stage import export_planned
 from kft.workflow.manifest import describe_plan
@@ -91,6 +93,7 @@ class Work:
             # Scores on data the model was trained on mean nothing.
             self.judged_splits = [name for name in self.judged_splits if name != "validation"]
         self._pipeline = self.plan.pipeline
+        self._baselines = Baselines(self.plan, self.run, self.display, self.judged_splits)
         self._stop = StopRequest()
         self.checkpoints = Checkpoints(
             self.run.checkpoints, kept=self._pipeline.training.checkpoints_kept
@@ -127,6 +130,7 @@ class Work:
         evaluation = finished.evaluation
         holdout = headline(evaluation.figures) if evaluation else None
         self.run.write_status("finished", holdout=holdout)
+        self._baselines.clear()
         self.checkpoints.clear()
         # The run is finished before its export, so that a failed export can be repeated.
         if self._pipeline.export.enabled and workers.is_chief:
@@ -189,7 +193,7 @@ class Work:
             if not plan.process.workers.is_chief:
                 return Finished(self.run, fitted, {}, None, None)
             save_trained(self.run, plan.assembled, pipeline, plan.splits.calibrated)
-            evaluations = self._judge(compiler)
+            evaluations = self._judge(compiler, fitted)
         backbone = None
         if self.keep_backbone:
             backbone = save_backbone(plan.assembled.backbone, self.run.path / "backbone")
@@ -215,7 +219,11 @@ class Work:
             phase = resolve_phase(planned, fitted[-1] if fitted else None)
             with plan.process.distribution.scope():
                 report = PhaseReport(self.run.phase(index, phase.name), title, self.display)
+                if not index and phase.method == "fit" and within is None:
+                    self._baselines.measure(compiler.feed, phase)
                 fitted.append(run_phase(compiler, phase, report, recorder.within(index, within)))
+                if not index and phase.method == "solve":
+                    self._baselines.measure(compiler.feed, phase, fitted[0])
             within = None
             recorder.record_phase(fitted)
             if fitted[-1].waiting_share is not None:
@@ -227,7 +235,9 @@ class Work:
                 )
         return tuple(fitted)
 
-    def _judge(self, compiler: PhaseCompiler) -> dict[SplitName, Evaluation]:
+    def _judge(
+        self, compiler: PhaseCompiler, fitted: Sequence[FittedPhase]
+    ) -> dict[SplitName, Evaluation]:
         plan = self.plan
         judged = [split for split in self.judged_splits if len(plan.splits.get(split))]
         predictor = Predictor(
@@ -243,13 +253,23 @@ class Work:
                     predictor,
                     plan.assembled.head,
                     compiler.feed.in_order(split),
-                    files=examples.ids,
-                    targets=examples.targets,
+                    examples,
+                    plan.pipeline.data,
                     train_targets=plan.splits.train.targets,
                     folder=self.run.evaluation(split),
                     progress=advance,
                 )
+            if split == self._baselines.split:
+                outputs = evaluations[split].outputs
+                self._baselines.write(outputs, fitted, self.run.evaluation(split))
             self.display.stage(f"  {split}: {headline(evaluations[split].figures)}")
+            if split == "holdout":
+                before = record_own(self.run, len(examples)).runs_before
+                if before:
+                    self.display.stage(
+                        f"  {before} other runs judged this holdout before: the best of several "
+                        "looks better than it is."
+                    )
         return evaluations
 
     def _show_setup(self) -> None:
