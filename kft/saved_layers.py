@@ -18,6 +18,7 @@ SAVED_LAYERS: Mapping[str, str] = {
     "kft>LogMel": "kft.modalities.audio.front_end:LogMel",
     "kft>MelPicture": "kft.modalities.audio.front_end:MelPicture",
     "kft>PixelScaling": "kft.modalities.image.scaling:PixelScaling",
+    "kft>WavePositions": "kft.backbones.text.positions:WavePositions",
     "kft>BlockStatistics": "kft.tasks.block_statistics:BlockStatistics",
     "kft>HubLayer": "kft.backbones.hub:HubLayer",
     "kft>HubBlock": "kft.backbones.hub:HubBlock",

@@ -10,9 +10,12 @@ import numpy as np
 
 from kft.evaluation.ladder import LearningPoint, find_deviation
 from kft.evaluation.neighbours import find_neighbours, normalise
+from kft.examples import Examples
 from kft.linear import LinearLoss, LinearTargets, Solution, solve_linear
 from kft.linear.folds import sample_rows
 from kft.linear.problem import take_rows
+from kft.modalities import Modality
+from kft.tasks import Task
 
 MAJORITY, NEIGHBOURS, LAST_LAYER, LAYERED = (
     "majority",
@@ -65,14 +68,33 @@ class Baseline:
     Attributes:
         name: What it is.
         outputs: Its outputs in the unit of the targets (asked, outputs).
-        seconds: Time that it took, in addition to that of the features.
-        num_numbers: Numbers that it stores, in addition to the backbone's.
+        seconds: Time that it took; a baseline on features needs these in addition.
+        num_numbers: Numbers that it stores; None if unknown.
     """
 
     name: str
     outputs: np.ndarray
     seconds: float
-    num_numbers: int
+    num_numbers: int | None
+
+
+def ask_modality(
+    modality: Modality, train: Examples, asked: Examples, task: Task, num_names: int
+) -> Iterator[Baseline]:
+    """Ask the baselines of a modality, such as word counts for texts.
+
+    Args:
+        modality: Modality of the examples.
+        train: Examples that the model was trained on.
+        asked: Examples to answer about.
+        task: Task of the targets.
+        num_names: Number of outputs.
+    """
+    for name, answer in modality.baselines.items():
+        begun = time.monotonic()
+        outputs = answer(train, asked, task, num_names)
+        if outputs is not None:
+            yield Baseline(name, outputs, time.monotonic() - begun, None)
 
 
 def ask_neighbours(features: FeatureSet, restore: Callable[[np.ndarray], np.ndarray]) -> Baseline:

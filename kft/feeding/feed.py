@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -24,6 +26,7 @@ from kft.feeding.frozen_prefix import PrefixCuts
 from kft.feeding.phase_input import PhaseInput, SolutionInput, Validation
 from kft.feeding.prefix_store import PrefixStore
 from kft.feeding.source import Source
+from kft.modalities.model_input import PADDING_MASK
 from kft.model import Assembled
 from kft.runs.arrays import join_mapped
 from kft.strategies import Phase
@@ -60,6 +63,7 @@ class Feed:
         standardised = source.splits.map_targets(assembled.head.standardise)
         self._source = replace(source, splits=standardised)
         self._model = assembled.model
+        self._spec = assembled.backbone.input_spec
         self._features = features
         self._training = training
         self._share = share
@@ -77,8 +81,8 @@ class Feed:
         )
         # Cache entries are kept as long as their memory maps may be in use.
         self._held: list[Stored] = []
-        # Cut of the last solved phase, and the vectors of its first split.
-        self._solved: tuple[Cut, Stored] | None = None
+        # Cut of the last solved phase, the activations of its first split, and its vectors.
+        self._solved: tuple[Cut, Stored, np.ndarray] | None = None
         # Time that the feature vectors of solved phases took, for comparisons of cost.
         self.vector_seconds = 0.0
 
@@ -116,9 +120,14 @@ class Feed:
         if cut is not None:
             return self._from_activations(phase, cut)
         caches = [self._decoded.get(split) for split in phase.learns_from]
-        batches = self._batches(phase, _join(caches), preset=phase.recipe.augmentation)
-        validation = self._validation(phase, self._decoded.get("validation"))
-        return PhaseInput(self._model, batches, validation, COMPUTED_FROM_INPUTS)
+        by_length = self._is_by_length(self._model)
+        batches = self._batches(
+            phase, _join(caches), preset=phase.recipe.augmentation, by_length=by_length
+        )
+        validation = self._validation(phase, self._decoded.get("validation"), by_length=by_length)
+        return PhaseInput(
+            self._model, batches, validation, COMPUTED_FROM_INPUTS, by_length=by_length
+        )
 
     def for_solution(self, phase: Phase) -> SolutionInput:
         """Make the input of a solved phase: feature vectors of unaugmented examples."""
@@ -129,26 +138,30 @@ class Feed:
             like = found[0] if found else None
             found.append(self._prefixes.load(cut, split, phase, like=like))
         self._held += found
-        self._solved = cut, found[0]
         self.vector_seconds += time.monotonic() - begun
         vectors = [stored.activations[cut.name][0] for stored in found]
         joined = vectors[0]
         if len(vectors) > 1:
             joined = join_mapped(vectors, room="features", limit_bytes=limit_bytes(self._features))
+        self._solved = cut, found[0], joined
         return SolutionInput(joined, (found[0].selected.forward, cut.suffix))
 
     def vectors_beside(self, phase: Phase, split: SplitName) -> tuple[np.ndarray, np.ndarray]:
-        """Load the feature vectors that a solved phase reads, of train and of another split.
+        """Load the feature vectors that a solved phase learns from, and those of another split.
 
         They are computed with the current weights, from unaugmented examples.
+
+        Args:
+            phase: Phase that was solved last, or any other if none was.
+            split: The other split.
         """
         if self._solved is None:
             self.for_solution(phase)
         assert self._solved is not None
-        cut, train = self._solved
-        other = self._prefixes.load(cut, split, phase, like=train)
+        cut, stored, vectors = self._solved
+        other = self._prefixes.load(cut, split, phase, like=stored)
         self._held.append(other)
-        return train.activations[cut.name][0], other.activations[cut.name][0]
+        return vectors, other.activations[cut.name][0]
 
     def in_order(self, split: SplitName) -> tf.data.Dataset:
         """Make batches of (inputs, targets) that cover a split once, in order."""
@@ -162,17 +175,22 @@ class Feed:
     def _from_activations(self, phase: Phase, cut: Cut) -> PhaseInput:
         stored = self._prefixes.load(cut, "train", phase)
         caches = {"train": ExampleCache(stored.activations, entry=stored)}
-        validation = None
+        validation, by_length = None, self._is_by_length(cut.suffix)
         if len(self._source.splits.validation):
             of_validation = self._prefixes.load(cut, "validation", phase, like=stored)
             caches["validation"] = ExampleCache(of_validation.activations, entry=of_validation)
-            validation = self._validation(phase, caches["validation"])
-        batches = self._batches(phase, _join([caches[split] for split in phase.learns_from]))
+            validation = self._validation(phase, caches["validation"], by_length=by_length)
+        cache = _join([caches[split] for split in phase.learns_from])
+        batches = self._batches(phase, cache, by_length=by_length)
         parts = stored.selected.forward, cut.suffix
-        return PhaseInput(cut.suffix, batches, validation, cut.name, parts)
+        return PhaseInput(cut.suffix, batches, validation, cut.name, parts, by_length)
+
+    def _is_by_length(self, model: keras.Model) -> bool:
+        """Tell whether a model may be given batches of sequences of similar length."""
+        return self._spec.may_shorten and PADDING_MASK in model.input
 
     def _batches(
-        self, phase: Phase, cache: Cache | None, *, preset: str = "none"
+        self, phase: Phase, cache: Cache | None, *, by_length: bool, preset: str = "none"
     ) -> Callable[[int], tf.data.Dataset]:
         """Make a function from the first step to the batches of a phase.
 
@@ -196,20 +214,22 @@ class Feed:
                 seed=seed,
                 share=self._share,
                 service=self._service if cache is None else None,
+                by_length=by_length,
             )
 
         return start_at
 
-    def _validation(self, phase: Phase, cache: ExampleCache | None) -> Validation | None:
+    def _validation(
+        self, phase: Phase, cache: ExampleCache | None, *, by_length: bool
+    ) -> Validation | None:
         examples, batch_size = self._source.splits.validation, self._training.batch_size
         if not len(examples) or "validation" in phase.learns_from:
             return None
-        in_order, own = (
-            make_dataset(
-                examples, self._source.decoder, batch_size=batch_size, cache=cache, share=share
-            )
-            for share in (WHOLE, self._share)
+        make = partial(
+            make_dataset, examples, self._source.decoder, batch_size=batch_size, cache=cache
         )
+        # Whoever asks for all batches knows the model by its one length.
+        in_order, own = make(), make(share=self._share, by_length=by_length)
         return Validation(in_order, own, num_steps_per_epoch(len(examples), batch_size))
 
     def _mixing(self, phase: Phase) -> Mixing | None:

@@ -25,7 +25,7 @@ from kft.modalities.checked import (
     TrainedCalibration,
     UnusableError,
 )
-from kft.modalities.model_input import Augmentation, Decoder, InputSpec, StatedInput
+from kft.modalities.model_input import Augmentation, Baseline, Decoder, InputSpec, StatedInput
 from kft.modalities.near_duplicates import find_look_alikes
 from kft.registry import Registry
 
@@ -60,12 +60,15 @@ class Modality(ABC):
         signatures: First bytes of a file -> ending, for files without one and for records.
         value_columns: Usual names of table columns that hold the examples themselves, in lower
             case; none for examples that need a file each.
+        values: What `encode_value` accepts, for messages.
         record_features: Kind of record files (`tfrecord`, `tfds`) -> usual feature of an example;
             and `tfrecord_label` -> usual feature of its label.
         augmentations: Presets by name, each a function that makes an `Augmentation`, or None if
             the preset changes nothing.
         reading_settings: Settings that decide which files are accepted. All others decide how
             files are decoded, and stay with a trained model.
+        baselines: Name -> baseline, a model that is learned in seconds without the backbone, to
+            compare a trained model with.
         most_different_bits: Number of bits by which the `likeness` of near duplicates may differ.
     """
 
@@ -77,11 +80,13 @@ class Modality(ABC):
     endings: ClassVar[tuple[str, ...]]
     signatures: ClassVar[Mapping[bytes, str]] = {}
     value_columns: ClassVar[tuple[str, ...]] = ()
+    values: ClassVar[str] = "the path of a file or folder, or bytes as a file holds them"
     record_features: ClassVar[Mapping[str, str]] = {}
     augmentations: ClassVar[Registry] = Registry(
         "augmentation", {"none": "kft.modalities.base:make_no_augmentation"}
     )
     reading_settings: ClassVar[frozenset[str]] = frozenset()
+    baselines: ClassVar[Mapping[str, Baseline]] = {}
     most_different_bits: ClassVar[int] = 0
 
     def settings_of(self, config: DataConfig) -> Any:
@@ -111,6 +116,22 @@ class Modality(ABC):
 
         Raises:
             UnusableError: The feature holds no examples of this modality; it says what is expected.
+        """
+        return None
+
+    def encode_value(self, value: Any) -> tuple[bytes, ...] | None:
+        """Encode an example in memory, such as an array, as a file would hold it.
+
+        Args:
+            value: Value from Python. A `str` comes only if `value_columns` says that examples
+                may be texts; otherwise strings name files.
+
+        Returns:
+            Content of each example, several for a batch; None if the value is none of this
+            modality.
+
+        Raises:
+            UnusableError: The value is nearly one; it says what was found and what is allowed.
         """
         return None
 

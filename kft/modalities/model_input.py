@@ -7,8 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from kft.config import ModalityConfig
+from kft.examples import Examples
 from kft.modalities.checked import TrainedCalibration
+from kft.tasks import Task
 
 Augmentation = Callable[[Mapping[str, Any], Any], dict[str, Any]]
 """Function from decoded examples and seeds, int32 (batch, 2), to the changed examples.
@@ -47,6 +51,15 @@ class Decoder(Protocol):
         """Hash of everything that decides the tensors; each decoder has one graph."""
 
 
+class Baseline(Protocol):
+    """Baseline: training examples and others -> answers about the others."""
+
+    def __call__(
+        self, train: Examples, asked: Examples, task: Task, num_names: int, /
+    ) -> np.ndarray | None:
+        """Answer in the unit of the targets (examples, names); None if it cannot."""
+
+
 @dataclass(frozen=True)
 class InputSpec(ABC):
     """Input of a backbone; its fields are JSON values, and are recorded with the model.
@@ -74,6 +87,15 @@ class InputSpec(ABC):
             Inputs of the backbone, by the same names.
         """
         return dict(inputs)
+
+    @property
+    def may_shorten(self) -> bool:
+        """Whether the model may read sequences shorter than `elements` says, with a padding mask.
+
+        A training batch then ends where its longest sequence does. Sequences lie on the first axis
+        of whole numbers (steps,) and of features (steps, channels).
+        """
+        return False
 
     def __str__(self) -> str:
         """Describe the shapes for messages."""

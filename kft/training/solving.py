@@ -22,9 +22,10 @@ from kft.linear import (
 )
 from kft.model import Assembled
 from kft.strategies import Phase
-from kft.tasks.head import LOGITS
+from kft.tasks.head import LOGITS, Head
 from kft.training.fitted import FittedPhase, PhaseReport
 from kft.training.movement import check_movement
+from kft.training.unseen_answers import UnseenAnswers, write_unseen
 from kft.workers import ALONE, Workers
 
 
@@ -87,6 +88,7 @@ def solve_phase(
     layer = assembled.model.get_layer(LOGITS)
     layer.kernel.assign(workers.copy(np.asarray(solved.kernel, np.float32)))
     layer.bias.assign(workers.copy(np.asarray(solved.bias, np.float32)))
+    _write_unseen(report, head, solved, learned_targets)
     unmoved = check_movement(phase, before, assembled.blocks)
     fitted = FittedPhase(
         phase,
@@ -98,6 +100,16 @@ def solve_phase(
     )
     report.write(fitted)
     return fitted
+
+
+def _write_unseen(
+    report: PhaseReport, head: Head, solved: Solution | LayeredSolution, targets: np.ndarray
+) -> None:
+    """Write the answers of heads that had not seen the example."""
+    assert solved.out_of_fold is not None, "the penalty was chosen, so there are folds"
+    judged = np.isfinite(solved.out_of_fold).all(axis=1)
+    outputs = np.asarray(head.activate(solved.out_of_fold[judged]))
+    write_unseen(report.folder, UnseenAnswers(outputs, targets[judged]))
 
 
 def _say(solved: Solution | LayeredSolution, loss: LinearLoss, num_examples: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from kft.evaluation.baselines import (
     Baseline,
     FeatureSet,
     apply_linear,
+    ask_modality,
     ask_neighbours,
     measure_learning,
     solve_probe,
@@ -28,9 +29,10 @@ from kft.evaluation.ladder import (
     place_rung,
     write_ladder,
 )
-from kft.examples import SplitName
+from kft.examples import Examples, SplitName
 from kft.feeding import Feed
 from kft.figures import format_figure
+from kft.modalities import load_modality
 from kft.model import HEAD
 from kft.runs import RunDirectory
 from kft.runs.atomic import write_json
@@ -46,16 +48,6 @@ _MOST_EXTRA = 5_000
 _BYTES = 4
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """A baseline, judged example by example."""
-
-    name: str
-    seconds: float
-    size: int
-    values: np.ndarray
-
-
 class Baselines:
     """The baselines of a run, measured before its backbone changes and compared at its end.
 
@@ -67,6 +59,9 @@ class Baselines:
         run: The run directory.
         display: Shows the progress.
         judged_splits: Splits that the run judges.
+
+    Attributes:
+        split: Split on which the models are compared; None for a trial of a search.
     """
 
     def __init__(
@@ -77,21 +72,21 @@ class Baselines:
         judged_splits: Sequence[SplitName],
     ) -> None:
         self._plan = plan
+        self._head = plan.assembled.head
         self._display = display
         self._file: Path = run.checkpoints / "baselines.json"
         self.split = _choose_split(plan, judged_splits)
 
     def measure(self, feed: Feed, phase: Phase, fitted: FittedPhase | None = None) -> None:
-        """Measure baselines, once a run; the backbone must have its first weights.
+        """Measure baselines on features, once a run; the backbone must have its first weights.
 
         Args:
             feed: Feed of the run.
             phase: First phase of the run.
             fitted: Result of this phase if it is solved; None before it begins otherwise.
         """
-        plan = self._plan
-        is_solved = fitted is not None
-        if self.split is None or plan.assembled.head.task.linear is None:
+        plan, is_solved = self._plan, fitted is not None
+        if self.split is None or self._head.task.linear is None:
             return
         if not is_solved and (
             plan.assembled.backbone.sha256 is None
@@ -109,84 +104,84 @@ class Baselines:
             return
         if plan.process.workers.is_chief:
             with self._display.track(f"Baselines on {self.split}"):
-                self._measure(feed, probe, train, asked, fitted)
+                features = self._make_features(feed.examples(probe), train, asked)
+                self._measure(features, feed.vector_seconds, fitted)
 
-    def _measure(
-        self,
-        feed: Feed,
-        phase: Phase,
-        train: np.ndarray,
-        asked: np.ndarray,
-        fitted: FittedPhase | None,
-    ) -> None:
-        head, config = self._plan.assembled.head, self._plan.pipeline.training
-        learned = feed.examples(replace(phase, learns_from=("train",)))
+    def _make_features(self, learned: Examples, train: np.ndarray, asked: np.ndarray) -> FeatureSet:
+        """Make the problem of a linear head on stored features.
+
+        Args:
+            learned: Training examples, with standardised targets.
+            train: Their features.
+            asked: Features of the examples to answer about.
+        """
+        head, config = self._head, self._plan.pipeline.training
         terms = head.make_terms(config, learned.targets)
+        targets = replace(head.state_linear(config, terms, learned.targets), groups=learned.units)
         loss = head.task.linear
         assert loss is not None, "checked before the features were loaded"
-        features = FeatureSet(
-            train,
-            asked,
-            replace(head.state_linear(config, terms, learned.targets), groups=learned.units),
-            loss,
-            lambda logits: head.restore_units(np.asarray(head.activate(logits))),
-            config.seed,
-        )
-        prior = head.restore_units(features.targets.dense.mean(axis=0, keepdims=True))
-        found = [Baseline(MAJORITY, np.repeat(prior, len(asked), axis=0), 0.0, prior.size)]
+
+        def answer(logits: np.ndarray) -> np.ndarray:
+            outputs: np.ndarray = head.restore_units(np.asarray(head.activate(logits)))
+            return outputs
+
+        return FeatureSet(train, asked, targets, loss, answer, config.seed)
+
+    def _measure(self, features: FeatureSet, seconds: float, fitted: FittedPhase | None) -> None:
         pooled = features.of_columns(self._pooled_columns())
-        shared = feed.vector_seconds
-        found.append(ask_neighbours(pooled, head.restore_units))
-        solved = solve_probe(pooled)
+        found = [ask_neighbours(pooled, self._head.restore_units)]
         points: list[LearningPoint] = []
+        solved = solve_probe(pooled)
         if solved is not None:
             found.append(solved[0])
-            judged = self._plan.splits.get(self.split or "holdout")
-            points = list(
-                measure_learning(pooled, solved[1].penalty, self._find_errors, judged.groups)
-            )
-        if fitted is not None and head.taps:
-            found.append(self._ask_layered(features, fitted, shared))
-        size_of_backbone = self._plan.assembled.backbone.model.count_params()
+            groups = self._examples.groups
+            points = list(measure_learning(pooled, solved[1].penalty, self._find_errors, groups))
+        if fitted is not None and self._head.taps:
+            found.append(self._ask_layered(features, max(fitted.seconds - seconds, 0.0)))
+        size = self._plan.assembled.backbone.model.count_params()
         measured = [
             {
                 "name": each.name,
-                "seconds": each.seconds if each.name == MAJORITY else each.seconds + shared,
-                "size": _BYTES * (each.num_numbers + (each.name != MAJORITY) * size_of_backbone),
+                "seconds": each.seconds + seconds,
+                "size": _BYTES * ((each.num_numbers or 0) + size),
                 "values": self._find_values(each.outputs).tolist(),
             }
             for each in found
         ]
-        write_json(
-            self._file, {"baselines": measured, "learning": [asdict(each) for each in points]}
-        )
+        points_found = [asdict(each) for each in points]
+        write_json(self._file, {"baselines": measured, "learning": points_found})
 
     def _pooled_columns(self) -> slice:
         """Columns of the pooled features of the last block."""
-        head = self._plan.assembled.head
-        if not head.taps:
+        if not self._head.taps:
             return slice(None)
-        widths = head.list_widths(self._plan.assembled.model)
+        widths = self._head.list_widths(self._plan.assembled.model)
         begin = sum(map(sum, widths[:-1]))
         return slice(begin, begin + widths[-1][0])
 
-    def _ask_layered(self, features: FeatureSet, fitted: FittedPhase, shared: float) -> Baseline:
+    def _ask_layered(self, features: FeatureSet, seconds: float) -> Baseline:
+        """Ask the solved head, which the model has at this time."""
         layer = self._plan.assembled.model.get_layer(LOGITS)
         kernel, bias = layer.kernel.numpy(), layer.bias.numpy()
         outputs = features.answer(apply_linear(features.asked, kernel, bias))
-        return Baseline(LAYERED, outputs, max(fitted.seconds - shared, 0.0), kernel.size)
+        return Baseline(LAYERED, outputs, seconds, kernel.size)
+
+    @property
+    def _examples(self) -> Examples:
+        """Examples on which the models are compared."""
+        assert self.split is not None, "nothing is judged"
+        return self._plan.splits.get(self.split)
 
     def _find_values(self, outputs: np.ndarray) -> np.ndarray:
-        splits, figures = self._plan.splits, self._plan.assembled.head.task.figures
-        assert self.split is not None, "nothing is judged"
-        targets = splits.get(self.split).targets
-        values = figures.lead_values(targets, outputs, splits.train.targets)
-        assert values is not None, "a task with a linear problem has a mean as its figure"
+        values = self._head.task.figures.lead_values(
+            self._examples.targets, outputs, self._plan.splits.train.targets
+        )
+        assert values is not None, "the figure of a task with baselines is a mean"
         return values
 
     def _find_errors(self, outputs: np.ndarray) -> np.ndarray:
         values = self._find_values(outputs)
-        return values if not self._plan.assembled.head.task.is_stratified else 1 - values
+        return 1 - values if self._head.task.is_stratified else values
 
     def write(self, outputs: np.ndarray, fitted: Sequence[FittedPhase], folder: Path) -> None:
         """Compare the trained model with the baselines, and write the ladder.
@@ -196,30 +191,50 @@ class Baselines:
             fitted: Result of each phase.
             folder: Folder of the evaluation.
         """
-        assert self.split is not None, "nothing is judged"
-        task = self._plan.assembled.head.task
-        groups = self._plan.splits.get(self.split).groups
-        values = task.figures.lead_values(
-            self._plan.splits.get(self.split).targets, outputs, self._plan.splits.train.targets
-        )
-        if values is None:
+        task, examples, splits = self._head.task, self._examples, self._plan.splits
+        train = splits.train.targets
+        if task.figures.lead_values(examples.targets, outputs, train) is None:
             return
+        values = self._find_values(outputs)
         stored = read_json(self._file) if self._file.is_file() else {}
-        rungs = [
-            replace(
-                place_rung(
-                    Rung(each.name, 0.0, None, each.seconds, each.size), each.values, groups=groups
-                ),
-                difference=compare_values(each.values, values, groups, is_share=task.is_stratified),
-            )
-            for each in _restore(stored.get("baselines", ()))
-        ]
-        size = _BYTES * self._plan.assembled.model.count_params()
+        rungs = []
+        for rung, own in self._list_rungs(stored.get("baselines", ())):
+            difference = compare_values(own, values, examples.groups, is_share=task.is_stratified)
+            placed = place_rung(rung, own, groups=examples.groups)
+            rungs.append(replace(placed, difference=difference))
         seconds = sum(each.seconds for each in fitted)
-        name = f"this model ({self._name_model(fitted)})"
-        rungs.append(place_rung(Rung(name, 0.0, None, seconds, size), values, groups=groups))
+        size = _BYTES * self._plan.assembled.model.count_params()
+        model = Rung(f"this model ({self._name_model(fitted)})", 0.0, None, seconds, size)
+        rungs.append(place_rung(model, values, groups=examples.groups))
         points = [LearningPoint(**each) for each in stored.get("learning", ())]
         write_ladder(folder, rungs, points)
+
+    def _list_rungs(self, measured: Sequence[dict[str, Any]]) -> Iterator[tuple[Rung, np.ndarray]]:
+        """List the rungs below the model, each with its values of the examples."""
+        splits, asked = self._plan.splits, self._examples
+        learned = splits.join(self._plan.phases[0].learns_from)
+        prior = self._find_prior(learned.targets)
+        if prior is not None:
+            outputs = np.repeat(prior, len(asked), axis=0)
+            yield Rung(MAJORITY, 0.0, None, 0.0, _BYTES * prior.size), self._find_values(outputs)
+        modality = load_modality(splits.modality)
+        num_names = len(splits.class_names)
+        for baseline in ask_modality(modality, learned, asked, splits.task, num_names):
+            rung = Rung(baseline.name, 0.0, None, baseline.seconds)
+            yield rung, self._find_values(baseline.outputs)
+        for each in measured:
+            rung = Rung(each["name"], 0.0, None, each["seconds"], each["size"])
+            yield rung, np.array(each["values"])
+
+    def _find_prior(self, targets: np.ndarray) -> np.ndarray | None:
+        """Find the mean target (1, outputs), in its unit; None if targets have no mean."""
+        head, config = self._head, self._plan.pipeline.training
+        targets = head.standardise(targets)
+        dense = head.state_linear(config, head.make_terms(config, targets), targets).dense
+        if dense.ndim == 1:
+            return None
+        prior: np.ndarray = head.restore_units(dense.mean(axis=0, keepdims=True))
+        return prior
 
     def _name_model(self, fitted: Sequence[FittedPhase]) -> str:
         trained = [each for each in fitted if each.phase.method == "fit" and not each.is_undone]
@@ -241,8 +256,3 @@ def _choose_split(plan: Plan, judged_splits: Sequence[SplitName]) -> SplitName |
         return None
     chosen: SplitName = "holdout" if len(plan.splits.holdout) else "validation"
     return chosen if chosen in judged_splits and len(plan.splits.get(chosen)) else None
-
-
-def _restore(stored: Sequence[dict[str, Any]]) -> Iterator[_Measured]:
-    for each in stored:
-        yield _Measured(**{**each, "values": np.array(each["values"])})

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kft.data.batches.example_cache import Cache, to_inputs
+from kft.data.batches.lengths import measure_sizes, shorten, sort_by_size
 from kft.data.batches.mixing import Mixing
 from kft.data.batches.order import Sampling, make_order
 from kft.data.batches.reading import make_reader, refuse_changed
@@ -39,6 +40,7 @@ def make_dataset(
     seed: int = 0,
     share: Share = WHOLE,
     service: DataService | None = None,
+    by_length: bool = False,
 ) -> tf.data.Dataset:
     """Batches (inputs, targets) of all epochs.
 
@@ -66,6 +68,8 @@ def make_dataset(
             and with weights: (inputs, targets, weights float32 (batch,)).
         service: Reads, decodes and augments in place of this process, not with a cache: the same
             batches arrive in any order, those of several epochs mixed where one ends.
+        by_length: Whether shuffled batches hold sequences of similar length, and all batches end
+            where their longest sequence does; needs a padding mask.
 
     Raises:
         ConfigError: `balanced`, but targets are not classes.
@@ -73,6 +77,9 @@ def make_dataset(
     assert len(examples) > 0
     steps = num_steps_per_epoch(len(examples), batch_size)
     order = make_order(examples.targets, sampling=sampling, shuffle_seed=shuffle_seed)
+    if by_length and shuffle_seed is not None:
+        sizes = measure_sizes(examples)
+        order = sort_by_size(order, sizes, batch_size=batch_size, seed=shuffle_seed)
     read = _make_reader(examples, decoder, cache, is_served=service is not None)
     targets = tf.constant(examples.targets)
 
@@ -86,7 +93,8 @@ def make_dataset(
         inputs = read(times, indices)
         if augmentation is not None:
             inputs = augmentation(inputs, example_seeds(seed, times, indices))
-        batch = to_inputs(inputs), tf.gather(targets, indices)
+        inputs = to_inputs(inputs)
+        batch = shorten(inputs) if by_length else inputs, tf.gather(targets, indices)
         if mixing is not None:
             batch = mixing(*batch, seed=seed, step=step)
         if share.is_whole:

@@ -53,6 +53,10 @@ class ImageModality(Modality):
         b"II*\0": ".tif",
         b"MM\0*": ".tif",
     }
+    values = (
+        "the path of a file or folder, a PIL picture, a NumPy array uint8 of shape (height, width, "
+        "3), or a batch of these"
+    )
     record_features: ClassVar[Mapping[str, str]] = {
         "tfrecord": "image/encoded",
         "tfrecord_label": "image/class/label",
@@ -90,6 +94,12 @@ class ImageModality(Modality):
                 "Expected an Image, or a tensor of uint8 with height, width and channels."
             )
         return lambda pixels: tf.io.encode_png(pixels).numpy()
+
+    def encode_value(self, value: Any) -> tuple[bytes, ...] | None:
+        """See `Modality`: PIL pictures and arrays of pixels become PNG files."""
+        from kft.modalities.image.values import encode_pictures
+
+        return encode_pictures(value)
 
     def refuse_early(self, start: bytes, size: int, settings: ImageConfig) -> None:
         """See `Modality`: what begins as no picture does, and what is too large for one."""
