@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,51 @@ def _describe_labels(
         "macro_f1": chosen,
         "macro_f1_at_one_half": at_half,
     }
+
+
+def describe_answering(told: Mapping[str, Any]) -> Iterator[str]:
+    """Describe what was measured, in sentences.
+
+    Args:
+        told: Result of `measure_answering`.
+    """
+    if "stated_error" in told:
+        yield _describe_threshold(told)
+    if "sets" in told:
+        sets = told["sets"]
+        low, high = sets["coverage_95_percent_interval"]
+        yield (
+            f"Sets of all classes with a probability of at least {sets['threshold']:.3f} hold the "
+            f"true class of {_percent(sets['coverage'])} ({_percent(low)} to {_percent(high)}; "
+            f"stated {_percent(sets['stated_coverage'])}), with {sets['mean_size']:.2f} classes in "
+            "the mean."
+        )
+    if "label_thresholds" in told:
+        yield (
+            f"With a threshold for each label, macro F1 is {told['macro_f1']:.3f}; with one half "
+            f"for all, {told['macro_f1_at_one_half']:.3f}."
+        )
+
+
+def _describe_threshold(told: Mapping[str, Any]) -> str:
+    stated, count = _percent(told["stated_error"]), told["unseen_answers"]
+    if told["threshold"] is None:
+        return (
+            f"It is never sure: {count:,} unseen answers cannot show an error of at most {stated}."
+        )
+    answered = f"It is sure of {_percent(told['answered'])} of the answers"
+    if told["error"] is None:
+        return f"{answered}; the stated error is at most {stated}."
+    low, high = told["error_95_percent_interval"]
+    return (
+        f"{answered}, those with a probability of at least {told['threshold']:.3f}, and "
+        f"{_percent(told['error'])} of these are wrong ({_percent(low)} to {_percent(high)}; "
+        f"stated at most {stated})."
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def read_answering(folder: Path) -> dict[str, Any]:

@@ -158,6 +158,7 @@ class Report:
         risk: Error by coverage; None if answers are not right or wrong.
         history: Losses by epoch; None if no phase has epochs.
         learning: Points of the learning curve; empty if none was computed.
+        answering: Sentences on when the model should not answer.
         phases: Phases of the training.
         facts: Heading -> name -> text: data, model, cost.
         settings: All settings, as YAML.
@@ -177,6 +178,7 @@ class Report:
     risk: RiskCurve | None = None
     history: History | None = None
     learning: tuple[LearningPoint, ...] = ()
+    answering: tuple[str, ...] = ()
     phases: tuple[Phase, ...] = ()
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     settings: str = ""

@@ -13,7 +13,9 @@ from kft.display import format_seconds
 from kft.errors import RunError
 from kft.evaluation import verdict
 from kft.evaluation.abstention import trace_risk
+from kft.evaluation.answering import describe_answering, read_answering
 from kft.evaluation.calibration import Reliability, measure_reliability
+from kft.evaluation.drift import read_drift
 from kft.evaluation.judgements import describe_judgements, read_judgements
 from kft.evaluation.ladder import LearningPoint, Rung, read_ladder
 from kft.evaluation.prediction_reading import Predictions, read_predictions, read_table
@@ -84,6 +86,7 @@ def read_report(path: Path, *, split: str | None = None) -> Report:
         _trace_risk(task, predictions),
         read_history(run),
         learning,
+        tuple(_describe_answering(folder)),
         tuple(map(_describe_phase, phases)),
         _list_facts(run, pipeline, figures, phases),
         run.pipeline.read_text(encoding="utf-8"),
@@ -186,6 +189,13 @@ def _list_scores(figures: Mapping[str, Any]) -> Iterator[Score]:
         if is_number and name not in _ELSEWHERE and not name.startswith(_BASELINE_WORDS):
             is_share = any(word in name for word in _SHARE_WORDS)
             yield Score(name_figure(name), float(value), find_interval(figures, name), is_share)
+
+
+def _describe_answering(folder: Path) -> Iterator[str]:
+    yield from describe_answering(read_answering(folder))
+    drift = read_drift(folder)
+    if drift is not None:
+        yield str(drift)
 
 
 def _name_phase(name: str) -> str:

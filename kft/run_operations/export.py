@@ -34,7 +34,7 @@ from kft.runs.layout import read_json
 from kft.runs.storage import check_cache, check_folder
 from kft.serving import Export, check_next_version, export_model
 from kft.training import load_trained
-from kft.workflow import choose_parity_examples, describe_export
+from kft.workflow import choose_parity_examples, describe_export, load_guard
 
 _WITHOUT_DATA = (
     " To export without these data, give other files for the parity check: `--files FILES`."
@@ -115,6 +115,7 @@ def export_run(
             trained.model,
             trained.head,
             trained.decoder,
+            guard=load_guard(run),
             directory=directory,
             name=name,
             examples=examples,

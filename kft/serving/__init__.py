@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kft.serving.export import Export, export_model
+from kft.serving.guard import Guard
 from kft.serving.parity import ask_export
 from kft.serving.predictor import (
     Answer,
@@ -17,6 +18,7 @@ __all__ = [
     "Answer",
     "Export",
     "ExportedModel",
+    "Guard",
     "answers_from_outputs",
     "ask_export",
     "check_next_version",

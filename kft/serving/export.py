@@ -18,10 +18,12 @@ from kft.modalities import Decoder
 from kft.model import compile_forward, flatten_layers
 from kft.runs.atomic import atomic_directory, write_json
 from kft.runs.storage import find_storage_failure
+from kft.serving.guard import Guard
 from kft.serving.parity import check_parity
-from kft.serving.signatures import ServedModel
+from kft.serving.signatures import ServedModel, serve
 from kft.serving.versions import CARD, next_version
 from kft.tasks.head import Head
+from kft.tasks.pooling import FEATURE_VECTOR
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ def export_model(
     head: Head,
     decoder: Decoder,
     *,
+    guard: Guard | None = None,
     directory: Path,
     name: str,
     examples: Examples,
@@ -55,6 +58,7 @@ def export_model(
         model: Model from decoded examples to logits.
         head: Head of the model, which interprets the logits.
         decoder: Decoder of files, as in training.
+        guard: Guard of the answers; None for an export that always answers.
         directory: Folder of all exports.
         name: Name of the model in TensorFlow Serving.
         examples: Examples for the parity check.
@@ -65,8 +69,10 @@ def export_model(
             or answers differently; it is removed.
     """
     path = directory / name / str(next_version(directory / name))
-    served = ServedModel(model, head, decoder)
-    expected = _compute_expected(model, head, decoder, examples)
+    served = ServedModel(model, head, decoder, guard)
+    compared = head.compared_outputs + (() if guard is None else guard.compared_outputs)
+    expected = _compute_expected(model, head, decoder, examples, guard)
+    expected = {output.name: expected[output.name] for output in compared}
     try:
         # The version gets its name only after it is verified, so that a server that watches the
         # folder never sees one that is not.
@@ -77,7 +83,7 @@ def export_model(
                 unverified,
                 examples,
                 expected,
-                head.compared_outputs,
+                compared,
                 is_float32=_is_float32(model),
             )
     except (OSError, tf.errors.OpError) as error:
@@ -95,14 +101,18 @@ def export_model(
 
 
 def _compute_expected(
-    model: keras.Model, head: Head, decoder: Decoder, examples: Examples
+    model: keras.Model, head: Head, decoder: Decoder, examples: Examples, guard: Guard | None
 ) -> dict[str, np.ndarray]:
     """Compute the trained model's outputs about examples, by the name of the output."""
     # Not with the traced reading of batches: the check must find differences due to tracing.
     decoded = [decoder(read()) for _, read in list_contents(examples)]
     inputs = to_inputs({name: tf.stack([each[name] for each in decoded]) for name in decoded[0]})
-    served = head.serve(compile_forward(model, head.activate)(inputs))
-    return {output.name: served[output.name].numpy() for output in head.compared_outputs}
+    features = None
+    if guard is not None:
+        vectors = keras.Model(model.input, model.get_layer(FEATURE_VECTOR).output)
+        features = compile_forward(vectors)(inputs)
+    served = serve(head, guard, features, compile_forward(model, head.activate)(inputs))
+    return {name: values.numpy() for name, values in served.items()}
 
 
 def _is_float32(model: keras.Model) -> bool:

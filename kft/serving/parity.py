@@ -51,7 +51,7 @@ def check_parity(
     Args:
         export: Folder of the SavedModel.
         examples: Examples, which the export gets as bytes.
-        expected: The trained model's outputs (examples, columns), by the name of the output.
+        expected: The trained model's outputs (examples, …), by the name of the output.
         outputs: Outputs to compare.
         is_float32: Whether the model computes in float32 throughout.
 
@@ -90,6 +90,10 @@ def _compare(
     is_float32: bool,
 ) -> float:
     tolerance = output.tolerance if is_float32 else output.low_precision_tolerance
+    # Truth values, and numbers of which there is one per example, are columns too.
+    served, expected = (
+        np.asarray(each, np.float64).reshape(len(names), -1) for each in (served, expected)
+    )
     differences = (np.abs(served - expected) / np.array(output.units)).max(axis=1)
     worst = int(differences.argmax())
     # `not … <=` rather than `>`, so that NaN fails too.

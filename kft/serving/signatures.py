@@ -12,6 +12,7 @@ import tensorflow as tf
 from kft.data.batches.example_cache import to_inputs
 from kft.modalities import Decoder
 from kft.model import find_input_specs
+from kft.serving.guard import Guard
 from kft.tasks.head import Head
 from kft.tasks.pooling import FEATURE_VECTOR
 
@@ -31,10 +32,14 @@ class ServedModel:
         model: Model from decoded examples to logits.
         head: Head that turns logits into probabilities or numbers.
         decoder: Decoder of one file, the same as in training.
+        guard: Guard whose outputs stand beside those of the head; None for none.
     """
 
-    def __init__(self, model: keras.Model, head: Head, decoder: Decoder) -> None:
+    def __init__(
+        self, model: keras.Model, head: Head, decoder: Decoder, guard: Guard | None = None
+    ) -> None:
         self._model = model
+        self._guard = guard
         self._head = head
         self._decoder = decoder
         self._both = keras.Model(
@@ -62,11 +67,9 @@ class ServedModel:
         decode, compute = _trace(self._decode, encoded), _trace(self._compute, decoded)
         signatures = {
             "serving_default": _trace(
-                lambda encoded: self._head.serve(compute(**decode(encoded=encoded))[1]), encoded
+                lambda encoded: self._serve(*compute(**decode(encoded=encoded))), encoded
             ),
-            next(iter(decoded)): _trace(
-                lambda **inputs: self._head.serve(compute(**inputs)[1]), decoded
-            ),
+            next(iter(decoded)): _trace(lambda **inputs: self._serve(*compute(**inputs)), decoded),
             "features": _trace(
                 lambda encoded: {FEATURE_VECTOR: compute(**decode(encoded=encoded))[0]}, encoded
             ),
@@ -76,6 +79,9 @@ class ServedModel:
             signatures[plain] = _trace(lambda **inputs: {plain: compute(**inputs)[1]}, decoded)
         return signatures
 
+    def _serve(self, features: tf.Tensor, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return serve(self._head, self._guard, features, outputs)
+
     def _decode(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         decoded = tf.map_fn(self._decoder, encoded, fn_output_signature=self._decoder.output)
         return to_inputs(decoded)
@@ -84,6 +90,21 @@ class ServedModel:
         """Compute feature vectors, and float32 probabilities or standardised numbers."""
         features, logits = self._both(inputs, training=False)
         return tf.cast(features, tf.float32), tf.cast(self._head.activate(logits), tf.float32)
+
+
+def serve(head: Head, guard: Guard | None, features: Any, outputs: Any) -> dict[str, Any]:
+    """Make the outputs of an export by name.
+
+    Args:
+        head: Head of the model.
+        guard: Guard of the export, if it has one.
+        features: Feature vectors (batch, features).
+        outputs: Outputs of `Head.activate` (batch, outputs).
+    """
+    served: dict[str, Any] = head.serve(outputs)
+    if guard is not None:
+        served |= guard.serve(features, outputs, head.class_names)
+    return served
 
 
 def _trace(

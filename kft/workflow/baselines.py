@@ -41,6 +41,7 @@ from kft.strategies import Phase
 from kft.strategies.phases import Scope, Solve
 from kft.tasks.head import LOGITS
 from kft.training import FittedPhase
+from kft.workflow.caution import pooled_columns
 from kft.workflow.plan import Plan
 
 # Training examples whose features are computed only for baselines, if no phase needs them.
@@ -128,7 +129,7 @@ class Baselines:
         return FeatureSet(train, asked, targets, loss, answer, config.seed)
 
     def _measure(self, features: FeatureSet, seconds: float, fitted: FittedPhase | None) -> None:
-        pooled = features.of_columns(self._pooled_columns())
+        pooled = features.of_columns(pooled_columns(self._plan))
         found = [ask_neighbours(pooled, self._head.restore_units)]
         points: list[LearningPoint] = []
         solved = solve_probe(pooled)
@@ -150,14 +151,6 @@ class Baselines:
         ]
         points_found = [asdict(each) for each in points]
         write_json(self._file, {"baselines": measured, "learning": points_found})
-
-    def _pooled_columns(self) -> slice:
-        """Columns of the pooled features of the last block."""
-        if not self._head.taps:
-            return slice(None)
-        widths = self._head.list_widths(self._plan.assembled.model)
-        begin = sum(map(sum, widths[:-1]))
-        return slice(begin, begin + widths[-1][0])
 
     def _ask_layered(self, features: FeatureSet, seconds: float) -> Baseline:
         """Ask the solved head, which the model has at this time."""

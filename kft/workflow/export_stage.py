@@ -15,6 +15,7 @@ from kft.provenance import describe_data_set
 from kft.runs import RunDirectory
 from kft.serving import Export, check_next_version, export_model
 from kft.training import make_card
+from kft.workflow.caution import load_guard
 from kft.workflow.plan import Plan
 
 
@@ -51,6 +52,7 @@ def export_planned(plan: Plan, run: RunDirectory, path: Path, display: Display) 
             plan.assembled.model,
             plan.assembled.head,
             plan.decoder,
+            guard=load_guard(run),
             directory=directory,
             name=pipeline.name,
             examples=examples,

@@ -33,7 +33,7 @@ from kft.tasks import list_tasks, make_head
 from kft.tasks.head import Head
 from kft.workers import Cluster
 from kft.workflow.agreement import describe_settings, require_identical_settings
-from kft.workflow.checks import check_export, check_phases
+from kft.workflow.checks import check_abstain, check_export, check_phases
 from kft.workflow.process import Process, start_process
 
 BEFORE_ALL = "No training step was done; start all workers again."
@@ -118,6 +118,7 @@ def make_plan(
         if any(phase.method == "solve" for phase in phases):
             head = replace(head, taps=find_taps(setting))
         check_export(pipeline, head, splits)
+        check_abstain(pipeline, head, splits, phases)
         assembled = assemble(backbone, head)
     check_phases(phases, pipeline, assembled, splits, process=process)
     decoder = modality.make_decoder(spec, settings, splits.calibrated)

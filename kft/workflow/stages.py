@@ -37,6 +37,7 @@ from kft.training import (
 from kft.training.recording import Recorder
 from kft.training.stopping import Interrupted, StopRequest
 from kft.workflow.baselines import Baselines
+from kft.workflow.caution import Caution
 from kft.workflow.data_description import describe_data
 from kft.workflow.export_stage import export_planned
 from kft.workflow.manifest import describe_plan
@@ -94,6 +95,7 @@ class Work:
             self.judged_splits = [name for name in self.judged_splits if name != "validation"]
         self._pipeline = self.plan.pipeline
         self._baselines = Baselines(self.plan, self.run, self.display, self.judged_splits)
+        self._caution = Caution(self.plan, self.run, self.display)
         self._stop = StopRequest()
         self.checkpoints = Checkpoints(
             self.run.checkpoints, kept=self._pipeline.training.checkpoints_kept
@@ -193,7 +195,9 @@ class Work:
             if not plan.process.workers.is_chief:
                 return Finished(self.run, fitted, {}, None, None)
             save_trained(self.run, plan.assembled, pipeline, plan.splits.calibrated)
+            self._caution.learn(compiler.feed, fitted)
             evaluations = self._judge(compiler, fitted)
+            self._caution.choose(fitted, evaluations)
         backbone = None
         if self.keep_backbone:
             backbone = save_backbone(plan.assembled.backbone, self.run.path / "backbone")
@@ -264,13 +268,16 @@ class Work:
                 self._baselines.write(outputs, fitted, self.run.evaluation(split))
             self.display.stage(f"  {split}: {headline(evaluations[split].figures)}")
             if split == "holdout":
-                before = record_own(self.run, len(examples)).runs_before
-                if before:
-                    self.display.stage(
-                        f"  {before} other runs judged this holdout before: the best of several "
-                        "looks better than it is."
-                    )
+                self._record_judgement(len(examples))
         return evaluations
+
+    def _record_judgement(self, num_examples: int) -> None:
+        before = record_own(self.run, num_examples).runs_before
+        if before:
+            self.display.stage(
+                f"  {before} other run{'s' * (before > 1)} judged this holdout before: the best "
+                "of several looks better than it is."
+            )
 
     def _show_setup(self) -> None:
         for line in describe_data(self.plan.splits):
