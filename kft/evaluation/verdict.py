@@ -101,16 +101,19 @@ def _say_comparison(phase: Mapping[str, Any]) -> str:
 
 
 def _say_hopeless(fitted: Sequence[Mapping[str, Any]]) -> str | None:
-    """Say that every trial was worse than the probe; None if nothing was compared."""
-    tried = [each for phase in fitted for each in phase.get("candidates", {}).get("tried", ())]
+    """Say that every trial was worse than the probe; None if nothing was tried."""
+    tried = [
+        each
+        for phase in fitted
+        for name, key in (("candidates", "tried"), ("folds", "first"))
+        for each in phase.get(name, {}).get(key, ())
+    ]
     if not tried or not all(phase.get("is_undone") for phase in fitted):
         return None
-    diverged = sum(each["validation"] is None for each in tried)
-    how = f"; {diverged} of them diverged" if diverged else ""
-    return (
-        f"Fine-tuning hurt: none of {len(tried)} trials improved validation{how}. The probe was "
-        "kept."
-    )
+    diverged = sum(each["blend"] is None for each in tried)
+    how = f"; {diverged} diverged" if diverged else ""
+    trials = f"none of {len(tried)} trials was" if len(tried) > 1 else "its trial was not"
+    return f"Fine-tuning hurt: {trials} better than the probe{how}. The probe was kept."
 
 
 def judge_labels(points: Sequence[LearningPoint], *, is_share: bool) -> str | None:

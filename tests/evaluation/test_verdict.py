@@ -73,15 +73,13 @@ def test_the_same_examples_of_the_holdout_tell_more_than_validation(ends, said):
     assert said in judge_fine_tuning(phases, rungs)
 
 
-def test_a_run_whose_trials_all_failed_says_that_the_probe_was_kept():
-    tried = [{"validation": None}, {"validation": {"loss": 1.0}}]
-    phases = [
-        {"method": "solve"},
-        {"method": "fit", "is_undone": True, "candidates": {"tried": tried}},
-    ]
+@pytest.mark.parametrize(("name", "key"), [("candidates", "tried"), ("folds", "first")])
+def test_a_run_whose_trials_all_failed_says_that_the_probe_was_kept(name, key):
+    tried = [{"blend": None}, {"blend": {"share": 0.0}}]
+    phases = [{"method": "solve"}, {"method": "fit", "is_undone": True, name: {key: tried}}]
     assert judge_fine_tuning(phases) == (
-        "Fine-tuning hurt: none of 2 trials improved validation; 1 of them diverged. The probe "
-        "was kept."
+        "Fine-tuning hurt: none of 2 trials was better than the probe; 1 diverged. The probe was "
+        "kept."
     )
     assert judge_fine_tuning([{"method": "fit", "is_undone": False}]) is None
 
