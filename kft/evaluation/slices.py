@@ -150,12 +150,30 @@ def _cut(column: Column) -> Iterator[tuple[str, np.ndarray]]:
                     column.texts[places[end]]
                     for end in (values[places].argmin(), values[places].argmax())
                 )
-                yield first if first == last else f"{first} to {last}", places
+                yield _name_range(first, last), places
         return
     names, codes = np.unique(values.astype(str), return_inverse=True)
     if len(names) <= _MOST_VALUES:
         for code, name in enumerate(names.tolist()):
             yield name or "blank", np.flatnonzero(codes == code)
+
+
+def _name_range(first: str, last: str) -> str:
+    """Name a range by its ends, without repeating the words that both begin with.
+
+    >>> _name_range("mean grey value 3", "mean grey value 40")
+    'mean grey value 3 to 40'
+    """
+    if first == last:
+        return first
+    one, other = first.split(" "), last.split(" ")
+    shared = 0
+    # Numbers at the front, as in "10 px", are what differs.
+    while shared < min(len(one), len(other)) - 1 and one[shared] == other[shared]:
+        if not one[shared].isalpha():
+            break
+        shared += 1
+    return f"{first} to {' '.join(other[shared:])}"
 
 
 def _find_interval(scores: np.ndarray, error: float) -> tuple[float, float, float]:

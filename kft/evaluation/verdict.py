@@ -140,9 +140,9 @@ def judge_labels(points: Sequence[LearningPoint], *, is_share: bool) -> str | No
     told += f"({low} to {high}), now {now_text}"
     if found.high < now:
         return f"More labels would help: {told}."
-    if found.error > 0.9 * now:
+    if found.low > 0.8 * now:
         return f"More labels of the same kind would hardly help: {told}."
-    return f"More labels may help: {told}."
+    return f"Whether more labels would help cannot be told: {told}."
 
 
 def judge_calibration(reliability: Reliability) -> str:

@@ -78,9 +78,10 @@ def _draw_ladder(report: Report) -> list[_Step]:
 
 def _write_cost(rung: Rung) -> str:
     """Write time and size of a rung, as far as they are known."""
-    parts = [] if rung.seconds is None else [format_seconds(rung.seconds)]
-    if rung.size is not None:
-        parts.append(f"{rung.size / 1e6:,.1f} MB" if rung.size >= 50_000 else "no size")
+    parts = [format_seconds(rung.seconds)] if rung.seconds else []
+    # A few numbers are no size worth a word.
+    if rung.size is not None and rung.size >= 50_000:
+        parts.append(f"{rung.size / 1e6:,.1f} MB")
     return ", ".join(parts)
 
 
