@@ -20,6 +20,7 @@ SAVED_LAYERS: Mapping[str, str] = {
     "kft>PixelScaling": "kft.modalities.image.scaling:PixelScaling",
     "kft>WavePositions": "kft.backbones.text.positions:WavePositions",
     "kft>BlockStatistics": "kft.tasks.block_statistics:BlockStatistics",
+    "kft>ResizedMap": "kft.tasks.segmentation.decoders:ResizedMap",
     "kft>HubLayer": "kft.backbones.hub:HubLayer",
     "kft>HubBlock": "kft.backbones.hub:HubBlock",
 }

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from kft.api.answers import Exported
-from kft.api.labelled_values import is_path
 from kft.api.process import restored_process
 from kft.api.reports import AuditReport, Check
 from kft.api.run import Run
 from kft.api.settings import Settings, Source, make_pipeline
-from kft.config import PRETRAINING_OVERRIDES, Pipeline, is_pipeline_file
+from kft.config import Pipeline
 from kft.display import make_display
 from kft.errors import ConfigError, RunError
+from kft.pretraining.settings import load_pretraining, needs_no_labels
 from kft.runs import is_run
 from kft.startup import start_tensorflow
 from kft.workers import read_cluster
@@ -51,18 +51,24 @@ def pretrain(source: Source, *, run_id: str | None = None, **settings: Unpack[Se
 
     >>> own = kft.pretrain("pictures")
     >>> kft.train("photos", backbone=own.backbone)
+    >>> kft.pretrain(texts, backbone="small_lstm")
 
     Args:
-        source: See `train`.
-        run_id: See `train`.
+        source: See `train`. Texts need no labels: a .txt file, a folder of them, a table, or a
+            list of strings.
+        run_id: See `train`. A run on texts that was stopped goes on under the same name.
         **settings: See `train`; the defaults are those of `kft pretrain`.
 
     Raises:
         KftError: See `train`.
     """
-    is_complete = is_path(source) and is_pipeline_file(os.fspath(source))
-    defaults = () if is_complete else PRETRAINING_OVERRIDES
-    return _train(make_pipeline(source, settings, defaults), run_id, keep_backbone=True)
+    pipeline = make_pipeline(source, settings, load_pretraining)
+    if not needs_no_labels(pipeline):
+        return _train(pipeline, run_id, keep_backbone=True)
+    with restored_process(pipeline):
+        from kft.pretraining import running
+
+        return Run(running.pretrain(pipeline, make_display(), run_id=run_id).run.path)
 
 
 def _train(pipeline: Pipeline, run_id: str | None, *, keep_backbone: bool) -> Run:

@@ -25,8 +25,8 @@ _EXPECTED = (
     "Expected a pair (examples, targets) of equal length, or a mapping of train, validation and "
     "holdout to such pairs"
 )
-LabelledValues: TypeAlias = tuple[Any, Any] | Mapping[str, tuple[Any, Any]]
-"""Pair (examples, targets), or a mapping of splits to such pairs; see `store_values`."""
+LabelledValues: TypeAlias = tuple[Any, Any] | Mapping[str, tuple[Any, Any]] | Sequence[str]
+"""Pair (examples, targets), a mapping of splits to such pairs, or texts; see `store_values`."""
 _FOLDER_FILES = 1_000
 # None and NaN are missing values, by which the table leaves an example out.
 _TARGET = (str, bool, int, float, type(None))
@@ -59,7 +59,8 @@ def store_values(source: Any, data: Mapping[str, Any]) -> StoredValues:
 
     Args:
         source: Pair (examples, targets), or a mapping of splits to such pairs. Targets are class
-            names or numbers, an array (examples, labels), or a mapping of labels to values.
+            names or numbers, an array (examples, labels), or a mapping of labels to values. Or
+            texts alone, for pretraining.
         data: Section `data` of the call.
 
     Raises:
@@ -69,6 +70,8 @@ def store_values(source: Any, data: Mapping[str, Any]) -> StoredValues:
     given = listed(sorted({"path", "source", "folders", "table", "records"} & set(data)))
     if given:
         raise ConfigError(f"data: {given} does not apply to examples in memory. Remove it.")
+    if _are_texts(source):
+        return _store([{_TEXT: text} for text in source], {}, load_modality("text"))
     splits: Mapping[str | None, Any] = source if isinstance(source, Mapping) else {None: source}
     if not splits or (isinstance(source, Mapping) and not {*splits} <= {*SPLIT_NAMES}):
         raise DataError(f"found a mapping of {listed(list(map(repr, splits)))}. {_EXPECTED}.")
@@ -82,6 +85,13 @@ def store_values(source: Any, data: Mapping[str, Any]) -> StoredValues:
             shown = _write_example(example, modality, len(rows), contents)
             rows.append({**shown, **labels, **own})
     return _store(rows, contents, modality)
+
+
+def _are_texts(source: Any) -> bool:
+    """Tell whether a source is texts without labels, for pretraining."""
+    if isinstance(source, Mapping) or not hasattr(source, "__len__"):
+        return False
+    return bool(len(source)) and all(isinstance(each, str) for each in source)
 
 
 def _take_apart(pair: Any) -> tuple[Sequence[Any], Any]:

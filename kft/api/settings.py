@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypedDict
 
 from kft.api.labelled_values import LabelledValues, is_path, store_values
@@ -35,14 +35,14 @@ class Settings(TypedDict, total=False):
 
 
 def make_pipeline(
-    source: Source | None, settings: Settings, defaults: Sequence[str] = ()
+    source: Source | None, settings: Settings, load: Callable[..., Pipeline] = load_pipeline
 ) -> Pipeline:
     """Make the pipeline of a file or of data, with the settings of a call.
 
     Args:
         source: Path of a .yaml file or of data, or labelled examples in memory.
         settings: Settings that differ from the file or the defaults.
-        defaults: Overrides that `settings` take precedence over.
+        load: Function from a path, overrides and nested settings to the pipeline.
 
     Raises:
         ConfigError: Lists every refused value with its path.
@@ -53,10 +53,10 @@ def make_pipeline(
         if isinstance(given.get(section), str):
             given[section] = {"name": given[section]}
     if source is None or is_path(source):
-        return load_pipeline(None if source is None else os.fspath(source), defaults, given)
+        return load(None if source is None else os.fspath(source), settings=given)
     stored = store_values(source, given.get("data", {}))
     given = {"name": stored.name, **given, "data": {**given.get("data", {}), **stored.data}}
-    return load_pipeline(stored.path, defaults, given)
+    return load(stored.path, settings=given)
 
 
 def _plain(value: Any) -> Any:

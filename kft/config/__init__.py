@@ -17,6 +17,7 @@ from kft.config.loading import (
     parse_yaml,
     validate_pipeline,
 )
+from kft.config.mask_section import MasksConfig
 from kft.config.modality_sections import (
     DEFAULT_MODALITY,
     AudioConfig,
@@ -26,6 +27,7 @@ from kft.config.modality_sections import (
 )
 from kft.config.schema import (
     PRETRAINING_OVERRIDES,
+    UNLABELLED_OVERRIDES,
     BackboneConfig,
     ExportConfig,
     FeaturesConfig,
@@ -50,6 +52,7 @@ __all__ = [
     "LEARNING_RATES",
     "PRETRAINING_OVERRIDES",
     "SCHEMA_COMMENT",
+    "UNLABELLED_OVERRIDES",
     "AudioConfig",
     "BackboneConfig",
     "DataConfig",
@@ -59,6 +62,7 @@ __all__ = [
     "HeadConfig",
     "ImageConfig",
     "LoraConfig",
+    "MasksConfig",
     "ModalityConfig",
     "PhaseConfig",
     "Pipeline",

@@ -61,7 +61,9 @@ def evaluate(
         folder: Folder for the files.
         progress: Called with the number of examples done and in total.
     """
-    standardised = predictor(batches, num_examples=len(examples), progress=progress)
+    standardised = predictor(
+        batches, num_examples=len(examples), progress=progress, condense=head.condense
+    )
     outputs = head.restore_units(standardised)
     task, names, targets = head.task, head.class_names, examples.targets
     figures = judge(

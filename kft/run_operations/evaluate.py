@@ -12,7 +12,7 @@ from kft.config import DataConfig, FoldersConfig, Pipeline, override_pipeline
 from kft.config.split_section import SplitConfig
 from kft.data import load_splits, write_quarantine_csv
 from kft.data.batches.pipeline import make_dataset
-from kft.data.batches.reading import translate_read_errors
+from kft.data.batches.reading import pair_decoder, translate_read_errors
 from kft.data.loading import find_source
 from kft.data.sources.table_reading import open_table
 from kft.display import Display
@@ -231,11 +231,10 @@ def _judge(
     display: Display,
 ) -> Evaluation:
     examples, config = data
-    batches = make_dataset(
-        examples, trained.decoder, batch_size=trained.pipeline.training.batch_size
-    )
+    reader = pair_decoder(trained.decoder, trained.head.task, examples)
+    batches = make_dataset(examples, reader, batch_size=trained.pipeline.training.batch_size)
     with (
-        translate_read_errors(examples, trained.decoder),
+        translate_read_errors(examples, reader),
         display.track(f"Evaluation on {Path(config.path or '').name}", len(examples)) as advance,
     ):
         return evaluate(

@@ -56,11 +56,15 @@ class OtherData:
         self._display = display
 
     def measure(self, examples: Examples) -> Drift | None:
-        """Measure how far examples lie from training's; None if the training data are gone.
+        """Measure how far examples lie from training's.
+
+        There is no result if the training data are gone, or if the model has no feature vectors.
 
         Args:
             examples: Examples of the other data.
         """
+        if not self._trained.head.reads_vectors:
+            return None
         familiarity = read_familiarity(self._run.path) or self._learn()
         if familiarity is None:
             return None

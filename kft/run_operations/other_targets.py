@@ -34,6 +34,11 @@ def translate_targets(splits: Splits, head: Head, display: Display) -> Examples:
         display.stage(f"Judged: {known[0]!r} of the model against {names[0]!r} of the data")
         names = known
     _refuse_other_names(task, names, known)
+    if examples.target_files is not None and names != known:
+        raise DataError(
+            f"the data number their {task.nouns} {listed(names, 30)}, but the model "
+            f"{listed(known, 30)}. Give the masks in the order of the model."
+        )
     places = np.array([known.index(name) for name in names])
     return replace(examples, targets=task.rearrange(examples.targets, places, len(known)))
 

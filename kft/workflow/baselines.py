@@ -87,7 +87,7 @@ class Baselines:
             fitted: Result of this phase if it is solved; None before it begins otherwise.
         """
         plan, is_solved = self._plan, fitted is not None
-        if self.split is None or self._head.task.linear is None:
+        if self.split is None or self._head.task.linear is None or not self._head.reads_vectors:
             return
         if not is_solved and (
             plan.assembled.backbone.sha256 is None

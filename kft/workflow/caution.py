@@ -54,7 +54,7 @@ class Caution:
             fitted: Result of each phase.
         """
         train = self._plan.splits.train
-        if len(train) < _LEAST_EXAMPLES:
+        if len(train) < _LEAST_EXAMPLES or not self._head.reads_vectors:
             return
         model = find_last(fitted)
         if fitted[model].phase.method == "solve":

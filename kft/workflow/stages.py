@@ -24,7 +24,7 @@ from kft.runs import RunDirectory
 from kft.runs.atomic import write_array, write_json, write_text
 from kft.runs.checkpoints import Checkpoints
 from kft.runs.storage import find_storage_failure
-from kft.serving import Export
+from kft.serving import Export, ServingProcess
 from kft.tasks import headline
 from kft.training import (
     FittedPhase,
@@ -108,6 +108,14 @@ class Work:
             record: Writes the pipeline, the splits and the manifest.
             found: Place to resume from; None to begin.
         """
+        exports = self._pipeline.export.enabled and self.plan.process.workers.is_chief
+        # The process of the export's parity check imports TensorFlow while this one trains.
+        with ServingProcess() if exports else nullcontext() as process:
+            return self._do(record, found, process)
+
+    def _do(
+        self, record: Callable[[], None], found: Resumption | None, process: ServingProcess | None
+    ) -> Finished:
         self.run.write_status("running")
         how_to_resume = f"resume with `kft train --resume {self.path}`"
         workers = self.plan.process.workers
@@ -135,8 +143,8 @@ class Work:
         self._baselines.clear()
         self.checkpoints.clear()
         # The run is finished before its export, so that a failed export can be repeated.
-        if self._pipeline.export.enabled and workers.is_chief:
-            export = export_planned(self.plan, self.run, self.path, self.display)
+        if process is not None:
+            export = export_planned(self.plan, self.run, self.path, self.display, process)
             self.run.write_status("finished", holdout=holdout, export=str(export.path))
             finished = replace(finished, export=export)
         # Workers wait for the chief, because leaving early looks like a failure. The chief is the

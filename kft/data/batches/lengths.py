@@ -92,7 +92,8 @@ def shorten(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     mask = inputs[PADDING_MASK]
     num_steps = mask.shape[1]
     assert num_steps is not None
-    longest = tf.reduce_max(tf.reduce_sum(tf.cast(mask, tf.int32), axis=1))
+    # Not the sum: an augmentation may hide steps in the middle.
+    longest = tf.reduce_max(tf.cast(mask > 0, tf.int32) * tf.range(1, num_steps + 1))
     width = tf.minimum(-(-longest // _MULTIPLE) * _MULTIPLE, num_steps)
     return {
         name: _cut(value, width) if has_steps(value, num_steps) else value

@@ -72,6 +72,8 @@ def test_a_batch_ends_behind_its_longest_sequence_at_a_multiple_of_8():
         "vector": (2, 24),
     } or shapes["states"] == (2, 16, 5)
     assert tf.shape(shorten(inputs)["states"])[1] == 16
+    hidden = tf.one_hot([3, 12], 24, dtype=tf.int32)
+    assert tf.shape(shorten({"padding_mask": hidden})["padding_mask"])[1] == 16
     assert not has_steps(inputs["vector"], 24) and has_steps(inputs["states"], 24)
 
 
