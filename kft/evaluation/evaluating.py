@@ -40,6 +40,7 @@ def evaluate(
     targets: np.ndarray,
     train_targets: np.ndarray,
     folder: Path,
+    temperature: float | None = None,
     progress: Callable[[int, int], None],
 ) -> Evaluation:
     """Evaluate a model on a split.
@@ -54,12 +55,21 @@ def evaluate(
         targets: Targets as in `Examples.targets`.
         train_targets: Training targets, for the baseline that does not look at the inputs.
         folder: Folder for the files.
+        temperature: Temperature that the logits were divided by in training; None for none.
         progress: Called with the number of examples done and in total.
     """
     standardised = predictor(batches, num_examples=len(files), progress=progress)
     outputs = head.restore_units(standardised)
     task, names = head.task, head.class_names
-    figures = judge(task, names, targets, outputs, train_targets=train_targets)
+    uncooled = None if temperature is None else _heat(head, standardised, temperature)
+    figures = judge(task, names, targets, outputs, train_targets=train_targets, uncooled=uncooled)
     write_tables(folder, task.figures.tabulate(names, files, targets, outputs))
     write_json(folder / "metrics.json", figures)
     return Evaluation(figures, outputs)
+
+
+def _heat(head: Head, outputs: np.ndarray, temperature: float) -> np.ndarray:
+    """Compute the outputs that a head would have without its temperature."""
+    logits = head.find_logits(outputs)
+    assert logits is not None, "only a head with logits has a temperature"
+    return head.restore_units(np.asarray(head.activate(logits * temperature)))

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 import tensorflow as tf
 
 from kft.config import FeaturesConfig, TrainingConfig
-from kft.data.batches.example_cache import Cache, ExampleCache, JoinedCache
+from kft.data.batches.example_cache import Cache, ExampleCache, JoinedCache, PartOfCache
 from kft.data.batches.mixing import Mixing
 from kft.data.batches.pipeline import make_dataset, num_steps_per_epoch
 from kft.data.batches.service import DataService
@@ -19,7 +20,7 @@ from kft.examples import SPLIT_NAMES, Examples, SplitName
 from kft.features import Cut, Stored, limit_bytes
 from kft.feeding.example_store import ExampleStore
 from kft.feeding.frozen_prefix import PrefixCuts
-from kft.feeding.phase_input import PhaseInput, SolutionInput, Validation
+from kft.feeding.phase_input import FoldFeed, PhaseInput, SolutionInput, Validation
 from kft.feeding.prefix_store import PrefixStore
 from kft.feeding.source import Source
 from kft.model import Assembled
@@ -114,6 +115,44 @@ class Feed:
         validation = self._validation(phase, self._decoded.get("validation"))
         return PhaseInput(self._model, batches, validation, COMPUTED_FROM_INPUTS)
 
+    def for_folds(self, phase: Phase) -> FoldFeed:
+        """Make the feed of a phase's runs in folds, whose `trainable` flags must be set already."""
+        cut, splits = self._cuts.find(phase), phase.learns_from
+        plain = replace(phase, recipe=replace(phase.fit, augmentation="none"))
+        found = self._find_caches(cut, (phase, plain))
+        learned, judged = _join(found[: len(splits)]), _join(found[len(splits) :])
+
+        def make_batches(rows: np.ndarray, steps: int) -> Callable[[int], tf.data.Dataset]:
+            steps_per_epoch = num_steps_per_epoch(len(rows), self._training.batch_size)
+            fit = replace(phase.fit, steps=steps, steps_per_epoch=steps_per_epoch)
+            preset = phase.recipe.augmentation if cut is None else "none"
+            own = replace(phase, recipe=fit)
+            return self._batches(own, _part(learned, rows), preset=preset, rows=rows)
+
+        def list_in_order(rows: np.ndarray) -> tf.data.Dataset:
+            return make_dataset(
+                self.examples(phase).take(rows),
+                self._source.decoder,
+                batch_size=self._training.batch_size,
+                cache=_part(judged, rows),
+            )
+
+        return FoldFeed(make_batches, list_in_order)
+
+    def _find_caches(self, cut: Cut | None, phases: Sequence[Phase]) -> list[ExampleCache | None]:
+        """Find the activations, or decoded examples, of each split that each phase trains on."""
+        caches: list[ExampleCache | None] = []
+        like: Stored | None = None
+        for phase in phases:
+            for split in phase.learns_from:
+                if cut is None:
+                    caches.append(self._decoded.get(split))
+                    continue
+                stored = self._prefixes.load(cut, split, phase, like=like)
+                like = like or stored
+                caches.append(ExampleCache(stored.activations, entry=stored))
+        return caches
+
     def for_solution(self, phase: Phase) -> SolutionInput:
         """Make the input of a solved phase: feature vectors of unaugmented examples."""
         cut = self._cuts.find_of_solution(phase)
@@ -150,13 +189,19 @@ class Feed:
         return PhaseInput(cut.suffix, batches, validation, cut.name, parts)
 
     def _batches(
-        self, phase: Phase, cache: Cache | None, *, preset: str = "none"
+        self,
+        phase: Phase,
+        cache: Cache | None,
+        *,
+        preset: str = "none",
+        rows: np.ndarray | None = None,
     ) -> Callable[[int], tf.data.Dataset]:
-        """Make a function from the first step to the batches of a phase.
+        """Make a function from the first step to the batches of a phase, of some examples or all.
 
         Stored activations are augmented already, so their preset is 'none'.
         """
         seed, mixing, examples = self._training.seed, self._mixing(phase), self.examples(phase)
+        examples = examples if rows is None else examples.take(rows)
         augmentation = self._source.modality.make_augmentation(preset)
 
         def start_at(step: int) -> tf.data.Dataset:
@@ -169,6 +214,7 @@ class Feed:
                 sampling=self._training.sampling,
                 epochs=phase.fit.epochs,
                 start_step=step,
+                end_step=None if rows is None else phase.fit.steps,
                 augmentation=augmentation,
                 mixing=mixing,
                 seed=seed,
@@ -196,6 +242,10 @@ class Feed:
             return None
         num_classes = len(self._source.splits.class_names)
         return Mixing(num_classes, mixup=mixup, cutmix=self._training.cutmix)
+
+
+def _part(cache: Cache | None, rows: np.ndarray) -> Cache | None:
+    return None if cache is None else PartOfCache(cache, rows)
 
 
 def _join(caches: Sequence[ExampleCache | None]) -> Cache | None:

@@ -22,9 +22,10 @@ from kft.linear import (
 )
 from kft.model import Assembled
 from kft.strategies import Phase
-from kft.tasks.head import LOGITS
+from kft.tasks.head import LOGITS, Head
 from kft.training.fitted import FittedPhase, PhaseReport
 from kft.training.movement import check_movement
+from kft.training.temperature import divide_logits, find_temperature
 from kft.workers import ALONE, Workers
 
 
@@ -84,9 +85,14 @@ def solve_phase(
             solved = solve_linear(vectors, targets, loss, seed=config.seed, progress=show_attempt)
         count = next(tried) - 1
         advance(count, total=count, note=f"({_say(solved, loss, len(vectors))})")
+    facts: dict[str, Any] = {"solution": _describe(solved, head.taps)}
     layer = assembled.model.get_layer(LOGITS)
     layer.kernel.assign(workers.copy(np.asarray(solved.kernel, np.float32)))
     layer.bias.assign(workers.copy(np.asarray(solved.bias, np.float32)))
+    temperature = _find_temperature(head, solved, learned_targets)
+    if temperature is not None:
+        facts["temperature"] = float(workers.copy(np.array(temperature)))
+        divide_logits(assembled.model, facts["temperature"])
     unmoved = check_movement(phase, before, assembled.blocks)
     fitted = FittedPhase(
         phase,
@@ -94,10 +100,20 @@ def solve_phase(
         seconds=time.monotonic() - begun,
         computed_from=head.vector_layer,
         unmoved=unmoved,
-        facts={"solution": _describe(solved, head.taps)},
+        facts=facts,
     )
     report.write(fitted)
     return fitted
+
+
+def _find_temperature(
+    head: Head, solved: Solution | LayeredSolution, targets: np.ndarray
+) -> float | None:
+    """Find the temperature of a head by the answers of heads that had not seen the example."""
+    assert solved.out_of_fold is not None, "the penalty was chosen, so there are folds"
+    judged = np.isfinite(solved.out_of_fold).all(axis=1)
+    outputs = np.asarray(head.activate(solved.out_of_fold[judged]))
+    return find_temperature(head, outputs, targets[judged])
 
 
 def _say(solved: Solution | LayeredSolution, loss: LinearLoss, num_examples: int) -> str:
@@ -125,6 +141,8 @@ def _describe(solved: Solution | LayeredSolution, taps: tuple[str, ...]) -> dict
         }
     return {
         "penalty": solved.penalty,
+        "loss": solved.best.loss,
+        "score": solved.best.score,
         "num_cross_validated": solved.num_cross_validated,
         "num_judged": solved.num_judged,
         "path": [asdict(attempt) for attempt in solved.path],

@@ -54,7 +54,7 @@ def check_phases(
         assembled,
         phases,
         pipeline.features,
-        num_examples=len(splits.train),
+        count=count,
         in_parts=process.workers.count > 1,
     )
     for phase in phases:

@@ -29,7 +29,6 @@ from kft.training import (
     FittedPhase,
     PhaseCompiler,
     PhaseReport,
-    resolve_phase,
     run_phase,
     save_trained,
 )
@@ -189,7 +188,7 @@ class Work:
             if not plan.process.workers.is_chief:
                 return Finished(self.run, fitted, {}, None, None)
             save_trained(self.run, plan.assembled, pipeline, plan.splits.calibrated)
-            evaluations = self._judge(compiler)
+            evaluations = self._judge(compiler, fitted)
         backbone = None
         if self.keep_backbone:
             backbone = save_backbone(plan.assembled.backbone, self.run.path / "backbone")
@@ -208,14 +207,15 @@ class Work:
             within = found.within
             if found.between is not None:
                 fitted += recorder.put_back(found.between, plan.phases)
-        for index, planned in enumerate(plan.phases):
+        for index, phase in enumerate(plan.phases):
             if index < len(fitted):
                 continue
-            title = f"Phase {index + 1} of {len(plan.phases)}, {planned.name}"
-            phase = resolve_phase(planned, fitted[-1] if fitted else None)
+            title = f"Phase {index + 1} of {len(plan.phases)}, {phase.name}"
             with plan.process.distribution.scope():
                 report = PhaseReport(self.run.phase(index, phase.name), title, self.display)
-                fitted.append(run_phase(compiler, phase, report, recorder.within(index, within)))
+                before = fitted[-1] if fitted else None
+                own = recorder.within(index, within)
+                fitted.append(run_phase(compiler, phase, report, own, before=before))
             within = None
             recorder.record_phase(fitted)
             if fitted[-1].waiting_share is not None:
@@ -227,8 +227,12 @@ class Work:
                 )
         return tuple(fitted)
 
-    def _judge(self, compiler: PhaseCompiler) -> dict[SplitName, Evaluation]:
+    def _judge(
+        self, compiler: PhaseCompiler, fitted: Sequence[FittedPhase]
+    ) -> dict[SplitName, Evaluation]:
         plan = self.plan
+        # The last phase that was kept has made the head.
+        temperature = next((f.temperature for f in reversed(fitted) if not f.is_undone), None)
         judged = [split for split in self.judged_splits if len(plan.splits.get(split))]
         predictor = Predictor(
             compiler.answers,
@@ -247,9 +251,14 @@ class Work:
                     targets=examples.targets,
                     train_targets=plan.splits.train.targets,
                     folder=self.run.evaluation(split),
+                    temperature=temperature,
                     progress=advance,
                 )
             self.display.stage(f"  {split}: {headline(evaluations[split].figures)}")
+            if split == "validation" and any(p.decides_on_validation for p in plan.phases):
+                self.display.stage(
+                    "  Validation has also decided how to train, so its figures are too good."
+                )
         return evaluations
 
     def _show_setup(self) -> None:
