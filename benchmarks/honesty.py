@@ -27,14 +27,14 @@ from kft.evaluation.abstention import (
     make_conformal_sets,
     measure_abstention,
 )
-from kft.evaluation.calibration import apply_temperature, fit_temperature, measure_reliability
+from kft.evaluation.calibration import measure_reliability
 from kft.evaluation.familiarity import (
     fit_familiarity,
     measure_unfamiliar,
     neighbour_distance,
 )
 from kft.linear import LinearTargets, solve_linear
-from kft.statistics import wilson_interval
+from kft.statistics import apply_temperature, fit_temperature, wilson_interval
 from kft.tasks import find_task
 
 NUM_FOLDS = 5

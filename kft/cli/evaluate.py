@@ -58,7 +58,8 @@ def command(
             f"{overrides[0]}: settings change how the data of --data are read, but --data is not "
             "given; the run's own data are not read again."
         )
-    from kft.cli.output import list_figures, show_figures, show_ladder
+    from kft.cli.ladder_output import show_ladder
+    from kft.cli.output import list_figures, show_figures
     from kft.cli.records import print_csv, print_document
     from kft.runs import RunDirectory
     from kft.startup import start_tensorflow

@@ -52,6 +52,8 @@ def show_finished(finished: Finished, console: Console | None = None) -> None:
     if export:
         rows.append(("Export", _describe_export(export)))
     show_pairs(console, rows)
+    from kft.cli.ladder_output import show_ladder
+
     split = "holdout" if finished.evaluation else "validation"
     show_ladder(finished.run.evaluation(split), console)
     console.print("\nNext\n")
@@ -65,37 +67,6 @@ def show_finished(finished: Finished, console: Console | None = None) -> None:
         commands.append(f"kft export {run}")
     for line in commands:
         console.print(f"  {line}", soft_wrap=True)
-
-
-def show_ladder(folder: Path, console: Console | None = None) -> None:
-    """Print the ladder of an evaluation, from the simplest baseline to the model, if it has one.
-
-    Args:
-        folder: Folder of the evaluation.
-        console: Console to print to; by default standard output.
-    """
-    from kft.display import format_seconds
-    from kft.evaluation.ladder import read_ladder
-    from kft.figures import format_figure
-
-    rungs, _ = read_ladder(folder)
-    if len(rungs) < 2:
-        return
-    rows = (
-        (
-            rung.name,
-            format_figure(rung.value),
-            " to ".join(map(format_figure, rung.interval or ())),
-            "" if rung.seconds is None else format_seconds(rung.seconds),
-            "" if rung.size is None else f"{rung.size / 1e6:,.1f} MB",
-            "" if rung.difference is None else str(rung.difference),
-        )
-        for rung in rungs
-    )
-    headings = (folder.name, "figure>", "95 % interval>", "time>", "size>", "model is better by>")
-    console = console or make_console()
-    console.print()
-    show_table(console, headings, rows)
 
 
 def _describe_export(export: Export) -> str:

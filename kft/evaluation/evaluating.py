@@ -19,6 +19,7 @@ from kft.evaluation.slices import write_slices
 from kft.examples import Examples
 from kft.runs.atomic import write_json
 from kft.tasks.head import Head
+from kft.training.temperature import cool
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def evaluate(
     *,
     train_targets: np.ndarray,
     folder: Path,
+    temperature: float | None = None,
     progress: Callable[[int, int], None],
 ) -> Evaluation:
     """Evaluate a model on a split.
@@ -59,6 +61,7 @@ def evaluate(
         config: The `data` section that they were read with.
         train_targets: Training targets, for the baseline that does not look at the inputs.
         folder: Folder for the files.
+        temperature: Temperature that the logits were divided by in training; None for none.
         progress: Called with the number of examples done and in total.
     """
     standardised = predictor(
@@ -66,8 +69,17 @@ def evaluate(
     )
     outputs = head.restore_units(standardised)
     task, names, targets = head.task, head.class_names, examples.targets
+    uncooled = None
+    if temperature is not None:
+        uncooled = head.restore_units(cool(head, standardised, 1 / temperature))
     figures = judge(
-        task, names, targets, outputs, train_targets=train_targets, groups=examples.groups
+        task,
+        names,
+        targets,
+        outputs,
+        train_targets=train_targets,
+        groups=examples.groups,
+        uncooled=uncooled,
     )
     write_tables(folder, task.figures.tabulate(names, examples.ids, targets, outputs))
     values = task.figures.lead_values(targets, outputs, train_targets)

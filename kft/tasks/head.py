@@ -24,6 +24,8 @@ LOGITS = "logits"
 TOLERANCE = 1e-5
 # bfloat16 has 8 bits of precision, and XLA and eager execution round at different places.
 LOW_PRECISION_TOLERANCE = 5e-2
+# Smallest probability that float32 holds, to keep logarithms finite.
+_LEAST_PROBABILITY = 1e-38
 
 
 @dataclass(frozen=True)
@@ -246,6 +248,17 @@ class Head(ABC):
     def activate(self, logits: Any) -> Any:
         """Compute probabilities, or standardised numbers for regression, from logits."""
 
+    def find_logits(self, outputs: np.ndarray) -> np.ndarray | None:
+        """Find logits that `activate` turns into these outputs; None if they state no probability.
+
+        A head with such logits is divided by a temperature, if there are answers to examples that
+        it had not seen.
+
+        Args:
+            outputs: Outputs of `activate` (examples, outputs).
+        """
+        return None
+
     def condense(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Reduce the answers to a batch to what its figures need (batch, …).
 
@@ -297,3 +310,9 @@ class Head(ABC):
             "config": self.config.model_dump(mode="json"),
             "taps": list(self.taps),
         }
+
+
+def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
+    """Logarithms, float64 and finite, of probabilities."""
+    logs: np.ndarray = np.log(np.maximum(probabilities, _LEAST_PROBABILITY, dtype=np.float64))
+    return logs

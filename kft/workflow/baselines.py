@@ -73,6 +73,7 @@ class Baselines:
         judged_splits: Sequence[SplitName],
     ) -> None:
         self._plan = plan
+        self._run = run
         self._head = plan.assembled.head
         self._display = display
         self._file: Path = run.checkpoints / "baselines.json"
@@ -176,14 +177,16 @@ class Baselines:
         values = self._find_values(outputs)
         return 1 - values if self._head.task.is_stratified else values
 
-    def write(self, outputs: np.ndarray, fitted: Sequence[FittedPhase], folder: Path) -> None:
+    def write(self, split: SplitName, outputs: np.ndarray, fitted: Sequence[FittedPhase]) -> None:
         """Compare the trained model with the baselines, and write the ladder.
 
         Args:
-            outputs: Answers of the trained model on `split`, in the unit of the targets.
+            split: Split that was judged; others than `self.split` have no ladder.
+            outputs: Answers of the trained model, in the unit of the targets.
             fitted: Result of each phase.
-            folder: Folder of the evaluation.
         """
+        if split != self.split:
+            return
         task, examples, splits = self._head.task, self._examples, self._plan.splits
         train = splits.train.targets
         if task.figures.lead_values(examples.targets, outputs, train) is None:
@@ -200,7 +203,7 @@ class Baselines:
         model = Rung(f"this model ({self._name_model(fitted)})", 0.0, None, seconds, size)
         rungs.append(place_rung(model, values, groups=examples.groups))
         points = [LearningPoint(**each) for each in stored.get("learning", ())]
-        write_ladder(folder, rungs, points)
+        write_ladder(self._run.evaluation(split), rungs, points)
 
     def _list_rungs(self, measured: Sequence[dict[str, Any]]) -> Iterator[tuple[Rung, np.ndarray]]:
         """List the rungs below the model, each with its values of the examples."""
@@ -235,7 +238,11 @@ class Baselines:
             return "the probe"
         if self._plan.assembled.backbone.sha256 is None:
             return "from random weights"
-        share = trained[-1].phase.share if trained[-1].phase.share < 1 else trained[-1].share or 1
+        last = trained[-1]
+        # A choice on validation is in the facts, a decision by folds in the phase.
+        share = last.phase.share * last.facts.get("blend", {}).get("share", 1.0)
+        if last.phase.folds is not None:
+            share = last.phase.share
         return "fine-tuned" if share == 1 else f"blend, {format_figure(share)} fine-tuned"
 
     def clear(self) -> None:

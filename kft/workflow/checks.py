@@ -49,11 +49,11 @@ def check_abstain(
             "such a threshold. Remove it."
         )
     is_seen = any("validation" in phase.learns_from for phase in phases)
-    if phases[-1].method == "fit" and (is_seen or not len(splits.validation)):
+    is_folded = phases[-1].method == "solve" or phases[-1].folds is not None
+    if not is_folded and (is_seen or not len(splits.validation)):
         raise ConfigError(
-            "abstain.error: a threshold needs answers to examples that the model has not seen, but "
-            "it trains on all but the holdout. Set strategy.refit=false with data.validation above "
-            "0, or use strategy.name=linear_probe."
+            "abstain.error: a threshold needs answers to examples that the model has not seen. "
+            "Set data.validation above 0, or use strategy.name=auto or linear_probe."
         )
 
 
@@ -78,7 +78,7 @@ def check_phases(
         assembled,
         phases,
         pipeline.features,
-        num_examples=len(splits.train),
+        count=count,
         in_parts=process.workers.count > 1,
     )
     for phase in phases:

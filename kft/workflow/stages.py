@@ -30,7 +30,6 @@ from kft.training import (
     FittedPhase,
     PhaseCompiler,
     PhaseReport,
-    resolve_phase,
     run_phase,
     save_trained,
 )
@@ -38,7 +37,7 @@ from kft.training.recording import Recorder
 from kft.training.stopping import Interrupted, StopRequest
 from kft.workflow.baselines import Baselines
 from kft.workflow.caution import Caution
-from kft.workflow.data_description import describe_data
+from kft.workflow.data_description import describe_data, describe_model
 from kft.workflow.export_stage import export_planned
 from kft.workflow.manifest import describe_plan
 from kft.workflow.plan import Plan
@@ -175,7 +174,8 @@ class Work:
 
     def _run_stages(self, found: Resumption | None) -> Finished:
         plan, pipeline, display = self.plan, self._pipeline, self.display
-        self._show_setup()
+        for line in (*describe_data(plan.splits), *describe_model(plan)):
+            display.stage(line)
         feed = Feed(
             plan.assembled,
             Source(plan.splits, plan.decoder, pipeline.data),
@@ -224,16 +224,17 @@ class Work:
             within = found.within
             if found.between is not None:
                 fitted += recorder.put_back(found.between, plan.phases)
-        for index, planned in enumerate(plan.phases):
+        for index, phase in enumerate(plan.phases):
             if index < len(fitted):
                 continue
-            title = f"Phase {index + 1} of {len(plan.phases)}, {planned.name}"
-            phase = resolve_phase(planned, fitted[-1] if fitted else None)
+            title = f"Phase {index + 1} of {len(plan.phases)}, {phase.name}"
             with plan.process.distribution.scope():
                 report = PhaseReport(self.run.phase(index, phase.name), title, self.display)
                 if not index and phase.method == "fit" and within is None:
                     self._baselines.measure(compiler.feed, phase)
-                fitted.append(run_phase(compiler, phase, report, recorder.within(index, within)))
+                before = fitted[-1] if fitted else None
+                own = recorder.within(index, within)
+                fitted.append(run_phase(compiler, phase, report, own, before=before))
                 if not index and phase.method == "solve":
                     self._baselines.measure(compiler.feed, phase, fitted[0])
             within = None
@@ -251,6 +252,8 @@ class Work:
         self, compiler: PhaseCompiler, fitted: Sequence[FittedPhase]
     ) -> dict[SplitName, Evaluation]:
         plan = self.plan
+        # The last phase that was kept has made the head.
+        temperature = next((f.temperature for f in reversed(fitted) if not f.is_undone), None)
         judged = [split for split in self.judged_splits if len(plan.splits.get(split))]
         predictor = Predictor(
             compiler.answers,
@@ -269,36 +272,23 @@ class Work:
                     plan.pipeline.data,
                     train_targets=plan.splits.train.targets,
                     folder=self.run.evaluation(split),
+                    temperature=temperature,
                     progress=advance,
                 )
-            if split == self._baselines.split:
-                outputs = evaluations[split].outputs
-                self._baselines.write(outputs, fitted, self.run.evaluation(split))
+            self._baselines.write(split, evaluations[split].outputs, fitted)
             self.display.stage(f"  {split}: {headline(evaluations[split].figures)}")
-            if split == "holdout":
-                self._record_judgement(len(examples))
+            self._comment(split, len(examples))
         return evaluations
 
-    def _record_judgement(self, num_examples: int) -> None:
-        before = record_own(self.run, num_examples).runs_before
+    def _comment(self, split: SplitName, num_examples: int) -> None:
+        """Say how far the figures of a split can be trusted, and record that it was judged."""
+        before = record_own(self.run, num_examples).runs_before if split == "holdout" else 0
         if before:
             self.display.stage(
                 f"  {before} other run{'s' * (before > 1)} judged this holdout before: the best "
                 "of several looks better than it is."
             )
-
-    def _show_setup(self) -> None:
-        for line in describe_data(self.plan.splits):
-            self.display.stage(line)
-        backbone = self.plan.assembled.backbone
-        weights = f"sha256 {backbone.sha256[:12]}" if backbone.sha256 else "random weights"
-        self.display.stage(
-            f"Backbone: {backbone.name} at {backbone.input_spec}, "
-            f"{backbone.model.count_params():,} parameters, {weights}"
-        )
-        training = self.plan.pipeline.training
-        compiler = "with XLA" if training.jit_compile else "without XLA"
-        self.display.stage(
-            f"Machine: {training.precision}, {compiler}, {training.threads} threads, batches of "
-            f"{training.batch_size}"
-        )
+        if split == "validation" and any(p.decides_on_validation for p in self.plan.phases):
+            self.display.stage(
+                "  Validation has also decided how to train, so its figures are too good."
+            )
