@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kft.tasks.head import ComparedOutput
+from kft.tasks.compared_output import ComparedOutput
 
 # Distances sum many squares, so they differ more between graphs than probabilities do.
 _TOLERANCE = 1e-3

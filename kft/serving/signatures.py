@@ -14,7 +14,8 @@ from kft.modalities import Decoder
 from kft.modalities.model_input import FRAME, PlacingDecoder
 from kft.model import find_input_specs
 from kft.serving.guard import Guard
-from kft.tasks.head import LOGITS, ComparedOutput, Head
+from kft.tasks.compared_output import ComparedOutput
+from kft.tasks.head import LOGITS, Head
 from kft.tasks.pooling import FEATURE_VECTOR
 
 
