@@ -17,11 +17,12 @@ from kft.linear.problem import take_rows
 from kft.modalities import Modality
 from kft.tasks import Task
 
-MAJORITY, NEIGHBOURS, LAST_LAYER, LAYERED = (
+MAJORITY, NEIGHBOURS, LAST_LAYER, LAYERED, FINE_TUNED = (
     "majority",
     "k-NN",
     "last-layer probe",
     "layered probe",
+    "fine-tuned",
 )
 _NUM_NEIGHBOURS = 5
 # Training examples among which neighbours are searched.

@@ -17,6 +17,10 @@ from kft.printing import printable
 from kft.statistics import Difference, wilson_interval
 from kft.tasks.figures import Lead
 
+# Probability of a label that is probably wrong, if another class has nearly all of the rest.
+_UNLIKELY = 0.05
+_FEWEST_DOUBTFUL = 3
+
 
 def judge_baseline(lead: Lead) -> str:
     """Say whether the model is better than answers that do not look at the input.
@@ -158,6 +162,23 @@ def judge_calibration(reliability: Reliability) -> str:
     return (
         f"It is {direction} than it should be: stated probabilities are off by "
         f"{100 * reliability.error:.0f} points in the mean."
+    )
+
+
+def judge_training_labels(outputs: np.ndarray, targets: np.ndarray) -> str | None:
+    """Say how many training labels may be wrong; None if hardly any look so.
+
+    Args:
+        outputs: Answers by models that had not seen the example (examples, classes).
+        targets: Its label, int64 (examples,).
+    """
+    likely = outputs[np.arange(len(targets)), targets]
+    count = int(((likely < _UNLIKELY) & (outputs.max(axis=1) > 1 - 2 * _UNLIKELY)).sum())
+    if count < _FEWEST_DOUBTFUL:
+        return None
+    return (
+        f"Cleaning labels may help: {count:,} of {len(targets):,} training labels are contradicted "
+        "by models that had not seen them. `kft audit DATA` shows such examples."
     )
 
 

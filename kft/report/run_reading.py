@@ -26,6 +26,7 @@ from kft.report.failures import Preview, find_failures, name_figure
 from kft.report.record import History, Line, Phase, Report, Score
 from kft.runs import RunDirectory, open_run
 from kft.runs.layout import read_json
+from kft.runs.unseen_answers import read_last_unseen
 from kft.tasks import Task, task_of_figures
 from kft.tasks.figures import Lead, find_interval
 
@@ -76,7 +77,8 @@ def read_report(path: Path, *, split: str | None = None) -> Report:
             _find_verdict(
                 task, figures, phases, reliability, train_counts, ladder=(rungs, learning)
             )
-        ),
+        )
+        + tuple(_judge_training(run, task)),
         rungs or tuple(_list_rungs(lead, phases)),
         tuple(_list_scores(figures)),
         find_failures(
@@ -168,6 +170,15 @@ def _find_verdict(
         verdict.judge_labels(points, is_share=lead.is_share),
     )
     yield from filter(None, sentences)
+
+
+def _judge_training(run: RunDirectory, task: Task) -> Iterator[str]:
+    """Judge the training labels by the answers of models that had not seen them."""
+    unseen = read_last_unseen(run)
+    if unseen is not None and task.has_classes:
+        sentence = verdict.judge_training_labels(unseen.outputs, unseen.targets)
+        if sentence:
+            yield sentence
 
 
 def _count_training(run: RunDirectory) -> Counter[str]:

@@ -208,6 +208,8 @@ class PhaseSelection:
             self._facts |= judge.facts
             share = judge.share
         if share < 1:
+            if share and not compiled.adapted:
+                self._compiler.on_trained()
             start = start_of_path(compiled.start, compiled.weights.take())
             put_blend(compiled.weights, start, share)
         if "temperature" in self._facts:

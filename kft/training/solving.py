@@ -21,12 +21,12 @@ from kft.linear import (
     solve_linear,
 )
 from kft.model import Assembled
+from kft.runs.unseen_answers import UnseenAnswers, write_unseen
 from kft.strategies import Phase
 from kft.tasks.head import LOGITS, Head
 from kft.training.fitted import FittedPhase, PhaseReport
 from kft.training.movement import check_movement
 from kft.training.temperature import cool, divide_logits, find_temperature
-from kft.training.unseen_answers import UnseenAnswers, write_unseen
 from kft.workers import ALONE, Workers
 
 

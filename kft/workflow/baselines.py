@@ -12,6 +12,7 @@ import numpy as np
 from kft.display import Display
 from kft.errors import ConfigError
 from kft.evaluation.baselines import (
+    FINE_TUNED,
     LAYERED,
     MAJORITY,
     Baseline,
@@ -29,6 +30,7 @@ from kft.evaluation.ladder import (
     place_rung,
     write_ladder,
 )
+from kft.evaluation.prediction import Predictor
 from kft.examples import Examples, SplitName
 from kft.feeding import Feed
 from kft.figures import format_figure
@@ -40,7 +42,7 @@ from kft.runs.layout import read_json
 from kft.strategies import Phase
 from kft.strategies.phases import Scope, Solve
 from kft.tasks.head import LOGITS
-from kft.training import FittedPhase
+from kft.training import FittedPhase, PhaseCompiler
 from kft.workflow.caution import pooled_columns
 from kft.workflow.plan import Plan
 
@@ -108,6 +110,33 @@ class Baselines:
             with self._display.track(f"Baselines on {self.split}"):
                 features = self._make_features(feed.examples(probe), train, asked)
                 self._measure(features, feed.vector_seconds, fitted)
+
+    def measure_trained(self, compiler: PhaseCompiler) -> None:
+        """Measure fine-tuned weights, before they are blended with their start.
+
+        Args:
+            compiler: Compiler of the phase.
+        """
+        is_chief = self._plan.process.workers.is_chief
+        if self.split is None or not self._head.reads_vectors or not is_chief:
+            return
+        # Not by LiteRT, whose graph would keep these weights.
+        predictor = Predictor(compiler.answers, num_examples=len(self._examples), engine="keras")
+        batches = compiler.feed.in_order(self.split)
+        with self._display.track("Fine-tuned weights", len(self._examples)) as advance:
+            outputs = predictor(batches, num_examples=len(self._examples), progress=advance)
+        stored = read_json(self._file) if self._file.is_file() else {}
+        others = [each for each in stored.get("baselines", ()) if each["name"] != FINE_TUNED]
+        values = self._head.task.figures.lead_values(
+            self._examples.targets,
+            self._head.restore_units(outputs),
+            self._plan.splits.train.targets,
+        )
+        if values is None:
+            return
+        size = _BYTES * self._plan.assembled.model.count_params()
+        own = {"name": FINE_TUNED, "seconds": None, "size": size, "values": values.tolist()}
+        write_json(self._file, {**stored, "baselines": [*others, own]})
 
     def _make_features(self, learned: Examples, train: np.ndarray, asked: np.ndarray) -> FeatureSet:
         """Make the problem of a linear head on stored features.
@@ -243,7 +272,7 @@ class Baselines:
         share = last.phase.share * last.facts.get("blend", {}).get("share", 1.0)
         if last.phase.folds is not None:
             share = last.phase.share
-        return "fine-tuned" if share == 1 else f"blend, {format_figure(share)} fine-tuned"
+        return FINE_TUNED if share == 1 else f"blend, {format_figure(share)} fine-tuned"
 
     def clear(self) -> None:
         """Remove what was kept for resuming."""

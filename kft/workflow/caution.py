@@ -21,9 +21,9 @@ from kft.feeding import Feed
 from kft.runs import RunDirectory
 from kft.runs.atomic import write_json
 from kft.runs.layout import read_json
+from kft.runs.unseen_answers import UnseenAnswers, read_unseen
 from kft.serving import Guard
 from kft.training import FittedPhase
-from kft.training.unseen_answers import UnseenAnswers, read_unseen
 from kft.workflow.plan import Plan
 
 # Examples below which a scatter of features means nothing.
@@ -120,7 +120,7 @@ class Caution:
         if not self._head.task.is_stratified:
             return None
         index = find_last(fitted)
-        found = read_unseen(self._run, index, fitted[index].phase.name)
+        found = read_unseen(self._run.phase(index, fitted[index].phase.name))
         if "validation" not in evaluations:
             return found
         validation = UnseenAnswers(

@@ -187,6 +187,7 @@ class Work:
             workers=plan.process.workers,
         )
         compiler = PhaseCompiler(plan.assembled, pipeline.training, feed, plan.process.workers)
+        compiler.on_trained = lambda: self._baselines.measure_trained(compiler)
         recorder = Recorder(
             plan.assembled,
             self.checkpoints,

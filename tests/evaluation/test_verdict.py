@@ -13,6 +13,7 @@ from kft.evaluation.verdict import (
     judge_fine_tuning,
     judge_labels,
     judge_names,
+    judge_training_labels,
 )
 from kft.statistics import Difference
 from kft.tasks.figures import Lead
@@ -122,3 +123,11 @@ def test_a_class_that_stands_out_is_named_with_a_remedy():
     even = {name: {"recall": 0.9, "examples": 20} for name in "abc"}
     assert judge_names(even, "class", {}) is None
     assert judge_names({"a": {"mean_absolute_error": 1.0}}, "number", {}) is None
+
+
+def test_training_labels_that_models_contradict_are_counted():
+    targets = np.arange(100) % 2
+    outputs = np.where(np.eye(2)[targets] > 0, 0.97, 0.03)
+    assert judge_training_labels(outputs, targets) is None
+    targets[:5] = 1 - targets[:5]
+    assert "5 of 100 training labels are contradicted" in judge_training_labels(outputs, targets)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kft.runs import RunDirectory
 from kft.runs.atomic import write_bytes
+from kft.runs.layout import RunDirectory
 
 _FILE = "unseen_answers.npz"
 # Bytes of outputs beyond which only some of the answers are kept.
@@ -52,16 +52,19 @@ def write_unseen(folder: Path, answers: UnseenAnswers, *, seed: int = 0) -> None
     write_bytes(folder / _FILE, content.getvalue())
 
 
-def read_unseen(run: RunDirectory, index: int, phase: str) -> UnseenAnswers | None:
+def read_unseen(folder: Path) -> UnseenAnswers | None:
     """Read the unseen answers of a phase's model; None if it has none.
 
     Args:
-        run: The run.
-        index: Number of the phase.
-        phase: Name of the phase.
+        folder: Folder of the phase.
     """
-    file = run.phase(index, phase) / _FILE
-    if not file.is_file():
+    if not (folder / _FILE).is_file():
         return None
-    with np.load(file, allow_pickle=False) as arrays:
+    with np.load(folder / _FILE, allow_pickle=False) as arrays:
         return UnseenAnswers(arrays["outputs"], arrays["targets"])
+
+
+def read_last_unseen(run: RunDirectory) -> UnseenAnswers | None:
+    """Read the unseen answers of the last phase of a run that has any; None if none has."""
+    found = map(read_unseen, sorted(run.path.glob("phases/*"), reverse=True))
+    return next((each for each in found if each is not None), None)
