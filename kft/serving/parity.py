@@ -16,7 +16,7 @@ import numpy as np
 
 from kft.errors import ExportError
 from kft.examples import Examples, Files, Inputs
-from kft.tasks.head import ComparedOutput
+from kft.tasks.compared_output import ComparedOutput
 
 
 class ServingProcess:
@@ -78,7 +78,7 @@ def check_parity(
         process: Process that answers from the export.
         export: Folder of the SavedModel.
         examples: Examples, which the export gets as bytes.
-        expected: The trained model's outputs (examples, columns), by the name of the output.
+        expected: The trained model's outputs (examples, …), by the name of the output.
         outputs: Outputs to compare.
         is_float32: Whether the model computes in float32 throughout.
 

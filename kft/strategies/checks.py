@@ -17,6 +17,7 @@ from kft.strategies.automatic import refits
 from kft.strategies.durations import resolve_duration, resolve_warmup
 from kft.strategies.parts import Part, plan_parts
 from kft.strategies.phases import Phase
+from kft.strategies.presets import is_solved
 from kft.strategies.problems import Problems
 from kft.strategies.setting import MANY, Setting
 
@@ -52,6 +53,7 @@ def check_strategy(
             num_holdout=setting.num_validation,
             is_fold=is_fold,
             is_pretrained=setting.is_pretrained,
+            has_solved_probe=is_solved(setting),
         )
     with problems.noted():
         _check_warmup(smallest, planned, training)

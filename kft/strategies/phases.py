@@ -86,15 +86,36 @@ class Choice:
             the start weights has a lower loss than these, and skip the rest.
         blends: End with the blend of start and trained weights that has the
             lowest loss on validation; the start itself is among them.
-        only_compares: End after the trials and restore the start weights. The
-            phase only finds the best blend, for a later phase.
     """
 
     candidates: tuple[Phase, ...] = ()
     pilot_steps: int = 0
     is_sequential: bool = False
     blends: bool = False
-    only_compares: bool = False
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Decisions of a phase on folds of the examples that it learns from.
+
+    Whatever leaves out a fold starts from a probe that was solved without it. First, a short run
+    that leaves out one fold is judged by it, for each learning rate until a blend with the probe
+    is better than the probe; if none is, the phase is skipped. Then the phase itself leaves out
+    another fold until most of its steps are taken. That fold decides the share of the trained
+    weights in the result; with a share of 0 the phase ends and its start is restored, otherwise
+    it takes its last steps on all examples.
+
+    Attributes:
+        rates: Learning rates, in the order in which they are tried.
+        steps: Number of steps of a short run.
+        judged_after: Number of steps after which the phase is judged and learns from all examples.
+        count: Number of folds.
+    """
+
+    rates: tuple[float, ...]
+    steps: int
+    judged_after: int
+    count: int
 
 
 @dataclass(frozen=True)
@@ -107,12 +128,10 @@ class Phase:
         recipe: Gradient steps, or the solution of the head.
         learns_from: Splits whose examples the phase trains on.
         choice: Decisions made on validation; by default none.
+        folds: Decisions made on folds; None for none. The phase before is a solved
+            probe on the same examples.
         share: Share of the trained weights in the result, which is
             (1 - share) * start + share * trained.
-        fallback: Phase that replaces this one if no blend of the previous
-            phase was better than its start. Otherwise this phase takes the
-            learning rate and the share that were chosen there. None if the
-            phase does not depend on the previous one.
     """
 
     name: str
@@ -120,13 +139,18 @@ class Phase:
     recipe: Fit | Solve
     learns_from: tuple[SplitName, ...] = ("train",)
     choice: Choice = Choice()
+    folds: Folds | None = None
     share: float = 1.0
-    fallback: Phase | None = None
 
     @property
     def method(self) -> Literal["fit", "solve"]:
         """Kind of the recipe."""
         return "solve" if isinstance(self.recipe, Solve) else "fit"
+
+    @property
+    def decides_on_validation(self) -> bool:
+        """Whether validation chooses among candidates or blends."""
+        return bool(self.choice.candidates) or self.choice.blends
 
     @property
     def fit(self) -> Fit:

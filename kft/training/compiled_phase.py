@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kft.config import TrainingConfig
 from kft.data.batches.waiting import Waiting
@@ -82,15 +83,12 @@ class CompiledPhase:
     def take_over(
         self, phase: Phase, make_input: Callable[[Phase], PhaseInput], learned_targets: np.ndarray
     ) -> bool:
-        """Become the next phase and reuse the traced step, if that is possible.
+        """Become the next phase and reuse the traced step; without change, False if it cannot.
 
         Args:
             phase: Phase that begins at the current weights.
             make_input: Function that makes the input of the phase.
             learned_targets: Targets of the examples that the phase trains on.
-
-        Returns:
-            Whether the phase can use the traced step; if not, nothing has changed.
         """
         is_same = phase.scope == self.phase.scope and phase.fit.has_step_of(self.phase.fit)
         if not is_same or phase.scope.lora is not None:
@@ -113,6 +111,7 @@ class CompiledPhase:
         first_step: int = 0,
         is_validated: bool = True,
         callbacks: Sequence[Any] = (),
+        train: Callable[[int], tf.data.Dataset] | None = None,
         waiting: Waiting | None = None,
         recorder: PhaseRecorder | None = None,
     ) -> None:
@@ -122,7 +121,8 @@ class CompiledPhase:
             steps: Number of steps, at most those of the phase.
             first_step: Step of the phase to begin at.
             is_validated: Whether each epoch ends with validation.
-            callbacks: Callbacks after kft's own, which end the phase and refuse divergence.
+            callbacks: Callbacks after kft's own.
+            train: Batches in place of those of the phase; see `PhaseInput.train`.
             waiting: Measurement of the time that steps wait for their batches.
             recorder: Recorder that writes checkpoints and knows the step to continue from.
 
@@ -145,7 +145,7 @@ class CompiledPhase:
         deferred = nullcontext() if recorder is None else recorder.stop.deferred()
         with deferred:
             for part in [] if is_over else plan_fits(done, steps, fit.steps_per_epoch):
-                batches = self.given.train(first_step + part.start)
+                batches = (train or self.given.train)(first_step + part.start)
                 self.model.fit(
                     distribute_batches(batches if waiting is None else waiting.watch(batches)),
                     initial_epoch=part.epoch,
@@ -195,7 +195,7 @@ class CompiledPhase:
 
         Args:
             learning_rate: Peak rate; by default the phase's.
-            steps: Length of the schedule, by default the phase's; the warmup keeps its share.
+            steps: Length, by default the phase's; the warmup keeps its own, up to half of it.
         """
         self.weights.put(self.start)
         for variable, state in zip(self._generators, self._first_states, strict=True):
@@ -210,7 +210,7 @@ class CompiledPhase:
             self.model.optimizer,
             learning_rate=fit.learning_rate if learning_rate is None else learning_rate,
             steps=steps,
-            warmup_steps=self._warmup_steps * steps // fit.steps,
+            warmup_steps=min(self._warmup_steps, steps // 2),
         )
 
     def finish(self, loss: float | None) -> tuple[str, ...]:

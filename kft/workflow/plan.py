@@ -25,6 +25,7 @@ from kft.runs.storage import check_cache, check_folder
 from kft.strategies import Phase, Setting, find_traits, plan_phases
 from kft.strategies.automatic import refits
 from kft.strategies.checks import check_strategy
+from kft.strategies.presets import is_solved
 from kft.strategies.setting import is_solvable
 from kft.strategies.taps import find_taps
 from kft.strategies.targets import check_targets, may_mix
@@ -33,7 +34,7 @@ from kft.tasks import Task, list_tasks, make_head
 from kft.tasks.head import Head
 from kft.workers import Cluster
 from kft.workflow.agreement import describe_settings, require_identical_settings
-from kft.workflow.checks import check_export, check_phases
+from kft.workflow.checks import check_abstain, check_export, check_phases
 from kft.workflow.process import Process, start_process
 
 BEFORE_ALL = "No training step was done; start all workers again."
@@ -64,7 +65,7 @@ class Plan:
 
     @property
     def refits(self) -> bool:
-        """Whether a last phase trains on the validation examples too."""
+        """Whether phases train on the validation examples too."""
         return any("validation" in phase.learns_from for phase in self.phases)
 
 
@@ -120,6 +121,7 @@ def make_plan(
             head = replace(head, taps=find_taps(setting))
         head = _read_levels(head, backbone)
         check_export(pipeline, head, splits)
+        check_abstain(pipeline, head, splits, phases)
         assembled = assemble(backbone, head)
     check_phases(phases, pipeline, assembled, splits, process=process)
     decoder = modality.make_decoder(spec, settings, splits.calibrated)
@@ -263,6 +265,7 @@ def _size_setting(setting: Setting, pipeline: Pipeline, splits: Splits) -> Setti
         steps_per_epoch=num_steps_per_epoch(len(splits.train), training.batch_size),
         num_validation=len(splits.validation),
         may_mix=may_mix(training, splits.task, splits.class_names),
+        may_fold=splits.task.companion is None,
     )
     if not refits(
         pipeline.strategy,
@@ -271,13 +274,14 @@ def _size_setting(setting: Setting, pipeline: Pipeline, splits: Splits) -> Setti
         num_holdout=len(splits.holdout),
         is_fold=pipeline.data.split.folds is not None,
         is_pretrained=setting.is_pretrained,
+        has_solved_probe=is_solved(setting) and setting.may_fold,
     ):
         return setting
     num_examples = len(splits.train) + len(splits.validation)
-    refit = replace(
+    return replace(
         setting,
         num_examples=num_examples,
         steps_per_epoch=num_steps_per_epoch(num_examples, training.batch_size),
         num_validation=0,
+        learns_from=("train", "validation"),
     )
-    return replace(setting, refit=refit)
