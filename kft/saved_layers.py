@@ -19,6 +19,7 @@ SAVED_LAYERS: Mapping[str, str] = {
     "kft>MelPicture": "kft.modalities.audio.front_end:MelPicture",
     "kft>PixelScaling": "kft.modalities.image.scaling:PixelScaling",
     "kft>BlockStatistics": "kft.tasks.block_statistics:BlockStatistics",
+    "kft>ResizedMap": "kft.tasks.segmentation.decoders:ResizedMap",
     "kft>BoxDecoder": "kft.tasks.detection.points:BoxDecoder",
     "kft>HubLayer": "kft.backbones.hub:HubLayer",
     "kft>HubBlock": "kft.backbones.hub:HubBlock",

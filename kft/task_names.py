@@ -15,6 +15,7 @@ TASKS = Registry(
         "detection": "kft.tasks.detection.task:Detection",
         "multilabel": "kft.tasks.multilabel.task:Multilabel",
         "regression": "kft.tasks.regression.task:Regression",
+        "segmentation": "kft.tasks.segmentation.task:Segmentation",
     },
 )
 # Word of `data.target` for each task; for all others it is the name of the task.
@@ -23,6 +24,7 @@ _WORDS = {
     "detection": "boxes",
     "multilabel": "labels",
     "regression": "number",
+    "segmentation": "mask",
 }
 
 

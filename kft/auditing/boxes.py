@@ -92,8 +92,8 @@ def _find_two_classes(seen: SeenExamples) -> Iterator[Finding]:
 
 def _find_imbalance(seen: SeenExamples, codes: np.ndarray) -> Iterator[Finding]:
     numbers = np.bincount(codes, minlength=len(seen.class_names))
-    named = zip(numbers.tolist(), seen.class_names, strict=True)
-    present = [(number, name) for number, name in named if number]
+    names = zip(numbers.tolist(), seen.class_names, strict=True)
+    present = [(number, name) for number, name in names if number]
     (most, largest), (fewest, smallest) = max(present), min(present)
     if most < IMBALANCE * fewest:
         return

@@ -18,6 +18,7 @@ from kft.config.loading import (
     parse_yaml,
     validate_pipeline,
 )
+from kft.config.mask_section import MasksConfig
 from kft.config.modality_sections import (
     DEFAULT_MODALITY,
     AudioConfig,
@@ -61,6 +62,7 @@ __all__ = [
     "HeadConfig",
     "ImageConfig",
     "LoraConfig",
+    "MasksConfig",
     "ModalityConfig",
     "PhaseConfig",
     "Pipeline",

@@ -40,13 +40,15 @@ class HeadConfig(Section):
     """The head: the layers after the backbone that solve the task."""
 
     name: TaskName = "auto"
-    """`auto` follows the targets: classes, labels or numbers."""
+    """`auto` follows the targets: classes, labels, numbers or masks."""
     pooling: Literal["avg", "max", "avg_max"] = "avg"
     """Pooling of the feature map to a feature vector."""
     hidden: tuple[PositiveInt, ...] = ()
     """Number of units of each hidden layer between the feature vector and the output."""
     dropout: Fraction = 0.0
     """Dropout rate in training, before each layer of the head."""
+    decoder: Literal["lraspp", "unet", "deeplab", "linear"] = "lraspp"
+    """Layers from feature maps to masks; a `linear` decoder of one layer can be solved for."""
 
 
 class FeaturesConfig(Section):

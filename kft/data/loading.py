@@ -17,6 +17,7 @@ from kft.data.class_names import join_classes
 from kft.data.found import Found
 from kft.data.paths import refuse_remote
 from kft.data.refusing import list_bad
+from kft.data.sources.mask_folders import has_masks
 from kft.data.splitting.split import describe_origin, split_examples
 from kft.data.splitting.unjudged import describe_unjudged
 from kft.errors import DataError
@@ -25,14 +26,18 @@ from kft.modalities import choose_modality
 from kft.modalities.checked import TrainedCalibration
 from kft.printing import listed
 from kft.registry import Registry
-from kft.tasks import find_task
+from kft.tasks import MASK, find_task
 
+TABLE_ENDINGS = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 SOURCES = Registry(
     "data source",
     {
         "box_table": "kft.data.sources.box_table:find_box_table",
         **dict.fromkeys(("coco", "voc", "yolo"), "kft.data.sources.boxes:find_boxes"),
         "folder": "kft.data.sources.folder:find_folder",
+        "mask_table": "kft.data.sources.mask_tables:find_mask_table",
+        "masks": "kft.data.sources.mask_folders:find_masks",
+        "outlines": "kft.data.sources.outlines:find_outlines",
         "table": "kft.data.sources.table:find_table",
         "tfds": "kft.data.sources.tfds:find_tfds",
         "tfrecord": "kft.data.sources.tfrecord:find_tfrecord",
@@ -119,11 +124,13 @@ def find_examples(
     # split, which judging does not need.
     options: dict[str, dict[str, Any]] = {
         "folder": {"output_folders": output_folders, "is_other": is_other},
+        "masks": {"output_folders": output_folders},
         "tfds": {"is_other": is_other},
     }
     found: Found = find(config, **options.get(name, {}))
     found = join_classes(found, config, is_other=is_other)
-    if not is_other:
+    # What is in files of targets is known once they are checked.
+    if not is_other and found.examples.target_files is None:
         refuse_unlearnable(found)
     return found
 
@@ -181,14 +188,13 @@ def find_source(config: DataConfig) -> str:
     if config.path.startswith("tfds:"):
         return "tfds"
     path = Path(config.path).expanduser()
-    layout = choose_modality(config).find_layout(path)
-    if layout is not None:
-        return layout
+    found = _find_annotated(path, config)
+    if found is not None:
+        return found
     if path.is_dir():
         return _find_source_of(path)
-    if path.suffix.lower() in (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson"):
-        task = find_task(config.target)
-        return "table" if task is None or not task.reads_boxes else "box_table"
+    if path.suffix.lower() in TABLE_ENDINGS:
+        return "table"
     if ".tfrecord" in path.name or glob.has_magic(config.path):
         return "tfrecord"
     if path.exists():
@@ -198,6 +204,20 @@ def find_source(config: DataConfig) -> str:
             "name does not show which, set data.source."
         )
     raise DataError(f"data.path: there is nothing at {path.absolute()}.")
+
+
+def _find_annotated(path: Path, config: DataConfig) -> str | None:
+    """Return the source of masks or boxes; None for other targets."""
+    task, modality = find_task(config.target), choose_modality(config)
+    is_table = path.suffix.lower() in TABLE_ENDINGS
+    if task is not None and task.companion == MASK:
+        names = {".json": "outlines", **dict.fromkeys(TABLE_ENDINGS, "mask_table")}
+        return "masks" if path.is_dir() else names.get(path.suffix.lower())
+    if task is not None and task.reads_boxes and is_table:
+        return "box_table"
+    layout = modality.find_layout(path)
+    is_masked = layout is None and task is None and path.is_dir() and has_masks(path, modality)
+    return "masks" if is_masked else layout
 
 
 def _find_source_of(folder: Path) -> str:

@@ -66,5 +66,20 @@ class Annotations:
         assert self.class_names is None or len(set(self.class_names)) == len(self.class_names)
 
 
+@dataclass(frozen=True)
+class Outlined:
+    """An example with a mask that was drawn from outlines.
+
+    Attributes:
+        name: File name, as the file writes it.
+        mask: Path of the drawn mask; None if it cannot be drawn.
+        problem: Reason why there is no mask.
+    """
+
+    name: str
+    mask: str | None
+    problem: str | None = None
+
+
 class AnnotationError(Exception):
     """Reason why annotations cannot be read at all, with the place and the remedy."""

@@ -9,18 +9,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
-from kft.config import DataConfig, ModalityConfig
+from kft.config import DataConfig, MasksConfig, ModalityConfig
 from kft.examples import Calibration, Examples
-from kft.findings import Finding
-from kft.modalities.audit_records import Fact, Measure, Property
+from kft.modalities.annotated import AnnotationError, Outlined
 from kft.modalities.checked import (
     Checked,
+    CheckedTarget,
     CheckOptions,
     FileContent,
     TrainedCalibration,
@@ -28,28 +26,11 @@ from kft.modalities.checked import (
 )
 from kft.modalities.model_input import Augmentation, Decoder, InputSpec, StatedInput
 from kft.modalities.near_duplicates import find_look_alikes
+from kft.modalities.presentation import Presentation
 from kft.registry import Registry
 
-# Longer side of a preview, at which a page with a thousand of them takes a few megabytes.
-PREVIEW_SIDE = 104
 
-
-@dataclass(frozen=True)
-class ViewRow:
-    """An example and its augmented views, for drawing.
-
-    Attributes:
-        title: Label of the example.
-        text: Name of the example.
-        views: The decoded example, then its views: float32 arrays by name of the element.
-    """
-
-    title: str
-    text: str
-    views: tuple[Mapping[str, np.ndarray], ...]
-
-
-class Modality(ABC):
+class Modality(Presentation, ABC):
     """Kind of examples: its files, their check, their decoding, and how they are shown.
 
     Attributes:
@@ -59,6 +40,7 @@ class Modality(ABC):
         input_spec: Class of the inputs of its backbones.
         endings: Endings of its files, in lower case. The content decides whether a file is usable.
         signatures: First bytes of a file -> ending, for files without one and for records.
+        folder_names: Usual names of a folder of examples beside one of their targets.
         value_columns: Usual names of table columns that hold the examples themselves, in lower
             case; none for examples that need a file each.
         record_features: Kind of record files (`tfrecord`, `tfds`) -> usual feature of an example;
@@ -71,6 +53,9 @@ class Modality(ABC):
         reading_settings: Settings that decide which files are accepted. All others decide how
             files are decoded, and stay with a trained model.
         most_different_bits: Number of bits by which the `likeness` of near duplicates may differ.
+        companions: Kinds of dense targets, from `kft.tasks.COMPANIONS`, that its decoder and its
+            augmentations move with an example: they are a `PlacingDecoder` and
+            `MovingAugmentation`s.
     """
 
     name: ClassVar[str]
@@ -80,6 +65,7 @@ class Modality(ABC):
     input_spec: ClassVar[type[InputSpec]]
     endings: ClassVar[tuple[str, ...]]
     signatures: ClassVar[Mapping[bytes, str]] = {}
+    folder_names: ClassVar[tuple[str, ...]] = ("examples",)
     value_columns: ClassVar[tuple[str, ...]] = ()
     record_features: ClassVar[Mapping[str, str]] = {}
     layouts: ClassVar[Registry] = Registry("layout of annotations", {})
@@ -88,6 +74,7 @@ class Modality(ABC):
     )
     reading_settings: ClassVar[frozenset[str]] = frozenset()
     most_different_bits: ClassVar[int] = 0
+    companions: ClassVar[tuple[str, ...]] = ()
 
     def settings_of(self, config: DataConfig) -> Any:
         """Return the modality's own section of the `data` section."""
@@ -123,6 +110,17 @@ class Modality(ABC):
         """Find the layout of annotations at a path; None if there is none."""
         return None
 
+    def read_outlines(self, path: Path) -> tuple[tuple[str, ...], Sequence[Outlined]]:
+        """Read a file of outlines of objects, and draw a mask of each example.
+
+        Returns:
+            Names of the classes, and the examples with their masks.
+
+        Raises:
+            AnnotationError: The file has another form, or examples have no outlines.
+        """
+        raise AnnotationError(f"{path}: {self.nouns} have no outlines.")
+
     def find_size(self, path: str) -> tuple[float, float] | None:
         """Find the width and height of the upright example in a file, by its header.
 
@@ -152,6 +150,22 @@ class Modality(ABC):
         Raises:
             UnusableError: The file cannot be used; it says why.
         """
+
+    def check_target(
+        self, file: FileContent, checked: Any, settings: MasksConfig, options: CheckOptions
+    ) -> CheckedTarget:
+        """Check the file with the dense target of an example, and convert it if necessary.
+
+        Args:
+            file: Content of the file.
+            checked: Result of `check` of the example.
+            settings: The `data.masks` section.
+            options: Thoroughness of the check, with the names of the classes.
+
+        Raises:
+            UnusableError: The file is not the target of this example; it says why.
+        """
+        raise UnusableError(f"{self.nouns} have no targets in files")
 
     @contextmanager
     def checking(self) -> Iterator[None]:
@@ -236,53 +250,6 @@ class Modality(ABC):
     def restore_spec(self, stated: Mapping[str, Any]) -> InputSpec:
         """Restore the input of a backbone from a mapping that has the fields of its spec."""
         return self.input_spec(**{each.name: stated[each.name] for each in fields(self.input_spec)})
-
-    # The audit, and display
-
-    def show_calibrated(self, checked: Any, calibration: Calibration) -> Any:
-        """Convert the measures of a file to those under the calibration of its data set."""
-        return checked
-
-    def find_poor(self, checked: Sequence[Any]) -> tuple[Finding, ...]:
-        """Find examples that hold little, such as blank, tiny or silent ones."""
-        return ()
-
-    def list_properties(self, checked: Sequence[Any]) -> tuple[Property, ...]:
-        """List properties that should not predict the class, such as the format of the file."""
-        return ()
-
-    def list_measures(self, checked: Sequence[Any]) -> tuple[Measure, ...]:
-        """List measures by which an example may be an outlier."""
-        return ()
-
-    def name_kinds(self, checked: Sequence[Any]) -> tuple[str, ...]:
-        """Name how each example is stored; the audit reports rare kinds."""
-        return ()
-
-    def summarise(self, checked: Sequence[Any]) -> tuple[Fact, ...]:
-        """Summarise a set of examples."""
-        return ()
-
-    def summarise_group(self, checked: Sequence[Any]) -> tuple[Fact, ...]:
-        """Summarise the examples of one class, for a row of the table of classes."""
-        return ()
-
-    def preview(
-        self, path: str, settings: Any, calibrated: Any = None, *, side: int = PREVIEW_SIDE
-    ) -> str | None:
-        """Draw a small picture of an example as a data URI; None if it cannot be shown.
-
-        Args:
-            path: Path of a file that passed the check.
-            settings: Settings of the modality.
-            calibrated: Value of the data set's `Calibration`; None without one.
-            side: Longer side of the picture on the page.
-        """
-        return None
-
-    def draw_views(self, rows: Sequence[ViewRow], caption: str) -> bytes | None:
-        """Draw a PNG file of examples and their augmented views; None if that is impossible."""
-        return None
 
 
 def make_no_augmentation() -> None:

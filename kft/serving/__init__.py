@@ -7,20 +7,24 @@ from kft.serving.parity import ask_export
 from kft.serving.predictor import (
     Answer,
     ExportedModel,
-    answers_from_outputs,
     find_version,
     is_export,
+    make_answers,
+    read_deviations,
 )
+from kft.serving.signatures import frame_decoder
 from kft.serving.versions import check_next_version
 
 __all__ = [
     "Answer",
     "Export",
     "ExportedModel",
-    "answers_from_outputs",
     "ask_export",
     "check_next_version",
     "export_model",
     "find_version",
+    "frame_decoder",
     "is_export",
+    "make_answers",
+    "read_deviations",
 ]

@@ -15,11 +15,12 @@ from kft.data.batches.reading import list_contents
 from kft.errors import ExportError
 from kft.examples import Examples
 from kft.modalities import Decoder
+from kft.modalities.model_input import FRAME
 from kft.model import compile_forward, flatten_layers
 from kft.runs.atomic import atomic_directory, write_json
 from kft.runs.storage import find_storage_failure
 from kft.serving.parity import check_parity
-from kft.serving.signatures import ServedModel
+from kft.serving.signatures import ServedModel, frame_decoder
 from kft.serving.versions import CARD, next_version
 from kft.tasks.head import Head
 
@@ -99,9 +100,11 @@ def _compute_expected(
 ) -> dict[str, np.ndarray]:
     """Compute the trained model's outputs about examples, by the name of the output."""
     # Not with the traced reading of batches: the check must find differences due to tracing.
-    decoded = [decoder(read()) for _, read in list_contents(examples)]
+    framed = frame_decoder(decoder, head)
+    decoded = [framed(read()) for _, read in list_contents(examples)]
     inputs = to_inputs({name: tf.stack([each[name] for each in decoded]) for name in decoded[0]})
-    served = head.serve(compile_forward(model, head.activate)(inputs))
+    frames = inputs.pop(FRAME, None)
+    served = head.serve(compile_forward(model, head.activate)(inputs), frames)
     return {output.name: served[output.name].numpy() for output in head.compared_outputs}
 
 

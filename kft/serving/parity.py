@@ -90,13 +90,25 @@ def _compare(
     is_float32: bool,
 ) -> float:
     tolerance = output.tolerance if is_float32 else output.low_precision_tolerance
-    differences = (np.abs(served - expected) / np.array(output.units)).max(axis=1)
+    if served.shape != expected.shape:
+        raise ExportError(
+            f"output {output.name!r}: the export answers {served.shape}, the trained model "
+            f"{expected.shape}. The export was removed."
+        )
+    # As float64, because differences of unsigned integers would wrap around.
+    distances = np.abs(served.astype(np.float64) - expected) / np.array(output.units)
+    differences = distances.reshape(len(served), -1).max(axis=1)
     worst = int(differences.argmax())
     # `not … <=` rather than `>`, so that NaN fails too.
     if not differences[worst] <= tolerance or np.isnan(differences).any():
         raise ExportError(
-            f"{names[worst]}: the export answers {served[worst].tolist()}, the trained model "
-            f"{expected[worst].tolist()}: a difference of {differences[worst]:.2g}, but at most "
+            f"{names[worst]}: the export answers {_shorten(served[worst])}, the trained model "
+            f"{_shorten(expected[worst])}: a difference of {differences[worst]:.2g}, but at most "
             f"{tolerance:.0e} is allowed. The export was removed."
         )
     return float(differences[worst])
+
+
+def _shorten(answer: np.ndarray) -> str:
+    """Format an answer; a dense one by its shape."""
+    return str(answer.tolist()) if answer.ndim < 2 else f"an array {answer.shape}"

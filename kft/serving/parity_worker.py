@@ -23,7 +23,7 @@ def answer(export: str, files: list[str]) -> dict[str, np.ndarray]:
         encoded = [tf.io.read_file(file) for file in files[start : start + BATCH_SIZE]]
         for name, values in serve(encoded=tf.stack(encoded)).items():
             answers.setdefault(name, []).append(values.numpy())
-    joined = {name: np.concatenate(parts) for name, parts in answers.items()}
+    joined = {name: np.concatenate(_pad(parts)) for name, parts in answers.items()}
     # Text becomes fixed-width Unicode, because object arrays would need pickle.
     for name, values in joined.items():
         if values.dtype == object:
@@ -31,6 +31,15 @@ def answer(export: str, files: list[str]) -> dict[str, np.ndarray]:
                 [[item.decode() for item in row] for row in values.reshape(len(values), -1)]
             )
     return joined
+
+
+def _pad(parts: list[np.ndarray]) -> list[np.ndarray]:
+    """Pad batches with zeros to one size: answers are as large as the largest of their batch."""
+    size = np.max([part.shape[1:] for part in parts], axis=0)
+    if all(part.shape[1:] == tuple(size) for part in parts):
+        return parts
+    around = [[(0, n - m) for n, m in zip(size, part.shape[1:], strict=True)] for part in parts]
+    return [np.pad(part, [(0, 0), *each]) for part, each in zip(parts, around, strict=True)]
 
 
 def main(export: str, file_list: str, output: str) -> None:

@@ -77,7 +77,7 @@ def choose_columns(table: Table, config: DataConfig) -> Columns:
     )
     task = find_task(config.target)
     return Columns(
-        inputs=texts or (_choose_path_column(table, config),),
+        inputs=texts or (choose_path_column(table, config),),
         hold_text=bool(texts),
         labels=_make_label_fields(_choose_label_columns(table, config), task),
         task=task,
@@ -105,7 +105,12 @@ def _choose_text_columns(table: Table, config: DataConfig) -> tuple[str, ...]:
     return (find_usual_column(table, "text_columns", usual),)
 
 
-def _choose_path_column(table: Table, config: DataConfig) -> str:
+def choose_path_column(table: Table, config: DataConfig) -> str:
+    """Choose the column of paths: as configured, or by its usual name.
+
+    Raises:
+        DataError: The column is missing or ambiguous.
+    """
     chosen = config.table.path_column
     if chosen is None:
         return find_usual_column(table, "path_column", _PATH_COLUMNS)

@@ -17,9 +17,10 @@ from kft.modalities.audio.inspection import CheckedRecording, Inspection
 from kft.modalities.audio.lengths import choose_seconds
 from kft.modalities.audio.quality import find_poor
 from kft.modalities.audit_records import Fact, Measure, Property
-from kft.modalities.base import PREVIEW_SIDE, Modality, ViewRow
+from kft.modalities.base import Modality
 from kft.modalities.checked import CheckOptions, FileContent, UnusableError
 from kft.modalities.model_input import Decoder
+from kft.modalities.presentation import PREVIEW_SIDE, ViewRow
 from kft.registry import Registry
 
 # More than a minute of most recordings takes: two channels of 32 bits at 96 kHz.

@@ -9,22 +9,32 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
-from kft.config import ImageConfig
+from kft.config import ImageConfig, MasksConfig
 from kft.examples import Calibration
 from kft.findings import Finding
+from kft.modalities.annotated import Outlined
 from kft.modalities.audit_records import Fact, Measure, Property
-from kft.modalities.base import PREVIEW_SIDE, Modality, ViewRow
-from kft.modalities.checked import CheckOptions, FileContent, TrainedCalibration, UnusableError
+from kft.modalities.base import Modality
+from kft.modalities.checked import (
+    CheckedTarget,
+    CheckOptions,
+    FileContent,
+    TrainedCalibration,
+    UnusableError,
+)
 from kft.modalities.image import conversion, traits
 from kft.modalities.image.depth import find_depth
 from kft.modalities.image.file_check import check_picture
 from kft.modalities.image.input_spec import ImageSpec
 from kft.modalities.image.inspection import CheckedPicture, Inspection
+from kft.modalities.image.masks import check_mask
 from kft.modalities.image.quality import find_poor
 from kft.modalities.image.sample_scale import FULL_DEPTH
 from kft.modalities.image.strangers import refuse_stranger
 from kft.modalities.model_input import Decoder, InputSpec, StatedInput
+from kft.modalities.presentation import PREVIEW_SIDE, ViewRow
 from kft.registry import Registry
+from kft.tasks import COMPANIONS
 
 # More than a picture of so many pixels needs, in 16 bits with opacity and without compression.
 _BYTES_PER_PIXEL = 9
@@ -45,6 +55,7 @@ class ImageModality(Modality):
         *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".heic", ".heif"),
         *(".avif", ".jxl"),
     )
+    folder_names = ("images", "image", "imgs", "img", "pictures", "photos", "jpegimages", "input")
     # "BM" alone is too little to go by.
     signatures: ClassVar[Mapping[bytes, str]] = {
         b"\xff\xd8\xff": ".jpg",
@@ -84,6 +95,7 @@ class ImageModality(Modality):
     # saved again differs from itself in at most 4 in 98 of 100 cases. At 6 different hands before
     # one wall pass for the same.
     most_different_bits = 4
+    companions = COMPANIONS
 
     def find_layout(self, path: Path) -> str | None:
         """See `Modality`."""
@@ -91,6 +103,12 @@ class ImageModality(Modality):
 
         found = {"coco": coco.is_coco, "voc": voc.is_voc, "yolo": yolo.is_yolo}
         return next((name for name, is_layout in found.items() if is_layout(path)), None)
+
+    def read_outlines(self, path: Path) -> tuple[tuple[str, ...], Sequence[Outlined]]:
+        """See `Modality`: the outlines of a COCO file."""
+        from kft.modalities.image.annotations.outlines import read_outlines
+
+        return read_outlines(path)
 
     def find_size(self, path: str) -> tuple[float, float] | None:
         """See `Modality`."""
@@ -128,6 +146,12 @@ class ImageModality(Modality):
     ) -> CheckedPicture:
         """See `Modality`."""
         return check_picture(file, settings, options)
+
+    def check_target(
+        self, file: FileContent, checked: Any, settings: MasksConfig, options: CheckOptions
+    ) -> CheckedTarget:
+        """See `Modality`: a mask in the size of its upright picture."""
+        return check_mask(file, checked, settings, options)
 
     @contextmanager
     def checking(self) -> Iterator[None]:
@@ -231,6 +255,23 @@ class ImageModality(Modality):
         from kft.modalities.image.preview import make_data_uri
 
         return make_data_uri(path, settings.background, calibrated, side=side)
+
+    def preview_target(
+        self, path: str, target: str, settings: ImageConfig, calibrated: int | None = None
+    ) -> str | None:
+        """See `Modality`: the mask in colours."""
+        from kft.modalities.image.preview import make_data_uri
+
+        background = settings.background
+        return make_data_uri(path, background, calibrated, side=PREVIEW_SIDE, mask=target)
+
+    def draw_answer(
+        self, path: str, companion: Any, names: Sequence[str], settings: ImageConfig
+    ) -> bytes:
+        """See `Modality`."""
+        from kft.modalities.image.drawing import draw_answer
+
+        return draw_answer(path, companion, names, settings.background)
 
     def draw_views(self, rows: Sequence[ViewRow], caption: str) -> bytes:
         """See `Modality`."""

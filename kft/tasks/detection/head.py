@@ -39,7 +39,7 @@ class DetectionHead(Head):
     other_outputs: ClassVar[tuple[str, ...]] = ("boxes", "num_boxes")
     levels: tuple[str, ...] = ()
 
-    def read_levels(self, levels: Mapping[str, int]) -> DetectionHead:
+    def read_levels(self, levels: Mapping[str, int], size: tuple[int, ...]) -> DetectionHead:
         """Choose the coarsest map, and the finer ones down to a quarter of its stride."""
         coarsest = max(levels.values(), default=0)
         chosen = tuple(name for name, stride in levels.items() if stride * _FINENESS >= coarsest)
