@@ -41,6 +41,7 @@ def evaluate(
     train_targets: np.ndarray,
     folder: Path,
     progress: Callable[[int, int], None],
+    frames: np.ndarray | None = None,
 ) -> Evaluation:
     """Evaluate a model on a split.
 
@@ -55,11 +56,14 @@ def evaluate(
         train_targets: Training targets, for the baseline that does not look at the inputs.
         folder: Folder for the files.
         progress: Called with the number of examples done and in total.
+        frames: Place of each example in its file, from `find_frames`.
     """
     standardised = predictor(
         batches, num_examples=len(files), progress=progress, condense=head.condense
     )
     outputs = head.restore_units(standardised)
+    if frames is not None:
+        outputs = head.place(outputs, frames)
     task, names = head.task, head.class_names
     figures = judge(task, names, targets, outputs, train_targets=train_targets)
     write_tables(folder, task.figures.tabulate(names, files, targets, outputs))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -36,12 +36,15 @@ class ComparedOutput:
         tolerance: Largest allowed difference, in these units.
         low_precision_tolerance: Largest allowed difference if the model computes in a precision
             below float32.
+        measure: Function from served and expected values (examples, …) to the difference of each
+            example; None for the largest difference in these units.
     """
 
     name: str
     units: tuple[float, ...]
     tolerance: float = TOLERANCE
     low_precision_tolerance: float = LOW_PRECISION_TOLERANCE
+    measure: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -242,6 +245,15 @@ class Head(ABC):
         Args:
             outputs: Outputs of `activate`.
             targets: Standardised targets of the batch.
+        """
+        return outputs
+
+    def place(self, outputs: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        """Convert answers about the frame of each example to answers about its file.
+
+        Args:
+            outputs: Outputs of `activate`, for tasks whose targets are boxes.
+            frames: Place of each example in its file (examples, 6).
         """
         return outputs
 

@@ -8,10 +8,11 @@ import pytest
 
 from kft.config import TrainingConfig
 from kft.errors import ConfigError
+from kft.tasks.detection.answers import choose_answers, find_hits
 from kft.tasks.detection.assignment import assign
 from kft.tasks.detection.decoding import MOST_ANSWERS, find_answers
-from kft.tasks.detection.figures import BoxFigures, choose_answers, find_hits
-from kft.tasks.detection.head import DetectionHead, place_in_file
+from kft.tasks.detection.figures import BoxFigures
+from kft.tasks.detection.head import DetectionHead, measure_boxes, place_in_file
 from kft.tasks.detection.losses import DetectionLoss
 from kft.tasks.detection.points import BoxDecoder, standard_boxes
 from kft.tasks.detection.task import Detection
@@ -127,16 +128,16 @@ def test_answers_have_a_place_in_the_file():
     # A picture of 400 x 200 in the middle of a square frame.
     frame = np.array([[200, 400, -0.5, 0.0, 1.5, 1.0]], np.float32)
     sides = np.array([[[0.25, 0.25, 0.5, 0.75], [0.0, 0.0, 1.0, 0.5]]], np.float32)
-    placed = np.asarray(place_in_file(sides, frame))[0]
+    placed = np.asarray(place_in_file(sides, frame, in_pixels=True))[0]
     assert placed == pytest.approx(np.array([[100, 0, 200, 200], [0, 0, 400, 100]]), abs=1e-3)
 
 
 def test_a_head_reads_the_three_coarsest_strides_and_refuses_a_hidden_backbone():
     head = DetectionHead(("a",))
     levels = {"stem": 2, "block1": 4, "block2": 8, "block3": 16, "tail": 32}
-    assert head.read_levels(levels).levels == ("block2", "block3", "tail")
-    with pytest.raises(ConfigError, match="detection reads feature maps"):
-        head.read_levels({})
+    assert head.read_levels(levels, (320, 320)).levels == ("block2", "block3", "tail")
+    with pytest.raises(ConfigError, match="hides them"):
+        head.read_levels({}, (320, 320))
 
 
 @pytest.mark.parametrize("shapes", [((8, 8), (4, 4), (2, 2)), ((19, 10), (10, 5)), ((12, 12),)])
@@ -263,3 +264,16 @@ def test_an_evaluation_without_boxes_or_answers_has_no_figures():
 def test_weights_of_unknown_classes_are_refused():
     training = TrainingConfig(class_weights={"cta": 2.0})
     assert "no class 'cta'" in next(Detection().refuse(training, ("cat", "dog")))
+
+
+def test_boxes_are_compared_in_any_order_and_without_the_least_sure():
+    expected = np.array(
+        [[[0, 10, 10, 50, 50, 0.9], [1, 20, 20, 80, 90, 0.9], [1, 0, 0, 5, 5, 0.02]]]
+    )
+    swapped = expected[:, [1, 0, 2]]
+    swapped[0, 2] = [-1, 0, 0, 0, 0, 0]
+    assert measure_boxes(swapped, expected) == pytest.approx([0])
+    moved = expected.copy()
+    moved[0, 0, 1] += 5
+    assert measure_boxes(moved, expected) == pytest.approx([0.005])
+    assert measure_boxes(expected[:, :1], expected) > 0.01
