@@ -28,7 +28,7 @@ from kft.tasks.pooling import FEATURES
 NAMES = ("a", "b", "c")
 SIDE = 32
 LEVELS = {"stage1": 4, "stage2": 8, "stage3": 16, "stage4": 32}
-CHANNELS = {"stage1": 6, "stage2": 5, "stage3": 4, FEATURES: 3}
+CHANNELS = {"stage1": 6, "stage2": 5, "stage3": 4, "stage4": 3, FEATURES: 3}
 RANDOM = np.random.default_rng(0)
 MASKS = RANDOM.integers(0, 3, (4, SIDE, SIDE)).astype(np.uint8)
 MASKS[:, :3] = 255
@@ -71,7 +71,9 @@ def make_features(head: Head) -> dict[str, np.ndarray]:
 
 
 def make_logits(head: Head) -> np.ndarray:
-    return RANDOM.normal(0, 2, build(head).output_shape[1:])[np.newaxis].repeat(4, 0).astype("f4")
+    logits = np.array(build(head)(make_features(head)))
+    logits[..., : len(NAMES)] += RANDOM.normal(0, 2, (*logits.shape[:-1], len(NAMES)))
+    return logits
 
 
 def test_every_dense_task_has_targets_here():

@@ -144,7 +144,9 @@ def test_a_head_reads_the_three_coarsest_strides_and_refuses_a_hidden_backbone()
 def test_a_pyramid_answers_at_every_cell_of_maps_of_any_size(shapes):
     names = tuple(f"block{i}" for i in range(len(shapes)))
     head = DetectionHead(("a", "b"), levels=names)
-    maps = {name: keras.Input((*shape, 6)) for name, shape in zip(names, shapes, strict=True)}
+    maps = {
+        name: keras.Input((*shape, 6), name=name) for name, shape in zip(names, shapes, strict=True)
+    }
     model = keras.Model(maps, head.build(maps))
     num_points = sum(height * width for height, width in shapes)
     coarser = -(-shapes[-1][0] // 2) * -(-shapes[-1][1] // 2) if min(shapes[-1]) > 4 else 0
