@@ -136,7 +136,9 @@ def assemble(backbone: Backbone, head: Head) -> Assembled:
         for name, element in spec.elements.items()
     }
     features = _call_backbone(backbone, spec.prepare(given), head.reads)
-    model = keras.Model(given, head.build(features, given.get(PADDING_MASK)), name="kft")
+    model = keras.Model(
+        given, head.build(features, given.get(PADDING_MASK), backbone.prefix_tokens), name="kft"
+    )
     below = {id(layer) for layer in backbone.model.layers}
     above = [layer for layer in model.layers if id(layer) not in below and layer.variables]
     table = BlockTable((*backbone.blocks, Block(HEAD, tuple(above))))
@@ -160,11 +162,11 @@ def _call_backbone(
     return dict(zip(reads, tensors, strict=True))
 
 
-def call_layers(model: keras.Model, inputs: Any) -> Any:
+def call_layers(model: Any, inputs: Any) -> Any:
     """Call each layer of a functional model on other inputs, without the model around them.
 
     Args:
-        model: Functional model.
+        model: Functional model, or the `Function` of a part of one.
         inputs: Tensors in the structure of the model's input.
     """
     # Keras clones models in this way; it has no public name for it.

@@ -18,10 +18,12 @@ SAVED_LAYERS: Mapping[str, str] = {
     "kft>LogMel": "kft.modalities.audio.front_end:LogMel",
     "kft>MelPicture": "kft.modalities.audio.front_end:MelPicture",
     "kft>PixelScaling": "kft.modalities.image.scaling:PixelScaling",
+    "kft>WavePositions": "kft.backbones.text.positions:WavePositions",
     "kft>BlockStatistics": "kft.tasks.block_statistics:BlockStatistics",
     "kft>ResizedMap": "kft.tasks.segmentation.decoders:ResizedMap",
     "kft>BoxDecoder": "kft.tasks.detection.points:BoxDecoder",
     "kft>HubLayer": "kft.backbones.hub:HubLayer",
+    "kft>HubTextLayer": "kft.backbones.text.hub_encoder:HubTextLayer",
     "kft>HubBlock": "kft.backbones.hub:HubBlock",
 }
 """Module and class of each layer, by the name under which Keras registers it."""

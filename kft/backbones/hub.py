@@ -86,18 +86,19 @@ class HubLayer(keras.layers.Layer):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Compute feature vectors or maps of `inputs`, pixels in the range the module expects."""
-        inputs = tf.cast(inputs, tf.float32)
-        if not self._takes_training:
-            outputs = self._function.value(inputs)
-        else:
-            updates_statistics = self.trainable and all(
-                block.trainable and not block.is_batch_norm_frozen for block in self.hub_blocks
-            )
-            is_training = bool(training) and updates_statistics
-            outputs = self._function.value(inputs, training=is_training)
+        outputs = self.call_module(tf.cast(inputs, tf.float32), training)
         if isinstance(outputs, dict):
             outputs = outputs["default"] if "default" in outputs else next(iter(outputs.values()))
         return outputs
+
+    def call_module(self, inputs: Any, training: bool | None) -> Any:
+        """Call the module, in training mode only if all of its blocks may train."""
+        if not self._takes_training:
+            return self._function.value(inputs)
+        updates_statistics = self.trainable and all(
+            block.trainable and not block.is_batch_norm_frozen for block in self.hub_blocks
+        )
+        return self._function.value(inputs, training=bool(training) and updates_statistics)
 
     def get_config(self) -> dict[str, Any]:
         """Configuration of the layer; its handle must still resolve when the layer is rebuilt."""
@@ -125,6 +126,10 @@ def load(config: BackboneConfig, *, prefix: str = "hub:") -> Backbone:
             "SavedModel's graph comes with its own weights and has no initializers. Remove "
             "`backbone.weights`."
         )
+    if "preprocessor" in config.options:
+        from kft.backbones.text import hub_encoder
+
+        return hub_encoder.load(config, handle)
     scaling = requested_scaling(config)
     path = Path(handle).expanduser()
     if path.exists():

@@ -28,6 +28,7 @@ from kft.config.modality_sections import (
 )
 from kft.config.schema import (
     PRETRAINING_OVERRIDES,
+    UNLABELLED_OVERRIDES,
     BackboneConfig,
     ExportConfig,
     FeaturesConfig,
@@ -52,6 +53,7 @@ __all__ = [
     "LEARNING_RATES",
     "PRETRAINING_OVERRIDES",
     "SCHEMA_COMMENT",
+    "UNLABELLED_OVERRIDES",
     "AudioConfig",
     "BackboneConfig",
     "BoxesConfig",

@@ -180,12 +180,22 @@ def add_modality_section(name: str, section: type[ModalityConfig]) -> None:
     Pipeline.model_rebuild(force=True)
 
 
-PRETRAINING_OVERRIDES = (
-    "backbone.name=small_cnn",
+_PRETRAINING = (
     "backbone.weights=random",
     "strategy.name=full",
-    "strategy.learning_rate=3e-3",
-    "strategy.duration=30 epochs",
     "export.enabled=false",
 )
+PRETRAINING_OVERRIDES = (
+    *_PRETRAINING,
+    "backbone.name=small_cnn",
+    "strategy.learning_rate=3e-3",
+    "strategy.duration=30 epochs",
+)
 """Settings of `kft pretrain`, which a user's overrides may change."""
+UNLABELLED_OVERRIDES = (
+    *_PRETRAINING,
+    "backbone.name=small_transformer",
+    "strategy.learning_rate=1e-3",
+    "strategy.duration=10 epochs",
+)
+"""Settings of `kft pretrain` on texts without labels, which a user's overrides may change."""

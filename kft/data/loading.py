@@ -97,7 +97,11 @@ def load_splits(
         quarantined=found.quarantined,
         repaired=admitted.count_repaired(),
         noticed={**found.noticed, **admitted.count_noticed()},
-        notes=(*found.notes, *describe_unjudged(parts, found.task, found.class_names)),
+        notes=(
+            *found.notes,
+            *_describe_absent(found),
+            *describe_unjudged(parts, found.task, found.class_names),
+        ),
         modality=config.modality,
         calibration=admitted.calibration,
     )
@@ -139,12 +143,14 @@ def refuse_unlearnable(found: Found) -> None:
     """Refuse examples that a model could be judged on, but cannot learn from.
 
     Raises:
-        DataError: There is one class, or a class or label without an example.
+        DataError: There is one class, or a class or label without an example. Masks number their
+            classes, so that one of these may be absent.
     """
     task, names = found.task, found.class_names
-    counts = task.count(found.examples.targets, len(names))
-    absent = [names[index] for index in np.flatnonzero(counts == 0)]
-    if absent:
+    absent = _list_absent(found)
+    if found.examples.target_files is not None:
+        names = tuple(name for name in names if name not in absent)
+    elif absent:
         where = (
             "data.records.class_names"
             if task.has_classes
@@ -159,6 +165,18 @@ def refuse_unlearnable(found: Found) -> None:
         has = f"one {task.noun}, {names[0]!r}" if names else f"no {task.noun}"
         least = "one" if task.fewest_names == 1 else "two"
         raise DataError(f"{found.source}: {has}; {task.name} needs at least {least}.")
+
+
+def _list_absent(found: Found) -> list[str]:
+    """List the classes or labels that no example has."""
+    counts = found.task.count(found.examples.targets, len(found.class_names))
+    return [found.class_names[index] for index in np.flatnonzero(counts == 0)]
+
+
+def _describe_absent(found: Found) -> tuple[str, ...]:
+    """Say which classes no mask shows."""
+    absent = [] if found.examples.target_files is None else _list_absent(found)
+    return (f"no example shows {listed(absent)}, so it cannot be learned.",) if absent else ()
 
 
 def check_source(config: DataConfig) -> None:

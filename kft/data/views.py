@@ -10,7 +10,7 @@ import tensorflow as tf
 from kft.data.batches.pipeline import example_seeds
 from kft.data.batches.reading import make_reader, pair_decoder, translate_read_errors
 from kft.modalities.model_input import Augmentation, Decoder
-from kft.modalities.presentation import ViewRow
+from kft.modalities.showing import ViewRow
 
 if TYPE_CHECKING:
     from kft.examples import Splits

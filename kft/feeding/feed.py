@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -28,6 +30,7 @@ from kft.feeding.frozen_prefix import PrefixCuts
 from kft.feeding.phase_input import PhaseInput, SolutionInput, Validation
 from kft.feeding.prefix_store import PrefixStore
 from kft.feeding.source import Source
+from kft.modalities.model_input import PADDING_MASK
 from kft.model import Assembled
 from kft.runs.arrays import join_mapped
 from kft.strategies import Phase
@@ -64,6 +67,7 @@ class Feed:
         standardised = source.splits.map_targets(assembled.head.standardise)
         self._source = replace(source, splits=standardised)
         self._model = assembled.model
+        self._spec = assembled.backbone.input_spec
         self._features = features
         self._training = training
         self._share = share
@@ -131,9 +135,14 @@ class Feed:
         if cut is not None:
             return self._from_activations(phase, cut)
         caches = [self._decoded.get(split) for split in phase.learns_from]
-        batches = self._batches(phase, _join(caches), preset=phase.recipe.augmentation)
-        validation = self._validation(phase, self._decoded.get("validation"))
-        return PhaseInput(self._model, batches, validation, COMPUTED_FROM_INPUTS)
+        by_length = self._is_by_length(self._model)
+        batches = self._batches(
+            phase, _join(caches), preset=phase.recipe.augmentation, by_length=by_length
+        )
+        validation = self._validation(phase, self._decoded.get("validation"), by_length=by_length)
+        return PhaseInput(
+            self._model, batches, validation, COMPUTED_FROM_INPUTS, by_length=by_length
+        )
 
     def for_solution(self, phase: Phase) -> SolutionInput:
         """Make the input of a solved phase: feature vectors of unaugmented examples."""
@@ -161,6 +170,7 @@ class Feed:
     def _from_activations(self, phase: Phase, cut: Cut) -> PhaseInput:
         stored = self._prefixes.load(cut, "train", phase)
         caches = {"train": ExampleCache(stored.activations, entry=stored)}
+        by_length = self._is_by_length(cut.suffix)
         preset, num_views = phase.recipe.augmentation, phase.count_views(self._features)
         learned = self._target_reader(phase.learns_from, preset, num_views)
         validation = None
@@ -168,11 +178,17 @@ class Feed:
             of_validation = self._prefixes.load(cut, "validation", phase, like=stored)
             caches["validation"] = ExampleCache(of_validation.activations, entry=of_validation)
             judged = self._target_reader(("validation",))
-            validation = self._validation(phase, caches["validation"], judged)
+            validation = self._validation(
+                phase, caches["validation"], by_length=by_length, find_targets=judged
+            )
         cache = _join([caches[split] for split in phase.learns_from])
-        batches = self._batches(phase, cache, find_targets=learned)
+        batches = self._batches(phase, cache, by_length=by_length, find_targets=learned)
         parts = stored.selected.forward, cut.suffix
-        return PhaseInput(cut.suffix, batches, validation, cut.name, parts)
+        return PhaseInput(cut.suffix, batches, validation, cut.name, parts, by_length)
+
+    def _is_by_length(self, model: keras.Model) -> bool:
+        """Tell whether a model may be given batches of sequences of similar length."""
+        return self._spec.may_shorten and PADDING_MASK in model.input
 
     def _target_reader(
         self, splits: Sequence[SplitName], preset: str = "none", num_views: int = 1
@@ -194,6 +210,7 @@ class Feed:
         phase: Phase,
         cache: Cache | None,
         *,
+        by_length: bool,
         preset: str = "none",
         find_targets: TargetReader | None = None,
     ) -> Callable[[int], tf.data.Dataset]:
@@ -219,28 +236,33 @@ class Feed:
                 seed=seed,
                 share=self._share,
                 service=self._service if cache is None else None,
+                by_length=by_length,
                 find_targets=find_targets,
             )
 
         return start_at
 
     def _validation(
-        self, phase: Phase, cache: ExampleCache | None, find_targets: TargetReader | None = None
+        self,
+        phase: Phase,
+        cache: ExampleCache | None,
+        *,
+        by_length: bool,
+        find_targets: TargetReader | None = None,
     ) -> Validation | None:
         examples, batch_size = self._source.splits.validation, self._training.batch_size
         if not len(examples) or "validation" in phase.learns_from:
             return None
-        in_order, own = (
-            make_dataset(
-                examples,
-                self._source.reader,
-                batch_size=batch_size,
-                cache=cache,
-                share=share,
-                find_targets=find_targets,
-            )
-            for share in (WHOLE, self._share)
+        make = partial(
+            make_dataset,
+            examples,
+            self._source.reader,
+            batch_size=batch_size,
+            cache=cache,
+            find_targets=find_targets,
         )
+        # Whoever asks for all batches knows the model by its one length.
+        in_order, own = make(), make(share=self._share, by_length=by_length)
         return Validation(in_order, own, num_steps_per_epoch(len(examples), batch_size))
 
     def _mixing(self, phase: Phase) -> Mixing | None:

@@ -97,9 +97,11 @@ def choose_modality(config: DataConfig) -> Modality:
         if config.table.text_columns:
             return next(each for each in modalities if each.value_columns)
         path = Path(config.path).expanduser()
-        annotated = [each for each in modalities if each.find_layout(path) is not None]
-        if annotated:
-            return annotated[0]
+        named = [each for each in modalities if each.find_layout(path) is not None]
+        if path.is_file():
+            named += [each for each in modalities if each.has_ending(config.path)]
+        if named:
+            return named[0]
         if path.is_file():
             return _choose_by_table(path, modalities)
         files = list(islice(_list_files(path), _FIRST_FILES))

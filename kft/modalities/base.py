@@ -24,13 +24,13 @@ from kft.modalities.checked import (
     TrainedCalibration,
     UnusableError,
 )
-from kft.modalities.model_input import Augmentation, Decoder, InputSpec, StatedInput
+from kft.modalities.model_input import Augmentation, Baseline, Decoder, InputSpec, StatedInput
 from kft.modalities.near_duplicates import find_look_alikes
-from kft.modalities.presentation import Presentation
+from kft.modalities.showing import Showing
 from kft.registry import Registry
 
 
-class Modality(Presentation, ABC):
+class Modality(Showing, ABC):
     """Kind of examples: its files, their check, their decoding, and how they are shown.
 
     Attributes:
@@ -43,6 +43,7 @@ class Modality(Presentation, ABC):
         folder_names: Usual names of a folder of examples beside one of their targets.
         value_columns: Usual names of table columns that hold the examples themselves, in lower
             case; none for examples that need a file each.
+        values: What `encode_value` accepts, for messages.
         record_features: Kind of record files (`tfrecord`, `tfds`) -> usual feature of an example;
             and `tfrecord_label` -> usual feature of its label.
         layouts: Layouts of annotated examples by name, each the path of a module's function that
@@ -52,6 +53,8 @@ class Modality(Presentation, ABC):
             the preset changes nothing.
         reading_settings: Settings that decide which files are accepted. All others decide how
             files are decoded, and stay with a trained model.
+        baselines: Name -> baseline, a model that is learned in seconds without the backbone, to
+            compare a trained model with.
         most_different_bits: Number of bits by which the `likeness` of near duplicates may differ.
         companions: Kinds of dense targets, from `kft.tasks.COMPANIONS`, that its decoder and its
             augmentations move with an example: they are a `PlacingDecoder` and
@@ -67,12 +70,14 @@ class Modality(Presentation, ABC):
     signatures: ClassVar[Mapping[bytes, str]] = {}
     folder_names: ClassVar[tuple[str, ...]] = ("examples",)
     value_columns: ClassVar[tuple[str, ...]] = ()
+    values: ClassVar[str] = "the path of a file or folder, or bytes as a file holds them"
     record_features: ClassVar[Mapping[str, str]] = {}
     layouts: ClassVar[Registry] = Registry("layout of annotations", {})
     augmentations: ClassVar[Registry] = Registry(
         "augmentation", {"none": "kft.modalities.base:make_no_augmentation"}
     )
     reading_settings: ClassVar[frozenset[str]] = frozenset()
+    baselines: ClassVar[Mapping[str, Baseline]] = {}
     most_different_bits: ClassVar[int] = 0
     companions: ClassVar[tuple[str, ...]] = ()
 
@@ -126,6 +131,22 @@ class Modality(Presentation, ABC):
 
         Returns:
             The size; None if it cannot be read, or if examples have no width and height.
+        """
+        return None
+
+    def encode_value(self, value: Any) -> tuple[bytes, ...] | None:
+        """Encode an example in memory, such as an array, as a file would hold it.
+
+        Args:
+            value: Value from Python. A `str` comes only if `value_columns` says that examples
+                may be texts; otherwise strings name files.
+
+        Returns:
+            Content of each example, several for a batch; None if the value is none of this
+            modality.
+
+        Raises:
+            UnusableError: The value is nearly one; it says what was found and what is allowed.
         """
         return None
 

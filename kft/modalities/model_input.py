@@ -7,8 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
+
 from kft.config import ModalityConfig
+from kft.examples import Examples
 from kft.modalities.checked import TrainedCalibration
+from kft.tasks import Task
 from kft.tasks.base import COMPANIONS
 
 Augmentation = Callable[[Mapping[str, Any], Any], dict[str, Any]]
@@ -57,6 +61,15 @@ class Decoder(Protocol):
 
     def __hash__(self) -> int:
         """Hash of everything that decides the tensors; each decoder has one graph."""
+
+
+class Baseline(Protocol):
+    """Baseline: training examples and others -> answers about the others."""
+
+    def __call__(
+        self, train: Examples, asked: Examples, task: Task, num_names: int, /
+    ) -> np.ndarray | None:
+        """Answer in the unit of the targets (examples, names); None if it cannot."""
 
 
 @runtime_checkable
@@ -122,6 +135,23 @@ class InputSpec(ABC):
             Inputs of the backbone, by the same names.
         """
         return dict(inputs)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Packages that a process must import before it loads an export of the model.
+
+        TensorFlow Serving has TensorFlow Text linked in.
+        """
+        return ()
+
+    @property
+    def may_shorten(self) -> bool:
+        """Whether the model may read sequences shorter than `elements` says, with a padding mask.
+
+        A training batch then ends where its longest sequence does. Sequences lie on the first axis
+        of whole numbers (steps,) and of features (steps, channels).
+        """
+        return False
 
     def __str__(self) -> str:
         """Describe the shapes for messages."""

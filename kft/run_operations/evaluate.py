@@ -42,6 +42,7 @@ from kft.workflow import describe_data
 _OF_OTHER_DATA = (
     *("data.source", "data.target", "data.on_invalid_file"),
     *("data.folders", "data.table", "data.records", "data.class_aliases"),
+    *("data.boxes", "data.masks"),
 )
 
 

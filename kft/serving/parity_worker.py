@@ -1,8 +1,10 @@
 """Script that runs an export on files, in a process with TensorFlow but without kft.
 
-Usage: python parity_worker.py EXPORT FILE_LIST.json OUTPUT.npz
+It imports TensorFlow, then reads [EXPORT, [FILE, ...], OUTPUT.npz] in JSON from its standard input.
+If there is nothing to read, the process that started it has ended, and it ends too.
 """
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -12,10 +14,15 @@ import tensorflow as tf
 
 # Small, so that an export is tested on several batches and on a partial batch.
 BATCH_SIZE = 8
+CARD = "assets.extra/kft.json"
 
 
 def answer(export: str, files: list[str]) -> dict[str, np.ndarray]:
     """Call the `serving_default` signature of an export on files; arrays by name of the output."""
+    card = Path(export, CARD)
+    stated = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}
+    for package in stated.get("packages", ()):
+        importlib.import_module(package.replace("-", "_"))
     loaded = tf.saved_model.load(export)
     serve = loaded.signatures["serving_default"]
     answers: dict[str, list[np.ndarray]] = {}
@@ -42,13 +49,14 @@ def _pad(parts: list[np.ndarray]) -> list[np.ndarray]:
     return [np.pad(part, [(0, 0), *each]) for part, each in zip(parts, around, strict=True)]
 
 
-def main(export: str, file_list: str, output: str) -> None:
+def main(export: str, files: list[str], output: str) -> None:
     """Write the export's answers about the files to an npz file."""
-    files = json.loads(Path(file_list).read_text(encoding="utf-8"))
     answers = answer(export, files)
     assert "kft" not in sys.modules, "an export must not need kft"
     np.savez(output, allow_pickle=False, **answers)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    asked = sys.stdin.read()
+    if asked:
+        main(*json.loads(asked))

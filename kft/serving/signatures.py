@@ -35,9 +35,9 @@ class ServedModel:
     """
 
     def __init__(self, model: keras.Model, head: Head, decoder: Decoder) -> None:
-        self._model = model
-        self._head = head
-        self._decoder = frame_decoder(decoder, head)
+        self.model = model
+        self.head = head
+        self.decoder = frame_decoder(decoder, head)
         self._outputs = {LOGITS: model.output}
         if head.vector_layer is not None:
             self._outputs[FEATURE_VECTOR] = model.get_layer(FEATURE_VECTOR).output
@@ -53,13 +53,14 @@ class ServedModel:
         # Only the variables are tracked. For a whole Keras model TensorFlow would also write each
         # layer's functions, which took two thirds of the time and of the file. TensorFlow refuses
         # signatures that use untracked variables, so none can be missing.
-        root.tracked = [variable.value for variable in self._model.variables]
+        root.tracked = [variable.value for variable in self.model.variables]
+        root.of_decoder = list(getattr(self.decoder, "resources", ()))
         tf.saved_model.save(root, str(directory), signatures=self.signatures())
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Trace the signatures; functions by name of the signature."""
         encoded = {"encoded": tf.TensorSpec((None,), tf.string, name="encoded")}
-        decoded = find_input_specs(self._model)
+        decoded = find_input_specs(self.model)
         # Traced once for all signatures that call them, so that the file holds them once, too.
         decode, compute = _trace(self._decode, encoded), _trace(self._compute, decoded)
 
@@ -70,31 +71,31 @@ class ServedModel:
 
         def serve_files(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
             computed, frames = read(encoded)
-            return self._head.serve(computed[LOGITS], frames)
+            return self.head.serve(computed[LOGITS], frames)
 
         signatures = {
             "serving_default": _trace(serve_files, encoded),
             next(iter(decoded)): _trace(
-                lambda **inputs: self._head.serve(compute(**inputs)[LOGITS]), decoded
+                lambda **inputs: self.head.serve(compute(**inputs)[LOGITS]), decoded
             ),
         }
         if FEATURE_VECTOR in self._outputs:
             signatures["features"] = _trace(
                 lambda encoded: {FEATURE_VECTOR: read(encoded)[0][FEATURE_VECTOR]}, encoded
             )
-        plain = self._head.plain_signature
+        plain = self.head.plain_signature
         if plain is not None:
             signatures[plain] = _trace(lambda **inputs: {plain: compute(**inputs)[LOGITS]}, decoded)
         return signatures
 
     def _decode(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        decoded = tf.map_fn(self._decoder, encoded, fn_output_signature=self._decoder.output)
+        decoded = tf.map_fn(self.decoder, encoded, fn_output_signature=self.decoder.output)
         return to_inputs(decoded)
 
     def _compute(self, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Compute feature vectors, and probabilities or standardised numbers, all float32."""
         outputs = self._both(inputs, training=False)
-        outputs[LOGITS] = self._head.activate(outputs[LOGITS])
+        outputs[LOGITS] = self.head.activate(outputs[LOGITS])
         return {name: tf.cast(each, tf.float32) for name, each in outputs.items()}
 
 

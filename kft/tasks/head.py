@@ -123,7 +123,10 @@ class Head(ABC):
         return (1.0,) * len(self.class_names)
 
     def build(
-        self, features: Mapping[str, keras.KerasTensor], mask: keras.KerasTensor | None = None
+        self,
+        features: Mapping[str, keras.KerasTensor],
+        mask: keras.KerasTensor | None = None,
+        prefix_tokens: int = 0,
     ) -> keras.KerasTensor:
         """Build logits (batch, logits).
 
@@ -131,10 +134,11 @@ class Head(ABC):
             features: The outputs of the backbone in `reads`: maps or sequences (batch, …, c), or
                 vectors (batch, c).
             mask: Mask (batch, steps) of sequences, 0 where a step is padding.
+            prefix_tokens: See `Backbone.prefix_tokens`; sequences with a class token have no mask.
         """
-        outputs = pool(features[FEATURES], self.config.pooling, mask)
+        outputs = pool(features[FEATURES], self.config.pooling, mask, prefix_tokens)
         if self.taps:
-            outputs = self._read_blocks(features, outputs, mask)
+            outputs = self._read_blocks(features, outputs, mask, prefix_tokens)
         for depth, units in enumerate(self.config.hidden, start=1):
             if self.config.dropout:
                 outputs = layers.Dropout(self.config.dropout, name=f"head_dropout{depth}")(outputs)
@@ -155,14 +159,18 @@ class Head(ABC):
         features: Mapping[str, keras.KerasTensor],
         pooled: keras.KerasTensor,
         mask: keras.KerasTensor | None,
+        prefix_tokens: int,
     ) -> keras.KerasTensor:
         """Add the statistics of each tap, and the deviations of the last features, to a vector."""
         masked = {} if mask is None else {"padding_mask": mask}
         parts = [
-            BlockStatistics(name=f"{tap}_statistics")(features[tap], **masked) for tap in self.taps
+            BlockStatistics(prefix_tokens=prefix_tokens, name=f"{tap}_statistics")(
+                features[tap], **masked
+            )
+            for tap in self.taps
         ]
         parts.append(pooled)
-        if len(features[FEATURES].shape) > 2:
+        if len(features[FEATURES].shape) > 2 and not prefix_tokens:
             last = BlockStatistics(with_mean=False, name="last_deviations")
             parts.append(last(features[FEATURES], **masked))
         return layers.Concatenate(name=STATISTICS, dtype="float32")(parts)

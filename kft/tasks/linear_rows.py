@@ -1,4 +1,4 @@
-"""Rows of the linear problem that a solved head is the optimum of."""
+"""Rows of the linear problem whose optimum is a head."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from kft.data.views import make_view_rows
 from kft.errors import DataError
 from kft.modalities import load_modality
 from kft.modalities.image.decoding import ImageDecoder
-from kft.modalities.presentation import ViewRow
+from kft.modalities.showing import ViewRow
 
 DECODER = ImageDecoder(24, 24)
 

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kft.data.batches.example_cache import Cache, to_inputs
+from kft.data.batches.lengths import measure_sizes, shorten, sort_by_size
 from kft.data.batches.mixing import Mixing
 from kft.data.batches.order import Sampling, make_order
 from kft.data.batches.reading import make_reader, refuse_changed
@@ -43,6 +44,7 @@ def make_dataset(
     seed: int = 0,
     share: Share = WHOLE,
     service: DataService | None = None,
+    by_length: bool = False,
     find_targets: TargetReader | None = None,
 ) -> tf.data.Dataset:
     """Batches (inputs, targets) of all epochs.
@@ -71,6 +73,8 @@ def make_dataset(
             and with weights: (inputs, targets, weights float32 (batch,)).
         service: Reads, decodes and augments in place of this process, not with a cache: the same
             batches arrive in any order, those of several epochs mixed where one ends.
+        by_length: Whether shuffled batches hold sequences of similar length, and all batches end
+            where their longest sequence does; needs a padding mask.
         find_targets: Reader of dense targets beside stored activations; see
             `make_target_reader`. By default they are those that the decoder or the cache gives
             with the inputs, or else the rows of `examples.targets`.
@@ -81,6 +85,9 @@ def make_dataset(
     assert len(examples) > 0
     steps = num_steps_per_epoch(len(examples), batch_size)
     order = make_order(examples.targets, sampling=sampling, shuffle_seed=shuffle_seed)
+    if by_length and shuffle_seed is not None:
+        sizes = measure_sizes(examples)
+        order = sort_by_size(order, sizes, batch_size=batch_size, seed=shuffle_seed)
     read = _make_reader(examples, decoder, cache, is_served=service is not None)
     targets = tf.constant(examples.targets)
 
@@ -97,7 +104,11 @@ def make_dataset(
         inputs, moved = split_companion(inputs)
         if find_targets is not None:
             moved = find_targets(times, indices)
-        batch = to_inputs(inputs), tf.gather(targets, indices) if moved is None else moved
+        inputs = to_inputs(inputs)
+        batch = (
+            shorten(inputs) if by_length else inputs,
+            tf.gather(targets, indices) if moved is None else moved,
+        )
         if mixing is not None:
             batch = mixing(*batch, seed=seed, step=step)
         if share.is_whole:

@@ -66,7 +66,7 @@ def choose_columns(table: Table, config: DataConfig) -> Columns:
     Raises:
         DataError: A column is missing or ambiguous.
     """
-    texts = _choose_text_columns(table, config)
+    texts = choose_text_columns(table, config)
     split, group, time = (
         None if name is None else require_column(table, key, name)
         for key, name in (
@@ -87,7 +87,7 @@ def choose_columns(table: Table, config: DataConfig) -> Columns:
     )
 
 
-def _choose_text_columns(table: Table, config: DataConfig) -> tuple[str, ...]:
+def choose_text_columns(table: Table, config: DataConfig) -> tuple[str, ...]:
     """Choose the columns of text; none if the table lists files."""
     names = config.table.text_columns
     if names and config.table.path_column is not None:

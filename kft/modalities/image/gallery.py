@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kft.modalities.presentation import ViewRow
+    from kft.modalities.showing import ViewRow
 from kft.modalities.image.drawing import lay_over, load_font, outline
 from kft.modalities.image.input_spec import PIXELS
 from kft.tasks.base import BOXES, MASK

@@ -32,7 +32,7 @@ from kft.modalities.image.quality import find_poor
 from kft.modalities.image.sample_scale import FULL_DEPTH
 from kft.modalities.image.strangers import refuse_stranger
 from kft.modalities.model_input import Decoder, InputSpec, StatedInput
-from kft.modalities.presentation import PREVIEW_SIDE, ViewRow
+from kft.modalities.showing import PREVIEW_SIDE, ViewRow
 from kft.registry import Registry
 from kft.tasks import COMPANIONS
 
@@ -65,6 +65,10 @@ class ImageModality(Modality):
         b"II*\0": ".tif",
         b"MM\0*": ".tif",
     }
+    values = (
+        "the path of a file or folder, a PIL picture, a NumPy array uint8 of shape (height, width, "
+        "3), or a batch of these"
+    )
     record_features: ClassVar[Mapping[str, str]] = {
         "tfrecord": "image/encoded",
         "tfrecord_label": "image/class/label",
@@ -130,6 +134,12 @@ class ImageModality(Modality):
                 "Expected an Image, or a tensor of uint8 with height, width and channels."
             )
         return lambda pixels: tf.io.encode_png(pixels).numpy()
+
+    def encode_value(self, value: Any) -> tuple[bytes, ...] | None:
+        """See `Modality`: PIL pictures and arrays of pixels become PNG files."""
+        from kft.modalities.image.values import encode_pictures
+
+        return encode_pictures(value)
 
     def refuse_early(self, start: bytes, size: int, settings: ImageConfig) -> None:
         """See `Modality`: what begins as no picture does, and what is too large for one."""

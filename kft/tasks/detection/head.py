@@ -68,13 +68,17 @@ class DetectionHead(Head):
         return None
 
     def build(
-        self, features: Mapping[str, keras.KerasTensor], mask: keras.KerasTensor | None = None
+        self,
+        features: Mapping[str, keras.KerasTensor],
+        mask: keras.KerasTensor | None = None,
+        prefix_tokens: int = 0,
     ) -> keras.KerasTensor:
         """Build the output of every point (batch, points, classes + 8).
 
         Args:
             features: Maps (batch, h, w, c) by block.
             mask: Not used, since maps are not padded.
+            prefix_tokens: Not used, since maps have none.
         """
         maps = [features[name] for name in self.levels]
         if any(len(each.shape) != 4 for each in maps):

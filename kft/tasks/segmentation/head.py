@@ -59,7 +59,10 @@ class SegmentationHead(Head):
         return LEVEL_MAP if self.config.decoder == "linear" else None
 
     def build(
-        self, features: Mapping[str, keras.KerasTensor], mask: keras.KerasTensor | None = None
+        self,
+        features: Mapping[str, keras.KerasTensor],
+        mask: keras.KerasTensor | None = None,
+        prefix_tokens: int = 0,
     ) -> keras.KerasTensor:
         """Build logits (batch, height, width, classes) at each pixel of the input."""
         levels = [features[name] for name in self.reads]

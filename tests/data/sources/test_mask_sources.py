@@ -300,3 +300,15 @@ def test_class_folders_are_not_taken_for_masks(tmp_path):
     assert find_source(configure(tmp_path)) == "folder"
     with pytest.raises(DataError, match="Expected FOLDER/images"):
         find_examples(configure(tmp_path, target="mask"))
+
+
+def test_a_class_that_no_mask_shows_is_said_and_one_class_is_not_enough(tmp_path):
+    write_pairs(tmp_path, *map(str, range(8)))
+    names = ("sky", "road", "tree")
+    splits = load_splits(configure(tmp_path, masks={"class_names": names}), decode=False)
+    assert splits.class_names == names
+    assert splits.notes[0] == "no example shows tree, so it cannot be learned."
+    for number in range(8):
+        write(tmp_path / "masks" / f"{number}.png", value=0)
+    with pytest.raises(DataError, match="one class, 'sky'"):
+        load_splits(configure(tmp_path), decode=False)

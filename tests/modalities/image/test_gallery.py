@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from kft.modalities.image.gallery import draw_gallery
-from kft.modalities.presentation import ViewRow
+from kft.modalities.showing import ViewRow
 
 
 @pytest.mark.parametrize("size", [(24, 24), (300, 200), (20, 400)])

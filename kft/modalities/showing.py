@@ -1,4 +1,4 @@
-"""How the examples of a modality are summarised, judged and drawn."""
+"""Part of a modality that describes examples for the audit and draws them for people."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class ViewRow:
     views: tuple[Mapping[str, np.ndarray], ...]
 
 
-class Presentation:
-    """Part of a modality for the audit and for pages."""
+class Showing:
+    """What the audit looks for in examples, and how they are drawn; all of it is optional."""
 
     def show_calibrated(self, checked: Any, calibration: Calibration) -> Any:
         """Convert the measures of a file to those under the calibration of its data set."""
@@ -61,6 +61,8 @@ class Presentation:
     def summarise_group(self, checked: Sequence[Any]) -> tuple[Fact, ...]:
         """Summarise the examples of one class, for a row of the table of classes."""
         return ()
+
+    # Display
 
     def preview(
         self, path: str, settings: Any, calibrated: Any = None, *, side: int = PREVIEW_SIDE
