@@ -10,6 +10,7 @@ from pathlib import Path
 from kft.backbones import save_backbone
 from kft.config import dump_pipeline
 from kft.data import write_quarantine_csv, write_splits_csv
+from kft.data.batches.frames import find_frames
 from kft.data.batches.service import ServiceError
 from kft.display import Display
 from kft.errors import KftError, LostWorkerError
@@ -275,6 +276,7 @@ class Work:
                     folder=self.run.evaluation(split),
                     temperature=temperature,
                     progress=advance,
+                    frames=find_frames(examples, plan.decoder, plan.splits.task),
                 )
             self._baselines.write(split, evaluations[split].outputs, fitted)
             self.display.stage(f"  {split}: {headline(evaluations[split].figures)}")

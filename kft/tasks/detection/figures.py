@@ -10,6 +10,7 @@ import numpy as np
 from kft.figures import format_share
 from kft.statistics import bootstrap_intervals, describe_ends
 from kft.tasks.base import ABSENT
+from kft.tasks.detection.answers import choose_answers, find_hits
 from kft.tasks.detection.average_precision import average_precision, most_recall
 from kft.tasks.detection.matching import ALL, SIZES, THRESHOLDS, Matches, match_boxes, match_classes
 from kft.tasks.detection.task import present_boxes
@@ -25,8 +26,6 @@ from kft.tasks.figures import (
     none_if_nan,
 )
 
-CHOSEN_SCORE = 0.4
-"""Score from which an answer is shown and counted as found; scores state expected overlaps."""
 # Figure -> the places of its thresholds.
 _AVERAGED = {
     "average_precision": range(len(THRESHOLDS)),
@@ -139,32 +138,6 @@ class BoxFigures(Figures):
             "boxes.csv": _list_boxes(names, files, outputs),
             "answers.npz": {"files": np.array(files), "targets": targets, "outputs": outputs},
         }
-
-
-def find_hits(target: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find which true boxes are found, and which answers are right, at an overlap of .5.
-
-    Args:
-        target: True boxes without padding (boxes, 5).
-        answers: Answers, surest first (answers, 6).
-
-    Returns:
-        bool (boxes,) and bool (answers,).
-    """
-    is_found, is_right = np.zeros(len(target), bool), np.zeros(len(answers), bool)
-    for code in np.unique(target[:, 0]):
-        own, given = target[:, 0] == code, answers[:, 0] == code
-        right = match_boxes(target[own, 1:], answers[given, 1:5])[0][0, 0]
-        is_right[given] = right
-        # In the same order, right answers alone take the same true boxes.
-        is_found[own] = match_boxes(answers[given, 1:5][right], target[own, 1:])[0][0, 0]
-    return is_found, is_right
-
-
-def choose_answers(output: np.ndarray) -> np.ndarray:
-    """Choose the answers of one example that are shown (answers, 6), surest first."""
-    chosen: np.ndarray = output[(output[:, 0] >= 0) & (output[:, 5] >= CHOSEN_SCORE)]
-    return chosen
 
 
 def _judge_statements(output: np.ndarray, target: np.ndarray) -> float:

@@ -35,6 +35,7 @@ class Detection(Task):
     reads_boxes: ClassVar[bool] = True
     companion: ClassVar[str | None] = BOXES
     settings: ClassVar[frozenset[str]] = frozenset({"class_weights"})
+    head_settings: ClassVar[frozenset[str]] = frozenset()
     objective: ClassVar[tuple[str, Literal["min", "max"]]] = ("average_precision", "max")
 
     @property
