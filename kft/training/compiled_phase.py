@@ -198,8 +198,7 @@ class CompiledPhase:
 
         Args:
             learning_rate: Peak rate; by default the phase's.
-            steps: Length of the schedule, by default the phase's; the warmup keeps its length, up
-                to half of these steps.
+            steps: Length of the schedule, by default the phase's; the warmup takes at most half.
         """
         self.weights.put(self.start)
         for variable, state in zip(self._generators, self._first_states, strict=True):
@@ -208,8 +207,7 @@ class CompiledPhase:
 
     def restart(self, *, learning_rate: float | None = None, steps: int | None = None) -> None:
         """Reset the optimizer as `reset` does, but keep the current weights."""
-        fit = self.phase.fit
-        steps = fit.steps if steps is None else steps
+        fit, steps = self.phase.fit, self.phase.fit.steps if steps is None else steps
         reset_optimizer(
             self.model.optimizer,
             learning_rate=fit.learning_rate if learning_rate is None else learning_rate,

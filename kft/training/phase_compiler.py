@@ -12,6 +12,7 @@ from kft.feeding import Feed
 from kft.feeding.phase_input import Parts, PhaseInput
 from kft.model import Assembled
 from kft.strategies import Phase
+from kft.training.budget import Clock
 from kft.training.compiled_phase import CompiledPhase, compile_phase
 from kft.workers import ALONE, Workers
 
@@ -25,12 +26,14 @@ class PhaseCompiler:
         config: The pipeline's `training` section.
         feed: Feed of the phases.
         workers: All processes that run the phases.
+        clock: Clock of the run.
     """
 
     assembled: Assembled
     config: TrainingConfig
     feed: Feed
     workers: Workers = ALONE
+    clock: Clock = field(default_factory=Clock)
     # The last compiled phase, whose traced step the next phase may reuse.
     _last: CompiledPhase | None = field(default=None, init=False)
     # The parts of the whole model and its forward pass that are traced after the last phase.

@@ -91,7 +91,7 @@ def solve_phase(
     layer.bias.assign(workers.copy(np.asarray(solved.bias, np.float32)))
     temperature = _find_temperature(head, solved, learned_targets)
     if temperature is not None:
-        facts["temperature"] = float(workers.copy(np.array(temperature)))
+        facts["temperature"] = workers.broadcast_from_chief(lambda: temperature)
         divide_logits(assembled.model, facts["temperature"])
     unmoved = check_movement(phase, before, assembled.blocks)
     fitted = FittedPhase(
