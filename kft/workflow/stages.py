@@ -34,6 +34,7 @@ from kft.training import (
     run_phase,
     save_trained,
 )
+from kft.training.budget import Clock
 from kft.training.recording import Recorder
 from kft.training.stopping import Interrupted, StopRequest
 from kft.workflow.baselines import Baselines
@@ -187,7 +188,10 @@ class Work:
             share=find_share(plan.process.distribution, plan.process.workers),
             workers=plan.process.workers,
         )
-        compiler = PhaseCompiler(plan.assembled, pipeline.training, feed, plan.process.workers)
+        workers = plan.process.workers
+        compiler = PhaseCompiler(
+            plan.assembled, pipeline.training, feed, workers, clock=Clock(plan.begun)
+        )
         compiler.on_trained = lambda: self._baselines.measure_trained(compiler)
         recorder = Recorder(
             plan.assembled,
@@ -226,6 +230,7 @@ class Work:
             within = found.within
             if found.between is not None:
                 fitted += recorder.put_back(found.between, plan.phases)
+                compiler.clock.earlier_seconds = sum(each.seconds for each in fitted)
         for index, phase in enumerate(plan.phases):
             if index < len(fitted):
                 continue
