@@ -16,6 +16,7 @@ from kft.auditing.overview import make_overview
 from kft.auditing.seen_examples import SeenExamples
 from kft.auditing.shortcut_features import find_shortcut_features
 from kft.auditing.vectors import extract_vectors, find_obstacle
+from kft.backbones.defaults import choose_backbone
 from kft.config import Pipeline
 from kft.data.admission.admit import sort_out
 from kft.data.admission.check_files import check_files
@@ -80,6 +81,7 @@ def audit_data(pipeline: Pipeline, display: Display, *, with_labels: bool = True
         StorageError: The cache folder is not writable.
     """
     check_cache()
+    pipeline = choose_backbone(pipeline)
     inspected = _inspect(pipeline, display)
     seen = inspected.seen
     modality = seen.modality

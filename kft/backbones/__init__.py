@@ -27,6 +27,7 @@ BACKBONES = Registry(
         "small_cnn": "kft.backbones.small:load",
         "small_wavenet": "kft.backbones.audio.small_wavenet:load",
         "yamnet": "kft.backbones.audio.yamnet:load",
+        "minilm_l3": "kft.backbones.text.minilm:load",
         "small_characters": "kft.backbones.text.characters:load",
         "word_vectors": "kft.backbones.text.word_vectors:load",
     },

@@ -25,6 +25,8 @@ _QUIET = (
 )
 # Enough that layers which draw per picture do not draw the same twice by chance.
 _NUM_PICTURES = 8
+# Samples of a recording where the length is open: a second.
+_OPEN_SIZE = 16_000
 # Share of the largest number: rounding stays far below it, an augmentation far above.
 _TOLERANCE = 1e-5
 _MAX_NAMES = 5
@@ -42,7 +44,8 @@ def check_repeatable(model: keras.Model, name: str) -> None:
     without ops that draw numbers or write. Only other models are run, twice.
 
     Args:
-        model: Model from pixels (batch, height, width, 3) to features; height and width fixed.
+        model: Model from pixels (batch, height, width, 3), or samples of recordings (batch,
+            samples), to features.
         name: Name for the message.
 
     Raises:
@@ -51,7 +54,7 @@ def check_repeatable(model: keras.Model, name: str) -> None:
     """
     if not any(_is_foreign(layer) for layer in model._flatten_layers()):
         return
-    shape = (_NUM_PICTURES, *model.input_shape[1:])
+    shape = (_NUM_PICTURES, *(size or _OPEN_SIZE for size in model.input_shape[1:]))
     forward = tf.function(lambda pixels: model(pixels, training=False), autograph=False)
     graph = forward.get_concrete_function(tf.TensorSpec(shape, tf.float32))
     culprits = _find_stateful(graph.graph.as_graph_def())

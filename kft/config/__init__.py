@@ -25,6 +25,7 @@ from kft.config.modality_sections import (
     TextConfig,
 )
 from kft.config.schema import (
+    PRETRAINED,
     PRETRAINING_OVERRIDES,
     BackboneConfig,
     ExportConfig,
@@ -48,6 +49,7 @@ __all__ = [
     "AUTO_LEARNING_RATES",
     "DEFAULT_MODALITY",
     "LEARNING_RATES",
+    "PRETRAINED",
     "PRETRAINING_OVERRIDES",
     "SCHEMA_COMMENT",
     "AudioConfig",

@@ -56,6 +56,8 @@ class Modality(ABC):
         noun: Word for one example in messages, and `nouns` for several.
         settings: Class of its settings, which all have defaults.
         input_spec: Class of the inputs of its backbones.
+        default_backbone: Name of the backbone of a pipeline that names none; None if every pipeline
+            must name one.
         endings: Endings of its files, in lower case. The content decides whether a file is usable.
         signatures: First bytes of a file -> ending, for files without one and for records.
         value_columns: Usual names of table columns that hold the examples themselves, in lower
@@ -74,6 +76,7 @@ class Modality(ABC):
     nouns: ClassVar[str]
     settings: ClassVar[type[ModalityConfig]]
     input_spec: ClassVar[type[InputSpec]]
+    default_backbone: ClassVar[str | None] = None
     endings: ClassVar[tuple[str, ...]]
     signatures: ClassVar[Mapping[bytes, str]] = {}
     value_columns: ClassVar[tuple[str, ...]] = ()
@@ -168,6 +171,15 @@ class Modality(ABC):
             spec: Input of the backbone.
             settings: Settings of the modality.
             examples: Training examples, at least one.
+        """
+        return spec
+
+    def suppose_spec(self, spec: Any, settings: Any) -> Any:
+        """Complete the input of a backbone by a usual size, for a benchmark, which reads no data.
+
+        Args:
+            spec: Input of the backbone.
+            settings: Settings of the modality, which may state the size.
         """
         return spec
 

@@ -12,7 +12,7 @@ from kft.backbones.partition import blocks_by_layer_names
 from kft.backbones.record import Backbone
 from kft.backbones.text.inputs import make_inputs, read_options
 from kft.backbones.weights import load_given
-from kft.config.schema import BackboneConfig
+from kft.config.schema import PRETRAINED, BackboneConfig
 from kft.errors import BackboneError
 from kft.modalities.text.input_spec import PADDING, UNKNOWN, TextSpec
 
@@ -29,7 +29,7 @@ def load(config: BackboneConfig) -> Backbone:
     Raises:
         BackboneError: Pretrained weights or an unknown option is requested.
     """
-    if config.weights == "imagenet":
+    if config.weights == PRETRAINED:
         raise BackboneError(
             "backbone.weights: small_characters has no pretrained weights. Set "
             "`backbone.weights=random`, or the path of a weights file."
