@@ -14,6 +14,7 @@ from kft.auditing.labels import find_label_problems, predict_out_of_fold
 from kft.auditing.outliers import find_far_features, find_odd_ones, measure_distances
 from kft.auditing.overview import make_overview
 from kft.auditing.seen_examples import SeenExamples
+from kft.auditing.shared_groups import find_shared_groups
 from kft.auditing.shortcut_features import find_shortcut_features
 from kft.auditing.vectors import extract_vectors, find_obstacle
 from kft.backbones.defaults import choose_backbone
@@ -91,6 +92,7 @@ def audit_data(pipeline: Pipeline, display: Display, *, with_labels: bool = True
         *find_class_problems(inspected.used, inspected.judged),
         *_find_noticed(seen),
         *find_copies(seen, alike),
+        *find_shared_groups(seen, pipeline.data.split),
         *find_shortcut_features(seen, [*find_same_content(seen), *alike]),
         *modality.find_poor(seen.checked),
         *find_odd_ones(seen),
