@@ -17,6 +17,8 @@ from typing import Any
 SAVED_LAYERS: Mapping[str, str] = {
     "kft>LogMel": "kft.modalities.audio.front_end:LogMel",
     "kft>MelPicture": "kft.modalities.audio.front_end:MelPicture",
+    "kft>WhisperLogMel": "kft.modalities.audio.front_end:WhisperLogMel",
+    "kft>WaveformHubLayer": "kft.backbones.audio.hub_waveforms:WaveformHubLayer",
     "kft>PixelScaling": "kft.modalities.image.scaling:PixelScaling",
     "kft>WavePositions": "kft.backbones.text.positions:WavePositions",
     "kft>BlockStatistics": "kft.tasks.block_statistics:BlockStatistics",

@@ -17,7 +17,7 @@ from kft.backbones.repeatability import check_repeatable
 from kft.backbones.scaling import requested_scaling
 from kft.backbones.scopes import group_by_scope, module_variables
 from kft.backbones.weights import digest_folder, socket_timeout
-from kft.config.schema import BackboneConfig
+from kft.config.schema import PRETRAINED, BackboneConfig
 from kft.errors import BackboneError, first_line
 from kft.modalities.image.input_spec import ImageSpec, Scaling
 
@@ -80,9 +80,18 @@ class HubLayer(keras.layers.Layer):
         self._module = _Hidden(module)
         self.hub_blocks = [
             HubBlock(variables, name=name, dtype="float32")
-            for name, variables in group_by_scope(module, self._function.value)
+            for name, variables in self.group_variables(module)
         ]
         self.built = True
+
+    @property
+    def function(self) -> Any:
+        """The module's own function."""
+        return self._function.value
+
+    def group_variables(self, module: Any) -> list[tuple[str, list[Any]]]:
+        """Group the module's variables into blocks."""
+        return group_by_scope(module, self.function)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Compute feature vectors or maps of `inputs`, pixels in the range the module expects."""
@@ -92,13 +101,13 @@ class HubLayer(keras.layers.Layer):
         return outputs
 
     def call_module(self, inputs: Any, training: bool | None) -> Any:
-        """Call the module, in training mode only if all of its blocks may train."""
+        """Call the module's function, with its training flag if it has one."""
         if not self._takes_training:
-            return self._function.value(inputs)
+            return self.function(inputs)
         updates_statistics = self.trainable and all(
             block.trainable and not block.is_batch_norm_frozen for block in self.hub_blocks
         )
-        return self._function.value(inputs, training=bool(training) and updates_statistics)
+        return self.function(inputs, training=bool(training) and updates_statistics)
 
     def get_config(self) -> dict[str, Any]:
         """Configuration of the layer; its handle must still resolve when the layer is rebuilt."""
@@ -119,8 +128,10 @@ def load(config: BackboneConfig, *, prefix: str = "hub:") -> Backbone:
         BackboneError: The module cannot be loaded, is random at inference, or other weights or
             options are requested.
     """
+    from kft.backbones.audio import hub_waveforms
+
     handle = config.name.removeprefix(prefix)
-    if config.weights != "imagenet":
+    if config.weights != PRETRAINED:
         raise BackboneError(
             f"backbone.weights: {config.weights!r} is not possible for {config.name!r}: a "
             "SavedModel's graph comes with its own weights and has no initializers. Remove "
@@ -135,6 +146,8 @@ def load(config: BackboneConfig, *, prefix: str = "hub:") -> Backbone:
     if path.exists():
         handle = str(path.resolve())
     layer = HubLayer(handle, name="hub_module")
+    if hub_waveforms.reads_waveforms(layer):
+        return hub_waveforms.wrap(config, handle)
     if scaling is None:
         scaling = _hub_scaling(layer, config)
     size = _input_size(layer, config)
@@ -263,7 +276,7 @@ def _input_size(layer: HubLayer, config: BackboneConfig) -> int:
         BackboneError: The fixed and the requested size differ, or inputs are not RGB.
     """
     fixed: set[int] = set()
-    for concrete in layer._function.value.concrete_functions:
+    for concrete in layer.function.concrete_functions:
         for argument in tf.nest.flatten(concrete.structured_input_signature):
             if isinstance(argument, tf.TensorSpec) and argument.shape.rank == 4:
                 if argument.shape[3] not in (3, None):

@@ -27,6 +27,7 @@ from kft.config.modality_sections import (
     TextConfig,
 )
 from kft.config.schema import (
+    PRETRAINED,
     PRETRAINING_OVERRIDES,
     UNLABELLED_OVERRIDES,
     BackboneConfig,
@@ -51,6 +52,7 @@ __all__ = [
     "AUTO_LEARNING_RATES",
     "DEFAULT_MODALITY",
     "LEARNING_RATES",
+    "PRETRAINED",
     "PRETRAINING_OVERRIDES",
     "SCHEMA_COMMENT",
     "UNLABELLED_OVERRIDES",

@@ -38,6 +38,8 @@ class Modality(Showing, ABC):
         noun: Word for one example in messages, and `nouns` for several.
         settings: Class of its settings, which all have defaults.
         input_spec: Class of the inputs of its backbones.
+        default_backbone: Name of the backbone of a pipeline that names none; None if every pipeline
+            must name one.
         endings: Endings of its files, in lower case. The content decides whether a file is usable.
         signatures: First bytes of a file -> ending, for files without one and for records.
         folder_names: Usual names of a folder of examples beside one of their targets.
@@ -66,6 +68,7 @@ class Modality(Showing, ABC):
     nouns: ClassVar[str]
     settings: ClassVar[type[ModalityConfig]]
     input_spec: ClassVar[type[InputSpec]]
+    default_backbone: ClassVar[str | None] = None
     endings: ClassVar[tuple[str, ...]]
     signatures: ClassVar[Mapping[bytes, str]] = {}
     folder_names: ClassVar[tuple[str, ...]] = ("examples",)
@@ -220,6 +223,15 @@ class Modality(Showing, ABC):
             spec: Input of the backbone.
             settings: Settings of the modality.
             examples: Training examples, at least one.
+        """
+        return spec
+
+    def suppose_spec(self, spec: Any, settings: Any) -> Any:
+        """Complete the input of a backbone by a usual size, for a benchmark, which reads no data.
+
+        Args:
+            spec: Input of the backbone.
+            settings: Settings of the modality, which may state the size.
         """
         return spec
 

@@ -49,6 +49,7 @@ class ImageModality(Modality):
     nouns = "pictures"
     settings = ImageConfig
     input_spec = ImageSpec
+    default_backbone = "mobilenet_v2"
     # Used, converted, or refused for their content.
     endings = (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".webp"),
