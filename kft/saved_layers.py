@@ -17,6 +17,9 @@ from typing import Any
 SAVED_LAYERS: Mapping[str, str] = {
     "kft>LogMel": "kft.modalities.audio.front_end:LogMel",
     "kft>MelPicture": "kft.modalities.audio.front_end:MelPicture",
+    "kft>FoldFrames": "kft.backbones.video.folding:FoldFrames",
+    "kft>UnfoldFrames": "kft.backbones.video.folding:UnfoldFrames",
+    "kft>FramePool": "kft.backbones.video.folding:FramePool",
     "kft>PixelScaling": "kft.modalities.image.scaling:PixelScaling",
     "kft>BlockStatistics": "kft.tasks.block_statistics:BlockStatistics",
     "kft>HubLayer": "kft.backbones.hub:HubLayer",

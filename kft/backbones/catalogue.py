@@ -94,6 +94,17 @@ def list_backbones() -> tuple[Listing, ...]:
 # Backbones of kft itself.
 _OWN = (
     Listing("small_cnn", "image", "kft", 32, 16, "symmetric", "Apache-2.0", {"width": 16}, ()),
+    Listing(
+        "small_3d_cnn",
+        "video",
+        "kft",
+        64,
+        16,
+        "symmetric",
+        "Apache-2.0",
+        {"frames": 16, "width": 16},
+        (),
+    ),
     Listing("small_wavenet", "audio", "kft", None, None, "none", "Apache-2.0", {"width": 32}, ()),
     Listing("yamnet", "audio", "YAMNet", None, None, "none", "Apache-2.0", {"layers": 14}, ()),
     Listing("small_characters", "text", "kft", None, None, "none", "Apache-2.0", {"width": 64}, ()),

@@ -124,7 +124,7 @@ class Graph:
         return found
 
     def strides(self) -> dict[int, int]:
-        """Map the id of each feature map to its stride, the product of the strides before it.
+        """Map the id of each map or volume to its stride, the product of the strides before it.
 
         Where paths meet, the coarsest counts. Tensors without height and width are omitted, as
         are maps pooled over their whole extent (squeeze and excitation).
@@ -136,9 +136,20 @@ class Graph:
                 continue
             stride = max(sources, default=1.0) * step_stride(step.operation)
             for tensor in step.outputs:
-                if len(tensor.shape) == 4:
+                if len(tensor.shape) in (4, 5):
                     found[id(tensor)] = stride
         return {key: int(stride) for key, stride in found.items() if stride >= 1}
+
+
+def call_layers(model: keras.Model, inputs: Any) -> Any:
+    """Call each layer of a functional model on other inputs, without the model around them.
+
+    Args:
+        model: Functional model.
+        inputs: Tensors in the structure of the model's input.
+    """
+    # Keras clones models in this way; it has no public name for it.
+    return model._run_through_graph(inputs, operation_fn=lambda operation: operation)
 
 
 def step_stride(operation: Any) -> float:
@@ -153,7 +164,8 @@ def step_stride(operation: Any) -> float:
     strides = getattr(operation, "strides", None)
     if strides is None:
         return 1.0
-    first = strides[0] if isinstance(strides, (tuple, list)) else strides
+    # The last is across the picture, for volumes too, whose first is in time.
+    across = strides[-1] if isinstance(strides, (tuple, list)) else strides
     if isinstance(operation, keras.layers.Conv2DTranspose):
-        return 1.0 / float(first)
-    return float(first)
+        return 1.0 / float(across)
+    return float(across)

@@ -117,7 +117,7 @@ def _draw(pipeline: Pipeline, splits: Splits, path: Path, pictures: int, views: 
 
     modality = load_modality(splits.modality)
     settings = modality.settings_of(pipeline.data)
-    augmentation = modality.make_augmentation(settings.augmentation)
+    augmentation = modality.make_augmentation(settings.augmentation, settings)
     assert augmentation is not None
     spec = modality.fit_spec(find_input_spec(pipeline.backbone), settings, splits.train)
     rows = make_view_rows(

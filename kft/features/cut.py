@@ -9,8 +9,9 @@ from functools import cached_property
 import keras
 
 from kft.backbones.crossings import crossing_after
+from kft.backbones.graph import call_layers
 from kft.features.engines import Forward
-from kft.model import HEAD, Assembled, call_layers
+from kft.model import HEAD, Assembled
 from kft.tasks.block_statistics import BlockStatistics
 
 

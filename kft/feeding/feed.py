@@ -157,7 +157,7 @@ class Feed:
         Stored activations are augmented already, so their preset is 'none'.
         """
         seed, mixing, examples = self._training.seed, self._mixing(phase), self.examples(phase)
-        augmentation = self._source.modality.make_augmentation(preset)
+        augmentation = self._source.make_augmentation(preset)
 
         def start_at(step: int) -> tf.data.Dataset:
             return make_dataset(

@@ -63,6 +63,10 @@ class ImageDecoder:
             depth=self.depth,
             least_side=_SPARE_SIZE * max(self.height, self.width),
         )
+        return {PIXELS: self.fit(picture)}
+
+    def fit(self, picture: tf.Tensor) -> tf.Tensor:
+        """Resize a picture of any size, uint8 (…, …, 3), to uint8 (height, width, 3)."""
         if self.resize == "crop":
             picture = self._crop(picture)
         size = self._fit(picture) if self.resize == "pad" else (self.height, self.width)
@@ -77,7 +81,7 @@ class ImageDecoder:
                 self.height,
                 self.width,
             )
-        return {PIXELS: tf.ensure_shape(rounded, (self.height, self.width, 3))}
+        return tf.ensure_shape(rounded, (self.height, self.width, 3))
 
     def _fit(self, picture: tf.Tensor) -> tf.Tensor:
         """Height and width of the picture within the output, its aspect ratio kept."""

@@ -32,6 +32,7 @@ class ImageJitter:
         colour: Largest change of brightness, contrast and saturation, as a share.
         erasing: Share of pictures with a rectangle covered by the picture's mean
             brightness (Zhong et al., arXiv:1708.04896).
+        mirror: Whether half of the pictures are mirrored.
     """
 
     shift: float = 0.0
@@ -39,6 +40,7 @@ class ImageJitter:
     degrees: float = 0.0
     colour: float = 0.0
     erasing: float = 0.0
+    mirror: bool = True
 
     def __call__(self, picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Change a picture: float32 (height, width, 3), in [0, 255]."""
@@ -53,7 +55,7 @@ class ImageJitter:
     def _move(self, picture: tf.Tensor, draws: list[tf.Tensor]) -> tf.Tensor:
         flip, zoom, down, across, turn = draws
         scale_y = 1.0 + self.zoom * (2.0 * zoom - 1.0)
-        scale_x = tf.where(flip < 0.5, -scale_y, scale_y)
+        scale_x = tf.where(flip < 0.5, -scale_y, scale_y) if self.mirror else scale_y
         angle = math.radians(self.degrees) * (2.0 * turn - 1.0)
         # Output (x, y) comes from input (a0 x + a1 y + a2, b0 x + b1 y + b2).
         a0, a1 = scale_x * tf.cos(angle), -scale_y * tf.sin(angle)
