@@ -59,7 +59,7 @@ def run_demo(directory: Path, display: Display) -> Demo:
     Raises:
         RunError: `directory` already exists.
     """
-    from kft.serving import ask_export
+    from kft.serving import ServingProcess
     from kft.workflow import train
 
     if directory.exists():
@@ -95,7 +95,8 @@ def run_demo(directory: Path, display: Display) -> Demo:
     display.stage("\nAsking the export about PNG files, in a process without kft")
     assert fine_tuned.export is not None
     files = [next((directory / "digits-5-to-9/holdout" / name).iterdir()) for name in NAMES[5:]]
-    answers = ask_export(fine_tuned.export.path, [str(file) for file in files])
+    with ServingProcess() as process:
+        answers = process.answer(fine_tuned.export.path, [str(file) for file in files])
     served = [
         (str(file), str(answer))
         for file, answer in zip(files, answers["top_class"].ravel(), strict=True)

@@ -21,7 +21,9 @@ SAVED_LAYERS: Mapping[str, str] = {
     "kft>UnfoldFrames": "kft.backbones.video.folding:UnfoldFrames",
     "kft>FramePool": "kft.backbones.video.folding:FramePool",
     "kft>PixelScaling": "kft.modalities.image.scaling:PixelScaling",
+    "kft>WavePositions": "kft.backbones.text.positions:WavePositions",
     "kft>BlockStatistics": "kft.tasks.block_statistics:BlockStatistics",
+    "kft>ResizedMap": "kft.tasks.segmentation.decoders:ResizedMap",
     "kft>HubLayer": "kft.backbones.hub:HubLayer",
     "kft>HubBlock": "kft.backbones.hub:HubBlock",
 }

@@ -29,6 +29,8 @@ BACKBONES = Registry(
         "small_wavenet": "kft.backbones.audio.small_wavenet:load",
         "yamnet": "kft.backbones.audio.yamnet:load",
         "small_characters": "kft.backbones.text.characters:load",
+        "small_lstm": "kft.backbones.text.small_words:load_lstm",
+        "small_transformer": "kft.backbones.text.small_words:load_transformer",
         "word_vectors": "kft.backbones.text.word_vectors:load",
     },
     error=BackboneError,

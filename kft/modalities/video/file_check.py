@@ -100,7 +100,7 @@ def _decode(content: bytes, container: str, settings: VideoConfig) -> FrameFile:
 
 
 def _name_conversion(file: FileContent, container: str) -> tuple[str, ...]:
-    if Path(file.path).is_dir():
+    if _is_folder(file.path):
         return ("folder of frames",)
     return (f"{container} that is large or unusual" if container in (GIF, FRAMES) else container,)
 
@@ -109,11 +109,16 @@ def _is_read_directly(
     file: FileContent, container: str, kept: FrameFile, settings: VideoConfig
 ) -> bool:
     """Tell whether the graph shows a file, as it is, as kft keeps it."""
-    if Path(file.path).is_dir() or settings.frames_per_second != "all":
+    if _is_folder(file.path) or settings.frames_per_second != "all":
         return False
     if container == FRAMES:
         return file.content == FrameFile(kept.frames).pack()
     return container == GIF and _is_shown_alike(file.content, kept.frames)
+
+
+def _is_folder(path: str) -> bool:
+    """Tell whether a path is that of a folder; an example in memory has none."""
+    return bool(path) and Path(path).is_dir()
 
 
 def _is_shown_alike(content: bytes, frames: Sequence[bytes]) -> bool:
@@ -140,5 +145,5 @@ def _decode_picture(encoded: bytes) -> np.ndarray:
 
 def _find_remarks(container: str, path: str) -> Iterator[str]:
     promised = _ENDINGS.get(PurePath(path).suffix.lower())
-    if promised is not None and promised != container and not Path(path).is_dir():
+    if promised is not None and promised != container and not _is_folder(path):
         yield WRONG_ENDING

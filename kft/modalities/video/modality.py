@@ -6,24 +6,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-import numpy as np
-
 from kft.config import VideoConfig
 from kft.errors import ConfigError
 from kft.examples import Examples
 from kft.findings import Finding
 from kft.modalities.audit_records import Fact, Measure, Property
-from kft.modalities.base import PREVIEW_SIDE, Modality, ViewRow
+from kft.modalities.base import Modality
 from kft.modalities.checked import CheckOptions, FileContent, UnusableError
 from kft.modalities.model_input import Augmentation, Decoder
+from kft.modalities.showing import PREVIEW_SIDE, ViewRow
 from kft.modalities.video import picture_reading, traits
 from kft.modalities.video.containers import find_container
 from kft.modalities.video.file_check import check_video
-from kft.modalities.video.frame_file import ENDING, MAGIC, FrameFile
+from kft.modalities.video.frame_file import ENDING, MAGIC
 from kft.modalities.video.input_spec import VideoSpec
 from kft.modalities.video.inspection import CheckedVideo, Inspection
-from kft.modalities.video.keeping import describe_keeping, encode_picture
+from kft.modalities.video.keeping import describe_keeping
 from kft.modalities.video.quality import find_poor
+from kft.modalities.video.values import encode_videos, pack_exactly
 from kft.registry import Registry
 
 # More than a minute of most videos takes: 64 megabits per second, as phones store 4K.
@@ -48,6 +48,7 @@ class VideoModality(Modality):
         MAGIC: ENDING,
     }
     reads_folders = True
+    values = "the path of a file or folder, or frames uint8 (frames, height, width, 3)"
     record_features: ClassVar[Mapping[str, str]] = {
         "tfrecord": "video/encoded",
         "tfrecord_label": "video/class/label",
@@ -85,16 +86,14 @@ class VideoModality(Modality):
     def encode_feature(self, feature: Any) -> Callable[[Any], bytes]:
         """See `Modality`: frames become a file of PNG pictures."""
         import tensorflow_datasets as tfds
-        from PIL import Image
 
         if not isinstance(feature, tfds.features.Video):
             raise UnusableError("Expected a Video.")
+        return pack_exactly
 
-        def encode(frames: Any) -> bytes:
-            pictures = (Image.fromarray(np.asarray(each)).convert("RGB") for each in frames)
-            return FrameFile([encode_picture(each, is_exact=True) for each in pictures]).pack()
-
-        return encode
+    def encode_value(self, value: Any) -> tuple[bytes, ...] | None:
+        """See `Modality`: arrays of frames become files of PNG pictures."""
+        return encode_videos(value)
 
     def refuse_early(self, start: bytes, size: int, settings: VideoConfig) -> None:
         """See `Modality`: what begins as no video does, and what is too large for one."""

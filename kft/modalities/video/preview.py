@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from kft.modalities.base import ViewRow
+from kft.modalities.showing import ViewRow
 from kft.modalities.video.input_spec import CLIP
 
 # Frames of a preview: two rows of two show what moves, and stay large enough to see it.

@@ -88,7 +88,7 @@ def test_a_video_is_shown_by_four_of_its_frames(tmp_path):
 
 
 def test_views_of_a_clip_are_drawn(tmp_path):
-    from kft.modalities.base import ViewRow
+    from kft.modalities.showing import ViewRow
 
     clip = {"clip": make_frames(6).astype(np.float32)}
     drawn = VIDEO.draw_views([ViewRow("right", "a.gif", (clip, clip))], "light")
