@@ -21,7 +21,8 @@ from kft.display import Display
 from kft.examples import Files
 from kft.modalities.video.moving_shapes import write_clips
 from kft.run_operations.evaluate import evaluate_run
-from kft.serving import ExportedModel, ask_export
+from kft.serving import ExportedModel
+from kft.serving.parity import ServingProcess
 from kft.workflow import train
 
 VIDEO = ("data.modality=video", "backbone.weights=random", "features.engine=keras")
@@ -63,7 +64,8 @@ def test_motion_is_learned_by_a_temporal_model_and_not_by_the_mean_of_frames(
     # 48 clips in the holdout: chance is .25 with a standard error of .06.
     assert average.evaluation.figures["accuracy"] <= 0.45
     paths = tuple(str(path) for path in sorted(moving_shapes.rglob("000.gif")))
-    answers = ask_export(temporal.export.path, paths)
+    with ServingProcess() as without_kft:
+        answers = without_kft.answer(temporal.export.path, paths)
     names = [Path(path).parent.name for path in paths]
     assert np.mean(answers["top_class"].ravel() == names) >= 0.75
     assert evaluate_run(temporal.run.path, Display(), data=str(moving_shapes))["examples"] == 240
