@@ -25,6 +25,7 @@ SAVED_LAYERS: Mapping[str, str] = {
     "kft>BlockStatistics": "kft.tasks.block_statistics:BlockStatistics",
     "kft>ResizedMap": "kft.tasks.segmentation.decoders:ResizedMap",
     "kft>HubLayer": "kft.backbones.hub:HubLayer",
+    "kft>ClipHubLayer": "kft.backbones.video.hub_clips:ClipHubLayer",
     "kft>HubBlock": "kft.backbones.hub:HubBlock",
 }
 """Module and class of each layer, by the name under which Keras registers it."""

@@ -1,4 +1,4 @@
-"""TF Hub modules that read clips, such as MoViNet."""
+"""TF Hub modules that read clips, such as MoViNet and I3D."""
 
 from __future__ import annotations
 
@@ -35,6 +35,30 @@ def _find_clip(layer: HubLayer) -> tf.TensorSpec | None:
     return None
 
 
+class ClipSignature:
+    """The signature of a module in TF1's format, called like the function of one in TF2's."""
+
+    def __init__(self, function: Any, name: str) -> None:
+        self.concrete_functions = [function]
+        self._name = name
+
+    def __call__(self, clips: Any) -> Any:
+        return self.concrete_functions[0](**{self._name: clips})
+
+
+def find_signature(module: Any) -> ClipSignature | None:
+    """Find the signature of clips of a module that cannot be called, such as I3D; else None.
+
+    It computes as in inference: its batch statistics stay as they are while its weights train.
+    """
+    if callable(module) or "default" not in getattr(module, "signatures", {}):
+        return None
+    function = module.signatures["default"]
+    given = function.structured_input_signature[1]
+    is_of_clips = len(given) == 1 and next(iter(given.values())).shape.rank == 5
+    return ClipSignature(function, next(iter(given))) if is_of_clips else None
+
+
 @keras.saving.register_keras_serializable(package="kft")
 class ClipHubLayer(HubLayer):
     """A module of clips as a layer: float (batch, frames, height, width, 3) -> features.
@@ -46,8 +70,7 @@ class ClipHubLayer(HubLayer):
         """See `HubLayer`."""
         positional = self.function.concrete_functions[0].structured_input_signature[0]
         if positional and isinstance(positional[0], dict):
-            (name,) = positional[0]
-            inputs = {name: inputs}
+            inputs = dict.fromkeys(positional[0], inputs)
         return super().call_module(inputs, training)
 
 
@@ -61,7 +84,8 @@ def wrap(config: BackboneConfig, handle: str) -> Backbone:
         BackboneError: Other numbers are set than the module takes, or the module is random at
             inference.
 
-    Source: https://www.kaggle.com/models/google/movinet, whose modules take {"image": clip}.
+    Source: https://www.kaggle.com/models/google/movinet, whose modules take {"image": clip}, and
+    https://www.kaggle.com/models/deepmind/i3d-kinetics.
     """
     layer = ClipHubLayer(handle, name="hub_module")
     given = _find_clip(layer)

@@ -19,7 +19,7 @@ from kft.modalities.video import picture_reading, traits
 from kft.modalities.video.containers import find_container
 from kft.modalities.video.file_check import check_video
 from kft.modalities.video.frame_file import ENDING, MAGIC
-from kft.modalities.video.input_spec import VideoSpec
+from kft.modalities.video.input_spec import CLIP, VideoSpec
 from kft.modalities.video.inspection import CheckedVideo, Inspection
 from kft.modalities.video.keeping import describe_keeping
 from kft.modalities.video.quality import find_poor
@@ -146,6 +146,18 @@ class VideoModality(Modality):
     def reading_key(self, settings: VideoConfig) -> str:
         """See `Modality`."""
         return describe_keeping(settings)
+
+    def describe_input(
+        self, spec: VideoSpec, settings: VideoConfig, calibrated: Any
+    ) -> dict[str, Any]:
+        """See `Modality`; with what the signatures of an export take."""
+        clip = f"float32 (batch, {spec.frames + spec.spare}, {spec.height}, {spec.width}, 3)"
+        accepted = {
+            "encoded": "bytes of animated GIFs, or of files of frames as kft keeps them; films are "
+            "not decoded in the graph",
+            CLIP: f"frames in order, {clip}, RGB from 0 to 255",
+        }
+        return {**super().describe_input(spec, settings, calibrated), "accepted": accepted}
 
     def find_poor(self, checked: Sequence[Inspection]) -> tuple[Finding, ...]:
         """See `Modality`: black, frozen, short."""
