@@ -43,6 +43,7 @@ class ClipSignature:
         self._name = name
 
     def __call__(self, clips: Any) -> Any:
+        """Compute the outputs by name."""
         return self.concrete_functions[0](**{self._name: clips})
 
 

@@ -13,7 +13,7 @@ from kft.findings import Finding
 from kft.modalities.audit_records import Fact, Measure, Property
 from kft.modalities.base import Modality
 from kft.modalities.checked import CheckOptions, FileContent, UnusableError
-from kft.modalities.model_input import Augmentation, Decoder
+from kft.modalities.model_input import Augmentation, Decoder, InputSpec
 from kft.modalities.showing import PREVIEW_SIDE, ViewRow
 from kft.modalities.video import picture_reading, traits
 from kft.modalities.video.containers import find_container
@@ -148,10 +148,10 @@ class VideoModality(Modality):
         return describe_keeping(settings)
 
     def describe_input(
-        self, spec: VideoSpec, settings: VideoConfig, calibrated: Any
+        self, spec: InputSpec, settings: VideoConfig, calibrated: Any
     ) -> dict[str, Any]:
         """See `Modality`; with what the signatures of an export take."""
-        clip = f"float32 (batch, {spec.frames + spec.spare}, {spec.height}, {spec.width}, 3)"
+        clip = f"float32 (batch, {', '.join(map(str, spec.elements[CLIP].shape))})"
         accepted = {
             "encoded": "bytes of animated GIFs, or of files of frames as kft keeps them; films are "
             "not decoded in the graph",

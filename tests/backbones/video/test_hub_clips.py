@@ -99,5 +99,5 @@ def test_a_module_of_the_old_format_is_a_backbone_that_trains(tmp_path):
 
 def test_a_size_that_a_module_does_not_take_is_refused(tmp_path):
     write_old_module(tmp_path / "i3d", "rgb_input")
-    with pytest.raises(BackboneError, match="found 32, but .* takes 16 only"):
+    with pytest.raises(BackboneError, match=r"found 32, but .* takes 16 only"):
         load(tmp_path / "i3d", input_size=32)
