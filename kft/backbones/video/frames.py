@@ -61,7 +61,9 @@ def load(config: BackboneConfig) -> Backbone:
         x = pool(maps)
         # What is stored of frozen frames is a vector for each.
         blocks[-1] = Block(blocks[-1].name, (*blocks[-1].layers, pool))
-    if temporal != "mean":
+    if temporal == "max":
+        x = layers.GlobalMaxPooling1D(name="temporal_maximum")(x)
+    elif temporal != "mean":
         x, added = _TEMPORAL[temporal](x, options["units"])
         blocks += [Block(TEMPORAL, tuple(added))]
     model = keras.Model(clip, x, name="frames")
@@ -111,11 +113,6 @@ def _fold(of_pictures: Backbone, clip: Any, frames: int) -> tuple[Any, list[Bloc
     return x, blocks, ends
 
 
-def _add_maximum(x: Any, units: int) -> tuple[Any, list[Any]]:
-    maximum = layers.GlobalMaxPooling1D(name="temporal_maximum")
-    return maximum(x), [maximum]
-
-
 def _add_lstm(x: Any, units: int) -> tuple[Any, list[Any]]:
     added = [
         layers.LayerNormalization(name="temporal_norm"),
@@ -150,4 +147,4 @@ def _add_attention(x: Any, units: int) -> tuple[Any, list[Any]]:
     return x, [norm, project, attend, add, hidden, output, add_again]
 
 
-_TEMPORAL = {"max": _add_maximum, "lstm": _add_lstm, "attention": _add_attention}
+_TEMPORAL = {"lstm": _add_lstm, "attention": _add_attention}

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from kft.modalities.image.augmentation import PictureAugmentation
+from kft.modalities.image.input_spec import PIXELS
 from kft.modalities.image.jitter import ImageJitter
 from kft.modalities.video.input_spec import CLIP
 
@@ -32,26 +34,28 @@ class ClipJitter:
             inputs: {"clip": uint8 or float32 (batch, frames, height, width, 3)}.
             seeds: int32 (batch, 2).
         """
-        clips = inputs[CLIP]
-        changed = tf.map_fn(
-            lambda pair: self._change(*pair),
-            (clips, seeds),
-            fn_output_signature=tf.TensorSpec(clips.shape[1:], tf.float32),
-            parallel_iterations=32,
-        )
-        return {**inputs, CLIP: changed}
+        given = inputs[CLIP]
+        clips = self._start(tf.cast(given, tf.float32), seeds)
+        if self.change is not None:
+            frames = tf.reshape(clips, (-1, *clips.shape[2:]))
+            # A change is a function of its seed: so it is the same for all frames of a clip.
+            for_frames = tf.repeat(seeds, clips.shape[1], axis=0)
+            changed = PictureAugmentation(self.change)({PIXELS: frames}, for_frames)[PIXELS]
+            clips = tf.reshape(changed, (-1, *clips.shape[1:]))
+        return {**inputs, CLIP: tf.ensure_shape(clips, given.shape)}
 
-    def _change(self, clip: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        for_start, for_frames = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-        changed, change = tf.cast(clip, tf.float32), self.change
-        if self.spare:
-            start = tf.random.stateless_uniform((), for_start, 0, self.spare + 1, tf.int32)
-            # The model reads the frames in the middle.
-            changed = tf.roll(changed, self.spare // 2 - start, axis=0)
-        if change is not None:
-            changed = tf.map_fn(lambda frame: change(frame, for_frames), changed)
-            changed = tf.clip_by_value(changed, 0.0, 255.0)
-        return tf.ensure_shape(changed, clip.shape)
+    def _start(self, clips: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        """Move the frames, so that those in the middle, which the model reads, are others."""
+        if not self.spare:
+            return clips
+        # Of another seed than the change of the frames.
+        starts = tf.map_fn(
+            lambda seed: tf.random.stateless_uniform((), seed + 1, 0, self.spare + 1, tf.int32),
+            seeds,
+        )
+        count = clips.shape[1]
+        places = (tf.range(count) + starts[:, tf.newaxis] - self.spare // 2) % count
+        return tf.gather(clips, places, batch_dims=1)
 
 
 def make_start() -> ClipJitter:

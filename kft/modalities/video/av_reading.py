@@ -97,6 +97,8 @@ class _Video:
         context = self.stream.codec_context
         if context is None:
             raise UnusableError("its frames are of a codec that FFmpeg does not know")
+        # FFmpeg would fill damaged frames from others.
+        context.options = {"err_detect": "explode"}
         self.encoding = str(context.name)
         self.start = (self.opened.start_time or 0) / _MICROSECONDS
         self.tracks = [self.stream, *self.opened.streams.audio]

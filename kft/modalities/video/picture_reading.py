@@ -68,8 +68,8 @@ def open_frames(content: bytes, settings: VideoConfig) -> OpenedVideo:
         raise UnusableError("a file without frames")
     refuse_many(len(encoded), settings)
     first = _open_picture(encoded[0], "frame 1")
-    width, height = ImageOps.exif_transpose(first).size if _is_turned(first) else first.size
-    refuse_large(width, height, settings)
+    refuse_large(*first.size, settings)
+    width, height = _stand_upright(first, "frame 1").size
     form = str(first.format)
     frames = _iterate_frames(encoded, (width, height), settings)
     return OpenedVideo(form, width, height, form in _EXACT, frames)
@@ -82,11 +82,7 @@ def _iterate_frames(
     for number, content in enumerate(encoded, start=1):
         opened = _open_picture(content, f"frame {number}")
         refuse_large(*opened.size, settings)
-        try:
-            upright = _lay_on_black(ImageOps.exif_transpose(opened))
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
-            reason = first_line(error)[:-1]
-            raise UnusableError(f"frame {number} is damaged or cut off: {reason}") from None
+        upright = _stand_upright(opened, f"frame {number}")
         if upright.size != expected:
             raise UnusableError(
                 "frame {} is {} x {}, the first {} x {}".format(number, *upright.size, *expected)
@@ -105,8 +101,12 @@ def _open_picture(content: bytes, what: str) -> Image.Image:
         raise UnusableError(f"{what} is too large to be decoded") from None
 
 
-def _is_turned(picture: Image.Image) -> bool:
-    return int(picture.getexif().get(0x0112, 1)) > 1
+def _stand_upright(picture: Image.Image, what: str) -> Image.Image:
+    """Decode a picture, turned as its EXIF entry says, opaque."""
+    try:
+        return _lay_on_black(ImageOps.exif_transpose(picture))
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise UnusableError(f"{what} is damaged or cut off: {first_line(error)[:-1]}") from None
 
 
 def _lay_on_black(picture: Image.Image) -> Image.Image:

@@ -55,7 +55,7 @@ def test_what_crosses_between_blocks_belongs_to_an_example(made):
         name = blocks[depth - 1].name
         assert crossing.shape[1] == FRAMES or name == "temporal" or depth == len(blocks) - 1, name
         assert None not in crossing.shape[1:], name
-    added = ["temporal"] if kind in ("max", "lstm", "attention") else []
+    added = ["temporal"] if kind in ("lstm", "attention") else []
     expected = STAGES[:-1] if kind == "small_3d_cnn" else [*STAGES, *added]
     assert [block.name for block in blocks] == [*expected, "head"]
 

@@ -71,7 +71,7 @@ def test_what_the_graph_does_not_decode_is_converted_once(form, caches, monkeypa
     assert checked.path.startswith(str(caches)) and checked.path.endswith(".frames")
     assert checked.size == Path(checked.path).stat().st_size
     shown = read_kept(checked)
-    assert np.abs(np.stack(shown).astype(int) - FRAMES).mean() < 6
+    assert np.abs(np.stack(shown).astype(int) - FRAMES).mean() < 8
     # It is not decoded again, and what is said of it stays.
     monkeypatch.setattr(av_reading, "open_by_av", None)
     assert check(content, name, with_measures=True).changed_ns == checked.changed_ns
@@ -80,7 +80,8 @@ def test_what_the_graph_does_not_decode_is_converted_once(form, caches, monkeypa
 def test_a_gif_that_the_graph_shows_as_meant_is_used_as_it_is(caches):
     checked = check(encode_gif(FRAMES), "a.gif")
     assert checked.path == "/data/a.gif" and not checked.repaired and not checked.noticed
-    assert (checked.format, checked.num_frames, checked.rate) == ("GIF", 12, 10)
+    assert (checked.format, checked.num_frames) == ("GIF", 12)
+    assert checked.rate == pytest.approx(10)
     assert not list(caches.rglob("*.frames"))
 
 
@@ -175,7 +176,7 @@ def test_what_cannot_be_used_is_refused_with_the_reason(content, reason):
 def shrink_stated(content: bytes, name: bytes) -> bytes:
     """Change a name inside a file, so that what it names is not found."""
     assert name in content
-    return content.replace(name, b"free")
+    return content.replace(name, b"junk")
 
 
 BAD_FILMS = {
@@ -183,7 +184,10 @@ BAD_FILMS = {
     "half of an AVI": (lambda: encode_video(FRAMES, "avi")[:8000], "cut off: its headers"),
     "the beginning of an MP4": (lambda: encode_video(FRAMES)[:1000], "cut off"),
     "sound only": (encode_sound, "sound only, no frames"),
-    "no frames": (lambda: encode_video(FRAMES[:0]), "damaged|no video|no frames"),
+    "no frames": (
+        lambda: drop_frames(encode_video(FRAMES, "webm")),
+        "no frames can be decoded|End of file",
+    ),
     "one frame": (lambda: encode_video(FRAMES[:1]), "a single frame, which is a picture"),
     "one plain colour": (
         lambda: encode_video(np.full_like(FRAMES, 90)),
@@ -200,6 +204,17 @@ BAD_FILMS = {
         "damaged",
     ),
 }
+
+
+def forget_size(content: bytes) -> bytes:
+    """A WebM file whose segment states no size, as of a recording that was not finished."""
+    place = content.index(b"\x18\x53\x80\x67") + 4
+    return content[:place] + b"\x01" + 7 * b"\xff" + content[place + 8 :]
+
+
+def drop_frames(content: bytes) -> bytes:
+    """The beginning of a WebM file, before its first frames."""
+    return forget_size(content)[: content.index(b"\x1f\x43\xb6\x75")]
 
 
 def overwrite(content: bytes, name: bytes, times: int) -> bytes:
@@ -224,12 +239,9 @@ def test_at_least_20_kinds_of_bad_input_are_refused():
 
 
 def test_a_stream_that_ends_early_is_noticed_by_its_stated_duration():
-    content = bytearray(encode_video(make_frames(30), "webm"))
-    # A segment of unknown size, as of a recording that was not finished: only the duration tells.
-    place = content.index(b"\x18\x53\x80\x67") + 4
-    content[place : place + 8] = b"\x01" + 7 * b"\xff"
+    content = forget_size(encode_video(make_frames(30), "webm"))
     with pytest.raises(UnusableError, match=r"cut off: its header promises 3 s, the file ends"):
-        check(bytes(content[: len(content) * 3 // 4]), "a.webm")
+        check(content[: len(content) * 3 // 4], "a.webm")
 
 
 def test_a_video_that_states_no_duration_is_used_and_noticed():
@@ -255,22 +267,13 @@ def test_a_video_is_measured_where_it_is_asked_for():
     still = np.repeat(FRAMES[:1], 12, axis=0)
     black = np.concatenate([np.zeros_like(FRAMES), FRAMES[:6]])
     moving, frozen, dark = (
-        check(encode_gif(each), "a.gif", with_measures=True)
-        for each in (FRAMES, add_spot(still), black)
+        check(pack(*each), "a.frames", with_measures=True) for each in (FRAMES, still, black)
     )
     assert isinstance(moving, Inspection)
     assert moving.motion > 5 and moving.frozen_share == 0 and moving.black_share == 0
     assert frozen.frozen_share > 0.8 and frozen.motion < 0.1
     assert dark.black_share == pytest.approx(12 / 18)
     assert not isinstance(check(encode_gif(FRAMES), "a.gif"), Inspection)
-
-
-def add_spot(frames: np.ndarray) -> np.ndarray:
-    """Change one pixel of each frame, because Pillow joins frames that are equal."""
-    frames = frames.copy()
-    for number, frame in enumerate(frames):
-        frame[0, number] += 9
-    return frames
 
 
 def test_the_container_is_told_by_the_first_bytes():
