@@ -129,6 +129,7 @@ def load(config: BackboneConfig, *, prefix: str = "hub:") -> Backbone:
             options are requested.
     """
     from kft.backbones.audio import hub_waveforms
+    from kft.backbones.video import hub_clips
 
     handle = config.name.removeprefix(prefix)
     if config.weights != PRETRAINED:
@@ -141,15 +142,15 @@ def load(config: BackboneConfig, *, prefix: str = "hub:") -> Backbone:
         from kft.backbones.text import hub_encoder
 
         return hub_encoder.load(config, handle)
-    scaling = requested_scaling(config)
     path = Path(handle).expanduser()
     if path.exists():
         handle = str(path.resolve())
     layer = HubLayer(handle, name="hub_module")
     if hub_waveforms.reads_waveforms(layer):
         return hub_waveforms.wrap(config, handle)
-    if scaling is None:
-        scaling = _hub_scaling(layer, config)
+    if hub_clips.reads_clips(layer):
+        return hub_clips.wrap(config, handle)
+    scaling = requested_scaling(config) or _hub_scaling(layer, config)
     size = _input_size(layer, config)
     inputs = keras.Input((size, size, 3), name="pixels")
     try:
@@ -217,7 +218,9 @@ def load_module(folder: Path) -> Any:
         BackboneError: The SavedModel is damaged.
     """
     try:
-        return tf.saved_model.load(str(folder))
+        # Of TF1's format, which holds a graph for training too: the one without tags.
+        tags: list[str] | None = [] if (folder / "tfhub_module.pb").is_file() else None
+        return tf.saved_model.load(str(folder), tags)
     except Exception as error:  # protocol buffers, files and TensorFlow each raise their own
         raise BackboneError(
             f"{folder} cannot be read as a SavedModel: {first_line(error)}"
@@ -230,6 +233,11 @@ def _find_call(module: Any, handle: str) -> tuple[_Hidden, bool]:
     Raises:
         BackboneError: The module is not callable or has no variables.
     """
+    from kft.backbones.video import hub_clips
+
+    clips = hub_clips.find_signature(module)
+    if clips is not None:
+        return _Hidden(clips), False
     if not (callable(module) or hasattr(module, "serve")) or not module_variables(module):
         raise BackboneError(
             f"{handle} cannot be a backbone: kft needs a callable TensorFlow 2 SavedModel "

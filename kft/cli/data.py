@@ -132,7 +132,7 @@ def _draw(pipeline: Pipeline, splits: Splits, path: Path, pictures: int, views: 
 
     modality = load_modality(splits.modality)
     settings = modality.settings_of(pipeline.data)
-    augmentation = modality.make_augmentation(settings.augmentation)
+    augmentation = modality.make_augmentation(settings.augmentation, settings)
     assert augmentation is not None
     spec = find_input_spec(choose_backbone(pipeline).backbone)
     spec = modality.fit_spec(spec, settings, splits.train)

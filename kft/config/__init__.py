@@ -25,6 +25,7 @@ from kft.config.modality_sections import (
     ImageConfig,
     ModalityConfig,
     TextConfig,
+    VideoConfig,
 )
 from kft.config.schema import (
     PRETRAINED,
@@ -77,6 +78,7 @@ __all__ = [
     "TextConfig",
     "TrainingConfig",
     "TuningConfig",
+    "VideoConfig",
     "add_modality_section",
     "dump_pipeline",
     "format_schema",

@@ -25,6 +25,7 @@ MODALITIES = Registry(
         "image": "kft.modalities.image.modality:ImageModality",
         "audio": "kft.modalities.audio.modality:AudioModality",
         "text": "kft.modalities.text.modality:TextModality",
+        "video": "kft.modalities.video.modality:VideoModality",
     },
 )
 # Number of files of a folder to try when its modality is inferred.

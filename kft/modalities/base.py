@@ -45,6 +45,7 @@ class Modality(Showing, ABC):
         folder_names: Usual names of a folder of examples beside one of their targets.
         value_columns: Usual names of table columns that hold the examples themselves, in lower
             case; none for examples that need a file each.
+        reads_folders: Whether a folder of files may be one example; see `joins`.
         values: What `encode_value` accepts, for messages.
         record_features: Kind of record files (`tfrecord`, `tfds`) -> usual feature of an example;
             and `tfrecord_label` -> usual feature of its label.
@@ -73,6 +74,7 @@ class Modality(Showing, ABC):
     signatures: ClassVar[Mapping[bytes, str]] = {}
     folder_names: ClassVar[tuple[str, ...]] = ("examples",)
     value_columns: ClassVar[tuple[str, ...]] = ()
+    reads_folders: ClassVar[bool] = False
     values: ClassVar[str] = "the path of a file or folder, or bytes as a file holds them"
     record_features: ClassVar[Mapping[str, str]] = {}
     layouts: ClassVar[Registry] = Registry("layout of annotations", {})
@@ -99,6 +101,18 @@ class Modality(Showing, ABC):
         starts = (start for start in self.signatures if content.startswith(start))
         start = next(starts, None)
         return None if start is None else self.signatures[start]
+
+    def joins(self, names: Sequence[str]) -> bool:
+        """Tell whether the files of a folder, given by their names, are one example together."""
+        return False
+
+    def read_joined(self, folder: str, settings: Any) -> bytes:
+        """Read a folder as one example, in the form of a file that `check` takes.
+
+        Raises:
+            UnusableError: The folder is no example, or too large for one.
+        """
+        raise UnusableError("a folder, pipe or device, not a file")
 
     def encode_feature(self, feature: Any) -> Callable[[Any], bytes] | None:
         """Make a function that encodes an element of a TensorFlow Datasets feature as a file.
@@ -245,8 +259,8 @@ class Modality(Showing, ABC):
             calibrated: Value of the data set's `Calibration`; None without one.
         """
 
-    def make_augmentation(self, preset: str) -> Augmentation | None:
-        """Make the augmentation of a preset; None if it changes nothing.
+    def make_augmentation(self, preset: str, settings: Any = None) -> Augmentation | None:
+        """Make the augmentation of a preset under the settings; None if it changes nothing.
 
         Call this outside of `Dataset.map`, because Keras layers create variables.
 
