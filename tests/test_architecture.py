@@ -38,10 +38,10 @@ ORDER = (
     ("selection",),
     ("training",),
     ("evaluation", "timing", "planning", "serving"),
-    ("provenance",),
+    ("provenance", "explanation"),
     ("workflow", "startup"),
     ("run_operations", "tuning", "rate_finding", "auditing", "report", "local_cluster"),
-    ("demo", "doctor", "run_start"),
+    ("demo", "doctor", "run_start", "comparison"),
     ("api", "cli"),
     # It names what it offers.
     ("__init__",),
@@ -119,6 +119,7 @@ def test_a_room_of_the_data_imports_only_from_those_above_it(path):
         "kft.data",
         "kft.modalities",
         "kft.report",
+        "kft.comparison",
     ],
 )
 def test_importing_loads_no_tensorflow(module):

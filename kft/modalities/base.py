@@ -25,6 +25,7 @@ from kft.modalities.checked import (
     TrainedCalibration,
     UnusableError,
 )
+from kft.modalities.explained import ExplainedExample, describe_place
 from kft.modalities.model_input import Augmentation, Decoder, InputSpec, StatedInput
 from kft.modalities.near_duplicates import find_look_alikes
 from kft.registry import Registry
@@ -266,6 +267,22 @@ class Modality(ABC):
     def draw_views(self, rows: Sequence[ViewRow], caption: str) -> bytes | None:
         """Draw a PNG file of examples and their augmented views; None if that is impossible."""
         return None
+
+    def draw_explanation(
+        self, spec: Any, example: ExplainedExample, values: np.ndarray
+    ) -> bytes | None:
+        """Draw a PNG file of an example with what its answer depends on; None if impossible.
+
+        Args:
+            spec: Input of the backbone.
+            example: The example.
+            values: Value of each position (axes …): above 0 speaks for the answer.
+        """
+        return None
+
+    def describe_explanation(self, spec: Any, example: ExplainedExample, values: np.ndarray) -> str:
+        """Say in a few words what an answer depends on most; see `draw_explanation`."""
+        return describe_place(spec.explained.names, values, example.parts)
 
 
 def make_no_augmentation() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from kft.evaluation.abstention import RiskCurve
 from kft.evaluation.calibration import Reliability
 from kft.evaluation.ladder import LearningPoint, Rung
+from kft.report.explanations import ExplainedAnswer
 
 Interval = tuple[float, float]
 
@@ -172,6 +173,7 @@ class Report:
         phases: Phases of the training.
         facts: Heading -> name -> text: data, model, cost.
         settings: All settings, as YAML.
+        explanations: Explained answers; empty if none were explained.
     """
 
     title: str
@@ -191,3 +193,4 @@ class Report:
     phases: tuple[Phase, ...] = ()
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     settings: str = ""
+    explanations: tuple[ExplainedAnswer, ...] = ()

@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, ClassVar
 
+import numpy as np
+
 from kft.config import ImageConfig
 from kft.examples import Calibration
 from kft.findings import Finding
 from kft.modalities.audit_records import Fact, Measure, Property
 from kft.modalities.base import PREVIEW_SIDE, Modality, ViewRow
 from kft.modalities.checked import CheckOptions, FileContent, TrainedCalibration, UnusableError
+from kft.modalities.explained import ExplainedExample
 from kft.modalities.image import conversion, traits
 from kft.modalities.image.depth import find_depth
 from kft.modalities.image.file_check import check_picture
@@ -78,7 +81,6 @@ class ImageModality(Modality):
 
     def encode_feature(self, feature: Any) -> Callable[[Any], bytes] | None:
         """See `Modality`: an array of pixels becomes a PNG."""
-        import numpy as np
         import tensorflow as tf
         import tensorflow_datasets as tfds
 
@@ -215,3 +217,11 @@ class ImageModality(Modality):
         from kft.modalities.image.gallery import draw_gallery
 
         return draw_gallery(rows, caption=caption)
+
+    def draw_explanation(
+        self, spec: ImageSpec, example: ExplainedExample, values: np.ndarray
+    ) -> bytes:
+        """See `Modality`."""
+        from kft.modalities.image.overlays import draw_over_picture
+
+        return draw_over_picture(example.shown, values)
