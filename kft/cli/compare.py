@@ -28,9 +28,7 @@ if TYPE_CHECKING:
     help="HTML file to write, in the style of a report.",
 )
 @form_options
-def command(
-    runs: tuple[Path, ...], *, split: str | None, output: Path | None, form: Form
-) -> None:
+def command(runs: tuple[Path, ...], *, split: str | None, output: Path | None, form: Form) -> None:
     """Compare finished runs: figures, what is beyond chance, and what differs.
 
     The others are compared with the first run, example by example where all were

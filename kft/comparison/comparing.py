@@ -43,8 +43,6 @@ def compare_runs(paths: Sequence[Path], *, split: str | None = None) -> Comparis
     if len(paths) < 2:
         raise RunError("a comparison needs at least two runs. `kft runs` lists them.")
     names = _name_runs(paths)
-    if len(set(names)) < len(names):
-        raise RunError("a run is given twice. Give different runs.")
     runs = [open_run(path) for path in paths]
     read = [_Judged(run, split or run.find_judged()) for run in runs]
     _refuse_others(names, read)
@@ -83,11 +81,18 @@ class _Judged:
 
 
 def _name_runs(paths: Sequence[Path]) -> list[str]:
-    """Name runs by their ID, or by name and ID if IDs repeat."""
-    ids = [path.absolute().name for path in paths]
-    if len(set(ids)) == len(ids):
-        return ids
-    return ["/".join(path.absolute().parts[-2:]) for path in paths]
+    """Name runs by the end of their paths, as much of it as tells them apart.
+
+    Raises:
+        RunError: Two paths are one.
+    """
+    parts = [path.absolute().parts for path in paths]
+    if len(set(parts)) < len(parts):
+        raise RunError("a run is given twice. Give different runs.")
+    depth = 1
+    while len({each[-depth:] for each in parts}) < len(parts):
+        depth += 1
+    return ["/".join(each[-depth:]) for each in parts]
 
 
 def _refuse_others(names: Sequence[str], read: Sequence[_Judged]) -> None:
