@@ -38,13 +38,13 @@ ORDER = (
     ("selection",),
     ("training",),
     ("evaluation", "timing", "planning", "serving"),
-    ("provenance",),
+    ("provenance", "explanation"),
     ("workflow", "startup"),
     (
         *("run_operations", "tuning", "rate_finding", "pretraining"),
         *("auditing", "report", "local_cluster"),
     ),
-    ("demos", "doctor", "run_start"),
+    ("demos", "doctor", "run_start", "comparison"),
     ("api", "cli"),
     # It names what it offers.
     ("__init__",),
@@ -122,6 +122,7 @@ def test_a_room_of_the_data_imports_only_from_those_above_it(path):
         "kft.data",
         "kft.modalities",
         "kft.report",
+        "kft.comparison",
     ],
 )
 def test_importing_loads_no_tensorflow(module):

@@ -11,8 +11,8 @@ from kft.evaluation.mistakes import (
     MOST_UNSORTED,
     count_confusions,
     find_confusions,
-    find_highest_losses,
     order_classes,
+    rank_mistakes,
 )
 from kft.evaluation.prediction_reading import Predictions
 from kft.evaluation.slices import Slice
@@ -138,19 +138,12 @@ def _tabulate_confusion(names: Sequence[str], predictions: Predictions) -> Confu
 def _list_mistakes(
     task: Task, names: Sequence[str], predictions: Predictions, preview: Preview
 ) -> tuple[Mistake, ...]:
-    figures, outputs, targets = task.figures, predictions.outputs, predictions.targets
-    # Numbers of different units are compared in their deviations.
-    deviations = np.ones(1) if task.is_stratified else targets.std(axis=0)
-    units = np.where(deviations > 0, deviations, 1.0)
-    scaled = (outputs, targets) if task.is_stratified else (outputs / units, targets / units)
-    losses = figures.example_losses(*scaled)
-    right = figures.are_right(outputs, targets)
+    outputs, targets = predictions.outputs, predictions.targets
+    ranked = rank_mistakes(task, outputs, targets)
+    right = ranked.right
     mistakes = []
-    worst = find_highest_losses(losses, len(losses))
-    if right is not None and not right.all():
-        worst = worst[~right[worst]]
     num_shown = _NUM_MISTAKES if right is None or not right.all() else _NUM_UNSURE
-    for place in worst[:num_shown].tolist():
+    for place in ranked.places[:num_shown].tolist():
         values = dict(zip(names, outputs[place].tolist(), strict=True))
         best = sorted(values.items(), key=lambda each: -each[1])[:_NUM_ALTERNATIVES]
         file = predictions.files[place]
@@ -162,7 +155,7 @@ def _list_mistakes(
                 _describe_answer(task, values),
                 tuple(best) if task.is_stratified else (),
                 bool(right is None or not right[place]),
-                float(losses[place]),
+                float(ranked.losses[place]),
             )
         )
     return tuple(mistakes)

@@ -11,6 +11,7 @@ from kft.evaluation.abstention import RiskCurve
 from kft.evaluation.calibration import Reliability
 from kft.evaluation.ladder import LearningPoint, Rung
 from kft.evaluation.slices import Slice
+from kft.report.explanations import ExplainedAnswer
 
 Interval = tuple[float, float]
 
@@ -162,6 +163,7 @@ class Report:
         phases: Phases of the training.
         facts: Heading -> name -> text: data, model, cost.
         settings: All settings, as YAML.
+        explanations: Explained answers; empty if none were explained.
     """
 
     title: str
@@ -182,3 +184,4 @@ class Report:
     phases: tuple[Phase, ...] = ()
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     settings: str = ""
+    explanations: tuple[ExplainedAnswer, ...] = ()

@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from kft.config import ImageConfig, MasksConfig
 from kft.examples import Calibration
 from kft.findings import Finding
@@ -22,6 +24,7 @@ from kft.modalities.checked import (
     TrainedCalibration,
     UnusableError,
 )
+from kft.modalities.explained import ExplainedExample
 from kft.modalities.image import conversion, traits
 from kft.modalities.image.depth import find_depth
 from kft.modalities.image.file_check import check_picture
@@ -123,7 +126,6 @@ class ImageModality(Modality):
 
     def encode_feature(self, feature: Any) -> Callable[[Any], bytes] | None:
         """See `Modality`: an array of pixels becomes a PNG."""
-        import numpy as np
         import tensorflow as tf
         import tensorflow_datasets as tfds
 
@@ -289,3 +291,11 @@ class ImageModality(Modality):
         from kft.modalities.image.gallery import draw_gallery
 
         return draw_gallery(rows, caption=caption)
+
+    def draw_explanation(
+        self, spec: ImageSpec, example: ExplainedExample, values: np.ndarray
+    ) -> bytes:
+        """See `Modality`."""
+        from kft.modalities.image.overlays import draw_over_picture
+
+        return draw_over_picture(example.shown, values)

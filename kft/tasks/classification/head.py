@@ -69,3 +69,8 @@ class ClassificationHead(Head):
         """Make the outputs of every head and the name of the most probable class."""
         top = tf.gather(tf.constant(self.class_names), tf.argmax(outputs, axis=-1))
         return {**super().serve(outputs, frames), "top_class": top}
+
+    def _make_direction(self, place: int, outputs: np.ndarray) -> np.ndarray:
+        # Softmax depends only on differences of logits.
+        direction: np.ndarray = super()._make_direction(place, outputs) - 1 / self.num_logits
+        return direction
