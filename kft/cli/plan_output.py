@@ -201,8 +201,9 @@ def _count_adapted(plan: Plan, phase: Phase) -> int:
 def _describe_folds(folds: Folds) -> str:
     rates = ", ".join(f"{rate:g}" for rate in folds.rates)
     return (
-        f"Decided first by {folds.count} folds of {folds.steps:,} steps each, from probes that "
-        f"have not seen the fold: whether to fine-tune at all, the learning rate ({rates}), and "
+        f"Learning rates are tried on one of {folds.count} folds for {folds.steps:,} steps each: "
+        f"{rates}; the first of which a blend is better than the probe is taken, or the phase is "
+        f"skipped. Another fold is left out until it decides, after {folds.judged_after:,} steps, "
         "the share of the trained weights in the result. The table shows the first rate."
     )
 

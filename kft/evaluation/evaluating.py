@@ -47,6 +47,7 @@ def evaluate(
     folder: Path,
     temperature: float | None = None,
     progress: Callable[[int, int], None],
+    frames: np.ndarray | None = None,
 ) -> Evaluation:
     """Evaluate a model on a split.
 
@@ -63,11 +64,14 @@ def evaluate(
         folder: Folder for the files.
         temperature: Temperature that the logits were divided by in training; None for none.
         progress: Called with the number of examples done and in total.
+        frames: Place of each example in its file, from `find_frames`.
     """
     standardised = predictor(
         batches, num_examples=len(examples), progress=progress, condense=head.condense
     )
     outputs = head.restore_units(standardised)
+    if frames is not None:
+        outputs = head.place(outputs, frames)
     task, names, targets = head.task, head.class_names, examples.targets
     uncooled = None
     if temperature is not None:

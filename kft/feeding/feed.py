@@ -277,7 +277,7 @@ class Feed:
             self._source.reader,
             num_views=num_views,
             cache=_join([self._decoded.get(split) for split in splits]),
-            augmentation=self._source.modality.make_augmentation(preset),
+            augmentation=self._source.make_augmentation(preset),
             seed=self._training.seed,
         )
 

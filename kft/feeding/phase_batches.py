@@ -61,7 +61,7 @@ class PhaseBatches:
             self._source.splits.join(phase.learns_from),
         )
         examples = examples if rows is None else examples.take(rows)
-        augmentation = self._source.modality.make_augmentation(preset)
+        augmentation = self._source.make_augmentation(preset)
 
         def start_at(step: int) -> tf.data.Dataset:
             return make_dataset(

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kft.backbones.graph import call_layers
 from kft.data.batches.lengths import has_steps
 from kft.features import Forward
 from kft.modalities.model_input import PADDING_MASK
-from kft.model import call_layers
 
 Parts = tuple[Forward, keras.Model]
 """Frozen prefix of a model, traced to compute activations, and the model of the layers after it."""

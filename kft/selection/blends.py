@@ -43,6 +43,11 @@ class Blend:
         """Score of the best blend."""
         return self.scores[self.share]
 
+    def promises_gain(self, slack: float = 0.0) -> bool:
+        """Tell whether a blend has a lower loss than the start, times 1 + slack."""
+        least = min(score.loss for share, score in self.scores.items() if share)
+        return least < (1 + slack) * self.scores[0.0].loss
+
     def describe(self) -> dict[str, Any]:
         """Return JSON values."""
         tried = [{"share": share, **score.describe()} for share, score in self.scores.items()]

@@ -81,6 +81,7 @@ class ServedModel:
         # layer's functions, which took two thirds of the time and of the file. TensorFlow refuses
         # signatures that use untracked variables, so none can be missing.
         root.tracked = [variable.value for variable in self.model.variables]
+        root.of_decoder = list(getattr(self.decoder, "resources", ()))
         tf.saved_model.save(root, str(directory), signatures=self.signatures())
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from kft.config import AUTO_LEARNING_RATES, StrategyConfig, TrainingConfig
 from kft.errors import ConfigError
+from kft.strategies.durations import resolve_seconds
 from kft.strategies.layerwise import decayed
 from kft.strategies.parts import Part
 from kft.strategies.phases import Choice, Folds, Phase
@@ -15,6 +16,9 @@ from kft.strategies.targets import ON_VALIDATION
 
 # Factor from one block to the next toward the input, if none is configured.
 AUTO_LAYER_DECAY = 0.9
+# Factor on the rate of a head that was solved. It is at its optimum already, and it has thousands
+# of columns: at the full rate, a few steps of Adam along all of them would move the logits far.
+SOLVED_HEAD_RATE = 0.1
 # Blocks with feature maps this many times finer than the coarsest represent edges and textures.
 FINENESS = 8
 # Smaller data sets are trained for too few epochs to benefit from mixup.
@@ -50,10 +54,14 @@ def auto(setting: Setting) -> tuple[Part, ...]:
     WiSE-FT's, arXiv:2109.01903.
     """
     obeys = ("freeze", "refit", *FINE_TUNING)
+    shorter = "Set `strategy.duration`: steps are left out of time only where folds decide."
+    if setting.is_pretrained and is_solved(setting):
+        return (make_probe(setting), Part(_fine_tune, ("budget", *obeys)))
     if setting.is_pretrained:
-        return (make_probe(setting), Part(_fine_tune, obeys))
+        return (make_probe(setting), Part(_fine_tune, obeys, reasons={"budget": shorter}))
     why = "Random weights are trained without a probe. Use `strategy.name=lp_ft` for a probe."
-    return (Part(_from_random_weights, obeys, reasons=dict.fromkeys(PROBE, why)),)
+    reasons = {**dict.fromkeys(PROBE, why), "budget": shorter}
+    return (Part(_from_random_weights, obeys, reasons=reasons),)
 
 
 def refits(
@@ -164,7 +172,8 @@ def _fine_tune(setting: Setting) -> tuple[Phase, ...]:
     if is_solved(setting):
         short = setting.pilot_steps(phase.fit.steps)
         judged_after = max(1, round(phase.fit.steps * JUDGED_AFTER))
-        folds = Folds(rates, short, judged_after, NUM_FOLDS)
+        budget = resolve_seconds(setting.config.budget)
+        folds = Folds(rates, short, judged_after, NUM_FOLDS, budget)
         return (replace(phase.at_rate(rates[0]), folds=folds),)
     if not setting.num_validation:
         return (phase,)
@@ -188,9 +197,12 @@ def _fine_tuning_phase(setting: Setting) -> Phase:
     decay = AUTO_LAYER_DECAY if decay is None else decay
     mixes = setting.may_mix and setting.num_examples >= MIXUP_EXAMPLES
     phase = setting.phase("fine_tune", setting.scope(blocks), "lp_ft")
+    multipliers = decayed(blocks, decay)
+    if is_solved(setting):
+        multipliers[setting.head] = SOLVED_HEAD_RATE
     fit = replace(
         phase.fit,
-        multipliers=decayed(blocks, decay),
+        multipliers=multipliers,
         mixup=MIXUP_ALPHA if mixes else None,
     )
     return replace(phase, recipe=fit)

@@ -188,7 +188,8 @@ def _check_effects(
             f"trains under `name: {config.name}`. Remove it, or use `strategy.name=lp_ft`."
         )
     decay = config.layer_decay or 1.0
-    if decay != 1.0 and "layer_decay" in obeyed and not any(p.fit.multipliers for p in fitted):
+    is_decayed = any(set(phase.fit.multipliers) - {setting.head} for phase in fitted)
+    if decay != 1.0 and "layer_decay" in obeyed and not is_decayed:
         more = ", or raise `strategy.top_blocks`" if "top_blocks" in obeyed else ""
         yield (
             f"strategy.layer_decay: found {decay}, but only one block of the backbone trains, and "

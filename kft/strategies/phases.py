@@ -110,12 +110,15 @@ class Folds:
         steps: Number of steps of a short run.
         judged_after: Number of steps after which the phase is judged and learns from all examples.
         count: Number of folds.
+        budget_seconds: Time for the whole run, from which it follows which runs and steps are
+            left out; None for no limit.
     """
 
     rates: tuple[float, ...]
     steps: int
     judged_after: int
     count: int
+    budget_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -130,8 +133,6 @@ class Phase:
         choice: Decisions made on validation; by default none.
         folds: Decisions made on folds; None for none. The phase before is a solved
             probe on the same examples.
-        share: Share of the trained weights in the result, which is
-            (1 - share) * start + share * trained.
     """
 
     name: str
@@ -140,7 +141,6 @@ class Phase:
     learns_from: tuple[SplitName, ...] = ("train",)
     choice: Choice = Choice()
     folds: Folds | None = None
-    share: float = 1.0
 
     @property
     def method(self) -> Literal["fit", "solve"]:
@@ -161,6 +161,16 @@ class Phase:
     def at_rate(self, learning_rate: float) -> Phase:
         """Copy the phase with another peak learning rate."""
         return replace(self, recipe=replace(self.fit, learning_rate=learning_rate))
+
+    def shortened(self, steps: int) -> Phase:
+        """Copy the phase with fewer steps, judged after the same share of them."""
+        if steps == self.fit.steps:
+            return self
+        folds = self.folds
+        if folds is not None:
+            judged_after = max(1, folds.judged_after * steps // self.fit.steps)
+            folds = replace(folds, judged_after=judged_after)
+        return replace(self, recipe=replace(self.fit, steps=steps), folds=folds)
 
     def count_views(self, features: FeaturesConfig) -> int:
         """Number of stored views of each training example, if its features are stored."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
 
 # float32 results differ between batch sizes and graph rewrites by a few units in the last place.
 TOLERANCE = 1e-5
@@ -20,9 +23,12 @@ class ComparedOutput:
         tolerance: Largest allowed difference, in these units.
         low_precision_tolerance: Largest allowed difference if the model computes in a precision
             below float32.
+        measure: Function from served and expected values (examples, …) to the difference of each
+            example; None for the largest difference in these units.
     """
 
     name: str
     units: tuple[float, ...]
     tolerance: float = TOLERANCE
     low_precision_tolerance: float = LOW_PRECISION_TOLERANCE
+    measure: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None

@@ -250,6 +250,15 @@ class Head(ABC):
         """
         return outputs
 
+    def place(self, outputs: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        """Convert answers about the frame of each example to answers about its file.
+
+        Args:
+            outputs: Outputs of `activate`, for tasks whose targets are boxes.
+            frames: Place of each example in its file (examples, 6).
+        """
+        return outputs
+
     def serve(self, outputs: Any, frames: Any = None) -> dict[str, Any]:
         """Make the outputs of the export by name, in a graph.
 

@@ -73,7 +73,7 @@ class CompiledPhase:
         self.start = self.weights.take()
         self._first_states = [np.array(variable.numpy()) for variable in self._generators]
         self._traces_before = self.model.train_traces
-        self._warmup_steps = warmup_steps
+        self._warmup_steps, self._warmup_of = warmup_steps, self.phase.fit.steps
 
     @property
     def traces(self) -> int:
@@ -138,12 +138,8 @@ class CompiledPhase:
             done, is_over = recorder.begin([self, *every], fit.steps_per_epoch)
         once = OneTraining(every if recorder is None else [*every, recorder], self.model)
         once.begin()
-        validation, validation_steps = None, None
-        if is_validated and self.given.validation is not None:
-            validation = distribute_batches(self.given.validation.own)
-            validation_steps = self.given.validation.num_batches
-        deferred = nullcontext() if recorder is None else recorder.stop.deferred()
-        with deferred:
+        judged = self.given.validation if is_validated else None
+        with nullcontext() if recorder is None else recorder.stop.deferred():
             for part in [] if is_over else plan_fits(done, steps, fit.steps_per_epoch):
                 batches = (train or self.given.train)(first_step + part.start)
                 self.model.fit(
@@ -151,8 +147,8 @@ class CompiledPhase:
                     initial_epoch=part.epoch,
                     epochs=part.end_epoch,
                     steps_per_epoch=part.steps_per_epoch,
-                    validation_data=validation,
-                    validation_steps=validation_steps,
+                    validation_data=judged and distribute_batches(judged.own),
+                    validation_steps=judged and judged.num_batches,
                     verbose=0,
                     # The data set is shuffled already.
                     shuffle=False,
@@ -195,7 +191,7 @@ class CompiledPhase:
 
         Args:
             learning_rate: Peak rate; by default the phase's.
-            steps: Length, by default the phase's; the warmup keeps its own, up to half of it.
+            steps: Length of the schedule, by default the phase's; the warmup takes at most half.
         """
         self.weights.put(self.start)
         for variable, state in zip(self._generators, self._first_states, strict=True):
@@ -206,11 +202,12 @@ class CompiledPhase:
         """Reset the optimizer as `reset` does, but keep the current weights."""
         fit = self.phase.fit
         steps = fit.steps if steps is None else steps
+        most_warmup = steps if steps >= self._warmup_of else steps // 2
         reset_optimizer(
             self.model.optimizer,
             learning_rate=fit.learning_rate if learning_rate is None else learning_rate,
             steps=steps,
-            warmup_steps=min(self._warmup_steps, steps // 2),
+            warmup_steps=min(self._warmup_steps, most_warmup),
         )
 
     def finish(self, loss: float | None) -> tuple[str, ...]:

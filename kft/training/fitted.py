@@ -74,6 +74,12 @@ class FittedPhase:
         found: float | None = self.facts.get("temperature")
         return found
 
+    @property
+    def share(self) -> float:
+        """Share of the trained weights in the blend with the phase's start."""
+        found: float = self.facts.get("blend", {}).get("share", 1.0)
+        return found
+
 
 def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
     """Return the JSON values of phase.json."""
@@ -88,7 +94,7 @@ def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
         "batch_norm": scope.batch_norm,
         # A solution has only the augmentation of these fields.
         **{each.name: getattr(phase.recipe, each.name, None) for each in fields(Fit)},
-        "share": phase.share,
+        "share": fitted.share,
         "steps_done": fitted.steps_done,
         "computed_from": fitted.computed_from,
         "seconds": round(fitted.seconds, 3),
@@ -105,11 +111,11 @@ def pack_fitted(fitted: FittedPhase) -> dict[str, Any]:
     """Pack a result as JSON values; of its phase, only what its decisions may change."""
     packed = {each.name: getattr(fitted, each.name) for each in fields(fitted)}
     phase = fitted.phase
-    rate = phase.fit.learning_rate if phase.method == "fit" else None
+    is_fitted = phase.method == "fit"
     chosen = {
-        "learning_rate": rate,
+        "learning_rate": phase.fit.learning_rate if is_fitted else None,
+        "steps": phase.fit.steps if is_fitted else None,
         "trainable": list(phase.scope.trainable),
-        "share": phase.share,
     }
     return {**packed, "phase": chosen, "facts": dict(fitted.facts)}
 
@@ -117,8 +123,7 @@ def pack_fitted(fitted: FittedPhase) -> dict[str, Any]:
 def unpack_fitted(phase: Phase, packed: Mapping[str, Any]) -> FittedPhase:
     """Unpack a result from `pack_fitted`, given its planned phase."""
     chosen = packed["phase"]
-    scope = replace(phase.scope, trainable=tuple(chosen["trainable"]))
-    was = replace(phase, scope=scope, share=chosen["share"])
+    was = replace(phase, scope=replace(phase.scope, trainable=tuple(chosen["trainable"])))
     if phase.method == "fit":
-        was = was.at_rate(chosen["learning_rate"])
+        was = was.at_rate(chosen["learning_rate"]).shortened(chosen["steps"])
     return FittedPhase(**{**packed, "phase": was, "unmoved": tuple(packed["unmoved"])})

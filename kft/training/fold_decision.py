@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from kft.selection.blends import Blend, answer_blends, judge_blends
 from kft.selection.snapshots import Snapshot
 from kft.strategies import Phase
 from kft.strategies.phases import Folds
+from kft.training.budget import StepSeconds
 from kft.training.callbacks import ProgressCallback
 from kft.training.compiled_phase import CompiledPhase
 from kft.training.fitted import FittedPhase, PhaseReport
@@ -26,6 +28,11 @@ from kft.training.validation import Validator
 
 # Fold that the short runs leave out, and the fold that the phase itself leaves out at first.
 _OF_SHORT_RUNS, _OF_PHASE = 0, 1
+# A probe that is wrong less often cannot be beaten by more than half a point.
+_LEAST_ERROR = 0.005
+# A short run understates the gain, and the more so at high rates, which change more before they
+# help. At any rate but the last, the loss may be this share higher than that of the probe.
+_SLACK = 0.05
 
 
 class FoldDecision:
@@ -49,34 +56,61 @@ class FoldDecision:
         self._folds: Folds = phase.folds
         self._report = report
         self._head = compiler.assembled.head
+        self._probe = probe
         self._heads = FoldHeads(compiler, probe, self._folds.count)
         self._validator = Validator(compiler)
         self._fed: FoldFeed | None = None
 
-    def choose_rate(self, compiled: CompiledPhase, facts: dict[str, Any]) -> float | None:
-        """Choose the learning rate by short runs, from which the phase is reset afterwards.
+    @property
+    def is_needless(self) -> bool:
+        """Whether the probe's answers to unseen examples are right but for half a point."""
+        loss = self._head.task.linear
+        assert loss is not None, "the probe was solved"
+        error = 1 - float(self._probe.facts["solution"]["score"])
+        is_needless = loss.score_name == "accuracy" and error < _LEAST_ERROR
+        if is_needless:
+            self._report.display.stage(
+                f"{self._report.title}: the probe is right on all but {100 * error:.1f} % of "
+                "unseen examples, so it is skipped."
+            )
+        return is_needless
+
+    def choose(self, compiled: CompiledPhase, facts: dict[str, Any]) -> Phase | None:
+        """Choose the learning rate by short runs, and the steps that the budget leaves time for.
 
         Args:
-            compiled: The compiled phase.
+            compiled: The compiled phase, which is reset afterwards.
             facts: Values for phase.json, which get those of the runs.
 
         Returns:
-            The first rate of which a blend is better than the probe; None if there is none.
+            The phase to run; None if no blend at any rate is better than the probe, or if there is
+            no time.
         """
         tried: list[dict[str, Any]] = []
         facts["short_runs"] = {"steps": self._folds.steps, "tried": tried}
-        chosen = None
+        found: tuple[float, float] | None = None
         # A single example leaves nothing to judge by.
-        for rate in self._folds.rates if self._heads.count > 1 else ():
-            blend = self._try(compiled, rate)
-            is_better = blend is not None and blend.share > 0
+        rates = self._folds.rates if self._heads.count > 1 else ()
+        seconds = 0.0
+        for rate in rates:
+            if self._find_left() <= seconds:
+                facts["left_out"] = f"learning rate {rate:g} and fine-tuning"
+                break
+            begun, step = time.monotonic(), StepSeconds()
+            blend = self._try(compiled, rate, step)
+            seconds = self._of_chief(time.monotonic() - begun)
+            slack = 0.0 if rate == rates[-1] else _SLACK
+            is_promising = blend is not None and blend.promises_gain(slack)
             described = None if blend is None else blend.describe()
-            tried.append({"learning_rate": rate, "blend": described, "is_chosen": is_better})
-            if is_better:
-                chosen = rate
+            tried.append({"learning_rate": rate, "blend": described, "is_chosen": is_promising})
+            if is_promising:
+                found = rate, step.mean
                 break
         compiled.reset()
-        if chosen is None:
+        chosen = None if found is None else self._shorten(*found, facts)
+        if "left_out" in facts:
+            self._report.display.stage(f"  strategy.budget leaves out {facts['left_out']}")
+        elif chosen is None:
             runs = "the short run" if len(tried) == 1 else f"{len(tried)} short runs"
             self._report.display.stage(
                 f"{self._report.title}: {runs} of {self._folds.steps} steps did not improve on the "
@@ -84,13 +118,35 @@ class FoldDecision:
             )
         return chosen
 
+    def _find_left(self) -> float:
+        """Find the seconds that the budget leaves, by the chief's clock."""
+        return self._of_chief(self._compiler.clock.find_left(self._folds.budget_seconds))
+
+    def _of_chief(self, seconds: float) -> float:
+        return float(self._compiler.workers.broadcast_from_chief(lambda: seconds))
+
+    def _shorten(self, rate: float, step_seconds: float, facts: dict[str, Any]) -> Phase | None:
+        """Plan as many steps as there is time for; None for fewer than those of a short run."""
+        phase, steps = self._phase.at_rate(rate), self._phase.fit.steps
+        left, step_seconds = self._find_left(), self._of_chief(step_seconds)
+        if left >= steps * step_seconds:
+            return phase
+        affordable = int(max(0.0, left) / step_seconds)
+        if affordable < self._folds.steps:
+            facts["left_out"] = "fine-tuning"
+            return None
+        facts["left_out"] = f"{steps - affordable} of {steps} steps"
+        return phase.shortened(affordable)
+
     def begin(self, compiled: CompiledPhase) -> tuple[BlendJudge, Callable[[int], tf.data.Dataset]]:
         """Give the phase the probe of its fold; returns its judge, and its batches.
 
         The batches leave out the fold until the phase is judged.
         """
         rows, held = self._divide(_OF_PHASE)
-        judged_after = self._folds.judged_after
+        folds = compiled.phase.folds
+        assert folds is not None
+        judged_after = folds.judged_after
         few = self._feed.train(rows, judged_after)
 
         def start_at(step: int) -> tf.data.Dataset:
@@ -119,7 +175,7 @@ class FoldDecision:
         is_held = self._heads.folds == fold
         return np.flatnonzero(~is_held), np.flatnonzero(is_held)
 
-    def _try(self, compiled: CompiledPhase, rate: float) -> Blend | None:
+    def _try(self, compiled: CompiledPhase, rate: float, step: StepSeconds) -> Blend | None:
         """Train for a few steps with their own short schedule, and judge; None if it diverged."""
         steps = self._folds.steps
         rows, held = self._divide(_OF_SHORT_RUNS)
@@ -128,10 +184,10 @@ class FoldDecision:
         start = compiled.weights.take()
         title = f"  short run at learning rate {rate:g}, {steps} steps"
         with self._report.display.track(title, steps) as advance:
-            progress = ProgressCallback(advance, steps)
+            own = [ProgressCallback(advance, steps), step]
             batches = self._feed.train(rows, steps)
             try:
-                compiled.run(steps=steps, is_validated=False, callbacks=[progress], train=batches)
+                compiled.run(steps=steps, is_validated=False, callbacks=own, train=batches)
                 blend, _ = self._judge(compiled, start, held)
             except TrainingError:
                 advance(steps, note="(diverged)")

@@ -13,6 +13,7 @@ from kft.feeding import Feed
 from kft.feeding.phase_input import Parts, PhaseInput
 from kft.model import Assembled
 from kft.strategies import Phase
+from kft.training.budget import Clock
 from kft.training.compiled_phase import CompiledPhase, compile_phase
 from kft.workers import ALONE, Workers
 
@@ -27,6 +28,7 @@ class PhaseCompiler:
         feed: Feed of the phases.
         workers: All processes that run the phases.
         on_trained: Called when a phase has trained weights that it will blend with its start.
+        clock: Clock of the run.
     """
 
     assembled: Assembled
@@ -34,6 +36,7 @@ class PhaseCompiler:
     feed: Feed
     workers: Workers = ALONE
     on_trained: Callable[[], None] = lambda: None
+    clock: Clock = field(default_factory=Clock)
     # The last compiled phase, whose traced step the next phase may reuse.
     _last: CompiledPhase | None = field(default=None, init=False)
     # The parts of the whole model and its forward pass that are traced after the last phase.

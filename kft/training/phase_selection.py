@@ -128,20 +128,22 @@ class PhaseSelection:
         """Choose the rate and fit the phase, or skip it, by decisions on folds."""
         assert self._before is not None, "folds need a probe"
         decision = FoldDecision(self._compiler, self._planned, self._before, self._report)
-        compiled = self._compiler.compile(self._phase)
-        if not is_resumed:
-            rate = decision.choose_rate(compiled, self._facts)
-            if rate is None:
-                compiled.discard()
-                return self._keep_start(begun)
-            self._phase = compiled.phase = self._planned.at_rate(rate)
-            compiled.reset()
+        if not is_resumed and decision.is_needless:
+            return self._keep_start(begun)
+        compiled = self._compiler.compile(self._planned)
+        chosen = self._phase if is_resumed else decision.choose(compiled, self._facts)
+        if chosen is None:
+            compiled.discard()
+            return self._keep_start(begun)
+        self._phase = compiled.phase = chosen
+        compiled.reset()
         return self._fit(compiled, *decision.begin(compiled))
 
     def pack(self) -> Payload:
         """Pack the choices made before the steps."""
         return {
             "learning_rate": self._phase.fit.learning_rate,
+            "steps": self._phase.fit.steps,
             "trainable": list(self._phase.scope.trainable),
             "first_step": self._first_step,
             "facts": self._facts,
@@ -150,7 +152,8 @@ class PhaseSelection:
     def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Restore the packed choices."""
         if self._planned.folds is not None:
-            self._phase = self._planned.at_rate(state["learning_rate"])
+            at_rate = self._planned.at_rate(state["learning_rate"])
+            self._phase = at_rate.shortened(state["steps"])
         for candidate in name_candidates(self._planned):
             if (candidate.fit.learning_rate, list(candidate.scope.trainable)) == (
                 state["learning_rate"],
@@ -198,7 +201,7 @@ class PhaseSelection:
             self._say(f"{found}")
         if best is not None:
             best.discard()
-        share = self._phase.share
+        share = 1.0
         if self._phase.choice.blends:
             blend = self._validation.find_blend(compiled)
             self._record(blend)

@@ -104,7 +104,7 @@ def solve_phase(
         unseen = _find_unseen(head, solved, learned_targets)
         temperature = find_temperature(head, unseen.outputs, unseen.targets)
         if temperature is not None:
-            facts["temperature"] = float(workers.copy(np.array(temperature)))
+            facts["temperature"] = workers.broadcast_from_chief(lambda: temperature)
             divide_logits(assembled.model, facts["temperature"])
             unseen = replace(unseen, outputs=cool(head, unseen.outputs, facts["temperature"]))
         write_unseen(report.folder, unseen)

@@ -267,11 +267,7 @@ class Baselines:
             return "the probe"
         if self._plan.assembled.backbone.sha256 is None:
             return "from random weights"
-        last = trained[-1]
-        # A choice on validation is in the facts, a decision by folds in the phase.
-        share = last.phase.share * last.facts.get("blend", {}).get("share", 1.0)
-        if last.phase.folds is not None:
-            share = last.phase.share
+        share = trained[-1].share
         return FINE_TUNED if share == 1 else f"blend, {format_figure(share)} fine-tuned"
 
     def clear(self) -> None:

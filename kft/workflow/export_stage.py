@@ -56,6 +56,11 @@ def export_planned(
         allowed=pipeline.export.next_version,
         remedy=f"`kft export {path}` with --name OTHER or --next-version any",
     )
+    for package in card["packages"]:
+        display.stage(
+            f"The export needs {package}: `import {package.replace('-', '_')}` before loading it. "
+            "TensorFlow Serving has it linked in."
+        )
     with display.track("Export and its parity check"):
         served = ServedModel(
             plan.assembled.model, plan.assembled.head, plan.decoder, load_guard(run)

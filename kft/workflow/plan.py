@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,6 +54,7 @@ class Plan:
         decoder: Decoder of files.
         process: This process, whose distribution the model was made in, and its workers.
         traits: Traits of the backbone's blocks.
+        begun: `time.monotonic()` when planning began.
     """
 
     pipeline: Pipeline
@@ -62,6 +64,7 @@ class Plan:
     decoder: Decoder
     process: Process
     traits: tuple[BlockTraits, ...]
+    begun: float
 
     @property
     def refits(self) -> bool:
@@ -90,6 +93,7 @@ def make_plan(
     Raises:
         KftError: Anything that would stop the run before its first step.
     """
+    begun = time.monotonic()
     _check_places(pipeline, cluster)
     pipeline, process = start_process(pipeline, display, cluster=cluster, joins=joins)
     workers = process.workers
@@ -125,7 +129,7 @@ def make_plan(
         assembled = assemble(backbone, head)
     check_phases(phases, pipeline, assembled, splits, process=process)
     decoder = modality.make_decoder(spec, settings, splits.calibrated)
-    return Plan(pipeline, splits, assembled, phases, decoder, process, traits)
+    return Plan(pipeline, splits, assembled, phases, decoder, process, traits, begun)
 
 
 def _check_places(pipeline: Pipeline, cluster: Cluster | None) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from kft.backbones import save_backbone
 from kft.config import dump_pipeline
 from kft.data import write_quarantine_csv, write_splits_csv
+from kft.data.batches.frames import find_frames
 from kft.data.batches.service import ServiceError
 from kft.display import Display
 from kft.errors import KftError, LostWorkerError
@@ -33,6 +34,7 @@ from kft.training import (
     run_phase,
     save_trained,
 )
+from kft.training.budget import Clock
 from kft.training.recording import Recorder
 from kft.training.stopping import Interrupted, StopRequest
 from kft.workflow.baselines import Baselines
@@ -186,7 +188,10 @@ class Work:
             share=find_share(plan.process.distribution, plan.process.workers),
             workers=plan.process.workers,
         )
-        compiler = PhaseCompiler(plan.assembled, pipeline.training, feed, plan.process.workers)
+        workers = plan.process.workers
+        compiler = PhaseCompiler(
+            plan.assembled, pipeline.training, feed, workers, clock=Clock(plan.begun)
+        )
         compiler.on_trained = lambda: self._baselines.measure_trained(compiler)
         recorder = Recorder(
             plan.assembled,
@@ -225,6 +230,7 @@ class Work:
             within = found.within
             if found.between is not None:
                 fitted += recorder.put_back(found.between, plan.phases)
+                compiler.clock.earlier_seconds = sum(each.seconds for each in fitted)
         for index, phase in enumerate(plan.phases):
             if index < len(fitted):
                 continue
@@ -275,6 +281,7 @@ class Work:
                     folder=self.run.evaluation(split),
                     temperature=temperature,
                     progress=advance,
+                    frames=find_frames(examples, plan.decoder, plan.splits.task),
                 )
             self._baselines.write(split, evaluations[split].outputs, fitted)
             self.display.stage(f"  {split}: {headline(evaluations[split].figures)}")

@@ -8,7 +8,12 @@ import pytest
 from kft.config import AUTO_LEARNING_RATES, LEARNING_RATES, load_pipeline
 from kft.errors import ConfigError
 from kft.strategies import plan_phases
-from kft.strategies.automatic import AUTO_LAYER_DECAY, find_obstacle, refits
+from kft.strategies.automatic import (
+    AUTO_LAYER_DECAY,
+    SOLVED_HEAD_RATE,
+    find_obstacle,
+    refits,
+)
 from kft.strategies.phases import Choice, Scope
 from kft.strategies.traits import BlockTraits
 
@@ -19,18 +24,28 @@ def test_all_blocks_train_from_a_solved_probe_if_folds_decide_for_it(plan):
     probe, phase = plan("name=auto")
     assert (probe.name, probe.method) == ("linear_probe", "solve")
     assert (phase.name, phase.scope) == ("fine_tune", Scope(BLOCKS))
-    assert phase.fit.multipliers == {"stem": AUTO_LAYER_DECAY**2, "stage1": AUTO_LAYER_DECAY}
+    decayed = {"stem": AUTO_LAYER_DECAY**2, "stage1": AUTO_LAYER_DECAY}
+    assert phase.fit.multipliers == {**decayed, "head": SOLVED_HEAD_RATE}
     assert (phase.fit.steps, phase.recipe.augmentation, phase.fit.mixup) == (120, "light", None)
     assert phase.folds.rates == AUTO_LEARNING_RATES
     assert phase.fit.learning_rate == AUTO_LEARNING_RATES[0]
     assert not phase.decides_on_validation
 
 
-def test_all_runs_in_folds_take_at_most_a_third_of_the_steps(plan):
+def test_a_short_run_takes_a_quarter_of_the_steps(plan):
     folds = plan("name=auto")[-1].folds
     assert 2 <= folds.count <= 5
-    assert 0 < folds.count * folds.steps <= 41
-    assert plan("duration=3 steps")[-1].folds.steps == 1
+    assert (folds.steps, folds.judged_after) == (30, 90)
+    short = plan("duration=3 steps")[-1].folds
+    assert (short.steps, short.judged_after) == (1, 2)
+
+
+def test_a_budget_is_given_in_seconds(plan):
+    assert plan("name=auto")[-1].folds.budget_seconds is None
+    assert plan("budget=10 minutes")[-1].folds.budget_seconds == 600
+    for wrong in ("10", "10 epochs", "-1 minutes", "ten minutes"):
+        with pytest.raises(ConfigError, match="budget"):
+            plan(f"budget={wrong}")
 
 
 def test_a_given_rate_is_not_searched_for(plan):
@@ -104,7 +119,8 @@ def test_the_frozen_blocks_can_be_set(plan):
     fine = traits_of(2, 4, 32)
     assert plan("freeze=[]", traits=fine)[-1].scope.trainable == BLOCKS
     assert plan("freeze=[stem]", traits=fine)[-1].scope.trainable == ("stage1", "stage2", "head")
-    assert plan("freeze=[stage1]")[-1].fit.multipliers == {"stem": AUTO_LAYER_DECAY}
+    one = plan("freeze=[stage1]")[-1].fit.multipliers
+    assert one == {"stem": AUTO_LAYER_DECAY, "head": SOLVED_HEAD_RATE}
     assert plan("freeze=[]", is_pretrained=False) == plan("name=full", is_pretrained=False)
 
 
@@ -123,7 +139,11 @@ def test_blocks_that_cannot_be_frozen_are_refused(given, is_pretrained, reason, 
 
 
 def test_decay_can_be_set(plan):
-    assert plan("name=auto", "layer_decay=1")[-1].fit.multipliers == {}
+    assert set(plan("name=auto", "layer_decay=1")[-1].fit.multipliers) == {"head"}
+
+
+def test_a_head_keeps_its_rate_unless_it_was_solved(plan):
+    assert "head" not in plan("name=auto", "probe=trained")[-1].fit.multipliers
 
 
 def test_both_phases_learn_from_validation_if_nothing_else_needs_it(make_setting):

@@ -39,11 +39,11 @@ def find_table(config: DataConfig) -> Found:
             missing, outside the table's folder, or listed before.
     """
     table = open_table(Path(config.path or "").expanduser().absolute())
-    columns = choose_columns(table, config)
+    columns, modality = choose_columns(table, config), choose_modality(config)
     inputs: TablePaths | TableTexts = (
         TableTexts(table.unit, config.table.separator)
         if columns.hold_text
-        else TablePaths(table.path.parent, config.table)
+        else TablePaths(table.path.parent, config.table, reads_folders=modality.reads_folders)
     )
     rows = _Rows(table, columns, inputs)
     quarantined = rows.read()
@@ -56,7 +56,6 @@ def find_table(config: DataConfig) -> Found:
         respelled = inputs.describe_respelled()
         # Without this condition the suggested settings could lose the files found so far.
         if inputs.missing and len(quarantined) > len(rows.ids):
-            modality = choose_modality(config)
             hint = describe_remedy(inputs.missing, table.path.parent, config.table, modality)
     refuse_bad(
         quarantined,
