@@ -11,7 +11,11 @@ from kft.statistics.intervals import (
     wilson_intervals,
 )
 from kft.statistics.ranking import Ranking, rank_columns
-from kft.statistics.temperature import apply_temperature, fit_temperature
+from kft.statistics.temperature import (
+    apply_temperature,
+    fit_temperature,
+    log_probabilities,
+)
 
 __all__ = [
     "Difference",
@@ -20,6 +24,7 @@ __all__ = [
     "bootstrap_intervals",
     "describe_ends",
     "fit_temperature",
+    "log_probabilities",
     "paired_mean",
     "paired_proportions",
     "rank_columns",

@@ -21,8 +21,6 @@ from kft.tasks.linear_rows import LinearRows
 from kft.tasks.pooling import FEATURE_VECTOR, FEATURES, pool
 
 LOGITS = "logits"
-# Smallest probability that float32 holds, to keep logarithms finite.
-_LEAST_PROBABILITY = 1e-38
 
 
 @dataclass(frozen=True)
@@ -327,9 +325,3 @@ class Head(ABC):
             "config": self.config.model_dump(mode="json"),
             "taps": list(self.taps),
         }
-
-
-def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
-    """Logarithms, float64 and finite, of probabilities."""
-    logs: np.ndarray = np.log(np.maximum(probabilities, _LEAST_PROBABILITY, dtype=np.float64))
-    return logs

@@ -15,7 +15,6 @@ from kft.data.batches.service import ServiceError
 from kft.display import Display
 from kft.errors import KftError, LostWorkerError
 from kft.evaluation.evaluating import Evaluation, evaluate
-from kft.evaluation.judgements import record_own
 from kft.evaluation.prediction import Predictor
 from kft.examples import SplitName
 from kft.feeding import Feed, Source
@@ -285,18 +284,5 @@ class Work:
                 )
             self._baselines.write(split, evaluations[split].outputs, fitted)
             self.display.stage(f"  {split}: {headline(evaluations[split].figures)}")
-            self._comment(split, len(examples))
+            self._caution.comment(split)
         return evaluations
-
-    def _comment(self, split: SplitName, num_examples: int) -> None:
-        """Say how far the figures of a split can be trusted, and record that it was judged."""
-        before = record_own(self.run, num_examples).runs_before if split == "holdout" else 0
-        if before:
-            self.display.stage(
-                f"  {before} other run{'s' * (before > 1)} judged this holdout before: the best "
-                "of several looks better than it is."
-            )
-        if split == "validation" and any(p.decides_on_validation for p in self.plan.phases):
-            self.display.stage(
-                "  Validation has also decided how to train, so its figures are too good."
-            )

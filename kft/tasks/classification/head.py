@@ -11,11 +11,12 @@ import tensorflow as tf
 
 from kft.config import TrainingConfig
 from kft.linear import LinearTargets
+from kft.statistics import log_probabilities
 from kft.tasks.base import Task
 from kft.tasks.classification.loss import ClassAccuracy, ClassCrossentropy
 from kft.tasks.classification.task import Classification
 from kft.tasks.classification.weights import balanced_weights, logit_offsets
-from kft.tasks.head import Head, log_probabilities
+from kft.tasks.head import Head
 from kft.tasks.loss_terms import PLAIN, LossTerms, make_terms, smooth
 
 
