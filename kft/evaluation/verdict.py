@@ -49,7 +49,8 @@ def judge_fine_tuning(phases: Sequence[Mapping[str, Any]]) -> str | None:
     comparison = phase["comparison"]
     kind = "accuracy" if comparison["accuracy"] else "loss"
     change = comparison[kind]
-    what = "accuracy on validation" if kind == "accuracy" else "reduction of the loss on validation"
+    what = "accuracy" if kind == "accuracy" else "reduction of the loss"
+    what = f"{what} on examples that neither had seen"
     ends = (
         f"{what} {change['gain']:+.3f}"
         if change["low"] is None
