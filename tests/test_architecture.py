@@ -207,6 +207,8 @@ def test_a_comparison_of_tasks_is_found_in_every_form(tmp_path):
 _OF_MODALITIES = (
     *("modalities", "backbones", "config", "saved_layers"),
     *("demos", "doctor", "api", "cli"),
+    # Tasks whose targets lie in a picture.
+    *("tasks/detection", "tasks/segmentation"),
 )
 # Names of what only a modality knows.
 _PIXEL_WORDS = re.compile(r"pixel|(?<![a-z])(image|picture|photo|jpeg|png|exif)s?(?![a-z])", re.I)

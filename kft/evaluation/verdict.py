@@ -89,7 +89,8 @@ def _say_comparison(phase: Mapping[str, Any]) -> str:
     comparison = phase["comparison"]
     kind = "accuracy" if comparison["accuracy"] else "loss"
     change = comparison[kind]
-    what = "accuracy on validation" if kind == "accuracy" else "reduction of the loss on validation"
+    what = "accuracy" if kind == "accuracy" else "reduction of the loss"
+    what = f"{what} on examples that neither had seen"
     ends = (
         f"{what} {change['gain']:+.3f}"
         if change["low"] is None

@@ -55,7 +55,7 @@ def test_fine_tuning_is_judged_by_the_last_comparison(change, is_better, is_undo
     assert said in sentence
     assert ("the model before it was kept" in sentence) == is_undone
     loss = judge_fine_tuning([{**fitted, "comparison": {**comparison, "accuracy": None}}])
-    assert "reduction of the loss on validation" in loss
+    assert "reduction of the loss on examples that neither had seen" in loss
     assert judge_fine_tuning([probe]) is None
 
 
