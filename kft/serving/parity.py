@@ -17,7 +17,7 @@ import numpy as np
 
 from kft.errors import ExportError
 from kft.examples import Examples, Files, Inputs
-from kft.tasks.head import ComparedOutput
+from kft.tasks.compared_output import ComparedOutput
 
 
 class ServingProcess:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -16,35 +16,11 @@ from kft.config import HeadConfig, TrainingConfig
 from kft.linear import LinearTargets
 from kft.tasks.base import Task
 from kft.tasks.block_statistics import STATISTICS, BlockStatistics
+from kft.tasks.compared_output import ComparedOutput
 from kft.tasks.linear_rows import LinearRows
 from kft.tasks.pooling import FEATURE_VECTOR, FEATURES, pool
 
 LOGITS = "logits"
-# float32 results differ between batch sizes and graph rewrites by a few units in the last place.
-TOLERANCE = 1e-5
-# bfloat16 has 8 bits of precision, and XLA and eager execution round at different places.
-LOW_PRECISION_TOLERANCE = 5e-2
-
-
-@dataclass(frozen=True)
-class ComparedOutput:
-    """Output of an export that must equal that of the trained model.
-
-    Attributes:
-        name: Name in the signature.
-        units: Unit of differences, for each column.
-        tolerance: Largest allowed difference, in these units.
-        low_precision_tolerance: Largest allowed difference if the model computes in a precision
-            below float32.
-        measure: Function from served and expected values (examples, …) to the difference of each
-            example; None for the largest difference in these units.
-    """
-
-    name: str
-    units: tuple[float, ...]
-    tolerance: float = TOLERANCE
-    low_precision_tolerance: float = LOW_PRECISION_TOLERANCE
-    measure: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)

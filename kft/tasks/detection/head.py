@@ -13,13 +13,14 @@ import tensorflow as tf
 from kft.config import TrainingConfig
 from kft.errors import ConfigError
 from kft.tasks.base import Task
+from kft.tasks.compared_output import ComparedOutput
 from kft.tasks.detection.answers import choose_answers
 from kft.tasks.detection.decoding import find_answers
 from kft.tasks.detection.losses import BoxOverlap, DetectionLoss
 from kft.tasks.detection.pyramid import build_answers, build_pyramid
 from kft.tasks.detection.task import Detection
 from kft.tasks.detection.weights import balanced_weights
-from kft.tasks.head import LOGITS, ComparedOutput, Head
+from kft.tasks.head import LOGITS, Head
 from kft.tasks.loss_terms import PLAIN, LossTerms, make_terms
 
 # Finest map that is read, relative to the coarsest: finer ones cost most, and show edges.
