@@ -122,7 +122,7 @@ def _find_drawn_targets(seen: SeenExamples) -> dict[str, str | np.ndarray | None
     """Find the mask file or the boxes of each example; None for targets that are not drawn."""
     if seen.task.companion == BOXES:
         return dict(zip(seen.names, seen.targets, strict=True))
-    return {each.name: each.target and each.target.path for each in seen.checked}
+    return {each.name: None if each.target is None else each.target.path for each in seen.checked}
 
 
 def choose_of_classes(seen: SeenExamples) -> list[tuple[str, int, list[int]]]:
