@@ -27,8 +27,8 @@ def train(data: str, settings: Sequence[str]) -> dict[str, Any]:
         settings: Overrides.
 
     Returns:
-        `figures`, `seconds` of everything but imports, and `step_seconds` of the last phase: without
-        its first step, which is traced.
+        `figures`, `seconds` of everything but imports, and `step_seconds` of the last phase
+        without its first step, which is traced.
     """
     nothing = Path(os.devnull)
     with tempfile.TemporaryDirectory() as runs, nothing.open("w", encoding="utf-8") as nowhere:
@@ -38,7 +38,6 @@ def train(data: str, settings: Sequence[str]) -> dict[str, Any]:
         seconds = time.monotonic() - begun
         assert finished.evaluation is not None
         last = finished.fitted[-1]
-        steps = (last.steps_done or 0) - 1
-        step_seconds = (last.seconds - last.first_step_seconds) / max(1, steps)
+        step_seconds = (last.seconds - last.first_step_seconds) / max(1, last.steps_done - 1)
         figures = finished.evaluation.figures
     return {"figures": figures, "seconds": seconds, "step_seconds": step_seconds}

@@ -16,6 +16,7 @@ from kft.tasks.detection.average_precision import (
     most_recall,
     trace_precision,
 )
+from kft.tasks.detection.doubts import list_doubts
 from kft.tasks.detection.matching import ALL, SIZES, THRESHOLDS, Matches, match_boxes, match_classes
 from kft.tasks.detection.task import present_boxes
 from kft.tasks.detection.weights import count_boxes
@@ -159,11 +160,12 @@ class BoxFigures(Figures):
         """Make predictions.csv with counts of each example, boxes.csv, and answers.npz.
 
         boxes.csv has a row for each answer, with the class and the sides as fractions of the
-        example. answers.npz has true boxes and answers as arrays.
+        example; doubtful_boxes.csv those that are probably missing or wrong. answers.npz has true boxes and answers as arrays.
         """
         return {
             "predictions.csv": _list_counts(files, targets, outputs),
             "boxes.csv": _list_boxes(names, files, outputs),
+            "doubtful_boxes.csv": list_doubts(names, files, targets, outputs),
             ANSWERS: {"files": np.array(files), "targets": targets, "outputs": outputs},
         }
 
