@@ -79,17 +79,25 @@ class Showing:
         return None
 
     def preview_target(
-        self, path: str, target: str, settings: Any, calibrated: Any = None
+        self,
+        path: str,
+        target: str | np.ndarray,
+        settings: Any,
+        calibrated: Any = None,
+        *,
+        side: int = PREVIEW_SIDE,
     ) -> str | None:
         """Draw a preview of an example with its dense target over it; see `preview`.
 
         Args:
             path: Path of a file that passed the check.
-            target: Path of the checked file with its target.
+            target: Path of the checked file with its target; or boxes (boxes, 5) as in
+                `kft.tasks.BOXES`, perhaps with a mark, from `Figures.mark_boxes`.
             settings: Settings of the modality.
             calibrated: Value of the data set's `Calibration`; None without one.
+            side: Longer side of the picture on the page.
         """
-        return self.preview(path, settings, calibrated)
+        return self.preview(path, settings, calibrated, side=side)
 
     def draw_answer(
         self, path: str, companion: np.ndarray, names: Sequence[str], settings: Any

@@ -36,10 +36,12 @@ _NUM_MISTAKES = 24
 _NUM_UNSURE = 6
 _NUM_ALTERNATIVES = 5
 
+# Figures of names that are numbers of examples or of objects in them.
+_COUNTS = ("examples", "boxes")
 _WRITTEN = {"f1": "F1", "roc": "ROC", "auc": "AUC", "r": "R", "brier": "Brier"}
 
-# Name of a file -> its preview as a data URI; None if there is none.
-Preview = Callable[[str], str | None]
+Preview = Callable[[str, np.ndarray | None], str | None]
+"""Name of a file, and marked boxes to draw into it -> a preview as a data URI, or None."""
 
 
 def find_failures(
@@ -66,6 +68,12 @@ def find_failures(
         tuple(slices[:_NUM_SLICES]),
         _list_mistakes(task, names, predictions, preview),
         () if task.is_stratified else tuple(_pair_numbers(names, predictions)),
+        tuple(
+            Line(name, tuple(recall.tolist()), tuple(precision.tolist()))
+            for name, (recall, precision) in task.figures.trace_curves(
+                predictions.targets, predictions.outputs, names
+            ).items()
+        ),
     )
 
 
@@ -100,7 +108,7 @@ def list_names(task: Task, figures: Mapping[str, Any]) -> tuple[NamedScores, ...
                     is_share=task.is_stratified,
                 )
                 for figure, value in values.items()
-                if figure != "examples"
+                if figure not in _COUNTS
             ),
             values.get("examples"),
         )
@@ -144,13 +152,13 @@ def _list_mistakes(
     mistakes = []
     num_shown = _NUM_MISTAKES if right is None or not right.all() else _NUM_UNSURE
     for place in ranked.places[:num_shown].tolist():
-        values = dict(zip(names, outputs[place].tolist(), strict=True))
+        values = task.figures.list_values(outputs[place], names)
         best = sorted(values.items(), key=lambda each: -each[1])[:_NUM_ALTERNATIVES]
         file = predictions.files[place]
         mistakes.append(
             Mistake(
                 file,
-                preview(file),
+                preview(file, figures.mark_boxes(targets[place], outputs[place])),
                 _describe_truth(task, targets[place], names),
                 _describe_answer(task, values),
                 tuple(best) if task.is_stratified else (),
@@ -163,7 +171,7 @@ def _list_mistakes(
 
 def _describe_truth(task: Task, target: np.ndarray, names: Sequence[str]) -> str:
     if task.is_stratified:
-        return task.format(target, names).replace(";", ", ") or "none"
+        return task.summarise(target, names).replace(";", ", ") or "none"
     return _list_values(task, dict(zip(names, target.tolist(), strict=True)))
 
 

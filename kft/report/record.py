@@ -131,6 +131,7 @@ class Failures:
         slices: Slices, the worst first; empty if there are none.
         mistakes: Examples with the highest losses, highest first.
         scatter: True and answered value of each number, for tasks of numbers.
+        curves: Recall and precision of each class, for tasks of boxes.
     """
 
     confusion: ConfusionTable | None = None
@@ -138,6 +139,7 @@ class Failures:
     slices: tuple[Slice, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
     scatter: tuple[Line, ...] = ()
+    curves: tuple[Line, ...] = ()
 
 
 @dataclass(frozen=True)

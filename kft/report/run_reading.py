@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kft.config import Pipeline
 from kft.data.splitting.split_files import read_split_lines
 from kft.display import format_seconds
@@ -38,7 +40,7 @@ _CURVES = {"loss": "train", "val_loss": "validation"}
 _ELSEWHERE = ("examples", "accuracy", "different_answers", "standardised_absolute_error")
 _BASELINE_WORDS = ("majority", "baseline")
 # Figures between 0 and 1.
-_SHARE_WORDS = ("accuracy", "f1", "auc", "precision", "match")
+_SHARE_WORDS = ("accuracy", "f1", "auc", "precision", "recall", "match")
 
 
 def read_report(path: Path, *, split: str | None = None) -> Report:
@@ -247,8 +249,12 @@ def _list_facts(
 def _make_preview(modality: Modality, pipeline: Pipeline) -> Preview:
     settings = modality.settings_of(pipeline.data)
 
-    def preview(name: str) -> str | None:
+    def preview(name: str, boxes: np.ndarray | None) -> str | None:
         path = find_file(pipeline, name)
-        return None if path is None else modality.preview(str(path), settings, side=_SIDE)
+        if path is None:
+            return None
+        if boxes is None:
+            return modality.preview(str(path), settings, side=_SIDE)
+        return modality.preview_target(str(path), boxes, settings, side=_SIDE)
 
     return preview

@@ -270,13 +270,19 @@ class ImageModality(Modality):
         return make_data_uri(path, settings.background, calibrated, side=side)
 
     def preview_target(
-        self, path: str, target: str, settings: ImageConfig, calibrated: int | None = None
+        self,
+        path: str,
+        target: Any,
+        settings: ImageConfig,
+        calibrated: int | None = None,
+        *,
+        side: int = PREVIEW_SIDE,
     ) -> str | None:
-        """See `Modality`: the mask in colours."""
+        """See `Modality`: the mask, or the outlines of boxes, in colours."""
         from kft.modalities.image.preview import make_data_uri
 
         background = settings.background
-        return make_data_uri(path, background, calibrated, side=PREVIEW_SIDE, mask=target)
+        return make_data_uri(path, background, calibrated, side=side, target=target)
 
     def draw_answer(
         self, path: str, companion: Any, names: Sequence[str], settings: ImageConfig
