@@ -44,7 +44,7 @@ ORDER = (
         *("run_operations", "tuning", "rate_finding", "pretraining"),
         *("auditing", "report", "local_cluster"),
     ),
-    ("demo", "doctor", "run_start"),
+    ("demos", "doctor", "run_start"),
     ("api", "cli"),
     # It names what it offers.
     ("__init__",),
@@ -205,7 +205,7 @@ def test_a_comparison_of_tasks_is_found_in_every_form(tmp_path):
 # register of saved layers, and what faces people.
 _OF_MODALITIES = (
     *("modalities", "backbones", "config", "saved_layers"),
-    *("demo", "doctor", "api", "cli"),
+    *("demos", "doctor", "api", "cli"),
 )
 # Names of what only a modality knows.
 _PIXEL_WORDS = re.compile(r"pixel|(?<![a-z])(image|picture|photo|jpeg|png|exif)s?(?![a-z])", re.I)

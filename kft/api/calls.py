@@ -165,7 +165,7 @@ def load(path: str | os.PathLike[str]) -> Run | Exported:
 def load_backbone(
     name: str | os.PathLike[str],
     *,
-    weights: str | os.PathLike[str] = "imagenet",
+    weights: str | os.PathLike[str] = "pretrained",
     input_size: int | None = None,
     **options: bool | int | float | str,
 ) -> Backbone:
@@ -182,7 +182,7 @@ def load_backbone(
     Args:
         name: Name listed by `kft backbones`, `hub:HANDLE`, `keras_hub:PRESET`, or the path of a
             saved backbone.
-        weights: 'imagenet', 'random', or a weights file.
+        weights: 'pretrained', 'random', or a weights file.
         input_size: Height and width in pixels; by default the size of pretraining.
         **options: Arguments of the architecture.
 

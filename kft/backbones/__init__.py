@@ -28,6 +28,7 @@ BACKBONES = Registry(
         "small_3d_cnn": "kft.backbones.video.small_3d_cnn:load",
         "small_wavenet": "kft.backbones.audio.small_wavenet:load",
         "yamnet": "kft.backbones.audio.yamnet:load",
+        "minilm_l3": "kft.backbones.text.minilm:load",
         "small_characters": "kft.backbones.text.characters:load",
         "small_lstm": "kft.backbones.text.small_words:load_lstm",
         "small_transformer": "kft.backbones.text.small_words:load_transformer",

@@ -108,6 +108,7 @@ _OWN = (
     ),
     Listing("small_wavenet", "audio", "kft", None, None, "none", "Apache-2.0", {"width": 32}, ()),
     Listing("yamnet", "audio", "YAMNet", None, None, "none", "Apache-2.0", {"layers": 14}, ()),
+    Listing("minilm_l3", "text", "MiniLM", None, None, "none", "Apache-2.0", {}, ()),
     Listing("small_characters", "text", "kft", None, None, "none", "Apache-2.0", {"width": 64}, ()),
     *(
         Listing(name, "text", "kft", None, None, "none", "Apache-2.0", {**_OF_WORDS, **more}, ())

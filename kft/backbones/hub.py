@@ -17,7 +17,7 @@ from kft.backbones.repeatability import check_repeatable
 from kft.backbones.scaling import requested_scaling
 from kft.backbones.scopes import group_by_scope, module_variables
 from kft.backbones.weights import digest_folder, socket_timeout
-from kft.config.schema import BackboneConfig
+from kft.config.schema import PRETRAINED, BackboneConfig
 from kft.errors import BackboneError, first_line
 from kft.modalities.image.input_spec import ImageSpec, Scaling
 
@@ -128,19 +128,26 @@ def load(config: BackboneConfig, *, prefix: str = "hub:") -> Backbone:
         BackboneError: The module cannot be loaded, is random at inference, or other weights or
             options are requested.
     """
+    from kft.backbones.audio import hub_waveforms
     from kft.backbones.video import hub_clips
 
     handle = config.name.removeprefix(prefix)
-    if config.weights != "imagenet":
+    if config.weights != PRETRAINED:
         raise BackboneError(
             f"backbone.weights: {config.weights!r} is not possible for {config.name!r}: a "
             "SavedModel's graph comes with its own weights and has no initializers. Remove "
             "`backbone.weights`."
         )
+    if "preprocessor" in config.options:
+        from kft.backbones.text import hub_encoder
+
+        return hub_encoder.load(config, handle)
     path = Path(handle).expanduser()
     if path.exists():
         handle = str(path.resolve())
     layer = HubLayer(handle, name="hub_module")
+    if hub_waveforms.reads_waveforms(layer):
+        return hub_waveforms.wrap(config, handle)
     if hub_clips.reads_clips(layer):
         return hub_clips.wrap(config, handle)
     scaling = requested_scaling(config) or _hub_scaling(layer, config)

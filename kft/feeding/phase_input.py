@@ -81,6 +81,21 @@ class PhaseInput:
 
 
 @dataclass(frozen=True)
+class FoldFeed:
+    """Batches of some of the examples of a phase.
+
+    Attributes:
+        train: Function from the indices of examples and a number of steps to a function like
+            `PhaseInput.train`, whose batches end after these steps.
+        in_order: Function from the indices of examples to batches that cover them once, in order
+            and without augmentation.
+    """
+
+    train: Callable[[np.ndarray, int], Callable[[int], tf.data.Dataset]]
+    in_order: Callable[[np.ndarray], tf.data.Dataset]
+
+
+@dataclass(frozen=True)
 class SolutionInput:
     """Feature vectors that a head is solved on.
 

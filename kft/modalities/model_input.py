@@ -137,6 +137,14 @@ class InputSpec(ABC):
         return dict(inputs)
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """Packages that a process must import before it loads an export of the model.
+
+        TensorFlow Serving has TensorFlow Text linked in.
+        """
+        return ()
+
+    @property
     def may_shorten(self) -> bool:
         """Whether the model may read sequences shorter than `elements` says, with a padding mask.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from kft.evaluation.mistakes import (
     order_classes,
 )
 from kft.evaluation.prediction_reading import Predictions
-from kft.evaluation.slices import find_slices
+from kft.evaluation.slices import Slice
 from kft.report.record import (
     ConfusionTable,
     Failures,
@@ -24,7 +23,6 @@ from kft.report.record import (
     Mistake,
     NamedScores,
     Score,
-    SliceRow,
 )
 from kft.tasks import Task
 from kft.tasks.figures import find_interval
@@ -45,7 +43,11 @@ Preview = Callable[[str], str | None]
 
 
 def find_failures(
-    task: Task, figures: Mapping[str, Any], predictions: Predictions, preview: Preview
+    task: Task,
+    figures: Mapping[str, Any],
+    predictions: Predictions,
+    slices: Sequence[Slice],
+    preview: Preview,
 ) -> Failures:
     """Find where a model fails.
 
@@ -53,6 +55,7 @@ def find_failures(
         task: Task of the answers.
         figures: Figures of the evaluation.
         predictions: Answers of the evaluation.
+        slices: Slices of the evaluation, worst first.
         preview: Makes a preview of an example.
     """
     names = tuple(figures[task.figures.names_key])
@@ -60,7 +63,7 @@ def find_failures(
     return Failures(
         confusion,
         list_names(task, figures),
-        _list_slices(task, names, predictions),
+        tuple(slices[:_NUM_SLICES]),
         _list_mistakes(task, names, predictions, preview),
         () if task.is_stratified else tuple(_pair_numbers(names, predictions)),
     )
@@ -129,35 +132,6 @@ def _tabulate_confusion(names: Sequence[str], predictions: Predictions) -> Confu
         )
         if len(names) > 2
         else (),
-    )
-
-
-def _list_slices(
-    task: Task, names: Sequence[str], predictions: Predictions
-) -> tuple[SliceRow, ...]:
-    """List slices of right and wrong answers by what the files' names and the answers tell."""
-    right = task.figures.are_right(predictions.outputs, predictions.targets)
-    if right is None:
-        return ()
-    paths = list(map(PurePosixPath, predictions.files))
-    folders = [str(path.parent) for path in paths]
-    columns = {
-        "answer": [names[place] for place in predictions.outputs.argmax(axis=1)],
-        "file type": [path.suffix.lower() or "none" for path in paths],
-    }
-    # The folders of classes would only repeat the recall of these.
-    if len(set(folders)) < len(set(zip(folders, predictions.targets.tolist(), strict=True))):
-        columns["folder"] = folders
-    return tuple(
-        SliceRow(
-            each.column,
-            each.value,
-            len(each.examples),
-            each.score,
-            (each.low, each.high),
-            each.is_worse,
-        )
-        for each in find_slices(columns, right)[:_NUM_SLICES]
     )
 
 

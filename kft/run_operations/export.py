@@ -40,7 +40,7 @@ from kft.serving import (
     export_model,
 )
 from kft.training import load_trained
-from kft.workflow import choose_parity_examples, describe_export
+from kft.workflow import choose_parity_examples, describe_export, load_guard
 
 _WITHOUT_DATA = (
     " To export without these data, give other files for the parity check: `--files FILES`."
@@ -117,7 +117,7 @@ def export_run(
             files="given by --files" if files else "of the run's data",
             count=len(examples),
         )
-        served = ServedModel(trained.model, trained.head, trained.decoder)
+        served = ServedModel(trained.model, trained.head, trained.decoder, load_guard(run))
         with run.hold(), display.track("Export and its parity check"):
             export = export_model(
                 served, directory / name, examples=examples, card=card, process=process

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +82,7 @@ class ExportedModel:
             raise ExportError(
                 f"{export}: not an export: it has neither saved_model.pb nor numbered versions"
             )
+        _import_packages(path)
         try:
             # Kept, because its variables would be deleted with it.
             self._loaded = tf.saved_model.load(str(path))
@@ -131,6 +133,22 @@ class ExportedModel:
             except tf.errors.InvalidArgumentError as error:
                 reason = str(error.message).splitlines()[0]
                 raise DataError(f"{file}: cannot be decoded by this export: {reason}") from None
+
+
+def _import_packages(export: Path) -> None:
+    """Import the packages that an export's graph needs.
+
+    Raises:
+        ExportError: One is not installed.
+    """
+    for package in (read_card(export) or {}).get("packages", ()):
+        try:
+            importlib.import_module(package.replace("-", "_"))
+        except ImportError as error:
+            raise ExportError(
+                f"{export}: this export needs the package {package}, which cannot be imported "
+                f"({error}). Install it with `pip install {package}`."
+            ) from None
 
 
 def _find_task(export: Path, head: Mapping[str, Any], outputs: Collection[str]) -> Task:

@@ -1,4 +1,4 @@
-"""Confidence intervals: of shares, of resampled and ranking figures, of differences of models."""
+"""Intervals of shares, resampled and ranking figures and differences of models; temperatures."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from kft.statistics.intervals import (
     wilson_intervals,
 )
 from kft.statistics.ranking import Ranking, rank_columns
+from kft.statistics.temperature import apply_temperature, fit_temperature
 
 __all__ = [
     "Difference",
     "Ranking",
+    "apply_temperature",
     "bootstrap_intervals",
     "describe_ends",
+    "fit_temperature",
     "paired_mean",
     "paired_proportions",
     "rank_columns",

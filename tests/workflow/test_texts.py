@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
+from killed_runs import compare_killed_run
 from reviews import write_reviews
 
 from kft.config import load_pipeline
@@ -60,3 +61,16 @@ def test_a_table_of_texts_is_learned_and_its_export_takes_any_bytes(tmp_path):
     is_answered = [isinstance(answer, Answer) for answer in answers]
     # The gate refuses what is empty, damaged or holds a zero byte.
     assert is_answered == [False, False, False, False, True, True, True]
+
+
+@pytest.mark.full
+def test_a_killed_run_is_resumed_to_the_same_weights(tmp_path):
+    write_reviews(tmp_path)
+    own = (
+        *("backbone.name=word_vectors", "backbone.weights=vectors.txt"),
+        *("backbone.options.encoder=lstm", "backbone.options.units=4"),
+        *("strategy.name=full", "strategy.duration=200 steps"),
+        *("training.global_batch_size=16", "data.text.augmentation=word_dropout"),
+    )
+    whole, resumed = compare_killed_run(tmp_path, "reviews.csv", *own)
+    assert whole == resumed

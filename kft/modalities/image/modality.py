@@ -6,11 +6,13 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, ClassVar
 
 from kft.config import ImageConfig, MasksConfig
 from kft.examples import Calibration
 from kft.findings import Finding
+from kft.modalities.annotated import Outlined
 from kft.modalities.audit_records import Fact, Measure, Property
 from kft.modalities.base import Modality
 from kft.modalities.checked import (
@@ -47,6 +49,7 @@ class ImageModality(Modality):
     nouns = "pictures"
     settings = ImageConfig
     input_spec = ImageSpec
+    default_backbone = "mobilenet_v2"
     # Used, converted, or refused for their content.
     endings = (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".webp"),
@@ -72,6 +75,14 @@ class ImageModality(Modality):
         "tfrecord_label": "image/class/label",
         "tfds": "image",
     }
+    layouts = Registry(
+        "layout of annotations",
+        {
+            "coco": "kft.modalities.image.annotations.coco:read_coco",
+            "voc": "kft.modalities.image.annotations.voc:read_voc",
+            "yolo": "kft.modalities.image.annotations.yolo:read_yolo",
+        },
+    )
     augmentations = Registry(
         "augmentation",
         {
@@ -90,6 +101,25 @@ class ImageModality(Modality):
     # one wall pass for the same.
     most_different_bits = 4
     companions = COMPANIONS
+
+    def find_layout(self, path: Path) -> str | None:
+        """See `Modality`."""
+        from kft.modalities.image.annotations import coco, voc, yolo
+
+        found = {"coco": coco.is_coco, "voc": voc.is_voc, "yolo": yolo.is_yolo}
+        return next((name for name, is_layout in found.items() if is_layout(path)), None)
+
+    def read_outlines(self, path: Path) -> tuple[tuple[str, ...], Sequence[Outlined]]:
+        """See `Modality`: the outlines of a COCO file."""
+        from kft.modalities.image.annotations.outlines import read_outlines
+
+        return read_outlines(path)
+
+    def find_size(self, path: str) -> tuple[float, float] | None:
+        """See `Modality`."""
+        from kft.modalities.image.sizes import find_upright_size
+
+        return find_upright_size(path)
 
     def encode_feature(self, feature: Any) -> Callable[[Any], bytes] | None:
         """See `Modality`: an array of pixels becomes a PNG."""

@@ -22,6 +22,8 @@ from kft.registry import Registry
 
 # UTF-8 has at most so many bytes per character.
 _BYTES_PER_CHARACTER = 4
+# Tokens of a text in a benchmark.
+_USUAL_TOKENS = 64
 
 
 class TextModality(Modality):
@@ -32,6 +34,7 @@ class TextModality(Modality):
     nouns = "texts"
     settings = TextConfig
     input_spec = TextSpec
+    default_backbone = "minilm_l3"
     endings = (".txt", ".text")
     value_columns = ("text", "sentence", "review", "comment", "message", "content", "body")
     values = "a string, or the pathlib.Path of a file or folder"
@@ -124,6 +127,12 @@ class TextModality(Modality):
                 f"{spec.longest:,} tokens."
             )
         return fit_length(replace(spec, max_tokens=wanted), examples)
+
+    def suppose_spec(self, spec: TextSpec, settings: TextConfig) -> TextSpec:
+        """See `Modality`: the number of tokens as set, or else that of two sentences."""
+        wanted = _USUAL_TOKENS if settings.max_tokens == "auto" else settings.max_tokens
+        usual = min(wanted, spec.longest or wanted)
+        return replace(spec, max_tokens=spec.max_tokens or usual)
 
     def make_decoder(self, spec: TextSpec, settings: TextConfig, calibrated: Any = None) -> Decoder:
         """See `Modality`."""

@@ -15,7 +15,7 @@ from kft.tasks.base import Task
 from kft.tasks.classification.loss import ClassAccuracy, ClassCrossentropy
 from kft.tasks.classification.task import Classification
 from kft.tasks.classification.weights import balanced_weights, logit_offsets
-from kft.tasks.head import Head
+from kft.tasks.head import Head, log_probabilities
 from kft.tasks.loss_terms import PLAIN, LossTerms, make_terms, smooth
 
 
@@ -60,6 +60,10 @@ class ClassificationHead(Head):
     def activate(self, logits: Any) -> Any:
         """Compute probabilities that sum to 1 over the classes."""
         return keras.ops.softmax(logits)
+
+    def find_logits(self, outputs: np.ndarray) -> np.ndarray:
+        """Find logits up to a constant on all classes of an example: the logarithms."""
+        return log_probabilities(outputs)
 
     def serve(self, outputs: Any, frames: Any = None) -> dict[str, Any]:
         """Make the outputs of every head and the name of the most probable class."""

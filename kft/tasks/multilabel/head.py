@@ -11,7 +11,7 @@ import numpy as np
 from kft.config import TrainingConfig
 from kft.linear import LinearTargets
 from kft.tasks.base import Task
-from kft.tasks.head import Head
+from kft.tasks.head import Head, log_probabilities
 from kft.tasks.loss_terms import PLAIN, LossTerms, make_terms, smooth
 from kft.tasks.multilabel.loss import LabelAccuracy, LabelCrossentropy
 from kft.tasks.multilabel.task import Multilabel
@@ -46,3 +46,8 @@ class MultilabelHead(Head):
     def activate(self, logits: Any) -> Any:
         """Compute the probability of each label."""
         return keras.ops.sigmoid(logits)
+
+    def find_logits(self, outputs: np.ndarray) -> np.ndarray:
+        """Find the logit of each label."""
+        logits: np.ndarray = log_probabilities(outputs) - log_probabilities(1 - outputs)
+        return logits
