@@ -13,7 +13,7 @@ from kft.backbones.partition import blocks_by_layer_names
 from kft.backbones.record import Backbone
 from kft.backbones.video.options import DEFAULT_FRAMES, FRAMES, Allowed, read_options
 from kft.backbones.weights import load_given
-from kft.config.schema import BackboneConfig
+from kft.config.schema import PRETRAINED, BackboneConfig
 from kft.errors import BackboneError
 from kft.modalities.video.input_spec import CLIP, VideoSpec
 
@@ -29,7 +29,7 @@ def load(config: BackboneConfig) -> Backbone:
     Raises:
         BackboneError: Pretrained weights, an unknown option or too small frames are requested.
     """
-    if config.weights == "imagenet":
+    if config.weights == PRETRAINED:
         raise BackboneError(
             "backbone.weights: small_3d_cnn has no pretrained weights. Set "
             "`backbone.weights=random`, or the path of a file that `kft pretrain` saved."
