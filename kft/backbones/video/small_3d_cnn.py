@@ -1,4 +1,4 @@
-"""kft's small network over clips: convolutions over place, then over time."""
+"""kft's small network over clips: convolutions over place and time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kft.backbones.partition import blocks_by_layer_names
 from kft.backbones.record import Backbone
 from kft.backbones.video.options import DEFAULT_FRAMES, FRAMES, Allowed, read_options
 from kft.backbones.weights import load_given
-from kft.config.schema import BackboneConfig
+from kft.config.schema import PRETRAINED, BackboneConfig
 from kft.errors import BackboneError
 from kft.modalities.video.input_spec import CLIP, VideoSpec
 
@@ -29,7 +29,7 @@ def load(config: BackboneConfig) -> Backbone:
     Raises:
         BackboneError: Pretrained weights, an unknown option or too small frames are requested.
     """
-    if config.weights == "imagenet":
+    if config.weights == PRETRAINED:
         raise BackboneError(
             "backbone.weights: small_3d_cnn has no pretrained weights. Set "
             "`backbone.weights=random`, or the path of a file that `kft pretrain` saved."
@@ -65,37 +65,29 @@ def build(frames: int, size: int, width: int) -> tuple[keras.Model, dict[str, li
     """Build the network; return it with the layer names of each block.
 
     A stem at half the size is followed by three stages, with `width` to 4 x `width` channels and
-    strides 2, 4 and 8 across the frame. Each convolves over place and then over time, which stays
-    as long as it is.
+    strides 2, 4 and 8 across the frame; time stays as long as it is. A kernel of 3 x 3 x 3 sees
+    motion at once: kernels over place and then over time (R(2+1)D) needed longer to learn it.
 
-    Source: Tran et al., A Closer Look at Spatiotemporal Convolutions, arXiv:1711.11248, R(2+1)D.
+    Source: Tran et al., Learning Spatiotemporal Features with 3D Convolutional Networks,
+    arXiv:1412.0767, section 3.1.
     """
     inputs = keras.Input((frames, size, size, 3), name=CLIP)
     names: dict[str, list[str]] = {"stem": []}
-    x = _convolve(inputs, "stem", width, (1, 3, 3), stride=2, names=names["stem"])
+    x = _convolve(inputs, "stem", width, stride=2, names=names["stem"])
     for stage in range(1, _STAGES + 1):
         name, channels = f"stage{stage}", width * 2 ** (stage - 1)
         own = names.setdefault(name, [])
         stride = 1 if stage == 1 else 2
-        x = _convolve(x, f"{name}_place", channels, (1, 3, 3), stride=stride, names=own)
-        x = _convolve(x, f"{name}_time", channels, (3, 1, 1), stride=1, names=own)
+        x = _convolve(x, name, channels, stride=stride, names=own)
     return keras.Model(inputs, x, name="small_3d_cnn"), names
 
 
-def _convolve(
-    x: Any,
-    prefix: str,
-    channels: int,
-    kernel: tuple[int, int, int],
-    *,
-    stride: int,
-    names: list[str],
-) -> Any:
+def _convolve(x: Any, prefix: str, channels: int, *, stride: int, names: list[str]) -> Any:
     """Add a convolution, batch normalization and a ReLU; `stride` is across the frame."""
     added = [
         layers.Conv3D(
             channels,
-            kernel,
+            3,
             strides=(1, stride, stride),
             padding="same",
             use_bias=False,

@@ -38,6 +38,7 @@ class VideoModality(Modality):
     nouns = "videos"
     settings = VideoConfig
     input_spec = VideoSpec
+    default_backbone = "frames:mobilenet_v2"
     endings = (
         *(".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ogv", ".wmv"),
         *(".flv", ".3gp", ".gif", ENDING),
