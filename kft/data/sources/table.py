@@ -39,11 +39,13 @@ def find_table(config: DataConfig) -> Found:
             missing, outside the table's folder, or listed before.
     """
     table = open_table(Path(config.path or "").expanduser().absolute())
-    columns, modality = choose_columns(table, config), choose_modality(config)
+    columns = choose_columns(table, config)
     inputs: TablePaths | TableTexts = (
         TableTexts(table.unit, config.table.separator)
         if columns.hold_text
-        else TablePaths(table.path.parent, config.table, reads_folders=modality.reads_folders)
+        else TablePaths(
+            table.path.parent, config.table, lambda: choose_modality(config).reads_folders
+        )
     )
     rows = _Rows(table, columns, inputs)
     quarantined = rows.read()
@@ -56,6 +58,7 @@ def find_table(config: DataConfig) -> Found:
         respelled = inputs.describe_respelled()
         # Without this condition the suggested settings could lose the files found so far.
         if inputs.missing and len(quarantined) > len(rows.ids):
+            modality = choose_modality(config)
             hint = describe_remedy(inputs.missing, table.path.parent, config.table, modality)
     refuse_bad(
         quarantined,

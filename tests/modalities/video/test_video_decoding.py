@@ -41,11 +41,11 @@ def test_a_clip_is_spread_over_the_video_or_stands_in_its_middle(frames, stride,
 
 @pytest.mark.parametrize("encode", [pack, encode_gif], ids=["frames", "gif"])
 def test_frames_and_animated_gifs_become_the_same_clip(encode):
-    # Few colours, so that a palette holds them.
-    frames = np.repeat(make_frames(6, height=16, width=16)[..., :1] // 16 * 16, 3, axis=-1)
+    frames = make_frames(6, height=16, width=16)
     decoder = VideoDecoder(3, 16, 16, stride=2)
     clip = decoder(tf.constant(encode(frames)))["clip"].numpy()
-    assert np.array_equal(clip, frames[[0, 2, 4]])
+    # A GIF has 256 colours.
+    assert np.abs(clip.astype(int) - frames[[0, 2, 4]]).max() <= (0 if encode is pack else 24)
     small = VideoDecoder(2, 8, 8)(tf.constant(encode(frames)))["clip"]
     assert small.shape == (2, 8, 8, 3) and small.dtype == tf.uint8
 

@@ -35,7 +35,7 @@ TEMPORAL = (
 FRAME_AVERAGE = (
     *(*VIDEO, "backbone.name=frames:small_cnn", "backbone.input_size=32"),
     "backbone.options={frames: 12, width: 8}",
-    *("strategy.name=full", "strategy.duration=30 epochs", "strategy.learning_rate=3e-3"),
+    *("strategy.name=full", "strategy.duration=10 epochs", "strategy.learning_rate=3e-3"),
 )
 
 
