@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from kft.config import FeaturesConfig, TrainingConfig
 from kft.data.batches.example_cache import Cache, ExampleCache, JoinedCache
+from kft.data.batches.lengths import may_cut
 from kft.data.batches.mixing import Mixing
 from kft.data.batches.pipeline import (
     TargetReader,
@@ -188,7 +189,9 @@ class Feed:
 
     def _is_by_length(self, model: keras.Model) -> bool:
         """Tell whether a model may be given batches of sequences of similar length."""
-        return self._spec.may_shorten and PADDING_MASK in model.input
+        if not self._spec.may_shorten or PADDING_MASK not in model.input:
+            return False
+        return may_cut(model.input.values(), model.input[PADDING_MASK].shape[1])
 
     def _target_reader(
         self, splits: Sequence[SplitName], preset: str = "none", num_views: int = 1

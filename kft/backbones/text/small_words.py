@@ -35,8 +35,9 @@ def load_transformer(config: BackboneConfig) -> Backbone:
     x, names = _embed(given, options)
     x = WavePositions(name="positions")(x)
     names["embeddings"].append("positions")
-    is_token = keras.ops.expand_dims(keras.ops.cast(given["padding_mask"], "bool"), 1)
     for number in range(1, options["layers"] + 1):
+        # Made anew for each layer: what crosses from one to the next is the padding mask itself.
+        is_token = keras.ops.expand_dims(keras.ops.cast(given["padding_mask"], "bool"), 1)
         x = _attend(x, is_token, options, names.setdefault(f"layer{number}", []), number)
     names["tail"] = ["last_norm"]
     x = keras.layers.LayerNormalization(name="last_norm")(x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,18 @@ def has_steps(value: Any, num_steps: int | None) -> bool:
     rank = len(value.shape)
     is_whole = tf.as_dtype(value.dtype).is_integer
     return rank >= 2 and value.shape[1] == num_steps and (rank > 2 or is_whole)
+
+
+def may_cut(values: Iterable[Any], num_steps: int | None) -> bool:
+    """Tell whether `shorten` finds the steps of all tensors of a batch.
+
+    A mask (batch, 1, steps) of attention has them on another axis.
+
+    Args:
+        values: Tensors, or symbolic tensors of Keras.
+        num_steps: Number of steps of the padding mask.
+    """
+    return all(has_steps(each, num_steps) or num_steps not in each.shape[2:] for each in values)
 
 
 def shorten(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -9,7 +9,13 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kft.data.batches.lengths import has_steps, measure_sizes, shorten, sort_by_size
+from kft.data.batches.lengths import (
+    has_steps,
+    may_cut,
+    measure_sizes,
+    shorten,
+    sort_by_size,
+)
 from kft.data.batches.order import make_order
 from kft.data.batches.pipeline import make_dataset
 from kft.examples import Examples, Files, Values
@@ -74,6 +80,7 @@ def test_a_batch_ends_behind_its_longest_sequence_at_a_multiple_of_8():
     assert tf.shape(shorten(inputs)["states"])[1] == 16
     hidden = tf.one_hot([3, 12], 24, dtype=tf.int32)
     assert tf.shape(shorten({"padding_mask": hidden})["padding_mask"])[1] == 16
+    assert may_cut(inputs.values(), 24) and not may_cut([tf.ones((2, 1, 24))], 24)
     assert not has_steps(inputs["vector"], 24) and has_steps(inputs["states"], 24)
 
 
