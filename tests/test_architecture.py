@@ -38,13 +38,13 @@ ORDER = (
     ("selection",),
     ("training",),
     ("evaluation", "timing", "planning", "serving"),
-    ("provenance",),
+    ("provenance", "explanation"),
     ("workflow", "startup"),
     (
         *("run_operations", "tuning", "rate_finding", "pretraining"),
         *("auditing", "report", "local_cluster"),
     ),
-    ("demo", "doctor", "run_start"),
+    ("demos", "doctor", "run_start", "comparison"),
     ("api", "cli"),
     # It names what it offers.
     ("__init__",),
@@ -122,6 +122,7 @@ def test_a_room_of_the_data_imports_only_from_those_above_it(path):
         "kft.data",
         "kft.modalities",
         "kft.report",
+        "kft.comparison",
     ],
 )
 def test_importing_loads_no_tensorflow(module):
@@ -205,7 +206,9 @@ def test_a_comparison_of_tasks_is_found_in_every_form(tmp_path):
 # register of saved layers, and what faces people.
 _OF_MODALITIES = (
     *("modalities", "backbones", "config", "saved_layers"),
-    *("demo", "doctor", "api", "cli"),
+    *("demos", "doctor", "api", "cli"),
+    # Tasks whose targets lie in a picture.
+    *("tasks/detection", "tasks/segmentation"),
 )
 # Names of what only a modality knows.
 _PIXEL_WORDS = re.compile(r"pixel|(?<![a-z])(image|picture|photo|jpeg|png|exif)s?(?![a-z])", re.I)

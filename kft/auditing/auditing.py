@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kft.auditing.audit import Audit
+from kft.auditing.boxes import find_box_problems
 from kft.auditing.classes import find_class_problems
 from kft.auditing.copies import find_copies, find_same_content
 from kft.auditing.labels import find_label_problems, predict_out_of_fold
@@ -15,8 +16,10 @@ from kft.auditing.masks import find_mask_problems
 from kft.auditing.outliers import find_far_features, find_odd_ones, measure_distances
 from kft.auditing.overview import make_overview
 from kft.auditing.seen_examples import SeenExamples
+from kft.auditing.shared_groups import find_shared_groups
 from kft.auditing.shortcut_features import find_shortcut_features
 from kft.auditing.vectors import extract_vectors, find_obstacle
+from kft.backbones.defaults import choose_backbone
 from kft.config import Pipeline
 from kft.data.admission.admit import sort_out
 from kft.data.admission.check_files import check_files
@@ -49,6 +52,7 @@ class _InspectedData:
         noticed: Remark of the source -> number of examples.
         source: Name of the data.
         notes: Sentences about values that were read in a different form.
+        found: Findings of the source.
         judged: Targets of the holdout; None if training would refuse the data.
         refusal: Reason why training would refuse the data, or an empty string.
     """
@@ -60,6 +64,7 @@ class _InspectedData:
     noticed: Mapping[str, int]
     source: str
     notes: tuple[str, ...]
+    found: tuple[Finding, ...]
     judged: np.ndarray | None
     refusal: str
 
@@ -81,16 +86,20 @@ def audit_data(pipeline: Pipeline, display: Display, *, with_labels: bool = True
         StorageError: The cache folder is not writable.
     """
     check_cache()
+    pipeline = choose_backbone(pipeline)
     inspected = _inspect(pipeline, display)
     seen = inspected.seen
     modality = seen.modality
     alike = modality.find_look_alikes(seen.checked)
     findings = [
         *_find_refused(inspected),
+        *inspected.found,
         *find_class_problems(inspected.used, inspected.judged),
+        *find_box_problems(inspected.used),
         *find_mask_problems(inspected.used),
         *_find_noticed(seen),
         *find_copies(seen, alike),
+        *find_shared_groups(seen, pipeline.data.split),
         *find_shortcut_features(seen, [*find_same_content(seen), *alike]),
         *modality.find_poor(seen.checked),
         *find_odd_ones(seen),
@@ -160,6 +169,7 @@ def _inspect(pipeline: Pipeline, display: Display) -> _InspectedData:
         found.noticed,
         found.source,
         found.notes,
+        found.findings,
         None if parts is None else parts["holdout"].targets,
         refusal,
     )

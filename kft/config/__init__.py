@@ -1,6 +1,7 @@
 """The configuration of a run: reading and validation of a frozen `Pipeline`."""
 
 from kft.config.data_section import (
+    BoxesConfig,
     DataConfig,
     FoldersConfig,
     RecordConfig,
@@ -24,8 +25,10 @@ from kft.config.modality_sections import (
     ImageConfig,
     ModalityConfig,
     TextConfig,
+    VideoConfig,
 )
 from kft.config.schema import (
+    PRETRAINED,
     PRETRAINING_OVERRIDES,
     UNLABELLED_OVERRIDES,
     BackboneConfig,
@@ -50,11 +53,13 @@ __all__ = [
     "AUTO_LEARNING_RATES",
     "DEFAULT_MODALITY",
     "LEARNING_RATES",
+    "PRETRAINED",
     "PRETRAINING_OVERRIDES",
     "SCHEMA_COMMENT",
     "UNLABELLED_OVERRIDES",
     "AudioConfig",
     "BackboneConfig",
+    "BoxesConfig",
     "DataConfig",
     "ExportConfig",
     "FeaturesConfig",
@@ -73,6 +78,7 @@ __all__ = [
     "TextConfig",
     "TrainingConfig",
     "TuningConfig",
+    "VideoConfig",
     "add_modality_section",
     "dump_pipeline",
     "format_schema",

@@ -80,7 +80,7 @@ class PathFinder:
         prefix = _with_slash(folder)
         return path[len(prefix) :] if path.startswith(prefix) else None
 
-    def find_problem(self, path: str) -> str | None:
+    def find_problem(self, path: str, *, may_be_folder: bool = False) -> str | None:
         """Return the reason why a located path cannot be used; None if it can."""
         real_folder = self._resolve_folder(_parent(path))
         if not self.is_allowed(real_folder):
@@ -94,7 +94,7 @@ class PathFinder:
                 mode = Path(path).stat().st_mode
         except OSError as error:
             return describe_failure(path, error)
-        if stat.S_ISREG(mode):
+        if stat.S_ISREG(mode) or (may_be_folder and stat.S_ISDIR(mode)):
             return None
         return "a folder, not a file" if stat.S_ISDIR(mode) else "a pipe or device, not a file"
 

@@ -16,32 +16,11 @@ from kft.config import HeadConfig, TrainingConfig
 from kft.linear import LinearTargets
 from kft.tasks.base import Task
 from kft.tasks.block_statistics import STATISTICS, BlockStatistics
+from kft.tasks.compared_output import ComparedOutput
 from kft.tasks.linear_rows import LinearRows
 from kft.tasks.pooling import FEATURE_VECTOR, FEATURES, pool
 
 LOGITS = "logits"
-# float32 results differ between batch sizes and graph rewrites by a few units in the last place.
-TOLERANCE = 1e-5
-# bfloat16 has 8 bits of precision, and XLA and eager execution round at different places.
-LOW_PRECISION_TOLERANCE = 5e-2
-
-
-@dataclass(frozen=True)
-class ComparedOutput:
-    """Output of an export that must equal that of the trained model.
-
-    Attributes:
-        name: Name in the signature.
-        units: Unit of differences, for each column.
-        tolerance: Largest allowed difference, in these units.
-        low_precision_tolerance: Largest allowed difference if the model computes in a precision
-            below float32.
-    """
-
-    name: str
-    units: tuple[float, ...]
-    tolerance: float = TOLERANCE
-    low_precision_tolerance: float = LOW_PRECISION_TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -108,6 +87,11 @@ class Head(ABC):
     def vector_layer(self) -> str | None:
         """Name of the layer whose output the trainable layers read; None if they read several."""
         return STATISTICS if self.taps else FEATURE_VECTOR
+
+    @property
+    def reads_vectors(self) -> bool:
+        """Whether the trainable layers read one vector of each example."""
+        return self.vector_layer in (FEATURE_VECTOR, STATISTICS)
 
     @property
     def num_logits(self) -> int:
@@ -241,6 +225,17 @@ class Head(ABC):
     def activate(self, logits: Any) -> Any:
         """Compute probabilities, or standardised numbers for regression, from logits."""
 
+    def find_logits(self, outputs: np.ndarray) -> np.ndarray | None:
+        """Find logits that `activate` turns into these outputs; None if they state no probability.
+
+        A head with such logits is divided by a temperature, if there are answers to examples that
+        it had not seen.
+
+        Args:
+            outputs: Outputs of `activate` (examples, outputs).
+        """
+        return None
+
     def condense(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Reduce the answers to a batch to what its figures need (batch, …).
 
@@ -250,6 +245,15 @@ class Head(ABC):
         Args:
             outputs: Outputs of `activate`.
             targets: Standardised targets of the batch.
+        """
+        return outputs
+
+    def place(self, outputs: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        """Convert answers about the frame of each example to answers about its file.
+
+        Args:
+            outputs: Outputs of `activate`, for tasks whose targets are boxes.
+            frames: Place of each example in its file (examples, 6).
         """
         return outputs
 
@@ -283,6 +287,35 @@ class Head(ABC):
     def compared_outputs(self) -> tuple[ComparedOutput, ...]:
         """Outputs of the export that the parity check compares."""
         return (ComparedOutput(self.values_output, self.units),)
+
+    def find_explained(self, outputs: np.ndarray) -> list[tuple[str, np.ndarray]]:
+        """Find the parts of an answer that are explained, by default each value that is chosen.
+
+        Args:
+            outputs: Outputs of `activate` for one example (outputs,).
+
+        Returns:
+            Name, and direction (logits,): the part is the product of logits and direction, which
+            grows with what speaks for it.
+        """
+        values = dict(zip(self.class_names, outputs.tolist(), strict=True))
+        chosen = self.task.choose(values) or [max(values, key=values.__getitem__)]
+        places = [self.class_names.index(name) for name in chosen]
+        return [(self.class_names[place], self._make_direction(place, outputs)) for place in places]
+
+    def _make_direction(self, place: int, outputs: np.ndarray) -> np.ndarray:
+        direction = np.zeros(self.num_logits, np.float32)
+        direction[place] = 1.0
+        return direction
+
+    def score(self, logits: Any, directions: Any) -> Any:
+        """Compute the explained part of each answer, float32 (batch,), in a graph.
+
+        Args:
+            logits: Logits of the model (batch, logits).
+            directions: Directions from `find_explained` (batch, logits).
+        """
+        return tf.reduce_sum(logits * directions, axis=-1)
 
     def describe(self) -> dict[str, Any]:
         """Return the JSON values from which `restore_head` restores the head."""

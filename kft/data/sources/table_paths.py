@@ -43,6 +43,7 @@ class TablePaths:
     Args:
         folder: The table's folder, absolute.
         config: The `data.table` section.
+        reads_folders: Whether a folder may be an example.
 
     Attributes:
         missing: First paths without a file, as the table writes them.
@@ -51,7 +52,8 @@ class TablePaths:
         DataError: `data.table.folder` is not a folder.
     """
 
-    def __init__(self, folder: Path, config: TableConfig) -> None:
+    def __init__(self, folder: Path, config: TableConfig, *, reads_folders: bool = False) -> None:
+        self._reads_folders = reads_folders
         self.missing: list[str] = []
         self._respelled: Counter[str] = Counter()
         self._prefix = (config.remove_prefix or "").replace("\\", "/")
@@ -91,7 +93,8 @@ class TablePaths:
 
     def _look(self, written: str) -> Place:
         example_id, path = self._finder.locate(written)
-        return Place(example_id, path, self._finder.find_problem(path))
+        problem = self._finder.find_problem(path, may_be_folder=self._reads_folders)
+        return Place(example_id, path, problem)
 
     def apply_settings(self, written: str) -> str:
         """Remove `remove_prefix` from a path, and add `folder` and `ending`."""

@@ -6,11 +6,15 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, ClassVar
+
+import numpy as np
 
 from kft.config import ImageConfig, MasksConfig
 from kft.examples import Calibration
 from kft.findings import Finding
+from kft.modalities.annotated import Outlined
 from kft.modalities.audit_records import Fact, Measure, Property
 from kft.modalities.base import Modality
 from kft.modalities.checked import (
@@ -20,6 +24,7 @@ from kft.modalities.checked import (
     TrainedCalibration,
     UnusableError,
 )
+from kft.modalities.explained import ExplainedExample
 from kft.modalities.image import conversion, traits
 from kft.modalities.image.depth import find_depth
 from kft.modalities.image.file_check import check_picture
@@ -47,6 +52,7 @@ class ImageModality(Modality):
     nouns = "pictures"
     settings = ImageConfig
     input_spec = ImageSpec
+    default_backbone = "mobilenet_v2"
     # Used, converted, or refused for their content.
     endings = (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".webp"),
@@ -72,6 +78,14 @@ class ImageModality(Modality):
         "tfrecord_label": "image/class/label",
         "tfds": "image",
     }
+    layouts = Registry(
+        "layout of annotations",
+        {
+            "coco": "kft.modalities.image.annotations.coco:read_coco",
+            "voc": "kft.modalities.image.annotations.voc:read_voc",
+            "yolo": "kft.modalities.image.annotations.yolo:read_yolo",
+        },
+    )
     augmentations = Registry(
         "augmentation",
         {
@@ -91,9 +105,27 @@ class ImageModality(Modality):
     most_different_bits = 4
     companions = COMPANIONS
 
+    def find_layout(self, path: Path) -> str | None:
+        """See `Modality`."""
+        from kft.modalities.image.annotations import coco, voc, yolo
+
+        found = {"coco": coco.is_coco, "voc": voc.is_voc, "yolo": yolo.is_yolo}
+        return next((name for name, is_layout in found.items() if is_layout(path)), None)
+
+    def read_outlines(self, path: Path) -> tuple[tuple[str, ...], Sequence[Outlined]]:
+        """See `Modality`: the outlines of a COCO file."""
+        from kft.modalities.image.annotations.outlines import read_outlines
+
+        return read_outlines(path)
+
+    def find_size(self, path: str) -> tuple[float, float] | None:
+        """See `Modality`."""
+        from kft.modalities.image.sizes import find_upright_size
+
+        return find_upright_size(path)
+
     def encode_feature(self, feature: Any) -> Callable[[Any], bytes] | None:
         """See `Modality`: an array of pixels becomes a PNG."""
-        import numpy as np
         import tensorflow as tf
         import tensorflow_datasets as tfds
 
@@ -238,13 +270,19 @@ class ImageModality(Modality):
         return make_data_uri(path, settings.background, calibrated, side=side)
 
     def preview_target(
-        self, path: str, target: str, settings: ImageConfig, calibrated: int | None = None
+        self,
+        path: str,
+        target: Any,
+        settings: ImageConfig,
+        calibrated: int | None = None,
+        *,
+        side: int = PREVIEW_SIDE,
     ) -> str | None:
-        """See `Modality`: the mask in colours."""
+        """See `Modality`: the mask, or the outlines of boxes, in colours."""
         from kft.modalities.image.preview import make_data_uri
 
         background = settings.background
-        return make_data_uri(path, background, calibrated, side=PREVIEW_SIDE, mask=target)
+        return make_data_uri(path, background, calibrated, side=side, target=target)
 
     def draw_answer(
         self, path: str, companion: Any, names: Sequence[str], settings: ImageConfig
@@ -259,3 +297,11 @@ class ImageModality(Modality):
         from kft.modalities.image.gallery import draw_gallery
 
         return draw_gallery(rows, caption=caption)
+
+    def draw_explanation(
+        self, spec: ImageSpec, example: ExplainedExample, values: np.ndarray
+    ) -> bytes:
+        """See `Modality`."""
+        from kft.modalities.image.overlays import draw_over_picture
+
+        return draw_over_picture(example.shown, values)

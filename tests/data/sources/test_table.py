@@ -482,7 +482,7 @@ def test_the_home_folder_may_be_written_short(write_table, monkeypatch):
 
 def test_memory_grows_with_paths_and_not_with_the_width_of_the_table(tmp_path, monkeypatch):
     # Files for all of them would take longer than all else.
-    monkeypatch.setattr(PathFinder, "find_problem", lambda *_: None)
+    monkeypatch.setattr(PathFinder, "find_problem", lambda *_, **__: None)
     rows = 4_000
 
     def measure(width: int) -> float:
