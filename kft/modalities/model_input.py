@@ -207,3 +207,7 @@ class StatedInput:
     spec: InputSpec
     settings: ModalityConfig
     trained: TrainedCalibration
+
+
+def make_no_augmentation() -> None:
+    """Return no augmentation: examples stay as they are."""

@@ -158,7 +158,7 @@ def _list_mistakes(
         mistakes.append(
             Mistake(
                 file,
-                preview(file, figures.mark_boxes(targets[place], outputs[place])),
+                preview(file, task.figures.mark_boxes(targets[place], outputs[place])),
                 _describe_truth(task, targets[place], names),
                 _describe_answer(task, values),
                 tuple(best) if task.is_stratified else (),

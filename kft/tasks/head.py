@@ -17,6 +17,7 @@ from kft.linear import LinearTargets
 from kft.tasks.base import Task
 from kft.tasks.block_statistics import STATISTICS, BlockStatistics
 from kft.tasks.compared_output import ComparedOutput
+from kft.tasks.explained_head import ExplainedHead
 from kft.tasks.linear_rows import LinearRows
 from kft.tasks.pooling import FEATURE_VECTOR, FEATURES, pool
 
@@ -24,7 +25,7 @@ LOGITS = "logits"
 
 
 @dataclass(frozen=True)
-class Head(ABC):
+class Head(ExplainedHead, ABC):
     """Task layers on top of a backbone, fitted to the names and units of a data set.
 
     The assembled model outputs logits. `activate` turns them into
@@ -92,11 +93,6 @@ class Head(ABC):
     def reads_vectors(self) -> bool:
         """Whether the trainable layers read one vector of each example."""
         return self.vector_layer in (FEATURE_VECTOR, STATISTICS)
-
-    @property
-    def num_logits(self) -> int:
-        """Number of outputs of the last layer."""
-        return len(self.class_names)
 
     @property
     def units(self) -> tuple[float, ...]:
@@ -287,35 +283,6 @@ class Head(ABC):
     def compared_outputs(self) -> tuple[ComparedOutput, ...]:
         """Outputs of the export that the parity check compares."""
         return (ComparedOutput(self.values_output, self.units),)
-
-    def find_explained(self, outputs: np.ndarray) -> list[tuple[str, np.ndarray]]:
-        """Find the parts of an answer that are explained, by default each value that is chosen.
-
-        Args:
-            outputs: Outputs of `activate` for one example (outputs,).
-
-        Returns:
-            Name, and direction (logits,): the part is the product of logits and direction, which
-            grows with what speaks for it.
-        """
-        values = dict(zip(self.class_names, outputs.tolist(), strict=True))
-        chosen = self.task.choose(values) or [max(values, key=values.__getitem__)]
-        places = [self.class_names.index(name) for name in chosen]
-        return [(self.class_names[place], self._make_direction(place, outputs)) for place in places]
-
-    def _make_direction(self, place: int, outputs: np.ndarray) -> np.ndarray:
-        direction = np.zeros(self.num_logits, np.float32)
-        direction[place] = 1.0
-        return direction
-
-    def score(self, logits: Any, directions: Any) -> Any:
-        """Compute the explained part of each answer, float32 (batch,), in a graph.
-
-        Args:
-            logits: Logits of the model (batch, logits).
-            directions: Directions from `find_explained` (batch, logits).
-        """
-        return tf.reduce_sum(logits * directions, axis=-1)
 
     def describe(self) -> dict[str, Any]:
         """Return the JSON values from which `restore_head` restores the head."""

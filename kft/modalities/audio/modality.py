@@ -63,7 +63,7 @@ class AudioModality(Modality):
     augmentations = Registry(
         "augmentation",
         {
-            "none": "kft.modalities.base:make_no_augmentation",
+            "none": "kft.modalities.model_input:make_no_augmentation",
             "light": "kft.modalities.audio.augmentation:make_light",
             "medium": "kft.modalities.audio.augmentation:make_medium",
             "strong": "kft.modalities.audio.augmentation:make_strong",

@@ -52,7 +52,7 @@ class TextModality(Modality):
     augmentations = Registry(
         "augmentation",
         {
-            "none": "kft.modalities.base:make_no_augmentation",
+            "none": "kft.modalities.model_input:make_no_augmentation",
             "word_dropout": "kft.modalities.text.augmentation:make_word_dropout",
         },
     )
