@@ -155,7 +155,7 @@ class Feed:
         plain = replace(phase, recipe=replace(phase.fit, augmentation="none"))
         found = self._find_caches(cut, (phase, plain))
         learned, judged = _join(found[: len(splits)]), _join(found[len(splits) :])
-        by_length = may_shorten(self._spec, self._model if cut is None else cut.suffix.input)
+        by_length = may_shorten(self._spec, (self._model if cut is None else cut.suffix).input)
         find_targets = None
         if cut is not None:
             preset, num_views = phase.recipe.augmentation, phase.count_views(self._features)
