@@ -14,8 +14,8 @@ from kft.config.schema import BackboneConfig
 from kft.modalities.text.input_spec import PADDING, UNKNOWN, TextSpec
 
 Names = dict[str, list[str]]
-# Words are numbered by hash: no vocabulary has to be known, and two of them share a number now and
-# then. With 20,000, a word of sst2 shares its own with a more frequent one in 1 of 4 cases.
+# Words are numbered by hash: no vocabulary has to be known, and two of them may share a number. Of
+# 20,000, 28 % of the 13,823 words of sst2 share theirs with a more frequent one: 5 % of its text.
 _SHARED = {"width": 128, "layers": 2, "buckets": 20_000}
 _OF_TRANSFORMER = {**_SHARED, "heads": 4}
 
