@@ -25,6 +25,7 @@ from kft.modalities.checked import (
     TrainedCalibration,
     UnusableError,
 )
+from kft.modalities.corruptions import Corruption
 from kft.modalities.explained import ExplainedExample, describe_place
 from kft.modalities.model_input import Augmentation, Decoder, InputSpec, StatedInput
 from kft.modalities.near_duplicates import find_look_alikes
@@ -267,6 +268,10 @@ class Modality(ABC):
     def draw_views(self, rows: Sequence[ViewRow], caption: str) -> bytes | None:
         """Draw a PNG file of examples and their augmented views; None if that is impossible."""
         return None
+
+    def list_corruptions(self) -> tuple[Corruption, ...]:
+        """List the corruptions that examples may suffer, for evaluation; none by default."""
+        return ()
 
     def draw_explanation(
         self, spec: Any, example: ExplainedExample, values: np.ndarray

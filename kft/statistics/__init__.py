@@ -1,4 +1,4 @@
-"""Confidence intervals: of shares, of resampled and ranking figures, of differences of models."""
+"""Intervals of shares, resampled and ranking figures and differences; similarity of features."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from kft.statistics.intervals import (
     wilson_intervals,
 )
 from kft.statistics.ranking import Ranking, rank_columns
+from kft.statistics.similarity import linear_cka
 
 __all__ = [
     "Difference",
     "Ranking",
     "bootstrap_intervals",
     "describe_ends",
+    "linear_cka",
     "paired_mean",
     "paired_proportions",
     "rank_columns",

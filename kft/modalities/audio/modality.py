@@ -21,6 +21,7 @@ from kft.modalities.audio.quality import find_poor
 from kft.modalities.audit_records import Fact, Measure, Property
 from kft.modalities.base import PREVIEW_SIDE, Modality, ViewRow
 from kft.modalities.checked import CheckOptions, FileContent, UnusableError
+from kft.modalities.corruptions import Corruption
 from kft.modalities.explained import ExplainedExample
 from kft.modalities.model_input import Decoder
 from kft.registry import Registry
@@ -157,6 +158,12 @@ class AudioModality(Modality):
         from kft.modalities.audio.preview import draw_views
 
         return draw_views(rows, caption)
+
+    def list_corruptions(self) -> tuple[Corruption, ...]:
+        """See `Modality`."""
+        from kft.modalities.audio.corruptions import CORRUPTIONS
+
+        return CORRUPTIONS
 
     def draw_explanation(
         self, spec: AudioSpec, example: ExplainedExample, values: np.ndarray

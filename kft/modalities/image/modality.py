@@ -16,6 +16,7 @@ from kft.findings import Finding
 from kft.modalities.audit_records import Fact, Measure, Property
 from kft.modalities.base import PREVIEW_SIDE, Modality, ViewRow
 from kft.modalities.checked import CheckOptions, FileContent, TrainedCalibration, UnusableError
+from kft.modalities.corruptions import Corruption
 from kft.modalities.explained import ExplainedExample
 from kft.modalities.image import conversion, traits
 from kft.modalities.image.depth import find_depth
@@ -217,6 +218,12 @@ class ImageModality(Modality):
         from kft.modalities.image.gallery import draw_gallery
 
         return draw_gallery(rows, caption=caption)
+
+    def list_corruptions(self) -> tuple[Corruption, ...]:
+        """See `Modality`."""
+        from kft.modalities.image.corruptions import CORRUPTIONS
+
+        return CORRUPTIONS
 
     def draw_explanation(
         self, spec: ImageSpec, example: ExplainedExample, values: np.ndarray
