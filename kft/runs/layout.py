@@ -34,6 +34,7 @@ class RunDirectory:
         model.keras         the trained model; model.json: the meaning of its outputs
         train_targets.npy   training targets, for the baseline of later evaluations
         familiarity.npz     scatter of training features; abstain.json: the threshold of the export
+        changes.json        how far each block of the backbone has moved
         evaluation/<split>/ metrics.json, predictions.csv, confusion.csv, probabilities.npz,
                             ladder.json, learning_curve.json, slices.json, answering.json
         evaluation/judgements.json  how often the holdout was judged
@@ -54,6 +55,7 @@ class RunDirectory:
         self.model_card = self.path / "model.json"
         self.train_targets = self.path / "train_targets.npy"
         self.checkpoints = self.path / "checkpoints"
+        self.changes = self.path / "changes.json"
         self.explanations = self.path / "explanations"
 
     def phase(self, index: int, name: str) -> Path:

@@ -7,6 +7,8 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from kft.backbones import save_backbone
 from kft.config import dump_pipeline
 from kft.data import write_quarantine_csv, write_splits_csv
@@ -14,6 +16,7 @@ from kft.data.batches.frames import find_frames
 from kft.data.batches.service import ServiceError
 from kft.display import Display
 from kft.errors import KftError, LostWorkerError
+from kft.evaluation.changes import Changes, copy_weights, measure_movement, write_changes
 from kft.evaluation.evaluating import Evaluation, evaluate
 from kft.evaluation.prediction import Predictor
 from kft.examples import SplitName
@@ -204,10 +207,13 @@ class Work:
         with feed.name_unreadable(), name_nondeterministic(), lost:
             judged = self.judged_splits if plan.process.workers.is_chief else ()
             feed.decode(("train", "validation", *judged))
+            before = self._copy_backbone()
             fitted = self._fit_phases(compiler, recorder, found)
             if not plan.process.workers.is_chief:
                 return Finished(self.run, fitted, {}, None, None)
             save_trained(self.run, plan.assembled, pipeline, plan.splits.calibrated)
+            movement = measure_movement(plan.assembled.backbone.blocks, before)
+            write_changes(self.run.changes, Changes(movement))
             self._caution.learn(compiler.feed, fitted)
             evaluations = self._judge(compiler, fitted)
             self._caution.choose(fitted, evaluations)
@@ -215,6 +221,17 @@ class Work:
         if self.keep_backbone:
             backbone = save_backbone(plan.assembled.backbone, self.run.path / "backbone")
         return Finished(self.run, fitted, evaluations, None, backbone)
+
+    def _copy_backbone(self) -> dict[str, list[np.ndarray]]:
+        """Copy the weights of the blocks that some phase may move."""
+        moved = {
+            name
+            for phase in self.plan.phases
+            for each in (phase, *phase.choice.candidates)
+            for name in each.scope.trainable
+        }
+        blocks = self.plan.assembled.backbone.blocks
+        return copy_weights(block for block in blocks if block.name in moved)
 
     def _fit_phases(
         self,

@@ -38,8 +38,10 @@ def make_bursts(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.n
         sample is of the burst, bool (count, samples).
     """
     drawn = np.random.default_rng(seed)
-    size, length = round(RATE * SECONDS), round(0.25 * RATE)
-    waveforms = drawn.normal(0, 0.02, (count, size)).astype(np.float32)
+    size, length = round(RATE * SECONDS), round(0.4 * RATE)
+    # Of every level, so that nothing can be learned of it.
+    levels = 10 ** drawn.uniform(-5, -2, (count, 1))
+    waveforms = (levels * drawn.normal(size=(count, size))).astype(np.float32)
     classes = np.arange(count) % 3
     is_burst = np.zeros((count, size), bool)
     times = np.arange(length) / RATE
@@ -53,6 +55,6 @@ def make_bursts(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def find_mass(values: np.ndarray, is_inside: np.ndarray) -> float:
-    """Share of what speaks for an answer that lies inside."""
+    """Share of what speaks for an answer that lies inside; 0 if nothing does."""
     positive = np.maximum(values, 0.0)
-    return float(positive[is_inside].sum() / positive.sum())
+    return float(positive[is_inside].sum() / (positive.sum() or 1.0))

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.full
 HEAD = ClassificationHead(("first", "second", "neither"))
 
 
-def train(model, inputs, classes, *, epochs):
-    model.compile(optimizer=keras.optimizers.AdamW(1e-2), loss=HEAD.make_loss())
+def train(model, inputs, classes, *, epochs, rate=1e-2):
+    model.compile(optimizer=keras.optimizers.AdamW(rate), loss=HEAD.make_loss())
     model.fit(inputs, classes, epochs=epochs, batch_size=32, verbose=0)
     answers = np.asarray(model(inputs, training=False)).argmax(axis=1)
     assert (answers == classes).mean() > 0.98
@@ -36,13 +36,16 @@ def convolve(x):
 
 def find_masses(model, make_subject, examples, classes, inside, name):
     """Mass inside of each example's explanation: with learned weights, and with shuffled ones."""
-    subjects = [
-        make_subject(model, inputs, place) for inputs, place in zip(examples, classes, strict=True)
-    ]
-    method = METHODS[name]
-    learned = [method(model, subject) for subject in subjects]
+
+    def explain():
+        return [
+            METHODS[name](model, make_subject(model, inputs, place))
+            for inputs, place in zip(examples, classes, strict=True)
+        ]
+
+    learned = explain()
     with shuffled_weights(model.model):
-        shuffled = [method(model, subject) for subject in subjects]
+        shuffled = explain()
     return tuple(
         [find_mass(values, where) for values, where in zip(found, inside, strict=True)]
         for found in (learned, shuffled)
@@ -81,12 +84,12 @@ def of_bursts():
     spec = AudioSpec(RATE, RATE, front_end="picture", bands=32, scaling="symmetric")
     given = keras.Input((RATE,), name="waveform")
     spectrogram = spec.prepare({"waveform": given})["waveform"]
-    waveforms, classes, _ = make_bursts(150)
+    waveforms, classes, _ = make_bursts(300)
     # Computed once, and not in each step.
     front = keras.Model(given, spectrogram)
     drawn = keras.Input(spectrogram.shape[1:])
     rest = keras.Model(drawn, convolve(drawn))
-    train(rest, front.predict(waveforms, verbose=0), classes, epochs=60)
+    train(rest, front.predict(waveforms, verbose=0), classes, epochs=60, rate=3e-3)
     model = keras.Model({"waveform": given}, call_layers(rest, spectrogram))
     return ExplainedModel(model, HEAD, spec)
 

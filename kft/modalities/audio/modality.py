@@ -22,6 +22,7 @@ from kft.modalities.audio.quality import find_poor
 from kft.modalities.audit_records import Fact, Measure, Property
 from kft.modalities.base import Modality
 from kft.modalities.checked import CheckOptions, FileContent, UnusableError
+from kft.modalities.corruptions import Corruption
 from kft.modalities.explained import ExplainedExample
 from kft.modalities.model_input import Decoder
 from kft.modalities.showing import PREVIEW_SIDE, ViewRow
@@ -179,6 +180,12 @@ class AudioModality(Modality):
         from kft.modalities.audio.preview import draw_views
 
         return draw_views(rows, caption)
+
+    def list_corruptions(self) -> tuple[Corruption, ...]:
+        """See `Modality`."""
+        from kft.modalities.audio.corruptions import CORRUPTIONS
+
+        return CORRUPTIONS
 
     def draw_explanation(
         self, spec: AudioSpec, example: ExplainedExample, values: np.ndarray

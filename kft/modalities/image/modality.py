@@ -24,6 +24,7 @@ from kft.modalities.checked import (
     TrainedCalibration,
     UnusableError,
 )
+from kft.modalities.corruptions import Corruption
 from kft.modalities.image import conversion, traits
 from kft.modalities.image.depth import find_depth
 from kft.modalities.image.file_check import check_picture
@@ -254,3 +255,9 @@ class ImageModality(ImageShowing, Modality):
     def summarise_group(self, checked: Sequence[Inspection]) -> tuple[Fact, ...]:
         """See `Modality`."""
         return traits.summarise_group(checked)
+
+    def list_corruptions(self) -> tuple[Corruption, ...]:
+        """See `Modality`."""
+        from kft.modalities.image.corruptions import CORRUPTIONS
+
+        return CORRUPTIONS

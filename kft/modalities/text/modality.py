@@ -15,6 +15,7 @@ from kft.findings import Finding
 from kft.modalities.audit_records import Fact, Measure, Property
 from kft.modalities.base import Modality
 from kft.modalities.checked import CheckOptions, FileContent, UnusableError
+from kft.modalities.corruptions import Corruption
 from kft.modalities.explained import ExplainedExample
 from kft.modalities.model_input import Baseline, Decoder
 from kft.modalities.text import baseline, traits
@@ -145,6 +146,12 @@ class TextModality(Modality):
         from kft.modalities.text.decoding import TextDecoder
 
         return TextDecoder(spec)
+
+    def list_corruptions(self) -> tuple[Corruption, ...]:
+        """See `Modality`."""
+        from kft.modalities.text.corruptions import CORRUPTIONS
+
+        return CORRUPTIONS
 
     def draw_explanation(
         self, spec: TextSpec, example: ExplainedExample, values: np.ndarray
