@@ -206,6 +206,8 @@ def test_a_comparison_of_tasks_is_found_in_every_form(tmp_path):
 _OF_MODALITIES = (
     *("modalities", "backbones", "config", "saved_layers"),
     *("demo", "doctor", "api", "cli"),
+    # Boxes and masks are of pictures.
+    *("tasks/detection", "tasks/segmentation"),
 )
 # Names of what only a modality knows.
 _PIXEL_WORDS = re.compile(r"pixel|(?<![a-z])(image|picture|photo|jpeg|png|exif)s?(?![a-z])", re.I)

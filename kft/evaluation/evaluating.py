@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kft.data.batches.frames import find_frames
 from kft.evaluation.judgement import judge
 from kft.evaluation.prediction import Predictor
 from kft.evaluation.prediction_files import write_tables
+from kft.examples import Examples
+from kft.modalities import Decoder
 from kft.runs.atomic import write_json
 from kft.tasks.head import Head
 
@@ -36,12 +39,11 @@ def evaluate(
     head: Head,
     batches: tf.data.Dataset,
     *,
-    files: Sequence[str],
-    targets: np.ndarray,
+    examples: Examples,
     train_targets: np.ndarray,
     folder: Path,
     progress: Callable[[int, int], None],
-    frames: np.ndarray | None = None,
+    decoder: Decoder,
 ) -> Evaluation:
     """Evaluate a model on a split.
 
@@ -51,21 +53,21 @@ def evaluate(
         predictor: Predictor of the model.
         head: Head of the model.
         batches: Batches of the split, in order.
-        files: Name of each example.
-        targets: Targets as in `Examples.targets`.
+        examples: Examples of the split.
         train_targets: Training targets, for the baseline that does not look at the inputs.
         folder: Folder for the files.
         progress: Called with the number of examples done and in total.
-        frames: Place of each example in its file, from `find_frames`.
+        decoder: Decoder of the files.
     """
     standardised = predictor(
-        batches, num_examples=len(files), progress=progress, condense=head.condense
+        batches, num_examples=len(examples), progress=progress, condense=head.condense
     )
     outputs = head.restore_units(standardised)
+    frames = find_frames(examples, decoder, head.task)
     if frames is not None:
         outputs = head.place(outputs, frames)
     task, names = head.task, head.class_names
-    figures = judge(task, names, targets, outputs, train_targets=train_targets)
-    write_tables(folder, task.figures.tabulate(names, files, targets, outputs))
+    figures = judge(task, names, examples.targets, outputs, train_targets=train_targets)
+    write_tables(folder, task.figures.tabulate(names, examples.ids, examples.targets, outputs))
     write_json(folder / "metrics.json", figures)
     return Evaluation(figures, outputs)

@@ -13,7 +13,6 @@ from kft.config import DataConfig, FoldersConfig, Pipeline, TableConfig, overrid
 from kft.config.section import compose
 from kft.config.split_section import SplitConfig
 from kft.data import load_splits, write_quarantine_csv
-from kft.data.batches.frames import find_frames
 from kft.data.batches.pipeline import make_dataset
 from kft.data.batches.reading import pair_decoder, translate_read_errors
 from kft.data.class_names import find_similar
@@ -259,12 +258,11 @@ def _judge(
             ),
             trained.head,
             batches,
-            files=examples.ids,
-            targets=examples.targets,
+            examples=examples,
             train_targets=_read_train_targets(run),
             folder=folder,
             progress=advance,
-            frames=find_frames(examples, trained.decoder, trained.head.task),
+            decoder=trained.decoder,
         )
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from kft.backbones import save_backbone
 from kft.config import dump_pipeline
 from kft.data import write_quarantine_csv, write_splits_csv
-from kft.data.batches.frames import find_frames
 from kft.data.batches.service import ServiceError
 from kft.display import Display
 from kft.errors import KftError, LostWorkerError
@@ -255,12 +254,11 @@ class Work:
                     predictor,
                     plan.assembled.head,
                     compiler.feed.in_order(split),
-                    files=examples.ids,
-                    targets=examples.targets,
+                    examples=examples,
                     train_targets=plan.splits.train.targets,
                     folder=self.run.evaluation(split),
                     progress=advance,
-                    frames=find_frames(examples, plan.decoder, plan.splits.task),
+                    decoder=plan.decoder,
                 )
             self.display.stage(f"  {split}: {headline(evaluations[split].figures)}")
             # Trials of a search judge no holdout, so they spend no time on baselines.

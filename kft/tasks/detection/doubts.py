@@ -32,7 +32,7 @@ def list_doubts(
         fits = find_overlaps(answers[:, 1:5].astype(np.float64), truth[:, 1:].astype(np.float64))
         for answer, own in zip(answers, fits, strict=True):
             if answer[5] >= _SURE and own.max(initial=0.0) < _APART:
-                yield _row(file, "missing", "", names[int(answer[0])], answer[1:5], answer[5])
+                yield [file, "missing", "", names[int(answer[0])], *_format(answer[1:5], answer[5])]
         for box, own in zip(truth, fits.T, strict=True):
             near = answers[own >= _SAME]
             same = near[near[:, 0] == box[0], 5].max(initial=0.0)
@@ -40,13 +40,10 @@ def list_doubts(
             name = names[int(box[0])]
             if len(others) and others[0, 5] >= _SURE > same:
                 other = names[int(others[0, 0])]
-                yield _row(file, "another class", name, other, box[1:], others[0, 5])
+                yield [file, "another class", name, other, *_format(box[1:], others[0, 5])]
             elif answers[own >= _APART, 5].max(initial=0.0) < _UNSURE:
-                yield _row(file, "nothing there", name, "", box[1:], same)
+                yield [file, "nothing there", name, "", *_format(box[1:], same)]
 
 
-def _row(
-    file: str, doubt: str, name: str, answered: str, sides: np.ndarray, score: float
-) -> list[str]:
-    numbers = (*sides.tolist(), float(score))
-    return [file, doubt, name, answered, *(f"{number:.6g}" for number in numbers)]
+def _format(sides: np.ndarray, score: float) -> list[str]:
+    return [f"{number:.6g}" for number in (*sides.tolist(), float(score))]

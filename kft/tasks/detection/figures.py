@@ -160,7 +160,8 @@ class BoxFigures(Figures):
         """Make predictions.csv with counts of each example, boxes.csv, and answers.npz.
 
         boxes.csv has a row for each answer, with the class and the sides as fractions of the
-        example; doubtful_boxes.csv those that are probably missing or wrong. answers.npz has true boxes and answers as arrays.
+        example; doubtful_boxes.csv those that are probably missing or wrong. answers.npz has true
+        boxes and answers as arrays.
         """
         return {
             "predictions.csv": _list_counts(files, targets, outputs),
