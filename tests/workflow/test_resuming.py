@@ -254,7 +254,7 @@ def test_the_place_of_resumption_is_shown(stopped):
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(stopped):
-    newest = sorted(stopped.checkpoints.iterdir())[-1]
+    newest = max(each for each in stopped.checkpoints.iterdir() if each.is_dir())
     (newest / "arrays.npz").write_bytes((newest / "arrays.npz").read_bytes()[:-9])
     display = make_display()
     resume(read_interrupted(stopped.path), display)
