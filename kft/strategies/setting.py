@@ -55,6 +55,8 @@ class Setting:
         num_validation: Number of validation examples to choose on.
         may_mix: Whether targets can be mixed and the pipeline sets no mixing
             itself.
+        may_fold: Whether short runs in folds can decide: each example is one row of the
+            linear problem.
         learns_from: Splits whose examples are for training; with validation among them, none are
             left to choose on.
     """
@@ -70,6 +72,7 @@ class Setting:
     steps_per_epoch: int = MANY
     num_validation: int = MANY
     may_mix: bool = False
+    may_fold: bool = True
     learns_from: tuple[SplitName, ...] = ("train",)
 
     @property
@@ -172,5 +175,4 @@ def is_solvable(head: HeadConfig, training: TrainingConfig, tasks: Iterable[Task
     Returns:
         True if it can be solved for in at least one of the tasks.
     """
-    is_one_layer = not head.hidden and not head.dropout
-    return is_one_layer and any(task.is_solvable(training) for task in tasks)
+    return any(task.is_solvable(head, training) for task in tasks)

@@ -83,15 +83,12 @@ class CompiledPhase:
     def take_over(
         self, phase: Phase, make_input: Callable[[Phase], PhaseInput], learned_targets: np.ndarray
     ) -> bool:
-        """Become the next phase and reuse the traced step, if that is possible.
+        """Become the next phase and reuse the traced step; without change, False if it cannot.
 
         Args:
             phase: Phase that begins at the current weights.
             make_input: Function that makes the input of the phase.
             learned_targets: Targets of the examples that the phase trains on.
-
-        Returns:
-            Whether the phase can use the traced step; if not, nothing has changed.
         """
         is_same = phase.scope == self.phase.scope and phase.fit.has_step_of(self.phase.fit)
         if not is_same or phase.scope.lora is not None:
@@ -124,7 +121,7 @@ class CompiledPhase:
             steps: Number of steps, at most those of the phase.
             first_step: Step of the phase to begin at.
             is_validated: Whether each epoch ends with validation.
-            callbacks: Callbacks after kft's own, which end the phase and refuse divergence.
+            callbacks: Callbacks after kft's own.
             train: Batches in place of those of the phase; see `PhaseInput.train`.
             waiting: Measurement of the time that steps wait for their batches.
             recorder: Recorder that writes checkpoints and knows the step to continue from.
@@ -271,7 +268,7 @@ def compile_phase(
         scope.trainable, batch_norm=scope.batch_norm, part=scope.part, lora=scope.lora
     )
     given = make_input(phase)
-    model = FitModel(given.model.input, given.model.output, accumulation=config.accumulation)
+    model = FitModel(*given.graph, accumulation=config.accumulation)
     model.compile(
         optimizer=make_optimizer(
             config, phase, blocks, num_examples=len(learned_targets), pretrained=pretrained

@@ -74,6 +74,12 @@ class FittedPhase:
         found: float | None = self.facts.get("temperature")
         return found
 
+    @property
+    def share(self) -> float:
+        """Share of the trained weights in the blend with the phase's start."""
+        found: float = self.facts.get("blend", {}).get("share", 1.0)
+        return found
+
 
 def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
     """Return the JSON values of phase.json."""
@@ -88,7 +94,7 @@ def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
         "batch_norm": scope.batch_norm,
         # A solution has only the augmentation of these fields.
         **{each.name: getattr(phase.recipe, each.name, None) for each in fields(Fit)},
-        "share": fitted.facts.get("blend", {}).get("share", 1.0),
+        "share": fitted.share,
         "steps_done": fitted.steps_done,
         "computed_from": fitted.computed_from,
         "seconds": round(fitted.seconds, 3),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -26,6 +27,7 @@ class PhaseCompiler:
         config: The pipeline's `training` section.
         feed: Feed of the phases.
         workers: All processes that run the phases.
+        on_trained: Called when a phase has trained weights that it will blend with its start.
         clock: Clock of the run.
     """
 
@@ -33,6 +35,7 @@ class PhaseCompiler:
     config: TrainingConfig
     feed: Feed
     workers: Workers = ALONE
+    on_trained: Callable[[], None] = lambda: None
     clock: Clock = field(default_factory=Clock)
     # The last compiled phase, whose traced step the next phase may reuse.
     _last: CompiledPhase | None = field(default=None, init=False)

@@ -67,6 +67,7 @@ def run_phase(
         compiler.config,
         compiler.find_vectors,
         learned_targets=examples.targets,
+        find_targets=compiler.feed.read_targets,
         units=examples.units,
         report=report,
         workers=compiler.workers,
@@ -210,6 +211,8 @@ class PhaseSelection:
             self._facts |= judge.facts
             share = judge.share
         if share < 1:
+            if share and not compiled.adapted:
+                self._compiler.on_trained()
             start = start_of_path(compiled.start, compiled.weights.take())
             put_blend(compiled.weights, start, share)
         if "temperature" in self._facts:

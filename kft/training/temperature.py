@@ -27,6 +27,19 @@ def find_temperature(head: Head, outputs: np.ndarray, targets: np.ndarray) -> fl
     return None if logits is None else fit_temperature(logits, targets)
 
 
+def cool(head: Head, outputs: np.ndarray, temperature: float) -> np.ndarray:
+    """Compute the outputs of a head whose logits are divided by a temperature.
+
+    Args:
+        head: Head with a temperature.
+        outputs: Outputs of `Head.activate` without it (examples, outputs).
+        temperature: The temperature.
+    """
+    logits = head.find_logits(outputs)
+    assert logits is not None, "only a head with logits has a temperature"
+    return np.asarray(head.activate(logits / temperature))
+
+
 def divide_logits(model: keras.Model, temperature: float) -> None:
     """Divide the logits of a model by a temperature, by dividing kernel and bias of its head.
 

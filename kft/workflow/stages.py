@@ -7,12 +7,16 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from kft.backbones import save_backbone
 from kft.config import dump_pipeline
 from kft.data import write_quarantine_csv, write_splits_csv
+from kft.data.batches.frames import find_frames
 from kft.data.batches.service import ServiceError
 from kft.display import Display
 from kft.errors import KftError, LostWorkerError
+from kft.evaluation.changes import Changes, copy_weights, measure_movement, write_changes
 from kft.evaluation.evaluating import Evaluation, evaluate
 from kft.evaluation.prediction import Predictor
 from kft.examples import SplitName
@@ -23,7 +27,7 @@ from kft.runs import RunDirectory
 from kft.runs.atomic import write_array, write_json, write_text
 from kft.runs.checkpoints import Checkpoints
 from kft.runs.storage import find_storage_failure
-from kft.serving import Export
+from kft.serving import Export, ServingProcess
 from kft.tasks import headline
 from kft.training import (
     FittedPhase,
@@ -35,7 +39,9 @@ from kft.training import (
 from kft.training.budget import Clock
 from kft.training.recording import Recorder
 from kft.training.stopping import Interrupted, StopRequest
-from kft.workflow.data_description import describe_data
+from kft.workflow.baselines import Baselines
+from kft.workflow.caution import Caution
+from kft.workflow.data_description import describe_data, describe_model
 from kft.workflow.export_stage import export_planned
 from kft.workflow.manifest import describe_plan
 from kft.workflow.plan import Plan
@@ -91,6 +97,8 @@ class Work:
             # Scores on data the model was trained on mean nothing.
             self.judged_splits = [name for name in self.judged_splits if name != "validation"]
         self._pipeline = self.plan.pipeline
+        self._baselines = Baselines(self.plan, self.run, self.display, self.judged_splits)
+        self._caution = Caution(self.plan, self.run, self.display)
         self._stop = StopRequest()
         self.checkpoints = Checkpoints(
             self.run.checkpoints, kept=self._pipeline.training.checkpoints_kept
@@ -103,6 +111,14 @@ class Work:
             record: Writes the pipeline, the splits and the manifest.
             found: Place to resume from; None to begin.
         """
+        exports = self._pipeline.export.enabled and self.plan.process.workers.is_chief
+        # The process of the export's parity check imports TensorFlow while this one trains.
+        with ServingProcess() if exports else nullcontext() as process:
+            return self._do(record, found, process)
+
+    def _do(
+        self, record: Callable[[], None], found: Resumption | None, process: ServingProcess | None
+    ) -> Finished:
         self.run.write_status("running")
         how_to_resume = f"resume with `kft train --resume {self.path}`"
         workers = self.plan.process.workers
@@ -127,10 +143,11 @@ class Work:
         evaluation = finished.evaluation
         holdout = headline(evaluation.figures) if evaluation else None
         self.run.write_status("finished", holdout=holdout)
+        self._baselines.clear()
         self.checkpoints.clear()
         # The run is finished before its export, so that a failed export can be repeated.
-        if self._pipeline.export.enabled and workers.is_chief:
-            export = export_planned(self.plan, self.run, self.path, self.display)
+        if process is not None:
+            export = export_planned(self.plan, self.run, self.path, self.display, process)
             self.run.write_status("finished", holdout=holdout, export=str(export.path))
             finished = replace(finished, export=export)
         # Workers wait for the chief, because leaving early looks like a failure. The chief is the
@@ -161,7 +178,8 @@ class Work:
 
     def _run_stages(self, found: Resumption | None) -> Finished:
         plan, pipeline, display = self.plan, self._pipeline, self.display
-        self._show_setup()
+        for line in (*describe_data(plan.splits), *describe_model(plan)):
+            display.stage(line)
         feed = Feed(
             plan.assembled,
             Source(plan.splits, plan.decoder, pipeline.data),
@@ -174,8 +192,9 @@ class Work:
         )
         workers = plan.process.workers
         compiler = PhaseCompiler(
-            plan.assembled, pipeline.training, feed, workers, Clock(plan.begun)
+            plan.assembled, pipeline.training, feed, workers, clock=Clock(plan.begun)
         )
+        compiler.on_trained = lambda: self._baselines.measure_trained(compiler)
         recorder = Recorder(
             plan.assembled,
             self.checkpoints,
@@ -188,15 +207,31 @@ class Work:
         with feed.name_unreadable(), name_nondeterministic(), lost:
             judged = self.judged_splits if plan.process.workers.is_chief else ()
             feed.decode(("train", "validation", *judged))
+            before = self._copy_backbone()
             fitted = self._fit_phases(compiler, recorder, found)
             if not plan.process.workers.is_chief:
                 return Finished(self.run, fitted, {}, None, None)
             save_trained(self.run, plan.assembled, pipeline, plan.splits.calibrated)
+            movement = measure_movement(plan.assembled.backbone.blocks, before)
+            write_changes(self.run.changes, Changes(movement))
+            self._caution.learn(compiler.feed, fitted)
             evaluations = self._judge(compiler, fitted)
+            self._caution.choose(fitted, evaluations)
         backbone = None
         if self.keep_backbone:
             backbone = save_backbone(plan.assembled.backbone, self.run.path / "backbone")
         return Finished(self.run, fitted, evaluations, None, backbone)
+
+    def _copy_backbone(self) -> dict[str, list[np.ndarray]]:
+        """Copy the weights of the blocks that some phase may move."""
+        moved = {
+            name
+            for phase in self.plan.phases
+            for each in (phase, *phase.choice.candidates)
+            for name in each.scope.trainable
+        }
+        blocks = self.plan.assembled.backbone.blocks
+        return copy_weights(block for block in blocks if block.name in moved)
 
     def _fit_phases(
         self,
@@ -218,9 +253,13 @@ class Work:
             title = f"Phase {index + 1} of {len(plan.phases)}, {phase.name}"
             with plan.process.distribution.scope():
                 report = PhaseReport(self.run.phase(index, phase.name), title, self.display)
+                if not index and phase.method == "fit" and within is None:
+                    self._baselines.measure(compiler.feed, phase)
                 before = fitted[-1] if fitted else None
                 own = recorder.within(index, within)
                 fitted.append(run_phase(compiler, phase, report, own, before=before))
+                if not index and phase.method == "solve":
+                    self._baselines.measure(compiler.feed, phase, fitted[0])
             within = None
             recorder.record_phase(fitted)
             if fitted[-1].waiting_share is not None:
@@ -252,32 +291,15 @@ class Work:
                     predictor,
                     plan.assembled.head,
                     compiler.feed.in_order(split),
-                    files=examples.ids,
-                    targets=examples.targets,
+                    examples,
+                    plan.pipeline.data,
                     train_targets=plan.splits.train.targets,
                     folder=self.run.evaluation(split),
                     temperature=temperature,
                     progress=advance,
+                    frames=find_frames(examples, plan.decoder, plan.splits.task),
                 )
+            self._baselines.write(split, evaluations[split].outputs, fitted)
             self.display.stage(f"  {split}: {headline(evaluations[split].figures)}")
-            if split == "validation" and any(p.decides_on_validation for p in plan.phases):
-                self.display.stage(
-                    "  Validation has also decided how to train, so its figures are too good."
-                )
+            self._caution.comment(split)
         return evaluations
-
-    def _show_setup(self) -> None:
-        for line in describe_data(self.plan.splits):
-            self.display.stage(line)
-        backbone = self.plan.assembled.backbone
-        weights = f"sha256 {backbone.sha256[:12]}" if backbone.sha256 else "random weights"
-        self.display.stage(
-            f"Backbone: {backbone.name} at {backbone.input_spec}, "
-            f"{backbone.model.count_params():,} parameters, {weights}"
-        )
-        training = self.plan.pipeline.training
-        compiler = "with XLA" if training.jit_compile else "without XLA"
-        self.display.stage(
-            f"Machine: {training.precision}, {compiler}, {training.threads} threads, batches of "
-            f"{training.batch_size}"
-        )

@@ -111,7 +111,7 @@ def test_the_chosen_rate_continues_from_its_trial(
 
 
 # The last step of a trial may be the one whose update overflows.
-@pytest.mark.parametrize("pilot_steps", [1, 2])
+@pytest.mark.parametrize("pilot_steps", [1, pytest.param(2, marks=pytest.mark.full)])
 def test_a_diverging_candidate_is_rejected_and_the_next_starts_from_the_start_weights(
     run_phase, assemble_tiny, make_phase, bits, restored_globals, display, pilot_steps
 ):
@@ -184,7 +184,7 @@ def test_a_warmup_longer_than_a_trial_is_shortened(run_phase, assemble_tiny, mak
 # Blends with the start
 
 
-@pytest.mark.parametrize("lora", [None, LoraConfig(rank=2)])
+@pytest.mark.parametrize("lora", [None, pytest.param(LoraConfig(rank=2), marks=pytest.mark.full)])
 def test_a_phase_of_which_no_blend_is_better_is_undone_bit_for_bit(
     run_phase, solved, make_phase, bits, lora, display
 ):
@@ -255,6 +255,7 @@ def test_a_probe_is_not_interpolated_with_an_untrained_head(run_phase, assemble_
     assert "wise_ft" not in fitted.facts
 
 
+@pytest.mark.full
 def test_an_interpolation_with_low_rank_factors_interpolates_merged_weights(
     run_phase, assemble_tiny, make_phase, score, restored_globals
 ):

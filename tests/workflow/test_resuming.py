@@ -172,6 +172,7 @@ def assert_equal_runs(one: RunDirectory, other: RunDirectory) -> None:
     assert figures[0] == figures[1]
 
 
+@pytest.mark.full
 def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_run(begin, monkeypatch):
     check_stops(KINDS["averages and the best epochs"], begin, monkeypatch, shares=(0.6,))
 
@@ -278,6 +279,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(stopped):
     assert (stopped.checkpoints / f"damaged-{newest.name}").is_dir()
 
 
+@pytest.mark.full
 def test_a_phase_is_repeated_without_the_checkpoint_of_the_phase_before(stopped):
     (between,) = stopped.checkpoints.glob("*-phase")
     (between / "state.json").unlink()
@@ -287,6 +289,7 @@ def test_a_phase_is_repeated_without_the_checkpoint_of_the_phase_before(stopped)
     assert_equal_runs(run_of("whole"), stopped)
 
 
+@pytest.mark.full
 def test_a_run_without_checkpoints_starts_over(stopped):
     shutil.rmtree(stopped.checkpoints)
     resume(read_interrupted(stopped.path), make_display())
@@ -374,6 +377,7 @@ def test_a_checkpoint_of_another_optimizer_is_named(stopped):
         resume(changed, make_display(), accept_changes=True)
 
 
+@pytest.mark.full
 def test_a_run_resumes_from_another_folder_with_moved_data(stopped, photos, tmp_path, monkeypatch):
     moved = shutil.copytree(photos, tmp_path / "moved" / "photos")
     monkeypatch.chdir(tmp_path / "moved")

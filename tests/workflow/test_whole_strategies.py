@@ -84,14 +84,14 @@ EXPLICIT = (
 @pytest.mark.parametrize(
     ("name", "overrides", "phases"),
     [
-        ("linear_probe", (), ["linear_probe"]),
+        full("linear_probe", (), ["linear_probe"]),
         # Strategies in the full tier have a pipeline file, which is tested too.
         full("top_k", ("strategy.top_blocks=2", TWO_EPOCHS), ["linear_probe", "top_k"]),
         ("lp_ft", ("strategy.probe=trained", TWO_EPOCHS), ["linear_probe", "full"]),
         full("gradual", (TWO_EPOCHS,), ["linear_probe", "from_stage2", "from_stem"]),
         full("surgical", (TWO_EPOCHS,), ["linear_probe", "surgical"]),
         full("bitfit", (TWO_EPOCHS,), ["linear_probe", "bitfit"]),
-        ("phases", (EXPLICIT,), ["solved", "all"]),
+        full("phases", (EXPLICIT,), ["solved", "all"]),
     ],
 )
 def test_a_strategy_runs_its_phases_and_learns(place, tmp_path, name, overrides, phases):
@@ -168,10 +168,12 @@ def test_a_second_run_reuses_stored_features(place, tmp_path):
     assert "stored by an earlier run" not in said.getvalue()
     # Features of pictures without augmentation do not depend on the seed.
     second = run(place, tmp_path, *probe, "training.seed=1", display=display)
-    assert said.getvalue().count("(stored by an earlier run)") == 1
+    # Those of the training examples, and of the holdout for the baselines.
+    assert said.getvalue().count("(stored by an earlier run)") == 2
     assert second.evaluation.figures["accuracy"] == first.evaluation.figures["accuracy"]
 
 
+@pytest.mark.full
 def test_saved_and_served_models_have_no_low_rank_factors(place, tmp_path):
     # A probe of all blocks leaves so small a loss here that float32 rounds the stem's factors away.
     probe = ("strategy.probe_layers=last", "strategy.duration=2")
