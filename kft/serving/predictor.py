@@ -62,9 +62,9 @@ class Answer:
         if self.task.companion != BOXES or self.companion is None:
             return None
         names = list(self.values)
-        keys = ("left", "top", "right", "bottom", "score")
+        keys = ("class", "left", "top", "right", "bottom", "score")
         return [
-            {"class": names[int(code)], **dict(zip(keys, values, strict=True))}
+            dict(zip(keys, (names[int(code)], *values), strict=True))
             for code, *values in self.companion.tolist()
         ]
 

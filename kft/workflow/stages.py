@@ -7,16 +7,13 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from kft.backbones import save_backbone
 from kft.config import dump_pipeline
 from kft.data import write_quarantine_csv, write_splits_csv
-from kft.data.batches.frames import find_frames
 from kft.data.batches.service import ServiceError
 from kft.display import Display
 from kft.errors import KftError, LostWorkerError
-from kft.evaluation.changes import Changes, copy_weights, measure_movement, write_changes
+from kft.evaluation.changes import Changes, copy_movable, measure_movement, write_changes
 from kft.evaluation.evaluating import Evaluation, evaluate
 from kft.evaluation.prediction import Predictor
 from kft.examples import SplitName
@@ -207,7 +204,7 @@ class Work:
         with feed.name_unreadable(), name_nondeterministic(), lost:
             judged = self.judged_splits if plan.process.workers.is_chief else ()
             feed.decode(("train", "validation", *judged))
-            before = self._copy_backbone()
+            before = copy_movable(plan.assembled.backbone.blocks, plan.phases)
             fitted = self._fit_phases(compiler, recorder, found)
             if not plan.process.workers.is_chief:
                 return Finished(self.run, fitted, {}, None, None)
@@ -221,17 +218,6 @@ class Work:
         if self.keep_backbone:
             backbone = save_backbone(plan.assembled.backbone, self.run.path / "backbone")
         return Finished(self.run, fitted, evaluations, None, backbone)
-
-    def _copy_backbone(self) -> dict[str, list[np.ndarray]]:
-        """Copy the weights of the blocks that some phase may move."""
-        moved = {
-            name
-            for phase in self.plan.phases
-            for each in (phase, *phase.choice.candidates)
-            for name in each.scope.trainable
-        }
-        blocks = self.plan.assembled.backbone.blocks
-        return copy_weights(block for block in blocks if block.name in moved)
 
     def _fit_phases(
         self,
@@ -297,7 +283,7 @@ class Work:
                     folder=self.run.evaluation(split),
                     temperature=temperature,
                     progress=advance,
-                    frames=find_frames(examples, plan.decoder, plan.splits.task),
+                    decoder=plan.decoder,
                 )
             self._baselines.write(split, evaluations[split].outputs, fitted)
             self.display.stage(f"  {split}: {headline(evaluations[split].figures)}")

@@ -32,8 +32,7 @@ def list_doubts(
         fits = find_overlaps(answers[:, 1:5].astype(np.float64), truth[:, 1:].astype(np.float64))
         for answer, own in zip(answers, fits, strict=True):
             if answer[5] >= _SURE and own.max(initial=0.0) < _APART:
-                said = ("missing", "", names[int(answer[0])])
-                yield _row(file, said, answer[1:5], answer[5])
+                yield [file, "missing", "", names[int(answer[0])], *_format(answer[1:5], answer[5])]
         for box, own in zip(truth, fits.T, strict=True):
             near = answers[own >= _SAME]
             same = near[near[:, 0] == box[0], 5].max(initial=0.0)
@@ -41,12 +40,10 @@ def list_doubts(
             name = names[int(box[0])]
             if len(others) and others[0, 5] >= _SURE > same:
                 other = names[int(others[0, 0])]
-                yield _row(file, ("another class", name, other), box[1:], others[0, 5])
+                yield [file, "another class", name, other, *_format(box[1:], others[0, 5])]
             elif answers[own >= _APART, 5].max(initial=0.0) < _UNSURE:
-                yield _row(file, ("nothing there", name, ""), box[1:], same)
+                yield [file, "nothing there", name, "", *_format(box[1:], same)]
 
 
-def _row(file: str, said: tuple[str, str, str], sides: np.ndarray, score: float) -> list[str]:
-    """Format a row; what is said are the doubt, the name of the box and that of the answer."""
-    numbers = (*sides.tolist(), float(score))
-    return [file, *said, *(f"{number:.6g}" for number in numbers)]
+def _format(sides: np.ndarray, score: float) -> list[str]:
+    return [f"{number:.6g}" for number in (*sides.tolist(), float(score))]
