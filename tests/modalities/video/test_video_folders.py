@@ -97,3 +97,13 @@ def test_turned_and_transparent_frames_are_stood_upright_on_black(tmp_path):
     opened = open_frames(VIDEO.read_joined(str(tmp_path), VideoConfig()), VideoConfig())
     assert (opened.width, opened.height) == (4, 8)
     assert [frame.picture.size for frame in opened.frames] == [(4, 8), (4, 8)]
+
+
+def test_arrays_of_frames_become_files_of_frames():
+    frames = make_frames(2, height=16, width=16)
+    (one,) = VIDEO.encode_value(frames)
+    assert len(unpack_frames(one).frames) == 2
+    assert VIDEO.encode_value(np.stack([frames, frames])) == (one, one)
+    assert VIDEO.encode_value("a.mp4") is None
+    with pytest.raises(UnusableError, match=r"found float64 of shape.*Allowed: frames of a video"):
+        VIDEO.encode_value(frames / 255.0)
