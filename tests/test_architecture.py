@@ -144,7 +144,10 @@ def test_no_module_has_outgrown_its_idea():
 
 
 # What a task is called: nothing but the room of tasks and its register compares that.
-TASK_WORDS = {"class", "labels", "number", "classification", "multilabel", "regression"}
+TASK_WORDS = {
+    *("class", "labels", "number"),
+    *("classification", "detection", "multilabel", "regression", "segmentation"),
+}
 KNOWS_TASKS = ("tasks", "task_names.py")
 # There 'number' is a type of JSON Schema, and a group of a regular expression.
 OTHER_WORDS = {"config/problems.py": {"number"}, "backbones/scopes.py": {"number"}}
@@ -202,8 +205,9 @@ def test_a_comparison_of_tasks_is_found_in_every_form(tmp_path):
 
 
 # Where a modality may be named: its own room, the backbones of it, the section of its settings, the
-# register of saved layers, and what faces people.
+# register of saved layers, the tasks whose answers are pixels or boxes of them, and what faces people.
 _OF_MODALITIES = (
+    *("tasks/detection", "tasks/segmentation"),
     *("modalities", "backbones", "config", "saved_layers"),
     *("demo", "doctor", "api", "cli"),
 )
