@@ -149,8 +149,13 @@ TASK_WORDS = {
     *("classification", "detection", "multilabel", "regression", "segmentation"),
 }
 KNOWS_TASKS = ("tasks", "task_names.py")
-# There 'number' is a type of JSON Schema, and a group of a regular expression.
-OTHER_WORDS = {"config/problems.py": {"number"}, "backbones/scopes.py": {"number"}}
+# There 'number' is a type of JSON Schema, and a group of a regular expression, and 'segmentation' is
+# a key of COCO.
+OTHER_WORDS = {
+    "config/problems.py": {"number"},
+    "backbones/scopes.py": {"number"},
+    "modalities/image/annotations/outlines.py": {"segmentation"},
+}
 
 
 def words_in(node: ast.AST | None) -> set[str]:
@@ -205,7 +210,7 @@ def test_a_comparison_of_tasks_is_found_in_every_form(tmp_path):
 
 
 # Where a modality may be named: its own room, the backbones of it, the section of its settings, the
-# register of saved layers, the tasks whose answers are pixels or boxes of them, and what faces people.
+# register of saved layers, tasks whose answers are pixels or boxes of them, and what faces people.
 _OF_MODALITIES = (
     *("tasks/detection", "tasks/segmentation"),
     *("modalities", "backbones", "config", "saved_layers"),
