@@ -149,8 +149,8 @@ TASK_WORDS = {
     *("classification", "detection", "multilabel", "regression", "segmentation"),
 }
 KNOWS_TASKS = ("tasks", "task_names.py")
-# There 'number' is a type of JSON Schema, and a group of a regular expression, and 'segmentation' is
-# a key of COCO.
+# There 'number' is a type of JSON Schema, and a group of a regular expression; 'segmentation' is a
+# key of COCO.
 OTHER_WORDS = {
     "config/problems.py": {"number"},
     "backbones/scopes.py": {"number"},
