@@ -136,7 +136,7 @@ def assemble(backbone: Backbone, head: Head) -> Assembled:
         name: keras.Input(element.shape, name=name, dtype=element.dtype)
         for name, element in spec.elements.items()
     }
-    features = _call_backbone(backbone, spec.prepare(given), head.reads)
+    features = call_backbone(backbone, spec.prepare(given), head.reads)
     model = keras.Model(
         given, head.build(features, given.get(PADDING_MASK), backbone.prefix_tokens), name="kft"
     )
@@ -147,7 +147,7 @@ def assemble(backbone: Backbone, head: Head) -> Assembled:
     return Assembled(model, table, backbone, head)
 
 
-def _call_backbone(
+def call_backbone(
     backbone: Backbone, inputs: Mapping[str, keras.KerasTensor], reads: Sequence[str]
 ) -> dict[str, keras.KerasTensor]:
     """Call the backbone's layers: in a single graph, any of its tensors can be stored.

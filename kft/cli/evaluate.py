@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,5 +77,6 @@ def command(
         print_csv(list_figures(figures))
     else:
         show_figures(figures, title=data or split or "holdout")
-        if data is None:
+        # A pipe gets one table.
+        if data is None and sys.stdout.isatty():
             show_ladder(RunDirectory(run).evaluation(split or "holdout"))

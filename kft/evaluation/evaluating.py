@@ -11,12 +11,14 @@ import numpy as np
 import tensorflow as tf
 
 from kft.config import DataConfig
+from kft.data.batches.frames import find_frames
 from kft.evaluation.columns import list_columns
 from kft.evaluation.judgement import judge
 from kft.evaluation.prediction import Predictor
 from kft.evaluation.prediction_files import write_tables
 from kft.evaluation.slices import write_slices
 from kft.examples import Examples
+from kft.modalities import Decoder
 from kft.runs.atomic import write_json
 from kft.tasks.head import Head
 from kft.training.temperature import cool
@@ -47,7 +49,7 @@ def evaluate(
     folder: Path,
     temperature: float | None = None,
     progress: Callable[[int, int], None],
-    frames: np.ndarray | None = None,
+    decoder: Decoder,
 ) -> Evaluation:
     """Evaluate a model on a split.
 
@@ -64,12 +66,13 @@ def evaluate(
         folder: Folder for the files.
         temperature: Temperature that the logits were divided by in training; None for none.
         progress: Called with the number of examples done and in total.
-        frames: Place of each example in its file, from `find_frames`.
+        decoder: Decoder of the files.
     """
     standardised = predictor(
         batches, num_examples=len(examples), progress=progress, condense=head.condense
     )
     outputs = head.restore_units(standardised)
+    frames = find_frames(examples, decoder, head.task)
     if frames is not None:
         outputs = head.place(outputs, frames)
     task, names, targets = head.task, head.class_names, examples.targets

@@ -89,7 +89,8 @@ def _say_comparison(phase: Mapping[str, Any]) -> str:
     comparison = phase["comparison"]
     kind = "accuracy" if comparison["accuracy"] else "loss"
     change = comparison[kind]
-    what = "accuracy on validation" if kind == "accuracy" else "reduction of the loss on validation"
+    what = "accuracy" if kind == "accuracy" else "reduction of the loss"
+    what = f"{what} on examples that neither had seen"
     ends = (
         f"{what} {change['gain']:+.3f}"
         if change["low"] is None
@@ -106,18 +107,32 @@ def _say_comparison(phase: Mapping[str, Any]) -> str:
 
 def _say_hopeless(fitted: Sequence[Mapping[str, Any]]) -> str | None:
     """Say that every trial was worse than the probe; None if nothing was tried."""
-    tried = [
-        each
-        for phase in fitted
-        for name, key in (("candidates", "tried"), ("folds", "first"))
-        for each in phase.get(name, {}).get(key, ())
-    ]
-    if not tried or not all(phase.get("is_undone") for phase in fitted):
+    if not all(phase.get("is_undone") for phase in fitted):
         return None
-    diverged = sum(each["blend"] is None for each in tried)
-    how = f"; {diverged} diverged" if diverged else ""
+    left_out = [phase["left_out"] for phase in fitted if "left_out" in phase]
+    if left_out:
+        return f"The probe was kept: strategy.budget left out {left_out[-1]}."
+    tried = [
+        each["blend"]
+        for phase in fitted
+        for name in ("candidates", "short_runs")
+        for each in phase.get(name, {}).get("tried", ())
+    ]
+    if not tried:
+        return None
     trials = f"none of {len(tried)} trials was" if len(tried) > 1 else "its trial was not"
-    return f"Fine-tuning hurt: {trials} better than the probe{how}. The probe was kept."
+    diverged = tried.count(None)
+    how = f"; {diverged} diverged" if diverged else ""
+    hurt = "hurt" if all(map(_is_harmful, tried)) else "did not help"
+    return f"Fine-tuning {hurt}: {trials} better than the probe{how}. The probe was kept."
+
+
+def _is_harmful(blend: Mapping[str, Any] | None) -> bool:
+    """Whether the trained weights of a trial have a higher loss than its start, or none."""
+    if blend is None:
+        return True
+    losses = {each["share"]: each["loss"] for each in blend["tried"]}
+    return bool(losses[max(losses)] > losses[min(losses)])
 
 
 def judge_labels(points: Sequence[LearningPoint], *, is_share: bool) -> str | None:

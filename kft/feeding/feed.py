@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from kft.config import FeaturesConfig, TrainingConfig
 from kft.data.batches.example_cache import Cache, ExampleCache, JoinedCache, PartOfCache
+from kft.data.batches.lengths import may_shorten
 from kft.data.batches.pipeline import (
     TargetReader,
     make_dataset,
@@ -30,7 +30,6 @@ from kft.feeding.phase_batches import PhaseBatches
 from kft.feeding.phase_input import FoldFeed, PhaseInput, SolutionInput
 from kft.feeding.prefix_store import PrefixStore
 from kft.feeding.source import Source
-from kft.modalities.model_input import PADDING_MASK
 from kft.model import Assembled
 from kft.runs.arrays import join_mapped
 from kft.strategies import Phase
@@ -139,7 +138,7 @@ class Feed:
         if cut is not None:
             return self._from_activations(phase, cut)
         caches = [self._decoded.get(split) for split in phase.learns_from]
-        by_length = self._is_by_length(self._model)
+        by_length = may_shorten(self._spec, self._model.input)
         batches = self._made.train(
             phase, _join(caches), preset=phase.recipe.augmentation, by_length=by_length
         )
@@ -156,7 +155,7 @@ class Feed:
         plain = replace(phase, recipe=replace(phase.fit, augmentation="none"))
         found = self._find_caches(cut, (phase, plain))
         learned, judged = _join(found[: len(splits)]), _join(found[len(splits) :])
-        by_length = self._is_by_length(self._model if cut is None else cut.suffix)
+        by_length = may_shorten(self._spec, (self._model if cut is None else cut.suffix).input)
         find_targets = None
         if cut is not None:
             preset, num_views = phase.recipe.augmentation, phase.count_views(self._features)
@@ -246,7 +245,7 @@ class Feed:
     def _from_activations(self, phase: Phase, cut: Cut) -> PhaseInput:
         stored = self._prefixes.load(cut, "train", phase)
         caches = {"train": ExampleCache(stored.activations, entry=stored)}
-        by_length = self._is_by_length(cut.suffix)
+        by_length = may_shorten(self._spec, cut.suffix.input)
         preset, num_views = phase.recipe.augmentation, phase.count_views(self._features)
         learned = self._target_reader(phase.learns_from, preset, num_views)
         validation = None
@@ -261,10 +260,6 @@ class Feed:
         batches = self._made.train(phase, cache, by_length=by_length, find_targets=learned)
         parts = stored.selected.forward, cut.suffix
         return PhaseInput(cut.suffix, batches, validation, cut.name, parts, by_length)
-
-    def _is_by_length(self, model: keras.Model) -> bool:
-        """Tell whether a model may be given batches of sequences of similar length."""
-        return self._spec.may_shorten and PADDING_MASK in model.input
 
     def _target_reader(
         self, splits: Sequence[SplitName], preset: str = "none", num_views: int = 1

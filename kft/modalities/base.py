@@ -79,7 +79,7 @@ class Modality(Showing, ABC):
     record_features: ClassVar[Mapping[str, str]] = {}
     layouts: ClassVar[Registry] = Registry("layout of annotations", {})
     augmentations: ClassVar[Registry] = Registry(
-        "augmentation", {"none": "kft.modalities.base:make_no_augmentation"}
+        "augmentation", {"none": "kft.modalities.model_input:make_no_augmentation"}
     )
     reading_settings: ClassVar[frozenset[str]] = frozenset()
     baselines: ClassVar[Mapping[str, Baseline]] = {}
@@ -297,7 +297,3 @@ class Modality(Showing, ABC):
     def restore_spec(self, stated: Mapping[str, Any]) -> InputSpec:
         """Restore the input of a backbone from a mapping that has the fields of its spec."""
         return self.input_spec(**{each.name: stated[each.name] for each in fields(self.input_spec)})
-
-
-def make_no_augmentation() -> None:
-    """Return no augmentation: examples stay as they are."""

@@ -11,6 +11,7 @@ from kft.evaluation.abstention import RiskCurve
 from kft.evaluation.calibration import Reliability
 from kft.evaluation.ladder import LearningPoint, Rung
 from kft.evaluation.slices import Slice
+from kft.report.explanations import ExplainedAnswer
 
 Interval = tuple[float, float]
 
@@ -130,6 +131,7 @@ class Failures:
         slices: Slices, the worst first; empty if there are none.
         mistakes: Examples with the highest losses, highest first.
         scatter: True and answered value of each number, for tasks of numbers.
+        curves: Recall and precision of each class, for tasks of boxes.
     """
 
     confusion: ConfusionTable | None = None
@@ -137,6 +139,7 @@ class Failures:
     slices: tuple[Slice, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
     scatter: tuple[Line, ...] = ()
+    curves: tuple[Line, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,7 @@ class Report:
         phases: Phases of the training.
         facts: Heading -> name -> text: data, model, cost.
         settings: All settings, as YAML.
+        explanations: Explained answers; empty if none were explained.
     """
 
     title: str
@@ -182,3 +186,4 @@ class Report:
     phases: tuple[Phase, ...] = ()
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     settings: str = ""
+    explanations: tuple[ExplainedAnswer, ...] = ()

@@ -32,7 +32,10 @@ def render_report(report: Report) -> bytes:
         "report.html.jinja",
         report=report,
         sure=drawn,
-        scatter=[charts.draw_scatter(line) for line in failures.scatter],
+        scatter=[
+            *(charts.draw_scatter(line) for line in failures.scatter),
+            *([charts.draw_precision(failures.curves)] if failures.curves else []),
+        ],
         history=report.history and charts.draw_history(report.history),
         ladder=_draw_ladder(report),
         learning=charts.draw_learning(report.learning),

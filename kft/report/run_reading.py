@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kft.config import Pipeline
 from kft.data.splitting.split_files import read_split_lines
 from kft.display import format_seconds
@@ -22,6 +24,7 @@ from kft.evaluation.prediction_reading import Predictions, read_predictions, rea
 from kft.evaluation.slices import read_slices
 from kft.modalities import Modality, choose_modality
 from kft.provenance import load_run_pipeline
+from kft.report.explanations import list_explanations
 from kft.report.failures import Preview, find_failures, name_figure
 from kft.report.record import History, Line, Phase, Report, Score
 from kft.runs import RunDirectory, open_run
@@ -37,7 +40,7 @@ _CURVES = {"loss": "train", "val_loss": "validation"}
 _ELSEWHERE = ("examples", "accuracy", "different_answers", "standardised_absolute_error")
 _BASELINE_WORDS = ("majority", "baseline")
 # Figures between 0 and 1.
-_SHARE_WORDS = ("accuracy", "f1", "auc", "precision", "match")
+_SHARE_WORDS = ("accuracy", "f1", "auc", "precision", "recall", "match")
 
 
 def read_report(path: Path, *, split: str | None = None) -> Report:
@@ -52,10 +55,11 @@ def read_report(path: Path, *, split: str | None = None) -> Report:
         RunError: There is no finished run, it judged no such split, or a file is damaged.
     """
     run = open_run(path)
-    split = split or _find_split(run)
+    split = split or run.find_judged()
     folder = run.evaluation(split)
     if not (folder / "metrics.json").is_file():
-        raise RunError(f"{path}: the run did not judge {split!r}. It judged: {_list_judged(run)}.")
+        judged = ", ".join(run.list_judged()) or "nothing"
+        raise RunError(f"{path}: the run did not judge {split!r}. It judged: {judged}.")
     figures = read_json(folder / "metrics.json")
     task = task_of_figures(figures)
     lead = task.figures.lead(figures)
@@ -80,7 +84,7 @@ def read_report(path: Path, *, split: str | None = None) -> Report:
         )
         + tuple(_judge_training(run, task)),
         rungs or tuple(_list_rungs(lead, phases)),
-        tuple(_list_scores(figures)),
+        tuple(list_scores(figures)),
         find_failures(
             task, figures, predictions, read_slices(folder), _make_preview(modality, pipeline)
         ),
@@ -92,6 +96,7 @@ def read_report(path: Path, *, split: str | None = None) -> Report:
         tuple(map(_describe_phase, phases)),
         _list_facts(run, pipeline, figures, phases),
         run.pipeline.read_text(encoding="utf-8"),
+        list_explanations(run),
     )
 
 
@@ -124,21 +129,6 @@ def read_history(run: RunDirectory) -> History | None:
         epoch += len(table)
     lines = [Line(_CURVES[name], tuple(x), tuple(y)) for name, (x, y) in points.items() if x]
     return History(tuple(lines), tuple(phases)) if lines else None
-
-
-def _find_split(run: RunDirectory) -> str:
-    for split in ("holdout", "validation"):
-        if (run.evaluation(split) / "metrics.json").is_file():
-            return split
-    raise RunError(
-        f"{run.path}: the run judged neither holdout nor validation. It judged: "
-        f"{_list_judged(run)}. `kft evaluate {run.path} --data PATH` judges it on labelled data."
-    )
-
-
-def _list_judged(run: RunDirectory) -> str:
-    folders = sorted(path.parent.name for path in run.path.glob("evaluation/*/metrics.json"))
-    return ", ".join(folders) or "nothing"
 
 
 def _measure_reliability(task: Task, predictions: Predictions) -> Reliability | None:
@@ -194,7 +184,8 @@ def _list_rungs(lead: Lead, phases: list[dict[str, Any]]) -> Iterator[Rung]:
     yield Rung("this model", lead.value, lead.interval, seconds)
 
 
-def _list_scores(figures: Mapping[str, Any]) -> Iterator[Score]:
+def list_scores(figures: Mapping[str, Any]) -> Iterator[Score]:
+    """List the figures of an evaluation but for the leading one and baselines."""
     for name, value in figures.items():
         is_number = isinstance(value, int | float)
         if is_number and name not in _ELSEWHERE and not name.startswith(_BASELINE_WORDS):
@@ -258,8 +249,12 @@ def _list_facts(
 def _make_preview(modality: Modality, pipeline: Pipeline) -> Preview:
     settings = modality.settings_of(pipeline.data)
 
-    def preview(name: str) -> str | None:
+    def preview(name: str, boxes: np.ndarray | None) -> str | None:
         path = find_file(pipeline, name)
-        return None if path is None else modality.preview(str(path), settings, side=_SIDE)
+        if path is None:
+            return None
+        if boxes is None:
+            return modality.preview(str(path), settings, side=_SIDE)
+        return modality.preview_target(str(path), boxes, settings, side=_SIDE)
 
     return preview

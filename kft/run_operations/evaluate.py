@@ -11,7 +11,6 @@ import numpy as np
 from kft.config import DataConfig, FoldersConfig, Pipeline, override_pipeline
 from kft.config.split_section import SplitConfig
 from kft.data import load_splits, write_quarantine_csv
-from kft.data.batches.frames import find_frames
 from kft.data.batches.pipeline import make_dataset
 from kft.data.batches.reading import pair_decoder, translate_read_errors
 from kft.data.loading import find_source
@@ -252,7 +251,7 @@ def _judge(
             train_targets=_read_train_targets(run),
             folder=folder,
             progress=advance,
-            frames=find_frames(examples, trained.decoder, trained.head.task),
+            decoder=trained.decoder,
         )
 
 

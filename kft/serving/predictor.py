@@ -14,7 +14,7 @@ import tensorflow as tf
 from kft.errors import DataError, ExportError
 from kft.examples import Files, Inputs
 from kft.serving.versions import read_card
-from kft.tasks import Task, list_tasks, load_task
+from kft.tasks import BOXES, Task, list_tasks, load_task
 
 # Large enough to keep two cores busy, small enough for any memory.
 BATCH_SIZE = 32
@@ -51,6 +51,22 @@ class Answer:
     def chosen(self) -> list[str] | None:
         """Chosen classes or labels, most probable first; None for numbers."""
         return self.task.choose(self.values)
+
+    @property
+    def boxes(self) -> list[dict[str, Any]] | None:
+        """Boxes as JSON values, surest first; None for answers without boxes.
+
+        Each has `class`, `left`, `top`, `right` and `bottom` in pixels of the upright file, and
+        `score`.
+        """
+        if self.task.companion != BOXES or self.companion is None:
+            return None
+        names = list(self.values)
+        keys = ("class", "left", "top", "right", "bottom", "score")
+        return [
+            dict(zip(keys, (names[int(code)], *values), strict=True))
+            for code, *values in self.companion.tolist()
+        ]
 
 
 def is_export(path: Path) -> bool:

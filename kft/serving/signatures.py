@@ -45,7 +45,7 @@ class ServedModel:
         self.guard = guard
         self.decoder = frame_decoder(decoder, head)
         self._outputs = {LOGITS: model.output}
-        if head.vector_layer is not None:
+        if any(layer.name == FEATURE_VECTOR for layer in model.layers):
             self._outputs[FEATURE_VECTOR] = model.get_layer(FEATURE_VECTOR).output
         self._both = keras.Model(model.input, self._outputs)
 

@@ -1,4 +1,4 @@
-"""Intervals of shares, resampled and ranking figures and differences of models; temperatures."""
+"""Intervals of shares, resampled and ranking figures and differences; temperatures; CKA."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from kft.statistics.intervals import (
     wilson_intervals,
 )
 from kft.statistics.ranking import Ranking, rank_columns
-from kft.statistics.temperature import apply_temperature, fit_temperature
+from kft.statistics.similarity import linear_cka
+from kft.statistics.temperature import (
+    apply_temperature,
+    fit_temperature,
+    log_probabilities,
+)
 
 __all__ = [
     "Difference",
@@ -20,6 +25,8 @@ __all__ = [
     "bootstrap_intervals",
     "describe_ends",
     "fit_temperature",
+    "linear_cka",
+    "log_probabilities",
     "paired_mean",
     "paired_proportions",
     "rank_columns",

@@ -12,6 +12,8 @@ _COLDEST, _HOTTEST = 0.02, 50.0
 _PRIOR_SPREAD = 0.5
 # More logits would not change the temperature, and take longer.
 _MOST_LOGITS = 2_000_000
+# Smallest probability that float32 holds, to keep logarithms finite.
+_LEAST_PROBABILITY = 1e-38
 
 
 def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
@@ -62,3 +64,9 @@ def _log_losses(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
         return -likely
     losses: np.ndarray = np.logaddexp(0.0, np.where(targets > 0.5, -logits, logits)).mean(axis=1)
     return losses
+
+
+def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
+    """Logarithms, float64 and finite, of probabilities."""
+    logs: np.ndarray = np.log(np.maximum(probabilities, _LEAST_PROBABILITY, dtype=np.float64))
+    return logs

@@ -169,12 +169,17 @@ def _fine_tune(setting: Setting) -> tuple[Phase, ...]:
     phase = _fine_tuning_phase(setting)
     given = setting.config.learning_rate
     rates = AUTO_LEARNING_RATES if given is None else (given,)
-    if is_solved(setting):
+    if is_solved(setting) and setting.may_fold:
         short = setting.pilot_steps(phase.fit.steps)
         judged_after = max(1, round(phase.fit.steps * JUDGED_AFTER))
         budget = resolve_seconds(setting.config.budget)
         folds = Folds(rates, short, judged_after, NUM_FOLDS, budget)
         return (replace(phase.at_rate(rates[0]), folds=folds),)
+    if setting.config.budget is not None:
+        raise ConfigError(
+            "strategy.budget: steps are left out of time only where folds decide, but a target of "
+            "these data is not one row of the probe. Set `strategy.duration` instead."
+        )
     if not setting.num_validation:
         return (phase,)
     if given is not None:

@@ -43,6 +43,8 @@ Rows without an object have the class `ABSENT`.
 COMPANIONS = (MASK, BOXES)
 VOID = 255
 ABSENT = -1.0
+# Marks of boxes in a drawing: right answers, true boxes without an answer, and wrong answers.
+FOUND, MISSED, WRONG = 0.0, 1.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,10 @@ class Task(ABC):
     @abstractmethod
     def format(self, target: np.ndarray, names: Sequence[str]) -> str:
         """Format a target for people and for splits.csv."""
+
+    def summarise(self, target: np.ndarray, names: Sequence[str]) -> str:
+        """Format a target in a few words for people; by default see `format`."""
+        return self.format(target, names)
 
     def are_equal(self, written: str, value: str) -> bool:
         """Tell whether two results of `format` mean the same target, across versions of kft."""

@@ -17,6 +17,8 @@ Table: TypeAlias = "Iterable[Sequence[str]] | Mapping[str, np.ndarray]"
 
 # Key of the intervals in the result of `Figures.compute`.
 INTERVALS = "intervals_95_percent"
+ANSWERS = "answers.npz"
+"""Table of an evaluation with `files`, `targets` and `outputs`, if a CSV file cannot hold them."""
 # Lower bound that keeps the logarithm of a probability finite; such an answer has a loss of 16.
 LEAST_PROBABILITY = 1e-7
 # Number of names without examples that a headline lists.
@@ -154,6 +156,39 @@ class Figures(ABC):
         Args:
             figures: Figures from `compute`, or as an older run wrote them.
         """
+
+    def list_values(self, output: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+        """List the value of each name in one answer.
+
+        Args:
+            output: Output for one example, in the unit of the targets.
+            names: Name of each output.
+        """
+        return dict(zip(names, output.tolist(), strict=True))
+
+    def mark_boxes(self, target: np.ndarray, output: np.ndarray) -> np.ndarray | None:
+        """Mark the boxes of one example for a drawing (boxes, 6); None for answers without boxes.
+
+        Args:
+            target: Target of the example.
+            output: Output for it, in the unit of the targets.
+
+        Returns:
+            Class, left, top, right, bottom, and one of the marks of `kft.tasks.base`.
+        """
+        return None
+
+    def trace_curves(
+        self, targets: np.ndarray, outputs: np.ndarray, names: Sequence[str]
+    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Trace recall and precision of each name (points,); empty for answers without them.
+
+        Args:
+            targets: Targets as in `Examples.targets`.
+            outputs: Outputs in the unit of the targets.
+            names: Name of each output.
+        """
+        return {}
 
     def tabulate(
         self,

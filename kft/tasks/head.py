@@ -17,16 +17,15 @@ from kft.linear import LinearTargets
 from kft.tasks.base import Task
 from kft.tasks.block_statistics import STATISTICS, BlockStatistics
 from kft.tasks.compared_output import ComparedOutput
+from kft.tasks.explained_head import ExplainedHead
 from kft.tasks.linear_rows import LinearRows
 from kft.tasks.pooling import FEATURE_VECTOR, FEATURES, pool
 
 LOGITS = "logits"
-# Smallest probability that float32 holds, to keep logarithms finite.
-_LEAST_PROBABILITY = 1e-38
 
 
 @dataclass(frozen=True)
-class Head(ABC):
+class Head(ExplainedHead, ABC):
     """Task layers on top of a backbone, fitted to the names and units of a data set.
 
     The assembled model outputs logits. `activate` turns them into
@@ -94,11 +93,6 @@ class Head(ABC):
     def reads_vectors(self) -> bool:
         """Whether the trainable layers read one vector of each example."""
         return self.vector_layer in (FEATURE_VECTOR, STATISTICS)
-
-    @property
-    def num_logits(self) -> int:
-        """Number of outputs of the last layer."""
-        return len(self.class_names)
 
     @property
     def units(self) -> tuple[float, ...]:
@@ -298,9 +292,3 @@ class Head(ABC):
             "config": self.config.model_dump(mode="json"),
             "taps": list(self.taps),
         }
-
-
-def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
-    """Logarithms, float64 and finite, of probabilities."""
-    logs: np.ndarray = np.log(np.maximum(probabilities, _LEAST_PROBABILITY, dtype=np.float64))
-    return logs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from kft.errors import TrainingError
 from kft.feeding.phase_input import FoldFeed
+from kft.runs.unseen_answers import UnseenAnswers, write_unseen
 from kft.selection.blends import Blend, answer_blends, judge_blends
 from kft.selection.snapshots import Snapshot
 from kft.strategies import Phase
@@ -23,7 +25,7 @@ from kft.training.fitted import FittedPhase, PhaseReport
 from kft.training.fold_heads import FoldHeads
 from kft.training.payloads import Payload
 from kft.training.phase_compiler import PhaseCompiler
-from kft.training.temperature import find_temperature
+from kft.training.temperature import cool, find_temperature
 from kft.training.validation import Validator
 
 # Fold that the short runs leave out, and the fold that the phase itself leaves out at first.
@@ -157,10 +159,10 @@ class FoldDecision:
         start = compiled.weights.take()
 
         def judge() -> tuple[Blend, float | None]:
-            blend, temperature = self._judge(compiled, start, held)
+            blend, answers = self._judge(compiled, start, held)
             sure = f"; it is {blend.comparison}" if blend.share else ""
             self._report.display.stage(f"  {self._phase.name}: {blend}{sure}")
-            return blend, temperature
+            return blend, self._cool(answers) if blend.share else None
 
         return BlendJudge(judge, judged_after), start_at
 
@@ -195,14 +197,18 @@ class FoldDecision:
             advance(steps, note=f"({blend.score}, share {blend.share:g})")
         return blend
 
+    def _cool(self, answers: UnseenAnswers) -> float | None:
+        """Find the temperature of answers, if they have one, and write them divided by it."""
+        temperature = find_temperature(self._head, answers.outputs, answers.targets)
+        if temperature is not None:
+            answers = replace(answers, outputs=cool(self._head, answers.outputs, temperature))
+        write_unseen(self._report.folder, answers)
+        return temperature
+
     def _judge(
         self, compiled: CompiledPhase, start: Snapshot, held: np.ndarray
-    ) -> tuple[Blend, float | None]:
-        """Find the best blend of the current weights by its answers to left-out examples.
-
-        Returns:
-            The blend, and its temperature, if it has one.
-        """
+    ) -> tuple[Blend, UnseenAnswers]:
+        """Find the best blend of the current weights, and its answers to left-out examples."""
         scorer = self._validator.scorer_of(compiled, self._feed.in_order(held))
         outputs, targets = answer_blends(compiled.weights, start, scorer)
         # If every class is in one fold alone, there is nothing better to judge by.
@@ -210,7 +216,7 @@ class FoldDecision:
         seen = seen if seen.any() else ~seen
         outputs = {share: each[seen] for share, each in outputs.items()}
         blend = judge_blends(outputs, targets[seen], self._head.task)
-        return blend, find_temperature(self._head, outputs[blend.share], targets[seen])
+        return blend, UnseenAnswers(outputs[blend.share], targets[seen])
 
 
 class BlendJudge(keras.callbacks.Callback):
@@ -219,7 +225,7 @@ class BlendJudge(keras.callbacks.Callback):
     If that is the start, the phase ends.
 
     Args:
-        judge: Function that returns the best blend, and its temperature, if it has one.
+        judge: Function that returns the best blend, and its temperature unless it is the start.
         judged_after: Number of steps after which to judge.
 
     Attributes:
@@ -251,7 +257,7 @@ class BlendJudge(keras.callbacks.Callback):
             return
         blend, temperature = self._judge()
         self.facts = {"blend": blend.describe(), "comparison": blend.comparison.describe()}
-        if blend.share and temperature is not None:
+        if temperature is not None:
             self.facts["temperature"] = temperature
 
     def pack(self) -> Payload:

@@ -16,6 +16,7 @@ from kft.evaluation.answering import (
 from kft.evaluation.evaluating import Evaluation
 from kft.evaluation.familiarity import fit_familiarity, read_familiarity, write_familiarity
 from kft.evaluation.feature_vectors import MOST_VECTORS, compute_vectors, sample_examples
+from kft.evaluation.judgements import record_own
 from kft.examples import SplitName
 from kft.feeding import Feed
 from kft.runs import RunDirectory
@@ -76,6 +77,21 @@ class Caution:
         classes = targets if self._head.task.has_classes else None
         seed = self._plan.pipeline.training.seed
         write_familiarity(self._run.path, fit_familiarity(features, classes, seed=seed))
+
+    def comment(self, split: SplitName) -> None:
+        """Say how far the figures of a split can be trusted, and record that it was judged."""
+        splits, before = self._plan.splits, 0
+        if split == "holdout":
+            before = record_own(self._run, len(splits.holdout)).runs_before
+        if before:
+            self._display.stage(
+                f"  {before} other run{'s' * (before > 1)} judged this holdout before: the best "
+                "of several looks better than it is."
+            )
+        if split == "validation" and any(p.decides_on_validation for p in self._plan.phases):
+            self._display.stage(
+                "  Validation has also decided how to train, so its figures are too good."
+            )
 
     def choose(
         self, fitted: Sequence[FittedPhase], evaluations: Mapping[SplitName, Evaluation]

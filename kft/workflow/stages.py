@@ -10,12 +10,11 @@ from pathlib import Path
 from kft.backbones import save_backbone
 from kft.config import dump_pipeline
 from kft.data import write_quarantine_csv, write_splits_csv
-from kft.data.batches.frames import find_frames
 from kft.data.batches.service import ServiceError
 from kft.display import Display
 from kft.errors import KftError, LostWorkerError
+from kft.evaluation.changes import Changes, copy_movable, measure_movement, write_changes
 from kft.evaluation.evaluating import Evaluation, evaluate
-from kft.evaluation.judgements import record_own
 from kft.evaluation.prediction import Predictor
 from kft.examples import SplitName
 from kft.feeding import Feed, Source
@@ -205,10 +204,13 @@ class Work:
         with feed.name_unreadable(), name_nondeterministic(), lost:
             judged = self.judged_splits if plan.process.workers.is_chief else ()
             feed.decode(("train", "validation", *judged))
+            before = copy_movable(plan.assembled.backbone.blocks, plan.phases)
             fitted = self._fit_phases(compiler, recorder, found)
             if not plan.process.workers.is_chief:
                 return Finished(self.run, fitted, {}, None, None)
             save_trained(self.run, plan.assembled, pipeline, plan.splits.calibrated)
+            movement = measure_movement(plan.assembled.backbone.blocks, before)
+            write_changes(self.run.changes, Changes(movement))
             self._caution.learn(compiler.feed, fitted)
             evaluations = self._judge(compiler, fitted)
             self._caution.choose(fitted, evaluations)
@@ -281,22 +283,9 @@ class Work:
                     folder=self.run.evaluation(split),
                     temperature=temperature,
                     progress=advance,
-                    frames=find_frames(examples, plan.decoder, plan.splits.task),
+                    decoder=plan.decoder,
                 )
             self._baselines.write(split, evaluations[split].outputs, fitted)
             self.display.stage(f"  {split}: {headline(evaluations[split].figures)}")
-            self._comment(split, len(examples))
+            self._caution.comment(split)
         return evaluations
-
-    def _comment(self, split: SplitName, num_examples: int) -> None:
-        """Say how far the figures of a split can be trusted, and record that it was judged."""
-        before = record_own(self.run, num_examples).runs_before if split == "holdout" else 0
-        if before:
-            self.display.stage(
-                f"  {before} other run{'s' * (before > 1)} judged this holdout before: the best "
-                "of several looks better than it is."
-            )
-        if split == "validation" and any(p.decides_on_validation for p in self.plan.phases):
-            self.display.stage(
-                "  Validation has also decided how to train, so its figures are too good."
-            )

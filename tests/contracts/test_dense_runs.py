@@ -8,9 +8,11 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from masked import write_masks
 from rich.console import Console
+from squares import write_boxes
 
 from kft.cli.answer_drawing import draw_answers
 from kft.config import load_pipeline
@@ -39,7 +41,7 @@ SMALL = (
 
 
 # By the name of the task: what writes its data into a folder.
-DATA: dict[str, Callable[[Path], None]] = {"segmentation": write_masks}
+DATA: dict[str, Callable[[Path], None]] = {"detection": write_boxes, "segmentation": write_masks}
 
 
 @pytest.fixture(scope="module", params=sorted(DATA))
@@ -77,7 +79,9 @@ def test_it_is_trained_exported_predicted_drawn_and_judged_again(data, tmp_path)
         assert not isinstance(own, Quarantined) and not isinstance(served, Quarantined)
         assert list(own.values) == list(served.values)
         assert own.companion is not None and own.companion.shape == served.companion.shape
-        assert (own.companion != served.companion).mean() <= 1e-3
+        differences = np.abs(own.companion.astype(float) - served.companion)
+        # Two classes of a pixel may tie; sides are in pixels.
+        assert (differences > 0.1).sum() <= 1e-3 * differences.size
     drawn = tmp_path / "drawn"
     assert len(list(draw_answers(answers[0], files, drawn, finished.run.path))) == 3
     assert len(list(drawn.glob("*.png"))) == 3

@@ -15,6 +15,7 @@ DATA = {
     "ants_bees": "data/image/ants_bees",
     "sign_digits": "data/image/sign_digits",
     "cifar10": "data/image/cifar10",
+    "blood_cells": "data/detection/blood_cells",
     "camvid": "data/segmentation/camvid",
 }
 # Those whose served graphs differ in kind; an export takes as long as a short training.

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from masked import write_masks
 from recordings import make_tone, make_wav
 from reviews import write_reviews
+from squares import write_boxes
 
 from kft.cli.main import main
 from kft.config import load_pipeline
@@ -20,7 +21,10 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOT_OURS = ("pip install", "tox", "docker run", "kubectl", "sbatch")
 SCALE = ROOT / "docs" / "scale.md"
 # Documents whose commands `tox -e full` runs from the first to the last.
-RUN = {"README.md", "audio.md", "guide.md", "segmentation.md", "text.md", "video.md"}
+RUN = {
+    *("README.md", "audio.md", "detection.md", "guide.md", "segmentation.md", "text.md"),
+    "video.md",
+}
 # Run by tests/cli/test_audit.py; and below, as far as one machine can.
 RUN_ELSEWHERE = {"audit.md", "scale.md"}
 
@@ -127,6 +131,15 @@ def test_the_page_on_videos(tmp_path, monkeypatch):
     write_clips(tmp_path / "clips", 12)
     monkeypatch.chdir(tmp_path)
     assert len(run_all(ROOT / "docs" / "video.md")) == 6
+
+
+@pytest.mark.full
+def test_the_page_on_boxes(tmp_path, monkeypatch):
+    write_boxes(tmp_path / "shapes")
+    monkeypatch.chdir(tmp_path)
+    assert len(run_all(ROOT / "docs" / "detection.md")) >= 5
+    assert len(list((tmp_path / "drawn").glob("*.png"))) == 20
+    assert len(list((tmp_path / "shapes_coco" / "annotations").glob("*.json"))) == 3
 
 
 @pytest.mark.full

@@ -12,6 +12,7 @@ from kft.evaluation.evaluating import evaluate
 from kft.evaluation.prediction import Predictor
 from kft.examples import Examples, Files
 from kft.features import Forward, selection
+from kft.modalities.image.decoding import ImageDecoder
 
 
 def read_rows(path) -> list[dict[str, str]]:
@@ -58,6 +59,7 @@ def test_an_evaluation_writes_its_files_and_returns_their_content(
         train_targets=targets,
         folder=tmp_path / "evaluation" / "holdout",
         progress=lambda done, total: None,
+        decoder=ImageDecoder(32, 32),
     )
     folder = tmp_path / "evaluation" / "holdout"
     assert json.loads((folder / "metrics.json").read_text()) == evaluation.figures

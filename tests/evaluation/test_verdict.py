@@ -55,7 +55,7 @@ def test_fine_tuning_is_judged_by_the_last_comparison(change, is_better, is_undo
     assert said in sentence
     assert ("the model before it was kept" in sentence) == is_undone
     loss = judge_fine_tuning([{**fitted, "comparison": {**comparison, "accuracy": None}}])
-    assert "reduction of the loss on validation" in loss
+    assert "reduction of the loss on examples that neither had seen" in loss
     assert judge_fine_tuning([probe]) is None
 
 
@@ -74,15 +74,30 @@ def test_the_same_examples_of_the_holdout_tell_more_than_validation(ends, said):
     assert said in judge_fine_tuning(phases, rungs)
 
 
-@pytest.mark.parametrize(("name", "key"), [("candidates", "tried"), ("folds", "first")])
-def test_a_run_whose_trials_all_failed_says_that_the_probe_was_kept(name, key):
-    tried = [{"blend": None}, {"blend": {"share": 0.0}}]
-    phases = [{"method": "solve"}, {"method": "fit", "is_undone": True, name: {key: tried}}]
-    assert judge_fine_tuning(phases) == (
-        "Fine-tuning hurt: none of 2 trials was better than the probe; 1 diverged. The probe was "
-        "kept."
-    )
+def make_blend(*losses: float):
+    shares = np.linspace(0, 1, len(losses))
+    return {"tried": [{"share": s, "loss": each} for s, each in zip(shares, losses, strict=True)]}
+
+
+@pytest.mark.parametrize("name", ["candidates", "short_runs"])
+@pytest.mark.parametrize(
+    ("blends", "said"),
+    [
+        ((None, make_blend(0.5, 0.9)), "hurt: none of 2 trials was better than the probe; 1 div"),
+        ((make_blend(0.5, 0.4999),), "did not help: its trial was not better than the probe."),
+    ],
+)
+def test_a_run_whose_trials_all_failed_says_that_the_probe_was_kept(name, blends, said):
+    tried = {name: {"tried": [{"blend": blend} for blend in blends]}}
+    phases = [{"method": "solve"}, {"method": "fit", "is_undone": True, **tried}]
+    sentence = judge_fine_tuning(phases)
+    assert said in sentence and sentence.endswith("The probe was kept.")
     assert judge_fine_tuning([{"method": "fit", "is_undone": False}]) is None
+
+
+def test_a_budget_that_left_out_fine_tuning_is_named():
+    phases = [{"method": "fit", "is_undone": True, "left_out": "fine-tuning"}]
+    assert judge_fine_tuning(phases) == "The probe was kept: strategy.budget left out fine-tuning."
 
 
 def test_the_learning_curve_tells_whether_labels_help():

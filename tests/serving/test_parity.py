@@ -15,7 +15,7 @@ from kft.config import HeadConfig
 from kft.errors import DataError, ExportError, StorageError
 from kft.examples import Examples, Files
 from kft.modalities.image.decoding import ImageDecoder
-from kft.serving import ExportedModel, Guard, ServingProcess, export_model, is_export, parity
+from kft.serving import ExportedModel, Guard, ServingProcess, export_model, is_export
 from kft.serving.export import Export
 from kft.serving.signatures import ServedModel
 from kft.tasks import find_task, make_head
@@ -77,7 +77,8 @@ def test_a_guarded_export_says_whether_it_is_sure_and_has_seen_the_like(
 ):
     guard = Guard(confidence, np.zeros((2, 3)), np.eye(3), limit)
     exported = export(tmp_path, files, guard=guard)
-    served = parity.ask_export(exported.path, files)
+    with ServingProcess() as process:
+        served = process.answer(exported.path, files)
     sure = served["probabilities"].max(axis=1) >= confidence
     assert served["is_sure"].tolist() == sure.tolist()
     assert served["looks_unfamiliar"].tolist() == (served["unfamiliarity"] > 1).tolist()

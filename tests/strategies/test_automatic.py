@@ -189,3 +189,10 @@ def test_the_phases_learn_from_validation_unless_something_else_needs_it(
 def test_there_is_no_refit_unless_the_strategy_has_one(override):
     pipeline = load_pipeline(None, [override])
     assert not refits(pipeline.strategy, pipeline.training, **ENOUGH)
+
+
+def test_targets_of_many_rows_are_decided_on_validation_and_take_no_budget(plan):
+    phase = plan("name=auto", may_fold=False)[-1]
+    assert (phase.folds, phase.choice.blends) == (None, True)
+    with pytest.raises(ConfigError, match=r"strategy\.budget: .* is not one row of the probe"):
+        plan("name=auto", "budget=10 minutes", may_fold=False)

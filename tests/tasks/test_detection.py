@@ -11,6 +11,7 @@ from kft.errors import ConfigError
 from kft.tasks.detection.answers import choose_answers, find_hits
 from kft.tasks.detection.assignment import assign
 from kft.tasks.detection.decoding import MOST_ANSWERS, find_answers
+from kft.tasks.detection.doubts import list_doubts
 from kft.tasks.detection.figures import BoxFigures
 from kft.tasks.detection.head import DetectionHead, measure_boxes, place_in_file
 from kft.tasks.detection.losses import DetectionLoss
@@ -224,7 +225,7 @@ def test_figures_equal_those_of_other_programs(program, seed, capsys):
     names = [str(i) for i in range(seed + 1)]
     figures = BoxFigures().compute(targets, outputs, names, targets)
     expected = evaluate_by(coco, evaluator, targets, outputs, seed + 1)
-    own = [figures[key] for key in (*REFERENCE_KEYS, "recall")]
+    own = [figures[key] for key in (*REFERENCE_KEYS, "average_recall")]
     assert [-1 if each is None else each for each in own] == pytest.approx(expected, abs=1e-6)
 
 
@@ -279,3 +280,24 @@ def test_boxes_are_compared_in_any_order_and_without_the_least_sure():
     moved[0, 0, 1] += 5
     assert measure_boxes(moved, expected) == pytest.approx([0.005])
     assert measure_boxes(expected[:, :1], expected) > 0.01
+
+
+def test_boxes_that_are_probably_missing_or_wrong_are_listed():
+    target = np.array([[[0, 0, 0, 0.3, 0.3], [0, 0.6, 0.6, 0.9, 0.9], [1, 0.6, 0, 0.9, 0.3]]])
+    output = np.array(
+        [
+            [
+                [0, 0, 0, 0.3, 0.3, 0.9],
+                [0, 0.6, 0, 0.9, 0.31, 0.8],
+                [1, 0, 0.6, 0.3, 0.9, 0.7],
+                [-1, 0, 0, 0, 0, 0],
+            ]
+        ]
+    )
+    header, *rows = list_doubts(("a", "b"), ["x"], target, output)
+    assert [row[:4] for row in rows] == [
+        ["x", "missing", "", "b"],
+        ["x", "nothing there", "a", ""],
+        ["x", "another class", "b", "a"],
+    ]
+    assert {len(row) for row in rows} == {len(header)}

@@ -15,11 +15,12 @@ from kft import training
 from kft.config import TrainingConfig
 from kft.model import HEAD
 from kft.optimization import seed_everything
+from kft.runs.unseen_answers import UnseenAnswers, read_unseen
 from kft.selection.blends import Blend
 from kft.selection.comparison import Comparison
 from kft.statistics import Difference
 from kft.strategies.phases import Folds, Solve
-from kft.training import PhaseReport
+from kft.training import PhaseReport, fold_decision
 from kft.training.budget import Clock
 from kft.training.fold_decision import BlendJudge, FoldDecision
 from kft.training.fold_heads import FoldHeads
@@ -98,8 +99,9 @@ def test_the_last_fold_decides_share_and_temperature(start, monkeypatch, tmp_pat
 
     def judge(self, compiled, start, held):
         judged.append(int(compiled.model.optimizer.iterations))
-        return blend_of(share), 2.0
+        return blend_of(share), UnseenAnswers(np.eye(3)[[0, 1, 2]], np.arange(3))
 
+    monkeypatch.setattr(fold_decision, "find_temperature", lambda *_: 2.0)
     monkeypatch.setattr(FoldDecision, "_judge", judge)
     monkeypatch.setattr(Blend, "__str__", lambda blend: f"share {blend.share:g}")
     monkeypatch.setattr(Blend, "describe", lambda blend: {"share": blend.share})
@@ -111,6 +113,10 @@ def test_the_last_fold_decides_share_and_temperature(start, monkeypatch, tmp_pat
     assert fitted.steps_done == (8 if share else 6)
     assert fitted.is_undone == (share == 0)
     assert fitted.temperature == (2.0 if share else None)
+    unseen = read_unseen(tmp_path / "deep")
+    assert (unseen is None) == (share == 0)
+    if unseen is not None:
+        assert unseen.outputs.max() < 1
     assert (bits(compiler) == before) == (share == 0)
 
 

@@ -19,7 +19,7 @@ from kft.report import read_report
 from kft.run_operations.evaluate import evaluate_run
 from kft.run_operations.scratch import compare_with_scratch
 from kft.runs import RunDirectory
-from kft.serving import ask_export
+from kft.serving import ServingProcess
 from kft.training import load_trained
 from kft.workflow import train
 
@@ -100,7 +100,10 @@ def test_the_labels_of_the_holdout_change_its_figures_and_nothing_else(place, tm
     assert figures[0]["accuracy"] > figures[1]["accuracy"]
     exports = sorted((tmp_path / "saved_models" / "same").iterdir())
     files = [str(file) for file in sorted((place / "photos").rglob("*.png"))[::10]]
-    answers = [ask_export(export, files) for export in exports]
+    answers = []
+    for export in exports:
+        with ServingProcess() as process:
+            answers.append(process.answer(export, files))
     assert {"answer", "is_sure", "looks_unfamiliar", "probabilities"} <= set(answers[0])
     for name, values in answers[0].items():
         assert np.array_equal(values, answers[1][name]), name

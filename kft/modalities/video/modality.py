@@ -58,7 +58,7 @@ class VideoModality(Modality):
     augmentations = Registry(
         "augmentation",
         {
-            "none": "kft.modalities.base:make_no_augmentation",
+            "none": "kft.modalities.model_input:make_no_augmentation",
             "start": "kft.modalities.video.augmentation:make_start",
             "light": "kft.modalities.video.augmentation:make_light",
             "medium": "kft.modalities.video.augmentation:make_medium",

@@ -11,11 +11,12 @@ import tensorflow as tf
 
 from kft.config import TrainingConfig
 from kft.linear import LinearTargets
+from kft.statistics import log_probabilities
 from kft.tasks.base import Task
 from kft.tasks.classification.loss import ClassAccuracy, ClassCrossentropy
 from kft.tasks.classification.task import Classification
 from kft.tasks.classification.weights import balanced_weights, logit_offsets
-from kft.tasks.head import Head, log_probabilities
+from kft.tasks.head import Head
 from kft.tasks.loss_terms import PLAIN, LossTerms, make_terms, smooth
 
 
@@ -69,3 +70,8 @@ class ClassificationHead(Head):
         """Make the outputs of every head and the name of the most probable class."""
         top = tf.gather(tf.constant(self.class_names), tf.argmax(outputs, axis=-1))
         return {**super().serve(outputs, frames), "top_class": top}
+
+    def _make_direction(self, place: int, outputs: np.ndarray) -> np.ndarray:
+        # Softmax depends only on differences of logits.
+        direction: np.ndarray = super()._make_direction(place, outputs) - 1 / self.num_logits
+        return direction

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from kft.tasks.base import FOUND, MISSED, WRONG
 from kft.tasks.detection.matching import match_boxes
-
-CHOSEN_SCORE = 0.4
-"""Score from which an answer is shown and counted as found; scores state expected overlaps."""
+from kft.tasks.detection.task import CHOSEN_SCORE
 
 
 def find_hits(target: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -34,3 +33,25 @@ def choose_answers(output: np.ndarray) -> np.ndarray:
     """Choose the answers of one example that are shown (answers, 6), surest first."""
     chosen: np.ndarray = output[(output[:, 0] >= 0) & (output[:, 5] >= CHOSEN_SCORE)]
     return chosen
+
+
+def mark_boxes(target: np.ndarray, output: np.ndarray) -> np.ndarray:
+    """Mark the shown answers and the missed boxes of one example.
+
+    Args:
+        target: True boxes (boxes, 5).
+        output: Answers, surest first (answers, 6).
+
+    Returns:
+        Class, sides, and `FOUND`, `MISSED` or `WRONG` (marked, 6).
+    """
+    truth, answers = target[target[:, 0] >= 0], choose_answers(output)
+    is_found, is_right = find_hits(truth, answers)
+    marks = np.where(is_right, FOUND, WRONG)[:, np.newaxis]
+    missed = truth[~is_found]
+    return np.concatenate(
+        [
+            np.concatenate([missed, np.full((len(missed), 1), MISSED)], axis=1),
+            np.concatenate([answers[:, :5], marks], axis=1),
+        ]
+    )

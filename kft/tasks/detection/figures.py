@@ -10,12 +10,18 @@ import numpy as np
 from kft.figures import format_share
 from kft.statistics import bootstrap_intervals, describe_ends
 from kft.tasks.base import ABSENT
-from kft.tasks.detection.answers import choose_answers, find_hits
-from kft.tasks.detection.average_precision import average_precision, most_recall
+from kft.tasks.detection.answers import choose_answers, find_hits, mark_boxes
+from kft.tasks.detection.average_precision import (
+    average_precision,
+    most_recall,
+    trace_precision,
+)
+from kft.tasks.detection.doubts import list_doubts
 from kft.tasks.detection.matching import ALL, SIZES, THRESHOLDS, Matches, match_boxes, match_classes
 from kft.tasks.detection.task import present_boxes
 from kft.tasks.detection.weights import count_boxes
 from kft.tasks.figures import (
+    ANSWERS,
     INTERVALS,
     Figures,
     Lead,
@@ -74,7 +80,7 @@ class BoxFigures(Figures):
         ends_of_all, ends_of_classes = _find_intervals(matches, len(targets), groups)
         boxes = count_boxes(targets, len(names))
         members = (targets[:, :, :1] == np.arange(len(names))).any(axis=1).sum(axis=0)
-        keys = [*_AVERAGED, "recall"]
+        keys = [*_AVERAGED, "average_recall"]
         return {
             "examples": len(targets),
             "boxes": int(boxes.sum()),
@@ -121,6 +127,29 @@ class BoxFigures(Figures):
         baseline = figures[f"baseline_{_LEAD}"]
         return Lead("AP50", figures[_LEAD] or 0.0, find_interval(figures, _LEAD), name, baseline)
 
+    def list_values(self, output: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+        """List the highest score of each class."""
+        return {
+            name: float(output[output[:, 0] == place, 5].max(initial=0.0))
+            for place, name in enumerate(names)
+        }
+
+    def mark_boxes(self, target: np.ndarray, output: np.ndarray) -> np.ndarray:
+        """Mark right answers, missed boxes and wrong answers."""
+        return mark_boxes(target, output)
+
+    def trace_curves(
+        self, targets: np.ndarray, outputs: np.ndarray, names: Sequence[str]
+    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Trace precision over recall of each class at an overlap of .5."""
+        ones = np.ones((len(targets), 1))
+        curves = {}
+        for name, matches in zip(names, match_classes(targets, outputs, len(names)), strict=True):
+            if matches.support[0].any() and matches.is_right[0, 0].any():
+                precision, recall = trace_precision(matches, ALL, ones, 0)
+                curves[name] = (recall[:, 0], precision[:, 0])
+        return curves
+
     def tabulate(
         self,
         names: Sequence[str],
@@ -131,12 +160,14 @@ class BoxFigures(Figures):
         """Make predictions.csv with counts of each example, boxes.csv, and answers.npz.
 
         boxes.csv has a row for each answer, with the class and the sides as fractions of the
-        example. answers.npz has true boxes and answers as arrays.
+        example; doubtful_boxes.csv those that are probably missing or wrong. answers.npz has true
+        boxes and answers as arrays.
         """
         return {
             "predictions.csv": _list_counts(files, targets, outputs),
             "boxes.csv": _list_boxes(names, files, outputs),
-            "answers.npz": {"files": np.array(files), "targets": targets, "outputs": outputs},
+            "doubtful_boxes.csv": list_doubts(names, files, targets, outputs),
+            ANSWERS: {"files": np.array(files), "targets": targets, "outputs": outputs},
         }
 
 
@@ -160,7 +191,7 @@ def _average(
     """Compute figures of all classes (resamples,), and of each (classes, resamples)."""
     precise = np.stack([average_precision(each, ALL, weights) for each in matches])
     of_classes = {key: precise[:, places].mean(axis=1) for key, places in _AVERAGED.items()}
-    of_classes["recall"] = np.stack([most_recall(each, ALL, weights) for each in matches])
+    of_classes["average_recall"] = np.stack([most_recall(each, ALL, weights) for each in matches])
     of_all = {key: _mean(values) for key, values in of_classes.items()}
     for size in SIZES:
         sized = [average_precision(each, size, weights).mean(axis=0) for each in matches]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from kft.tasks.detection.figures import BoxFigures
     from kft.tasks.detection.head import DetectionHead
 
+CHOSEN_SCORE = 0.4
+"""Score from which an answer is shown and counted as found; scores state expected overlaps."""
 # Columns of a target: the class, then left, top, right and bottom.
 _COLUMNS = 5
 # Decimals of fractions in text: a tenth of a pixel in a picture of 100,000.
@@ -70,6 +72,12 @@ class Detection(Task):
             for row in present_boxes(target)
         )
 
+    def summarise(self, target: np.ndarray, names: Sequence[str]) -> str:
+        """Count the boxes of each class, such as '11 RBC, 1 WBC'."""
+        numbers = np.bincount(present_boxes(target)[:, 0].astype(np.int64), minlength=len(names))
+        counted = zip(numbers.tolist(), names, strict=True)
+        return ", ".join(f"{number} {name}" for number, name in counted if number) or "no boxes"
+
     def find_members(self, targets: np.ndarray, num_names: int) -> list[np.ndarray]:
         """Find the positions of the examples with a box of each class, in order."""
         return [
@@ -87,6 +95,11 @@ class Detection(Task):
     def refuse(self, training: TrainingConfig, names: Sequence[str]) -> Iterator[str]:
         """Refuse weights of unknown classes."""
         yield from refuse_weights(training, names)
+
+    def choose(self, values: Mapping[str, float]) -> list[str]:
+        """Choose the classes with a box that is shown."""
+        chosen = [name for name, value in values.items() if value >= CHOSEN_SCORE]
+        return sorted(chosen, key=lambda name: -values[name])
 
 
 def present_boxes(target: np.ndarray) -> np.ndarray:

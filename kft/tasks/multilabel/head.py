@@ -10,8 +10,9 @@ import numpy as np
 
 from kft.config import TrainingConfig
 from kft.linear import LinearTargets
+from kft.statistics import log_probabilities
 from kft.tasks.base import Task
-from kft.tasks.head import Head, log_probabilities
+from kft.tasks.head import Head
 from kft.tasks.loss_terms import PLAIN, LossTerms, make_terms, smooth
 from kft.tasks.multilabel.loss import LabelAccuracy, LabelCrossentropy
 from kft.tasks.multilabel.task import Multilabel
