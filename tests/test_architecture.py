@@ -150,21 +150,13 @@ TASK_WORDS = {
     *("classification", "detection", "multilabel", "regression", "segmentation"),
 }
 KNOWS_TASKS = ("tasks", "task_names.py")
-<<<<<<< HEAD
 # There 'number' is a type of JSON Schema, and a group of a regular expression; 'class' is a key of
-# an answer's boxes in JSON.
-OTHER_WORDS = {
-    "config/problems.py": {"number"},
-    "backbones/scopes.py": {"number"},
-    "serving/predictor.py": {"class"},
-=======
-# There 'number' is a type of JSON Schema, and a group of a regular expression; 'segmentation' is a
-# key of COCO.
+# an answer's boxes in JSON, and 'segmentation' one of COCO.
 OTHER_WORDS = {
     "config/problems.py": {"number"},
     "backbones/scopes.py": {"number"},
     "modalities/image/annotations/outlines.py": {"segmentation"},
->>>>>>> s4-dense
+    "serving/predictor.py": {"class"},
 }
 
 
@@ -225,8 +217,6 @@ _OF_MODALITIES = (
     *("tasks/detection", "tasks/segmentation"),
     *("modalities", "backbones", "config", "saved_layers"),
     *("demos", "doctor", "api", "cli"),
-    # Tasks whose targets lie in a picture.
-    *("tasks/detection", "tasks/segmentation"),
 )
 # Names of what only a modality knows.
 _PIXEL_WORDS = re.compile(r"pixel|(?<![a-z])(image|picture|photo|jpeg|png|exif)s?(?![a-z])", re.I)
