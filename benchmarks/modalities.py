@@ -150,11 +150,10 @@ def show_videos(shared: Path, scratch: Path, seeds: Sequence[int], is_quick: boo
         f"strategy.duration={VIDEO_EPOCHS} epochs",
         "strategy.learning_rate=3e-3",
         "backbone.options.frames=12",
-        "backbone.options.width=8",
     )
-    over_frames = (*trained, "backbone.name=frames:small_cnn")
+    over_frames = (*trained, "backbone.name=frames:small_cnn", "backbone.options.width=4")
     kft = {
-        "small_3d_cnn": (*trained, "backbone.name=small_3d_cnn"),
+        "small_3d_cnn": (*trained, "backbone.name=small_3d_cnn", "backbone.options.width=8"),
         "frames:small_cnn, mean": over_frames,
         "frames:small_cnn, LSTM": (*over_frames, "backbone.options.temporal=lstm"),
         "frames:small_cnn, attention": (*over_frames, "backbone.options.temporal=attention"),

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from kft.config import VideoConfig
+from kft.modalities import load_modality
+from kft.modalities.checked import CheckOptions, FileContent
+from kft.modalities.video.file_check import check_video
+from kft.modalities.video.inspection import CheckedVideo
 
 # Format of PyAV -> a codec of it that needs no other library.
 CODECS = {"mp4": "libx264", "webm": "vp8", "avi": "mjpeg", "mov": "mpeg4", "matroska": "ffv1"}
@@ -92,3 +99,14 @@ def write_frames(folder, frames: Sequence[np.ndarray], ending: str = ".png") -> 
     folder.mkdir(parents=True, exist_ok=True)
     for number, frame in enumerate(frames, start=1):
         Image.fromarray(np.asarray(frame)).save(folder / f"frame{number}{ending}")
+
+
+def check(
+    content: bytes, name: str = "a.mp4", settings: VideoConfig | None = None, **options
+) -> CheckedVideo:
+    """Check the content of a file as the gate does."""
+    settings = settings or VideoConfig()
+    load_modality("video").refuse_early(content[:4096], len(content), settings)
+    digest = hashlib.sha256(content).hexdigest()
+    file = FileContent(name, f"/data/{name}", content, digest, len(content), 0)
+    return check_video(file, settings, CheckOptions(**options))

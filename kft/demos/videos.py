@@ -14,7 +14,7 @@ SETTINGS = (
     "data.validation=0",
     "backbone.weights=random",
     "backbone.input_size=32",
-    "backbone.options={frames: 12, width: 8}",
+    "backbone.options.frames=12",
     "strategy.name=full",
     "strategy.duration=30 epochs",
     "strategy.learning_rate=3e-3",
@@ -41,13 +41,13 @@ class VideoDemonstration(Demonstration):
                 "small_3d_cnn, which sees the order of frames",
                 "Training small_3d_cnn from random weights",
                 data,
-                (*SETTINGS, "backbone.name=small_3d_cnn"),
+                (*SETTINGS, "backbone.name=small_3d_cnn", "backbone.options.width=8"),
             ),
             Comparison(
                 "frames:small_cnn, the mean over frames",
                 "Training a network of pictures, averaged over the frames",
                 data,
-                (*SETTINGS, "backbone.name=frames:small_cnn"),
+                (*SETTINGS, "backbone.name=frames:small_cnn", "backbone.options.width=4"),
             ),
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import struct
 import sys
@@ -11,30 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from videos import encode_gif, encode_sound, encode_video, make_frames
+from videos import check, encode_gif, encode_sound, encode_video, make_frames
 
 from kft.config import VideoConfig
 from kft.modalities import load_modality
-from kft.modalities.checked import CheckOptions, FileContent, UnusableError
-from kft.modalities.video import av_reading
+from kft.modalities.checked import UnusableError
+from kft.modalities.video import file_check
 from kft.modalities.video.containers import find_container
-from kft.modalities.video.file_check import WRONG_ENDING, check_video
+from kft.modalities.video.file_check import WRONG_ENDING
 from kft.modalities.video.frame_file import FrameFile, unpack_frames
 from kft.modalities.video.inspection import CheckedVideo, Inspection
 from kft.modalities.video.keeping import encode_picture
 
 FRAMES = make_frames()
 SMALL = VideoConfig(max_minutes=0.05, max_megapixels=0.01)
-
-
-def check(
-    content: bytes, name: str = "a.mp4", settings: VideoConfig | None = None, **options
-) -> CheckedVideo:
-    settings = settings or VideoConfig()
-    load_modality("video").refuse_early(content[:4096], len(content), settings)
-    digest = hashlib.sha256(content).hexdigest()
-    file = FileContent(name, f"/data/{name}", content, digest, len(content), 0)
-    return check_video(file, settings, CheckOptions(**options))
 
 
 def pack(*frames: np.ndarray) -> bytes:
@@ -73,7 +62,7 @@ def test_what_the_graph_does_not_decode_is_converted_once(form, caches, monkeypa
     shown = read_kept(checked)
     assert np.abs(np.stack(shown).astype(int) - FRAMES).mean() < 8
     # It is not decoded again, and what is said of it stays.
-    monkeypatch.setattr(av_reading, "open_by_av", None)
+    monkeypatch.setattr(file_check, "open_by_av", None)
     assert check(content, name, with_measures=True).changed_ns == checked.changed_ns
 
 

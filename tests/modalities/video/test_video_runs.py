@@ -34,7 +34,7 @@ TEMPORAL = (
 # The same frames, by a network of pictures whose features are averaged over them.
 FRAME_AVERAGE = (
     *(*VIDEO, "backbone.name=frames:small_cnn", "backbone.input_size=32"),
-    "backbone.options={frames: 12, width: 8}",
+    "backbone.options={frames: 12, width: 4}",
     *("strategy.name=full", "strategy.duration=10 epochs", "strategy.learning_rate=3e-3"),
 )
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from test_video_check import check
-from videos import encode_gif, encode_video, make_frames
+from videos import check, encode_gif, encode_video, make_frames
 
 from kft.modalities import load_modality
 from kft.modalities.near_duplicates import find_look_alikes
