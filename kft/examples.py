@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any, Literal
 
 import numpy as np
@@ -85,7 +86,11 @@ class Examples:
         ids: Name of each example within its data set, with forward slashes.
         inputs: The examples without their targets.
         targets: int64 (examples,) class indices; float32 (examples, labels) of
-            0 and 1; or float64 (examples, numbers), in the unit of the source.
+            0 and 1; float64 (examples, numbers), in the unit of the source; or
+            float32 (examples, boxes, 5), as `kft.tasks.BOXES` says.
+        target_files: File with the target of each example, read and decoded
+            beside it; `targets` then holds a summary of it. None for targets
+            that are all in `targets`.
         units: Unit of each example, int64 (examples,): examples of one unit belong to one group
             or look the same, so cross-validation leaves them out together. None if each example
             is a unit of its own.
@@ -95,12 +100,19 @@ class Examples:
     inputs: Inputs
     targets: np.ndarray
     units: np.ndarray | None = None
+    target_files: Files | None = None
 
     def __post_init__(self) -> None:
         assert len(self.ids) == len(self.inputs) == len(self.targets)
+        assert self.target_files is None or len(self.target_files) == len(self.ids)
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def companions(self) -> Files | np.ndarray:
+        """Targets that a decoder takes beside the inputs: their files, or rows of an array."""
+        return self.targets if self.target_files is None else self.target_files
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Examples:
         """Select the examples at `indices`, in that order."""
@@ -109,6 +121,7 @@ class Examples:
             inputs=self.inputs.take(indices),
             targets=self.targets[np.asarray(indices, dtype=np.int64)],
             units=None if self.units is None else self.units[np.asarray(indices, dtype=np.int64)],
+            target_files=self.target_files and self.target_files.take(indices),
         )
 
     @staticmethod
@@ -123,6 +136,7 @@ class Examples:
             inputs=inputs,
             targets=np.concatenate([part.targets for part in parts]),
             units=_join_units([part.units for part in parts]),
+            target_files=_join_files([part.target_files for part in parts]),
         )
 
 
@@ -130,6 +144,12 @@ def _join_units(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
     found = [part for part in parts if part is not None]
     assert len(found) in (0, len(parts))
     return np.concatenate(found) if found else None
+
+
+def _join_files(parts: Sequence[Files | None]) -> Files | None:
+    found = [part for part in parts if part is not None]
+    assert len(found) in (0, len(parts))
+    return reduce(Files.join, found) if found else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,9 @@ def assemble(backbone: Backbone, head: Head) -> Assembled:
         for name, element in spec.elements.items()
     }
     features = _call_backbone(backbone, spec.prepare(given), head.reads)
-    model = keras.Model(given, head.build(features, given.get(PADDING_MASK)), name="kft")
+    model = keras.Model(
+        given, head.build(features, given.get(PADDING_MASK), backbone.prefix_tokens), name="kft"
+    )
     below = {id(layer) for layer in backbone.model.layers}
     above = [layer for layer in model.layers if id(layer) not in below and layer.variables]
     table = BlockTable((*backbone.blocks, Block(HEAD, tuple(above))))

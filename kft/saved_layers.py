@@ -20,7 +20,9 @@ SAVED_LAYERS: Mapping[str, str] = {
     "kft>WhisperLogMel": "kft.modalities.audio.front_end:WhisperLogMel",
     "kft>WaveformHubLayer": "kft.backbones.audio.hub_waveforms:WaveformHubLayer",
     "kft>PixelScaling": "kft.modalities.image.scaling:PixelScaling",
+    "kft>WavePositions": "kft.backbones.text.positions:WavePositions",
     "kft>BlockStatistics": "kft.tasks.block_statistics:BlockStatistics",
+    "kft>ResizedMap": "kft.tasks.segmentation.decoders:ResizedMap",
     "kft>HubLayer": "kft.backbones.hub:HubLayer",
     "kft>HubBlock": "kft.backbones.hub:HubBlock",
 }

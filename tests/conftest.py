@@ -183,13 +183,15 @@ def parity_in_this_process() -> Iterator[None]:
 
     It saves the start of TensorFlow in another one, which tests of the gate itself do not spare.
     """
-    from kft.serving import parity, parity_worker
+    from kft.serving import ServingProcess, parity_worker
 
-    def ask(export: Path, files: Sequence[str]) -> dict[str, np.ndarray]:
+    def answer(self: ServingProcess, export: Path, files: Sequence[str]) -> dict[str, np.ndarray]:
         return parity_worker.answer(str(export), list(files))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parity, "ask_export", ask)
+        patch.setattr(ServingProcess, "__init__", lambda self: None)
+        patch.setattr(ServingProcess, "__exit__", lambda self, *_: None)
+        patch.setattr(ServingProcess, "answer", answer)
         yield
 
 

@@ -40,7 +40,10 @@ ORDER = (
     ("evaluation", "timing", "planning", "serving"),
     ("provenance",),
     ("workflow", "startup"),
-    ("run_operations", "tuning", "rate_finding", "auditing", "report", "local_cluster"),
+    (
+        *("run_operations", "tuning", "rate_finding", "pretraining"),
+        *("auditing", "report", "local_cluster"),
+    ),
     ("demos", "doctor", "run_start"),
     ("api", "cli"),
     # It names what it offers.

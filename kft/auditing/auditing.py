@@ -11,6 +11,7 @@ from kft.auditing.audit import Audit
 from kft.auditing.classes import find_class_problems
 from kft.auditing.copies import find_copies, find_same_content
 from kft.auditing.labels import find_label_problems, predict_out_of_fold
+from kft.auditing.masks import find_mask_problems
 from kft.auditing.outliers import find_far_features, find_odd_ones, measure_distances
 from kft.auditing.overview import make_overview
 from kft.auditing.seen_examples import SeenExamples
@@ -29,7 +30,7 @@ from kft.errors import DataError
 from kft.examples import Calibration, Examples, Quarantined, SplitName
 from kft.findings import Finding, Flagged, count, sort_findings
 from kft.modalities import choose_modality
-from kft.modalities.checked import Checked, CheckOptions
+from kft.modalities.checked import Checked, CheckOptions, summarise_targets
 from kft.printing import readable
 from kft.runs.storage import check_cache
 
@@ -90,6 +91,7 @@ def audit_data(pipeline: Pipeline, display: Display, *, with_labels: bool = True
     findings = [
         *_find_refused(inspected),
         *find_class_problems(inspected.used, inspected.judged),
+        *find_mask_problems(inspected.used),
         *_find_noticed(seen),
         *find_copies(seen, alike),
         *find_shared_groups(seen, pipeline.data.split),
@@ -120,13 +122,19 @@ def _inspect(pipeline: Pipeline, display: Display) -> _InspectedData:
     found = find_examples(config, output_folders=pipeline.output_folders)
     modality = choose_modality(config)
     with display.track(f"Checking every {modality.noun}", len(found.examples)) as advance:
-        options = CheckOptions(decode=False, with_likeness=True, with_measures=True)
+        options = CheckOptions(
+            decode=False,
+            with_likeness=True,
+            with_measures=True,
+            target_names=found.class_names,
+        )
         outcomes = check_files(found.examples, config, advance, options=options)
     places = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, Checked)]
+    checked = tuple(outcome for outcome in outcomes if isinstance(outcome, Checked))
     seen = SeenExamples(
         modality,
-        tuple(outcome for outcome in outcomes if isinstance(outcome, Checked)),
-        found.examples.targets[places],
+        checked,
+        summarise_targets(checked, found.examples.targets[places]),
         found.task,
         found.class_names,
         found.given_splits and tuple(found.given_splits[i] for i in places),

@@ -81,6 +81,7 @@ class _Artist:
         self._settings = audit.examples.modality.settings_of(config)
         self._progress = progress
         self._paths = {each.name: each.path for each in audit.examples.checked}
+        self._targets = {each.name: each.target for each in audit.examples.checked}
         self._classes = choose_of_classes(audit.examples)
         self._total = sum(len(places) for _, _, places in self._classes) + sum(
             sum(file.name in self._paths for file in finding.files[:_SHOWN_EXAMPLES])
@@ -109,7 +110,11 @@ class _Artist:
     def _preview(self, name: str) -> str | None:
         self._done += 1
         self._progress(self._done, self._total)
-        return self._seen.modality.preview(self._paths[name], self._settings, self._seen.calibrated)
+        modality, known = self._seen.modality, (self._settings, self._seen.calibrated)
+        target = self._targets[name]
+        if target is None:
+            return modality.preview(self._paths[name], *known)
+        return modality.preview_target(self._paths[name], target.path, *known)
 
 
 def choose_of_classes(seen: SeenExamples) -> list[tuple[str, int, list[int]]]:

@@ -29,6 +29,8 @@ BACKBONES = Registry(
         "yamnet": "kft.backbones.audio.yamnet:load",
         "minilm_l3": "kft.backbones.text.minilm:load",
         "small_characters": "kft.backbones.text.characters:load",
+        "small_lstm": "kft.backbones.text.small_words:load_lstm",
+        "small_transformer": "kft.backbones.text.small_words:load_transformer",
         "word_vectors": "kft.backbones.text.word_vectors:load",
     },
     error=BackboneError,

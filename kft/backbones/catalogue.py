@@ -91,6 +91,7 @@ def list_backbones() -> tuple[Listing, ...]:
     return tuple(sorted(listings, key=lambda listing: listing.name))
 
 
+_OF_WORDS: dict[str, bool | int | float | str] = {"width": 128, "layers": 2, "buckets": 20_000}
 # Backbones of kft itself.
 _OWN = (
     Listing("small_cnn", "image", "kft", 32, 16, "symmetric", "Apache-2.0", {"width": 16}, ()),
@@ -98,6 +99,10 @@ _OWN = (
     Listing("yamnet", "audio", "YAMNet", None, None, "none", "Apache-2.0", {"layers": 14}, ()),
     Listing("minilm_l3", "text", "MiniLM", None, None, "none", "Apache-2.0", {}, ()),
     Listing("small_characters", "text", "kft", None, None, "none", "Apache-2.0", {"width": 64}, ()),
+    *(
+        Listing(name, "text", "kft", None, None, "none", "Apache-2.0", {**_OF_WORDS, **more}, ())
+        for name, more in (("small_lstm", {}), ("small_transformer", {"heads": 4}))
+    ),
     Listing(
         "word_vectors",
         "text",

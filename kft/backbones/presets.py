@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from kft.backbones import vision_transformers
 from kft.backbones.crossings import feature_levels
 from kft.backbones.partition import partition_by_stride
 from kft.backbones.record import Backbone
@@ -21,14 +22,15 @@ _DEFAULT_SIZE = 224
 
 
 def load(config: BackboneConfig) -> Backbone:
-    """Load the backbone `keras_hub:PRESET`: for images with their scaling built in, text, speech.
+    """Load the backbone `keras_hub:PRESET`: for pictures with their scaling built in, text, speech.
 
     PRESET is a preset's name, a handle (`kaggle://…`, `hf://…`) or a folder that
     `save_to_preset` wrote; for text also a folder of Hugging Face.
 
     Raises:
         BackboneError: KerasHub is missing, the preset is unknown or unreachable, or it is
-            neither a convolutional backbone for images nor a transformer for text, nor Whisper.
+            neither a convolutional backbone or vision transformer for pictures nor a transformer
+            for text, nor Whisper.
     """
     from kft.backbones.audio import whisper
     from kft.backbones.text import transformers
@@ -51,8 +53,14 @@ def load(config: BackboneConfig) -> Backbone:
         return whisper.wrap(config, trunk, preset)
     converter = _find_converter(keras_hub, preset)
     size = config.input_size or _preset_size(trunk, converter)
+    is_transformer = vision_transformers.is_vision_transformer(trunk)
+    if is_transformer and trunk.image_shape[0] != size:
+        trunk = _resized_transformer(config, keras_hub, trunk, preset)
     model = _flat_model(trunk, converter, size)
-    blocks = partition_by_stride(model)
+    if is_transformer:
+        blocks = vision_transformers.find_blocks(model, trunk)
+    else:
+        blocks = partition_by_stride(model)
     return Backbone(
         name=config.name,
         model=model,
@@ -62,6 +70,27 @@ def load(config: BackboneConfig) -> Backbone:
         source=f"KerasHub {keras_hub.__version__}, preset {preset}",
         licence="unknown",
         sha256=None if config.weights == "random" else digest_preset(preset, model),
+        prefix_tokens=vision_transformers.count_prefix_tokens(trunk) if is_transformer else 0,
+    )
+
+
+def _resized_transformer(config: BackboneConfig, keras_hub: Any, trunk: Any, preset: str) -> Any:
+    """Load a vision transformer again, for pictures of another size.
+
+    Raises:
+        BackboneError: Its position embeddings are for one size alone.
+    """
+    size, own = config.input_size, trunk.image_shape[0]
+    if not vision_transformers.resizes(trunk):
+        raise BackboneError(
+            f"backbone.input_size: {size}, but the position embeddings of {preset} are for {own} "
+            "pixels. Remove it."
+        )
+    return from_preset(
+        keras_hub.models.Backbone,
+        preset,
+        load_weights=config.weights != "random",
+        image_shape=(size, size, 3),
     )
 
 
@@ -143,6 +172,9 @@ def _flat_model(trunk: Any, converter: Any | None, size: int) -> keras.Model:
             name="preset_rescaling",
         )(x)
     try:
+        if vision_transformers.is_vision_transformer(trunk):
+            outputs = vision_transformers.call_each_layer(trunk, x)
+            return keras.Model(inputs, outputs, name="keras_hub_backbone")
         # `call` instead of the model itself adds the layers to this graph one by one.
         outputs = trunk.call(x)
     except ValueError as error:
@@ -153,6 +185,7 @@ def _flat_model(trunk: Any, converter: Any | None, size: int) -> keras.Model:
     if isinstance(outputs, (dict, list, tuple)) or len(outputs.shape) != 4:
         raise BackboneError(
             f"KerasHub's {type(trunk).__name__} outputs {outputs}; kft needs a convolutional "
-            "backbone, which outputs one feature map (batch, height, width, channels)."
+            "backbone, which outputs one feature map (batch, height, width, channels), or a ViT "
+            "or DINOv2."
         )
     return keras.Model(inputs, outputs, name="keras_hub_backbone")

@@ -68,6 +68,8 @@ class Backbone:
             one.
         feature_levels: Deepest feature map of each stride; empty if the
             backbone's inside is hidden (a hub module).
+        prefix_tokens: Number of steps of each sequence before those of the
+            example: the first is a class token, which stands for the whole.
         source: Origin of architecture and weights.
         licence: Licence of the weights, or 'unknown'.
         sha256: Digest of the weights file; None for random weights.
@@ -81,3 +83,4 @@ class Backbone:
     source: str
     licence: str
     sha256: str | None
+    prefix_tokens: int = 0

@@ -15,6 +15,7 @@ from kft.cli.tables import make_console, show_pairs, show_remark, show_table
 if TYPE_CHECKING:
     from kft.cli.records import Form
     from kft.doctor import CheckResult
+    from kft.pretraining.running import Pretrained
     from kft.runs import RunDirectory
     from kft.serving import Export
     from kft.tasks import Task
@@ -68,6 +69,15 @@ def _describe_export(export: Export) -> str:
         f"{export.path} ({export.num_compared} examples served as trained, "
         f"largest difference {export.largest_difference:.1e})"
     )
+
+
+def show_pretrained(pretrained: Pretrained) -> None:
+    """Print the location of a backbone that was pretrained without labels, and its next command."""
+    console = make_console()
+    console.print("\nFinished.\n")
+    rows = (("Run", str(pretrained.run.path)), ("Backbone", str(pretrained.backbone)))
+    show_pairs(console, rows)
+    console.print(f"\nNext\n\n  kft train DATA backbone.name={pretrained.backbone}", soft_wrap=True)
 
 
 def show_export(export: Export) -> None:

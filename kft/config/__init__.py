@@ -17,6 +17,7 @@ from kft.config.loading import (
     parse_yaml,
     validate_pipeline,
 )
+from kft.config.mask_section import MasksConfig
 from kft.config.modality_sections import (
     DEFAULT_MODALITY,
     AudioConfig,
@@ -27,6 +28,7 @@ from kft.config.modality_sections import (
 from kft.config.schema import (
     PRETRAINED,
     PRETRAINING_OVERRIDES,
+    UNLABELLED_OVERRIDES,
     BackboneConfig,
     ExportConfig,
     FeaturesConfig,
@@ -52,6 +54,7 @@ __all__ = [
     "PRETRAINED",
     "PRETRAINING_OVERRIDES",
     "SCHEMA_COMMENT",
+    "UNLABELLED_OVERRIDES",
     "AudioConfig",
     "BackboneConfig",
     "DataConfig",
@@ -61,6 +64,7 @@ __all__ = [
     "HeadConfig",
     "ImageConfig",
     "LoraConfig",
+    "MasksConfig",
     "ModalityConfig",
     "PhaseConfig",
     "Pipeline",

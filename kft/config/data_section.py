@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from kft.config.mask_section import MasksConfig
 from kft.config.modality_sections import AudioConfig, ImageConfig, ModalityConfig, TextConfig
 from kft.config.section import ClassName, Fraction, Name, PositiveInt, Section, one_of
 from kft.config.service_address import split_address
@@ -74,15 +75,16 @@ class DataConfig(Section):
 
     path: Name | None = None
     """A folder, a table (CSV, TSV, Parquet, JSON Lines), TFRecord files, or `tfds:NAME`."""
-    source: Literal["auto", "folder", "table", "tfds", "tfrecord"] = "auto"
+    source: Literal["auto", "folder", "mask_table", "masks", "table", "tfds", "tfrecord"] = "auto"
     """Kind of the data at `path`; `auto` detects it."""
     modality: str = "auto"
     """Modality of the examples, such as `image`; `auto` detects it by the file endings."""
     target: TargetWord = "auto"
-    """Kind of target: one of several classes, any number of labels, or numbers."""
+    """Kind of target: one of several classes, any number of labels, numbers, or masks."""
     folders: FoldersConfig = FoldersConfig()
     table: TableConfig = TableConfig()
     records: RecordConfig = RecordConfig()
+    masks: MasksConfig = MasksConfig()
     split: SplitConfig = SplitConfig()
     class_aliases: dict[ClassName, ClassName] = Field(default_factory=dict)
     """Class that each label stands for: `{Cat: cat}` joins the two."""

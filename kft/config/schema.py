@@ -54,13 +54,15 @@ class HeadConfig(Section):
     """The head: the layers after the backbone that solve the task."""
 
     name: TaskName = "auto"
-    """`auto` follows the targets: classes, labels or numbers."""
+    """`auto` follows the targets: classes, labels, numbers or masks."""
     pooling: Literal["avg", "max", "avg_max"] = "avg"
     """Pooling of the feature map to a feature vector."""
     hidden: tuple[PositiveInt, ...] = ()
     """Number of units of each hidden layer between the feature vector and the output."""
     dropout: Fraction = 0.0
     """Dropout rate in training, before each layer of the head."""
+    decoder: Literal["lraspp", "unet", "deeplab", "linear"] = "lraspp"
+    """Layers from feature maps to masks; a `linear` decoder of one layer can be solved for."""
 
 
 class FeaturesConfig(Section):
@@ -192,12 +194,22 @@ def add_modality_section(name: str, section: type[ModalityConfig]) -> None:
     Pipeline.model_rebuild(force=True)
 
 
-PRETRAINING_OVERRIDES = (
-    "backbone.name=small_cnn",
+_PRETRAINING = (
     "backbone.weights=random",
     "strategy.name=full",
-    "strategy.learning_rate=3e-3",
-    "strategy.duration=30 epochs",
     "export.enabled=false",
 )
+PRETRAINING_OVERRIDES = (
+    *_PRETRAINING,
+    "backbone.name=small_cnn",
+    "strategy.learning_rate=3e-3",
+    "strategy.duration=30 epochs",
+)
 """Settings of `kft pretrain`, which a user's overrides may change."""
+UNLABELLED_OVERRIDES = (
+    *_PRETRAINING,
+    "backbone.name=small_transformer",
+    "strategy.learning_rate=1e-3",
+    "strategy.duration=10 epochs",
+)
+"""Settings of `kft pretrain` on texts without labels, which a user's overrides may change."""

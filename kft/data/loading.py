@@ -17,6 +17,7 @@ from kft.data.class_names import join_classes
 from kft.data.found import Found
 from kft.data.paths import refuse_remote
 from kft.data.refusing import list_bad
+from kft.data.sources.mask_folders import has_masks
 from kft.data.splitting.split import describe_origin, split_examples
 from kft.data.splitting.unjudged import describe_unjudged
 from kft.errors import DataError
@@ -25,11 +26,14 @@ from kft.modalities import choose_modality
 from kft.modalities.checked import TrainedCalibration
 from kft.printing import listed
 from kft.registry import Registry
+from kft.tasks import MASK, find_task
 
 SOURCES = Registry(
     "data source",
     {
         "folder": "kft.data.sources.folder:find_folder",
+        "mask_table": "kft.data.sources.mask_tables:find_mask_table",
+        "masks": "kft.data.sources.mask_folders:find_masks",
         "table": "kft.data.sources.table:find_table",
         "tfds": "kft.data.sources.tfds:find_tfds",
         "tfrecord": "kft.data.sources.tfrecord:find_tfrecord",
@@ -116,11 +120,13 @@ def find_examples(
     # split, which judging does not need.
     options: dict[str, dict[str, Any]] = {
         "folder": {"output_folders": output_folders, "is_other": is_other},
+        "masks": {"output_folders": output_folders},
         "tfds": {"is_other": is_other},
     }
     found: Found = find(config, **options.get(name, {}))
     found = join_classes(found, config, is_other=is_other)
-    if not is_other:
+    # What is in files of targets is known once they are checked.
+    if not is_other and found.examples.target_files is None:
         refuse_unlearnable(found)
     return found
 
@@ -178,10 +184,14 @@ def find_source(config: DataConfig) -> str:
     if config.path.startswith("tfds:"):
         return "tfds"
     path = Path(config.path).expanduser()
+    task = find_task(config.target)
+    has_mask_files = task is not None and task.companion == MASK
     if path.is_dir():
+        if has_mask_files or (task is None and has_masks(path, choose_modality(config))):
+            return "masks"
         return _find_source_of(path)
     if path.suffix.lower() in (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson"):
-        return "table"
+        return "mask_table" if has_mask_files else "table"
     if ".tfrecord" in path.name or glob.has_magic(config.path):
         return "tfrecord"
     if path.exists():

@@ -109,7 +109,7 @@ def run_demo(demonstration: Demonstration, place: Place) -> Demo:
     Raises:
         RunError: The folder already exists.
     """
-    from kft.serving import ask_export
+    from kft.serving import ServingProcess
     from kft.workflow import train
 
     if place.directory.exists():
@@ -132,7 +132,8 @@ def run_demo(demonstration: Demonstration, place: Place) -> Demo:
     export = runs[0][1].export
     assert export is not None
     files = [str(file) for file in demonstration.list_questions(place.directory)]
-    answers = ask_export(export.path, files)["top_class"].ravel()
+    with ServingProcess() as process:
+        answers = process.answer(export.path, files)["top_class"].ravel()
     served = list(zip(files, map(str, answers), strict=True))
     return Demo(demonstration, tuple(runs), served, time.monotonic() - started)
 

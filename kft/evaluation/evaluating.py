@@ -56,7 +56,9 @@ def evaluate(
         folder: Folder for the files.
         progress: Called with the number of examples done and in total.
     """
-    standardised = predictor(batches, num_examples=len(files), progress=progress)
+    standardised = predictor(
+        batches, num_examples=len(files), progress=progress, condense=head.condense
+    )
     outputs = head.restore_units(standardised)
     task, names = head.task, head.class_names
     figures = judge(task, names, targets, outputs, train_targets=train_targets)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from kft.figures import format_figure
 from kft.runs.atomic import write_json
 from kft.runs.layout import read_json
 
@@ -27,6 +28,12 @@ class Rung:
     value: float
     interval: tuple[float, float] | None = None
     seconds: float | None = None
+
+    def describe(self) -> str:
+        """Describe the rung on one line."""
+        low_high = self.interval
+        between = f", 95 % interval {low_high[0]:.3f} to {low_high[1]:.3f}" if low_high else ""
+        return f"{self.name}: {format_figure(self.value)}{between}"
 
 
 @dataclass(frozen=True)

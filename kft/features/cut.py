@@ -79,8 +79,8 @@ def find_cut(assembled: Assembled, trainable: Iterable[str]) -> Cut | None:
         trainable: Names of the blocks that train.
     """
     trainable = set(trainable)
-    if not trainable - {HEAD}:
-        name = assembled.head.vector_layer
+    name = assembled.head.vector_layer
+    if name is not None and not trainable - {HEAD}:
         return Cut(name, assembled, {name: assembled.model.get_layer(name).output})
     blocks = assembled.blocks.blocks
     first = min(i for i, block in enumerate(blocks) if block.name in trainable)

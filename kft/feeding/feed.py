@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
+import keras
+import numpy as np
 import tensorflow as tf
 
 from kft.config import FeaturesConfig, TrainingConfig
 from kft.data.batches.example_cache import Cache, ExampleCache, JoinedCache
 from kft.data.batches.mixing import Mixing
-from kft.data.batches.pipeline import make_dataset, num_steps_per_epoch
+from kft.data.batches.pipeline import (
+    TargetReader,
+    make_dataset,
+    make_target_reader,
+    num_steps_per_epoch,
+)
 from kft.data.batches.service import DataService
 from kft.data.batches.shares import WHOLE, Share
 from kft.display import Display
@@ -22,6 +30,7 @@ from kft.feeding.frozen_prefix import PrefixCuts
 from kft.feeding.phase_input import PhaseInput, SolutionInput, Validation
 from kft.feeding.prefix_store import PrefixStore
 from kft.feeding.source import Source
+from kft.modalities.model_input import PADDING_MASK
 from kft.model import Assembled
 from kft.runs.arrays import join_mapped
 from kft.strategies import Phase
@@ -58,6 +67,7 @@ class Feed:
         standardised = source.splits.map_targets(assembled.head.standardise)
         self._source = replace(source, splits=standardised)
         self._model = assembled.model
+        self._spec = assembled.backbone.input_spec
         self._features = features
         self._training = training
         self._share = share
@@ -68,7 +78,10 @@ class Feed:
             self._source,
             limit_gigabytes=features.limit_gigabytes,
             display=display,
-            is_streamed=source.config.cache == "auto" and self._cuts.read_once(phases),
+            # Dense targets are read in every step, also beside stored activations.
+            is_streamed=source.config.cache == "auto"
+            and source.splits.task.companion is None
+            and self._cuts.read_once(phases),
         )
         self._prefixes = PrefixStore(
             self._source, self._decoded, features, training, display=display, workers=workers
@@ -104,15 +117,32 @@ class Feed:
         """Return the examples that a phase trains on."""
         return self._source.splits.join(phase.learns_from)
 
+    def read_targets(self, phase: Phase) -> np.ndarray:
+        """Read the targets that a phase trains on, dense ones from their files, unaugmented."""
+        examples, find = self.examples(phase), self._target_reader(phase.learns_from)
+        if find is None:
+            return examples.targets
+        size = self._training.batch_size
+        batches = [
+            tf.range(start, min(start + size, len(examples)), dtype=tf.int64)
+            for start in range(0, len(examples), size)
+        ]
+        return np.concatenate([find(tf.zeros_like(batch), batch).numpy() for batch in batches])
+
     def for_phase(self, phase: Phase) -> PhaseInput:
         """Make the input of a fitted phase, whose `trainable` flags must be set already."""
         cut = self._cuts.find(phase)
         if cut is not None:
             return self._from_activations(phase, cut)
         caches = [self._decoded.get(split) for split in phase.learns_from]
-        batches = self._batches(phase, _join(caches), preset=phase.recipe.augmentation)
-        validation = self._validation(phase, self._decoded.get("validation"))
-        return PhaseInput(self._model, batches, validation, COMPUTED_FROM_INPUTS)
+        by_length = self._is_by_length(self._model)
+        batches = self._batches(
+            phase, _join(caches), preset=phase.recipe.augmentation, by_length=by_length
+        )
+        validation = self._validation(phase, self._decoded.get("validation"), by_length=by_length)
+        return PhaseInput(
+            self._model, batches, validation, COMPUTED_FROM_INPUTS, by_length=by_length
+        )
 
     def for_solution(self, phase: Phase) -> SolutionInput:
         """Make the input of a solved phase: feature vectors of unaugmented examples."""
@@ -132,7 +162,7 @@ class Feed:
         """Make batches of (inputs, targets) that cover a split once, in order."""
         return make_dataset(
             self._source.splits.get(split),
-            self._source.decoder,
+            self._source.reader,
             batch_size=self._training.batch_size,
             cache=self._decoded.get(split),
         )
@@ -140,17 +170,49 @@ class Feed:
     def _from_activations(self, phase: Phase, cut: Cut) -> PhaseInput:
         stored = self._prefixes.load(cut, "train", phase)
         caches = {"train": ExampleCache(stored.activations, entry=stored)}
+        by_length = self._is_by_length(cut.suffix)
+        preset, num_views = phase.recipe.augmentation, phase.count_views(self._features)
+        learned = self._target_reader(phase.learns_from, preset, num_views)
         validation = None
         if len(self._source.splits.validation):
             of_validation = self._prefixes.load(cut, "validation", phase, like=stored)
             caches["validation"] = ExampleCache(of_validation.activations, entry=of_validation)
-            validation = self._validation(phase, caches["validation"])
-        batches = self._batches(phase, _join([caches[split] for split in phase.learns_from]))
+            judged = self._target_reader(("validation",))
+            validation = self._validation(
+                phase, caches["validation"], by_length=by_length, find_targets=judged
+            )
+        cache = _join([caches[split] for split in phase.learns_from])
+        batches = self._batches(phase, cache, by_length=by_length, find_targets=learned)
         parts = stored.selected.forward, cut.suffix
-        return PhaseInput(cut.suffix, batches, validation, cut.name, parts)
+        return PhaseInput(cut.suffix, batches, validation, cut.name, parts, by_length)
+
+    def _is_by_length(self, model: keras.Model) -> bool:
+        """Tell whether a model may be given batches of sequences of similar length."""
+        return self._spec.may_shorten and PADDING_MASK in model.input
+
+    def _target_reader(
+        self, splits: Sequence[SplitName], preset: str = "none", num_views: int = 1
+    ) -> TargetReader | None:
+        """Make the reader of dense targets beside stored activations; None for other targets."""
+        if self._source.splits.task.companion is None:
+            return None
+        return make_target_reader(
+            self._source.splits.join(splits),
+            self._source.reader,
+            num_views=num_views,
+            cache=_join([self._decoded.get(split) for split in splits]),
+            augmentation=self._source.modality.make_augmentation(preset),
+            seed=self._training.seed,
+        )
 
     def _batches(
-        self, phase: Phase, cache: Cache | None, *, preset: str = "none"
+        self,
+        phase: Phase,
+        cache: Cache | None,
+        *,
+        by_length: bool,
+        preset: str = "none",
+        find_targets: TargetReader | None = None,
     ) -> Callable[[int], tf.data.Dataset]:
         """Make a function from the first step to the batches of a phase.
 
@@ -162,7 +224,7 @@ class Feed:
         def start_at(step: int) -> tf.data.Dataset:
             return make_dataset(
                 examples,
-                self._source.decoder,
+                self._source.reader,
                 batch_size=self._training.batch_size,
                 cache=cache,
                 shuffle_seed=seed,
@@ -174,20 +236,33 @@ class Feed:
                 seed=seed,
                 share=self._share,
                 service=self._service if cache is None else None,
+                by_length=by_length,
+                find_targets=find_targets,
             )
 
         return start_at
 
-    def _validation(self, phase: Phase, cache: ExampleCache | None) -> Validation | None:
+    def _validation(
+        self,
+        phase: Phase,
+        cache: ExampleCache | None,
+        *,
+        by_length: bool,
+        find_targets: TargetReader | None = None,
+    ) -> Validation | None:
         examples, batch_size = self._source.splits.validation, self._training.batch_size
         if not len(examples) or "validation" in phase.learns_from:
             return None
-        in_order, own = (
-            make_dataset(
-                examples, self._source.decoder, batch_size=batch_size, cache=cache, share=share
-            )
-            for share in (WHOLE, self._share)
+        make = partial(
+            make_dataset,
+            examples,
+            self._source.reader,
+            batch_size=batch_size,
+            cache=cache,
+            find_targets=find_targets,
         )
+        # Whoever asks for all batches knows the model by its one length.
+        in_order, own = make(), make(share=self._share, by_length=by_length)
         return Validation(in_order, own, num_steps_per_epoch(len(examples), batch_size))
 
     def _mixing(self, phase: Phase) -> Mixing | None:

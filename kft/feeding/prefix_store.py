@@ -102,7 +102,7 @@ class PrefixStore:
         def make_batches(view: int, chosen: np.ndarray | None = None) -> tf.data.Dataset:
             return make_view_dataset(
                 examples,
-                self._source.decoder,
+                self._source.reader,
                 view=view,
                 chosen=chosen,
                 batch_size=self._training.batch_size,

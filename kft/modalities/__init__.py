@@ -97,6 +97,9 @@ def choose_modality(config: DataConfig) -> Modality:
         if config.table.text_columns:
             return next(each for each in modalities if each.value_columns)
         if Path(config.path).expanduser().is_file():
+            for each in modalities:
+                if each.has_ending(config.path):
+                    return each
             return _choose_by_table(Path(config.path).expanduser(), modalities)
         files = list(islice(_list_files(Path(config.path).expanduser()), _FIRST_FILES))
         for each in modalities:

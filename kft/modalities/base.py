@@ -9,46 +9,26 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import Any, ClassVar
 
-import numpy as np
-
-from kft.config import DataConfig, ModalityConfig
+from kft.config import DataConfig, MasksConfig, ModalityConfig
 from kft.examples import Calibration, Examples
-from kft.findings import Finding
-from kft.modalities.audit_records import Fact, Measure, Property
 from kft.modalities.checked import (
     Checked,
+    CheckedTarget,
     CheckOptions,
     FileContent,
     TrainedCalibration,
     UnusableError,
 )
-from kft.modalities.model_input import Augmentation, Decoder, InputSpec, StatedInput
+from kft.modalities.model_input import Augmentation, Baseline, Decoder, InputSpec, StatedInput
 from kft.modalities.near_duplicates import find_look_alikes
+from kft.modalities.showing import Showing
 from kft.registry import Registry
 
-# Longer side of a preview, at which a page with a thousand of them takes a few megabytes.
-PREVIEW_SIDE = 104
 
-
-@dataclass(frozen=True)
-class ViewRow:
-    """An example and its augmented views, for drawing.
-
-    Attributes:
-        title: Label of the example.
-        text: Name of the example.
-        views: The decoded example, then its views: float32 arrays by name of the element.
-    """
-
-    title: str
-    text: str
-    views: tuple[Mapping[str, np.ndarray], ...]
-
-
-class Modality(ABC):
+class Modality(Showing, ABC):
     """Kind of examples: its files, their check, their decoding, and how they are shown.
 
     Attributes:
@@ -60,15 +40,22 @@ class Modality(ABC):
             must name one.
         endings: Endings of its files, in lower case. The content decides whether a file is usable.
         signatures: First bytes of a file -> ending, for files without one and for records.
+        folder_names: Usual names of a folder of examples beside one of their targets.
         value_columns: Usual names of table columns that hold the examples themselves, in lower
             case; none for examples that need a file each.
+        values: What `encode_value` accepts, for messages.
         record_features: Kind of record files (`tfrecord`, `tfds`) -> usual feature of an example;
             and `tfrecord_label` -> usual feature of its label.
         augmentations: Presets by name, each a function that makes an `Augmentation`, or None if
             the preset changes nothing.
         reading_settings: Settings that decide which files are accepted. All others decide how
             files are decoded, and stay with a trained model.
+        baselines: Name -> baseline, a model that is learned in seconds without the backbone, to
+            compare a trained model with.
         most_different_bits: Number of bits by which the `likeness` of near duplicates may differ.
+        companions: Kinds of dense targets, from `kft.tasks.COMPANIONS`, that its decoder and its
+            augmentations move with an example: they are a `PlacingDecoder` and
+            `MovingAugmentation`s.
     """
 
     name: ClassVar[str]
@@ -79,13 +66,17 @@ class Modality(ABC):
     default_backbone: ClassVar[str | None] = None
     endings: ClassVar[tuple[str, ...]]
     signatures: ClassVar[Mapping[bytes, str]] = {}
+    folder_names: ClassVar[tuple[str, ...]] = ("examples",)
     value_columns: ClassVar[tuple[str, ...]] = ()
+    values: ClassVar[str] = "the path of a file or folder, or bytes as a file holds them"
     record_features: ClassVar[Mapping[str, str]] = {}
     augmentations: ClassVar[Registry] = Registry(
         "augmentation", {"none": "kft.modalities.base:make_no_augmentation"}
     )
     reading_settings: ClassVar[frozenset[str]] = frozenset()
+    baselines: ClassVar[Mapping[str, Baseline]] = {}
     most_different_bits: ClassVar[int] = 0
+    companions: ClassVar[tuple[str, ...]] = ()
 
     def settings_of(self, config: DataConfig) -> Any:
         """Return the modality's own section of the `data` section."""
@@ -117,6 +108,22 @@ class Modality(ABC):
         """
         return None
 
+    def encode_value(self, value: Any) -> tuple[bytes, ...] | None:
+        """Encode an example in memory, such as an array, as a file would hold it.
+
+        Args:
+            value: Value from Python. A `str` comes only if `value_columns` says that examples
+                may be texts; otherwise strings name files.
+
+        Returns:
+            Content of each example, several for a batch; None if the value is none of this
+            modality.
+
+        Raises:
+            UnusableError: The value is nearly one; it says what was found and what is allowed.
+        """
+        return None
+
     def refuse_early(self, start: bytes, size: int, settings: Any) -> None:
         """Refuse a file by its beginning and its size, before the rest is read.
 
@@ -138,6 +145,22 @@ class Modality(ABC):
         Raises:
             UnusableError: The file cannot be used; it says why.
         """
+
+    def check_target(
+        self, file: FileContent, checked: Any, settings: MasksConfig, options: CheckOptions
+    ) -> CheckedTarget:
+        """Check the file with the dense target of an example, and convert it if necessary.
+
+        Args:
+            file: Content of the file.
+            checked: Result of `check` of the example.
+            settings: The `data.masks` section.
+            options: Thoroughness of the check, with the names of the classes.
+
+        Raises:
+            UnusableError: The file is not the target of this example; it says why.
+        """
+        raise UnusableError(f"{self.nouns} have no targets in files")
 
     @contextmanager
     def checking(self) -> Iterator[None]:
@@ -231,53 +254,6 @@ class Modality(ABC):
     def restore_spec(self, stated: Mapping[str, Any]) -> InputSpec:
         """Restore the input of a backbone from a mapping that has the fields of its spec."""
         return self.input_spec(**{each.name: stated[each.name] for each in fields(self.input_spec)})
-
-    # The audit, and display
-
-    def show_calibrated(self, checked: Any, calibration: Calibration) -> Any:
-        """Convert the measures of a file to those under the calibration of its data set."""
-        return checked
-
-    def find_poor(self, checked: Sequence[Any]) -> tuple[Finding, ...]:
-        """Find examples that hold little, such as blank, tiny or silent ones."""
-        return ()
-
-    def list_properties(self, checked: Sequence[Any]) -> tuple[Property, ...]:
-        """List properties that should not predict the class, such as the format of the file."""
-        return ()
-
-    def list_measures(self, checked: Sequence[Any]) -> tuple[Measure, ...]:
-        """List measures by which an example may be an outlier."""
-        return ()
-
-    def name_kinds(self, checked: Sequence[Any]) -> tuple[str, ...]:
-        """Name how each example is stored; the audit reports rare kinds."""
-        return ()
-
-    def summarise(self, checked: Sequence[Any]) -> tuple[Fact, ...]:
-        """Summarise a set of examples."""
-        return ()
-
-    def summarise_group(self, checked: Sequence[Any]) -> tuple[Fact, ...]:
-        """Summarise the examples of one class, for a row of the table of classes."""
-        return ()
-
-    def preview(
-        self, path: str, settings: Any, calibrated: Any = None, *, side: int = PREVIEW_SIDE
-    ) -> str | None:
-        """Draw a small picture of an example as a data URI; None if it cannot be shown.
-
-        Args:
-            path: Path of a file that passed the check.
-            settings: Settings of the modality.
-            calibrated: Value of the data set's `Calibration`; None without one.
-            side: Longer side of the picture on the page.
-        """
-        return None
-
-    def draw_views(self, rows: Sequence[ViewRow], caption: str) -> bytes | None:
-        """Draw a PNG file of examples and their augmented views; None if that is impossible."""
-        return None
 
 
 def make_no_augmentation() -> None:

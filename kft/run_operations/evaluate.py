@@ -14,7 +14,7 @@ from kft.config.section import compose
 from kft.config.split_section import SplitConfig
 from kft.data import load_splits, write_quarantine_csv
 from kft.data.batches.pipeline import make_dataset
-from kft.data.batches.reading import translate_read_errors
+from kft.data.batches.reading import pair_decoder, translate_read_errors
 from kft.data.class_names import find_similar
 from kft.data.found import sort_class_names
 from kft.data.loading import find_source
@@ -205,6 +205,11 @@ def translate_targets(splits: Splits, head: Head, display: Display) -> Examples:
         display.stage(f"Judged: {known[0]!r} of the model against {names[0]!r} of the data")
         names = known
     _refuse_other_names(task, names, known)
+    if examples.target_files is not None and names != known:
+        raise DataError(
+            f"the data number their {task.nouns} {listed(names, 30)}, but the model "
+            f"{listed(known, 30)}. Give the masks in the order of the model."
+        )
     places = np.array([known.index(name) for name in names])
     return replace(examples, targets=task.rearrange(examples.targets, places, len(known)))
 
@@ -238,11 +243,10 @@ def _judge(
     *,
     title: str,
 ) -> Evaluation:
-    batches = make_dataset(
-        examples, trained.decoder, batch_size=trained.pipeline.training.batch_size
-    )
+    reader = pair_decoder(trained.decoder, trained.head.task, examples)
+    batches = make_dataset(examples, reader, batch_size=trained.pipeline.training.batch_size)
     with (
-        translate_read_errors(examples, trained.decoder),
+        translate_read_errors(examples, reader),
         display.track(title, len(examples)) as advance,
     ):
         return evaluate(

@@ -146,10 +146,11 @@ class ValidationScorer:
 
     def answer(self) -> tuple[np.ndarray, np.ndarray]:
         """Compute outputs (examples, outputs) of the current weights, and standardised targets."""
-        answered = [
-            (self._answers(inputs)[OUTPUT].numpy(), targets.numpy())
-            for inputs, targets in self._batches
-        ]
+        answered = []
+        for inputs, batch_targets in self._batches:
+            own = batch_targets.numpy()
+            answers = self._answers(inputs)[OUTPUT].numpy()
+            answered.append((self._head.condense(answers, own), own))
         outputs, targets = zip(*answered, strict=True)
         return self._workers.copy(np.concatenate(outputs)), np.concatenate(targets)
 

@@ -14,7 +14,6 @@ from kft.errors import DataError, ExportError
 from kft.examples import Files, Inputs
 from kft.serving.versions import read_card
 from kft.tasks import Task, list_tasks, load_task
-from kft.tasks.head import Head
 
 # Large enough to keep two cores busy, small enough for any memory.
 BATCH_SIZE = 32
@@ -29,12 +28,15 @@ class Answer:
         values: Probability or number by name, in the order of the model.
         task: Task of the model.
         deviations: Standard deviation of each number in training, by name; empty if unknown.
+        companion: Dense answer, for tasks that have one: a mask uint8 (height, width) of the file,
+            or boxes (boxes, 6): class, left, top, right and bottom in the file, probability.
     """
 
     file: str
     values: dict[str, float]
     task: Task
     deviations: Mapping[str, float] = field(default_factory=dict)
+    companion: np.ndarray | None = None
 
     def best(self, count: int | None = None) -> list[tuple[str, float]]:
         """List the `count` most probable names with their probabilities, by default all names."""
@@ -90,7 +92,7 @@ class ExportedModel:
             raise ExportError(f"{path}: not a kft export: {error}") from error
         head = (read_card(path) or {}).get("head", {})
         self._task = _find_task(path, head, self._serve.structured_outputs)
-        self._deviations = _read_deviations(head)
+        self._deviations = read_deviations(head)
 
     def answer(self, files: Sequence[str], inputs: Inputs) -> list[Answer]:
         """Answer about files.
@@ -119,17 +121,7 @@ class ExportedModel:
         except tf.errors.InvalidArgumentError:
             self._name_undecodable(files, encoded)
             raise
-        head = self._task.head
-        values, names = served[head.values_output].numpy(), served[head.names_output].numpy()
-        return [
-            Answer(
-                file,
-                {n.decode(): float(v) for n, v in zip(names[row], values[row], strict=True)},
-                self._task,
-                self._deviations,
-            )
-            for row, file in enumerate(files)
-        ]
+        return make_answers(files, served, self._task, self._deviations)
 
     def _name_undecodable(self, files: Sequence[str], encoded: Sequence[bytes]) -> None:
         """Raise an error that names the file because of which a batch failed."""
@@ -156,7 +148,33 @@ def _find_task(export: Path, head: Mapping[str, Any], outputs: Collection[str]) 
     raise ExportError(f"{export}: not a kft export: its outputs are {', '.join(outputs)}")
 
 
-def _read_deviations(head: Mapping[str, Any]) -> dict[str, float]:
+def make_answers(
+    files: Sequence[str], served: Mapping[str, Any], task: Task, deviations: Mapping[str, float]
+) -> list[Answer]:
+    """Make an answer about each file.
+
+    Args:
+        files: Name of each file.
+        served: Tensors (files, …) as `Head.serve` returns them.
+        task: Task of the model.
+        deviations: See `Answer`.
+    """
+    head = task.head
+    arrays = {name: each.numpy() for name, each in served.items()}
+    values, names = arrays[head.values_output], arrays[head.names_output]
+    return [
+        Answer(
+            file,
+            {n.decode(): float(v) for n, v in zip(names[row], values[row], strict=True)},
+            task,
+            deviations,
+            head.find_companion(arrays, row),
+        )
+        for row, file in enumerate(files)
+    ]
+
+
+def read_deviations(head: Mapping[str, Any]) -> dict[str, float]:
     """Read the training deviation of each number from a head's card; empty if it has none."""
     if "deviations" not in head:
         return {}
@@ -168,24 +186,3 @@ def _read(file: str) -> bytes:
         return Path(file).read_bytes()
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from None
-
-
-def answers_from_outputs(files: Sequence[str], outputs: np.ndarray, head: Head) -> list[Answer]:
-    """Convert a trained model's outputs to answers.
-
-    Args:
-        files: Name of each file.
-        outputs: Outputs of the head's `activate` (files, outputs).
-        head: Head of the model, which interprets the outputs.
-    """
-    names = head.class_names
-    deviations = _read_deviations(head.describe())
-    return [
-        Answer(
-            file,
-            {name: float(value) for name, value in zip(names, row, strict=True)},
-            head.task,
-            deviations,
-        )
-        for file, row in zip(files, head.restore_units(outputs), strict=True)
-    ]

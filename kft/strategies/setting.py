@@ -171,5 +171,4 @@ def is_solvable(head: HeadConfig, training: TrainingConfig, tasks: Iterable[Task
     Returns:
         True if it can be solved for in at least one of the tasks.
     """
-    is_one_layer = not head.hidden and not head.dropout
-    return is_one_layer and any(task.is_solvable(training) for task in tasks)
+    return any(task.is_solvable(head, training) for task in tasks)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from kft.config import TrainingConfig
+from kft.config import HeadConfig, TrainingConfig
 from kft.figures import format_share
 from kft.task_names import target_word
 
@@ -23,12 +23,26 @@ if TYPE_CHECKING:
 TASK_SETTINGS = (
     "label_smoothing",
     "focal_gamma",
+    "region_loss",
     "class_weights",
     "sampling",
     "logit_adjustment",
     "mixup",
     "cutmix",
 )
+
+
+# Kinds of targets that move with their example: names of the elements that hold them.
+MASK = "target_mask"
+"""Class of each position, uint8 (height, width); `VOID` where there is none."""
+BOXES = "target_boxes"
+"""Objects, float32 (boxes, 5): class, left, top, right, bottom in fractions of the example.
+
+Rows without an object have the class `ABSENT`.
+"""
+COMPANIONS = (MASK, BOXES)
+VOID = 255
+ABSENT = -1.0
 
 
 @dataclass(frozen=True)
@@ -51,8 +65,11 @@ class Task(ABC):
         reads_amounts: Whether any number may be a target. Otherwise values are 0 and 1, and words
             such as `true` stand for them.
         settings: Settings from `TASK_SETTINGS` that the task obeys; others are refused.
+        head_settings: Settings of `head` that its head obeys; others are refused.
         objective: Figure that a search optimises, and whether to minimise or maximise it.
         answer_word: Word for one value of an answer, for the columns of a table.
+        companion: Element of `COMPANIONS` that holds the target beside the decoded example, so
+            that it is cropped, turned and mirrored with it; None for targets that do not move.
     """
 
     name: ClassVar[str]
@@ -63,8 +80,10 @@ class Task(ABC):
     fewest_names: ClassVar[int] = 1
     reads_amounts: ClassVar[bool] = False
     settings: ClassVar[frozenset[str]] = frozenset()
+    head_settings: ClassVar[frozenset[str]] = frozenset(("pooling", "hidden", "dropout"))
     objective: ClassVar[tuple[str, Literal["min", "max"]]]
     answer_word: ClassVar[str] = "probability"
+    companion: ClassVar[str | None] = None
 
     @property
     def word(self) -> str:
@@ -156,10 +175,11 @@ class Task(ABC):
         """Find settings that contradict targets with these names, each with a remedy."""
         yield from ()
 
-    def is_solvable(self, training: TrainingConfig) -> bool:
-        """Tell whether the loss of a single-layer head has an optimum that can be solved for."""
+    def is_solvable(self, head: HeadConfig, training: TrainingConfig) -> bool:
+        """Tell whether the head has one layer, and its loss an optimum that can be solved for."""
+        is_one_layer = not head.hidden and not head.dropout
         # The focal loss is not convex.
-        return self.linear is not None and not training.focal_gamma
+        return self.linear is not None and is_one_layer and not training.focal_gamma
 
     # Answers
 

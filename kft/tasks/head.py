@@ -16,6 +16,7 @@ from kft.config import HeadConfig, TrainingConfig
 from kft.linear import LinearTargets
 from kft.tasks.base import Task
 from kft.tasks.block_statistics import STATISTICS, BlockStatistics
+from kft.tasks.linear_rows import LinearRows
 from kft.tasks.pooling import FEATURE_VECTOR, FEATURES, pool
 
 LOGITS = "logits"
@@ -85,14 +86,27 @@ class Head(ABC):
         """
         return cls(class_names=class_names, config=config)
 
+    def read_levels(self, levels: Mapping[str, int], size: tuple[int, ...]) -> Head:
+        """Choose which feature maps of the backbone the head reads; by default its output alone.
+
+        Args:
+            levels: Stride of each feature map by the block that ends with it, fine to coarse.
+                Empty if the backbone hides its blocks.
+            size: Size of the model's input without its channels, such as (height, width).
+
+        Raises:
+            ConfigError: The head needs feature maps that the backbone does not have.
+        """
+        return self
+
     @property
     def reads(self) -> tuple[str, ...]:
         """Outputs of the backbone that `build` takes; see `named_outputs`."""
         return (*self.taps, FEATURES)
 
     @property
-    def vector_layer(self) -> str:
-        """Name of the layer whose output the trainable layers read."""
+    def vector_layer(self) -> str | None:
+        """Name of the layer whose output the trainable layers read; None if they read several."""
         return STATISTICS if self.taps else FEATURE_VECTOR
 
     @property
@@ -106,7 +120,10 @@ class Head(ABC):
         return (1.0,) * len(self.class_names)
 
     def build(
-        self, features: Mapping[str, keras.KerasTensor], mask: keras.KerasTensor | None = None
+        self,
+        features: Mapping[str, keras.KerasTensor],
+        mask: keras.KerasTensor | None = None,
+        prefix_tokens: int = 0,
     ) -> keras.KerasTensor:
         """Build logits (batch, logits).
 
@@ -114,10 +131,11 @@ class Head(ABC):
             features: The outputs of the backbone in `reads`: maps or sequences (batch, …, c), or
                 vectors (batch, c).
             mask: Mask (batch, steps) of sequences, 0 where a step is padding.
+            prefix_tokens: See `Backbone.prefix_tokens`; sequences with a class token have no mask.
         """
-        outputs = pool(features[FEATURES], self.config.pooling, mask)
+        outputs = pool(features[FEATURES], self.config.pooling, mask, prefix_tokens)
         if self.taps:
-            outputs = self._read_blocks(features, outputs, mask)
+            outputs = self._read_blocks(features, outputs, mask, prefix_tokens)
         for depth, units in enumerate(self.config.hidden, start=1):
             if self.config.dropout:
                 outputs = layers.Dropout(self.config.dropout, name=f"head_dropout{depth}")(outputs)
@@ -138,14 +156,18 @@ class Head(ABC):
         features: Mapping[str, keras.KerasTensor],
         pooled: keras.KerasTensor,
         mask: keras.KerasTensor | None,
+        prefix_tokens: int,
     ) -> keras.KerasTensor:
         """Add the statistics of each tap, and the deviations of the last features, to a vector."""
         masked = {} if mask is None else {"padding_mask": mask}
         parts = [
-            BlockStatistics(name=f"{tap}_statistics")(features[tap], **masked) for tap in self.taps
+            BlockStatistics(prefix_tokens=prefix_tokens, name=f"{tap}_statistics")(
+                features[tap], **masked
+            )
+            for tap in self.taps
         ]
         parts.append(pooled)
-        if len(features[FEATURES].shape) > 2:
+        if len(features[FEATURES].shape) > 2 and not prefix_tokens:
             last = BlockStatistics(with_mean=False, name="last_deviations")
             parts.append(last(features[FEATURES], **masked))
         return layers.Concatenate(name=STATISTICS, dtype="float32")(parts)
@@ -190,6 +212,19 @@ class Head(ABC):
     def make_metrics(self) -> list[keras.metrics.Metric]:
         """Make the metrics between standardised targets and logits that training shows."""
 
+    def find_rows(
+        self, vectors: np.ndarray, targets: np.ndarray, units: np.ndarray | None, *, seed: int
+    ) -> LinearRows:
+        """Find the rows of the linear problem, by default one for each example.
+
+        Args:
+            vectors: Output of `vector_layer` (examples, …), possibly memory-mapped.
+            targets: Standardised training targets.
+            units: Unit of each example, see `Examples.units`.
+            seed: Seed of a sample.
+        """
+        return LinearRows(vectors, targets, units)
+
     def state_linear(
         self, training: TrainingConfig, terms: Any, targets: np.ndarray
     ) -> LinearTargets:
@@ -198,7 +233,7 @@ class Head(ABC):
         Args:
             training: The pipeline's `training` section.
             terms: Terms from `make_terms`.
-            targets: Standardised training targets.
+            targets: Standardised targets of the rows of `find_rows`.
         """
         return LinearTargets(targets)
 
@@ -206,14 +241,43 @@ class Head(ABC):
     def activate(self, logits: Any) -> Any:
         """Compute probabilities, or standardised numbers for regression, from logits."""
 
-    def serve(self, outputs: Any) -> dict[str, Any]:
+    def condense(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Reduce the answers to a batch to what its figures need (batch, …).
+
+        Dense answers to all examples of a split would not fit into memory. The result stands for
+        the outputs wherever `Task.figures` takes them.
+
+        Args:
+            outputs: Outputs of `activate`.
+            targets: Standardised targets of the batch.
+        """
+        return outputs
+
+    def serve(self, outputs: Any, frames: Any = None) -> dict[str, Any]:
         """Make the outputs of the export by name, in a graph.
 
         Args:
             outputs: Outputs of `activate`, float32 (batch, outputs).
+            frames: Place of each example in its file, float32 (batch, 6), as
+                `kft.modalities.model_input.FRAME` says, if the targets of the task move with their
+                examples. None for examples that were given decoded.
         """
         names = tf.tile(tf.constant(self.class_names)[tf.newaxis], [tf.shape(outputs)[0], 1])
         return {self.values_output: self.restore_units(outputs), self.names_output: names}
+
+    @classmethod
+    def find_companion(cls, served: Mapping[str, np.ndarray], row: int) -> np.ndarray | None:
+        """Find the dense answer to one example among the outputs of `serve`; None without one.
+
+        Args:
+            served: Outputs (batch, …) by name.
+            row: Place of the example in the batch.
+
+        Returns:
+            A mask uint8 (height, width) in the size of the file, or boxes (boxes, 6): class,
+            left, top, right, bottom in the file, and probability.
+        """
+        return None
 
     @property
     def compared_outputs(self) -> tuple[ComparedOutput, ...]:

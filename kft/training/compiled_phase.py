@@ -271,7 +271,7 @@ def compile_phase(
         scope.trainable, batch_norm=scope.batch_norm, part=scope.part, lora=scope.lora
     )
     given = make_input(phase)
-    model = FitModel(given.model.input, given.model.output, accumulation=config.accumulation)
+    model = FitModel(*given.graph, accumulation=config.accumulation)
     model.compile(
         optimizer=make_optimizer(
             config, phase, blocks, num_examples=len(learned_targets), pretrained=pretrained

@@ -64,6 +64,7 @@ def run_phase(
         compiler.config,
         compiler.find_vectors,
         learned_targets=examples.targets,
+        find_targets=compiler.feed.read_targets,
         units=examples.units,
         report=report,
         workers=compiler.workers,

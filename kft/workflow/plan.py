@@ -29,7 +29,7 @@ from kft.strategies.setting import is_solvable
 from kft.strategies.taps import find_taps
 from kft.strategies.targets import check_targets, may_mix
 from kft.strategies.traits import BlockTraits
-from kft.tasks import list_tasks, make_head
+from kft.tasks import Task, list_tasks, make_head
 from kft.tasks.head import Head
 from kft.workers import Cluster
 from kft.workflow.agreement import describe_settings, require_identical_settings
@@ -109,6 +109,7 @@ def make_plan(
         require_identical_settings(
             workers, {"data": splits.fingerprint, "weights": backbone.sha256}
         )
+        _check_companion(modality, splits.task)
         settings = modality.settings_of(pipeline.data)
         spec = modality.fit_spec(backbone.input_spec, settings, splits.train)
         backbone = replace(backbone, input_spec=spec)
@@ -117,6 +118,7 @@ def make_plan(
         head = _make_head(pipeline, splits)
         if any(phase.method == "solve" for phase in phases):
             head = replace(head, taps=find_taps(setting))
+        head = _read_levels(head, backbone)
         check_export(pipeline, head, splits)
         assembled = assemble(backbone, head)
     check_phases(phases, pipeline, assembled, splits, process=process)
@@ -188,6 +190,19 @@ def _find_modality(pipeline: Pipeline, backbone: Backbone) -> Modality:
     return modality
 
 
+def _check_companion(modality: Modality, task: Task) -> None:
+    """Check that the modality can move the targets of a task with its examples.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if task.companion is not None and task.companion not in modality.companions:
+        raise ConfigError(
+            f"data.target: {task.word!r} needs examples that move with their targets, but "
+            f"{modality.nouns} do not. Set another data.target."
+        )
+
+
 def _make_head(pipeline: Pipeline, splits: Splits) -> Head:
     """Make the head for the data's targets, and check that the settings suit them."""
     training = pipeline.training
@@ -201,6 +216,13 @@ def _make_head(pipeline: Pipeline, splits: Splits) -> Head:
     # Called to raise its errors about class weights now rather than in the first phase.
     make_supervised(head, training, splits.train.targets)
     return head
+
+
+def _read_levels(head: Head, backbone: Backbone) -> Head:
+    """Let the head choose which feature maps of the backbone it reads."""
+    levels = {level.block: level.stride for level in backbone.feature_levels}
+    first = next(iter(backbone.input_spec.elements.values()))
+    return head.read_levels(levels, tuple(each or 0 for each in first.shape[:-1]))
 
 
 def _check_before_data(

@@ -13,17 +13,20 @@ from kft.data import write_quarantine_csv, write_splits_csv
 from kft.data.batches.service import ServiceError
 from kft.display import Display
 from kft.errors import KftError, LostWorkerError
+from kft.evaluation.baselines import measure_baselines
 from kft.evaluation.evaluating import Evaluation, evaluate
+from kft.evaluation.ladder import write_ladder
 from kft.evaluation.prediction import Predictor
-from kft.examples import SplitName
+from kft.examples import Examples, SplitName
 from kft.feeding import Feed, Source
+from kft.modalities import load_modality
 from kft.optimization.distribution import name_nondeterministic
 from kft.optimization.replicas import find_share
 from kft.runs import RunDirectory
 from kft.runs.atomic import write_array, write_json, write_text
 from kft.runs.checkpoints import Checkpoints
 from kft.runs.storage import find_storage_failure
-from kft.serving import Export
+from kft.serving import Export, ServingProcess
 from kft.tasks import headline
 from kft.training import (
     FittedPhase,
@@ -103,6 +106,14 @@ class Work:
             record: Writes the pipeline, the splits and the manifest.
             found: Place to resume from; None to begin.
         """
+        exports = self._pipeline.export.enabled and self.plan.process.workers.is_chief
+        # The process of the export's parity check imports TensorFlow while this one trains.
+        with ServingProcess() if exports else nullcontext() as process:
+            return self._do(record, found, process)
+
+    def _do(
+        self, record: Callable[[], None], found: Resumption | None, process: ServingProcess | None
+    ) -> Finished:
         self.run.write_status("running")
         how_to_resume = f"resume with `kft train --resume {self.path}`"
         workers = self.plan.process.workers
@@ -129,8 +140,8 @@ class Work:
         self.run.write_status("finished", holdout=holdout)
         self.checkpoints.clear()
         # The run is finished before its export, so that a failed export can be repeated.
-        if self._pipeline.export.enabled and workers.is_chief:
-            export = export_planned(self.plan, self.run, self.path, self.display)
+        if process is not None:
+            export = export_planned(self.plan, self.run, self.path, self.display, process)
             self.run.write_status("finished", holdout=holdout, export=str(export.path))
             finished = replace(finished, export=export)
         # Workers wait for the chief, because leaving early looks like a failure. The chief is the
@@ -250,7 +261,27 @@ class Work:
                     progress=advance,
                 )
             self.display.stage(f"  {split}: {headline(evaluations[split].figures)}")
+            # Trials of a search judge no holdout, so they spend no time on baselines.
+            if split == "holdout":
+                self._compare_baselines(examples)
         return evaluations
+
+    def _compare_baselines(self, holdout: Examples) -> None:
+        """Show and record the baselines of the modality beside the model."""
+        splits = self.plan.splits
+        learned: tuple[SplitName, ...] = ("train", "validation") if self.plan.refits else ("train",)
+        rungs = []
+        for rung in measure_baselines(
+            load_modality(splits.modality),
+            splits.join(learned),
+            holdout,
+            splits.task,
+            splits.class_names,
+        ):
+            rungs.append(rung)
+            self.display.stage(f"  baseline on holdout, {rung.describe()}")
+        if rungs:
+            write_ladder(self.run.evaluation("holdout"), rungs)
 
     def _show_setup(self) -> None:
         for line in describe_data(self.plan.splits):

@@ -15,7 +15,7 @@ from kft.config import HeadConfig
 from kft.errors import DataError, ExportError, StorageError
 from kft.examples import Examples, Files
 from kft.modalities.image.decoding import ImageDecoder
-from kft.serving import ExportedModel, export_model, is_export
+from kft.serving import ExportedModel, ServingProcess, export_model, is_export
 from kft.serving.export import Export
 from kft.serving.signatures import ServedModel
 from kft.tasks import find_task, make_head
@@ -51,15 +51,13 @@ def export(tmp_path, files, kind="class", decoder=None) -> Export:
     names = ("cat", "dog", "owl")
     targets = np.array([[0.0, 5.0, 10.0], [1.0, 6.0, 30.0]], np.float32)
     head = make_head(HeadConfig(), find_task(kind), names, targets)
-    return export_model(
-        tiny_model(3),
-        head,
-        decoder or ImageDecoder(16, 16),
-        directory=tmp_path / "saved_models",
-        name="tiny",
-        examples=as_examples(files),
-        card={"name": "tiny"},
-    )
+    served = ServedModel(tiny_model(3), head, decoder or ImageDecoder(16, 16))
+    return export_served(served, tmp_path / "saved_models" / "tiny", files, {"name": "tiny"})
+
+
+def export_served(served: ServedModel, folder, files, card) -> Export:
+    with ServingProcess() as process:
+        return export_model(served, folder, examples=as_examples(files), card=card, process=process)
 
 
 @pytest.mark.parametrize("kind", ["class", "labels", "number"])
@@ -150,9 +148,7 @@ def test_numbers_are_served_in_float64_to_a_fraction_of_their_deviation(tmp_path
     times = 1.7e9 + np.array([[0.0], [300.0], [600.0]])
     head = make_head(HeadConfig(), find_task("number"), ("time",), times)
     model, decoder = tiny_model(1), ImageDecoder(16, 16)
-    exported = export_model(
-        model, head, decoder, directory=tmp_path, name="t", examples=as_examples(files), card={}
-    )
+    exported = export_served(ServedModel(model, head, decoder), tmp_path / "t", files, {})
     served = tf.saved_model.load(str(exported.path))
     decoded = [decoder(tf.io.read_file(file))["pixels"] for file in files]
     pixels = tf.stack([tf.cast(picture, tf.float32) for picture in decoded])
@@ -171,15 +167,8 @@ def test_answers_of_an_export_are_formatted_with_enough_digits_to_distinguish_th
         HeadConfig(), find_task("number"), ("lat",), 48 + np.array([[0.0], [5e-4], [1e-3]])
     )
     card = {"head": head.describe()}
-    exported = export_model(
-        tiny_model(1),
-        head,
-        ImageDecoder(16, 16),
-        directory=tmp_path,
-        name="t",
-        examples=as_examples(files),
-        card=card,
-    )
+    model = ServedModel(tiny_model(1), head, ImageDecoder(16, 16))
+    exported = export_served(model, tmp_path / "t", files, card)
     answers = ExportedModel(exported.path).answer(files, Files(tuple(files)))
     written = {answer.format("lat") for answer in answers}
     assert len(written) == len(files)

@@ -421,7 +421,8 @@ def mirrored(tmp_path_factory) -> dict:
     return json.loads(result.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("case", [pytest.param("plain", marks=pytest.mark.full), "parts"])
+@pytest.mark.full
+@pytest.mark.parametrize("case", ["plain", "parts"])
 def test_two_mirrored_devices_train_like_one_with_frozen_batch_norm(mirrored, case):
     """The case 'parts' adds accumulation, L2-SP and averages."""
     one, two = mirrored[case]["none"], mirrored[case]["mirrored"]
@@ -441,11 +442,13 @@ def test_accumulation_on_two_devices_starts_like_the_plain_step(mirrored):
     assert parts["validation_losses"] != plain["validation_losses"]
 
 
+@pytest.mark.full
 def test_dropout_works_with_accumulation_on_two_devices(mirrored):
     assert np.isfinite(mirrored["dropout"]["mirrored"]["losses"]).all()
     assert mirrored["dropout"]["mirrored"]["steps"] == 6
 
 
+@pytest.mark.full
 def test_a_step_is_traced_once_per_device(mirrored):
     for case in mirrored.values():
         assert (case["none"]["traces"], case["mirrored"]["traces"]) == (1, 2)

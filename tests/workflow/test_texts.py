@@ -11,7 +11,7 @@ from reviews import write_reviews
 from kft.config import load_pipeline
 from kft.display import Display
 from kft.run_operations.predict import predict
-from kft.serving.parity import ask_export
+from kft.serving import ServingProcess
 from kft.serving.predictor import Answer
 from kft.training import load_trained
 from kft.workflow import train
@@ -49,7 +49,8 @@ def test_a_table_of_texts_is_learned_and_its_export_takes_any_bytes(tmp_path):
     for number, content in enumerate(UNUSUAL):
         files.append(tmp_path / f"{number}.txt")
         files[-1].write_bytes(content)
-    served = ask_export(finished.export.path, list(map(str, files)))
+    with ServingProcess() as process:
+        served = process.answer(finished.export.path, list(map(str, files)))
     trained = load_trained(finished.run)
     decoded = tf.map_fn(
         trained.decoder, tf.constant(UNUSUAL), fn_output_signature=trained.decoder.output

@@ -59,9 +59,15 @@ def _check_all(
 
     def check_piece(examples: Examples) -> list[Checked | Quarantined]:
         outcomes: list[Checked | Quarantined] = []
-        for name, path, read in _list_reads(examples, modality, settings):
+        targets = examples.target_files
+        for index, (name, path, read) in enumerate(_list_reads(examples, modality, settings)):
             try:
-                outcomes.append(_check_one(read(), modality, settings, options))
+                checked = _check_one(read(), modality, settings, options)
+                if targets is not None:
+                    file = _read_target(name, targets.paths[index], modality, settings)
+                    target = modality.check_target(file, checked, config.masks, options)
+                    checked = replace(checked, target=target)
+                outcomes.append(checked)
             except UnusableError as reason:
                 outcomes.append(Quarantined(readable(name), readable(path), str(reason)))
         return outcomes
@@ -111,6 +117,13 @@ def _take(name: str, content: bytes, modality: Modality, settings: Any) -> FileC
     modality.refuse_early(content[:_START_BYTES], len(content), settings)
     digest = hashlib.sha256(content).hexdigest()
     return FileContent(name, "", content, digest, len(content), 0)
+
+
+def _read_target(name: str, path: str, modality: Modality, settings: Any) -> FileContent:
+    try:
+        return _read(name, path, modality, settings)
+    except UnusableError as reason:
+        raise UnusableError(f"its target {readable(path)}: {reason}") from None
 
 
 def _read(name: str, path: str, modality: Modality, settings: Any) -> FileContent:

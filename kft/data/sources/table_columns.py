@@ -66,9 +66,9 @@ def choose_columns(table: Table, config: DataConfig) -> Columns:
     Raises:
         DataError: A column is missing or ambiguous.
     """
-    texts = _choose_text_columns(table, config)
+    texts = choose_text_columns(table, config)
     split, group, time = (
-        None if name is None else _require_column(table, key, name)
+        None if name is None else require_column(table, key, name)
         for key, name in (
             ("table.split_column", config.table.split_column),
             ("split.group_column", config.split.group_column),
@@ -77,7 +77,7 @@ def choose_columns(table: Table, config: DataConfig) -> Columns:
     )
     task = find_task(config.target)
     return Columns(
-        inputs=texts or (_choose_path_column(table, config),),
+        inputs=texts or (choose_path_column(table, config),),
         hold_text=bool(texts),
         labels=_make_label_fields(_choose_label_columns(table, config), task),
         task=task,
@@ -87,7 +87,7 @@ def choose_columns(table: Table, config: DataConfig) -> Columns:
     )
 
 
-def _choose_text_columns(table: Table, config: DataConfig) -> tuple[str, ...]:
+def choose_text_columns(table: Table, config: DataConfig) -> tuple[str, ...]:
     """Choose the columns of text; none if the table lists files."""
     names = config.table.text_columns
     if names and config.table.path_column is not None:
@@ -96,7 +96,7 @@ def _choose_text_columns(table: Table, config: DataConfig) -> tuple[str, ...]:
             "of files: keep one of the two."
         )
     if names:
-        return tuple(_require_column(table, "table.text_columns", name) for name in names)
+        return tuple(require_column(table, "table.text_columns", name) for name in names)
     usual = choose_modality(config).value_columns
     columns = [column.lower() for column in table.header]
     has_paths = config.table.path_column is not None or any(c in _PATH_COLUMNS for c in columns)
@@ -105,11 +105,16 @@ def _choose_text_columns(table: Table, config: DataConfig) -> tuple[str, ...]:
     return (_find_usual_column(table, "text_columns", usual),)
 
 
-def _choose_path_column(table: Table, config: DataConfig) -> str:
+def choose_path_column(table: Table, config: DataConfig) -> str:
+    """Choose the column of paths: as configured, or by its usual name.
+
+    Raises:
+        DataError: The column is missing or ambiguous.
+    """
     chosen = config.table.path_column
     if chosen is None:
         return _find_usual_column(table, "path_column", _PATH_COLUMNS)
-    return _require_column(table, "table.path_column", chosen)
+    return require_column(table, "table.path_column", chosen)
 
 
 def _choose_label_columns(table: Table, config: DataConfig) -> tuple[str, ...]:
@@ -121,7 +126,7 @@ def _choose_label_columns(table: Table, config: DataConfig) -> tuple[str, ...]:
         raise DataError(
             f"data.table.label_columns: {listed(repeated)} is repeated. Name each column once."
         )
-    return tuple(_require_column(table, "table.label_columns", name) for name in names)
+    return tuple(require_column(table, "table.label_columns", name) for name in names)
 
 
 def _make_label_fields(
@@ -133,7 +138,12 @@ def _make_label_fields(
     return tuple(NumberField(name, with_words=with_words) for name in names)
 
 
-def _require_column(table: Table, key: str, name: str) -> str:
+def require_column(table: Table, key: str, name: str) -> str:
+    """Return the column that a setting names.
+
+    Raises:
+        DataError: There is no such column.
+    """
     named = [column for column in table.header if column]
     if name not in named:
         raise DataError(

@@ -18,9 +18,10 @@ from kft.modalities.audio.inspection import CheckedRecording, Inspection
 from kft.modalities.audio.lengths import choose_seconds
 from kft.modalities.audio.quality import find_poor
 from kft.modalities.audit_records import Fact, Measure, Property
-from kft.modalities.base import PREVIEW_SIDE, Modality, ViewRow
+from kft.modalities.base import Modality
 from kft.modalities.checked import CheckOptions, FileContent, UnusableError
 from kft.modalities.model_input import Decoder
+from kft.modalities.showing import PREVIEW_SIDE, ViewRow
 from kft.registry import Registry
 
 # More than a minute of most recordings takes: two channels of 32 bits at 96 kHz.
@@ -50,6 +51,7 @@ class AudioModality(Modality):
         b"ID3": ".mp3",
         b"\xff\xfb": ".mp3",
     }
+    values = "the path of a file or folder, or a pair (samples, rate)"
     record_features: ClassVar[Mapping[str, str]] = {
         "tfrecord": "audio/encoded",
         "tfrecord_label": "audio/class/label",
@@ -80,6 +82,12 @@ class AudioModality(Modality):
         """See `Modality`: samples become a WAV file."""
         encode: Callable[[Any], bytes] = conversion.encode_feature(feature)
         return encode
+
+    def encode_value(self, value: Any) -> tuple[bytes, ...] | None:
+        """See `Modality`: samples with their rate become a WAV file."""
+        from kft.modalities.audio.values import encode_recording
+
+        return encode_recording(value)
 
     def refuse_early(self, start: bytes, size: int, settings: AudioConfig) -> None:
         """See `Modality`: what begins as no recording does, and what is too large for one."""

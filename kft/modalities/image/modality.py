@@ -8,22 +8,31 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from kft.config import ImageConfig
+from kft.config import ImageConfig, MasksConfig
 from kft.examples import Calibration
 from kft.findings import Finding
 from kft.modalities.audit_records import Fact, Measure, Property
-from kft.modalities.base import PREVIEW_SIDE, Modality, ViewRow
-from kft.modalities.checked import CheckOptions, FileContent, TrainedCalibration, UnusableError
+from kft.modalities.base import Modality
+from kft.modalities.checked import (
+    CheckedTarget,
+    CheckOptions,
+    FileContent,
+    TrainedCalibration,
+    UnusableError,
+)
 from kft.modalities.image import conversion, traits
 from kft.modalities.image.depth import find_depth
 from kft.modalities.image.file_check import check_picture
 from kft.modalities.image.input_spec import ImageSpec
 from kft.modalities.image.inspection import CheckedPicture, Inspection
+from kft.modalities.image.masks import check_mask
 from kft.modalities.image.quality import find_poor
 from kft.modalities.image.sample_scale import FULL_DEPTH
 from kft.modalities.image.strangers import refuse_stranger
 from kft.modalities.model_input import Decoder, InputSpec, StatedInput
+from kft.modalities.showing import PREVIEW_SIDE, ViewRow
 from kft.registry import Registry
+from kft.tasks import COMPANIONS
 
 # More than a picture of so many pixels needs, in 16 bits with opacity and without compression.
 _BYTES_PER_PIXEL = 9
@@ -45,6 +54,7 @@ class ImageModality(Modality):
         *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".heic", ".heif"),
         *(".avif", ".jxl"),
     )
+    folder_names = ("images", "image", "imgs", "img", "pictures", "photos", "jpegimages", "input")
     # "BM" alone is too little to go by.
     signatures: ClassVar[Mapping[bytes, str]] = {
         b"\xff\xd8\xff": ".jpg",
@@ -54,6 +64,10 @@ class ImageModality(Modality):
         b"II*\0": ".tif",
         b"MM\0*": ".tif",
     }
+    values = (
+        "the path of a file or folder, a PIL picture, a NumPy array uint8 of shape (height, width, "
+        "3), or a batch of these"
+    )
     record_features: ClassVar[Mapping[str, str]] = {
         "tfrecord": "image/encoded",
         "tfrecord_label": "image/class/label",
@@ -76,6 +90,7 @@ class ImageModality(Modality):
     # saved again differs from itself in at most 4 in 98 of 100 cases. At 6 different hands before
     # one wall pass for the same.
     most_different_bits = 4
+    companions = COMPANIONS
 
     def encode_feature(self, feature: Any) -> Callable[[Any], bytes] | None:
         """See `Modality`: an array of pixels becomes a PNG."""
@@ -92,6 +107,12 @@ class ImageModality(Modality):
             )
         return lambda pixels: tf.io.encode_png(pixels).numpy()
 
+    def encode_value(self, value: Any) -> tuple[bytes, ...] | None:
+        """See `Modality`: PIL pictures and arrays of pixels become PNG files."""
+        from kft.modalities.image.values import encode_pictures
+
+        return encode_pictures(value)
+
     def refuse_early(self, start: bytes, size: int, settings: ImageConfig) -> None:
         """See `Modality`: what begins as no picture does, and what is too large for one."""
         refuse_stranger(start)
@@ -107,6 +128,12 @@ class ImageModality(Modality):
     ) -> CheckedPicture:
         """See `Modality`."""
         return check_picture(file, settings, options)
+
+    def check_target(
+        self, file: FileContent, checked: Any, settings: MasksConfig, options: CheckOptions
+    ) -> CheckedTarget:
+        """See `Modality`: a mask in the size of its upright picture."""
+        return check_mask(file, checked, settings, options)
 
     @contextmanager
     def checking(self) -> Iterator[None]:
@@ -210,6 +237,23 @@ class ImageModality(Modality):
         from kft.modalities.image.preview import make_data_uri
 
         return make_data_uri(path, settings.background, calibrated, side=side)
+
+    def preview_target(
+        self, path: str, target: str, settings: ImageConfig, calibrated: int | None = None
+    ) -> str | None:
+        """See `Modality`: the mask in colours."""
+        from kft.modalities.image.preview import make_data_uri
+
+        background = settings.background
+        return make_data_uri(path, background, calibrated, side=PREVIEW_SIDE, mask=target)
+
+    def draw_answer(
+        self, path: str, companion: Any, names: Sequence[str], settings: ImageConfig
+    ) -> bytes:
+        """See `Modality`."""
+        from kft.modalities.image.drawing import draw_answer
+
+        return draw_answer(path, companion, names, settings.background)
 
     def draw_views(self, rows: Sequence[ViewRow], caption: str) -> bytes:
         """See `Modality`."""

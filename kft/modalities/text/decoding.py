@@ -71,6 +71,7 @@ class TextDecoder:
             "wordpiece": self._find_pieces,
             "byte_pairs": self._find_byte_pairs,
             "words": self._find_words,
+            "hashed_words": self._hash_words,
             "characters": self._find_characters,
         }[self.spec.tokenizer]
         ids = find(text, most)
@@ -104,6 +105,13 @@ class TextDecoder:
         of_chunk = tf.gather(chunk_ids, chunk_of)
         is_known = of_chunk >= 0
         return tf.boolean_mask(tf.where(is_known, of_chunk, ids), ~is_known | is_first)
+
+    def _hash_words(self, text: tf.Tensor, most: int) -> tf.Tensor:
+        words = self._split(text).first(most)
+        hashes = tf.strings.to_hash_bucket_fast(
+            encode(words.codes, words.word)[0], self.spec.buckets
+        )
+        return tf.cast(hashes, tf.int32) + len(self.spec.vocabulary)
 
     def _find_characters(self, text: tf.Tensor, most: int) -> tf.Tensor:
         codes, _ = normalise(

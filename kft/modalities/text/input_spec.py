@@ -8,7 +8,7 @@ from typing import Literal
 
 from kft.modalities.model_input import PADDING_MASK, Element, InputSpec
 
-Tokenizer = Literal["wordpiece", "byte_pairs", "words", "characters"]
+Tokenizer = Literal["wordpiece", "byte_pairs", "words", "hashed_words", "characters"]
 PADDING, UNKNOWN, START, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 """Special tokens of BERT; kft's own vocabularies have the first two."""
 
@@ -19,9 +19,10 @@ class TextSpec(InputSpec):
 
     Attributes:
         tokenizer: `wordpiece` is BERT's, `byte_pairs` GPT-2's. `words` are those of word vectors:
-            split at spaces, and at punctuation where the whole is unknown. `characters` are code
-            points.
+            split at spaces, and at punctuation where the whole is unknown. `hashed_words` are
+            split at both, and numbered by their hash. `characters` are code points.
         vocabulary: Tokens by their id, the special ones among them.
+        buckets: Number of the ids after the vocabulary that hashes of words are spread over.
         merges: Pairs of tokens that `byte_pairs` merges, the first ones first.
         max_tokens: Length of the ids; None where the data decide it.
         longest: Most tokens that the backbone has positions for; None for any number.
@@ -44,6 +45,7 @@ class TextSpec(InputSpec):
     unknown: str = UNKNOWN
     start: str = ""
     end: str = ""
+    buckets: int = 0
     merges: tuple[str, ...] = field(default=(), repr=False)
     coverage: str = field(default="", repr=False, compare=False)
     modality: str = field(default="text", kw_only=True)
@@ -63,6 +65,11 @@ class TextSpec(InputSpec):
     def elements(self) -> dict[str, Element]:
         """Token ids and padding mask."""
         return dict.fromkeys(("token_ids", PADDING_MASK), Element((self.max_tokens,), "int32"))
+
+    @property
+    def may_shorten(self) -> bool:
+        """Whether batches may be shorter: see `InputSpec`."""
+        return True
 
     def __str__(self) -> str:
         """Number of tokens, in words."""

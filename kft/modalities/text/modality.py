@@ -13,8 +13,8 @@ from kft.findings import Finding
 from kft.modalities.audit_records import Fact, Measure, Property
 from kft.modalities.base import Modality
 from kft.modalities.checked import CheckOptions, FileContent, UnusableError
-from kft.modalities.model_input import Decoder
-from kft.modalities.text import traits
+from kft.modalities.model_input import Baseline, Decoder
+from kft.modalities.text import baseline, traits
 from kft.modalities.text.input_spec import TextSpec
 from kft.modalities.text.inspection import CheckedText, check_text
 from kft.modalities.text.quality import find_poor
@@ -37,6 +37,7 @@ class TextModality(Modality):
     default_backbone = "minilm_l3"
     endings = (".txt", ".text")
     value_columns = ("text", "sentence", "review", "comment", "message", "content", "body")
+    values = "a string, or the pathlib.Path of a file or folder"
     record_features: ClassVar[dict[str, str]] = {
         "tfrecord": "text",
         "tfrecord_label": "label",
@@ -50,6 +51,7 @@ class TextModality(Modality):
         },
     )
     reading_settings = frozenset({"max_characters"})
+    baselines: ClassVar[dict[str, Baseline]] = {baseline.NAME: baseline.answer_by_word_counts}
     # Of 64. Measured: messages of one template with other numbers, and none of 9,602 sentences of
     # film reviews. At 8 'a small movie with a big heart' is taken for '… with a big impact'.
     most_different_bits = 6
@@ -61,6 +63,10 @@ class TextModality(Modality):
         if not isinstance(feature, tfds.features.Text):
             raise UnusableError("Expected a Text.")
         return bytes
+
+    def encode_value(self, value: Any) -> tuple[bytes] | None:
+        """See `Modality`; half of a surrogate pair is refused by the check, which says where."""
+        return (value.encode("utf-8", "surrogatepass"),) if isinstance(value, str) else None
 
     def refuse_early(self, start: bytes, size: int, settings: TextConfig) -> None:
         """See `Modality`: what is too long for a text."""

@@ -61,7 +61,7 @@ class ClassificationHead(Head):
         """Compute probabilities that sum to 1 over the classes."""
         return keras.ops.softmax(logits)
 
-    def serve(self, outputs: Any) -> dict[str, Any]:
+    def serve(self, outputs: Any, frames: Any = None) -> dict[str, Any]:
         """Make the outputs of every head and the name of the most probable class."""
         top = tf.gather(tf.constant(self.class_names), tf.argmax(outputs, axis=-1))
-        return {**super().serve(outputs), "top_class": top}
+        return {**super().serve(outputs, frames), "top_class": top}
