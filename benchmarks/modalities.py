@@ -1,14 +1,15 @@
-"""Texts and recordings: backbones of kft beside what their users would take, on the same splits.
+"""Texts, recordings and videos: backbones of kft beside what their users would take.
 
 Run: KFT_SHARED=../shared python benchmarks/modalities.py [--only PART …] [--seeds N …] [--quick]
 
-sst2 as it is split; sms_spam without exact duplicates, split 70/30 anew for each
-seed; spoken_digits by speakers, two of six judged by a model that did not hear
-them. MiniLM-L3 is the default backbone of texts, by the default strategy. Peers:
-scikit-learn's TF-IDF of words and pairs, or YAMNet's mean features, with logistic
-regression, and an LSTM of plain Keras. A standard error is that of the accuracy
-of so many examples. Each run is a new process, with caches of its own that begin
-empty.
+All on the same splits: sst2 as it is split; sms_spam without exact duplicates, split
+70/30 anew for each seed; spoken_digits by speakers, two of six judged by a model that
+did not hear them; moving shapes made anew for each seed, whose class no single frame
+shows. MiniLM-L3 is the default backbone of texts, by the default strategy. Peers:
+scikit-learn's TF-IDF of words and pairs, YAMNet's mean features, or the mean frame, with
+logistic regression, and an LSTM or ConvLSTM of plain Keras. A standard error is that of
+the accuracy of so many examples. Each run is a new process, with caches of its own that
+begin empty.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from measuring import call
-from modality_sets import Table, write_digits, write_sms, write_sst2
+from modality_sets import Table, write_digits, write_shapes, write_sms, write_sst2
 from report import (
     make_parser,
     median_cell,
@@ -40,6 +41,7 @@ GLOVE = "weights/text/glove_6B_50d_top20k.txt"
 YAMNET = "weights/yamnet_256_backbone.keras"
 SECONDS_HEARD = 0.6
 EPOCHS = 10
+VIDEO_EPOCHS = 30
 MAX_TOKENS = 48
 RANDOM_LSTM = ("strategy.name=full", "strategy.learning_rate=1e-3", "strategy.duration=3 epochs")
 
@@ -49,6 +51,7 @@ def main() -> None:
     parts: dict[str, Callable[[Path, Path, Sequence[int], bool], None]] = {
         "texts": show_texts,
         "recordings": show_recordings,
+        "videos": show_videos,
         "speed": show_speed,
     }
     parser = make_parser(__doc__)
@@ -57,7 +60,7 @@ def main() -> None:
     asked = parser.parse_args()
     shared = use_shared()
     os.environ["KFT_WEIGHTS_DIR"] = str(shared / "weights/text")
-    print_header("Texts and recordings", asked.seeds)
+    print_header("Texts, recordings and videos", asked.seeds)
     with tempfile.TemporaryDirectory() as scratch:
         for part in asked.only:
             parts[part](
@@ -129,6 +132,43 @@ def show_recordings(shared: Path, scratch: Path, seeds: Sequence[int], is_quick:
     rows = compare(
         "spoken_digits",
         lambda seed: write_digits(shared, scratch, seed, takes=takes),
+        kft,
+        peers,
+        seeds,
+    )
+    print_table(HEADINGS, rows)
+
+
+def show_videos(shared: Path, scratch: Path, seeds: Sequence[int], is_quick: bool) -> None:
+    """Print a row for each backbone and peer on moving shapes."""
+    print_section(
+        "Shapes that move right, left, down or up, from random weights",
+        "Asked for: at least .95 by a temporal model, and chance (.25) by the mean over frames.",
+    )
+    trained = (
+        *("backbone.weights=random", "backbone.input_size=32", "strategy.name=full"),
+        f"strategy.duration={VIDEO_EPOCHS} epochs",
+        "strategy.learning_rate=3e-3",
+        "backbone.options.frames=12",
+        "backbone.options.width=8",
+    )
+    over_frames = (*trained, "backbone.name=frames:small_cnn")
+    kft = {
+        "small_3d_cnn": (*trained, "backbone.name=small_3d_cnn"),
+        "frames:small_cnn, mean": over_frames,
+        "frames:small_cnn, LSTM": (*over_frames, "backbone.options.temporal=lstm"),
+        "frames:small_cnn, attention": (*over_frames, "backbone.options.temporal=attention"),
+    }
+    peers = {
+        "mean frame, scikit-learn": lambda table, seed: call_peer("mean_frame", table),
+        "ConvLSTM, plain Keras": lambda table, seed: call_peer(
+            "plain_convlstm", table, seed=seed, epochs=VIDEO_EPOCHS
+        ),
+    }
+    per_class = 9 if is_quick else 60
+    rows = compare(
+        "moving shapes",
+        lambda seed: write_shapes(scratch, seed, per_class=per_class),
         kft,
         peers,
         seeds,

@@ -1,4 +1,4 @@
-"""What people would classify texts and recordings by without kft; each call is a process."""
+"""Peers for texts, recordings and videos, as people use them without kft; a process each."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from PIL import Image, ImageSequence
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold
@@ -146,3 +147,46 @@ def _fit_head(
     targets = np.array([names.index(label) for label in labels])
     _fit(keras.Model(features.input, logits), inputs, targets, 1e-3, epochs)
     return time.monotonic() - started
+
+
+def mean_frame(train: Labelled, holdout: Labelled) -> dict[str, Any]:
+    """scikit-learn: logistic regression on the pixels of the mean frame."""
+    started = time.monotonic()
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    inputs, judged = (
+        _read_clips(paths).mean(axis=1).reshape(len(paths), -1) for paths in (train[0], holdout[0])
+    )
+    model.fit(inputs, train[1])
+    return {"accuracy": model.score(judged, holdout[1]), "seconds": time.monotonic() - started}
+
+
+def plain_convlstm(train: Labelled, holdout: Labelled, seed: int, epochs: int) -> dict[str, Any]:
+    """Keras: convolutional LSTM layers from random weights, as in its guides on videos."""
+    keras.utils.set_random_seed(seed)
+    started = time.monotonic()
+    names = sorted(set(train[1]))
+    inputs, judged = (_read_clips(paths) / 255.0 for paths in (train[0], holdout[0]))
+    targets, true = (
+        np.array([names.index(label) for label in each[1]]) for each in (train, holdout)
+    )
+    model = keras.Sequential(
+        [
+            keras.layers.ConvLSTM2D(8, 3, strides=2, padding="same", return_sequences=True),
+            keras.layers.BatchNormalization(),
+            keras.layers.ConvLSTM2D(16, 3, strides=2, padding="same"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(len(names)),
+        ]
+    )
+    _fit(model, inputs, targets, 3e-3, epochs)
+    accuracy = float(np.mean(model.predict(judged, verbose=0).argmax(axis=-1) == true))
+    return {"accuracy": accuracy, "seconds": time.monotonic() - started}
+
+
+def _read_clips(paths: Sequence[str]) -> np.ndarray:
+    """The frames of animated GIFs: float32 (clips, frames, height, width, 3)."""
+    clips = [
+        [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(Image.open(path))]
+        for path in paths
+    ]
+    return np.asarray(clips, np.float32)

@@ -1,4 +1,4 @@
-"""Tables of texts and recordings, split anew or as given, for kft and its peers alike."""
+"""Tables of texts, recordings and videos, split anew or as given, for kft and its peers alike."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.model_selection import train_test_split
+
+from kft.modalities.video.moving_shapes import write_clips
 
 Row = tuple[str, str, str]
 
@@ -88,3 +90,18 @@ def write_digits(shared: Path, folder: Path, seed: int, *, takes: int = 10) -> T
         f"data.table.allowed_roots=[{recordings}]",
     )
     return Table(path, settings)
+
+
+def write_shapes(folder: Path, seed: int, *, per_class: int = 60) -> Table:
+    """Moving shapes, other ones for each seed: 40 of 60 clips to learn from, 20 are judged."""
+    clips = folder / f"moving_shapes_{seed}"
+    if not clips.exists():
+        write_clips(clips, per_class, seed=seed)
+    path = folder / f"moving_shapes_{seed}.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("path", "label", "split"))
+        for clip in sorted(clips.rglob("*.gif")):
+            split = "train" if int(clip.stem) < per_class * 2 // 3 else "holdout"
+            writer.writerow((clip, clip.parent.name, split))
+    return Table(path, ("data.table.split_column=split", "data.modality=video"))

@@ -40,7 +40,10 @@ COLLECTED = pytest.StashKey[tuple[frozenset[str], Counter[str]]]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of two test processes each takes whole files, whose fixtures are made once, or a pipeline."""
+    """Of the test processes each takes whole files, whose fixtures are made once, or a pipeline."""
+    # Rooms of whole runs stand late in the alphabet. They come first, so that the processes end
+    # together.
+    items.sort(key=lambda item: str(item.path), reverse=True)
     for item in items:
         if item.get_closest_marker("pipeline") is None:
             item.add_marker(pytest.mark.xdist_group(str(item.path)))

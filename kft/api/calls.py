@@ -21,6 +21,7 @@ from kft.workers import read_cluster
 
 if TYPE_CHECKING:
     from kft.backbones.record import Backbone
+    from kft.comparison import Comparison
 
 
 def train(source: Source, *, run_id: str | None = None, **settings: Unpack[Settings]) -> Run:
@@ -134,6 +135,26 @@ def audit(source: Source, *, with_labels: bool = True, **settings: Unpack[Settin
 
         found = audit_data(pipeline, make_display(), with_labels=with_labels)
     return AuditReport(found, pipeline.data)
+
+
+def compare(*runs: str | os.PathLike[str] | Run, split: str | None = None) -> Comparison:
+    """Compare finished runs, as `kft compare` does; a notebook shows the page.
+
+    >>> kft.compare("runs/photos/first", "runs/photos/second").differences[0].verdict
+
+    Args:
+        *runs: At least two runs or their paths; the others are compared with the first.
+        split: 'holdout', 'validation', or other data that were judged, as 'other-NAME'; by default
+            the holdout, or validation without one.
+
+    Raises:
+        RunError: A run is not finished or did not judge the split, or the runs have different
+            tasks, classes or labels.
+    """
+    from kft.comparison import compare_runs
+
+    paths = [run.path if isinstance(run, Run) else Path(run).expanduser() for run in runs]
+    return compare_runs(paths, split=split)
 
 
 def load(path: str | os.PathLike[str]) -> Run | Exported:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kft.auditing.audit import Audit
+from kft.auditing.boxes import find_box_problems
 from kft.auditing.classes import find_class_problems
 from kft.auditing.copies import find_copies, find_same_content
 from kft.auditing.labels import find_label_problems, predict_out_of_fold
@@ -51,6 +52,7 @@ class _InspectedData:
         noticed: Remark of the source -> number of examples.
         source: Name of the data.
         notes: Sentences about values that were read in a different form.
+        found: Findings of the source.
         judged: Targets of the holdout; None if training would refuse the data.
         refusal: Reason why training would refuse the data, or an empty string.
     """
@@ -62,6 +64,7 @@ class _InspectedData:
     noticed: Mapping[str, int]
     source: str
     notes: tuple[str, ...]
+    found: tuple[Finding, ...]
     judged: np.ndarray | None
     refusal: str
 
@@ -90,7 +93,9 @@ def audit_data(pipeline: Pipeline, display: Display, *, with_labels: bool = True
     alike = modality.find_look_alikes(seen.checked)
     findings = [
         *_find_refused(inspected),
+        *inspected.found,
         *find_class_problems(inspected.used, inspected.judged),
+        *find_box_problems(inspected.used),
         *find_mask_problems(inspected.used),
         *_find_noticed(seen),
         *find_copies(seen, alike),
@@ -164,6 +169,7 @@ def _inspect(pipeline: Pipeline, display: Display) -> _InspectedData:
         found.noticed,
         found.source,
         found.notes,
+        found.findings,
         None if parts is None else parts["holdout"].targets,
         refusal,
     )

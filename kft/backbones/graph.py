@@ -136,7 +136,7 @@ class Graph:
         return found
 
     def strides(self) -> dict[int, int]:
-        """Map the id of each feature map to its stride, the product of the strides before it.
+        """Map the id of each map or volume to its stride, the product of the strides before it.
 
         Maps are of steps, of height and width, or of frames too: (batch, …, channels). Where paths
         meet, the coarsest counts. Vectors are omitted, as are maps pooled over their whole extent
@@ -153,6 +153,17 @@ class Graph:
                 if len(tensor.shape) > 2:
                     found[id(tensor)] = stride
         return {key: int(stride) for key, stride in found.items() if stride >= 1}
+
+
+def call_layers(model: Any, inputs: Any) -> Any:
+    """Call each layer of a functional model on other inputs, without the model around them.
+
+    Args:
+        model: Functional model, or the `Function` of a part of one.
+        inputs: Tensors in the structure of the model's input.
+    """
+    # Keras clones models in this way; it has no public name for it.
+    return model._run_through_graph(inputs, operation_fn=lambda operation: operation)
 
 
 def step_stride(operation: Any) -> float:

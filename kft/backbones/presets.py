@@ -22,7 +22,7 @@ _DEFAULT_SIZE = 224
 
 
 def load(config: BackboneConfig) -> Backbone:
-    """Load the backbone `keras_hub:PRESET`: for pictures with their scaling built in, text, speech.
+    """Load the backbone `keras_hub:PRESET`: for pictures with their scaling, for text or speech.
 
     PRESET is a preset's name, a handle (`kaggle://…`, `hf://…`) or a folder that
     `save_to_preset` wrote; for text also a folder of Hugging Face.

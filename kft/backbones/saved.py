@@ -96,11 +96,18 @@ def _load_folder(config: BackboneConfig, folder: Path) -> Backbone:
         raise BackboneError(
             f"backbone.options: {config.name!r} takes no options; its architecture is fixed."
         )
-    model = _with_weights(with_size(_read_model(path), config.input_size), config)
     stated = record["input_spec"]
     spec = load_modality(stated["modality"]).restore_spec(stated)
-    if config.input_size is not None and isinstance(spec, ImageSpec):
+    model = _read_model(path)
+    if config.input_size is not None:
+        if not isinstance(spec, ImageSpec):
+            raise BackboneError(
+                f"backbone.input_size: {config.name!r} reads {spec}. Remove it; the section of its "
+                f"modality, data.{spec.modality}, may set a length."
+            )
         spec = replace(spec, height=config.input_size, width=config.input_size)
+        model = with_size(model, config.input_size)
+    model = _with_weights(model, config)
     check_repeatable(model, config.name)
     blocks = _saved_blocks(model, record["blocks"])
     return Backbone(

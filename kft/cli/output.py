@@ -51,6 +51,10 @@ def show_finished(finished: Finished, console: Console | None = None) -> None:
     if export:
         rows.append(("Export", _describe_export(export)))
     show_pairs(console, rows)
+    from kft.cli.ladder_output import show_ladder
+
+    split = "holdout" if finished.evaluation else "validation"
+    show_ladder(finished.run.evaluation(split), console)
     console.print("\nNext\n")
     commands = []
     if finished.backbone:

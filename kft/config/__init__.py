@@ -1,6 +1,7 @@
 """The configuration of a run: reading and validation of a frozen `Pipeline`."""
 
 from kft.config.data_section import (
+    BoxesConfig,
     DataConfig,
     FoldersConfig,
     RecordConfig,
@@ -24,6 +25,7 @@ from kft.config.modality_sections import (
     ImageConfig,
     ModalityConfig,
     TextConfig,
+    VideoConfig,
 )
 from kft.config.schema import (
     PRETRAINED,
@@ -57,6 +59,7 @@ __all__ = [
     "UNLABELLED_OVERRIDES",
     "AudioConfig",
     "BackboneConfig",
+    "BoxesConfig",
     "DataConfig",
     "ExportConfig",
     "FeaturesConfig",
@@ -75,6 +78,7 @@ __all__ = [
     "TextConfig",
     "TrainingConfig",
     "TuningConfig",
+    "VideoConfig",
     "add_modality_section",
     "dump_pipeline",
     "format_schema",

@@ -95,6 +95,13 @@ class ExportConfig(Section):
     """Number of holdout files in the parity check of an export."""
 
 
+class AbstainConfig(Section):
+    """When the export says that it is not sure."""
+
+    error: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """Largest share of wrong answers among those that are sure; null for no such outputs."""
+
+
 class DimensionConfig(Section):
     """Values that a search may try for one setting: a list or a range."""
 
@@ -154,6 +161,7 @@ class Pipeline(Section):
     strategy: StrategyConfig = StrategyConfig()
     training: TrainingConfig = TrainingConfig()
     export: ExportConfig = ExportConfig()
+    abstain: AbstainConfig = AbstainConfig()
     tuning: TuningConfig = TuningConfig()
     runs_directory: Folder = "runs"
     """Runs go to RUNS_DIRECTORY/NAME/RUN_ID."""

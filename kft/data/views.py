@@ -54,7 +54,7 @@ def make_view_rows(
     ]
     return [
         ViewRow(
-            title=splits.task.format(train.targets[index], splits.class_names),
+            title=splits.task.summarise(train.targets[index], splits.class_names),
             text=train.ids[index],
             views=tuple({name: each[row] for name, each in view.items()} for view in shown),
         )

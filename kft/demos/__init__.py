@@ -11,6 +11,7 @@ DEMOS = Registry(
         "image": "kft.demos.pictures:PictureDemonstration",
         "text": "kft.demos.texts:TextDemonstration",
         "audio": "kft.demos.recordings:RecordingDemonstration",
+        "video": "kft.demos.videos:VideoDemonstration",
     },
 )
 

@@ -25,6 +25,7 @@ MODALITIES = Registry(
         "image": "kft.modalities.image.modality:ImageModality",
         "audio": "kft.modalities.audio.modality:AudioModality",
         "text": "kft.modalities.text.modality:TextModality",
+        "video": "kft.modalities.video.modality:VideoModality",
     },
 )
 # Number of files of a folder to try when its modality is inferred.
@@ -82,10 +83,11 @@ def load_modality(name: str) -> Modality:
 def choose_modality(config: DataConfig) -> Modality:
     """Choose the modality of a `data` section.
 
-    If `data.modality` is `auto`, it is the modality of at least half of a folder's first files,
-    by their endings: photographs and records often come with a readme. Columns of text are of
-    the modality whose examples they can be. Any other table names files at its beginning, and
-    most of these decide; or it names none, and has a column with a usual name of examples.
+    If `data.modality` is `auto`, it is the modality whose annotations are at `data.path`, or else
+    that of at least half of a folder's first files, by their endings: photographs and records often
+    come with a readme. Columns of text are of the modality whose examples they can be. Any other
+    table names files at its beginning, and most of these decide; or it names none, and has a column
+    with a usual name of examples.
 
     Raises:
         ConfigError: `data.modality` is not the name of a modality.
@@ -96,12 +98,15 @@ def choose_modality(config: DataConfig) -> Modality:
         modalities = [load_modality(name) for name in MODALITIES]
         if config.table.text_columns:
             return next(each for each in modalities if each.value_columns)
-        if Path(config.path).expanduser().is_file():
-            for each in modalities:
-                if each.has_ending(config.path):
-                    return each
-            return _choose_by_table(Path(config.path).expanduser(), modalities)
-        files = list(islice(_list_files(Path(config.path).expanduser()), _FIRST_FILES))
+        path = Path(config.path).expanduser()
+        named = [each for each in modalities if each.find_layout(path) is not None]
+        if path.is_file():
+            named += [each for each in modalities if each.has_ending(config.path)]
+        if named:
+            return named[0]
+        if path.is_file():
+            return _choose_by_table(path, modalities)
+        files = list(islice(_list_files(path), _FIRST_FILES))
         for each in modalities:
             if files and 2 * sum(map(each.has_ending, files)) >= len(files):
                 return each

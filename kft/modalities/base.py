@@ -10,10 +10,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any, ClassVar
 
 from kft.config import DataConfig, MasksConfig, ModalityConfig
 from kft.examples import Calibration, Examples
+from kft.modalities.annotated import AnnotationError, Outlined
 from kft.modalities.checked import (
     Checked,
     CheckedTarget,
@@ -43,9 +45,13 @@ class Modality(Showing, ABC):
         folder_names: Usual names of a folder of examples beside one of their targets.
         value_columns: Usual names of table columns that hold the examples themselves, in lower
             case; none for examples that need a file each.
+        reads_folders: Whether a folder of files may be one example; see `joins`.
         values: What `encode_value` accepts, for messages.
         record_features: Kind of record files (`tfrecord`, `tfds`) -> usual feature of an example;
             and `tfrecord_label` -> usual feature of its label.
+        layouts: Layouts of annotated examples by name, each the path of a module's function that
+            reads it: from the path of the data, and the folder of the files or None, to
+            `Annotations`. `find_layout` detects them.
         augmentations: Presets by name, each a function that makes an `Augmentation`, or None if
             the preset changes nothing.
         reading_settings: Settings that decide which files are accepted. All others decide how
@@ -68,10 +74,12 @@ class Modality(Showing, ABC):
     signatures: ClassVar[Mapping[bytes, str]] = {}
     folder_names: ClassVar[tuple[str, ...]] = ("examples",)
     value_columns: ClassVar[tuple[str, ...]] = ()
+    reads_folders: ClassVar[bool] = False
     values: ClassVar[str] = "the path of a file or folder, or bytes as a file holds them"
     record_features: ClassVar[Mapping[str, str]] = {}
+    layouts: ClassVar[Registry] = Registry("layout of annotations", {})
     augmentations: ClassVar[Registry] = Registry(
-        "augmentation", {"none": "kft.modalities.base:make_no_augmentation"}
+        "augmentation", {"none": "kft.modalities.model_input:make_no_augmentation"}
     )
     reading_settings: ClassVar[frozenset[str]] = frozenset()
     baselines: ClassVar[Mapping[str, Baseline]] = {}
@@ -94,6 +102,18 @@ class Modality(Showing, ABC):
         start = next(starts, None)
         return None if start is None else self.signatures[start]
 
+    def joins(self, names: Sequence[str]) -> bool:
+        """Tell whether the files of a folder, given by their names, are one example together."""
+        return False
+
+    def read_joined(self, folder: str, settings: Any) -> bytes:
+        """Read a folder as one example, in the form of a file that `check` takes.
+
+        Raises:
+            UnusableError: The folder is no example, or too large for one.
+        """
+        raise UnusableError("a folder, pipe or device, not a file")
+
     def encode_feature(self, feature: Any) -> Callable[[Any], bytes] | None:
         """Make a function that encodes an element of a TensorFlow Datasets feature as a file.
 
@@ -105,6 +125,29 @@ class Modality(Showing, ABC):
 
         Raises:
             UnusableError: The feature holds no examples of this modality; it says what is expected.
+        """
+        return None
+
+    def find_layout(self, path: Path) -> str | None:
+        """Find the layout of annotations at a path; None if there is none."""
+        return None
+
+    def read_outlines(self, path: Path) -> tuple[tuple[str, ...], Sequence[Outlined]]:
+        """Read a file of outlines of objects, and draw a mask of each example.
+
+        Returns:
+            Names of the classes, and the examples with their masks.
+
+        Raises:
+            AnnotationError: The file has another form, or examples have no outlines.
+        """
+        raise AnnotationError(f"{path}: {self.nouns} have no outlines.")
+
+    def find_size(self, path: str) -> tuple[float, float] | None:
+        """Find the width and height of the upright example in a file, by its header.
+
+        Returns:
+            The size; None if it cannot be read, or if examples have no width and height.
         """
         return None
 
@@ -216,8 +259,8 @@ class Modality(Showing, ABC):
             calibrated: Value of the data set's `Calibration`; None without one.
         """
 
-    def make_augmentation(self, preset: str) -> Augmentation | None:
-        """Make the augmentation of a preset; None if it changes nothing.
+    def make_augmentation(self, preset: str, settings: Any = None) -> Augmentation | None:
+        """Make the augmentation of a preset under the settings; None if it changes nothing.
 
         Call this outside of `Dataset.map`, because Keras layers create variables.
 
@@ -254,7 +297,3 @@ class Modality(Showing, ABC):
     def restore_spec(self, stated: Mapping[str, Any]) -> InputSpec:
         """Restore the input of a backbone from a mapping that has the fields of its spec."""
         return self.input_spec(**{each.name: stated[each.name] for each in fields(self.input_spec)})
-
-
-def make_no_augmentation() -> None:
-    """Return no augmentation: examples stay as they are."""

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from kft.errors import ExportError
 from kft.examples import Examples, Files, Inputs
-from kft.tasks.head import ComparedOutput
+from kft.tasks.compared_output import ComparedOutput
 
 
 class ServingProcess:
@@ -78,7 +79,7 @@ def check_parity(
         process: Process that answers from the export.
         export: Folder of the SavedModel.
         examples: Examples, which the export gets as bytes.
-        expected: The trained model's outputs (examples, columns), by the name of the output.
+        expected: The trained model's outputs (examples, …), by the name of the output.
         outputs: Outputs to compare.
         is_float32: Whether the model computes in float32 throughout.
 
@@ -122,9 +123,7 @@ def _compare(
             f"output {output.name!r}: the export answers {served.shape}, the trained model "
             f"{expected.shape}. The export was removed."
         )
-    # As float64, because differences of unsigned integers would wrap around.
-    distances = np.abs(served.astype(np.float64) - expected) / np.array(output.units)
-    differences = distances.reshape(len(served), -1).max(axis=1)
+    differences = (output.measure or partial(_measure, output.units))(served, expected)
     worst = int(differences.argmax())
     # `not … <=` rather than `>`, so that NaN fails too.
     if not differences[worst] <= tolerance or np.isnan(differences).any():
@@ -134,6 +133,14 @@ def _compare(
             f"{tolerance:.0e} is allowed. The export was removed."
         )
     return float(differences[worst])
+
+
+def _measure(units: Sequence[float], served: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Find the largest difference of each example, in the units of the columns."""
+    # As float64, because differences of unsigned integers would wrap around.
+    distances = np.abs(served.astype(np.float64) - expected) / np.array(units)
+    largest: np.ndarray = distances.reshape(len(served), -1).max(axis=1)
+    return largest
 
 
 def _shorten(answer: np.ndarray) -> str:

@@ -4,18 +4,25 @@ It imports TensorFlow, then reads [EXPORT, [FILE, ...], OUTPUT.npz] in JSON from
 If there is nothing to read, the process that started it has ended, and it ends too.
 """
 
+import importlib
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 # Small, so that an export is tested on several batches and on a partial batch.
 BATCH_SIZE = 8
+CARD = "assets.extra/kft.json"
 
 
 def answer(export: str, files: list[str]) -> dict[str, np.ndarray]:
     """Call the `serving_default` signature of an export on files; arrays by name of the output."""
+    card = Path(export, CARD)
+    stated = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}
+    for package in stated.get("packages", ()):
+        importlib.import_module(package.replace("-", "_"))
     loaded = tf.saved_model.load(export)
     serve = loaded.signatures["serving_default"]
     answers: dict[str, list[np.ndarray]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ import tensorflow as tf
 from kft.errors import DataError, ExportError
 from kft.examples import Files, Inputs
 from kft.serving.versions import read_card
-from kft.tasks import Task, list_tasks, load_task
+from kft.tasks import BOXES, Task, list_tasks, load_task
 
 # Large enough to keep two cores busy, small enough for any memory.
 BATCH_SIZE = 32
@@ -51,6 +52,22 @@ class Answer:
         """Chosen classes or labels, most probable first; None for numbers."""
         return self.task.choose(self.values)
 
+    @property
+    def boxes(self) -> list[dict[str, Any]] | None:
+        """Boxes as JSON values, surest first; None for answers without boxes.
+
+        Each has `class`, `left`, `top`, `right` and `bottom` in pixels of the upright file, and
+        `score`.
+        """
+        if self.task.companion != BOXES or self.companion is None:
+            return None
+        names = list(self.values)
+        keys = ("class", "left", "top", "right", "bottom", "score")
+        return [
+            dict(zip(keys, (names[int(code)], *values), strict=True))
+            for code, *values in self.companion.tolist()
+        ]
+
 
 def is_export(path: Path) -> bool:
     """Whether `path` is a SavedModel, or a folder of numbered versions of one."""
@@ -81,6 +98,7 @@ class ExportedModel:
             raise ExportError(
                 f"{export}: not an export: it has neither saved_model.pb nor numbered versions"
             )
+        _import_packages(path)
         try:
             # Kept, because its variables would be deleted with it.
             self._loaded = tf.saved_model.load(str(path))
@@ -131,6 +149,22 @@ class ExportedModel:
             except tf.errors.InvalidArgumentError as error:
                 reason = str(error.message).splitlines()[0]
                 raise DataError(f"{file}: cannot be decoded by this export: {reason}") from None
+
+
+def _import_packages(export: Path) -> None:
+    """Import the packages that an export's graph needs.
+
+    Raises:
+        ExportError: One is not installed.
+    """
+    for package in (read_card(export) or {}).get("packages", ()):
+        try:
+            importlib.import_module(package.replace("-", "_"))
+        except ImportError as error:
+            raise ExportError(
+                f"{export}: this export needs the package {package}, which cannot be imported "
+                f"({error}). Install it with `pip install {package}`."
+            ) from None
 
 
 def _find_task(export: Path, head: Mapping[str, Any], outputs: Collection[str]) -> Task:

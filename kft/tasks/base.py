@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kft.linear import LinearLoss
     from kft.tasks.figures import Figures
     from kft.tasks.head import Head
-    from kft.tasks.vectors import Names, Targets, Vectors
+    from kft.tasks.vectors import Boxes, Names, Targets, Vectors
 
 # Settings of `training` that only some tasks obey. Each task names those that it obeys.
 TASK_SETTINGS = (
@@ -43,6 +43,8 @@ Rows without an object have the class `ABSENT`.
 COMPANIONS = (MASK, BOXES)
 VOID = 255
 ABSENT = -1.0
+# Marks of boxes in a drawing: right answers, true boxes without an answer, and wrong answers.
+FOUND, MISSED, WRONG = 0.0, 1.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class Task(ABC):
     """Definition of targets, in words and arrays; instances of one class are equal.
 
     Targets are an array with one row per example: int64 indices (examples,) if each target is one
-    class, else floats (examples, names). The columns of an answer have names: those of classes,
-    labels or numbers.
+    class, floats (examples, boxes, 5) for boxes, else floats (examples, names). The columns of an
+    answer have names: those of classes, labels or numbers.
 
     Attributes:
         name: Registered name, also used in `head.name`.
@@ -64,6 +66,7 @@ class Task(ABC):
         fewest_names: Smallest number of names that can be learned.
         reads_amounts: Whether any number may be a target. Otherwise values are 0 and 1, and words
             such as `true` stand for them.
+        reads_boxes: Whether targets are boxes, which only sources of boxes give.
         settings: Settings from `TASK_SETTINGS` that the task obeys; others are refused.
         head_settings: Settings of `head` that its head obeys; others are refused.
         objective: Figure that a search optimises, and whether to minimise or maximise it.
@@ -79,6 +82,7 @@ class Task(ABC):
     is_stratified: ClassVar[bool] = True
     fewest_names: ClassVar[int] = 1
     reads_amounts: ClassVar[bool] = False
+    reads_boxes: ClassVar[bool] = False
     settings: ClassVar[frozenset[str]] = frozenset()
     head_settings: ClassVar[frozenset[str]] = frozenset(("pooling", "hidden", "dropout"))
     objective: ClassVar[tuple[str, Literal["min", "max"]]]
@@ -124,12 +128,12 @@ class Task(ABC):
         return None
 
     @abstractmethod
-    def parse(self, fields: Names | Vectors) -> Targets:
+    def parse(self, fields: Names | Vectors | Boxes) -> Targets:
         """Parse the targets of all examples.
 
         Args:
-            fields: `Names` if `reads_names` is true, else `Vectors` without the examples for which
-                `find_value_problem` found a problem.
+            fields: `Boxes` if `reads_boxes`, `Names` if `reads_names` is true, else `Vectors`
+                without the examples for which `find_value_problem` found a problem.
 
         Raises:
             DataError: The fields are not targets of this task.
@@ -140,6 +144,10 @@ class Task(ABC):
     @abstractmethod
     def format(self, target: np.ndarray, names: Sequence[str]) -> str:
         """Format a target for people and for splits.csv."""
+
+    def summarise(self, target: np.ndarray, names: Sequence[str]) -> str:
+        """Format a target in a few words for people; by default see `format`."""
+        return self.format(target, names)
 
     def are_equal(self, written: str, value: str) -> bool:
         """Tell whether two results of `format` mean the same target, across versions of kft."""

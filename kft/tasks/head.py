@@ -16,36 +16,16 @@ from kft.config import HeadConfig, TrainingConfig
 from kft.linear import LinearTargets
 from kft.tasks.base import Task
 from kft.tasks.block_statistics import STATISTICS, BlockStatistics
+from kft.tasks.compared_output import ComparedOutput
+from kft.tasks.explained_head import ExplainedHead
 from kft.tasks.linear_rows import LinearRows
 from kft.tasks.pooling import FEATURE_VECTOR, FEATURES, pool
 
 LOGITS = "logits"
-# float32 results differ between batch sizes and graph rewrites by a few units in the last place.
-TOLERANCE = 1e-5
-# bfloat16 has 8 bits of precision, and XLA and eager execution round at different places.
-LOW_PRECISION_TOLERANCE = 5e-2
 
 
 @dataclass(frozen=True)
-class ComparedOutput:
-    """Output of an export that must equal that of the trained model.
-
-    Attributes:
-        name: Name in the signature.
-        units: Unit of differences, for each column.
-        tolerance: Largest allowed difference, in these units.
-        low_precision_tolerance: Largest allowed difference if the model computes in a precision
-            below float32.
-    """
-
-    name: str
-    units: tuple[float, ...]
-    tolerance: float = TOLERANCE
-    low_precision_tolerance: float = LOW_PRECISION_TOLERANCE
-
-
-@dataclass(frozen=True)
-class Head(ABC):
+class Head(ExplainedHead, ABC):
     """Task layers on top of a backbone, fitted to the names and units of a data set.
 
     The assembled model outputs logits. `activate` turns them into
@@ -110,9 +90,9 @@ class Head(ABC):
         return STATISTICS if self.taps else FEATURE_VECTOR
 
     @property
-    def num_logits(self) -> int:
-        """Number of outputs of the last layer."""
-        return len(self.class_names)
+    def reads_vectors(self) -> bool:
+        """Whether the trainable layers read one vector of each example."""
+        return self.vector_layer in (FEATURE_VECTOR, STATISTICS)
 
     @property
     def units(self) -> tuple[float, ...]:
@@ -241,6 +221,17 @@ class Head(ABC):
     def activate(self, logits: Any) -> Any:
         """Compute probabilities, or standardised numbers for regression, from logits."""
 
+    def find_logits(self, outputs: np.ndarray) -> np.ndarray | None:
+        """Find logits that `activate` turns into these outputs; None if they state no probability.
+
+        A head with such logits is divided by a temperature, if there are answers to examples that
+        it had not seen.
+
+        Args:
+            outputs: Outputs of `activate` (examples, outputs).
+        """
+        return None
+
     def condense(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Reduce the answers to a batch to what its figures need (batch, …).
 
@@ -250,6 +241,15 @@ class Head(ABC):
         Args:
             outputs: Outputs of `activate`.
             targets: Standardised targets of the batch.
+        """
+        return outputs
+
+    def place(self, outputs: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        """Convert answers about the frame of each example to answers about its file.
+
+        Args:
+            outputs: Outputs of `activate`, for tasks whose targets are boxes.
+            frames: Place of each example in its file (examples, 6).
         """
         return outputs
 

@@ -21,6 +21,7 @@ from kft.serving import (
     export_model,
 )
 from kft.training import make_card
+from kft.workflow.caution import load_guard
 from kft.workflow.plan import Plan
 
 
@@ -55,8 +56,15 @@ def export_planned(
         allowed=pipeline.export.next_version,
         remedy=f"`kft export {path}` with --name OTHER or --next-version any",
     )
+    for package in card["packages"]:
+        display.stage(
+            f"The export needs {package}: `import {package.replace('-', '_')}` before loading it. "
+            "TensorFlow Serving has it linked in."
+        )
     with display.track("Export and its parity check"):
-        served = ServedModel(plan.assembled.model, plan.assembled.head, plan.decoder)
+        served = ServedModel(
+            plan.assembled.model, plan.assembled.head, plan.decoder, load_guard(run)
+        )
         return export_model(served, folder, examples=examples, card=card, process=process)
 
 

@@ -107,6 +107,7 @@ def test_keras_requests_the_same_file_with_the_same_digest(name, monkeypatch):
     assert asked.value.args == (expected.name, expected.url, OFFICIAL_DIGESTS[expected.name])
 
 
+@pytest.mark.full
 def test_efficientnet_gets_inputs_scaled_as_in_its_imagenet_training(offline, monkeypatch):
     config = BackboneConfig(name="efficientnet_b0", input_size=32)
     made = load_backbone(config.model_copy(update={"weights": "random"})).model

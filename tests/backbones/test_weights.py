@@ -37,6 +37,7 @@ def test_weights_of_either_format_load_and_their_digest_is_recorded(
         assert np.array_equal(ours.numpy(), theirs.numpy())
 
 
+@pytest.mark.full
 def test_weights_files_of_networks_with_dropout_load(tmp_path):
     config = BackboneConfig(name="efficientnet_v2_b0", weights="random", input_size=32)
     made = load_backbone(config)

@@ -32,7 +32,7 @@ HEAVY = {
 }
 # Of those that are built each time, these are run each time. The others take seconds each, and are
 # run in the full tier.
-LIGHT_TO_RUN = {"mobilenet_v2", "efficientnet_v2_b0", "convnext_tiny", "small_cnn"}
+LIGHT_TO_RUN = {"mobilenet_v2", "efficientnet_v2_b0", "small_cnn"}
 
 
 # Large enough for the coarsest map to tell strides of 32 and 64 apart.

@@ -60,7 +60,9 @@ def fitted(model, size, epochs=2):
 # Accumulation
 
 
-@pytest.mark.parametrize("parts", [2, 3, 4, 8])
+@pytest.mark.parametrize(
+    "parts", [3, *(pytest.param(parts, marks=pytest.mark.full) for parts in (2, 4, 8))]
+)
 def test_accumulated_parts_give_the_update_of_the_whole_batch(compile_tiny, parts):
     """Batches have 8, 8 and 6 examples: 6 allow only six parts, and 8 give three uneven parts."""
     whole, weights = fitted(compile_tiny(), 8)

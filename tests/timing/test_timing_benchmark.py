@@ -63,6 +63,7 @@ def test_a_budget_too_short_to_time_anything_leaves_no_record():
     assert load_measured(given) is None
 
 
+@pytest.mark.full
 def test_an_unknown_backbone_is_refused():
     with pytest.raises(BackboneError, match="resnet50"):
         benchmark(

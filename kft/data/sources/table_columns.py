@@ -48,6 +48,11 @@ class Columns:
         others = (self.split, self.group, self.time)
         return (*self.labels, *(field for field in others if field is not None))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all columns that are read."""
+        return (*self.inputs, *(field.column for field in self.fields))
+
     def find_label_problem(self, values: Sequence[float]) -> str | None:
         """Return the reason why the values of a row cannot be its labels; None if they can.
 
@@ -102,7 +107,7 @@ def choose_text_columns(table: Table, config: DataConfig) -> tuple[str, ...]:
     has_paths = config.table.path_column is not None or any(c in _PATH_COLUMNS for c in columns)
     if has_paths or not any(column in usual for column in columns):
         return ()
-    return (_find_usual_column(table, "text_columns", usual),)
+    return (find_usual_column(table, "text_columns", usual),)
 
 
 def choose_path_column(table: Table, config: DataConfig) -> str:
@@ -113,14 +118,14 @@ def choose_path_column(table: Table, config: DataConfig) -> str:
     """
     chosen = config.table.path_column
     if chosen is None:
-        return _find_usual_column(table, "path_column", _PATH_COLUMNS)
+        return find_usual_column(table, "path_column", _PATH_COLUMNS)
     return require_column(table, "table.path_column", chosen)
 
 
 def _choose_label_columns(table: Table, config: DataConfig) -> tuple[str, ...]:
     names = config.table.label_columns
     if not names:
-        return (_find_usual_column(table, "label_columns", _LABEL_COLUMNS),)
+        return (find_usual_column(table, "label_columns", _LABEL_COLUMNS),)
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise DataError(
@@ -153,14 +158,25 @@ def require_column(table: Table, key: str, name: str) -> str:
     return name
 
 
-def _find_usual_column(table: Table, key: str, usual: Sequence[str]) -> str:
+def find_usual_column(table: Table, key: str | None, usual: Sequence[str]) -> str:
+    """Find the column with one of the usual names.
+
+    Args:
+        table: Table to look in.
+        key: Setting in `data.table` that names another column; None if there is none.
+        usual: Names in lower case.
+
+    Raises:
+        DataError: There is no such column, or more than one.
+    """
     named = [column for column in table.header if column]
     chosen = [name for name in named if name.lower() in usual]
     if len(chosen) != 1:
         found = f"more than one: {listed(chosen)}" if chosen else "none"
+        remedy = "Rename a column" if key is None else f"Choose one with data.table.{key}"
         raise DataError(
             f"{table.path}: looked for a column {' or '.join(usual)} and found {found}. "
-            f"Columns: {listed(named, 30)}. Choose one with data.table.{key}."
+            f"Columns: {listed(named, 30)}. {remedy}."
             f"{_ask_for_header(table.path, named)}"
         )
     return chosen[0]

@@ -6,9 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
+from kft.modalities.explained import PARTS_PER_AXIS, ExplainedAxes
 from kft.modalities.model_input import Element, InputSpec
 
 WAVEFORM = "waveform"
+# Layer that computes the spectrogram, by front end.
+_SPECTROGRAMS = {"yamnet": "log_mel", "picture": "mel_picture"}
+# Parts along time and bands, or along time alone: about 60, as of a picture.
+_PARTS_OF_SPECTROGRAM, _PARTS_OF_WAVEFORM = (16, 4), (4 * PARTS_PER_AXIS,)
 
 if TYPE_CHECKING:
     from kft.modalities.image.input_spec import Scaling
@@ -49,17 +56,30 @@ class AudioSpec(InputSpec):
 
         return {WAVEFORM: self._make_front_end(inputs[WAVEFORM])}
 
+    @property
+    def explained(self) -> ExplainedAxes:
+        """See `InputSpec`: time and frequency of the spectrogram, or time alone."""
+        layer = _SPECTROGRAMS.get(self.front_end)
+        if layer is None:
+            return ExplainedAxes(WAVEFORM, ("time",), _PARTS_OF_WAVEFORM)
+        return ExplainedAxes(layer, ("time", "frequency"), _PARTS_OF_SPECTROGRAM)
+
+    def make_neutral(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """See `InputSpec`: silence."""
+        return {**inputs, WAVEFORM: np.zeros_like(inputs[WAVEFORM])}
+
     def _make_front_end(self, waveform: Any) -> Any:
         from kft.modalities.audio.front_end import LogMel, MelPicture, WhisperLogMel
 
         if self.front_end == "whisper":
             return WhisperLogMel(self.bands, name="whisper_log_mel")(waveform)
         if self.front_end == "yamnet":
-            return LogMel(name="log_mel")(waveform)
+            return LogMel(name=_SPECTROGRAMS["yamnet"])(waveform)
         if self.front_end == "picture":
             from kft.modalities.image.scaling import PixelScaling
 
-            picture = MelPicture(self.rate, self.bands, name="mel_picture")(waveform)
+            name = _SPECTROGRAMS["picture"]
+            picture = MelPicture(self.rate, self.bands, name=name)(waveform)
             return PixelScaling(self.scaling, name="pixel_scaling")(picture)
         return waveform
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
+
 from kft.config import AudioConfig
 from kft.errors import ConfigError
 from kft.examples import Examples
@@ -20,6 +22,8 @@ from kft.modalities.audio.quality import find_poor
 from kft.modalities.audit_records import Fact, Measure, Property
 from kft.modalities.base import Modality
 from kft.modalities.checked import CheckOptions, FileContent, UnusableError
+from kft.modalities.corruptions import Corruption
+from kft.modalities.explained import ExplainedExample
 from kft.modalities.model_input import Decoder
 from kft.modalities.showing import PREVIEW_SIDE, ViewRow
 from kft.registry import Registry
@@ -60,7 +64,7 @@ class AudioModality(Modality):
     augmentations = Registry(
         "augmentation",
         {
-            "none": "kft.modalities.base:make_no_augmentation",
+            "none": "kft.modalities.model_input:make_no_augmentation",
             "light": "kft.modalities.audio.augmentation:make_light",
             "medium": "kft.modalities.audio.augmentation:make_medium",
             "strong": "kft.modalities.audio.augmentation:make_strong",
@@ -176,6 +180,21 @@ class AudioModality(Modality):
         from kft.modalities.audio.preview import draw_views
 
         return draw_views(rows, caption)
+
+    def list_corruptions(self) -> tuple[Corruption, ...]:
+        """See `Modality`."""
+        from kft.modalities.audio.corruptions import CORRUPTIONS
+
+        return CORRUPTIONS
+
+    def draw_explanation(
+        self, spec: AudioSpec, example: ExplainedExample, values: np.ndarray
+    ) -> bytes:
+        """See `Modality`: over the spectrogram or the waveform that the backbone reads."""
+        from kft.modalities.audio.overlays import draw_over_spectrogram, draw_over_waveform
+
+        draw = draw_over_waveform if values.ndim == 1 else draw_over_spectrogram
+        return draw(example.shown, values)
 
 
 def _with_seconds(spec: AudioSpec, seconds: float) -> AudioSpec:

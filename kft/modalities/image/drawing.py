@@ -12,13 +12,16 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kft.modalities.image.conversion import convert
 from kft.modalities.image.headers import read_header
-from kft.tasks.base import ABSENT, VOID
+from kft.tasks.base import ABSENT, FOUND, MISSED, VOID, WRONG
 
 # Share of a class's colour over the picture.
 _OPACITY = 0.5
 # Steps of this share of the circle keep neighbouring classes apart for any number of them.
 _HUE_STEP = 0.618
 _TEXT_SHARE = 0.03
+_SIDES = 4
+# Green, red, orange.
+_MARK_COLOURS = {FOUND: (40, 170, 80), MISSED: (220, 40, 40), WRONG: (240, 150, 20)}
 _LEAST_TEXT = 11
 
 
@@ -56,12 +59,20 @@ def lay_over(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def outline(picture: Image.Image, boxes: np.ndarray) -> None:
-    """Outline boxes (boxes, 5) in fractions, as the pipeline holds them, in place."""
+    """Outline boxes in fractions, in place.
+
+    Args:
+        picture: RGB picture.
+        boxes: Boxes (boxes, 5) as the pipeline holds them, in the colours of their classes; or with
+            a mark (boxes, 6), in the colour of their mark.
+    """
     draw = ImageDraw.Draw(picture)
     size = np.array([picture.width, picture.height] * 2)
-    for kind, *sides in boxes.tolist():
-        if kind != ABSENT:
-            draw.rectangle(list(sides * size), outline=find_colour(int(kind)), width=2)
+    for row in boxes.tolist():
+        if row[0] != ABSENT:
+            marked = row[_SIDES + 1 :]
+            colour = _MARK_COLOURS[marked[0]] if marked else find_colour(int(row[0]))
+            draw.rectangle(list(row[1 : _SIDES + 1] * size), outline=colour, width=2)
 
 
 def find_colour(index: int) -> tuple[int, int, int]:

@@ -6,11 +6,15 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, ClassVar
+
+import numpy as np
 
 from kft.config import ImageConfig, MasksConfig
 from kft.examples import Calibration
 from kft.findings import Finding
+from kft.modalities.annotated import Outlined
 from kft.modalities.audit_records import Fact, Measure, Property
 from kft.modalities.base import Modality
 from kft.modalities.checked import (
@@ -20,6 +24,7 @@ from kft.modalities.checked import (
     TrainedCalibration,
     UnusableError,
 )
+from kft.modalities.corruptions import Corruption
 from kft.modalities.image import conversion, traits
 from kft.modalities.image.depth import find_depth
 from kft.modalities.image.file_check import check_picture
@@ -28,9 +33,9 @@ from kft.modalities.image.inspection import CheckedPicture, Inspection
 from kft.modalities.image.masks import check_mask
 from kft.modalities.image.quality import find_poor
 from kft.modalities.image.sample_scale import FULL_DEPTH
+from kft.modalities.image.showing import ImageShowing
 from kft.modalities.image.strangers import refuse_stranger
 from kft.modalities.model_input import Decoder, InputSpec, StatedInput
-from kft.modalities.showing import PREVIEW_SIDE, ViewRow
 from kft.registry import Registry
 from kft.tasks import COMPANIONS
 
@@ -39,7 +44,7 @@ _BYTES_PER_PIXEL = 9
 _SPARE_BYTES = 50_000_000
 
 
-class ImageModality(Modality):
+class ImageModality(ImageShowing, Modality):
     """Pictures: photographs, scans, drawings."""
 
     name = "image"
@@ -73,10 +78,18 @@ class ImageModality(Modality):
         "tfrecord_label": "image/class/label",
         "tfds": "image",
     }
+    layouts = Registry(
+        "layout of annotations",
+        {
+            "coco": "kft.modalities.image.annotations.coco:read_coco",
+            "voc": "kft.modalities.image.annotations.voc:read_voc",
+            "yolo": "kft.modalities.image.annotations.yolo:read_yolo",
+        },
+    )
     augmentations = Registry(
         "augmentation",
         {
-            "none": "kft.modalities.base:make_no_augmentation",
+            "none": "kft.modalities.model_input:make_no_augmentation",
             "light": "kft.modalities.image.jitter:make_light",
             "medium": "kft.modalities.image.jitter:make_medium",
             "strong": "kft.modalities.image.jitter:make_strong",
@@ -92,9 +105,27 @@ class ImageModality(Modality):
     most_different_bits = 4
     companions = COMPANIONS
 
+    def find_layout(self, path: Path) -> str | None:
+        """See `Modality`."""
+        from kft.modalities.image.annotations import coco, voc, yolo
+
+        found = {"coco": coco.is_coco, "voc": voc.is_voc, "yolo": yolo.is_yolo}
+        return next((name for name, is_layout in found.items() if is_layout(path)), None)
+
+    def read_outlines(self, path: Path) -> tuple[tuple[str, ...], Sequence[Outlined]]:
+        """See `Modality`: the outlines of a COCO file."""
+        from kft.modalities.image.annotations.outlines import read_outlines
+
+        return read_outlines(path)
+
+    def find_size(self, path: str) -> tuple[float, float] | None:
+        """See `Modality`."""
+        from kft.modalities.image.sizes import find_upright_size
+
+        return find_upright_size(path)
+
     def encode_feature(self, feature: Any) -> Callable[[Any], bytes] | None:
         """See `Modality`: an array of pixels becomes a PNG."""
-        import numpy as np
         import tensorflow as tf
         import tensorflow_datasets as tfds
 
@@ -225,38 +256,8 @@ class ImageModality(Modality):
         """See `Modality`."""
         return traits.summarise_group(checked)
 
-    def preview(
-        self,
-        path: str,
-        settings: ImageConfig,
-        calibrated: int | None = None,
-        *,
-        side: int = PREVIEW_SIDE,
-    ) -> str | None:
+    def list_corruptions(self) -> tuple[Corruption, ...]:
         """See `Modality`."""
-        from kft.modalities.image.preview import make_data_uri
+        from kft.modalities.image.corruptions import CORRUPTIONS
 
-        return make_data_uri(path, settings.background, calibrated, side=side)
-
-    def preview_target(
-        self, path: str, target: str, settings: ImageConfig, calibrated: int | None = None
-    ) -> str | None:
-        """See `Modality`: the mask in colours."""
-        from kft.modalities.image.preview import make_data_uri
-
-        background = settings.background
-        return make_data_uri(path, background, calibrated, side=PREVIEW_SIDE, mask=target)
-
-    def draw_answer(
-        self, path: str, companion: Any, names: Sequence[str], settings: ImageConfig
-    ) -> bytes:
-        """See `Modality`."""
-        from kft.modalities.image.drawing import draw_answer
-
-        return draw_answer(path, companion, names, settings.background)
-
-    def draw_views(self, rows: Sequence[ViewRow], caption: str) -> bytes:
-        """See `Modality`."""
-        from kft.modalities.image.gallery import draw_gallery
-
-        return draw_gallery(rows, caption=caption)
+        return CORRUPTIONS

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from kft.modalities.image.conversion import convert
-from kft.modalities.image.drawing import lay_over
+from kft.modalities.image.drawing import lay_over, outline
 from kft.modalities.image.exif import UPRIGHT
 from kft.modalities.image.headers import read_header
 from kft.modalities.image.thumbnails import make_thumbnail, shrink
@@ -19,7 +19,12 @@ _QUALITY = 70
 
 
 def make_data_uri(
-    path: str, background: str, depth: int | None = None, *, side: int, mask: str | None = None
+    path: str,
+    background: str,
+    depth: int | None = None,
+    *,
+    side: int,
+    target: str | np.ndarray | None = None,
 ) -> str | None:
     """Encode a picture, upright and small, as a data URI; None if it can no longer be read.
 
@@ -28,13 +33,16 @@ def make_data_uri(
         background: Background of transparent parts.
         depth: Depth in bits at which to show a picture of more than 8; None for its own.
         side: Pixels of the longer side.
-        mask: Path of a mask to lay over it.
+        target: Path of a mask to lay over it, or boxes to outline in it.
     """
     try:
         small = _make_small(Path(path).read_bytes(), background, depth, side)
         small.thumbnail((side, side))
-        if mask is not None:
-            small = _lay_mask(small, mask)
+        if isinstance(target, str):
+            small = _lay_mask(small, target)
+        elif target is not None:
+            small = small.convert("RGB")
+            outline(small, target)
     # Decoders raise all kinds of errors, and the file may have changed since its check.
     except Exception:
         return None

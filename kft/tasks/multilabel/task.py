@@ -10,7 +10,7 @@ import numpy as np
 from kft.config import HeadConfig, TrainingConfig
 from kft.tasks.base import Task
 from kft.tasks.loss_terms import refuse_weights
-from kft.tasks.vectors import Names, Targets, Vectors, find_flag_problem, move_columns
+from kft.tasks.vectors import Boxes, Names, Targets, Vectors, find_flag_problem, move_columns
 
 if TYPE_CHECKING:
     from kft.tasks.multilabel.figures import LabelFigures
@@ -57,7 +57,7 @@ class Multilabel(Task):
         """Find the reason why values are not all 0 or 1."""
         return find_flag_problem(values, names)
 
-    def parse(self, fields: Names | Vectors) -> Targets:
+    def parse(self, fields: Names | Vectors | Boxes) -> Targets:
         """Parse float32 rows of 0 and 1."""
         assert isinstance(fields, Vectors), "labels are values, not names"
         return Targets(self, fields.names, fields.values.astype(np.float32))

@@ -14,7 +14,8 @@ from kft.config import TrainingConfig
 from kft.errors import ConfigError
 from kft.linear import LinearTargets
 from kft.tasks.base import Task
-from kft.tasks.head import ComparedOutput, Head
+from kft.tasks.compared_output import ComparedOutput
+from kft.tasks.head import Head
 from kft.tasks.linear_rows import LinearRows
 from kft.tasks.loss_terms import make_terms, smooth
 from kft.tasks.pooling import FEATURES

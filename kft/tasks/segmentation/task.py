@@ -11,7 +11,7 @@ from kft.config import HeadConfig, TrainingConfig
 from kft.errors import DataError
 from kft.tasks.base import MASK, Task
 from kft.tasks.loss_terms import refuse_weights
-from kft.tasks.vectors import Names, Targets, Vectors, move_columns
+from kft.tasks.vectors import Boxes, Names, Targets, Vectors, move_columns
 
 if TYPE_CHECKING:
     from kft.tasks.classification.linear import ClassLoss
@@ -63,7 +63,7 @@ class Segmentation(Task):
         is_linear = head.decoder == "linear" and training.region_loss == "none"
         return is_linear and super().is_solvable(head, training)
 
-    def parse(self, fields: Names | Vectors) -> Targets:
+    def parse(self, fields: Names | Vectors | Boxes) -> Targets:
         """Refuse fields, because masks are files.
 
         Raises:
