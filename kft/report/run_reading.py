@@ -14,8 +14,10 @@ from kft.errors import RunError
 from kft.evaluation import verdict
 from kft.evaluation.abstention import trace_risk
 from kft.evaluation.calibration import Reliability, measure_reliability
+from kft.evaluation.changes import read_changes
 from kft.evaluation.ladder import Rung, read_ladder
 from kft.evaluation.prediction_reading import Predictions, read_predictions, read_table
+from kft.evaluation.robustness import read_robustness
 from kft.modalities import Modality, choose_modality
 from kft.provenance import load_run_pipeline
 from kft.report.explanations import list_explanations
@@ -82,6 +84,8 @@ def read_report(path: Path, *, split: str | None = None) -> Report:
         _list_facts(run, pipeline, figures, phases),
         run.pipeline.read_text(encoding="utf-8"),
         list_explanations(run),
+        read_robustness(folder),
+        read_changes(run.changes),
     )
 
 
