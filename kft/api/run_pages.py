@@ -1,4 +1,4 @@
-"""What a run in Python says about its answers: the report, and explanations."""
+"""What a run in Python says about itself: report, explanations, robustness, changes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from kft.api.explanations import Explanations
 from kft.api.process import restored_process
 from kft.api.values import Value, as_files
 from kft.display import make_display
 
+if TYPE_CHECKING:
+    from kft.evaluation.changes import Changes
+    from kft.evaluation.robustness import Robustness
+
 
 class RunPages:
-    """Base of `Run`: its report and explanations.
+    """Base of `Run`: its report, and what is computed for it on request.
 
     Attributes:
         path: Path of the run.
@@ -86,3 +91,40 @@ class RunPages:
             replace(each, file=names.get(each.file, each.file)) for each in explained.explanations
         )
         return Explanations(replace(explained, explanations=renamed))
+
+    def measure_robustness(
+        self, *, split: Literal["holdout", "validation"] | None = None
+    ) -> Robustness:
+        """Judge the run on corrupted examples, as `kft evaluate --robustness` does.
+
+        >>> run.measure_robustness().rows["noise"][-1].value
+
+        Args:
+            split: Split of the run's data; by default the holdout, or validation without one.
+
+        Raises:
+            DataError: The run's data are missing or have changed.
+            RunError: The run is not finished.
+        """
+        with restored_process():
+            from kft.run_operations.robustness import measure_robustness
+
+            return measure_robustness(self.path, make_display(), split=split)
+
+    def measure_changes(self, source: str | os.PathLike[str] | None = None) -> Changes:
+        """Compare the backbone with the pretrained one, as `kft evaluate --changes` does.
+
+        >>> [block.relative_change for block in run.measure_changes().blocks]
+
+        Args:
+            source: Labelled data of a source task, to see what was forgotten of it.
+
+        Raises:
+            DataError: The run's data are missing or have changed, or the source has no classes.
+            RunError: The run is not finished, or its backbone began from random weights.
+        """
+        with restored_process():
+            from kft.run_operations.changes import measure_changes
+
+            given = None if source is None else os.fspath(source)
+            return measure_changes(self.path, make_display(), source=given)

@@ -9,7 +9,9 @@ import numpy as np
 
 from kft.evaluation.abstention import RiskCurve
 from kft.evaluation.calibration import Reliability
+from kft.evaluation.changes import Changes
 from kft.evaluation.ladder import LearningPoint, Rung
+from kft.evaluation.robustness import Robustness
 from kft.evaluation.slices import Slice
 from kft.report.explanations import ExplainedAnswer
 
@@ -166,6 +168,8 @@ class Report:
         facts: Heading -> name -> text: data, model, cost.
         settings: All settings, as YAML.
         explanations: Explained answers; empty if none were explained.
+        robustness: The leading figure on corrupted examples; None if it was not measured.
+        changes: Changes of the backbone; None for runs that did not record them.
     """
 
     title: str
@@ -187,3 +191,5 @@ class Report:
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     settings: str = ""
     explanations: tuple[ExplainedAnswer, ...] = ()
+    robustness: Robustness | None = None
+    changes: Changes | None = None

@@ -9,6 +9,7 @@ import numpy as np
 from kft import pages
 from kft.display import format_seconds
 from kft.evaluation.ladder import Rung
+from kft.evaluation.robustness import CorruptedScore
 from kft.figures import format_figure, format_share
 from kft.report import charts
 from kft.report.record import ConfusionTable, Report, Score
@@ -43,7 +44,20 @@ def render_report(report: Report) -> bytes:
         write=write_score,
         write_interval=write_interval,
         seconds=format_seconds,
+        write_value=format_share if report.lead.is_share else format_figure,
+        is_much_worse=lambda score: _is_beyond(report, score),
     )
+
+
+def _is_beyond(report: Report, score: CorruptedScore) -> bool:
+    """Tell whether a figure on corrupted examples is worse beyond both intervals."""
+    assert report.robustness is not None
+    clean = report.robustness.clean
+    if score.interval is None or clean.interval is None:
+        return False
+    if report.robustness.is_share:
+        return score.interval[1] < clean.interval[0]
+    return score.interval[0] > clean.interval[1]
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,12 @@ from kft.evaluation import verdict
 from kft.evaluation.abstention import trace_risk
 from kft.evaluation.answering import describe_answering, read_answering
 from kft.evaluation.calibration import Reliability, measure_reliability
+from kft.evaluation.changes import read_changes
 from kft.evaluation.drift import read_drift
 from kft.evaluation.judgements import describe_judgements, read_judgements
 from kft.evaluation.ladder import LearningPoint, Rung, read_ladder
 from kft.evaluation.prediction_reading import Predictions, read_predictions, read_table
+from kft.evaluation.robustness import read_robustness
 from kft.evaluation.slices import read_slices
 from kft.modalities import Modality, choose_modality
 from kft.provenance import load_run_pipeline
@@ -97,6 +99,8 @@ def read_report(path: Path, *, split: str | None = None) -> Report:
         _list_facts(run, pipeline, figures, phases),
         run.pipeline.read_text(encoding="utf-8"),
         list_explanations(run),
+        read_robustness(folder),
+        read_changes(run.changes),
     )
 
 
