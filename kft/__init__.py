@@ -27,7 +27,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from kft.api.answers import Exported
-    from kft.api.calls import audit, check, load, load_backbone, pretrain, train
+    from kft.api.calls import audit, check, compare, load, load_backbone, pretrain, train
     from kft.api.reports import AuditReport, Check
     from kft.api.run import Run
     from kft.backbones import list_backbones, register_backbone
@@ -43,6 +43,7 @@ __all__ = [
     "Run",
     "audit",
     "check",
+    "compare",
     "list_backbones",
     "load",
     "load_backbone",
@@ -54,7 +55,7 @@ __all__ = [
 ]
 _PLACES = {
     "kft.api.answers": ("Exported",),
-    "kft.api.calls": ("audit", "check", "load", "load_backbone", "pretrain", "train"),
+    "kft.api.calls": ("audit", "check", "compare", "load", "load_backbone", "pretrain", "train"),
     "kft.api.reports": ("AuditReport", "Check"),
     "kft.api.run": ("Run",),
     "kft.backbones": ("list_backbones", "register_backbone"),

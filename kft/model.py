@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from kft.backbones.crossings import named_outputs
+from kft.backbones.graph import call_layers
 from kft.backbones.hub import HubBlock
 from kft.backbones.record import Backbone, Block
 from kft.config import LoraConfig
@@ -135,7 +136,7 @@ def assemble(backbone: Backbone, head: Head) -> Assembled:
         name: keras.Input(element.shape, name=name, dtype=element.dtype)
         for name, element in spec.elements.items()
     }
-    features = _call_backbone(backbone, spec.prepare(given), head.reads)
+    features = call_backbone(backbone, spec.prepare(given), head.reads)
     model = keras.Model(
         given, head.build(features, given.get(PADDING_MASK), backbone.prefix_tokens), name="kft"
     )
@@ -146,7 +147,7 @@ def assemble(backbone: Backbone, head: Head) -> Assembled:
     return Assembled(model, table, backbone, head)
 
 
-def _call_backbone(
+def call_backbone(
     backbone: Backbone, inputs: Mapping[str, keras.KerasTensor], reads: Sequence[str]
 ) -> dict[str, keras.KerasTensor]:
     """Call the backbone's layers: in a single graph, any of its tensors can be stored.
@@ -160,17 +161,6 @@ def _call_backbone(
     is_named = isinstance(given, Mapping)
     tensors = call_layers(trunk, dict(inputs) if is_named else next(iter(inputs.values())))
     return dict(zip(reads, tensors, strict=True))
-
-
-def call_layers(model: Any, inputs: Any) -> Any:
-    """Call each layer of a functional model on other inputs, without the model around them.
-
-    Args:
-        model: Functional model, or the `Function` of a part of one.
-        inputs: Tensors in the structure of the model's input.
-    """
-    # Keras clones models in this way; it has no public name for it.
-    return model._run_through_graph(inputs, operation_fn=lambda operation: operation)
 
 
 def _check_partition(model: keras.Model, table: BlockTable) -> None:

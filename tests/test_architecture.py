@@ -38,13 +38,13 @@ ORDER = (
     ("selection",),
     ("training",),
     ("evaluation", "timing", "planning", "serving"),
-    ("provenance",),
+    ("provenance", "explanation"),
     ("workflow", "startup"),
     (
         *("run_operations", "tuning", "rate_finding", "pretraining"),
         *("auditing", "report", "local_cluster"),
     ),
-    ("demo", "doctor", "run_start"),
+    ("demos", "doctor", "run_start", "comparison"),
     ("api", "cli"),
     # It names what it offers.
     ("__init__",),
@@ -122,6 +122,7 @@ def test_a_room_of_the_data_imports_only_from_those_above_it(path):
         "kft.data",
         "kft.modalities",
         "kft.report",
+        "kft.comparison",
     ],
 )
 def test_importing_loads_no_tensorflow(module):
@@ -144,10 +145,19 @@ def test_no_module_has_outgrown_its_idea():
 
 
 # What a task is called: nothing but the room of tasks and its register compares that.
-TASK_WORDS = {"class", "labels", "number", "classification", "multilabel", "regression"}
+TASK_WORDS = {
+    *("class", "labels", "number"),
+    *("classification", "detection", "multilabel", "regression", "segmentation"),
+}
 KNOWS_TASKS = ("tasks", "task_names.py")
-# There 'number' is a type of JSON Schema, and a group of a regular expression.
-OTHER_WORDS = {"config/problems.py": {"number"}, "backbones/scopes.py": {"number"}}
+# There 'number' is a type of JSON Schema, and a group of a regular expression; 'class' is a key of
+# an answer's boxes in JSON, and 'segmentation' one of COCO.
+OTHER_WORDS = {
+    "config/problems.py": {"number"},
+    "backbones/scopes.py": {"number"},
+    "modalities/image/annotations/outlines.py": {"segmentation"},
+    "serving/predictor.py": {"class"},
+}
 
 
 def words_in(node: ast.AST | None) -> set[str]:
@@ -202,12 +212,11 @@ def test_a_comparison_of_tasks_is_found_in_every_form(tmp_path):
 
 
 # Where a modality may be named: its own room, the backbones of it, the section of its settings, the
-# register of saved layers, and what faces people.
+# register of saved layers, tasks whose answers are pixels or boxes of them, and what faces people.
 _OF_MODALITIES = (
-    *("modalities", "backbones", "config", "saved_layers"),
-    *("demo", "doctor", "api", "cli"),
-    # Boxes and masks are of pictures.
     *("tasks/detection", "tasks/segmentation"),
+    *("modalities", "backbones", "config", "saved_layers"),
+    *("demos", "doctor", "api", "cli"),
 )
 # Names of what only a modality knows.
 _PIXEL_WORDS = re.compile(r"pixel|(?<![a-z])(image|picture|photo|jpeg|png|exif)s?(?![a-z])", re.I)

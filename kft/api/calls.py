@@ -21,6 +21,7 @@ from kft.workers import read_cluster
 
 if TYPE_CHECKING:
     from kft.backbones.record import Backbone
+    from kft.comparison import Comparison
 
 
 def train(source: Source, *, run_id: str | None = None, **settings: Unpack[Settings]) -> Run:
@@ -136,6 +137,26 @@ def audit(source: Source, *, with_labels: bool = True, **settings: Unpack[Settin
     return AuditReport(found, pipeline.data)
 
 
+def compare(*runs: str | os.PathLike[str] | Run, split: str | None = None) -> Comparison:
+    """Compare finished runs, as `kft compare` does; a notebook shows the page.
+
+    >>> kft.compare("runs/photos/first", "runs/photos/second").differences[0].verdict
+
+    Args:
+        *runs: At least two runs or their paths; the others are compared with the first.
+        split: 'holdout', 'validation', or other data that were judged, as 'other-NAME'; by default
+            the holdout, or validation without one.
+
+    Raises:
+        RunError: A run is not finished or did not judge the split, or the runs have different
+            tasks, classes or labels.
+    """
+    from kft.comparison import compare_runs
+
+    paths = [run.path if isinstance(run, Run) else Path(run).expanduser() for run in runs]
+    return compare_runs(paths, split=split)
+
+
 def load(path: str | os.PathLike[str]) -> Run | Exported:
     """Load the run or export at a path.
 
@@ -165,7 +186,7 @@ def load(path: str | os.PathLike[str]) -> Run | Exported:
 def load_backbone(
     name: str | os.PathLike[str],
     *,
-    weights: str | os.PathLike[str] = "imagenet",
+    weights: str | os.PathLike[str] = "pretrained",
     input_size: int | None = None,
     **options: bool | int | float | str,
 ) -> Backbone:
@@ -182,7 +203,7 @@ def load_backbone(
     Args:
         name: Name listed by `kft backbones`, `hub:HANDLE`, `keras_hub:PRESET`, or the path of a
             saved backbone.
-        weights: 'imagenet', 'random', or a weights file.
+        weights: 'pretrained', 'random', or a weights file.
         input_size: Height and width in pixels; by default the size of pretraining.
         **options: Arguments of the architecture.
 

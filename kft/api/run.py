@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kft.api.answers import ExamplePredictor, Exported
 from kft.api.labelled_values import is_path, store_values
 from kft.api.process import restored_process
+from kft.api.run_pages import RunPages
 from kft.display import make_display
 from kft.errors import ConfigError, RunError
 from kft.runs import find_run
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _NAMES = ("file", "true", "predicted", *(f"choice {place}" for place in range(1, 6)))
 
 
-class Run(ExamplePredictor):
+class Run(RunPages, ExamplePredictor):
     """A run, with its figures, predictions and operations.
 
     >>> run = kft.load("runs/photos/first")
@@ -221,28 +222,6 @@ class Run(ExamplePredictor):
                 files=[os.fspath(file) for file in files],
             )
         return Exported(export.path)
-
-    def report(
-        self,
-        path: str | os.PathLike[str] | None = None,
-        *,
-        split: str | None = None,
-    ) -> Path:
-        """Write the report, one HTML file that needs no network; return its path.
-
-        >>> run.report("report.html")
-
-        Args:
-            path: File to write; by default report.html in the run's folder of the evaluation.
-            split: 'holdout', 'validation', or other data that were judged, as 'other-NAME'; by
-                default the holdout, or validation without one.
-
-        Raises:
-            RunError: The run is not finished, or did not judge that split.
-        """
-        from kft.report import write_report
-
-        return write_report(self.path, path, split=split)
 
     def resume(
         self, *, accept_changes: bool = False, data: str | os.PathLike[str] | None = None

@@ -16,8 +16,10 @@ from kft.auditing.masks import find_mask_problems
 from kft.auditing.outliers import find_far_features, find_odd_ones, measure_distances
 from kft.auditing.overview import make_overview
 from kft.auditing.seen_examples import SeenExamples
+from kft.auditing.shared_groups import find_shared_groups
 from kft.auditing.shortcut_features import find_shortcut_features
 from kft.auditing.vectors import extract_vectors, find_obstacle
+from kft.backbones.defaults import choose_backbone
 from kft.config import Pipeline
 from kft.data.admission.admit import sort_out
 from kft.data.admission.check_files import check_files
@@ -84,6 +86,7 @@ def audit_data(pipeline: Pipeline, display: Display, *, with_labels: bool = True
         StorageError: The cache folder is not writable.
     """
     check_cache()
+    pipeline = choose_backbone(pipeline)
     inspected = _inspect(pipeline, display)
     seen = inspected.seen
     modality = seen.modality
@@ -96,6 +99,7 @@ def audit_data(pipeline: Pipeline, display: Display, *, with_labels: bool = True
         *find_mask_problems(inspected.used),
         *_find_noticed(seen),
         *find_copies(seen, alike),
+        *find_shared_groups(seen, pipeline.data.split),
         *find_shortcut_features(seen, [*find_same_content(seen), *alike]),
         *modality.find_poor(seen.checked),
         *find_odd_ones(seen),

@@ -14,7 +14,7 @@ from kft.backbones.crossings import feature_levels
 from kft.backbones.partition import partition_by_stride
 from kft.backbones.record import Backbone
 from kft.backbones.weights import digest_folder
-from kft.config.schema import BackboneConfig
+from kft.config.schema import PRETRAINED, BackboneConfig
 from kft.errors import BackboneError, first_line
 from kft.modalities.image.input_spec import ImageSpec
 
@@ -22,7 +22,7 @@ _DEFAULT_SIZE = 224
 
 
 def load(config: BackboneConfig) -> Backbone:
-    """Load the backbone `keras_hub:PRESET`, for pictures with their scaling built in, or for text.
+    """Load the backbone `keras_hub:PRESET`: for pictures with their scaling, for text or speech.
 
     PRESET is a preset's name, a handle (`kaggle://…`, `hf://…`) or a folder that
     `save_to_preset` wrote; for text also a folder of Hugging Face.
@@ -30,13 +30,14 @@ def load(config: BackboneConfig) -> Backbone:
     Raises:
         BackboneError: KerasHub is missing, the preset is unknown or unreachable, or it is
             neither a convolutional backbone or vision transformer for pictures nor a transformer
-            for text.
+            for text, nor Whisper.
     """
+    from kft.backbones.audio import whisper
     from kft.backbones.text import transformers
 
     keras_hub = _import_keras_hub()
     preset = config.name.removeprefix("keras_hub:")
-    if config.weights not in ("imagenet", "random"):
+    if config.weights not in (PRETRAINED, "random"):
         raise BackboneError(
             f"backbone.weights: {config.name!r} brings its own weights. Remove the setting, or "
             "set it to `random`."
@@ -48,6 +49,8 @@ def load(config: BackboneConfig) -> Backbone:
     trunk = from_preset(keras_hub.models.Backbone, preset, load_weights=config.weights != "random")
     if transformers.is_for_text(trunk):
         return transformers.wrap(config, trunk, preset)
+    if whisper.is_whisper(trunk):
+        return whisper.wrap(config, trunk, preset)
     converter = _find_converter(keras_hub, preset)
     size = config.input_size or _preset_size(trunk, converter)
     is_transformer = vision_transformers.is_vision_transformer(trunk)

@@ -44,7 +44,7 @@ class FeatureLevel:
     """A feature map inside the backbone.
 
     Attributes:
-        stride: Input pixels per cell of the map, along one axis; 1 for a sequence.
+        stride: Input pixels, samples or tokens per cell of the map, along one axis.
         block: Name of the block that ends with this map.
         tensor: Symbolic output of that block, in the backbone's graph.
     """

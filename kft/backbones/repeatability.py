@@ -25,8 +25,9 @@ _QUIET = (
 )
 # Enough that layers which draw per example do not draw the same twice by chance.
 _NUM_EXAMPLES = 8
-# Where a model takes sequences of any length.
-_NUM_STEPS = 8
+# Where the length is open: tokens of a text, and a second of samples of a recording.
+_NUM_TOKENS = 8
+_NUM_SAMPLES = 16_000
 # Share of the largest number: rounding stays far below it, an augmentation far above.
 _TOLERANCE = 1e-5
 _MAX_NAMES = 5
@@ -44,8 +45,8 @@ def check_repeatable(model: keras.Model, name: str) -> None:
     without ops that draw numbers or write. Only other models are run, twice.
 
     Args:
-        model: Model from pixels (batch, height, width, 3), height and width fixed, or from token
-            ids and a padding mask, to features.
+        model: Model from pixels (batch, height, width, 3), height and width fixed, from samples
+            of recordings (batch, samples), or from token ids and a padding mask, to features.
         name: Name for the message.
 
     Raises:
@@ -79,8 +80,10 @@ def check_repeatable(model: keras.Model, name: str) -> None:
 
 def _draw(given: keras.KerasTensor) -> tf.Tensor:
     """Draw values of an input; whole numbers are 1, a token that is no padding."""
-    shape = (_NUM_EXAMPLES, *(_NUM_STEPS if size is None else size for size in given.shape[1:]))
-    if tf.as_dtype(given.dtype).is_integer:
+    is_whole = tf.as_dtype(given.dtype).is_integer
+    length = _NUM_TOKENS if is_whole else _NUM_SAMPLES
+    shape = (_NUM_EXAMPLES, *(length if size is None else size for size in given.shape[1:]))
+    if is_whole:
         return tf.ones(shape, given.dtype)
     return tf.constant(np.random.default_rng(0).uniform(size=shape).astype(np.float32))
 

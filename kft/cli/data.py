@@ -125,15 +125,17 @@ def _check_picture(path: Path, key: str, preset: str) -> None:
 
 def _draw(pipeline: Pipeline, splits: Splits, path: Path, pictures: int, views: int) -> None:
     from kft.backbones import find_input_spec
+    from kft.backbones.defaults import choose_backbone
     from kft.data.views import make_view_rows
     from kft.modalities import load_modality
     from kft.runs.atomic import write_bytes
 
     modality = load_modality(splits.modality)
     settings = modality.settings_of(pipeline.data)
-    augmentation = modality.make_augmentation(settings.augmentation)
+    augmentation = modality.make_augmentation(settings.augmentation, settings)
     assert augmentation is not None
-    spec = modality.fit_spec(find_input_spec(pipeline.backbone), settings, splits.train)
+    spec = find_input_spec(choose_backbone(pipeline).backbone)
+    spec = modality.fit_spec(spec, settings, splits.train)
     rows = make_view_rows(
         splits,
         modality.make_decoder(spec, settings, splits.calibrated),

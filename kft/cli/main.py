@@ -21,6 +21,8 @@ VERBS = (
     "pretrain",
     "evaluate",
     "report",
+    "explain",
+    "compare",
     "predict",
     "export",
     "tune",

@@ -25,8 +25,10 @@ from kft.config.modality_sections import (
     ImageConfig,
     ModalityConfig,
     TextConfig,
+    VideoConfig,
 )
 from kft.config.schema import (
+    PRETRAINED,
     PRETRAINING_OVERRIDES,
     UNLABELLED_OVERRIDES,
     BackboneConfig,
@@ -51,6 +53,7 @@ __all__ = [
     "AUTO_LEARNING_RATES",
     "DEFAULT_MODALITY",
     "LEARNING_RATES",
+    "PRETRAINED",
     "PRETRAINING_OVERRIDES",
     "SCHEMA_COMMENT",
     "UNLABELLED_OVERRIDES",
@@ -75,6 +78,7 @@ __all__ = [
     "TextConfig",
     "TrainingConfig",
     "TuningConfig",
+    "VideoConfig",
     "add_modality_section",
     "dump_pipeline",
     "format_schema",

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from kft.config.mask_section import MasksConfig
-from kft.config.modality_sections import AudioConfig, ImageConfig, ModalityConfig, TextConfig
+from kft.config.modality_sections import (
+    AudioConfig,
+    ImageConfig,
+    ModalityConfig,
+    TextConfig,
+    VideoConfig,
+)
 from kft.config.section import ClassName, Fraction, Name, PositiveInt, Section, one_of
 from kft.config.service_address import split_address
 from kft.config.split_section import SplitConfig, refuse_split_problems
@@ -126,6 +132,7 @@ class DataConfig(Section):
     image: ImageConfig = ImageConfig()
     text: TextConfig = TextConfig()
     audio: AudioConfig = AudioConfig()
+    video: VideoConfig = VideoConfig()
     cache: Literal["auto", "memory", "disk", "none"] = "auto"
     """Where to keep decoded examples; `auto`: in memory up to `cache_megabytes`, then on disk."""
     cache_megabytes: PositiveInt = 2048

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from kft.config.data_section import DataConfig
@@ -21,19 +21,33 @@ else:
     TaskName = one_of(lambda: TASKS)
 
 
+PRETRAINED = "pretrained"
+"""The value of `backbone.weights` for published weights, or those of a saved backbone."""
+
+
 class BackboneConfig(Section):
     """The pretrained trunk."""
 
-    name: str = "mobilenet_v2"
-    """A name of `kft backbones`, `hub:HANDLE`, `keras_hub:PRESET`, or a saved backbone's path."""
-    weights: str = "imagenet"
-    """`imagenet`, `random`, or a weights file; saved and hub backbones have their own weights."""
+    name: str = "auto"
+    """A name of `kft backbones`, `hub:HANDLE`, `keras_hub:PRESET`, a path; `auto`: by modality."""
+    weights: str = PRETRAINED
+    """`pretrained`, `random`, or a weights file; saved and hub backbones have their own weights."""
     input_size: Annotated[int, Field(ge=16, le=2048)] | None = None
     """Height and width in pixels, or number of tokens; by default that of pretraining."""
     options: dict[str, Option] = Field(default_factory=dict)
     """Arguments of the architecture, such as `alpha: 0.35` for MobileNet."""
     trust: bool = False
     """Accept a legacy .h5 file whose digest kft does not know."""
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_have_their_new_name(cls, weights: str) -> str:
+        if weights == "imagenet":
+            raise ValueError(
+                f"found 'imagenet'. Published weights of every modality are called {PRETRAINED!r} "
+                "now, the default. Remove the setting"
+            )
+        return weights
 
 
 class HeadConfig(Section):
@@ -79,6 +93,13 @@ class ExportConfig(Section):
     """Models allowed as the next version: `same` classes and data set as the current, or `any`."""
     parity_examples: PositiveInt = 32
     """Number of holdout files in the parity check of an export."""
+
+
+class AbstainConfig(Section):
+    """When the export says that it is not sure."""
+
+    error: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """Largest share of wrong answers among those that are sure; null for no such outputs."""
 
 
 class DimensionConfig(Section):
@@ -140,6 +161,7 @@ class Pipeline(Section):
     strategy: StrategyConfig = StrategyConfig()
     training: TrainingConfig = TrainingConfig()
     export: ExportConfig = ExportConfig()
+    abstain: AbstainConfig = AbstainConfig()
     tuning: TuningConfig = TuningConfig()
     runs_directory: Folder = "runs"
     """Runs go to RUNS_DIRECTORY/NAME/RUN_ID."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kft.tasks import Task
+
 # Classes beyond which a confusion matrix is sorted, so that confused classes are neighbours.
 MOST_UNSORTED = 20
 
@@ -35,6 +37,53 @@ def find_highest_losses(losses: np.ndarray, count: int) -> np.ndarray:
         count: Number of positions.
     """
     return np.argsort(-losses, kind="stable")[:count]
+
+
+@dataclass(frozen=True)
+class RankedMistakes:
+    """Mistakes of a model, those with the highest losses first.
+
+    Attributes:
+        places: Positions of the wrong answers; of all answers if none is wrong, or if answers are
+            not right or wrong.
+        losses: Loss of each example (examples,).
+        right: Whether each answer is right; None if answers are not right or wrong.
+    """
+
+    places: np.ndarray
+    losses: np.ndarray
+    right: np.ndarray | None
+
+
+def compute_losses(task: Task, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Compute the loss of each example (examples,); numbers count in deviations of the targets.
+
+    Args:
+        task: Task of the answers.
+        outputs: Outputs in the unit of the targets.
+        targets: Targets as in `Examples.targets`.
+    """
+    if task.is_stratified:
+        return task.figures.example_losses(outputs, targets)
+    deviations = targets.std(axis=0)
+    units = np.where(deviations > 0, deviations, 1.0)
+    return task.figures.example_losses(outputs / units, targets / units)
+
+
+def rank_mistakes(task: Task, outputs: np.ndarray, targets: np.ndarray) -> RankedMistakes:
+    """Rank the mistakes of a model by their losses.
+
+    Args:
+        task: Task of the answers.
+        outputs: Outputs in the unit of the targets.
+        targets: Targets as in `Examples.targets`.
+    """
+    losses = compute_losses(task, outputs, targets)
+    right = task.figures.are_right(outputs, targets)
+    places = find_highest_losses(losses, len(losses))
+    if right is not None and not right.all():
+        places = places[~right[places]]
+    return RankedMistakes(places, losses, right)
 
 
 def find_confusions(

@@ -10,8 +10,9 @@ import keras
 from keras.src.ops.function import Function
 
 from kft.backbones.crossings import crossing_after
+from kft.backbones.graph import call_layers
 from kft.features.engines import Forward
-from kft.model import HEAD, Assembled, call_layers
+from kft.model import HEAD, Assembled
 from kft.tasks.block_statistics import BlockStatistics
 
 

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kft.backbones.graph import call_layers
 from kft.data.batches.lengths import has_steps
 from kft.features import Forward
 from kft.modalities.model_input import PADDING_MASK
-from kft.model import call_layers
 
 Parts = tuple[Forward, keras.Model]
 """Frozen prefix of a model, traced to compute activations, and the model of the layers after it."""
@@ -78,6 +78,21 @@ class PhaseInput:
         """Shape and type of the targets of a batch."""
         spec: tf.TensorSpec = self.train(0).element_spec[1]
         return spec
+
+
+@dataclass(frozen=True)
+class FoldFeed:
+    """Batches of some of the examples of a phase.
+
+    Attributes:
+        train: Function from the indices of examples and a number of steps to a function like
+            `PhaseInput.train`, whose batches end after these steps.
+        in_order: Function from the indices of examples to batches that cover them once, in order
+            and without augmentation.
+    """
+
+    train: Callable[[np.ndarray, int], Callable[[int], tf.data.Dataset]]
+    in_order: Callable[[np.ndarray], tf.data.Dataset]
 
 
 @dataclass(frozen=True)

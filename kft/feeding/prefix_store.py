@@ -97,7 +97,7 @@ class PrefixStore:
     def _batch_maker(
         self, examples: Examples, split: SplitName, preset: str
     ) -> Callable[..., tf.data.Dataset]:
-        augmentation = self._source.modality.make_augmentation(preset)
+        augmentation = self._source.make_augmentation(preset)
 
         def make_batches(view: int, chosen: np.ndarray | None = None) -> tf.data.Dataset:
             return make_view_dataset(

@@ -12,7 +12,7 @@ from kft.config import DataConfig
 from kft.data.batches.decoded import describe_decoding
 from kft.data.batches.reading import pair_decoder, translate_read_errors
 from kft.examples import SPLIT_NAMES, Examples, Splits
-from kft.modalities import Decoder, Modality, load_modality
+from kft.modalities import Augmentation, Decoder, Modality, load_modality
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,10 @@ class Source:
     def modality(self) -> Modality:
         """Modality of the examples."""
         return load_modality(self.splits.modality)
+
+    def make_augmentation(self, preset: str) -> Augmentation | None:
+        """Make the augmentation of a preset under the settings; None if it changes nothing."""
+        return self.modality.make_augmentation(preset, self.modality.settings_of(self.config))
 
     @cached_property
     def reader(self) -> Decoder:

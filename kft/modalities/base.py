@@ -38,11 +38,14 @@ class Modality(Showing, ABC):
         noun: Word for one example in messages, and `nouns` for several.
         settings: Class of its settings, which all have defaults.
         input_spec: Class of the inputs of its backbones.
+        default_backbone: Name of the backbone of a pipeline that names none; None if every pipeline
+            must name one.
         endings: Endings of its files, in lower case. The content decides whether a file is usable.
         signatures: First bytes of a file -> ending, for files without one and for records.
         folder_names: Usual names of a folder of examples beside one of their targets.
         value_columns: Usual names of table columns that hold the examples themselves, in lower
             case; none for examples that need a file each.
+        reads_folders: Whether a folder of files may be one example; see `joins`.
         values: What `encode_value` accepts, for messages.
         record_features: Kind of record files (`tfrecord`, `tfds`) -> usual feature of an example;
             and `tfrecord_label` -> usual feature of its label.
@@ -66,15 +69,17 @@ class Modality(Showing, ABC):
     nouns: ClassVar[str]
     settings: ClassVar[type[ModalityConfig]]
     input_spec: ClassVar[type[InputSpec]]
+    default_backbone: ClassVar[str | None] = None
     endings: ClassVar[tuple[str, ...]]
     signatures: ClassVar[Mapping[bytes, str]] = {}
     folder_names: ClassVar[tuple[str, ...]] = ("examples",)
     value_columns: ClassVar[tuple[str, ...]] = ()
+    reads_folders: ClassVar[bool] = False
     values: ClassVar[str] = "the path of a file or folder, or bytes as a file holds them"
     record_features: ClassVar[Mapping[str, str]] = {}
     layouts: ClassVar[Registry] = Registry("layout of annotations", {})
     augmentations: ClassVar[Registry] = Registry(
-        "augmentation", {"none": "kft.modalities.base:make_no_augmentation"}
+        "augmentation", {"none": "kft.modalities.model_input:make_no_augmentation"}
     )
     reading_settings: ClassVar[frozenset[str]] = frozenset()
     baselines: ClassVar[Mapping[str, Baseline]] = {}
@@ -96,6 +101,18 @@ class Modality(Showing, ABC):
         starts = (start for start in self.signatures if content.startswith(start))
         start = next(starts, None)
         return None if start is None else self.signatures[start]
+
+    def joins(self, names: Sequence[str]) -> bool:
+        """Tell whether the files of a folder, given by their names, are one example together."""
+        return False
+
+    def read_joined(self, folder: str, settings: Any) -> bytes:
+        """Read a folder as one example, in the form of a file that `check` takes.
+
+        Raises:
+            UnusableError: The folder is no example, or too large for one.
+        """
+        raise UnusableError("a folder, pipe or device, not a file")
 
     def encode_feature(self, feature: Any) -> Callable[[Any], bytes] | None:
         """Make a function that encodes an element of a TensorFlow Datasets feature as a file.
@@ -223,6 +240,15 @@ class Modality(Showing, ABC):
         """
         return spec
 
+    def suppose_spec(self, spec: Any, settings: Any) -> Any:
+        """Complete the input of a backbone by a usual size, for a benchmark, which reads no data.
+
+        Args:
+            spec: Input of the backbone.
+            settings: Settings of the modality, which may state the size.
+        """
+        return spec
+
     @abstractmethod
     def make_decoder(self, spec: Any, settings: Any, calibrated: Any = None) -> Decoder:
         """Make the decoder of files to the inputs of a backbone, for training and serving.
@@ -233,8 +259,8 @@ class Modality(Showing, ABC):
             calibrated: Value of the data set's `Calibration`; None without one.
         """
 
-    def make_augmentation(self, preset: str) -> Augmentation | None:
-        """Make the augmentation of a preset; None if it changes nothing.
+    def make_augmentation(self, preset: str, settings: Any = None) -> Augmentation | None:
+        """Make the augmentation of a preset under the settings; None if it changes nothing.
 
         Call this outside of `Dataset.map`, because Keras layers create variables.
 
@@ -271,7 +297,3 @@ class Modality(Showing, ABC):
     def restore_spec(self, stated: Mapping[str, Any]) -> InputSpec:
         """Restore the input of a backbone from a mapping that has the fields of its spec."""
         return self.input_spec(**{each.name: stated[each.name] for each in fields(self.input_spec)})
-
-
-def make_no_augmentation() -> None:
-    """Return no augmentation: examples stay as they are."""

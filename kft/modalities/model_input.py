@@ -12,6 +12,7 @@ import numpy as np
 from kft.config import ModalityConfig
 from kft.examples import Examples
 from kft.modalities.checked import TrainedCalibration
+from kft.modalities.explained import PARTS_PER_AXIS, ExplainedAxes, divide_into_grid
 from kft.tasks import Task
 from kft.tasks.base import COMPANIONS
 
@@ -153,6 +154,41 @@ class InputSpec(ABC):
         """
         return False
 
+    @property
+    def explained(self) -> ExplainedAxes:
+        """Tensor and axes of an explanation; by default the first element, without its channels."""
+        name, element = next(iter(self.elements.items()))
+        axes = range(max(1, len(element.shape) - 1))
+        names = tuple(f"axis {axis}" for axis in axes)
+        return ExplainedAxes(name, names, (PARTS_PER_AXIS,) * len(names))
+
+    def make_neutral(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Make an example that says nothing, to compare an example with; by default zeros.
+
+        Args:
+            inputs: The decoded elements of an example by name, without the batch. Elements that
+                are not explained, such as a mask, stay as they are.
+        """
+        explained = self.explained.layer
+        return {
+            name: np.zeros_like(values) if name == explained else values
+            for name, values in inputs.items()
+        }
+
+    def find_parts(self, inputs: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+        """Number the parts of an example that an explanation hides one by one; by default a grid.
+
+        Args:
+            inputs: See `make_neutral`.
+            shape: Length of each explained axis.
+
+        Returns:
+            Part of each position, int64 of `shape`; -1 for a position that is never hidden.
+        """
+        parts = divide_into_grid(shape, self.explained.parts)
+        mask = inputs.get(PADDING_MASK)
+        return parts if mask is None or mask.shape != shape else np.where(mask > 0, parts, -1)
+
     def __str__(self) -> str:
         """Describe the shapes for messages."""
         return ", ".join(" x ".join(map(str, each.shape)) for each in self.elements.values())
@@ -171,3 +207,7 @@ class StatedInput:
     spec: InputSpec
     settings: ModalityConfig
     trained: TrainedCalibration
+
+
+def make_no_augmentation() -> None:
+    """Return no augmentation: examples stay as they are."""

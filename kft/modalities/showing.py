@@ -11,6 +11,8 @@ import numpy as np
 from kft.examples import Calibration
 from kft.findings import Finding
 from kft.modalities.audit_records import Fact, Measure, Property
+from kft.modalities.corruptions import Corruption
+from kft.modalities.explained import ExplainedExample, describe_place
 
 # Longer side of a preview, at which a page with a thousand of them takes a few megabytes.
 PREVIEW_SIDE = 104
@@ -114,3 +116,23 @@ class Showing:
     def draw_views(self, rows: Sequence[ViewRow], caption: str) -> bytes | None:
         """Draw a PNG file of examples and their augmented views; None if that is impossible."""
         return None
+
+    def list_corruptions(self) -> tuple[Corruption, ...]:
+        """List the corruptions that examples may suffer, for evaluation; none by default."""
+        return ()
+
+    def draw_explanation(
+        self, spec: Any, example: ExplainedExample, values: np.ndarray
+    ) -> bytes | None:
+        """Draw a PNG file of an example with what its answer depends on; None if impossible.
+
+        Args:
+            spec: Input of the backbone.
+            example: The example.
+            values: Value of each position (axes …): above 0 speaks for the answer.
+        """
+        return None
+
+    def describe_explanation(self, spec: Any, example: ExplainedExample, values: np.ndarray) -> str:
+        """Say in a few words what an answer depends on most; see `draw_explanation`."""
+        return describe_place(spec.explained.names, values, example.parts)

@@ -14,16 +14,17 @@ from kft import __version__
 from kft.figures import format_figure, format_share
 
 
-def render_page(room: str, template: str, **values: Any) -> bytes:
+def render_page(room: str, template: str, *, shared: str = "pages", **values: Any) -> bytes:
     """Render a page as UTF-8 text, with every value escaped.
 
     Args:
         room: Room whose folder holds the template, such as 'auditing'.
         template: File name of the template.
+        shared: Room whose templates it uses besides those of pages.
         values: Values for the template.
     """
     environment = Environment(
-        loader=ChoiceLoader([PackageLoader("kft", room), PackageLoader("kft", "pages")]),
+        loader=ChoiceLoader([PackageLoader("kft", each) for each in (room, shared, "pages")]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

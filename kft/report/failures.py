@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,11 @@ from kft.evaluation.mistakes import (
     MOST_UNSORTED,
     count_confusions,
     find_confusions,
-    find_highest_losses,
     order_classes,
+    rank_mistakes,
 )
 from kft.evaluation.prediction_reading import Predictions
-from kft.evaluation.slices import find_slices
+from kft.evaluation.slices import Slice
 from kft.report.record import (
     ConfusionTable,
     Failures,
@@ -24,7 +23,6 @@ from kft.report.record import (
     Mistake,
     NamedScores,
     Score,
-    SliceRow,
 )
 from kft.tasks import Task
 from kft.tasks.figures import find_interval
@@ -47,7 +45,11 @@ Preview = Callable[[str, np.ndarray | None], str | None]
 
 
 def find_failures(
-    task: Task, figures: Mapping[str, Any], predictions: Predictions, preview: Preview
+    task: Task,
+    figures: Mapping[str, Any],
+    predictions: Predictions,
+    slices: Sequence[Slice],
+    preview: Preview,
 ) -> Failures:
     """Find where a model fails.
 
@@ -55,6 +57,7 @@ def find_failures(
         task: Task of the answers.
         figures: Figures of the evaluation.
         predictions: Answers of the evaluation.
+        slices: Slices of the evaluation, worst first.
         preview: Makes a preview of an example.
     """
     names = tuple(figures[task.figures.names_key])
@@ -62,7 +65,7 @@ def find_failures(
     return Failures(
         confusion,
         list_names(task, figures),
-        _list_slices(task, names, predictions),
+        tuple(slices[:_NUM_SLICES]),
         _list_mistakes(task, names, predictions, preview),
         () if task.is_stratified else tuple(_pair_numbers(names, predictions)),
         tuple(
@@ -140,63 +143,27 @@ def _tabulate_confusion(names: Sequence[str], predictions: Predictions) -> Confu
     )
 
 
-def _list_slices(
-    task: Task, names: Sequence[str], predictions: Predictions
-) -> tuple[SliceRow, ...]:
-    """List slices of right and wrong answers by what the files' names and the answers tell."""
-    right = task.figures.are_right(predictions.outputs, predictions.targets)
-    if right is None:
-        return ()
-    paths = list(map(PurePosixPath, predictions.files))
-    folders = [str(path.parent) for path in paths]
-    columns = {
-        "answer": [names[place] for place in predictions.outputs.argmax(axis=1)],
-        "file type": [path.suffix.lower() or "none" for path in paths],
-    }
-    # The folders of classes would only repeat the recall of these.
-    if len(set(folders)) < len(set(zip(folders, predictions.targets.tolist(), strict=True))):
-        columns["folder"] = folders
-    return tuple(
-        SliceRow(
-            each.column,
-            each.value,
-            len(each.examples),
-            each.score,
-            (each.low, each.high),
-            each.is_worse,
-        )
-        for each in find_slices(columns, right)[:_NUM_SLICES]
-    )
-
-
 def _list_mistakes(
     task: Task, names: Sequence[str], predictions: Predictions, preview: Preview
 ) -> tuple[Mistake, ...]:
-    figures, outputs, targets = task.figures, predictions.outputs, predictions.targets
-    # Numbers of different units are compared in their deviations.
-    deviations = np.ones(1) if task.is_stratified else targets.std(axis=0)
-    units = np.where(deviations > 0, deviations, 1.0)
-    scaled = (outputs, targets) if task.is_stratified else (outputs / units, targets / units)
-    losses = figures.example_losses(*scaled)
-    right = figures.are_right(outputs, targets)
+    outputs, targets = predictions.outputs, predictions.targets
+    ranked = rank_mistakes(task, outputs, targets)
+    right = ranked.right
     mistakes = []
-    worst = find_highest_losses(losses, len(losses))
-    if right is not None and not right.all():
-        worst = worst[~right[worst]]
     num_shown = _NUM_MISTAKES if right is None or not right.all() else _NUM_UNSURE
-    for place in worst[:num_shown].tolist():
-        values = figures.list_values(outputs[place], names)
+    for place in ranked.places[:num_shown].tolist():
+        values = task.figures.list_values(outputs[place], names)
         best = sorted(values.items(), key=lambda each: -each[1])[:_NUM_ALTERNATIVES]
         file = predictions.files[place]
         mistakes.append(
             Mistake(
                 file,
-                preview(file, figures.mark_boxes(targets[place], outputs[place])),
+                preview(file, task.figures.mark_boxes(targets[place], outputs[place])),
                 _describe_truth(task, targets[place], names),
                 _describe_answer(task, values),
                 tuple(best) if task.is_stratified else (),
                 bool(right is None or not right[place]),
-                float(losses[place]),
+                float(ranked.losses[place]),
             )
         )
     return tuple(mistakes)

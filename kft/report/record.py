@@ -10,6 +10,8 @@ import numpy as np
 from kft.evaluation.abstention import RiskCurve
 from kft.evaluation.calibration import Reliability
 from kft.evaluation.ladder import LearningPoint, Rung
+from kft.evaluation.slices import Slice
+from kft.report.explanations import ExplainedAnswer
 
 Interval = tuple[float, float]
 
@@ -88,18 +90,6 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class SliceRow:
-    """A slice of the examples: its score, and whether it is worse beyond chance."""
-
-    column: str
-    value: str
-    examples: int
-    score: float
-    interval: Interval
-    is_worse: bool
-
-
-@dataclass(frozen=True)
 class Line:
     """A line of a chart: x and y of its points, without NaN."""
 
@@ -146,7 +136,7 @@ class Failures:
 
     confusion: ConfusionTable | None = None
     names: tuple[NamedScores, ...] = ()
-    slices: tuple[SliceRow, ...] = ()
+    slices: tuple[Slice, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
     scatter: tuple[Line, ...] = ()
     curves: tuple[Line, ...] = ()
@@ -171,9 +161,11 @@ class Report:
         risk: Error by coverage; None if answers are not right or wrong.
         history: Losses by epoch; None if no phase has epochs.
         learning: Points of the learning curve; empty if none was computed.
+        answering: Sentences on when the model should not answer.
         phases: Phases of the training.
         facts: Heading -> name -> text: data, model, cost.
         settings: All settings, as YAML.
+        explanations: Explained answers; empty if none were explained.
     """
 
     title: str
@@ -190,6 +182,8 @@ class Report:
     risk: RiskCurve | None = None
     history: History | None = None
     learning: tuple[LearningPoint, ...] = ()
+    answering: tuple[str, ...] = ()
     phases: tuple[Phase, ...] = ()
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     settings: str = ""
+    explanations: tuple[ExplainedAnswer, ...] = ()

@@ -12,7 +12,6 @@ import numpy as np
 
 from kft.config import Pipeline
 from kft.config.section import NAME_PATTERN
-from kft.data import load_splits
 from kft.data.admission.check_files import check_files
 from kft.data.file_patterns import find_named_files
 from kft.data.refusing import list_bad
@@ -21,14 +20,9 @@ from kft.errors import ConfigError, DataError
 from kft.examples import Examples, Files, Quarantined
 from kft.modalities import StatedInput, load_modality
 from kft.modalities.checked import Checked, CheckOptions, to_examples
-from kft.provenance import (
-    check_run_data,
-    describe_changes,
-    describe_data_set,
-    find_other_data,
-    load_run_pipeline,
-)
+from kft.provenance import describe_data_set, load_run_pipeline
 from kft.run_operations.asked_model import configure_stated
+from kft.run_operations.run_data import load_run_splits
 from kft.runs import RunDirectory, open_run
 from kft.runs.layout import read_json
 from kft.runs.storage import check_cache, check_folder
@@ -40,7 +34,7 @@ from kft.serving import (
     export_model,
 )
 from kft.training import load_trained
-from kft.workflow import choose_parity_examples, describe_export
+from kft.workflow import choose_parity_examples, describe_export, load_guard
 
 _WITHOUT_DATA = (
     " To export without these data, give other files for the parity check: `--files FILES`."
@@ -117,7 +111,7 @@ def export_run(
             files="given by --files" if files else "of the run's data",
             count=len(examples),
         )
-        served = ServedModel(trained.model, trained.head, trained.decoder)
+        served = ServedModel(trained.model, trained.head, trained.decoder, load_guard(run))
         with run.hold(), display.track("Export and its parity check"):
             export = export_model(
                 served, directory / name, examples=examples, card=card, process=process
@@ -128,18 +122,7 @@ def export_run(
 
 def _choose_own(run: RunDirectory, pipeline: Pipeline, display: Display) -> Examples:
     """Choose pictures of the run's own data, after checking that the data are unchanged."""
-    check_run_data(run, pipeline, alternative=_WITHOUT_DATA)
-    with display.track("Checking every file") as advance:
-        splits = load_splits(
-            pipeline.data, progress=advance, output_folders=pipeline.output_folders
-        )
-    changes = find_other_data(run, splits)
-    if changes:
-        raise DataError(
-            f"{pipeline.data.path}: these are not the examples of the run {run.path}.\n"
-            f"{describe_changes(changes)}\nGive the path of the run's examples with --data PATH."
-            f"{_WITHOUT_DATA}"
-        )
+    splits = load_run_splits(run, pipeline, display, alternative=_WITHOUT_DATA)
     return choose_parity_examples(splits, pipeline.export.parity_examples)
 
 

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kft.config.section import NAME_PATTERN
 from kft.errors import HeldRunError, RunError, StorageError
@@ -33,7 +33,12 @@ class RunDirectory:
         checkpoints/        for resuming; removed when the run is finished
         model.keras         the trained model; model.json: the meaning of its outputs
         train_targets.npy   training targets, for the baseline of later evaluations
-        evaluation/<split>/ metrics.json, predictions.csv, confusion.csv, probabilities.npz
+        familiarity.npz     scatter of training features; abstain.json: the threshold of the export
+        changes.json        how far each block of the backbone has moved
+        evaluation/<split>/ metrics.json, predictions.csv, confusion.csv, probabilities.npz,
+                            ladder.json, learning_curve.json, slices.json, answering.json
+        evaluation/judgements.json  how often the holdout was judged
+        explanations/       explanations.json and overlays, by `kft explain`
 
     Args:
         path: The run directory.
@@ -50,6 +55,8 @@ class RunDirectory:
         self.model_card = self.path / "model.json"
         self.train_targets = self.path / "train_targets.npy"
         self.checkpoints = self.path / "checkpoints"
+        self.changes = self.path / "changes.json"
+        self.explanations = self.path / "explanations"
 
     def phase(self, index: int, name: str) -> Path:
         """Folder of one phase."""
@@ -58,6 +65,25 @@ class RunDirectory:
     def evaluation(self, split: str) -> Path:
         """Folder of the metrics and predictions on one split."""
         return self.path / "evaluation" / split
+
+    def find_judged(self) -> Literal["holdout", "validation"]:
+        """Find the split of the main evaluation: the holdout, or validation without one.
+
+        Raises:
+            RunError: The run judged neither.
+        """
+        for split in ("holdout", "validation"):
+            if (self.evaluation(split) / "metrics.json").is_file():
+                return split
+        raise RunError(
+            f"{self.path}: the run judged neither holdout nor validation. It judged: "
+            f"{', '.join(self.list_judged()) or 'nothing'}. `kft evaluate {self.path} --data PATH` "
+            "judges it on labelled data."
+        )
+
+    def list_judged(self) -> list[str]:
+        """List the splits and other data that were judged, as names for `evaluation`."""
+        return sorted(path.parent.name for path in self.path.glob("evaluation/*/metrics.json"))
 
     def write_status(self, state: str, **details: Any) -> None:
         """Record 'running', 'finished' or 'failed', with the time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kft.serving.export import Export, export_model
+from kft.serving.guard import Guard
 from kft.serving.parity import ServingProcess
 from kft.serving.predictor import (
     Answer,
@@ -19,6 +20,7 @@ __all__ = [
     "Answer",
     "Export",
     "ExportedModel",
+    "Guard",
     "ServedModel",
     "ServingProcess",
     "check_next_version",

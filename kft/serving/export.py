@@ -21,6 +21,8 @@ from kft.runs.storage import find_storage_failure
 from kft.serving.parity import ServingProcess, check_parity
 from kft.serving.signatures import ServedModel
 from kft.serving.versions import CARD, next_version
+from kft.tasks.head import LOGITS
+from kft.tasks.pooling import FEATURE_VECTOR
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def export_model(
                 unverified,
                 examples,
                 expected,
-                served.head.compared_outputs,
+                served.compared_outputs,
                 is_float32=_is_float32(served.model),
             )
     except (OSError, tf.errors.OpError) as error:
@@ -94,9 +96,13 @@ def _compute_expected(served: ServedModel, examples: Examples) -> dict[str, np.n
     # Not with the traced reading of batches: the check must find differences due to tracing.
     decoded = [served.decoder(read()) for _, read in list_contents(examples)]
     inputs = to_inputs({name: tf.stack([each[name] for each in decoded]) for name in decoded[0]})
-    frames, head = inputs.pop(FRAME, None), served.head
-    expected = head.serve(compile_forward(served.model, head.activate)(inputs), frames)
-    return {output.name: expected[output.name].numpy() for output in head.compared_outputs}
+    frames, model = inputs.pop(FRAME, None), served.model
+    computed = {LOGITS: compile_forward(model, served.head.activate)(inputs)}
+    if served.guard is not None:
+        vectors = keras.Model(model.input, model.get_layer(FEATURE_VECTOR).output)
+        computed[FEATURE_VECTOR] = compile_forward(vectors)(inputs)
+    expected = served.serve(computed, frames)
+    return {output.name: expected[output.name].numpy() for output in served.compared_outputs}
 
 
 def _is_float32(model: keras.Model) -> bool:

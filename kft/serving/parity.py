@@ -79,7 +79,7 @@ def check_parity(
         process: Process that answers from the export.
         export: Folder of the SavedModel.
         examples: Examples, which the export gets as bytes.
-        expected: The trained model's outputs (examples, columns), by the name of the output.
+        expected: The trained model's outputs (examples, …), by the name of the output.
         outputs: Outputs to compare.
         is_float32: Whether the model computes in float32 throughout.
 

@@ -13,6 +13,8 @@ from kft.data.batches.example_cache import to_inputs
 from kft.modalities import Decoder
 from kft.modalities.model_input import FRAME, PlacingDecoder
 from kft.model import find_input_specs
+from kft.serving.guard import Guard
+from kft.tasks.compared_output import ComparedOutput
 from kft.tasks.head import LOGITS, Head
 from kft.tasks.pooling import FEATURE_VECTOR
 
@@ -32,16 +34,41 @@ class ServedModel:
         model: Model from decoded examples to logits.
         head: Head that turns logits into probabilities or numbers.
         decoder: Decoder of one file, the same as in training.
+        guard: Guard whose outputs stand beside those of the head; None for none.
     """
 
-    def __init__(self, model: keras.Model, head: Head, decoder: Decoder) -> None:
+    def __init__(
+        self, model: keras.Model, head: Head, decoder: Decoder, guard: Guard | None = None
+    ) -> None:
         self.model = model
         self.head = head
+        self.guard = guard
         self.decoder = frame_decoder(decoder, head)
         self._outputs = {LOGITS: model.output}
-        if head.vector_layer is not None:
+        if any(layer.name == FEATURE_VECTOR for layer in model.layers):
             self._outputs[FEATURE_VECTOR] = model.get_layer(FEATURE_VECTOR).output
         self._both = keras.Model(model.input, self._outputs)
+
+    @property
+    def compared_outputs(self) -> tuple[ComparedOutput, ...]:
+        """Outputs that the parity check compares."""
+        guarded = () if self.guard is None else self.guard.compared_outputs
+        return (*self.head.compared_outputs, *guarded)
+
+    def serve(
+        self, computed: Mapping[str, tf.Tensor], frames: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Make the outputs of the export by name, in a graph.
+
+        Args:
+            computed: Outputs of `Head.activate` as `LOGITS`, and feature vectors, by name.
+            frames: Where the examples are in their files, if the answers need it.
+        """
+        served = self.head.serve(computed[LOGITS], frames)
+        if self.guard is None:
+            return served
+        names = self.head.class_names
+        return served | self.guard.serve(computed[FEATURE_VECTOR], computed[LOGITS], names)
 
     def save(self, directory: Path) -> None:
         """Write the SavedModel.
@@ -70,14 +97,11 @@ class ServedModel:
             return compute(**inputs), frames
 
         def serve_files(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-            computed, frames = read(encoded)
-            return self.head.serve(computed[LOGITS], frames)
+            return self.serve(*read(encoded))
 
         signatures = {
             "serving_default": _trace(serve_files, encoded),
-            next(iter(decoded)): _trace(
-                lambda **inputs: self.head.serve(compute(**inputs)[LOGITS]), decoded
-            ),
+            next(iter(decoded)): _trace(lambda **inputs: self.serve(compute(**inputs)), decoded),
         }
         if FEATURE_VECTOR in self._outputs:
             signatures["features"] = _trace(

@@ -87,6 +87,21 @@ class Figures(ABC):
         right = self.are_right(outputs, targets)
         return None if right is None else float(np.mean(right))
 
+    def lead_values(
+        self, targets: np.ndarray, outputs: np.ndarray, train_targets: np.ndarray
+    ) -> np.ndarray | None:
+        """Compute the values of examples whose mean is the leading figure, (examples,).
+
+        Args:
+            targets: Targets as in `Examples.targets`.
+            outputs: Outputs in the unit of the targets.
+            train_targets: Training targets, for the units of numbers.
+
+        Returns:
+            Bool if each answer is right or wrong, else float64; None if the figure is no mean.
+        """
+        return None
+
     def find_events(
         self, outputs: np.ndarray, targets: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray] | None:

@@ -17,6 +17,7 @@ from kft.linear import LinearTargets
 from kft.tasks.base import Task
 from kft.tasks.block_statistics import STATISTICS, BlockStatistics
 from kft.tasks.compared_output import ComparedOutput
+from kft.tasks.explained_head import ExplainedHead
 from kft.tasks.linear_rows import LinearRows
 from kft.tasks.pooling import FEATURE_VECTOR, FEATURES, pool
 
@@ -24,7 +25,7 @@ LOGITS = "logits"
 
 
 @dataclass(frozen=True)
-class Head(ABC):
+class Head(ExplainedHead, ABC):
     """Task layers on top of a backbone, fitted to the names and units of a data set.
 
     The assembled model outputs logits. `activate` turns them into
@@ -89,9 +90,9 @@ class Head(ABC):
         return STATISTICS if self.taps else FEATURE_VECTOR
 
     @property
-    def num_logits(self) -> int:
-        """Number of outputs of the last layer."""
-        return len(self.class_names)
+    def reads_vectors(self) -> bool:
+        """Whether the trainable layers read one vector of each example."""
+        return self.vector_layer in (FEATURE_VECTOR, STATISTICS)
 
     @property
     def units(self) -> tuple[float, ...]:
@@ -219,6 +220,17 @@ class Head(ABC):
     @abstractmethod
     def activate(self, logits: Any) -> Any:
         """Compute probabilities, or standardised numbers for regression, from logits."""
+
+    def find_logits(self, outputs: np.ndarray) -> np.ndarray | None:
+        """Find logits that `activate` turns into these outputs; None if they state no probability.
+
+        A head with such logits is divided by a temperature, if there are answers to examples that
+        it had not seen.
+
+        Args:
+            outputs: Outputs of `activate` (examples, outputs).
+        """
+        return None
 
     def condense(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Reduce the answers to a batch to what its figures need (batch, …).

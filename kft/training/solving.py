@@ -21,10 +21,12 @@ from kft.linear import (
     solve_linear,
 )
 from kft.model import Assembled
+from kft.runs.unseen_answers import UnseenAnswers, write_unseen
 from kft.strategies import Phase
-from kft.tasks.head import LOGITS
+from kft.tasks.head import LOGITS, Head
 from kft.training.fitted import FittedPhase, PhaseReport
 from kft.training.movement import check_movement
+from kft.training.temperature import cool, divide_logits, find_temperature
 from kft.workers import ALONE, Workers
 
 
@@ -93,10 +95,19 @@ def solve_phase(
         count = next(tried) - 1
         said = _say(solved, loss, len(rows.vectors))
         advance(count, total=count, note=f"({said}{rows.describe()})")
+    facts: dict[str, Any] = {"solution": {**_describe(solved, head.taps), **rows.facts()}}
     layer = assembled.model.get_layer(LOGITS)
     kernel = workers.copy(np.asarray(solved.kernel, np.float32))
     layer.kernel.assign(kernel.reshape(layer.kernel.shape))
     layer.bias.assign(workers.copy(np.asarray(solved.bias, np.float32)))
+    if head.reads_vectors:
+        unseen = _find_unseen(head, solved, learned_targets)
+        temperature = find_temperature(head, unseen.outputs, unseen.targets)
+        if temperature is not None:
+            facts["temperature"] = workers.broadcast_from_chief(lambda: temperature)
+            divide_logits(assembled.model, facts["temperature"])
+            unseen = replace(unseen, outputs=cool(head, unseen.outputs, facts["temperature"]))
+        write_unseen(report.folder, unseen)
     unmoved = check_movement(phase, before, assembled.blocks)
     fitted = FittedPhase(
         phase,
@@ -104,10 +115,19 @@ def solve_phase(
         seconds=time.monotonic() - begun,
         computed_from=head.vector_layer,
         unmoved=unmoved,
-        facts={"solution": {**_describe(solved, head.taps), **rows.facts()}},
+        facts=facts,
     )
     report.write(fitted)
     return fitted
+
+
+def _find_unseen(
+    head: Head, solved: Solution | LayeredSolution, targets: np.ndarray
+) -> UnseenAnswers:
+    """Find the answers of heads that had not seen the example."""
+    assert solved.out_of_fold is not None, "the penalty was chosen, so there are folds"
+    judged = np.isfinite(solved.out_of_fold).all(axis=1)
+    return UnseenAnswers(np.asarray(head.activate(solved.out_of_fold[judged])), targets[judged])
 
 
 def _say(solved: Solution | LayeredSolution, loss: LinearLoss, num_examples: int) -> str:
@@ -135,6 +155,8 @@ def _describe(solved: Solution | LayeredSolution, taps: tuple[str, ...]) -> dict
         }
     return {
         "penalty": solved.penalty,
+        "loss": solved.best.loss,
+        "score": solved.best.score,
         "num_cross_validated": solved.num_cross_validated,
         "num_judged": solved.num_judged,
         "path": [asdict(attempt) for attempt in solved.path],

@@ -21,6 +21,7 @@ from kft.serving import (
     export_model,
 )
 from kft.training import make_card
+from kft.workflow.caution import load_guard
 from kft.workflow.plan import Plan
 
 
@@ -61,7 +62,9 @@ def export_planned(
             "TensorFlow Serving has it linked in."
         )
     with display.track("Export and its parity check"):
-        served = ServedModel(plan.assembled.model, plan.assembled.head, plan.decoder)
+        served = ServedModel(
+            plan.assembled.model, plan.assembled.head, plan.decoder, load_guard(run)
+        )
         return export_model(served, folder, examples=examples, card=card, process=process)
 
 

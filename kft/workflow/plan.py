@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from kft.runs.storage import check_cache, check_folder
 from kft.strategies import Phase, Setting, find_traits, plan_phases
 from kft.strategies.automatic import refits
 from kft.strategies.checks import check_strategy
+from kft.strategies.presets import is_solved
 from kft.strategies.setting import is_solvable
 from kft.strategies.taps import find_taps
 from kft.strategies.targets import check_targets, may_mix
@@ -33,7 +35,7 @@ from kft.tasks import Task, list_tasks, make_head
 from kft.tasks.head import Head
 from kft.workers import Cluster
 from kft.workflow.agreement import describe_settings, require_identical_settings
-from kft.workflow.checks import check_export, check_phases
+from kft.workflow.checks import check_abstain, check_export, check_phases
 from kft.workflow.process import Process, start_process
 
 BEFORE_ALL = "No training step was done; start all workers again."
@@ -52,6 +54,7 @@ class Plan:
         decoder: Decoder of files.
         process: This process, whose distribution the model was made in, and its workers.
         traits: Traits of the backbone's blocks.
+        begun: `time.monotonic()` when planning began.
     """
 
     pipeline: Pipeline
@@ -61,10 +64,11 @@ class Plan:
     decoder: Decoder
     process: Process
     traits: tuple[BlockTraits, ...]
+    begun: float
 
     @property
     def refits(self) -> bool:
-        """Whether a last phase trains on the validation examples too."""
+        """Whether phases train on the validation examples too."""
         return any("validation" in phase.learns_from for phase in self.phases)
 
 
@@ -89,6 +93,7 @@ def make_plan(
     Raises:
         KftError: Anything that would stop the run before its first step.
     """
+    begun = time.monotonic()
     _check_places(pipeline, cluster)
     pipeline, process = start_process(pipeline, display, cluster=cluster, joins=joins)
     workers = process.workers
@@ -120,10 +125,11 @@ def make_plan(
             head = replace(head, taps=find_taps(setting))
         head = _read_levels(head, backbone)
         check_export(pipeline, head, splits)
+        check_abstain(pipeline, head, splits, phases)
         assembled = assemble(backbone, head)
     check_phases(phases, pipeline, assembled, splits, process=process)
     decoder = modality.make_decoder(spec, settings, splits.calibrated)
-    return Plan(pipeline, splits, assembled, phases, decoder, process, traits)
+    return Plan(pipeline, splits, assembled, phases, decoder, process, traits, begun)
 
 
 def _check_places(pipeline: Pipeline, cluster: Cluster | None) -> None:
@@ -263,6 +269,7 @@ def _size_setting(setting: Setting, pipeline: Pipeline, splits: Splits) -> Setti
         steps_per_epoch=num_steps_per_epoch(len(splits.train), training.batch_size),
         num_validation=len(splits.validation),
         may_mix=may_mix(training, splits.task, splits.class_names),
+        may_fold=splits.task.companion is None,
     )
     if not refits(
         pipeline.strategy,
@@ -271,13 +278,14 @@ def _size_setting(setting: Setting, pipeline: Pipeline, splits: Splits) -> Setti
         num_holdout=len(splits.holdout),
         is_fold=pipeline.data.split.folds is not None,
         is_pretrained=setting.is_pretrained,
+        has_solved_probe=is_solved(setting) and setting.may_fold,
     ):
         return setting
     num_examples = len(splits.train) + len(splits.validation)
-    refit = replace(
+    return replace(
         setting,
         num_examples=num_examples,
         steps_per_epoch=num_steps_per_epoch(num_examples, training.batch_size),
         num_validation=0,
+        learns_from=("train", "validation"),
     )
-    return replace(setting, refit=refit)

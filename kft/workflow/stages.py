@@ -13,13 +13,11 @@ from kft.data import write_quarantine_csv, write_splits_csv
 from kft.data.batches.service import ServiceError
 from kft.display import Display
 from kft.errors import KftError, LostWorkerError
-from kft.evaluation.baselines import measure_baselines
+from kft.evaluation.changes import Changes, copy_movable, measure_movement, write_changes
 from kft.evaluation.evaluating import Evaluation, evaluate
-from kft.evaluation.ladder import write_ladder
 from kft.evaluation.prediction import Predictor
-from kft.examples import Examples, SplitName
+from kft.examples import SplitName
 from kft.feeding import Feed, Source
-from kft.modalities import load_modality
 from kft.optimization.distribution import name_nondeterministic
 from kft.optimization.replicas import find_share
 from kft.runs import RunDirectory
@@ -32,13 +30,15 @@ from kft.training import (
     FittedPhase,
     PhaseCompiler,
     PhaseReport,
-    resolve_phase,
     run_phase,
     save_trained,
 )
+from kft.training.budget import Clock
 from kft.training.recording import Recorder
 from kft.training.stopping import Interrupted, StopRequest
-from kft.workflow.data_description import describe_data
+from kft.workflow.baselines import Baselines
+from kft.workflow.caution import Caution
+from kft.workflow.data_description import describe_data, describe_model
 from kft.workflow.export_stage import export_planned
 from kft.workflow.manifest import describe_plan
 from kft.workflow.plan import Plan
@@ -94,6 +94,8 @@ class Work:
             # Scores on data the model was trained on mean nothing.
             self.judged_splits = [name for name in self.judged_splits if name != "validation"]
         self._pipeline = self.plan.pipeline
+        self._baselines = Baselines(self.plan, self.run, self.display, self.judged_splits)
+        self._caution = Caution(self.plan, self.run, self.display)
         self._stop = StopRequest()
         self.checkpoints = Checkpoints(
             self.run.checkpoints, kept=self._pipeline.training.checkpoints_kept
@@ -138,6 +140,7 @@ class Work:
         evaluation = finished.evaluation
         holdout = headline(evaluation.figures) if evaluation else None
         self.run.write_status("finished", holdout=holdout)
+        self._baselines.clear()
         self.checkpoints.clear()
         # The run is finished before its export, so that a failed export can be repeated.
         if process is not None:
@@ -172,7 +175,8 @@ class Work:
 
     def _run_stages(self, found: Resumption | None) -> Finished:
         plan, pipeline, display = self.plan, self._pipeline, self.display
-        self._show_setup()
+        for line in (*describe_data(plan.splits), *describe_model(plan)):
+            display.stage(line)
         feed = Feed(
             plan.assembled,
             Source(plan.splits, plan.decoder, pipeline.data),
@@ -183,7 +187,11 @@ class Work:
             share=find_share(plan.process.distribution, plan.process.workers),
             workers=plan.process.workers,
         )
-        compiler = PhaseCompiler(plan.assembled, pipeline.training, feed, plan.process.workers)
+        workers = plan.process.workers
+        compiler = PhaseCompiler(
+            plan.assembled, pipeline.training, feed, workers, clock=Clock(plan.begun)
+        )
+        compiler.on_trained = lambda: self._baselines.measure_trained(compiler)
         recorder = Recorder(
             plan.assembled,
             self.checkpoints,
@@ -196,11 +204,16 @@ class Work:
         with feed.name_unreadable(), name_nondeterministic(), lost:
             judged = self.judged_splits if plan.process.workers.is_chief else ()
             feed.decode(("train", "validation", *judged))
+            before = copy_movable(plan.assembled.backbone.blocks, plan.phases)
             fitted = self._fit_phases(compiler, recorder, found)
             if not plan.process.workers.is_chief:
                 return Finished(self.run, fitted, {}, None, None)
             save_trained(self.run, plan.assembled, pipeline, plan.splits.calibrated)
-            evaluations = self._judge(compiler)
+            movement = measure_movement(plan.assembled.backbone.blocks, before)
+            write_changes(self.run.changes, Changes(movement))
+            self._caution.learn(compiler.feed, fitted)
+            evaluations = self._judge(compiler, fitted)
+            self._caution.choose(fitted, evaluations)
         backbone = None
         if self.keep_backbone:
             backbone = save_backbone(plan.assembled.backbone, self.run.path / "backbone")
@@ -219,14 +232,20 @@ class Work:
             within = found.within
             if found.between is not None:
                 fitted += recorder.put_back(found.between, plan.phases)
-        for index, planned in enumerate(plan.phases):
+                compiler.clock.earlier_seconds = sum(each.seconds for each in fitted)
+        for index, phase in enumerate(plan.phases):
             if index < len(fitted):
                 continue
-            title = f"Phase {index + 1} of {len(plan.phases)}, {planned.name}"
-            phase = resolve_phase(planned, fitted[-1] if fitted else None)
+            title = f"Phase {index + 1} of {len(plan.phases)}, {phase.name}"
             with plan.process.distribution.scope():
                 report = PhaseReport(self.run.phase(index, phase.name), title, self.display)
-                fitted.append(run_phase(compiler, phase, report, recorder.within(index, within)))
+                if not index and phase.method == "fit" and within is None:
+                    self._baselines.measure(compiler.feed, phase)
+                before = fitted[-1] if fitted else None
+                own = recorder.within(index, within)
+                fitted.append(run_phase(compiler, phase, report, own, before=before))
+                if not index and phase.method == "solve":
+                    self._baselines.measure(compiler.feed, phase, fitted[0])
             within = None
             recorder.record_phase(fitted)
             if fitted[-1].waiting_share is not None:
@@ -238,8 +257,12 @@ class Work:
                 )
         return tuple(fitted)
 
-    def _judge(self, compiler: PhaseCompiler) -> dict[SplitName, Evaluation]:
+    def _judge(
+        self, compiler: PhaseCompiler, fitted: Sequence[FittedPhase]
+    ) -> dict[SplitName, Evaluation]:
         plan = self.plan
+        # The last phase that was kept has made the head.
+        temperature = next((f.temperature for f in reversed(fitted) if not f.is_undone), None)
         judged = [split for split in self.judged_splits if len(plan.splits.get(split))]
         predictor = Predictor(
             compiler.answers,
@@ -254,47 +277,15 @@ class Work:
                     predictor,
                     plan.assembled.head,
                     compiler.feed.in_order(split),
-                    examples=examples,
+                    examples,
+                    plan.pipeline.data,
                     train_targets=plan.splits.train.targets,
                     folder=self.run.evaluation(split),
+                    temperature=temperature,
                     progress=advance,
                     decoder=plan.decoder,
                 )
+            self._baselines.write(split, evaluations[split].outputs, fitted)
             self.display.stage(f"  {split}: {headline(evaluations[split].figures)}")
-            # Trials of a search judge no holdout, so they spend no time on baselines.
-            if split == "holdout":
-                self._compare_baselines(examples)
+            self._caution.comment(split)
         return evaluations
-
-    def _compare_baselines(self, holdout: Examples) -> None:
-        """Show and record the baselines of the modality beside the model."""
-        splits = self.plan.splits
-        learned: tuple[SplitName, ...] = ("train", "validation") if self.plan.refits else ("train",)
-        rungs = []
-        for rung in measure_baselines(
-            load_modality(splits.modality),
-            splits.join(learned),
-            holdout,
-            splits.task,
-            splits.class_names,
-        ):
-            rungs.append(rung)
-            self.display.stage(f"  baseline on holdout, {rung.describe()}")
-        if rungs:
-            write_ladder(self.run.evaluation("holdout"), rungs)
-
-    def _show_setup(self) -> None:
-        for line in describe_data(self.plan.splits):
-            self.display.stage(line)
-        backbone = self.plan.assembled.backbone
-        weights = f"sha256 {backbone.sha256[:12]}" if backbone.sha256 else "random weights"
-        self.display.stage(
-            f"Backbone: {backbone.name} at {backbone.input_spec}, "
-            f"{backbone.model.count_params():,} parameters, {weights}"
-        )
-        training = self.plan.pipeline.training
-        compiler = "with XLA" if training.jit_compile else "without XLA"
-        self.display.stage(
-            f"Machine: {training.precision}, {compiler}, {training.threads} threads, batches of "
-            f"{training.batch_size}"
-        )

@@ -94,7 +94,7 @@ def test_invalid_yaml_is_refused_with_line_and_column(text, place, reason):
             "tuning.space={head.dropout: {valus: [1]}}",
             "tuning.space.head.dropout.valus: unknown key. Did you mean 'values'?",
         ),
-        ("xyz=1", "xyz: unknown key. Allowed: backbone, data, export, features, head,"),
+        ("xyz=1", "xyz: unknown key. Allowed: abstain, backbone, data, export, features, head,"),
         ("head.xyz=1", "head.xyz: unknown key. Allowed: dropout, hidden, name, pooling."),
     ],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kft.config import load_pipeline
+from kft.modalities.video.moving_shapes import write_clips
 
 FILES = sorted((Path(__file__).parents[2] / "pipelines").glob("*.yaml"))
 # Which real data stands behind the name in a header.
@@ -25,6 +26,7 @@ MODULE = "hub/mobilenet_v2_035_224_feature_vector"
 MINILM = "weights/text/minilm_l3"
 YAMNET = "weights/yamnet_256_backbone.keras"
 DIGITS = "spoken_digits.csv"
+SHAPES = "moving_shapes"
 
 
 def header_of(path: Path) -> str:
@@ -63,6 +65,8 @@ def command_of(path: Path, shared: Path) -> tuple[str, list[str]]:
         overrides = [each.replace(name, place) for each in overrides]
     if f"data.path={DIGITS}" in overrides:
         overrides += write_digits(shared)
+    if f"data.path={SHAPES}" in overrides and not Path(SHAPES).exists():
+        write_clips(Path(SHAPES), 60)
     return verb, overrides
 
 

@@ -13,6 +13,7 @@ from squares import write_boxes
 
 from kft.cli.main import main
 from kft.config import load_pipeline
+from kft.modalities.video.moving_shapes import write_clips
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -20,7 +21,10 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOT_OURS = ("pip install", "tox", "docker run", "kubectl", "sbatch")
 SCALE = ROOT / "docs" / "scale.md"
 # Documents whose commands `tox -e full` runs from the first to the last.
-RUN = {"README.md", "audio.md", "detection.md", "guide.md", "segmentation.md", "text.md"}
+RUN = {
+    *("README.md", "audio.md", "detection.md", "guide.md", "segmentation.md", "text.md"),
+    "video.md",
+}
 # Run by tests/cli/test_audit.py; and below, as far as one machine can.
 RUN_ELSEWHERE = {"audit.md", "scale.md"}
 
@@ -120,6 +124,13 @@ def test_the_page_on_masks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert len(run_all(ROOT / "docs" / "segmentation.md")) >= 5
     assert len(list((tmp_path / "drawn").glob("*.png"))) == 20
+
+
+@pytest.mark.full
+def test_the_page_on_videos(tmp_path, monkeypatch):
+    write_clips(tmp_path / "clips", 12)
+    monkeypatch.chdir(tmp_path)
+    assert len(run_all(ROOT / "docs" / "video.md")) == 6
 
 
 @pytest.mark.full

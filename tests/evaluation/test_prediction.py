@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kft.config import DataConfig
 from kft.evaluation.evaluating import evaluate
 from kft.evaluation.prediction import Predictor
 from kft.examples import Examples, Files
@@ -46,13 +47,15 @@ def test_an_evaluation_writes_its_files_and_returns_their_content(
     tiny_assembled, batches, tmp_path
 ):
     targets = np.array([0, 1, 2, 0, 1])
-    names = tuple(f"{index}.png" for index in range(5))
+    files = tuple(f"{index}.png" for index in range(5))
+    examples = Examples(files, Files(files), targets)
     answers = Forward(tiny_assembled.model, tiny_assembled.head.activate)
     evaluation = evaluate(
         Predictor(answers, num_examples=5),
         tiny_assembled.head,
         batches,
-        examples=Examples(names, Files(names), targets),
+        examples,
+        DataConfig(),
         train_targets=targets,
         folder=tmp_path / "evaluation" / "holdout",
         progress=lambda done, total: None,

@@ -15,7 +15,7 @@ from kft.config import HeadConfig
 from kft.errors import DataError, ExportError, StorageError
 from kft.examples import Examples, Files
 from kft.modalities.image.decoding import ImageDecoder
-from kft.serving import ExportedModel, ServingProcess, export_model, is_export
+from kft.serving import ExportedModel, Guard, ServingProcess, export_model, is_export
 from kft.serving.export import Export
 from kft.serving.signatures import ServedModel
 from kft.tasks import find_task, make_head
@@ -47,11 +47,11 @@ def tiny_model(outputs: int) -> keras.Model:
     return keras.Model({"pixels": pixels}, logits)
 
 
-def export(tmp_path, files, kind="class", decoder=None) -> Export:
+def export(tmp_path, files, kind="class", decoder=None, guard=None) -> Export:
     names = ("cat", "dog", "owl")
     targets = np.array([[0.0, 5.0, 10.0], [1.0, 6.0, 30.0]], np.float32)
     head = make_head(HeadConfig(), find_task(kind), names, targets)
-    served = ServedModel(tiny_model(3), head, decoder or ImageDecoder(16, 16))
+    served = ServedModel(tiny_model(3), head, decoder or ImageDecoder(16, 16), guard)
     return export_served(served, tmp_path / "saved_models" / "tiny", files, {"name": "tiny"})
 
 
@@ -69,6 +69,36 @@ def test_an_export_of_every_task_answers_as_the_model(tmp_path, files, kind):
     answers = ExportedModel(exported.path).answer(files, Files(tuple(files)))
     assert list(answers[0].values) == ["cat", "dog", "owl"]
     assert answers[0].task.word == kind
+
+
+@pytest.mark.parametrize(("confidence", "limit"), [(0.5, 1000.0), (2.0, 1.0)])
+def test_a_guarded_export_says_whether_it_is_sure_and_has_seen_the_like(
+    tmp_path, files, confidence, limit
+):
+    guard = Guard(confidence, np.zeros((2, 3)), np.eye(3), limit)
+    exported = export(tmp_path, files, guard=guard)
+    with ServingProcess() as process:
+        served = process.answer(exported.path, files)
+    sure = served["probabilities"].max(axis=1) >= confidence
+    assert served["is_sure"].tolist() == sure.tolist()
+    assert served["looks_unfamiliar"].tolist() == (served["unfamiliarity"] > 1).tolist()
+    assert served["looks_unfamiliar"].all() == (limit == 1.0)
+    assert served["answer"].ravel().tolist() == served["top_class"].ravel().tolist()
+    answers = ExportedModel(exported.path).answer(files, Files(tuple(files)))
+    assert answers[0].task.word == "class"
+
+
+def test_a_guard_that_answers_differently_is_refused(tmp_path, files, monkeypatch):
+    guard = Guard(0.5, np.zeros((1, 3)), np.eye(3), 100.0)
+    monkeypatch.setattr(Guard, "serve", _serve_randomly)
+    with pytest.raises(ExportError, match="the export answers"):
+        export(tmp_path, files, guard=guard)
+    assert not is_export(tmp_path / "saved_models" / "tiny")
+
+
+def _serve_randomly(guard, features, outputs, names):
+    drawn = tf.random.uniform(tf.shape(outputs)[:1])
+    return {"is_sure": drawn > 2, "unfamiliarity": drawn, "looks_unfamiliar": drawn > 2}
 
 
 def test_an_export_holds_the_graph_once_without_layers(tmp_path, files):

@@ -233,13 +233,18 @@ def test_a_reset_phase_equals_a_new_one_bit_for_bit_without_a_new_trace(
         assert np.array_equal(one.numpy(), other.numpy()), one.path
 
 
-def test_a_shorter_run_has_a_warmup_of_the_same_share(compile_it, tiny_assembled, make_phase):
+def test_a_shorter_run_keeps_its_warmup_up_to_half_of_its_steps(
+    compile_it, tiny_assembled, make_phase
+):
     phase = make_phase("last", "stage4", HEAD, steps=40, steps_per_epoch=3)
     compiled = compile_it(tiny_assembled, phase, warmup="10 steps")
     schedule = compiled.model.optimizer.schedule
     assert schedule.warmup_steps == 10
-    compiled.reset(learning_rate=0.5, steps=20)
-    assert (schedule.peak, schedule.warmup_steps) == (0.5, 5)
+    compiled.reset(learning_rate=0.5, steps=30)
+    assert (schedule.peak, schedule.warmup_steps) == (0.5, 10)
+    compiled.reset(learning_rate=0.5, steps=8)
+    assert schedule.warmup_steps == 4
+    compiled.reset()
     compiled.reset()
     assert (schedule.peak, schedule.warmup_steps) == (pytest.approx(1e-2), 10)
 

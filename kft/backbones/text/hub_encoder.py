@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kft.backbones.hub import HubLayer, locate_module
+from kft.backbones.hub import HubLayer
+from kft.backbones.hub_files import locate_module
 from kft.backbones.partition import check_blocks
 from kft.backbones.record import Backbone, Block
 from kft.backbones.text.inputs import make_inputs

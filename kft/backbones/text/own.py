@@ -10,7 +10,7 @@ from kft.backbones.crossings import feature_levels
 from kft.backbones.partition import blocks_by_layer_names
 from kft.backbones.record import Backbone
 from kft.backbones.weights import load_given
-from kft.config.schema import BackboneConfig
+from kft.config.schema import PRETRAINED, BackboneConfig
 from kft.errors import BackboneError
 from kft.modalities.text.input_spec import TextSpec
 
@@ -21,7 +21,7 @@ def refuse_pretrained(config: BackboneConfig) -> None:
     Raises:
         BackboneError: There are none.
     """
-    if config.weights == "imagenet":
+    if config.weights == PRETRAINED:
         raise BackboneError(
             f"backbone.weights: {config.name} has no pretrained weights. Set "
             "`backbone.weights=random`, or the path of a weights file. `kft pretrain TEXTS` trains "

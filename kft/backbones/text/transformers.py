@@ -52,7 +52,7 @@ def wrap(config: BackboneConfig, trunk: Any, preset: str) -> Backbone:
             f"{longest}."
         )
     model = _build(trunk, config.input_size)
-    blocks = blocks_by_layer_names(model, _name_blocks(model))
+    blocks = blocks_by_layer_names(model, name_blocks(model))
     tokenizer = from_preset(keras_hub.tokenizers.Tokenizer, preset)
     return Backbone(
         name=config.name,
@@ -81,16 +81,24 @@ def _build(trunk: Any, max_tokens: int | None) -> keras.Model:
     return keras.Model(given, states, name="keras_hub_text")
 
 
-def _name_blocks(model: keras.Model) -> dict[str, list[str]]:
-    """Layer names of the blocks: embeddings, layer1 …, and a tail if weights follow the last."""
-    blocks: dict[str, list[str]] = {"embeddings": []}
-    current = "embeddings"
+def name_blocks(
+    model: keras.Model, layers: re.Pattern[str] = _LAYER, first: str = "embeddings"
+) -> dict[str, list[str]]:
+    """Layer names of the blocks: the first, layer1 …, and a tail if weights follow the last.
+
+    Args:
+        model: A flat transformer.
+        layers: Names of its transformer layers.
+        first: Name of the block before them.
+    """
+    blocks: dict[str, list[str]] = {first: []}
+    current = first
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer):
             continue
-        if _LAYER.fullmatch(layer.name):
+        if layers.fullmatch(layer.name):
             current = f"layer{len(blocks)}"
-        elif current != "embeddings" and layer.weights:
+        elif current != first and layer.weights:
             current = "tail"
         blocks.setdefault(current, []).append(layer.name)
     return blocks

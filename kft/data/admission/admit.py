@@ -195,9 +195,10 @@ def _keep(
     found: Found, kept: Sequence[int], checked: Sequence[Checked], refused: Iterable[Quarantined]
 ) -> Found:
     taken = found.take(kept)
+    examples = to_examples(checked, taken.examples.targets)
     return replace(
         taken,
-        examples=to_examples(checked, taken.examples.targets),
+        examples=replace(examples, metadata=taken.examples.metadata),
         quarantined=(*found.quarantined, *refused),
     )
 

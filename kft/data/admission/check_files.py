@@ -136,7 +136,12 @@ def _read(name: str, path: str, modality: Modality, settings: Any) -> FileConten
         raise UnusableError("its name is not UTF-8; rename it")
     try:
         # Opening a pipe would wait for a writer, and a device may have no end.
-        if not stat.S_ISREG(Path(path).stat().st_mode):
+        status = Path(path).stat()
+        if stat.S_ISDIR(status.st_mode):
+            content = modality.read_joined(path, settings)
+            digest = hashlib.sha256(content).hexdigest()
+            return FileContent(name, path, content, digest, len(content), status.st_mtime_ns)
+        if not stat.S_ISREG(status.st_mode):
             raise UnusableError("a folder, pipe or device, not a file")
         with Path(path).open("rb") as file:
             status = os.fstat(file.fileno())

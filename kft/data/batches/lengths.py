@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kft.data.batches.order import Order
 from kft.examples import Examples, Files
-from kft.modalities.model_input import PADDING_MASK
+from kft.modalities.model_input import PADDING_MASK, InputSpec
 
 # Batches whose examples are sorted together. With more, batches would be less random, and their
 # sequences hardly closer in length.
@@ -81,6 +81,23 @@ def has_steps(value: Any, num_steps: int | None) -> bool:
     rank = len(value.shape)
     is_whole = tf.as_dtype(value.dtype).is_integer
     return rank >= 2 and value.shape[1] == num_steps and (rank > 2 or is_whole)
+
+
+def may_shorten(spec: InputSpec, inputs: Mapping[str, Any]) -> bool:
+    """Tell whether `shorten` suits a model and finds the steps of all its inputs.
+
+    A mask (batch, 1, steps) of attention would have them on another axis.
+
+    Args:
+        spec: Input of the backbone.
+        inputs: Tensors of a batch by name, or symbolic ones of Keras.
+    """
+    if not spec.may_shorten or PADDING_MASK not in inputs:
+        return False
+    num_steps = inputs[PADDING_MASK].shape[1]
+    return all(
+        has_steps(each, num_steps) or num_steps not in each.shape[2:] for each in inputs.values()
+    )
 
 
 def shorten(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

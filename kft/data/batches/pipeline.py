@@ -39,6 +39,7 @@ def make_dataset(
     sampling: Sampling = "natural",
     epochs: int = 1,
     start_step: int = 0,
+    end_step: int | None = None,
     augmentation: Augmentation | None = None,
     mixing: Mixing | None = None,
     seed: int = 0,
@@ -65,6 +66,7 @@ def make_dataset(
         sampling: `balanced` draws each class equally often.
         epochs: How often each example comes, on average with `balanced`.
         start_step: Batches to skip, counted over all epochs.
+        end_step: Batch to end before, counted likewise; None for the end of the last epoch.
         augmentation: Random changes of decoded examples, one seed per example and time.
         mixing: Blends the examples of a batch; targets become dense.
         seed: Seed of augmentation and mixing.
@@ -119,7 +121,8 @@ def make_dataset(
         weighed = (*batch, share.find_weights(size, batch_size))
         return indices, tf.nest.map_structure(lambda part: share.split(part, batch_size), weighed)
 
-    loaded = _map(range(start_step, epochs * steps), load, examples, service)
+    last = epochs * steps if end_step is None else end_step
+    loaded = _map(range(start_step, last), load, examples, service)
     return loaded if share.is_whole else loaded.unbatch()
 
 

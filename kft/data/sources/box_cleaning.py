@@ -82,8 +82,8 @@ def _find_size(annotated: Annotated, size: tuple[float, float] | None) -> tuple[
         given, found = (f"{each[0]:g} x {each[1]:g}" for each in (stated, size))
         is_turned = tuple(stated) == tuple(size)[::-1]
         how = (
-            "the file is shown turned, but was annotated as it is stored. Turn "
-            "its content, or annotate it upright"
+            "the file is shown turned by its orientation entry, but was annotated as it is stored. "
+            "Turn its content, or annotate it upright"
             if is_turned
             else "so the boxes belong to another version of the file"
         )

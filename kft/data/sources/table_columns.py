@@ -48,6 +48,11 @@ class Columns:
         others = (self.split, self.group, self.time)
         return (*self.labels, *(field for field in others if field is not None))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all columns that are read."""
+        return (*self.inputs, *(field.column for field in self.fields))
+
     def find_label_problem(self, values: Sequence[float]) -> str | None:
         """Return the reason why the values of a row cannot be its labels; None if they can.
 

@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
+
 from kft.config import AudioConfig
+from kft.errors import ConfigError
 from kft.examples import Examples
 from kft.findings import Finding
 from kft.modalities.audio import conversion, traits
@@ -19,12 +22,16 @@ from kft.modalities.audio.quality import find_poor
 from kft.modalities.audit_records import Fact, Measure, Property
 from kft.modalities.base import Modality
 from kft.modalities.checked import CheckOptions, FileContent, UnusableError
+from kft.modalities.corruptions import Corruption
+from kft.modalities.explained import ExplainedExample
 from kft.modalities.model_input import Decoder
 from kft.modalities.showing import PREVIEW_SIDE, ViewRow
 from kft.registry import Registry
 
 # More than a minute of most recordings takes: two channels of 32 bits at 96 kHz.
 _BYTES_PER_MINUTE = 60 * 2 * 4 * 96_000
+# Length of a recording in a benchmark: a spoken sentence.
+_USUAL_SECONDS = 2.0
 
 
 class AudioModality(Modality):
@@ -35,6 +42,7 @@ class AudioModality(Modality):
     nouns = "recordings"
     settings = AudioConfig
     input_spec = AudioSpec
+    default_backbone = "yamnet"
     # Used, converted, or refused for their content.
     endings = (
         *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au"),
@@ -56,7 +64,7 @@ class AudioModality(Modality):
     augmentations = Registry(
         "augmentation",
         {
-            "none": "kft.modalities.base:make_no_augmentation",
+            "none": "kft.modalities.model_input:make_no_augmentation",
             "light": "kft.modalities.audio.augmentation:make_light",
             "medium": "kft.modalities.audio.augmentation:make_medium",
             "strong": "kft.modalities.audio.augmentation:make_strong",
@@ -102,9 +110,19 @@ class AudioModality(Modality):
         return check_recording(file, settings, options)
 
     def fit_spec(self, spec: AudioSpec, settings: AudioConfig, examples: Examples) -> AudioSpec:
-        """See `Modality`: the length, as set, or by the training recordings."""
+        """See `Modality`: the length, as set, or by the training recordings.
+
+        Raises:
+            ConfigError: The backbone has no positions for recordings of this length.
+        """
         seconds = choose_seconds(examples) if settings.seconds == "auto" else settings.seconds
-        return replace(spec, num_samples=round(seconds * spec.rate))
+        return _with_seconds(spec, seconds)
+
+    def suppose_spec(self, spec: AudioSpec, settings: AudioConfig) -> AudioSpec:
+        """See `Modality`: the length as set, or else two seconds."""
+        return _with_seconds(
+            spec, _USUAL_SECONDS if settings.seconds == "auto" else settings.seconds
+        )
 
     def make_decoder(
         self, spec: AudioSpec, settings: AudioConfig, calibrated: Any = None
@@ -162,3 +180,29 @@ class AudioModality(Modality):
         from kft.modalities.audio.preview import draw_views
 
         return draw_views(rows, caption)
+
+    def list_corruptions(self) -> tuple[Corruption, ...]:
+        """See `Modality`."""
+        from kft.modalities.audio.corruptions import CORRUPTIONS
+
+        return CORRUPTIONS
+
+    def draw_explanation(
+        self, spec: AudioSpec, example: ExplainedExample, values: np.ndarray
+    ) -> bytes:
+        """See `Modality`: over the spectrogram or the waveform that the backbone reads."""
+        from kft.modalities.audio.overlays import draw_over_spectrogram, draw_over_waveform
+
+        draw = draw_over_waveform if values.ndim == 1 else draw_over_spectrogram
+        return draw(example.shown, values)
+
+
+def _with_seconds(spec: AudioSpec, seconds: float) -> AudioSpec:
+    num_samples = round(seconds * spec.rate)
+    if spec.longest is not None and num_samples > spec.longest:
+        raise ConfigError(
+            f"data.audio.seconds: {seconds:g}, but the backbone has positions for "
+            f"{spec.longest / spec.rate:g} s. Set it to at most this; longer recordings are heard "
+            "in windows."
+        )
+    return replace(spec, num_samples=num_samples)

@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
+from kft.modalities.explained import PARTS_PER_AXIS, ExplainedAxes
 from kft.modalities.model_input import Element, InputSpec
 
 PIXELS = "pixels"
+_GREY = 127.5
 Scaling = Literal["none", "unit", "symmetric", "torch", "caffe"]
 
 
@@ -42,6 +46,15 @@ class ImageSpec(InputSpec):
         from kft.modalities.image.scaling import PixelScaling
 
         return {PIXELS: PixelScaling(self.scaling, name="pixel_scaling")(inputs[PIXELS])}
+
+    @property
+    def explained(self) -> ExplainedAxes:
+        """See `InputSpec`: height and width."""
+        return ExplainedAxes(PIXELS, ("height", "width"), (PARTS_PER_AXIS,) * 2)
+
+    def make_neutral(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """See `InputSpec`: grey; the mean of a picture's own colours would resemble it."""
+        return {**inputs, PIXELS: np.full_like(inputs[PIXELS], _GREY)}
 
     def __str__(self) -> str:
         """Describe the size for messages."""

@@ -35,6 +35,7 @@ class ImageJitter:
         colour: Largest change of brightness, contrast and saturation, as a share.
         erasing: Share of pictures with a rectangle covered by the picture's mean
             brightness (Zhong et al., arXiv:1708.04896).
+        mirror: Whether half of the pictures are mirrored.
     """
 
     shift: float = 0.0
@@ -42,6 +43,7 @@ class ImageJitter:
     degrees: float = 0.0
     colour: float = 0.0
     erasing: float = 0.0
+    mirror: bool = True
 
     def __call__(self, scene: Scene, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Change a scene; its pixels are in [0, 255]."""
@@ -56,7 +58,7 @@ class ImageJitter:
     def _move(self, scene: Scene, draws: list[tf.Tensor]) -> dict[str, tf.Tensor]:
         flip, zoom, down, across, turn = draws
         scale_y = 1.0 + self.zoom * (2.0 * zoom - 1.0)
-        scale_x = tf.where(flip < 0.5, -scale_y, scale_y)
+        scale_x = tf.where(flip < 0.5, -scale_y, scale_y) if self.mirror else scale_y
         angle = math.radians(self.degrees) * (2.0 * turn - 1.0)
         linear = (
             *(scale_x * tf.cos(angle), -scale_y * tf.sin(angle)),

@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from kft.config import ImageConfig, MasksConfig
 from kft.examples import Calibration
 from kft.findings import Finding
@@ -22,6 +24,7 @@ from kft.modalities.checked import (
     TrainedCalibration,
     UnusableError,
 )
+from kft.modalities.corruptions import Corruption
 from kft.modalities.image import conversion, traits
 from kft.modalities.image.depth import find_depth
 from kft.modalities.image.file_check import check_picture
@@ -30,9 +33,9 @@ from kft.modalities.image.inspection import CheckedPicture, Inspection
 from kft.modalities.image.masks import check_mask
 from kft.modalities.image.quality import find_poor
 from kft.modalities.image.sample_scale import FULL_DEPTH
+from kft.modalities.image.showing import ImageShowing
 from kft.modalities.image.strangers import refuse_stranger
 from kft.modalities.model_input import Decoder, InputSpec, StatedInput
-from kft.modalities.showing import PREVIEW_SIDE, ViewRow
 from kft.registry import Registry
 from kft.tasks import COMPANIONS
 
@@ -41,7 +44,7 @@ _BYTES_PER_PIXEL = 9
 _SPARE_BYTES = 50_000_000
 
 
-class ImageModality(Modality):
+class ImageModality(ImageShowing, Modality):
     """Pictures: photographs, scans, drawings."""
 
     name = "image"
@@ -49,6 +52,7 @@ class ImageModality(Modality):
     nouns = "pictures"
     settings = ImageConfig
     input_spec = ImageSpec
+    default_backbone = "mobilenet_v2"
     # Used, converted, or refused for their content.
     endings = (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".webp"),
@@ -85,7 +89,7 @@ class ImageModality(Modality):
     augmentations = Registry(
         "augmentation",
         {
-            "none": "kft.modalities.base:make_no_augmentation",
+            "none": "kft.modalities.model_input:make_no_augmentation",
             "light": "kft.modalities.image.jitter:make_light",
             "medium": "kft.modalities.image.jitter:make_medium",
             "strong": "kft.modalities.image.jitter:make_strong",
@@ -122,7 +126,6 @@ class ImageModality(Modality):
 
     def encode_feature(self, feature: Any) -> Callable[[Any], bytes] | None:
         """See `Modality`: an array of pixels becomes a PNG."""
-        import numpy as np
         import tensorflow as tf
         import tensorflow_datasets as tfds
 
@@ -253,44 +256,8 @@ class ImageModality(Modality):
         """See `Modality`."""
         return traits.summarise_group(checked)
 
-    def preview(
-        self,
-        path: str,
-        settings: ImageConfig,
-        calibrated: int | None = None,
-        *,
-        side: int = PREVIEW_SIDE,
-    ) -> str | None:
+    def list_corruptions(self) -> tuple[Corruption, ...]:
         """See `Modality`."""
-        from kft.modalities.image.preview import make_data_uri
+        from kft.modalities.image.corruptions import CORRUPTIONS
 
-        return make_data_uri(path, settings.background, calibrated, side=side)
-
-    def preview_target(
-        self,
-        path: str,
-        target: Any,
-        settings: ImageConfig,
-        calibrated: int | None = None,
-        *,
-        side: int = PREVIEW_SIDE,
-    ) -> str | None:
-        """See `Modality`: the mask, or the outlines of boxes, in colours."""
-        from kft.modalities.image.preview import make_data_uri
-
-        background = settings.background
-        return make_data_uri(path, background, calibrated, side=side, target=target)
-
-    def draw_answer(
-        self, path: str, companion: Any, names: Sequence[str], settings: ImageConfig
-    ) -> bytes:
-        """See `Modality`."""
-        from kft.modalities.image.drawing import draw_answer
-
-        return draw_answer(path, companion, names, settings.background)
-
-    def draw_views(self, rows: Sequence[ViewRow], caption: str) -> bytes:
-        """See `Modality`."""
-        from kft.modalities.image.gallery import draw_gallery
-
-        return draw_gallery(rows, caption=caption)
+        return CORRUPTIONS

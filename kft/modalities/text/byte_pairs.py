@@ -156,6 +156,12 @@ def _write_bytes() -> str:
     return "".join(chr(byte if byte in printable else next(others)) for byte in range(256))
 
 
+def read_byte_letters(letters: str) -> str:
+    """Read a text that is written with one letter per byte, as tokens of a vocabulary are."""
+    places = {letter: byte for byte, letter in enumerate(_write_bytes())}
+    return bytes(places[letter] for letter in letters).decode("utf-8", "replace")
+
+
 @cache
 def load_byte_pairs(vocabulary: tuple[str, ...], merges: tuple[str, ...]) -> BytePairs:
     """The byte pairs of this vocabulary, made once in a process."""

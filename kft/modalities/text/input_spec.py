@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
+from kft.modalities.explained import ExplainedAxes
 from kft.modalities.model_input import PADDING_MASK, Element, InputSpec
 
+TOKEN_IDS = "token_ids"
+"""Name of the element that holds the tokens."""
 Tokenizer = Literal[
     "wordpiece", "byte_pairs", "words", "hashed_words", "characters", "sentencepiece", "module"
 ]
 PADDING, UNKNOWN, START, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
+_MASK = "[MASK]"
 """Special tokens of BERT; kft's own vocabularies have the first two."""
 
 
@@ -76,7 +83,26 @@ class TextSpec(InputSpec):
     @property
     def elements(self) -> dict[str, Element]:
         """Token ids and padding mask."""
-        return dict.fromkeys(("token_ids", PADDING_MASK), Element((self.max_tokens,), "int32"))
+        return dict.fromkeys((TOKEN_IDS, PADDING_MASK), Element((self.max_tokens,), "int32"))
+
+    @property
+    def explained(self) -> ExplainedAxes:
+        """See `InputSpec`: tokens, of which those of a word are hidden together."""
+        return ExplainedAxes(TOKEN_IDS, ("token",), (1,), is_continuous=False)
+
+    def make_neutral(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """See `InputSpec`: every word is the masked one of pretraining, or an unknown one."""
+        hidden = _MASK if _MASK in self.vocabulary else self.unknown
+        ids = inputs[TOKEN_IDS]
+        is_word = self.find_parts(inputs, ids.shape) >= 0
+        neutral = np.where(is_word, self.vocabulary.index(hidden), ids).astype(ids.dtype)
+        return {**inputs, TOKEN_IDS: neutral}
+
+    def find_parts(self, inputs: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+        """See `InputSpec`: words; special tokens are never hidden."""
+        from kft.modalities.text.words import find_words
+
+        return find_words(self, inputs[TOKEN_IDS], inputs[PADDING_MASK])
 
     @property
     def packages(self) -> tuple[str, ...]:

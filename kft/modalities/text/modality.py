@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
+
 from kft.config import TextConfig
 from kft.errors import ConfigError
 from kft.examples import Examples
@@ -13,15 +15,22 @@ from kft.findings import Finding
 from kft.modalities.audit_records import Fact, Measure, Property
 from kft.modalities.base import Modality
 from kft.modalities.checked import CheckOptions, FileContent, UnusableError
+from kft.modalities.corruptions import Corruption
+from kft.modalities.explained import ExplainedExample
 from kft.modalities.model_input import Baseline, Decoder
 from kft.modalities.text import baseline, traits
 from kft.modalities.text.input_spec import TextSpec
 from kft.modalities.text.inspection import CheckedText, check_text
 from kft.modalities.text.quality import find_poor
+from kft.modalities.text.words import weigh_words
 from kft.registry import Registry
 
 # UTF-8 has at most so many bytes per character.
 _BYTES_PER_CHARACTER = 4
+# Tokens of a text in a benchmark.
+_USUAL_TOKENS = 64
+# Words that the description of an explanation names.
+_MOST_WORDS = 3
 
 
 class TextModality(Modality):
@@ -32,6 +41,7 @@ class TextModality(Modality):
     nouns = "texts"
     settings = TextConfig
     input_spec = TextSpec
+    default_backbone = "minilm_l3"
     endings = (".txt", ".text")
     value_columns = ("text", "sentence", "review", "comment", "message", "content", "body")
     values = "a string, or the pathlib.Path of a file or folder"
@@ -43,7 +53,7 @@ class TextModality(Modality):
     augmentations = Registry(
         "augmentation",
         {
-            "none": "kft.modalities.base:make_no_augmentation",
+            "none": "kft.modalities.model_input:make_no_augmentation",
             "word_dropout": "kft.modalities.text.augmentation:make_word_dropout",
         },
     )
@@ -125,8 +135,36 @@ class TextModality(Modality):
             )
         return fit_length(replace(spec, max_tokens=wanted), examples)
 
+    def suppose_spec(self, spec: TextSpec, settings: TextConfig) -> TextSpec:
+        """See `Modality`: the number of tokens as set, or else that of two sentences."""
+        wanted = _USUAL_TOKENS if settings.max_tokens == "auto" else settings.max_tokens
+        usual = min(wanted, spec.longest or wanted)
+        return replace(spec, max_tokens=spec.max_tokens or usual)
+
     def make_decoder(self, spec: TextSpec, settings: TextConfig, calibrated: Any = None) -> Decoder:
         """See `Modality`."""
         from kft.modalities.text.decoding import TextDecoder
 
         return TextDecoder(spec)
+
+    def list_corruptions(self) -> tuple[Corruption, ...]:
+        """See `Modality`."""
+        from kft.modalities.text.corruptions import CORRUPTIONS
+
+        return CORRUPTIONS
+
+    def draw_explanation(
+        self, spec: TextSpec, example: ExplainedExample, values: np.ndarray
+    ) -> bytes:
+        """See `Modality`: the words of the text."""
+        from kft.modalities.text.overlays import draw_words
+
+        return draw_words(*weigh_words(spec, example, values))
+
+    def describe_explanation(
+        self, spec: TextSpec, example: ExplainedExample, values: np.ndarray
+    ) -> str:
+        """See `Modality`: the words that say most for the answer."""
+        words, weights = weigh_words(spec, example, values)
+        best = [place for place in np.argsort(-weights)[:_MOST_WORDS] if weights[place] > 0]
+        return f"most: {', '.join(words[place] for place in best) or 'no word'}"

@@ -79,6 +79,13 @@ class RegressionHead(Head):
         """Return the standardised numbers, which are the logits."""
         return logits
 
+    def find_explained(self, outputs: np.ndarray) -> list[tuple[str, np.ndarray]]:
+        """Find all numbers: why each is higher or lower than the mean of training."""
+        return [
+            (name, np.sign(outputs[place] or 1.0) * self._make_direction(place, outputs))
+            for place, name in enumerate(self.class_names)
+        ]
+
     def describe(self) -> dict[str, Any]:
         """Describe the head as JSON values, with its units."""
         return super().describe() | {

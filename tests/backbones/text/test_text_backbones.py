@@ -81,7 +81,8 @@ def assert_contract(backbone: Backbone, blocks: list[str]) -> np.ndarray:
     assert outputs.shape == (3, LENGTH, backbone.model.output.shape[-1])
     for depth in range(1, len(backbone.blocks)):
         crossing = crossing_after(backbone.model, backbone.blocks[:depth], backbone.blocks[depth:])
-        assert crossing is not None and len(crossing) <= 2
+        # States and mask; and the relative positions of DeBERTa.
+        assert crossing is not None and len(crossing) <= 3
     return outputs
 
 
@@ -220,6 +221,9 @@ OF_ALBERT = {
 }
 
 
+# KerasHub leaves the file of the model to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     ("name", "special", "blocks"),
     [
@@ -244,7 +248,11 @@ def test_a_sentencepiece_tokenizer_is_the_librarys(make_preset, make_proto, name
             spec.vocabulary.index("<unk>")
         ]
         assert ids[: len(expected) + 2].tolist() == [2, *expected, 3]
-    assert decoded["token_ids"].numpy()[4][:4].tolist() == [2, *tokenizer("the film").numpy(), 3]
+    assert decoded["token_ids"].numpy()[4][:4].tolist() == [
+        2,
+        *np.asarray(tokenizer("the film")),
+        3,
+    ]
     assert TextDecoder(spec).resources
 
 
@@ -252,6 +260,8 @@ def test_a_saved_text_backbone_is_the_same(vectors, tmp_path):
     backbone = load("word_vectors", weights=str(vectors), options={"encoder": "cnn", "units": 3})
     save_backbone(backbone, tmp_path / "mine")
     loaded = load_backbone(BackboneConfig(name=str(tmp_path / "mine")))
+    with pytest.raises(BackboneError, match=r"reads 16 tokens. Remove it; the section .*data.text"):
+        load_backbone(BackboneConfig(name=str(tmp_path / "mine"), input_size=32))
     assert loaded.input_spec == backbone.input_spec
     assert [block.name for block in loaded.blocks] == ["embeddings", "encoder"]
     inputs = decode(backbone)

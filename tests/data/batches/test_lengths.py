@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kft.data.batches.lengths import has_steps, measure_sizes, shorten, sort_by_size
+from kft.data.batches.lengths import (
+    has_steps,
+    may_shorten,
+    measure_sizes,
+    shorten,
+    sort_by_size,
+)
 from kft.data.batches.order import make_order
 from kft.data.batches.pipeline import make_dataset
 from kft.examples import Examples, Files, Values
+from kft.modalities.text.input_spec import TextSpec
 
 
 def draw(sizes, epoch, *, batch_size, seed=3, sampling="natural", targets=None):
@@ -74,6 +81,11 @@ def test_a_batch_ends_behind_its_longest_sequence_at_a_multiple_of_8():
     assert tf.shape(shorten(inputs)["states"])[1] == 16
     hidden = tf.one_hot([3, 12], 24, dtype=tf.int32)
     assert tf.shape(shorten({"padding_mask": hidden})["padding_mask"])[1] == 16
+    spec = TextSpec("hashed_words", ("[PAD]",), buckets=5)
+    assert may_shorten(spec, inputs)
+    assert not may_shorten(spec, inputs | {"mask_of_attention": tf.ones((2, 1, 24))})
+    assert not may_shorten(spec, {"vector": inputs["vector"]})
+    assert not may_shorten(replace(spec, tokenizer="module"), inputs)
     assert not has_steps(inputs["vector"], 24) and has_steps(inputs["states"], 24)
 
 

@@ -1,0 +1,1 @@
+"""Explanations: what in an example an answer depends on, and checks that they are right."""
