@@ -57,7 +57,8 @@ def _refuse_other_names(task: Task, names: Sequence[str], known: Sequence[str]) 
             "data.class_aliases={THEIRS: OURS}."
         )
     missing = [name for name in known if name not in names]
-    if missing and not task.has_classes:
+    # A class may have no example, but labels and numbers have columns.
+    if missing and not task.has_classes and not task.reads_boxes:
         raise DataError(
             f"the data lack {task.nouns} that the model answers: {listed(missing)}. The model "
             "cannot be judged without them; name their columns with data.table.label_columns."

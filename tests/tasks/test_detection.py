@@ -280,6 +280,8 @@ def test_boxes_are_compared_in_any_order_and_without_the_least_sure():
     moved[0, 0, 1] += 5
     assert measure_boxes(moved, expected) == pytest.approx([0.005])
     assert measure_boxes(expected[:, :1], expected) > 0.01
+    moved[0, 0, 5] = np.nan
+    assert np.isnan(measure_boxes(moved, expected)).all()
 
 
 def test_boxes_that_are_probably_missing_or_wrong_are_listed():

@@ -179,6 +179,8 @@ def measure_boxes(served: np.ndarray, expected: np.ndarray) -> np.ndarray:
     for place, pair in enumerate(zip(served / units, expected / units, strict=True)):
         distances = np.abs(pair[0][:, np.newaxis] - pair[1]).max(axis=-1)
         for axis, rows in enumerate(pair):
-            nearest = distances.min(axis=1 - axis)
-            found[place] = max(found[place], nearest[rows[:, 5] >= _LEAST_COMPARED].max(initial=0))
+            # Not `>=`, so that a score that is NaN is compared too, and fails.
+            is_compared = ~(rows[:, 5] < _LEAST_COMPARED)
+            farthest = distances.min(axis=1 - axis)[is_compared].max(initial=0.0)
+            found[place] = np.maximum(found[place], farthest)
     return found

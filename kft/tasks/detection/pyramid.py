@@ -82,7 +82,9 @@ def _answer(
     flat = []
     for level, each in enumerate(pyramid):
         seen = tower[1](tower[0](each))
-        flat.append(layers.Reshape((-1, width), name=f"{what}_flat{level}")(last(seen)))
+        flat.append(
+            layers.Reshape((-1, width), name=f"{what}_flat{level}", dtype="float32")(last(seen))
+        )
     if len(flat) == 1:
         return flat[0]
     return layers.Concatenate(axis=1, name=f"{what}_all", dtype="float32")(flat)

@@ -33,7 +33,7 @@ class Detection(Task):
 
     name: ClassVar[str] = "detection"
     noun: ClassVar[str] = "class"
-    nouns: ClassVar[str] = "classes"
+    nouns: ClassVar[str] = "box classes"
     reads_boxes: ClassVar[bool] = True
     companion: ClassVar[str | None] = BOXES
     settings: ClassVar[frozenset[str]] = frozenset({"class_weights"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,11 @@ from boxed import coco_document, voc_xml, write_coco, write_picture, write_voc, 
 from kft.config import BoxesConfig, DataConfig
 from kft.data.loading import find_examples, find_source
 from kft.errors import DataError
+from kft.examples import Splits
 from kft.modalities.annotated import AnnotationError
 from kft.modalities.image.annotations import json_arrays
+from kft.modalities.image.annotations.coco import read_coco
+from kft.modalities.image.annotations.coco_writing import write_coco as write_splits
 
 
 def find(path: Path, **settings):
@@ -224,6 +228,18 @@ def test_a_folder_has_a_coco_file_for_each_split(tmp_path):
     assert "stated classes without a box are left out: dog." in found.notes
 
 
+def test_splits_that_are_written_as_coco_are_read_again(layouts, tmp_path):
+    given = find(layouts["voc"])
+    none = given.examples.take([])
+    splits = Splits(given.examples, none, none, given.task, given.class_names, "", "")
+    (file,) = write_splits(splits, tmp_path / "written")
+    assert file.name == "train.json"
+    boxes = {"folder": str(layouts["voc"])}
+    found = find(tmp_path / "written", boxes=boxes)
+    assert found.examples.ids == splits.train.ids
+    assert found.examples.targets == pytest.approx(splits.train.targets, abs=1e-4)
+
+
 def test_crowds_are_left_out_and_said(tmp_path):
     made = coco_document([(1, 1, 0, 0, 4, 4), (1, 2, 0, 0, 9, 9)], names=("a.jpg",))
     made["annotations"][1]["iscrowd"] = 1
@@ -316,3 +332,30 @@ def test_what_is_not_one_json_object_is_refused_with_its_place(tmp_path, text):
     file.write_text(text)
     with pytest.raises(AnnotationError, match=r"a\.json, character \d+: .* Expected a JSON object"):
         list(json_arrays.read_arrays(file, {"a"}))
+
+
+@pytest.mark.full
+def test_a_coco_file_of_5000_pictures_is_read_in_bounded_memory(tmp_path):
+    outline = [[round(0.1 * number, 1) for number in range(300)]]
+    file = tmp_path / "boxes.json"
+    with file.open("w") as written:
+        written.write('{"images": [')
+        written.write(
+            ",".join(f'{{"id": {i}, "file_name": "{i:012d}.jpg"}}' for i in range(1, 5001))
+        )
+        written.write('], "annotations": [')
+        for number in range(5_000):
+            separator = "," if number else ""
+            stated = {"id": number, "image_id": 1 + number % 5000, "category_id": 1}
+            stated |= {"bbox": [1, 2, 3, 4], "segmentation": outline}
+            written.write(separator + json.dumps(stated))
+        written.write('], "categories": [{"id": 1, "name": "cat"}]}')
+    assert file.stat().st_size > 8_000_000
+    tracemalloc.start()
+    try:
+        number = sum(len(each.boxes) for each in read_coco(file, tmp_path).read())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert number == 5_000
+    assert peak < 7_000_000
