@@ -175,10 +175,14 @@ def _find_task(export: Path, head: Mapping[str, Any], outputs: Collection[str]) 
     """
     if "name" in head:
         return load_task(head["name"])
-    for task in list_tasks():
-        kind = task.head
-        if {kind.values_output, kind.names_output, *kind.other_outputs} == set(outputs):
-            return task
+    own = {
+        task: {task.head.values_output, task.head.names_output, *task.head.other_outputs}
+        for task in list_tasks()
+    }
+    # A guard has outputs beside those of the task.
+    fitting = [task for task, names in own.items() if names <= set(outputs)]
+    if fitting:
+        return max(fitting, key=lambda task: len(own[task]))
     raise ExportError(f"{export}: not a kft export: its outputs are {', '.join(outputs)}")
 
 
