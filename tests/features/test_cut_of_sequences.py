@@ -12,16 +12,14 @@ from kft.config import BackboneConfig
 from kft.features import Cut, find_cut
 from kft.features.fingerprint import digest_model
 from kft.feeding.phase_input import PhaseInput
-from kft.model import HEAD, Assembled, assemble
+from kft.model import Assembled, assemble
 from kft.tasks.classification.head import ClassificationHead
 
 
-@pytest.fixture(scope="module")
-def assembled() -> Assembled:
-    options = {"width": 8, "layers": 2, "heads": 2, "buckets": 20}
-    backbone = load_backbone(
-        BackboneConfig(name="small_transformer", weights="random", options=options)
-    )
+@pytest.fixture(scope="module", params=["small_transformer", "small_lstm"])
+def assembled(request) -> Assembled:
+    options = {"width": 8, "layers": 2, "buckets": 20}
+    backbone = load_backbone(BackboneConfig(name=request.param, weights="random", options=options))
     spec = replace(backbone.input_spec, max_tokens=16)
     made = assemble(replace(backbone, input_spec=spec), ClassificationHead(("a", "b", "c")))
     kernel = made.model.get_layer("logits").kernel
@@ -36,14 +34,15 @@ def make_texts(width: int) -> dict[str, np.ndarray]:
     return {"token_ids": np.pad(ids, missing), "padding_mask": np.pad(mask, missing)}
 
 
-def cut_at(assembled: Assembled, *trainable: str) -> Cut:
-    cut = find_cut(assembled, {*trainable, HEAD})
+def cut_at_the_first_layer(assembled: Assembled) -> Cut:
+    names = assembled.blocks.names
+    cut = find_cut(assembled, names[names.index("layer2") :])
     assert cut is not None
     return cut
 
 
 def test_the_prefix_stays_what_it_was_when_the_suffix_is_built(assembled):
-    cut = cut_at(assembled, "layer2", "tail")
+    cut = cut_at_the_first_layer(assembled)
     before, whole = digest_model(cut.prefix), assembled.model(make_texts(16)).numpy()
     halves = cut.suffix(cut.prefix(make_texts(16))).numpy()
     assert digest_model(cut.prefix) == before
@@ -55,7 +54,7 @@ def test_the_prefix_stays_what_it_was_when_the_suffix_is_built(assembled):
 def test_a_phase_by_length_takes_shorter_batches_and_answers_the_same(assembled, is_cut):
     import keras
 
-    cut = cut_at(assembled, "layer2", "tail")
+    cut = cut_at_the_first_layer(assembled)
     model = cut.suffix if is_cut else assembled.model
     given = PhaseInput(model, lambda step: None, None, "inputs", by_length=True)
     opened = keras.Model(*given.graph)

@@ -36,9 +36,9 @@ def load_transformer(config: BackboneConfig) -> Backbone:
     x = WavePositions(name="positions")(x)
     names["embeddings"].append("positions")
     for number in range(1, options["layers"] + 1):
-        # Made anew for each layer: what crosses from one to the next is the padding mask itself.
-        is_token = keras.ops.expand_dims(keras.ops.cast(given["padding_mask"], "bool"), 1)
-        x = _attend(x, is_token, options, names.setdefault(f"layer{number}", []), number)
+        x = _attend(
+            x, given["padding_mask"], options, names.setdefault(f"layer{number}", []), number
+        )
     names["tail"] = ["last_norm"]
     x = keras.layers.LayerNormalization(name="last_norm")(x)
     model = keras.Model(given, x, name="small_transformer")
@@ -81,14 +81,18 @@ def _embed(given: dict[str, Any], options: dict[str, Any]) -> tuple[Any, Names]:
     return embedding(given["token_ids"]), {"embeddings": ["word_embedding"]}
 
 
-def _attend(x: Any, is_token: Any, options: dict[str, Any], names: list[str], number: int) -> Any:
+def _attend(
+    x: Any, padding_mask: Any, options: dict[str, Any], names: list[str], number: int
+) -> Any:
     """Attention, then two dense layers, each normalised before and added to its input."""
     parts = ("norm", "attention", "add", "dense_norm", "widen", "narrow", "dense_add")
     names += [f"layer{number}_{part}" for part in parts]
     layers, width, heads = keras.layers, options["width"], options["heads"]
     normalised = layers.LayerNormalization(name=names[0])(x)
     attention = layers.MultiHeadAttention(heads, max(width // heads, 1), name=names[1])
-    x = layers.Add(name=names[2])([x, attention(normalised, normalised, attention_mask=is_token)])
+    # Given as it is: a mask of attention made of it here would cross every cut in its place.
+    attended = attention(normalised, normalised, value_mask=padding_mask)
+    x = layers.Add(name=names[2])([x, attended])
     wide = layers.Dense(4 * width, activation="gelu", name=names[4])(
         layers.LayerNormalization(name=names[3])(x)
     )

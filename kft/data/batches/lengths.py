@@ -72,15 +72,15 @@ def sort_by_size(order: Order, sizes: np.ndarray, *, batch_size: int, seed: int)
 def has_steps(value: Any, num_steps: int | None) -> bool:
     """Tell whether a batch's tensor is a sequence of steps on its second axis.
 
-    Vectors (batch, channels) are floats, so whole numbers (batch, steps) are told from them.
+    Vectors (batch, channels) are floats, so numbers and masks (batch, steps) are told from them.
 
     Args:
         value: Tensor, or symbolic tensor of Keras.
         num_steps: Number of steps of the padding mask.
     """
     rank = len(value.shape)
-    is_whole = tf.as_dtype(value.dtype).is_integer
-    return rank >= 2 and value.shape[1] == num_steps and (rank > 2 or is_whole)
+    is_float = tf.as_dtype(value.dtype).is_floating
+    return rank >= 2 and value.shape[1] == num_steps and (rank > 2 or not is_float)
 
 
 def may_shorten(spec: InputSpec, inputs: Mapping[str, Any]) -> bool:
