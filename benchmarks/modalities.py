@@ -1,6 +1,6 @@
 """Texts, recordings and videos: backbones of kft beside what their users would take.
 
-Run: KFT_SHARED=../shared python benchmarks/modalities.py [--only PART …] [--seeds N …] [--quick]
+Run: KFT_SHARED=../shared python benchmarks/modalities.py [--only PART …] [--rows WORD] [--quick]
 
 All on the same splits: sst2 as it is split; sms_spam without exact duplicates, split
 70/30 anew for each seed; spoken_digits by speakers, two of six judged by a model that
@@ -19,6 +19,7 @@ import os
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,28 @@ MAX_TOKENS = 48
 RANDOM_LSTM = ("strategy.name=full", "strategy.learning_rate=1e-3", "strategy.duration=3 epochs")
 
 
+@dataclass(frozen=True)
+class Sitting:
+    """What was asked for.
+
+    Attributes:
+        shared: Real data and weights.
+        scratch: For tables; vanishes.
+        seeds: Of training, and of the splits that are made.
+        is_quick: Whether less of everything will do.
+        rows: Word in the names of kft's rows that are wanted.
+    """
+
+    shared: Path
+    scratch: Path
+    seeds: tuple[int, ...]
+    is_quick: bool
+    rows: str
+
+
 def main() -> None:
     """Print the tables as Markdown."""
-    parts: dict[str, Callable[[Path, Path, Sequence[int], bool], None]] = {
+    parts: dict[str, Callable[[Sitting], None]] = {
         "texts": show_texts,
         "recordings": show_recordings,
         "videos": show_videos,
@@ -57,27 +77,27 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--only", nargs="+", choices=list(parts), default=list(parts))
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
+    parser.add_argument("--rows", default="", help="kft's rows whose name has this; peers always")
     asked = parser.parse_args()
     shared = use_shared()
     os.environ["KFT_WEIGHTS_DIR"] = str(shared / "weights/text")
     print_header("Texts, recordings and videos", asked.seeds)
     with tempfile.TemporaryDirectory() as scratch:
         for part in asked.only:
-            parts[part](
-                shared, Path(scratch), asked.seeds[:1] if asked.quick else asked.seeds, asked.quick
-            )
+            seeds = asked.seeds[:1] if asked.quick else asked.seeds
+            parts[part](Sitting(shared, Path(scratch), tuple(seeds), asked.quick, asked.rows))
 
 
-def show_texts(shared: Path, scratch: Path, seeds: Sequence[int], is_quick: bool) -> None:
+def show_texts(sitting: Sitting) -> None:
     """Print a row for each backbone and peer on sst2 and sms_spam."""
     print_section(
         "Accuracy on the holdout (median of the seeds, and each), and seconds of the run",
         "Asked for: MiniLM-L3 at least .84 on sst2, and on both sets at least the best peer less "
         "one standard error.",
     )
-    size = 200 if is_quick else None
-    noise = write_noise(shared / GLOVE, scratch / "noise.txt")
-    glove = ("backbone.name=word_vectors", f"backbone.weights={shared / GLOVE}")
+    size = 200 if sitting.is_quick else None
+    noise = write_noise(sitting.shared / GLOVE, sitting.scratch / "noise.txt")
+    glove = ("backbone.name=word_vectors", f"backbone.weights={sitting.shared / GLOVE}")
     random = ("backbone.name=word_vectors", f"backbone.weights={noise}")
     kft: dict[str, tuple[str, ...]] = {
         "MiniLM-L3 (default)": (),
@@ -96,25 +116,27 @@ def show_texts(shared: Path, scratch: Path, seeds: Sequence[int], is_quick: bool
         "LSTM, plain Keras": lambda table, seed: call_peer("plain_lstm", table, seed=seed),
     }
     tables: dict[str, Callable[[int], Table]] = {
-        "sst2": lambda seed: write_sst2(shared, scratch, size=size),
-        "sms_spam": lambda seed: write_sms(shared, scratch, seed, size=size),
+        "sst2": lambda seed: write_sst2(sitting.shared, sitting.scratch, size=size),
+        "sms_spam": lambda seed: write_sms(sitting.shared, sitting.scratch, seed, size=size),
     }
-    rows = (row for name, make in tables.items() for row in compare(name, make, kft, peers, seeds))
+    rows = (
+        row for name, make in tables.items() for row in compare(name, make, kft, peers, sitting)
+    )
     print_table(HEADINGS, rows)
 
 
-def show_recordings(shared: Path, scratch: Path, seeds: Sequence[int], is_quick: bool) -> None:
+def show_recordings(sitting: Sitting) -> None:
     """Print a row for each backbone and peer on spoken_digits."""
     print_section("Spoken digits of speakers that were not heard in training")
     yamnet = (
         "backbone.name=yamnet",
         "backbone.options.layers=6",
-        f"backbone.weights={shared / YAMNET}",
+        f"backbone.weights={sitting.shared / YAMNET}",
     )
     mobilenet = (
         "backbone.name=logmel:mobilenet_v2",
         "backbone.options.alpha=0.35",
-        f"backbone.weights={find_mobilenet(shared)}",
+        f"backbone.weights={find_mobilenet(sitting.shared)}",
         "strategy.name=linear_probe",
     )
     kft = {
@@ -125,21 +147,21 @@ def show_recordings(shared: Path, scratch: Path, seeds: Sequence[int], is_quick:
     }
     peers = {
         "YAMNet features, scikit-learn": lambda table, seed: call_peer(
-            "yamnet_features", table, weights=str(shared / YAMNET), seconds=SECONDS_HEARD
+            "yamnet_features", table, weights=str(sitting.shared / YAMNET), seconds=SECONDS_HEARD
         )
     }
-    takes = 2 if is_quick else 10
+    takes = 2 if sitting.is_quick else 10
     rows = compare(
         "spoken_digits",
-        lambda seed: write_digits(shared, scratch, seed, takes=takes),
+        lambda seed: write_digits(sitting.shared, sitting.scratch, seed, takes=takes),
         kft,
         peers,
-        seeds,
+        sitting,
     )
     print_table(HEADINGS, rows)
 
 
-def show_videos(shared: Path, scratch: Path, seeds: Sequence[int], is_quick: bool) -> None:
+def show_videos(sitting: Sitting) -> None:
     """Print a row for each backbone and peer on moving shapes."""
     print_section(
         "Shapes that move right, left, down or up, from random weights",
@@ -164,27 +186,27 @@ def show_videos(shared: Path, scratch: Path, seeds: Sequence[int], is_quick: boo
             "plain_convlstm", table, seed=seed, epochs=VIDEO_EPOCHS
         ),
     }
-    per_class = 9 if is_quick else 60
+    per_class = 9 if sitting.is_quick else 60
     rows = compare(
         "moving shapes",
-        lambda seed: write_shapes(scratch, seed, per_class=per_class),
+        lambda seed: write_shapes(sitting.scratch, seed, per_class=per_class),
         kft,
         peers,
-        seeds,
+        sitting,
     )
     print_table(HEADINGS, rows)
 
 
-def show_speed(shared: Path, scratch: Path, seeds: Sequence[int], is_quick: bool) -> None:
+def show_speed(sitting: Sitting) -> None:
     """Print how long a head on a frozen backbone takes, its features stored or computed anew."""
     print_section(
         f"A head on a frozen backbone: a probe of kft beside {EPOCHS} epochs of plain Keras",
         "Seconds from the first look at the data to the fitted head; imports and, for kft, the "
         "loading of the backbone are before.",
     )
-    size = 100 if is_quick else 1000
-    texts = write_sst2(shared, scratch, size=size)
-    digits = write_digits(shared, scratch, 0, takes=2 if is_quick else 10)
+    size = 100 if sitting.is_quick else 1000
+    texts = write_sst2(sitting.shared, sitting.scratch, size=size)
+    digits = write_digits(sitting.shared, sitting.scratch, 0, takes=2 if sitting.is_quick else 10)
     rows = []
     for name, table, settings, peer in (
         (
@@ -193,7 +215,7 @@ def show_speed(shared: Path, scratch: Path, seeds: Sequence[int], is_quick: bool
             (f"data.text.max_tokens={MAX_TOKENS}",),
             {
                 "function": "frozen_bert",
-                "folder": str(shared / "weights/text/minilm_l3"),
+                "folder": str(sitting.shared / "weights/text/minilm_l3"),
                 "max_tokens": MAX_TOKENS,
             },
         ),
@@ -203,19 +225,19 @@ def show_speed(shared: Path, scratch: Path, seeds: Sequence[int], is_quick: bool
             (
                 "backbone.name=yamnet",
                 "backbone.options.layers=6",
-                f"backbone.weights={shared / YAMNET}",
+                f"backbone.weights={sitting.shared / YAMNET}",
                 f"data.audio.seconds={SECONDS_HEARD}",
             ),
             {
                 "function": "frozen_yamnet",
-                "weights": str(shared / YAMNET),
+                "weights": str(sitting.shared / YAMNET),
                 "seconds": SECONDS_HEARD,
             },
         ),
     ):
         probe = ("strategy.name=linear_probe", "data.validation=0")
         own, others = [], []
-        for _ in seeds:
+        for _ in sitting.seeds:
             own.append(run_kft(table, (*settings, *probe), 0)["fit_seconds"])
             arguments = {key: value for key, value in peer.items() if key != "function"}
             others.append(
@@ -235,11 +257,12 @@ def compare(
     make_table: Callable[[int], Table],
     kft: Mapping[str, tuple[str, ...]],
     peers: Mapping[str, Callable[[Table, int], dict[str, Any]]],
-    seeds: Sequence[int],
+    sitting: Sitting,
 ) -> list[tuple[str, ...]]:
     """Run kft and its peers in turns on each seed's table; make their rows."""
+    kft = {title: settings for title, settings in kft.items() if sitting.rows in title}
     found: dict[str, list[dict[str, Any]]] = {title: [] for title in (*kft, *peers)}
-    for seed in seeds:
+    for seed in sitting.seeds:
         table = make_table(seed)
         for title, settings in kft.items():
             found[title].append(run_kft(table, settings, seed))
