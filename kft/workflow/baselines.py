@@ -248,6 +248,9 @@ class Baselines:
             rung = Rung(baseline.name, 0.0, None, baseline.seconds)
             yield rung, self._find_values(baseline.outputs)
         for each in measured:
+            # A resumed run may have accepted other data.
+            if len(each["values"]) != len(asked):
+                continue
             rung = Rung(each["name"], 0.0, None, each["seconds"], each["size"])
             yield rung, np.array(each["values"])
 

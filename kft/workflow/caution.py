@@ -50,6 +50,8 @@ class Caution:
     def learn(self, feed: Feed, fitted: Sequence[FittedPhase]) -> None:
         """Learn how the features of training examples scatter, if they are stored or needed.
 
+        All workers call this, because they load stored features together.
+
         Args:
             feed: Feed of the run.
             fitted: Result of each phase.
@@ -57,11 +59,11 @@ class Caution:
         train = self._plan.splits.train
         if len(train) < _LEAST_EXAMPLES or not self._head.reads_vectors:
             return
-        model = find_last(fitted)
+        model, is_chief = find_last(fitted), self._plan.process.workers.is_chief
         if fitted[model].phase.method == "solve":
             vectors = feed.for_solution(fitted[model].phase).vectors[: len(train)]
             features, targets = vectors[:, pooled_columns(self._plan)], train.targets
-        elif self._plan.pipeline.abstain.error is not None:
+        elif self._plan.pipeline.abstain.error is not None and is_chief:
             sample = sample_examples(train, MOST_VECTORS)
             with self._display.track("Features of trained model", len(sample)) as advance:
                 features = compute_vectors(
@@ -73,6 +75,8 @@ class Caution:
                 )
             targets = sample.targets
         else:
+            return
+        if not is_chief:
             return
         classes = targets if self._head.task.has_classes else None
         seed = self._plan.pipeline.training.seed

@@ -206,12 +206,14 @@ class Work:
             feed.decode(("train", "validation", *judged))
             before = copy_movable(plan.assembled.backbone.blocks, plan.phases)
             fitted = self._fit_phases(compiler, recorder, found)
+            # A trial of a search, which compares nothing, needs no caution either.
+            if self._baselines.split is not None:
+                self._caution.learn(compiler.feed, fitted)
             if not plan.process.workers.is_chief:
                 return Finished(self.run, fitted, {}, None, None)
             save_trained(self.run, plan.assembled, pipeline, plan.splits.calibrated)
             movement = measure_movement(plan.assembled.backbone.blocks, before)
             write_changes(self.run.changes, Changes(movement))
-            self._caution.learn(compiler.feed, fitted)
             evaluations = self._judge(compiler, fitted)
             self._caution.choose(fitted, evaluations)
         backbone = None
