@@ -22,6 +22,7 @@ from kft.examples import SplitName
 from kft.feeding import Feed, Source
 from kft.optimization.distribution import name_nondeterministic
 from kft.optimization.replicas import find_share
+from kft.provenance import flatten
 from kft.runs import RunDirectory
 from kft.runs.atomic import write_array, write_json, write_text
 from kft.runs.checkpoints import Checkpoints
@@ -38,6 +39,7 @@ from kft.training import (
 )
 from kft.training.recording import Recorder
 from kft.training.stopping import Interrupted, StopRequest
+from kft.training.trackers import TrackedRun, Trackers
 from kft.workflow.data_description import describe_data
 from kft.workflow.export_stage import export_planned
 from kft.workflow.manifest import describe_plan
@@ -95,6 +97,7 @@ class Work:
             self.judged_splits = [name for name in self.judged_splits if name != "validation"]
         self._pipeline = self.plan.pipeline
         self._stop = StopRequest()
+        self._trackers = Trackers(self.display)
         self.checkpoints = Checkpoints(
             self.run.checkpoints, kept=self._pipeline.training.checkpoints_kept
         )
@@ -112,10 +115,16 @@ class Work:
         try:
             with self._stop.listening():
                 record()
+                if workers.is_chief:
+                    names = self._pipeline.training.trackers
+                    settings = dict(flatten(self._pipeline.model_dump(mode="json")))
+                    tracked = TrackedRun(self.run.path, self._pipeline.name, settings)
+                    self._trackers.begin(names, tracked)
                 finished = self._run_stages(found)
         except BaseException as error:
             is_stopped = isinstance(error, KeyboardInterrupt | LostWorkerError)
             state = "interrupted" if is_stopped else "failed"
+            self._trackers.end(None)
             # A full disk must not mask the original error.
             with suppress(OSError):
                 self.run.write_status(state, reason=f"{type(error).__name__}: {error}")
@@ -129,6 +138,7 @@ class Work:
             raise
         evaluation = finished.evaluation
         holdout = headline(evaluation.figures) if evaluation else None
+        self._trackers.end(evaluation.figures if evaluation else {})
         self.run.write_status("finished", holdout=holdout)
         self.checkpoints.clear()
         # The run is finished before its export, so that a failed export can be repeated.
@@ -203,12 +213,7 @@ class Work:
 
     def _copy_backbone(self) -> dict[str, list[np.ndarray]]:
         """Copy the weights of the blocks that some phase may move."""
-        moved = {
-            name
-            for phase in self.plan.phases
-            for each in (phase, *phase.choice.candidates)
-            for name in each.scope.trainable
-        }
+        moved = {name for phase in self.plan.phases for name in phase.movable}
         blocks = self.plan.assembled.backbone.blocks
         return copy_weights(block for block in blocks if block.name in moved)
 
@@ -231,7 +236,12 @@ class Work:
             title = f"Phase {index + 1} of {len(plan.phases)}, {planned.name}"
             phase = resolve_phase(planned, fitted[-1] if fitted else None)
             with plan.process.distribution.scope():
-                report = PhaseReport(self.run.phase(index, phase.name), title, self.display)
+                report = PhaseReport(
+                    self.run.phase(index, phase.name),
+                    title,
+                    self.display,
+                    self._trackers.watch(phase.name),
+                )
                 fitted.append(run_phase(compiler, phase, report, recorder.within(index, within)))
             within = None
             recorder.record_phase(fitted)
