@@ -65,6 +65,8 @@ class TrainingConfig(Section):
     """Interval of checkpoints, such as `100 steps` or `60 seconds`; `auto`: at most 5 % of time."""
     checkpoints_kept: PositiveInt = 2
     """Checkpoints kept within a phase, besides the best epoch's and those between phases."""
+    trackers: tuple[Literal["mlflow", "wandb"], ...] = ()
+    """Trackers that record the run too, beside TensorBoard's files: `mlflow`, `wandb`."""
     distribution: Literal["none", "mirrored", "multi_worker", "auto"] = "auto"
     """Devices: `mirrored`: all of this machine; `multi_worker`: all of TF_CONFIG's machines."""
     deterministic: bool = True

@@ -88,12 +88,7 @@ def copy_weights(blocks: Iterable[Block]) -> dict[str, list[np.ndarray]]:
 
 def copy_movable(blocks: Iterable[Block], phases: Iterable[Phase]) -> dict[str, list[np.ndarray]]:
     """Copy the weights of the blocks that some phase may move."""
-    moved = {
-        name
-        for phase in phases
-        for each in (phase, *phase.choice.candidates)
-        for name in each.scope.trainable
-    }
+    moved = {name for phase in phases for name in phase.movable}
     return copy_weights(block for block in blocks if block.name in moved)
 
 

@@ -158,6 +158,12 @@ class Phase:
         assert isinstance(self.recipe, Fit), f"phase {self.name!r} is solved"
         return self.recipe
 
+    @property
+    def movable(self) -> set[str]:
+        """Names of the blocks that the phase, or a candidate of it, may move."""
+        phases = (self, *self.choice.candidates)
+        return {name for phase in phases for name in phase.scope.trainable}
+
     def at_rate(self, learning_rate: float) -> Phase:
         """Copy the phase with another peak learning rate."""
         return replace(self, recipe=replace(self.fit, learning_rate=learning_rate))

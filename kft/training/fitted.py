@@ -21,11 +21,13 @@ class PhaseReport:
         folder: Folder of history.csv, phase.json and TensorBoard's files.
         title: Title of the progress bar.
         display: Display of the progress.
+        callbacks: Callbacks of the trackers.
     """
 
     folder: Path
     title: str
     display: Display
+    callbacks: tuple[Any, ...] = ()
 
     def write(self, fitted: FittedPhase) -> None:
         """Write phase.json."""

@@ -57,6 +57,7 @@ def fit_compiled(
                 history,
                 ProgressCallback(advance, num_steps),
                 keras.callbacks.TensorBoard(str(report.folder / "tensorboard"), write_graph=False),
+                *report.callbacks,
                 *callbacks,
             ],
             train=train,

@@ -33,6 +33,7 @@ from kft.strategies.targets import check_targets, may_mix
 from kft.strategies.traits import BlockTraits
 from kft.tasks import Task, list_tasks, make_head
 from kft.tasks.head import Head
+from kft.training.trackers import check_trackers
 from kft.workers import Cluster
 from kft.workflow.agreement import describe_settings, require_identical_settings
 from kft.workflow.checks import check_abstain, check_export, check_phases
@@ -134,6 +135,7 @@ def make_plan(
 
 def _check_places(pipeline: Pipeline, cluster: Cluster | None) -> None:
     """Check that data, folders and services exist, before anything is loaded."""
+    check_trackers(pipeline.training.trackers)
     check_source(pipeline.data)
     check_cache()
     # Only the chief exports.

@@ -20,6 +20,7 @@ from kft.examples import SplitName
 from kft.feeding import Feed, Source
 from kft.optimization.distribution import name_nondeterministic
 from kft.optimization.replicas import find_share
+from kft.provenance import flatten
 from kft.runs import RunDirectory
 from kft.runs.atomic import write_array, write_json, write_text
 from kft.runs.checkpoints import Checkpoints
@@ -36,6 +37,7 @@ from kft.training import (
 from kft.training.budget import Clock
 from kft.training.recording import Recorder
 from kft.training.stopping import Interrupted, StopRequest
+from kft.training.trackers import TrackedRun, Trackers
 from kft.workflow.baselines import Baselines
 from kft.workflow.caution import Caution
 from kft.workflow.data_description import describe_data, describe_model
@@ -97,6 +99,7 @@ class Work:
         self._baselines = Baselines(self.plan, self.run, self.display, self.judged_splits)
         self._caution = Caution(self.plan, self.run, self.display)
         self._stop = StopRequest()
+        self._trackers = Trackers(self.display)
         self.checkpoints = Checkpoints(
             self.run.checkpoints, kept=self._pipeline.training.checkpoints_kept
         )
@@ -122,10 +125,16 @@ class Work:
         try:
             with self._stop.listening():
                 record()
+                if workers.is_chief:
+                    names = self._pipeline.training.trackers
+                    settings = dict(flatten(self._pipeline.model_dump(mode="json")))
+                    tracked = TrackedRun(self.run.path, self._pipeline.name, settings)
+                    self._trackers.begin(names, tracked)
                 finished = self._run_stages(found)
         except BaseException as error:
             is_stopped = isinstance(error, KeyboardInterrupt | LostWorkerError)
             state = "interrupted" if is_stopped else "failed"
+            self._trackers.end(None)
             # A full disk must not mask the original error.
             with suppress(OSError):
                 self.run.write_status(state, reason=f"{type(error).__name__}: {error}")
@@ -139,6 +148,7 @@ class Work:
             raise
         evaluation = finished.evaluation
         holdout = headline(evaluation.figures) if evaluation else None
+        self._trackers.end(evaluation.figures if evaluation else {})
         self.run.write_status("finished", holdout=holdout)
         self._baselines.clear()
         self.checkpoints.clear()
@@ -156,12 +166,6 @@ class Work:
         with forgiven, workers.report_lost_workers(advice):
             workers.wait()
         return finished
-
-    @property
-    def _how_to_start_again(self) -> str:
-        return (
-            f"When all workers can start again, run `kft train --resume {self.path}` on every one."
-        )
 
     def write_records(self) -> None:
         """Write the pipeline, the splits and the manifest."""
@@ -200,7 +204,9 @@ class Work:
             workers=plan.process.workers,
         )
         # Innermost, so that the loss of a worker is not taken for an unreadable file.
-        lost = plan.process.workers.report_lost_workers(self._how_to_start_again)
+        lost = plan.process.workers.report_lost_workers(
+            f"When all workers can start again, run `kft train --resume {self.path}` on every one."
+        )
         with feed.name_unreadable(), name_nondeterministic(), lost:
             judged = self.judged_splits if plan.process.workers.is_chief else ()
             feed.decode(("train", "validation", *judged))
@@ -240,7 +246,9 @@ class Work:
                 continue
             title = f"Phase {index + 1} of {len(plan.phases)}, {phase.name}"
             with plan.process.distribution.scope():
-                report = PhaseReport(self.run.phase(index, phase.name), title, self.display)
+                watched = self._trackers.watch(phase.name)
+                folder = self.run.phase(index, phase.name)
+                report = PhaseReport(folder, title, self.display, watched)
                 if not index and phase.method == "fit" and within is None:
                     self._baselines.measure(compiler.feed, phase)
                 before = fitted[-1] if fitted else None
