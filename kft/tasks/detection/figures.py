@@ -49,7 +49,7 @@ class BoxFigures(Figures):
     `average_precision` is the mean over overlaps from .5 to .95 from which an answer is right.
     """
 
-    names_key: ClassVar[str] = "classes"
+    names_key: ClassVar[str] = "box_classes"
 
     def example_losses(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Compute losses of the answers as statements.
