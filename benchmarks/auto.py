@@ -150,7 +150,6 @@ def _run_plain(bench: Bench, given: Given, *, epochs: int, seed: int) -> dict[st
 
 
 def _describe_end(run: dict[str, Any]) -> str:
-    # What won on validation is found anew by the last phase.
     last = run["phases"][-1]
     is_kept = last["is_undone"] or not last["steps"]
     tried = sum(phase["num_tried"] for phase in run["phases"])

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +27,14 @@ from kft.evaluation.abstention import (
     make_conformal_sets,
     measure_abstention,
 )
-from kft.evaluation.calibration import apply_temperature, fit_temperature, measure_reliability
-from kft.evaluation.familiarity import fit_familiarity, measure_unfamiliar
+from kft.evaluation.calibration import measure_reliability
+from kft.evaluation.familiarity import (
+    fit_familiarity,
+    measure_unfamiliar,
+    neighbour_distance,
+)
 from kft.linear import LinearTargets, solve_linear
-from kft.statistics import wilson_interval
+from kft.statistics import apply_temperature, fit_temperature, wilson_interval
 from kft.tasks import find_task
 
 NUM_FOLDS = 5
@@ -124,13 +129,14 @@ def judge_familiarity(
 ) -> Iterator[tuple[str, ...]]:
     """The rows of the second table."""
     for name, each in known.items():
-        familiarity = fit_familiarity(each.features[~each.is_held], each.classes[~each.is_held])
+        known_to = each.features[~each.is_held]
+        familiarity = fit_familiarity(known_to, each.classes[~each.is_held])
         held = each.features[each.is_held]
         cells = []
         for other, features in sources.items():
             areas = (
                 measure_unfamiliar(distance(held), distance(features))[0]
-                for distance in (familiarity.mahalanobis, familiarity.neighbour_distance)
+                for distance in (familiarity.mahalanobis, partial(neighbour_distance, known_to))
             )
             cells.append("" if other == name else ", ".join(f"{area:.3f}" for area in areas))
         yield (name, *cells)

@@ -104,7 +104,7 @@ def train(
         assert finished.evaluation is not None
         np.save(outputs, finished.evaluation.outputs)
     # The data are looked at first, and each phase's last lap is its own.
-    first, last = watch.laps[0], watch.starting_with("Phase ", "trial of ")[-1]
+    first, last = watch.laps[0], watch.starting_with("Phase ", "trial of ", "short run ")[-1]
     features = watch.starting_with("Features of ")
     figures = finished.evaluation.figures if finished.evaluation else {}
     return {
@@ -144,13 +144,13 @@ def _step_seconds(lap: Lap, steps: int) -> float | None:
 
 
 def _describe_phases(finished: Finished, watch: Stopwatch) -> list[dict[str, Any]]:
-    left = list(watch.starting_with("Phase ", "trial of "))
+    left = list(watch.starting_with("Phase ", "trial of ", "short run "))
     described = []
     for number, fitted in enumerate(finished.fitted, start=1):
         # A phase that tries candidates has a lap for each before its own; one that only compares
         # has no lap of its own.
         laps: list[Lap] = []
-        while left and left[0].label.startswith(("trial of ", f"Phase {number} ")):
+        while left and left[0].label.startswith(("trial of ", "short run ", f"Phase {number} ")):
             laps.append(left.pop(0))
             if laps[-1].label.startswith("Phase "):
                 break
@@ -160,6 +160,7 @@ def _describe_phases(finished: Finished, watch: Stopwatch) -> list[dict[str, Any
 
 def _describe_phase(fitted: FittedPhase, laps: Sequence[Lap]) -> dict[str, Any]:
     candidates = fitted.facts.get("candidates", {}).get("tried", [])
+    candidates = fitted.facts.get("short_runs", {}).get("tried", candidates)
     fit = fitted.phase.fit if fitted.phase.method == "fit" else None
     return {
         "name": fitted.phase.name,

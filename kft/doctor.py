@@ -140,14 +140,15 @@ def _folders() -> Iterator[CheckResult]:
 
 def _weights() -> Iterator[CheckResult]:
     from kft.backbones.catalogue import list_backbones
-    from kft.config import BackboneConfig
+    from kft.config import DEFAULT_MODALITY
+    from kft.modalities import load_modality
 
     given = os.environ.get("KFT_WEIGHTS_DIR")
     if given and not Path(given).expanduser().is_dir():
         yield CheckResult(
             "KFT_WEIGHTS_DIR", False, f"{given} is not a folder", "unset KFT_WEIGHTS_DIR"
         )
-    default = BackboneConfig().name
+    default = load_modality(DEFAULT_MODALITY).default_backbone
     offline = next(row for row in list_backbones() if row.name == default).weights
     yield CheckResult(
         f"{default} weights",

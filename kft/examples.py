@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any, Literal
 
 import numpy as np
@@ -85,30 +86,53 @@ class Examples:
         ids: Name of each example within its data set, with forward slashes.
         inputs: The examples without their targets.
         targets: int64 (examples,) class indices; float32 (examples, labels) of
-            0 and 1; or float64 (examples, numbers), in the unit of the source.
+            0 and 1; float64 (examples, numbers), in the unit of the source; or
+            float32 (examples, boxes, 5), as `kft.tasks.BOXES` says.
+        target_files: File with the target of each example, read and decoded
+            beside it; `targets` then holds a summary of it. None for targets
+            that are all in `targets`.
         units: Unit of each example, int64 (examples,): examples of one unit belong to one group
             or look the same, so cross-validation leaves them out together. None if each example
             is a unit of its own.
+        metadata: Other values of each example (examples,), texts as objects or float64, by name:
+            columns of a table, or the groups of the split. Answers are sliced by them.
     """
 
     ids: tuple[str, ...]
     inputs: Inputs
     targets: np.ndarray
     units: np.ndarray | None = None
+    target_files: Files | None = None
+    metadata: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert len(self.ids) == len(self.inputs) == len(self.targets)
+        assert self.target_files is None or len(self.target_files) == len(self.ids)
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def groups(self) -> np.ndarray | None:
+        """Group of each example for intervals: `units`; None if each example stands alone."""
+        is_grouped = self.units is not None and len(np.unique(self.units)) < len(self.units)
+        return self.units if is_grouped else None
+
+    @property
+    def companions(self) -> Files | np.ndarray:
+        """Targets that a decoder takes beside the inputs: their files, or rows of an array."""
+        return self.targets if self.target_files is None else self.target_files
+
     def take(self, indices: Sequence[int] | np.ndarray) -> Examples:
         """Select the examples at `indices`, in that order."""
+        places = np.asarray(indices, dtype=np.int64)
         return Examples(
             ids=tuple(self.ids[i] for i in indices),
             inputs=self.inputs.take(indices),
-            targets=self.targets[np.asarray(indices, dtype=np.int64)],
-            units=None if self.units is None else self.units[np.asarray(indices, dtype=np.int64)],
+            targets=self.targets[places],
+            units=None if self.units is None else self.units[places],
+            metadata={name: values[places] for name, values in self.metadata.items()},
+            target_files=self.target_files and self.target_files.take(indices),
         )
 
     @staticmethod
@@ -123,6 +147,11 @@ class Examples:
             inputs=inputs,
             targets=np.concatenate([part.targets for part in parts]),
             units=_join_units([part.units for part in parts]),
+            metadata={
+                name: np.concatenate([part.metadata[name] for part in parts])
+                for name in parts[0].metadata
+            },
+            target_files=_join_files([part.target_files for part in parts]),
         )
 
 
@@ -130,6 +159,12 @@ def _join_units(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
     found = [part for part in parts if part is not None]
     assert len(found) in (0, len(parts))
     return np.concatenate(found) if found else None
+
+
+def _join_files(parts: Sequence[Files | None]) -> Files | None:
+    found = [part for part in parts if part is not None]
+    assert len(found) in (0, len(parts))
+    return reduce(Files.join, found) if found else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from kft.backbones.crossings import named_outputs
+from kft.backbones.graph import call_layers
 from kft.backbones.hub import HubBlock
 from kft.backbones.record import Backbone, Block
 from kft.config import LoraConfig
@@ -136,7 +137,9 @@ def assemble(backbone: Backbone, head: Head) -> Assembled:
         for name, element in spec.elements.items()
     }
     features = call_backbone(backbone, spec.prepare(given), head.reads)
-    model = keras.Model(given, head.build(features, given.get(PADDING_MASK)), name="kft")
+    model = keras.Model(
+        given, head.build(features, given.get(PADDING_MASK), backbone.prefix_tokens), name="kft"
+    )
     below = {id(layer) for layer in backbone.model.layers}
     above = [layer for layer in model.layers if id(layer) not in below and layer.variables]
     table = BlockTable((*backbone.blocks, Block(HEAD, tuple(above))))
@@ -158,17 +161,6 @@ def call_backbone(
     is_named = isinstance(given, Mapping)
     tensors = call_layers(trunk, dict(inputs) if is_named else next(iter(inputs.values())))
     return dict(zip(reads, tensors, strict=True))
-
-
-def call_layers(model: keras.Model, inputs: Any) -> Any:
-    """Call each layer of a functional model on other inputs, without the model around them.
-
-    Args:
-        model: Functional model.
-        inputs: Tensors in the structure of the model's input.
-    """
-    # Keras clones models in this way; it has no public name for it.
-    return model._run_through_graph(inputs, operation_fn=lambda operation: operation)
 
 
 def _check_partition(model: keras.Model, table: BlockTable) -> None:

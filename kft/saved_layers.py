@@ -17,9 +17,19 @@ from typing import Any
 SAVED_LAYERS: Mapping[str, str] = {
     "kft>LogMel": "kft.modalities.audio.front_end:LogMel",
     "kft>MelPicture": "kft.modalities.audio.front_end:MelPicture",
+    "kft>WhisperLogMel": "kft.modalities.audio.front_end:WhisperLogMel",
+    "kft>WaveformHubLayer": "kft.backbones.audio.hub_waveforms:WaveformHubLayer",
+    "kft>FoldFrames": "kft.backbones.video.folding:FoldFrames",
+    "kft>UnfoldFrames": "kft.backbones.video.folding:UnfoldFrames",
+    "kft>FramePool": "kft.backbones.video.folding:FramePool",
     "kft>PixelScaling": "kft.modalities.image.scaling:PixelScaling",
+    "kft>WavePositions": "kft.backbones.text.positions:WavePositions",
     "kft>BlockStatistics": "kft.tasks.block_statistics:BlockStatistics",
+    "kft>ResizedMap": "kft.tasks.segmentation.decoders:ResizedMap",
+    "kft>BoxDecoder": "kft.tasks.detection.points:BoxDecoder",
     "kft>HubLayer": "kft.backbones.hub:HubLayer",
+    "kft>HubTextLayer": "kft.backbones.text.hub_encoder:HubTextLayer",
+    "kft>ClipHubLayer": "kft.backbones.video.hub_clips:ClipHubLayer",
     "kft>HubBlock": "kft.backbones.hub:HubBlock",
 }
 """Module and class of each layer, by the name under which Keras registers it."""

@@ -12,12 +12,20 @@ TASKS = Registry(
     "task",
     {
         "classification": "kft.tasks.classification.task:Classification",
+        "detection": "kft.tasks.detection.task:Detection",
         "multilabel": "kft.tasks.multilabel.task:Multilabel",
         "regression": "kft.tasks.regression.task:Regression",
+        "segmentation": "kft.tasks.segmentation.task:Segmentation",
     },
 )
 # Word of `data.target` for each task; for all others it is the name of the task.
-_WORDS = {"classification": "class", "multilabel": "labels", "regression": "number"}
+_WORDS = {
+    "classification": "class",
+    "detection": "boxes",
+    "multilabel": "labels",
+    "regression": "number",
+    "segmentation": "mask",
+}
 
 
 def register_task(name: str, task: str | type) -> None:

@@ -40,7 +40,10 @@ COLLECTED = pytest.StashKey[tuple[frozenset[str], Counter[str]]]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of two test processes each takes whole files, whose fixtures are made once, or a pipeline."""
+    """Of the test processes each takes whole files, whose fixtures are made once, or a pipeline."""
+    # Rooms of whole runs stand late in the alphabet. They come first, so that the processes end
+    # together.
+    items.sort(key=lambda item: str(item.path), reverse=True)
     for item in items:
         if item.get_closest_marker("pipeline") is None:
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
@@ -183,13 +186,15 @@ def parity_in_this_process() -> Iterator[None]:
 
     It saves the start of TensorFlow in another one, which tests of the gate itself do not spare.
     """
-    from kft.serving import parity, parity_worker
+    from kft.serving import ServingProcess, parity_worker
 
-    def ask(export: Path, files: Sequence[str]) -> dict[str, np.ndarray]:
+    def answer(self: ServingProcess, export: Path, files: Sequence[str]) -> dict[str, np.ndarray]:
         return parity_worker.answer(str(export), list(files))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parity, "ask_export", ask)
+        patch.setattr(ServingProcess, "__init__", lambda self: None)
+        patch.setattr(ServingProcess, "__exit__", lambda self, *_: None)
+        patch.setattr(ServingProcess, "answer", answer)
         yield
 
 

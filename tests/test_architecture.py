@@ -40,8 +40,11 @@ ORDER = (
     ("evaluation", "timing", "planning", "serving"),
     ("provenance", "explanation"),
     ("workflow", "startup"),
-    ("run_operations", "tuning", "rate_finding", "auditing", "report", "local_cluster"),
-    ("demo", "doctor", "run_start", "comparison"),
+    (
+        *("run_operations", "tuning", "rate_finding", "pretraining"),
+        *("auditing", "report", "local_cluster"),
+    ),
+    ("demos", "doctor", "run_start", "comparison"),
     ("api", "cli"),
     # It names what it offers.
     ("__init__",),
@@ -142,10 +145,19 @@ def test_no_module_has_outgrown_its_idea():
 
 
 # What a task is called: nothing but the room of tasks and its register compares that.
-TASK_WORDS = {"class", "labels", "number", "classification", "multilabel", "regression"}
+TASK_WORDS = {
+    *("class", "labels", "number"),
+    *("classification", "detection", "multilabel", "regression", "segmentation"),
+}
 KNOWS_TASKS = ("tasks", "task_names.py")
-# There 'number' is a type of JSON Schema, and a group of a regular expression.
-OTHER_WORDS = {"config/problems.py": {"number"}, "backbones/scopes.py": {"number"}}
+# There 'number' is a type of JSON Schema, and a group of a regular expression; 'class' is a key of
+# an answer's boxes in JSON, and 'segmentation' one of COCO.
+OTHER_WORDS = {
+    "config/problems.py": {"number"},
+    "backbones/scopes.py": {"number"},
+    "modalities/image/annotations/outlines.py": {"segmentation"},
+    "serving/predictor.py": {"class"},
+}
 
 
 def words_in(node: ast.AST | None) -> set[str]:
@@ -200,10 +212,11 @@ def test_a_comparison_of_tasks_is_found_in_every_form(tmp_path):
 
 
 # Where a modality may be named: its own room, the backbones of it, the section of its settings, the
-# register of saved layers, and what faces people.
+# register of saved layers, tasks whose answers are pixels or boxes of them, and what faces people.
 _OF_MODALITIES = (
+    *("tasks/detection", "tasks/segmentation"),
     *("modalities", "backbones", "config", "saved_layers"),
-    *("demo", "doctor", "api", "cli"),
+    *("demos", "doctor", "api", "cli"),
 )
 # Names of what only a modality knows.
 _PIXEL_WORDS = re.compile(r"pixel|(?<![a-z])(image|picture|photo|jpeg|png|exif)s?(?![a-z])", re.I)

@@ -13,7 +13,15 @@ from kft.backbones import BACKBONES
 
 SOURCE = Path(kft.__file__).parent
 # Examples of the Python face are on the reader's own data; tests/api compiles them.
-ON_OWN_DATA = (">>> kft.", ">>> run", ">>> check", ">>> report", ">>> exported", ">>> model")
+ON_OWN_DATA = (
+    ">>> kft.",
+    ">>> run",
+    ">>> found = run",
+    ">>> check",
+    ">>> report",
+    ">>> exported",
+    ">>> model",
+)
 MODULES = sorted(
     ".".join(("kft", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
     for path in SOURCE.rglob("*.py")

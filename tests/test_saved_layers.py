@@ -27,7 +27,13 @@ def test_every_layer_that_kft_registers_has_a_stand_in():
     assert registered == SAVED_LAYERS
 
 
-@pytest.mark.parametrize("imports", ["import kft, keras", "import keras, kft"])
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import kft, keras",
+        pytest.param("import keras, kft", marks=pytest.mark.full),
+    ],
+)
 def test_keras_loads_a_model_of_kft_after_import_kft_only(imports, tiny_assembled, tmp_path):
     tiny_assembled.model.save(tmp_path / "model.keras")
     code = (

@@ -17,7 +17,7 @@ from kft.run_operations.evaluate import evaluate_run
 from kft.run_operations.export import Destination, export_run
 from kft.run_operations.predict import predict
 from kft.runs import RunDirectory, find_runs, open_run
-from kft.serving import ask_export
+from kft.serving import ServingProcess
 from kft.training import load_trained
 from kft.workflow import make_plan, train
 
@@ -115,7 +115,8 @@ def test_a_second_run_with_the_same_seed_gives_bit_equal_weights(finished, place
 def test_the_export_answers_as_the_model_in_a_process_that_has_tensorflow_only(finished, place):
     rows = read_rows(finished.run.evaluation("holdout") / "predictions.csv")
     files = [str(place / "photos" / row["file"]) for row in rows]
-    served = ask_export(finished.export.path, files)
+    with ServingProcess() as process:
+        served = process.answer(finished.export.path, files)
     for row, probabilities, names, top in zip(
         rows, served["probabilities"], served["class_names"], served["top_class"], strict=True
     ):

@@ -10,10 +10,11 @@ from kft.api.answers import Exported
 from kft.api.process import restored_process
 from kft.api.reports import AuditReport, Check
 from kft.api.run import Run
-from kft.api.settings import Settings, make_pipeline
-from kft.config import PRETRAINING_OVERRIDES, Pipeline, is_pipeline_file
+from kft.api.settings import Settings, Source, make_pipeline
+from kft.config import Pipeline
 from kft.display import make_display
 from kft.errors import ConfigError, RunError
+from kft.pretraining.settings import load_pretraining, needs_no_labels
 from kft.runs import is_run
 from kft.startup import start_tensorflow
 from kft.workers import read_cluster
@@ -22,17 +23,20 @@ if TYPE_CHECKING:
     from kft.backbones.record import Backbone
     from kft.comparison import Comparison
 
-Source = str | os.PathLike[str]
-
 
 def train(source: Source, *, run_id: str | None = None, **settings: Unpack[Settings]) -> Run:
     """Train, evaluate and export a model of labelled examples.
 
     >>> run = kft.train("photos", backbone="resnet50", strategy="lp_ft", training={"seed": 3})
     >>> run.metrics["accuracy"]
+    >>> kft.train((texts, labels), backbone="keras_hub:bert_tiny_en_uncased")
 
     Args:
-        source: A folder of class folders, a table, TFRecord files, `tfds:NAME`, or a pipeline file.
+        source: A folder of class folders, a table, TFRecord files, `tfds:NAME`, or a pipeline
+            file. Or a pair (examples, targets) in memory, or a mapping of `train`, `validation`
+            and `holdout` to such pairs: examples are strings, arrays of pictures, PIL pictures,
+            pairs (samples, rate) of recordings, or paths; targets are class names or numbers, an
+            array (examples, labels), or a mapping of labels to values.
         run_id: Name of the run's directory; by default made from the time.
         **settings: Sections of the pipeline; see `Settings`.
 
@@ -48,17 +52,24 @@ def pretrain(source: Source, *, run_id: str | None = None, **settings: Unpack[Se
 
     >>> own = kft.pretrain("pictures")
     >>> kft.train("photos", backbone=own.backbone)
+    >>> kft.pretrain(texts, backbone="small_lstm")
 
     Args:
-        source: See `train`.
-        run_id: See `train`.
+        source: See `train`. Texts need no labels: a .txt file, a folder of them, a table, or a
+            list of strings.
+        run_id: See `train`. A run on texts that was stopped goes on under the same name.
         **settings: See `train`; the defaults are those of `kft pretrain`.
 
     Raises:
         KftError: See `train`.
     """
-    defaults = () if is_pipeline_file(os.fspath(source)) else PRETRAINING_OVERRIDES
-    return _train(make_pipeline(source, settings, defaults), run_id, keep_backbone=True)
+    pipeline = make_pipeline(source, settings, load_pretraining)
+    if not needs_no_labels(pipeline):
+        return _train(pipeline, run_id, keep_backbone=True)
+    with restored_process(pipeline):
+        from kft.pretraining import running
+
+        return Run(running.pretrain(pipeline, make_display(), run_id=run_id).run.path)
 
 
 def _train(pipeline: Pipeline, run_id: str | None, *, keep_backbone: bool) -> Run:
@@ -126,7 +137,7 @@ def audit(source: Source, *, with_labels: bool = True, **settings: Unpack[Settin
     return AuditReport(found, pipeline.data)
 
 
-def compare(*runs: Source | Run, split: str | None = None) -> Comparison:
+def compare(*runs: str | os.PathLike[str] | Run, split: str | None = None) -> Comparison:
     """Compare finished runs, as `kft compare` does; a notebook shows the page.
 
     >>> kft.compare("runs/photos/first", "runs/photos/second").differences[0].verdict
@@ -146,7 +157,7 @@ def compare(*runs: Source | Run, split: str | None = None) -> Comparison:
     return compare_runs(paths, split=split)
 
 
-def load(path: Source) -> Run | Exported:
+def load(path: str | os.PathLike[str]) -> Run | Exported:
     """Load the run or export at a path.
 
     >>> kft.load("runs/photos/first").metrics
@@ -173,9 +184,9 @@ def load(path: Source) -> Run | Exported:
 
 
 def load_backbone(
-    name: Source,
+    name: str | os.PathLike[str],
     *,
-    weights: Source = "imagenet",
+    weights: str | os.PathLike[str] = "pretrained",
     input_size: int | None = None,
     **options: bool | int | float | str,
 ) -> Backbone:
@@ -192,7 +203,7 @@ def load_backbone(
     Args:
         name: Name listed by `kft backbones`, `hub:HANDLE`, `keras_hub:PRESET`, or the path of a
             saved backbone.
-        weights: 'imagenet', 'random', or a weights file.
+        weights: 'pretrained', 'random', or a weights file.
         input_size: Height and width in pixels; by default the size of pretraining.
         **options: Arguments of the architecture.
 

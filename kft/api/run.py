@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from kft.api.answers import Exported, PicturePredictor
+from kft.api.answers import ExamplePredictor, Exported
+from kft.api.labelled_values import is_path, store_values
 from kft.api.process import restored_process
 from kft.api.run_pages import RunPages
 from kft.display import make_display
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
     import keras
     import pyarrow
 
-    from kft.api.settings import Section
+    from kft.api.settings import Section, Source
 
 # Columns of predictions.csv that hold names, even if a name looks like a number.
 _NAMES = ("file", "true", "predicted", *(f"choice {place}" for place in range(1, 6)))
 
 
-class Run(RunPages, PicturePredictor):
+class Run(RunPages, ExamplePredictor):
     """A run, with its figures, predictions and operations.
 
     >>> run = kft.load("runs/photos/first")
@@ -129,7 +130,7 @@ class Run(RunPages, PicturePredictor):
 
     def evaluate(
         self,
-        data: str | os.PathLike[str] | None = None,
+        data: Source | None = None,
         *,
         split: Literal["holdout", "validation"] | None = None,
         settings: Section | None = None,
@@ -138,9 +139,11 @@ class Run(RunPages, PicturePredictor):
 
         >>> run.evaluate(split="validation")["accuracy"]
         >>> run.evaluate("new.csv", settings={"table": {"path_column": "image"}})
+        >>> run.evaluate((texts, labels))
 
         Args:
-            data: Other labelled data; the run decides the kind of target and the classes.
+            data: Other labelled data, or a pair (examples, targets) in memory; the run decides the
+                kind of target and the classes.
             split: Split of the run's data, by default the holdout; its figures are read, not
                 computed again.
             settings: Keys of the section `data`, for reading other data.
@@ -159,10 +162,17 @@ class Run(RunPages, PicturePredictor):
             raise ConfigError("settings describe other data: give them only with data.")
         with restored_process():
             from kft.provenance import flatten
+            from kft.run_operations.asked_model import read_config
             from kft.run_operations.evaluate import evaluate_run
 
             given = flatten({"data": settings}) if settings else ()
             overrides = [f"{key}={json.dumps(value)}" for key, value in given]
+            if data is not None and not is_path(data):
+                own = {**(settings or {}), "modality": read_config(self.path).modality}
+                stored = store_values(data, own)
+                overrides.append(f"data.table={json.dumps(stored.data['table'])}")
+                data = stored.path
+            assert data is None or is_path(data)
             return evaluate_run(
                 self.path,
                 make_display(),

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from kft.api.explanations import Explanations
-from kft.api.pictures import Picture, as_files
 from kft.api.process import restored_process
+from kft.api.values import Value, as_files
 from kft.display import make_display
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class RunPages:
 
     def explain(
         self,
-        pictures: Picture | Iterable[Picture] = (),
+        examples: Value | Iterable[Value] = (),
         *,
         mistakes: int | None = None,
         folder: str | os.PathLike[str] | None = None,
@@ -62,29 +62,31 @@ class RunPages:
         >>> run.explain(mistakes=12)
 
         Args:
-            pictures: See `predict`; none for the most costly mistakes of the run's evaluation,
+            examples: See `predict`; none for the most costly mistakes of the run's evaluation,
                 which need its data.
             mistakes: Number of these mistakes, by default 6.
             folder: Folder to write; by default `explanations` in the run, where its report shows
                 them.
 
         Raises:
-            DataError: A picture cannot be used, or the run's data are missing or have changed.
+            DataError: An example cannot be used, or the run's data are missing or have changed.
             RunError: The run is not finished, or its model cannot be explained.
         """
-        with restored_process(), as_files(pictures) as (files, names):
+        with restored_process():
             from kft.data.file_patterns import find_named_files
             from kft.modalities import choose_modality
             from kft.run_operations.asked_model import read_config
             from kft.run_operations.explain import NUM_MISTAKES, explain_run
 
-            explained = explain_run(
-                self.path,
-                make_display(),
-                find_named_files(files, choose_modality(read_config(self.path))).files,
-                mistakes=mistakes or NUM_MISTAKES,
-                folder=None if folder is None else Path(folder),
-            )
+            modality = choose_modality(read_config(self.path))
+            with as_files(examples, modality) as (files, names):
+                explained = explain_run(
+                    self.path,
+                    make_display(),
+                    find_named_files(files, modality).files,
+                    mistakes=mistakes or NUM_MISTAKES,
+                    folder=None if folder is None else Path(folder),
+                )
         renamed = tuple(
             replace(each, file=names.get(each.file, each.file)) for each in explained.explanations
         )

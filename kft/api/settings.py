@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypedDict
 
+from kft.api.labelled_values import LabelledValues, is_path, store_values
 from kft.config import Pipeline, load_pipeline
 
 Section: TypeAlias = Mapping[str, Any]
+Source: TypeAlias = str | os.PathLike[str] | LabelledValues
+"""Path of data or of a pipeline file, or labelled examples in memory."""
 
 
 class Settings(TypedDict, total=False):
@@ -32,23 +35,28 @@ class Settings(TypedDict, total=False):
 
 
 def make_pipeline(
-    source: str | os.PathLike[str] | None, settings: Settings, defaults: Sequence[str] = ()
+    source: Source | None, settings: Settings, load: Callable[..., Pipeline] = load_pipeline
 ) -> Pipeline:
     """Make the pipeline of a file or of data, with the settings of a call.
 
     Args:
-        source: Path of a .yaml file or of data.
+        source: Path of a .yaml file or of data, or labelled examples in memory.
         settings: Settings that differ from the file or the defaults.
-        defaults: Overrides that `settings` take precedence over.
+        load: Function from a path, overrides and nested settings to the pipeline.
 
     Raises:
         ConfigError: Lists every refused value with its path.
+        DataError: Examples in memory are not usable.
     """
     given = {name: _plain(value) for name, value in settings.items()}
     for section in ("backbone", "strategy"):
         if isinstance(given.get(section), str):
             given[section] = {"name": given[section]}
-    return load_pipeline(None if source is None else os.fspath(source), defaults, given)
+    if source is None or is_path(source):
+        return load(None if source is None else os.fspath(source), settings=given)
+    stored = store_values(source, given.get("data", {}))
+    given = {"name": stored.name, **given, "data": {**given.get("data", {}), **stored.data}}
+    return load(stored.path, settings=given)
 
 
 def _plain(value: Any) -> Any:

@@ -8,14 +8,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kft.auditing.audit import Audit
+from kft.auditing.boxes import find_box_problems
 from kft.auditing.classes import find_class_problems
 from kft.auditing.copies import find_copies, find_same_content
 from kft.auditing.labels import find_label_problems, predict_out_of_fold
+from kft.auditing.masks import find_mask_problems
 from kft.auditing.outliers import find_far_features, find_odd_ones, measure_distances
 from kft.auditing.overview import make_overview
 from kft.auditing.seen_examples import SeenExamples
+from kft.auditing.shared_groups import find_shared_groups
 from kft.auditing.shortcut_features import find_shortcut_features
 from kft.auditing.vectors import extract_vectors, find_obstacle
+from kft.backbones.defaults import choose_backbone
 from kft.config import Pipeline
 from kft.data.admission.admit import sort_out
 from kft.data.admission.check_files import check_files
@@ -27,7 +31,7 @@ from kft.errors import DataError
 from kft.examples import Calibration, Examples, Quarantined, SplitName
 from kft.findings import Finding, Flagged, count, sort_findings
 from kft.modalities import choose_modality
-from kft.modalities.checked import Checked, CheckOptions
+from kft.modalities.checked import Checked, CheckOptions, summarise_targets
 from kft.printing import readable
 from kft.runs.storage import check_cache
 
@@ -48,6 +52,7 @@ class _InspectedData:
         noticed: Remark of the source -> number of examples.
         source: Name of the data.
         notes: Sentences about values that were read in a different form.
+        found: Findings of the source.
         judged: Targets of the holdout; None if training would refuse the data.
         refusal: Reason why training would refuse the data, or an empty string.
     """
@@ -59,6 +64,7 @@ class _InspectedData:
     noticed: Mapping[str, int]
     source: str
     notes: tuple[str, ...]
+    found: tuple[Finding, ...]
     judged: np.ndarray | None
     refusal: str
 
@@ -80,15 +86,20 @@ def audit_data(pipeline: Pipeline, display: Display, *, with_labels: bool = True
         StorageError: The cache folder is not writable.
     """
     check_cache()
+    pipeline = choose_backbone(pipeline)
     inspected = _inspect(pipeline, display)
     seen = inspected.seen
     modality = seen.modality
     alike = modality.find_look_alikes(seen.checked)
     findings = [
         *_find_refused(inspected),
+        *inspected.found,
         *find_class_problems(inspected.used, inspected.judged),
+        *find_box_problems(inspected.used),
+        *find_mask_problems(inspected.used),
         *_find_noticed(seen),
         *find_copies(seen, alike),
+        *find_shared_groups(seen, pipeline.data.split),
         *find_shortcut_features(seen, [*find_same_content(seen), *alike]),
         *modality.find_poor(seen.checked),
         *find_odd_ones(seen),
@@ -116,13 +127,19 @@ def _inspect(pipeline: Pipeline, display: Display) -> _InspectedData:
     found = find_examples(config, output_folders=pipeline.output_folders)
     modality = choose_modality(config)
     with display.track(f"Checking every {modality.noun}", len(found.examples)) as advance:
-        options = CheckOptions(decode=False, with_likeness=True, with_measures=True)
+        options = CheckOptions(
+            decode=False,
+            with_likeness=True,
+            with_measures=True,
+            target_names=found.class_names,
+        )
         outcomes = check_files(found.examples, config, advance, options=options)
     places = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, Checked)]
+    checked = tuple(outcome for outcome in outcomes if isinstance(outcome, Checked))
     seen = SeenExamples(
         modality,
-        tuple(outcome for outcome in outcomes if isinstance(outcome, Checked)),
-        found.examples.targets[places],
+        checked,
+        summarise_targets(checked, found.examples.targets[places]),
         found.task,
         found.class_names,
         found.given_splits and tuple(found.given_splits[i] for i in places),
@@ -152,6 +169,7 @@ def _inspect(pipeline: Pipeline, display: Display) -> _InspectedData:
         found.noticed,
         found.source,
         found.notes,
+        found.findings,
         None if parts is None else parts["holdout"].targets,
         refusal,
     )

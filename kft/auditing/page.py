@@ -12,6 +12,7 @@ from kft.auditing.audit import Audit
 from kft.auditing.seen_examples import SeenExamples
 from kft.config import DataConfig
 from kft.findings import Flagged
+from kft.tasks import BOXES
 
 # Numbers of examples to show and of names to list per finding; the JSON output has all.
 _SHOWN_EXAMPLES = 24
@@ -81,6 +82,7 @@ class _Artist:
         self._settings = audit.examples.modality.settings_of(config)
         self._progress = progress
         self._paths = {each.name: each.path for each in audit.examples.checked}
+        self._targets = _find_drawn_targets(audit.examples)
         self._classes = choose_of_classes(audit.examples)
         self._total = sum(len(places) for _, _, places in self._classes) + sum(
             sum(file.name in self._paths for file in finding.files[:_SHOWN_EXAMPLES])
@@ -109,7 +111,18 @@ class _Artist:
     def _preview(self, name: str) -> str | None:
         self._done += 1
         self._progress(self._done, self._total)
-        return self._seen.modality.preview(self._paths[name], self._settings, self._seen.calibrated)
+        modality, known = self._seen.modality, (self._settings, self._seen.calibrated)
+        target = self._targets[name]
+        if target is None:
+            return modality.preview(self._paths[name], *known)
+        return modality.preview_target(self._paths[name], target, *known)
+
+
+def _find_drawn_targets(seen: SeenExamples) -> dict[str, str | np.ndarray | None]:
+    """Find the mask file or the boxes of each example; None for targets that are not drawn."""
+    if seen.task.companion == BOXES:
+        return dict(zip(seen.names, seen.targets, strict=True))
+    return {each.name: None if each.target is None else each.target.path for each in seen.checked}
 
 
 def choose_of_classes(seen: SeenExamples) -> list[tuple[str, int, list[int]]]:

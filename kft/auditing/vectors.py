@@ -13,7 +13,7 @@ from kft.backbones import list_backbones, load_backbone
 from kft.backbones.families import ARCHITECTURES
 from kft.backbones.official import OTHER_FILES, check_size, official_files
 from kft.backbones.weights import OfficialFile, find_weights
-from kft.config import BackboneConfig, Pipeline
+from kft.config import PRETRAINED, BackboneConfig, Pipeline
 from kft.data.batches.decoded import describe_decoding
 from kft.data.batches.pipeline import make_view_dataset
 from kft.data.batches.reading import translate_read_errors
@@ -69,7 +69,7 @@ def find_obstacle(config: BackboneConfig, modality: Modality) -> str:
 
 def _list_official_files(config: BackboneConfig) -> Sequence[OfficialFile]:
     """List the published files that would do; none if others are requested."""
-    if config.weights != "imagenet":
+    if config.weights != PRETRAINED:
         return ()
     architecture = ARCHITECTURES.get(config.name)
     if architecture is None:

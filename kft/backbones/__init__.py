@@ -25,9 +25,13 @@ BACKBONES = Registry(
     {
         **dict.fromkeys(ARCHITECTURES, "kft.backbones.applications:load"),
         "small_cnn": "kft.backbones.small:load",
+        "small_3d_cnn": "kft.backbones.video.small_3d_cnn:load",
         "small_wavenet": "kft.backbones.audio.small_wavenet:load",
         "yamnet": "kft.backbones.audio.yamnet:load",
+        "minilm_l3": "kft.backbones.text.minilm:load",
         "small_characters": "kft.backbones.text.characters:load",
+        "small_lstm": "kft.backbones.text.small_words:load_lstm",
+        "small_transformer": "kft.backbones.text.small_words:load_transformer",
         "word_vectors": "kft.backbones.text.word_vectors:load",
     },
     error=BackboneError,
@@ -49,8 +53,8 @@ def load_backbone(config: BackboneConfig) -> Backbone:
     Args:
         config: The pipeline's `backbone` section. Its name is a registered one,
             `hub:HANDLE_OR_PATH` or a TF Hub URL, `keras_hub:PRESET`, `logmel:NAME` (recordings
-            by a backbone of pictures), or the path of a folder that `save_backbone` wrote, of a
-            `.keras` file or of a SavedModel.
+            by a backbone of pictures), `frames:NAME` (videos by one), or the path of a folder that
+            `save_backbone` wrote, of a `.keras` file or of a SavedModel.
 
     Raises:
         BackboneError: The name is unknown, or options, size or weights do not fit it.
@@ -67,6 +71,10 @@ def load_backbone(config: BackboneConfig) -> Backbone:
         from kft.backbones.audio.log_mel import load as load_log_mel
 
         return load_log_mel(config)
+    if name.startswith("frames:"):
+        from kft.backbones.video.frames import load as load_frames
+
+        return load_frames(config)
     if name.startswith("keras_hub:"):
         from kft.backbones.presets import load as load_preset
 

@@ -15,7 +15,7 @@ from kft.backbones.official import check_options, check_size, official_files
 from kft.backbones.partition import partition
 from kft.backbones.record import Backbone
 from kft.backbones.weights import load_file, load_given, obtain_official
-from kft.config.schema import BackboneConfig
+from kft.config.schema import PRETRAINED, BackboneConfig
 from kft.modalities.image.input_spec import ImageSpec
 
 # Standard deviation of ImageNet's RGB in [0, 1]; see `_rescale_after_normalization`.
@@ -32,14 +32,14 @@ def load(config: BackboneConfig) -> Backbone:
     check_options(architecture, config.options)
     size = check_size(architecture, config.input_size)
     path: Path | None = None
-    if config.weights == "imagenet":
+    if config.weights == PRETRAINED:
         # Searched before the model is built, so that a missing file is reported at once.
         path = obtain_official(official_files(architecture, config.options, size))
     elif config.weights != "random":
         path = Path(config.weights).expanduser()
     model = build(architecture, size, config.options)
     sha256 = None
-    if config.weights == "imagenet" and path is not None:
+    if config.weights == PRETRAINED and path is not None:
         sha256 = load_file(model, path)
     elif path is not None:
         sha256 = load_given(model, path, trust=config.trust)
@@ -99,6 +99,6 @@ def _copy(layer: keras.layers.Layer) -> keras.layers.Layer:
 
 def _licence(architecture: Architecture, config: BackboneConfig) -> str:
     """Licence of the weights in use."""
-    if config.weights == "imagenet":
+    if config.weights == PRETRAINED:
         return architecture.licence
     return "Apache-2.0" if config.weights == "random" else "unknown"

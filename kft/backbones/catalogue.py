@@ -91,12 +91,29 @@ def list_backbones() -> tuple[Listing, ...]:
     return tuple(sorted(listings, key=lambda listing: listing.name))
 
 
+_OF_WORDS: dict[str, bool | int | float | str] = {"width": 128, "layers": 2, "buckets": 20_000}
 # Backbones of kft itself.
 _OWN = (
     Listing("small_cnn", "image", "kft", 32, 16, "symmetric", "Apache-2.0", {"width": 16}, ()),
+    Listing(
+        "small_3d_cnn",
+        "video",
+        "kft",
+        64,
+        16,
+        "symmetric",
+        "Apache-2.0",
+        {"frames": 16, "width": 16},
+        (),
+    ),
     Listing("small_wavenet", "audio", "kft", None, None, "none", "Apache-2.0", {"width": 32}, ()),
     Listing("yamnet", "audio", "YAMNet", None, None, "none", "Apache-2.0", {"layers": 14}, ()),
+    Listing("minilm_l3", "text", "MiniLM", None, None, "none", "Apache-2.0", {}, ()),
     Listing("small_characters", "text", "kft", None, None, "none", "Apache-2.0", {"width": 64}, ()),
+    *(
+        Listing(name, "text", "kft", None, None, "none", "Apache-2.0", {**_OF_WORDS, **more}, ())
+        for name, more in (("small_lstm", {}), ("small_transformer", {"heads": 4}))
+    ),
     Listing(
         "word_vectors",
         "text",

@@ -16,10 +16,8 @@ from kft.tasks.pooling import FEATURES
 def feature_levels(model: keras.Model, blocks: Sequence[Block]) -> tuple[FeatureLevel, ...]:
     """Deepest feature map that ends a block, for each stride, fine to coarse.
 
-    A sequence has one level, because all of its blocks keep the steps.
+    A transformer has one level, because all of its blocks keep the steps.
     """
-    if len(model.output.shape) == 3:
-        return (FeatureLevel(1, blocks[-1].name, model.output),)
     graph = Graph(model)
     strides = graph.strides()
     levels: dict[int, FeatureLevel] = {}

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from kft.errors import BackboneError
+
+_UP_SAMPLING = (
+    keras.layers.UpSampling1D,
+    keras.layers.UpSampling2D,
+    keras.layers.UpSampling3D,
+)
+_TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
 
 
 @dataclass(frozen=True)
@@ -124,21 +136,34 @@ class Graph:
         return found
 
     def strides(self) -> dict[int, int]:
-        """Map the id of each feature map to its stride, the product of the strides before it.
+        """Map the id of each map or volume to its stride, the product of the strides before it.
 
-        Where paths meet, the coarsest counts. Tensors without height and width are omitted, as
-        are maps pooled over their whole extent (squeeze and excitation).
+        Maps are of steps, of height and width, or of frames too: (batch, …, channels). Where paths
+        meet, the coarsest counts. Vectors are omitted, as are maps pooled over their whole extent
+        (squeeze and excitation).
         """
-        found: dict[int, float] = {}
+        # Samples and tokens are inputs without channels.
+        found = {id(tensor): 1.0 for tensor in self.inputs}
         for step in self.steps:
             sources = [found[id(source)] for source in step.inputs if id(source) in found]
             if step.inputs and not sources:
                 continue
             stride = max(sources, default=1.0) * step_stride(step.operation)
             for tensor in step.outputs:
-                if len(tensor.shape) == 4:
+                if len(tensor.shape) > 2:
                     found[id(tensor)] = stride
         return {key: int(stride) for key, stride in found.items() if stride >= 1}
+
+
+def call_layers(model: Any, inputs: Any) -> Any:
+    """Call each layer of a functional model on other inputs, without the model around them.
+
+    Args:
+        model: Functional model, or the `Function` of a part of one.
+        inputs: Tensors in the structure of the model's input.
+    """
+    # Keras clones models in this way; it has no public name for it.
+    return model._run_through_graph(inputs, operation_fn=lambda operation: operation)
 
 
 def step_stride(operation: Any) -> float:
@@ -148,12 +173,14 @@ def step_stride(operation: Any) -> float:
     if isinstance(operation, keras.Model):
         inner = Graph(operation)
         return float(inner.strides().get(id(inner.output), 1))
-    if isinstance(operation, keras.layers.UpSampling2D):
-        return 1.0 / operation.size[0]
+    if isinstance(operation, _UP_SAMPLING):
+        return 1.0 / _last(operation.size)
     strides = getattr(operation, "strides", None)
     if strides is None:
         return 1.0
-    first = strides[0] if isinstance(strides, (tuple, list)) else strides
-    if isinstance(operation, keras.layers.Conv2DTranspose):
-        return 1.0 / float(first)
-    return float(first)
+    return 1.0 / _last(strides) if isinstance(operation, _TRANSPOSED) else _last(strides)
+
+
+def _last(sizes: int | Sequence[int]) -> float:
+    """Factor along the last axis: over time it may differ from that over height and width."""
+    return float(sizes[-1] if isinstance(sizes, Sequence) else sizes)

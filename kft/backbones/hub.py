@@ -11,13 +11,14 @@ from typing import Any, get_args
 import keras
 import tensorflow as tf
 
+from kft.backbones.hub_files import load_module, locate_module
 from kft.backbones.partition import check_blocks
 from kft.backbones.record import Backbone, Block
 from kft.backbones.repeatability import check_repeatable
 from kft.backbones.scaling import requested_scaling
 from kft.backbones.scopes import group_by_scope, module_variables
-from kft.backbones.weights import digest_folder, socket_timeout
-from kft.config.schema import BackboneConfig
+from kft.backbones.weights import digest_folder
+from kft.config.schema import PRETRAINED, BackboneConfig
 from kft.errors import BackboneError, first_line
 from kft.modalities.image.input_spec import ImageSpec, Scaling
 
@@ -80,24 +81,34 @@ class HubLayer(keras.layers.Layer):
         self._module = _Hidden(module)
         self.hub_blocks = [
             HubBlock(variables, name=name, dtype="float32")
-            for name, variables in group_by_scope(module, self._function.value)
+            for name, variables in self.group_variables(module)
         ]
         self.built = True
 
+    @property
+    def function(self) -> Any:
+        """The module's own function."""
+        return self._function.value
+
+    def group_variables(self, module: Any) -> list[tuple[str, list[Any]]]:
+        """Group the module's variables into blocks."""
+        return group_by_scope(module, self.function)
+
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Compute feature vectors or maps of `inputs`, pixels in the range the module expects."""
-        inputs = tf.cast(inputs, tf.float32)
-        if not self._takes_training:
-            outputs = self._function.value(inputs)
-        else:
-            updates_statistics = self.trainable and all(
-                block.trainable and not block.is_batch_norm_frozen for block in self.hub_blocks
-            )
-            is_training = bool(training) and updates_statistics
-            outputs = self._function.value(inputs, training=is_training)
+        outputs = self.call_module(tf.cast(inputs, tf.float32), training)
         if isinstance(outputs, dict):
             outputs = outputs["default"] if "default" in outputs else next(iter(outputs.values()))
         return outputs
+
+    def call_module(self, inputs: Any, training: bool | None) -> Any:
+        """Call the module's function, with its training flag if it has one."""
+        if not self._takes_training:
+            return self.function(inputs)
+        updates_statistics = self.trainable and all(
+            block.trainable and not block.is_batch_norm_frozen for block in self.hub_blocks
+        )
+        return self.function(inputs, training=bool(training) and updates_statistics)
 
     def get_config(self) -> dict[str, Any]:
         """Configuration of the layer; its handle must still resolve when the layer is rebuilt."""
@@ -118,20 +129,29 @@ def load(config: BackboneConfig, *, prefix: str = "hub:") -> Backbone:
         BackboneError: The module cannot be loaded, is random at inference, or other weights or
             options are requested.
     """
+    from kft.backbones.audio import hub_waveforms
+    from kft.backbones.video import hub_clips
+
     handle = config.name.removeprefix(prefix)
-    if config.weights != "imagenet":
+    if config.weights != PRETRAINED:
         raise BackboneError(
             f"backbone.weights: {config.weights!r} is not possible for {config.name!r}: a "
             "SavedModel's graph comes with its own weights and has no initializers. Remove "
             "`backbone.weights`."
         )
-    scaling = requested_scaling(config)
+    if "preprocessor" in config.options:
+        from kft.backbones.text import hub_encoder
+
+        return hub_encoder.load(config, handle)
     path = Path(handle).expanduser()
     if path.exists():
         handle = str(path.resolve())
     layer = HubLayer(handle, name="hub_module")
-    if scaling is None:
-        scaling = _hub_scaling(layer, config)
+    if hub_waveforms.reads_waveforms(layer):
+        return hub_waveforms.wrap(config, handle)
+    if hub_clips.reads_clips(layer):
+        return hub_clips.wrap(config, handle)
+    scaling = requested_scaling(config) or _hub_scaling(layer, config)
     size = _input_size(layer, config)
     inputs = keras.Input((size, size, 3), name="pixels")
     try:
@@ -161,57 +181,17 @@ def load(config: BackboneConfig, *, prefix: str = "hub:") -> Backbone:
     )
 
 
-def locate_module(handle: str) -> Path:
-    """Find the folder of a SavedModel, fetching a URL with tensorflow_hub.
-
-    Raises:
-        BackboneError: The folder holds no SavedModel, or the URL cannot be fetched.
-    """
-    if "://" in handle:
-        return _fetch(handle)
-    path = Path(handle).expanduser()
-    if not (path / "saved_model.pb").is_file():
-        raise BackboneError(
-            f"backbone.name: {handle!r} is neither a folder with a saved_model.pb nor a URL. Give "
-            "`hub:FOLDER` with the unpacked module, or `hub:https://…`."
-        )
-    return path
-
-
-def _fetch(handle: str) -> Path:
-    """Fetch a module with tensorflow_hub; return the folder it is unpacked into."""
-    try:
-        import tensorflow_hub
-
-        with socket_timeout():
-            return Path(tensorflow_hub.resolve(handle))
-    except Exception as error:  # errors of urllib and tarfile pass through
-        raise BackboneError(
-            f"backbone.name: {handle} cannot be fetched: {first_line(error)} Without a network, "
-            "unpack the module into a folder and give `hub:FOLDER`, or fill TFHUB_CACHE_DIR."
-        ) from error
-
-
-def load_module(folder: Path) -> Any:
-    """Load a SavedModel.
-
-    Raises:
-        BackboneError: The SavedModel is damaged.
-    """
-    try:
-        return tf.saved_model.load(str(folder))
-    except Exception as error:  # protocol buffers, files and TensorFlow each raise their own
-        raise BackboneError(
-            f"{folder} cannot be read as a SavedModel: {first_line(error)}"
-        ) from error
-
-
 def _find_call(module: Any, handle: str) -> tuple[_Hidden, bool]:
     """Find the module's function of pixels, and whether it takes `training`.
 
     Raises:
         BackboneError: The module is not callable or has no variables.
     """
+    from kft.backbones.video import hub_clips
+
+    clips = hub_clips.find_signature(module)
+    if clips is not None:
+        return _Hidden(clips), False
     if not (callable(module) or hasattr(module, "serve")) or not module_variables(module):
         raise BackboneError(
             f"{handle} cannot be a backbone: kft needs a callable TensorFlow 2 SavedModel "
@@ -258,7 +238,7 @@ def _input_size(layer: HubLayer, config: BackboneConfig) -> int:
         BackboneError: The fixed and the requested size differ, or inputs are not RGB.
     """
     fixed: set[int] = set()
-    for concrete in layer._function.value.concrete_functions:
+    for concrete in layer.function.concrete_functions:
         for argument in tf.nest.flatten(concrete.structured_input_signature):
             if isinstance(argument, tf.TensorSpec) and argument.shape.rank == 4:
                 if argument.shape[3] not in (3, None):

@@ -12,9 +12,18 @@ from kft.errors import BackboneError
 # Spelling of the width multiplier in the names of MobileNet's files.
 _MOBILENET_ALPHA = {0.25: "2_5", 0.5: "5_0", 0.75: "7_5", 1.0: "1_0"}
 
+_MINILM_URL = "https://huggingface.co/sentence-transformers/paraphrase-MiniLM-L3-v2/resolve/main"
+
+
+def minilm_file(part: str) -> OfficialFile:
+    """One file of the folder of MiniLM, by its name on Hugging Face."""
+    return OfficialFile(f"minilm_l3/{part}", f"{_MINILM_URL}/{part}")
+
+
 # Weights of backbones that are not in keras.applications.
 OTHER_FILES: Mapping[str, tuple[OfficialFile, ...]] = {
     "yamnet": (OfficialFile("yamnet.h5", "https://storage.googleapis.com/audioset/yamnet.h5"),),
+    "minilm_l3": (minilm_file("model.safetensors"),),
 }
 
 

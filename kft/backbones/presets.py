@@ -9,11 +9,12 @@ from typing import Any
 
 import keras
 
+from kft.backbones import vision_transformers
 from kft.backbones.crossings import feature_levels
 from kft.backbones.partition import partition_by_stride
 from kft.backbones.record import Backbone
 from kft.backbones.weights import digest_folder
-from kft.config.schema import BackboneConfig
+from kft.config.schema import PRETRAINED, BackboneConfig
 from kft.errors import BackboneError, first_line
 from kft.modalities.image.input_spec import ImageSpec
 
@@ -21,20 +22,22 @@ _DEFAULT_SIZE = 224
 
 
 def load(config: BackboneConfig) -> Backbone:
-    """Load the backbone `keras_hub:PRESET`, for images with their scaling built in, or for text.
+    """Load the backbone `keras_hub:PRESET`: for pictures with their scaling, for text or speech.
 
     PRESET is a preset's name, a handle (`kaggle://…`, `hf://…`) or a folder that
     `save_to_preset` wrote; for text also a folder of Hugging Face.
 
     Raises:
         BackboneError: KerasHub is missing, the preset is unknown or unreachable, or it is
-            neither a convolutional backbone for images nor a transformer for text.
+            neither a convolutional backbone or vision transformer for pictures nor a transformer
+            for text, nor Whisper.
     """
+    from kft.backbones.audio import whisper
     from kft.backbones.text import transformers
 
     keras_hub = _import_keras_hub()
     preset = config.name.removeprefix("keras_hub:")
-    if config.weights not in ("imagenet", "random"):
+    if config.weights not in (PRETRAINED, "random"):
         raise BackboneError(
             f"backbone.weights: {config.name!r} brings its own weights. Remove the setting, or "
             "set it to `random`."
@@ -46,10 +49,18 @@ def load(config: BackboneConfig) -> Backbone:
     trunk = from_preset(keras_hub.models.Backbone, preset, load_weights=config.weights != "random")
     if transformers.is_for_text(trunk):
         return transformers.wrap(config, trunk, preset)
+    if whisper.is_whisper(trunk):
+        return whisper.wrap(config, trunk, preset)
     converter = _find_converter(keras_hub, preset)
     size = config.input_size or _preset_size(trunk, converter)
+    is_transformer = vision_transformers.is_vision_transformer(trunk)
+    if is_transformer and trunk.image_shape[0] != size:
+        trunk = _resized_transformer(config, keras_hub, trunk, preset)
     model = _flat_model(trunk, converter, size)
-    blocks = partition_by_stride(model)
+    if is_transformer:
+        blocks = vision_transformers.find_blocks(model, trunk)
+    else:
+        blocks = partition_by_stride(model)
     return Backbone(
         name=config.name,
         model=model,
@@ -59,6 +70,27 @@ def load(config: BackboneConfig) -> Backbone:
         source=f"KerasHub {keras_hub.__version__}, preset {preset}",
         licence="unknown",
         sha256=None if config.weights == "random" else digest_preset(preset, model),
+        prefix_tokens=vision_transformers.count_prefix_tokens(trunk) if is_transformer else 0,
+    )
+
+
+def _resized_transformer(config: BackboneConfig, keras_hub: Any, trunk: Any, preset: str) -> Any:
+    """Load a vision transformer again, for pictures of another size.
+
+    Raises:
+        BackboneError: Its position embeddings are for one size alone.
+    """
+    size, own = config.input_size, trunk.image_shape[0]
+    if not vision_transformers.resizes(trunk):
+        raise BackboneError(
+            f"backbone.input_size: {size}, but the position embeddings of {preset} are for {own} "
+            "pixels. Remove it."
+        )
+    return from_preset(
+        keras_hub.models.Backbone,
+        preset,
+        load_weights=config.weights != "random",
+        image_shape=(size, size, 3),
     )
 
 
@@ -140,6 +172,9 @@ def _flat_model(trunk: Any, converter: Any | None, size: int) -> keras.Model:
             name="preset_rescaling",
         )(x)
     try:
+        if vision_transformers.is_vision_transformer(trunk):
+            outputs = vision_transformers.call_each_layer(trunk, x)
+            return keras.Model(inputs, outputs, name="keras_hub_backbone")
         # `call` instead of the model itself adds the layers to this graph one by one.
         outputs = trunk.call(x)
     except ValueError as error:
@@ -150,6 +185,7 @@ def _flat_model(trunk: Any, converter: Any | None, size: int) -> keras.Model:
     if isinstance(outputs, (dict, list, tuple)) or len(outputs.shape) != 4:
         raise BackboneError(
             f"KerasHub's {type(trunk).__name__} outputs {outputs}; kft needs a convolutional "
-            "backbone, which outputs one feature map (batch, height, width, channels)."
+            "backbone, which outputs one feature map (batch, height, width, channels), or a ViT "
+            "or DINOv2."
         )
     return keras.Model(inputs, outputs, name="keras_hub_backbone")

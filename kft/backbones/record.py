@@ -44,7 +44,7 @@ class FeatureLevel:
     """A feature map inside the backbone.
 
     Attributes:
-        stride: Input pixels per cell of the map, along one axis; 1 for a sequence.
+        stride: Input pixels, samples or tokens per cell of the map, along one axis.
         block: Name of the block that ends with this map.
         tensor: Symbolic output of that block, in the backbone's graph.
     """
@@ -68,6 +68,8 @@ class Backbone:
             one.
         feature_levels: Deepest feature map of each stride; empty if the
             backbone's inside is hidden (a hub module).
+        prefix_tokens: Number of steps of each sequence before those of the
+            example: the first is a class token, which stands for the whole.
         source: Origin of architecture and weights.
         licence: Licence of the weights, or 'unknown'.
         sha256: Digest of the weights file; None for random weights.
@@ -81,3 +83,4 @@ class Backbone:
     source: str
     licence: str
     sha256: str | None
+    prefix_tokens: int = 0

@@ -23,8 +23,11 @@ _QUIET = (
     "Case",
     "Assert",
 )
-# Enough that layers which draw per picture do not draw the same twice by chance.
-_NUM_PICTURES = 8
+# Enough that layers which draw per example do not draw the same twice by chance.
+_NUM_EXAMPLES = 8
+# Where the length is open: tokens of a text, and a second of samples of a recording.
+_NUM_TOKENS = 8
+_NUM_SAMPLES = 16_000
 # Share of the largest number: rounding stays far below it, an augmentation far above.
 _TOLERANCE = 1e-5
 _MAX_NAMES = 5
@@ -42,7 +45,8 @@ def check_repeatable(model: keras.Model, name: str) -> None:
     without ops that draw numbers or write. Only other models are run, twice.
 
     Args:
-        model: Model from pixels (batch, height, width, 3) to features; height and width fixed.
+        model: Model from pixels (batch, height, width, 3), height and width fixed, from samples
+            of recordings (batch, samples), or from token ids and a padding mask, to features.
         name: Name for the message.
 
     Raises:
@@ -51,16 +55,15 @@ def check_repeatable(model: keras.Model, name: str) -> None:
     """
     if not any(_is_foreign(layer) for layer in model._flatten_layers()):
         return
-    shape = (_NUM_PICTURES, *model.input_shape[1:])
-    forward = tf.function(lambda pixels: model(pixels, training=False), autograph=False)
-    graph = forward.get_concrete_function(tf.TensorSpec(shape, tf.float32))
+    forward = tf.function(lambda inputs: model(inputs, training=False), autograph=False)
+    inputs = tf.nest.map_structure(_draw, model.input)
+    graph = forward.get_concrete_function(inputs)
     culprits = _find_stateful(graph.graph.as_graph_def())
     if not culprits:
         return
-    pixels = np.random.default_rng(0).uniform(size=shape).astype(np.float32)
     before = [variable.numpy() for variable in graph.variables]
     try:
-        first, second = (graph(tf.constant(pixels)).numpy() for _ in range(2))
+        first, second = (graph(inputs).numpy() for _ in range(2))
     except tf.errors.OpError as error:
         raise BackboneError(f"{name!r} fails when called: {first_line(error)}") from error
     moved = [
@@ -73,6 +76,16 @@ def check_repeatable(model: keras.Model, name: str) -> None:
         raise BackboneError(_describe_random(name, culprits, moved))
     if moved:
         raise BackboneError(_describe_moved(name, culprits, moved))
+
+
+def _draw(given: keras.KerasTensor) -> tf.Tensor:
+    """Draw values of an input; whole numbers are 1, a token that is no padding."""
+    is_whole = tf.as_dtype(given.dtype).is_integer
+    length = _NUM_TOKENS if is_whole else _NUM_SAMPLES
+    shape = (_NUM_EXAMPLES, *(length if size is None else size for size in given.shape[1:]))
+    if is_whole:
+        return tf.ones(shape, given.dtype)
+    return tf.constant(np.random.default_rng(0).uniform(size=shape).astype(np.float32))
 
 
 def _is_foreign(layer: keras.Layer) -> bool:
@@ -100,7 +113,7 @@ def _is_stateful(op: str) -> bool:
 def _describe_random(name: str, culprits: list[str], moved: list[str]) -> str:
     states = f"; changed variables: {_list(moved)}" if moved else ""
     return (
-        f"backbone.name: {name!r} is random at inference: two calls with the same pictures gave "
+        f"backbone.name: {name!r} is random at inference: two calls with the same examples gave "
         f"different numbers. Random or stateful layers: {_list(culprits)}"
         f"{states}. Features, validation and served answers would differ from call to call. "
         f"{_REMEDY}"

@@ -18,7 +18,7 @@ from kft.backbones.record import Backbone, Block
 from kft.backbones.repeatability import check_repeatable
 from kft.backbones.scaling import requested_scaling
 from kft.backbones.weights import digest, load_given
-from kft.config.schema import BackboneConfig
+from kft.config.schema import PRETRAINED, BackboneConfig
 from kft.errors import BackboneError, first_line
 from kft.modalities import load_modality
 from kft.modalities.image.input_spec import ImageSpec, Scaling
@@ -96,11 +96,18 @@ def _load_folder(config: BackboneConfig, folder: Path) -> Backbone:
         raise BackboneError(
             f"backbone.options: {config.name!r} takes no options; its architecture is fixed."
         )
-    model = _with_weights(with_size(_read_model(path), config.input_size), config)
     stated = record["input_spec"]
     spec = load_modality(stated["modality"]).restore_spec(stated)
-    if config.input_size is not None and isinstance(spec, ImageSpec):
+    model = _read_model(path)
+    if config.input_size is not None:
+        if not isinstance(spec, ImageSpec):
+            raise BackboneError(
+                f"backbone.input_size: {config.name!r} reads {spec}. Remove it; the section of its "
+                f"modality, data.{spec.modality}, may set a length."
+            )
         spec = replace(spec, height=config.input_size, width=config.input_size)
+        model = with_size(model, config.input_size)
+    model = _with_weights(model, config)
     check_repeatable(model, config.name)
     blocks = _saved_blocks(model, record["blocks"])
     return Backbone(
@@ -110,7 +117,7 @@ def _load_folder(config: BackboneConfig, folder: Path) -> Backbone:
         blocks=blocks,
         feature_levels=feature_levels(model, blocks) if record["feature_levels"] else (),
         source=_source(f"{record['source']}, saved as {folder}", config),
-        licence=record["licence"] if config.weights == "imagenet" else "unknown",
+        licence=record["licence"] if config.weights == PRETRAINED else "unknown",
         sha256=_sha256(config, path),
     )
 
@@ -149,7 +156,7 @@ def _load_keras_file(config: BackboneConfig, path: Path) -> Backbone:
 
 def _with_weights(model: keras.Model, config: BackboneConfig) -> keras.Model:
     """Keep the model's weights, or load other ones, as `config.weights` requests."""
-    if config.weights == "imagenet":
+    if config.weights == PRETRAINED:
         return model
     if config.weights == "random":
         return reinitialised(model)
@@ -161,11 +168,11 @@ def _sha256(config: BackboneConfig, path: Path) -> str | None:
     """Digest of the weights file; None for random weights."""
     if config.weights == "random":
         return None
-    return digest(path if config.weights == "imagenet" else Path(config.weights).expanduser())
+    return digest(path if config.weights == PRETRAINED else Path(config.weights).expanduser())
 
 
 def _source(source: str, config: BackboneConfig) -> str:
-    if config.weights == "imagenet":
+    if config.weights == PRETRAINED:
         return source
     return f"{source}, weights: {config.weights}"
 

@@ -11,7 +11,7 @@ from kft.backbones.crossings import feature_levels
 from kft.backbones.partition import blocks_by_layer_names
 from kft.backbones.record import Backbone
 from kft.backbones.weights import load_given
-from kft.config.schema import BackboneConfig
+from kft.config.schema import PRETRAINED, BackboneConfig
 from kft.errors import BackboneError
 from kft.modalities.image.input_spec import ImageSpec
 
@@ -27,7 +27,7 @@ def load(config: BackboneConfig) -> Backbone:
     Raises:
         BackboneError: ImageNet weights, an unknown option or too small an input is requested.
     """
-    if config.weights == "imagenet":
+    if config.weights == PRETRAINED:
         raise BackboneError(
             "backbone.weights: small_cnn has no ImageNet weights. Set "
             "`backbone.weights=random`, or the path of a file that `kft pretrain` saved."

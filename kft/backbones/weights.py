@@ -28,8 +28,8 @@ class OfficialFile:
     """A weights file that Keras publishes.
 
     Attributes:
-        name: Name under which Keras stores it.
-        url: Address from which Keras downloads it.
+        name: Name under which Keras stores it, below a folder of its own if it has several parts.
+        url: Address from which it is downloaded.
     """
 
     name: str
@@ -143,7 +143,7 @@ def check_given(path: Path, *, trust: bool) -> None:
     if not path.is_file():
         raise BackboneError(
             f"backbone.weights: no such file: {path}. "
-            "Allowed: imagenet, random, or the path of a .h5, .weights.h5 or .keras file."
+            "Allowed: pretrained, random, or the path of a .h5, .weights.h5 or .keras file."
         )
     if not path.name.endswith((".h5", ".keras")):
         raise BackboneError(
@@ -241,11 +241,12 @@ def _download(candidates: Sequence[OfficialFile]) -> Path:
     problem = ""
     for candidate in candidates:
         expected = OFFICIAL_DIGESTS.get(candidate.name)
+        place = Path("models", candidate.name)
         try:
             # Keras reports the download on standard output, which is reserved for results.
             with socket_timeout(), redirect_stdout(sys.stderr):
                 fetched = get_file(
-                    candidate.name, candidate.url, cache_subdir="models", file_hash=expected
+                    place.name, candidate.url, cache_subdir=str(place.parent), file_hash=expected
                 )
             return Path(fetched)
         except Exception as error:  # get_file raises bare Exception

@@ -125,10 +125,12 @@ def _describe(file: str, outcome: Answer | Quarantined, top: int | None) -> dict
     chosen = outcome.chosen
     if chosen is None:
         return {"file": file, "values": outcome.values}
+    boxes = outcome.boxes
     return {
         "file": file,
         "answer": chosen[0] if outcome.task.has_classes else chosen,
         "values": outcome.values if top is None else dict(outcome.best(top)),
+        **({} if boxes is None else {"boxes": boxes}),
     }
 
 

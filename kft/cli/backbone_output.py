@@ -53,8 +53,8 @@ def show_backbones(listings: Sequence[Listing], form: Form) -> None:
     show_remark(
         console,
         "Also: hub:HANDLE, keras_hub:PRESET, logmel:NAME (recordings by a backbone of pictures), "
-        "or the path of a saved backbone, a .keras file or a SavedModel. `kft backbones NAME` "
-        "shows the blocks.",
+        "frames:NAME (videos by one), or the path of a saved backbone, a .keras file or a "
+        "SavedModel. `kft backbones NAME` shows the blocks.",
     )
 
 

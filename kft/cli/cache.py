@@ -105,8 +105,9 @@ def _add_up(entries: Sequence[CacheEntry], folder: Path) -> str:
 def clear_command(room: str | None, key: str | None, yes: bool) -> None:
     """Remove all entries, the entries of one ROOM, or those whose key begins with KEY.
 
-    Entries in use are kept. Three rooms are cleared only if they are named: `unpacked` and
-    `converted`, whose use cannot be detected, and `measured`, the results of `kft benchmark`.
+    Entries in use are kept. Four rooms are cleared only if they are named: `unpacked` and
+    `converted`, whose use cannot be detected, `values`, the only copy of examples that Python
+    gave, and `measured`, the results of `kft benchmark`.
 
     \b
     Examples:

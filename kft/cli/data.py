@@ -40,6 +40,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Number of augmented views of each picture, from the first epochs.",
 )
+@click.option(
+    "--write-coco",
+    "coco",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the boxes of each split as FOLDER/annotations/SPLIT.json, in the form of COCO.",
+)
 @form_options
 def command(
     source: str,
@@ -51,6 +58,7 @@ def command(
     preset: str | None,
     pictures: int,
     views: int,
+    coco: Path | None,
     form: Form,
 ) -> None:
     """Show the data: splits, classes, augmented pictures.
@@ -66,6 +74,7 @@ def command(
       kft data photos/
       kft data photos/ --show-augmented augmented.png
       kft data photos/ --show-augmented strong.png --preset strong --pictures 10
+      kft data cells/ --write-coco cells_coco/
     """
     from kft.config import load_pipeline, override_pipeline
     from kft.modalities import choose_modality
@@ -92,6 +101,11 @@ def command(
             pipeline.data, progress=advance, output_folders=pipeline.output_folders
         )
     show_splits(splits, form)
+    if coco is not None:
+        from kft.modalities.image.annotations.coco_writing import write_coco
+
+        for path in write_coco(splits, coco):
+            click.echo(f"{path}", err=form != "text")
     if picture is not None:
         _draw(pipeline, splits, picture, pictures, views)
         summary = f"{picture}: {drawn}, {views} views of each {modality.noun}"
@@ -111,15 +125,17 @@ def _check_picture(path: Path, key: str, preset: str) -> None:
 
 def _draw(pipeline: Pipeline, splits: Splits, path: Path, pictures: int, views: int) -> None:
     from kft.backbones import find_input_spec
+    from kft.backbones.defaults import choose_backbone
     from kft.data.views import make_view_rows
     from kft.modalities import load_modality
     from kft.runs.atomic import write_bytes
 
     modality = load_modality(splits.modality)
     settings = modality.settings_of(pipeline.data)
-    augmentation = modality.make_augmentation(settings.augmentation)
+    augmentation = modality.make_augmentation(settings.augmentation, settings)
     assert augmentation is not None
-    spec = modality.fit_spec(find_input_spec(pipeline.backbone), settings, splits.train)
+    spec = find_input_spec(choose_backbone(pipeline).backbone)
+    spec = modality.fit_spec(spec, settings, splits.train)
     rows = make_view_rows(
         splits,
         modality.make_decoder(spec, settings, splits.calibrated),

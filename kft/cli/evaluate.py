@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,8 +90,10 @@ def command(
         )
     if source and not changes:
         raise click.UsageError("--source is for what --changes says: give both.")
+    from kft.cli.ladder_output import show_ladder
     from kft.cli.output import list_figures, show_figures
     from kft.cli.records import print_csv, print_document
+    from kft.runs import RunDirectory
     from kft.startup import start_tensorflow
 
     start_tensorflow()
@@ -118,3 +121,6 @@ def command(
         print_csv(list_figures(figures))
     else:
         show_figures(figures, title=data or split or "holdout")
+        # A pipe gets one table.
+        if data is None and sys.stdout.isatty():
+            show_ladder(RunDirectory(run).evaluation(split or "holdout"))

@@ -14,8 +14,8 @@ from kft.cli.tables import make_console, show_pairs, show_remark, show_table
 
 if TYPE_CHECKING:
     from kft.cli.records import Form
-    from kft.demo import Demo
     from kft.doctor import CheckResult
+    from kft.pretraining.running import Pretrained
     from kft.runs import RunDirectory
     from kft.serving import Export
     from kft.tasks import Task
@@ -51,6 +51,10 @@ def show_finished(finished: Finished, console: Console | None = None) -> None:
     if export:
         rows.append(("Export", _describe_export(export)))
     show_pairs(console, rows)
+    from kft.cli.ladder_output import show_ladder
+
+    split = "holdout" if finished.evaluation else "validation"
+    show_ladder(finished.run.evaluation(split), console)
     console.print("\nNext\n")
     commands = []
     if finished.backbone:
@@ -69,6 +73,15 @@ def _describe_export(export: Export) -> str:
         f"{export.path} ({export.num_compared} examples served as trained, "
         f"largest difference {export.largest_difference:.1e})"
     )
+
+
+def show_pretrained(pretrained: Pretrained) -> None:
+    """Print the location of a backbone that was pretrained without labels, and its next command."""
+    console = make_console()
+    console.print("\nFinished.\n")
+    rows = (("Run", str(pretrained.run.path)), ("Backbone", str(pretrained.backbone)))
+    show_pairs(console, rows)
+    console.print(f"\nNext\n\n  kft train DATA backbone.name={pretrained.backbone}", soft_wrap=True)
 
 
 def show_export(export: Export) -> None:
@@ -183,45 +196,6 @@ def show_findings(findings: Sequence[CheckResult], form: Form) -> None:
         show_table(make_console(), ("", "check", "found", "remedy"), rows)
     else:
         print_records(records, form)
-
-
-def show_demo(demo: Demo) -> None:
-    """Print the two accuracies side by side, and the export's answers."""
-    from kft.demo import PICTURES_PER_CLASS
-    from kft.display import format_seconds
-
-    console = make_console()
-    rows = []
-    for name, finished in (
-        ("pretrained on the digits 0 to 4, then fine-tuned", demo.fine_tuned),
-        ("from random weights", demo.from_random),
-    ):
-        assert finished.evaluation is not None
-        figures = finished.evaluation.figures
-        low, high = figures["accuracy_95_percent_interval"]
-        rows.append((name, f"{figures['accuracy']:.3f}", f"{low:.3f} to {high:.3f}"))
-    console.print()
-    show_table(console, ("small_cnn, digits 5 to 9", "holdout accuracy>", "95 % interval>"), rows)
-    console.print(
-        f"Both trained on {PICTURES_PER_CLASS} labelled pictures of each class. Answers of the "
-        "export about PNG bytes, in a process without kft:\n",
-        soft_wrap=True,
-    )
-    show_pairs(console, list(demo.served))
-    console.print("\nResults\n")
-    assert demo.fine_tuned.export is not None
-    show_pairs(
-        console,
-        [
-            ("Run", str(demo.fine_tuned.run.path)),
-            ("Export", str(demo.fine_tuned.export.path)),
-        ],
-    )
-    console.print(
-        f"\nThe demo took {format_seconds(demo.seconds)}. To train on your own pictures: "
-        "kft train FOLDER",
-        soft_wrap=True,
-    )
 
 
 def show_tuned(tuned: Tuned, form: Form) -> None:

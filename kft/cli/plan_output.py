@@ -16,6 +16,7 @@ from kft.printing import printable
 if TYPE_CHECKING:
     from kft.planning import BlockRow, PhaseForecast
     from kft.strategies import Phase
+    from kft.strategies.phases import Folds
     from kft.timing import ResolvedSetting
     from kft.workflow import Plan
 
@@ -170,15 +171,10 @@ def describe_phase(phase: Phase, before: Phase | None = None, *, num_adapted: in
             f"Blends its weights with {start}, in the share that has the lowest loss on "
             "validation; a share of 0 keeps the start."
         )
-    if phase.choice.only_compares:
-        sentences.append("Only compares: it ends after its trials, and its weights are discarded.")
-    if phase.fallback is not None and before is not None:
-        splits = " and ".join(phase.learns_from)
-        instead = "solved" if phase.fallback.method == "solve" else "trained"
-        sentences.append(
-            f"Starts from the initial weights of {before.name} and trains on {splits} with the "
-            f"rate and share chosen there; if the share is 0, the probe is {instead} on them."
-        )
+    if phase.folds is not None:
+        sentences.append(_describe_folds(phase.folds))
+    if len(phase.learns_from) > 1:
+        sentences.append(f"Learns from {' and '.join(phase.learns_from)}.")
     if phase.scope.part == "bias_norm":
         sentences.append("Trains only biases and normalisation (BitFit).")
     if (lora := phase.scope.lora) is not None:
@@ -200,6 +196,16 @@ def _count_adapted(plan: Plan, phase: Phase) -> int:
         return 0
     blocks = [b for b in plan.assembled.backbone.blocks if b.name in phase.scope.trainable]
     return len(find_lora_layers(blocks, phase.scope.lora.layers))
+
+
+def _describe_folds(folds: Folds) -> str:
+    rates = ", ".join(f"{rate:g}" for rate in folds.rates)
+    return (
+        f"Learning rates are tried on one of {folds.count} folds for {folds.steps:,} steps each: "
+        f"{rates}; the first of which a blend is better than the probe is taken, or the phase is "
+        f"skipped. Another fold is left out until it decides, after {folds.judged_after:,} steps, "
+        "the share of the trained weights in the result. The table shows the first rate."
+    )
 
 
 def _describe_candidates(phase: Phase) -> str:

@@ -35,6 +35,12 @@ _MANY_FILES = 256
     help="Number of classes or labels per file, most probable first. By default 3 and any others "
     "above 0.5; with --json and --csv all. Numbers are always all printed.",
 )
+@click.option(
+    "--draw",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to draw each answer into, as a picture with its mask or boxes.",
+)
 @form_options
 @click.pass_context
 def command(
@@ -44,6 +50,7 @@ def command(
     *,
     lists: tuple[str, ...],
     top: int | None,
+    folder: Path | None,
     form: Form,
 ) -> None:
     """Predict pictures with a run or an export.
@@ -60,6 +67,7 @@ def command(
     Examples:
       kft predict saved_models/photos/1 cat.jpg dog.png
       kft predict runs/photos/RUN_ID photos/new --csv > answers.csv
+      kft predict runs/streets/RUN_ID streets/new --draw drawn/
       find photos -name '*.jpg' | kft predict runs/photos/RUN_ID - --json
     """
     from kft.data.file_patterns import find_named_files
@@ -76,7 +84,7 @@ def command(
     from kft.run_operations.asked_model import read_config
 
     named = find_named_files(names, choose_modality(read_config(Path(model))), lists)
-    num_bad = _show(Path(model), named, top, form)
+    num_bad = _show(Path(model), named, top, form, folder)
     num_files = len(named.files) + len(named.quarantined)
     if num_bad == num_files:
         raise DataError(f"none of the files could be answered ({num_files:,} named above).")
@@ -85,7 +93,7 @@ def command(
         ctx.exit(1)
 
 
-def _show(model: Path, named: NamedFiles, top: int | None, form: Form) -> int:
+def _show(model: Path, named: NamedFiles, top: int | None, form: Form, folder: Path | None) -> int:
     """Print the answer about each file; return the number of files without an answer."""
     from kft.cli.answer_output import Report, show_answers
     from kft.display import Display
@@ -94,6 +102,10 @@ def _show(model: Path, named: NamedFiles, top: int | None, form: Form) -> int:
     report = Report(Display())
     report.show_ignored(named.ignored)
     answers = predict(model, named.files, say=report.add_remark)
+    if folder is not None:
+        from kft.cli.answer_drawing import draw_answers
+
+        answers = draw_answers(answers, named.files, folder, model)
     # On a terminal, a progress bar would be drawn between the records.
     is_tracked = len(named.files) > _MANY_FILES and (form == "text" or not sys.stdout.isatty())
     outcomes = itertools.chain(

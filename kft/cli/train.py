@@ -48,6 +48,11 @@ if TYPE_CHECKING:
     help="With --run-id: resume the run if it has begun (for restarted jobs).",
 )
 @click.option(
+    "--scratch",
+    is_flag=True,
+    help="Also train the same network from random weights, to see what its pretraining is worth.",
+)
+@click.option(
     "--accept-changes",
     is_flag=True,
     help="With --resume: resume although data, settings, weights or versions have changed.",
@@ -62,6 +67,7 @@ def command(
     resumed: Path | None,
     data: str | None,
     resume_if_started: bool,
+    scratch: bool,
     accept_changes: bool,
 ) -> None:
     """Train, evaluate and export a model of labelled pictures.
@@ -92,6 +98,8 @@ def command(
     is_offered = resumed is None and source is not None and is_run(source)
     if is_offered and source is not None:
         resumed, source = Path(source), None
+    if scratch and (resumed is not None or cluster is not None):
+        raise click.UsageError("--scratch goes with a new run on one machine.")
     if resumed is not None:
         if run_id is not None or resume_if_started:
             raise click.UsageError(
@@ -118,7 +126,14 @@ def command(
             )
         if resume_if_started and run_id is None:
             raise click.UsageError("--resume-if-started needs --run-id, the name of the run.")
-        _begin(source, given, run_id=run_id, resume_if_started=resume_if_started, cluster=cluster)
+        _begin(
+            source,
+            given,
+            run_id=run_id,
+            resume_if_started=resume_if_started,
+            scratch=scratch,
+            cluster=cluster,
+        )
     if cluster is not None:
         _leave()
 
@@ -153,17 +168,22 @@ def _begin(
     *,
     run_id: str | None,
     resume_if_started: bool,
+    scratch: bool,
     cluster: Cluster | None,
 ) -> None:
     from kft.config import load_pipeline
     from kft.run_start import AlreadyFinished, begin, begin_or_resume
 
     pipeline, display = load_pipeline(source, given), _make_display(cluster)
-    if not resume_if_started or run_id is None:
-        _show(begin(pipeline, display, run_id=run_id, cluster=cluster), cluster)
-        return
-    started = begin_or_resume(pipeline, display, run_id=run_id, cluster=cluster)
+    if resume_if_started and run_id is not None:
+        started = begin_or_resume(pipeline, display, run_id=run_id, cluster=cluster)
+    else:
+        started = begin(pipeline, display, run_id=run_id, cluster=cluster)
     if not isinstance(started, AlreadyFinished):
+        if scratch:
+            from kft.run_operations.scratch import compare_with_scratch
+
+            compare_with_scratch(started, display)
         _show(started, cluster)
     elif started.export is not None:
         from kft.cli.output import show_export

@@ -1,6 +1,7 @@
 """The configuration of a run: reading and validation of a frozen `Pipeline`."""
 
 from kft.config.data_section import (
+    BoxesConfig,
     DataConfig,
     FoldersConfig,
     RecordConfig,
@@ -17,15 +18,19 @@ from kft.config.loading import (
     parse_yaml,
     validate_pipeline,
 )
+from kft.config.mask_section import MasksConfig
 from kft.config.modality_sections import (
     DEFAULT_MODALITY,
     AudioConfig,
     ImageConfig,
     ModalityConfig,
     TextConfig,
+    VideoConfig,
 )
 from kft.config.schema import (
+    PRETRAINED,
     PRETRAINING_OVERRIDES,
+    UNLABELLED_OVERRIDES,
     BackboneConfig,
     ExportConfig,
     FeaturesConfig,
@@ -48,10 +53,13 @@ __all__ = [
     "AUTO_LEARNING_RATES",
     "DEFAULT_MODALITY",
     "LEARNING_RATES",
+    "PRETRAINED",
     "PRETRAINING_OVERRIDES",
     "SCHEMA_COMMENT",
+    "UNLABELLED_OVERRIDES",
     "AudioConfig",
     "BackboneConfig",
+    "BoxesConfig",
     "DataConfig",
     "ExportConfig",
     "FeaturesConfig",
@@ -59,6 +67,7 @@ __all__ = [
     "HeadConfig",
     "ImageConfig",
     "LoraConfig",
+    "MasksConfig",
     "ModalityConfig",
     "PhaseConfig",
     "Pipeline",
@@ -69,6 +78,7 @@ __all__ = [
     "TextConfig",
     "TrainingConfig",
     "TuningConfig",
+    "VideoConfig",
     "add_modality_section",
     "dump_pipeline",
     "format_schema",

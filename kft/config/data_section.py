@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from kft.config.modality_sections import AudioConfig, ImageConfig, ModalityConfig, TextConfig
+from kft.config.mask_section import MasksConfig
+from kft.config.modality_sections import (
+    AudioConfig,
+    ImageConfig,
+    ModalityConfig,
+    TextConfig,
+    VideoConfig,
+)
 from kft.config.section import ClassName, Fraction, Name, PositiveInt, Section, one_of
 from kft.config.service_address import split_address
 from kft.config.split_section import SplitConfig, refuse_split_problems
@@ -69,20 +76,46 @@ class RecordConfig(Section):
     """Class names in the order of their indices; TFRecord files do not hold them."""
 
 
+class BoxesConfig(Section):
+    """Files that annotations of boxes are about."""
+
+    folder: Name | None = None
+    """Folder that file names start from; by default the usual one of the layout."""
+    units: Literal["pixels", "fractions"] = "pixels"
+    """Units of a table's sides: pixels of the upright picture, or fractions of its size."""
+    allowed_roots: tuple[Name, ...] = ()
+    """Folders outside the data folder that file names, or links, may point to."""
+
+
 class DataConfig(Section):
     """The labelled examples, and their split into train, validation and holdout."""
 
     path: Name | None = None
-    """A folder, a table (CSV, TSV, Parquet, JSON Lines), TFRecord files, or `tfds:NAME`."""
-    source: Literal["auto", "folder", "table", "tfds", "tfrecord"] = "auto"
+    """A folder, a table, boxes (Pascal VOC, COCO, YOLO), masks, TFRecord files, or `tfds:NAME`."""
+    source: Literal[
+        "auto",
+        "box_table",
+        "coco",
+        "folder",
+        "mask_table",
+        "masks",
+        "outlines",
+        "table",
+        "tfds",
+        "tfrecord",
+        "voc",
+        "yolo",
+    ] = "auto"
     """Kind of the data at `path`; `auto` detects it."""
     modality: str = "auto"
     """Modality of the examples, such as `image`; `auto` detects it by the file endings."""
     target: TargetWord = "auto"
-    """Kind of target: one of several classes, any number of labels, or numbers."""
+    """Kind of target: one of several classes, any number of labels, numbers, boxes, or masks."""
     folders: FoldersConfig = FoldersConfig()
     table: TableConfig = TableConfig()
+    boxes: BoxesConfig = BoxesConfig()
     records: RecordConfig = RecordConfig()
+    masks: MasksConfig = MasksConfig()
     split: SplitConfig = SplitConfig()
     class_aliases: dict[ClassName, ClassName] = Field(default_factory=dict)
     """Class that each label stands for: `{Cat: cat}` joins the two."""
@@ -99,6 +132,7 @@ class DataConfig(Section):
     image: ImageConfig = ImageConfig()
     text: TextConfig = TextConfig()
     audio: AudioConfig = AudioConfig()
+    video: VideoConfig = VideoConfig()
     cache: Literal["auto", "memory", "disk", "none"] = "auto"
     """Where to keep decoded examples; `auto`: in memory up to `cache_megabytes`, then on disk."""
     cache_megabytes: PositiveInt = 2048

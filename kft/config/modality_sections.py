@@ -63,3 +63,24 @@ class AudioConfig(ModalityConfig):
     """What follows a shorter recording: the same again, or silence."""
     max_minutes: Annotated[float, Field(gt=0.0, le=600.0)] = 30.0
     """Length limit of recordings, read from the header; longer ones are not decoded."""
+
+
+class VideoConfig(ModalityConfig):
+    """Reading, decoding and augmentation of videos; `backbone.options.frames` sets their number."""
+
+    augmentation: Literal["none", "start", "light", "medium", "strong"] = "none"
+    """Augmentation of training clips, one change for all frames; no preset mirrors them."""
+    stride: Literal["auto"] | Annotated[int, Field(ge=1, le=1_000)] = "auto"
+    """Frames from one of a clip to the next; `auto` spreads the clip over the whole video."""
+    spare: Annotated[int, Field(ge=0, le=256)] = 0
+    """Further frames around the clip, among which an augmented training clip starts at random."""
+    resize: Resize = "stretch"
+    """Method to make frames square: stretch, crop the centre, or pad with black."""
+    frames_per_second: Literal["all"] | Annotated[float, Field(gt=0.0, le=240.0)] = "all"
+    """Frames that are kept of each second of a video; `all` keeps each of them."""
+    kept_side: Annotated[int, Field(ge=32, le=4_320)] = 256
+    """Shorter side of the frames that are kept, in pixels; smaller frames stay as they are."""
+    max_megapixels: Annotated[float, Field(gt=0.0, le=100.0)] = 10.0
+    """Size limit of frames, read from the header; larger videos are not decoded."""
+    max_minutes: Annotated[float, Field(gt=0.0, le=600.0)] = 5.0
+    """Length limit of videos, read from the header; longer ones are not decoded."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from kft.config.data_section import DataConfig
@@ -21,13 +21,17 @@ else:
     TaskName = one_of(lambda: TASKS)
 
 
+PRETRAINED = "pretrained"
+"""The value of `backbone.weights` for published weights, or those of a saved backbone."""
+
+
 class BackboneConfig(Section):
     """The pretrained trunk."""
 
-    name: str = "mobilenet_v2"
-    """A name of `kft backbones`, `hub:HANDLE`, `keras_hub:PRESET`, or a saved backbone's path."""
-    weights: str = "imagenet"
-    """`imagenet`, `random`, or a weights file; saved and hub backbones have their own weights."""
+    name: str = "auto"
+    """A name of `kft backbones`, `hub:HANDLE`, `keras_hub:PRESET`, a path; `auto`: by modality."""
+    weights: str = PRETRAINED
+    """`pretrained`, `random`, or a weights file; saved and hub backbones have their own weights."""
     input_size: Annotated[int, Field(ge=16, le=2048)] | None = None
     """Height and width in pixels, or number of tokens; by default that of pretraining."""
     options: dict[str, Option] = Field(default_factory=dict)
@@ -35,18 +39,30 @@ class BackboneConfig(Section):
     trust: bool = False
     """Accept a legacy .h5 file whose digest kft does not know."""
 
+    @field_validator("weights")
+    @classmethod
+    def _weights_have_their_new_name(cls, weights: str) -> str:
+        if weights == "imagenet":
+            raise ValueError(
+                f"found 'imagenet'. Published weights of every modality are called {PRETRAINED!r} "
+                "now, the default. Remove the setting"
+            )
+        return weights
+
 
 class HeadConfig(Section):
     """The head: the layers after the backbone that solve the task."""
 
     name: TaskName = "auto"
-    """`auto` follows the targets: classes, labels or numbers."""
+    """`auto` follows the targets: classes, labels, numbers or masks."""
     pooling: Literal["avg", "max", "avg_max"] = "avg"
     """Pooling of the feature map to a feature vector."""
     hidden: tuple[PositiveInt, ...] = ()
     """Number of units of each hidden layer between the feature vector and the output."""
     dropout: Fraction = 0.0
     """Dropout rate in training, before each layer of the head."""
+    decoder: Literal["lraspp", "unet", "deeplab", "linear"] = "lraspp"
+    """Layers from feature maps to masks; a `linear` decoder of one layer can be solved for."""
 
 
 class FeaturesConfig(Section):
@@ -77,6 +93,13 @@ class ExportConfig(Section):
     """Models allowed as the next version: `same` classes and data set as the current, or `any`."""
     parity_examples: PositiveInt = 32
     """Number of holdout files in the parity check of an export."""
+
+
+class AbstainConfig(Section):
+    """When the export says that it is not sure."""
+
+    error: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """Largest share of wrong answers among those that are sure; null for no such outputs."""
 
 
 class DimensionConfig(Section):
@@ -138,6 +161,7 @@ class Pipeline(Section):
     strategy: StrategyConfig = StrategyConfig()
     training: TrainingConfig = TrainingConfig()
     export: ExportConfig = ExportConfig()
+    abstain: AbstainConfig = AbstainConfig()
     tuning: TuningConfig = TuningConfig()
     runs_directory: Folder = "runs"
     """Runs go to RUNS_DIRECTORY/NAME/RUN_ID."""
@@ -178,12 +202,22 @@ def add_modality_section(name: str, section: type[ModalityConfig]) -> None:
     Pipeline.model_rebuild(force=True)
 
 
-PRETRAINING_OVERRIDES = (
-    "backbone.name=small_cnn",
+_PRETRAINING = (
     "backbone.weights=random",
     "strategy.name=full",
-    "strategy.learning_rate=3e-3",
-    "strategy.duration=30 epochs",
     "export.enabled=false",
 )
+PRETRAINING_OVERRIDES = (
+    *_PRETRAINING,
+    "backbone.name=small_cnn",
+    "strategy.learning_rate=3e-3",
+    "strategy.duration=30 epochs",
+)
 """Settings of `kft pretrain`, which a user's overrides may change."""
+UNLABELLED_OVERRIDES = (
+    *_PRETRAINING,
+    "backbone.name=small_transformer",
+    "strategy.learning_rate=1e-3",
+    "strategy.duration=10 epochs",
+)
+"""Settings of `kft pretrain` on texts without labels, which a user's overrides may change."""

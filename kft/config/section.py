@@ -59,6 +59,8 @@ Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Option = bool | int | float | str
 Duration = str | int | float
+TimeSpan = Annotated[str, Field(pattern=r"^\d+(\.\d+)? (seconds|minutes|hours)$")]
+"""A time by the clock, such as `10 minutes`."""
 Name = Annotated[str, BeforeValidator(read_name)]
 """A name that users choose, such as a folder's or a column's; it may look like a number."""
 Folder = Annotated[Name, AfterValidator(os.path.expanduser)]

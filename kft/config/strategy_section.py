@@ -13,6 +13,7 @@ from kft.config.section import (
     OfSteps,
     PositiveInt,
     Section,
+    TimeSpan,
 )
 
 
@@ -83,7 +84,7 @@ class StrategyConfig(Section):
     probe_duration: Duration = "60 epochs"
     """Length of a trained probe; epochs are cheap, because its features are computed once."""
     learning_rate: Annotated[float, Field(gt=0.0)] | None = None
-    """Peak rate of fine-tuning; by default per strategy (`auto` chooses it on validation)."""
+    """Peak rate of fine-tuning; by default per strategy (`auto` chooses it)."""
     duration: Duration | None = None
     """Total length of fine-tuning; by default BiT's 500 to 20,000 steps, at most 12 epochs."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
@@ -99,7 +100,9 @@ class StrategyConfig(Section):
     freeze: Literal["auto"] | tuple[Name, ...] = "auto"
     """Blocks that stay frozen while `auto` fine-tunes; by default the lowest, `[]` for none."""
     refit: Literal["auto"] | bool = "auto"
-    """Whether `auto` trains its choice on train and validation in a last phase."""
+    """Whether `auto` learns from validation too, if there is a holdout to judge the result."""
+    budget: TimeSpan | None = None
+    """Time for a run of `auto`, such as `10 minutes`; it then fine-tunes less, or not at all."""
 
     @model_validator(mode="after")
     def _phases_go_with_their_name(self) -> StrategyConfig:
@@ -124,4 +127,4 @@ LEARNING_RATES = {
 """Default peak learning rate of each strategy."""
 
 AUTO_LEARNING_RATES = (1e-3, 3e-4, 1e-4)
-"""Learning rates that the strategy `auto` tries on validation, in this order."""
+"""Learning rates that the strategy `auto` tries, in this order."""

@@ -39,6 +39,8 @@ class TrainingConfig(Section):
     """Share of the target probability to spread evenly over all classes."""
     focal_gamma: Annotated[float, Field(ge=0.0)] = 0.0
     """Gamma of the focal loss, whose weight is (1 - p)**gamma for a true class's probability p."""
+    region_loss: Literal["none", "dice", "lovasz"] = "none"
+    """Loss of whole regions of masks that is added to the cross-entropy of their pixels."""
     class_weights: Literal["none", "balanced"] | dict[ClassName, Weight] = "none"
     """Factor on the loss of each class; `balanced` is the inverse of its share."""
     sampling: Literal["natural", "balanced"] = "natural"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kft.examples import Examples, Quarantined, SplitName
+from kft.findings import Finding
 from kft.tasks import Task
 
 SPLIT_WORDS: Mapping[SplitName, tuple[str, ...]] = {
@@ -45,6 +46,7 @@ class Found:
         notes: Sentences that say, with counts, which values were read in a different form, or
             how to fix the data.
         noticed: Remark, such as the place of examples -> number of examples.
+        findings: Remarkable files, by name, for the audit.
     """
 
     examples: Examples
@@ -58,6 +60,7 @@ class Found:
     times: tuple[float, ...] | None = None
     notes: tuple[str, ...] = ()
     noticed: Mapping[str, int] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
         assert self.given_splits is None or len(self.given_splits) == len(self.examples)

@@ -17,6 +17,7 @@ from kft.data.class_names import join_classes
 from kft.data.found import Found
 from kft.data.paths import refuse_remote
 from kft.data.refusing import list_bad
+from kft.data.sources.mask_folders import has_masks
 from kft.data.splitting.split import describe_origin, split_examples
 from kft.data.splitting.unjudged import describe_unjudged
 from kft.errors import DataError
@@ -25,11 +26,18 @@ from kft.modalities import choose_modality
 from kft.modalities.checked import TrainedCalibration
 from kft.printing import listed
 from kft.registry import Registry
+from kft.tasks import MASK, find_task
 
+TABLE_ENDINGS = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 SOURCES = Registry(
     "data source",
     {
+        "box_table": "kft.data.sources.box_table:find_box_table",
+        **dict.fromkeys(("coco", "voc", "yolo"), "kft.data.sources.boxes:find_boxes"),
         "folder": "kft.data.sources.folder:find_folder",
+        "mask_table": "kft.data.sources.mask_tables:find_mask_table",
+        "masks": "kft.data.sources.mask_folders:find_masks",
+        "outlines": "kft.data.sources.outlines:find_outlines",
         "table": "kft.data.sources.table:find_table",
         "tfds": "kft.data.sources.tfds:find_tfds",
         "tfrecord": "kft.data.sources.tfrecord:find_tfrecord",
@@ -89,7 +97,11 @@ def load_splits(
         quarantined=found.quarantined,
         repaired=admitted.count_repaired(),
         noticed={**found.noticed, **admitted.count_noticed()},
-        notes=(*found.notes, *describe_unjudged(parts, found.task, found.class_names)),
+        notes=(
+            *found.notes,
+            *_describe_absent(found),
+            *describe_unjudged(parts, found.task, found.class_names),
+        ),
         modality=config.modality,
         calibration=admitted.calibration,
     )
@@ -116,11 +128,13 @@ def find_examples(
     # split, which judging does not need.
     options: dict[str, dict[str, Any]] = {
         "folder": {"output_folders": output_folders, "is_other": is_other},
+        "masks": {"output_folders": output_folders},
         "tfds": {"is_other": is_other},
     }
     found: Found = find(config, **options.get(name, {}))
     found = join_classes(found, config, is_other=is_other)
-    if not is_other:
+    # What is in files of targets is known once they are checked.
+    if not is_other and found.examples.target_files is None:
         refuse_unlearnable(found)
     return found
 
@@ -129,12 +143,14 @@ def refuse_unlearnable(found: Found) -> None:
     """Refuse examples that a model could be judged on, but cannot learn from.
 
     Raises:
-        DataError: There is one class, or a class or label without an example.
+        DataError: There is one class, or a class or label without an example. Masks number their
+            classes, so that one of these may be absent.
     """
     task, names = found.task, found.class_names
-    counts = task.count(found.examples.targets, len(names))
-    absent = [names[index] for index in np.flatnonzero(counts == 0)]
-    if absent:
+    absent = _list_absent(found)
+    if found.examples.target_files is not None:
+        names = tuple(name for name in names if name not in absent)
+    elif absent:
         where = (
             "data.records.class_names"
             if task.has_classes
@@ -146,9 +162,21 @@ def refuse_unlearnable(found: Found) -> None:
             f"learned. Add some, or remove it from {where}.{bad}"
         )
     if len(names) < task.fewest_names:
-        raise DataError(
-            f"{found.source}: one {task.noun}, {names[0]!r}; classification needs at least two."
-        )
+        has = f"one {task.noun}, {names[0]!r}" if names else f"no {task.noun}"
+        least = "one" if task.fewest_names == 1 else "two"
+        raise DataError(f"{found.source}: {has}; {task.name} needs at least {least}.")
+
+
+def _list_absent(found: Found) -> list[str]:
+    """List the classes or labels that no example has."""
+    counts = found.task.count(found.examples.targets, len(found.class_names))
+    return [found.class_names[index] for index in np.flatnonzero(counts == 0)]
+
+
+def _describe_absent(found: Found) -> tuple[str, ...]:
+    """Say which classes no mask shows."""
+    absent = [] if found.examples.target_files is None else _list_absent(found)
+    return (f"no example shows {listed(absent)}, so it cannot be learned.",) if absent else ()
 
 
 def check_source(config: DataConfig) -> None:
@@ -178,18 +206,36 @@ def find_source(config: DataConfig) -> str:
     if config.path.startswith("tfds:"):
         return "tfds"
     path = Path(config.path).expanduser()
+    found = _find_annotated(path, config)
+    if found is not None:
+        return found
     if path.is_dir():
         return _find_source_of(path)
-    if path.suffix.lower() in (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson"):
+    if path.suffix.lower() in TABLE_ENDINGS:
         return "table"
     if ".tfrecord" in path.name or glob.has_magic(config.path):
         return "tfrecord"
     if path.exists():
         raise DataError(
             f"data.path: {path} is not a data source. Expected a folder, a .csv, .tsv or .parquet "
-            "file, TFRecord files, or tfds:NAME. If the name does not show which, set data.source."
+            "file, boxes in COCO's .json or YOLO's .yaml, TFRecord files, or tfds:NAME. If the "
+            "name does not show which, set data.source."
         )
     raise DataError(f"data.path: there is nothing at {path.absolute()}.")
+
+
+def _find_annotated(path: Path, config: DataConfig) -> str | None:
+    """Return the source of masks or boxes; None for other targets."""
+    task, modality = find_task(config.target), choose_modality(config)
+    is_table = path.suffix.lower() in TABLE_ENDINGS
+    if task is not None and task.companion == MASK:
+        names = {".json": "outlines", **dict.fromkeys(TABLE_ENDINGS, "mask_table")}
+        return "masks" if path.is_dir() else names.get(path.suffix.lower())
+    if task is not None and task.reads_boxes and is_table:
+        return "box_table"
+    layout = modality.find_layout(path)
+    is_masked = layout is None and task is None and path.is_dir() and has_masks(path, modality)
+    return "masks" if is_masked else layout
 
 
 def _find_source_of(folder: Path) -> str:

@@ -22,6 +22,7 @@ _COPY_COMMANDS = {
 _ANY_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://")
 # Form of `://` after a path is normalised.
 _KNOWN_SCHEME = re.compile(rf"(^|/)(?P<scheme>{'|'.join(_COPY_COMMANDS)}):/(?=[^/])", re.IGNORECASE)
+A_FOLDER = "a folder, not a file"
 # Number of folders whose real paths are cached; enough for tables in any order.
 _REMEMBERED_FOLDERS = 10_000
 
@@ -96,7 +97,7 @@ class PathFinder:
             return describe_failure(path, error)
         if stat.S_ISREG(mode):
             return None
-        return "a folder, not a file" if stat.S_ISDIR(mode) else "a pipe or device, not a file"
+        return A_FOLDER if stat.S_ISDIR(mode) else "a pipe or device, not a file"
 
     def is_allowed(self, real_folder: str) -> bool:
         """Whether files of a folder, given as its real path, may be read."""

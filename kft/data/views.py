@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from kft.data.batches.pipeline import example_seeds
-from kft.data.batches.reading import make_reader, translate_read_errors
-from kft.modalities.base import ViewRow
+from kft.data.batches.reading import make_reader, pair_decoder, translate_read_errors
 from kft.modalities.model_input import Augmentation, Decoder
+from kft.modalities.showing import ViewRow
 
 if TYPE_CHECKING:
     from kft.examples import Splits
@@ -39,9 +39,10 @@ def make_view_rows(
         DataError: An example does not decode.
     """
     train = splits.train
+    decoder = pair_decoder(decoder, splits.task, train)
     indices = _choose(train.targets, num_examples)
     with translate_read_errors(train.take(indices), decoder):
-        decoded = make_reader(train.inputs, decoder)(tf.constant(indices))
+        decoded = make_reader(train, decoder)(tf.constant(indices))
     change = tf.function(augmentation, autograph=False)
     views = [
         change(decoded, example_seeds(seed, view, tf.constant(indices)))
@@ -53,7 +54,7 @@ def make_view_rows(
     ]
     return [
         ViewRow(
-            title=splits.task.format(train.targets[index], splits.class_names),
+            title=splits.task.summarise(train.targets[index], splits.class_names),
             text=train.ids[index],
             views=tuple({name: each[row] for name, each in view.items()} for view in shown),
         )

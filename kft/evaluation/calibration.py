@@ -1,4 +1,4 @@
-"""Calibration: how far stated probabilities come true, and the temperature that corrects them."""
+"""Calibration: how far stated probabilities come true."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import optimize, special
 
 from kft.statistics import wilson_intervals
 
@@ -17,8 +16,6 @@ MAX_BINS = 15
 _LEAST_IN_BIN = 20
 # Resamples of perfectly calibrated outcomes.
 _NUM_SIMULATED = 400
-# Range of the temperature, beyond which outputs are those of the best class, or all equal.
-_COLDEST, _HOTTEST = 0.02, 50.0
 
 
 @dataclass(frozen=True)
@@ -124,45 +121,3 @@ def brier_scores(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
         scores: np.ndarray = squares - 2 * true + 1
         return scores
     return np.square(np.asarray(probabilities, np.float64) - targets).mean(axis=1)
-
-
-def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
-    """Find the temperature that minimises the log loss of logits divided by it.
-
-    Above 1, the model was too sure of itself. Dividing by it changes no order of classes.
-
-    Args:
-        logits: Logits (examples, names) of examples that the model was not trained on.
-        targets: Index of each example's class (examples,), or labels of 0 and 1 (examples, names).
-
-    Returns:
-        Temperature in [0.02, 50], near 0.02 if every answer is right.
-
-    Source: Guo et al., On Calibration of Modern Neural Networks, arXiv:1706.04599.
-    """
-    logits = np.asarray(logits, np.float64)
-    found = optimize.minimize_scalar(
-        lambda value: _log_loss(logits / np.exp(value), targets),
-        bounds=(np.log(_COLDEST), np.log(_HOTTEST)),
-        method="bounded",
-        options={"xatol": 1e-4},
-    )
-    return float(np.exp(found.x))
-
-
-def apply_temperature(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """Divide logits by a temperature.
-
-    Args:
-        logits: Logits (examples, names).
-        temperature: Result of `fit_temperature`.
-    """
-    cooled: np.ndarray = np.asarray(logits, np.float64) / temperature
-    return cooled
-
-
-def _log_loss(logits: np.ndarray, targets: np.ndarray) -> float:
-    if targets.ndim == 1:
-        likely = special.log_softmax(logits, axis=1)[np.arange(len(targets)), targets]
-        return -float(likely.mean())
-    return float(np.mean(np.logaddexp(0.0, np.where(targets > 0.5, -logits, logits))))

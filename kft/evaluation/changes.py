@@ -11,6 +11,7 @@ import numpy as np
 from kft.backbones.record import Block
 from kft.runs.atomic import write_json
 from kft.runs.layout import read_json
+from kft.strategies import Phase
 
 Weights = Mapping[str, Sequence[np.ndarray]]
 """Copies of the weights of blocks, by the block's name."""
@@ -83,6 +84,12 @@ def copy_weights(blocks: Iterable[Block]) -> dict[str, list[np.ndarray]]:
     return {
         block.name: [np.array(variable.numpy()) for variable in block.variables] for block in blocks
     }
+
+
+def copy_movable(blocks: Iterable[Block], phases: Iterable[Phase]) -> dict[str, list[np.ndarray]]:
+    """Copy the weights of the blocks that some phase may move."""
+    moved = {name for phase in phases for name in phase.movable}
+    return copy_weights(block for block in blocks if block.name in moved)
 
 
 def measure_movement(blocks: Iterable[Block], before: Weights) -> tuple[BlockChange, ...]:

@@ -19,6 +19,7 @@ def judge(
     *,
     train_targets: np.ndarray,
     groups: np.ndarray | None = None,
+    uncooled: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Judge the answers to one split, as the JSON values of metrics.json.
 
@@ -30,6 +31,7 @@ def judge(
         train_targets: Training targets, for the baseline that does not look at the inputs.
         groups: Group of each example, any values (examples,), if the split kept groups together;
             None if each example stands alone.
+        uncooled: Outputs without the temperature of the model's head; None if it has none.
 
     Returns:
         Name of the task, the figures from `Figures.compute`, and, if answers are probabilities,
@@ -43,4 +45,8 @@ def judge(
     if events is not None:
         figures["brier_score"] = float(brier_scores(outputs, targets).mean())
         figures["calibration"] = measure_reliability(*events).describe()
+        before = None if uncooled is None else task.figures.find_events(uncooled, targets)
+        if before is not None:
+            error = measure_reliability(*before).error
+            figures["calibration"]["expected_calibration_error_before_temperature"] = error
     return figures

@@ -38,6 +38,7 @@ class Predictor:
         *,
         num_examples: int,
         progress: Callable[[int, int], None],
+        condense: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     ) -> np.ndarray:
         """Predict probabilities, or standardised numbers (examples, outputs), in order.
 
@@ -47,11 +48,12 @@ class Predictor:
             batches: Batches of inputs by name, or of (inputs, targets).
             num_examples: Number of examples in the batches.
             progress: Called with the number of examples done and in total.
+            condense: See `Head.condense`; None to keep the outputs whole.
         """
         outputs = []
         done = 0
         for batch in batches:
-            inputs = batch[0] if isinstance(batch, tuple) else batch
+            inputs, targets = batch if isinstance(batch, tuple) else (batch, None)
             if self._selected is None:
                 self._selected = select_engine(
                     self._answers,
@@ -60,7 +62,10 @@ class Predictor:
                     num_examples=self._num_examples,
                     tolerance=_TOLERANCE,
                 )
-            outputs.append(self._selected(inputs)[OUTPUT])
+            answers = self._selected(inputs)[OUTPUT]
+            if condense is not None and targets is not None:
+                answers = condense(answers, targets.numpy())
+            outputs.append(answers)
             done += len(outputs[-1])
             progress(done, num_examples)
         return np.concatenate(outputs)

@@ -12,6 +12,7 @@ from pyarrow import csv
 
 from kft.errors import RunError
 from kft.tasks import Task
+from kft.tasks.figures import ANSWERS
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def read_predictions(folder: Path, task: Task, names: Sequence[str]) -> Predicti
 
     Args:
         folder: Folder of the evaluation, with `predictions.csv` and, for many classes,
-            `probabilities.npz`.
+            `probabilities.npz`, or, for boxes, `answers.npz`.
         task: Task of the answers.
         names: Name of each output.
 
@@ -43,6 +44,11 @@ def read_predictions(folder: Path, task: Task, names: Sequence[str]) -> Predicti
     """
     path = folder / "predictions.csv"
     try:
+        if (folder / ANSWERS).is_file():
+            with np.load(folder / ANSWERS, allow_pickle=False) as arrays:
+                return Predictions(
+                    tuple(arrays["files"].tolist()), arrays["targets"], arrays["outputs"]
+                )
         table = read_table(path, names=("file", "true", "predicted"))
         files = tuple(table["file"].to_pylist())
         if not task.has_classes:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from kft.evaluation.baselines import LAST_LAYER, LAYERED
 from kft.evaluation.calibration import Reliability
+from kft.evaluation.ladder import LearningPoint, Rung
+from kft.evaluation.learning_curve import LEAST_POINTS, extrapolate
 from kft.figures import format_figure
 from kft.printing import printable
-from kft.statistics import wilson_interval
+from kft.statistics import Difference, wilson_interval
 from kft.tasks.figures import Lead
+
+# Probability of a label that is probably wrong, if another class has nearly all of the rest.
+_UNLIKELY = 0.05
+_FEWEST_DOUBTFUL = 3
 
 
 def judge_baseline(lead: Lead) -> str:
@@ -30,26 +40,57 @@ def judge_baseline(lead: Lead) -> str:
         return f"{figure}, clearly better than {lead.baseline_name} ({baseline})."
     if high < sign * lead.baseline:
         return f"{figure}, worse than {lead.baseline_name} ({baseline}): it has learned nothing."
-    return (
-        f"{figure}, but that cannot be told from {lead.baseline_name} ({baseline}) on so few "
-        "examples."
-    )
+    return f"{figure}, no better than {lead.baseline_name} ({baseline}) beyond chance."
 
 
-def judge_fine_tuning(phases: Sequence[Mapping[str, Any]]) -> str | None:
-    """Say whether fine-tuning was worth it; None if no phase was compared with its start.
+def judge_fine_tuning(
+    phases: Sequence[Mapping[str, Any]], rungs: Sequence[Rung] = ()
+) -> str | None:
+    """Say whether fine-tuning was worth it; None if the model is the probe and nothing was tried.
+
+    Two sources are told apart: the holdout, where the model and the probe answered the same
+    examples, and validation, on which the run decided what to keep.
 
     Args:
         phases: Values of each phase.json, in order.
+        rungs: Rungs of the ladder, the model last.
     """
-    compared = [phase for phase in phases if phase.get("comparison")]
-    if not compared:
+    fitted = [phase for phase in phases if phase["method"] == "fit"]
+    if not fitted:
         return None
-    phase = compared[-1]
+    if any(phase.get("is_undone") is False for phase in fitted):
+        gains = {rung.name: rung.difference for rung in rungs}
+        for name in (LAYERED, LAST_LAYER):
+            if (difference := gains.get(name)) is not None:
+                return _say_gain(difference, name)
+    compared = [phase for phase in fitted if phase.get("comparison")]
+    return _say_comparison(compared[-1]) if compared else _say_hopeless(fitted)
+
+
+def _say_gain(difference: Difference, name: str) -> str:
+    """Say what fine-tuning gained over a probe on the same examples."""
+    if not difference.gain:
+        return f"Fine-tuning made no difference to the {name} on these examples."
+    ends = (
+        ""
+        if not math.isfinite(difference.low)
+        else f", 95 % interval {difference.low:+.3f} to {difference.high:+.3f}"
+    )
+    gained = f"{difference.gain:+.3f} over the {name}{ends}, on the same examples"
+    if difference.is_gain:
+        return f"Fine-tuning helped beyond chance ({gained})."
+    if difference.is_loss:
+        return f"Fine-tuning hurt ({gained}): negative transfer. Use strategy.name=linear_probe."
+    return f"Whether fine-tuning helps cannot be told ({gained})."
+
+
+def _say_comparison(phase: Mapping[str, Any]) -> str:
+    """Say what a phase gained over its start on validation, and what the run kept."""
     comparison = phase["comparison"]
     kind = "accuracy" if comparison["accuracy"] else "loss"
     change = comparison[kind]
-    what = "accuracy on validation" if kind == "accuracy" else "reduction of the loss on validation"
+    what = "accuracy" if kind == "accuracy" else "reduction of the loss"
+    what = f"{what} on examples that neither had seen"
     ends = (
         f"{what} {change['gain']:+.3f}"
         if change["low"] is None
@@ -62,6 +103,65 @@ def judge_fine_tuning(phases: Sequence[Mapping[str, Any]]) -> str | None:
     if change["high"] is not None and change["high"] < 0:
         return f"Fine-tuning hurt ({ends}); {kept}."
     return f"Whether fine-tuning helps cannot be told ({ends}); {kept}."
+
+
+def _say_hopeless(fitted: Sequence[Mapping[str, Any]]) -> str | None:
+    """Say that every trial was worse than the probe; None if nothing was tried."""
+    if not all(phase.get("is_undone") for phase in fitted):
+        return None
+    left_out = [phase["left_out"] for phase in fitted if "left_out" in phase]
+    if left_out:
+        return f"The probe was kept: strategy.budget left out {left_out[-1]}."
+    tried = [
+        each["blend"]
+        for phase in fitted
+        for name in ("candidates", "short_runs")
+        for each in phase.get(name, {}).get("tried", ())
+    ]
+    if not tried:
+        return None
+    trials = f"none of {len(tried)} trials was" if len(tried) > 1 else "its trial was not"
+    diverged = tried.count(None)
+    how = f"; {diverged} diverged" if diverged else ""
+    hurt = "hurt" if all(map(_is_harmful, tried)) else "did not help"
+    return f"Fine-tuning {hurt}: {trials} better than the probe{how}. The probe was kept."
+
+
+def _is_harmful(blend: Mapping[str, Any] | None) -> bool:
+    """Whether the trained weights of a trial have a higher loss than its start, or none."""
+    if blend is None:
+        return True
+    losses = {each["share"]: each["loss"] for each in blend["tried"]}
+    return bool(losses[max(losses)] > losses[min(losses)])
+
+
+def judge_labels(points: Sequence[LearningPoint], *, is_share: bool) -> str | None:
+    """Say what twice the labels would bring a linear probe; None with too few points.
+
+    Args:
+        points: Points of the learning curve.
+        is_share: Whether the errors are shares of wrong answers.
+    """
+    if len({point.labels for point in points}) < LEAST_POINTS:
+        return None
+    points = sorted(points, key=lambda point: point.labels)
+    labels, errors, deviations = (
+        np.array([getattr(point, name) for point in points], np.float64)
+        for name in ("labels", "error", "deviation")
+    )
+    found = extrapolate(labels, errors, deviations, 2 * float(labels[-1]))
+    now = float(errors[-1])
+    low, high, now_text, then = (
+        f"{100 * value:.1f} %" if is_share else format_figure(value)
+        for value in (max(found.low, 0.0), found.high, now, found.error)
+    )
+    told = f"with {2 * points[-1].labels:,} labels, a probe's error would be about {then} "
+    told += f"({low} to {high}), now {now_text}"
+    if found.high < now:
+        return f"More labels would help: {told}."
+    if found.low > 0.8 * now:
+        return f"More labels of the same kind would hardly help: {told}."
+    return f"Whether more labels would help cannot be told: {told}."
 
 
 def judge_calibration(reliability: Reliability) -> str:
@@ -77,6 +177,23 @@ def judge_calibration(reliability: Reliability) -> str:
     return (
         f"It is {direction} than it should be: stated probabilities are off by "
         f"{100 * reliability.error:.0f} points in the mean."
+    )
+
+
+def judge_training_labels(outputs: np.ndarray, targets: np.ndarray) -> str | None:
+    """Say how many training labels may be wrong; None if hardly any look so.
+
+    Args:
+        outputs: Answers by models that had not seen the example (examples, classes).
+        targets: Its label, int64 (examples,).
+    """
+    likely = outputs[np.arange(len(targets)), targets]
+    count = int(((likely < _UNLIKELY) & (outputs.max(axis=1) > 1 - 2 * _UNLIKELY)).sum())
+    if count < _FEWEST_DOUBTFUL:
+        return None
+    return (
+        f"Cleaning labels may help: {count:,} of {len(targets):,} training labels are contradicted "
+        "by models that had not seen them. `kft audit DATA` shows such examples."
     )
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import keras
+from keras.src.ops.function import Function
 
 from kft.backbones.crossings import crossing_after
+from kft.backbones.graph import call_layers
 from kft.features.engines import Forward
-from kft.model import HEAD, Assembled, call_layers
+from kft.model import HEAD, Assembled
 from kft.tasks.block_statistics import BlockStatistics
 
 
@@ -63,7 +65,9 @@ class Cut:
     @cached_property
     def suffix(self) -> keras.Model:
         """Model from the crossing tensors to logits."""
-        inner = keras.Model(list(self.crossing.values()), self.assembled.model.output)
+        # A model in its place would give inputs of the whole model that cross the cut, such as a
+        # padding mask, another place in the graph, by which the prefix no longer finds them.
+        inner = Function(list(self.crossing.values()), self.assembled.model.output)
         stored = {
             name: keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=name)
             for name, tensor in self.crossing.items()
@@ -79,8 +83,8 @@ def find_cut(assembled: Assembled, trainable: Iterable[str]) -> Cut | None:
         trainable: Names of the blocks that train.
     """
     trainable = set(trainable)
-    if not trainable - {HEAD}:
-        name = assembled.head.vector_layer
+    name = assembled.head.vector_layer
+    if name is not None and not trainable - {HEAD}:
         return Cut(name, assembled, {name: assembled.model.get_layer(name).output})
     blocks = assembled.blocks.blocks
     first = min(i for i, block in enumerate(blocks) if block.name in trainable)

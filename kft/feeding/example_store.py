@@ -45,7 +45,7 @@ class ExampleStore:
         with self._display.track(f"Decoding {split}", len(examples)) as advance:
             cache = make_decoded_cache(
                 examples,
-                self._source.decoder,
+                self._source.reader,
                 mode=config.cache,
                 megabytes=share * config.cache_megabytes,
                 content_key=self._source.content_key(examples),

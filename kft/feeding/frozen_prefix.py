@@ -35,7 +35,7 @@ def find_stored_cut(
         features: The pipeline's `features` section.
         num_train: Number of training examples.
         num_validation: Number of validation examples; a fitted phase stores them for evaluation,
-            or trains on them.
+            or trains on them. A phase with folds also stores its examples without augmentation.
         in_parts: Whether several workers compute the activations.
         say: Called with a message if there is no room.
     """
@@ -49,6 +49,8 @@ def find_stored_cut(
         num_learned, num_judged = num_train + num_validation, 0
     elif phase.method == "solve":
         num_judged = 0
+    if phase.folds is not None:
+        num_judged += num_learned
     if fits_store(
         cut,
         num_examples=num_learned,
@@ -73,7 +75,7 @@ def check_vectors(
     phases: Sequence[Phase],
     features: FeaturesConfig,
     *,
-    num_examples: int,
+    count: Callable[[Phase], int],
     in_parts: bool = False,
 ) -> None:
     """Check that the feature vectors of solved phases can be stored.
@@ -82,7 +84,7 @@ def check_vectors(
         assembled: The whole model.
         phases: The planned phases.
         features: The pipeline's `features` section.
-        num_examples: Number of examples in the training split.
+        count: Function from a phase to the number of examples that it trains on.
         in_parts: Whether several workers compute the vectors.
 
     Raises:
@@ -94,7 +96,7 @@ def check_vectors(
         cut = find_cut(assembled, phase.scope.trainable)
         assert cut is not None
         try:
-            check_store(cut, num_examples=num_examples, config=features, in_parts=in_parts)
+            check_store(cut, num_examples=count(phase), config=features, in_parts=in_parts)
         except ConfigError as error:
             raise ConfigError(
                 f"{error} Or train the head by steps, with `strategy.probe=trained`, or with "

@@ -9,7 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kft.backbones.graph import call_layers
+from kft.data.batches.lengths import has_steps
 from kft.features import Forward
+from kft.modalities.model_input import PADDING_MASK
 
 Parts = tuple[Forward, keras.Model]
 """Frozen prefix of a model, traced to compute activations, and the model of the layers after it."""
@@ -42,6 +45,8 @@ class PhaseInput:
         computed_from: 'inputs', or the name of the cut whose activations are stored.
         parts: Prefix that computed the activations, which the phase does not change, and `model`;
             None if the phase starts from decoded examples and may change every block.
+        by_length: Whether batches end where their longest sequence does, so that the model must
+            take sequences of any length.
     """
 
     model: keras.Model
@@ -49,12 +54,45 @@ class PhaseInput:
     validation: Validation | None
     computed_from: str
     parts: Parts | None = None
+    by_length: bool = False
+
+    @property
+    def graph(self) -> tuple[dict[str, keras.KerasTensor], keras.KerasTensor]:
+        """Inputs by name and output of `model`, for sequences of any length if `by_length`."""
+        given = self.model.input
+        if not self.by_length:
+            return given, self.model.output
+        num_steps = given[PADDING_MASK].shape[1]
+        shapes = {
+            name: (None, *each.shape[2:]) if has_steps(each, num_steps) else each.shape[1:]
+            for name, each in given.items()
+        }
+        opened = {
+            name: keras.Input(shape, dtype=given[name].dtype, name=name)
+            for name, shape in shapes.items()
+        }
+        return opened, call_layers(self.model, opened)
 
     @property
     def targets(self) -> tf.TensorSpec:
         """Shape and type of the targets of a batch."""
         spec: tf.TensorSpec = self.train(0).element_spec[1]
         return spec
+
+
+@dataclass(frozen=True)
+class FoldFeed:
+    """Batches of some of the examples of a phase.
+
+    Attributes:
+        train: Function from the indices of examples and a number of steps to a function like
+            `PhaseInput.train`, whose batches end after these steps.
+        in_order: Function from the indices of examples to batches that cover them once, in order
+            and without augmentation.
+    """
+
+    train: Callable[[np.ndarray, int], Callable[[int], tf.data.Dataset]]
+    in_order: Callable[[np.ndarray], tf.data.Dataset]
 
 
 @dataclass(frozen=True)

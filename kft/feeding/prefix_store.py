@@ -97,12 +97,12 @@ class PrefixStore:
     def _batch_maker(
         self, examples: Examples, split: SplitName, preset: str
     ) -> Callable[..., tf.data.Dataset]:
-        augmentation = self._source.modality.make_augmentation(preset)
+        augmentation = self._source.make_augmentation(preset)
 
         def make_batches(view: int, chosen: np.ndarray | None = None) -> tf.data.Dataset:
             return make_view_dataset(
                 examples,
-                self._source.decoder,
+                self._source.reader,
                 view=view,
                 chosen=chosen,
                 batch_size=self._training.batch_size,

@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 from kft.config import DataConfig
 from kft.data.batches.decoded import describe_decoding
-from kft.data.batches.reading import translate_read_errors
+from kft.data.batches.reading import pair_decoder, translate_read_errors
 from kft.examples import SPLIT_NAMES, Examples, Splits
-from kft.modalities import Decoder, Modality, load_modality
+from kft.modalities import Augmentation, Decoder, Modality, load_modality
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,15 @@ class Source:
     def modality(self) -> Modality:
         """Modality of the examples."""
         return load_modality(self.splits.modality)
+
+    def make_augmentation(self, preset: str) -> Augmentation | None:
+        """Make the augmentation of a preset under the settings; None if it changes nothing."""
+        return self.modality.make_augmentation(preset, self.modality.settings_of(self.config))
+
+    @cached_property
+    def reader(self) -> Decoder:
+        """Decoder of the files, with their dense targets if the task has such."""
+        return pair_decoder(self.decoder, self.splits.task, self.splits.train)
 
     def content_key(self, examples: Examples, drawn: str = "") -> str:
         """Compute a digest of everything that decides these decoded examples, in this order.
@@ -55,5 +65,5 @@ class Source:
         """
         with ExitStack() as stack:
             for split in SPLIT_NAMES:
-                stack.enter_context(translate_read_errors(self.splits.get(split), self.decoder))
+                stack.enter_context(translate_read_errors(self.splits.get(split), self.reader))
             yield

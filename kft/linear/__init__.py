@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from kft.linear.layered import LayeredSolution, Member, solve_layered
+from kft.linear.folds import assign_folds, find_seen, sample_rows
+from kft.linear.layered import solve_again, solve_layered
 from kft.linear.losses import LinearLoss, LinearTargets
+from kft.linear.members import LayeredSolution, Member
+from kft.linear.problem import MAX_HELD, take_rows
 from kft.linear.solving import (
     Attempt,
     CrossValidation,
@@ -13,6 +16,7 @@ from kft.linear.solving import (
 )
 
 __all__ = [
+    "MAX_HELD",
     "Attempt",
     "CrossValidation",
     "LayeredSolution",
@@ -20,7 +24,12 @@ __all__ = [
     "LinearTargets",
     "Member",
     "Solution",
+    "assign_folds",
     "cross_validate",
+    "find_seen",
+    "sample_rows",
+    "solve_again",
     "solve_layered",
     "solve_linear",
+    "take_rows",
 ]

@@ -9,16 +9,19 @@ from kft.linear.losses import LinearLoss, LinearTargets
 NUM_FOLDS = 5
 
 
-def assign_folds(targets: LinearTargets, loss: LinearLoss, seed: int) -> np.ndarray:
+def assign_folds(
+    targets: LinearTargets, loss: LinearLoss, seed: int, num_folds: int = NUM_FOLDS
+) -> np.ndarray:
     """Assign each example to a fold, (examples,), with classes spread evenly over the folds.
 
-    All examples of a group get the same fold, unless there is only one group.
+    All examples of a group get the same fold, unless there is only one group. With fewer examples
+    or groups than folds, there are fewer folds.
     """
     if targets.groups is not None and len(np.unique(targets.groups)) > 1:
-        return _assign_groups(targets, targets.groups, loss, seed)
+        return _assign_groups(targets, targets.groups, loss, seed, num_folds)
     order = _shuffle_by_class(targets, loss, seed)
     folds = np.empty(len(targets), np.int64)
-    folds[order] = np.arange(len(targets)) % min(NUM_FOLDS, len(targets))
+    folds[order] = np.arange(len(targets)) % min(num_folds, len(targets))
     return folds
 
 
@@ -45,6 +48,28 @@ def hold_out(targets: LinearTargets, loss: LinearLoss, seed: int) -> np.ndarray:
     return parts
 
 
+def find_seen(classes: np.ndarray | None, folds: np.ndarray) -> np.ndarray:
+    """Tell for each example that a fold left out whether its class occurs outside of the fold.
+
+    A head that has not seen a class cannot predict it, so such an answer says nothing about the
+    head.
+
+    Args:
+        classes: Class of each example, int64 (examples,); None without classes.
+        folds: Fold (examples,) that left each example out; -1 for none.
+
+    Returns:
+        Booleans (examples,); false for examples that no fold left out.
+    """
+    if classes is None:
+        return folds >= 0
+    seen = np.zeros(len(folds), bool)
+    for fold in range(int(folds.max()) + 1):
+        held = folds == fold
+        seen[held] = np.isin(classes[held], classes[~held])
+    return seen
+
+
 def sample_rows(targets: LinearTargets, loss: LinearLoss, seed: int, count: int) -> np.ndarray:
     """Choose `count` rows, with classes in proportion, in ascending order; all if not more."""
     if len(targets) <= count:
@@ -61,7 +86,7 @@ def _shuffle_by_class(targets: LinearTargets, loss: LinearLoss, seed: int) -> np
 
 
 def _assign_groups(
-    targets: LinearTargets, labels: np.ndarray, loss: LinearLoss, seed: int
+    targets: LinearTargets, labels: np.ndarray, loss: LinearLoss, seed: int, num_folds: int
 ) -> np.ndarray:
     """Assign whole groups, largest first, each to the fold with the fewest of its classes."""
     classes = loss.find_classes(targets.dense)
@@ -71,7 +96,7 @@ def _assign_groups(
     np.add.at(counts, (groups, classes), 1)
     order = np.random.default_rng(seed).permutation(len(counts))
     order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
-    held = np.zeros((min(NUM_FOLDS, len(counts)), counts.shape[1]), np.int64)
+    held = np.zeros((min(num_folds, len(counts)), counts.shape[1]), np.int64)
     fold_of = np.empty(len(counts), np.int64)
     for group in order:
         # Of folds with equally few of its classes, the smallest.

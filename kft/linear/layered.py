@@ -12,7 +12,8 @@ from kft.linear.blending import blend_weights
 from kft.linear.discriminant import Discriminant, fit_discriminant
 from kft.linear.folds import assign_folds, sample_rows
 from kft.linear.losses import LinearLoss, LinearTargets
-from kft.linear.problem import MAX_HELD, take_rows
+from kft.linear.members import LayeredSolution, Member
+from kft.linear.problem import MAX_HELD, Problem, take_rows
 from kft.linear.solving import (
     CROSS_VALIDATED,
     CrossValidation,
@@ -20,6 +21,7 @@ from kft.linear.solving import (
     conclude,
     cross_validate,
     extend,
+    solve_all,
 )
 
 # Number of examples, in all or ten per output, whichever is more, on which heads are compared; at
@@ -28,50 +30,6 @@ COMPARED = 1_000
 # Weights of a block relative to the next deeper one: 0 reads the last block alone, 1 all alike.
 # Blends of these are as good as blends of more.
 GAMMAS = (0.0, 0.7, 1.0)
-
-
-@dataclass(frozen=True)
-class Member:
-    """Head that takes part in a blend.
-
-    Attributes:
-        gamma: Weight of a block relative to the next deeper one.
-        method: 'solved' for the optimum of the loss, 'discriminant' for linear discriminants.
-        weight: Weight in the blend.
-        loss: Mean loss per example, by heads that had not seen it.
-        score: Mean score by the same heads.
-    """
-
-    gamma: float
-    method: str
-    weight: float
-    loss: float
-    score: float
-
-
-@dataclass(frozen=True)
-class LayeredSolution:
-    """Linear head on the statistics of several blocks.
-
-    Attributes:
-        kernel: Kernel, float32 (columns, outputs). Centring, scales and weights of the blocks are
-            folded into it, so that it applies to the statistics as given.
-        bias: Bias, float32 (outputs,).
-        members: Heads whose weighted mean this is, and those that got no weight.
-        loss: Mean loss per example, by heads that had not seen it.
-        score: Mean score by the same heads.
-        num_cross_validated: Number of examples that members and weights were chosen on.
-        out_of_fold: Logits, float32 (examples, outputs), of each example by heads that had not
-            seen it; NaN for examples that no head left out.
-    """
-
-    kernel: np.ndarray
-    bias: np.ndarray
-    members: tuple[Member, ...]
-    loss: float
-    score: float
-    num_cross_validated: int
-    out_of_fold: np.ndarray
 
 
 def solve_layered(
@@ -123,10 +81,43 @@ def solve_layered(
         heads += given.finish(list(group))
     kernel, bias, out_of_fold = (_mix(weights[chosen], part) for part in zip(*heads, strict=True))
     members = tuple(
-        Member(each.gamma, each.method, float(weight), *judged)
+        Member(each.gamma, each.method, float(weight), *each.penalties, *judged)
         for each, weight, judged in zip(candidates, weights, scores, strict=True)
     )
     return LayeredSolution(kernel, bias, members, *blended, len(folds), out_of_fold)
+
+
+def solve_again(
+    statistics: np.ndarray,
+    blocks: Sequence[Sequence[int]],
+    targets: LinearTargets,
+    loss: LinearLoss,
+    members: Sequence[Member],
+    *,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Solve for the same blend of heads on other examples, at the penalties chosen before.
+
+    Args:
+        statistics: Statistics of all blocks; see `solve_layered`, as for the next arguments.
+        blocks: Widths of the statistics.
+        targets: Targets of the examples.
+        loss: Loss of the logits.
+        members: Members of a solution.
+        seed: Seed of the folds.
+
+    Returns:
+        Kernel (columns, outputs) and bias (outputs,).
+    """
+    given = _Given(statistics, blocks, targets, loss, seed)
+    chosen = [member for member in members if member.weight]
+    heads: list[tuple[np.ndarray, np.ndarray]] = []
+    for gamma, group in itertools.groupby(chosen, lambda member: member.gamma):
+        problem = Problem(statistics, targets, loss, factors=given.factors(gamma))
+        heads += [given.solve(problem, member) for member in group]
+    weights = [member.weight for member in chosen]
+    kernel, bias = (_mix(weights, part) for part in zip(*heads, strict=True))
+    return kernel, bias
 
 
 @dataclass(frozen=True)
@@ -140,6 +131,13 @@ class _Candidate:
     @property
     def method(self) -> str:
         return "solved" if self.discriminant is None else "discriminant"
+
+    @property
+    def penalties(self) -> tuple[float, float | None]:
+        """Penalty and shrinkage; see `Member`."""
+        if self.discriminant is None:
+            return self.found.best.penalty, None
+        return self.discriminant.penalty, self.discriminant.shrinkage
 
     @property
     def logits(self) -> np.ndarray:
@@ -216,16 +214,27 @@ class _Given:
                 heads.append((head.kernel, head.bias, head.out_of_fold))
                 continue
             if problem is not found.problem:
-                other = fit_discriminant(
-                    problem,
-                    self.targets,
-                    self.loss,
-                    assign_folds(self.targets, self.loss, self.seed),
-                    penalties=[other.penalty],
-                    shrinkages=[other.shrinkage],
-                )
+                other = self._fit_discriminant(problem, other.penalty, other.shrinkage)
             heads.append((other.kernel, other.bias, other.logits))
         return heads
+
+    def solve(self, problem: Problem, member: Member) -> tuple[np.ndarray, np.ndarray]:
+        """Fit one head to all examples; returns kernel and bias."""
+        if member.shrinkage is None:
+            return solve_all(problem, member.penalty)
+        found = self._fit_discriminant(problem, member.penalty, member.shrinkage)
+        return found.kernel, found.bias
+
+    def _fit_discriminant(self, problem: Problem, penalty: float, shrinkage: float) -> Discriminant:
+        folds = assign_folds(self.targets, self.loss, self.seed)
+        return fit_discriminant(
+            problem,
+            self.targets,
+            self.loss,
+            folds,
+            penalties=[penalty],
+            shrinkages=[shrinkage],
+        )
 
 
 def _mix(weights: Sequence[float] | np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kft.linear.axes import PrincipalAxes
+from kft.linear.folds import find_seen
 from kft.linear.losses import LinearLoss, LinearTargets
 from kft.linear.minimising import minimise
 
@@ -74,6 +75,9 @@ class Problem:
         # At this penalty, the outputs are within a tenth of the prior.
         self.largest_penalty = float(self.axes.squares.max()) / 20
         self.work = len(dense) * len(self.axes.squares) * dense.shape[1]
+
+    def __len__(self) -> int:
+        return len(self._targets)
 
     def _find_axes(self, factors: np.ndarray | None) -> PrincipalAxes:
         rows, columns = self._features.shape
@@ -227,10 +231,8 @@ class Problem:
 
     def loss_and_slopes(self, logits: np.ndarray, folds: np.ndarray) -> tuple[float, np.ndarray]:
         """Compute the mean loss of `score`, and its gradient by the logits (rows, outputs)."""
-        counts = np.zeros(len(folds))
-        for fold in range(int(folds.max()) + 1):
-            rows = np.flatnonzero(folds == fold)
-            counts[rows] = self._weights[rows, 0] * self._is_seen(rows, folds != fold)
+        seen = find_seen(self._loss.find_classes(self._targets), folds)
+        counts = self._weights[:, 0] * seen.astype(np.float64)
         if not counts.any():
             counts = np.where(folds >= 0, self._weights[:, 0], 0.0)
         counts /= counts.sum()
@@ -238,13 +240,6 @@ class Problem:
         losses = self._loss.replace_by_slopes(slopes[:, np.newaxis], self._targets)[:, 0]
         slopes *= counts[:, np.newaxis]
         return float(losses @ counts), slopes
-
-    def _is_seen(self, rows: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        """Tell for each row whether its class occurs among the rows seen."""
-        classes = self._loss.find_classes(self._targets)
-        if classes is None:
-            return np.ones(len(rows), bool)
-        return np.isin(classes[rows], classes[seen])
 
 
 def take_rows(features: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -139,11 +139,8 @@ def solve_linear(
         )
         problem, folds = extend(found, features, targets, loss, factors=factors, seed=seed)
         return conclude(found, problem, folds)
-    problem = Problem(features, targets, loss, factors=factors)
-    mask = np.ones((1, len(features)), bool)
-    state = problem.solve(penalty, mask, None, tolerance=_FINAL_TOLERANCE)
-    kernel, bias = problem.to_features(state)
-    return Solution(kernel[0], bias[0], penalty, (), 0, 0)
+    kernel, bias = solve_all(Problem(features, targets, loss, factors=factors), penalty)
+    return Solution(kernel, bias, penalty, (), 0, 0)
 
 
 def cross_validate(
@@ -173,6 +170,16 @@ def cross_validate(
     problem = Problem(take_rows(features, rows), few, loss, factors=factors)
     folds = _assign_parts(problem, few, loss, seed)
     return _walk_path(rows, problem, folds, progress)
+
+
+def solve_all(
+    problem: Problem, penalty: float, start: State | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Solve for all rows of a problem; returns kernel (features, outputs) and bias (outputs,)."""
+    mask = np.ones((1, len(problem)), bool)
+    state = problem.solve(penalty, mask, start, tolerance=_FINAL_TOLERANCE)
+    kernel, bias = problem.to_features(state)
+    return kernel[0], bias[0]
 
 
 def extend(
@@ -205,14 +212,10 @@ def conclude(found: CrossValidation, problem: Problem, folds: np.ndarray) -> Sol
         start = _repeat(problem.from_features(start), int(folds.max()) + 1)
         state = problem.solve(found.best.penalty, _masks(folds), start, tolerance=_PATH_TOLERANCE)
         logits = problem.predict_out_of_fold(state, folds)
-    mask = np.ones((1, len(folds)), bool)
-    state = problem.solve(
-        found.best.penalty, mask, _mean_of_folds(state), tolerance=_FINAL_TOLERANCE
-    )
-    kernel, bias = problem.to_features(state)
+    kernel, bias = solve_all(problem, found.best.penalty, _mean_of_folds(state))
     return Solution(
-        kernel=kernel[0],
-        bias=bias[0],
+        kernel=kernel,
+        bias=bias,
         penalty=found.best.penalty,
         path=found.path,
         num_cross_validated=len(found.rows),

@@ -25,6 +25,7 @@ MODALITIES = Registry(
         "image": "kft.modalities.image.modality:ImageModality",
         "audio": "kft.modalities.audio.modality:AudioModality",
         "text": "kft.modalities.text.modality:TextModality",
+        "video": "kft.modalities.video.modality:VideoModality",
     },
 )
 # Number of files of a folder to try when its modality is inferred.
@@ -82,10 +83,11 @@ def load_modality(name: str) -> Modality:
 def choose_modality(config: DataConfig) -> Modality:
     """Choose the modality of a `data` section.
 
-    If `data.modality` is `auto`, it is the modality of at least half of a folder's first files,
-    by their endings: photographs and records often come with a readme. Columns of text are of
-    the modality whose examples they can be; any other table of text names files at its
-    beginning, and most of these decide.
+    If `data.modality` is `auto`, it is the modality whose annotations are at `data.path`, or else
+    that of at least half of a folder's first files, by their endings: photographs and records often
+    come with a readme. Columns of text are of the modality whose examples they can be. Any other
+    table names files at its beginning, and most of these decide; or it names none, and has a column
+    with a usual name of examples.
 
     Raises:
         ConfigError: `data.modality` is not the name of a modality.
@@ -96,9 +98,15 @@ def choose_modality(config: DataConfig) -> Modality:
         modalities = [load_modality(name) for name in MODALITIES]
         if config.table.text_columns:
             return next(each for each in modalities if each.value_columns)
-        if Path(config.path).expanduser().is_file():
-            return _choose_by_table(Path(config.path).expanduser(), modalities)
-        files = list(islice(_list_files(Path(config.path).expanduser()), _FIRST_FILES))
+        path = Path(config.path).expanduser()
+        named = [each for each in modalities if each.find_layout(path) is not None]
+        if path.is_file():
+            named += [each for each in modalities if each.has_ending(config.path)]
+        if named:
+            return named[0]
+        if path.is_file():
+            return _choose_by_table(path, modalities)
+        files = list(islice(_list_files(path), _FIRST_FILES))
         for each in modalities:
             if files and 2 * sum(map(each.has_ending, files)) >= len(files):
                 return each
@@ -106,16 +114,36 @@ def choose_modality(config: DataConfig) -> Modality:
 
 
 def _choose_by_table(table: Path, modalities: Sequence[Modality]) -> Modality:
-    """Choose the modality of most file names at the beginning of a table; else the default."""
+    """Choose the modality of most file names, or else of a column; else the default."""
     try:
         with table.open("rb") as file:
-            start = file.read(_TABLE_BYTES).decode("utf-8", "replace")
+            start = file.read(_TABLE_BYTES).decode("utf-8-sig", "replace")
     except OSError:
         return load_modality(DEFAULT_MODALITY)  # reading the source says why
-    cells = re.split(r"[,;\t\r\n\"]+", start)
-    counts = [sum(map(each.has_ending, cells)) for each in modalities]
-    most = max(counts)
-    return modalities[counts.index(most)] if most else load_modality(DEFAULT_MODALITY)
+    counts = [sum(map(each.has_ending, _split(start))) for each in modalities]
+    if most := max(counts):
+        return modalities[counts.index(most)]
+    header = start.partition("\n")[0]
+    columns = _list_columns(table) if table.suffix.lower() == ".parquet" else _split(header)
+    names = {column.strip().lower() for column in columns}
+    usual = (each for each in modalities if names.intersection(each.value_columns))
+    return next(usual, load_modality(DEFAULT_MODALITY))
+
+
+def _split(text: str) -> list[str]:
+    """Split the lines of a table, or of JSON objects, into cells."""
+    return re.split(r"[,;\t\r\n\"]+", text)
+
+
+def _list_columns(table: Path) -> list[str]:
+    """List the columns of a Parquet file; none if it is damaged."""
+    import pyarrow.parquet
+
+    try:
+        names: list[str] = pyarrow.parquet.read_schema(table).names
+    except (OSError, pyarrow.ArrowException):
+        return []  # reading the source says why
+    return names
 
 
 def _list_files(folder: Path) -> Iterator[str]:

@@ -9,48 +9,28 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
-from kft.config import DataConfig, ModalityConfig
+from kft.config import DataConfig, MasksConfig, ModalityConfig
 from kft.examples import Calibration, Examples
-from kft.findings import Finding
-from kft.modalities.audit_records import Fact, Measure, Property
+from kft.modalities.annotated import AnnotationError, Outlined
 from kft.modalities.checked import (
     Checked,
+    CheckedTarget,
     CheckOptions,
     FileContent,
     TrainedCalibration,
     UnusableError,
 )
-from kft.modalities.corruptions import Corruption
-from kft.modalities.explained import ExplainedExample, describe_place
-from kft.modalities.model_input import Augmentation, Decoder, InputSpec, StatedInput
+from kft.modalities.model_input import Augmentation, Baseline, Decoder, InputSpec, StatedInput
 from kft.modalities.near_duplicates import find_look_alikes
+from kft.modalities.showing import Showing
 from kft.registry import Registry
 
-# Longer side of a preview, at which a page with a thousand of them takes a few megabytes.
-PREVIEW_SIDE = 104
 
-
-@dataclass(frozen=True)
-class ViewRow:
-    """An example and its augmented views, for drawing.
-
-    Attributes:
-        title: Label of the example.
-        text: Name of the example.
-        views: The decoded example, then its views: float32 arrays by name of the element.
-    """
-
-    title: str
-    text: str
-    views: tuple[Mapping[str, np.ndarray], ...]
-
-
-class Modality(ABC):
+class Modality(Showing, ABC):
     """Kind of examples: its files, their check, their decoding, and how they are shown.
 
     Attributes:
@@ -58,17 +38,30 @@ class Modality(ABC):
         noun: Word for one example in messages, and `nouns` for several.
         settings: Class of its settings, which all have defaults.
         input_spec: Class of the inputs of its backbones.
+        default_backbone: Name of the backbone of a pipeline that names none; None if every pipeline
+            must name one.
         endings: Endings of its files, in lower case. The content decides whether a file is usable.
         signatures: First bytes of a file -> ending, for files without one and for records.
+        folder_names: Usual names of a folder of examples beside one of their targets.
         value_columns: Usual names of table columns that hold the examples themselves, in lower
             case; none for examples that need a file each.
+        reads_folders: Whether a folder of files may be one example; see `joins`.
+        values: What `encode_value` accepts, for messages.
         record_features: Kind of record files (`tfrecord`, `tfds`) -> usual feature of an example;
             and `tfrecord_label` -> usual feature of its label.
+        layouts: Layouts of annotated examples by name, each the path of a module's function that
+            reads it: from the path of the data, and the folder of the files or None, to
+            `Annotations`. `find_layout` detects them.
         augmentations: Presets by name, each a function that makes an `Augmentation`, or None if
             the preset changes nothing.
         reading_settings: Settings that decide which files are accepted. All others decide how
             files are decoded, and stay with a trained model.
+        baselines: Name -> baseline, a model that is learned in seconds without the backbone, to
+            compare a trained model with.
         most_different_bits: Number of bits by which the `likeness` of near duplicates may differ.
+        companions: Kinds of dense targets, from `kft.tasks.COMPANIONS`, that its decoder and its
+            augmentations move with an example: they are a `PlacingDecoder` and
+            `MovingAugmentation`s.
     """
 
     name: ClassVar[str]
@@ -76,15 +69,22 @@ class Modality(ABC):
     nouns: ClassVar[str]
     settings: ClassVar[type[ModalityConfig]]
     input_spec: ClassVar[type[InputSpec]]
+    default_backbone: ClassVar[str | None] = None
     endings: ClassVar[tuple[str, ...]]
     signatures: ClassVar[Mapping[bytes, str]] = {}
+    folder_names: ClassVar[tuple[str, ...]] = ("examples",)
     value_columns: ClassVar[tuple[str, ...]] = ()
+    reads_folders: ClassVar[bool] = False
+    values: ClassVar[str] = "the path of a file or folder, or bytes as a file holds them"
     record_features: ClassVar[Mapping[str, str]] = {}
+    layouts: ClassVar[Registry] = Registry("layout of annotations", {})
     augmentations: ClassVar[Registry] = Registry(
-        "augmentation", {"none": "kft.modalities.base:make_no_augmentation"}
+        "augmentation", {"none": "kft.modalities.model_input:make_no_augmentation"}
     )
     reading_settings: ClassVar[frozenset[str]] = frozenset()
+    baselines: ClassVar[Mapping[str, Baseline]] = {}
     most_different_bits: ClassVar[int] = 0
+    companions: ClassVar[tuple[str, ...]] = ()
 
     def settings_of(self, config: DataConfig) -> Any:
         """Return the modality's own section of the `data` section."""
@@ -102,6 +102,18 @@ class Modality(ABC):
         start = next(starts, None)
         return None if start is None else self.signatures[start]
 
+    def joins(self, names: Sequence[str]) -> bool:
+        """Tell whether the files of a folder, given by their names, are one example together."""
+        return False
+
+    def read_joined(self, folder: str, settings: Any) -> bytes:
+        """Read a folder as one example, in the form of a file that `check` takes.
+
+        Raises:
+            UnusableError: The folder is no example, or too large for one.
+        """
+        raise UnusableError("a folder, pipe or device, not a file")
+
     def encode_feature(self, feature: Any) -> Callable[[Any], bytes] | None:
         """Make a function that encodes an element of a TensorFlow Datasets feature as a file.
 
@@ -113,6 +125,45 @@ class Modality(ABC):
 
         Raises:
             UnusableError: The feature holds no examples of this modality; it says what is expected.
+        """
+        return None
+
+    def find_layout(self, path: Path) -> str | None:
+        """Find the layout of annotations at a path; None if there is none."""
+        return None
+
+    def read_outlines(self, path: Path) -> tuple[tuple[str, ...], Sequence[Outlined]]:
+        """Read a file of outlines of objects, and draw a mask of each example.
+
+        Returns:
+            Names of the classes, and the examples with their masks.
+
+        Raises:
+            AnnotationError: The file has another form, or examples have no outlines.
+        """
+        raise AnnotationError(f"{path}: {self.nouns} have no outlines.")
+
+    def find_size(self, path: str) -> tuple[float, float] | None:
+        """Find the width and height of the upright example in a file, by its header.
+
+        Returns:
+            The size; None if it cannot be read, or if examples have no width and height.
+        """
+        return None
+
+    def encode_value(self, value: Any) -> tuple[bytes, ...] | None:
+        """Encode an example in memory, such as an array, as a file would hold it.
+
+        Args:
+            value: Value from Python. A `str` comes only if `value_columns` says that examples
+                may be texts; otherwise strings name files.
+
+        Returns:
+            Content of each example, several for a batch; None if the value is none of this
+            modality.
+
+        Raises:
+            UnusableError: The value is nearly one; it says what was found and what is allowed.
         """
         return None
 
@@ -137,6 +188,22 @@ class Modality(ABC):
         Raises:
             UnusableError: The file cannot be used; it says why.
         """
+
+    def check_target(
+        self, file: FileContent, checked: Any, settings: MasksConfig, options: CheckOptions
+    ) -> CheckedTarget:
+        """Check the file with the dense target of an example, and convert it if necessary.
+
+        Args:
+            file: Content of the file.
+            checked: Result of `check` of the example.
+            settings: The `data.masks` section.
+            options: Thoroughness of the check, with the names of the classes.
+
+        Raises:
+            UnusableError: The file is not the target of this example; it says why.
+        """
+        raise UnusableError(f"{self.nouns} have no targets in files")
 
     @contextmanager
     def checking(self) -> Iterator[None]:
@@ -173,6 +240,15 @@ class Modality(ABC):
         """
         return spec
 
+    def suppose_spec(self, spec: Any, settings: Any) -> Any:
+        """Complete the input of a backbone by a usual size, for a benchmark, which reads no data.
+
+        Args:
+            spec: Input of the backbone.
+            settings: Settings of the modality, which may state the size.
+        """
+        return spec
+
     @abstractmethod
     def make_decoder(self, spec: Any, settings: Any, calibrated: Any = None) -> Decoder:
         """Make the decoder of files to the inputs of a backbone, for training and serving.
@@ -183,8 +259,8 @@ class Modality(ABC):
             calibrated: Value of the data set's `Calibration`; None without one.
         """
 
-    def make_augmentation(self, preset: str) -> Augmentation | None:
-        """Make the augmentation of a preset; None if it changes nothing.
+    def make_augmentation(self, preset: str, settings: Any = None) -> Augmentation | None:
+        """Make the augmentation of a preset under the settings; None if it changes nothing.
 
         Call this outside of `Dataset.map`, because Keras layers create variables.
 
@@ -221,74 +297,3 @@ class Modality(ABC):
     def restore_spec(self, stated: Mapping[str, Any]) -> InputSpec:
         """Restore the input of a backbone from a mapping that has the fields of its spec."""
         return self.input_spec(**{each.name: stated[each.name] for each in fields(self.input_spec)})
-
-    # The audit, and display
-
-    def show_calibrated(self, checked: Any, calibration: Calibration) -> Any:
-        """Convert the measures of a file to those under the calibration of its data set."""
-        return checked
-
-    def find_poor(self, checked: Sequence[Any]) -> tuple[Finding, ...]:
-        """Find examples that hold little, such as blank, tiny or silent ones."""
-        return ()
-
-    def list_properties(self, checked: Sequence[Any]) -> tuple[Property, ...]:
-        """List properties that should not predict the class, such as the format of the file."""
-        return ()
-
-    def list_measures(self, checked: Sequence[Any]) -> tuple[Measure, ...]:
-        """List measures by which an example may be an outlier."""
-        return ()
-
-    def name_kinds(self, checked: Sequence[Any]) -> tuple[str, ...]:
-        """Name how each example is stored; the audit reports rare kinds."""
-        return ()
-
-    def summarise(self, checked: Sequence[Any]) -> tuple[Fact, ...]:
-        """Summarise a set of examples."""
-        return ()
-
-    def summarise_group(self, checked: Sequence[Any]) -> tuple[Fact, ...]:
-        """Summarise the examples of one class, for a row of the table of classes."""
-        return ()
-
-    def preview(
-        self, path: str, settings: Any, calibrated: Any = None, *, side: int = PREVIEW_SIDE
-    ) -> str | None:
-        """Draw a small picture of an example as a data URI; None if it cannot be shown.
-
-        Args:
-            path: Path of a file that passed the check.
-            settings: Settings of the modality.
-            calibrated: Value of the data set's `Calibration`; None without one.
-            side: Longer side of the picture on the page.
-        """
-        return None
-
-    def draw_views(self, rows: Sequence[ViewRow], caption: str) -> bytes | None:
-        """Draw a PNG file of examples and their augmented views; None if that is impossible."""
-        return None
-
-    def list_corruptions(self) -> tuple[Corruption, ...]:
-        """List the corruptions that examples may suffer, for evaluation; none by default."""
-        return ()
-
-    def draw_explanation(
-        self, spec: Any, example: ExplainedExample, values: np.ndarray
-    ) -> bytes | None:
-        """Draw a PNG file of an example with what its answer depends on; None if impossible.
-
-        Args:
-            spec: Input of the backbone.
-            example: The example.
-            values: Value of each position (axes …): above 0 speaks for the answer.
-        """
-        return None
-
-    def describe_explanation(self, spec: Any, example: ExplainedExample, values: np.ndarray) -> str:
-        """Say in a few words what an answer depends on most; see `draw_explanation`."""
-        return describe_place(spec.explained.names, values, example.parts)
-
-
-def make_no_augmentation() -> None:
-    """Return no augmentation: examples stay as they are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -61,6 +62,25 @@ class FileContent:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckedTarget:
+    """Usable file with the dense target of an example.
+
+    Attributes:
+        path: Path to read: the file itself, or a converted copy in the cache.
+        digest: SHA-256 of the file itself.
+        size: Size in bytes of the file at `path`.
+        changed_ns: Time of its last change, in nanoseconds since 1970.
+        summary: What `Examples.targets` holds of it.
+    """
+
+    path: str
+    digest: str
+    size: int
+    changed_ns: int
+    summary: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
 class Checked:
     """Usable file; each modality adds its own attributes.
 
@@ -75,6 +95,7 @@ class Checked:
         likeness: Perceptual hash of 64 bits; examples that look the same differ in few bits.
             None if the example is too plain, or if the hash was not requested.
         content: Content to read in place of a file, for an example in memory; else None.
+        target: Result of the check of the file with its target; None without such a file.
     """
 
     name: str
@@ -87,6 +108,14 @@ class Checked:
     noticed: tuple[str, ...] = ()
     likeness: int | None = None
     content: bytes | None = None
+    target: CheckedTarget | None = None
+
+    @property
+    def whole_digest(self) -> str:
+        """Digest of the file and of that with its target."""
+        if self.target is None:
+            return self.digest
+        return hashlib.sha256(f"{self.digest} {self.target.digest}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -111,6 +140,7 @@ class CheckOptions:
         with_measures: Whether to compute the measures for the audit.
         trained: Calibration of the model that will see the files; None if there is no model yet.
         find_folder: Returns the folder for converted copies; None for the folder in the cache.
+        target_names: Names of the classes of targets in files.
     """
 
     decode: bool = True
@@ -118,6 +148,7 @@ class CheckOptions:
     with_measures: bool = False
     trained: TrainedCalibration | None = None
     find_folder: FindFolder | None = None
+    target_names: tuple[str, ...] = ()
 
 
 def to_examples(checked: Sequence[Checked], targets: np.ndarray) -> Examples:
@@ -125,13 +156,27 @@ def to_examples(checked: Sequence[Checked], targets: np.ndarray) -> Examples:
 
     Args:
         checked: Usable files.
-        targets: Targets of the files in their order; see `Examples.targets`.
+        targets: Targets of the files in their order; see `Examples.targets`. Summaries of targets
+            in files take their place.
     """
+    files = [each.target for each in checked if each.target is not None]
     return Examples(
         ids=tuple(each.name for each in checked),
         inputs=_to_inputs(checked),
-        targets=targets,
+        targets=summarise_targets(checked, targets),
+        target_files=Files(
+            tuple(each.path for each in files),
+            tuple((each.size, each.changed_ns) for each in files),
+        )
+        if files
+        else None,
     )
+
+
+def summarise_targets(checked: Sequence[Checked], targets: np.ndarray) -> np.ndarray:
+    """Replace targets by the summaries of their checked files; they pass if they have no files."""
+    files = [each.target for each in checked if each.target is not None]
+    return np.stack([each.summary for each in files]) if files else targets
 
 
 def _to_inputs(checked: Sequence[Checked]) -> Inputs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -54,7 +55,14 @@ class FitModel(keras.Model):
 
     def fit(self, *args: Any, **settings: Any) -> Any:
         """Fit like Keras, with frozen layers in inference mode and batch norm synced or fused."""
-        with whole_statistics(self), frozen_inference(self), fused_norms(self):
+        with (
+            whole_statistics(self),
+            frozen_inference(self),
+            fused_norms(self),
+            warnings.catch_warnings(),
+        ):
+            # `check_movement` reports them in phase.json.
+            warnings.filterwarnings("ignore", "Gradients do not exist for variables")
             return super().fit(*args, **settings)
 
     def evaluate(self, *args: Any, **settings: Any) -> Any:

@@ -15,6 +15,7 @@ from kft.features import Cut
 from kft.feeding.frozen_prefix import find_stored_cut
 from kft.model import HEAD, Assembled, compile_forward, find_input_specs
 from kft.planning.block_rows import BlockRow, describe_blocks
+from kft.selection.blends import SHARES
 from kft.strategies import Phase
 from kft.strategies.phases import COMPUTED_FROM_INPUTS
 
@@ -56,11 +57,12 @@ class PhaseForecast:
 
 @dataclass(frozen=True)
 class _Cost:
-    """Seconds of a phase: before its first step, per step, and per validation."""
+    """Seconds of a phase: before its first step, per step, per validation, and for all blends."""
 
     before: float
     step: float
     judging: float
+    blending: float = 0.0
 
     def of(self, steps: int, epochs: int) -> float:
         return steps * self.step + epochs * self.judging
@@ -93,14 +95,19 @@ def forecast_phases(
         )
 
     def find_cost(phase: Phase) -> _Cost:
+        is_whole = "validation" in phase.learns_from
+        num_learned = num_train + num_validation if is_whole else num_train
+        num_judged = 0 if is_whole else num_validation
+        num_plain = num_judged if phase.folds is None else num_judged + num_learned
         return _find_cost(
             phase,
             find_phase_cut(phase),
             forward=forward,
             batch_size=min(global_batch_size, num_train),
-            num_stored=num_train * phase.count_views(features) + num_validation,
-            num_validation=0 if "validation" in phase.learns_from else num_validation,
-            products=num_train * assembled.blocks[HEAD].num_parameters,
+            num_stored=num_learned * phase.count_views(features) + num_plain,
+            num_learned=num_learned,
+            num_validation=num_judged,
+            products=num_learned * assembled.blocks[HEAD].num_parameters,
         )
 
     forecasts = []
@@ -124,8 +131,10 @@ def _add_up(phase: Phase, find_cost: Callable[[Phase], _Cost]) -> float:
     if phase.method == "solve":
         return find_cost(phase).before
     if not choice.candidates:
-        cost = find_cost(phase)
-        return cost.before + cost.of(phase.fit.steps, phase.fit.epochs)
+        cost, folds = find_cost(phase), phase.folds
+        # Two folds are judged.
+        tried = 0.0 if folds is None else cost.of(folds.steps, 0) + 2 / folds.count * cost.blending
+        return cost.before + tried + cost.of(phase.fit.steps, phase.fit.epochs)
     # The first and the last: between them lie those that train one of the blocks in between.
     ends = [find_cost(candidate) for candidate in (choice.candidates[0], choice.candidates[-1])]
     # Of candidates that are tried in turn, one at the least.
@@ -142,17 +151,21 @@ def _find_cost(
     forward: float,
     batch_size: int,
     num_stored: int,
+    num_learned: int,
     num_validation: int,
     products: int,
 ) -> _Cost:
     if cut is None:
-        return _Cost(0.0, TRAINING_FORWARDS * forward * batch_size, forward * num_validation)
+        blending = len(SHARES) * forward * num_learned
+        step = TRAINING_FORWARDS * forward * batch_size
+        return _Cost(0.0, step, forward * num_validation, blending)
     stored = forward * num_stored
     if phase.method == "solve":
         return _Cost(stored + _forecast_solution(products), 0.0, 0.0)
     suffix = measure_forward_seconds(cut.suffix, batch_size=batch_size)
     step = max(STORED_STEP_SECONDS, TRAINING_FORWARDS * suffix * batch_size)
-    return _Cost(stored, step, suffix * num_validation)
+    blending = len(SHARES) * suffix * num_learned
+    return _Cost(stored, step, suffix * num_validation, blending)
 
 
 def _forecast_solution(products: int) -> float:

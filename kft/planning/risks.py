@@ -33,9 +33,9 @@ def find_risks(splits: Splits, backbone: Backbone, phases: tuple[Phase, ...]) ->
     if splits.task.has_classes:
         risks.extend(_class_risks(splits))
     if len(splits.holdout) == 0:
-        risks.append(
-            "There is no holdout: metrics come from the validation data on which choices were made."
-        )
+        chooses = any(phase.decides_on_validation for phase in phases)
+        where = "on which choices were made" if chooses else "alone, which may be few"
+        risks.append(f"There is no holdout: metrics come from the validation data {where}.")
     elif len(splits.holdout) < SMALL_HOLDOUT:
         risks.append(
             f"The holdout has {len(splits.holdout)} examples: only a difference of many points "
@@ -56,14 +56,14 @@ def find_risks(splits: Splits, backbone: Backbone, phases: tuple[Phase, ...]) ->
 
 
 def _is_deep(phase: Phase) -> bool:
-    """Tell whether all weights of a block train, and are kept without a look at validation."""
+    """Tell whether all weights of a block train, and are kept without a look at other examples."""
     has_all = phase.scope.part == "all" and phase.scope.lora is None
-    is_proven = phase.choice.blends or phase.fallback is not None
+    is_proven = phase.choice.blends or phase.folds is not None
     return len(phase.scope.trainable) > 1 and has_all and not is_proven
 
 
 def _choice_risks(splits: Splits, phases: tuple[Phase, ...]) -> list[str]:
-    chooses = any(phase.choice.candidates or phase.choice.blends for phase in phases)
+    chooses = any(phase.decides_on_validation for phase in phases)
     if not chooses or len(splits.validation) >= SMALL_VALIDATION:
         return []
     return [

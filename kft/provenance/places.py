@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from kft.backbones import BACKBONES
-from kft.config import Pipeline, load_pipeline, override_pipeline, validate_pipeline
+from kft.config import (
+    PRETRAINED,
+    Pipeline,
+    load_pipeline,
+    override_pipeline,
+    validate_pipeline,
+)
 from kft.data.loading import check_source
 from kft.errors import DataError
 from kft.runs import RunDirectory
@@ -22,7 +28,7 @@ _READ_LISTS = ("data.folders.allowed_roots", "data.table.allowed_roots")
 _WRITTEN = ("export.directory", "runs_directory")
 # Prefixes of a folder in the name of a backbone.
 _PREFIXES = ("keras_hub:", "hub:")
-_NO_WEIGHTS_FILE = ("imagenet", "random")
+_NO_WEIGHTS_FILE = (PRETRAINED, "random")
 
 
 @dataclass(frozen=True)

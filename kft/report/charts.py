@@ -20,6 +20,8 @@ WIDTH, HEIGHT = 300, 220
 _NUM_TICKS = 4
 # Points of a line that can be told apart at this width.
 _MAX_POINTS = 600
+# Lines of one chart that can be told apart.
+_MOST_LINES = 8
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,19 @@ def draw_learning(points: Sequence[LearningPoint]) -> Chart | None:
         y.make_axis("error of the linear probe"),
         (Series("", _draw_path(line, x, y), tuple(dots), tuple(whiskers)),),
         note=note,
+    )
+
+
+def draw_precision(lines: Sequence[Line]) -> Chart:
+    """Draw precision by recall of each class."""
+    x, y = _Scale(0.0, 1.0, WIDTH), _Scale(0.0, 1.0, HEIGHT, is_vertical=True)
+    ends = ", ".join(f"{line.name} {_percent(line.x[-1])}" for line in lines)
+    return Chart(
+        "Precision by recall",
+        f"Precision by recall at an overlap of 0.5; most recall: {ends}.",
+        x.make_axis("share of the true boxes that is found"),
+        y.make_axis("share of the answers that is right"),
+        tuple(Series(line.name, _draw_path(line, x, y)) for line in lines[:_MOST_LINES]),
     )
 
 

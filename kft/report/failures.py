@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from kft.evaluation.mistakes import (
     rank_mistakes,
 )
 from kft.evaluation.prediction_reading import Predictions
-from kft.evaluation.slices import find_slices
+from kft.evaluation.slices import Slice
 from kft.report.record import (
     ConfusionTable,
     Failures,
@@ -24,7 +23,6 @@ from kft.report.record import (
     Mistake,
     NamedScores,
     Score,
-    SliceRow,
 )
 from kft.tasks import Task
 from kft.tasks.figures import find_interval
@@ -38,14 +36,20 @@ _NUM_MISTAKES = 24
 _NUM_UNSURE = 6
 _NUM_ALTERNATIVES = 5
 
+# Figures of names that are numbers of examples or of objects in them.
+_COUNTS = ("examples", "boxes")
 _WRITTEN = {"f1": "F1", "roc": "ROC", "auc": "AUC", "r": "R", "brier": "Brier"}
 
-# Name of a file -> its preview as a data URI; None if there is none.
-Preview = Callable[[str], str | None]
+Preview = Callable[[str, np.ndarray | None], str | None]
+"""Name of a file, and marked boxes to draw into it -> a preview as a data URI, or None."""
 
 
 def find_failures(
-    task: Task, figures: Mapping[str, Any], predictions: Predictions, preview: Preview
+    task: Task,
+    figures: Mapping[str, Any],
+    predictions: Predictions,
+    slices: Sequence[Slice],
+    preview: Preview,
 ) -> Failures:
     """Find where a model fails.
 
@@ -53,6 +57,7 @@ def find_failures(
         task: Task of the answers.
         figures: Figures of the evaluation.
         predictions: Answers of the evaluation.
+        slices: Slices of the evaluation, worst first.
         preview: Makes a preview of an example.
     """
     names = tuple(figures[task.figures.names_key])
@@ -60,9 +65,15 @@ def find_failures(
     return Failures(
         confusion,
         list_names(task, figures),
-        _list_slices(task, names, predictions),
+        tuple(slices[:_NUM_SLICES]),
         _list_mistakes(task, names, predictions, preview),
         () if task.is_stratified else tuple(_pair_numbers(names, predictions)),
+        tuple(
+            Line(name, tuple(recall.tolist()), tuple(precision.tolist()))
+            for name, (recall, precision) in task.figures.trace_curves(
+                predictions.targets, predictions.outputs, names
+            ).items()
+        ),
     )
 
 
@@ -97,7 +108,7 @@ def list_names(task: Task, figures: Mapping[str, Any]) -> tuple[NamedScores, ...
                     is_share=task.is_stratified,
                 )
                 for figure, value in values.items()
-                if figure != "examples"
+                if figure not in _COUNTS
             ),
             values.get("examples"),
         )
@@ -132,35 +143,6 @@ def _tabulate_confusion(names: Sequence[str], predictions: Predictions) -> Confu
     )
 
 
-def _list_slices(
-    task: Task, names: Sequence[str], predictions: Predictions
-) -> tuple[SliceRow, ...]:
-    """List slices of right and wrong answers by what the files' names and the answers tell."""
-    right = task.figures.are_right(predictions.outputs, predictions.targets)
-    if right is None:
-        return ()
-    paths = list(map(PurePosixPath, predictions.files))
-    folders = [str(path.parent) for path in paths]
-    columns = {
-        "answer": [names[place] for place in predictions.outputs.argmax(axis=1)],
-        "file type": [path.suffix.lower() or "none" for path in paths],
-    }
-    # The folders of classes would only repeat the recall of these.
-    if len(set(folders)) < len(set(zip(folders, predictions.targets.tolist(), strict=True))):
-        columns["folder"] = folders
-    return tuple(
-        SliceRow(
-            each.column,
-            each.value,
-            len(each.examples),
-            each.score,
-            (each.low, each.high),
-            each.is_worse,
-        )
-        for each in find_slices(columns, right)[:_NUM_SLICES]
-    )
-
-
 def _list_mistakes(
     task: Task, names: Sequence[str], predictions: Predictions, preview: Preview
 ) -> tuple[Mistake, ...]:
@@ -170,13 +152,13 @@ def _list_mistakes(
     mistakes = []
     num_shown = _NUM_MISTAKES if right is None or not right.all() else _NUM_UNSURE
     for place in ranked.places[:num_shown].tolist():
-        values = dict(zip(names, outputs[place].tolist(), strict=True))
+        values = task.figures.list_values(outputs[place], names)
         best = sorted(values.items(), key=lambda each: -each[1])[:_NUM_ALTERNATIVES]
         file = predictions.files[place]
         mistakes.append(
             Mistake(
                 file,
-                preview(file),
+                preview(file, task.figures.mark_boxes(targets[place], outputs[place])),
                 _describe_truth(task, targets[place], names),
                 _describe_answer(task, values),
                 tuple(best) if task.is_stratified else (),
@@ -189,7 +171,7 @@ def _list_mistakes(
 
 def _describe_truth(task: Task, target: np.ndarray, names: Sequence[str]) -> str:
     if task.is_stratified:
-        return task.format(target, names).replace(";", ", ") or "none"
+        return task.summarise(target, names).replace(";", ", ") or "none"
     return _list_values(task, dict(zip(names, target.tolist(), strict=True)))
 
 

@@ -57,7 +57,8 @@ def _list_limits(report: Report) -> Iterator[str]:
             f"Its stated probabilities are off by {report.reliability.error:.3f} in the mean; "
             f"{report.reliability.error_by_chance:.3f} could be chance."
         )
-    yield f"It knows no other {report.nouns} than its own, and always answers."
+    yield from report.answering
+    yield f"It knows no other {report.nouns} than its own."
 
 
 def _escape(text: str) -> str:

@@ -12,6 +12,7 @@ from kft.evaluation.calibration import Reliability
 from kft.evaluation.changes import Changes
 from kft.evaluation.ladder import LearningPoint, Rung
 from kft.evaluation.robustness import Robustness
+from kft.evaluation.slices import Slice
 from kft.report.explanations import ExplainedAnswer
 
 Interval = tuple[float, float]
@@ -91,18 +92,6 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class SliceRow:
-    """A slice of the examples: its score, and whether it is worse beyond chance."""
-
-    column: str
-    value: str
-    examples: int
-    score: float
-    interval: Interval
-    is_worse: bool
-
-
-@dataclass(frozen=True)
 class Line:
     """A line of a chart: x and y of its points, without NaN."""
 
@@ -144,13 +133,15 @@ class Failures:
         slices: Slices, the worst first; empty if there are none.
         mistakes: Examples with the highest losses, highest first.
         scatter: True and answered value of each number, for tasks of numbers.
+        curves: Recall and precision of each class, for tasks of boxes.
     """
 
     confusion: ConfusionTable | None = None
     names: tuple[NamedScores, ...] = ()
-    slices: tuple[SliceRow, ...] = ()
+    slices: tuple[Slice, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
     scatter: tuple[Line, ...] = ()
+    curves: tuple[Line, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -172,6 +163,7 @@ class Report:
         risk: Error by coverage; None if answers are not right or wrong.
         history: Losses by epoch; None if no phase has epochs.
         learning: Points of the learning curve; empty if none was computed.
+        answering: Sentences on when the model should not answer.
         phases: Phases of the training.
         facts: Heading -> name -> text: data, model, cost.
         settings: All settings, as YAML.
@@ -194,6 +186,7 @@ class Report:
     risk: RiskCurve | None = None
     history: History | None = None
     learning: tuple[LearningPoint, ...] = ()
+    answering: tuple[str, ...] = ()
     phases: tuple[Phase, ...] = ()
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     settings: str = ""

@@ -8,6 +8,7 @@ import numpy as np
 
 from kft import pages
 from kft.display import format_seconds
+from kft.evaluation.ladder import Rung
 from kft.evaluation.robustness import CorruptedScore
 from kft.figures import format_figure, format_share
 from kft.report import charts
@@ -32,7 +33,10 @@ def render_report(report: Report) -> bytes:
         "report.html.jinja",
         report=report,
         sure=drawn,
-        scatter=[charts.draw_scatter(line) for line in failures.scatter],
+        scatter=[
+            *(charts.draw_scatter(line) for line in failures.scatter),
+            *([charts.draw_precision(failures.curves)] if failures.curves else []),
+        ],
         history=report.history and charts.draw_history(report.history),
         ladder=_draw_ladder(report),
         learning=charts.draw_learning(report.learning),
@@ -61,7 +65,8 @@ class _Step:
     """A rung as it is drawn, with positions in percent of the width."""
 
     score: Score
-    seconds: float | None
+    cost: str
+    gain: str
     dot: float
     span: tuple[float, float] | None
     is_model: bool
@@ -78,13 +83,35 @@ def _draw_ladder(report: Report) -> list[_Step]:
     return [
         _Step(
             Score(rung.name, rung.value, rung.interval, report.lead.is_share),
-            rung.seconds,
+            _write_cost(rung),
+            _write_gain(rung, is_share=report.lead.is_share),
             place(rung.value),
             rung.interval and (place(rung.interval[0]), round(100 - place(rung.interval[1]), 2)),
             is_model=rung is report.rungs[-1],
         )
         for rung in report.rungs
     ]
+
+
+def _write_cost(rung: Rung) -> str:
+    """Write time and size of a rung, as far as they are known."""
+    parts = [format_seconds(rung.seconds)] if rung.seconds else []
+    # A few numbers are no size worth a word.
+    if rung.size is not None and rung.size >= 50_000:
+        parts.append(f"{rung.size / 1e6:,.1f} MB")
+    return ", ".join(parts)
+
+
+def _write_gain(rung: Rung, *, is_share: bool) -> str:
+    """Write what the model gains over a rung, with its interval."""
+    if rung.difference is None:
+        return ""
+    form = format_share if is_share else format_figure
+    gain, low, high = (
+        ("+" if value > 0 else "") + form(value)
+        for value in (rung.difference.gain, rung.difference.low, rung.difference.high)
+    )
+    return f"model {gain} ({low} to {high})"
 
 
 def _shade(table: ConfusionTable) -> np.ndarray:

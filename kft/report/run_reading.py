@@ -7,17 +7,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kft.config import Pipeline
 from kft.data.splitting.split_files import read_split_lines
 from kft.display import format_seconds
 from kft.errors import RunError
 from kft.evaluation import verdict
 from kft.evaluation.abstention import trace_risk
+from kft.evaluation.answering import describe_answering, read_answering
 from kft.evaluation.calibration import Reliability, measure_reliability
 from kft.evaluation.changes import read_changes
-from kft.evaluation.ladder import Rung, read_ladder
+from kft.evaluation.drift import read_drift
+from kft.evaluation.judgements import describe_judgements, read_judgements
+from kft.evaluation.ladder import LearningPoint, Rung, read_ladder
 from kft.evaluation.prediction_reading import Predictions, read_predictions, read_table
 from kft.evaluation.robustness import read_robustness
+from kft.evaluation.slices import read_slices
 from kft.modalities import Modality, choose_modality
 from kft.provenance import load_run_pipeline
 from kft.report.explanations import list_explanations
@@ -25,6 +31,7 @@ from kft.report.failures import Preview, find_failures, name_figure
 from kft.report.record import History, Line, Phase, Report, Score
 from kft.runs import RunDirectory, open_run
 from kft.runs.layout import read_json
+from kft.runs.unseen_answers import read_last_unseen
 from kft.tasks import Task, task_of_figures
 from kft.tasks.figures import Lead, find_interval
 
@@ -35,7 +42,7 @@ _CURVES = {"loss": "train", "val_loss": "validation"}
 _ELSEWHERE = ("examples", "accuracy", "different_answers", "standardised_absolute_error")
 _BASELINE_WORDS = ("majority", "baseline")
 # Figures between 0 and 1.
-_SHARE_WORDS = ("accuracy", "f1", "auc", "precision", "match")
+_SHARE_WORDS = ("accuracy", "f1", "auc", "precision", "recall", "match")
 
 
 def read_report(path: Path, *, split: str | None = None) -> Report:
@@ -72,14 +79,22 @@ def read_report(path: Path, *, split: str | None = None) -> Report:
         task.noun,
         task.nouns,
         Score(lead.name, lead.value, lead.interval, lead.is_share),
-        tuple(_find_verdict(task, figures, phases, reliability, train_counts)),
-        tuple(_list_rungs(lead, rungs, phases)),
+        tuple(
+            _find_verdict(
+                task, figures, phases, reliability, train_counts, ladder=(rungs, learning)
+            )
+        )
+        + tuple(_judge_training(run, task)),
+        rungs or tuple(_list_rungs(lead, phases)),
         tuple(list_scores(figures)),
-        find_failures(task, figures, predictions, _make_preview(modality, pipeline)),
+        find_failures(
+            task, figures, predictions, read_slices(folder), _make_preview(modality, pipeline)
+        ),
         reliability,
         _trace_risk(task, predictions),
         read_history(run),
         learning,
+        tuple(_describe_answering(folder)),
         tuple(map(_describe_phase, phases)),
         _list_facts(run, pipeline, figures, phases),
         run.pipeline.read_text(encoding="utf-8"),
@@ -136,16 +151,28 @@ def _find_verdict(
     phases: list[dict[str, Any]],
     reliability: Reliability | None,
     train_counts: Mapping[str, int],
+    *,
+    ladder: tuple[Sequence[Rung], Sequence[LearningPoint]],
 ) -> Iterator[str]:
-    yield verdict.judge_baseline(task.figures.lead(figures))
-    fine_tuning = verdict.judge_fine_tuning(phases)
-    if fine_tuning:
-        yield fine_tuning
-    if reliability is not None:
-        yield verdict.judge_calibration(reliability)
-    weakest = verdict.judge_names(figures[task.figures.names_key], task.noun, train_counts)
-    if weakest:
-        yield weakest
+    rungs, points = ladder
+    lead = task.figures.lead(figures)
+    yield verdict.judge_baseline(lead)
+    sentences = (
+        verdict.judge_fine_tuning(phases, rungs),
+        None if reliability is None else verdict.judge_calibration(reliability),
+        verdict.judge_names(figures[task.figures.names_key], task.noun, train_counts),
+        verdict.judge_labels(points, is_share=lead.is_share),
+    )
+    yield from filter(None, sentences)
+
+
+def _judge_training(run: RunDirectory, task: Task) -> Iterator[str]:
+    """Judge the training labels by the answers of models that had not seen them."""
+    unseen = read_last_unseen(run)
+    if unseen is not None and task.has_classes:
+        sentence = verdict.judge_training_labels(unseen.outputs, unseen.targets)
+        if sentence:
+            yield sentence
 
 
 def _count_training(run: RunDirectory) -> Counter[str]:
@@ -153,10 +180,10 @@ def _count_training(run: RunDirectory) -> Counter[str]:
     return Counter(target for split, target in lines if split == "train")
 
 
-def _list_rungs(lead: Lead, rungs: Sequence[Rung], phases: list[dict[str, Any]]) -> Iterator[Rung]:
+def _list_rungs(lead: Lead, phases: list[dict[str, Any]]) -> Iterator[Rung]:
+    """List the rungs of an evaluation without a ladder, such as that of other data."""
     if lead.baseline is not None:
         yield Rung(lead.baseline_name, lead.baseline)
-    yield from rungs
     seconds = sum(phase["seconds"] for phase in phases)
     yield Rung("this model", lead.value, lead.interval, seconds)
 
@@ -168,6 +195,13 @@ def list_scores(figures: Mapping[str, Any]) -> Iterator[Score]:
         if is_number and name not in _ELSEWHERE and not name.startswith(_BASELINE_WORDS):
             is_share = any(word in name for word in _SHARE_WORDS)
             yield Score(name_figure(name), float(value), find_interval(figures, name), is_share)
+
+
+def _describe_answering(folder: Path) -> Iterator[str]:
+    yield from describe_answering(read_answering(folder))
+    drift = read_drift(folder)
+    if drift is not None:
+        yield str(drift)
 
 
 def _name_phase(name: str) -> str:
@@ -199,6 +233,7 @@ def _list_facts(
             "source": pipeline.data.path or "",
             "examples": ", ".join(f"{count:,} {split}" for split, count in splits.items()),
             "fingerprint": manifest["data_fingerprint"][:16],
+            "holdout judged": describe_judgements(read_judgements(run)) or "not recorded",
         },
         "Model": {
             "backbone": pipeline.backbone.name,
@@ -218,8 +253,12 @@ def _list_facts(
 def _make_preview(modality: Modality, pipeline: Pipeline) -> Preview:
     settings = modality.settings_of(pipeline.data)
 
-    def preview(name: str) -> str | None:
+    def preview(name: str, boxes: np.ndarray | None) -> str | None:
         path = find_file(pipeline, name)
-        return None if path is None else modality.preview(str(path), settings, side=_SIDE)
+        if path is None:
+            return None
+        if boxes is None:
+            return modality.preview(str(path), settings, side=_SIDE)
+        return modality.preview_target(str(path), boxes, settings, side=_SIDE)
 
     return preview

@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kft.config import DataConfig, FoldersConfig, Pipeline, TableConfig, override_pipeline
-from kft.config.section import compose
+from kft.config import DataConfig, FoldersConfig, Pipeline, override_pipeline
 from kft.config.split_section import SplitConfig
 from kft.data import load_splits, write_quarantine_csv
 from kft.data.batches.pipeline import make_dataset
-from kft.data.batches.reading import translate_read_errors
-from kft.data.class_names import find_similar
-from kft.data.found import sort_class_names
+from kft.data.batches.reading import pair_decoder, translate_read_errors
 from kft.data.loading import find_source
 from kft.data.sources.table_reading import open_table
 from kft.display import Display
 from kft.errors import ConfigError, DataError, RunError
+from kft.evaluation.drift import write_drift
 from kft.evaluation.evaluating import Evaluation, evaluate
+from kft.evaluation.judgements import describe_judgements, find_overlap, record_again
 from kft.evaluation.prediction import Predictor
-from kft.examples import SPLIT_NAMES, Examples, Splits
+from kft.examples import Examples
 from kft.features import Forward
 from kft.modalities import Modality, choose_modality
-from kft.printing import listed
 from kft.provenance import load_run_pipeline
+from kft.run_operations.other_data import OtherData
+from kft.run_operations.other_targets import translate_targets
 from kft.runs import RunDirectory, open_run
 from kft.runs.layout import read_json
 from kft.runs.storage import check_cache
-from kft.tasks import Task
 from kft.tasks.head import Head
 from kft.training import Trained, load_trained
 from kft.workflow import describe_data
@@ -41,6 +39,8 @@ from kft.workflow import describe_data
 _OF_OTHER_DATA = (
     *("data.source", "data.target", "data.on_invalid_file"),
     *("data.folders", "data.table", "data.records", "data.class_aliases"),
+    *("data.boxes", "data.masks"),
+    *("data.split.group_column", "data.split.group_pattern"),
 )
 
 
@@ -81,22 +81,50 @@ def evaluate_run(
     own = pipeline.data.model_copy(update={"modality": trained.stated.spec.modality})
     pipeline = pipeline.model_copy(update={"data": own})
     config = configure_other(pipeline, trained.head, data, overrides)
-    with display.track("Checking every file") as advance:
-        splits = load_splits(
-            config,
-            progress=advance,
-            output_folders=pipeline.output_folders,
-            as_one=True,
-            trained=trained.stated.trained,
-        )
-    for line in describe_data(splits):
-        display.stage(line)
-    examples = translate_targets(splits, trained.head, display)
+    other = OtherData(run, trained, pipeline, display)
+    try:
+        with display.track("Checking every file") as advance:
+            splits = load_splits(
+                config,
+                progress=advance,
+                output_folders=pipeline.output_folders,
+                as_one=True,
+                trained=trained.stated.trained,
+            )
+        for line in describe_data(splits):
+            display.stage(line)
+        examples = translate_targets(splits, trained.head, display)
+    except DataError as error:
+        told = other.describe_files(data)
+        raise DataError(f"{error}\n{told}" if told else str(error)) from error
+    _record_overlap(run, pipeline, data, examples, display)
     name = Path(data).absolute().name
     folder = run.evaluation(f"other-{name}")
-    evaluation = _judge(run, trained, examples, folder, display, title=f"Evaluation on {name}")
+    evaluation = _judge(run, trained, (examples, config), folder, display)
     write_quarantine_csv(splits.quarantined, folder / "quarantine.csv")
+    drift = other.measure(examples)
+    if drift is not None:
+        write_drift(folder, drift)
+        display.stage(str(drift))
     return evaluation.figures
+
+
+def _record_overlap(
+    run: RunDirectory, pipeline: Pipeline, data: str, examples: Examples, display: Display
+) -> None:
+    """Say which examples the run knows, and record those of its holdout as judged again."""
+    overlap = find_overlap(run, pipeline, data, examples)
+    if overlap.trained:
+        display.stage(
+            f"Note: the run was trained on {overlap.trained:,} of these {len(examples):,} "
+            "examples; figures on them mean nothing."
+        )
+    if overlap.held:
+        judgements = record_again(run, data, overlap.held)
+        display.stage(
+            f"Note: {overlap.held:,} of these examples are of the run's holdout, which is now "
+            f"judged {describe_judgements(judgements)}."
+        )
 
 
 def _read_figures(run: RunDirectory, split: str) -> dict[str, Any]:
@@ -138,14 +166,16 @@ def configure_other(
                 allowed_roots=own.folders.allowed_roots, nested=own.folders.nested
             ),
             "table": own.table.model_copy(update={"split_column": None}),
-            "split": SplitConfig(),
+            "split": SplitConfig(group_column=own.split.group_column),
             "validation": 0.0,
             "holdout": 0.0,
         }
     )
     source = find_source(config)
     if source == "table":
-        config = config.model_copy(update={"table": _keep_columns(config.table, Path(path))})
+        config = config.model_copy(update=_keep_columns(config, Path(path)))
+    else:
+        config = config.model_copy(update={"split": SplitConfig()})
     if source == "tfds":
         # The data set names its classes; the run's names might be in another order.
         records = config.records.model_copy(update={"class_names": ()})
@@ -175,75 +205,38 @@ def _refuse_what_has_no_effect(overrides: Sequence[str], modality: Modality) -> 
         raise ConfigError(f"{refusal}\nAllowed: {', '.join(allowed)}.")
 
 
-def _keep_columns(own: TableConfig, path: Path) -> TableConfig:
+def _keep_columns(config: DataConfig, path: Path) -> dict[str, Any]:
     """Keep the run's columns that the other table has; for the others, use the defaults."""
     header = open_table(path.expanduser().absolute()).header
+    own, group = config.table, config.split.group_column
     labels = own.label_columns
     has_labels = any(name in header for name in labels)
-    return own.model_copy(
+    table = own.model_copy(
         update={
             "path_column": own.path_column if own.path_column in header else None,
             # Several label columns are kept even if some are missing, which an error then names.
             "label_columns": labels if has_labels or len(labels) > 1 else (),
         }
     )
-
-
-def translate_targets(splits: Splits, head: Head, display: Display) -> Examples:
-    """Join all examples of other data, with targets by the model's class indices.
-
-    Raises:
-        DataError: The data have another kind of target or an unknown class, label or number;
-            or they lack a label or number of the model.
-    """
-    known = tuple(map(compose, head.class_names))
-    task, names = head.task, splits.class_names
-    if splits.task != task:
-        raise DataError(f"the model answers {task.word!r}, but the data hold {splits.task.word!r}.")
-    examples = splits.join(SPLIT_NAMES)
-    if not task.is_stratified and len(names) == len(known) == 1 and names != known:
-        display.stage(f"Judged: {known[0]!r} of the model against {names[0]!r} of the data")
-        names = known
-    _refuse_other_names(task, names, known)
-    places = np.array([known.index(name) for name in names])
-    return replace(examples, targets=task.rearrange(examples.targets, places, len(known)))
-
-
-def _refuse_other_names(task: Task, names: Sequence[str], known: Sequence[str]) -> None:
-    unknown = sort_class_names(set(names) - set(known))
-    if unknown:
-        similar = find_similar(unknown, known)
-        described = [
-            f"{name!r} (did you mean {similar[name]!r}?)" if name in similar else name
-            for name in unknown
-        ]
-        raise DataError(
-            f"the data have {task.nouns} that the model does not know: {listed(described)}. "
-            f"It knows: {listed(tuple(known), 30)}."
-        )
-    missing = [name for name in known if name not in names]
-    if missing and not task.has_classes:
-        raise DataError(
-            f"the data lack {task.nouns} that the model answers: {listed(missing)}. The model "
-            "cannot be judged without them; name their columns with data.table.label_columns."
-        )
+    return {
+        "table": table,
+        "split": SplitConfig(group_column=group if group in header else None),
+    }
 
 
 def _judge(
     run: RunDirectory,
     trained: Trained,
-    examples: Examples,
+    data: tuple[Examples, DataConfig],
     folder: Path,
     display: Display,
-    *,
-    title: str,
 ) -> Evaluation:
-    batches = make_dataset(
-        examples, trained.decoder, batch_size=trained.pipeline.training.batch_size
-    )
+    examples, config = data
+    reader = pair_decoder(trained.decoder, trained.head.task, examples)
+    batches = make_dataset(examples, reader, batch_size=trained.pipeline.training.batch_size)
     with (
-        translate_read_errors(examples, trained.decoder),
-        display.track(title, len(examples)) as advance,
+        translate_read_errors(examples, reader),
+        display.track(f"Evaluation on {Path(config.path or '').name}", len(examples)) as advance,
     ):
         return evaluate(
             Predictor(
@@ -253,11 +246,12 @@ def _judge(
             ),
             trained.head,
             batches,
-            files=examples.ids,
-            targets=examples.targets,
+            examples,
+            config,
             train_targets=_read_train_targets(run),
             folder=folder,
             progress=advance,
+            decoder=trained.decoder,
         )
 
 

@@ -129,7 +129,7 @@ def _find_mistakes(run: RunDirectory, trained: Trained, count: int, display: Dis
 def _decode(examples: Examples, trained: Trained) -> list[dict[str, np.ndarray]]:
     """Decode each example to the model's inputs by name."""
     with translate_read_errors(examples, trained.decoder):
-        decoded = make_reader(examples.inputs, trained.decoder)(tf.range(len(examples)))
+        decoded = make_reader(examples, trained.decoder)(tf.range(len(examples)))
         refuse_changed(examples)
     arrays = {name: values.numpy() for name, values in to_inputs(decoded).items()}
     return [{name: arrays[name][place] for name in arrays} for place in range(len(examples))]

@@ -26,9 +26,15 @@ from kft.run_operations.run_data import load_run_splits
 from kft.runs import RunDirectory, open_run
 from kft.runs.layout import read_json
 from kft.runs.storage import check_cache, check_folder
-from kft.serving import Export, check_next_version, export_model
+from kft.serving import (
+    Export,
+    ServedModel,
+    ServingProcess,
+    check_next_version,
+    export_model,
+)
 from kft.training import load_trained
-from kft.workflow import choose_parity_examples, describe_export
+from kft.workflow import choose_parity_examples, describe_export, load_guard
 
 _WITHOUT_DATA = (
     " To export without these data, give other files for the parity check: `--files FILES`."
@@ -93,28 +99,24 @@ def export_run(
         allowed=destination.next_version or pipeline.export.next_version,
         remedy="--name OTHER, or --next-version any",
     )
-    trained = load_trained(run)
-    if files:
-        examples = _check_named(files, trained.stated, pipeline.export.parity_examples)
-    else:
-        examples = _choose_own(run, pipeline, display)
-    card = read_json(run.model_card) | describe_export(
-        run,
-        data_set,
-        files="given by --files" if files else "of the run's data",
-        count=len(examples),
-    )
-    with run.hold(), display.track("Export and its parity check"):
-        export = export_model(
-            trained.model,
-            trained.head,
-            trained.decoder,
-            directory=directory,
-            name=name,
-            examples=examples,
-            card=card,
+    with ServingProcess() as process:
+        trained = load_trained(run)
+        if files:
+            examples = _check_named(files, trained.stated, pipeline.export.parity_examples)
+        else:
+            examples = _choose_own(run, pipeline, display)
+        card = read_json(run.model_card) | describe_export(
+            run,
+            data_set,
+            files="given by --files" if files else "of the run's data",
+            count=len(examples),
         )
-        run.write_status(**{**run.read_status(), "export": str(export.path)})
+        served = ServedModel(trained.model, trained.head, trained.decoder, load_guard(run))
+        with run.hold(), display.track("Export and its parity check"):
+            export = export_model(
+                served, directory / name, examples=examples, card=card, process=process
+            )
+            run.write_status(**{**run.read_status(), "export": str(export.path)})
     return export
 
 

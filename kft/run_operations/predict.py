@@ -30,13 +30,16 @@ from kft.modalities.checked import (
     temporary_copies,
     to_examples,
 )
+from kft.modalities.model_input import FRAME
 from kft.run_operations.asked_model import read_calibration, read_config
 from kft.runs import open_run
 from kft.serving import (
     Answer,
     ExportedModel,
-    answers_from_outputs,
+    frame_decoder,
     is_export,
+    make_answers,
+    read_deviations,
 )
 from kft.training import load_trained
 
@@ -94,35 +97,42 @@ def _load_asked(path: Path, num_files: int) -> Answerer:
         exported = ExportedModel(path)
         return lambda examples: exported.answer(examples.ids, examples.inputs)
     trained = load_trained(open_run(path))
-    head, decoder = trained.head, trained.decoder
+    head, decoder = trained.head, frame_decoder(trained.decoder, trained.head)
     predictor = Predictor(
         Forward(trained.model, head.activate),
         num_examples=num_files,
         engine=trained.pipeline.features.engine,
     )
 
+    deviations = read_deviations(head.describe())
+
     def ask(examples: Examples) -> list[Answer]:
+        answers: list[Answer] = []
         with translate_read_errors(examples, decoder):
-            outputs = predictor(
-                _read_batches(examples, decoder),
-                num_examples=len(examples),
-                progress=lambda done, total: None,
-            )
-        return answers_from_outputs(examples.ids, outputs, head)
+            for names, inputs in _read_batches(examples, decoder):
+                frames = inputs.pop(FRAME, None)
+                outputs = predictor(
+                    [inputs], num_examples=len(names), progress=lambda done, total: None
+                )
+                served = head.serve(tf.constant(outputs), frames)
+                answers += make_answers(names, served, head.task, deviations)
+        return answers
 
     return ask
 
 
-def _read_batches(examples: Examples, decoder: Decoder) -> Iterator[Any]:
-    """Read batches of decoded examples, with one graph for all pieces.
+def _read_batches(
+    examples: Examples, decoder: Decoder
+) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Read batches of decoded examples with their names, with one graph for all pieces.
 
     A tf.data dataset for each piece would leave its graph in memory.
     """
     for start in range(0, len(examples), PREDICTION_BATCH_SIZE):
         batch = examples.take(range(start, min(start + PREDICTION_BATCH_SIZE, len(examples))))
-        decoded = make_reader(batch.inputs, decoder)(tf.range(len(batch)))
+        decoded = make_reader(batch, decoder)(tf.range(len(batch)))
         refuse_changed(batch)
-        yield to_inputs(decoded)
+        yield batch.ids, to_inputs(decoded)
 
 
 def predict_pieces(

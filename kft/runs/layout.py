@@ -33,8 +33,11 @@ class RunDirectory:
         checkpoints/        for resuming; removed when the run is finished
         model.keras         the trained model; model.json: the meaning of its outputs
         train_targets.npy   training targets, for the baseline of later evaluations
-        evaluation/<split>/ metrics.json, predictions.csv, confusion.csv, probabilities.npz
+        familiarity.npz     scatter of training features; abstain.json: the threshold of the export
         changes.json        how far each block of the backbone has moved
+        evaluation/<split>/ metrics.json, predictions.csv, confusion.csv, probabilities.npz,
+                            ladder.json, learning_curve.json, slices.json, answering.json
+        evaluation/judgements.json  how often the holdout was judged
         explanations/       explanations.json and overlays, by `kft explain`
 
     Args:

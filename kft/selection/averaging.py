@@ -12,6 +12,7 @@ import tensorflow as tf
 from kft.features import OUTPUT, Forward
 from kft.optimization.lora import is_first_factor
 from kft.selection.snapshots import Snapshot, Weights
+from kft.tasks import Task
 from kft.tasks.head import Head
 from kft.workers import ALONE, Workers
 
@@ -142,22 +143,23 @@ class ValidationScorer:
 
     def __call__(self) -> ValidationScore:
         """Score the current weights."""
-        return self.score(*self.answer())
+        return score_outputs(self._head.task, *self.answer())
 
     def answer(self) -> tuple[np.ndarray, np.ndarray]:
         """Compute outputs (examples, outputs) of the current weights, and standardised targets."""
-        answered = [
-            (self._answers(inputs)[OUTPUT].numpy(), targets.numpy())
-            for inputs, targets in self._batches
-        ]
+        answered = []
+        for inputs, batch_targets in self._batches:
+            own = batch_targets.numpy()
+            answers = self._answers(inputs)[OUTPUT].numpy()
+            answered.append((self._head.condense(answers, own), own))
         outputs, targets = zip(*answered, strict=True)
         return self._workers.copy(np.concatenate(outputs)), np.concatenate(targets)
 
-    def score(self, outputs: np.ndarray, targets: np.ndarray) -> ValidationScore:
-        """Compute loss and accuracy of outputs against targets."""
-        figures = self._head.task.figures
-        losses = figures.example_losses(outputs, targets)
-        return ValidationScore(float(np.mean(losses)), figures.accuracy(outputs, targets))
+
+def score_outputs(task: Task, outputs: np.ndarray, targets: np.ndarray) -> ValidationScore:
+    """Compute loss and accuracy of outputs (examples, outputs) against standardised targets."""
+    losses = task.figures.example_losses(outputs, targets)
+    return ValidationScore(float(np.mean(losses)), task.figures.accuracy(outputs, targets))
 
 
 def greedy_soup(

@@ -49,7 +49,7 @@ class TriedCandidate:
 def name_candidates(phase: Phase) -> list[Phase]:
     """Return the candidates of a phase as phases that can replace it, under its name."""
     planned = phase.choice
-    choice = Choice(blends=planned.blends, only_compares=planned.only_compares)
+    choice = Choice(blends=planned.blends)
     return [replace(each, name=phase.name, choice=choice) for each in planned.candidates]
 
 

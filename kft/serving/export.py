@@ -14,14 +14,15 @@ from kft.data.batches.example_cache import to_inputs
 from kft.data.batches.reading import list_contents
 from kft.errors import ExportError
 from kft.examples import Examples
-from kft.modalities import Decoder
+from kft.modalities.model_input import FRAME
 from kft.model import compile_forward, flatten_layers
 from kft.runs.atomic import atomic_directory, write_json
 from kft.runs.storage import find_storage_failure
-from kft.serving.parity import check_parity
+from kft.serving.parity import ServingProcess, check_parity
 from kft.serving.signatures import ServedModel
 from kft.serving.versions import CARD, next_version
-from kft.tasks.head import Head
+from kft.tasks.head import LOGITS
+from kft.tasks.pooling import FEATURE_VECTOR
 
 
 @dataclass(frozen=True)
@@ -40,33 +41,28 @@ class Export:
 
 
 def export_model(
-    model: keras.Model,
-    head: Head,
-    decoder: Decoder,
+    served: ServedModel,
+    folder: Path,
     *,
-    directory: Path,
-    name: str,
     examples: Examples,
     card: dict[str, Any],
+    process: ServingProcess,
 ) -> Export:
-    """Write the next version of saved_models/<name>, and verify it.
+    """Write the next version of an export, and verify it.
 
     Args:
-        model: Model from decoded examples to logits.
-        head: Head of the model, which interprets the logits.
-        decoder: Decoder of files, as in training.
-        directory: Folder of all exports.
-        name: Name of the model in TensorFlow Serving.
+        served: The model, with its head and the decoder of its files.
+        folder: Folder of the export's versions, saved_models/<name>.
         examples: Examples for the parity check.
         card: Description of the model, written beside it, in assets.extra.
+        process: Process for the parity check.
 
     Raises:
         ExportError: The export cannot be written, does not load without kft,
             or answers differently; it is removed.
     """
-    path = directory / name / str(next_version(directory / name))
-    served = ServedModel(model, head, decoder)
-    expected = _compute_expected(model, head, decoder, examples)
+    path = folder / str(next_version(folder))
+    expected = _compute_expected(served, examples)
     try:
         # The version gets its name only after it is verified, so that a server that watches the
         # folder never sees one that is not.
@@ -74,11 +70,12 @@ def export_model(
             served.save(unverified)
             write_json(unverified / CARD, card)
             difference = check_parity(
+                process,
                 unverified,
                 examples,
                 expected,
-                head.compared_outputs,
-                is_float32=_is_float32(model),
+                served.compared_outputs,
+                is_float32=_is_float32(served.model),
             )
     except (OSError, tf.errors.OpError) as error:
         failure = find_storage_failure(error)
@@ -94,15 +91,18 @@ def export_model(
     return Export(path, difference, len(examples))
 
 
-def _compute_expected(
-    model: keras.Model, head: Head, decoder: Decoder, examples: Examples
-) -> dict[str, np.ndarray]:
+def _compute_expected(served: ServedModel, examples: Examples) -> dict[str, np.ndarray]:
     """Compute the trained model's outputs about examples, by the name of the output."""
     # Not with the traced reading of batches: the check must find differences due to tracing.
-    decoded = [decoder(read()) for _, read in list_contents(examples)]
+    decoded = [served.decoder(read()) for _, read in list_contents(examples)]
     inputs = to_inputs({name: tf.stack([each[name] for each in decoded]) for name in decoded[0]})
-    served = head.serve(compile_forward(model, head.activate)(inputs))
-    return {output.name: served[output.name].numpy() for output in head.compared_outputs}
+    frames, model = inputs.pop(FRAME, None), served.model
+    computed = {LOGITS: compile_forward(model, served.head.activate)(inputs)}
+    if served.guard is not None:
+        vectors = keras.Model(model.input, model.get_layer(FEATURE_VECTOR).output)
+        computed[FEATURE_VECTOR] = compile_forward(vectors)(inputs)
+    expected = served.serve(computed, frames)
+    return {output.name: expected[output.name].numpy() for output in served.compared_outputs}
 
 
 def _is_float32(model: keras.Model) -> bool:

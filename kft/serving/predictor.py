@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,7 @@ import tensorflow as tf
 from kft.errors import DataError, ExportError
 from kft.examples import Files, Inputs
 from kft.serving.versions import read_card
-from kft.tasks import Task, list_tasks, load_task
-from kft.tasks.head import Head
+from kft.tasks import BOXES, Task, list_tasks, load_task
 
 # Large enough to keep two cores busy, small enough for any memory.
 BATCH_SIZE = 32
@@ -29,12 +29,15 @@ class Answer:
         values: Probability or number by name, in the order of the model.
         task: Task of the model.
         deviations: Standard deviation of each number in training, by name; empty if unknown.
+        companion: Dense answer, for tasks that have one: a mask uint8 (height, width) of the file,
+            or boxes (boxes, 6): class, left, top, right and bottom in the file, probability.
     """
 
     file: str
     values: dict[str, float]
     task: Task
     deviations: Mapping[str, float] = field(default_factory=dict)
+    companion: np.ndarray | None = None
 
     def best(self, count: int | None = None) -> list[tuple[str, float]]:
         """List the `count` most probable names with their probabilities, by default all names."""
@@ -48,6 +51,22 @@ class Answer:
     def chosen(self) -> list[str] | None:
         """Chosen classes or labels, most probable first; None for numbers."""
         return self.task.choose(self.values)
+
+    @property
+    def boxes(self) -> list[dict[str, Any]] | None:
+        """Boxes as JSON values, surest first; None for answers without boxes.
+
+        Each has `class`, `left`, `top`, `right` and `bottom` in pixels of the upright file, and
+        `score`.
+        """
+        if self.task.companion != BOXES or self.companion is None:
+            return None
+        names = list(self.values)
+        keys = ("class", "left", "top", "right", "bottom", "score")
+        return [
+            dict(zip(keys, (names[int(code)], *values), strict=True))
+            for code, *values in self.companion.tolist()
+        ]
 
 
 def is_export(path: Path) -> bool:
@@ -79,6 +98,7 @@ class ExportedModel:
             raise ExportError(
                 f"{export}: not an export: it has neither saved_model.pb nor numbered versions"
             )
+        _import_packages(path)
         try:
             # Kept, because its variables would be deleted with it.
             self._loaded = tf.saved_model.load(str(path))
@@ -90,7 +110,7 @@ class ExportedModel:
             raise ExportError(f"{path}: not a kft export: {error}") from error
         head = (read_card(path) or {}).get("head", {})
         self._task = _find_task(path, head, self._serve.structured_outputs)
-        self._deviations = _read_deviations(head)
+        self._deviations = read_deviations(head)
 
     def answer(self, files: Sequence[str], inputs: Inputs) -> list[Answer]:
         """Answer about files.
@@ -119,17 +139,7 @@ class ExportedModel:
         except tf.errors.InvalidArgumentError:
             self._name_undecodable(files, encoded)
             raise
-        head = self._task.head
-        values, names = served[head.values_output].numpy(), served[head.names_output].numpy()
-        return [
-            Answer(
-                file,
-                {n.decode(): float(v) for n, v in zip(names[row], values[row], strict=True)},
-                self._task,
-                self._deviations,
-            )
-            for row, file in enumerate(files)
-        ]
+        return make_answers(files, served, self._task, self._deviations)
 
     def _name_undecodable(self, files: Sequence[str], encoded: Sequence[bytes]) -> None:
         """Raise an error that names the file because of which a batch failed."""
@@ -141,6 +151,22 @@ class ExportedModel:
                 raise DataError(f"{file}: cannot be decoded by this export: {reason}") from None
 
 
+def _import_packages(export: Path) -> None:
+    """Import the packages that an export's graph needs.
+
+    Raises:
+        ExportError: One is not installed.
+    """
+    for package in (read_card(export) or {}).get("packages", ()):
+        try:
+            importlib.import_module(package.replace("-", "_"))
+        except ImportError as error:
+            raise ExportError(
+                f"{export}: this export needs the package {package}, which cannot be imported "
+                f"({error}). Install it with `pip install {package}`."
+            ) from None
+
+
 def _find_task(export: Path, head: Mapping[str, Any], outputs: Collection[str]) -> Task:
     """Find the task of an export by its card, or without a card by its outputs.
 
@@ -149,14 +175,44 @@ def _find_task(export: Path, head: Mapping[str, Any], outputs: Collection[str]) 
     """
     if "name" in head:
         return load_task(head["name"])
-    for task in list_tasks():
-        kind = task.head
-        if {kind.values_output, kind.names_output, *kind.other_outputs} == set(outputs):
-            return task
+    own = {
+        task: {task.head.values_output, task.head.names_output, *task.head.other_outputs}
+        for task in list_tasks()
+    }
+    # A guard has outputs beside those of the task.
+    fitting = [task for task, names in own.items() if names <= set(outputs)]
+    if fitting:
+        return max(fitting, key=lambda task: len(own[task]))
     raise ExportError(f"{export}: not a kft export: its outputs are {', '.join(outputs)}")
 
 
-def _read_deviations(head: Mapping[str, Any]) -> dict[str, float]:
+def make_answers(
+    files: Sequence[str], served: Mapping[str, Any], task: Task, deviations: Mapping[str, float]
+) -> list[Answer]:
+    """Make an answer about each file.
+
+    Args:
+        files: Name of each file.
+        served: Tensors (files, …) as `Head.serve` returns them.
+        task: Task of the model.
+        deviations: See `Answer`.
+    """
+    head = task.head
+    arrays = {name: each.numpy() for name, each in served.items()}
+    values, names = arrays[head.values_output], arrays[head.names_output]
+    return [
+        Answer(
+            file,
+            {n.decode(): float(v) for n, v in zip(names[row], values[row], strict=True)},
+            task,
+            deviations,
+            head.find_companion(arrays, row),
+        )
+        for row, file in enumerate(files)
+    ]
+
+
+def read_deviations(head: Mapping[str, Any]) -> dict[str, float]:
     """Read the training deviation of each number from a head's card; empty if it has none."""
     if "deviations" not in head:
         return {}
@@ -168,24 +224,3 @@ def _read(file: str) -> bytes:
         return Path(file).read_bytes()
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from None
-
-
-def answers_from_outputs(files: Sequence[str], outputs: np.ndarray, head: Head) -> list[Answer]:
-    """Convert a trained model's outputs to answers.
-
-    Args:
-        files: Name of each file.
-        outputs: Outputs of the head's `activate` (files, outputs).
-        head: Head of the model, which interprets the outputs.
-    """
-    names = head.class_names
-    deviations = _read_deviations(head.describe())
-    return [
-        Answer(
-            file,
-            {name: float(value) for name, value in zip(names, row, strict=True)},
-            head.task,
-            deviations,
-        )
-        for file, row in zip(files, head.restore_units(outputs), strict=True)
-    ]

@@ -11,8 +11,11 @@ import tensorflow as tf
 
 from kft.data.batches.example_cache import to_inputs
 from kft.modalities import Decoder
+from kft.modalities.model_input import FRAME, PlacingDecoder
 from kft.model import find_input_specs
-from kft.tasks.head import Head
+from kft.serving.guard import Guard
+from kft.tasks.compared_output import ComparedOutput
+from kft.tasks.head import LOGITS, Head
 from kft.tasks.pooling import FEATURE_VECTOR
 
 
@@ -31,15 +34,41 @@ class ServedModel:
         model: Model from decoded examples to logits.
         head: Head that turns logits into probabilities or numbers.
         decoder: Decoder of one file, the same as in training.
+        guard: Guard whose outputs stand beside those of the head; None for none.
     """
 
-    def __init__(self, model: keras.Model, head: Head, decoder: Decoder) -> None:
-        self._model = model
-        self._head = head
-        self._decoder = decoder
-        self._both = keras.Model(
-            model.input, [model.get_layer(FEATURE_VECTOR).output, model.output]
-        )
+    def __init__(
+        self, model: keras.Model, head: Head, decoder: Decoder, guard: Guard | None = None
+    ) -> None:
+        self.model = model
+        self.head = head
+        self.guard = guard
+        self.decoder = frame_decoder(decoder, head)
+        self._outputs = {LOGITS: model.output}
+        if any(layer.name == FEATURE_VECTOR for layer in model.layers):
+            self._outputs[FEATURE_VECTOR] = model.get_layer(FEATURE_VECTOR).output
+        self._both = keras.Model(model.input, self._outputs)
+
+    @property
+    def compared_outputs(self) -> tuple[ComparedOutput, ...]:
+        """Outputs that the parity check compares."""
+        guarded = () if self.guard is None else self.guard.compared_outputs
+        return (*self.head.compared_outputs, *guarded)
+
+    def serve(
+        self, computed: Mapping[str, tf.Tensor], frames: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Make the outputs of the export by name, in a graph.
+
+        Args:
+            computed: Outputs of `Head.activate` as `LOGITS`, and feature vectors, by name.
+            frames: Where the examples are in their files, if the answers need it.
+        """
+        served = self.head.serve(computed[LOGITS], frames)
+        if self.guard is None:
+            return served
+        names = self.head.class_names
+        return served | self.guard.serve(computed[FEATURE_VECTOR], computed[LOGITS], names)
 
     def save(self, directory: Path) -> None:
         """Write the SavedModel.
@@ -51,39 +80,55 @@ class ServedModel:
         # Only the variables are tracked. For a whole Keras model TensorFlow would also write each
         # layer's functions, which took two thirds of the time and of the file. TensorFlow refuses
         # signatures that use untracked variables, so none can be missing.
-        root.tracked = [variable.value for variable in self._model.variables]
+        root.tracked = [variable.value for variable in self.model.variables]
+        root.of_decoder = list(getattr(self.decoder, "resources", ()))
         tf.saved_model.save(root, str(directory), signatures=self.signatures())
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Trace the signatures; functions by name of the signature."""
         encoded = {"encoded": tf.TensorSpec((None,), tf.string, name="encoded")}
-        decoded = find_input_specs(self._model)
+        decoded = find_input_specs(self.model)
         # Traced once for all signatures that call them, so that the file holds them once, too.
         decode, compute = _trace(self._decode, encoded), _trace(self._compute, decoded)
+
+        def read(encoded: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
+            inputs = dict(decode(encoded=encoded))
+            frames = inputs.pop(FRAME, None)
+            return compute(**inputs), frames
+
+        def serve_files(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+            return self.serve(*read(encoded))
+
         signatures = {
-            "serving_default": _trace(
-                lambda encoded: self._head.serve(compute(**decode(encoded=encoded))[1]), encoded
-            ),
-            next(iter(decoded)): _trace(
-                lambda **inputs: self._head.serve(compute(**inputs)[1]), decoded
-            ),
-            "features": _trace(
-                lambda encoded: {FEATURE_VECTOR: compute(**decode(encoded=encoded))[0]}, encoded
-            ),
+            "serving_default": _trace(serve_files, encoded),
+            next(iter(decoded)): _trace(lambda **inputs: self.serve(compute(**inputs)), decoded),
         }
-        plain = self._head.plain_signature
+        if FEATURE_VECTOR in self._outputs:
+            signatures["features"] = _trace(
+                lambda encoded: {FEATURE_VECTOR: read(encoded)[0][FEATURE_VECTOR]}, encoded
+            )
+        plain = self.head.plain_signature
         if plain is not None:
-            signatures[plain] = _trace(lambda **inputs: {plain: compute(**inputs)[1]}, decoded)
+            signatures[plain] = _trace(lambda **inputs: {plain: compute(**inputs)[LOGITS]}, decoded)
         return signatures
 
     def _decode(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        decoded = tf.map_fn(self._decoder, encoded, fn_output_signature=self._decoder.output)
+        decoded = tf.map_fn(self.decoder, encoded, fn_output_signature=self.decoder.output)
         return to_inputs(decoded)
 
-    def _compute(self, **inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Compute feature vectors, and float32 probabilities or standardised numbers."""
-        features, logits = self._both(inputs, training=False)
-        return tf.cast(features, tf.float32), tf.cast(self._head.activate(logits), tf.float32)
+    def _compute(self, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Compute feature vectors, and probabilities or standardised numbers, all float32."""
+        outputs = self._both(inputs, training=False)
+        outputs[LOGITS] = self.head.activate(outputs[LOGITS])
+        return {name: tf.cast(each, tf.float32) for name, each in outputs.items()}
+
+
+def frame_decoder(decoder: Decoder, head: Head) -> Decoder:
+    """Make the decoder that tells where examples are in their files, if the answers need it."""
+    if head.task.companion is None:
+        return decoder
+    assert isinstance(decoder, PlacingDecoder), "planning refuses other decoders"
+    return decoder.with_frame()
 
 
 def _trace(

@@ -1,4 +1,4 @@
-"""Intervals of shares, resampled and ranking figures and differences; similarity of features."""
+"""Intervals of shares, resampled and ranking figures and differences; temperatures; CKA."""
 
 from __future__ import annotations
 
@@ -12,13 +12,21 @@ from kft.statistics.intervals import (
 )
 from kft.statistics.ranking import Ranking, rank_columns
 from kft.statistics.similarity import linear_cka
+from kft.statistics.temperature import (
+    apply_temperature,
+    fit_temperature,
+    log_probabilities,
+)
 
 __all__ = [
     "Difference",
     "Ranking",
+    "apply_temperature",
     "bootstrap_intervals",
     "describe_ends",
+    "fit_temperature",
     "linear_cka",
+    "log_probabilities",
     "paired_mean",
     "paired_proportions",
     "rank_columns",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,23 @@ class Difference:
         """Describe the difference by JSON values; None for the open ends of a single example."""
         ends = {"low": self.low, "high": self.high}
         return {"gain": self.gain} | {k: v if math.isfinite(v) else None for k, v in ends.items()}
+
+    @classmethod
+    def restore(cls, values: Mapping[str, float | None]) -> Difference:
+        """Restore a difference from the result of `describe`."""
+        gain, low, high = (values[name] for name in ("gain", "low", "high"))
+        assert gain is not None
+        return cls(gain, -math.inf if low is None else low, math.inf if high is None else high)
+
+    @property
+    def is_gain(self) -> bool:
+        """Whether the second model is better beyond the interval."""
+        return self.low > 0
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether the second model is worse beyond the interval."""
+        return self.high < 0
 
     def __str__(self) -> str:
         return f"{self.gain:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"

@@ -6,23 +6,28 @@ from dataclasses import replace
 
 from kft.config import AUTO_LEARNING_RATES, StrategyConfig, TrainingConfig
 from kft.errors import ConfigError
-from kft.examples import SplitName
+from kft.strategies.durations import resolve_seconds
 from kft.strategies.layerwise import decayed
 from kft.strategies.parts import Part
-from kft.strategies.phases import Choice, Phase
-from kft.strategies.presets import PROBE, all_blocks, make_probe
+from kft.strategies.phases import Choice, Folds, Phase
+from kft.strategies.presets import PROBE, all_blocks, is_solved, make_probe
 from kft.strategies.setting import FINE_TUNING, Setting
 from kft.strategies.targets import ON_VALIDATION
 
 # Factor from one block to the next toward the input, if none is configured.
 AUTO_LAYER_DECAY = 0.9
+# Factor on the rate of a head that was solved. It is at its optimum already, and it has thousands
+# of columns: at the full rate, a few steps of Adam along all of them would move the logits far.
+SOLVED_HEAD_RATE = 0.1
 # Blocks with feature maps this many times finer than the coarsest represent edges and textures.
 FINENESS = 8
 # Smaller data sets are trained for too few epochs to benefit from mixup.
 MIXUP_EXAMPLES = 20_000
 MIXUP_ALPHA = 0.2
-REFIT = "refit"
-_ALL_TO_LEARN_FROM: tuple[SplitName, ...] = ("train", "validation")
+# Folds of the examples: one for the short runs, and one that fine-tuning leaves out until this
+# share of its steps is taken, when its rate has fallen to a seventh.
+NUM_FOLDS = 4
+JUDGED_AFTER = 0.75
 
 
 def auto(setting: Setting) -> tuple[Part, ...]:
@@ -32,16 +37,15 @@ def auto(setting: Setting) -> tuple[Part, ...]:
     cost most, half of a step or more, because their feature maps are the
     largest. They stay frozen, so that their outputs are computed only once.
 
-    Shares of the weights are blended: 0 is the probe, 1 the fine-tuned model,
-    and the share with the lowest loss on validation is expected to be best.
-    The rates are tried in turn, and the first rate for which a blend is better
-    than the probe is taken. If there is a holdout to judge the result, that
-    recipe is then trained from the start on train and validation together;
-    otherwise the trial continues. If no blend is better, the probe remains.
+    Shares of the weights are blended: 0 is the probe, 1 the fine-tuned model.
+    Folds that neither a probe nor fine-tuning has seen decide rate and share;
+    see `Folds`. Validation is not needed for that, so if there is a holdout to
+    judge the result, both phases learn from it too.
 
-    Without validation examples nothing can be selected, and the rate is that
-    of `lp_ft`. A backbone with random weights is trained in full, because a
-    probe on random features is not informative.
+    If the probe cannot be solved, it cannot be solved anew for each fold, and
+    validation decides. Without validation examples nothing is chosen, and the
+    rate is that of `lp_ft`. A backbone with random weights is trained in full,
+    because a probe on random features is not informative.
 
     Source: Kumar et al., arXiv:2202.10054; the budget is BiT-HyperRule's,
     arXiv:1912.11370. Yosinski et al., arXiv:1411.1792, show that the lowest
@@ -50,10 +54,14 @@ def auto(setting: Setting) -> tuple[Part, ...]:
     WiSE-FT's, arXiv:2109.01903.
     """
     obeys = ("freeze", "refit", *FINE_TUNING)
+    shorter = "Set `strategy.duration`: steps are left out of time only where folds decide."
+    if setting.is_pretrained and is_solved(setting):
+        return (make_probe(setting), Part(_fine_tune, ("budget", *obeys)))
     if setting.is_pretrained:
-        return (make_probe(setting), Part(_fine_tune, obeys))
+        return (make_probe(setting), Part(_fine_tune, obeys, reasons={"budget": shorter}))
     why = "Random weights are trained without a probe. Use `strategy.name=lp_ft` for a probe."
-    return (Part(_from_random_weights, obeys, reasons=dict.fromkeys(PROBE, why)),)
+    reasons = {**dict.fromkeys(PROBE, why), "budget": shorter}
+    return (Part(_from_random_weights, obeys, reasons=reasons),)
 
 
 def refits(
@@ -64,8 +72,9 @@ def refits(
     num_holdout: int,
     is_fold: bool,
     is_pretrained: bool,
+    has_solved_probe: bool,
 ) -> bool:
-    """Tell whether the strategy ends by training on train and validation together.
+    """Tell whether the strategy trains on train and validation together.
 
     Raises:
         ConfigError: The refit is requested but not possible.
@@ -78,6 +87,7 @@ def refits(
         num_holdout=num_holdout,
         is_fold=is_fold,
         is_pretrained=is_pretrained,
+        has_solved_probe=has_solved_probe,
     )
     if obstacle is not None and config.refit is True:
         raise ConfigError(f"strategy.refit: {obstacle} Remove it, or set it to false.")
@@ -91,8 +101,9 @@ def find_obstacle(
     num_holdout: int,
     is_fold: bool,
     is_pretrained: bool,
+    has_solved_probe: bool,
 ) -> str | None:
-    """Find the reason why `auto` cannot refit on train and validation together, if there is one.
+    """Find the reason why `auto` cannot train on train and validation together, if there is one.
 
     Args:
         training: The pipeline's `training` section.
@@ -100,12 +111,14 @@ def find_obstacle(
         num_holdout: Number of holdout examples.
         is_fold: Whether validation is one of several folds, each of which judges a run.
         is_pretrained: Whether the backbone has pretrained weights.
+        has_solved_probe: Whether the probe is solved, so that folds can decide.
     """
     obstacles = (
         (
             not is_pretrained,
             "a backbone with random weights is trained once, and nothing is chosen on validation.",
         ),
+        (not has_solved_probe, "the probe is trained by steps, so validation chooses."),
         *(
             (getattr(training, name), f"`training.{name}` chooses weights on validation.")
             for name in ON_VALIDATION
@@ -152,15 +165,33 @@ def _from_random_weights(setting: Setting) -> tuple[Phase, ...]:
 
 
 def _fine_tune(setting: Setting) -> tuple[Phase, ...]:
-    """Plan the fine-tuning phase with its choices, and the refit that may follow it."""
+    """Plan the fine-tuning phase with its decisions."""
     phase = _fine_tuning_phase(setting)
+    given = setting.config.learning_rate
+    rates = AUTO_LEARNING_RATES if given is None else (given,)
+    if is_solved(setting) and setting.may_fold:
+        short = setting.pilot_steps(phase.fit.steps)
+        judged_after = max(1, round(phase.fit.steps * JUDGED_AFTER))
+        budget = resolve_seconds(setting.config.budget)
+        folds = Folds(rates, short, judged_after, NUM_FOLDS, budget)
+        return (replace(phase.at_rate(rates[0]), folds=folds),)
+    if setting.config.budget is not None:
+        raise ConfigError(
+            "strategy.budget: steps are left out of time only where folds decide, but a target of "
+            "these data is not one row of the probe. Set `strategy.duration` instead."
+        )
     if not setting.num_validation:
         return (phase,)
-    choosing = _with_choices(phase, setting)
-    if setting.refit is None:
-        return (choosing,)
-    comparing = replace(choosing, choice=replace(choosing.choice, only_compares=True))
-    return (comparing, _refit(setting.refit, phase))
+    if given is not None:
+        return (replace(phase, choice=Choice(blends=True)),)
+    candidates = tuple(map(phase.at_rate, rates))
+    choice = Choice(
+        candidates,
+        pilot_steps=setting.pilot_steps(phase.fit.steps),
+        is_sequential=True,
+        blends=True,
+    )
+    return (replace(candidates[0], choice=choice),)
 
 
 def _fine_tuning_phase(setting: Setting) -> Phase:
@@ -171,49 +202,12 @@ def _fine_tuning_phase(setting: Setting) -> Phase:
     decay = AUTO_LAYER_DECAY if decay is None else decay
     mixes = setting.may_mix and setting.num_examples >= MIXUP_EXAMPLES
     phase = setting.phase("fine_tune", setting.scope(blocks), "lp_ft")
+    multipliers = decayed(blocks, decay)
+    if is_solved(setting):
+        multipliers[setting.head] = SOLVED_HEAD_RATE
     fit = replace(
         phase.fit,
-        multipliers=decayed(blocks, decay),
+        multipliers=multipliers,
         mixup=MIXUP_ALPHA if mixes else None,
     )
     return replace(phase, recipe=fit)
-
-
-def _with_choices(phase: Phase, setting: Setting) -> Phase:
-    given = setting.config.learning_rate
-    if given is not None and setting.refit is None:
-        return replace(phase, choice=Choice(blends=True))
-    # Before a refit even a given rate is tried, because the trial decides whether to fine-tune.
-    rates = AUTO_LEARNING_RATES if given is None else (given,)
-    candidates = tuple(map(phase.at_rate, rates))
-    choice = Choice(
-        candidates,
-        pilot_steps=setting.pilot_steps(phase.fit.steps),
-        is_sequential=True,
-        blends=True,
-    )
-    return replace(candidates[0], choice=choice)
-
-
-def _refit(setting: Setting, tried: Phase) -> Phase:
-    """Plan the winner again on train and validation: the same recipe for the same epochs.
-
-    Args:
-        setting: Setting whose training examples include those of validation.
-        tried: Fine-tuning phase, sized to the training examples.
-    """
-    steps = -(-tried.fit.steps * setting.steps_per_epoch // tried.fit.steps_per_epoch)
-    (probe,) = make_probe(setting).plan(setting)
-    fit = replace(
-        tried.fit,
-        # A configured duration in steps does not depend on the number of examples.
-        steps=steps if setting.config.duration is None else setting.budget(),
-        steps_per_epoch=setting.steps_per_epoch,
-    )
-    return Phase(
-        REFIT,
-        tried.scope,
-        fit,
-        learns_from=_ALL_TO_LEARN_FROM,
-        fallback=replace(probe, name=REFIT, learns_from=_ALL_TO_LEARN_FROM),
-    )

@@ -17,6 +17,7 @@ from kft.strategies.automatic import refits
 from kft.strategies.durations import resolve_duration, resolve_warmup
 from kft.strategies.parts import Part, plan_parts
 from kft.strategies.phases import Phase
+from kft.strategies.presets import is_solved
 from kft.strategies.problems import Problems
 from kft.strategies.setting import MANY, Setting
 
@@ -52,6 +53,7 @@ def check_strategy(
             num_holdout=setting.num_validation,
             is_fold=is_fold,
             is_pretrained=setting.is_pretrained,
+            has_solved_probe=is_solved(setting),
         )
     with problems.noted():
         _check_warmup(smallest, planned, training)
@@ -186,7 +188,8 @@ def _check_effects(
             f"trains under `name: {config.name}`. Remove it, or use `strategy.name=lp_ft`."
         )
     decay = config.layer_decay or 1.0
-    if decay != 1.0 and "layer_decay" in obeyed and not any(p.fit.multipliers for p in fitted):
+    is_decayed = any(set(phase.fit.multipliers) - {setting.head} for phase in fitted)
+    if decay != 1.0 and "layer_decay" in obeyed and not is_decayed:
         more = ", or raise `strategy.top_blocks`" if "top_blocks" in obeyed else ""
         yield (
             f"strategy.layer_decay: found {decay}, but only one block of the backbone trains, and "

@@ -72,6 +72,18 @@ def resolve_duration(
     return steps
 
 
+def resolve_seconds(span: str | None) -> float | None:
+    """Resolve a time such as '10 minutes' to seconds; None stays None.
+
+    >>> resolve_seconds("1.5 minutes")
+    90.0
+    """
+    if span is None:
+        return None
+    amount, unit = span.split()
+    return float(amount) * {"seconds": 1, "minutes": 60, "hours": 3600}[unit]
+
+
 def resolve_warmup(config: TrainingConfig, phase: Phase, *, num_examples: int) -> int:
     """Resolve `training.warmup` to steps of a fitted phase.
 

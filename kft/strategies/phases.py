@@ -86,15 +86,39 @@ class Choice:
             the start weights has a lower loss than these, and skip the rest.
         blends: End with the blend of start and trained weights that has the
             lowest loss on validation; the start itself is among them.
-        only_compares: End after the trials and restore the start weights. The
-            phase only finds the best blend, for a later phase.
     """
 
     candidates: tuple[Phase, ...] = ()
     pilot_steps: int = 0
     is_sequential: bool = False
     blends: bool = False
-    only_compares: bool = False
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Decisions of a phase on folds of the examples that it learns from.
+
+    Whatever leaves out a fold starts from a probe that was solved without it. First, a short run
+    that leaves out one fold is judged by it, for each learning rate until a blend with the probe
+    is better than the probe; if none is, the phase is skipped. Then the phase itself leaves out
+    another fold until most of its steps are taken. That fold decides the share of the trained
+    weights in the result; with a share of 0 the phase ends and its start is restored, otherwise
+    it takes its last steps on all examples.
+
+    Attributes:
+        rates: Learning rates, in the order in which they are tried.
+        steps: Number of steps of a short run.
+        judged_after: Number of steps after which the phase is judged and learns from all examples.
+        count: Number of folds.
+        budget_seconds: Time for the whole run, from which it follows which runs and steps are
+            left out; None for no limit.
+    """
+
+    rates: tuple[float, ...]
+    steps: int
+    judged_after: int
+    count: int
+    budget_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -107,12 +131,8 @@ class Phase:
         recipe: Gradient steps, or the solution of the head.
         learns_from: Splits whose examples the phase trains on.
         choice: Decisions made on validation; by default none.
-        share: Share of the trained weights in the result, which is
-            (1 - share) * start + share * trained.
-        fallback: Phase that replaces this one if no blend of the previous
-            phase was better than its start. Otherwise this phase takes the
-            learning rate and the share that were chosen there. None if the
-            phase does not depend on the previous one.
+        folds: Decisions made on folds; None for none. The phase before is a solved
+            probe on the same examples.
     """
 
     name: str
@@ -120,13 +140,17 @@ class Phase:
     recipe: Fit | Solve
     learns_from: tuple[SplitName, ...] = ("train",)
     choice: Choice = Choice()
-    share: float = 1.0
-    fallback: Phase | None = None
+    folds: Folds | None = None
 
     @property
     def method(self) -> Literal["fit", "solve"]:
         """Kind of the recipe."""
         return "solve" if isinstance(self.recipe, Solve) else "fit"
+
+    @property
+    def decides_on_validation(self) -> bool:
+        """Whether validation chooses among candidates or blends."""
+        return bool(self.choice.candidates) or self.choice.blends
 
     @property
     def fit(self) -> Fit:
@@ -143,6 +167,16 @@ class Phase:
     def at_rate(self, learning_rate: float) -> Phase:
         """Copy the phase with another peak learning rate."""
         return replace(self, recipe=replace(self.fit, learning_rate=learning_rate))
+
+    def shortened(self, steps: int) -> Phase:
+        """Copy the phase with fewer steps, judged after the same share of them."""
+        if steps == self.fit.steps:
+            return self
+        folds = self.folds
+        if folds is not None:
+            judged_after = max(1, folds.judged_after * steps // self.fit.steps)
+            folds = replace(folds, judged_after=judged_after)
+        return replace(self, recipe=replace(self.fit, steps=steps), folds=folds)
 
     def count_views(self, features: FeaturesConfig) -> int:
         """Number of stored views of each training example, if its features are stored."""

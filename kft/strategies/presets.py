@@ -27,7 +27,7 @@ def make_probe(setting: Setting) -> Part:
     A linear head is solved if its loss has an optimum. Otherwise, or if
     `strategy.probe` requests it, the head is trained.
     """
-    if not _is_solved(setting):
+    if not is_solved(setting):
         why = "The probe is trained, and reads the last block. A solved probe reads several."
         return Part(_plan_probe, (PROBE[0], *_TRAINED), reasons=dict.fromkeys(_SOLVED, why))
     why = "The probe is solved. `strategy.probe=trained` trains it by steps."
@@ -197,22 +197,23 @@ def _choice(name: str, candidates: tuple[Phase, ...], setting: Setting) -> Phase
     return replace(first, name=name, choice=Choice(candidates, pilot_steps))
 
 
-def _is_solved(setting: Setting) -> bool:
+def is_solved(setting: Setting) -> bool:
+    """Tell whether the probe is solved rather than trained."""
     probe = setting.config.probe
     return probe == "solved" or (probe == "auto" and setting.has_linear_head)
 
 
 def _plan_probe(setting: Setting) -> tuple[Phase, ...]:
-    config, is_solved = setting.config, _is_solved(setting)
-    if is_solved and not setting.has_linear_head:
+    config = setting.config
+    if is_solved(setting) and not setting.has_linear_head:
         raise ConfigError(
             f"strategy.probe: 'solved' {SOLVABLE} Use `strategy.probe=trained`, or remove them."
         )
     recipe: Fit | Solve = Solve()
-    if not is_solved:
+    if not is_solved(setting):
         recipe = Fit(
             learning_rate=config.probe_learning_rate,
             steps=setting.steps(config.probe_duration, "strategy.probe_duration"),
             steps_per_epoch=setting.steps_per_epoch,
         )
-    return (Phase("linear_probe", Scope((setting.head,)), recipe),)
+    return (Phase("linear_probe", Scope((setting.head,)), recipe, setting.learns_from),)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kft.config import LEARNING_RATES, HeadConfig, StrategyConfig, TrainingConfig
 from kft.errors import ConfigError
+from kft.examples import SplitName
 from kft.strategies.durations import resolve_duration
 from kft.strategies.layerwise import decayed
 from kft.strategies.phases import Fit, Phase, Scope
@@ -49,13 +50,15 @@ class Setting:
         has_linear_head: Whether the head is a single Dense layer and its loss
             has an optimum that can be solved for.
         traits: Traits of the backbone's blocks.
-        num_examples: Number of examples in the training split.
+        num_examples: Number of examples for training.
         steps_per_epoch: Steps that see every training example once.
         num_validation: Number of validation examples to choose on.
         may_mix: Whether targets can be mixed and the pipeline sets no mixing
             itself.
-        refit: The same setting with the validation examples as training
-            examples too; None if nothing is refit.
+        may_fold: Whether short runs in folds can decide: each example is one row of the
+            linear problem.
+        learns_from: Splits whose examples are for training; with validation among them, none are
+            left to choose on.
     """
 
     config: StrategyConfig
@@ -69,7 +72,8 @@ class Setting:
     steps_per_epoch: int = MANY
     num_validation: int = MANY
     may_mix: bool = False
-    refit: Setting | None = None
+    may_fold: bool = True
+    learns_from: tuple[SplitName, ...] = ("train",)
 
     @property
     def head(self) -> str:
@@ -141,7 +145,7 @@ class Setting:
             multipliers=decayed(scope.trainable[:-1], decay),
             augmentation=self.augmentation,
         )
-        return Phase(name, scope, fit)
+        return Phase(name, scope, fit, self.learns_from)
 
     def pilot_steps(self, steps: int) -> int:
         """Return the length of a trial: a quarter of the phase, so three epochs of twelve."""
@@ -171,5 +175,4 @@ def is_solvable(head: HeadConfig, training: TrainingConfig, tasks: Iterable[Task
     Returns:
         True if it can be solved for in at least one of the tasks.
     """
-    is_one_layer = not head.hidden and not head.dropout
-    return is_one_layer and any(task.is_solvable(training) for task in tasks)
+    return any(task.is_solvable(head, training) for task in tasks)

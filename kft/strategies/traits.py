@@ -28,7 +28,7 @@ class BlockTraits:
         unadaptable: Name and class of the layers that have a kernel but take no factors.
         has_bias_norm: Whether the block has biases, or scales and shifts of normalisation.
         ends_in_cut: Whether a single tensor leads from the block into those after it.
-        stride: Pixels of the image per cell, if that tensor is a feature map; else None.
+        stride: Input pixels, samples or tokens per cell, if that tensor is a map; else None.
         channels: Channels at the end of the block; 0 if they are hidden.
     """
 

@@ -16,7 +16,7 @@ import numpy as np
 from kft.config import HeadConfig
 from kft.errors import ConfigError
 from kft.task_names import TASKS, find_task_name, register_task
-from kft.tasks.base import TASK_SETTINGS, Task
+from kft.tasks.base import ABSENT, BOXES, COMPANIONS, MASK, TASK_SETTINGS, VOID, Task
 
 if TYPE_CHECKING:
     from kft.tasks.head import Head
@@ -70,6 +70,12 @@ def make_head(
             f"{load_task(config.name).word!r}, but the data holds {task.word!r}. Set "
             "`head.name=auto`, or set `data.target`."
         )
+    for name in config.given():
+        if name != "name" and name not in task.head_settings:
+            raise ConfigError(
+                f"head.{name}: is not for {task.nouns}. Remove it. Allowed in `head`: "
+                f"{', '.join(sorted(task.head_settings))}."
+            )
     return task.head.fit(config, class_names, train_targets)
 
 
@@ -102,8 +108,13 @@ def headline(figures: Mapping[str, Any]) -> str:
 
 
 __all__ = [
+    "ABSENT",
+    "BOXES",
+    "COMPANIONS",
+    "MASK",
     "TASKS",
     "TASK_SETTINGS",
+    "VOID",
     "Task",
     "find_task",
     "headline",

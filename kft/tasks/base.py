@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from kft.config import TrainingConfig
+from kft.config import HeadConfig, TrainingConfig
 from kft.figures import format_share
 from kft.task_names import target_word
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from kft.linear import LinearLoss
     from kft.tasks.figures import Figures
     from kft.tasks.head import Head
-    from kft.tasks.vectors import Names, Targets, Vectors
+    from kft.tasks.vectors import Boxes, Names, Targets, Vectors
 
 # Settings of `training` that only some tasks obey. Each task names those that it obeys.
 TASK_SETTINGS = (
     "label_smoothing",
     "focal_gamma",
+    "region_loss",
     "class_weights",
     "sampling",
     "logit_adjustment",
@@ -31,13 +32,28 @@ TASK_SETTINGS = (
 )
 
 
+# Kinds of targets that move with their example: names of the elements that hold them.
+MASK = "target_mask"
+"""Class of each position, uint8 (height, width); `VOID` where there is none."""
+BOXES = "target_boxes"
+"""Objects, float32 (boxes, 5): class, left, top, right, bottom in fractions of the example.
+
+Rows without an object have the class `ABSENT`.
+"""
+COMPANIONS = (MASK, BOXES)
+VOID = 255
+ABSENT = -1.0
+# Marks of boxes in a drawing: right answers, true boxes without an answer, and wrong answers.
+FOUND, MISSED, WRONG = 0.0, 1.0, 2.0
+
+
 @dataclass(frozen=True)
 class Task(ABC):
     """Definition of targets, in words and arrays; instances of one class are equal.
 
     Targets are an array with one row per example: int64 indices (examples,) if each target is one
-    class, else floats (examples, names). The columns of an answer have names: those of classes,
-    labels or numbers.
+    class, floats (examples, boxes, 5) for boxes, else floats (examples, names). The columns of an
+    answer have names: those of classes, labels or numbers.
 
     Attributes:
         name: Registered name, also used in `head.name`.
@@ -50,9 +66,13 @@ class Task(ABC):
         fewest_names: Smallest number of names that can be learned.
         reads_amounts: Whether any number may be a target. Otherwise values are 0 and 1, and words
             such as `true` stand for them.
+        reads_boxes: Whether targets are boxes, which only sources of boxes give.
         settings: Settings from `TASK_SETTINGS` that the task obeys; others are refused.
+        head_settings: Settings of `head` that its head obeys; others are refused.
         objective: Figure that a search optimises, and whether to minimise or maximise it.
         answer_word: Word for one value of an answer, for the columns of a table.
+        companion: Element of `COMPANIONS` that holds the target beside the decoded example, so
+            that it is cropped, turned and mirrored with it; None for targets that do not move.
     """
 
     name: ClassVar[str]
@@ -62,9 +82,12 @@ class Task(ABC):
     is_stratified: ClassVar[bool] = True
     fewest_names: ClassVar[int] = 1
     reads_amounts: ClassVar[bool] = False
+    reads_boxes: ClassVar[bool] = False
     settings: ClassVar[frozenset[str]] = frozenset()
+    head_settings: ClassVar[frozenset[str]] = frozenset(("pooling", "hidden", "dropout"))
     objective: ClassVar[tuple[str, Literal["min", "max"]]]
     answer_word: ClassVar[str] = "probability"
+    companion: ClassVar[str | None] = None
 
     @property
     def word(self) -> str:
@@ -105,12 +128,12 @@ class Task(ABC):
         return None
 
     @abstractmethod
-    def parse(self, fields: Names | Vectors) -> Targets:
+    def parse(self, fields: Names | Vectors | Boxes) -> Targets:
         """Parse the targets of all examples.
 
         Args:
-            fields: `Names` if `reads_names` is true, else `Vectors` without the examples for which
-                `find_value_problem` found a problem.
+            fields: `Boxes` if `reads_boxes`, `Names` if `reads_names` is true, else `Vectors`
+                without the examples for which `find_value_problem` found a problem.
 
         Raises:
             DataError: The fields are not targets of this task.
@@ -121,6 +144,10 @@ class Task(ABC):
     @abstractmethod
     def format(self, target: np.ndarray, names: Sequence[str]) -> str:
         """Format a target for people and for splits.csv."""
+
+    def summarise(self, target: np.ndarray, names: Sequence[str]) -> str:
+        """Format a target in a few words for people; by default see `format`."""
+        return self.format(target, names)
 
     def are_equal(self, written: str, value: str) -> bool:
         """Tell whether two results of `format` mean the same target, across versions of kft."""
@@ -156,10 +183,11 @@ class Task(ABC):
         """Find settings that contradict targets with these names, each with a remedy."""
         yield from ()
 
-    def is_solvable(self, training: TrainingConfig) -> bool:
-        """Tell whether the loss of a single-layer head has an optimum that can be solved for."""
+    def is_solvable(self, head: HeadConfig, training: TrainingConfig) -> bool:
+        """Tell whether the head has one layer, and its loss an optimum that can be solved for."""
+        is_one_layer = not head.hidden and not head.dropout
         # The focal loss is not convex.
-        return self.linear is not None and not training.focal_gamma
+        return self.linear is not None and is_one_layer and not training.focal_gamma
 
     # Answers
 

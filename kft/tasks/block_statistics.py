@@ -17,16 +17,22 @@ _EPSILON = 1e-6
 class BlockStatistics(keras.layers.Layer):
     """Mean and standard deviation of each channel over all positions, in float32.
 
+    Of a sequence with a class token they are the token and the mean of the example's
+    other steps.
+
     Args:
         with_mean: Whether to compute the mean too, or only the deviation.
+        prefix_tokens: Number of steps before those of the example, see `Backbone.prefix_tokens`.
 
-    Source: Evci et al., Head2Toe, arXiv:2201.03529, for reading all layers.
+    Source: Evci et al., Head2Toe, arXiv:2201.03529, for reading all layers, and
+    arXiv:2601.09322 for those of vision transformers.
     """
 
-    def __init__(self, *, with_mean: bool = True, **options: Any) -> None:
+    def __init__(self, *, with_mean: bool = True, prefix_tokens: int = 0, **options: Any) -> None:
         options["dtype"] = "float32"
         super().__init__(**options)
         self.with_mean = with_mean
+        self.prefix_tokens = prefix_tokens
 
     def build(self, features_shape: Any, padding_mask_shape: Any = None) -> None:
         """Find out whether the output holds two statistics."""
@@ -43,6 +49,9 @@ class BlockStatistics(keras.layers.Layer):
         features = ops.cast(features, "float32")
         if len(features.shape) == 2:
             return features
+        if self.prefix_tokens:
+            patches = ops.mean(features[:, self.prefix_tokens :], axis=1)
+            return ops.concatenate([features[:, 0], patches], axis=-1)
         axes = tuple(range(1, len(features.shape) - 1))
         if padding_mask is None:
             mean = ops.mean(features, axis=axes, keepdims=True)
@@ -69,4 +78,5 @@ class BlockStatistics(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Configuration from which Keras rebuilds the layer."""
-        return {**super().get_config(), "with_mean": self.with_mean}
+        own = {"with_mean": self.with_mean, "prefix_tokens": self.prefix_tokens}
+        return {**super().get_config(), **own}

@@ -17,6 +17,8 @@ Table: TypeAlias = "Iterable[Sequence[str]] | Mapping[str, np.ndarray]"
 
 # Key of the intervals in the result of `Figures.compute`.
 INTERVALS = "intervals_95_percent"
+ANSWERS = "answers.npz"
+"""Table of an evaluation with `files`, `targets` and `outputs`, if a CSV file cannot hold them."""
 # Lower bound that keeps the logarithm of a probability finite; such an answer has a loss of 16.
 LEAST_PROBABILITY = 1e-7
 # Number of names without examples that a headline lists.
@@ -85,6 +87,21 @@ class Figures(ABC):
         right = self.are_right(outputs, targets)
         return None if right is None else float(np.mean(right))
 
+    def lead_values(
+        self, targets: np.ndarray, outputs: np.ndarray, train_targets: np.ndarray
+    ) -> np.ndarray | None:
+        """Compute the values of examples whose mean is the leading figure, (examples,).
+
+        Args:
+            targets: Targets as in `Examples.targets`.
+            outputs: Outputs in the unit of the targets.
+            train_targets: Training targets, for the units of numbers.
+
+        Returns:
+            Bool if each answer is right or wrong, else float64; None if the figure is no mean.
+        """
+        return None
+
     def find_events(
         self, outputs: np.ndarray, targets: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray] | None:
@@ -139,6 +156,39 @@ class Figures(ABC):
         Args:
             figures: Figures from `compute`, or as an older run wrote them.
         """
+
+    def list_values(self, output: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+        """List the value of each name in one answer.
+
+        Args:
+            output: Output for one example, in the unit of the targets.
+            names: Name of each output.
+        """
+        return dict(zip(names, output.tolist(), strict=True))
+
+    def mark_boxes(self, target: np.ndarray, output: np.ndarray) -> np.ndarray | None:
+        """Mark the boxes of one example for a drawing (boxes, 6); None for answers without boxes.
+
+        Args:
+            target: Target of the example.
+            output: Output for it, in the unit of the targets.
+
+        Returns:
+            Class, left, top, right, bottom, and one of the marks of `kft.tasks.base`.
+        """
+        return None
+
+    def trace_curves(
+        self, targets: np.ndarray, outputs: np.ndarray, names: Sequence[str]
+    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Trace recall and precision of each name (points,); empty for answers without them.
+
+        Args:
+            targets: Targets as in `Examples.targets`.
+            outputs: Outputs in the unit of the targets.
+            names: Name of each output.
+        """
+        return {}
 
     def tabulate(
         self,

@@ -10,6 +10,7 @@ from kft.errors import DataError
 from kft.printing import listed
 from kft.tasks.base import Task
 from kft.tasks.classification.task import Classification
+from kft.tasks.detection.task import Detection
 from kft.tasks.multilabel.task import Multilabel
 from kft.tasks.regression.task import Regression
 from kft.tasks.vectors import Names, Targets, Vectors
@@ -17,9 +18,10 @@ from kft.tasks.vectors import Names, Targets, Vectors
 # If at least this share of examples, but not all, have exactly one label, some may be mistakes.
 _NEARLY_ALL = 0.95
 _NAMED = 5
-# Tasks of examples with one name each, and with any number of names.
+# Tasks of examples with one name each, with any number of names, and with boxes around objects.
 OF_NAMES: Task = Classification()
 OF_SETS_OF_NAMES: Task = Multilabel()
+OF_BOXES: Task = Detection()
 
 
 def parse_fields(fields: Names | Vectors, task: Task | None) -> Targets:

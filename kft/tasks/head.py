@@ -16,35 +16,16 @@ from kft.config import HeadConfig, TrainingConfig
 from kft.linear import LinearTargets
 from kft.tasks.base import Task
 from kft.tasks.block_statistics import STATISTICS, BlockStatistics
+from kft.tasks.compared_output import ComparedOutput
+from kft.tasks.explained_head import ExplainedHead
+from kft.tasks.linear_rows import LinearRows
 from kft.tasks.pooling import FEATURE_VECTOR, FEATURES, pool
 
 LOGITS = "logits"
-# float32 results differ between batch sizes and graph rewrites by a few units in the last place.
-TOLERANCE = 1e-5
-# bfloat16 has 8 bits of precision, and XLA and eager execution round at different places.
-LOW_PRECISION_TOLERANCE = 5e-2
 
 
 @dataclass(frozen=True)
-class ComparedOutput:
-    """Output of an export that must equal that of the trained model.
-
-    Attributes:
-        name: Name in the signature.
-        units: Unit of differences, for each column.
-        tolerance: Largest allowed difference, in these units.
-        low_precision_tolerance: Largest allowed difference if the model computes in a precision
-            below float32.
-    """
-
-    name: str
-    units: tuple[float, ...]
-    tolerance: float = TOLERANCE
-    low_precision_tolerance: float = LOW_PRECISION_TOLERANCE
-
-
-@dataclass(frozen=True)
-class Head(ABC):
+class Head(ExplainedHead, ABC):
     """Task layers on top of a backbone, fitted to the names and units of a data set.
 
     The assembled model outputs logits. `activate` turns them into
@@ -85,20 +66,33 @@ class Head(ABC):
         """
         return cls(class_names=class_names, config=config)
 
+    def read_levels(self, levels: Mapping[str, int], size: tuple[int, ...]) -> Head:
+        """Choose which feature maps of the backbone the head reads; by default its output alone.
+
+        Args:
+            levels: Stride of each feature map by the block that ends with it, fine to coarse.
+                Empty if the backbone hides its blocks.
+            size: Size of the model's input without its channels, such as (height, width).
+
+        Raises:
+            ConfigError: The head needs feature maps that the backbone does not have.
+        """
+        return self
+
     @property
     def reads(self) -> tuple[str, ...]:
         """Outputs of the backbone that `build` takes; see `named_outputs`."""
         return (*self.taps, FEATURES)
 
     @property
-    def vector_layer(self) -> str:
-        """Name of the layer whose output the trainable layers read."""
+    def vector_layer(self) -> str | None:
+        """Name of the layer whose output the trainable layers read; None if they read several."""
         return STATISTICS if self.taps else FEATURE_VECTOR
 
     @property
-    def num_logits(self) -> int:
-        """Number of outputs of the last layer."""
-        return len(self.class_names)
+    def reads_vectors(self) -> bool:
+        """Whether the trainable layers read one vector of each example."""
+        return self.vector_layer in (FEATURE_VECTOR, STATISTICS)
 
     @property
     def units(self) -> tuple[float, ...]:
@@ -106,7 +100,10 @@ class Head(ABC):
         return (1.0,) * len(self.class_names)
 
     def build(
-        self, features: Mapping[str, keras.KerasTensor], mask: keras.KerasTensor | None = None
+        self,
+        features: Mapping[str, keras.KerasTensor],
+        mask: keras.KerasTensor | None = None,
+        prefix_tokens: int = 0,
     ) -> keras.KerasTensor:
         """Build logits (batch, logits).
 
@@ -114,10 +111,11 @@ class Head(ABC):
             features: The outputs of the backbone in `reads`: maps or sequences (batch, …, c), or
                 vectors (batch, c).
             mask: Mask (batch, steps) of sequences, 0 where a step is padding.
+            prefix_tokens: See `Backbone.prefix_tokens`; sequences with a class token have no mask.
         """
-        outputs = pool(features[FEATURES], self.config.pooling, mask)
+        outputs = pool(features[FEATURES], self.config.pooling, mask, prefix_tokens)
         if self.taps:
-            outputs = self._read_blocks(features, outputs, mask)
+            outputs = self._read_blocks(features, outputs, mask, prefix_tokens)
         for depth, units in enumerate(self.config.hidden, start=1):
             if self.config.dropout:
                 outputs = layers.Dropout(self.config.dropout, name=f"head_dropout{depth}")(outputs)
@@ -138,14 +136,18 @@ class Head(ABC):
         features: Mapping[str, keras.KerasTensor],
         pooled: keras.KerasTensor,
         mask: keras.KerasTensor | None,
+        prefix_tokens: int,
     ) -> keras.KerasTensor:
         """Add the statistics of each tap, and the deviations of the last features, to a vector."""
         masked = {} if mask is None else {"padding_mask": mask}
         parts = [
-            BlockStatistics(name=f"{tap}_statistics")(features[tap], **masked) for tap in self.taps
+            BlockStatistics(prefix_tokens=prefix_tokens, name=f"{tap}_statistics")(
+                features[tap], **masked
+            )
+            for tap in self.taps
         ]
         parts.append(pooled)
-        if len(features[FEATURES].shape) > 2:
+        if len(features[FEATURES].shape) > 2 and not prefix_tokens:
             last = BlockStatistics(with_mean=False, name="last_deviations")
             parts.append(last(features[FEATURES], **masked))
         return layers.Concatenate(name=STATISTICS, dtype="float32")(parts)
@@ -190,6 +192,19 @@ class Head(ABC):
     def make_metrics(self) -> list[keras.metrics.Metric]:
         """Make the metrics between standardised targets and logits that training shows."""
 
+    def find_rows(
+        self, vectors: np.ndarray, targets: np.ndarray, units: np.ndarray | None, *, seed: int
+    ) -> LinearRows:
+        """Find the rows of the linear problem, by default one for each example.
+
+        Args:
+            vectors: Output of `vector_layer` (examples, …), possibly memory-mapped.
+            targets: Standardised training targets.
+            units: Unit of each example, see `Examples.units`.
+            seed: Seed of a sample.
+        """
+        return LinearRows(vectors, targets, units)
+
     def state_linear(
         self, training: TrainingConfig, terms: Any, targets: np.ndarray
     ) -> LinearTargets:
@@ -198,7 +213,7 @@ class Head(ABC):
         Args:
             training: The pipeline's `training` section.
             terms: Terms from `make_terms`.
-            targets: Standardised training targets.
+            targets: Standardised targets of the rows of `find_rows`.
         """
         return LinearTargets(targets)
 
@@ -206,48 +221,68 @@ class Head(ABC):
     def activate(self, logits: Any) -> Any:
         """Compute probabilities, or standardised numbers for regression, from logits."""
 
-    def serve(self, outputs: Any) -> dict[str, Any]:
+    def find_logits(self, outputs: np.ndarray) -> np.ndarray | None:
+        """Find logits that `activate` turns into these outputs; None if they state no probability.
+
+        A head with such logits is divided by a temperature, if there are answers to examples that
+        it had not seen.
+
+        Args:
+            outputs: Outputs of `activate` (examples, outputs).
+        """
+        return None
+
+    def condense(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Reduce the answers to a batch to what its figures need (batch, …).
+
+        Dense answers to all examples of a split would not fit into memory. The result stands for
+        the outputs wherever `Task.figures` takes them.
+
+        Args:
+            outputs: Outputs of `activate`.
+            targets: Standardised targets of the batch.
+        """
+        return outputs
+
+    def place(self, outputs: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        """Convert answers about the frame of each example to answers about its file.
+
+        Args:
+            outputs: Outputs of `activate`, for tasks whose targets are boxes.
+            frames: Place of each example in its file (examples, 6).
+        """
+        return outputs
+
+    def serve(self, outputs: Any, frames: Any = None) -> dict[str, Any]:
         """Make the outputs of the export by name, in a graph.
 
         Args:
             outputs: Outputs of `activate`, float32 (batch, outputs).
+            frames: Place of each example in its file, float32 (batch, 6), as
+                `kft.modalities.model_input.FRAME` says, if the targets of the task move with their
+                examples. None for examples that were given decoded.
         """
         names = tf.tile(tf.constant(self.class_names)[tf.newaxis], [tf.shape(outputs)[0], 1])
         return {self.values_output: self.restore_units(outputs), self.names_output: names}
+
+    @classmethod
+    def find_companion(cls, served: Mapping[str, np.ndarray], row: int) -> np.ndarray | None:
+        """Find the dense answer to one example among the outputs of `serve`; None without one.
+
+        Args:
+            served: Outputs (batch, …) by name.
+            row: Place of the example in the batch.
+
+        Returns:
+            A mask uint8 (height, width) in the size of the file, or boxes (boxes, 6): class,
+            left, top, right, bottom in the file, and probability.
+        """
+        return None
 
     @property
     def compared_outputs(self) -> tuple[ComparedOutput, ...]:
         """Outputs of the export that the parity check compares."""
         return (ComparedOutput(self.values_output, self.units),)
-
-    def find_explained(self, outputs: np.ndarray) -> list[tuple[str, np.ndarray]]:
-        """Find the parts of an answer that are explained, by default each value that is chosen.
-
-        Args:
-            outputs: Outputs of `activate` for one example (outputs,).
-
-        Returns:
-            Name, and direction (logits,): the part is the product of logits and direction, which
-            grows with what speaks for it.
-        """
-        values = dict(zip(self.class_names, outputs.tolist(), strict=True))
-        chosen = self.task.choose(values) or [max(values, key=values.__getitem__)]
-        places = [self.class_names.index(name) for name in chosen]
-        return [(self.class_names[place], self._make_direction(place, outputs)) for place in places]
-
-    def _make_direction(self, place: int, outputs: np.ndarray) -> np.ndarray:
-        direction = np.zeros(self.num_logits, np.float32)
-        direction[place] = 1.0
-        return direction
-
-    def score(self, logits: Any, directions: Any) -> Any:
-        """Compute the explained part of each answer, float32 (batch,), in a graph.
-
-        Args:
-            logits: Logits of the model (batch, logits).
-            directions: Directions from `find_explained` (batch, logits).
-        """
-        return tf.reduce_sum(logits * directions, axis=-1)
 
     def describe(self) -> dict[str, Any]:
         """Return the JSON values from which `restore_head` restores the head."""

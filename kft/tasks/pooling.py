@@ -24,7 +24,10 @@ _MAXIMUM = {
 
 
 def pool(
-    features: keras.KerasTensor, pooling: str, mask: keras.KerasTensor | None = None
+    features: keras.KerasTensor,
+    pooling: str,
+    mask: keras.KerasTensor | None = None,
+    prefix_tokens: int = 0,
 ) -> keras.KerasTensor:
     """Pool features to a vector (batch, c); a vector passes unchanged.
 
@@ -36,16 +39,23 @@ def pool(
             or vector (batch, c).
         pooling: 'avg', 'max' or 'avgmax'.
         mask: Mask (batch, steps) of a sequence, 0 where a step is padding.
+        prefix_tokens: See `Backbone.prefix_tokens`. The class token and the pool of the
+            example's steps stand side by side.
     """
     rank = len(features.shape)
     if rank == 2:
         return layers.Identity(name=FEATURE_VECTOR)(features)
-    if pooling == "avg":
+    if not prefix_tokens and pooling == "avg":
         return _average(features, mask, FEATURE_VECTOR)
-    if pooling == "max":
+    if not prefix_tokens and pooling == "max":
         return _maximum(features, mask, FEATURE_VECTOR)
-    both = [_average(features, mask, "average_pool"), _maximum(features, mask, "max_pool")]
-    return layers.Concatenate(name=FEATURE_VECTOR)(both)
+    parts = [features[:, 0]] if prefix_tokens else []
+    steps = features[:, prefix_tokens:] if prefix_tokens else features
+    if pooling != "max":
+        parts.append(_average(steps, mask, "average_pool"))
+    if pooling != "avg":
+        parts.append(_maximum(steps, mask, "max_pool"))
+    return layers.Concatenate(name=FEATURE_VECTOR)(parts)
 
 
 def _average(

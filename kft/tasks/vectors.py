@@ -44,6 +44,26 @@ class Vectors:
 
 
 @dataclass(frozen=True)
+class Boxes:
+    """Boxes around the objects in all usable examples.
+
+    Attributes:
+        names: Name of each class.
+        owners: Index of the example of each box, int64 (boxes,), ascending.
+        codes: Index of the class of each box, int64 (boxes,).
+        sides: Left, top, right and bottom as fractions of the upright example's width and height,
+            float32 (boxes, 4).
+        num_examples: Number of examples; some may have no boxes.
+    """
+
+    names: tuple[str, ...]
+    owners: np.ndarray
+    codes: np.ndarray
+    sides: np.ndarray
+    num_examples: int
+
+
+@dataclass(frozen=True)
 class Targets:
     """Targets that a task parsed from the fields of a source.
 

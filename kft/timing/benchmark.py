@@ -13,6 +13,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from kft.backbones.defaults import choose_backbone
 from kft.config import Pipeline
 from kft.errors import BackboneError
 from kft.machine import (
@@ -68,6 +69,7 @@ def benchmark(
         StorageError: The cache folder, which would hold the record, is not writable.
     """
     check_cache()
+    pipeline = choose_backbone(pipeline)
     started = time.monotonic()
     say(f"Timing {describe_model(pipeline)} for up to {budget_seconds:.0f} s")
     if load_average() > _BUSY_SHARE * num_cores():
@@ -179,6 +181,7 @@ def _request(pipeline: Pipeline) -> dict[str, Any]:
     training = pipeline.training
     return {
         "backbone": pipeline.backbone.model_dump(mode="json"),
+        "data": pipeline.data.model_dump(mode="json"),
         "precisions": [DEFAULT_PRECISION, "mixed_bfloat16"]
         if training.precision == "auto"
         else [training.precision],

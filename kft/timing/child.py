@@ -11,16 +11,18 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from typing import IO, Any
 
 import keras
 import tensorflow as tf
 
 from kft.backbones import BACKBONES, load_backbone
-from kft.config import BackboneConfig
+from kft.config import PRETRAINED, BackboneConfig, DataConfig
 from kft.errors import KftError, first_line
 from kft.machine import peak_memory
+from kft.modalities import load_modality
 from kft.model import Assembled, assemble, find_input_specs
 from kft.optimization import seed_everything, set_precision
 from kft.optimization.norm_fusion import fused_norms
@@ -49,25 +51,29 @@ def main() -> None:
     request = json.loads(sys.stdin.readline())
     try:
         load_plugins()
-        config = BackboneConfig(**request.pop("backbone"))
-        for timing in time_settings(config, **request):
+        backbone = BackboneConfig(**request.pop("backbone"))
+        data = DataConfig(**request.pop("data"))
+        for timing in time_settings(partial(make_model, backbone, data), **request):
             answer(asdict(timing))
     except KftError as error:
         answer({"refused": str(error)})
 
 
 def time_settings(
-    config: BackboneConfig, precisions: Sequence[str], compilers: Sequence[bool], max_bytes: int
+    make: Callable[[], Assembled],
+    precisions: Sequence[str],
+    compilers: Sequence[bool],
+    max_bytes: int,
 ) -> Iterator[Timing]:
     """Time batch sizes with the first precision and compiler, then the others at the fastest size.
 
     Args:
-        config: The pipeline's `backbone` section.
+        make: Makes the model, anew for each precision.
         precisions: Keras dtype policies, the default first.
         compilers: Whether XLA compiles the step, the default first.
         max_bytes: Memory that a step may take; 0 if unknown.
     """
-    steps = TimedStep(config, precisions[0])
+    steps = TimedStep(make, precisions[0])
     speeds: dict[int, float] = {}
     for sizes, least in ((UPWARD, 1.0), (DOWNWARD, AS_FAST)):
         for size in sizes:
@@ -86,7 +92,7 @@ def time_settings(
         return
     fastest = max(speeds, key=speeds.__getitem__)
     for precision in precisions[1:]:
-        yield TimedStep(config, precision).time(fastest, compilers[0])
+        yield TimedStep(make, precision).time(fastest, compilers[0])
     # Last, because XLA takes long to compile.
     for jit_compile in compilers[1:]:
         yield steps.time(fastest, jit_compile)
@@ -105,17 +111,16 @@ class TimedStep:
     The step is traced once for all batch sizes.
 
     Args:
-        config: The pipeline's `backbone` section; a registered backbone gets random weights,
-            which are as fast.
+        make: Makes the model.
         precision: Keras dtype policy.
     """
 
-    def __init__(self, config: BackboneConfig, precision: str) -> None:
+    def __init__(self, make: Callable[[], Assembled], precision: str) -> None:
         # Seeded like a run, because deterministic operations can be slower.
         seed_everything(0)
         set_precision(precision)
         self._precision = precision
-        self._assembled = _assemble(config)
+        self._assembled = make()
         self._specs = find_input_specs(self._assembled.model)
         targets = tf.TensorSpec((None,), tf.int32)
         # Kept alive: it holds the optimizer, whose variables the traced function does not hold.
@@ -148,10 +153,15 @@ class TimedStep:
         return lambda: step(inputs, targets).numpy()
 
 
-def _assemble(config: BackboneConfig) -> Assembled:
-    if config.name in BACKBONES:
+def make_model(config: BackboneConfig, data: DataConfig) -> Assembled:
+    """Assemble the model of a pipeline, with inputs of a usual size where the data decide it."""
+    if config.name in BACKBONES and config.weights == PRETRAINED:
+        # As fast, and nothing is downloaded.
         config = config.model_copy(update={"weights": "random"})
-    assembled = assemble(load_backbone(config), ClassificationHead(_CLASS_NAMES))
+    backbone = load_backbone(config)
+    modality = load_modality(backbone.input_spec.modality)
+    spec = modality.suppose_spec(backbone.input_spec, modality.settings_of(data))
+    assembled = assemble(replace(backbone, input_spec=spec), ClassificationHead(_CLASS_NAMES))
     assembled.blocks.set_trainable(assembled.blocks.names, batch_norm="frozen")
     return assembled
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kft.backbones import BACKBONES
+from kft.backbones.defaults import choose_backbone
 from kft.backbones.families import ARCHITECTURES
 from kft.config import Pipeline, TrainingConfig, override_pipeline
 from kft.machine import default_threads, describe_machine
@@ -118,7 +119,7 @@ def find_record(pipeline: Pipeline) -> Path:
 
 def _identify_backbone(pipeline: Pipeline) -> dict[str, Any]:
     """Identify a backbone by everything that affects its speed, so not by its weights."""
-    config = pipeline.backbone
+    config = choose_backbone(pipeline).backbone
     size, options = config.input_size, dict(config.options)
     if config.name in ARCHITECTURES:
         architecture = ARCHITECTURES[config.name]
@@ -184,10 +185,11 @@ def apply_measured(pipeline: Pipeline, measured: Measured | None, *, replicas: i
     that a run's record always holds the values of the run.
 
     Args:
-        pipeline: Pipeline as the user wrote it.
+        pipeline: Pipeline as the user wrote it; the backbone is chosen too if it names none.
         measured: Result of `load_measured`.
         replicas: Number of replicas of the model; XLA was measured for one.
     """
+    pipeline = choose_backbone(pipeline)
     uses_xla = (
         measured is not None
         and measured.jit_compile

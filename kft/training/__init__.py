@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kft.training.fitted import FittedPhase, PhaseReport, resolve_phase
+from kft.training.fitted import FittedPhase, PhaseReport
 from kft.training.phase_compiler import PhaseCompiler
 from kft.training.phase_selection import run_phase
 from kft.training.saving import Trained, load_trained, make_card, save_trained
@@ -14,7 +14,6 @@ __all__ = [
     "Trained",
     "load_trained",
     "make_card",
-    "resolve_phase",
     "run_phase",
     "save_trained",
 ]

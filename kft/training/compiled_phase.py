@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kft.config import TrainingConfig
 from kft.data.batches.waiting import Waiting
@@ -72,7 +73,7 @@ class CompiledPhase:
         self.start = self.weights.take()
         self._first_states = [np.array(variable.numpy()) for variable in self._generators]
         self._traces_before = self.model.train_traces
-        self._warmup_steps = warmup_steps
+        self._warmup_steps, self._warmup_of = warmup_steps, self.phase.fit.steps
 
     @property
     def traces(self) -> int:
@@ -82,15 +83,12 @@ class CompiledPhase:
     def take_over(
         self, phase: Phase, make_input: Callable[[Phase], PhaseInput], learned_targets: np.ndarray
     ) -> bool:
-        """Become the next phase and reuse the traced step, if that is possible.
+        """Become the next phase and reuse the traced step; without change, False if it cannot.
 
         Args:
             phase: Phase that begins at the current weights.
             make_input: Function that makes the input of the phase.
             learned_targets: Targets of the examples that the phase trains on.
-
-        Returns:
-            Whether the phase can use the traced step; if not, nothing has changed.
         """
         is_same = phase.scope == self.phase.scope and phase.fit.has_step_of(self.phase.fit)
         if not is_same or phase.scope.lora is not None:
@@ -113,6 +111,7 @@ class CompiledPhase:
         first_step: int = 0,
         is_validated: bool = True,
         callbacks: Sequence[Any] = (),
+        train: Callable[[int], tf.data.Dataset] | None = None,
         waiting: Waiting | None = None,
         recorder: PhaseRecorder | None = None,
     ) -> None:
@@ -122,7 +121,8 @@ class CompiledPhase:
             steps: Number of steps, at most those of the phase.
             first_step: Step of the phase to begin at.
             is_validated: Whether each epoch ends with validation.
-            callbacks: Callbacks after kft's own, which end the phase and refuse divergence.
+            callbacks: Callbacks after kft's own.
+            train: Batches in place of those of the phase; see `PhaseInput.train`.
             waiting: Measurement of the time that steps wait for their batches.
             recorder: Recorder that writes checkpoints and knows the step to continue from.
 
@@ -138,21 +138,17 @@ class CompiledPhase:
             done, is_over = recorder.begin([self, *every], fit.steps_per_epoch)
         once = OneTraining(every if recorder is None else [*every, recorder], self.model)
         once.begin()
-        validation, validation_steps = None, None
-        if is_validated and self.given.validation is not None:
-            validation = distribute_batches(self.given.validation.own)
-            validation_steps = self.given.validation.num_batches
-        deferred = nullcontext() if recorder is None else recorder.stop.deferred()
-        with deferred:
+        judged = self.given.validation if is_validated else None
+        with nullcontext() if recorder is None else recorder.stop.deferred():
             for part in [] if is_over else plan_fits(done, steps, fit.steps_per_epoch):
-                batches = self.given.train(first_step + part.start)
+                batches = (train or self.given.train)(first_step + part.start)
                 self.model.fit(
                     distribute_batches(batches if waiting is None else waiting.watch(batches)),
                     initial_epoch=part.epoch,
                     epochs=part.end_epoch,
                     steps_per_epoch=part.steps_per_epoch,
-                    validation_data=validation,
-                    validation_steps=validation_steps,
+                    validation_data=judged and distribute_batches(judged.own),
+                    validation_steps=judged and judged.num_batches,
                     verbose=0,
                     # The data set is shuffled already.
                     shuffle=False,
@@ -195,7 +191,7 @@ class CompiledPhase:
 
         Args:
             learning_rate: Peak rate; by default the phase's.
-            steps: Length of the schedule, by default the phase's; the warmup keeps its share.
+            steps: Length of the schedule, by default the phase's; the warmup takes at most half.
         """
         self.weights.put(self.start)
         for variable, state in zip(self._generators, self._first_states, strict=True):
@@ -206,11 +202,12 @@ class CompiledPhase:
         """Reset the optimizer as `reset` does, but keep the current weights."""
         fit = self.phase.fit
         steps = fit.steps if steps is None else steps
+        most_warmup = steps if steps >= self._warmup_of else steps // 2
         reset_optimizer(
             self.model.optimizer,
             learning_rate=fit.learning_rate if learning_rate is None else learning_rate,
             steps=steps,
-            warmup_steps=self._warmup_steps * steps // fit.steps,
+            warmup_steps=min(self._warmup_steps, most_warmup),
         )
 
     def finish(self, loss: float | None) -> tuple[str, ...]:
@@ -271,7 +268,7 @@ def compile_phase(
         scope.trainable, batch_norm=scope.batch_norm, part=scope.part, lora=scope.lora
     )
     given = make_input(phase)
-    model = FitModel(given.model.input, given.model.output, accumulation=config.accumulation)
+    model = FitModel(*given.graph, accumulation=config.accumulation)
     model.compile(
         optimizer=make_optimizer(
             config, phase, blocks, num_examples=len(learned_targets), pretrained=pretrained

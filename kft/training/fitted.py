@@ -1,4 +1,4 @@
-"""Result of a phase, and the phases that depend on it."""
+"""Result of a phase."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class FittedPhase:
             None if it was not measured.
         is_undone: Whether the start weights were restored because the phase
             was not better.
-        facts: JSON values about solutions, trials, comparisons and averages.
+        facts: JSON values about solutions, decisions, comparisons and averages.
     """
 
     phase: Phase
@@ -71,9 +71,16 @@ class FittedPhase:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def temperature(self) -> float | None:
+        """Temperature that the logits were divided by; None for none."""
+        found: float | None = self.facts.get("temperature")
+        return found
+
+    @property
     def share(self) -> float:
-        """Share of the trained weights in the blend that is expected best; 0 without a blend."""
-        return float(self.facts.get("blend", {}).get("share", 0.0))
+        """Share of the trained weights in the blend with the phase's start."""
+        found: float = self.facts.get("blend", {}).get("share", 1.0)
+        return found
 
 
 def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
@@ -89,7 +96,7 @@ def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
         "batch_norm": scope.batch_norm,
         # A solution has only the augmentation of these fields.
         **{each.name: getattr(phase.recipe, each.name, None) for each in fields(Fit)},
-        "share": phase.share,
+        "share": fitted.share,
         "steps_done": fitted.steps_done,
         "computed_from": fitted.computed_from,
         "seconds": round(fitted.seconds, 3),
@@ -102,39 +109,23 @@ def describe_phase(fitted: FittedPhase) -> dict[str, Any]:
     }
 
 
-def resolve_phase(phase: Phase, before: FittedPhase | None) -> Phase:
-    """Resolve a planned phase that depends on the result of the previous one.
-
-    Args:
-        phase: The planned phase.
-        before: Result of the previous phase; None for the first phase.
-
-    Returns:
-        The phase to run: its fallback if no blend of the previous phase was better than its
-        start, else the phase itself with the rate and the share that were chosen there.
-    """
-    if phase.fallback is None:
-        return phase
-    assert before is not None, "the first phase cannot depend on a previous one"
-    if not before.share:
-        return phase.fallback
-    at_rate = phase.at_rate(before.phase.fit.learning_rate)
-    return replace(at_rate, share=before.share, fallback=None)
-
-
 def pack_fitted(fitted: FittedPhase) -> dict[str, Any]:
-    """Pack a result as JSON values; of its phase, only what a choice of candidates may change."""
+    """Pack a result as JSON values; of its phase, only what its decisions may change."""
     packed = {each.name: getattr(fitted, each.name) for each in fields(fitted)}
     phase = fitted.phase
-    rate = phase.fit.learning_rate if phase.method == "fit" else None
-    chosen = {"learning_rate": rate, "trainable": list(phase.scope.trainable)}
+    is_fitted = phase.method == "fit"
+    chosen = {
+        "learning_rate": phase.fit.learning_rate if is_fitted else None,
+        "steps": phase.fit.steps if is_fitted else None,
+        "trainable": list(phase.scope.trainable),
+    }
     return {**packed, "phase": chosen, "facts": dict(fitted.facts)}
 
 
 def unpack_fitted(phase: Phase, packed: Mapping[str, Any]) -> FittedPhase:
-    """Unpack a result from `pack_fitted`, given its resolved phase."""
+    """Unpack a result from `pack_fitted`, given its planned phase."""
     chosen = packed["phase"]
     was = replace(phase, scope=replace(phase.scope, trainable=tuple(chosen["trainable"])))
     if phase.method == "fit":
-        was = was.at_rate(chosen["learning_rate"])
+        was = was.at_rate(chosen["learning_rate"]).shortened(chosen["steps"])
     return FittedPhase(**{**packed, "phase": was, "unmoved": tuple(packed["unmoved"])})

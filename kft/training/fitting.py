@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -24,6 +24,7 @@ def fit_compiled(
     *,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     first_step: int = 0,
+    train: Callable[[int], tf.data.Dataset] | None = None,
     recorder: PhaseRecorder | None = None,
 ) -> FittedPhase:
     """Take the steps of a phase, which `conclude` must end afterwards.
@@ -35,6 +36,7 @@ def fit_compiled(
         report: Report for history.csv, TensorBoard's files and the progress.
         callbacks: Callbacks after kft's own.
         first_step: Number of the phase's steps that a trial has taken already.
+        train: Batches in place of those of the phase; see `PhaseInput.train`.
         recorder: Recorder that writes checkpoints and knows the step to continue from.
 
     Raises:
@@ -58,6 +60,7 @@ def fit_compiled(
                 *report.callbacks,
                 *callbacks,
             ],
+            train=train,
             waiting=waiting,
             recorder=recorder,
         )

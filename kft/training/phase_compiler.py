@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from kft.feeding import Feed
 from kft.feeding.phase_input import Parts, PhaseInput
 from kft.model import Assembled
 from kft.strategies import Phase
+from kft.training.budget import Clock
 from kft.training.compiled_phase import CompiledPhase, compile_phase
 from kft.workers import ALONE, Workers
 
@@ -25,17 +27,23 @@ class PhaseCompiler:
         config: The pipeline's `training` section.
         feed: Feed of the phases.
         workers: All processes that run the phases.
+        on_trained: Called when a phase has trained weights that it will blend with its start.
+        clock: Clock of the run.
     """
 
     assembled: Assembled
     config: TrainingConfig
     feed: Feed
     workers: Workers = ALONE
+    on_trained: Callable[[], None] = lambda: None
+    clock: Clock = field(default_factory=Clock)
     # The last compiled phase, whose traced step the next phase may reuse.
     _last: CompiledPhase | None = field(default=None, init=False)
     # The parts of the whole model and its forward pass that are traced after the last phase.
     _parts: Parts | None = field(default=None, init=False)
     _answers: Forward | None = field(default=None, init=False)
+    # The last solved phase, and the vectors that it was solved on.
+    _vectors: tuple[Phase, np.ndarray] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         # Values that L2-SP pulls to in every phase.
@@ -91,5 +99,14 @@ class PhaseCompiler:
         # The `trainable` flags have changed, so the traced step is no longer valid.
         self._last = None
         given = self.feed.for_solution(phase)
-        self._parts = given.parts
+        self._parts, self._vectors = given.parts, (phase, given.vectors)
         return given.vectors
+
+    def recall_vectors(self, phase: Phase) -> np.ndarray:
+        """Find the vectors that the phase before was solved on, perhaps by an interrupted process.
+
+        Traced steps and graphs stay what they are.
+        """
+        if self._vectors is None or self._vectors[0] != phase:
+            self._vectors = phase, self.feed.for_solution(phase).vectors
+        return self._vectors[1]

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from kft.errors import TrainingError
 from kft.model import HEAD
-from kft.selection.averaging import ValidationScore, greedy_soup, start_of_path, wise_ft
+from kft.selection.averaging import greedy_soup, start_of_path, wise_ft
 from kft.selection.best_epochs import KeepBest, make_keep_best
-from kft.selection.blends import Blend, find_blend, put_blend
+from kft.selection.blends import Blend, put_blend
 from kft.selection.candidates import (
     TriedCandidate,
     choose,
     describe_candidate,
     differ_in_rate,
     name_candidates,
-    try_in_turn,
 )
 from kft.strategies import Phase
 from kft.strategies.phases import COMPUTED_FROM_INPUTS
-from kft.training.callbacks import ProgressCallback
+from kft.training.candidate_trials import CandidateTrials
 from kft.training.compiled_phase import CompiledPhase
 from kft.training.fitted import FittedPhase, PhaseReport
 from kft.training.fitting import conclude, fit_compiled
+from kft.training.fold_decision import BlendJudge, FoldDecision
 from kft.training.payloads import Payload
 from kft.training.phase_compiler import PhaseCompiler
 from kft.training.recording import PhaseRecorder
 from kft.training.solving import solve_phase
+from kft.training.temperature import divide_logits
 from kft.training.validation import Validator
 
 
@@ -40,15 +40,18 @@ def run_phase(
     phase: Phase,
     report: PhaseReport,
     recorder: PhaseRecorder | None = None,
+    *,
+    before: FittedPhase | None = None,
 ) -> FittedPhase:
     """Solve or fit a phase and leave the model with the selected weights.
 
     Args:
         compiler: Compiler of the run's phases.
-        phase: The resolved phase.
+        phase: The planned phase.
         report: Report for its files and progress.
         recorder: Recorder that writes checkpoints of its steps and knows the
             step to continue from; anything before the steps is repeated.
+        before: Result of the phase before, a solved probe if the phase decides by folds.
 
     Raises:
         ConfigError: A setting does not fit the targets.
@@ -56,7 +59,7 @@ def run_phase(
             trainable block did.
     """
     if phase.method == "fit":
-        return PhaseSelection(compiler, phase, report, recorder).run()
+        return PhaseSelection(compiler, phase, report, recorder, before).run()
     examples = compiler.feed.examples(phase)
     return solve_phase(
         compiler.assembled,
@@ -64,6 +67,7 @@ def run_phase(
         compiler.config,
         compiler.find_vectors,
         learned_targets=examples.targets,
+        find_targets=compiler.feed.read_targets,
         units=examples.units,
         report=report,
         workers=compiler.workers,
@@ -75,9 +79,10 @@ class PhaseSelection:
 
     Args:
         compiler: Compiler of the run's phases.
-        phase: The resolved phase.
+        phase: The planned phase.
         report: Report for its files and progress.
         recorder: Recorder that writes checkpoints of its steps.
+        before: Result of the phase before; see `run_phase`.
     """
 
     def __init__(
@@ -86,8 +91,10 @@ class PhaseSelection:
         phase: Phase,
         report: PhaseReport,
         recorder: PhaseRecorder | None = None,
+        before: FittedPhase | None = None,
     ) -> None:
         self._compiler = compiler
+        self._before = before
         self._planned = self._phase = phase
         self._report = report
         self._recorder = recorder
@@ -101,9 +108,12 @@ class PhaseSelection:
         """Run the phase; see `run_phase`."""
         begun = time.monotonic()
         is_resumed = self._recorder is not None and self._recorder.keep("choice", self)
+        if self._planned.folds is not None:
+            return self._fit_by_folds(begun, is_resumed=is_resumed)
         if is_resumed or not self._planned.choice.candidates:
             return self._fit(self._compiler.compile(self._phase))
-        compiled, tried = self._try_candidates()
+        trials = CandidateTrials(self._compiler, self._planned, self._report, self._validation)
+        compiled, tried = trials.run()
         best = choose(tried, is_sequential=self._planned.choice.is_sequential)
         self._facts["candidates"] = {
             "pilot_steps": self._planned.choice.pilot_steps,
@@ -111,19 +121,29 @@ class PhaseSelection:
         }
         if self._is_hopeless(best, len(tried)):
             compiled.discard()
-            return self._keep_start(begun, None)
-        if self._planned.choice.only_compares:
-            assert best.blend is not None, "a comparison without blends"
-            self._record(best.blend)
-            self._phase = best.candidate
-            compiled.discard()
-            return self._keep_start(begun, compiled)
+            return self._keep_start(begun)
         return self._fit(self._continue_as(best.candidate, compiled, was_last=best is tried[-1]))
+
+    def _fit_by_folds(self, begun: float, *, is_resumed: bool) -> FittedPhase:
+        """Choose the rate and fit the phase, or skip it, by decisions on folds."""
+        assert self._before is not None, "folds need a probe"
+        decision = FoldDecision(self._compiler, self._planned, self._before, self._report)
+        if not is_resumed and decision.is_needless:
+            return self._keep_start(begun)
+        compiled = self._compiler.compile(self._planned)
+        chosen = self._phase if is_resumed else decision.choose(compiled, self._facts)
+        if chosen is None:
+            compiled.discard()
+            return self._keep_start(begun)
+        self._phase = compiled.phase = chosen
+        compiled.reset()
+        return self._fit(compiled, *decision.begin(compiled))
 
     def pack(self) -> Payload:
         """Pack the choices made before the steps."""
         return {
             "learning_rate": self._phase.fit.learning_rate,
+            "steps": self._phase.fit.steps,
             "trainable": list(self._phase.scope.trainable),
             "first_step": self._first_step,
             "facts": self._facts,
@@ -131,6 +151,9 @@ class PhaseSelection:
 
     def unpack(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Restore the packed choices."""
+        if self._planned.folds is not None:
+            at_rate = self._planned.at_rate(state["learning_rate"])
+            self._phase = at_rate.shortened(state["steps"])
         for candidate in name_candidates(self._planned):
             if (candidate.fit.learning_rate, list(candidate.scope.trainable)) == (
                 state["learning_rate"],
@@ -140,7 +163,12 @@ class PhaseSelection:
         self._facts |= state["facts"]
         self._first_step = state["first_step"]
 
-    def _fit(self, compiled: CompiledPhase) -> FittedPhase:
+    def _fit(
+        self,
+        compiled: CompiledPhase,
+        judge: BlendJudge | None = None,
+        train: Callable[[int], tf.data.Dataset] | None = None,
+    ) -> FittedPhase:
         """Take the steps of the chosen phase, select its weights and conclude it."""
         best = make_keep_best(
             compiled.weights, self._config, folder=self._report.folder / "kept", take=compiled.take
@@ -148,14 +176,17 @@ class PhaseSelection:
         fitted = fit_compiled(
             compiled,
             self._report,
-            callbacks=[] if best is None else [best],
+            callbacks=[each for each in (best, judge) if each is not None],
             first_step=self._first_step,
+            train=train,
             recorder=self._recorder,
         )
-        is_kept = self._choose_weights(compiled, best)
+        is_kept = self._choose_weights(compiled, best, judge)
         return conclude(compiled, fitted, self._report, is_kept=is_kept, facts=self._facts)
 
-    def _choose_weights(self, compiled: CompiledPhase, best: KeepBest | None) -> bool:
+    def _choose_weights(
+        self, compiled: CompiledPhase, best: KeepBest | None, judge: BlendJudge | None
+    ) -> bool:
         """Assign the best weights of the phase, and tell whether to keep the phase."""
         if best is not None:
             self._restore_best(compiled, best)
@@ -170,14 +201,22 @@ class PhaseSelection:
             self._say(f"{found}")
         if best is not None:
             best.discard()
-        share = self._phase.share
+        share = 1.0
         if self._phase.choice.blends:
-            blend = self._find_blend(compiled)
+            blend = self._validation.find_blend(compiled)
             self._record(blend)
             share = blend.share
+        if judge is not None:
+            judge.find()
+            self._facts |= judge.facts
+            share = judge.share
         if share < 1:
+            if share and not compiled.adapted:
+                self._compiler.on_trained()
             start = start_of_path(compiled.start, compiled.weights.take())
             put_blend(compiled.weights, start, share)
+        if "temperature" in self._facts:
+            divide_logits(self._compiler.assembled.model, self._facts["temperature"])
         return share > 0
 
     def _restore_best(self, compiled: CompiledPhase, best: KeepBest) -> None:
@@ -191,61 +230,12 @@ class PhaseSelection:
             self._facts["greedy_soup"] = soup.describe()
             self._say(f"{soup}")
 
-    def _find_blend(self, compiled: CompiledPhase) -> Blend:
-        """Find the best blend of the current weights with the start of the phase."""
-        start = start_of_path(compiled.start, compiled.weights.take())
-        scorer = self._validation.scorer_of(compiled)
-        return find_blend(compiled.weights, start, scorer, self._compiler.assembled.head.task)
-
     def _record(self, blend: Blend) -> None:
         """Record and report the blend that is expected best, and how sure that is."""
         self._facts["blend"] = blend.describe()
         self._facts["comparison"] = blend.comparison.describe()
         sure = f"; it is {blend.comparison}" if blend.share else ""
         self._say(f"{self._phase.name}: {blend}{sure}")
-
-    def _try_candidates(self) -> tuple[CompiledPhase, list[TriedCandidate]]:
-        """Try candidates; the model keeps the weights of the last trial."""
-        choice, compiled = self._planned.choice, None
-        shares_step = differ_in_rate(choice.candidates)
-
-        def try_one(candidate: Phase) -> TriedCandidate:
-            nonlocal compiled
-            if compiled is None or not shares_step:
-                if compiled is not None:
-                    compiled.discard()
-                num_steps = None if shares_step else choice.pilot_steps
-                compiled = self._compiler.compile(candidate, num_steps=num_steps)
-            return self._try(candidate, compiled)
-
-        tried = try_in_turn(
-            name_candidates(self._planned), try_one, is_sequential=choice.is_sequential
-        )
-        assert compiled is not None, "a choice without candidates"
-        return compiled, tried
-
-    def _try(self, candidate: Phase, compiled: CompiledPhase) -> TriedCandidate:
-        """Train a candidate for a few steps with its own short schedule, and score it."""
-        steps = self._planned.choice.pilot_steps
-        # The trial starts from the start weights but does not restore them at its end, because
-        # training may continue from the last trial.
-        compiled.reset(learning_rate=candidate.fit.learning_rate, steps=steps)
-        description = describe_candidate(candidate, self._planned.choice.candidates)
-        title = f"  trial of {description}, {steps} steps"
-        with self._report.display.track(title, steps) as advance:
-            progress = ProgressCallback(advance, steps)
-            try:
-                compiled.run(steps=steps, is_validated=False, callbacks=[progress])
-                blend = self._find_blend(compiled) if self._planned.choice.blends else None
-            except TrainingError:
-                advance(steps, note="(diverged)")
-                return TriedCandidate(candidate, ValidationScore(math.inf, None))
-            if blend is None:
-                score = self._validation.scorer_of(compiled)()
-                advance(steps, note=f"({score})")
-                return TriedCandidate(candidate, score)
-            advance(steps, note=f"({blend.score}, share {blend.share:g})")
-        return TriedCandidate(candidate, blend.score, blend)
 
     def _is_hopeless(self, best: TriedCandidate, num_tried: int) -> bool:
         """Tell whether no blend of any candidate was better than the start, and report it."""
@@ -278,16 +268,14 @@ class PhaseSelection:
             compiled.reset()
         return compiled
 
-    def _keep_start(self, begun: float, decided: CompiledPhase | None) -> FittedPhase:
-        """Report a phase that ended with its trials; `decided` is the phase the winner ran in."""
+    def _keep_start(self, begun: float) -> FittedPhase:
+        """Report a phase that ended with its trials."""
         fitted = FittedPhase(
             self._phase,
             history=[],
             seconds=time.monotonic() - begun,
-            computed_from=decided.given.computed_from if decided else COMPUTED_FROM_INPUTS,
+            computed_from=COMPUTED_FROM_INPUTS,
             unmoved=(),
-            steps_done=0 if decided is None else self._planned.choice.pilot_steps,
-            traces=0 if decided is None else decided.traces,
             is_undone=True,
             facts=self._facts,
         )

@@ -17,7 +17,7 @@ from kft.optimization.replicas import read_sums, restore_sums
 from kft.runs.checkpoints import Checkpoint, Checkpoints
 from kft.selection.snapshots import find_weights, part_of
 from kft.strategies import Phase
-from kft.training.fitted import FittedPhase, pack_fitted, resolve_phase, unpack_fitted
+from kft.training.fitted import FittedPhase, pack_fitted, unpack_fitted
 from kft.training.pace import Pace
 from kft.training.payloads import (
     Arrays,
@@ -86,13 +86,11 @@ class Recorder:
             RunError: The checkpoint belongs to another model or version of kft.
         """
         weights = find_weights(self.assembled.blocks, self.assembled.blocks.names)
-        fitted: list[FittedPhase] = []
         with found.restoring():
             weights.put(weights.take() | part_of(found.arrays, "weights"))
             put_values(find_generators(self.assembled.model), "generator", found.arrays)
-            for planned, each in zip(phases, found.state["fitted"], strict=False):
-                phase = resolve_phase(planned, fitted[-1] if fitted else None)
-                fitted.append(unpack_fitted(phase, each))
+            packed = found.state["fitted"]
+            fitted = [unpack_fitted(*pair) for pair in zip(phases, packed, strict=False)]
         return tuple(fitted)
 
     def within(self, phase: int, found: Checkpoint | None = None) -> PhaseRecorder:

@@ -60,6 +60,7 @@ def make_card(assembled: Assembled, pipeline: Pipeline, calibrated: Any = None) 
             "licence": assembled.backbone.licence,
             "sha256": assembled.backbone.sha256,
         },
+        "packages": list(spec.packages),
     }
 
 

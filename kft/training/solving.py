@@ -21,10 +21,12 @@ from kft.linear import (
     solve_linear,
 )
 from kft.model import Assembled
+from kft.runs.unseen_answers import UnseenAnswers, write_unseen
 from kft.strategies import Phase
-from kft.tasks.head import LOGITS
+from kft.tasks.head import LOGITS, Head
 from kft.training.fitted import FittedPhase, PhaseReport
 from kft.training.movement import check_movement
+from kft.training.temperature import cool, divide_logits, find_temperature
 from kft.workers import ALONE, Workers
 
 
@@ -35,6 +37,7 @@ def solve_phase(
     find_vectors: Callable[[Phase], np.ndarray],
     *,
     learned_targets: np.ndarray,
+    find_targets: Callable[[Phase], np.ndarray] | None = None,
     units: np.ndarray | None = None,
     report: PhaseReport,
     workers: Workers = ALONE,
@@ -49,6 +52,8 @@ def solve_phase(
             features) that the phase trains on, called once the flags are set.
         learned_targets: Targets of these examples, as returned by
             `Head.standardise`.
+        find_targets: Function that reads the targets of these examples from
+            their files; None if they are all in `learned_targets`.
         units: Unit of each example, see `Examples.units`.
         report: Report for phase.json and the progress.
         workers: All processes that solve; all use the solution of the chief.
@@ -64,7 +69,10 @@ def solve_phase(
     terms = head.make_terms(config, learned_targets)
     loss = head.task.linear
     assert loss is not None, "strategies only solve tasks with a linear problem"
+    assert head.vector_layer is not None, "a solved head reads one layer"
     vectors = find_vectors(phase)
+    read = learned_targets if find_targets is None else find_targets(phase)
+    rows = head.find_rows(vectors, read, units, seed=config.seed)
     with report.display.track(f"{report.title}, solved") as advance:
         tried = itertools.count(1)
 
@@ -73,20 +81,33 @@ def solve_phase(
             loss = f"cross-validated loss {format_figure(attempt.loss)}"
             advance(next(tried), note=f"(penalty {format_figure(attempt.penalty)}, {loss})")
 
-        targets = replace(head.state_linear(config, terms, learned_targets), groups=units)
+        targets = replace(head.state_linear(config, terms, rows.targets), groups=rows.units)
         solved: Solution | LayeredSolution
         if head.taps:
             widths = head.list_widths(assembled.model)
             solved = solve_layered(
-                vectors, widths, targets, loss, seed=config.seed, progress=show_attempt
+                rows.vectors, widths, targets, loss, seed=config.seed, progress=show_attempt
             )
         else:
-            solved = solve_linear(vectors, targets, loss, seed=config.seed, progress=show_attempt)
+            solved = solve_linear(
+                rows.vectors, targets, loss, seed=config.seed, progress=show_attempt
+            )
         count = next(tried) - 1
-        advance(count, total=count, note=f"({_say(solved, loss, len(vectors))})")
+        said = _say(solved, loss, len(rows.vectors))
+        advance(count, total=count, note=f"({said}{rows.describe()})")
+    facts: dict[str, Any] = {"solution": {**_describe(solved, head.taps), **rows.facts()}}
     layer = assembled.model.get_layer(LOGITS)
-    layer.kernel.assign(workers.copy(np.asarray(solved.kernel, np.float32)))
+    kernel = workers.copy(np.asarray(solved.kernel, np.float32))
+    layer.kernel.assign(kernel.reshape(layer.kernel.shape))
     layer.bias.assign(workers.copy(np.asarray(solved.bias, np.float32)))
+    if head.reads_vectors:
+        unseen = _find_unseen(head, solved, learned_targets)
+        temperature = find_temperature(head, unseen.outputs, unseen.targets)
+        if temperature is not None:
+            facts["temperature"] = workers.broadcast_from_chief(lambda: temperature)
+            divide_logits(assembled.model, facts["temperature"])
+            unseen = replace(unseen, outputs=cool(head, unseen.outputs, facts["temperature"]))
+        write_unseen(report.folder, unseen)
     unmoved = check_movement(phase, before, assembled.blocks)
     fitted = FittedPhase(
         phase,
@@ -94,10 +115,19 @@ def solve_phase(
         seconds=time.monotonic() - begun,
         computed_from=head.vector_layer,
         unmoved=unmoved,
-        facts={"solution": _describe(solved, head.taps)},
+        facts=facts,
     )
     report.write(fitted)
     return fitted
+
+
+def _find_unseen(
+    head: Head, solved: Solution | LayeredSolution, targets: np.ndarray
+) -> UnseenAnswers:
+    """Find the answers of heads that had not seen the example."""
+    assert solved.out_of_fold is not None, "the penalty was chosen, so there are folds"
+    judged = np.isfinite(solved.out_of_fold).all(axis=1)
+    return UnseenAnswers(np.asarray(head.activate(solved.out_of_fold[judged])), targets[judged])
 
 
 def _say(solved: Solution | LayeredSolution, loss: LinearLoss, num_examples: int) -> str:
@@ -125,6 +155,8 @@ def _describe(solved: Solution | LayeredSolution, taps: tuple[str, ...]) -> dict
         }
     return {
         "penalty": solved.penalty,
+        "loss": solved.best.loss,
+        "score": solved.best.score,
         "num_cross_validated": solved.num_cross_validated,
         "num_judged": solved.num_judged,
         "path": [asdict(attempt) for attempt in solved.path],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kft.workflow.caution import load_guard
 from kft.workflow.data_description import describe_data
 from kft.workflow.export_stage import choose_parity_examples, describe_export
 from kft.workflow.forecasting import forecast_plan
@@ -17,6 +18,7 @@ __all__ = [
     "describe_data",
     "describe_export",
     "forecast_plan",
+    "load_guard",
     "make_plan",
     "resume",
     "train",

@@ -33,6 +33,30 @@ def check_export(pipeline: Pipeline, head: Head, splits: Splits) -> None:
         )
 
 
+def check_abstain(
+    pipeline: Pipeline, head: Head, splits: Splits, phases: tuple[Phase, ...]
+) -> None:
+    """Refuse a threshold that cannot be chosen.
+
+    Raises:
+        ConfigError: Answers are not right or wrong, or the model has seen every example.
+    """
+    if pipeline.abstain.error is None:
+        return
+    if not head.task.has_classes:
+        raise ConfigError(
+            f"abstain.error: answers with {head.task.nouns} can be partly right; only classes have "
+            "such a threshold. Remove it."
+        )
+    is_seen = any("validation" in phase.learns_from for phase in phases)
+    is_folded = phases[-1].method == "solve" or phases[-1].folds is not None
+    if not is_folded and (is_seen or not len(splits.validation)):
+        raise ConfigError(
+            "abstain.error: a threshold needs answers to examples that the model has not seen. "
+            "Set data.validation above 0, or use strategy.name=auto or linear_probe."
+        )
+
+
 def check_phases(
     phases: tuple[Phase, ...],
     pipeline: Pipeline,
@@ -54,7 +78,7 @@ def check_phases(
         assembled,
         phases,
         pipeline.features,
-        num_examples=len(splits.train),
+        count=count,
         in_parts=process.workers.count > 1,
     )
     for phase in phases:

@@ -1,9 +1,10 @@
-"""Description of a run's data, in lines of text."""
+"""Description of a run's data and model, in lines of text."""
 
 from __future__ import annotations
 
 from kft.data.refusing import list_bad
 from kft.examples import SPLIT_NAMES, Splits
+from kft.workflow.plan import Plan
 
 
 def describe_data(splits: Splits) -> list[str]:
@@ -40,3 +41,16 @@ def _add_up(splits: Splits) -> str:
         f"Files: {used + quarantined + ignored:,} found = {used:,} used + {quarantined:,} "
         f"quarantined + {ignored:,} ignored"
     )
+
+
+def describe_model(plan: Plan) -> list[str]:
+    """List the backbone, and how the machine computes."""
+    backbone, training = plan.assembled.backbone, plan.pipeline.training
+    weights = f"sha256 {backbone.sha256[:12]}" if backbone.sha256 else "random weights"
+    compiler = "with XLA" if training.jit_compile else "without XLA"
+    return [
+        f"Backbone: {backbone.name} at {backbone.input_spec}, "
+        f"{backbone.model.count_params():,} parameters, {weights}",
+        f"Machine: {training.precision}, {compiler}, {training.threads} threads, batches of "
+        f"{training.batch_size}",
+    ]

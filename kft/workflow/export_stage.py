@@ -13,12 +13,21 @@ from kft.display import Display
 from kft.examples import Examples, Splits
 from kft.provenance import describe_data_set
 from kft.runs import RunDirectory
-from kft.serving import Export, check_next_version, export_model
+from kft.serving import (
+    Export,
+    ServedModel,
+    ServingProcess,
+    check_next_version,
+    export_model,
+)
 from kft.training import make_card
+from kft.workflow.caution import load_guard
 from kft.workflow.plan import Plan
 
 
-def export_planned(plan: Plan, run: RunDirectory, path: Path, display: Display) -> Export:
+def export_planned(
+    plan: Plan, run: RunDirectory, path: Path, display: Display, process: ServingProcess
+) -> Export:
     """Export the model that a plan's run has trained, as the next version.
 
     Args:
@@ -26,13 +35,14 @@ def export_planned(plan: Plan, run: RunDirectory, path: Path, display: Display) 
         run: The run directory.
         path: The run's path as the user gave it.
         display: Shows the progress.
+        process: Process for the parity check.
 
     Raises:
         ConfigError: Another model was exported under this name in the meantime.
         ExportError: The export's answers differ from the model's.
     """
     pipeline = plan.pipeline
-    directory = Path(pipeline.export.directory)
+    folder = Path(pipeline.export.directory) / pipeline.name
     examples = choose_parity_examples(plan.splits, pipeline.export.parity_examples)
     card = make_card(plan.assembled, pipeline, plan.splits.calibrated) | describe_export(
         run,
@@ -41,21 +51,21 @@ def export_planned(plan: Plan, run: RunDirectory, path: Path, display: Display) 
         count=len(examples),
     )
     check_next_version(
-        directory / pipeline.name,
+        folder,
         card,
         allowed=pipeline.export.next_version,
         remedy=f"`kft export {path}` with --name OTHER or --next-version any",
     )
-    with display.track("Export and its parity check"):
-        return export_model(
-            plan.assembled.model,
-            plan.assembled.head,
-            plan.decoder,
-            directory=directory,
-            name=pipeline.name,
-            examples=examples,
-            card=card,
+    for package in card["packages"]:
+        display.stage(
+            f"The export needs {package}: `import {package.replace('-', '_')}` before loading it. "
+            "TensorFlow Serving has it linked in."
         )
+    with display.track("Export and its parity check"):
+        served = ServedModel(
+            plan.assembled.model, plan.assembled.head, plan.decoder, load_guard(run)
+        )
+        return export_model(served, folder, examples=examples, card=card, process=process)
 
 
 def describe_export(

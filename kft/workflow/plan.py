@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,16 +26,17 @@ from kft.runs.storage import check_cache, check_folder
 from kft.strategies import Phase, Setting, find_traits, plan_phases
 from kft.strategies.automatic import refits
 from kft.strategies.checks import check_strategy
+from kft.strategies.presets import is_solved
 from kft.strategies.setting import is_solvable
 from kft.strategies.taps import find_taps
 from kft.strategies.targets import check_targets, may_mix
 from kft.strategies.traits import BlockTraits
-from kft.tasks import list_tasks, make_head
+from kft.tasks import Task, list_tasks, make_head
 from kft.tasks.head import Head
 from kft.training.trackers import check_trackers
 from kft.workers import Cluster
 from kft.workflow.agreement import describe_settings, require_identical_settings
-from kft.workflow.checks import check_export, check_phases
+from kft.workflow.checks import check_abstain, check_export, check_phases
 from kft.workflow.process import Process, start_process
 
 BEFORE_ALL = "No training step was done; start all workers again."
@@ -53,6 +55,7 @@ class Plan:
         decoder: Decoder of files.
         process: This process, whose distribution the model was made in, and its workers.
         traits: Traits of the backbone's blocks.
+        begun: `time.monotonic()` when planning began.
     """
 
     pipeline: Pipeline
@@ -62,10 +65,11 @@ class Plan:
     decoder: Decoder
     process: Process
     traits: tuple[BlockTraits, ...]
+    begun: float
 
     @property
     def refits(self) -> bool:
-        """Whether a last phase trains on the validation examples too."""
+        """Whether phases train on the validation examples too."""
         return any("validation" in phase.learns_from for phase in self.phases)
 
 
@@ -90,6 +94,7 @@ def make_plan(
     Raises:
         KftError: Anything that would stop the run before its first step.
     """
+    begun = time.monotonic()
     _check_places(pipeline, cluster)
     pipeline, process = start_process(pipeline, display, cluster=cluster, joins=joins)
     workers = process.workers
@@ -110,6 +115,7 @@ def make_plan(
         require_identical_settings(
             workers, {"data": splits.fingerprint, "weights": backbone.sha256}
         )
+        _check_companion(modality, splits.task)
         settings = modality.settings_of(pipeline.data)
         spec = modality.fit_spec(backbone.input_spec, settings, splits.train)
         backbone = replace(backbone, input_spec=spec)
@@ -118,11 +124,13 @@ def make_plan(
         head = _make_head(pipeline, splits)
         if any(phase.method == "solve" for phase in phases):
             head = replace(head, taps=find_taps(setting))
+        head = _read_levels(head, backbone)
         check_export(pipeline, head, splits)
+        check_abstain(pipeline, head, splits, phases)
         assembled = assemble(backbone, head)
     check_phases(phases, pipeline, assembled, splits, process=process)
     decoder = modality.make_decoder(spec, settings, splits.calibrated)
-    return Plan(pipeline, splits, assembled, phases, decoder, process, traits)
+    return Plan(pipeline, splits, assembled, phases, decoder, process, traits, begun)
 
 
 def _check_places(pipeline: Pipeline, cluster: Cluster | None) -> None:
@@ -190,6 +198,19 @@ def _find_modality(pipeline: Pipeline, backbone: Backbone) -> Modality:
     return modality
 
 
+def _check_companion(modality: Modality, task: Task) -> None:
+    """Check that the modality can move the targets of a task with its examples.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if task.companion is not None and task.companion not in modality.companions:
+        raise ConfigError(
+            f"data.target: {task.word!r} needs examples that move with their targets, but "
+            f"{modality.nouns} do not. Set another data.target."
+        )
+
+
 def _make_head(pipeline: Pipeline, splits: Splits) -> Head:
     """Make the head for the data's targets, and check that the settings suit them."""
     training = pipeline.training
@@ -203,6 +224,13 @@ def _make_head(pipeline: Pipeline, splits: Splits) -> Head:
     # Called to raise its errors about class weights now rather than in the first phase.
     make_supervised(head, training, splits.train.targets)
     return head
+
+
+def _read_levels(head: Head, backbone: Backbone) -> Head:
+    """Let the head choose which feature maps of the backbone it reads."""
+    levels = {level.block: level.stride for level in backbone.feature_levels}
+    first = next(iter(backbone.input_spec.elements.values()))
+    return head.read_levels(levels, tuple(each or 0 for each in first.shape[:-1]))
 
 
 def _check_before_data(
@@ -243,6 +271,7 @@ def _size_setting(setting: Setting, pipeline: Pipeline, splits: Splits) -> Setti
         steps_per_epoch=num_steps_per_epoch(len(splits.train), training.batch_size),
         num_validation=len(splits.validation),
         may_mix=may_mix(training, splits.task, splits.class_names),
+        may_fold=splits.task.companion is None,
     )
     if not refits(
         pipeline.strategy,
@@ -251,13 +280,14 @@ def _size_setting(setting: Setting, pipeline: Pipeline, splits: Splits) -> Setti
         num_holdout=len(splits.holdout),
         is_fold=pipeline.data.split.folds is not None,
         is_pretrained=setting.is_pretrained,
+        has_solved_probe=is_solved(setting) and setting.may_fold,
     ):
         return setting
     num_examples = len(splits.train) + len(splits.validation)
-    refit = replace(
+    return replace(
         setting,
         num_examples=num_examples,
         steps_per_epoch=num_steps_per_epoch(num_examples, training.batch_size),
         num_validation=0,
+        learns_from=("train", "validation"),
     )
-    return replace(setting, refit=refit)

@@ -60,7 +60,8 @@ class Resumption:
         # A phase that continues a candidate counts the candidate's steps as its first.
         with self.within.restoring():
             done = self.within.state["steps"]
-            steps = phase.fit.steps - self.within.state["parts"]["choice"]["first_step"]
+            choice = self.within.state["parts"]["choice"]
+            steps = choice["steps"] - choice["first_step"]
         return f"{where}, epoch {done // phase.fit.steps_per_epoch + 1}, step {done + 1} of {steps}"
 
 

@@ -7,15 +7,13 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from kft.backbones import save_backbone
 from kft.config import dump_pipeline
 from kft.data import write_quarantine_csv, write_splits_csv
 from kft.data.batches.service import ServiceError
 from kft.display import Display
 from kft.errors import KftError, LostWorkerError
-from kft.evaluation.changes import Changes, copy_weights, measure_movement, write_changes
+from kft.evaluation.changes import Changes, copy_movable, measure_movement, write_changes
 from kft.evaluation.evaluating import Evaluation, evaluate
 from kft.evaluation.prediction import Predictor
 from kft.examples import SplitName
@@ -27,20 +25,22 @@ from kft.runs import RunDirectory
 from kft.runs.atomic import write_array, write_json, write_text
 from kft.runs.checkpoints import Checkpoints
 from kft.runs.storage import find_storage_failure
-from kft.serving import Export
+from kft.serving import Export, ServingProcess
 from kft.tasks import headline
 from kft.training import (
     FittedPhase,
     PhaseCompiler,
     PhaseReport,
-    resolve_phase,
     run_phase,
     save_trained,
 )
+from kft.training.budget import Clock
 from kft.training.recording import Recorder
 from kft.training.stopping import Interrupted, StopRequest
 from kft.training.trackers import TrackedRun, Trackers
-from kft.workflow.data_description import describe_data
+from kft.workflow.baselines import Baselines
+from kft.workflow.caution import Caution
+from kft.workflow.data_description import describe_data, describe_model
 from kft.workflow.export_stage import export_planned
 from kft.workflow.manifest import describe_plan
 from kft.workflow.plan import Plan
@@ -96,6 +96,8 @@ class Work:
             # Scores on data the model was trained on mean nothing.
             self.judged_splits = [name for name in self.judged_splits if name != "validation"]
         self._pipeline = self.plan.pipeline
+        self._baselines = Baselines(self.plan, self.run, self.display, self.judged_splits)
+        self._caution = Caution(self.plan, self.run, self.display)
         self._stop = StopRequest()
         self._trackers = Trackers(self.display)
         self.checkpoints = Checkpoints(
@@ -109,6 +111,14 @@ class Work:
             record: Writes the pipeline, the splits and the manifest.
             found: Place to resume from; None to begin.
         """
+        exports = self._pipeline.export.enabled and self.plan.process.workers.is_chief
+        # The process of the export's parity check imports TensorFlow while this one trains.
+        with ServingProcess() if exports else nullcontext() as process:
+            return self._do(record, found, process)
+
+    def _do(
+        self, record: Callable[[], None], found: Resumption | None, process: ServingProcess | None
+    ) -> Finished:
         self.run.write_status("running")
         how_to_resume = f"resume with `kft train --resume {self.path}`"
         workers = self.plan.process.workers
@@ -116,10 +126,9 @@ class Work:
             with self._stop.listening():
                 record()
                 if workers.is_chief:
-                    names = self._pipeline.training.trackers
                     settings = dict(flatten(self._pipeline.model_dump(mode="json")))
                     tracked = TrackedRun(self.run.path, self._pipeline.name, settings)
-                    self._trackers.begin(names, tracked)
+                    self._trackers.begin(self._pipeline.training.trackers, tracked)
                 finished = self._run_stages(found)
         except BaseException as error:
             is_stopped = isinstance(error, KeyboardInterrupt | LostWorkerError)
@@ -140,10 +149,11 @@ class Work:
         holdout = headline(evaluation.figures) if evaluation else None
         self._trackers.end(evaluation.figures if evaluation else {})
         self.run.write_status("finished", holdout=holdout)
+        self._baselines.clear()
         self.checkpoints.clear()
         # The run is finished before its export, so that a failed export can be repeated.
-        if self._pipeline.export.enabled and workers.is_chief:
-            export = export_planned(self.plan, self.run, self.path, self.display)
+        if process is not None:
+            export = export_planned(self.plan, self.run, self.path, self.display, process)
             self.run.write_status("finished", holdout=holdout, export=str(export.path))
             finished = replace(finished, export=export)
         # Workers wait for the chief, because leaving early looks like a failure. The chief is the
@@ -155,12 +165,6 @@ class Work:
         with forgiven, workers.report_lost_workers(advice):
             workers.wait()
         return finished
-
-    @property
-    def _how_to_start_again(self) -> str:
-        return (
-            f"When all workers can start again, run `kft train --resume {self.path}` on every one."
-        )
 
     def write_records(self) -> None:
         """Write the pipeline, the splits and the manifest."""
@@ -174,7 +178,8 @@ class Work:
 
     def _run_stages(self, found: Resumption | None) -> Finished:
         plan, pipeline, display = self.plan, self._pipeline, self.display
-        self._show_setup()
+        for line in (*describe_data(plan.splits), *describe_model(plan)):
+            display.stage(line)
         feed = Feed(
             plan.assembled,
             Source(plan.splits, plan.decoder, pipeline.data),
@@ -185,7 +190,11 @@ class Work:
             share=find_share(plan.process.distribution, plan.process.workers),
             workers=plan.process.workers,
         )
-        compiler = PhaseCompiler(plan.assembled, pipeline.training, feed, plan.process.workers)
+        workers = plan.process.workers
+        compiler = PhaseCompiler(
+            plan.assembled, pipeline.training, feed, workers, clock=Clock(plan.begun)
+        )
+        compiler.on_trained = lambda: self._baselines.measure_trained(compiler)
         recorder = Recorder(
             plan.assembled,
             self.checkpoints,
@@ -194,28 +203,28 @@ class Work:
             workers=plan.process.workers,
         )
         # Innermost, so that the loss of a worker is not taken for an unreadable file.
-        lost = plan.process.workers.report_lost_workers(self._how_to_start_again)
+        lost = plan.process.workers.report_lost_workers(
+            f"When all workers can start again, run `kft train --resume {self.path}` on every one."
+        )
         with feed.name_unreadable(), name_nondeterministic(), lost:
             judged = self.judged_splits if plan.process.workers.is_chief else ()
             feed.decode(("train", "validation", *judged))
-            before = self._copy_backbone()
+            before = copy_movable(plan.assembled.backbone.blocks, plan.phases)
             fitted = self._fit_phases(compiler, recorder, found)
+            # A trial of a search, which compares nothing, needs no caution either.
+            if self._baselines.split is not None:
+                self._caution.learn(compiler.feed, fitted)
             if not plan.process.workers.is_chief:
                 return Finished(self.run, fitted, {}, None, None)
             save_trained(self.run, plan.assembled, pipeline, plan.splits.calibrated)
             movement = measure_movement(plan.assembled.backbone.blocks, before)
             write_changes(self.run.changes, Changes(movement))
-            evaluations = self._judge(compiler)
+            evaluations = self._judge(compiler, fitted)
+            self._caution.choose(fitted, evaluations)
         backbone = None
         if self.keep_backbone:
             backbone = save_backbone(plan.assembled.backbone, self.run.path / "backbone")
         return Finished(self.run, fitted, evaluations, None, backbone)
-
-    def _copy_backbone(self) -> dict[str, list[np.ndarray]]:
-        """Copy the weights of the blocks that some phase may move."""
-        moved = {name for phase in self.plan.phases for name in phase.movable}
-        blocks = self.plan.assembled.backbone.blocks
-        return copy_weights(block for block in blocks if block.name in moved)
 
     def _fit_phases(
         self,
@@ -230,19 +239,22 @@ class Work:
             within = found.within
             if found.between is not None:
                 fitted += recorder.put_back(found.between, plan.phases)
-        for index, planned in enumerate(plan.phases):
+                compiler.clock.earlier_seconds = sum(each.seconds for each in fitted)
+        for index, phase in enumerate(plan.phases):
             if index < len(fitted):
                 continue
-            title = f"Phase {index + 1} of {len(plan.phases)}, {planned.name}"
-            phase = resolve_phase(planned, fitted[-1] if fitted else None)
+            title = f"Phase {index + 1} of {len(plan.phases)}, {phase.name}"
             with plan.process.distribution.scope():
-                report = PhaseReport(
-                    self.run.phase(index, phase.name),
-                    title,
-                    self.display,
-                    self._trackers.watch(phase.name),
-                )
-                fitted.append(run_phase(compiler, phase, report, recorder.within(index, within)))
+                watched = self._trackers.watch(phase.name)
+                folder = self.run.phase(index, phase.name)
+                report = PhaseReport(folder, title, self.display, watched)
+                if not index and phase.method == "fit" and within is None:
+                    self._baselines.measure(compiler.feed, phase)
+                before = fitted[-1] if fitted else None
+                own = recorder.within(index, within)
+                fitted.append(run_phase(compiler, phase, report, own, before=before))
+                if not index and phase.method == "solve":
+                    self._baselines.measure(compiler.feed, phase, fitted[0])
             within = None
             recorder.record_phase(fitted)
             if fitted[-1].waiting_share is not None:
@@ -254,8 +266,12 @@ class Work:
                 )
         return tuple(fitted)
 
-    def _judge(self, compiler: PhaseCompiler) -> dict[SplitName, Evaluation]:
+    def _judge(
+        self, compiler: PhaseCompiler, fitted: Sequence[FittedPhase]
+    ) -> dict[SplitName, Evaluation]:
         plan = self.plan
+        # The last phase that was kept has made the head.
+        temperature = next((f.temperature for f in reversed(fitted) if not f.is_undone), None)
         judged = [split for split in self.judged_splits if len(plan.splits.get(split))]
         predictor = Predictor(
             compiler.answers,
@@ -270,27 +286,15 @@ class Work:
                     predictor,
                     plan.assembled.head,
                     compiler.feed.in_order(split),
-                    files=examples.ids,
-                    targets=examples.targets,
+                    examples,
+                    plan.pipeline.data,
                     train_targets=plan.splits.train.targets,
                     folder=self.run.evaluation(split),
+                    temperature=temperature,
                     progress=advance,
+                    decoder=plan.decoder,
                 )
+            self._baselines.write(split, evaluations[split].outputs, fitted)
             self.display.stage(f"  {split}: {headline(evaluations[split].figures)}")
+            self._caution.comment(split)
         return evaluations
-
-    def _show_setup(self) -> None:
-        for line in describe_data(self.plan.splits):
-            self.display.stage(line)
-        backbone = self.plan.assembled.backbone
-        weights = f"sha256 {backbone.sha256[:12]}" if backbone.sha256 else "random weights"
-        self.display.stage(
-            f"Backbone: {backbone.name} at {backbone.input_spec}, "
-            f"{backbone.model.count_params():,} parameters, {weights}"
-        )
-        training = self.plan.pipeline.training
-        compiler = "with XLA" if training.jit_compile else "without XLA"
-        self.display.stage(
-            f"Machine: {training.precision}, {compiler}, {training.threads} threads, batches of "
-            f"{training.batch_size}"
-        )

@@ -1,11 +1,13 @@
 """Python values give the same pipeline as the command line."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kft.api.settings import make_pipeline
+from kft.config import load_pipeline
 from kft.errors import ConfigError
 
 
@@ -39,5 +41,6 @@ def test_all_problems_are_reported_at_once_as_on_the_command_line():
 
 def test_settings_of_a_call_replace_the_defaults():
     settings = {"strategy": {"duration": "5 epochs"}}
-    pipeline = make_pipeline("p", settings, ["strategy.duration=9 epochs", "strategy.name=full"])
+    defaults = ["strategy.duration=9 epochs", "strategy.name=full"]
+    pipeline = make_pipeline("p", settings, partial(load_pipeline, overrides=defaults))
     assert (pipeline.strategy.name, pipeline.strategy.duration) == ("full", "5 epochs")

@@ -20,7 +20,7 @@ V2_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
 
 
 def test_mobilenet_v2_has_a_stem_sixteen_blocks_and_a_tail():
-    backbone = load_backbone(BackboneConfig(weights="random", input_size=32))
+    backbone = load_backbone(BackboneConfig(name="mobilenet_v2", weights="random", input_size=32))
     expected = ["stem", *(f"block{index}" for index in range(1, 17)), "tail"]
     assert [block.name for block in backbone.blocks] == expected
     assert [level.stride for level in backbone.feature_levels] == [2, 4, 8, 16, 32]
@@ -29,7 +29,9 @@ def test_mobilenet_v2_has_a_stem_sixteen_blocks_and_a_tail():
 def test_random_weights_follow_the_seed():
     def kernels():
         keras.utils.set_random_seed(3)
-        model = load_backbone(BackboneConfig(weights="random", input_size=32)).model
+        model = load_backbone(
+            BackboneConfig(name="mobilenet_v2", weights="random", input_size=32)
+        ).model
         return [variable.numpy() for variable in model.weights]
 
     assert all(np.array_equal(a, b) for a, b in zip(kernels(), kernels(), strict=True))
@@ -105,6 +107,7 @@ def test_keras_requests_the_same_file_with_the_same_digest(name, monkeypatch):
     assert asked.value.args == (expected.name, expected.url, OFFICIAL_DIGESTS[expected.name])
 
 
+@pytest.mark.full
 def test_efficientnet_gets_inputs_scaled_as_in_its_imagenet_training(offline, monkeypatch):
     config = BackboneConfig(name="efficientnet_b0", input_size=32)
     made = load_backbone(config.model_copy(update={"weights": "random"})).model
@@ -133,7 +136,9 @@ def test_efficientnet_gets_inputs_scaled_as_in_its_imagenet_training(offline, mo
 
 def test_imagenet_weights_come_from_the_named_folder_and_are_recorded(shared, offline):
     shutil.copy(shared / "weights" / V2_FILE, offline)
-    backbone = load_backbone(BackboneConfig(options={"alpha": 0.35}, input_size=96))
+    backbone = load_backbone(
+        BackboneConfig(name="mobilenet_v2", options={"alpha": 0.35}, input_size=96)
+    )
     assert backbone.sha256 == OFFICIAL_DIGESTS[V2_FILE]
     assert V2_FILE in backbone.source
     assert backbone.licence == "Apache-2.0"

@@ -238,7 +238,7 @@ def test_scopes_of_well_known_modules_become_blocks(names, blocks):
 
 def test_the_hub_module_equals_the_weights_file_it_was_made_from(shared, monkeypatch):
     monkeypatch.setenv("KFT_WEIGHTS_DIR", str(shared / "weights"))
-    trunk = load_backbone(BackboneConfig(options={"alpha": 0.35}))
+    trunk = load_backbone(BackboneConfig(name="mobilenet_v2", options={"alpha": 0.35}))
     folder = shared / "hub" / "mobilenet_v2_035_224_feature_vector"
     module = load_backbone(BackboneConfig(name=f"hub:{folder}"))
     assert [block.name for block in module.blocks] == [block.name for block in trunk.blocks]

@@ -66,6 +66,24 @@ def test_strides_multiply_along_the_path_and_skip_squeezed_maps(residual):
     assert (by_name["entry"], by_name["side"], by_name["down"], by_name["gated"]) == (2, 2, 4, 4)
 
 
+def test_sequences_and_volumes_have_strides_too():
+    samples = keras.Input((None,))
+    x = layers.Reshape((-1, 1))(samples)
+    x = layers.Conv1D(2, 5, strides=4, padding="same", name="waves")(x)
+    x = layers.AveragePooling1D(3, padding="same", name="pooled")(x)
+    frames = keras.Input((4, 8, 8, 3))
+    y = layers.Conv3D(2, 3, strides=(1, 2, 2), padding="same", name="frames")(frames)
+    y = layers.UpSampling3D((1, 2, 2), name="raised")(y)
+    for inputs, output, expected in (
+        (samples, x, {"waves": 4, "pooled": 12}),
+        (frames, y, {"frames": 2, "raised": 1}),
+    ):
+        graph = Graph(keras.Model(inputs, output))
+        strides = graph.strides()
+        found = {step.operation.name: strides[id(step.outputs[0])] for step in graph.steps[1:]}
+        assert {name: found[name] for name in expected} == expected
+
+
 def test_any_functional_model_is_divided_by_stride(residual):
     blocks = partition_by_stride(residual)
     assert {block.name: [la.name for la in block.layers if la.weights] for block in blocks} == {

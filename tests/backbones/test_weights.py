@@ -37,6 +37,7 @@ def test_weights_of_either_format_load_and_their_digest_is_recorded(
         assert np.array_equal(ours.numpy(), theirs.numpy())
 
 
+@pytest.mark.full
 def test_weights_files_of_networks_with_dropout_load(tmp_path):
     config = BackboneConfig(name="efficientnet_v2_b0", weights="random", input_size=32)
     made = load_backbone(config)
@@ -59,14 +60,18 @@ def test_a_legacy_file_of_unknown_digest_needs_trust(made, small_config, tmp_pat
 def test_a_legacy_file_of_known_digest_needs_no_trust_under_any_name(shared, tmp_path):
     path = tmp_path / "renamed.h5"
     shutil.copy(shared / "weights" / V2_FILE, path)
-    config = BackboneConfig(options={"alpha": 0.35}, input_size=96, weights=str(path))
+    config = BackboneConfig(
+        name="mobilenet_v2", options={"alpha": 0.35}, input_size=96, weights=str(path)
+    )
     assert load_backbone(config).sha256 == digest(path)
 
 
 def test_weights_of_another_width_are_refused_by_file_and_expectation(shared):
     path = shared / "weights" / V2_FILE
     with pytest.raises(BackboneError, match=rf"{V2_FILE} does not fit .*such as alpha"):
-        load_backbone(BackboneConfig(options={"alpha": 0.5}, weights=str(path)))
+        load_backbone(
+            BackboneConfig(name="mobilenet_v2", options={"alpha": 0.5}, weights=str(path))
+        )
 
 
 @pytest.mark.parametrize("ending", [".weights.h5", ".keras"])
@@ -105,7 +110,7 @@ def test_a_file_with_an_official_name_and_another_content_is_refused(shared, off
     content[len(content) // 2] ^= 1
     (offline / V2_FILE).write_bytes(content)
     with pytest.raises(BackboneError, match=rf"{V2_FILE}: its SHA256 is .* damaged"):
-        load_backbone(BackboneConfig(options={"alpha": 0.35}))
+        load_backbone(BackboneConfig(name="mobilenet_v2", options={"alpha": 0.35}))
 
 
 def test_without_network_the_error_names_file_folders_and_remedies(offline):
@@ -128,4 +133,6 @@ def test_the_named_folder_comes_before_the_keras_cache(offline, shared):
     cache.mkdir(parents=True)
     (cache / V2_FILE).write_bytes(b"stale")
     shutil.copy(shared / "weights" / V2_FILE, offline)
-    assert load_backbone(BackboneConfig(options={"alpha": 0.35}, input_size=96)).sha256
+    assert load_backbone(
+        BackboneConfig(name="mobilenet_v2", options={"alpha": 0.35}, input_size=96)
+    ).sha256

@@ -14,7 +14,7 @@ from kft.cli.plan_output import describe_phase, show_block_table
 from kft.config import LoraConfig, load_pipeline
 from kft.planning import BlockRow
 from kft.strategies import Phase
-from kft.strategies.phases import Scope, Solve
+from kft.strategies.phases import Folds, Scope, Solve
 from kft.timing import Measured
 from kft.timing.record import save_measured
 
@@ -85,20 +85,16 @@ def test_a_phase_that_is_blended_with_its_start_names_the_start():
     phase = changed(FULL, blends=True)
     assert "Blends its weights with those of the probe" in sentences(phase, PROBE)
     assert "Blends its weights with its initial weights" in sentences(phase)
+    assert "a share of 0 keeps the start" in sentences(phase)
 
 
-def test_a_refit_describes_its_start_and_its_fallback():
-    learns_from = ("train", "validation")
-    refit = changed(FULL, learns_from=learns_from, fallback=PROBE)
-    said = sentences(refit, changed(FULL, name="fine_tune"))
-    assert "initial weights of fine_tune and trains on train and validation" in said
-    assert "if the share is 0, the probe is solved on them" in said
-    trained = changed(refit, fallback=phase_of("linear_probe", ("head",), 3e-3, 10, 10))
-    said = sentences(trained, changed(FULL, name="fine_tune"))
-    assert "the probe is trained on them" in said
-    said = sentences(changed(FULL, blends=True, only_compares=True), PROBE)
-    assert "a share of 0 keeps the start" in said
-    assert "its weights are discarded" in said
+def test_decisions_on_folds_are_described():
+    folds = Folds(rates=(1e-3, 3e-4), steps=25, judged_after=75, count=4)
+    said = sentences(changed(FULL, folds=folds, learns_from=("train", "validation")), PROBE)
+    assert "25 steps" in said
+    assert "0.001, 0.0003" in said
+    assert "after 75 steps" in said
+    assert "Learns from train and validation." in said
 
 
 def test_lora_bitfit_and_mixup_are_described():

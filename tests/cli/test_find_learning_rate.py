@@ -69,6 +69,7 @@ def test_a_loss_that_does_not_fall_suggests_nothing(place, restored_globals, mon
     assert (place / "find-learning-rate.png").is_file()
 
 
+@pytest.mark.full
 def test_the_whole_curve_is_json(place, restored_globals):
     answer = run("photos", *SMALL, "strategy.name=full", "training.optimizer=sgd", "--json")
     curve = json.loads(answer.stdout)
@@ -79,6 +80,7 @@ def test_the_whole_curve_is_json(place, restored_globals):
     assert (place / "find-learning-rate.png").is_file()
 
 
+@pytest.mark.full
 def test_the_phase_after_a_solved_probe_is_tested(place, restored_globals):
     result = run("photos", *SMALL, "strategy.name=top_k", "data.image.augmentation=none", "--json")
     assert result.exit_code == 0, result.output
@@ -87,12 +89,14 @@ def test_the_phase_after_a_solved_probe_is_tested(place, restored_globals):
     assert curve["setting"] == "strategy.learning_rate"
 
 
+@pytest.mark.full
 def test_a_trained_probe_has_a_separate_setting(place, restored_globals):
     result = run("photos", *SMALL, "strategy.name=linear_probe", "strategy.probe=trained", "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["setting"] == "strategy.probe_learning_rate"
 
 
+@pytest.mark.full
 def test_a_phase_of_a_list_is_named_by_its_place(place, restored_globals):
     phases = "strategy.phases=[{name: probe, method: solve}, {name: deep, trainable: [all]}]"
     result = run("photos", *SMALL, "strategy.name=phases", phases)

@@ -94,8 +94,8 @@ def test_invalid_yaml_is_refused_with_line_and_column(text, place, reason):
             "tuning.space={head.dropout: {valus: [1]}}",
             "tuning.space.head.dropout.valus: unknown key. Did you mean 'values'?",
         ),
-        ("xyz=1", "xyz: unknown key. Allowed: backbone, data, export, features, head,"),
-        ("head.xyz=1", "head.xyz: unknown key. Allowed: dropout, hidden, name, pooling."),
+        ("xyz=1", "xyz: unknown key. Allowed: abstain, backbone, data, export, features, head,"),
+        ("head.xyz=1", "head.xyz: unknown key. Allowed: decoder, dropout, hidden, name, pooling."),
     ],
 )
 def test_an_unknown_key_is_refused_at_every_level_with_the_near_name(override, message):

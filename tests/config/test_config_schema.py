@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from kft.backbones import BACKBONES
 from kft.config import DataConfig, HeadConfig, Pipeline, StrategyConfig, load_pipeline
 from kft.config.section import Section
+from kft.modalities import MODALITIES, load_modality
 from kft.strategies import STRATEGIES
 from kft.task_names import TASKS, list_target_words
 
@@ -42,7 +43,8 @@ def test_the_choices_of_the_pipeline_match_the_registries():
     assert choices(HeadConfig, "name") == {"auto", *TASKS}
     assert choices(DataConfig, "target") == {"auto", *list_target_words()}
     assert choices(StrategyConfig, "name") == set(STRATEGIES)
-    assert Pipeline().backbone.name in BACKBONES
+    for modality in map(load_modality, MODALITIES):
+        assert modality.default_backbone in BACKBONES
 
 
 def test_a_tilde_in_a_folder_is_the_users_home(monkeypatch):

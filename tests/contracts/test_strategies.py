@@ -11,6 +11,7 @@ from kft.errors import ConfigError
 from kft.strategies import STRATEGIES, Phase, Setting, find_parts, plan_phases
 from kft.strategies.automatic import refits
 from kft.strategies.checks import check_strategy
+from kft.strategies.presets import is_solved
 from kft.strategies.taps import find_taps
 from kft.strategies.traits import BlockTraits
 
@@ -38,6 +39,7 @@ VALUES = {
     "lora": {"rank": 2},
     "freeze": ("stem",),
     "refit": False,
+    "budget": "10 minutes",
 }
 
 
@@ -57,12 +59,13 @@ def plan(setting: Setting) -> tuple[tuple[Phase, ...], tuple[str, ...]]:
     """Plan phases for 80 training examples, 20 each for validation and holdout; and the taps."""
     setting = replace(setting, num_examples=80, steps_per_epoch=10, num_validation=20)
     sizes = {"num_validation": 20, "num_holdout": 20, "is_fold": False}
-    if refits(setting.config, TrainingConfig(), **sizes, is_pretrained=setting.is_pretrained):
-        refit = replace(setting, num_examples=100, steps_per_epoch=13, num_validation=0)
-        setting = replace(setting, refit=refit)
+    kind = {"is_pretrained": setting.is_pretrained, "has_solved_probe": is_solved(setting)}
+    if refits(setting.config, TrainingConfig(), **sizes, **kind):
+        both = ("train", "validation")
+        setting = replace(setting, num_examples=100, steps_per_epoch=13, learns_from=both)
     phases = plan_phases(setting)
-    is_solved = any(phase.method == "solve" for phase in phases)
-    return phases, find_taps(setting) if is_solved else ()
+    has_solved = any(phase.method == "solve" for phase in phases)
+    return phases, find_taps(setting) if has_solved else ()
 
 
 def refusal(setting: Setting) -> str:
@@ -105,7 +108,8 @@ def test_a_setting_changes_the_plan_where_it_is_declared_and_is_refused_where_no
     refused = f"strategy.{setting}: has no effect under `name: {name}`."
     if setting in obeyed(after):
         assert refused not in refusal(after)
-        if is_pretrained:
+        # Validation decides beside a trained probe, so it is kept apart anyway.
+        if is_pretrained and (setting, probe) != ("refit", "trained"):
             assert plan(after) != plan(before)
     else:
         assert refusal(after).startswith(refused)

@@ -10,8 +10,8 @@ from kft.data.batches.pipeline import make_dataset
 from kft.data.views import make_view_rows
 from kft.errors import DataError
 from kft.modalities import load_modality
-from kft.modalities.base import ViewRow
 from kft.modalities.image.decoding import ImageDecoder
+from kft.modalities.showing import ViewRow
 
 DECODER = ImageDecoder(24, 24)
 

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from masked import write_masks
 from recordings import make_tone, make_wav
 from reviews import write_reviews
+from squares import write_boxes
 
 from kft.cli.main import main
 from kft.config import load_pipeline
+from kft.modalities.video.moving_shapes import write_clips
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -18,7 +21,10 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOT_OURS = ("pip install", "tox", "docker run", "kubectl", "sbatch")
 SCALE = ROOT / "docs" / "scale.md"
 # Documents whose commands `tox -e full` runs from the first to the last.
-RUN = {"README.md", "audio.md", "explain.md", "guide.md", "text.md"}
+RUN = {
+    *("README.md", "audio.md", "detection.md", "explain.md", "guide.md", "segmentation.md"),
+    *("text.md", "video.md"),
+}
 # Run by tests/cli/test_audit.py; and below, as far as one machine can.
 RUN_ELSEWHERE = {"audit.md", "scale.md"}
 
@@ -94,10 +100,11 @@ def test_the_guide(tmp_path, monkeypatch, make_picture_folder):
 def test_the_page_on_texts(tmp_path, monkeypatch):
     write_reviews(tmp_path)
     monkeypatch.chdir(tmp_path)
-    trained, listed, audited = run_all(ROOT / "docs" / "text.md")
+    trained, listed, audited, pretrained, from_own = run_all(ROOT / "docs" / "text.md")
     assert float(re.search(r"Holdout\s+accuracy ([\d.]+)", trained)[1]) > 0.8
     assert "word_vectors" in listed and "resnet50" not in listed
     assert "Latin" in audited
+    assert "runs/reviews.csv/words/backbone" in pretrained and "Holdout" in from_own
 
 
 @pytest.mark.full
@@ -119,6 +126,30 @@ def test_the_page_on_explanations(tmp_path, monkeypatch, make_picture_folder):
     page = (tmp_path / "runs/photos/first/evaluation/holdout/report.html").read_text()
     assert "Why these answers?" in page and "What does it endure?" in page
     assert (tmp_path / "comparison.html").is_file()
+
+
+@pytest.mark.full
+def test_the_page_on_masks(tmp_path, monkeypatch):
+    write_masks(tmp_path / "streets")
+    monkeypatch.chdir(tmp_path)
+    assert len(run_all(ROOT / "docs" / "segmentation.md")) >= 5
+    assert len(list((tmp_path / "drawn").glob("*.png"))) == 20
+
+
+@pytest.mark.full
+def test_the_page_on_videos(tmp_path, monkeypatch):
+    write_clips(tmp_path / "clips", 12)
+    monkeypatch.chdir(tmp_path)
+    assert len(run_all(ROOT / "docs" / "video.md")) == 6
+
+
+@pytest.mark.full
+def test_the_page_on_boxes(tmp_path, monkeypatch):
+    write_boxes(tmp_path / "shapes")
+    monkeypatch.chdir(tmp_path)
+    assert len(run_all(ROOT / "docs" / "detection.md")) >= 5
+    assert len(list((tmp_path / "drawn").glob("*.png"))) == 20
+    assert len(list((tmp_path / "shapes_coco" / "annotations").glob("*.json"))) == 3
 
 
 @pytest.mark.full

@@ -44,7 +44,7 @@ def test_the_notebook_uses_what_there_is(tour):
     for source in code:
         compile(source, TOUR.name, "exec")
     named = set(re.findall(r"\bkft\.(\w+)", "\n".join(code)))
-    assert {"train", "pretrain", "check", "audit", "load"} <= named <= {*kft.__all__, "demo"}
+    assert {"train", "pretrain", "check", "audit", "load"} <= named <= {*kft.__all__, "demos"}
 
 
 def test_the_notebook_is_stored_as_a_reader_would_see_it(tour):

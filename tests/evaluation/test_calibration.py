@@ -8,9 +8,7 @@ from scipy import special
 from sklearn import metrics
 
 from kft.evaluation.calibration import (
-    apply_temperature,
     brier_scores,
-    fit_temperature,
     measure_reliability,
 )
 
@@ -64,37 +62,6 @@ def test_a_calibrated_model_is_rarely_called_off_and_an_overconfident_one_is():
     outputs = special.softmax(logits, axis=1)
     is_right = outputs.argmax(axis=1) == targets
     assert measure_reliability(outputs.max(axis=1), is_right).is_off
-
-
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
-def test_the_temperature_that_made_the_classes_is_found(temperature):
-    logits, targets = draw(5000, temperature=temperature)
-    assert fit_temperature(logits, targets) == pytest.approx(temperature, rel=0.05)
-
-
-def test_the_temperature_lowers_the_calibration_error_and_keeps_the_answers():
-    logits, targets = draw(2000, temperature=3.0)
-    cooled = apply_temperature(logits, fit_temperature(logits, targets))
-    assert (cooled.argmax(axis=1) == logits.argmax(axis=1)).all()
-    before, after = (
-        measure_reliability(
-            special.softmax(each, axis=1).max(axis=1), each.argmax(axis=1) == targets
-        ).error
-        for each in (logits, cooled)
-    )
-    assert after < before / 4
-
-
-def test_the_temperature_of_labels_is_found():
-    random = np.random.default_rng(0)
-    logits = random.normal(0, 3, (3000, 2))
-    targets = (random.random((3000, 2)) < special.expit(logits / 2)).astype(np.float32)
-    assert fit_temperature(logits, targets) == pytest.approx(2, rel=0.06)
-
-
-def test_the_temperature_of_answers_that_are_all_right_is_cold_but_not_zero():
-    targets = np.array([0, 1, 2])
-    assert 0.02 <= fit_temperature(np.eye(3)[targets], targets) < 0.05
 
 
 def test_brier_scores_are_those_of_scikit_learn():

@@ -31,3 +31,13 @@ def test_numbers_have_no_calibration():
     figures = judge(find_task("number"), "ab", numbers, numbers + 1, train_targets=numbers)
     assert "calibration" not in figures
     assert figures["numbers"]["a"]["mean_absolute_error"] == 1.0
+
+
+def test_the_calibration_error_before_a_temperature_stands_beside_that_after():
+    targets = np.array([0, 1, 1])
+    sure = np.eye(2)[[0, 1, 0]]
+    of = {"train_targets": targets, "uncooled": sure}
+    figures = judge(find_task("class"), "ab", targets, PROBABILITIES, **of)["calibration"]
+    before = figures["expected_calibration_error_before_temperature"]
+    assert before == pytest.approx(1 / 3)
+    assert figures["expected_calibration_error"] < before

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kft.config import DataConfig
 from kft.evaluation.evaluating import evaluate
 from kft.evaluation.prediction import Predictor
+from kft.examples import Examples, Files
 from kft.features import Forward, selection
+from kft.modalities.image.decoding import ImageDecoder
 
 
 def read_rows(path) -> list[dict[str, str]]:
@@ -44,16 +47,19 @@ def test_an_evaluation_writes_its_files_and_returns_their_content(
     tiny_assembled, batches, tmp_path
 ):
     targets = np.array([0, 1, 2, 0, 1])
+    files = tuple(f"{index}.png" for index in range(5))
+    examples = Examples(files, Files(files), targets)
     answers = Forward(tiny_assembled.model, tiny_assembled.head.activate)
     evaluation = evaluate(
         Predictor(answers, num_examples=5),
         tiny_assembled.head,
         batches,
-        files=[f"{index}.png" for index in range(5)],
-        targets=targets,
+        examples,
+        DataConfig(),
         train_targets=targets,
         folder=tmp_path / "evaluation" / "holdout",
         progress=lambda done, total: None,
+        decoder=ImageDecoder(32, 32),
     )
     folder = tmp_path / "evaluation" / "holdout"
     assert json.loads((folder / "metrics.json").read_text()) == evaluation.figures

@@ -78,7 +78,9 @@ def read(rows, columns, dtype=np.float32) -> np.ndarray:
 
 
 def test_every_task_has_a_case_in_this_file():
-    assert {load_task(name).word for name in TASKS} == set(TARGETS)
+    tasks = [load_task(name) for name in TASKS]
+    # Those with dense targets have tables of their own, in tests/tasks.
+    assert {task.word for task in tasks if task.companion is None} == set(TARGETS)
 
 
 def test_classes_are_written_by_name_with_every_probability(tmp_path):

@@ -303,9 +303,9 @@ def test_vectors_without_room_are_refused_before_anything_is_computed(tiny_assem
     # 100 vectors of 32 float32 values take 12,800 bytes.
     for gigabytes, phases_that_fit in ((1.3e-5, phases), (1.2e-5, phases[:1])):
         features = FeaturesConfig(limit_gigabytes=gigabytes)
-        check_vectors(tiny_assembled, phases_that_fit, features, num_examples=100)
+        check_vectors(tiny_assembled, phases_that_fit, features, count=lambda phase: 100)
     with pytest.raises(ConfigError, match=r"features.limit_gigabytes(.|\n)*strategy.probe=trained"):
-        check_vectors(tiny_assembled, phases, features, num_examples=100)
+        check_vectors(tiny_assembled, phases, features, count=lambda phase: 100)
 
 
 def test_a_store_that_is_too_small_is_reported_and_inputs_are_used(

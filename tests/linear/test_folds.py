@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kft.linear import LinearTargets, solve_linear
-from kft.linear.folds import assign_folds, hold_out, sample_rows
+from kft.linear.folds import assign_folds, find_seen, hold_out, sample_rows
 from kft.tasks import find_task
 
 CLASSES = find_task("class").linear
@@ -84,3 +84,18 @@ def test_a_sample_has_the_classes_in_proportion():
     rows = sample_rows(make_targets(indices), CLASSES, 0, 20)
     assert (np.diff(rows) > 0).all()
     assert np.bincount(indices[rows]).tolist() == pytest.approx([12, 6, 2], abs=1)
+
+
+def test_there_are_as_many_folds_as_asked_for_unless_examples_or_groups_are_fewer():
+    indices = np.arange(12) % 3
+    assert set(assign_folds(make_targets(indices), CLASSES, 0, 4)) == {0, 1, 2, 3}
+    assert set(assign_folds(make_targets(indices[:3]), CLASSES, 0, 4)) == {0, 1, 2}
+    grouped = make_targets(indices, groups=np.arange(12) // 6)
+    assert set(assign_folds(grouped, CLASSES, 0, 4)) == {0, 1}
+
+
+def test_a_class_of_one_fold_alone_is_not_seen_outside_of_it():
+    classes = np.array([0, 0, 1, 1, 2])
+    folds = np.array([0, 1, 0, 0, -1])
+    assert find_seen(classes, folds).tolist() == [True, True, False, False, False]
+    assert find_seen(None, folds).tolist() == [True, True, True, True, False]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kft.linear import LinearTargets, solve_layered, solve_linear
+from kft.linear import LinearTargets, solve_again, solve_layered, solve_linear
 from kft.linear import layered as layered_module
 from kft.tasks import find_task
 
@@ -168,3 +168,24 @@ def test_groups_are_left_out_together():
     together = solve_layered(noise, BLOCKS, LinearTargets(dense, groups=groups), CLASSES)
     assert apart.score > 0.9
     assert together.score < 0.7
+
+
+@pytest.mark.parametrize("loss", [CLASSES, LABELS])
+def test_the_same_members_solved_again_on_the_same_examples_are_the_same_head(loss):
+    statistics, targets = make_statistics(60, FIRST)
+    found = solve_layered(statistics, BLOCKS, targets, loss)
+    kernel, bias = solve_again(statistics, BLOCKS, targets, loss, found.members)
+    assert statistics @ kernel + bias == pytest.approx(answer(statistics, found), abs=5e-3)
+
+
+def test_members_solved_again_without_a_fold_have_not_seen_its_targets():
+    statistics, targets = make_statistics(60, FIRST)
+    members = solve_layered(statistics, BLOCKS, targets, CLASSES).members
+    rows = np.arange(40)
+    others = LinearTargets(np.roll(targets.dense, 1, axis=1))
+    mixed = LinearTargets(np.concatenate([targets.dense[:40], others.dense[40:]]))
+    heads = [
+        solve_again(statistics[rows], BLOCKS, each.take(rows), CLASSES, members)
+        for each in (targets, mixed)
+    ]
+    assert np.array_equal(heads[0][0], heads[1][0])

@@ -176,6 +176,7 @@ def test_a_frozen_layer_stays_frozen_after_the_merge():
     assert [variable.trainable for variable in layer.weights] == [False, False]
 
 
+@pytest.mark.full
 def test_lora_adapts_the_pointwise_convolutions_of_a_mobile_net(restored_globals):
     keras.utils.set_random_seed(0)
     config = BackboneConfig(

@@ -13,7 +13,7 @@ from kft.planning.forecast import (
     measure_forward_seconds,
 )
 from kft.strategies import Phase
-from kft.strategies.phases import Scope, Solve
+from kft.strategies.phases import Folds, Scope, Solve
 
 BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4", HEAD)
 PROBE = phase_of("linear_probe", (HEAD,), 1e-3, 100, 10)
@@ -128,6 +128,14 @@ def test_one_trial_of_sequential_candidates_is_counted_and_all_of_others(
     trial = TRAINING_FORWARDS * 5 * 8 + 20
     assert each.seconds == pytest.approx(plain.seconds + 3 * trial)
     assert in_turn.seconds == pytest.approx(plain.seconds + trial)
+
+
+def test_a_short_run_and_two_judged_folds_are_counted(tiny_assembled, one_second_a_picture):
+    folds = Folds((1e-3, 1e-4), steps=5, judged_after=20, count=4)
+    (plain,) = forecast(tiny_assembled, FULL)
+    (decided,) = forecast(tiny_assembled, changed(FULL, folds=folds))
+    short, judged = TRAINING_FORWARDS * 5 * 8, 2 / 4 * 5 * 80
+    assert decided.seconds == pytest.approx(plain.seconds + short + judged)
 
 
 def test_the_most_expensive_candidate_is_assumed_to_be_chosen(tiny_assembled, one_second_a_picture):

@@ -10,10 +10,12 @@ from kft.config import LoraConfig
 from kft.examples import Examples, Files, Splits
 from kft.model import HEAD
 from kft.planning import find_risks
+from kft.strategies.phases import Folds
 from kft.tasks import find_task
 
 PROBE = phase_of("linear_probe", (HEAD,), 1e-3, 100, 10)
 FULL = phase_of("full", ("stem", HEAD), 1e-3, 100, 10)
+FOLDS = Folds((1e-3,), steps=25, judged_after=75, count=4)
 
 
 @pytest.fixture
@@ -81,7 +83,7 @@ def test_random_weights_are_a_risk_until_there_are_many_examples(tiny_assembled)
 
 @pytest.mark.parametrize(
     "changes",
-    [{"lora": LoraConfig()}, {"part": "bias_norm"}, {"blends": True}],
+    [{"lora": LoraConfig()}, {"part": "bias_norm"}, {"blends": True}, {"folds": FOLDS}],
     ids=lambda changes: next(iter(changes)),
 )
 def test_few_trainable_parameters_or_a_blend_guard_against_overfitting(pretrained, changes):

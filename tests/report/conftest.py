@@ -13,8 +13,10 @@ from kft.config import DataConfig, Pipeline, dump_pipeline
 from kft.evaluation.judgement import judge
 from kft.evaluation.ladder import LearningPoint, Rung, write_ladder
 from kft.evaluation.prediction_files import write_tables
+from kft.evaluation.slices import Column, write_slices
 from kft.runs import RunDirectory
 from kft.runs.atomic import write_json, write_text
+from kft.statistics import Difference
 from kft.tasks import find_task
 
 
@@ -57,6 +59,9 @@ def make_run(tmp_path_factory) -> Callable[..., Path]:
             folder / "metrics.json",
             judge(task, names, targets, outputs, train_targets=targets),
         )
+        values = task.figures.lead_values(targets, outputs, targets)
+        parity = Column([str(place % 2) for place in range(len(targets))])
+        write_slices(folder, {"parity": parity}, values, is_share=task.is_stratified)
         write_tables(folder, task.figures.tabulate(names, files, targets, outputs))
         phase = {"trainable": ["head"], "seconds": 3.0, "is_undone": False, "steps_done": 30}
         write_json(
@@ -72,7 +77,11 @@ def make_run(tmp_path_factory) -> Callable[..., Path]:
             run.phase(1, "full") / "phase.json",
             {**phase, "name": "full", "method": "fit", "comparison": comparison},
         )
-        rungs = [Rung("linear probe", 0.81, (0.7, 0.89), 2.0)]
+        rungs = [
+            Rung("majority", 0.4, (0.3, 0.5), 0.0, 12, Difference(0.5, 0.4, 0.6)),
+            Rung("layered probe", 0.81, (0.7, 0.89), 2.0, 9_000_000, Difference(0.05, 0.01, 0.09)),
+            Rung("this model (fine-tuned)", 0.86, (0.8, 0.9), 90.0, 9_000_000),
+        ]
         write_ladder(folder, rungs, [LearningPoint(n, 0.02 + n**-0.5, 0.02) for n in (25, 50, 100)])
         history = "epoch,loss,val_loss\n1,0.9,0.8\n2,0.5,0.6\n3,0.4,0.55\n"
         write_text(run.phase(1, "full") / "history.csv", history)

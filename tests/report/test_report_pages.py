@@ -62,7 +62,7 @@ def test_it_says_what_the_figures_mean(class_page):
     text = " ".join(Page(class_page).text.split())
     assert "photos/first" in text and "120 examples of holdout" in text
     assert "clearly better than always answering the most frequent class" in text
-    assert "Fine-tuning helped beyond chance (accuracy on validation +0.050" in text
+    assert "Fine-tuning helped beyond chance (+0.050 over the layered probe, 95 %" in text
     for heading in ("How good", "How sure", "Where does it fail", "Mistakes", "How was it made"):
         assert heading in text
 
@@ -70,9 +70,10 @@ def test_it_says_what_the_figures_mean(class_page):
 def test_the_ladder_leads_from_the_baseline_to_the_model(class_run):
     report = read_report(class_run)
     names = [rung.name for rung in report.rungs]
-    assert names == ["always answering the most frequent class", "linear probe", "this model"]
+    assert names == ["majority", "layered probe", "this model (fine-tuned)"]
     text = " ".join(Page(render_report(report)).text.split())
-    assert "linear probe 2.0 s 0.810 0.700 to 0.890" in text
+    assert "layered probe 2.0 s, 9.0 MB 0.810 0.700 to 0.890" in text
+    assert "model +0.050 (+0.010 to +0.090)" in text
     assert "With twice the labels, the error would be about 0.0" in text
 
 

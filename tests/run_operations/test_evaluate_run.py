@@ -12,7 +12,8 @@ from kft.data import load_splits
 from kft.display import Display
 from kft.errors import ConfigError, DataError
 from kft.examples import Splits
-from kft.run_operations.evaluate import configure_other, translate_targets
+from kft.run_operations.evaluate import configure_other
+from kft.run_operations.other_targets import translate_targets
 from kft.tasks import find_task, make_head
 
 TARGETS = np.array([[0.0, 1.0], [1.0, 0.0]], np.float32)

@@ -15,7 +15,7 @@ from kft.config import HeadConfig
 from kft.errors import DataError, ExportError, StorageError
 from kft.examples import Examples, Files
 from kft.modalities.image.decoding import ImageDecoder
-from kft.serving import ExportedModel, export_model, is_export
+from kft.serving import ExportedModel, Guard, ServingProcess, export_model, is_export
 from kft.serving.export import Export
 from kft.serving.signatures import ServedModel
 from kft.tasks import find_task, make_head
@@ -47,19 +47,17 @@ def tiny_model(outputs: int) -> keras.Model:
     return keras.Model({"pixels": pixels}, logits)
 
 
-def export(tmp_path, files, kind="class", decoder=None) -> Export:
+def export(tmp_path, files, kind="class", decoder=None, guard=None) -> Export:
     names = ("cat", "dog", "owl")
     targets = np.array([[0.0, 5.0, 10.0], [1.0, 6.0, 30.0]], np.float32)
     head = make_head(HeadConfig(), find_task(kind), names, targets)
-    return export_model(
-        tiny_model(3),
-        head,
-        decoder or ImageDecoder(16, 16),
-        directory=tmp_path / "saved_models",
-        name="tiny",
-        examples=as_examples(files),
-        card={"name": "tiny"},
-    )
+    served = ServedModel(tiny_model(3), head, decoder or ImageDecoder(16, 16), guard)
+    return export_served(served, tmp_path / "saved_models" / "tiny", files, {"name": "tiny"})
+
+
+def export_served(served: ServedModel, folder, files, card) -> Export:
+    with ServingProcess() as process:
+        return export_model(served, folder, examples=as_examples(files), card=card, process=process)
 
 
 @pytest.mark.parametrize("kind", ["class", "labels", "number"])
@@ -71,6 +69,36 @@ def test_an_export_of_every_task_answers_as_the_model(tmp_path, files, kind):
     answers = ExportedModel(exported.path).answer(files, Files(tuple(files)))
     assert list(answers[0].values) == ["cat", "dog", "owl"]
     assert answers[0].task.word == kind
+
+
+@pytest.mark.parametrize(("confidence", "limit"), [(0.5, 1000.0), (2.0, 1.0)])
+def test_a_guarded_export_says_whether_it_is_sure_and_has_seen_the_like(
+    tmp_path, files, confidence, limit
+):
+    guard = Guard(confidence, np.zeros((2, 3)), np.eye(3), limit)
+    exported = export(tmp_path, files, guard=guard)
+    with ServingProcess() as process:
+        served = process.answer(exported.path, files)
+    sure = served["probabilities"].max(axis=1) >= confidence
+    assert served["is_sure"].tolist() == sure.tolist()
+    assert served["looks_unfamiliar"].tolist() == (served["unfamiliarity"] > 1).tolist()
+    assert served["looks_unfamiliar"].all() == (limit == 1.0)
+    assert served["answer"].ravel().tolist() == served["top_class"].ravel().tolist()
+    answers = ExportedModel(exported.path).answer(files, Files(tuple(files)))
+    assert answers[0].task.word == "class"
+
+
+def test_a_guard_that_answers_differently_is_refused(tmp_path, files, monkeypatch):
+    guard = Guard(0.5, np.zeros((1, 3)), np.eye(3), 100.0)
+    monkeypatch.setattr(Guard, "serve", _serve_randomly)
+    with pytest.raises(ExportError, match="the export answers"):
+        export(tmp_path, files, guard=guard)
+    assert not is_export(tmp_path / "saved_models" / "tiny")
+
+
+def _serve_randomly(guard, features, outputs, names):
+    drawn = tf.random.uniform(tf.shape(outputs)[:1])
+    return {"is_sure": drawn > 2, "unfamiliarity": drawn, "looks_unfamiliar": drawn > 2}
 
 
 def test_an_export_holds_the_graph_once_without_layers(tmp_path, files):
@@ -150,9 +178,7 @@ def test_numbers_are_served_in_float64_to_a_fraction_of_their_deviation(tmp_path
     times = 1.7e9 + np.array([[0.0], [300.0], [600.0]])
     head = make_head(HeadConfig(), find_task("number"), ("time",), times)
     model, decoder = tiny_model(1), ImageDecoder(16, 16)
-    exported = export_model(
-        model, head, decoder, directory=tmp_path, name="t", examples=as_examples(files), card={}
-    )
+    exported = export_served(ServedModel(model, head, decoder), tmp_path / "t", files, {})
     served = tf.saved_model.load(str(exported.path))
     decoded = [decoder(tf.io.read_file(file))["pixels"] for file in files]
     pixels = tf.stack([tf.cast(picture, tf.float32) for picture in decoded])
@@ -171,15 +197,8 @@ def test_answers_of_an_export_are_formatted_with_enough_digits_to_distinguish_th
         HeadConfig(), find_task("number"), ("lat",), 48 + np.array([[0.0], [5e-4], [1e-3]])
     )
     card = {"head": head.describe()}
-    exported = export_model(
-        tiny_model(1),
-        head,
-        ImageDecoder(16, 16),
-        directory=tmp_path,
-        name="t",
-        examples=as_examples(files),
-        card=card,
-    )
+    model = ServedModel(tiny_model(1), head, ImageDecoder(16, 16))
+    exported = export_served(model, tmp_path / "t", files, card)
     answers = ExportedModel(exported.path).answer(files, Files(tuple(files)))
     written = {answer.format("lat") for answer in answers}
     assert len(written) == len(files)

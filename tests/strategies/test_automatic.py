@@ -8,46 +8,75 @@ import pytest
 from kft.config import AUTO_LEARNING_RATES, LEARNING_RATES, load_pipeline
 from kft.errors import ConfigError
 from kft.strategies import plan_phases
-from kft.strategies.automatic import AUTO_LAYER_DECAY, REFIT, find_obstacle, refits
+from kft.strategies.automatic import (
+    AUTO_LAYER_DECAY,
+    SOLVED_HEAD_RATE,
+    find_obstacle,
+    refits,
+)
 from kft.strategies.phases import Choice, Scope
 from kft.strategies.traits import BlockTraits
 
 BLOCKS = ("stem", "stage1", "stage2", "head")
 
 
-def test_all_blocks_train_from_a_solved_probe_and_are_blended_with_it(plan):
+def test_all_blocks_train_from_a_solved_probe_if_folds_decide_for_it(plan):
     probe, phase = plan("name=auto")
     assert (probe.name, probe.method) == ("linear_probe", "solve")
     assert (phase.name, phase.scope) == ("fine_tune", Scope(BLOCKS))
-    assert phase.fit.multipliers == {"stem": AUTO_LAYER_DECAY**2, "stage1": AUTO_LAYER_DECAY}
+    decayed = {"stem": AUTO_LAYER_DECAY**2, "stage1": AUTO_LAYER_DECAY}
+    assert phase.fit.multipliers == {**decayed, "head": SOLVED_HEAD_RATE}
     assert (phase.fit.steps, phase.recipe.augmentation, phase.fit.mixup) == (120, "light", None)
-    assert phase.choice.blends
-
-
-def test_the_rates_are_tried_in_turn_and_differ_in_nothing_else(plan):
-    phase = plan("name=auto")[-1]
-    assert phase.choice.is_sequential
-    assert tuple(c.fit.learning_rate for c in phase.choice.candidates) == AUTO_LEARNING_RATES
+    assert phase.folds.rates == AUTO_LEARNING_RATES
     assert phase.fit.learning_rate == AUTO_LEARNING_RATES[0]
-    for candidate in phase.choice.candidates:
-        assert candidate.at_rate(phase.fit.learning_rate) == replace(phase, choice=Choice())
+    assert not phase.decides_on_validation
 
 
-@pytest.mark.parametrize(("steps", "pilot"), [(120, 30), (30, 7), (3, 1)])
-def test_a_trial_is_a_quarter_of_the_phase(steps, pilot, plan):
-    *_, phase = plan(f"duration={steps} steps")
-    assert phase.choice.pilot_steps == pilot
+def test_a_short_run_takes_a_quarter_of_the_steps(plan):
+    folds = plan("name=auto")[-1].folds
+    assert 2 <= folds.count <= 5
+    assert (folds.steps, folds.judged_after) == (30, 90)
+    short = plan("duration=3 steps")[-1].folds
+    assert (short.steps, short.judged_after) == (1, 2)
+
+
+def test_a_budget_is_given_in_seconds(plan):
+    assert plan("name=auto")[-1].folds.budget_seconds is None
+    assert plan("budget=10 minutes")[-1].folds.budget_seconds == 600
+    for wrong in ("10", "10 epochs", "-1 minutes", "ten minutes"):
+        with pytest.raises(ConfigError, match="budget"):
+            plan(f"budget={wrong}")
 
 
 def test_a_given_rate_is_not_searched_for(plan):
     phase = plan("name=auto", "learning_rate=0.25")[-1]
-    assert phase.fit.learning_rate == 0.25
-    assert phase.choice == Choice(blends=True)
+    assert (phase.fit.learning_rate, phase.folds.rates) == (0.25, (0.25,))
 
 
-def test_without_validation_nothing_is_chosen(plan):
-    phase = plan("name=auto", num_validation=0)[-1]
+def test_folds_decide_without_validation_too(plan):
+    assert plan("name=auto", num_validation=0) == plan("name=auto")
+
+
+# A probe that is trained
+
+
+def test_beside_a_trained_probe_validation_decides(plan):
+    phase = plan("name=auto", "probe=trained")[-1]
+    assert phase.folds is None
+    assert phase.choice.blends
+    assert phase.choice.is_sequential
+    assert phase.choice.pilot_steps == 30
+    assert tuple(c.fit.learning_rate for c in phase.choice.candidates) == AUTO_LEARNING_RATES
+    for candidate in phase.choice.candidates:
+        assert candidate.at_rate(phase.fit.learning_rate) == replace(phase, choice=Choice())
+    given = plan("name=auto", "probe=trained", "learning_rate=0.25")[-1]
+    assert (given.fit.learning_rate, given.choice) == (0.25, Choice(blends=True))
+
+
+def test_beside_a_trained_probe_nothing_is_chosen_without_validation(plan):
+    phase = plan("name=auto", "probe=trained", num_validation=0)[-1]
     assert (phase.fit.learning_rate, phase.choice) == (LEARNING_RATES["lp_ft"], Choice())
+    assert phase.folds is None
 
 
 def test_random_weights_are_trained_in_full_without_a_probe(plan):
@@ -60,7 +89,6 @@ def test_only_large_data_sets_are_mixed_and_only_if_mixing_is_allowed(plan):
     assert plan("name=auto", num_examples=19_999)[-1].fit.mixup is None
     large = plan("name=auto", num_examples=20_000)[-1]
     assert large.fit.mixup == 0.2
-    assert {c.fit.mixup for c in large.choice.candidates} == {0.2}
     assert plan("name=auto", num_examples=20_000, may_mix=False)[-1].fit.mixup is None
 
 
@@ -84,7 +112,6 @@ def traits_of(*strides):
 def test_blocks_with_maps_eight_times_finer_than_the_last_are_frozen(strides, trainable, plan):
     phase = plan("name=auto", traits=traits_of(*strides))[-1]
     assert phase.scope.trainable == trainable
-    assert {candidate.scope.trainable for candidate in phase.choice.candidates} == {trainable}
     assert "stage2" not in phase.fit.multipliers, "the deepest block keeps the whole rate"
 
 
@@ -92,7 +119,8 @@ def test_the_frozen_blocks_can_be_set(plan):
     fine = traits_of(2, 4, 32)
     assert plan("freeze=[]", traits=fine)[-1].scope.trainable == BLOCKS
     assert plan("freeze=[stem]", traits=fine)[-1].scope.trainable == ("stage1", "stage2", "head")
-    assert plan("freeze=[stage1]")[-1].fit.multipliers == {"stem": AUTO_LAYER_DECAY}
+    one = plan("freeze=[stage1]")[-1].fit.multipliers
+    assert one == {"stem": AUTO_LAYER_DECAY, "head": SOLVED_HEAD_RATE}
     assert plan("freeze=[]", is_pretrained=False) == plan("name=full", is_pretrained=False)
 
 
@@ -111,57 +139,20 @@ def test_blocks_that_cannot_be_frozen_are_refused(given, is_pretrained, reason, 
 
 
 def test_decay_can_be_set(plan):
-    assert plan("name=auto", "layer_decay=1")[-1].fit.multipliers == {}
+    assert set(plan("name=auto", "layer_decay=1")[-1].fit.multipliers) == {"head"}
 
 
-@pytest.fixture
-def refitting(make_setting):
-    """Plans for 80 training examples, or 100 with those of validation."""
-    both = {"num_examples": 100, "steps_per_epoch": 13, "num_validation": 0}
-
-    def plan_it(*overrides: str):
-        setting = make_setting("name=auto", *overrides)
-        return plan_phases(replace(setting, refit=replace(setting, **both)))
-
-    return plan_it
+def test_a_head_keeps_its_rate_unless_it_was_solved(plan):
+    assert "head" not in plan("name=auto", "probe=trained")[-1].fit.multipliers
 
 
-def test_the_refit_trains_the_winner_on_all_examples_for_the_same_epochs(refitting):
-    probe, phase, refit = refitting()
-    assert (phase.fit.steps, phase.choice.pilot_steps, phase.learns_from) == (120, 30, ("train",))
-    assert {candidate.fit.steps for candidate in phase.choice.candidates} == {120}
-    assert (refit.name, refit.learns_from) == (REFIT, ("train", "validation"))
-    assert (refit.fit.steps, refit.fit.steps_per_epoch) == (156, 13)
-    assert (refit.scope, refit.fit.multipliers) == (phase.scope, phase.fit.multipliers)
-    assert phase.choice.only_compares
-    assert refit.choice == Choice()
-    assert refit.fallback == replace(probe, name=REFIT, learns_from=refit.learns_from)
-
-
-@pytest.mark.parametrize("num_examples", [18_000, 15_500, 450_000])
-def test_the_refit_keeps_the_tried_recipe_even_if_its_size_would_imply_another(
-    num_examples, make_setting
-):
-    steps_per_epoch, more = num_examples // 32, 5 * num_examples // 4
-    setting = make_setting("name=auto", num_examples=num_examples, steps_per_epoch=steps_per_epoch)
-    sizes = {"num_examples": more, "steps_per_epoch": more // 32, "num_validation": 0}
-    _, phase, refit = plan_phases(replace(setting, refit=replace(setting, **sizes)))
-    assert refit.fit.mixup == phase.fit.mixup
-    epochs = phase.fit.steps / phase.fit.steps_per_epoch
-    assert refit.fit.steps / refit.fit.steps_per_epoch == pytest.approx(epochs, abs=0.01)
-
-
-def test_a_duration_in_steps_is_kept_by_the_refit(refitting):
-    assert [phase.fit.steps for phase in refitting("duration=7 steps")[1:]] == [7, 7]
-
-
-def test_a_given_rate_is_the_only_candidate_and_is_used_by_the_refit(refitting):
-    _, phase, refit = refitting("learning_rate=0.25")
-    assert [candidate.fit.learning_rate for candidate in phase.choice.candidates] == [0.25]
-    assert refit.fit.learning_rate == 0.25
+def test_both_phases_learn_from_validation_if_nothing_else_needs_it(make_setting):
+    setting = make_setting("name=auto", learns_from=("train", "validation"))
+    assert {phase.learns_from for phase in plan_phases(setting)} == {("train", "validation")}
 
 
 ENOUGH = {"num_validation": 20, "num_holdout": 20, "is_fold": False, "is_pretrained": True}
+ENOUGH |= {"has_solved_probe": True}
 
 
 @pytest.mark.parametrize(
@@ -172,13 +163,16 @@ ENOUGH = {"num_validation": 20, "num_holdout": 20, "is_fold": False, "is_pretrai
         ((), {"is_fold": True}, "the fold that judges the run"),
         ((), {"num_validation": 0}, "no validation examples"),
         ((), {"is_pretrained": False}, "random weights"),
+        ((), {"has_solved_probe": False}, "the probe is trained by steps"),
         (("training.early_stopping=2",), {}, "`training.early_stopping`"),
         (("training.soup=2",), {}, "`training.soup`"),
         (("training.wise_ft=true",), {}, "`training.wise_ft`"),
         (("training.schedule=plateau",), {}, "`training.schedule=plateau`"),
     ],
 )
-def test_the_refit_uses_validation_unless_something_else_needs_it(overrides, changes, reason):
+def test_the_phases_learn_from_validation_unless_something_else_needs_it(
+    overrides, changes, reason
+):
     pipeline = load_pipeline(None, overrides)
     found = find_obstacle(pipeline.training, **ENOUGH | changes)
     assert reason in found if reason else found is None
@@ -195,3 +189,10 @@ def test_the_refit_uses_validation_unless_something_else_needs_it(overrides, cha
 def test_there_is_no_refit_unless_the_strategy_has_one(override):
     pipeline = load_pipeline(None, [override])
     assert not refits(pipeline.strategy, pipeline.training, **ENOUGH)
+
+
+def test_targets_of_many_rows_are_decided_on_validation_and_take_no_budget(plan):
+    phase = plan("name=auto", may_fold=False)[-1]
+    assert (phase.folds, phase.choice.blends) == (None, True)
+    with pytest.raises(ConfigError, match=r"strategy\.budget: .* is not one row of the probe"):
+        plan("name=auto", "budget=10 minutes", may_fold=False)

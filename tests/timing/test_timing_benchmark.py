@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from kft.config import load_pipeline
+from kft.config import BackboneConfig, DataConfig, load_pipeline
 from kft.errors import BackboneError
 from kft.timing import Timing, benchmark, load_measured
 from kft.timing.benchmark import choose
@@ -38,6 +38,23 @@ def test_a_small_model_is_timed_and_the_result_recorded():
     assert load_measured(given) == measured
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "shape"),
+    [
+        ("small_characters", {}, (None, 64)),
+        ("small_characters", {"text": {"max_tokens": 20}}, (None, 20)),
+        ("small_wavenet", {}, (None, 32_000)),
+        ("small_wavenet", {"audio": {"seconds": 0.5}}, (None, 8_000)),
+    ],
+)
+def test_a_length_that_the_data_decide_is_supposed_or_as_set(name, settings, shape):
+    from kft.timing.child import make_model
+
+    config = BackboneConfig(name=name, options={"width": 4})
+    model = make_model(config, DataConfig(**settings)).model
+    assert {tuple(given.shape) for given in model.input.values()} == {shape}
+
+
 def test_a_budget_too_short_to_time_anything_leaves_no_record():
     given = load_pipeline(None, list(SMALL))
     measured = benchmark(given, lambda text: None, budget_seconds=0.2)
@@ -46,6 +63,7 @@ def test_a_budget_too_short_to_time_anything_leaves_no_record():
     assert load_measured(given) is None
 
 
+@pytest.mark.full
 def test_an_unknown_backbone_is_refused():
     with pytest.raises(BackboneError, match="resnet50"):
         benchmark(

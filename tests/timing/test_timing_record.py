@@ -206,6 +206,7 @@ def test_without_a_record_auto_becomes_the_defaults():
 
 def test_settings_of_the_user_are_kept():
     given = pipeline(
+        "backbone.name=resnet50",
         "training.precision=mixed_float16",
         "training.jit_compile=false",
         "training.threads=3",

@@ -233,13 +233,18 @@ def test_a_reset_phase_equals_a_new_one_bit_for_bit_without_a_new_trace(
         assert np.array_equal(one.numpy(), other.numpy()), one.path
 
 
-def test_a_shorter_run_has_a_warmup_of_the_same_share(compile_it, tiny_assembled, make_phase):
+def test_a_shorter_run_keeps_its_warmup_up_to_half_of_its_steps(
+    compile_it, tiny_assembled, make_phase
+):
     phase = make_phase("last", "stage4", HEAD, steps=40, steps_per_epoch=3)
     compiled = compile_it(tiny_assembled, phase, warmup="10 steps")
     schedule = compiled.model.optimizer.schedule
     assert schedule.warmup_steps == 10
-    compiled.reset(learning_rate=0.5, steps=20)
-    assert (schedule.peak, schedule.warmup_steps) == (0.5, 5)
+    compiled.reset(learning_rate=0.5, steps=30)
+    assert (schedule.peak, schedule.warmup_steps) == (0.5, 10)
+    compiled.reset(learning_rate=0.5, steps=8)
+    assert schedule.warmup_steps == 4
+    compiled.reset()
     compiled.reset()
     assert (schedule.peak, schedule.warmup_steps) == (pytest.approx(1e-2), 10)
 
@@ -421,7 +426,8 @@ def mirrored(tmp_path_factory) -> dict:
     return json.loads(result.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("case", [pytest.param("plain", marks=pytest.mark.full), "parts"])
+@pytest.mark.full
+@pytest.mark.parametrize("case", ["plain", "parts"])
 def test_two_mirrored_devices_train_like_one_with_frozen_batch_norm(mirrored, case):
     """The case 'parts' adds accumulation, L2-SP and averages."""
     one, two = mirrored[case]["none"], mirrored[case]["mirrored"]
@@ -441,11 +447,13 @@ def test_accumulation_on_two_devices_starts_like_the_plain_step(mirrored):
     assert parts["validation_losses"] != plain["validation_losses"]
 
 
+@pytest.mark.full
 def test_dropout_works_with_accumulation_on_two_devices(mirrored):
     assert np.isfinite(mirrored["dropout"]["mirrored"]["losses"]).all()
     assert mirrored["dropout"]["mirrored"]["steps"] == 6
 
 
+@pytest.mark.full
 def test_a_step_is_traced_once_per_device(mirrored):
     for case in mirrored.values():
         assert (case["none"]["traces"], case["mirrored"]["traces"]) == (1, 2)

@@ -52,6 +52,7 @@ def curve(fall: float, noise: float = 0.0, seed: int = 0):
 # A model
 
 
+@pytest.mark.full
 def test_the_suggested_rate_trains_better_than_a_hundredth_of_it_and_the_last(batches, make_model):
     found = find_rate(make_model(), batches, low=1e-6, high=10.0, steps=80)
     assert found.cautious <= found.suggestion <= found.lowest

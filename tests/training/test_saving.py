@@ -34,7 +34,10 @@ def saved(run, tiny_assembled):
     return run
 
 
-@pytest.mark.parametrize("name", sorted(TASKS))
+# Contracts over tasks save and load those of masks and boxes.
+@pytest.mark.parametrize(
+    "name", [name for name in sorted(TASKS) if load_task(name).companion is None]
+)
 def test_a_loaded_model_gives_the_outputs_of_the_saved_one_bit_for_bit(run, assemble_tiny, name):
     kind = load_task(name).word
     config = HeadConfig(name=name, hidden=(5,), dropout=0.5, pooling="avg_max")

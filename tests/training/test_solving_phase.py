@@ -22,6 +22,7 @@ from kft.tasks import find_task, make_head
 from kft.tasks.block_statistics import STATISTICS
 from kft.training import PhaseReport
 from kft.training.solving import solve_phase
+from kft.training.temperature import divide_logits
 
 NAMES = ("cat", "dog", "owl")
 # The classes are imbalanced, so that corrections have an effect.
@@ -35,7 +36,7 @@ VECTORS[np.arange(32), CLASSES] += 1.5
 
 @pytest.fixture
 def solve(assemble_tiny, make_phase, tmp_path, display):
-    """Function that solves for a head on the vectors and returns the model and the result."""
+    """Function that solves for a head, without its temperature; returns model and result."""
 
     def solve_it(targets, kind="class", **training):
         head = make_head(HeadConfig(), find_task(kind), NAMES, targets)
@@ -49,6 +50,8 @@ def solve(assemble_tiny, make_phase, tmp_path, display):
             learned_targets=head.standardise(targets),
             report=PhaseReport(tmp_path / "phase", "Phase 1 of 1", display),
         )
+        if fitted.temperature is not None:
+            divide_logits(assembled.model, 1 / fitted.temperature)
         after = assembled.blocks.digests()
         assert {name for name in before if before[name] != after[name]} == {HEAD}
         return assembled, fitted

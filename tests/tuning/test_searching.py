@@ -205,7 +205,7 @@ class Trainings:
     ("oracle", "space", "trials"),
     # With two dimensions, the first six trials of a Bayesian search are random.
     [
-        ("grid", GRID, 6),
+        pytest.param("grid", GRID, 6, marks=pytest.mark.full),
         ("random", RANGES, 4),
         pytest.param("bayesian", RANGES, 9, marks=pytest.mark.full),
     ],

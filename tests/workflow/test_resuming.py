@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -20,7 +21,8 @@ from kft.errors import ChangedRunError, DataError, RunError
 from kft.provenance import read_interrupted
 from kft.runs import RunDirectory
 from kft.runs.checkpoints import Checkpoints, _list_digests
-from kft.training import load_trained
+from kft.selection.blends import Blend
+from kft.training import fold_decision, load_trained
 from kft.training.stopping import Interrupted
 from kft.workflow import resume, train
 from kft.workflow.stages import Work
@@ -39,13 +41,13 @@ PRETRAINED = "backbone.name=PRETRAINED"
 # Each has state that could be lost: dropout, averages, epochs of patience, the best candidate.
 KINDS = {
     "solved, then full": ("strategy.name=lp_ft", "strategy.duration=2"),
-    "a rate that is tried": (
+    "folds beside a validation that is judged": (
         PRETRAINED,
         "strategy.name=auto",
         "strategy.duration=14 steps",
         "training.schedule=plateau",
     ),
-    "the winner trains on validation too": (
+    "folds of all examples": (
         PRETRAINED,
         "strategy.name=auto",
         "strategy.duration=12 steps",
@@ -170,6 +172,7 @@ def assert_equal_runs(one: RunDirectory, other: RunDirectory) -> None:
     assert figures[0] == figures[1]
 
 
+@pytest.mark.full
 def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_run(begin, monkeypatch):
     check_stops(KINDS["averages and the best epochs"], begin, monkeypatch, shares=(0.6,))
 
@@ -182,6 +185,8 @@ def test_a_run_stopped_anywhere_ends_with_the_same_weights(kind, begin, monkeypa
 
 def check_stops(settings, begin, monkeypatch, *, shares) -> None:
     """Stop after the given shares of all checkpoints, resume, and compare."""
+    if PRETRAINED in settings:
+        promise_a_gain(monkeypatch)
     total = count_writes(monkeypatch, lambda: begin(*settings, run_id="whole"))
     # Early, in the middle of an epoch, at the end of an epoch or phase, and at the very end.
     for count in sorted({max(1, round(share * total)) for share in shares}):
@@ -197,6 +202,16 @@ def check_stops(settings, begin, monkeypatch, *, shares) -> None:
         assert "resuming a" in display.console.file.getvalue()
         assert_equal_runs(run_of("whole"), run)
         assert not run.checkpoints.exists()
+
+
+def promise_a_gain(monkeypatch) -> None:
+    """Let every fold decide for half of the fine-tuned weights, although the probe is right."""
+    monkeypatch.setattr(fold_decision.FoldDecision, "is_needless", False)
+    monkeypatch.setattr(Blend, "promises_gain", lambda *_: True)
+    judge = fold_decision.judge_blends
+    monkeypatch.setattr(
+        fold_decision, "judge_blends", lambda *given: replace(judge(*given), share=0.5)
+    )
 
 
 @pytest.mark.full
@@ -253,7 +268,7 @@ def test_the_place_of_resumption_is_shown(stopped):
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(stopped):
-    newest = sorted(stopped.checkpoints.iterdir())[-1]
+    newest = max(each for each in stopped.checkpoints.iterdir() if each.is_dir())
     (newest / "arrays.npz").write_bytes((newest / "arrays.npz").read_bytes()[:-9])
     display = make_display()
     resume(read_interrupted(stopped.path), display)
@@ -264,6 +279,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(stopped):
     assert (stopped.checkpoints / f"damaged-{newest.name}").is_dir()
 
 
+@pytest.mark.full
 def test_a_phase_is_repeated_without_the_checkpoint_of_the_phase_before(stopped):
     (between,) = stopped.checkpoints.glob("*-phase")
     (between / "state.json").unlink()
@@ -273,6 +289,7 @@ def test_a_phase_is_repeated_without_the_checkpoint_of_the_phase_before(stopped)
     assert_equal_runs(run_of("whole"), stopped)
 
 
+@pytest.mark.full
 def test_a_run_without_checkpoints_starts_over(stopped):
     shutil.rmtree(stopped.checkpoints)
     resume(read_interrupted(stopped.path), make_display())
@@ -360,6 +377,7 @@ def test_a_checkpoint_of_another_optimizer_is_named(stopped):
         resume(changed, make_display(), accept_changes=True)
 
 
+@pytest.mark.full
 def test_a_run_resumes_from_another_folder_with_moved_data(stopped, photos, tmp_path, monkeypatch):
     moved = shutil.copytree(photos, tmp_path / "moved" / "photos")
     monkeypatch.chdir(tmp_path / "moved")

@@ -9,10 +9,11 @@ import keras
 from keras import layers
 
 from kft.backbones.audio.options import read_option
+from kft.backbones.crossings import feature_levels
 from kft.backbones.partition import blocks_by_layer_names
 from kft.backbones.record import Backbone
 from kft.backbones.weights import load_given
-from kft.config.schema import BackboneConfig
+from kft.config.schema import PRETRAINED, BackboneConfig
 from kft.errors import BackboneError
 from kft.modalities.audio.input_spec import AudioSpec
 
@@ -31,7 +32,7 @@ def load(config: BackboneConfig) -> Backbone:
     Raises:
         BackboneError: Pretrained weights, an unknown option or a size is requested.
     """
-    if config.weights == "imagenet":
+    if config.weights == PRETRAINED:
         raise BackboneError(
             "backbone.weights: small_wavenet has no pretrained weights. Set "
             "`backbone.weights=random`, or the path of a file that `kft pretrain` saved."
@@ -44,12 +45,13 @@ def load(config: BackboneConfig) -> Backbone:
         path = Path(config.weights).expanduser()
         sha256 = load_given(model, path, trust=config.trust)
         source = f"kft small_wavenet, {path.name}"
+    blocks = blocks_by_layer_names(model, names)
     return Backbone(
         name=config.name,
         model=model,
         input_spec=AudioSpec(RATE),
-        blocks=blocks_by_layer_names(model, names),
-        feature_levels=(),
+        blocks=blocks,
+        feature_levels=feature_levels(model, blocks),
         source=source,
         licence="Apache-2.0" if sha256 is None else "unknown",
         sha256=sha256,

@@ -19,7 +19,7 @@ from kft.backbones.weights import (
     load_file,
     obtain_official,
 )
-from kft.config.schema import BackboneConfig
+from kft.config.schema import PRETRAINED, BackboneConfig
 from kft.modalities.audio.front_end import YAMNET_BANDS, YAMNET_RATE
 from kft.modalities.audio.input_spec import AudioSpec
 
@@ -44,14 +44,14 @@ def load(config: BackboneConfig) -> Backbone:
     """
     num_layers = read_option(config, "layers", MOST_LAYERS, 2, MOST_LAYERS)
     path: Path | None = None
-    if config.weights == "imagenet":
+    if config.weights == PRETRAINED:
         # Searched before the model is built, so that a missing file is reported at once.
         path = obtain_official(OTHER_FILES["yamnet"])
     elif config.weights != "random":
         path = Path(config.weights).expanduser()
     model, names = build(num_layers)
     sha256 = None
-    if path is not None and config.weights == "imagenet":
+    if path is not None and config.weights == PRETRAINED:
         sha256 = _load_weights(model, path)
     elif path is not None:
         check_given(path, trust=config.trust)
@@ -64,7 +64,7 @@ def load(config: BackboneConfig) -> Backbone:
         blocks=blocks,
         feature_levels=feature_levels(model, blocks),
         source=f"YAMNet, {num_layers} layers, {path.name if path else 'random weights'}",
-        licence="Apache-2.0" if config.weights in ("imagenet", "random") else "unknown",
+        licence="Apache-2.0" if config.weights in (PRETRAINED, "random") else "unknown",
         sha256=sha256,
     )
 

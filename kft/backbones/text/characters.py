@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import keras
 
-from kft.backbones.crossings import feature_levels
-from kft.backbones.partition import blocks_by_layer_names
 from kft.backbones.record import Backbone
 from kft.backbones.text.inputs import make_inputs, read_options
-from kft.backbones.weights import load_given
+from kft.backbones.text.own import make_backbone, refuse_pretrained
 from kft.config.schema import BackboneConfig
-from kft.errors import BackboneError
 from kft.modalities.text.input_spec import PADDING, UNKNOWN, TextSpec
 
 _OPTIONS = {"width": 64}
@@ -29,36 +25,18 @@ def load(config: BackboneConfig) -> Backbone:
     Raises:
         BackboneError: Pretrained weights or an unknown option is requested.
     """
-    if config.weights == "imagenet":
-        raise BackboneError(
-            "backbone.weights: small_characters has no pretrained weights. Set "
-            "`backbone.weights=random`, or the path of a weights file."
-        )
+    refuse_pretrained(config)
     width = read_options(config, _OPTIONS)["width"]
     vocabulary = (PADDING, UNKNOWN, *_CHARACTERS)
     model, names = _build(len(vocabulary), config.input_size, width)
-    sha256, source = None, "kft small_characters, random weights"
-    if config.weights != "random":
-        path = Path(config.weights).expanduser()
-        sha256 = load_given(model, path, trust=config.trust)
-        source = f"kft small_characters, {path.name}"
-    blocks = blocks_by_layer_names(model, names)
-    return Backbone(
-        name=config.name,
-        model=model,
-        input_spec=TextSpec(
-            tokenizer="characters",
-            vocabulary=vocabulary,
-            max_tokens=config.input_size,
-            lowercase=False,
-            strip_accents=True,
-        ),
-        blocks=blocks,
-        feature_levels=feature_levels(model, blocks),
-        source=source,
-        licence="Apache-2.0" if sha256 is None else "unknown",
-        sha256=sha256,
+    spec = TextSpec(
+        tokenizer="characters",
+        vocabulary=vocabulary,
+        max_tokens=config.input_size,
+        lowercase=False,
+        strip_accents=True,
     )
+    return make_backbone(config, model, names, spec)
 
 
 def _build(

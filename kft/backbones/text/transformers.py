@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -18,7 +19,10 @@ from kft.config.schema import BackboneConfig
 from kft.errors import BackboneError
 from kft.modalities.text.input_spec import END, PADDING, START, UNKNOWN, TextSpec
 
-_LAYER = re.compile(r".*layer_(\d+)")
+# `transformer_layer_3`, `disentangled_attention_encoder_layer_3`, `decoder_block_3`; ALBERT's
+# `group_0_inner_layer_0` is called once for every layer.
+_LAYER = re.compile(r".*(layer|block)_(\d+)")
+_UNKNOWN = ("<unk>", UNKNOWN)
 
 
 def is_for_text(trunk: Any) -> bool:
@@ -48,7 +52,7 @@ def wrap(config: BackboneConfig, trunk: Any, preset: str) -> Backbone:
             f"{longest}."
         )
     model = _build(trunk, config.input_size)
-    blocks = blocks_by_layer_names(model, _name_blocks(model))
+    blocks = blocks_by_layer_names(model, name_blocks(model))
     tokenizer = from_preset(keras_hub.tokenizers.Tokenizer, preset)
     return Backbone(
         name=config.name,
@@ -77,16 +81,24 @@ def _build(trunk: Any, max_tokens: int | None) -> keras.Model:
     return keras.Model(given, states, name="keras_hub_text")
 
 
-def _name_blocks(model: keras.Model) -> dict[str, list[str]]:
-    """Layer names of the blocks: embeddings, layer1 …, and a tail if weights follow the last."""
-    blocks: dict[str, list[str]] = {"embeddings": []}
-    current = "embeddings"
+def name_blocks(
+    model: keras.Model, layers: re.Pattern[str] = _LAYER, first: str = "embeddings"
+) -> dict[str, list[str]]:
+    """Layer names of the blocks: the first, layer1 …, and a tail if weights follow the last.
+
+    Args:
+        model: A flat transformer.
+        layers: Names of its transformer layers.
+        first: Name of the block before them.
+    """
+    blocks: dict[str, list[str]] = {first: []}
+    current = first
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer):
             continue
-        if _LAYER.fullmatch(layer.name):
+        if layers.fullmatch(layer.name):
             current = f"layer{len(blocks)}"
-        elif current != "embeddings" and layer.weights:
+        elif current != first and layer.weights:
             current = "tail"
         blocks.setdefault(current, []).append(layer.name)
     return blocks
@@ -98,17 +110,19 @@ def _read_spec(
     """The input contract, by the preset's tokenizer.
 
     Raises:
-        BackboneError: It is neither BERT's WordPiece nor GPT-2's byte pairs.
+        BackboneError: It is neither WordPiece, nor byte pairs, nor SentencePiece.
     """
     import keras_hub
 
     if isinstance(tokenizer, keras_hub.tokenizers.BytePairTokenizer):
         return _read_byte_pairs(tokenizer, max_tokens, longest)
+    if isinstance(tokenizer, keras_hub.tokenizers.SentencePieceTokenizer):
+        return _read_sentencepiece(tokenizer, max_tokens, longest)
     if not isinstance(tokenizer, keras_hub.tokenizers.WordPieceTokenizer):
         raise BackboneError(
-            f"backbone.name: {preset} needs a {type(tokenizer).__name__}. kft has WordPiece and "
-            "byte pairs in its graphs: choose a preset of BERT, DistilBERT, ELECTRA, RoBERTa or "
-            "GPT-2."
+            f"backbone.name: {preset} needs a {type(tokenizer).__name__}. kft has WordPiece, byte "
+            "pairs and SentencePiece in its graphs: choose a preset such as BERT, DistilBERT, "
+            "ELECTRA, RoBERTa, GPT-2, ALBERT or DeBERTa."
         )
     vocabulary = tuple(tokenizer.get_vocabulary())
     missing = [name for name in (PADDING, UNKNOWN, START, END) if name not in vocabulary]
@@ -152,6 +166,29 @@ def _read_byte_pairs(tokenizer: Any, max_tokens: int | None, longest: int | None
         start=start if padding else "",
         end=end if padding else "",
         merges=tuple(tokenizer.merges),
+    )
+
+
+def _read_sentencepiece(tokenizer: Any, max_tokens: int | None, longest: int | None) -> TextSpec:
+    """The input contract of ALBERT, DeBERTa, XLM-RoBERTa and others."""
+    vocabulary = tuple(tokenizer.get_vocabulary())
+    start, end = (getattr(tokenizer, f"{name}_token", None) or "" for name in ("start", "end"))
+    padding = getattr(tokenizer, "pad_token", None) or end
+    # SentencePiece itself has an id for what it does not know; this stands for an empty text.
+    unknown = next((name for name in _UNKNOWN if name in vocabulary), padding)
+    return TextSpec(
+        tokenizer="sentencepiece",
+        vocabulary=vocabulary,
+        max_tokens=max_tokens,
+        longest=longest,
+        lowercase=False,
+        strip_accents=False,
+        padding=padding,
+        unknown=unknown,
+        start=start,
+        end=end,
+        library=type(tokenizer).__name__,
+        proto=base64.b64encode(tokenizer.proto).decode(),
     )
 
 

@@ -12,7 +12,7 @@ from kft.backbones.partition import blocks_by_layer_names
 from kft.backbones.record import Backbone
 from kft.backbones.text.inputs import make_inputs, read_options
 from kft.backbones.text.vector_files import WordVectors, read_word_vectors
-from kft.config.schema import BackboneConfig
+from kft.config.schema import PRETRAINED, BackboneConfig
 from kft.errors import BackboneError
 from kft.modalities.text.input_spec import PADDING, UNKNOWN, TextSpec
 
@@ -39,7 +39,7 @@ def load(config: BackboneConfig) -> Backbone:
     Source: Kim, Convolutional Neural Networks for Sentence Classification, arXiv:1408.5882, for
     the convolutions.
     """
-    if config.weights in ("imagenet", "random"):
+    if config.weights in (PRETRAINED, "random"):
         raise BackboneError(
             "backbone.weights: word_vectors needs a file of word vectors, such as "
             "`backbone.weights=glove.6B.100d.txt`: GloVe's text, or word2vec's text or binary "

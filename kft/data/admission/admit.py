@@ -42,8 +42,8 @@ class Admitted:
 
     @property
     def digests(self) -> tuple[str, ...]:
-        """SHA-256 of each example's file."""
-        return tuple(each.digest for each in self.checked)
+        """SHA-256 of each example's file, and of that with its target if there is one."""
+        return tuple(each.whole_digest for each in self.checked)
 
     def count_repaired(self) -> Mapping[str, int]:
         """Count the files that were converted, by reason."""
@@ -83,7 +83,10 @@ def admit(
         config,
         progress,
         options=CheckOptions(
-            decode=decode, with_likeness=is_carved(found, config), trained=trained
+            decode=decode,
+            with_likeness=is_carved(found, config),
+            trained=trained,
+            target_names=found.class_names,
         ),
     )
     return sort_out(found, outcomes, config, trained)
@@ -149,7 +152,12 @@ def _find_copies(
     reasons = find_bad_copies(
         [each.name for _, each in usable],
         [each.digest for _, each in usable],
-        [found.task.format(found.examples.targets[i], found.class_names) for i, _ in usable],
+        [
+            found.task.format(found.examples.targets[i], found.class_names)
+            if each.target is None
+            else f"the mask {each.target.digest[:8]}"
+            for i, each in usable
+        ],
         found.given_splits and [found.given_splits[i] for i, _ in usable],
         noun=noun,
     )
@@ -187,9 +195,10 @@ def _keep(
     found: Found, kept: Sequence[int], checked: Sequence[Checked], refused: Iterable[Quarantined]
 ) -> Found:
     taken = found.take(kept)
+    examples = to_examples(checked, taken.examples.targets)
     return replace(
         taken,
-        examples=to_examples(checked, taken.examples.targets),
+        examples=replace(examples, metadata=taken.examples.metadata),
         quarantined=(*found.quarantined, *refused),
     )
 

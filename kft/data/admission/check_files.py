@@ -59,9 +59,15 @@ def _check_all(
 
     def check_piece(examples: Examples) -> list[Checked | Quarantined]:
         outcomes: list[Checked | Quarantined] = []
-        for name, path, read in _list_reads(examples, modality, settings):
+        targets = examples.target_files
+        for index, (name, path, read) in enumerate(_list_reads(examples, modality, settings)):
             try:
-                outcomes.append(_check_one(read(), modality, settings, options))
+                checked = _check_one(read(), modality, settings, options)
+                if targets is not None:
+                    file = _read_target(name, targets.paths[index], modality, settings)
+                    target = modality.check_target(file, checked, config.masks, options)
+                    checked = replace(checked, target=target)
+                outcomes.append(checked)
             except UnusableError as reason:
                 outcomes.append(Quarantined(readable(name), readable(path), str(reason)))
         return outcomes
@@ -113,6 +119,13 @@ def _take(name: str, content: bytes, modality: Modality, settings: Any) -> FileC
     return FileContent(name, "", content, digest, len(content), 0)
 
 
+def _read_target(name: str, path: str, modality: Modality, settings: Any) -> FileContent:
+    try:
+        return _read(name, path, modality, settings)
+    except UnusableError as reason:
+        raise UnusableError(f"its target {readable(path)}: {reason}") from None
+
+
 def _read(name: str, path: str, modality: Modality, settings: Any) -> FileContent:
     """Read a file and its state, after making sure that it is a regular file.
 
@@ -123,7 +136,12 @@ def _read(name: str, path: str, modality: Modality, settings: Any) -> FileConten
         raise UnusableError("its name is not UTF-8; rename it")
     try:
         # Opening a pipe would wait for a writer, and a device may have no end.
-        if not stat.S_ISREG(Path(path).stat().st_mode):
+        status = Path(path).stat()
+        if stat.S_ISDIR(status.st_mode):
+            content = modality.read_joined(path, settings)
+            digest = hashlib.sha256(content).hexdigest()
+            return FileContent(name, path, content, digest, len(content), status.st_mtime_ns)
+        if not stat.S_ISREG(status.st_mode):
             raise UnusableError("a folder, pipe or device, not a file")
         with Path(path).open("rb") as file:
             status = os.fstat(file.fileno())

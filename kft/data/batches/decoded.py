@@ -146,7 +146,7 @@ def _decode_batches(
     examples: Examples, decoder: Decoder, progress: Progress | None
 ) -> Iterator[dict[str, np.ndarray]]:
     """Batches of decoded examples in order, as arrays."""
-    read = make_reader(examples.inputs, decoder)
+    read = make_reader(examples, decoder)
     batches = tf.data.Dataset.range(len(examples)).batch(32)
     decoded = batches.map(
         tf.autograph.experimental.do_not_convert(read),

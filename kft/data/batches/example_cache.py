@@ -96,6 +96,23 @@ class JoinedCache:
         )
 
 
+class PartOfCache:
+    """Some examples of a cache, under numbers of their own.
+
+    Args:
+        whole: Cache of all examples.
+        rows: Indices of the chosen examples, int64 (examples,).
+    """
+
+    def __init__(self, whole: Cache, rows: np.ndarray) -> None:
+        self._whole = whole
+        self._rows = tf.constant(rows, tf.int64)
+
+    def gather(self, indices: tf.Tensor, epoch: tf.Tensor | int = 0) -> Any:
+        """See `ExampleCache.gather`."""
+        return self._whole.gather(tf.gather(self._rows, indices), epoch)
+
+
 class _Rows(Protocol):
     def gather(self, rows: tf.Tensor) -> tf.Tensor:
         """The rows of those numbers, int64 (batch)."""

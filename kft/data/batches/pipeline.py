@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kft.data.batches.example_cache import Cache, to_inputs
+from kft.data.batches.lengths import measure_sizes, shorten, sort_by_size
 from kft.data.batches.mixing import Mixing
 from kft.data.batches.order import Sampling, make_order
 from kft.data.batches.reading import make_reader, refuse_changed
@@ -17,6 +18,10 @@ from kft.data.batches.service import DataService
 from kft.data.batches.shares import WHOLE, Share
 from kft.examples import Examples, Files
 from kft.modalities import Augmentation, Decoder
+from kft.modalities.model_input import MovingAugmentation, split_companion, takes_companion
+
+TargetReader = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""Function from times and indices, both (batch), to the targets of a batch."""
 
 
 def num_steps_per_epoch(num_examples: int, batch_size: int) -> int:
@@ -34,11 +39,14 @@ def make_dataset(
     sampling: Sampling = "natural",
     epochs: int = 1,
     start_step: int = 0,
+    end_step: int | None = None,
     augmentation: Augmentation | None = None,
     mixing: Mixing | None = None,
     seed: int = 0,
     share: Share = WHOLE,
     service: DataService | None = None,
+    by_length: bool = False,
+    find_targets: TargetReader | None = None,
 ) -> tf.data.Dataset:
     """Batches (inputs, targets) of all epochs.
 
@@ -58,6 +66,7 @@ def make_dataset(
         sampling: `balanced` draws each class equally often.
         epochs: How often each example comes, on average with `balanced`.
         start_step: Batches to skip, counted over all epochs.
+        end_step: Batch to end before, counted likewise; None for the end of the last epoch.
         augmentation: Random changes of decoded examples, one seed per example and time.
         mixing: Blends the examples of a batch; targets become dense.
         seed: Seed of augmentation and mixing.
@@ -66,6 +75,11 @@ def make_dataset(
             and with weights: (inputs, targets, weights float32 (batch,)).
         service: Reads, decodes and augments in place of this process, not with a cache: the same
             batches arrive in any order, those of several epochs mixed where one ends.
+        by_length: Whether shuffled batches hold sequences of similar length, and all batches end
+            where their longest sequence does; needs a padding mask.
+        find_targets: Reader of dense targets beside stored activations; see
+            `make_target_reader`. By default they are those that the decoder or the cache gives
+            with the inputs, or else the rows of `examples.targets`.
 
     Raises:
         ConfigError: `balanced`, but targets are not classes.
@@ -73,6 +87,9 @@ def make_dataset(
     assert len(examples) > 0
     steps = num_steps_per_epoch(len(examples), batch_size)
     order = make_order(examples.targets, sampling=sampling, shuffle_seed=shuffle_seed)
+    if by_length and shuffle_seed is not None:
+        sizes = measure_sizes(examples)
+        order = sort_by_size(order, sizes, batch_size=batch_size, seed=shuffle_seed)
     read = _make_reader(examples, decoder, cache, is_served=service is not None)
     targets = tf.constant(examples.targets)
 
@@ -86,7 +103,14 @@ def make_dataset(
         inputs = read(times, indices)
         if augmentation is not None:
             inputs = augmentation(inputs, example_seeds(seed, times, indices))
-        batch = to_inputs(inputs), tf.gather(targets, indices)
+        inputs, moved = split_companion(inputs)
+        if find_targets is not None:
+            moved = find_targets(times, indices)
+        inputs = to_inputs(inputs)
+        batch = (
+            shorten(inputs) if by_length else inputs,
+            tf.gather(targets, indices) if moved is None else moved,
+        )
         if mixing is not None:
             batch = mixing(*batch, seed=seed, step=step)
         if share.is_whole:
@@ -97,7 +121,8 @@ def make_dataset(
         weighed = (*batch, share.find_weights(size, batch_size))
         return indices, tf.nest.map_structure(lambda part: share.split(part, batch_size), weighed)
 
-    loaded = _map(range(start_step, epochs * steps), load, examples, service)
+    last = epochs * steps if end_step is None else end_step
+    loaded = _map(range(start_step, last), load, examples, service)
     return loaded if share.is_whole else loaded.unbatch()
 
 
@@ -137,9 +162,43 @@ def make_view_dataset(
         inputs = read(times, indices)
         if augmentation is not None:
             inputs = augmentation(inputs, example_seeds(seed, times, indices))
-        return indices, to_inputs(inputs)
+        return indices, to_inputs(split_companion(inputs)[0])
 
     return _map(range(0, len(wanted), batch_size), load, examples)
+
+
+def make_target_reader(
+    examples: Examples,
+    decoder: Decoder,
+    *,
+    num_views: int,
+    cache: Cache | None,
+    augmentation: Augmentation | None,
+    seed: int,
+) -> TargetReader | None:
+    """Make a reader of dense targets, moved as the views were whose activations are stored.
+
+    Args:
+        examples: What the activations were computed from.
+        decoder: Decoder of inputs and targets; of inputs alone there is nothing to read.
+        num_views: Number of stored views, which come in turn.
+        cache: The examples decoded, with their targets; None to read files.
+        augmentation: See `make_dataset`.
+        seed: See `make_dataset`.
+    """
+    if not takes_companion(decoder):
+        return None
+    assert augmentation is None or isinstance(augmentation, MovingAugmentation)
+    read = _make_reader(examples, decoder, cache)
+
+    def find(times: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+        elements = read(times, indices)
+        if augmentation is not None:
+            seeds = example_seeds(seed, times % num_views, indices)
+            elements = augmentation.move_companions(elements, seeds)
+        return split_companion(elements)[1]
+
+    return find
 
 
 def _make_reader(
@@ -153,7 +212,7 @@ def _make_reader(
     assert cache is None or not is_served, "what is cached here is not read elsewhere"
     if cache is not None:
         return lambda times, indices: cache.gather(indices, times)
-    decode = make_reader(examples.inputs, decoder)
+    decode = make_reader(examples, decoder)
     is_checked = isinstance(examples.inputs, Files) and examples.inputs.stamps is not None
 
     def check(indices: np.ndarray) -> np.ndarray:

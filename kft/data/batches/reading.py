@@ -17,38 +17,71 @@ from kft.data.refusing import make_unreadable_error
 from kft.errors import DataError
 from kft.examples import Examples, Files, Inputs, Values
 from kft.modalities import Decoder
+from kft.modalities.model_input import PlacingDecoder, takes_companion
+from kft.tasks import Task
 
 # tf.data copies the constants of a function for each iterator; more than this is read by a call.
 _LARGEST_CONSTANT_BYTES = 64_000_000
 
 
-def make_reader(inputs: Inputs, decoder: Decoder) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """Make a function from indices (batch) to the elements of these examples, each (batch, …)."""
-    if isinstance(inputs, Files):
-        paths, decode_files = tf.constant(inputs.paths, tf.string), _trace(decoder, True)
-        return lambda indices: decode_files(tf.gather(paths, indices))
-    find, decode = _make_finder(inputs), _trace(decoder, False)
-    return lambda indices: decode(find(indices))
+def make_reader(
+    examples: Examples, decoder: Decoder
+) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """Make a function from indices (batch) to the elements of these examples, each (batch, …).
+
+    Args:
+        examples: Examples to read.
+        decoder: Decoder of their inputs, or of inputs and dense targets.
+    """
+    sources = _list_sources(examples, decoder)
+    finders = [_make_finder(source) for source in sources]
+    decode = _trace(decoder, tuple(map(_describe_source, sources)))
+    return lambda indices: decode(*(find(indices) for find in finders))
+
+
+Source = Inputs | np.ndarray
+
+
+def _list_sources(examples: Examples, decoder: Decoder) -> list[Source]:
+    """List what the decoder is called with: inputs, and companions if it takes them."""
+    return [examples.inputs, *([examples.companions] if takes_companion(decoder) else [])]
+
+
+def _describe_source(source: Source) -> tuple[bool, tf.TensorSpec]:
+    """Tell whether the items of a source are paths to read, and find the spec of a batch."""
+    if isinstance(source, np.ndarray):
+        return False, tf.TensorSpec((None, *source.shape[1:]), source.dtype)
+    return isinstance(source, Files), tf.TensorSpec((None,), tf.string)
 
 
 @cache
-def _trace(decoder: Decoder, reads_files: bool) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+def _trace(
+    decoder: Decoder, sources: tuple[tuple[bool, tf.TensorSpec], ...]
+) -> Callable[..., dict[str, tf.Tensor]]:
     """Trace the decoding of a batch, once for all data sets of a process."""
+    read_one: Callable[..., dict[str, tf.Tensor]] = decoder
 
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec((None,), tf.string)])
-    def decode(sources: tf.Tensor) -> dict[str, tf.Tensor]:
+    @tf.function(autograph=False, input_signature=[spec for _, spec in sources])
+    def decode(*batches: tf.Tensor) -> dict[str, tf.Tensor]:
+        def decode_one(items: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
+            contents = [
+                tf.io.read_file(item) if is_path else item
+                for item, (is_path, _) in zip(items, sources, strict=True)
+            ]
+            return read_one(*contents)
+
         return tf.map_fn(
-            lambda source: decoder(tf.io.read_file(source) if reads_files else source),
-            sources,
-            fn_output_signature=decoder.output,
-            parallel_iterations=32,
+            decode_one, batches, fn_output_signature=decoder.output, parallel_iterations=32
         )
 
     return decode
 
 
-def _make_finder(values: Values) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Make a function from indices to contents, scalar strings."""
+def _make_finder(values: Source) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Make a function from indices to paths or contents, scalar strings, or to rows."""
+    if not isinstance(values, Values):
+        items = tf.constant(values.paths if isinstance(values, Files) else values)
+        return lambda indices: tf.gather(items, indices)
     if sum(map(len, values.contents)) <= _LARGEST_CONSTANT_BYTES:
         contents = tf.constant(values.contents, tf.string)
         return lambda indices: tf.gather(contents, indices)
@@ -61,18 +94,48 @@ def _make_finder(values: Values) -> Callable[[tf.Tensor], tf.Tensor]:
     return find
 
 
+def pair_decoder(decoder: Decoder, task: Task, examples: Examples) -> Decoder:
+    """Make the decoder of examples and their dense targets; the same decoder if they have none.
+
+    Args:
+        decoder: Decoder of the inputs.
+        task: Task of the targets; its kind of companion is one that the decoder places.
+        examples: Some of the examples, whose arrays of targets have the rows of all.
+    """
+    if task.companion is None:
+        return decoder
+    assert isinstance(decoder, PlacingDecoder), "planning refuses targets that cannot be placed"
+    num_rows = 0 if examples.target_files is not None else examples.targets.shape[1]
+    return decoder.beside(task.companion, num_rows)
+
+
 def find_unreadable(examples: Examples, decoder: Decoder) -> list[tuple[str, str]]:
     """Path and reason of each example that cannot be read or decoded now, one by one.
 
     For after a failed iteration: tf.data does not say which file it was.
     """
     problems = []
-    for name, read in list_contents(examples):
+    is_paired = takes_companion(decoder)
+    decode: Callable[..., Any] = decoder
+    for index, (name, read) in enumerate(list_contents(examples)):
         try:
-            decoder(read())
+            decode(read(), *([_read_companion(examples, index)] if is_paired else []))
         except tf.errors.OpError as error:
-            problems.append((name, error.message.splitlines()[0]))
+            problems.append((_name_both(name, examples, index), error.message.splitlines()[0]))
     return problems
+
+
+def _name_both(name: str, examples: Examples, index: int) -> str:
+    """Name an example, and the file with its target if it has one."""
+    files = examples.target_files
+    return name if files is None else f"{name} with {files.paths[index]}"
+
+
+def _read_companion(examples: Examples, index: int) -> tf.Tensor:
+    companions = examples.companions
+    if isinstance(companions, Files):
+        return tf.io.read_file(companions.paths[index])
+    return tf.constant(companions[index])
 
 
 def list_contents(examples: Examples) -> Iterator[tuple[str, Callable[[], Any]]]:
@@ -97,11 +160,14 @@ def refuse_changed(examples: Examples, positions: Iterable[int] | None = None) -
     Raises:
         DataError: It names files that changed or vanished.
     """
-    files = examples.inputs
-    if not isinstance(files, Files) or files.stamps is None:
-        return
-    looked_at = range(len(examples)) if positions is None else positions
-    problems = [(files.paths[i], what) for i in looked_at if (what := _find_change(files, i))]
+    looked_at = list(range(len(examples)) if positions is None else positions)
+    problems = [
+        (files.paths[i], what)
+        for files in (examples.inputs, examples.target_files)
+        if isinstance(files, Files) and files.stamps is not None
+        for i in looked_at
+        if (what := _find_change(files, i))
+    ]
     if problems:
         raise DataError(
             f"{len(problems)} of {len(examples)} files changed since they were checked, so that "

@@ -32,6 +32,9 @@ class JsonLinesTable(LinesTable):
                 '{"text": "a fine film", "label": "positive"}.'
             )
         self.header = list(record)
+        self.plain_columns = [
+            name for name, value in record.items() if not isinstance(value, (dict, list))
+        ]
 
     def read(self, columns: Sequence[str]) -> Iterator[Row]:
         """Read the rows that are not blank."""

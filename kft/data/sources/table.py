@@ -15,6 +15,7 @@ from kft.data.sources.path_hints import describe_remedy
 from kft.data.sources.table_columns import Columns, choose_columns
 from kft.data.sources.table_fields import BadCellError, TimeField
 from kft.data.sources.table_lines import Row
+from kft.data.sources.table_metadata import read_metadata
 from kft.data.sources.table_paths import TablePaths
 from kft.data.sources.table_reading import Table, open_table
 from kft.data.sources.table_targets import read_targets
@@ -42,7 +43,9 @@ def find_table(config: DataConfig) -> Found:
     inputs: TablePaths | TableTexts = (
         TableTexts(table.unit, config.table.separator)
         if columns.hold_text
-        else TablePaths(table.path.parent, config.table)
+        else TablePaths(
+            table.path.parent, config.table, lambda: choose_modality(config).reads_folders
+        )
     )
     rows = _Rows(table, columns, inputs)
     quarantined = rows.read()
@@ -70,9 +73,10 @@ def find_table(config: DataConfig) -> Found:
     targets = read_targets(
         table, columns, values, place_of=rows.describe, quarantined=quarantined, hint=hint
     )
-    ids = rows.ids
+    ids, numbers = rows.ids, rows.numbers
+    metadata = read_metadata(table, columns.names, numbers)
     return Found(
-        examples=Examples(ids, rows.make_inputs(ids), targets.values),
+        examples=Examples(ids, rows.make_inputs(ids), targets.values, metadata=metadata),
         given_splits=_read_splits(columns, values),
         task=targets.task,
         class_names=targets.names,
@@ -177,10 +181,14 @@ class _Rows:
             name for name, place in self._places.items() if place not in self._contradicted
         )
 
+    @property
+    def numbers(self) -> list[int]:
+        """Numbers of the usable rows in the table."""
+        return [each for at, each in enumerate(self._numbers) if at not in self._contradicted]
+
     def describe(self, place: int) -> str:
         """Describe the row at an index of `values`: its line in the table, and its id."""
-        kept = [i for i in range(len(self._numbers)) if i not in self._contradicted]
-        line = self._name_line(self._numbers[kept[place]])
+        line = self._name_line(self.numbers[place])
         return printable(f"{line}: {readable(self.ids[place])}")
 
     def make_inputs(self, ids: Sequence[str]) -> Inputs:

@@ -48,6 +48,11 @@ class Columns:
         others = (self.split, self.group, self.time)
         return (*self.labels, *(field for field in others if field is not None))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all columns that are read."""
+        return (*self.inputs, *(field.column for field in self.fields))
+
     def find_label_problem(self, values: Sequence[float]) -> str | None:
         """Return the reason why the values of a row cannot be its labels; None if they can.
 
@@ -66,9 +71,9 @@ def choose_columns(table: Table, config: DataConfig) -> Columns:
     Raises:
         DataError: A column is missing or ambiguous.
     """
-    texts = _choose_text_columns(table, config)
+    texts = choose_text_columns(table, config)
     split, group, time = (
-        None if name is None else _require_column(table, key, name)
+        None if name is None else require_column(table, key, name)
         for key, name in (
             ("table.split_column", config.table.split_column),
             ("split.group_column", config.split.group_column),
@@ -77,7 +82,7 @@ def choose_columns(table: Table, config: DataConfig) -> Columns:
     )
     task = find_task(config.target)
     return Columns(
-        inputs=texts or (_choose_path_column(table, config),),
+        inputs=texts or (choose_path_column(table, config),),
         hold_text=bool(texts),
         labels=_make_label_fields(_choose_label_columns(table, config), task),
         task=task,
@@ -87,7 +92,7 @@ def choose_columns(table: Table, config: DataConfig) -> Columns:
     )
 
 
-def _choose_text_columns(table: Table, config: DataConfig) -> tuple[str, ...]:
+def choose_text_columns(table: Table, config: DataConfig) -> tuple[str, ...]:
     """Choose the columns of text; none if the table lists files."""
     names = config.table.text_columns
     if names and config.table.path_column is not None:
@@ -96,32 +101,37 @@ def _choose_text_columns(table: Table, config: DataConfig) -> tuple[str, ...]:
             "of files: keep one of the two."
         )
     if names:
-        return tuple(_require_column(table, "table.text_columns", name) for name in names)
+        return tuple(require_column(table, "table.text_columns", name) for name in names)
     usual = choose_modality(config).value_columns
     columns = [column.lower() for column in table.header]
     has_paths = config.table.path_column is not None or any(c in _PATH_COLUMNS for c in columns)
     if has_paths or not any(column in usual for column in columns):
         return ()
-    return (_find_usual_column(table, "text_columns", usual),)
+    return (find_usual_column(table, "text_columns", usual),)
 
 
-def _choose_path_column(table: Table, config: DataConfig) -> str:
+def choose_path_column(table: Table, config: DataConfig) -> str:
+    """Choose the column of paths: as configured, or by its usual name.
+
+    Raises:
+        DataError: The column is missing or ambiguous.
+    """
     chosen = config.table.path_column
     if chosen is None:
-        return _find_usual_column(table, "path_column", _PATH_COLUMNS)
-    return _require_column(table, "table.path_column", chosen)
+        return find_usual_column(table, "path_column", _PATH_COLUMNS)
+    return require_column(table, "table.path_column", chosen)
 
 
 def _choose_label_columns(table: Table, config: DataConfig) -> tuple[str, ...]:
     names = config.table.label_columns
     if not names:
-        return (_find_usual_column(table, "label_columns", _LABEL_COLUMNS),)
+        return (find_usual_column(table, "label_columns", _LABEL_COLUMNS),)
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise DataError(
             f"data.table.label_columns: {listed(repeated)} is repeated. Name each column once."
         )
-    return tuple(_require_column(table, "table.label_columns", name) for name in names)
+    return tuple(require_column(table, "table.label_columns", name) for name in names)
 
 
 def _make_label_fields(
@@ -133,7 +143,12 @@ def _make_label_fields(
     return tuple(NumberField(name, with_words=with_words) for name in names)
 
 
-def _require_column(table: Table, key: str, name: str) -> str:
+def require_column(table: Table, key: str, name: str) -> str:
+    """Return the column that a setting names.
+
+    Raises:
+        DataError: There is no such column.
+    """
     named = [column for column in table.header if column]
     if name not in named:
         raise DataError(
@@ -143,14 +158,25 @@ def _require_column(table: Table, key: str, name: str) -> str:
     return name
 
 
-def _find_usual_column(table: Table, key: str, usual: Sequence[str]) -> str:
+def find_usual_column(table: Table, key: str | None, usual: Sequence[str]) -> str:
+    """Find the column with one of the usual names.
+
+    Args:
+        table: Table to look in.
+        key: Setting in `data.table` that names another column; None if there is none.
+        usual: Names in lower case.
+
+    Raises:
+        DataError: There is no such column, or more than one.
+    """
     named = [column for column in table.header if column]
     chosen = [name for name in named if name.lower() in usual]
     if len(chosen) != 1:
         found = f"more than one: {listed(chosen)}" if chosen else "none"
+        remedy = "Rename a column" if key is None else f"Choose one with data.table.{key}"
         raise DataError(
             f"{table.path}: looked for a column {' or '.join(usual)} and found {found}. "
-            f"Columns: {listed(named, 30)}. Choose one with data.table.{key}."
+            f"Columns: {listed(named, 30)}. {remedy}."
             f"{_ask_for_header(table.path, named)}"
         )
     return chosen[0]

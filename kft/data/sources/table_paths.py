@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from kft.config import TableConfig
-from kft.data.paths import PathFinder
+from kft.data.paths import A_FOLDER, PathFinder
 from kft.errors import DataError
 from kft.examples import Files
 from kft.printing import readable
@@ -43,6 +43,7 @@ class TablePaths:
     Args:
         folder: The table's folder, absolute.
         config: The `data.table` section.
+        reads_folders: Tells whether a folder may be an example; None if it may not.
 
     Attributes:
         missing: First paths without a file, as the table writes them.
@@ -51,7 +52,10 @@ class TablePaths:
         DataError: `data.table.folder` is not a folder.
     """
 
-    def __init__(self, folder: Path, config: TableConfig) -> None:
+    def __init__(
+        self, folder: Path, config: TableConfig, reads_folders: Callable[[], bool] | None = None
+    ) -> None:
+        self._reads_folders = reads_folders
         self.missing: list[str] = []
         self._respelled: Counter[str] = Counter()
         self._prefix = (config.remove_prefix or "").replace("\\", "/")
@@ -91,7 +95,10 @@ class TablePaths:
 
     def _look(self, written: str) -> Place:
         example_id, path = self._finder.locate(written)
-        return Place(example_id, path, self._finder.find_problem(path))
+        problem = self._finder.find_problem(path)
+        if problem == A_FOLDER and self._reads_folders is not None and self._reads_folders():
+            problem = None
+        return Place(example_id, path, problem)
 
     def apply_settings(self, written: str) -> str:
         """Remove `remove_prefix` from a path, and add `folder` and `ending`."""

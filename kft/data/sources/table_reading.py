@@ -33,12 +33,17 @@ class Table(Protocol):
     Attributes:
         path: Path of the file.
         header: Names of the columns; a column with a blank name cannot be requested.
+        plain_columns: Names of the columns that hold text or numbers, as far as the file says.
         unit: Unit that row numbers count: 'line' or 'row'.
     """
 
     path: Path
     header: list[str]
     unit: str
+
+    @property
+    def plain_columns(self) -> list[str]:
+        """See the attributes."""
 
     def read(self, columns: Sequence[str]) -> Iterator[Row]:
         """Read the rows that are not blank, few at a time.
@@ -96,6 +101,7 @@ class TextTable(LinesTable):
         if not header:
             raise DataError(f"{path} is empty. Expected a header and a line per example.")
         self.header = [cell.strip() for cell in header]
+        self.plain_columns = [name for name in self.header if name]
 
     def read(self, columns: Sequence[str]) -> Iterator[Row]:
         """Read the rows that are not blank."""
@@ -154,6 +160,9 @@ class ParquetTable:
         self.path = path
         with self._open() as file:
             self.header: list[str] = list(file.schema_arrow.names)
+            self.plain_columns = [
+                field.name for field in file.schema_arrow if _is_plain(field.type)
+            ]
 
     @contextmanager
     def _open(self) -> Iterator[Any]:
@@ -191,3 +200,14 @@ class ParquetTable:
                 "times: a table names each example by the path of its file."
             ) from None
         return [(text or "").strip() for text in texts]
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether the values of an Arrow type can be written as text."""
+    from pyarrow import types
+
+    tests = (
+        *(types.is_integer, types.is_floating, types.is_boolean, types.is_decimal),
+        *(types.is_string, types.is_large_string, types.is_dictionary, types.is_temporal),
+    )
+    return any(test(kind) for test in tests)

@@ -74,8 +74,12 @@ class Walker:
         self.quarantined: list[Quarantined] = []
 
     def walk(self, folder: Path) -> Iterator[str]:
-        """Find the paths below a folder that may be examples."""
-        for entry in self._list(str(folder)):
+        """Find the paths below a folder that may be examples; it may be one itself."""
+        entries = self._list(str(folder))
+        if self.modality.joins([each.name for each in entries if not find_hidden(each.name)]):
+            yield str(folder)
+            return
+        for entry in entries:
             hidden = find_hidden(entry.name)
             if hidden is not None:
                 self.ignored[hidden] += count_files(entry)

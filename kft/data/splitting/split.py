@@ -61,6 +61,9 @@ def split_examples(
     examples = found.examples
     if groups is not None or alike:
         examples = replace(examples, units=join_units(len(examples), groups, alike))
+    if groups is not None:
+        own = {name_grouping(config.split): np.array(groups, object)}
+        examples = replace(examples, metadata={**examples.metadata, **own})
     return {name: examples.take(members[name]) for name in SPLIT_NAMES}
 
 

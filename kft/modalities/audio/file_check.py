@@ -32,6 +32,8 @@ _ENDINGS = {
     **dict.fromkeys((".aif", ".aiff"), "AIFF"),
     **{f".{name.lower()}": name for name in ("FLAC", "MP3", "AU", "W64")},
 }
+# One decibel above full scale: decoders of MP3 often exceed it by less.
+_AUDIBLY_CLIPPED = 1.12
 WRONG_ENDING = "ending does not match the content"
 
 
@@ -76,7 +78,9 @@ def check_recording(
         "rate": decoded.rate,
         "seconds": len(decoded.samples) / decoded.rate,
         "repaired": repaired,
-        "noticed": tuple(_find_remarks(decoded, container, file.path, settings)),
+        "noticed": tuple(
+            _find_remarks(decoded, container, file.path, settings, is_converted=bool(repaired))
+        ),
     }
     if options.with_likeness:
         known["likeness"] = fingerprint(decoded.samples, decoded.rate)
@@ -129,8 +133,11 @@ def _refuse_empty(samples: np.ndarray) -> None:
 
 
 def _find_remarks(
-    decoded: Decoded, container: str, path: str, settings: AudioConfig
+    decoded: Decoded, container: str, path: str, settings: AudioConfig, *, is_converted: bool
 ) -> Iterator[str]:
+    # A WAV file of floating-point numbers is read as it is; its converted copy has 16 bits.
+    if is_converted and np.abs(decoded.samples).max() > _AUDIBLY_CLIPPED:
+        yield "louder than full scale, clipped in the copy"
     if decoded.channels > 1:
         yield f"{decoded.channels} channels mixed down"
     most = MOST_SECONDS if settings.seconds == "auto" else settings.seconds

@@ -14,6 +14,8 @@ YAMNET_RATE = 16_000
 YAMNET_BANDS = 64
 _LOWEST_HERTZ, _HIGHEST_HERTZ = 125.0, 7500.0
 _OFFSET = 1e-3
+# Whisper's, at the same rate.
+_WHISPER_WINDOW, _WHISPER_HOP = 400, 160
 # Arguments that follow from the rate in a picture.
 _DERIVED = ("window", "hop", "lowest", "highest")
 # Logarithms of magnitudes that become black and white: silence, and the loudest tone.
@@ -57,7 +59,7 @@ class LogMel(keras.layers.Layer):
         super().__init__(**options)
         self.rate, self.bands, self.window, self.hop = rate, bands, window, hop
         self.lowest, self.highest = lowest, highest
-        self._fourier = _make_fourier_kernel(window)
+        self._fourier = _make_fourier_kernel(window, 2 ** int(np.ceil(np.log2(window))))
         # Constants, not weights: nothing trains or freezes them.
         with tf.init_scope():
             self._mel = (
@@ -88,12 +90,13 @@ class LogMel(keras.layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def _make_fourier_kernel(window: int) -> np.ndarray:
+def _make_fourier_kernel(window: int, length: int) -> np.ndarray:
     """Windowed cosines, then sines, of all frequencies: float32 (window, 1, 2 * frequencies).
 
-    The frequencies are those of a transform of the next power of two.
+    Args:
+        window: Samples of a frame, under a Hann window.
+        length: Samples of the transform, at least as many.
     """
-    length = 2 ** int(np.ceil(np.log2(window)))
     places = np.arange(window)
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * places / window)
     # Modulo the length, so that large products lose no digits.
@@ -131,3 +134,66 @@ class MelPicture(LogMel):
         """Configuration from which Keras rebuilds the layer."""
         config = super().get_config()
         return {name: config[name] for name in config if name not in _DERIVED}
+
+
+@keras.saving.register_keras_serializable(package="kft")
+class WhisperLogMel(keras.layers.Layer):
+    """Whisper's log-mel spectrogram: (batch, samples) -> (batch, samples // 160, bands), float32.
+
+    Frames of 25 ms at 16 kHz, centred on every tenth millisecond, the waveform mirrored at its
+    ends. Logarithms of the power, at most eight decades below the loudest of the recording, are
+    moved to about [-1, 1]. Whisper's own converter pads every recording to 30 s; here it keeps its
+    length.
+
+    Args:
+        bands: Number of mel bands, 80 or 128.
+
+    Source: Radford et al., Robust Speech Recognition via Large-Scale Weak Supervision,
+    arXiv:2212.04356; https://github.com/openai/whisper/blob/main/whisper/audio.py.
+    """
+
+    def __init__(self, bands: int, **options: Any) -> None:
+        options["dtype"] = "float32"
+        super().__init__(**options)
+        self.bands = bands
+        self._fourier = _make_fourier_kernel(_WHISPER_WINDOW, _WHISPER_WINDOW)
+        self._mel = _make_slaney_filters(bands)
+
+    def call(self, waveform: Any) -> Any:
+        """Compute the spectrogram of `waveform` (batch, samples), float."""
+        half = _WHISPER_WINDOW // 2
+        samples = ops.pad(ops.cast(waveform, "float32"), [[0, 0], [half, half]], mode="reflect")
+        waves = ops.conv(
+            ops.expand_dims(samples, -1), self._fourier, strides=_WHISPER_HOP, padding="valid"
+        )
+        # The last frame is centred on the end of the recording.
+        real, imaginary = ops.split(waves[:, :-1], 2, axis=-1)
+        power = ops.matmul(real * real + imaginary * imaginary, self._mel)
+        levels = ops.log10(ops.maximum(power, 1e-10))
+        loudest = ops.max(levels, axis=(1, 2), keepdims=True)
+        return (ops.maximum(levels, loudest - 8.0) + 4.0) / 4.0
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The shape of the spectrogram."""
+        samples = input_shape[1]
+        return (input_shape[0], None if samples is None else samples // _WHISPER_HOP, self.bands)
+
+    def get_config(self) -> dict[str, Any]:
+        """Configuration from which Keras rebuilds the layer."""
+        return {**super().get_config(), "bands": self.bands}
+
+
+def _make_slaney_filters(bands: int) -> np.ndarray:
+    """Triangles of equal area on the mel scale of Slaney's Auditory Toolbox: (201, bands).
+
+    The scale is linear up to 1 kHz, with 15 bands, and logarithmic above: 27 bands per factor 6.4.
+    """
+    hertz = np.fft.rfftfreq(_WHISPER_WINDOW, 1.0 / YAMNET_RATE)
+    top = 15.0 + 27.0 * np.log(YAMNET_RATE / 2 / 1000.0) / np.log(6.4)
+    mels = np.linspace(0.0, top, bands + 2)
+    linear, logarithmic = mels * 200.0 / 3.0, 1000.0 * 6.4 ** ((mels - 15.0) / 27.0)
+    edges = np.where(mels < 15.0, linear, logarithmic)
+    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+    rising = (hertz[:, np.newaxis] - low) / (centre - low)
+    falling = (high - hertz[:, np.newaxis]) / (high - centre)
+    return (np.clip(np.minimum(rising, falling), 0.0, None) * 2.0 / (high - low)).astype(np.float32)

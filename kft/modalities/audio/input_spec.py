@@ -20,7 +20,7 @@ _PARTS_OF_SPECTROGRAM, _PARTS_OF_WAVEFORM = (16, 4), (4 * PARTS_PER_AXIS,)
 if TYPE_CHECKING:
     from kft.modalities.image.input_spec import Scaling
 
-FrontEnd = Literal["waveform", "yamnet", "picture"]
+FrontEnd = Literal["waveform", "yamnet", "picture", "whisper"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,9 @@ class AudioSpec(InputSpec):
         num_samples: Length of the waveform; None until the data decide it.
         front_end: 'waveform': the samples themselves. 'yamnet': log-mel frames of 10 ms, as
             YAMNet was trained. 'picture': log-mel frames as a picture of three equal channels.
-        bands: Mel bands of a picture.
+            'whisper': log-mel frames, normalised by the loudest, as Whisper was trained.
+        bands: Mel bands of a picture, and of Whisper.
+        longest: Most samples that the backbone has positions for; None for any number.
         scaling: How the backbone of a picture scales pixels in [0, 255].
     """
 
@@ -41,6 +43,7 @@ class AudioSpec(InputSpec):
     front_end: FrontEnd = "waveform"
     bands: int = 64
     scaling: Scaling = "none"
+    longest: int | None = None
     modality: str = field(default="audio", kw_only=True)
 
     @property
@@ -66,8 +69,10 @@ class AudioSpec(InputSpec):
         return {**inputs, WAVEFORM: np.zeros_like(inputs[WAVEFORM])}
 
     def _make_front_end(self, waveform: Any) -> Any:
-        from kft.modalities.audio.front_end import LogMel, MelPicture
+        from kft.modalities.audio.front_end import LogMel, MelPicture, WhisperLogMel
 
+        if self.front_end == "whisper":
+            return WhisperLogMel(self.bands, name="whisper_log_mel")(waveform)
         if self.front_end == "yamnet":
             return LogMel(name=_SPECTROGRAMS["yamnet"])(waveform)
         if self.front_end == "picture":

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kft.config import AudioConfig
+from kft.errors import ConfigError
 from kft.examples import Examples
 from kft.findings import Finding
 from kft.modalities.audio import conversion, traits
@@ -19,15 +20,18 @@ from kft.modalities.audio.inspection import CheckedRecording, Inspection
 from kft.modalities.audio.lengths import choose_seconds
 from kft.modalities.audio.quality import find_poor
 from kft.modalities.audit_records import Fact, Measure, Property
-from kft.modalities.base import PREVIEW_SIDE, Modality, ViewRow
+from kft.modalities.base import Modality
 from kft.modalities.checked import CheckOptions, FileContent, UnusableError
 from kft.modalities.corruptions import Corruption
 from kft.modalities.explained import ExplainedExample
 from kft.modalities.model_input import Decoder
+from kft.modalities.showing import PREVIEW_SIDE, ViewRow
 from kft.registry import Registry
 
 # More than a minute of most recordings takes: two channels of 32 bits at 96 kHz.
 _BYTES_PER_MINUTE = 60 * 2 * 4 * 96_000
+# Length of a recording in a benchmark: a spoken sentence.
+_USUAL_SECONDS = 2.0
 
 
 class AudioModality(Modality):
@@ -38,6 +42,7 @@ class AudioModality(Modality):
     nouns = "recordings"
     settings = AudioConfig
     input_spec = AudioSpec
+    default_backbone = "yamnet"
     # Used, converted, or refused for their content.
     endings = (
         *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au"),
@@ -50,6 +55,7 @@ class AudioModality(Modality):
         b"ID3": ".mp3",
         b"\xff\xfb": ".mp3",
     }
+    values = "the path of a file or folder, or a pair (samples, rate)"
     record_features: ClassVar[Mapping[str, str]] = {
         "tfrecord": "audio/encoded",
         "tfrecord_label": "audio/class/label",
@@ -58,7 +64,7 @@ class AudioModality(Modality):
     augmentations = Registry(
         "augmentation",
         {
-            "none": "kft.modalities.base:make_no_augmentation",
+            "none": "kft.modalities.model_input:make_no_augmentation",
             "light": "kft.modalities.audio.augmentation:make_light",
             "medium": "kft.modalities.audio.augmentation:make_medium",
             "strong": "kft.modalities.audio.augmentation:make_strong",
@@ -81,6 +87,12 @@ class AudioModality(Modality):
         encode: Callable[[Any], bytes] = conversion.encode_feature(feature)
         return encode
 
+    def encode_value(self, value: Any) -> tuple[bytes, ...] | None:
+        """See `Modality`: samples with their rate become a WAV file."""
+        from kft.modalities.audio.values import encode_recording
+
+        return encode_recording(value)
+
     def refuse_early(self, start: bytes, size: int, settings: AudioConfig) -> None:
         """See `Modality`: what begins as no recording does, and what is too large for one."""
         find_container(start)
@@ -98,9 +110,19 @@ class AudioModality(Modality):
         return check_recording(file, settings, options)
 
     def fit_spec(self, spec: AudioSpec, settings: AudioConfig, examples: Examples) -> AudioSpec:
-        """See `Modality`: the length, as set, or by the training recordings."""
+        """See `Modality`: the length, as set, or by the training recordings.
+
+        Raises:
+            ConfigError: The backbone has no positions for recordings of this length.
+        """
         seconds = choose_seconds(examples) if settings.seconds == "auto" else settings.seconds
-        return replace(spec, num_samples=round(seconds * spec.rate))
+        return _with_seconds(spec, seconds)
+
+    def suppose_spec(self, spec: AudioSpec, settings: AudioConfig) -> AudioSpec:
+        """See `Modality`: the length as set, or else two seconds."""
+        return _with_seconds(
+            spec, _USUAL_SECONDS if settings.seconds == "auto" else settings.seconds
+        )
 
     def make_decoder(
         self, spec: AudioSpec, settings: AudioConfig, calibrated: Any = None
@@ -173,3 +195,14 @@ class AudioModality(Modality):
 
         draw = draw_over_waveform if values.ndim == 1 else draw_over_spectrogram
         return draw(example.shown, values)
+
+
+def _with_seconds(spec: AudioSpec, seconds: float) -> AudioSpec:
+    num_samples = round(seconds * spec.rate)
+    if spec.longest is not None and num_samples > spec.longest:
+        raise ConfigError(
+            f"data.audio.seconds: {seconds:g}, but the backbone has positions for "
+            f"{spec.longest / spec.rate:g} s. Set it to at most this; longer recordings are heard "
+            "in windows."
+        )
+    return replace(spec, num_samples=num_samples)

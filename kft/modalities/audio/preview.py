@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from kft.modalities.audio.input_spec import WAVEFORM
-from kft.modalities.base import ViewRow
+from kft.modalities.showing import ViewRow
 
 # Pixels: one column for each part of the recording, one row for each band.
 WIDTH, HEIGHT = 104, 64

@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
 
+from kft.modalities.image.geometry import EXTENT, Scene
 from kft.modalities.image.input_spec import PIXELS
+from kft.tasks.base import COMPANIONS
 
-# (float32 picture (height, width, 3), seed int32 (2,)) -> changed picture of the same shape.
-Change = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+# (scene, seed int32 (2,)) -> changed scene, each element of the same shape.
+Change = Callable[[Scene, tf.Tensor], dict[str, tf.Tensor]]
+# (float32 picture (height, width, 3), seed int32 (2,)) -> picture in other colours.
+Recolouring = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+@dataclass(frozen=True)
+class Recoloured:
+    """Change of the pixels of a scene, which moves nothing.
+
+    Attributes:
+        recolour: Change of one picture.
+    """
+
+    recolour: Recolouring
+
+    def __call__(self, scene: Scene, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Change the pixels, if the scene has any."""
+        if PIXELS not in scene:
+            return dict(scene)
+        return {**scene, PIXELS: self.recolour(scene[PIXELS], seed)}
 
 
 @dataclass(frozen=True)
 class PictureAugmentation:
-    """Change that is applied to each picture of a batch separately.
+    """Change that is applied to each picture of a batch separately, and to its mask and boxes.
 
     Changes therefore need not handle batches, and of several alternatives only
     the chosen one is computed.
 
     Attributes:
-        change: Change of one picture.
+        change: Change of one scene.
     """
 
     change: Change
@@ -37,22 +58,42 @@ class PictureAugmentation:
         Returns:
             Mapping with pixels of the same shape, float32 in [0, 255].
         """
-        pixels = examples[PIXELS]
-        changed = tf.map_fn(
-            lambda pair: self._change_one(*pair),
-            (pixels, seeds),
-            fn_output_signature=tf.TensorSpec(pixels.shape[1:], tf.float32),
+        return {**examples, **self._change(examples, (PIXELS, *COMPANIONS), seeds)}
+
+    def move_companions(
+        self, examples: Mapping[str, tf.Tensor], seeds: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Move masks (batch, height, width) and boxes (batch, boxes, 5) as a call does."""
+        return self._change(examples, COMPANIONS, seeds)
+
+    def _change(
+        self, examples: Mapping[str, tf.Tensor], names: Sequence[str], seeds: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        scenes = {name: examples[name] for name in names if name in examples}
+        extent = tf.constant(tuple(examples[PIXELS].shape[1:3]), tf.float32)
+        changed: dict[str, tf.Tensor] = tf.map_fn(
+            lambda pair: self._change_one(extent, *pair),
+            (scenes, seeds),
+            fn_output_signature={
+                name: tf.TensorSpec(each.shape[1:], tf.float32 if name == PIXELS else each.dtype)
+                for name, each in scenes.items()
+            },
             parallel_iterations=32,
         )
-        return {**examples, PIXELS: changed}
+        return changed
 
-    def _change_one(self, picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        changed = self.change(tf.cast(picture, tf.float32), seed)
-        return tf.ensure_shape(tf.clip_by_value(changed, 0.0, 255.0), picture.shape)
+    def _change_one(self, extent: tf.Tensor, scene: Scene, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        scene = dict(scene)
+        if PIXELS in scene:
+            scene[PIXELS] = tf.cast(scene[PIXELS], tf.float32)
+        changed = self.change({**scene, EXTENT: extent}, seed)
+        if PIXELS in scene:
+            changed[PIXELS] = tf.clip_by_value(changed[PIXELS], 0.0, 255.0)
+        return {name: tf.ensure_shape(changed[name], each.shape) for name, each in scene.items()}
 
 
 class SeededLayer:
-    """Keras image preprocessing layer as a change that draws from the given seed.
+    """Keras image preprocessing layer as a recolouring that draws from the given seed.
 
     The layer's own generator holds a variable that advances with each call, so
     a picture would depend on earlier draws. Here each draw uses the next seed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +16,7 @@ from kft.modalities.image.background import BACKGROUND_VALUES
 from kft.modalities.image.graph_exif import find_orientation
 from kft.modalities.image.input_spec import PIXELS
 from kft.modalities.image.sample_scale import FULL_DEPTH, FULL_SCALE, scale_samples
+from kft.modalities.model_input import Decoder
 
 # Numbers of pixels that stand for one, as libjpeg can decode at once; the work falls with them.
 _JPEG_RATIOS = (1, 2, 4, 8)
@@ -57,15 +59,35 @@ class ImageDecoder:
 
     def __call__(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         """Decode one picture, from a scalar string to pixels uint8 (height, width, 3)."""
-        picture = decode_picture(
+        return {PIXELS: self.fit(self.decode(encoded))}
+
+    def decode(self, encoded: tf.Tensor) -> tf.Tensor:
+        """Decode one picture upright, uint8 (any height, any width, 3); a JPEG may be smaller."""
+        return decode_picture(
             encoded,
             self.background,
             depth=self.depth,
             least_side=_SPARE_SIZE * max(self.height, self.width),
         )
+
+    def beside(self, companion: str, num_rows: int) -> Decoder:
+        """See `PlacingDecoder`; masks and boxes are those of the upright picture."""
+        from kft.modalities.image.companions import CompanionDecoder
+
+        # It takes one argument more than the protocol says.
+        return cast(Decoder, CompanionDecoder(self, companion, num_rows))
+
+    def with_frame(self) -> Decoder:
+        """See `PlacingDecoder`."""
+        from kft.modalities.image.companions import FramedDecoder
+
+        return FramedDecoder(self)
+
+    def fit(self, picture: tf.Tensor) -> tf.Tensor:
+        """Resize a decoded picture to the output, uint8 (height, width, 3)."""
         if self.resize == "crop":
-            picture = self._crop(picture)
-        size = self._fit(picture) if self.resize == "pad" else (self.height, self.width)
+            picture = self.crop(picture)
+        size = self.scale_size(picture) if self.resize == "pad" else (self.height, self.width)
         resized = tf.image.resize(picture, size, antialias=True)
         rounded = tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
         if self.resize == "pad":
@@ -77,16 +99,16 @@ class ImageDecoder:
                 self.height,
                 self.width,
             )
-        return {PIXELS: tf.ensure_shape(rounded, (self.height, self.width, 3))}
+        return tf.ensure_shape(rounded, (self.height, self.width, 3))
 
-    def _fit(self, picture: tf.Tensor) -> tf.Tensor:
+    def scale_size(self, picture: tf.Tensor) -> tf.Tensor:
         """Height and width of the picture within the output, its aspect ratio kept."""
         size = tf.shape(picture)[:2]
         scale = tf.reduce_min(tf.constant([self.height, self.width]) / size)
         scaled = tf.cast(tf.round(tf.cast(size, tf.float64) * scale), tf.int32)
         return tf.clip_by_value(scaled, 1, [self.height, self.width])
 
-    def _crop(self, picture: tf.Tensor) -> tf.Tensor:
+    def crop(self, picture: tf.Tensor) -> tf.Tensor:
         """The largest centred part with the aspect ratio of the output."""
         height, width = tf.shape(picture)[0], tf.shape(picture)[1]
         kept_height = tf.maximum(1, tf.minimum(height, width * self.height // self.width))

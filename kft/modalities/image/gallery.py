@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from kft.modalities.base import ViewRow
+    from kft.modalities.showing import ViewRow
+from kft.modalities.image.drawing import lay_over, load_font, outline
 from kft.modalities.image.input_spec import PIXELS
+from kft.tasks.base import BOXES, MASK
 
 # Sizes in pixels. Pictures are scaled so that their longer side is `_CELL`.
 _CELL = 176
@@ -31,7 +32,7 @@ def draw_gallery(rows: Sequence[ViewRow], *, caption: str) -> bytes:
         rows: At least one row, all with the same number of views.
         caption: Text above the rows.
     """
-    cells = [[_fit(view[PIXELS]) for view in row.views] for row in rows]
+    cells = [[_draw(view) for view in row.views] for row in rows]
     width, height = cells[0][0].size
     columns = ["original", *(f"view {number}" for number in range(len(cells[0]) - 1))]
     sheet = Image.new(
@@ -43,7 +44,7 @@ def draw_gallery(rows: Sequence[ViewRow], *, caption: str) -> bytes:
         _PAPER,
     )
     draw = ImageDraw.Draw(sheet)
-    title, text = _font(_TITLE_SIZE, bold=True), _font(_TEXT_SIZE)
+    title, text = load_font(_TITLE_SIZE, bold=True), load_font(_TEXT_SIZE)
     draw.text((_GAP, _GAP), _shorten(caption, title, sheet.width - 2 * _GAP), _INK, title)
     for column, heading in enumerate(columns):
         x = _GAP + _LABEL_WIDTH + column * (width + _GAP)
@@ -60,22 +61,24 @@ def draw_gallery(rows: Sequence[ViewRow], *, caption: str) -> bytes:
     return content.getvalue()
 
 
+def _draw(view: Mapping[str, np.ndarray]) -> Image.Image:
+    """Draw a cell, with the mask or the boxes that moved with the picture."""
+    pixels = np.round(view[PIXELS]).astype(np.uint8)
+    if MASK in view:
+        pixels = lay_over(pixels, view[MASK].astype(np.uint8))
+    cell = _fit(pixels)
+    if BOXES in view:
+        outline(cell, view[BOXES])
+    return cell
+
+
 def _fit(picture: np.ndarray) -> Image.Image:
     """Scale a picture to the size of a cell; small pictures keep sharp pixels."""
-    image = Image.fromarray(np.round(picture).astype(np.uint8))
+    image = Image.fromarray(picture)
     scale = _CELL / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
     how = Image.Resampling.NEAREST if scale >= 2.0 else Image.Resampling.LANCZOS
     return image.resize((width, height), how)
-
-
-def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Load DejaVu Sans from matplotlib, because Pillow's own font has only English letters."""
-    import matplotlib
-
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    path = Path(matplotlib.get_data_path(), "fonts", "ttf", name)
-    return ImageFont.truetype(str(path), size)
 
 
 def _shorten(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import keras
 import tensorflow as tf
 
 from kft.modalities.image.augmentation import PictureAugmentation
+from kft.modalities.image.geometry import EXTENT, Scene, move
+from kft.modalities.image.input_spec import PIXELS
+from kft.tasks.base import MASK, VOID
 
 # Luma weights of red, green and blue in ITU-R BT.601.
 _LUMA = (0.299, 0.587, 0.114)
@@ -23,7 +25,8 @@ class ImageJitter:
 
     All geometry is one resampling, and all colour one sum of three terms: this
     blurs less than Keras's layers in sequence, and takes less than half of
-    their time. The picture is continued by its mirror image.
+    their time. The picture is continued by its mirror image, and its mask by
+    nothing known; what is covered has no class either.
 
     Attributes:
         shift: Largest shift down and across, as a share of height and width.
@@ -32,6 +35,7 @@ class ImageJitter:
         colour: Largest change of brightness, contrast and saturation, as a share.
         erasing: Share of pictures with a rectangle covered by the picture's mean
             brightness (Zhong et al., arXiv:1708.04896).
+        mirror: Whether half of the pictures are mirrored.
     """
 
     shift: float = 0.0
@@ -39,37 +43,29 @@ class ImageJitter:
     degrees: float = 0.0
     colour: float = 0.0
     erasing: float = 0.0
+    mirror: bool = True
 
-    def __call__(self, picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Change a picture: float32 (height, width, 3), in [0, 255]."""
+    def __call__(self, scene: Scene, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Change a scene; its pixels are in [0, 255]."""
         draws = tf.unstack(tf.random.stateless_uniform((13,), seed))
-        changed = self._move(picture, draws[:5])
-        if self.colour:
-            changed = self._light(changed, draws[5:8])
+        changed = self._move(scene, draws[:5])
+        if self.colour and PIXELS in scene:
+            changed[PIXELS] = self._light(changed[PIXELS], draws[5:8])
         if self.erasing:
             changed = self._erase(changed, draws[8:])
         return changed
 
-    def _move(self, picture: tf.Tensor, draws: list[tf.Tensor]) -> tf.Tensor:
+    def _move(self, scene: Scene, draws: list[tf.Tensor]) -> dict[str, tf.Tensor]:
         flip, zoom, down, across, turn = draws
         scale_y = 1.0 + self.zoom * (2.0 * zoom - 1.0)
-        scale_x = tf.where(flip < 0.5, -scale_y, scale_y)
+        scale_x = tf.where(flip < 0.5, -scale_y, scale_y) if self.mirror else scale_y
         angle = math.radians(self.degrees) * (2.0 * turn - 1.0)
-        # Output (x, y) comes from input (a0 x + a1 y + a2, b0 x + b1 y + b2).
-        a0, a1 = scale_x * tf.cos(angle), -scale_y * tf.sin(angle)
-        b0, b1 = scale_x * tf.sin(angle), scale_y * tf.cos(angle)
-        height, width = picture.shape[:2]
-        x, y = (width - 1) / 2, (height - 1) / 2  # the centre is fixed, apart from the shift
-        a2 = x - a0 * x - a1 * y + self.shift * width * (2.0 * across - 1.0)
-        b2 = y - b0 * x - b1 * y + self.shift * height * (2.0 * down - 1.0)
-        moved = keras.ops.image.affine_transform(
-            picture,
-            tf.stack([a0, a1, a2, b0, b1, b2, 0.0, 0.0]),
-            interpolation="bilinear",
-            fill_mode="reflect",
-            data_format="channels_last",
+        linear = (
+            *(scale_x * tf.cos(angle), -scale_y * tf.sin(angle)),
+            *(scale_x * tf.sin(angle), scale_y * tf.cos(angle)),
         )
-        return tf.ensure_shape(moved, picture.shape)
+        shift = (self.shift * (2.0 * down - 1.0), self.shift * (2.0 * across - 1.0))
+        return move(scene, linear, shift)
 
     def _light(self, picture: tf.Tensor, draws: list[tf.Tensor]) -> tf.Tensor:
         """Scale brightness, saturation about the grey picture, and contrast about its mean."""
@@ -83,16 +79,24 @@ class ImageJitter:
         )
         return tf.clip_by_value(changed, 0.0, 255.0)
 
-    def _erase(self, picture: tf.Tensor, draws: list[tf.Tensor]) -> tf.Tensor:
+    def _erase(self, scene: Scene, draws: list[tf.Tensor]) -> dict[str, tf.Tensor]:
         happens, area, aspect, down, across = draws
         low, high = _ERASED_AREA
         area = tf.where(happens < self.erasing, low + (high - low) * area, 0.0)
         shortest, longest = (math.log(bound) for bound in _ERASED_ASPECT)
         aspect = tf.exp(shortest + (longest - shortest) * aspect)
-        rows = _stretch(picture.shape[0], tf.sqrt(area * aspect), down)
-        columns = _stretch(picture.shape[1], tf.sqrt(area / aspect), across)
-        covered = rows[:, tf.newaxis, tf.newaxis] & columns[tf.newaxis, :, tf.newaxis]
-        return tf.where(covered, tf.reduce_mean(_grey(picture)), picture)
+        height, width = tf.unstack(scene[EXTENT])
+        rows = _stretch(height, tf.sqrt(area * aspect), down)
+        columns = _stretch(width, tf.sqrt(area / aspect), across)
+        covered = rows[:, tf.newaxis] & columns[tf.newaxis, :]
+        erased = dict(scene)
+        if PIXELS in scene:
+            picture = scene[PIXELS]
+            grey = tf.reduce_mean(_grey(picture))
+            erased[PIXELS] = tf.where(covered[..., tf.newaxis], grey, picture)
+        if MASK in scene:
+            erased[MASK] = tf.where(covered, tf.constant(VOID, tf.uint8), scene[MASK])
+        return erased
 
 
 def _grey(picture: tf.Tensor) -> tf.Tensor:
@@ -101,11 +105,11 @@ def _grey(picture: tf.Tensor) -> tf.Tensor:
     return red + green + blue
 
 
-def _stretch(size: int, share: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
+def _stretch(size: tf.Tensor, share: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
     """Select a stretch of the given share of `size`, at a random position: bool (size)."""
     length = tf.round(share * size)
     start = tf.floor(draw * (size - length + 1.0))
-    place = tf.range(size, dtype=tf.float32)
+    place = tf.range(size)
     return (place >= start) & (place < start + length)
 
 

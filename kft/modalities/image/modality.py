@@ -6,35 +6,45 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from kft.config import ImageConfig
+from kft.config import ImageConfig, MasksConfig
 from kft.examples import Calibration
 from kft.findings import Finding
+from kft.modalities.annotated import Outlined
 from kft.modalities.audit_records import Fact, Measure, Property
-from kft.modalities.base import PREVIEW_SIDE, Modality, ViewRow
-from kft.modalities.checked import CheckOptions, FileContent, TrainedCalibration, UnusableError
+from kft.modalities.base import Modality
+from kft.modalities.checked import (
+    CheckedTarget,
+    CheckOptions,
+    FileContent,
+    TrainedCalibration,
+    UnusableError,
+)
 from kft.modalities.corruptions import Corruption
-from kft.modalities.explained import ExplainedExample
 from kft.modalities.image import conversion, traits
 from kft.modalities.image.depth import find_depth
 from kft.modalities.image.file_check import check_picture
 from kft.modalities.image.input_spec import ImageSpec
 from kft.modalities.image.inspection import CheckedPicture, Inspection
+from kft.modalities.image.masks import check_mask
 from kft.modalities.image.quality import find_poor
 from kft.modalities.image.sample_scale import FULL_DEPTH
+from kft.modalities.image.showing import ImageShowing
 from kft.modalities.image.strangers import refuse_stranger
 from kft.modalities.model_input import Decoder, InputSpec, StatedInput
 from kft.registry import Registry
+from kft.tasks import COMPANIONS
 
 # More than a picture of so many pixels needs, in 16 bits with opacity and without compression.
 _BYTES_PER_PIXEL = 9
 _SPARE_BYTES = 50_000_000
 
 
-class ImageModality(Modality):
+class ImageModality(ImageShowing, Modality):
     """Pictures: photographs, scans, drawings."""
 
     name = "image"
@@ -42,12 +52,14 @@ class ImageModality(Modality):
     nouns = "pictures"
     settings = ImageConfig
     input_spec = ImageSpec
+    default_backbone = "mobilenet_v2"
     # Used, converted, or refused for their content.
     endings = (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".webp"),
         *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".heic", ".heif"),
         *(".avif", ".jxl"),
     )
+    folder_names = ("images", "image", "imgs", "img", "pictures", "photos", "jpegimages", "input")
     # "BM" alone is too little to go by.
     signatures: ClassVar[Mapping[bytes, str]] = {
         b"\xff\xd8\xff": ".jpg",
@@ -57,15 +69,27 @@ class ImageModality(Modality):
         b"II*\0": ".tif",
         b"MM\0*": ".tif",
     }
+    values = (
+        "the path of a file or folder, a PIL picture, a NumPy array uint8 of shape (height, width, "
+        "3), or a batch of these"
+    )
     record_features: ClassVar[Mapping[str, str]] = {
         "tfrecord": "image/encoded",
         "tfrecord_label": "image/class/label",
         "tfds": "image",
     }
+    layouts = Registry(
+        "layout of annotations",
+        {
+            "coco": "kft.modalities.image.annotations.coco:read_coco",
+            "voc": "kft.modalities.image.annotations.voc:read_voc",
+            "yolo": "kft.modalities.image.annotations.yolo:read_yolo",
+        },
+    )
     augmentations = Registry(
         "augmentation",
         {
-            "none": "kft.modalities.base:make_no_augmentation",
+            "none": "kft.modalities.model_input:make_no_augmentation",
             "light": "kft.modalities.image.jitter:make_light",
             "medium": "kft.modalities.image.jitter:make_medium",
             "strong": "kft.modalities.image.jitter:make_strong",
@@ -79,6 +103,26 @@ class ImageModality(Modality):
     # saved again differs from itself in at most 4 in 98 of 100 cases. At 6 different hands before
     # one wall pass for the same.
     most_different_bits = 4
+    companions = COMPANIONS
+
+    def find_layout(self, path: Path) -> str | None:
+        """See `Modality`."""
+        from kft.modalities.image.annotations import coco, voc, yolo
+
+        found = {"coco": coco.is_coco, "voc": voc.is_voc, "yolo": yolo.is_yolo}
+        return next((name for name, is_layout in found.items() if is_layout(path)), None)
+
+    def read_outlines(self, path: Path) -> tuple[tuple[str, ...], Sequence[Outlined]]:
+        """See `Modality`: the outlines of a COCO file."""
+        from kft.modalities.image.annotations.outlines import read_outlines
+
+        return read_outlines(path)
+
+    def find_size(self, path: str) -> tuple[float, float] | None:
+        """See `Modality`."""
+        from kft.modalities.image.sizes import find_upright_size
+
+        return find_upright_size(path)
 
     def encode_feature(self, feature: Any) -> Callable[[Any], bytes] | None:
         """See `Modality`: an array of pixels becomes a PNG."""
@@ -93,6 +137,12 @@ class ImageModality(Modality):
                 "Expected an Image, or a tensor of uint8 with height, width and channels."
             )
         return lambda pixels: tf.io.encode_png(pixels).numpy()
+
+    def encode_value(self, value: Any) -> tuple[bytes, ...] | None:
+        """See `Modality`: PIL pictures and arrays of pixels become PNG files."""
+        from kft.modalities.image.values import encode_pictures
+
+        return encode_pictures(value)
 
     def refuse_early(self, start: bytes, size: int, settings: ImageConfig) -> None:
         """See `Modality`: what begins as no picture does, and what is too large for one."""
@@ -109,6 +159,12 @@ class ImageModality(Modality):
     ) -> CheckedPicture:
         """See `Modality`."""
         return check_picture(file, settings, options)
+
+    def check_target(
+        self, file: FileContent, checked: Any, settings: MasksConfig, options: CheckOptions
+    ) -> CheckedTarget:
+        """See `Modality`: a mask in the size of its upright picture."""
+        return check_mask(file, checked, settings, options)
 
     @contextmanager
     def checking(self) -> Iterator[None]:
@@ -200,35 +256,8 @@ class ImageModality(Modality):
         """See `Modality`."""
         return traits.summarise_group(checked)
 
-    def preview(
-        self,
-        path: str,
-        settings: ImageConfig,
-        calibrated: int | None = None,
-        *,
-        side: int = PREVIEW_SIDE,
-    ) -> str | None:
-        """See `Modality`."""
-        from kft.modalities.image.preview import make_data_uri
-
-        return make_data_uri(path, settings.background, calibrated, side=side)
-
-    def draw_views(self, rows: Sequence[ViewRow], caption: str) -> bytes:
-        """See `Modality`."""
-        from kft.modalities.image.gallery import draw_gallery
-
-        return draw_gallery(rows, caption=caption)
-
     def list_corruptions(self) -> tuple[Corruption, ...]:
         """See `Modality`."""
         from kft.modalities.image.corruptions import CORRUPTIONS
 
         return CORRUPTIONS
-
-    def draw_explanation(
-        self, spec: ImageSpec, example: ExplainedExample, values: np.ndarray
-    ) -> bytes:
-        """See `Modality`."""
-        from kft.modalities.image.overlays import draw_over_picture
-
-        return draw_over_picture(example.shown, values)

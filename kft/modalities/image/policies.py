@@ -3,20 +3,31 @@
 The operations are Keras layers with a uniformly drawn strength. Keras's own
 RandAugment computes all operations for each one that it draws (20 ms per
 picture of 160 px); here only the drawn one is computed. As in the papers,
-pictures are mirrored and shifted first, as in `light`.
+pictures are mirrored and shifted first, as in `light`. What moves a picture moves
+its mask and boxes too, so it is kft's own: Keras's layers fill masks with class 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import layers
 
-from kft.modalities.image.augmentation import Change, PictureAugmentation, SeededLayer
+from kft.modalities.image.augmentation import (
+    Change,
+    PictureAugmentation,
+    Recoloured,
+    SeededLayer,
+)
+from kft.modalities.image.geometry import EXTENT, Scene, move
+from kft.modalities.image.input_spec import PIXELS
 from kft.modalities.image.jitter import LIGHT
+from kft.tasks.base import COMPANIONS
 
 _NUM_CHAINS = 3
 _MOST_OPERATIONS = 3
@@ -46,34 +57,41 @@ def make_aug_mix() -> PictureAugmentation:
     Each chain has one to three operations. Weights are drawn from a flat Dirichlet
     distribution, and the blend uniformly. As in the paper, which measures the
     robustness against changes of brightness, contrast, saturation and sharpness,
-    these operations are left out.
+    these operations are left out. So are rotation, shear and shift if the picture has a mask or
+    boxes, because there is no one mask of differently moved pictures.
 
     Source: Hendrycks et al., AugMix, arXiv:1912.02781; severity 3 of 10, mixture width 3.
     """
-    return _after_light(partial(_mix_chains, _geometry(0.3) + _tone(0.3)))
+    return _after_light(partial(_mix_chains, _geometry(0.3), _tone(0.3)))
 
 
 def _after_light(change: Change) -> PictureAugmentation:
-    def run(picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def run(scene: Scene, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         first, second = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-        return change(LIGHT(picture, first), second)
+        return change(LIGHT(scene, first), second)
 
     return PictureAugmentation(run)
 
 
 def _geometry(strength: float) -> tuple[Change, ...]:
     """Make rotation by up to 30 degrees, and shear and shift by up to 0.3, times the strength."""
-    share = 0.3 * strength
-    return tuple(
-        SeededLayer(layer(fill_mode="reflect", dtype="float32"))
-        for layer in (
-            partial(layers.RandomRotation, strength * 30 / 360),
-            partial(layers.RandomShear, x_factor=share, y_factor=0.0),
-            partial(layers.RandomShear, x_factor=0.0, y_factor=share),
-            partial(layers.RandomTranslation, 0.0, share),
-            partial(layers.RandomTranslation, share, 0.0),
-        )
+    share, degrees = 0.3 * strength, 30.0 * strength
+    return (
+        partial(_move, lambda draw: (_turn(math.radians(degrees) * draw), (0.0, 0.0))),
+        partial(_move, lambda draw: ((1.0, share * draw, 0.0, 1.0), (0.0, 0.0))),
+        partial(_move, lambda draw: ((1.0, 0.0, share * draw, 1.0), (0.0, 0.0))),
+        partial(_move, lambda draw: ((1.0, 0.0, 0.0, 1.0), (0.0, share * draw))),
+        partial(_move, lambda draw: ((1.0, 0.0, 0.0, 1.0), (share * draw, 0.0))),
     )
+
+
+def _move(find_motion: Callable[..., Any], scene: Scene, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Move a scene by what `find_motion` makes of a number from -1 to 1; see `move`."""
+    return move(scene, *find_motion(tf.random.stateless_uniform((), seed, -1.0, 1.0)))
+
+
+def _turn(angle: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    return tf.cos(angle), -tf.sin(angle), tf.sin(angle), tf.cos(angle)
 
 
 def _tone(strength: float) -> tuple[Change, ...]:
@@ -81,10 +99,10 @@ def _tone(strength: float) -> tuple[Change, ...]:
     fewest_bits = 8 - round(4 * strength)
     return (
         _leave,
-        SeededLayer(layers.AutoContrast(dtype="float32")),
-        SeededLayer(layers.Equalization(dtype="float32")),
-        SeededLayer(layers.RandomPosterization((fewest_bits, 8), dtype="float32")),
-        partial(_solarize, strength),
+        Recoloured(SeededLayer(layers.AutoContrast(dtype="float32"))),
+        Recoloured(SeededLayer(layers.Equalization(dtype="float32"))),
+        Recoloured(SeededLayer(layers.RandomPosterization((fewest_bits, 8), dtype="float32"))),
+        Recoloured(partial(_solarize, strength)),
     )
 
 
@@ -97,11 +115,11 @@ def _colour(strength: float) -> tuple[Change, ...]:
         layers.RandomSaturation((0.5 - 0.4 * strength, 0.5 + 0.15 * strength), dtype="float32"),
         layers.RandomSharpness((0.5 - 0.45 * strength, 0.5 + 0.45 * strength), dtype="float32"),
     )
-    return _tone(strength) + tuple(SeededLayer(layer) for layer in made)
+    return _tone(strength) + tuple(Recoloured(SeededLayer(layer)) for layer in made)
 
 
-def _leave(picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    return picture
+def _leave(scene: Scene, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    return dict(scene)
 
 
 def _solarize(strength: float, picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -111,25 +129,37 @@ def _solarize(strength: float, picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor
     return tf.where(picture >= threshold, 255.0 - picture, picture)
 
 
-def _apply_one(changes: Sequence[Change], picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def _apply_one(changes: Sequence[Change], scene: Scene, seed: tf.Tensor) -> dict[str, tf.Tensor]:
     which, how = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
     chosen = tf.random.stateless_uniform((), which, maxval=len(changes), dtype=tf.int32)
-    return tf.switch_case(chosen, [partial(change, picture, how) for change in changes])
+    changed: dict[str, tf.Tensor] = tf.switch_case(
+        chosen, [partial(change, scene, how) for change in changes]
+    )
+    if PIXELS in changed:
+        changed[PIXELS] = tf.clip_by_value(changed[PIXELS], 0.0, 255.0)
+    return changed
 
 
 def _apply_in_turn(
-    changes: Sequence[Change], count: int | tf.Tensor, picture: tf.Tensor, seed: tf.Tensor
-) -> tf.Tensor:
+    changes: Sequence[Change], count: int | tf.Tensor, scene: Scene, seed: tf.Tensor
+) -> dict[str, tf.Tensor]:
     # A loop instead of `count` copies, each of which would be traced with all operations.
     seeds = tf.random.experimental.stateless_split(seed, _MOST_OPERATIONS)[:count]
-    return tf.foldl(
-        lambda changed, own: tf.clip_by_value(_apply_one(changes, changed, own), 0.0, 255.0),
-        seeds,
-        initializer=picture,
+    changed: dict[str, tf.Tensor] = tf.foldl(
+        lambda changed, own: _apply_one(changes, changed, own), seeds, initializer=dict(scene)
     )
+    return changed
 
 
-def _mix_chains(changes: Sequence[Change], picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def _mix_chains(
+    moving: Sequence[Change], others: Sequence[Change], scene: Scene, seed: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    if PIXELS not in scene:
+        return dict(scene)
+    picture = scene[PIXELS]
+    has_companions = any(name in scene for name in COMPANIONS)
+    changes = others if has_companions else (*moving, *others)
+    alone = {name: scene[name] for name in (PIXELS, EXTENT)}
     for_weights, for_blend, for_chains = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
 
     def run(own: tf.Tensor) -> tf.Tensor:
@@ -137,7 +167,7 @@ def _mix_chains(changes: Sequence[Change], picture: tf.Tensor, seed: tf.Tensor) 
         count = tf.random.stateless_uniform(
             (), how_many, minval=1, maxval=_MOST_OPERATIONS + 1, dtype=tf.int32
         )
-        return _apply_in_turn(changes, count, picture, which)
+        return _apply_in_turn(changes, count, alone, which)[PIXELS]
 
     chains = tf.map_fn(
         run,
@@ -148,4 +178,5 @@ def _mix_chains(changes: Sequence[Change], picture: tf.Tensor, seed: tf.Tensor) 
     exponential = -tf.math.log1p(-tf.random.stateless_uniform((_NUM_CHAINS, 1, 1, 1), for_weights))
     weights = exponential / tf.reduce_sum(exponential)
     blend = tf.random.stateless_uniform((), for_blend)
-    return blend * picture + (1.0 - blend) * tf.reduce_sum(weights * chains, axis=0)
+    mixed = blend * picture + (1.0 - blend) * tf.reduce_sum(weights * chains, axis=0)
+    return {**scene, PIXELS: mixed}

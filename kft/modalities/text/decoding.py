@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
 
 from kft.modalities.text.byte_pairs import load_byte_pairs
 from kft.modalities.text.input_spec import TextSpec
+from kft.modalities.text.library_tokenizer import LibraryTokenizer, load_library_tokenizer
+from kft.modalities.text.module_tokenizer import ModuleTokenizer, load_module_tokenizer
 from kft.modalities.text.splitting import Words, encode, normalise, split
 from kft.modalities.text.vocabulary import load_character_vocabulary, load_vocabulary
 from kft.modalities.text.wordpiece import find_longest_piece, match_pieces
 
 _ALL = 2**31 - 1
+_FOREIGN = ("sentencepiece", "module")
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,6 +59,18 @@ class TextDecoder:
         return tf.size(self._find_ids(text, _ALL)) + self._num_special
 
     @property
+    def resources(self) -> tuple[Any, ...]:
+        """What an export must track beside the variables, because the graph uses it."""
+        return (self._foreign.resource,) if self.spec.tokenizer in _FOREIGN else ()
+
+    @property
+    def _foreign(self) -> LibraryTokenizer | ModuleTokenizer:
+        """Tokenizer that is not kft's own."""
+        if self.spec.tokenizer == "module":
+            return load_module_tokenizer(self.spec.module)
+        return load_library_tokenizer(self.spec.library, self.spec.proto)
+
+    @property
     def _special(self) -> tuple[str, str]:
         return self.spec.start, self.spec.end
 
@@ -71,6 +87,9 @@ class TextDecoder:
             "wordpiece": self._find_pieces,
             "byte_pairs": self._find_byte_pairs,
             "words": self._find_words,
+            "hashed_words": self._hash_words,
+            "sentencepiece": lambda text, most: self._foreign.find(text),
+            "module": lambda text, most: self._foreign.find(text),
             "characters": self._find_characters,
         }[self.spec.tokenizer]
         ids = find(text, most)
@@ -104,6 +123,13 @@ class TextDecoder:
         of_chunk = tf.gather(chunk_ids, chunk_of)
         is_known = of_chunk >= 0
         return tf.boolean_mask(tf.where(is_known, of_chunk, ids), ~is_known | is_first)
+
+    def _hash_words(self, text: tf.Tensor, most: int) -> tf.Tensor:
+        words = self._split(text).first(most)
+        hashes = tf.strings.to_hash_bucket_fast(
+            encode(words.codes, words.word)[0], self.spec.buckets
+        )
+        return tf.cast(hashes, tf.int32) + len(self.spec.vocabulary)
 
     def _find_characters(self, text: tf.Tensor, most: int) -> tf.Tensor:
         codes, _ = normalise(

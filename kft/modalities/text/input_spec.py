@@ -14,7 +14,9 @@ from kft.modalities.model_input import PADDING_MASK, Element, InputSpec
 
 TOKEN_IDS = "token_ids"
 """Name of the element that holds the tokens."""
-Tokenizer = Literal["wordpiece", "byte_pairs", "words", "characters"]
+Tokenizer = Literal[
+    "wordpiece", "byte_pairs", "words", "hashed_words", "characters", "sentencepiece", "module"
+]
 PADDING, UNKNOWN, START, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 _MASK = "[MASK]"
 """Special tokens of BERT; kft's own vocabularies have the first two."""
@@ -26,9 +28,11 @@ class TextSpec(InputSpec):
 
     Attributes:
         tokenizer: `wordpiece` is BERT's, `byte_pairs` GPT-2's. `words` are those of word vectors:
-            split at spaces, and at punctuation where the whole is unknown. `characters` are code
-            points.
+            split at spaces, and at punctuation where the whole is unknown. `hashed_words` are
+            split at both, and numbered by their hash. `characters` are code points.
+            `sentencepiece` is KerasHub's, by TensorFlow Text. `module` is a SavedModel.
         vocabulary: Tokens by their id, the special ones among them.
+        buckets: Number of the ids after the vocabulary that hashes of words are spread over.
         merges: Pairs of tokens that `byte_pairs` merges, the first ones first.
         max_tokens: Length of the ids; None where the data decide it.
         longest: Most tokens that the backbone has positions for; None for any number.
@@ -38,6 +42,10 @@ class TextSpec(InputSpec):
         unknown: Token of what the vocabulary lacks.
         start: Token before each text; empty for none.
         end: Token after each text; empty for none.
+        library: Class of the tokenizer in KerasHub, for `sentencepiece`.
+        proto: Its SentencePiece model, in base64.
+        module: Folder of the SavedModel, for `module`.
+        module_packages: Packages whose ops it uses.
         coverage: How much of the training texts the length covers, in words.
     """
 
@@ -51,7 +59,12 @@ class TextSpec(InputSpec):
     unknown: str = UNKNOWN
     start: str = ""
     end: str = ""
+    buckets: int = 0
     merges: tuple[str, ...] = field(default=(), repr=False)
+    library: str = ""
+    proto: str = field(default="", repr=False)
+    module: str = ""
+    module_packages: tuple[str, ...] = ()
     coverage: str = field(default="", repr=False, compare=False)
     modality: str = field(default="text", kw_only=True)
 
@@ -59,11 +72,12 @@ class TextSpec(InputSpec):
         # JSON has lists only.
         object.__setattr__(self, "vocabulary", tuple(self.vocabulary))
         object.__setattr__(self, "merges", tuple(self.merges))
+        object.__setattr__(self, "module_packages", tuple(self.module_packages))
 
     @property
     def digest(self) -> str:
-        """SHA-256 of vocabulary and merges."""
-        lines = (*self.vocabulary, "", *self.merges)
+        """SHA-256 of vocabulary, merges and SentencePiece model."""
+        lines = (*self.vocabulary, "", *self.merges, self.proto)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     @property
@@ -89,6 +103,16 @@ class TextSpec(InputSpec):
         from kft.modalities.text.words import find_words
 
         return find_words(self, inputs[TOKEN_IDS], inputs[PADDING_MASK])
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Packages that the graph of the tokenizer needs: see `InputSpec`."""
+        return ("tensorflow-text",) if self.tokenizer == "sentencepiece" else self.module_packages
+
+    @property
+    def may_shorten(self) -> bool:
+        """Whether batches may be shorter: see `InputSpec`. A module may expect its one length."""
+        return self.tokenizer != "module"
 
     def __str__(self) -> str:
         """Number of tokens, in words."""

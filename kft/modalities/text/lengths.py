@@ -18,6 +18,7 @@ _PERCENTILE = 95
 _MOST_TEXTS = 2_000
 # Sizes that vector units like.
 _MULTIPLE = 8
+_BATCH_SIZE = 32
 
 
 def fit_length(spec: TextSpec, examples: Examples) -> TextSpec:
@@ -46,7 +47,24 @@ def fit_length(spec: TextSpec, examples: Examples) -> TextSpec:
     whole = float((counts <= length).mean())
     lost = float(np.maximum(counts - length, 0).sum() / counts.sum())
     coverage = f"{whole:.1%} of the training texts are whole, {lost:.1%} of their tokens are cut"
+    read = np.minimum(counts, length)
+    if spec.may_shorten:
+        coverage += (
+            f"; {1 - read.mean() / length:.0%} would be padding, {measure_padding(read):.0%} in "
+            "batches by length"
+        )
     return replace(spec, max_tokens=length, coverage=coverage)
+
+
+def measure_padding(counts: np.ndarray) -> float:
+    """Measure the share of padding in batches of 32 texts of similar length.
+
+    Args:
+        counts: Tokens that are read of each text, int (texts,).
+    """
+    batches = np.array_split(np.sort(counts), -(-len(counts) // _BATCH_SIZE))
+    widths = np.array([-(-int(batch[-1]) // _MULTIPLE) * _MULTIPLE for batch in batches])
+    return 1.0 - float(counts.sum() / (widths @ np.array([len(batch) for batch in batches])))
 
 
 def count_tokens(spec: TextSpec, texts: Sequence[bytes]) -> np.ndarray:

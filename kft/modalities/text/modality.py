@@ -17,8 +17,8 @@ from kft.modalities.base import Modality
 from kft.modalities.checked import CheckOptions, FileContent, UnusableError
 from kft.modalities.corruptions import Corruption
 from kft.modalities.explained import ExplainedExample
-from kft.modalities.model_input import Decoder
-from kft.modalities.text import traits
+from kft.modalities.model_input import Baseline, Decoder
+from kft.modalities.text import baseline, traits
 from kft.modalities.text.input_spec import TextSpec
 from kft.modalities.text.inspection import CheckedText, check_text
 from kft.modalities.text.quality import find_poor
@@ -27,6 +27,8 @@ from kft.registry import Registry
 
 # UTF-8 has at most so many bytes per character.
 _BYTES_PER_CHARACTER = 4
+# Tokens of a text in a benchmark.
+_USUAL_TOKENS = 64
 # Words that the description of an explanation names.
 _MOST_WORDS = 3
 
@@ -39,8 +41,10 @@ class TextModality(Modality):
     nouns = "texts"
     settings = TextConfig
     input_spec = TextSpec
+    default_backbone = "minilm_l3"
     endings = (".txt", ".text")
     value_columns = ("text", "sentence", "review", "comment", "message", "content", "body")
+    values = "a string, or the pathlib.Path of a file or folder"
     record_features: ClassVar[dict[str, str]] = {
         "tfrecord": "text",
         "tfrecord_label": "label",
@@ -49,11 +53,12 @@ class TextModality(Modality):
     augmentations = Registry(
         "augmentation",
         {
-            "none": "kft.modalities.base:make_no_augmentation",
+            "none": "kft.modalities.model_input:make_no_augmentation",
             "word_dropout": "kft.modalities.text.augmentation:make_word_dropout",
         },
     )
     reading_settings = frozenset({"max_characters"})
+    baselines: ClassVar[dict[str, Baseline]] = {baseline.NAME: baseline.answer_by_word_counts}
     # Of 64. Measured: messages of one template with other numbers, and none of 9,602 sentences of
     # film reviews. At 8 'a small movie with a big heart' is taken for '… with a big impact'.
     most_different_bits = 6
@@ -65,6 +70,10 @@ class TextModality(Modality):
         if not isinstance(feature, tfds.features.Text):
             raise UnusableError("Expected a Text.")
         return bytes
+
+    def encode_value(self, value: Any) -> tuple[bytes] | None:
+        """See `Modality`; half of a surrogate pair is refused by the check, which says where."""
+        return (value.encode("utf-8", "surrogatepass"),) if isinstance(value, str) else None
 
     def refuse_early(self, start: bytes, size: int, settings: TextConfig) -> None:
         """See `Modality`: what is too long for a text."""
@@ -125,6 +134,12 @@ class TextModality(Modality):
                 f"{spec.longest:,} tokens."
             )
         return fit_length(replace(spec, max_tokens=wanted), examples)
+
+    def suppose_spec(self, spec: TextSpec, settings: TextConfig) -> TextSpec:
+        """See `Modality`: the number of tokens as set, or else that of two sentences."""
+        wanted = _USUAL_TOKENS if settings.max_tokens == "auto" else settings.max_tokens
+        usual = min(wanted, spec.longest or wanted)
+        return replace(spec, max_tokens=spec.max_tokens or usual)
 
     def make_decoder(self, spec: TextSpec, settings: TextConfig, calibrated: Any = None) -> Decoder:
         """See `Modality`."""

@@ -50,6 +50,12 @@ class ClassFigures(Figures):
         right: np.ndarray = outputs.argmax(axis=1) == targets
         return right
 
+    def lead_values(
+        self, targets: np.ndarray, outputs: np.ndarray, train_targets: np.ndarray
+    ) -> np.ndarray:
+        """Tell which answers are right."""
+        return self.are_right(outputs, targets)
+
     def find_events(
         self, outputs: np.ndarray, targets: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from kft.config import TrainingConfig
 from kft.linear import LinearTargets
+from kft.statistics import log_probabilities
 from kft.tasks.base import Task
 from kft.tasks.classification.loss import ClassAccuracy, ClassCrossentropy
 from kft.tasks.classification.task import Classification
@@ -61,10 +62,14 @@ class ClassificationHead(Head):
         """Compute probabilities that sum to 1 over the classes."""
         return keras.ops.softmax(logits)
 
-    def serve(self, outputs: Any) -> dict[str, Any]:
+    def find_logits(self, outputs: np.ndarray) -> np.ndarray:
+        """Find logits up to a constant on all classes of an example: the logarithms."""
+        return log_probabilities(outputs)
+
+    def serve(self, outputs: Any, frames: Any = None) -> dict[str, Any]:
         """Make the outputs of every head and the name of the most probable class."""
         top = tf.gather(tf.constant(self.class_names), tf.argmax(outputs, axis=-1))
-        return {**super().serve(outputs), "top_class": top}
+        return {**super().serve(outputs, frames), "top_class": top}
 
     def _make_direction(self, place: int, outputs: np.ndarray) -> np.ndarray:
         # Softmax depends only on differences of logits.

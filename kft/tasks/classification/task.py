@@ -10,7 +10,14 @@ import numpy as np
 from kft.config import TrainingConfig
 from kft.tasks.base import TASK_SETTINGS, Task
 from kft.tasks.loss_terms import refuse_weights
-from kft.tasks.vectors import Names, Targets, Vectors, find_flag_problem, find_one_hot_problem
+from kft.tasks.vectors import (
+    Boxes,
+    Names,
+    Targets,
+    Vectors,
+    find_flag_problem,
+    find_one_hot_problem,
+)
 
 if TYPE_CHECKING:
     from kft.tasks.classification.figures import ClassFigures
@@ -58,10 +65,11 @@ class Classification(Task):
         """Find the reason why values are not one-hot."""
         return find_flag_problem(values, names) or find_one_hot_problem(values, names)
 
-    def parse(self, fields: Names | Vectors) -> Targets:
+    def parse(self, fields: Names | Vectors | Boxes) -> Targets:
         """Parse the index of each example's class."""
         if isinstance(fields, Names):
             return Targets(self, fields.names, fields.codes)
+        assert isinstance(fields, Vectors), "classes are names or values, not boxes"
         return Targets(self, fields.names, fields.values.argmax(axis=1))
 
     def format(self, target: np.ndarray, names: Sequence[str]) -> str:

@@ -37,6 +37,13 @@ class LabelFigures(Figures):
         """Compute the share of labels on the right side of one half."""
         return float(np.mean((outputs > 0.5) == (targets > 0.5)))
 
+    def lead_values(
+        self, targets: np.ndarray, outputs: np.ndarray, train_targets: np.ndarray
+    ) -> np.ndarray:
+        """Compute the share of right labels of each example."""
+        shares: np.ndarray = ((outputs >= 0.5) == (targets > 0.5)).mean(axis=1)
+        return shares
+
     def find_events(
         self, outputs: np.ndarray, targets: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:

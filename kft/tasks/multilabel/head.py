@@ -10,6 +10,7 @@ import numpy as np
 
 from kft.config import TrainingConfig
 from kft.linear import LinearTargets
+from kft.statistics import log_probabilities
 from kft.tasks.base import Task
 from kft.tasks.head import Head
 from kft.tasks.loss_terms import PLAIN, LossTerms, make_terms, smooth
@@ -46,3 +47,8 @@ class MultilabelHead(Head):
     def activate(self, logits: Any) -> Any:
         """Compute the probability of each label."""
         return keras.ops.sigmoid(logits)
+
+    def find_logits(self, outputs: np.ndarray) -> np.ndarray:
+        """Find the logit of each label."""
+        logits: np.ndarray = log_probabilities(outputs) - log_probabilities(1 - outputs)
+        return logits

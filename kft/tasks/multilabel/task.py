@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from kft.config import TrainingConfig
+from kft.config import HeadConfig, TrainingConfig
 from kft.tasks.base import Task
 from kft.tasks.loss_terms import refuse_weights
-from kft.tasks.vectors import Names, Targets, Vectors, find_flag_problem, move_columns
+from kft.tasks.vectors import Boxes, Names, Targets, Vectors, find_flag_problem, move_columns
 
 if TYPE_CHECKING:
     from kft.tasks.multilabel.figures import LabelFigures
@@ -57,7 +57,7 @@ class Multilabel(Task):
         """Find the reason why values are not all 0 or 1."""
         return find_flag_problem(values, names)
 
-    def parse(self, fields: Names | Vectors) -> Targets:
+    def parse(self, fields: Names | Vectors | Boxes) -> Targets:
         """Parse float32 rows of 0 and 1."""
         assert isinstance(fields, Vectors), "labels are values, not names"
         return Targets(self, fields.names, fields.values.astype(np.float32))
@@ -82,9 +82,9 @@ class Multilabel(Task):
         """Refuse weights of unknown labels."""
         yield from refuse_weights(training, names)
 
-    def is_solvable(self, training: TrainingConfig) -> bool:
+    def is_solvable(self, head: HeadConfig, training: TrainingConfig) -> bool:
         """Tell whether the loss can be solved, which excludes weights on one side of each label."""
-        return super().is_solvable(training) and training.class_weights == "none"
+        return super().is_solvable(head, training) and training.class_weights == "none"
 
     def choose(self, values: Mapping[str, float]) -> list[str]:
         """Choose the labels above one half, most probable first."""

@@ -35,6 +35,15 @@ class NumberFigures(Figures):
         losses: np.ndarray = np.mean((np.asarray(outputs, np.float64) - targets) ** 2, axis=1)
         return losses
 
+    def lead_values(
+        self, targets: np.ndarray, outputs: np.ndarray, train_targets: np.ndarray
+    ) -> np.ndarray:
+        """Compute the error of a single number in its unit, or of several in deviations."""
+        errors = np.abs(np.asarray(outputs, np.float64) - targets)
+        deviations = fit_units(train_targets)[1] if errors.shape[1] > 1 else 1.0
+        values: np.ndarray = (errors / deviations).mean(axis=1)
+        return values
+
     def compute(
         self,
         targets: np.ndarray,

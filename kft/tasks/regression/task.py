@@ -10,7 +10,7 @@ import numpy as np
 from kft.errors import DataError
 from kft.figures import format_figure
 from kft.tasks.base import Task
-from kft.tasks.vectors import Names, Targets, Vectors, move_columns
+from kft.tasks.vectors import Boxes, Names, Targets, Vectors, move_columns
 
 if TYPE_CHECKING:
     from kft.tasks.regression.figures import NumberFigures
@@ -53,7 +53,7 @@ class Regression(Task):
 
         return NumberLoss()
 
-    def parse(self, fields: Names | Vectors) -> Targets:
+    def parse(self, fields: Names | Vectors | Boxes) -> Targets:
         """Parse float64 rows."""
         assert isinstance(fields, Vectors), "numbers are values, not names"
         _refuse_out_of_range(fields)

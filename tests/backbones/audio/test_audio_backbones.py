@@ -91,7 +91,7 @@ def test_log_mel_pictures_keep_the_weights_of_the_backbone():
         ("yamnet", {"options": {"layers": 15}}, "layers, a whole number from 2 to 14"),
         ("yamnet", {"options": {"depth": 3}}, "Allowed for yamnet: layers"),
         ("yamnet", {"options": {}, "input_size": 96}, "takes recordings of any length"),
-        ("small_wavenet", {"weights": "imagenet"}, "has no pretrained weights"),
+        ("small_wavenet", {"weights": "pretrained"}, "has no pretrained weights"),
         ("small_wavenet", {"options": {"width": True}}, "width, a whole number"),
         ("logmel:yamnet", {"options": {}, "input_size": None}, "input_size: yamnet takes"),
         ("logmel:nothing", {}, "unknown backbone 'nothing'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import keras
@@ -80,7 +81,8 @@ def assert_contract(backbone: Backbone, blocks: list[str]) -> np.ndarray:
     assert outputs.shape == (3, LENGTH, backbone.model.output.shape[-1])
     for depth in range(1, len(backbone.blocks)):
         crossing = crossing_after(backbone.model, backbone.blocks[:depth], backbone.blocks[depth:])
-        assert crossing is not None and len(crossing) <= 2
+        # States and mask; and the relative positions of DeBERTa.
+        assert crossing is not None and len(crossing) <= 3
     return outputs
 
 
@@ -114,6 +116,35 @@ def test_characters_from_random_weights():
     backbone = load("small_characters", weights="random", options={"width": 4})
     assert_contract(backbone, ["embeddings", "block1", "block2", "block3", "block4"])
     assert backbone.sha256 is None
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks"),
+    [
+        ("small_lstm", ["embeddings", "layer1", "layer2"]),
+        ("small_transformer", ["embeddings", "layer1", "layer2", "tail"]),
+    ],
+)
+def test_small_backbones_hash_words_and_read_any_length(name, blocks, tmp_path):
+    options = {"width": 8, "layers": 2, "buckets": 100}
+    backbone = load(name, weights="random", options=options)
+    outputs = assert_contract(backbone, blocks)
+    ids, mask = (decode(backbone)[key].numpy() for key in ("token_ids", "padding_mask"))
+    assert ids[mask == 1].min() >= 2 and ids.max() < 102 and not ids[mask == 0].any()
+    # A word has one number: "film" is the second of the first text, and the last of the second.
+    assert ids[0][1] == ids[1][3]
+    longer = load_backbone(BackboneConfig(name=name, weights="random", options=options))
+    for variable, value in zip(longer.model.weights, backbone.model.weights, strict=True):
+        variable.assign(value)
+    padded = {
+        "token_ids": np.pad(ids, [(0, 0), (0, 5)]),
+        "padding_mask": np.pad(mask, [(0, 0), (0, 5)]),
+    }
+    again = longer.model(padded).numpy()[:, :LENGTH] * mask[..., np.newaxis]
+    np.testing.assert_allclose(again, outputs * mask[..., np.newaxis], atol=1e-5)
+    save_backbone(longer, tmp_path / "mine")
+    loaded = load_backbone(BackboneConfig(name=str(tmp_path / "mine")))
+    np.testing.assert_array_equal(loaded.model(padded), longer.model(padded))
 
 
 def test_a_bert_of_keras_hub_gives_its_own_vectors(bert):
@@ -157,10 +188,80 @@ def test_transformers_with_byte_pairs_have_their_special_tokens(make_preset, nam
     assert found == (["<s>", *expected, "</s>"] if is_framed else [*expected, *special * 2])
 
 
+@pytest.fixture(scope="module")
+def make_proto():
+    """Train a SentencePiece model with the special tokens of a family."""
+    sentencepiece = pytest.importorskip("sentencepiece", reason="the extra `hub` is missing")
+
+    def make(**special) -> bytes:
+        file = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(["the film is good", "a bad, bad film."] * 20),
+            model_writer=file,
+            vocab_size=32,
+            model_type="WORD",
+            hard_vocab_limit=False,
+            **special,
+        )
+        return file.getvalue()
+
+    return make
+
+
+OF_ALBERT = {
+    "pad_id": 0,
+    "unk_id": 1,
+    "bos_id": 2,
+    "eos_id": 3,
+    "pad_piece": "<pad>",
+    "unk_piece": "<unk>",
+    "bos_piece": "[CLS]",
+    "eos_piece": "[SEP]",
+    "user_defined_symbols": "[MASK]",
+}
+
+
+# KerasHub leaves the file of the model to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    ("name", "special", "blocks"),
+    [
+        ("Albert", OF_ALBERT, ["embeddings", "layer1"]),
+        ("DebertaV3", OF_ALBERT | {"pad_piece": "[PAD]"}, ["embeddings", "layer1", "layer2"]),
+    ],
+)
+def test_a_sentencepiece_tokenizer_is_the_librarys(make_preset, make_proto, name, special, blocks):
+    import keras_hub
+
+    kind = getattr(keras_hub.tokenizers, f"{name}Tokenizer")
+    tokenizer = kind(proto=make_proto(**special))
+    options = {"embedding_dim": 8} if name == "Albert" else {}
+    backbone = load(f"keras_hub:{make_preset(name, tokenizer, **options)}")
+    assert_contract(backbone, blocks)
+    spec = backbone.input_spec
+    assert (spec.tokenizer, spec.packages) == ("sentencepiece", ("tensorflow-text",))
+    texts = ["the film is good", "\U0001f44d שלום", "", "bad " * 20_000]
+    decoded = decode(backbone, [*(text.encode() for text in texts), b"the \xff film", b"a\0b"])
+    for text, ids in zip(texts, decoded["token_ids"].numpy(), strict=False):
+        expected = tokenizer(text).numpy().tolist()[: LENGTH - 2] or [
+            spec.vocabulary.index("<unk>")
+        ]
+        assert ids[: len(expected) + 2].tolist() == [2, *expected, 3]
+    assert decoded["token_ids"].numpy()[4][:4].tolist() == [
+        2,
+        *np.asarray(tokenizer("the film")),
+        3,
+    ]
+    assert TextDecoder(spec).resources
+
+
 def test_a_saved_text_backbone_is_the_same(vectors, tmp_path):
     backbone = load("word_vectors", weights=str(vectors), options={"encoder": "cnn", "units": 3})
     save_backbone(backbone, tmp_path / "mine")
     loaded = load_backbone(BackboneConfig(name=str(tmp_path / "mine")))
+    with pytest.raises(BackboneError, match=r"reads 16 tokens. Remove it; the section .*data.text"):
+        load_backbone(BackboneConfig(name=str(tmp_path / "mine"), input_size=32))
     assert loaded.input_spec == backbone.input_spec
     assert [block.name for block in loaded.blocks] == ["embeddings", "encoder"]
     inputs = decode(backbone)
@@ -204,5 +305,7 @@ def test_a_tokenizer_that_the_graph_cannot_hold_is_refused(bert, monkeypatch):
     monkeypatch.setattr(
         keras_hub.tokenizers.Tokenizer, "from_preset", classmethod(lambda *_, **__: other)
     )
-    with pytest.raises(BackboneError, match=r"needs a ByteTokenizer. kft has WordPiece and byte"):
+    with pytest.raises(
+        BackboneError, match=r"needs a ByteTokenizer. kft has WordPiece, byte pairs"
+    ):
         load(f"keras_hub:{bert}")

@@ -60,7 +60,7 @@ def test_a_cache_holds_what_the_files_decode_to(examples, make_cache, mode):
     found = make_cache(mode).gather(tf.constant(indices))
     assert list(found) == ["pixels"]
     assert found["pixels"].dtype == tf.uint8
-    read = make_reader(examples.inputs, DECODER)(tf.constant(indices))
+    read = make_reader(examples, DECODER)(tf.constant(indices))
     assert list(read) == ["pixels"]
     assert np.array_equal(found["pixels"], read["pixels"])
 

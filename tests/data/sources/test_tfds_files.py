@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,6 +110,16 @@ def test_features_of_every_type_are_read(prepared, each, records, kind):
     found = find_tfds(config)
     assert found.task.word == kind
     assert len(found.examples) == 14
+
+
+def test_texts_are_read(prepared):
+    records = {"input_feature": "name"}
+    config = DataConfig(path=str(prepared["tfrecord"] / "toy"), modality="text", records=records)
+    found = find_tfds(config)
+    texts = [Path(path).read_text() for path in found.examples.inputs.paths]
+    names = [found.class_names[target] for target in found.examples.targets]
+    assert len(texts) == 14
+    assert set(zip(texts, names, strict=True)) == {("name0", "wasp"), ("name1", "ant")}
 
 
 def test_several_data_sets_in_a_folder_are_named(tmp_path):

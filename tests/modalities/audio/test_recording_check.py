@@ -87,6 +87,9 @@ BAD = {
     "M4A": (b"\0\0\0\x20ftypM4A " + bytes(50), "M4A or MP4, which is not decoded; convert"),
     "WMA": (b"\x30\x26\xb2\x75" + bytes(50), "WMA, which is not decoded; convert"),
     "AAC": (b"\xff\xf1" + bytes(50), "AAC, which is not decoded; convert"),
+    "AMR": (b"#!AMR\n" + bytes(50), "AMR, which is not decoded; convert"),
+    "a film": (b"\x1aE\xdf\xa3" + bytes(50), "WebM or Matroska, which is not decoded"),
+    "the other byte order": (b"RIFX" + WAV[4:], "the other byte order"),
     "half a header": (WAV[:30], "cut off or damaged"),
     "a video": (b"RIFF" + bytes(4) + b"AVI " + bytes(50), "a RIFF file of another kind"),
     "cut off": (WAV[:-100], "cut off: its header promises"),
@@ -100,6 +103,10 @@ BAD = {
     "too long": (make_wav(make_tone(seconds=4)), "0.0667 minutes; at most 0.05 are decoded"),
     "too large": (b"RIFF\0\0\0\0WAVE" + bytes(20_000_000), "the most that are decoded"),
 }
+
+
+def test_at_least_20_kinds_of_bad_files_are_listed():
+    assert len(BAD) >= 20
 
 
 @pytest.mark.parametrize(("content", "reason"), BAD.values(), ids=BAD)
@@ -138,6 +145,11 @@ def test_what_is_worth_a_word_is_noticed():
     assert check(WAV, "a.mp3").noticed == (WRONG_ENDING,)
     long = check(make_wav(make_tone(seconds=2)), settings=AudioConfig(seconds=1.5))
     assert long.noticed == ("longer than 1.5 s, heard in windows",)
+
+
+def test_a_conversion_that_clips_is_noticed():
+    loud = encode(3 * SPEECH / np.abs(SPEECH).max(), 16_000, "AIFF", "FLOAT")
+    assert check(loud, "a.aiff").noticed == ("louder than full scale, clipped in the copy",)
 
 
 def test_a_recording_is_measured_where_it_is_asked_for():

@@ -15,7 +15,7 @@ from kft.modalities import load_modality
 from kft.modalities.audio.inspection import Inspection
 from kft.modalities.audio.preview import HEIGHT, WIDTH, draw_spectrogram
 from kft.modalities.audio.quality import find_poor
-from kft.modalities.base import ViewRow
+from kft.modalities.showing import ViewRow
 
 AUDIO = load_modality("audio")
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from kft.data.batches.pipeline import example_seeds
 from kft.errors import ConfigError
 from kft.modalities import load_modality
-from kft.modalities.image.augmentation import PictureAugmentation, SeededLayer
+from kft.modalities.image.augmentation import PictureAugmentation, Recoloured, SeededLayer
 from kft.modalities.image.jitter import ImageJitter
 from kft.modalities.image.policies import _apply_in_turn, _apply_one, _mix_chains, _solarize
 
@@ -116,14 +116,14 @@ def test_erasing_covers_one_rectangle_of_half_of_the_pictures():
     ids=["RandomRotation", "RandomZoom", "RandomColorJitter"],
 )
 def test_layers_of_keras_become_pure(pixels, make_layer):
-    augmentation = PictureAugmentation(SeededLayer(make_layer()))
+    augmentation = PictureAugmentation(Recoloured(SeededLayer(make_layer())))
     whole = change(augmentation, pixels)
     assert not np.array_equal(whole, pixels)
     assert np.array_equal(change(augmentation, pixels[:5]), whole[:5])
 
 
 def add(number: float):
-    return lambda picture, seed: picture + number
+    return Recoloured(lambda picture, seed: picture + number)
 
 
 def test_of_several_changes_each_is_drawn_about_equally_often():
@@ -142,7 +142,7 @@ def test_changes_in_turn_are_as_many_as_asked_for_and_differently_drawn():
 
 
 def test_mixed_chains_stay_between_the_picture_and_the_most_changes():
-    augmentation = PictureAugmentation(lambda p, s: _mix_chains((add(10.0),), p, s))
+    augmentation = PictureAugmentation(lambda p, s: _mix_chains((), (add(10.0),), p, s))
     drawn = change(augmentation, np.zeros((100, 1, 1, 3), np.uint8))[:, 0, 0, 0]
     assert drawn.min() >= 0.0 and drawn.max() <= 30.0
     assert len(np.unique(drawn)) == 100

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kft.modalities.base import ViewRow
 from kft.modalities.image.gallery import draw_gallery
+from kft.modalities.showing import ViewRow
 
 
 @pytest.mark.parametrize("size", [(24, 24), (300, 200), (20, 400)])

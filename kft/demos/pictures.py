@@ -1,0 +1,85 @@
+"""Pretraining and fine-tuning on scikit-learn's handwritten digits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from kft.config import PRETRAINING_OVERRIDES, load_pipeline
+from kft.demos.demonstration import Comparison, Demonstration, Place, override
+
+PICTURES_PER_CLASS = 20
+NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+# Mirroring would change digits; all of the few labelled ones are needed for training.
+SETTINGS = ("data.image.augmentation=none", "data.validation=0")
+PRETRAINING = ("data.image.augmentation=light", "strategy.duration=20 epochs")
+# One recipe for both runs, which differ in their initial weights only.
+FINE_TUNING = (
+    "strategy.duration=30 epochs",
+    "strategy.learning_rate=3e-3",
+    "strategy.batch_norm=trainable",
+)
+
+
+class PictureDemonstration(Demonstration):
+    """Pretrain on the digits 0 to 4, fine-tune on 5 to 9, and compare with random weights."""
+
+    heading = "small_cnn, digits 5 to 9"
+    conditions = f"Both trained on {PICTURES_PER_CLASS} labelled pictures of each class."
+    questions = "PNG files"
+    own = "pictures"
+
+    def prepare(self, place: Place) -> Sequence[Comparison]:
+        """See `Demonstration`."""
+        from kft.workflow import train
+
+        directory, display = place.directory, place.display
+        display.stage(f"Writing handwritten digits as PNG files to {directory}")
+        write_digits(directory)
+        display.stage("\nPretraining small_cnn on the digits 0 to 4")
+        overrides = (*PRETRAINING_OVERRIDES, *SETTINGS, *PRETRAINING, *place.overrides)
+        pretrained = train(
+            load_pipeline(str(directory / "digits-0-to-4"), overrides), display, keep_backbone=True
+        )
+        target = directory / "digits-5-to-9"
+        settings = (override("backbone.name", pretrained.backbone), *SETTINGS, *FINE_TUNING)
+        return (
+            Comparison(
+                "pretrained on the digits 0 to 4, then fine-tuned",
+                f"Fine-tuning it on the digits 5 to 9, with {PICTURES_PER_CLASS} pictures each",
+                target,
+                settings,
+            ),
+            Comparison(
+                "from random weights",
+                "The same network from random weights",
+                target,
+                (*settings, "backbone.weights=random", "strategy.name=full"),
+            ),
+        )
+
+    def list_questions(self, directory: Path) -> Sequence[Path]:
+        """See `Demonstration`."""
+        return [next((directory / "digits-5-to-9/holdout" / name).iterdir()) for name in NAMES[5:]]
+
+
+def write_digits(directory: Path) -> None:
+    """Write the digits as PNG files in class folders: 0 to 4, and 5 to 9 in train and holdout."""
+    digits = load_digits()
+    seen: dict[int, int] = dict.fromkeys(range(10), 0)
+    for picture, digit in zip(digits.images, map(int, digits.target), strict=True):
+        number = seen[digit]
+        seen[digit] += 1
+        if digit < 5:
+            folder = directory / "digits-0-to-4" / NAMES[digit]
+        else:
+            split = "train" if number < PICTURES_PER_CLASS else "holdout"
+            folder = directory / "digits-5-to-9" / split / NAMES[digit]
+        folder.mkdir(parents=True, exist_ok=True)
+        # Shades from 0 to 16 become 0 to 255; a factor of 16 would overflow at 16.
+        shades = np.round(picture * (255 / 16)).astype(np.uint8)
+        Image.fromarray(shades).save(folder / f"{number:03d}.png")

@@ -1,0 +1,1 @@
+"""Layouts of pictures with boxes: Pascal VOC, COCO and YOLO."""

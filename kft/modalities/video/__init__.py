@@ -1,0 +1,1 @@
+"""Videos: files of films, animated GIFs and folders of frames."""

@@ -1,0 +1,1 @@
+"""Segmentation: the class of every position of an example, from a mask."""
