@@ -31,7 +31,7 @@ from kft.strategies.setting import is_solvable
 from kft.strategies.taps import find_taps
 from kft.strategies.targets import check_targets, may_mix
 from kft.strategies.traits import BlockTraits
-from kft.tasks import Task, list_tasks, make_head
+from kft.tasks import Task, find_task, list_tasks, make_head
 from kft.tasks.head import Head
 from kft.training.trackers import check_trackers
 from kft.workers import Cluster
@@ -249,14 +249,17 @@ def _make_setting(
 ) -> Setting:
     """Make the input of the strategies, as far as it is known without the data."""
     modality = load_modality(backbone.input_spec.modality)
+    task = find_task(pipeline.data.target)
     return Setting(
         config=pipeline.strategy,
         backbone=backbone.name,
         block_names=(*(block.name for block in traits), HEAD),
         augmentation=modality.settings_of(pipeline.data).augmentation,
         is_pretrained=backbone.sha256 is not None,
-        # Only the data tells which of the tasks it is.
-        has_linear_head=is_solvable(pipeline.head, pipeline.training, list_tasks()),
+        # Without `data.target`, only the data tells which of the tasks it is.
+        has_linear_head=is_solvable(
+            pipeline.head, pipeline.training, list_tasks() if task is None else [task]
+        ),
         traits=traits,
     )
 
