@@ -253,3 +253,14 @@ def test_only_a_modality_and_its_backbones_know_what_an_example_is(path):
     if place.startswith(_OF_MODALITIES):
         return
     assert not [word for word in words_of(path) if _PIXEL_WORDS.search(word)]
+
+
+# Names of what other modalities than pictures know.
+_AXIS_WORDS = re.compile(r"token|waveform|spectrogram|frequenc|(?<![a-z])words?(?![a-z])", re.I)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "explanation").glob("*.py")), ids=lambda p: p.name
+)
+def test_an_explanation_is_told_its_axes_by_the_modality(path):
+    assert not [word for word in words_of(path) if _AXIS_WORDS.search(word)]

@@ -41,7 +41,7 @@ def show_comparison(comparison: Comparison, form: Form, page: Path | None = None
                 each.name,
                 f"{each.difference.gain:+.3f} {each.figure}",
                 f"{each.difference.low:+.3f} to {each.difference.high:+.3f}",
-                f"{each.chance:.3f}",
+                each.chance_text,
                 each.verdict,
             )
             for each in comparison.differences

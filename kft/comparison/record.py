@@ -63,6 +63,11 @@ class PairedDifference:
             return "cannot be told from the first"
         return "better than the first" if self.difference.gain > 0 else "worse than the first"
 
+    @property
+    def chance_text(self) -> str:
+        """The probability with three decimals."""
+        return "< 0.001" if self.chance < 0.001 else f"{self.chance:.3f}"
+
     def describe(self) -> dict[str, Any]:
         """Describe it as JSON values."""
         return {

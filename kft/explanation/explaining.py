@@ -68,10 +68,8 @@ class Explainer:
         tensor, neutral = self._measure(inputs)
         parts = spec.find_parts(inputs, tensor.shape[: len(spec.explained.names)])
         (outputs,) = model.answer({name: each[np.newaxis] for name, each in inputs.items()})
-        (values,) = model.head.restore_units(outputs[np.newaxis])
-        for answer, direction in model.head.find_explained(outputs):
+        for answer, value, direction in model.head.find_explained(outputs):
             subject = Subject(inputs, tensor, neutral, parts, direction)
-            value = float(values[model.head.class_names.index(answer)])
             yield _Task(file, answer, value, subject, self._apply(subject))
 
     def _measure(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -148,7 +148,8 @@ def find_methods(model: ExplainedModel) -> tuple[list[str], dict[str, str]]:
     if model.features is not None:
         return list(METHODS), {}
     if not model.spec.explained.is_continuous:
-        reason = "its feature maps cannot be laid over tokens"
+        axes = " and ".join(model.spec.explained.names)
+        reason = f"a feature map cannot be laid over each {axes}"
     else:
         reason = "the inside of the model is hidden, or has no feature map"
     return [name for name in METHODS if name != FEATURE_MAP], {FEATURE_MAP: reason}

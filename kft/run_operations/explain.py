@@ -28,8 +28,6 @@ from kft.provenance import load_run_pipeline
 from kft.run_operations.asked_model import configure_stated
 from kft.run_operations.run_data import load_run_splits
 from kft.runs import RunDirectory, open_run
-from kft.runs.layout import read_json
-from kft.tasks import task_of_figures
 from kft.training import Trained, load_trained
 
 NUM_MISTAKES = 6
@@ -110,9 +108,14 @@ def _check(files: Sequence[str], trained: Trained, options: CheckOptions) -> Exa
 
 def _find_mistakes(run: RunDirectory, trained: Trained, count: int, display: Display) -> Examples:
     """Find the examples of a run's evaluation with the most costly answers."""
+    task = trained.head.task
+    if task.companion is not None:
+        raise DataError(
+            f"mistakes are ranked for classes, labels and numbers, but this run answers "
+            f"{task.nouns}. Name the files to explain."
+        )
     split = run.find_judged()
     folder = run.evaluation(split)
-    task = task_of_figures(read_json(folder / "metrics.json"))
     predictions = read_predictions(folder, task, trained.head.class_names)
     worst = rank_mistakes(task, predictions.outputs, predictions.targets).places[:count]
     splits = load_run_splits(
@@ -132,4 +135,6 @@ def _decode(examples: Examples, trained: Trained) -> list[dict[str, np.ndarray]]
         decoded = make_reader(examples, trained.decoder)(tf.range(len(examples)))
         refuse_changed(examples)
     arrays = {name: values.numpy() for name, values in to_inputs(decoded).items()}
-    return [{name: arrays[name][place] for name in arrays} for place in range(len(examples))]
+    # Some decoders also give the place of the example in its file.
+    names = list(trained.model.input)
+    return [{name: arrays[name][place] for name in names} for place in range(len(examples))]

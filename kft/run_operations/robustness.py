@@ -54,6 +54,12 @@ def measure_robustness(
     trained = load_trained(run)
     modality = load_modality(trained.stated.spec.modality)
     corruptions = modality.list_corruptions()
+    task = trained.head.task
+    if task.companion is not None:
+        raise DataError(
+            f"robustness is measured for classes, labels and numbers, but this run answers "
+            f"{task.nouns}, which would have to move with rotated examples."
+        )
     if not corruptions:
         raise DataError(f"kft knows no corruptions of {modality.nouns}.")
     name = split or run.find_judged()

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from kft.tasks.base import Task
+
+
+class ExplainedPart(NamedTuple):
+    """Part of an answer that is explained.
+
+    Attributes:
+        name: Class, label or number.
+        value: The model's value for it, in the unit of the answer.
+        direction: Array of the shape of an example's logits: `ExplainedHead.score` of both grows
+            with what speaks for the part.
+    """
+
+    name: str
+    value: float
+    direction: np.ndarray
 
 
 class ExplainedHead:
@@ -21,20 +36,21 @@ class ExplainedHead:
         """Number of outputs of the last layer."""
         return len(self.class_names)
 
-    def find_explained(self, outputs: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    def find_explained(self, outputs: np.ndarray) -> list[ExplainedPart]:
         """Find the parts of an answer that are explained, by default each value that is chosen.
 
         Args:
             outputs: Outputs of `activate` for one example (outputs,).
-
-        Returns:
-            Name, and direction (logits,): the part is the product of logits and direction, which
-            grows with what speaks for it.
         """
         values = dict(zip(self.class_names, outputs.tolist(), strict=True))
         chosen = self.task.choose(values) or [max(values, key=values.__getitem__)]
         places = [self.class_names.index(name) for name in chosen]
-        return [(self.class_names[place], self._make_direction(place, outputs)) for place in places]
+        return [
+            ExplainedPart(
+                self.class_names[place], float(outputs[place]), self._make_direction(place, outputs)
+            )
+            for place in places
+        ]
 
     def _make_direction(self, place: int, outputs: np.ndarray) -> np.ndarray:
         direction = np.zeros(self.num_logits, np.float32)
@@ -45,7 +61,7 @@ class ExplainedHead:
         """Compute the explained part of each answer, float32 (batch,), in a graph.
 
         Args:
-            logits: Logits of the model (batch, logits).
-            directions: Directions from `find_explained` (batch, logits).
+            logits: Logits of the model (batch, …).
+            directions: Directions from `find_explained`, of the same shape.
         """
-        return tf.reduce_sum(logits * directions, axis=-1)
+        return tf.reduce_sum(logits * directions, axis=range(1, len(logits.shape)))

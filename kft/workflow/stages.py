@@ -126,10 +126,9 @@ class Work:
             with self._stop.listening():
                 record()
                 if workers.is_chief:
-                    names = self._pipeline.training.trackers
                     settings = dict(flatten(self._pipeline.model_dump(mode="json")))
                     tracked = TrackedRun(self.run.path, self._pipeline.name, settings)
-                    self._trackers.begin(names, tracked)
+                    self._trackers.begin(self._pipeline.training.trackers, tracked)
                 finished = self._run_stages(found)
         except BaseException as error:
             is_stopped = isinstance(error, KeyboardInterrupt | LostWorkerError)
@@ -191,10 +190,8 @@ class Work:
             share=find_share(plan.process.distribution, plan.process.workers),
             workers=plan.process.workers,
         )
-        workers = plan.process.workers
-        compiler = PhaseCompiler(
-            plan.assembled, pipeline.training, feed, workers, clock=Clock(plan.begun)
-        )
+        workers, clock = plan.process.workers, Clock(plan.begun)
+        compiler = PhaseCompiler(plan.assembled, pipeline.training, feed, workers, clock=clock)
         compiler.on_trained = lambda: self._baselines.measure_trained(compiler)
         recorder = Recorder(
             plan.assembled,

@@ -67,10 +67,6 @@ def configure(path: Path, **settings) -> DataConfig:
     return DataConfig(path=str(path), modality="text", text=text, **settings)
 
 
-def make_text(label: str, number: int) -> str:
-    return f"a {label} film, number {number} of the {label} ones, by {number * 7}"
-
-
 def count_used(splits) -> int:
     return sum(len(splits.get(name)) for name in ("train", "validation", "holdout"))
 
@@ -93,7 +89,8 @@ def test_every_file_of_a_folder_is_accounted_for(tmp_path):
     for label in ("good", "bad"):
         (tmp_path / label).mkdir()
         for number in range(GOOD):
-            (tmp_path / label / f"{number}.txt").write_text(make_text(label, number))
+            text = f"a {label} film, number {number} of the {label} ones, by {number * 7}"
+            (tmp_path / label / f"{number}.txt").write_text(text)
     for kind in KINDS:
         (tmp_path / "bad" / f"{kind.name}.txt").write_bytes(kind.content)
     (tmp_path / "bad" / "page.html").write_text("<p>a film</p>")
@@ -105,7 +102,7 @@ def test_every_file_of_a_folder_is_accounted_for(tmp_path):
 
 def test_every_row_of_a_table_is_accounted_for(tmp_path):
     rows = [
-        json.dumps({"text": make_text(label, n), "label": label})
+        json.dumps({"text": " ".join(f"{label}{n * word}" for word in range(2, 9)), "label": label})
         for label in ("good", "bad")
         for n in range(GOOD)
     ]

@@ -22,8 +22,8 @@ NOT_OURS = ("pip install", "tox", "docker run", "kubectl", "sbatch")
 SCALE = ROOT / "docs" / "scale.md"
 # Documents whose commands `tox -e full` runs from the first to the last.
 RUN = {
-    *("README.md", "audio.md", "detection.md", "guide.md", "segmentation.md", "text.md"),
-    "video.md",
+    *("README.md", "audio.md", "detection.md", "explain.md", "guide.md", "segmentation.md"),
+    *("text.md", "video.md"),
 }
 # Run by tests/cli/test_audit.py; and below, as far as one machine can.
 RUN_ELSEWHERE = {"audit.md", "scale.md"}
@@ -116,6 +116,16 @@ def test_the_page_on_recordings(tmp_path, monkeypatch):
             (tmp_path / "recordings" / name / f"{number}.wav").write_bytes(make_wav(tone))
     monkeypatch.chdir(tmp_path)
     assert len(run_all(ROOT / "docs" / "audio.md")) >= 4
+
+
+@pytest.mark.full
+def test_the_page_on_explanations(tmp_path, monkeypatch, make_picture_folder):
+    make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=15, size=24)
+    monkeypatch.chdir(tmp_path)
+    assert len(run_all(ROOT / "docs" / "explain.md")) >= 7
+    page = (tmp_path / "runs/photos/first/evaluation/holdout/report.html").read_text()
+    assert "Why these answers?" in page and "What does it endure?" in page
+    assert (tmp_path / "comparison.html").is_file()
 
 
 @pytest.mark.full

@@ -47,7 +47,7 @@ def make_subject() -> Callable[..., Subject]:
         )
         axes = tensor.shape[: len(model.spec.explained.names)]
         outputs = np.eye(len(model.head.class_names), dtype=np.float32)[place]
-        ((_, direction),) = model.head.find_explained(outputs)
+        ((_, _, direction),) = model.head.find_explained(outputs)
         return Subject(inputs, tensor, empty, model.spec.find_parts(inputs, axes), direction)
 
     return make

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
+from browsing import open_browser, read_report
 from made_answers import draw_classes, draw_labels, draw_numbers
+from PIL import Image
 
+import kft
 from kft.report import write_report
+from kft.task_names import TASKS
 
-pytestmark = pytest.mark.full
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("there is no chromium on this machine")
-    with api.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield opened
-        opened.close()
+browser = pytest.fixture(scope="module")(open_browser)
 
 
+def test_a_report_is_read_on_a_phone(browser, class_run):
+    assert "Where does it fail?" in read_report(browser, write_report(class_run), 390)
+
+
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("word", "answers"),
     [("class", draw_classes()), ("labels", draw_labels()), ("number", draw_numbers())],
@@ -31,33 +26,47 @@ def browser():
 )
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_report_is_read_in_a_browser(browser, make_run, word, answers, width):
-    path = write_report(make_run(word, answers))
-    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme="light")
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("console", lambda message: problems.append(message.text))
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on(
-        "request",
-        lambda asked: asked.url.startswith(("file:", "data:")) or problems.append(asked.url),
+    read_report(browser, write_report(make_run(word, answers)), width)
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """Pictures of three brightnesses, and a table of their targets for each task."""
+    place = tmp_path_factory.mktemp("tables")
+    lines = {
+        "classification": ["path,label"],
+        "multilabel": ["path,bright,dark"],
+        "regression": ["path,level,half"],
+    }
+    for number in range(60):
+        level = 40 + 80 * (number % 3)
+        Image.new("RGB", (24, 24), (level, level, 80 + number)).save(place / f"{number}.png")
+        name = f"{number}.png"
+        lines["classification"].append(f"{name},level{number % 3}")
+        lines["multilabel"].append(f"{name},{int(level > 100)},{int(level < 100)}")
+        lines["regression"].append(f"{name},{level + number % 5},{level / 2}")
+    for task, rows in lines.items():
+        (place / f"{task}.csv").write_text("\n".join(rows) + "\n")
+    return place
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("task", TASKS)
+def test_the_report_of_a_real_run_is_read_in_a_browser(browser, tables, task, tmp_path):
+    table = tables / f"{task}.csv"
+    if not table.is_file():
+        pytest.skip(f"there is no made table for the task {task}")
+    run = kft.train(
+        table,
+        backbone={"name": "small_cnn", "weights": "random", "options": {"width": 4}},
+        strategy={"name": "full", "duration": 6},
+        training={"global_batch_size": 16},
+        export={"enabled": False},
+        runs_directory=tmp_path / "runs",
     )
-    page.goto(path.as_uri())
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    head = page.locator("#names thead th").last
-    head.locator("button").click()
-    assert head.get_attribute("aria-sort") == "ascending"
-    values = page.locator("#names tbody td:last-child").evaluate_all(
-        "cells => cells.map(cell => Number(cell.dataset.value))"
-    )
-    assert values == sorted(values) and len(values) > 1
-    page.locator(".mistakes button").first.focus()
-    page.keyboard.press("Enter")
-    assert page.locator("dialog").is_visible()
-    page.keyboard.press("Escape")
-    assert not page.locator("dialog").is_visible()
-    colour = "getComputedStyle(document.body).backgroundColor"
-    light = page.evaluate(colour)
-    page.locator(".theme").click()
-    assert page.evaluate(colour) != light
-    assert problems == []
-    context.close()
+    run.explain(mistakes=2)
+    run.measure_robustness()
+    for width in (390, 1280):
+        text = read_report(browser, run.report(), width)
+        for heading in ("Why these answers?", "What does it endure?", "What did fine-tuning"):
+            assert heading in text

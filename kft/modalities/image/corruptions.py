@@ -17,8 +17,9 @@ from kft.modalities.image.input_spec import PIXELS
 
 # Deviation in [0, 255].
 _NOISE = (10, 20, 30, 46, 66)
-# Deviation of the blur, in thousandths of the longer side.
-_BLUR = (3, 6, 10, 15, 25)
+# Deviation of the blur, in thousandths of the longer side, and at least so many pixels: less cannot
+# be seen in a small picture.
+_BLUR, _LEAST_BLUR = (3, 6, 10, 15, 25), 0.3
 _QUALITY = (40, 25, 15, 10, 5)
 # Shares that are left.
 _BRIGHTNESS = (0.8, 0.6, 0.45, 0.3, 0.15)
@@ -32,7 +33,8 @@ def _add_noise(pixels: np.ndarray, strength: int, random: np.random.Generator) -
 
 
 def _blur(pixels: np.ndarray, strength: int, random: np.random.Generator) -> np.ndarray:
-    deviation = _BLUR[strength] / 1000 * max(pixels.shape[:2])
+    share = _BLUR[strength] / 1000 * max(pixels.shape[:2])
+    deviation = max(share, _LEAST_BLUR * (strength + 1))
     blurred: np.ndarray = ndimage.gaussian_filter(pixels, (deviation, deviation, 0))
     return blurred
 

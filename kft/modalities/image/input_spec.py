@@ -12,7 +12,7 @@ from kft.modalities.explained import PARTS_PER_AXIS, ExplainedAxes
 from kft.modalities.model_input import Element, InputSpec
 
 PIXELS = "pixels"
-_GREY = 127.5
+GREY = 127.5
 Scaling = Literal["none", "unit", "symmetric", "torch", "caffe"]
 
 
@@ -54,7 +54,7 @@ class ImageSpec(InputSpec):
 
     def make_neutral(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See `InputSpec`: grey; the mean of a picture's own colours would resemble it."""
-        return {**inputs, PIXELS: np.full_like(inputs[PIXELS], _GREY)}
+        return {**inputs, PIXELS: np.full_like(inputs[PIXELS], GREY)}
 
     def __str__(self) -> str:
         """Describe the size for messages."""

@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kft.modalities.image.input_spec import Scaling
+import numpy as np
+
+from kft.modalities.explained import ExplainedAxes
+from kft.modalities.image.input_spec import GREY, Scaling
 from kft.modalities.model_input import Element, InputSpec
 
 CLIP = "clip"
+# Parts along frames, height and width: 128 of a clip, since what moves is small.
+_PARTS = (8, 4, 4)
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,15 @@ class VideoSpec(InputSpec):
             around = ((before, self.spare - before), (0, 0), (0, 0))
             clip = Cropping3D(around, data_format="channels_last", name="middle_frames")(clip)
         return {CLIP: PixelScaling(self.scaling, name="pixel_scaling")(clip)}
+
+    @property
+    def explained(self) -> ExplainedAxes:
+        """See `InputSpec`: frames, height and width."""
+        return ExplainedAxes(CLIP, ("frame", "height", "width"), _PARTS)
+
+    def make_neutral(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """See `InputSpec`: grey frames."""
+        return {**inputs, CLIP: np.full_like(inputs[CLIP], GREY)}
 
     def __str__(self) -> str:
         """Describe the size for messages."""

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
+
 from kft.config import VideoConfig
 from kft.errors import ConfigError
 from kft.examples import Examples
@@ -13,6 +15,7 @@ from kft.findings import Finding
 from kft.modalities.audit_records import Fact, Measure, Property
 from kft.modalities.base import Modality
 from kft.modalities.checked import CheckOptions, FileContent, UnusableError
+from kft.modalities.explained import ExplainedExample
 from kft.modalities.model_input import Augmentation, Decoder, InputSpec
 from kft.modalities.showing import PREVIEW_SIDE, ViewRow
 from kft.modalities.video import picture_reading, traits
@@ -197,3 +200,11 @@ class VideoModality(Modality):
         from kft.modalities.video.preview import draw_views
 
         return draw_views(rows, caption)
+
+    def draw_explanation(
+        self, spec: VideoSpec, example: ExplainedExample, values: np.ndarray
+    ) -> bytes:
+        """See `Modality`: the frames in which most happens."""
+        from kft.modalities.video.overlays import draw_over_frames
+
+        return draw_over_frames(example.shown, values)

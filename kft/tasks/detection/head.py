@@ -20,6 +20,7 @@ from kft.tasks.detection.losses import BoxOverlap, DetectionLoss
 from kft.tasks.detection.pyramid import build_answers, build_pyramid
 from kft.tasks.detection.task import Detection
 from kft.tasks.detection.weights import balanced_weights
+from kft.tasks.explained_head import ExplainedPart
 from kft.tasks.head import LOGITS, Head
 from kft.tasks.loss_terms import PLAIN, LossTerms, make_terms
 
@@ -105,6 +106,33 @@ class DetectionHead(Head):
     def activate(self, logits: Any) -> Any:
         """Find the answers, surest first (batch, answers, 6); see `find_answers`."""
         return find_answers(logits)
+
+    def find_explained(self, outputs: np.ndarray) -> list[ExplainedPart]:
+        """Find the classes of the boxes: what speaks for the surest box of each.
+
+        Args:
+            outputs: Answers (answers, 6).
+        """
+        shown = choose_answers(outputs)
+        return [
+            ExplainedPart(
+                name,
+                float(shown[shown[:, 0] == place, 5].max()),
+                np.eye(len(self.class_names), dtype=np.float32)[place],
+            )
+            for place, name in enumerate(self.class_names)
+            if np.any(shown[:, 0] == place)
+        ]
+
+    def score(self, logits: Any, directions: Any) -> Any:
+        """Compute the highest logit of a class over all points.
+
+        Args:
+            logits: Output of every point (batch, points, classes + 8).
+            directions: Class (batch, classes), 1 for the one.
+        """
+        of_classes = logits[..., : len(self.class_names)]
+        return tf.reduce_max(tf.reduce_sum(of_classes * directions[:, tf.newaxis], -1), axis=1)
 
     def place(self, outputs: np.ndarray, frames: np.ndarray) -> np.ndarray:
         """Convert the sides of answers from fractions of the frame to those of the file."""

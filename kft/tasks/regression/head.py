@@ -10,6 +10,7 @@ import numpy as np
 
 from kft.config import HeadConfig
 from kft.tasks.base import Task
+from kft.tasks.explained_head import ExplainedPart
 from kft.tasks.head import Head
 from kft.tasks.regression.task import Regression
 from kft.tasks.regression.units import fit_units
@@ -79,10 +80,15 @@ class RegressionHead(Head):
         """Return the standardised numbers, which are the logits."""
         return logits
 
-    def find_explained(self, outputs: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    def find_explained(self, outputs: np.ndarray) -> list[ExplainedPart]:
         """Find all numbers: why each is higher or lower than the mean of training."""
+        values = self.restore_units(outputs[np.newaxis])[0]
         return [
-            (name, np.sign(outputs[place] or 1.0) * self._make_direction(place, outputs))
+            ExplainedPart(
+                name,
+                float(values[place]),
+                np.sign(outputs[place] or 1.0) * self._make_direction(place, outputs),
+            )
             for place, name in enumerate(self.class_names)
         ]
 

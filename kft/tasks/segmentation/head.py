@@ -15,6 +15,7 @@ from kft.errors import ConfigError
 from kft.linear import LinearTargets
 from kft.tasks.base import Task
 from kft.tasks.compared_output import ComparedOutput
+from kft.tasks.explained_head import ExplainedPart
 from kft.tasks.head import Head
 from kft.tasks.linear_rows import LinearRows
 from kft.tasks.loss_terms import make_terms, smooth
@@ -28,6 +29,8 @@ from kft.tasks.segmentation.task import Segmentation
 
 # Pixels whose answer two computations may give differently, because two classes tie.
 _SHARE_TOLERANCE = 1e-3
+# Share of the pixels from which on a class of a mask is explained.
+_LEAST_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,22 @@ class SegmentationHead(Head):
     def activate(self, logits: Any) -> Any:
         """Compute probabilities that sum to 1 over the classes of each pixel."""
         return keras.ops.softmax(logits)
+
+    def find_explained(self, outputs: np.ndarray) -> list[ExplainedPart]:
+        """Find the classes of the mask: what speaks for each where it was answered.
+
+        Args:
+            outputs: Probabilities of each pixel (height, width, classes).
+        """
+        answered, parts = outputs.argmax(axis=-1), []
+        for place, name in enumerate(self.class_names):
+            where = (answered == place)[..., np.newaxis]
+            share = float(where.mean())
+            if share >= _LEAST_SHARE:
+                centred = self._make_direction(place, outputs) - 1 / self.num_logits
+                direction = (where * centred / where.sum()).astype(np.float32)
+                parts.append(ExplainedPart(name, share, direction))
+        return parts
 
     def condense(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Count the pixels of each answer; see `count_pixels`."""
