@@ -103,6 +103,7 @@ def test_the_probe_is_computed_from_stored_features_and_full_tuning_from_the_inp
     assert [fitted.computed_from for fitted in finished.fitted] == ["block_statistics", "inputs"]
 
 
+@pytest.mark.full
 def test_a_second_run_with_the_same_seed_gives_bit_equal_weights(finished, place):
     again = train(
         load_pipeline(str(place / "photos"), (*settings(place), "export.enabled=false")), Display()
@@ -155,6 +156,7 @@ def test_exporting_again_makes_the_next_version(finished, place):
     )
 
 
+@pytest.mark.full
 def test_a_run_is_exported_from_elsewhere_without_its_data(finished, place, monkeypatch):
     monkeypatch.chdir(place / "photos" / "cat")
     asked = ("000.png", "../dog", "../owl/00[0-2].png")
@@ -222,6 +224,7 @@ def test_a_table_with_other_columns_and_one_class_is_judged_by_the_runs_classes(
     assert figures["examples"] == figures["classes"]["owl"]["examples"] == 3
 
 
+@pytest.mark.full
 def test_export_after_the_data_changed_is_refused(tmp_path, make_picture_folder):
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog"), per_class=10, size=24)
     own = (*settings(tmp_path, PROBE), "export.enabled=false")

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kft.backbones.record import Block
 from kft.runs.atomic import write_json
 from kft.runs.layout import read_json
-from kft.strategies import Phase
+
+if TYPE_CHECKING:
+    from kft.backbones.record import Block
+    from kft.strategies import Phase
 
 Weights = Mapping[str, Sequence[np.ndarray]]
 """Copies of the weights of blocks, by the block's name."""

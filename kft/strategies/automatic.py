@@ -175,7 +175,7 @@ def _fine_tune(setting: Setting) -> tuple[Phase, ...]:
         budget = resolve_seconds(setting.config.budget)
         folds = Folds(rates, short, judged_after, NUM_FOLDS, budget)
         return (replace(phase.at_rate(rates[0]), folds=folds),)
-    if setting.config.budget is not None:
+    if is_solved(setting) and setting.config.budget is not None:
         raise ConfigError(
             "strategy.budget: steps are left out of time only where folds decide, but a target of "
             "these data is not one row of the probe. Set `strategy.duration` instead."

@@ -31,7 +31,7 @@ from kft.strategies.setting import is_solvable
 from kft.strategies.taps import find_taps
 from kft.strategies.targets import check_targets, may_mix
 from kft.strategies.traits import BlockTraits
-from kft.tasks import Task, list_tasks, make_head
+from kft.tasks import Task, find_task, list_tasks, make_head
 from kft.tasks.head import Head
 from kft.training.trackers import check_trackers
 from kft.workers import Cluster
@@ -255,10 +255,20 @@ def _make_setting(
         block_names=(*(block.name for block in traits), HEAD),
         augmentation=modality.settings_of(pipeline.data).augmentation,
         is_pretrained=backbone.sha256 is not None,
-        # Only the data tells which of the tasks it is.
-        has_linear_head=is_solvable(pipeline.head, pipeline.training, list_tasks()),
+        has_linear_head=is_solvable(
+            pipeline.head, pipeline.training, _list_possible_tasks(pipeline, modality)
+        ),
         traits=traits,
     )
+
+
+def _list_possible_tasks(pipeline: Pipeline, modality: Modality) -> list[Task]:
+    """List the tasks that the data may have, which only they tell."""
+    task, path = find_task(pipeline.data.target), pipeline.data.path
+    if task is not None:
+        return [task]
+    is_annotated = path is not None and modality.find_layout(Path(path).expanduser()) is not None
+    return [task for task in list_tasks() if not is_annotated or task.companion is not None]
 
 
 def _size_setting(setting: Setting, pipeline: Pipeline, splits: Splits) -> Setting:

@@ -190,10 +190,8 @@ class Work:
             share=find_share(plan.process.distribution, plan.process.workers),
             workers=plan.process.workers,
         )
-        workers = plan.process.workers
-        compiler = PhaseCompiler(
-            plan.assembled, pipeline.training, feed, workers, clock=Clock(plan.begun)
-        )
+        workers, clock = plan.process.workers, Clock(plan.begun)
+        compiler = PhaseCompiler(plan.assembled, pipeline.training, feed, workers, clock=clock)
         compiler.on_trained = lambda: self._baselines.measure_trained(compiler)
         recorder = Recorder(
             plan.assembled,

@@ -40,6 +40,7 @@ def test_an_unknown_backbone_is_refused():
     assert "resnet50" in {listing.name for listing in kft.list_backbones()}
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("parity_in_this_process")
 def test_an_own_backbone_is_pretrained_and_fine_tuned(place, settings):
     small = {**settings, "strategy": {"duration": 4}}

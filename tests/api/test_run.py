@@ -39,6 +39,7 @@ def test_metrics_and_predictions_are_the_holdouts(run):
     assert run.evaluate(split="validation")["examples"] == 9
 
 
+@pytest.mark.full
 def test_names_in_the_predictions_stay_text(run, tmp_path, monkeypatch):
     folder = tmp_path / "evaluation" / "holdout"
     folder.mkdir(parents=True)
@@ -143,6 +144,7 @@ def test_only_a_run_directory_is_loaded_as_a_run(run, tmp_path):
         run.resume()
 
 
+@pytest.mark.full
 def test_a_stopped_run_is_resumed(place, settings, monkeypatch):
     from kft.workflow import stages
 

@@ -65,7 +65,7 @@ def test_invalid_options_sizes_and_weights_are_refused_with_the_allowed_ones(
     config, message, offline
 ):
     with pytest.raises(BackboneError, match=message):
-        load_backbone(BackboneConfig(**config))
+        load_backbone(BackboneConfig(**{"name": "mobilenet_v2", **config}))
 
 
 def test_mobilenets_prefer_weights_of_their_exact_size_then_of_224():

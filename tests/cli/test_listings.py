@@ -29,7 +29,10 @@ def test_every_listing_command_accepts_either_json_or_csv(verb):
     said = "\n".join(run(*verb, "--help"))
     assert "--json" in said
     assert "--csv" in said
-    takes_data = verb[0] in ("evaluate", "predict", "tune", "data", "audit", "find-learning-rate")
+    takes_data = verb[0] in (
+        *("evaluate", "explain", "compare", "predict"),
+        *("tune", "data", "audit", "find-learning-rate"),
+    )
     given = ["something"] if takes_data else []
     result = CliRunner().invoke(main, [*verb, *given, "--json", "--csv"])
     assert result.exit_code == 2

@@ -44,7 +44,8 @@ def test_the_choices_of_the_pipeline_match_the_registries():
     assert choices(DataConfig, "target") == {"auto", *list_target_words()}
     assert choices(StrategyConfig, "name") == set(STRATEGIES)
     for modality in map(load_modality, MODALITIES):
-        assert modality.default_backbone in BACKBONES
+        prefix, _, inner = modality.default_backbone.rpartition(":")
+        assert inner in BACKBONES, f"{prefix}: wraps another"
 
 
 def test_a_tilde_in_a_folder_is_the_users_home(monkeypatch):

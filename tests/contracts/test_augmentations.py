@@ -17,6 +17,9 @@ from kft.modalities import load_modality
 NUM_EXAMPLES = 16
 HEIGHT, WIDTH = 17, 22
 PRESETS = [name for name in load_modality("image").augmentations if name != "none"]
+# A few geometric and colour changes, and random policies, each time; the others in the full tier.
+OFTEN = {"light", "rand_augment"}
+EVERY = [pytest.param(name, marks=[] if name in OFTEN else [pytest.mark.full]) for name in PRESETS]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,7 @@ def pixels() -> np.ndarray:
     return np.clip(planes, 0, 255).astype(np.uint8)
 
 
-@pytest.fixture(scope="module", params=PRESETS)
+@pytest.fixture(scope="module", params=EVERY)
 def change(request, pixels):
     """Change the pictures of `indices` in batches through tf.data, with one traced preset."""
     augmentation = load_modality("image").make_augmentation(request.param)

@@ -102,7 +102,7 @@ def test_every_file_of_a_folder_is_accounted_for(tmp_path):
 
 def test_every_row_of_a_table_is_accounted_for(tmp_path):
     rows = [
-        json.dumps({"text": f"a {label} film, number {n} of the {label} ones", "label": label})
+        json.dumps({"text": " ".join(f"{label}{n * word}" for word in range(2, 9)), "label": label})
         for label in ("good", "bad")
         for n in range(GOOD)
     ]

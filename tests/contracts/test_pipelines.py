@@ -51,7 +51,7 @@ def test_it_validates(path):
     assert load_pipeline(str(path)).name == path.stem
 
 
-def command_of(path: Path, shared: Path) -> tuple[str, list[str]]:
+def command_of(path: Path, shared: Path, *, clips: int = 60) -> tuple[str, list[str]]:
     """Read the command in a header, with real data in place of the placeholders."""
     run = re.search(r"^# Run:\s+(.+)$", header_of(path), re.MULTILINE)[1]
     _, verb, _, *overrides = run.split()
@@ -66,7 +66,7 @@ def command_of(path: Path, shared: Path) -> tuple[str, list[str]]:
     if f"data.path={DIGITS}" in overrides:
         overrides += write_digits(shared)
     if f"data.path={SHAPES}" in overrides and not Path(SHAPES).exists():
-        write_clips(Path(SHAPES), 60)
+        write_clips(Path(SHAPES), clips)
     return verb, overrides
 
 
@@ -111,7 +111,7 @@ def test_it_can_be_planned_on_real_data(path, real_weights, restored_globals):
     from kft.display import Display
     from kft.workflow import make_plan
 
-    _, overrides = command_of(path, real_weights)
+    _, overrides = command_of(path, real_weights, clips=8)
     skip_without_keras_hub(overrides)
     plan = make_plan(load_pipeline(str(path), overrides), Display(), is_thorough=False)
     assert plan.phases
@@ -122,7 +122,7 @@ def test_the_default_trains_and_exports_real_photographs(real_weights, capfd):
     """What most people run, whole, at a size that takes a quarter of the time of `auto.yaml`."""
     from kft.cli.main import main
 
-    small = ("backbone.name=mobilenet_v2", "backbone.options.alpha=0.35", "backbone.input_size=96")
+    small = ("backbone.name=mobilenet", "backbone.options.alpha=0.25", "backbone.input_size=96")
     short = ("strategy.duration=3 epochs",)
     with pytest.raises(SystemExit) as ended:
         main(["train", str(real_weights / DATA["ants_bees"]), *small, *short])

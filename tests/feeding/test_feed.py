@@ -144,6 +144,7 @@ def test_another_preset_seed_or_version_makes_other_augmented_features(
     assert sum("views: 1" in about for about in describe_features()) == 1
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "version", ["kft.data.batches.decoded.FORMAT", "kft.modalities.image.conversion.VERSION"]
 )
@@ -158,6 +159,7 @@ def test_features_stored_before_decoding_changed_are_not_reused(
     assert display.console.file.getvalue().count("(stored by an earlier run)") == 2
 
 
+@pytest.mark.full
 def test_another_decoder_makes_other_features(make_feed, tiny_assembled, make_phase, data, display):
     make_feed(tiny_assembled).for_phase(make_phase())
     padded = ImageDecoder(32, 32, "pad")
@@ -247,6 +249,7 @@ def test_only_the_splits_that_will_be_read_are_decoded(
     assert "Decoding holdout: done" in display.console.file.getvalue()
 
 
+@pytest.mark.full
 def test_a_run_that_does_not_use_the_holdout_does_not_decode_it(
     pictures, display, tmp_path, restored_globals
 ):
@@ -287,6 +290,7 @@ def test_augmented_phases_need_no_cut_to_decide_about_streaming(
     assert requested == []
 
 
+@pytest.mark.full
 def test_vectors_stay_on_disk_as_long_as_the_feed(make_feed, tiny_assembled, make_phase):
     feed = make_feed(tiny_assembled)
     vectors = feed.for_solution(make_phase(recipe=Solve())).vectors
@@ -388,6 +392,7 @@ def test_mixup_blends_stored_features_and_their_targets(make_feed, tiny_assemble
     assert targets_of(make_phase(mixup=0.0), mixup=1.0).shape == (32,)
 
 
+@pytest.mark.full
 def test_features_in_float16_are_rounded_from_float32(make_feed, tiny_assembled, make_phase):
     def features_in(dtype):
         phase = make_phase("last", "stage4", "head")
@@ -447,6 +452,7 @@ def test_joined_vectors_respect_the_limit_of_the_cache(
         make_feed(tiny_assembled, features=tight).for_solution(phase)
 
 
+@pytest.mark.full
 def test_a_data_service_makes_only_the_training_batches(
     make_feed, tiny_assembled, make_phase, display
 ):

@@ -100,6 +100,7 @@ def test_a_saved_model_knows_nothing_of_it(tiny_assembled, tmp_path):
     assert np.allclose(np.asarray(loaded(INPUTS)), answers(tiny_assembled), atol=1e-6)
 
 
+@pytest.mark.full
 def test_later_phases_train_kernels_or_new_factors(tiny_assembled):
     blocks = tiny_assembled.blocks
     merge_lora(train_factors(tiny_assembled))

@@ -74,6 +74,16 @@ def test_every_box_has_a_point_near_its_centre_on_the_map_of_its_size():
     assert set(np.asarray(assigned.codes)[0][positive]) == {0, 1}
 
 
+@pytest.mark.parametrize("grids", [((8, 8),), ((4, 4), (2, 2)), GRIDS])
+def test_every_box_alone_has_a_point_whatever_its_place_and_size(grids):
+    rng = np.random.default_rng(0)
+    start, size = rng.uniform(0, 0.9, (300, 2)), rng.uniform(0.002, 1, (300, 2))
+    sides = np.c_[start, np.minimum(start + size, 1.0)]
+    targets = np.c_[np.zeros(300), sides].astype(np.float32)[:, np.newaxis]
+    assigned = assign(targets, np.repeat(standard_boxes(grids)[np.newaxis], 300, 0))
+    assert np.asarray(assigned.is_positive).any(axis=1).all()
+
+
 def test_an_example_without_boxes_has_no_point_to_answer():
     assigned = assign(pad([]), STANDARD[np.newaxis])
     assert not np.asarray(assigned.is_positive).any()

@@ -211,7 +211,7 @@ HEAD_WITH_DROPOUT = ClassificationHead(("cat", "dog", "owl"), HeadConfig(dropout
 LAST = {"steps": 6, "steps_per_epoch": 3}
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("optimizer", ["adamw", pytest.param("muon", marks=pytest.mark.full)])
 def test_a_reset_phase_equals_a_new_one_bit_for_bit_without_a_new_trace(
     compile_it, assemble_tiny, make_phase, restored_globals, optimizer
 ):

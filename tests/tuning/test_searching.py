@@ -206,7 +206,7 @@ class Trainings:
     # With two dimensions, the first six trials of a Bayesian search are random.
     [
         pytest.param("grid", GRID, 6, marks=pytest.mark.full),
-        ("random", RANGES, 4),
+        pytest.param("random", RANGES, 4, marks=pytest.mark.full),
         pytest.param("bayesian", RANGES, 9, marks=pytest.mark.full),
     ],
 )

@@ -296,6 +296,7 @@ def test_a_run_without_checkpoints_starts_over(stopped):
     assert_equal_runs(run_of("whole"), stopped)
 
 
+@pytest.mark.full
 def test_changed_data_are_refused_with_the_changes(begin, photos, tmp_path, monkeypatch):
     data = tmp_path / "photos"
     shutil.copytree(photos, data)
@@ -315,6 +316,7 @@ def test_changed_data_are_refused_with_the_changes(begin, photos, tmp_path, monk
     assert "cat/003.png" not in run.splits.read_text()
 
 
+@pytest.mark.full
 def test_a_file_with_changed_content_is_refused(begin, photos, tmp_path, monkeypatch):
     data = tmp_path / "photos"
     shutil.copytree(photos, data)
@@ -341,6 +343,7 @@ def test_changed_settings_and_versions_are_refused_with_both_values(stopped):
     assert stopped.read_status()["state"] == "interrupted"
 
 
+@pytest.mark.full
 def test_accepted_settings_are_saved_in_the_run(stopped):
     changed = read_interrupted(stopped.path, ["training.label_smoothing=0.1"])
     resume(changed, make_display(), accept_changes=True)

@@ -51,8 +51,11 @@ def assign(targets: Any, standard: Any) -> Assigned:
     is_near = ops.all(distances <= _NEAR * cells, axis=-1)
     is_inside = ops.all(distances <= ops.maximum(halves, cells / 2), axis=-1)
     fits = pairwise_overlaps(boxes, standard)
-    least = _find_least_fit(fits, ops.cast(is_near, fits.dtype))
-    is_chosen = is_near & is_inside & (fits >= least) & ops.expand_dims(codes >= 0, -1)
+    is_candidate = is_near & is_inside & ops.expand_dims(codes >= 0, -1)
+    # The mean and a deviation may exceed all fits, if most of them are equally good.
+    best_fit = ops.max(ops.where(is_candidate, fits, 0.0), axis=-1, keepdims=True)
+    least = ops.minimum(_find_least_fit(fits, ops.cast(is_near, fits.dtype)), best_fit)
+    is_chosen = is_candidate & (fits >= least)
     ranked = ops.where(is_chosen, fits, -1.0)
     best = ops.argmax(ranked, axis=1)
     return Assigned(

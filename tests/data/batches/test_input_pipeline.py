@@ -71,7 +71,7 @@ def test_epochs_and_seeds_order_differently_and_no_seed_keeps_the_order(examples
     assert order(shuffle_seed=5) == order(shuffle_seed=5)
 
 
-@pytest.mark.parametrize("is_cached", [True, False])
+@pytest.mark.parametrize("is_cached", [True, pytest.param(False, marks=pytest.mark.full)])
 @pytest.mark.parametrize("sampling", ["natural", "balanced"])
 def test_a_late_start_yields_what_would_have_come(examples, is_cached, sampling):
     cache = make_cache(examples) if is_cached else None

@@ -86,8 +86,9 @@ def test_columns_of_usual_names_are_found_if_the_data_are_texts(tmp_path):
     two = write(tmp_path, "text,review,label\na,b,c\n", "two.csv")
     with pytest.raises(DataError, match=r"more than one: text, review.*data\.table\.text_columns"):
         find_table(configure(two, "text"))
+    assert isinstance(find_table(configure(path)).examples.inputs, Values)
     with pytest.raises(DataError, match=r"looked for a column path.*data\.table\.path_column"):
-        find_table(configure(path))
+        find_table(configure(path, "image"))
 
 
 @pytest.mark.parametrize(

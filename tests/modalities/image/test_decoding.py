@@ -175,7 +175,7 @@ def test_an_exported_graph_gives_the_same_pixels(tmp_path, resize):
 def test_an_unknown_modality_is_refused():
     modality, settings = load_modality("image"), ImageConfig(resize="pad", background="black")
     assert modality.make_decoder(ImageSpec(4, 6), settings) == ImageDecoder(4, 6, "pad", "black")
-    with pytest.raises(ConfigError, match=r"'smell'. Allowed: audio, image, text\."):
+    with pytest.raises(ConfigError, match=r"'smell'. Allowed: audio, image, text, video\."):
         load_modality("smell")
 
 
