@@ -64,4 +64,4 @@ class ExplainedHead:
             logits: Logits of the model (batch, …).
             directions: Directions from `find_explained`, of the same shape.
         """
-        return tf.reduce_sum(logits * directions, axis=range(1, len(logits.shape)))
+        return tf.reduce_sum(logits * directions, axis=list(range(1, len(logits.shape))))
