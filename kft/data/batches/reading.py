@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -39,7 +39,7 @@ def make_reader(
     return lambda indices: decode(*(find(indices) for find in finders))
 
 
-Source = Inputs | np.ndarray
+Source: TypeAlias = Inputs | np.ndarray
 
 
 def _list_sources(examples: Examples, decoder: Decoder) -> list[Source]:

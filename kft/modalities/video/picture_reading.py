@@ -41,8 +41,9 @@ def open_gif(content: bytes, settings: VideoConfig) -> OpenedVideo:
     if not content.rstrip(b"\0").endswith(b";"):
         raise UnusableError("cut off: the mark at the end of a GIF is missing")
     opened = _open_picture(content, "the GIF")
-    refuse_large(*opened.size, settings)
-    return OpenedVideo("GIF", *opened.size, True, _iterate_gif(opened, settings))
+    width, height = opened.size
+    refuse_large(width, height, settings)
+    return OpenedVideo("GIF", width, height, True, _iterate_gif(opened, settings))
 
 
 def _iterate_gif(opened: Any, settings: VideoConfig) -> Iterator[Frame]:
@@ -68,7 +69,8 @@ def open_frames(content: bytes, settings: VideoConfig) -> OpenedVideo:
         raise UnusableError("a file without frames")
     refuse_many(len(encoded), settings)
     first = _open_picture(encoded[0], "frame 1")
-    refuse_large(*first.size, settings)
+    width, height = first.size
+    refuse_large(width, height, settings)
     width, height = _stand_upright(first, "frame 1").size
     form = str(first.format)
     frames = _iterate_frames(encoded, (width, height), settings)
@@ -81,7 +83,8 @@ def _iterate_frames(
     kept = find_kept_size(*expected, settings)
     for number, content in enumerate(encoded, start=1):
         opened = _open_picture(content, f"frame {number}")
-        refuse_large(*opened.size, settings)
+        width, height = opened.size
+        refuse_large(width, height, settings)
         upright = _stand_upright(opened, f"frame {number}")
         if upright.size != expected:
             raise UnusableError(
