@@ -1,4 +1,4 @@
-"""Checks of the phases and of the export, which need the data."""
+"""Checks of the phases and of the export, which need the data; and the tasks that data may have."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from kft.config import Pipeline
 from kft.errors import ConfigError
 from kft.examples import Splits
 from kft.feeding.frozen_prefix import check_vectors
+from kft.modalities import Modality
 from kft.model import Assembled
 from kft.optimization import check_replicas
 from kft.provenance import describe_data_set
 from kft.serving import check_next_version
 from kft.strategies import Phase
 from kft.strategies.durations import resolve_warmup
+from kft.tasks import Task, find_task, list_tasks
 from kft.tasks.head import Head
 from kft.workflow.process import Process
 
@@ -106,3 +108,12 @@ def _check_batch_norm(phases: tuple[Phase, ...], assembled: Assembled, replicas:
                 "has a single switch for the statistics of all its blocks: train them all, or use "
                 "batch_norm 'frozen'."
             )
+
+
+def list_possible_tasks(pipeline: Pipeline, modality: Modality) -> list[Task]:
+    """List the tasks that the data may have, which only they tell."""
+    task, path = find_task(pipeline.data.target), pipeline.data.path
+    if task is not None:
+        return [task]
+    is_annotated = path is not None and modality.find_layout(Path(path).expanduser()) is not None
+    return [task for task in list_tasks() if not is_annotated or task.companion is not None]

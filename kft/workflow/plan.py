@@ -31,12 +31,17 @@ from kft.strategies.setting import is_solvable
 from kft.strategies.taps import find_taps
 from kft.strategies.targets import check_targets, may_mix
 from kft.strategies.traits import BlockTraits
-from kft.tasks import Task, find_task, list_tasks, make_head
+from kft.tasks import Task, make_head
 from kft.tasks.head import Head
 from kft.training.trackers import check_trackers
 from kft.workers import Cluster
 from kft.workflow.agreement import describe_settings, require_identical_settings
-from kft.workflow.checks import check_abstain, check_export, check_phases
+from kft.workflow.checks import (
+    check_abstain,
+    check_export,
+    check_phases,
+    list_possible_tasks,
+)
 from kft.workflow.process import Process, start_process
 
 BEFORE_ALL = "No training step was done; start all workers again."
@@ -256,19 +261,10 @@ def _make_setting(
         augmentation=modality.settings_of(pipeline.data).augmentation,
         is_pretrained=backbone.sha256 is not None,
         has_linear_head=is_solvable(
-            pipeline.head, pipeline.training, _list_possible_tasks(pipeline, modality)
+            pipeline.head, pipeline.training, list_possible_tasks(pipeline, modality)
         ),
         traits=traits,
     )
-
-
-def _list_possible_tasks(pipeline: Pipeline, modality: Modality) -> list[Task]:
-    """List the tasks that the data may have, which only they tell."""
-    task, path = find_task(pipeline.data.target), pipeline.data.path
-    if task is not None:
-        return [task]
-    is_annotated = path is not None and modality.find_layout(Path(path).expanduser()) is not None
-    return [task for task in list_tasks() if not is_annotated or task.companion is not None]
 
 
 def _size_setting(setting: Setting, pipeline: Pipeline, splits: Splits) -> Setting:
