@@ -137,7 +137,7 @@ class Caution:
         self, fitted: Sequence[FittedPhase], evaluations: Mapping[SplitName, Evaluation]
     ) -> UnseenAnswers | None:
         """Find answers of the model, or of models like it, to examples that they had not seen."""
-        if not self._head.task.is_stratified:
+        if not self._head.task.is_stratified or not self._head.reads_vectors:
             return None
         index = find_last(fitted)
         found = read_unseen(self._run.phase(index, fitted[index].phase.name))
