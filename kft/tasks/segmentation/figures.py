@@ -11,6 +11,7 @@ from kft.figures import format_share
 from kft.printing import printable
 from kft.statistics import bootstrap_intervals, describe_ends
 from kft.tasks.figures import (
+    ANSWERS,
     INTERVALS,
     Figures,
     Lead,
@@ -118,12 +119,21 @@ class MaskFigures(Figures):
         targets: np.ndarray,
         outputs: np.ndarray,
     ) -> dict[str, Table]:
-        """Make predictions.csv with the share of each class, and confusion.csv in pixels."""
+        """Make predictions.csv with the share of each class, and confusion.csv in pixels.
+
+        answers.npz has the counts of each example as an array.
+        """
         counts = PixelCounts.unpack(outputs)
         return {
             "predictions.csv": _list_rows(names, files, counts),
             "confusion.csv": _list_confusion(names, counts.confusion.sum(axis=0)),
+            ANSWERS: {"files": np.array(files), "targets": targets, "outputs": outputs},
         }
+
+    def list_values(self, output: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+        """List the share of each class in one answer."""
+        shares = PixelCounts.unpack(output[np.newaxis]).answered_shares[0]
+        return dict(zip(names, shares.tolist(), strict=True))
 
 
 def _compute(counts: PixelCounts, weights: np.ndarray) -> np.ndarray:
