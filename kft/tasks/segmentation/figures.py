@@ -22,6 +22,7 @@ from kft.tasks.figures import (
     none_if_nan,
 )
 from kft.tasks.segmentation.counts import PixelCounts
+from kft.tasks.segmentation.shares import find_largest
 
 _OVERALL = ("mean_iou", "pixel_accuracy", "boundary_f")
 
@@ -131,9 +132,8 @@ class MaskFigures(Figures):
         }
 
     def list_values(self, output: np.ndarray, names: Sequence[str]) -> dict[str, float]:
-        """List the share of each class in one answer."""
-        shares = PixelCounts.unpack(output[np.newaxis]).answered_shares[0]
-        return dict(zip(names, shares.tolist(), strict=True))
+        """List the largest shares of classes in one answer."""
+        return find_largest(PixelCounts.unpack(output[np.newaxis]).answered_shares[0], names)
 
 
 def _compute(counts: PixelCounts, weights: np.ndarray) -> np.ndarray:

@@ -9,8 +9,10 @@ import numpy as np
 
 from kft.config import HeadConfig, TrainingConfig
 from kft.errors import DataError
+from kft.figures import format_share
 from kft.tasks.base import MASK, Task
 from kft.tasks.loss_terms import refuse_weights
+from kft.tasks.segmentation.shares import find_largest
 from kft.tasks.vectors import Boxes, Names, Targets, Vectors, move_columns
 
 if TYPE_CHECKING:
@@ -79,6 +81,11 @@ class Segmentation(Task):
         return ";".join(
             f"{name}={count}" for name, count in zip(names, target.tolist(), strict=True) if count
         )
+
+    def summarise(self, target: np.ndarray, names: Sequence[str]) -> str:
+        """List the largest shares of classes, such as 'road 0.310;sky 0.090'."""
+        largest = find_largest(target / max(target.sum(), 1), names)
+        return ";".join(f"{name} {format_share(share)}" for name, share in largest.items())
 
     def are_equal(self, written: str, value: str) -> bool:
         """Compare numbers of pixels in any order of the classes."""
