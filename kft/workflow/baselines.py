@@ -33,7 +33,6 @@ from kft.evaluation.ladder import (
 from kft.evaluation.prediction import Predictor
 from kft.examples import Examples, SplitName
 from kft.feeding import Feed
-from kft.figures import format_figure
 from kft.modalities import load_modality
 from kft.model import HEAD
 from kft.runs import RunDirectory
@@ -271,7 +270,7 @@ class Baselines:
         if self._plan.assembled.backbone.sha256 is None:
             return "from random weights"
         share = trained[-1].share
-        return FINE_TUNED if share == 1 else f"blend, {format_figure(share)} fine-tuned"
+        return FINE_TUNED if share == 1 else f"blend of {share:g}"
 
     def clear(self) -> None:
         """Remove what was kept for resuming."""

@@ -15,10 +15,10 @@ def test_each_rung_has_its_figure_cost_and_distance(tmp_path, capsys):
     write_ladder(tmp_path / "holdout", rungs)
     show_ladder(tmp_path / "holdout")
     lines = capsys.readouterr().out.strip().splitlines()
-    assert lines[0].split("\t")[:3] == ["holdout", "figure", "95 % interval"]
+    assert lines[0].split("\t")[:2] == ["holdout", "figure, 95 % interval"]
     assert "+0.300 [+0.100, +0.500]" in lines[1]
-    assert lines[2].split("\t")[:2] == ["this model (the probe)", "0.8000"]
-    assert lines[2].endswith("1.7 MB")
+    assert lines[2].split("\t")[:2] == ["this model (the probe)", "0.8 [0.7, 0.9]"]
+    assert lines[2].endswith("12 s")
 
 
 def test_an_evaluation_without_a_ladder_prints_nothing(tmp_path, capsys):

@@ -106,7 +106,7 @@ def test_strings_in_memory_are_learned_and_the_export_names_the_package_that_it_
         runs_directory=tmp_path / "runs",
         export={"directory": tmp_path / "saved_models"},
     )
-    assert "The export needs tensorflow-text" in capsys.readouterr().out
+    assert "The export needs tensorflow-text" in capsys.readouterr().err
     asked = ["a lovely film \U0001f44d", "an awful story"]
     exported = kft.load(tmp_path / "saved_models" / run.path.parent.name)
     chosen = [answer.chosen for answer in run.predict(asked)]
