@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 # Exponents of the power law that are tried: errors fall between not at all and as 1 / labels.
+# Of the median deviation of the points.
+_LEAST_DEVIATION = 0.25
 _EXPONENTS = np.linspace(0.05, 1.0, 39)
 _NUM_SIMULATED = 500
 # Points below which a curve with three unknowns is not determined.
@@ -105,7 +107,8 @@ def _fit(labels: np.ndarray, errors: np.ndarray, deviations: np.ndarray) -> np.n
     solution with both at least 0 is the free one or lies on an edge.
     """
     assert len(np.unique(labels)) >= LEAST_POINTS, "too few points for three unknowns"
-    weights = 1 / np.square(deviations)
+    # Folds may agree by chance, which must not make one point count more than all others.
+    weights = 1 / np.square(np.maximum(deviations, _LEAST_DEVIATION * np.median(deviations)))
     powers = np.asarray(labels, np.float64)[np.newaxis] ** -_EXPONENTS[:, np.newaxis]
     total, sums = weights.sum(), powers @ weights
     squares = powers**2 @ weights

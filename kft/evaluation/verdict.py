@@ -112,6 +112,12 @@ def _say_hopeless(fitted: Sequence[Mapping[str, Any]]) -> str | None:
     left_out = [phase["left_out"] for phase in fitted if "left_out" in phase]
     if left_out:
         return f"The probe was kept: strategy.budget left out {left_out[-1]}."
+    needless = [phase["needless_at_error"] for phase in fitted if "needless_at_error" in phase]
+    if needless:
+        return (
+            f"Fine-tuning was left out: the probe is right on all but {100 * needless[-1]:.1f} % "
+            "of the examples that it had not seen."
+        )
     tried = [
         each["blend"]
         for phase in fitted

@@ -63,14 +63,18 @@ class FoldDecision:
         self._validator = Validator(compiler)
         self._fed: FoldFeed | None = None
 
-    @property
-    def is_needless(self) -> bool:
-        """Whether the probe's answers to unseen examples are right but for half a point."""
+    def is_needless(self, facts: dict[str, Any]) -> bool:
+        """Tell whether the probe's answers to unseen examples are right but for half a point.
+
+        Args:
+            facts: Values for phase.json, which get the error of the probe if it is so.
+        """
         loss = self._head.task.linear
         assert loss is not None, "the probe was solved"
         error = 1 - float(self._probe.facts["solution"]["score"])
         is_needless = loss.score_name == "accuracy" and error < _LEAST_ERROR
         if is_needless:
+            facts["needless_at_error"] = error
             self._report.display.stage(
                 f"{self._report.title}: the probe is right on all but {100 * error:.1f} % of "
                 "unseen examples, so it is skipped."

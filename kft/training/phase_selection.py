@@ -128,7 +128,7 @@ class PhaseSelection:
         """Choose the rate and fit the phase, or skip it, by decisions on folds."""
         assert self._before is not None, "folds need a probe"
         decision = FoldDecision(self._compiler, self._planned, self._before, self._report)
-        if not is_resumed and decision.is_needless:
+        if not is_resumed and decision.is_needless(self._facts):
             return self._keep_start(begun)
         compiled = self._compiler.compile(self._planned)
         chosen = self._phase if is_resumed else decision.choose(compiled, self._facts)

@@ -93,6 +93,8 @@ def test_a_run_whose_trials_all_failed_says_that_the_probe_was_kept(name, blends
     sentence = judge_fine_tuning(phases)
     assert said in sentence and sentence.endswith("The probe was kept.")
     assert judge_fine_tuning([{"method": "fit", "is_undone": False}]) is None
+    skipped = {"method": "fit", "is_undone": True, "needless_at_error": 0.004}
+    assert "the probe is right on all but 0.4 %" in judge_fine_tuning([phases[0], skipped])
 
 
 def test_a_budget_that_left_out_fine_tuning_is_named():

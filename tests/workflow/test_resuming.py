@@ -206,7 +206,7 @@ def check_stops(settings, begin, monkeypatch, *, shares) -> None:
 
 def promise_a_gain(monkeypatch) -> None:
     """Let every fold decide for half of the fine-tuned weights, although the probe is right."""
-    monkeypatch.setattr(fold_decision.FoldDecision, "is_needless", False)
+    monkeypatch.setattr(fold_decision.FoldDecision, "is_needless", lambda *_: False)
     monkeypatch.setattr(Blend, "promises_gain", lambda *_: True)
     judge = fold_decision.judge_blends
     monkeypatch.setattr(
