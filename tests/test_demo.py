@@ -32,7 +32,7 @@ from kft.cli.main import main
             ("--video",),
             "the order of frames",
             "the mean over frames",
-            0.95,
+            0.8,
             r"holdout/(\w+)/\d+\.gif\s+(\w+)",
         ),
     ],
