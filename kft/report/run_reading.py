@@ -191,8 +191,9 @@ def _list_rungs(lead: Lead, phases: list[dict[str, Any]]) -> Iterator[Rung]:
 def list_scores(figures: Mapping[str, Any]) -> Iterator[Score]:
     """List the figures of an evaluation but for the leading one and baselines."""
     for name, value in figures.items():
-        is_number = isinstance(value, int | float)
-        if is_number and name not in _ELSEWHERE and not name.startswith(_BASELINE_WORDS):
+        # Whole numbers are counts.
+        is_figure = isinstance(value, float)
+        if is_figure and name not in _ELSEWHERE and not name.startswith(_BASELINE_WORDS):
             is_share = any(word in name for word in _SHARE_WORDS)
             yield Score(name_figure(name), float(value), find_interval(figures, name), is_share)
 
