@@ -19,6 +19,7 @@ from kft.config import load_pipeline
 from kft.display import Display
 from kft.errors import ConfigError
 from kft.examples import Quarantined
+from kft.provenance import read_interrupted
 from kft.run_operations.evaluate import evaluate_run
 from kft.run_operations.predict import predict
 from kft.runs.checkpoints import Checkpoints
@@ -113,7 +114,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_weights(data, tmp_path, monke
         with pytest.raises(Interrupted):
             run(data, tmp_path, *settings, run_id="stopped")
     stopped = tmp_path / "runs" / "data" / "stopped"
-    assert digest(resume(stopped, make_display()).run) == digest(whole)
+    assert digest(resume(read_interrupted(stopped), make_display()).run) == digest(whole)
 
 
 def test_mixing_is_refused_by_the_task(data, tmp_path):
