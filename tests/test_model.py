@@ -200,6 +200,7 @@ def fit_a_little(model):
     model.fit(INPUTS, np.array([0, 1, 2, 0]), batch_size=2, epochs=2, verbose=0)
 
 
+@pytest.mark.full
 def test_the_next_phase_resets_a_part(tiny_assembled):
     blocks, model = tiny_assembled.blocks, tiny_assembled.model
     blocks.set_trainable(blocks.names, batch_norm="trainable")

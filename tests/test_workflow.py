@@ -145,6 +145,7 @@ def test_a_file_that_is_not_a_picture_is_named(finished, place):
         assert [bad.name for bad in predict(model, files)] == files
 
 
+@pytest.mark.full
 def test_exporting_again_makes_the_next_version(finished, place):
     export = export_run(finished.run.path, Display(), destination=Destination(str(place / "again")))
     assert export.path == place / "again" / "photos" / "1"
@@ -280,6 +281,7 @@ def test_a_full_disk_is_reported_with_the_command_to_resume(
     assert RunDirectory(run).read_status()["state"] == "failed"
 
 
+@pytest.mark.full
 def test_a_run_whose_export_failed_is_finished_and_can_be_exported_again(
     tmp_path, make_picture_folder, monkeypatch
 ):

@@ -55,6 +55,7 @@ def test_the_history_has_each_epoch_of_the_phases_with_epochs(run):
     assert {"epoch", "loss", "val_loss"} <= set(run.history.column_names)
 
 
+@pytest.mark.full
 def test_files_arrays_and_pictures_get_the_same_answers_as_the_command_gives(run, files):
     expected = list(predict(run.path, files))
     arrays = [np.asarray(Image.open(file)) for file in files]

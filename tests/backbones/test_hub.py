@@ -140,6 +140,7 @@ def test_a_module_computes_in_float32_under_a_mixed_policy(module_folder):
     assert all(len(names) == 2 for names in moved.values())
 
 
+@pytest.mark.full
 def test_a_module_trains_under_a_mirrored_strategy(module_folder):
     script = f"""
 import os; os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"

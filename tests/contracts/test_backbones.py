@@ -28,7 +28,8 @@ HEAVY = {
     "vgg19",
     *(f"convnext_{variant}" for variant in ("small", "base", "large", "xlarge")),
     *(f"resnet{depth}{version}" for depth in (101, 152) for version in ("", "_v2")),
-    *("densenet169", "densenet201", "nasnet_large", "inception_resnet_v2", "mobilenet_v3_large"),
+    *("densenet121", "densenet169", "densenet201", "nasnet_mobile", "nasnet_large"),
+    *("inception_resnet_v2", "mobilenet_v3_large"),
 }
 # Of those that are built each time, these are run each time. The others take seconds each, and are
 # run in the full tier.

@@ -56,6 +56,7 @@ def test_a_registered_task_may_be_named_and_no_other():
         register_task("ordinal", SimpleNamespace)
 
 
+@pytest.mark.full
 def test_it_is_trained_judged_exported_and_evaluated_again(photos, tmp_path):
     finished = run(
         photos,

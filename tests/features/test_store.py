@@ -266,6 +266,7 @@ print(stored.was_cached, float(stored.activations["feature_vector"].mean()), flu
 """
 
 
+@pytest.mark.full
 def test_one_of_two_processes_computes_while_the_other_waits_and_reads(caches):
     def start():
         return subprocess.Popen(

@@ -22,6 +22,7 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("KFT_CACHE_DIR", str(tmp_path))
 
 
+@pytest.mark.full
 def test_a_small_model_is_timed_and_the_result_recorded():
     given = load_pipeline(None, [*SMALL, "training.precision=float32"])
     lines = []

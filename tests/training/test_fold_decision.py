@@ -90,7 +90,7 @@ def blend_of(share: float) -> Blend:
     return Blend(share, {}, Comparison(unchanged, unchanged, 20, is_better=False))
 
 
-@pytest.mark.parametrize("share", [0.25, 0.0])
+@pytest.mark.parametrize("share", [0.25, pytest.param(0.0, marks=pytest.mark.full)])
 def test_the_last_fold_decides_share_and_temperature(start, monkeypatch, tmp_path, share):
     compiler, phase, probe, report = start(1e-3)
     before = bits(compiler)

@@ -49,6 +49,7 @@ SETTINGS = (
 )
 
 
+@pytest.mark.full
 def test_the_better_value_wins_and_only_the_winner_sees_the_holdout(tmp_path, make_picture_folder):
     make_picture_folder(tmp_path / "photos", classes=("cat", "dog", "owl"), per_class=20, size=24)
     pipeline = load_pipeline(

@@ -79,6 +79,7 @@ def test_a_run_says_and_records_its_depth(trained):
     assert load_trained(run).decoder.depth == 12
 
 
+@pytest.mark.full
 def test_run_export_and_flat_pictures_answer_alike(trained, exported, tmp_path):
     run, _ = trained
     write_exposures(tmp_path / "flat", is_flat=True)

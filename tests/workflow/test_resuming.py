@@ -330,6 +330,7 @@ def test_a_file_with_changed_content_is_refused(begin, photos, tmp_path, monkeyp
         resume(read_interrupted("runs/photos/stopped"), make_display())
 
 
+@pytest.mark.full
 def test_changed_settings_and_versions_are_refused_with_both_values(stopped):
     with pytest.raises(RunError, match=r"training.label_smoothing: 0.0 -> 0.1") as caught:
         changed = read_interrupted(stopped.path, ["training.label_smoothing=0.1"])

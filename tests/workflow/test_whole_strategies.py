@@ -87,7 +87,7 @@ EXPLICIT = (
         full("linear_probe", (), ["linear_probe"]),
         # Strategies in the full tier have a pipeline file, which is tested too.
         full("top_k", ("strategy.top_blocks=2", TWO_EPOCHS), ["linear_probe", "top_k"]),
-        ("lp_ft", ("strategy.probe=trained", TWO_EPOCHS), ["linear_probe", "full"]),
+        full("lp_ft", ("strategy.probe=trained", TWO_EPOCHS), ["linear_probe", "full"]),
         full("gradual", (TWO_EPOCHS,), ["linear_probe", "from_stage2", "from_stem"]),
         full("surgical", (TWO_EPOCHS,), ["linear_probe", "surgical"]),
         full("bitfit", (TWO_EPOCHS,), ["linear_probe", "bitfit"]),
