@@ -21,6 +21,7 @@ from kft.backbones.weights import digest_folder
 from kft.config.schema import PRETRAINED, BackboneConfig
 from kft.errors import BackboneError, first_line
 from kft.modalities.image.input_spec import ImageSpec, Scaling
+from kft.modalities.model_input import InputSpec
 
 # TF Hub's common signature for images uses this size where a module states none.
 _DEFAULT_SIZE = 224
@@ -63,22 +64,23 @@ class HubLayer(keras.layers.Layer):
         handle: A folder, or a URL that tensorflow_hub resolves. It is stored in the layer's
             configuration and must still resolve when a saved model is loaded; the weights
             are saved with the model.
+        like: Another layer of the handle, whose module is taken over instead of loaded again.
 
     Raises:
         BackboneError: The handle cannot be loaded, is not callable or has no variables.
     """
 
-    def __init__(self, handle: str, **options: Any) -> None:
+    def __init__(self, handle: str, *, like: HubLayer | None = None, **options: Any) -> None:
         # The module's graph computes in float32, even under a mixed policy.
         options["dtype"] = "float32"
         super().__init__(**options)
         self.handle = handle
-        self.folder = locate_module(handle)
-        module = load_module(self.folder)
+        self.folder: Path = locate_module(handle) if like is None else like.folder
+        module: Any = load_module(self.folder) if like is None else like._module.value
         self._function, self._takes_training = _find_call(module, handle)
         self.is_keras_export = not callable(module)
         # Keeps the module alive, untracked by Keras and TensorFlow.
-        self._module = _Hidden(module)
+        self._module: _Hidden = _Hidden(module)
         self.hub_blocks = [
             HubBlock(variables, name=name, dtype="float32")
             for name, variables in self.group_variables(module)
@@ -148,9 +150,9 @@ def load(config: BackboneConfig, *, prefix: str = "hub:") -> Backbone:
         handle = str(path.resolve())
     layer = HubLayer(handle, name="hub_module")
     if hub_waveforms.reads_waveforms(layer):
-        return hub_waveforms.wrap(config, handle)
+        return hub_waveforms.wrap(config, layer)
     if hub_clips.reads_clips(layer):
-        return hub_clips.wrap(config, handle)
+        return hub_clips.wrap(config, layer)
     scaling = requested_scaling(config) or _hub_scaling(layer, config)
     size = _input_size(layer, config)
     inputs = keras.Input((size, size, 3), name="pixels")
@@ -166,16 +168,33 @@ def load(config: BackboneConfig, *, prefix: str = "hub:") -> Backbone:
             f"{config.name!r} outputs a tensor of shape {model.output.shape}; a backbone outputs "
             "a feature vector (batch, channels) or a feature map (batch, height, width, channels)."
         )
+    return make_backbone(config, model, layer, ImageSpec(size, size, 3, scaling))
+
+
+def make_backbone(
+    config: BackboneConfig, model: keras.Model, layer: HubLayer, spec: InputSpec
+) -> Backbone:
+    """Make a backbone of a model around a module.
+
+    Args:
+        config: The `backbone` section.
+        model: Model whose only layer with weights is the module.
+        layer: The module.
+        spec: Input of the model.
+
+    Raises:
+        BackboneError: The module is random at inference.
+    """
     check_repeatable(model, config.name)
     blocks = tuple(Block(block.name, (block,)) for block in layer.hub_blocks)
     check_blocks(model, blocks)
     return Backbone(
         name=config.name,
         model=model,
-        input_spec=ImageSpec(size, size, 3, scaling),
+        input_spec=spec,
         blocks=blocks,
         feature_levels=(),
-        source=f"SavedModel {handle}",
+        source=f"SavedModel {layer.handle}",
         licence="unknown",
         sha256=digest_folder(layer.folder),
     )

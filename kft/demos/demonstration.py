@@ -6,11 +6,11 @@ import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from kft.config import load_pipeline
+from kft.config import PRETRAINING_OVERRIDES, load_pipeline
 from kft.display import Display
 from kft.errors import RunError
 
@@ -53,7 +53,44 @@ class Comparison:
     title: str
     stage: str
     data: Path
-    overrides: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
+
+
+# One recipe for both runs, which differ in their initial weights only.
+FINE_TUNING = (
+    "strategy.duration=30 epochs",
+    "strategy.learning_rate=3e-3",
+    "strategy.batch_norm=trainable",
+)
+
+
+def pretrain_and_compare(
+    place: Place,
+    pretraining: Comparison,
+    fine_tuning: Comparison,
+    settings: tuple[str, ...],
+) -> tuple[Comparison, Comparison]:
+    """Pretrain a network; return its fine-tuning, and the same from random weights.
+
+    Args:
+        place: Where the demonstration works.
+        pretraining: The run that is pretrained now, with its own settings.
+        fine_tuning: The run of other classes, without settings.
+        settings: Settings that all runs have.
+    """
+    from kft.workflow import train
+
+    place.display.stage(f"\n{pretraining.stage}")
+    own = (*PRETRAINING_OVERRIDES, *settings, *pretraining.overrides, *place.overrides)
+    pipeline = load_pipeline(str(pretraining.data), own)
+    pretrained = train(pipeline, place.display, keep_backbone=True)
+    shared = (override("backbone.name", pretrained.backbone), *settings, *FINE_TUNING)
+    random = (*shared, "backbone.weights=random", "strategy.name=full")
+    title, stage = "from random weights", "The same network from random weights"
+    return (
+        replace(fine_tuning, overrides=shared),
+        Comparison(title, stage, fine_tuning.data, random),
+    )
 
 
 class Demonstration(ABC):

@@ -9,20 +9,18 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from kft.config import PRETRAINING_OVERRIDES, load_pipeline
-from kft.demos.demonstration import Comparison, Demonstration, Place, override
+from kft.demos.demonstration import (
+    Comparison,
+    Demonstration,
+    Place,
+    pretrain_and_compare,
+)
 
 PICTURES_PER_CLASS = 20
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 # Mirroring would change digits; all of the few labelled ones are needed for training.
 SETTINGS = ("data.image.augmentation=none", "data.validation=0")
 PRETRAINING = ("data.image.augmentation=light", "strategy.duration=20 epochs")
-# One recipe for both runs, which differ in their initial weights only.
-FINE_TUNING = (
-    "strategy.duration=30 epochs",
-    "strategy.learning_rate=3e-3",
-    "strategy.batch_norm=trainable",
-)
 
 
 class PictureDemonstration(Demonstration):
@@ -35,31 +33,23 @@ class PictureDemonstration(Demonstration):
 
     def prepare(self, place: Place) -> Sequence[Comparison]:
         """See `Demonstration`."""
-        from kft.workflow import train
-
-        directory, display = place.directory, place.display
-        display.stage(f"Writing handwritten digits as PNG files to {directory}")
+        directory = place.directory
+        place.display.stage(f"Writing handwritten digits as PNG files to {directory}")
         write_digits(directory)
-        display.stage("\nPretraining small_cnn on the digits 0 to 4")
-        overrides = (*PRETRAINING_OVERRIDES, *SETTINGS, *PRETRAINING, *place.overrides)
-        pretrained = train(
-            load_pipeline(str(directory / "digits-0-to-4"), overrides), display, keep_backbone=True
-        )
-        target = directory / "digits-5-to-9"
-        settings = (override("backbone.name", pretrained.backbone), *SETTINGS, *FINE_TUNING)
-        return (
+        return pretrain_and_compare(
+            place,
+            Comparison(
+                "pretrained",
+                "Pretraining small_cnn on the digits 0 to 4",
+                directory / "digits-0-to-4",
+                PRETRAINING,
+            ),
             Comparison(
                 "pretrained on the digits 0 to 4, then fine-tuned",
                 f"Fine-tuning it on the digits 5 to 9, with {PICTURES_PER_CLASS} pictures each",
-                target,
-                settings,
+                directory / "digits-5-to-9",
             ),
-            Comparison(
-                "from random weights",
-                "The same network from random weights",
-                target,
-                (*settings, "backbone.weights=random", "strategy.name=full"),
-            ),
+            SETTINGS,
         )
 
     def list_questions(self, directory: Path) -> Sequence[Path]:

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from kft.config import PRETRAINING_OVERRIDES, load_pipeline
-from kft.demos.demonstration import Comparison, Demonstration, Place, override
+from kft.demos.demonstration import (
+    Comparison,
+    Demonstration,
+    Place,
+    pretrain_and_compare,
+)
 from kft.modalities.audio.conversion import encode_wav
 
 RATE = 8_000
@@ -43,11 +47,6 @@ BACKBONE = (
     "backbone.input_size=32",
     "strategy.duration=15 epochs",
 )
-FINE_TUNING = (
-    "strategy.duration=30 epochs",
-    "strategy.learning_rate=3e-3",
-    "strategy.batch_norm=trainable",
-)
 
 
 class RecordingDemonstration(Demonstration):
@@ -60,31 +59,23 @@ class RecordingDemonstration(Demonstration):
 
     def prepare(self, place: Place) -> Sequence[Comparison]:
         """See `Demonstration`."""
-        from kft.workflow import train
-
-        directory, display = place.directory, place.display
-        display.stage(f"Writing sounds as WAV files to {directory}")
+        directory = place.directory
+        place.display.stage(f"Writing sounds as WAV files to {directory}")
         write_sounds(directory)
-        display.stage(f"\nPretraining a small network on {', '.join(FIRST)}")
-        overrides = (*PRETRAINING_OVERRIDES, *BACKBONE, *SETTINGS, *place.overrides)
-        pretrained = train(
-            load_pipeline(str(directory / "first-sounds"), overrides), display, keep_backbone=True
-        )
-        target = directory / "second-sounds"
-        settings = (override("backbone.name", pretrained.backbone), *SETTINGS, *FINE_TUNING)
-        return (
+        return pretrain_and_compare(
+            place,
+            Comparison(
+                "pretrained",
+                f"Pretraining a small network on {', '.join(FIRST)}",
+                directory / "first-sounds",
+                BACKBONE,
+            ),
             Comparison(
                 f"pretrained on {len(FIRST)} other sounds, then fine-tuned",
                 f"Fine-tuning it on {', '.join(SECOND)}, with {FOR_TRAINING} recordings each",
-                target,
-                settings,
+                directory / "second-sounds",
             ),
-            Comparison(
-                "from random weights",
-                "The same network from random weights",
-                target,
-                (*settings, "backbone.weights=random", "strategy.name=full"),
-            ),
+            SETTINGS,
         )
 
     def list_questions(self, directory: Path) -> Sequence[Path]:

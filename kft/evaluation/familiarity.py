@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from kft.evaluation.neighbours import find_neighbours, normalise
-from kft.runs.atomic import write_bytes
+from kft.runs.atomic import write_arrays
 from kft.statistics import rank_columns
 
 # Training examples that distances are computed from.
@@ -136,13 +134,11 @@ def write_familiarity(folder: Path, familiarity: Familiarity) -> None:
         folder: Folder of the run.
         familiarity: What to write.
     """
-    arrays: dict[str, Any] = {
+    arrays = {
         each.name: np.asarray(getattr(familiarity, each.name), np.float32)
         for each in fields(familiarity)
     }
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **arrays)
-    write_bytes(folder / _FILE, content.getvalue())
+    write_arrays(folder / _FILE, arrays)
 
 
 def read_familiarity(folder: Path) -> Familiarity | None:

@@ -7,9 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from kft.runs.atomic import write_bytes, write_text
+from kft.runs.atomic import write_arrays, write_text
 from kft.tasks.figures import Table
 
 
@@ -22,7 +20,7 @@ def write_tables(folder: Path, tables: Mapping[str, Table]) -> None:
     """
     for name, table in tables.items():
         if isinstance(table, Mapping):
-            _write_arrays(folder / name, table)
+            write_arrays(folder / name, table, is_compressed=True)
         else:
             _write_rows(folder / name, table)
 
@@ -35,9 +33,3 @@ def _write_rows(path: Path, rows: Iterable[Sequence[str]]) -> None:
         # Python's writer does not quote a carriage return, but its reader ends the row there.
         (quoted if any("\r" in cell for cell in row) else writer).writerow(row)
     write_text(path, text.getvalue())
-
-
-def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, **dict(arrays))
-    write_bytes(path, content.getvalue())

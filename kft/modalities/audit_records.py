@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,36 @@ class Property:
     values: tuple[str, ...]
     summarise: Callable[[np.ndarray], str]
     is_technical: bool
+
+    @staticmethod
+    def of_words(name: str, values: Sequence[str]) -> Property:
+        """Make a technical property that is one of a few words."""
+        words = [word for word, _ in Counter(values).most_common()]
+        columns = np.array([[value == word for word in words] for value in values], np.float64)
+        return Property(name, columns, tuple(values), lambda p: most_common(values, p), True)
+
+    @staticmethod
+    def of_numbers(name: str, values: Sequence[float], form: str) -> Property:
+        """Make a property that is a number, to which the content contributes.
+
+        Args:
+            name: Name for messages.
+            values: Number of each example.
+            form: Format of a number, such as `{:.2f} s`.
+        """
+        column = np.array(values, np.float64)
+        return Property(
+            name,
+            column[:, np.newaxis],
+            tuple(form.format(value) for value in values),
+            lambda places: form.format(float(np.median(column[places]))),
+            False,
+        )
+
+
+def most_common(values: Sequence[str], places: np.ndarray) -> str:
+    """Find the most common of the values at some places, which are not none."""
+    return Counter(values[place] for place in places).most_common(1)[0][0]
 
 
 @dataclass(frozen=True)
@@ -70,3 +101,8 @@ class Fact:
         """Make a fact of counts of examples by name."""
         text = ", ".join(f"{name}: {number:,}" for name, number in counts.items())
         return Fact(key, title, dict(counts), text, is_count=True)
+
+    @staticmethod
+    def of_words(key: str, title: str, words: Iterable[str]) -> Fact:
+        """Make a fact of how many examples have each word, the most common first."""
+        return Fact.of_counts(key, title, dict(Counter(words).most_common()))

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -113,6 +113,16 @@ def write_array(path: Path | str, values: np.ndarray) -> None:
     """Write an npy file atomically."""
     content = io.BytesIO()
     np.save(content, values, allow_pickle=False)
+    write_bytes(path, content.getvalue())
+
+
+def write_arrays(
+    path: Path | str, arrays: Mapping[str, np.ndarray], *, is_compressed: bool = False
+) -> None:
+    """Write an npz file of arrays by name atomically."""
+    content = io.BytesIO()
+    save = np.savez_compressed if is_compressed else np.savez
+    save(content, allow_pickle=False, **dict(arrays))
     write_bytes(path, content.getvalue())
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kft.runs.atomic import write_bytes
+from kft.runs.atomic import write_arrays
 from kft.runs.layout import RunDirectory
 
 _FILE = "unseen_answers.npz"
@@ -47,9 +46,7 @@ def write_unseen(folder: Path, answers: UnseenAnswers, *, seed: int = 0) -> None
     outputs = np.asarray(answers.outputs, np.float32)
     count = int(_MOST_BYTES / outputs[:1].nbytes) if len(outputs) else 0
     kept = np.sort(np.random.default_rng(seed).permutation(len(outputs))[:count])
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=False, outputs=outputs[kept], targets=answers.targets[kept])
-    write_bytes(folder / _FILE, content.getvalue())
+    write_arrays(folder / _FILE, {"outputs": outputs[kept], "targets": answers.targets[kept]})
 
 
 def read_unseen(folder: Path) -> UnseenAnswers | None:

@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -102,12 +103,7 @@ def solve_phase(
     layer.bias.assign(workers.copy(np.asarray(solved.bias, np.float32)))
     if head.reads_vectors:
         unseen = _find_unseen(head, solved, learned_targets)
-        temperature = find_temperature(head, unseen.outputs, unseen.targets)
-        if temperature is not None:
-            facts["temperature"] = workers.broadcast_from_chief(lambda: temperature)
-            divide_logits(assembled.model, facts["temperature"])
-            unseen = replace(unseen, outputs=cool(head, unseen.outputs, facts["temperature"]))
-        write_unseen(report.folder, unseen)
+        facts |= _cool_head(assembled, unseen, report.folder, workers)
     unmoved = check_movement(phase, before, assembled.blocks)
     fitted = FittedPhase(
         phase,
@@ -119,6 +115,25 @@ def solve_phase(
     )
     report.write(fitted)
     return fitted
+
+
+def _cool_head(
+    assembled: Assembled, unseen: UnseenAnswers, folder: Path, workers: Workers
+) -> dict[str, float]:
+    """Divide the head by the temperature of unseen answers, which are written divided by it.
+
+    Returns:
+        The temperature for phase.json; empty if the answers state no probabilities.
+    """
+    head = assembled.head
+    found = find_temperature(head, unseen.outputs, unseen.targets)
+    if found is None:
+        write_unseen(folder, unseen)
+        return {}
+    temperature: float = workers.broadcast_from_chief(lambda: found)
+    divide_logits(assembled.model, temperature)
+    write_unseen(folder, replace(unseen, outputs=cool(head, unseen.outputs, temperature)))
+    return {"temperature": temperature}
 
 
 def _find_unseen(

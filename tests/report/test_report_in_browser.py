@@ -26,7 +26,9 @@ def test_a_report_is_read_on_a_phone(browser, class_run):
 )
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_report_is_read_in_a_browser(browser, make_run, word, answers, width):
-    read_report(browser, write_report(make_run(word, answers)), width)
+    text = read_report(browser, write_report(make_run(word, answers)), width)
+    for heading in ("How good is it?", "Where does it fail?", "Mistakes"):
+        assert heading in text
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kft.backbones.hub import HubLayer
-from kft.backbones.partition import check_blocks
-from kft.backbones.record import Backbone, Block
-from kft.backbones.repeatability import check_repeatable
+from kft.backbones.hub import HubLayer, make_backbone
+from kft.backbones.record import Backbone
 from kft.backbones.scopes import group_by_scope
-from kft.backbones.weights import digest_folder
 from kft.config.schema import BackboneConfig
 from kft.errors import BackboneError
 from kft.modalities.audio.input_spec import AudioSpec
@@ -81,7 +78,7 @@ def _choose_output(outputs: Any) -> Any:
     return outputs
 
 
-def wrap(config: BackboneConfig, handle: str) -> Backbone:
+def wrap(config: BackboneConfig, module: HubLayer) -> Backbone:
     """Make a backbone of a module that `reads_waveforms`.
 
     Raises:
@@ -94,19 +91,7 @@ def wrap(config: BackboneConfig, handle: str) -> Backbone:
             f"backbone.input_size, backbone.options: {config.name!r} takes recordings of any "
             "length, and no options. Remove the settings; `data.audio.seconds` sets the length."
         )
-    layer = WaveformHubLayer(handle, name="hub_module")
+    layer = WaveformHubLayer(module.handle, like=module, name="hub_module")
     waveform = keras.Input((None,), name="waveform")
     model = keras.Model(waveform, layer(waveform), name="hub_backbone")
-    check_repeatable(model, config.name)
-    blocks = tuple(Block(block.name, (block,)) for block in layer.hub_blocks)
-    check_blocks(model, blocks)
-    return Backbone(
-        name=config.name,
-        model=model,
-        input_spec=AudioSpec(_RATE),
-        blocks=blocks,
-        feature_levels=(),
-        source=f"SavedModel {handle}",
-        licence="unknown",
-        sha256=digest_folder(layer.folder),
-    )
+    return make_backbone(config, model, layer, AudioSpec(_RATE))

@@ -7,12 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kft.backbones.hub import HubLayer
-from kft.backbones.partition import check_blocks
-from kft.backbones.record import Backbone, Block
-from kft.backbones.repeatability import check_repeatable
+from kft.backbones.hub import HubLayer, make_backbone
+from kft.backbones.record import Backbone
 from kft.backbones.video.options import DEFAULT_FRAMES, FRAMES, Allowed, read_options
-from kft.backbones.weights import digest_folder
 from kft.config.schema import BackboneConfig
 from kft.errors import BackboneError, first_line
 from kft.modalities.video.input_spec import CLIP, VideoSpec
@@ -75,7 +72,7 @@ class ClipHubLayer(HubLayer):
         return super().call_module(inputs, training)
 
 
-def wrap(config: BackboneConfig, handle: str) -> Backbone:
+def wrap(config: BackboneConfig, module: HubLayer) -> Backbone:
     """Make a backbone of a module that `reads_clips`.
 
     Its input is in [0, 1]. Numbers of frames and pixels that the module leaves open are those of
@@ -88,7 +85,7 @@ def wrap(config: BackboneConfig, handle: str) -> Backbone:
     Source: https://www.kaggle.com/models/google/movinet, whose modules take {"image": clip}, and
     https://www.kaggle.com/models/deepmind/i3d-kinetics.
     """
-    layer = ClipHubLayer(handle, name="hub_module")
+    layer = ClipHubLayer(module.handle, like=module, name="hub_module")
     given = _find_clip(layer)
     assert given is not None, "the module reads clips"
     frames = _choose(read_options(config, _OPTIONS)["frames"], given.shape[1], config)
@@ -101,19 +98,7 @@ def wrap(config: BackboneConfig, handle: str) -> Backbone:
             f"{config.name!r} does not accept {frames} frames of {size} x {size}: "
             f"{first_line(error)} Set `backbone.options.frames` and `backbone.input_size`."
         ) from error
-    check_repeatable(model, config.name)
-    blocks = tuple(Block(block.name, (block,)) for block in layer.hub_blocks)
-    check_blocks(model, blocks)
-    return Backbone(
-        name=config.name,
-        model=model,
-        input_spec=VideoSpec(frames, size, size, "unit"),
-        blocks=blocks,
-        feature_levels=(),
-        source=f"SavedModel {handle}",
-        licence="unknown",
-        sha256=digest_folder(layer.folder),
-    )
+    return make_backbone(config, model, layer, VideoSpec(frames, size, size, "unit"))
 
 
 def _choose(requested: int, fixed: int | None, config: BackboneConfig) -> int:

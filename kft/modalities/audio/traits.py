@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -33,35 +32,12 @@ class Spread:
 def list_properties(seen: Seen) -> tuple[Property, ...]:
     """Sample rate, channels, file format, bandwidth, length and level."""
     return (
-        _make_category("sample rate", [f"{each.rate} Hz" for each in seen]),
-        _make_category("number of channels", [str(each.channels) for each in seen]),
-        _make_category("file format", [_name_format(each) for each in seen]),
-        _make_number("bandwidth", [each.bandwidth for each in seen], "{:.0f} Hz"),
-        _make_number("duration", [each.seconds for each in seen], "{:.2f} s"),
-        _make_number("loudness", [each.loudness for each in seen], "{:.1f} dB"),
-    )
-
-
-def _make_category(name: str, values: list[str]) -> Property:
-    """A property that is one of a few words."""
-    words = [word for word, _ in Counter(values).most_common()]
-    columns = np.array([[value == word for word in words] for value in values], np.float64)
-    return Property(name, columns, tuple(values), lambda places: _most_common(values, places), True)
-
-
-def _most_common(values: Sequence[str], places: np.ndarray) -> str:
-    return Counter(values[place] for place in places).most_common(1)[0][0]
-
-
-def _make_number(name: str, values: list[float], form: str) -> Property:
-    """A property that is a number, to which the content contributes."""
-    column = np.array(values, np.float64)
-    return Property(
-        name,
-        column[:, np.newaxis],
-        tuple(form.format(value) for value in values),
-        lambda places: form.format(float(np.median(column[places]))),
-        False,
+        Property.of_words("sample rate", [f"{each.rate} Hz" for each in seen]),
+        Property.of_words("number of channels", [str(each.channels) for each in seen]),
+        Property.of_words("file format", [_name_format(each) for each in seen]),
+        Property.of_numbers("bandwidth", [each.bandwidth for each in seen], "{:.0f} Hz"),
+        Property.of_numbers("duration", [each.seconds for each in seen], "{:.2f} s"),
+        Property.of_numbers("loudness", [each.loudness for each in seen], "{:.1f} dB"),
     )
 
 
@@ -107,14 +83,10 @@ def summarise(seen: Seen) -> tuple[Fact, ...]:
     return (
         Fact("seconds", "Seconds", asdict(spread), str(spread)),
         Fact("total_hours", "Hours in all", total := float(seconds.sum() / 3600), f"{total:.3g}"),
-        _count(seen, "sample_rates", "Sample rates", lambda each: f"{each.rate} Hz"),
-        _count(seen, "channels", "Channels", lambda each: str(each.channels)),
-        _count(seen, "formats", "Formats", _name_format),
+        Fact.of_words("sample_rates", "Sample rates", [f"{each.rate} Hz" for each in seen]),
+        Fact.of_words("channels", "Channels", [str(each.channels) for each in seen]),
+        Fact.of_words("formats", "Formats", map(_name_format, seen)),
     )
-
-
-def _count(seen: Seen, key: str, title: str, name: Callable[[Inspection], str]) -> Fact:
-    return Fact.of_counts(key, title, dict(Counter(name(each) for each in seen).most_common()))
 
 
 def summarise_group(seen: Seen) -> tuple[Fact, ...]:

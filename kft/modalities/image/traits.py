@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from kft.modalities.audit_records import Fact, Measure, Property
+from kft.modalities.audit_records import Fact, Measure, Property, most_common
 from kft.modalities.image.inspection import Inspection
 
 # Number of sizes to list; the rest are counted together.
@@ -41,8 +41,8 @@ class Spread:
 def list_properties(seen: Seen) -> tuple[Property, ...]:
     """List the colour mode, file format, size and border colour."""
     return (
-        _make_category("colour mode", [each.mode for each in seen]),
-        _make_category("file format", [each.format for each in seen]),
+        Property.of_words("colour mode", [each.mode for each in seen]),
+        Property.of_words("file format", [each.format for each in seen]),
         _size(seen),
         _border(seen),
     )
@@ -52,7 +52,7 @@ def _size(seen: Seen) -> Property:
     sizes = _find_sizes(seen)
     columns = np.column_stack([sizes, sizes[:, 0] / sizes[:, 1]])
     values = tuple(_name_size(each) for each in seen)
-    return Property("size", columns, values, lambda places: _most_common(values, places), True)
+    return Property("size", columns, values, lambda places: most_common(values, places), True)
 
 
 def _border(seen: Seen) -> Property:
@@ -64,18 +64,6 @@ def _border(seen: Seen) -> Property:
         lambda places: _hex(columns[places].mean(axis=0)),
         False,
     )
-
-
-def _make_category(name: str, values: list[str]) -> Property:
-    """Make a property with one of a few words as its value."""
-    words = [word for word, _ in Counter(values).most_common()]
-    columns = np.array([[value == word for word in words] for value in values], np.float64)
-    texts = tuple(values)
-    return Property(name, columns, texts, lambda places: _most_common(texts, places), True)
-
-
-def _most_common(values: Sequence[str], places: np.ndarray) -> str:
-    return Counter(values[place] for place in places).most_common(1)[0][0]
 
 
 # Measures for outliers

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -20,43 +19,20 @@ Seen = Sequence[Inspection]
 def list_properties(seen: Seen) -> tuple[Property, ...]:
     """Format, size, frame rate and sound track; length, brightness and motion."""
     return (
-        _make_category("file format", [_name_format(each) for each in seen]),
-        _make_category("frame size", [f"{each.width} x {each.height}" for each in seen]),
-        _make_category("frame rate", [_name_rate(each) for each in seen]),
-        _make_category("sound track", ["with sound" if e.has_sound else "none" for e in seen]),
-        _make_number("number of frames", [each.num_frames for each in seen], "{:.0f}"),
+        Property.of_words("file format", [_name_format(each) for each in seen]),
+        Property.of_words("frame size", [f"{each.width} x {each.height}" for each in seen]),
+        Property.of_words("frame rate", [_name_rate(each) for each in seen]),
+        Property.of_words("sound track", ["with sound" if e.has_sound else "none" for e in seen]),
+        Property.of_numbers("number of frames", [each.num_frames for each in seen], "{:.0f}"),
         _make_duration(seen),
-        _make_number("brightness", [each.brightness for each in seen], "{:.0f} of 255"),
-        _make_number("motion", [each.motion for each in seen], "{:.2f} per frame"),
-    )
-
-
-def _make_category(name: str, values: list[str]) -> Property:
-    """A property that is one of a few words."""
-    words = [word for word, _ in Counter(values).most_common()]
-    columns = np.array([[value == word for word in words] for value in values], np.float64)
-    return Property(name, columns, tuple(values), lambda places: _most_common(values, places), True)
-
-
-def _most_common(values: Sequence[str], places: np.ndarray) -> str:
-    return Counter(values[place] for place in places).most_common(1)[0][0]
-
-
-def _make_number(name: str, values: Sequence[float], form: str) -> Property:
-    """A property that is a number, to which the content contributes."""
-    column = np.array(values, np.float64)
-    return Property(
-        name,
-        column[:, np.newaxis],
-        tuple(form.format(value) for value in values),
-        lambda places: form.format(float(np.median(column[places]))),
-        False,
+        Property.of_numbers("brightness", [each.brightness for each in seen], "{:.0f} of 255"),
+        Property.of_numbers("motion", [each.motion for each in seen], "{:.2f} per frame"),
     )
 
 
 def _make_duration(seen: Seen) -> Property:
     """The duration in seconds; 0 where none is stated, which is a difference too."""
-    return _make_number("duration", [each.seconds or 0.0 for each in seen], "{:.2f} s")
+    return Property.of_numbers("duration", [each.seconds or 0.0 for each in seen], "{:.2f} s")
 
 
 def list_measures(seen: Seen) -> tuple[Measure, ...]:
@@ -105,14 +81,10 @@ def summarise(seen: Seen) -> tuple[Fact, ...]:
     return (
         Fact("frames", "Frames", spread, f"{least} to {greatest}, median {median:g}"),
         Fact("total_minutes", "Minutes in all", minutes, f"{minutes:.3g}"),
-        _count(seen, "sizes", "Sizes", lambda each: f"{each.width} x {each.height}"),
-        _count(seen, "rates", "Frame rates", _name_rate),
-        _count(seen, "formats", "Formats", _name_format),
+        Fact.of_words("sizes", "Sizes", [f"{each.width} x {each.height}" for each in seen]),
+        Fact.of_words("rates", "Frame rates", map(_name_rate, seen)),
+        Fact.of_words("formats", "Formats", map(_name_format, seen)),
     )
-
-
-def _count(seen: Seen, key: str, title: str, name: Callable[[Inspection], str]) -> Fact:
-    return Fact.of_counts(key, title, dict(Counter(name(each) for each in seen).most_common()))
 
 
 def summarise_group(seen: Seen) -> tuple[Fact, ...]:
