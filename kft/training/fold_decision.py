@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import keras
@@ -13,7 +12,7 @@ import tensorflow as tf
 
 from kft.errors import TrainingError
 from kft.feeding.phase_input import FoldFeed
-from kft.runs.unseen_answers import UnseenAnswers, write_unseen
+from kft.runs.unseen_answers import UnseenAnswers
 from kft.selection.blends import Blend, answer_blends, judge_blends
 from kft.selection.snapshots import Snapshot
 from kft.strategies import Phase
@@ -25,7 +24,7 @@ from kft.training.fitted import FittedPhase, PhaseReport
 from kft.training.fold_heads import FoldHeads
 from kft.training.payloads import Payload
 from kft.training.phase_compiler import PhaseCompiler
-from kft.training.temperature import cool, find_temperature
+from kft.training.temperature import write_cooled
 from kft.training.validation import Validator
 
 # Fold that the short runs leave out, and the fold that the phase itself leaves out at first.
@@ -166,7 +165,9 @@ class FoldDecision:
             blend, answers = self._judge(compiled, start, held)
             sure = f"; it is {blend.comparison}" if blend.share else ""
             self._report.display.stage(f"  {self._phase.name}: {blend}{sure}")
-            return blend, self._cool(answers) if blend.share else None
+            if not blend.share:
+                return blend, None
+            return blend, write_cooled(self._head, answers, self._report.folder)
 
         return BlendJudge(judge, judged_after), start_at
 
@@ -200,14 +201,6 @@ class FoldDecision:
                 return None
             advance(steps, note=f"({blend.score}, share {blend.share:g})")
         return blend
-
-    def _cool(self, answers: UnseenAnswers) -> float | None:
-        """Find the temperature of answers, if they have one, and write them divided by it."""
-        temperature = find_temperature(self._head, answers.outputs, answers.targets)
-        if temperature is not None:
-            answers = replace(answers, outputs=cool(self._head, answers.outputs, temperature))
-        write_unseen(self._report.folder, answers)
-        return temperature
 
     def _judge(
         self, compiled: CompiledPhase, start: Snapshot, held: np.ndarray

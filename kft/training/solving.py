@@ -6,7 +6,6 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,12 +21,12 @@ from kft.linear import (
     solve_linear,
 )
 from kft.model import Assembled
-from kft.runs.unseen_answers import UnseenAnswers, write_unseen
+from kft.runs.unseen_answers import UnseenAnswers
 from kft.strategies import Phase
 from kft.tasks.head import LOGITS, Head
 from kft.training.fitted import FittedPhase, PhaseReport
 from kft.training.movement import check_movement
-from kft.training.temperature import cool, divide_logits, find_temperature
+from kft.training.temperature import divide_logits, write_cooled
 from kft.workers import ALONE, Workers
 
 
@@ -103,7 +102,10 @@ def solve_phase(
     layer.bias.assign(workers.copy(np.asarray(solved.bias, np.float32)))
     if head.reads_vectors:
         unseen = _find_unseen(head, solved, learned_targets)
-        facts |= _cool_head(assembled, unseen, report.folder, workers)
+        temperature = write_cooled(head, unseen, report.folder)
+        if temperature is not None:
+            facts["temperature"] = workers.broadcast_from_chief(lambda: temperature)
+            divide_logits(assembled.model, facts["temperature"])
     unmoved = check_movement(phase, before, assembled.blocks)
     fitted = FittedPhase(
         phase,
@@ -115,25 +117,6 @@ def solve_phase(
     )
     report.write(fitted)
     return fitted
-
-
-def _cool_head(
-    assembled: Assembled, unseen: UnseenAnswers, folder: Path, workers: Workers
-) -> dict[str, float]:
-    """Divide the head by the temperature of unseen answers, which are written divided by it.
-
-    Returns:
-        The temperature for phase.json; empty if the answers state no probabilities.
-    """
-    head = assembled.head
-    found = find_temperature(head, unseen.outputs, unseen.targets)
-    if found is None:
-        write_unseen(folder, unseen)
-        return {}
-    temperature: float = workers.broadcast_from_chief(lambda: found)
-    divide_logits(assembled.model, temperature)
-    write_unseen(folder, replace(unseen, outputs=cool(head, unseen.outputs, temperature)))
-    return {"temperature": temperature}
 
 
 def _find_unseen(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import keras
 import numpy as np
 
+from kft.runs.unseen_answers import UnseenAnswers, write_unseen
 from kft.statistics import fit_temperature
 from kft.tasks.head import LOGITS, Head
 
@@ -38,6 +42,24 @@ def cool(head: Head, outputs: np.ndarray, temperature: float) -> np.ndarray:
     logits = head.find_logits(outputs)
     assert logits is not None, "only a head with logits has a temperature"
     return np.asarray(head.activate(logits / temperature))
+
+
+def write_cooled(head: Head, unseen: UnseenAnswers, folder: Path) -> float | None:
+    """Find the temperature of unseen answers, and write them divided by it.
+
+    Args:
+        head: Head of the answers.
+        unseen: The answers, without a temperature.
+        folder: Folder of the phase that made the model.
+
+    Returns:
+        The temperature; None if the answers state no probabilities.
+    """
+    temperature = find_temperature(head, unseen.outputs, unseen.targets)
+    if temperature is not None:
+        unseen = replace(unseen, outputs=cool(head, unseen.outputs, temperature))
+    write_unseen(folder, unseen)
+    return temperature
 
 
 def divide_logits(model: keras.Model, temperature: float) -> None:

@@ -20,7 +20,7 @@ from kft.selection.blends import Blend
 from kft.selection.comparison import Comparison
 from kft.statistics import Difference
 from kft.strategies.phases import Folds, Solve
-from kft.training import PhaseReport, fold_decision
+from kft.training import PhaseReport, temperature
 from kft.training.budget import Clock
 from kft.training.fold_decision import BlendJudge, FoldDecision
 from kft.training.fold_heads import FoldHeads
@@ -101,7 +101,7 @@ def test_the_last_fold_decides_share_and_temperature(start, monkeypatch, tmp_pat
         judged.append(int(compiled.model.optimizer.iterations))
         return blend_of(share), UnseenAnswers(0.1 + 0.7 * np.eye(3), np.arange(3))
 
-    monkeypatch.setattr(fold_decision, "find_temperature", lambda *_: 2.0)
+    monkeypatch.setattr(temperature, "find_temperature", lambda *_: 2.0)
     monkeypatch.setattr(FoldDecision, "_judge", judge)
     monkeypatch.setattr(Blend, "__str__", lambda blend: f"share {blend.share:g}")
     monkeypatch.setattr(Blend, "describe", lambda blend: {"share": blend.share})
