@@ -71,9 +71,6 @@ def test_a_table_of_texts_is_learned_and_its_export_takes_any_bytes(tmp_path):
     assert is_answered == [False, False, False, False, True, True, True]
 
 
-# Setting a global seed frees the resource of a SentencePiece tokenizer, which the process that
-# trained still refers to: answers there fail until a new process loads the run.
-@pytest.mark.xfail(strict=True, reason="a SentencePiece tokenizer does not outlive a global seed")
 # KerasHub leaves the file of the tokenizer's model to the garbage collector.
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

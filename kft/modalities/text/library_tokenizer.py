@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -36,11 +38,27 @@ class LibraryTokenizer:
     def find(self, text: tf.Tensor) -> tf.Tensor:
         """Ids of a text's tokens, int32 (tokens,); bytes that are not UTF-8 are dropped."""
         whole = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="ignore")
-        return tf.cast(self._tokenizer(whole), tf.int32)
+        with self._model_in_graph():
+            return tf.cast(self._tokenizer(whole), tf.int32)
+
+    @contextmanager
+    def _model_in_graph(self) -> Iterator[None]:
+        """Make the SentencePiece model an op of the graph that is traced.
+
+        TensorFlow Text makes it outside, in a kernel that owns it: whatever empties TensorFlow's
+        caches, such as a new global seed, would free it.
+        """
+        model = self._tokenizer._sentence_piece._model_resource
+        kept = model._resource_handle
+        model._resource_handle = model._create_resource()
+        try:
+            yield
+        finally:
+            model._resource_handle = kept
 
     @property
     def resource(self) -> Any:
-        """What an export must hold, so that its graph finds the SentencePiece model."""
+        """What an export holds: the SentencePiece model."""
         return self._tokenizer._sentence_piece
 
 
